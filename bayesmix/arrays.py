@@ -1,0 +1,151 @@
+"""Elementary functions of arrays, whatever the arrays are.
+
+A density is written once with these functions.  They act on NumPy arrays, on
+`Jet` (values carrying exact first and second derivatives) and on PyTensor
+variables, so that EM, standard errors and the PyMC model share one formula.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from bayesmix import jets as _jets
+from bayesmix import special as _special
+from bayesmix.jets import Jet, jets
+
+__all__ = [
+    "Jet",
+    "abs",
+    "betaln",
+    "clip",
+    "digamma",
+    "exp",
+    "expit",
+    "expm1",
+    "gammaln",
+    "jets",
+    "log",
+    "log1mexp",
+    "log1p",
+    "log1pmx",
+    "log_ndtr",
+    "logaddexp",
+    "ndtr",
+    "softplus",
+    "sqrt",
+    "square",
+    "stirling",
+    "times",
+    "where",
+]
+
+Array = Any
+
+
+def is_tensor(x: object) -> bool:
+    """Whether `x` is a PyTensor variable, asked without importing PyTensor."""
+    pytensor = sys.modules.get("pytensor")
+    return pytensor is not None and isinstance(x, pytensor.graph.basic.Variable)
+
+
+def _elementwise(name: str, tensor: str | Callable | None = None) -> Callable[[Array], Array]:
+    rule, function = tensor or name, _jets._RULES[name][0]
+
+    def call(x: Array) -> Array:
+        if isinstance(x, Jet):
+            return x.apply(name)
+        if is_tensor(x):
+            import pytensor.tensor as pt
+
+            return rule(pt, x) if callable(rule) else getattr(pt, rule)(x)
+        return function(x)
+
+    call.__name__ = name
+    call.__doc__ = f"Elementwise `{name}` of a NumPy array, a `Jet` or a PyTensor variable."
+    return call
+
+
+# In PyTensor both branches of a choice are evaluated, and so are their gradients: each gets an
+# argument from its own range, for zero times infinity would be NaN.
+
+
+def _log_ndtr_tensor(pt: Any, x: Array) -> Array:
+    tail, body = pt.minimum(x, -1.0), pt.maximum(x, -1.0)
+    far = pt.log(pt.erfcx(-tail / np.sqrt(2.0)) / 2) - tail * tail / 2
+    return pt.switch(pt.lt(x, -1.0), far, pt.log1p(-pt.erfc(body / np.sqrt(2.0)) / 2))
+
+
+def _stirling_tensor(pt: Any, x: Array) -> Array:
+    small, large = pt.minimum(x, _special.SERIES_FROM), pt.maximum(x, _special.SERIES_FROM)
+    direct = pt.gammaln(small) - (small - 0.5) * pt.log(small) + small - 0.5 * np.log(2 * np.pi)
+    inverse = 1 / large
+    series = 0.0
+    for c in reversed(_special.STIRLING):
+        series = series * (inverse * inverse) + c
+    return pt.switch(pt.lt(x, _special.SERIES_FROM), direct, inverse * series)
+
+
+exp = _elementwise("exp")
+expm1 = _elementwise("expm1")
+log = _elementwise("log")
+log1p = _elementwise("log1p")
+log1pmx = _elementwise("log1pmx", lambda pt, x: pt.log1p(x) - x)
+sqrt = _elementwise("sqrt")
+gammaln = _elementwise("gammaln")
+digamma = _elementwise("psi")
+stirling = _elementwise("stirling", _stirling_tensor)
+log1mexp = _elementwise("log1mexp")
+softplus = _elementwise("softplus")
+expit = _elementwise("expit", "sigmoid")
+ndtr = _elementwise("ndtr", lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)))
+log_ndtr = _elementwise("log_ndtr", _log_ndtr_tensor)
+abs = _elementwise("absolute", "abs")  # noqa: A001
+
+
+def square(x: Array) -> Array:
+    """Elementwise x * x."""
+    return x * x
+
+
+def betaln(a: Array, b: Array) -> Array:
+    """Logarithm of the beta function, B(a, b) = G(a) G(b) / G(a + b)."""
+    if is_tensor(a) or is_tensor(b):
+        return gammaln(a) + gammaln(b) - gammaln(a + b)
+    return special.betaln(a, b)
+
+
+def logaddexp(a: Array, b: Array) -> Array:
+    """log(exp(a) + exp(b)) without overflow."""
+    if is_tensor(a) or is_tensor(b):
+        import pytensor.tensor as pt
+
+        return pt.logaddexp(a, b)
+    return np.logaddexp(a, b)
+
+
+def where(condition: Array, a: Array, b: Array) -> Array:
+    """Choose elementwise; the derivatives follow the chosen branch."""
+    if is_tensor(condition) or is_tensor(a) or is_tensor(b):
+        import pytensor.tensor as pt
+
+        return pt.switch(condition, a, b)
+    return np.where(condition, a, b)
+
+
+def clip(x: Array, lower: float = -np.inf, upper: float = np.inf) -> Array:
+    """The nearest number in [lower, upper]."""
+    if is_tensor(x):
+        import pytensor.tensor as pt
+
+        return pt.clip(x, lower, upper)
+    return np.clip(x, lower, upper)
+
+
+def times(count: np.ndarray, x: Array) -> Array:
+    """The product, where zero times minus infinity is zero."""
+    return where(count == 0, 0.0, count * x)

@@ -1,0 +1,44 @@
+"""The exceptions and warnings of bayesmix, named by the stage that raises them."""
+
+__all__ = [
+    "BayesmixError",
+    "ConvergenceWarning",
+    "DataError",
+    "DegenerateWarning",
+    "FitError",
+    "FormulaError",
+    "IdentifiabilityWarning",
+    "SpecError",
+]
+
+
+class BayesmixError(ValueError):
+    """Any error that bayesmix raises on purpose; also a `ValueError`."""
+
+
+class SpecError(BayesmixError):
+    """A model that cannot be what its description says."""
+
+
+class FormulaError(BayesmixError):
+    """A formula that cannot be read."""
+
+
+class DataError(BayesmixError):
+    """Data that the model cannot use as they are."""
+
+
+class FitError(BayesmixError):
+    """A fit that cannot be made, or a question that a fit cannot answer."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit that stopped before it converged."""
+
+
+class DegenerateWarning(UserWarning):
+    """A fit at a boundary: a collapsed variance, a vanished component, separation."""
+
+
+class IdentifiabilityWarning(UserWarning):
+    """Parameters that the data do not determine."""

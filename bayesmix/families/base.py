@@ -1,0 +1,353 @@
+"""What a component's family is: its parameters, density and everything derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.errors import DataError, SpecError
+from bayesmix.families.check import check_density, check_start, inside
+from bayesmix.families.search import search_start
+from bayesmix.links import Link, Linked, get_link
+from bayesmix.response import Response
+
+__all__ = ["Derivatives", "Family", "Observed", "Parameter"]
+
+Array = Any
+
+
+class Observed(NamedTuple):
+    """A response as a family sees it; the fields have shape (n,)."""
+
+    y: np.ndarray
+    trials: np.ndarray | None
+    const: np.ndarray | float
+
+    def take(self, rows: slice | np.ndarray) -> Observed:
+        """The same for some rows."""
+        trials = None if self.trials is None else self.trials[rows]
+        const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
+        return Observed(self.y[rows], trials, const)
+
+
+class Derivatives(NamedTuple):
+    """A log density with its derivatives in the p linear predictors.
+
+    `logf` has shape (...), `first` (p, ...), `second` (p, p, ...); as tuples of
+    arrays that broadcast to (...), so that nothing is copied together.
+    """
+
+    logf: np.ndarray
+    first: tuple[np.ndarray, ...]
+    second: tuple[tuple[np.ndarray, ...], ...]
+
+
+class Parameter(NamedTuple):
+    """A parameter of a family and the link to its linear predictor."""
+
+    name: str
+    link: Link
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """The distribution of the response in a component.
+
+    Your own family needs a name, its parameters with their links, and `logpdf`.
+    Derivatives come from `logpdf` by automatic differentiation.
+
+    Parameters
+    ----------
+    name : str
+    params : mapping of str to str
+        Link of each parameter by name: "identity", "log", "logit", "probit",
+        "cloglog" or "inverse".
+    location : str
+        The parameter that the formula describes.  The others are dispersions.
+    logpdf : callable
+        ``logpdf(y, **params)``: log density of each response, natural
+        parameters as keywords.  Elementwise, written with NumPy and
+        `scipy.special` functions, or those of `bayesmix.arrays` (which PyMC
+        models need).
+    logsf, hazard : callable, optional
+        Log survival function and hazard, for survival times.
+    start : callable, optional
+        ``start(y)``: a dict of rough parameter values (numbers, or one per row
+        for the location).  By default they are found by a search.
+    mean : callable, optional
+        ``mean(**params)``: expected response.  Predictions need it.
+    simulate : callable, optional
+        ``simulate(rng, **params)``: random responses of the parameters' shape.
+    valid : callable, optional
+        ``valid(y)``: boolean array, false where the family cannot give y.
+    support : str
+        Words for an error about such a y: "counts 0, 1, 2, ...".
+    bounds : mapping of str to (float, float), optional
+        Allowed values of a parameter, where its link can give others: outside
+        them the density is zero.
+
+    Raises
+    ------
+    SpecError
+        If the location is no parameter, a link is unknown, or no density is given.
+
+    Examples
+    --------
+    A family of waiting times with rate lambda, f(y) = lambda exp(-lambda y):
+
+    >>> import numpy as np
+    >>> import bayesmix as bmx
+    >>> waiting = bmx.Family(
+    ...     "waiting",
+    ...     params={"rate": "log"},
+    ...     location="rate",
+    ...     logpdf=lambda y, rate: np.log(rate) - rate * y,
+    ...     mean=lambda rate: 1 / rate,
+    ...     valid=lambda y: y >= 0,
+    ...     support="times of zero or more",
+    ... )
+    >>> waiting.parameters[0].name
+    'rate'
+    """
+
+    name: str
+    params: Mapping[str, str | Link]
+    location: str | None
+    logpdf: Callable[..., Array] | None = None
+    logsf: Callable[..., Array] | None = None
+    hazard: Callable[..., Array] | None = None
+    start: Callable[..., Mapping[str, Any]] | None = None
+    mean: Callable[..., Array] | None = None
+    simulate: Callable[..., np.ndarray] | None = None
+    valid: Callable[[np.ndarray], np.ndarray] | None = None
+    support: str = "finite numbers"
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    # What only the shipped families use: the density over `Linked` parameters,
+    # closed-form derivatives (None where the link has none), the closed-form
+    # scale, the constants of the density, what it reads, and its fused kernel.
+    density: Callable[..., Array] | None = field(default=None, repr=False)
+    closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
+    curvature: Callable[..., tuple[np.ndarray, ...]] | None = field(default=None, repr=False)
+    squares: Callable[..., np.ndarray] | None = field(default=None, repr=False)
+    constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
+        default=None, repr=False
+    )
+    binomial: bool = field(default=False, repr=False)
+    kernel_link: str | None = field(default=None, repr=False)
+    equation: str = field(default="", repr=False)
+    source: str = field(default="", repr=False)
+    example: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the parameters and resolve the links."""
+        links = {name: get_link(link) for name, link in self.params.items()}
+        if self.location is None and links:
+            msg = f"family {self.name!r} has parameters {list(links)} but no location among them"
+            raise SpecError(msg)
+        if self.location is not None and self.location not in links:
+            msg = f"location={self.location!r} is no parameter of {self.name!r}: {list(links)}"
+            raise SpecError(msg)
+        if self.logpdf is None and self.density is None:
+            msg = f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``"
+            raise SpecError(msg)
+        if self.logsf is not None or self.hazard is not None:
+            msg = (
+                f"family {self.name!r} has logsf= or hazard=: these are for survival times, "
+                "which this version does not fit yet; leave them out"
+            )
+            raise SpecError(msg)
+        unknown = [name for name in self.bounds if name not in links]
+        if unknown:
+            msg = f"bounds= names {unknown}, no parameters of {self.name!r}: {list(links)}"
+            raise SpecError(msg)
+        order = sorted(links, key=lambda name: name != self.location)
+        object.__setattr__(self, "params", {name: links[name] for name in order})
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle a shipped family by name, for its functions may have none."""
+        from bayesmix.families import FAMILIES, family
+
+        if self.name in FAMILIES and family(self.name).density is self.density:
+            link = None if self.location is None else self.parameters[0].link
+            return family, (self.name, link)
+        return super().__reduce_ex__(protocol)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, location first."""
+        return tuple(Parameter(name, get_link(link)) for name, link in self.params.items())
+
+    @property
+    def dispersions(self) -> tuple[Parameter, ...]:
+        """The parameters other than the location."""
+        return self.parameters[1:]
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a fused kernel exists for this family with its link."""
+        return bool(self.params) and self.parameters[0].link.name == self.kernel_link
+
+    def with_link(self, link: str | Link) -> Family:
+        """The same family with another link for the location."""
+        if self.location is None:
+            msg = f"family {self.name!r} has no location, so it has no link"
+            raise SpecError(msg)
+        if self.params[self.location] is get_link(link):
+            return self
+        return replace(self, params={**self.params, self.location: get_link(link)})
+
+    def observe(self, response: Response) -> Observed:
+        """Check a response and compute the constants of its log density.
+
+        Raises
+        ------
+        DataError
+            If a response is outside the family's support.
+        """
+        _check_kind(self, response)
+        y = np.asarray(response.y, dtype=float)
+        _check_support(self, response.name, y)
+        trials = np.ones_like(y) if self.binomial and response.trials is None else response.trials
+        const = 0.0 if self.constant is None else self.constant(y, trials)
+        obs = Observed(y, trials, const)
+        if self.density is None:
+            check_density(self, obs)
+        return obs
+
+    def starting(self, obs: Observed) -> dict[str, Array]:
+        """Rough parameter values on the natural scale, inside the links' ranges.
+
+        Parameters
+        ----------
+        obs : Observed
+            The n responses.
+
+        Returns
+        -------
+        dict of str to float or ndarray
+            A number, or for the location one per row, of shape (n,).
+
+        Raises
+        ------
+        SpecError
+            If the family's own `start` gives something else.
+        """
+        if not self.params:
+            return {}
+        if self.start is None:
+            return search_start(self, obs)
+        given = self.start(obs.y, obs.trials) if self.binomial else self.start(obs.y)
+        values = check_start(self, given, len(obs.y))
+        if all(inside(p.link, values[p.name]) for p in self.parameters):
+            return values
+        return search_start(self, obs)  # with a link for which the start was not meant
+
+    def linked(self, etas: tuple[Array, ...]) -> tuple[Linked, ...]:
+        """The parameters as functions of their linear predictors."""
+        return tuple(Linked(p.link, eta) for p, eta in zip(self.parameters, etas, strict=True))
+
+    def log_density(self, obs: Observed, etas: tuple[Array, ...]) -> Array:
+        """Log density at linear predictors that broadcast to (..., n).
+
+        A linear predictor that gives no allowed parameter has density zero.
+        """
+        linked = self.linked(etas)
+        with np.errstate(all="ignore"):
+            return self._guard(self._density(obs, linked), linked)
+
+    def derivatives(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
+        """Log density with first and second derivatives in the linear predictors."""
+        linked = self.linked(etas)
+        if self.closed_form is not None:
+            with np.errstate(all="ignore"):
+                closed = self.closed_form(obs, *linked)
+            if closed is not None:
+                return closed._replace(logf=self._guard(closed.logf, linked))
+        return self.automatic(obs, etas)
+
+    def automatic(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
+        """The same by automatic differentiation of the density alone."""
+        if not etas:
+            return Derivatives(self.log_density(obs, etas), (), ())
+        shape = np.broadcast_shapes(obs.y.shape, *(np.shape(eta) for eta in etas))
+        variables = xp.jets(*(np.broadcast_to(eta, shape) for eta in etas))
+        with np.errstate(all="ignore"):
+            jet = self._density(obs, self.linked(variables))
+            if not isinstance(jet, xp.Jet):  # no parameter is in it
+                jet = jet + 0.0 * variables[0]
+            value = self._guard(jet.value, self.linked(etas))
+        return Derivatives(value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
+
+    def positive_curvature(
+        self, obs: Observed, etas: tuple[np.ndarray, ...], d: Derivatives
+    ) -> tuple[np.ndarray, ...]:
+        """A positive weight per linear predictor for scoring steps.
+
+        The expected information where the family gives it, else the observed
+        one, else the squared score where that is negative.
+        """
+        with np.errstate(all="ignore"):
+            if self.curvature is not None:
+                return self.curvature(obs, *self.linked(etas))
+            return tuple(positive(-d.second[j][j], d.first[j]) for j in range(len(d.first)))
+
+    def _density(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+        if self.density is not None:
+            return self.density(obs, *linked)
+        assert self.logpdf is not None
+        names = (p.name for p in self.parameters)
+        return self.logpdf(obs.y, **{n: v.value for n, v in zip(names, linked, strict=True)})
+
+    def _guard(self, value: Array, linked: tuple[Linked, ...]) -> Array:
+        """-inf where a parameter lies outside its range; a NaN elsewhere stays."""
+        for parameter, v in zip(self.parameters, linked, strict=True):
+            link = parameter.link
+            if link.name == "inverse":
+                value = xp.where(v.eta > 0, value, -np.inf)
+            lower, upper = self.bounds.get(parameter.name, (-np.inf, np.inf))
+            if lower > link.lower:
+                value = xp.where(v.value >= lower, value, -np.inf)
+            if upper < link.upper:
+                value = xp.where(v.value <= upper, value, -np.inf)
+        return value
+
+
+def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """An observed information where it is positive, else the squared score."""
+    return np.where(information > 0, information, np.square(score))
+
+
+def _check_support(family: Family, name: str, y: np.ndarray) -> None:
+    bad = ~np.isfinite(y)
+    if family.valid is not None:
+        with np.errstate(all="ignore"):
+            bad |= ~np.broadcast_to(np.asarray(family.valid(y), dtype=bool), y.shape)
+    if not bad.any():
+        return
+    rows = ", ".join(str(i) for i in np.flatnonzero(bad)[:5])
+    msg = (
+        f"the {family.name} family allows {family.support}, but {int(bad.sum())} of {len(y)} "
+        f"values of {name!r} are something else (positions {rows}; the first is "
+        f"{y[bad][0]:g}); choose another family or correct the data"
+    )
+    raise DataError(msg)
+
+
+def _check_kind(family: Family, response: Response) -> None:
+    if response.kind == "binomial" and not family.binomial:
+        msg = (
+            f"{response.name} gives successes and trials, which the {family.name} family does not "
+            "read; use family='binomial', or a plain column as the response"
+        )
+        raise DataError(msg)
+    if family.binomial and response.kind == "numeric" and not np.isin(response.y, (0, 1)).all():
+        bad = response.y[~np.isin(response.y, (0, 1))][0]
+        msg = (
+            f"the {family.name} family reads a 0/1 column or p(successes, trials), but "
+            f"{response.name!r} has the value {bad:g}; write p({response.name}, trials)"
+        )
+        raise DataError(msg)

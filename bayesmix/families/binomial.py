@@ -1,0 +1,76 @@
+"""Binomial family: successes out of trials, or a 0/1 response."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.links import Linked
+
+
+def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
+    """Logarithm of the binomial coefficient."""
+    assert trials is not None
+    return -special.betaln(trials - y + 1, y + 1) - np.log1p(trials)
+
+
+def density(obs: Observed, mu: Linked) -> Array:
+    """Y log(mu) + (trials - y) log(1 - mu) + log(choose(trials, y)).
+
+    A factor of zero is left out, so that 0 log(0) is 0.
+    """
+    assert obs.trials is not None
+    return xp.times(obs.y, mu.log) + xp.times(obs.trials - obs.y, mu.log1m) + obs.const
+
+
+def closed_form(obs: Observed, mu: Linked) -> Derivatives | None:
+    """Derivatives in eta = logit(mu)."""
+    if mu.link.name != "logit":
+        return None
+    assert obs.trials is not None
+    below = mu.eta < 0
+    size = np.abs(mu.eta)
+    odds = np.exp(-size)  # of the less likely outcome; neither tail cancels
+    scale = 1 / (1 + odds)
+    failures = obs.trials - obs.y
+    against = np.where(below, obs.y, failures)
+    return Derivatives(
+        obs.const - against * size - obs.trials * np.log1p(odds),
+        (np.where(below, obs.y - failures * odds, obs.y * odds - failures) * scale,),
+        ((-obs.trials * odds * scale * scale,),),
+    )
+
+
+def curvature(obs: Observed, mu: Linked) -> tuple[np.ndarray, ...]:
+    """Expected information: trials slope^2 / (mu (1 - mu))."""
+    assert obs.trials is not None
+    if mu.link.name == "logit":
+        return (obs.trials * mu.slope,)
+    return (obs.trials * np.exp(2 * mu.log_slope - mu.log - mu.log1m),)
+
+
+def start(y: np.ndarray, trials: np.ndarray) -> dict:
+    """Each proportion, moved towards one half."""
+    return {"mu": (y + 0.5) / (trials + 1)}
+
+
+FAMILY = Family(
+    "binomial",
+    params={"mu": "logit"},
+    location="mu",
+    density=density,
+    closed_form=closed_form,
+    curvature=curvature,
+    start=start,
+    mean=lambda mu: mu,
+    simulate=lambda rng, mu, trials: rng.binomial(trials.astype(np.int64), mu).astype(float),
+    constant=constant,
+    binomial=True,
+    bounds={"mu": (0.0, 1.0)},
+    kernel_link="logit",
+    equation=r"f(y) = \binom{n}{y} \mu^y (1-\mu)^{n-y}",
+    source="McCullagh and Nelder (1989), chapter 4",
+    example={"mu": 0.3},
+)

@@ -1,0 +1,86 @@
+"""Gamma family by mean and shape: the variance is mu^2 / shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.links import Linked
+from bayesmix.special import stirling
+
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+
+def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
+    """-log(y)."""
+    return -np.log(y)
+
+
+def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
+    """Shape (w - expm1(w)) - log(y) + log(shape / (2 pi)) / 2 - S(shape), w = log(y / mu).
+
+    This is the usual density with log Gamma(shape) by Stirling's formula and its
+    remainder S, so that nothing large cancels when the shape is large.
+    """
+    w = -obs.const - mu.log
+    normaliser = 0.5 * shape.log - xp.stirling(shape.value) - HALF_LOG_2PI
+    return shape.value * (w - xp.expm1(w)) + normaliser + obs.const
+
+
+def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:
+    """Derivatives in (eta, log shape) for the log and the inverse link."""
+    if mu.link.name not in ("log", "inverse"):
+        return None
+    a = shape.value
+    s = stirling(a)
+    w = -obs.const - mu.log
+    excess = np.expm1(w)  # y / mu - 1
+    deviance = a * (w - excess)
+    if mu.link.name == "log":
+        eta_first, eta_second = a * excess, -a * np.exp(w)
+    else:
+        eta_first, eta_second = -a * excess / mu.eta, -a / np.square(mu.eta)
+    return Derivatives(
+        deviance + (0.5 * shape.log - s.value - HALF_LOG_2PI) + obs.const,
+        (eta_first, deviance + (0.5 - s.scaled1)),
+        ((eta_second, eta_first), (eta_first, deviance - (s.scaled1 + s.scaled2))),
+    )
+
+
+def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...]:
+    """Expected information: shape slope^2 / mu^2, and shape^2 psi'(shape) - shape."""
+    location = shape.value * np.exp(2 * (mu.log_slope - mu.log))
+    return location, 0.5 + stirling(shape.value).scaled2
+
+
+def start(y: np.ndarray) -> dict:
+    """Each response; the shape from the mean and variance of all."""
+    variance = float(np.var(y))
+    shape = float(np.mean(y)) ** 2 / variance if variance > 0 else 1.0
+    return {"mu": y, "shape": float(np.clip(shape, 0.1, 1e4))}
+
+
+def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw responses; one too small for a number becomes the smallest positive one."""
+    return np.maximum(rng.gamma(shape, mu / shape), np.finfo(float).tiny)
+
+
+FAMILY = Family(
+    "gamma",
+    params={"mu": "log", "shape": "log"},
+    location="mu",
+    density=density,
+    closed_form=closed_form,
+    curvature=curvature,
+    start=start,
+    mean=lambda mu, shape: mu,
+    simulate=simulate,
+    valid=lambda y: y > 0,
+    support="positive numbers",
+    bounds={"mu": (0.0, np.inf)},
+    constant=constant,
+    equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
+    source="McCullagh and Nelder (1989), chapter 8",
+    example={"mu": 2.5, "shape": 3.0},
+)

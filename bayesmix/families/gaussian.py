@@ -1,0 +1,70 @@
+"""Gaussian family."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.links import Linked
+
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+
+def density(obs: Observed, mu: Linked, sigma: Linked) -> Array:
+    """-((y - mu) / sigma)^2 / 2 - log(sigma) - log(2 pi) / 2."""
+    z = (obs.y - mu.value) / sigma.value
+    return -0.5 * z * z - sigma.log - HALF_LOG_2PI
+
+
+def closed_form(obs: Observed, mu: Linked, sigma: Linked) -> Derivatives | None:
+    """Derivatives in (mu, log sigma) for the identity link."""
+    if mu.link.name != "identity":
+        return None
+    precision = 1 / sigma.value
+    z = (obs.y - mu.value) * precision
+    z2 = z * z
+    cross = -2 * z * precision
+    return Derivatives(
+        -0.5 * z2 - sigma.log - HALF_LOG_2PI,
+        (z * precision, z2 - 1),
+        ((-precision * precision, cross), (cross, -2 * z2)),
+    )
+
+
+def curvature(obs: Observed, mu: Linked, sigma: Linked) -> tuple[np.ndarray, ...]:
+    """Expected information of (mu, log sigma): slope^2 / sigma^2 and 2."""
+    return np.square(mu.slope / sigma.value), np.full_like(sigma.value, 2.0)
+
+
+def squares(obs: Observed, mu: Linked) -> np.ndarray:
+    """Squared residuals: their weighted mean is the ML estimate of sigma^2."""
+    return np.square(obs.y - mu.value)
+
+
+def start(y: np.ndarray) -> dict:
+    """The mean and the standard deviation of all responses."""
+    spread = float(np.std(y))
+    return {"mu": float(np.mean(y)), "sigma": spread if spread > 0 else 1.0}
+
+
+def simulate(rng: np.random.Generator, mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Draw responses."""
+    return rng.normal(mu, sigma)
+
+
+FAMILY = Family(
+    "gaussian",
+    params={"mu": "identity", "sigma": "log"},
+    location="mu",
+    density=density,
+    closed_form=closed_form,
+    curvature=curvature,
+    squares=squares,
+    start=start,
+    mean=lambda mu, sigma: mu,
+    simulate=simulate,
+    kernel_link="identity",
+    equation=r"f(y) = \frac{1}{\sigma\sqrt{2\pi}} \exp\{-(y-\mu)^2 / (2\sigma^2)\}",
+    source="McCullagh and Nelder (1989), section 2.2",
+    example={"mu": 0.7, "sigma": 1.3},
+)

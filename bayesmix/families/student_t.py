@@ -1,0 +1,133 @@
+"""Student's t family with a scale and estimated degrees of freedom."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.links import Linked
+from bayesmix.special import log1pmx, stirling
+
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+# Beyond these the density is its limit to the last digit.
+RANGE = (1e-100, 1e100)
+SERIES_FROM = 200.0
+SERIES = (3.5, -13.0, 39.5, -119.0, 363.5, -1101.0)
+
+
+def density(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Array:
+    """-(nu + 1) / 2 log(1 + z^2 / nu) - log(sigma) - log(2 pi) / 2 + G(nu), z = (y - mu) / sigma.
+
+    G(nu) = log(Gamma((nu + 1) / 2) / Gamma(nu / 2)) - log(nu / 2) / 2 by Stirling's
+    formula and its remainder, so that it tends to zero without cancellation.
+    """
+    df = xp.clip(nu.value, *RANGE)
+    a = 0.5 * df
+    z = (obs.y - mu.value) / sigma.value
+    gammas = a * xp.log1pmx(0.5 / a) + xp.stirling(a + 0.5) - xp.stirling(a)
+    return -0.5 * (df + 1) * xp.log1p(z * z / df) + gammas - sigma.log - HALF_LOG_2PI
+
+
+def _gammas(nu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """G(nu) with first and second derivative in log(nu)."""
+    a = 0.5 * nu
+    u = 0.5 / a
+    share = a / (a + 0.5)
+    s, h = stirling(a), stirling(a + 0.5)
+    rest = log1pmx(u)
+    # log(1 + u) - u / (1 + u) = rest + u^2 / (1 + u), and u / (1 + u) = 0.5 / (a + 0.5)
+    slope = a * (rest + 0.5 * u / (a + 0.5))
+    first = h.scaled1 * share - s.scaled1
+    second = h.scaled2 * share * share - s.scaled2
+    bend = slope - a * np.square(u * share)
+    return a * rest + h.value - s.value, slope + first, bend + first + second
+
+
+def closed_form(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Derivatives | None:
+    """Derivatives in (mu, log sigma, log nu) for the identity link."""
+    if mu.link.name != "identity":
+        return None
+    df = np.clip(nu.value, *RANGE)
+    gammas, gammas_first, gammas_second = _gammas(df)
+    precision = 1 / sigma.value
+    z = (obs.y - mu.value) * precision
+    z2 = z * z
+    s = z2 / df
+    kept = 1 / (1 + s)
+    taken = s * kept
+    weight = (1 + 1 / df) * kept  # (nu + 1) / (nu + z^2)
+    pull = weight * z * precision
+    excess = -log1pmx(s) - s * taken  # s / (1 + s) - log(1 + s)
+    tilt = (z2 - 1) * kept * kept / df  # d weight / d log(nu)
+    mu_mu = -weight * precision * precision * (1 - 2 * taken)
+    mu_sigma, mu_nu = -2 * pull * kept, tilt * z * precision
+    sigma_sigma, sigma_nu = -2 * weight * z2 * kept, tilt * z2
+    nu_nu = gammas_second + 0.5 * df * (excess + taken * taken) - 0.5 * taken * kept
+    return Derivatives(
+        -0.5 * (df + 1) * np.log1p(s) + (gammas - sigma.log - HALF_LOG_2PI),
+        (pull, weight * z2 - 1, gammas_first + 0.5 * df * excess + 0.5 * taken),
+        ((mu_mu, mu_sigma, mu_nu), (mu_sigma, sigma_sigma, sigma_nu), (mu_nu, sigma_nu, nu_nu)),
+    )
+
+
+def curvature(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> tuple[np.ndarray, ...]:
+    """Expected information of mu, log sigma and log nu.
+
+    References
+    ----------
+    Lange, Little and Taylor (1989), JASA 84, 881-896.
+    """
+    df = np.clip(nu.value, *RANGE)
+    location = (df + 1) / (df + 3) * np.square(mu.slope / sigma.value)
+    return location, 2 * df / (df + 3) + 0 * sigma.value, _nu_information(df)
+
+
+def _nu_information(nu: np.ndarray) -> np.ndarray:
+    """Expected information of log nu; its asymptotic series where the exact form cancels."""
+    nu = np.asarray(nu, dtype=float)
+    x = np.minimum(nu, SERIES_FROM)
+    gap = special.polygamma(1, x / 2) - special.polygamma(1, (x + 1) / 2)
+    exact = x * x * gap / 4 - x * (x + 5) / (2 * (x + 1) * (x + 3))
+    series = np.polynomial.polynomial.polyval(1 / nu, SERIES) / (nu * nu)
+    return np.where(nu < SERIES_FROM, exact, series)
+
+
+def start(y: np.ndarray) -> dict:
+    """Median, and the median deviation over that of t with 5 degrees of freedom."""
+    centre = float(np.median(y))
+    spread = float(np.median(np.abs(y - centre))) / 0.7267 or float(np.std(y))
+    return {"mu": centre, "sigma": spread if spread > 0 else 1.0, "nu": 5.0}
+
+
+def mean(mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """Mu where the mean exists, NaN elsewhere."""
+    return np.where(np.asarray(nu) > 1, mu, np.nan)
+
+
+def simulate(
+    rng: np.random.Generator, mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray
+) -> np.ndarray:
+    """Draw responses."""
+    shape = np.broadcast_shapes(np.shape(mu), np.shape(sigma), np.shape(nu))
+    return mu + sigma * rng.standard_t(nu, size=shape)
+
+
+FAMILY = Family(
+    "student_t",
+    params={"mu": "identity", "sigma": "log", "nu": "log"},
+    location="mu",
+    density=density,
+    closed_form=closed_form,
+    curvature=curvature,
+    start=start,
+    mean=mean,
+    simulate=simulate,
+    equation=(
+        r"f(y) = \frac{\Gamma((\nu+1)/2)}{\Gamma(\nu/2) \sigma\sqrt{\nu\pi}} "
+        r"\{1 + (y-\mu)^2 / (\nu\sigma^2)\}^{-(\nu+1)/2}"
+    ),
+    source="Lange, Little and Taylor (1989), JASA 84, 881-896",
+    example={"mu": 0.7, "sigma": 1.3, "nu": 4.5},
+)

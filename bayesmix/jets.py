@@ -1,0 +1,428 @@
+"""Arrays that carry exact first and second derivatives: forward-mode differentiation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+from scipy import special
+
+from bayesmix.special import log1mexp, log1pmx, mills, mills_excess, stirling
+
+__all__ = ["Jet", "jets"]
+
+
+# name -> (value, first derivative, second derivative); each takes the argument x
+# and the function's value v, so that nothing is computed twice.
+_RULES: dict[str, tuple[Callable, Callable, Callable]] = {
+    "negative": (np.negative, lambda x, v: -np.ones_like(x), lambda x, v: np.zeros_like(x)),
+    "positive": (np.positive, lambda x, v: np.ones_like(x), lambda x, v: np.zeros_like(x)),
+    "absolute": (np.absolute, lambda x, v: np.sign(x), lambda x, v: np.zeros_like(x)),
+    "square": (np.square, lambda x, v: 2 * x, lambda x, v: np.full_like(x, 2.0)),
+    "sqrt": (np.sqrt, lambda x, v: 0.5 / v, lambda x, v: -0.25 / (x * v)),
+    "reciprocal": (np.reciprocal, lambda x, v: -v * v, lambda x, v: 2 * v**3),
+    "exp": (np.exp, lambda x, v: v, lambda x, v: v),
+    "expm1": (np.expm1, lambda x, v: np.exp(x), lambda x, v: np.exp(x)),
+    "log": (np.log, lambda x, v: 1 / x, lambda x, v: -1 / x**2),
+    "log2": (
+        np.log2,
+        lambda x, v: 1 / (x * np.log(2)),
+        lambda x, v: -1 / (x**2 * np.log(2)),
+    ),
+    "log10": (
+        np.log10,
+        lambda x, v: 1 / (x * np.log(10)),
+        lambda x, v: -1 / (x**2 * np.log(10)),
+    ),
+    "log1p": (np.log1p, lambda x, v: 1 / (1 + x), lambda x, v: -1 / (1 + x) ** 2),
+    "log1pmx": (log1pmx, lambda x, v: -x / (1 + x), lambda x, v: -1 / (1 + x) ** 2),
+    "sin": (np.sin, lambda x, v: np.cos(x), lambda x, v: -v),
+    "cos": (np.cos, lambda x, v: -np.sin(x), lambda x, v: -v),
+    "sinh": (np.sinh, lambda x, v: np.cosh(x), lambda x, v: v),
+    "cosh": (np.cosh, lambda x, v: np.sinh(x), lambda x, v: v),
+    "tanh": (np.tanh, lambda x, v: np.cosh(x) ** -2, lambda x, v: -2 * v * np.cosh(x) ** -2),
+    "arctan": (np.arctan, lambda x, v: 1 / (1 + x * x), lambda x, v: -2 * x / (1 + x * x) ** 2),
+    "gammaln": (
+        special.gammaln,
+        lambda x, v: special.psi(x),
+        lambda x, v: special.polygamma(1, x),
+    ),
+    "psi": (
+        special.psi,
+        lambda x, v: special.polygamma(1, x),
+        lambda x, v: special.polygamma(2, x),
+    ),
+    "stirling": (
+        lambda x: stirling(x).value,
+        lambda x, v: stirling(x).scaled1 / x,
+        lambda x, v: stirling(x).scaled2 / (x * x),
+    ),
+    "log_ndtr": (
+        special.log_ndtr,
+        lambda x, v: mills(x),
+        lambda x, v: -mills(x) * mills_excess(x),
+    ),
+    "ndtr": (special.ndtr, lambda x, v: _normal(x), lambda x, v: -x * _normal(x)),
+    "erf": (
+        special.erf,
+        lambda x, v: 2 / np.sqrt(np.pi) * np.exp(-x * x),
+        lambda x, v: -4 * x / np.sqrt(np.pi) * np.exp(-x * x),
+    ),
+    "erfc": (
+        special.erfc,
+        lambda x, v: -2 / np.sqrt(np.pi) * np.exp(-x * x),
+        lambda x, v: 4 * x / np.sqrt(np.pi) * np.exp(-x * x),
+    ),
+    "expit": (
+        special.expit,
+        lambda x, v: v * special.expit(-x),
+        lambda x, v: -v * special.expit(-x) * np.tanh(x / 2),
+    ),
+    "log_expit": (
+        special.log_expit,
+        lambda x, v: special.expit(-x),
+        lambda x, v: -special.expit(x) * special.expit(-x),
+    ),
+    "softplus": (
+        lambda x: np.logaddexp(0.0, x),
+        lambda x, v: special.expit(x),
+        lambda x, v: special.expit(x) * special.expit(-x),
+    ),
+    "log1mexp": (
+        log1mexp,
+        lambda x, v: np.exp(x) / np.expm1(x),
+        lambda x, v: -np.exp(x) / np.expm1(x) ** 2,
+    ),
+}
+_RULES["loggamma"] = _RULES["gammaln"]
+
+
+def _normal(x: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+
+
+class Jet:
+    """An array with its first and second derivatives with respect to p variables.
+
+    Parameters
+    ----------
+    value : ndarray, shape (...)
+    first : ndarray, shape (p, ...)
+    second : ndarray, shape (p, p, ...)
+
+    Notes
+    -----
+    Every operation carries the exact chain rule, so derivatives are as accurate
+    as the value.  NumPy's elementwise functions and those of `scipy.special`
+    that have a rule accept a `Jet`, as do `numpy.where`, `numpy.clip` and
+    comparisons; anything else raises a `TypeError` that names it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.arrays import jets
+    >>> (x,) = jets(np.array([2.0]))
+    >>> y = np.log(x) * x
+    >>> float(y.first[0, 0]), float(y.second[0, 0, 0])  # log 2 + 1, 1/2
+    (1.6931471805599454, 0.5)
+    """
+
+    __slots__ = ("first", "second", "value")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
+        self.value, self.first, self.second = value, first, second
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return np.shape(self.value)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions of the value."""
+        return np.ndim(self.value)
+
+    def _chain(self, value: np.ndarray, d1: np.ndarray, d2: np.ndarray) -> Jet:
+        outer = self.first[:, None] * self.first[None]
+        return Jet(value, d1 * self.first, d1 * self.second + d2 * outer)
+
+    def apply(self, name: str) -> Jet:
+        """The function called `name` of this array."""
+        f, d1, d2 = _RULES[name]
+        x = np.asarray(self.value, dtype=float)
+        value = f(x)
+        return self._chain(value, d1(x, value), d2(x, value))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """Differentiate a NumPy or SciPy function of jets."""
+        name = ufunc.__name__
+        if method != "__call__" or kwargs:
+            what = "an assignment such as `a += b` or out=" if "out" in kwargs else method
+            _refuse(f"{name!r} with {what}")
+        if len(inputs) == 1 and name in _RULES:
+            return inputs[0].apply(name)
+        if name in _BINARY:
+            return _BINARY[name](*inputs)
+        if name not in _PLAIN:
+            _refuse(f"the function {name!r}")
+        return ufunc(*(_value(x) for x in inputs))
+
+    def __array_function__(self, func: Any, types: Any, args: tuple, kwargs: dict) -> Any:
+        """`numpy.where` and a few others that are not ufuncs."""
+        if func not in _FUNCTIONS:
+            _refuse(f"the function {func.__name__!r}")
+        return _FUNCTIONS[func](*args, **kwargs)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse to become an array of numbers, which would lose the derivatives."""
+        _refuse("turning it into an array of numbers")
+
+    def __float__(self) -> float:
+        """Refuse to become a number."""
+        _refuse("turning it into a number, or putting it into an array,")
+
+    def __bool__(self) -> bool:
+        """Refuse to be true or false."""
+        _refuse("`if`, `and` or `or` with arrays (numpy.where does that)")
+
+    def __neg__(self) -> Jet:
+        return Jet(-self.value, -self.first, -self.second)
+
+    def __pos__(self) -> Jet:
+        return self
+
+    def __add__(self, other: Any) -> Jet:
+        return _add(self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Jet:
+        return _subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Jet:
+        return _subtract(other, self)
+
+    def __mul__(self, other: Any) -> Jet:
+        return _multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Jet:
+        return _divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Jet:
+        return _divide(other, self)
+
+    def __pow__(self, other: Any) -> Jet:
+        return _power(self, other)
+
+    def __rpow__(self, other: Any) -> Jet:
+        return _power(other, self)
+
+    def __abs__(self) -> Jet:
+        return self.apply("absolute")
+
+    def __gt__(self, other: Any) -> np.ndarray:
+        return self.value > _value(other)
+
+    def __lt__(self, other: Any) -> np.ndarray:
+        return self.value < _value(other)
+
+    def __ge__(self, other: Any) -> np.ndarray:
+        return self.value >= _value(other)
+
+    def __le__(self, other: Any) -> np.ndarray:
+        return self.value <= _value(other)
+
+    def __eq__(self, other: Any) -> np.ndarray:  # type: ignore[override]
+        return self.value == _value(other)
+
+    def __ne__(self, other: Any) -> np.ndarray:  # type: ignore[override]
+        return self.value != _value(other)
+
+
+def _refuse(what: str) -> NoReturn:
+    msg = (
+        f"{what} has no derivative rule in bayesmix; use arithmetic, numpy.where, numpy.clip, "
+        f"{', '.join(sorted({*_RULES, *_BINARY} - {'negative', 'positive'}))} "
+        "(of numpy, scipy.special or bayesmix.arrays), or functions built from them"
+    )
+    raise TypeError(msg)
+
+
+def _value(x: Any) -> Any:
+    return x.value if isinstance(x, Jet) else x
+
+
+def _fit(x: Any, shape: tuple[int, ...], p: int) -> Jet:
+    """A number, array or Jet as a Jet of p variables whose value has this shape."""
+    if not isinstance(x, Jet):
+        value = np.broadcast_to(np.asarray(x, dtype=float), shape)
+        return Jet(value, np.zeros((p, *shape)), np.zeros((p, p, *shape)))
+    if x.shape == shape:
+        return x
+    pad = (1,) * (len(shape) - x.ndim)
+    first = x.first.reshape(p, *pad, *x.shape)
+    second = x.second.reshape(p, p, *pad, *x.shape)
+    return Jet(
+        np.broadcast_to(x.value, shape),
+        np.broadcast_to(first, (p, *shape)),
+        np.broadcast_to(second, (p, p, *shape)),
+    )
+
+
+def _pair(a: Any, b: Any) -> tuple[Jet, Any]:
+    """A Jet first, then the other; a Jet has the shape of the result."""
+    if not isinstance(a, Jet):
+        a, b = b, a
+    if not isinstance(b, Jet):
+        b = np.asarray(b, dtype=float)
+    if a.shape != b.shape:
+        shape, p = np.broadcast_shapes(a.shape, b.shape), len(a.first)
+        a = _fit(a, shape, p)
+        b = _fit(b, shape, p) if isinstance(b, Jet) else b
+    return a, b
+
+
+def _add(a: Any, b: Any) -> Jet:
+    a, b = _pair(a, b)
+    if isinstance(b, Jet):
+        return Jet(a.value + b.value, a.first + b.first, a.second + b.second)
+    return Jet(a.value + b, a.first, a.second)
+
+
+def _subtract(a: Any, b: Any) -> Jet:
+    return _add(a, -b if isinstance(b, Jet) else -np.asarray(b, dtype=float))
+
+
+def _multiply(a: Any, b: Any) -> Jet:
+    a, b = _pair(a, b)
+    if not isinstance(b, Jet):
+        return Jet(a.value * b, a.first * b, a.second * b)
+    cross = a.first[:, None] * b.first[None]
+    return Jet(
+        a.value * b.value,
+        a.first * b.value + a.value * b.first,
+        a.second * b.value + a.value * b.second + cross + np.swapaxes(cross, 0, 1),
+    )
+
+
+def _divide(a: Any, b: Any) -> Jet:
+    if isinstance(b, Jet):
+        return _multiply(b.apply("reciprocal"), a)
+    a, b = _pair(a, b)
+    return Jet(a.value / b, a.first / b, a.second / b)
+
+
+def _power(a: Any, b: Any) -> Jet:
+    if isinstance(b, Jet):
+        return _multiply(b, _call("log", a)).apply("exp")
+    a, b = _pair(a, b)
+    x = a.value
+    # x^0 and x^1 have derivatives of zero also at x = 0, where the rule gives 0 times infinity.
+    d1 = np.where(b == 0, 0.0, b * x ** (b - 1))
+    d2 = np.where((b == 0) | (b == 1), 0.0, b * (b - 1) * x ** (b - 2))
+    return a._chain(x**b, d1, d2)
+
+
+def _call(name: str, x: Any) -> Any:
+    return x.apply(name) if isinstance(x, Jet) else _RULES[name][0](np.asarray(x, dtype=float))
+
+
+def _logaddexp(a: Any, b: Any) -> Jet:
+    total = _add(_subtract(a, b).apply("softplus"), b)
+    return where(_value(b) == -np.inf, a, total)
+
+
+def _xlogy(a: Any, b: Any, log: str = "log") -> Jet:
+    with np.errstate(all="ignore"):
+        logarithm = _call(log, b)
+        product = _multiply(a, logarithm)
+    return where((_value(a) == 0) & ~(_value(logarithm) > -np.inf), 0.0, product)
+
+
+def _betaln(a: Any, b: Any) -> Jet:
+    total = _call("gammaln", _add(a, b))
+    jet = _subtract(_add(_call("gammaln", a), -total), -_call("gammaln", b))
+    return Jet(special.betaln(_value(a), _value(b)), jet.first, jet.second)
+
+
+def where(condition: Any, a: Any, b: Any) -> Jet:
+    """Choose elementwise; the derivatives follow the chosen branch."""
+    p = len((a if isinstance(a, Jet) else b).first)
+    shape = np.broadcast_shapes(np.shape(condition), np.shape(_value(a)), np.shape(_value(b)))
+    a, b = _fit(a, shape, p), _fit(b, shape, p)
+    return Jet(
+        np.where(condition, a.value, b.value),
+        np.where(condition, a.first, b.first),
+        np.where(condition, a.second, b.second),
+    )
+
+
+def _maximum(a: Any, b: Any) -> Jet:
+    return where(_value(a) >= _value(b), a, b)
+
+
+def _minimum(a: Any, b: Any) -> Jet:
+    return where(_value(a) <= _value(b), a, b)
+
+
+def _clip(x: Any, lower: Any = None, upper: Any = None) -> Any:
+    x = x if lower is None else _maximum(x, lower)
+    return x if upper is None else _minimum(x, upper)
+
+
+_BINARY: dict[str, Callable[..., Jet]] = {
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "power": _power,
+    "float_power": _power,
+    "logaddexp": _logaddexp,
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "xlogy": _xlogy,
+    "xlog1py": lambda a, b: _xlogy(a, b, "log1p"),
+    "betaln": _betaln,
+}
+# Functions that are constant almost everywhere: their values are plain arrays.
+_PLAIN = {
+    "greater", "less", "greater_equal", "less_equal", "equal", "not_equal",
+    "isfinite", "isnan", "isinf", "sign", "signbit", "floor", "ceil", "rint",
+}  # fmt: skip
+_FUNCTIONS: dict[Any, Callable] = {
+    np.where: where,
+    np.clip: _clip,
+    np.shape: lambda x: x.shape,
+    np.ndim: lambda x: x.ndim,
+    np.zeros_like: lambda x: np.zeros(x.shape),
+    np.ones_like: lambda x: np.ones(x.shape),
+    np.full_like: lambda x, fill: np.full(x.shape, fill, dtype=float),
+}
+
+
+def jets(*values: np.ndarray) -> tuple[Jet, ...]:
+    """Independent variables for differentiation.
+
+    Parameters
+    ----------
+    *values : ndarray
+        p arrays that broadcast to one shape.
+
+    Returns
+    -------
+    tuple of Jet
+        Variable j has first derivative one with respect to itself.
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in values))
+    p, shape = len(arrays), arrays[0].shape
+    second = np.zeros((p, p, *shape))
+    out = []
+    for j, value in enumerate(arrays):
+        first = np.zeros((p, *shape))
+        first[j] = 1.0
+        out.append(Jet(value, first, second))
+    return tuple(out)

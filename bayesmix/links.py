@@ -1,0 +1,216 @@
+"""Link functions: a parameter and its linear predictor, with derivatives and stable logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.errors import SpecError
+
+__all__ = ["LINKS", "Link", "Linked", "get_link"]
+
+Array = Any
+
+
+@dataclass(frozen=True, repr=False)
+class Link:
+    """A monotone map from a parameter mu to its linear predictor eta.
+
+    Parameters
+    ----------
+    name : str
+    forward : callable
+        eta = g(mu), for arrays of numbers.
+    inverse : callable
+        mu = g^-1(eta), for any kind of array.
+    log_inverse, log1m_inverse : callable
+        log(mu) and log(1 - mu) as functions of eta, accurate in the tails.
+    slope, bend : callable
+        First and second derivative of mu with respect to eta, given (eta, mu).
+    log_slope : callable
+        log of the absolute slope as a function of eta, accurate in the tails.
+    lower, upper : float
+        The open interval of allowed mu.
+
+    Examples
+    --------
+    >>> from bayesmix.links import get_link
+    >>> round(float(get_link("logit").inverse(0.0)), 3)
+    0.5
+    """
+
+    name: str
+    forward: Callable[[np.ndarray], np.ndarray]
+    inverse: Callable[[Array], Array]
+    log_inverse: Callable[[Array], Array]
+    log1m_inverse: Callable[[Array], Array]
+    slope: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    bend: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    log_slope: Callable[[np.ndarray], np.ndarray]
+    lower: float = -np.inf
+    upper: float = np.inf
+
+    def __repr__(self) -> str:
+        return f"Link({self.name!r})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle the links of this module by name: their functions have none."""
+        if LINKS.get(self.name) is self:
+            return get_link, (self.name,)
+        return super().__reduce_ex__(protocol)
+
+
+class Linked:
+    """A parameter known through its linear predictor.
+
+    `value`, `log` and `log1m` are the parameter, its logarithm and the
+    logarithm of one minus it, each computed from `eta` when first asked for.
+    """
+
+    def __init__(self, link: Link, eta: Array) -> None:
+        self.link, self.eta = link, eta
+
+    @cached_property
+    def value(self) -> Array:
+        """The parameter on its natural scale."""
+        return self.link.inverse(self.eta)
+
+    @cached_property
+    def log(self) -> Array:
+        """Its logarithm."""
+        return self.link.log_inverse(self.eta)
+
+    @cached_property
+    def log1m(self) -> Array:
+        """The logarithm of one minus it."""
+        return self.link.log1m_inverse(self.eta)
+
+    @cached_property
+    def slope(self) -> Array:
+        """Its derivative with respect to `eta`."""
+        return self.link.slope(self.eta, self.value)
+
+    @cached_property
+    def log_slope(self) -> Array:
+        """The logarithm of its slope's absolute value."""
+        return self.link.log_slope(self.eta)
+
+    @cached_property
+    def bend(self) -> Array:
+        """Its second derivative with respect to `eta`."""
+        return self.link.bend(self.eta, self.value)
+
+
+_LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
+
+
+def _phi(x: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * x * x - _LOG_ROOT_2PI)
+
+
+def _ones(eta: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    return np.ones_like(mu)
+
+
+def _log_cloglog(eta: Array) -> Array:
+    """log(1 - exp(-t)) with t = exp(eta): eta - t / 2 + O(t^2) where t may underflow."""
+    body = xp.clip(eta, -30.0, 50.0)
+    return xp.where(eta < -30.0, eta - 0.5 * xp.exp(eta), xp.log1mexp(-xp.exp(body)))
+
+
+LINKS: dict[str, Link] = {
+    link.name: link
+    for link in (
+        Link(
+            "identity",
+            forward=lambda mu: np.asarray(mu, dtype=float),
+            inverse=lambda eta: eta,
+            log_inverse=xp.log,
+            log1m_inverse=lambda eta: xp.log1p(-eta),
+            slope=_ones,
+            bend=lambda eta, mu: np.zeros_like(mu),
+            log_slope=np.zeros_like,
+        ),
+        Link(
+            "log",
+            forward=np.log,
+            inverse=xp.exp,
+            log_inverse=lambda eta: eta,
+            log1m_inverse=xp.log1mexp,
+            slope=lambda eta, mu: mu,
+            bend=lambda eta, mu: mu,
+            log_slope=lambda eta: eta,
+            lower=0.0,
+        ),
+        Link(
+            "logit",
+            forward=special.logit,
+            inverse=xp.expit,
+            log_inverse=lambda eta: -xp.softplus(-eta),
+            log1m_inverse=lambda eta: -xp.softplus(eta),
+            slope=lambda eta, mu: mu * special.expit(-eta),
+            bend=lambda eta, mu: -mu * special.expit(-eta) * np.tanh(eta / 2),
+            log_slope=lambda eta: -np.abs(eta) - 2 * np.log1p(np.exp(-np.abs(eta))),
+            lower=0.0,
+            upper=1.0,
+        ),
+        Link(
+            "probit",
+            forward=special.ndtri,
+            inverse=xp.ndtr,
+            log_inverse=xp.log_ndtr,
+            log1m_inverse=lambda eta: xp.log_ndtr(-eta),
+            slope=lambda eta, mu: _phi(eta),
+            bend=lambda eta, mu: -eta * _phi(eta),
+            log_slope=lambda eta: -0.5 * eta * eta - _LOG_ROOT_2PI,
+            lower=0.0,
+            upper=1.0,
+        ),
+        Link(
+            "cloglog",
+            forward=lambda mu: np.log(-np.log1p(-np.asarray(mu, dtype=float))),
+            inverse=lambda eta: -xp.expm1(-xp.exp(eta)),
+            log_inverse=_log_cloglog,
+            log1m_inverse=lambda eta: -xp.exp(eta),
+            slope=lambda eta, mu: np.exp(eta - np.exp(eta)),
+            # Beyond 700 the slope is zero, and exp(eta) would be infinite.
+            bend=lambda eta, mu: np.exp(eta - np.exp(eta)) * -np.expm1(np.minimum(eta, 700.0)),
+            log_slope=lambda eta: eta - np.exp(eta),
+            lower=0.0,
+            upper=1.0,
+        ),
+        Link(
+            "inverse",
+            forward=lambda mu: 1 / np.asarray(mu, dtype=float),
+            inverse=lambda eta: 1 / eta,
+            log_inverse=lambda eta: -xp.log(eta),
+            log1m_inverse=lambda eta: xp.log1p(-1 / eta),
+            slope=lambda eta, mu: -mu * mu,
+            bend=lambda eta, mu: 2 * mu**3,
+            log_slope=lambda eta: -2 * np.log(np.abs(eta)),
+            lower=0.0,
+        ),
+    )
+}
+
+
+def get_link(name: str | Link) -> Link:
+    """The link called `name`.
+
+    Raises
+    ------
+    SpecError
+        If there is no such link.
+    """
+    if isinstance(name, Link):
+        return name
+    if not isinstance(name, str) or name not in LINKS:
+        msg = f"the link {name!r} is unknown; use one of {', '.join(sorted(LINKS))}"
+        raise SpecError(msg)
+    return LINKS[name]
