@@ -1,0 +1,94 @@
+"""Finite mixtures of regressions from a formula, by maximum likelihood and Bayes.
+
+Examples
+--------
+>>> import bayesmix as bmx
+>>> patent = bmx.load_data("patent")
+>>> spec = bmx.Mixture("Patents ~ lgRD", patent, family="poisson", k=3, concomitant="~ RDS")
+>>> fit = spec.fit("em", seed=1)
+>>> round(fit.loglik, 4)
+-197.675
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesmix import plot
+    from bayesmix.api import Bootstrap, Mixture, PointFit, Selection, select
+    from bayesmix.data import list_data, load_data
+    from bayesmix.errors import (
+        BayesmixError,
+        ConvergenceWarning,
+        DataError,
+        DegenerateWarning,
+        FitError,
+        FormulaError,
+        IdentifiabilityWarning,
+        SpecError,
+    )
+    from bayesmix.families import Family, family
+    from bayesmix.spec import Regression
+
+__version__ = version("bayesmix")
+
+# Public names by the module that has them; each is imported when first used.
+_HOMES = {
+    "bayesmix.api": ("Bootstrap", "Mixture", "PointFit", "Selection", "select"),
+    "bayesmix.data": ("list_data", "load_data"),
+    "bayesmix.errors": (
+        "BayesmixError",
+        "ConvergenceWarning",
+        "DataError",
+        "DegenerateWarning",
+        "FitError",
+        "FormulaError",
+        "IdentifiabilityWarning",
+        "SpecError",
+    ),
+    "bayesmix.families": ("Family", "family"),
+    "bayesmix.spec": ("Regression",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BayesmixError",
+    "Bootstrap",
+    "ConvergenceWarning",
+    "DataError",
+    "DegenerateWarning",
+    "Family",
+    "FitError",
+    "FormulaError",
+    "IdentifiabilityWarning",
+    "Mixture",
+    "PointFit",
+    "Regression",
+    "Selection",
+    "SpecError",
+    "family",
+    "list_data",
+    "load_data",
+    "plot",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name == "plot":
+        return import_module("bayesmix.plot")
+    if name not in _HOME:
+        msg = f"module 'bayesmix' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,169 @@
+r"""The multinomial logit of the weights, and constant weights as its simplest case.
+
+log pi_s(w) = w' alpha_s - log sum_t exp(w' alpha_t), with alpha_1 = 0
+(Dayton and Macready 1988, JASA 83, 173-178).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["WeightModel"]
+
+
+@dataclass(frozen=True)
+class WeightModel:
+    """How the weights depend on concomitant covariates.
+
+    Parameters
+    ----------
+    index : ndarray of int, shape (S, Q)
+        Entries of theta for alpha; -1 in the baseline's row.
+    held : ndarray, shape (S,), or None
+        Probabilities of components with a fixed weight, NaN elsewhere; only for
+        constant weights.  The others share the remaining probability.
+    """
+
+    index: np.ndarray
+    held: np.ndarray | None = None
+
+    def logits(self, theta: np.ndarray) -> np.ndarray:
+        """Alpha of shape (..., S, Q) from theta (..., D)."""
+        return np.where(self.index >= 0, theta[..., self.index], 0.0)
+
+    def log_weights(
+        self, theta: np.ndarray, design: np.ndarray | None, alive: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Log weights of shape (..., S, U), or (..., S, 1) where they are constant.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (..., D)
+        design : ndarray, shape (U, Q), or None
+        alive : ndarray of bool, shape (..., S), optional
+            Components that are still there; the others get -inf.
+        """
+        alpha = self.logits(theta)
+        eta = alpha if design is None else alpha @ design.T
+        if alive is not None:
+            eta = np.where(alive[..., None], eta, -np.inf)
+        if self.held is not None:
+            return self._with_held(eta)
+        return eta - _logsumexp(eta)
+
+    def _with_held(self, eta: np.ndarray) -> np.ndarray:
+        assert self.held is not None
+        known = np.isfinite(self.held)[:, None]
+        rest = np.log1p(-np.nansum(self.held)) if not known.all() else 0.0
+        free = np.where(known, -np.inf, eta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            free = free - _logsumexp(free) + rest
+            return np.where(known, np.log(self.held)[:, None], free)
+
+    def score_information(
+        self, resp: np.ndarray, log_weights: np.ndarray, design: np.ndarray | None,
+        unit_weight: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Score and complete-data information in alpha, for components by terms.
+
+        Parameters
+        ----------
+        resp : ndarray, shape (R, S, U)
+            Responsibilities.
+        log_weights : ndarray, shape (R, S, U) or (R, S, 1)
+        design : ndarray, shape (U, Q), or None
+        unit_weight : ndarray, shape (U,), or None
+
+        Returns
+        -------
+        score : ndarray, shape (R, S, Q)
+            sum_u w_u (r_us - pi_us) z_u.
+        information : ndarray, shape (R, S, Q, S, Q)
+            sum_u w_u (diag(pi) - pi pi') (x) z z'.
+        """
+        if design is None:
+            return self._constant(resp, log_weights, unit_weight)
+        pi = np.exp(log_weights)
+        w = 1.0 if unit_weight is None else unit_weight
+        score = ((resp - pi) * w) @ design
+        n_starts, k, _ = pi.shape
+        q = design.shape[1]
+        information = np.empty((n_starts, k, q, k, q))
+        for s in range(k):
+            for t in range(s, k):
+                c = -pi[:, s] * pi[:, t] + (pi[:, s] if s == t else 0.0)
+                block = np.swapaxes((c * w)[:, :, None] * design, 1, 2) @ design
+                information[:, s, :, t] = block
+                information[:, t, :, s] = np.swapaxes(block, 1, 2)
+        return score, information
+
+    def _constant(
+        self, resp: np.ndarray, log_weights: np.ndarray, unit_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        sums = resp.sum(-1) if unit_weight is None else resp @ unit_weight
+        pi = np.exp(log_weights[..., 0])
+        if self.held is not None:
+            free = np.isnan(self.held)
+            sums = np.where(free, sums, 0.0)
+            pi = np.where(free, pi, 0.0)
+            total = pi.sum(-1, keepdims=True)
+            pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
+        n = sums.sum(-1, keepdims=True)
+        k = pi.shape[-1]
+        information = n[..., None] * (pi[..., None] * np.eye(k) - pi[..., None] * pi[:, None])
+        return (sums - n * pi)[..., None], information[:, :, None, :, None]
+
+    def component_scores(
+        self, s: int, theta: np.ndarray, design: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """d log pi_s / d alpha up to a term that all components share.
+
+        Parameters
+        ----------
+        s : int
+            Position of the component.
+        theta : ndarray, shape (R, D)
+        design : ndarray, shape (U, Q), or None
+
+        Returns
+        -------
+        at : ndarray of int, shape (m,)
+            Entries of theta.
+        scores : ndarray, shape (m, U), (m, 1) or (R, m, 1)
+            The shared term drops out of covariances over components.  With held
+            weights it is no longer shared, and stays.
+        """
+        if self.held is None:
+            at = self.index[s][self.index[s] >= 0]
+            return at, np.ones((len(at), 1)) if design is None else design.T[: len(at)]
+        has = (self.index[:, 0] >= 0) & np.isnan(self.held)
+        at = self.index[has, 0]
+        if np.isfinite(self.held[s]):
+            return at, np.zeros((len(at), 1))
+        share = np.exp(self.log_weights(theta, None)[..., 0])
+        share = np.where(np.isnan(self.held), share, 0.0)
+        share = share / share.sum(-1, keepdims=True)
+        return at, ((np.arange(len(has)) == s)[has] - share[:, has])[..., None]
+
+    def unit_scores(
+        self, resp: np.ndarray, log_weights: np.ndarray, design: np.ndarray | None
+    ) -> np.ndarray:
+        """Scores of the units in alpha, (R, S, Q, U)."""
+        pi = np.broadcast_to(np.exp(log_weights), resp.shape)
+        if self.held is not None:
+            free = np.isnan(self.held)[:, None]
+            resp, pi = np.where(free, resp, 0.0), np.where(free, pi, 0.0)
+            total = pi.sum(1, keepdims=True)
+            pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
+            pi = pi * resp.sum(1, keepdims=True)
+        difference = (resp - pi)[:, :, None]
+        return difference if design is None else difference * design.T
+
+
+def _logsumexp(eta: np.ndarray) -> np.ndarray:
+    top = eta.max(-2, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(eta - top).sum(-2, keepdims=True))

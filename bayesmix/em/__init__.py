@@ -1,0 +1,1 @@
+"""Expectation-maximisation: starts, steps, acceleration and the one loop."""

@@ -1,0 +1,199 @@
+"""The one EM loop: many starts together, never downhill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesmix.em.step import m_step
+from bayesmix.likelihood import Pass, Problem, Squares, em_pass
+
+__all__ = ["Runs", "climb", "squarem"]
+
+HALVINGS = 12
+
+
+@dataclass
+class Runs:
+    """The state of R starts.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (R, D)
+    loglik : ndarray, shape (R,)
+    iterations : ndarray of int, shape (R,)
+        Passes over the rows.
+    status : ndarray of str, shape (R,)
+        "running", or why a start stopped.
+    trace : list of ndarray
+        Log-likelihoods (R,) after each iteration, for the starts then active.
+    """
+
+    theta: np.ndarray
+    loglik: np.ndarray
+    iterations: np.ndarray
+    status: np.ndarray
+    trace: list[np.ndarray] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, theta: np.ndarray) -> Runs:
+        """Runs before their first step."""
+        n = len(theta)
+        return cls(
+            theta.copy(), np.full(n, -np.inf), np.zeros(n, int), np.full(n, "running", dtype="U12")
+        )
+
+    def running(self) -> np.ndarray:
+        """Positions of the starts that have not stopped."""
+        return np.flatnonzero(self.status == "running")
+
+
+def take(p: Pass, rows: np.ndarray) -> Pass:
+    """The pass of some starts."""
+    squares = {n: Squares(*(x[rows] for x in s)) for n, s in p.squares.items()}
+    return Pass(*(x[rows] for x in p[:-1]), squares)
+
+
+def put(p: Pass, rows: np.ndarray, other: Pass) -> None:
+    """Replace the pass of some starts."""
+    for mine, theirs in zip(p[:-1], other[:-1], strict=True):
+        mine[rows] = theirs
+    for number, squares in p.squares.items():
+        for mine, theirs in zip(squares, other.squares[number], strict=True):
+            mine[rows] = theirs
+
+
+def ascend(
+    problem: Problem, theta: np.ndarray, p: Pass, proposal: np.ndarray
+) -> tuple[np.ndarray, Pass, np.ndarray]:
+    """Accept proposals that do not lower the log-likelihood; halve the others.
+
+    Scoring steps point uphill, so halving finds a rise unless theta is a
+    maximum within rounding.
+
+    Returns
+    -------
+    theta : ndarray, shape (R, D)
+    p : Pass
+        At that theta.
+    moved : ndarray of bool, shape (R,)
+    """
+    new = em_pass(problem, proposal)
+    bad = ~(new.loglik >= p.loglik - _slack(p.loglik))
+    for _ in range(HALVINGS):
+        rows = np.flatnonzero(bad)
+        if not len(rows):
+            break
+        proposal[rows] = 0.5 * (proposal[rows] + theta[rows])
+        again = em_pass(problem, proposal[rows])
+        put(new, rows, again)
+        bad[rows] = ~(again.loglik >= p.loglik[rows] - _slack(p.loglik[rows]))
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        proposal[rows] = theta[rows]
+        put(new, rows, take(p, rows))
+    return proposal, new, ~bad
+
+
+def _slack(loglik: np.ndarray) -> np.ndarray:
+    return 1e-12 * (np.abs(loglik) + 1.0)
+
+
+def climb(
+    problem: Problem,
+    runs: Runs,
+    *,
+    max_iter: int,
+    tol: float,
+    collapsed: Callable[[np.ndarray], np.ndarray],
+    on_iteration: Callable[[int, float], None] | None = None,
+) -> None:
+    """EM iterations of all running starts, until the log-likelihood stands still.
+
+    A start whose log-likelihood grows by less than `tol` times its size is left
+    "resting"; one with a collapsed variance becomes "degenerate".
+
+    Parameters
+    ----------
+    problem : Problem
+    runs : Runs
+        Changed in place.
+    max_iter : int
+    tol : float
+    collapsed : callable
+        Given theta (R, D), which starts have left the parameter space.
+    on_iteration : callable, optional
+        Told the number of running starts and the best log-likelihood.
+    """
+    active = runs.running()
+    if not len(active) or max_iter < 1:
+        return
+    theta = runs.theta[active]
+    p = em_pass(problem, theta)
+    runs.loglik[active] = p.loglik
+    for _ in range(max_iter):
+        before = p.loglik.copy()
+        theta, p, moved = ascend(problem, theta, p, m_step(problem, theta, p))
+        runs.theta[active], runs.loglik[active] = theta, p.loglik
+        runs.iterations[active] += 1
+        runs.trace.append(runs.loglik.copy())
+        gone = collapsed(theta)
+        still = ~moved | (p.loglik - before <= tol * (np.abs(p.loglik) + 0.1))
+        runs.status[active[still]] = "resting"
+        runs.status[active[gone]] = "degenerate"
+        if on_iteration is not None:
+            on_iteration(int((~still).sum()), float(np.max(runs.loglik)))
+        keep = np.flatnonzero(~(still | gone))
+        if not len(keep):
+            return
+        if len(keep) < len(active):
+            active, theta, p = active[keep], theta[keep], take(p, keep)
+
+
+def squarem(
+    problem: Problem,
+    runs: Runs,
+    *,
+    cycles: int,
+    tol: float,
+    collapsed: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """Squared extrapolation of EM (Varadhan and Roland 2008), where Newton has failed.
+
+    Two EM steps span a direction; a longer step along it is kept only where the
+    log-likelihood rises above the second step's.
+    """
+    active = runs.running()
+    if not len(active):
+        return
+    theta = runs.theta[active]
+    p = em_pass(problem, theta)
+    for _ in range(cycles):
+        before = p.loglik.copy()
+        one, p1, _ = ascend(problem, theta, p, m_step(problem, theta, p))
+        two, p2, _ = ascend(problem, one.copy(), p1, m_step(problem, one, p1))
+        first, bend = one - theta, (two - one) - (one - theta)
+        norm = np.linalg.norm(bend, axis=1)
+        length = np.where(norm > 0, np.linalg.norm(first, axis=1) / np.maximum(norm, 1e-300), 1.0)
+        length = np.clip(length, 1.0, 100.0)[:, None]
+        far = theta + 2 * length * first + length**2 * bend
+        p3 = em_pass(problem, far)
+        better = np.flatnonzero(p3.loglik >= p2.loglik)
+        theta, p = two, p2
+        if len(better):
+            theta[better] = far[better]
+            put(p, better, take(p3, better))
+        runs.theta[active], runs.loglik[active] = theta, p.loglik
+        runs.iterations[active] += 3
+        runs.trace.append(runs.loglik.copy())
+        gone = collapsed(theta)
+        still = p.loglik - before <= tol * (np.abs(p.loglik) + 0.1)
+        runs.status[active[still]] = "resting"
+        runs.status[active[gone]] = "degenerate"
+        keep = np.flatnonzero(~(still | gone))
+        if not len(keep):
+            return
+        if len(keep) < len(active):
+            active, theta, p = active[keep], theta[keep], take(p, keep)

@@ -1,0 +1,119 @@
+"""Newton's method with the exact observed information, for many starts together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.em.loop import Runs
+from bayesmix.likelihood import Problem, information, log_likelihood
+
+__all__ = ["LARGE_STEP", "newton"]
+
+# A step that is this large relative to 1 + |theta| when the log-likelihood no
+# longer grows belongs to a parameter on its way to infinity.
+LARGE_STEP = 1e-3
+SMALLEST_EIGENVALUE = 1e-13
+LONGEST = 5.0
+
+
+class _Step(NamedTuple):
+    step: np.ndarray
+    decrement: np.ndarray
+    definite: np.ndarray
+    escape: np.ndarray
+    flat: np.ndarray
+
+
+def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
+    """Newton steps from information (R, f, f) and score (R, f), diagonal scaled to one.
+
+    `escape` is the direction of most negative curvature, `flat` says that the
+    score vanishes although the information is singular.
+    """
+    diagonal = np.einsum("rjj->rj", matrix)
+    finite = np.isfinite(matrix).all((1, 2)) & np.isfinite(score).all(1)
+    scale = np.sqrt(np.where(np.abs(diagonal) > 1e-300, np.abs(diagonal), 1.0))
+    scaled = matrix / (scale[:, :, None] * scale[:, None])
+    scaled[~finite] = -np.eye(matrix.shape[1])
+    values, vectors = np.linalg.eigh(scaled)
+    definite = finite & (values[:, 0] > SMALLEST_EIGENVALUE) & (diagonal > 0).all(1)
+    right = np.where(finite[:, None], score / scale, 0.0)
+    along = np.einsum("rji,rj->ri", vectors, right)
+    safe = np.where(definite[:, None], values, 1.0)
+    step = np.einsum("rij,rj->ri", vectors, along / safe) / scale
+    decrement = (along**2 / safe).sum(1)
+    flat = finite & (np.abs(right).max(1) < 1e-7) & (values[:, 0] > -1e-6)
+    escape = vectors[:, :, 0] / scale
+    return _Step(step, decrement, definite, escape, flat)
+
+
+def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> None:
+    """Polish resting starts to a zero gradient.
+
+    A step is accepted only if the log-likelihood rises and the information is
+    positive definite.  Afterwards a start is "converged"; "boundary", where
+    parameters still move while the log-likelihood stands still; "singular",
+    where the gradient is zero and the information singular; or "resting", where
+    EM has to go on.
+
+    Parameters
+    ----------
+    problem : Problem
+    runs : Runs
+        Changed in place.
+    tol : float
+        Relative size of the log-likelihood still to be gained.
+    max_iter : int
+    """
+    free = np.flatnonzero(problem.spec.free)
+    active = np.flatnonzero(runs.status == "resting")
+    if not len(free):
+        runs.status[active] = "converged"
+        return
+    large = np.zeros(len(runs.theta), int)
+    for _ in range(max_iter):
+        if not len(active):
+            return
+        theta = runs.theta[active]
+        info = information(problem, theta)
+        runs.iterations[active] += 1
+        n = _steps(info.matrix[:, free[:, None], free], info.score[:, free])
+        size = (np.abs(n.step) / (1 + np.abs(theta[:, free]))).max(1)
+        near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
+        large[active] = np.where(near & (size > LARGE_STEP), large[active] + 1, 0)
+        proposal = theta.copy()
+        shrink = np.minimum(1.0, LONGEST / np.maximum(size, 1e-300))
+        proposal[:, free] += np.where(n.definite[:, None], n.step * shrink[:, None], 0.0)
+        loglik, rose = _search(problem, theta, proposal, info.loglik, n.definite)
+        runs.theta[active], runs.loglik[active] = proposal, np.where(rose, loglik, info.loglik)
+        runs.trace.append(runs.loglik.copy())
+        done = near & ((size <= LARGE_STEP) | ~rose)
+        runs.status[active[done]] = np.where(size <= LARGE_STEP, "converged", "boundary")[done]
+        boundary = near & ~done & (large[active] >= 4)
+        runs.status[active[boundary]] = "boundary"
+        singular = ~n.definite & n.flat
+        runs.status[active[singular]] = "singular"
+        failed = ~rose & ~near & ~singular
+        active = active[~(done | boundary | singular | failed)]
+
+
+def _search(
+    problem: Problem, theta: np.ndarray, proposal: np.ndarray, before: np.ndarray,
+    definite: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Halve steps until the log-likelihood does not fall; `proposal` is changed in place."""
+    loglik = before.copy()
+    slack = 1e-13 * (np.abs(before) + 1.0)
+    bad = definite.copy()
+    for _ in range(8):
+        rows = np.flatnonzero(bad)
+        if not len(rows):
+            break
+        loglik[rows] = log_likelihood(problem, proposal[rows])
+        fell = ~(loglik[rows] >= before[rows] - slack[rows])
+        proposal[rows[fell]] = 0.5 * (proposal[rows[fell]] + theta[rows[fell]])
+        bad[rows] = fell
+    proposal[bad] = theta[bad]
+    return loglik, definite & ~bad

@@ -1,0 +1,234 @@
+"""Many starts to one best fit, and an honest word about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.em.loop import Runs, climb, squarem
+from bayesmix.em.newton import newton
+from bayesmix.em.starts import (
+    Memberships,
+    classify,
+    from_memberships,
+    harden,
+    pooled,
+    random_memberships,
+)
+from bayesmix.em.step import m_step
+from bayesmix.likelihood import Problem, em_pass, log_likelihood
+
+__all__ = ["Options", "Outcome", "best", "make_starts", "maximise", "name_ends", "start_from"]
+
+FIRST_TOL = 1e-5
+COLLAPSED = 1e-8
+VANISHED = 1e-9
+ROUNDS = 12
+
+Progress = Callable[[str, int, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What governs a run.
+
+    Parameters
+    ----------
+    tol : float
+        Relative change of the log-likelihood at which a start has converged.
+    max_iter : int
+        Passes over the rows that one start may take.
+    algorithm : str
+        "em", "cem" (hard labels) or "sem" (drawn labels).
+    """
+
+    tol: float = 1e-8
+    max_iter: int = 1000
+    algorithm: str = "em"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All starts at their ends.
+
+    `theta` (R, D), `loglik`, `iterations` and `status` (R,), and the
+    log-likelihoods of every iteration, `trace` (T, R).
+    """
+
+    theta: np.ndarray
+    loglik: np.ndarray
+    iterations: np.ndarray
+    status: np.ndarray
+    trace: np.ndarray
+
+
+def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np.ndarray:
+    """Starting parameters (R, D): by turns random and after a short classification run."""
+    if problem.spec.k == 1:
+        return pooled(problem)[None]
+    theta = from_memberships(problem, random_memberships(problem, n_starts, rng), n_starts)
+    if n_starts > 1:
+        theta[1::2] = classify(problem, theta[1::2])
+    return theta
+
+
+def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
+    """Starting parameters (1, D) from one membership matrix (U, S)."""
+    given = Memberships(None, matrix.T[None], problem.spec.k, problem.spec.rows.allowed)
+    return from_memberships(problem, given, 1)
+
+
+def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that says which theta (R, D) have a collapsed scale."""
+    floors: list[tuple[int, float]] = []
+    base: np.ndarray | None = None
+    for arrays in problem.blocks:
+        for family, members in arrays.groups:
+            if "sigma" not in family.params:
+                continue
+            base = pooled(problem) if base is None else base
+            slot = arrays.layout.slots[members[0]][1]
+            at = arrays.layout.predictors[slot].index[members, 0]
+            size = 1e-13 * np.abs(arrays.observed[family.name].y).max()
+            floors += [(j, np.log(max(COLLAPSED * np.exp(base[j]), size, 1e-150))) for j in at]
+    if not floors:
+        return lambda theta: np.zeros(len(theta), bool)
+    where = np.array([j for j, _ in floors])
+    low = np.array([v for _, v in floors])
+    return lambda theta: (theta[:, where] < low).any(1)
+
+
+def maximise(
+    problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None = None
+) -> Outcome:
+    """Run every start to its maximum.
+
+    EM climbs until the log-likelihood grows slowly; Newton's method with the
+    exact information finishes; where it cannot, squared extrapolation of EM goes
+    on and Newton tries again.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (R, D)
+    options : Options
+    progress : callable, optional
+        Told the stage, the number of starts at work, and the best log-likelihood.
+    """
+    runs = Runs.begin(theta)
+    collapsed = collapse_test(problem)
+
+    def report(stage: str) -> Callable[[int, float], None] | None:
+        return None if progress is None else lambda n, value: progress(stage, n, value)
+
+    budget = options.max_iter
+    climb(
+        problem, runs, max_iter=budget, tol=max(options.tol, FIRST_TOL), collapsed=collapsed,
+        on_iteration=report("EM"),
+    )
+    tol = FIRST_TOL
+    for _ in range(ROUNDS):
+        _over_budget(runs, budget)
+        newton(problem, runs, tol=options.tol)
+        if progress is not None:
+            progress("Newton", int((runs.status == "resting").sum()), float(runs.loglik.max()))
+        again = runs.status == "resting"
+        if not again.any():
+            break
+        runs.status[again] = "running"
+        tol = max(0.1 * tol, 0.01 * options.tol)
+        squarem(problem, runs, cycles=30, tol=tol, collapsed=collapsed)
+        runs.status[runs.status == "running"] = "resting"
+    left = np.isin(runs.status, ("running", "resting"))
+    runs.status[left] = "max_iter"
+    name_ends(problem, runs, collapsed)
+    return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
+
+
+def _over_budget(runs: Runs, budget: int) -> None:
+    over = (runs.iterations >= budget) & np.isin(runs.status, ("running", "resting"))
+    runs.status[over] = "max_iter"
+
+
+def name_ends(
+    problem: Problem, runs: Runs, collapsed: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Starts with a lost component or no likelihood are not successes."""
+    runs.status[collapsed(runs.theta)] = "degenerate"
+    runs.status[~np.isfinite(runs.loglik)] = "failed"
+    ended = np.isin(runs.status, ("boundary", "singular", "max_iter", "converged"))
+    rows = np.flatnonzero(ended)
+    if len(rows) and problem.spec.k > 1:
+        shares = mean_weights(problem, runs.theta[rows])
+        runs.status[rows[(shares < VANISHED).any(1)]] = "degenerate"
+
+
+def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Mean weights of the components over the units, (R, S)."""
+    out = []
+    w = problem.weight
+    for one in theta:
+        pi = np.exp(problem.spec.weights.log_weights(one[None], problem.concomitant))[0]
+        out.append(pi[:, 0] if pi.shape[1] == 1 else np.average(pi, axis=1, weights=w))
+    return np.array(out)
+
+
+def best(outcome: Outcome) -> int:
+    """Position of the best start; one that collapsed or failed wins only among its like."""
+    sound = ~np.isin(outcome.status, ("degenerate", "failed"))
+    values = np.where(np.isnan(outcome.loglik), -np.inf, outcome.loglik)
+    candidates = np.where(sound, values, -np.inf) if sound.any() else values
+    return int(np.argmax(candidates))
+
+
+def classification(
+    problem: Problem, theta: np.ndarray, options: Options, rng: np.random.Generator | None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Classification EM, or stochastic EM where a generator is given.
+
+    Hard labels take the most probable component (Celeux and Govaert 1992); drawn
+    ones a random component, and the best iteration is kept (Celeux and Diebolt
+    1985).  The log-likelihood reported is that of the mixture.
+    """
+    runs = Runs.begin(theta)
+    collapsed = collapse_test(problem)
+    runs.loglik[:] = log_likelihood(problem, theta)
+    current = theta.copy()
+    quiet = np.zeros(len(theta), int)
+    patience = 1 if rng is None else 50
+    for _ in range(options.max_iter):
+        active = runs.running()
+        if not len(active):
+            break
+        p = em_pass(
+            problem, current[active],
+            responsibilities=lambda units, r: harden(r) if rng is None else _draw(r, rng),
+        )
+        with np.errstate(all="ignore"):
+            current[active] = m_step(problem, current[active], p)
+            loglik = log_likelihood(problem, current[active])
+        runs.iterations[active] += 1
+        change = np.abs(loglik - runs.loglik[active])
+        still = change <= options.tol * (np.abs(loglik) + 0.1)
+        better = loglik > runs.loglik[active] if rng is not None else np.isfinite(loglik)
+        runs.theta[active[better]] = current[active[better]]
+        runs.loglik[active[better]] = loglik[better]
+        runs.trace.append(runs.loglik.copy())
+        quiet[active] = np.where(still if rng is None else ~better, quiet[active] + 1, 0)
+        runs.status[active[quiet[active] >= patience]] = "converged"
+        runs.status[active[collapsed(current[active]) | ~np.isfinite(loglik)]] = "degenerate"
+        if progress is not None:
+            progress("CEM" if rng is None else "SEM", len(active), float(runs.loglik.max()))
+    runs.status[runs.running()] = "max_iter"
+    name_ends(problem, runs, collapsed)
+    return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
+
+
+def _draw(resp: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One component per unit, drawn from its responsibilities."""
+    uniform = rng.random((len(resp), 1, resp.shape[2]))
+    above = resp.cumsum(1) >= uniform * resp.sum(1, keepdims=True)
+    return harden(above.astype(float))

@@ -1,0 +1,147 @@
+"""Where EM begins: random memberships, short classification runs, or what the user gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.em.step import m_step
+from bayesmix.likelihood import Pass, Problem, Responsibilities, em_pass, log_likelihood
+
+__all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
+
+CLASSIFICATION_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Memberships:
+    """Responsibilities of R starts, made block by block.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (R, U), or None
+        Drawn components: responsibility 0.9 against 0.1 for each other one,
+        normalised (as R flexmix); -1 gives equal responsibilities.
+    matrix : ndarray, shape (R, S, U), or None
+        Given responsibilities instead.
+    k : int
+    """
+
+    labels: np.ndarray | None
+    matrix: np.ndarray | None
+    k: int
+    allowed: np.ndarray | None
+
+    def __call__(self, units: slice, resp: np.ndarray) -> np.ndarray:
+        """Responsibilities (R, S, units) of a block of units."""
+        if self.matrix is not None:
+            out = self.matrix[:, :, units]
+        else:
+            assert self.labels is not None
+            drawn = self.labels[:, None, units] == np.arange(self.k)[:, None]
+            out = np.where(drawn, 0.9, 0.1)
+        if self.allowed is not None:
+            out = out * self.allowed[units].T
+        total = out.sum(1, keepdims=True)
+        return np.divide(out, total, out=np.full_like(out, 1 / self.k), where=total > 0)
+
+
+def random_memberships(problem: Problem, n_starts: int, rng: np.random.Generator) -> Memberships:
+    """Uniformly drawn components of every unit."""
+    k = problem.spec.k
+    labels = rng.integers(0, k, size=(n_starts, problem.n_units), dtype=np.int16)
+    return Memberships(labels, None, k, problem.spec.rows.allowed)
+
+
+def pooled(problem: Problem) -> np.ndarray:
+    """Parameters (D,) of all components fitted to everything alike."""
+    k, n = problem.spec.k, problem.n_units
+    equal = Memberships(
+        np.broadcast_to(np.int16(-1), (1, n)), None, k, problem.spec.rows.allowed
+    )
+    return _fit_memberships(problem, equal, 1, steps=8)[0]
+
+
+def from_memberships(problem: Problem, memberships: Memberships, n_starts: int) -> np.ndarray:
+    """Parameters (R, D) after the first M-steps at given responsibilities.
+
+    Where these have likelihood zero (a linear predictor outside the link's
+    range, say), the start is moved towards the pooled fit until it has not.
+    """
+    theta = _fit_memberships(problem, memberships, n_starts, steps=2)
+    loglik = log_likelihood(problem, theta)
+    bad = np.flatnonzero(~np.isfinite(loglik))
+    if len(bad):
+        base = pooled(problem)
+        for _ in range(30):
+            theta[bad] = 0.5 * (np.nan_to_num(theta[bad]) + base)
+            bad = bad[~np.isfinite(log_likelihood(problem, theta[bad]))]
+            if not len(bad):
+                break
+    return theta
+
+
+def _fit_memberships(
+    problem: Problem, resp: Responsibilities, n_starts: int, steps: int
+) -> np.ndarray:
+    spec = problem.spec
+    theta = np.zeros((n_starts, spec.layout.size))
+    working = {}
+    location: list[int] = []
+    for number, arrays in enumerate(problem.blocks):
+        for family, members in arrays.groups:
+            if family.location is None:
+                continue
+            begin = family.starting(arrays.observed[family.name])
+            links = {p.name: p.link for p in family.parameters}
+            eta = np.asarray(links[family.location].forward(np.asarray(begin[family.location])))
+            working[number, family.name] = np.broadcast_to(eta, (problem.n_rows,))
+            for slot, p in zip(arrays.layout.slots[members[0]][1:], family.dispersions,
+                               strict=True):
+                at = arrays.layout.predictors[slot].index[members, 0]
+                theta[:, at] = links[p.name].forward(np.asarray(begin[p.name]))
+        index = arrays.layout.predictors[0].index
+        location += list(index[index >= 0])
+    held = np.array(sorted(spec.held), dtype=int)
+    values = np.array([spec.held[j] for j in held])
+    theta[:, held] = values
+    first = em_pass(problem, theta, responsibilities=resp, working=working)
+    theta = _first_step(problem, theta, first)
+    theta[:, held] = values
+    simple = all(f.squares is not None for f, _ in _families(problem))
+    for _ in range(steps if not simple else min(steps, 1)):
+        before = theta
+        with np.errstate(all="ignore"):
+            p = em_pass(problem, theta, responsibilities=resp)
+            theta = m_step(problem, theta, p)
+        lost = ~np.isfinite(theta).all(1)
+        theta[lost] = before[lost]
+    return theta
+
+
+def _families(problem: Problem) -> list:
+    return [group for arrays in problem.blocks for group in arrays.groups]
+
+
+def _first_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
+    """A step from the working response; scales follow in the next one."""
+    return m_step(problem, theta, p._replace(squares={}))
+
+
+def harden(resp: np.ndarray) -> np.ndarray:
+    """Indicators of each unit's most probable component (R, S, units)."""
+    k = resp.shape[1]
+    return (resp.argmax(1)[:, None] == np.arange(k)[:, None]).astype(float)
+
+
+def classify(problem: Problem, theta: np.ndarray, steps: int = CLASSIFICATION_STEPS) -> np.ndarray:
+    """A short run of classification EM: the k-means of a mixture of regressions."""
+    for _ in range(steps):
+        before = theta
+        with np.errstate(all="ignore"):
+            p = em_pass(problem, theta, responsibilities=lambda units, r: harden(r))
+            theta = m_step(problem, theta, p)
+        lost = ~(np.isfinite(theta).all(1) & np.isfinite(log_likelihood(problem, theta)))
+        theta[lost] = before[lost]
+    return theta

@@ -1,0 +1,92 @@
+"""One M-step: from a pass over the rows to new parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.likelihood import Pass, Problem, Squares
+
+__all__ = ["m_step", "solve"]
+
+# Largest change of a link-scale dispersion in one scoring step.
+STRIDE = 2.0
+TINY = 1e-300
+
+
+def solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Solve positive semi-definite systems after scaling their diagonals to one.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (R, f, f)
+    vector : ndarray, shape (R, f)
+
+    Returns
+    -------
+    ndarray, shape (R, f)
+        A ridge of 1e-10 keeps empty and dependent directions at rest.
+    """
+    diagonal = np.einsum("rjj->rj", matrix)
+    scale = np.sqrt(np.where(diagonal > TINY, diagonal, 1.0))
+    scaled = matrix / (scale[:, :, None] * scale[:, None])
+    f = matrix.shape[1]
+    scaled[:, np.arange(f), np.arange(f)] += 1e-10
+    bad = ~np.isfinite(scaled).all((1, 2))
+    scaled[bad] = np.eye(f)
+    right = np.where(np.isfinite(vector), vector, 0.0) / scale
+    return np.linalg.solve(scaled, right[..., None])[..., 0] / scale
+
+
+def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
+    """New parameters (R, D) that raise the expected complete-data log-likelihood.
+
+    Coefficients and logits move by one scoring step, from the weighted normal
+    equations; constant weights and Gaussian scales have closed forms.
+    """
+    spec = problem.spec
+    free = np.flatnonzero(spec.free)
+    step = np.zeros_like(theta)
+    if len(free):
+        step[:, free] = solve(p.scoring[:, free[:, None], free], p.score[:, free])
+    dispersion = [j for j, c in enumerate(spec.layout.coordinates) if c.effect == "dispersion"]
+    step[:, dispersion] = np.clip(step[:, dispersion], -STRIDE, STRIDE)
+    new = theta + step
+    for number, squares in p.squares.items():
+        _scales(problem, number, squares, theta, new)
+    if spec.layout.concomitant_terms is None and spec.weights.held is None:
+        _weights(problem, p.mass, new)
+    return new
+
+
+def _weights(problem: Problem, mass: np.ndarray, new: np.ndarray) -> None:
+    """Mean responsibilities, as logits against the first component."""
+    index = problem.spec.layout.alpha[1:, 0]
+    logs = np.log(np.maximum(mass, TINY))
+    held = ~problem.spec.free[index]
+    new[:, index] = np.where(held, new[:, index], logs[:, 1:] - logs[:, :1])
+
+
+def _scales(
+    problem: Problem, number: int, squares: Squares, theta: np.ndarray, new: np.ndarray
+) -> None:
+    """sigma^2 = sum w r^2 / sum w at the new coefficients, pooled where shared."""
+    layout = problem.blocks[number].layout
+    location = layout.predictors[0]
+    change = location.coefficients(new) - location.coefficients(theta)
+    for family, members in layout.groups():
+        if family.squares is None:
+            continue
+        predictor = layout.predictors[layout.slots[members[0]][1]]
+        at = predictor.index[members, 0]
+        variance = np.exp(2 * theta[:, at])
+        delta = change[:, members]
+        # The sum of squares is quadratic in the coefficients: no second pass.
+        linear = (squares.score[:, members] * delta).sum(-1)
+        curved = np.einsum("rsp,rspq,rsq->rs", delta, squares.gram[:, members], delta)
+        total = np.maximum(squares.total[:, members] + variance * (curved - 2 * linear), 0.0)
+        for position in np.unique(at):
+            if problem.spec.free[position]:
+                shared = at == position
+                count = squares.count[:, members][:, shared].sum(-1)
+                mean = total[:, shared].sum(-1) / np.maximum(count, TINY)
+                new[:, position] = 0.5 * np.log(np.maximum(mean, TINY))

@@ -1,0 +1,300 @@
+"""The methods of estimation: from a specification to a finished fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.em.loop import Runs
+from bayesmix.em.newton import newton
+from bayesmix.em.run import (
+    Options,
+    Outcome,
+    best,
+    classification,
+    collapse_test,
+    make_starts,
+    maximise,
+    name_ends,
+    start_from,
+)
+from bayesmix.errors import (
+    ConvergenceWarning,
+    DegenerateWarning,
+    FitError,
+    IdentifiabilityWarning,
+    SpecError,
+)
+from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
+from bayesmix.params import from_dataset, hold
+from bayesmix.progress import Progress
+from bayesmix.reduce import reduced_start
+from bayesmix.result.fitted import Fitted, canonical_order
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["FitOptions", "fit_point"]
+
+METHODS = ("em", "ml")
+LATER = ("map", "laplace", "nuts")
+ALGORITHMS = ("em", "cem", "sem")
+AGREE = 1e-6
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """The options of a point fit; see `Mixture.fit`."""
+
+    starts: int | None = None
+    seed: Any = None
+    init: Any = None
+    fixed_params: Mapping[tuple[Hashable, str], float] | None = None
+    tol: float = 1e-8
+    max_iter: int = 1000
+    min_weight: float = 0.0
+    algorithm: str = "em"
+    progress: bool | None = None
+
+
+def fit_point(spec: MixtureSpec, method: str, options: FitOptions) -> Fitted:
+    """Fit a specification by EM or direct maximum likelihood.
+
+    Raises
+    ------
+    SpecError, FitError
+        If an option is not understood, or no start ends with a likelihood.
+    """
+    _check(method, options)
+    k_requested = spec.k
+    if options.fixed_params:
+        spec = hold(spec, options.fixed_params)
+    problem = build_problem(spec)
+    rng = np.random.default_rng(options.seed)
+    theta = _starting(problem, options, rng)
+    if options.max_iter == 0:
+        return _evaluated(problem, theta, method)
+    with Progress(options.progress, len(theta), problem) as progress:
+        if options.min_weight > 0:
+            problem, theta = reduced_start(problem, theta, options.min_weight, options.max_iter)
+        outcome = _run(problem, theta, method, options, rng, progress.update)
+    return _finish(problem, outcome, method, options, k_requested)
+
+
+def _check(method: str, options: FitOptions) -> None:
+    if method in LATER:
+        msg = f"method={method!r} is not available in this version; use one of {METHODS}"
+        raise SpecError(msg)
+    if method not in METHODS:
+        msg = f"method={method!r} is unknown; use one of {METHODS}"
+        raise SpecError(msg)
+    if options.algorithm not in ALGORITHMS:
+        msg = f"algorithm={options.algorithm!r} is unknown; use one of {ALGORITHMS}"
+        raise SpecError(msg)
+    if method == "ml" and options.algorithm != "em":
+        msg = f"algorithm={options.algorithm!r} belongs to method='em', not to 'ml'"
+        raise SpecError(msg)
+    starts = options.starts
+    if starts is not None and (isinstance(starts, bool) or int(starts) != starts or starts < 1):
+        msg = f"starts={starts!r}: the number of starts is an integer of at least 1"
+        raise SpecError(msg)
+    if not 0 < options.tol < 1:
+        msg = f"tol={options.tol!r} must lie between 0 and 1, such as 1e-8"
+        raise SpecError(msg)
+    if int(options.max_iter) != options.max_iter or options.max_iter < 0:
+        msg = f"max_iter={options.max_iter!r} is an integer of at least 0"
+        raise SpecError(msg)
+    if options.max_iter == 0 and not _is_params(options.init):
+        msg = "max_iter=0 evaluates given parameters: give them as init=, like fit.params"
+        raise SpecError(msg)
+    if not 0 <= options.min_weight < 1:
+        msg = f"min_weight={options.min_weight!r} must lie between 0 and 1, such as 0.05"
+        raise SpecError(msg)
+
+
+def _is_params(init: Any) -> bool:
+    return hasattr(init, "data_vars") or hasattr(init, "params")
+
+
+# --- starts --------------------------------------------------------------------------------
+
+
+def _starting(problem: Problem, options: FitOptions, rng: np.random.Generator) -> np.ndarray:
+    spec = problem.spec
+    if options.init is None:
+        return make_starts(problem, int(options.starts or 10), rng)
+    given = _from_init(problem, options.init)[None]
+    more = int(options.starts or 1) - 1
+    theta = given if more < 1 else np.vstack([given, make_starts(problem, more, rng)])
+    for position, value in spec.held.items():
+        theta[:, position] = value
+    return theta
+
+
+def _from_init(problem: Problem, init: Any) -> np.ndarray:
+    spec = problem.spec
+    if hasattr(init, "params") and hasattr(init, "membership"):
+        if _same_layout(spec, init):
+            return from_dataset(spec, init.params)
+        init = init.membership()
+    if hasattr(init, "data_vars"):
+        return from_dataset(spec, init)
+    matrix = _membership_matrix(spec, init)
+    return start_from(problem, matrix)[0]
+
+
+def _same_layout(spec: MixtureSpec, fit: Any) -> bool:
+    try:
+        from_dataset(spec, fit.params)
+    except SpecError:
+        return False
+    return True
+
+
+def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
+    """A membership matrix (U, S) from a matrix or labels, by units or by rows."""
+    units = spec.rows.units
+    values = np.asarray(init)
+    n, n_units = spec.rows.n, spec.rows.n_units
+    if len(values) == n and n != n_units:
+        repeated = values[units.first][units.codes]
+        if not np.array_equal(values, repeated):
+            msg = "init by rows must be constant within each group: a group has one component"
+            raise SpecError(msg)
+        values = values[units.first]
+    if len(values) != n_units:
+        msg = f"init has {len(values)} entries, but the model has {n_units} units and {n} rows"
+        raise SpecError(msg)
+    if values.ndim == 1:
+        names = list(spec.components)
+        unknown = [v for v in pd.unique(values) if v not in names]
+        if unknown:
+            msg = f"init has the labels {unknown[:5]}; the components are {names}"
+            raise SpecError(msg)
+        return (values[:, None] == np.array(names, dtype=values.dtype)).astype(float)
+    matrix = values.astype(float)
+    if matrix.shape[1] != spec.k:
+        msg = f"init has {matrix.shape[1]} columns for {spec.k} components"
+        raise SpecError(msg)
+    if not np.isfinite(matrix).all() or (matrix < 0).any() or (matrix.sum(1) <= 0).any():
+        msg = "init memberships are non-negative numbers with a positive sum in every row"
+        raise SpecError(msg)
+    return matrix / matrix.sum(1, keepdims=True)
+
+
+# --- running -------------------------------------------------------------------------------
+
+
+def _run(
+    problem: Problem, theta: np.ndarray, method: str, options: FitOptions,
+    rng: np.random.Generator, progress: Callable[[str, int, float], None],
+) -> Outcome:
+    settings = Options(options.tol, int(options.max_iter), options.algorithm)
+    if method == "ml":
+        return _direct(problem, theta, settings)
+    if options.algorithm == "em":
+        return maximise(problem, theta, settings, progress)
+    drawn = rng if options.algorithm == "sem" else None
+    return classification(problem, theta, settings, drawn, progress)
+
+
+def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
+    """Quasi-Newton ascent of the log-likelihood itself, then Newton's method."""
+    from scipy.optimize import minimize
+
+    free = problem.spec.free
+    runs = Runs.begin(theta)
+
+    def negative(x: np.ndarray, full: np.ndarray) -> tuple[float, np.ndarray]:
+        full[free] = x
+        p = em_pass(problem, full[None])
+        if not np.isfinite(p.loglik[0]) or not np.isfinite(p.score).all():
+            return 1e300, np.zeros(len(x))
+        return -float(p.loglik[0]), -p.score[0, free]
+
+    for r in range(len(theta)):
+        full = theta[r].copy()
+        done = minimize(
+            negative, full[free], args=(full,), jac=True, method="L-BFGS-B",
+            options={"maxiter": options.max_iter, "ftol": 1e-2 * options.tol, "gtol": 1e-6},
+        )
+        runs.theta[r, free] = done.x
+        runs.iterations[r] = done.nfev
+        over = done.nit >= options.max_iter
+        runs.status[r] = "max_iter" if over else "resting"
+    runs.loglik[:] = log_likelihood(problem, runs.theta)
+    runs.trace.append(runs.loglik.copy())
+    newton(problem, runs, tol=options.tol)
+    runs.status[runs.status == "resting"] = "max_iter"
+    name_ends(problem, runs, collapse_test(problem))
+    return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
+
+
+def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
+    loglik = log_likelihood(problem, theta[:1])
+    starts = pd.DataFrame({"loglik": loglik, "iterations": [0], "status": ["evaluated"]})
+    starts.index.name = "start"
+    starts.attrs["agreeing"] = 1
+    return Fitted(
+        problem.spec, theta[0], float(loglik[0]), method, "max_iter", 0, starts, problem.spec.k,
+        reasons=("the parameters are as given; nothing was estimated",),
+    )
+
+
+def _finish(
+    problem: Problem, outcome: Outcome, method: str, options: FitOptions, k_requested: int
+) -> Fitted:
+    at = best(outcome)
+    if not np.isfinite(outcome.loglik[at]):
+        msg = (
+            f"none of the {len(outcome.loglik)} starts has a finite log-likelihood; check the "
+            "response's scale against the family, or give init="
+        )
+        raise FitError(msg)
+    spec = problem.spec
+    theta = outcome.theta[at]
+    order = canonical_order(spec, theta)
+    name = options.algorithm if method == "em" else method
+    fitted = Fitted(
+        spec,
+        theta,
+        float(outcome.loglik[at]),
+        name,
+        "converged" if outcome.status[at] == "converged" else str(outcome.status[at]),
+        int(outcome.iterations[at]),
+        _starts_table(outcome, at),
+        k_requested,
+        outcome.trace[:, at] if len(outcome.trace) else np.empty(0),
+    ).reordered(order)
+    return _explain(fitted)
+
+
+def _starts_table(outcome: Outcome, at: int) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {"loglik": outcome.loglik, "iterations": outcome.iterations, "status": outcome.status}
+    )
+    frame.index.name = "start"
+    sound = ~np.isin(outcome.status, ("degenerate", "failed"))
+    top = outcome.loglik[at]
+    frame.attrs["agreeing"] = int(
+        (sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum()
+    )
+    return frame
+
+
+def _explain(fitted: Fitted) -> Fitted:
+    """Turn an end that is no plain success into a status, words and a warning."""
+    from bayesmix.result.diagnosis import diagnose
+
+    status, reasons, kind = diagnose(fitted)
+    for reason in reasons:
+        category = {
+            "degenerate": DegenerateWarning,
+            "boundary": DegenerateWarning,
+            "unidentified": IdentifiabilityWarning,
+        }.get(kind, ConvergenceWarning)
+        warnings.warn(reason, category, stacklevel=6)
+    return replace(fitted, status=status, reasons=reasons)

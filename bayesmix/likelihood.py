@@ -1,0 +1,592 @@
+r"""The likelihood of a mixture, its score and its information: the one place.
+
+    log L = sum_u w_u log sum_s m_us pi_s(w_u) prod_{i in u} f_s(y_i | x_i)
+
+Every function takes parameter vectors theta of shape (R, D), so that R starts
+are evaluated together, and walks over the rows in blocks.  The exact observed
+information follows Louis (1982, JRSS B 44, 226-233).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.families import Derivatives, Family, Observed
+from bayesmix.layout import BlockLayout
+from bayesmix.spec import MixtureSpec, Rows
+
+__all__ = ["Information", "Pass", "Problem", "build_problem"]
+
+# Elements of a work array: it should stay in the processor's cache.
+BLOCK = 1 << 17
+PRODUCTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """The rows of one response, sorted by unit where units have several rows."""
+
+    layout: BlockLayout
+    groups: tuple[tuple[Family, np.ndarray], ...]
+    matrix: np.ndarray
+    offset: np.ndarray | None
+    observed: dict[str, Observed]
+    triangle: tuple[np.ndarray, np.ndarray]
+    products: np.ndarray | None  # (n, P (P + 1) / 2): column products, where they fit
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A specification with its data arranged for passes over rows.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    blocks : tuple of _Arrays
+    first : ndarray, shape (U,), or None
+        First sorted row of each unit; None where every row is a unit.
+    order : ndarray, shape (n,), or None
+        The row of the data at each sorted place.
+    concomitant : ndarray, shape (U, Q), or None
+    weight : ndarray, shape (U,), or None
+    forbidden : ndarray of bool, shape (S, U), or None
+    """
+
+    spec: MixtureSpec
+    blocks: tuple[_Arrays, ...]
+    first: np.ndarray | None
+    order: np.ndarray | None
+    concomitant: np.ndarray | None
+    weight: np.ndarray | None
+    forbidden: np.ndarray | None
+    n_rows: int
+    n_units: int
+
+
+class _Chunk(NamedTuple):
+    rows: slice
+    units: slice
+    first: np.ndarray | None
+    counts: np.ndarray | None
+
+
+class Squares(NamedTuple):
+    """Weighted squared residuals (R, S) and their weights (R, S), with the component's
+    own score (R, S, P) and information (R, S, P, P) in the location's coefficients.
+    """
+
+    total: np.ndarray
+    count: np.ndarray
+    score: np.ndarray
+    gram: np.ndarray
+
+
+class Pass(NamedTuple):
+    """What an EM step needs, for R starts.
+
+    `loglik` (R,); `score` (R, D); `scoring` (R, D, D), a positive semi-definite
+    matrix for ascent steps; `mass` (R, S), the weighted sums of responsibilities;
+    `squares`, for each block with a closed-form scale its `Squares`.
+    """
+
+    loglik: np.ndarray
+    score: np.ndarray
+    scoring: np.ndarray
+    mass: np.ndarray
+    squares: dict[int, Squares]
+
+
+class Information(NamedTuple):
+    """`loglik` (R,), `score` (R, D) and the observed information `matrix` (R, D, D)."""
+
+    loglik: np.ndarray
+    score: np.ndarray
+    matrix: np.ndarray
+
+
+Responsibilities = Callable[[slice, np.ndarray], np.ndarray]
+Working = dict[tuple[int, str], np.ndarray]
+
+
+def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
+    """Arrange data for passes over their rows.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    rows : Rows, optional
+        Other data than those of the specification, with responses.
+    """
+    rows = spec.rows if rows is None else rows
+    order = first = None
+    if rows.units.grouped:
+        order = np.argsort(rows.units.codes, kind="stable")
+        first = np.flatnonzero(np.diff(rows.units.codes[order], prepend=-1))
+    blocks = []
+    for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        matrix = data.matrix if order is None else data.matrix[order]
+        offset = data.offset if order is None or data.offset is None else data.offset[order]
+        observed = {
+            name: obs if order is None else obs.take(order) for name, obs in data.observed.items()
+        }
+        n, p = matrix.shape
+        triangle = np.triu_indices(p)
+        fits = n * len(triangle[0]) <= PRODUCTS
+        products = matrix[:, triangle[0]] * matrix[:, triangle[1]] if fits else None
+        groups = tuple(layout.groups())
+        blocks.append(_Arrays(layout, groups, matrix, offset, observed, triangle, products))
+    forbidden = None if rows.allowed is None else ~rows.allowed.T
+    return Problem(
+        spec, tuple(blocks), first, order, rows.concomitant, rows.weight, forbidden,
+        rows.n, rows.n_units,
+    )
+
+
+def _chunks(problem: Problem, per_row: int) -> Iterator[_Chunk]:
+    """Ranges of whole units whose work arrays stay small."""
+    size = max(256, BLOCK // max(per_row, 1))
+    if problem.first is None:
+        for a in range(0, problem.n_rows, size):
+            span = slice(a, min(a + size, problem.n_rows))
+            yield _Chunk(span, span, None, None)
+        return
+    edges = np.append(problem.first, problem.n_rows)
+    a = 0
+    while a < problem.n_units:
+        b = int(np.searchsorted(edges, edges[a] + size, side="right")) - 1
+        b = min(max(b, a + 1), problem.n_units)
+        first = edges[a:b] - edges[a]
+        yield _Chunk(
+            slice(int(edges[a]), int(edges[b])), slice(a, b), first, np.diff(edges[a : b + 1])
+        )
+        a = b
+
+
+# --- densities -----------------------------------------------------------------------------
+
+
+def _etas(
+    arrays: _Arrays, theta: np.ndarray, rows: slice
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Linear predictor of the location (R, S, n), and of each dispersion (R, S, 1)."""
+    location, *others = arrays.layout.predictors
+    eta = location.coefficients(theta) @ arrays.matrix[rows].T
+    if arrays.offset is not None:
+        eta = eta + arrays.offset[rows]
+    return eta, [p.coefficients(theta) for p in others]
+
+
+def _slot_etas(
+    layout: BlockLayout, members: np.ndarray, eta: np.ndarray, others: list[np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    slots = layout.slots[members[0]]
+    everyone = len(members) == eta.shape[1]
+    chosen = (eta if j == 0 else others[j - 1] for j in slots)
+    return tuple(e if everyone else e[:, members] for e in chosen)
+
+
+def _by_unit(values: np.ndarray, chunk: _Chunk) -> np.ndarray:
+    return values if chunk.first is None else np.add.reduceat(values, chunk.first, axis=-1)
+
+
+def _to_rows(values: np.ndarray, chunk: _Chunk) -> np.ndarray:
+    return values if chunk.counts is None else np.repeat(values, chunk.counts, axis=-1)
+
+
+def _log_densities(problem: Problem, theta: np.ndarray, chunk: _Chunk) -> np.ndarray:
+    """Sum over blocks and rows of log f, (R, S, units)."""
+    total = np.zeros((len(theta), problem.spec.k, 1))
+    for arrays in problem.blocks:
+        eta, others = _etas(arrays, theta, chunk.rows)
+        logf = np.empty((*eta.shape[:2], chunk.rows.stop - chunk.rows.start))
+        for family, members in arrays.groups:
+            obs = arrays.observed[family.name].take(chunk.rows)
+            with np.errstate(all="ignore"):
+                value = family.log_density(
+                    obs, _slot_etas(arrays.layout, members, eta, others)
+                )
+            logf[:, members] = value
+        total = total + _by_unit(logf, chunk)
+    return total
+
+
+def _join(
+    problem: Problem, logf: np.ndarray, log_weights: np.ndarray, chunk: _Chunk
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood (R, units) and responsibilities (R, S, units), by log-sum-exp."""
+    terms = logf + log_weights
+    if problem.forbidden is not None:
+        terms = np.where(problem.forbidden[:, chunk.units], -np.inf, terms)
+    top = terms.max(1, keepdims=True)
+    safe = np.where(top == -np.inf, 0.0, top)
+    shifted = np.exp(terms - safe)
+    total = shifted.sum(1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        loglik = (safe + np.log(total))[:, 0]
+    return loglik, shifted / np.where(total > 0, total, 1.0)
+
+
+def _log_weights(
+    problem: Problem, theta: np.ndarray, chunk: _Chunk, alive: np.ndarray | None
+) -> np.ndarray:
+    z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+    return problem.spec.weights.log_weights(theta, z, alive)
+
+
+def _weighted_sum(problem: Problem, values: np.ndarray, chunk: _Chunk) -> np.ndarray:
+    """Sum over units of w_u values, where units of weight zero never count."""
+    if problem.weight is None:
+        return values.sum(-1)
+    w = problem.weight[chunk.units]
+    return np.where(w > 0, values * w, 0.0).sum(-1)
+
+
+def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Log-likelihood of shape (R,)."""
+    out = np.zeros(len(theta))
+    for chunk in _chunks(problem, len(theta) * problem.spec.k):
+        logf = _log_densities(problem, theta, chunk)
+        loglik, _ = _join(problem, logf, _log_weights(problem, theta, chunk, None), chunk)
+        out += _weighted_sum(problem, loglik, chunk)
+    return out
+
+
+def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,)."""
+    loglik = np.empty(problem.n_units)
+    resp = np.empty((problem.n_units, problem.spec.k))
+    theta = theta[None]
+    for chunk in _chunks(problem, problem.spec.k):
+        logf = _log_densities(problem, theta, chunk)
+        by_unit, r = _join(problem, logf, _log_weights(problem, theta, chunk, None), chunk)
+        loglik[chunk.units], resp[chunk.units] = by_unit[0], r[0].T
+    return loglik, resp
+
+
+# --- passes --------------------------------------------------------------------------------
+
+
+class _Evaluated(NamedTuple):
+    arrays: _Arrays
+    family: Family
+    members: np.ndarray
+    obs: Observed
+    etas: tuple[np.ndarray, ...]
+    d: Derivatives
+
+
+def _evaluate(
+    problem: Problem, theta: np.ndarray, chunk: _Chunk, working: Working | None = None
+) -> tuple[np.ndarray, list[_Evaluated]]:
+    """Log densities by unit with the derivatives of every family."""
+    total = np.zeros((len(theta), problem.spec.k, 1))
+    pieces = []
+    for number, arrays in enumerate(problem.blocks):
+        eta, others = _etas(arrays, theta, chunk.rows)
+        logf = np.empty((*eta.shape[:2], chunk.rows.stop - chunk.rows.start))
+        for family, members in arrays.groups:
+            obs = arrays.observed[family.name].take(chunk.rows)
+            etas = _slot_etas(arrays.layout, members, eta, others)
+            if working is not None and etas:
+                rows = working[number, family.name][chunk.rows]
+                etas = (np.broadcast_to(rows, etas[0].shape), *etas[1:])
+            with np.errstate(all="ignore"):
+                d = family.derivatives(obs, etas)
+            d = _finite(d)
+            logf[:, members] = d.logf
+            pieces.append(_Evaluated(arrays, family, members, obs, etas, d))
+        total = total + _by_unit(logf, chunk)
+    return total, pieces
+
+
+def _finite(d: Derivatives) -> Derivatives:
+    """Zero derivatives where the density is zero: no responsibility, no NaN."""
+    impossible = d.logf == -np.inf
+    if not d.first or not impossible.any():
+        return d
+    clean = [np.where(impossible, 0.0, f) for f in d.first]
+    second = tuple(tuple(np.where(impossible, 0.0, x) for x in row) for row in d.second)
+    return Derivatives(d.logf, tuple(clean), second)
+
+
+def _gram(arrays: _Arrays, c: np.ndarray, rows: slice) -> np.ndarray:
+    """sum_i c_i x_i x_i' of shape (..., P, P) for weights c (..., n)."""
+    i, j = arrays.triangle
+    if arrays.products is not None:
+        flat = c @ arrays.products[rows]
+    else:
+        x = arrays.matrix[rows]
+        flat = c @ (x[:, i] * x[:, j])
+    p = arrays.matrix.shape[1]
+    out = np.empty((*c.shape[:-1], p, p))
+    out[..., i, j] = flat
+    out[..., j, i] = flat
+    return out
+
+
+def em_pass(
+    problem: Problem,
+    theta: np.ndarray,
+    *,
+    responsibilities: Responsibilities | None = None,
+    alive: np.ndarray | None = None,
+    working: Working | None = None,
+) -> Pass:
+    """Responsibilities at theta, and the sums that the next step needs.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (R, D)
+    responsibilities : callable, optional
+        Given the units and their responsibilities (R, S, units), those to use
+        instead: a start's, or hard or drawn labels.
+    alive : ndarray of bool, shape (R, S), optional
+        Components that have not been removed.
+    working : dict, optional
+        Linear predictors (n,) of the location by block and family, in place of
+        those at theta.  The score is then that of the working response
+        eta + d1 / curvature, so that a step from coefficients of zero gives the
+        first iteratively reweighted least-squares fit.
+    """
+    spec = problem.spec
+    n_starts, k, size = len(theta), spec.k, spec.layout.size
+    loglik = np.zeros(n_starts)
+    mass = np.zeros((n_starts, k))
+    score = np.zeros((n_starts, size))
+    scoring = np.zeros((n_starts, size, size))
+    squares: dict[int, Squares] = {}
+    for chunk in _chunks(problem, n_starts * k):
+        logf, pieces = _evaluate(problem, theta, chunk, working)
+        log_weights = _log_weights(problem, theta, chunk, alive)
+        by_unit, resp = _join(problem, logf, log_weights, chunk)
+        loglik += _weighted_sum(problem, by_unit, chunk)
+        if responsibilities is not None:
+            resp = responsibilities(chunk.units, resp)
+        weight = None if problem.weight is None else problem.weight[chunk.units]
+        r = resp if weight is None else resp * weight
+        mass += r.sum(-1)
+        z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+        alpha_score, alpha_info = spec.weights.score_information(resp, log_weights, z, weight)
+        _scatter_alpha(spec, alpha_score, alpha_info, score, scoring)
+        r = _to_rows(r, chunk)
+        for piece in pieces:
+            _accumulate(problem, piece, r, chunk, score, scoring, squares, working)
+    return Pass(loglik, score, scoring, mass, squares)
+
+
+def _accumulate(
+    problem: Problem,
+    piece: _Evaluated,
+    r: np.ndarray,
+    chunk: _Chunk,
+    score: np.ndarray,
+    scoring: np.ndarray,
+    squares: dict[int, Squares],
+    working: Working | None = None,
+) -> None:
+    if not piece.etas:
+        return
+    arrays, members = piece.arrays, piece.members
+    layout = arrays.layout
+    r = r if len(members) == r.shape[1] else r[:, members]
+    with np.errstate(all="ignore"):
+        curvature = piece.family.positive_curvature(piece.obs, piece.etas, piece.d)
+    first = piece.d.first[0]
+    if working is not None:
+        shift = 0.0 if arrays.offset is None else arrays.offset[chunk.rows]
+        first = first + curvature[0] * (piece.etas[0] - shift)
+    b = (r * first) @ arrays.matrix[chunk.rows]
+    a = _gram(arrays, r * curvature[0], chunk.rows)
+    index = layout.predictors[0].index
+    for m, s in enumerate(members):
+        has = np.flatnonzero(index[s] >= 0)
+        at = index[s, has]
+        score[:, at] += b[:, m, has]
+        scoring[:, at[:, None], at] += a[:, m, has[:, None], has]
+    for j, slot in enumerate(layout.slots[members[0]][1:], start=1):
+        at = layout.predictors[slot].index[members, 0]
+        slope = (r * piece.d.first[j]).sum(-1)
+        second = (r * curvature[j]).sum(-1)
+        for m, position in enumerate(at):
+            score[:, position] += slope[:, m]
+            scoring[:, position, position] += second[:, m]
+    if _closed_scale(piece.family):
+        _squares(problem, piece, r, a, b, squares)
+
+
+def _closed_scale(family: Family) -> bool:
+    return family.squares is not None and family.parameters[0].link.name == "identity"
+
+
+def _squares(
+    problem: Problem, piece: _Evaluated, r: np.ndarray, a: np.ndarray, b: np.ndarray,
+    squares: dict[int, Squares],
+) -> None:
+    assert piece.family.squares is not None
+    number = next(i for i, x in enumerate(problem.blocks) if x is piece.arrays)
+    k, p = problem.spec.k, piece.arrays.matrix.shape[1]
+    if number not in squares:
+        n = len(r)
+        squares[number] = Squares(
+            np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k, p)), np.zeros((n, k, p, p))
+        )
+    total, count, slopes, grams = squares[number]
+    residual = piece.family.squares(piece.obs, piece.family.linked(piece.etas)[0])
+    total[:, piece.members] += (r * residual).sum(-1)
+    count[:, piece.members] += r.sum(-1)
+    slopes[:, piece.members] += b
+    grams[:, piece.members] += a
+
+
+def _scatter_alpha(
+    spec: MixtureSpec, part: np.ndarray, info: np.ndarray, score: np.ndarray, matrix: np.ndarray
+) -> None:
+    index = spec.layout.alpha
+    has = index >= 0
+    if not has.any():
+        return
+    at = index[has]
+    score[:, at] += part[:, has]
+    matrix[:, at[:, None], at] += info[:, has][:, :, has]
+
+
+def information(problem: Problem, theta: np.ndarray) -> Information:
+    """Log-likelihood, score and exact observed information.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (R, D)
+    """
+    size = problem.spec.layout.size
+    loglik = np.zeros(len(theta))
+    score = np.zeros((len(theta), size))
+    matrix = np.zeros((len(theta), size, size))
+    per_row = len(theta) * max(problem.spec.k, size)
+    for chunk in _chunks(problem, per_row):
+        by_unit, unit_score, part = _unit_information(problem, theta, chunk)
+        loglik += _weighted_sum(problem, by_unit, chunk)
+        score += _weighted_sum(problem, unit_score, chunk)
+        matrix += part
+    return Information(loglik, score, matrix)
+
+
+def unit_scores(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Score of every unit's log-likelihood, (U, D), at one theta (D,)."""
+    out = np.empty((problem.n_units, problem.spec.layout.size))
+    for chunk in _chunks(problem, max(problem.spec.k, problem.spec.layout.size)):
+        out[chunk.units] = _unit_information(problem, theta[None], chunk)[1][0].T
+    return out
+
+
+def _unit_information(
+    problem: Problem, theta: np.ndarray, chunk: _Chunk
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a chunk: log-likelihood (R, units), scores (R, D, units), information (R, D, D)."""
+    spec = problem.spec
+    n_starts, size = len(theta), spec.layout.size
+    logf, pieces = _evaluate(problem, theta, chunk)
+    log_weights = _log_weights(problem, theta, chunk, None)
+    loglik, resp = _join(problem, logf, log_weights, chunk)
+    weight = None if problem.weight is None else problem.weight[chunk.units]
+    r = resp if weight is None else resp * weight
+    matrix = np.zeros((n_starts, size, size))
+    n_units = chunk.units.stop - chunk.units.start
+    mean = np.zeros((n_starts, size, n_units))
+    rows = _to_rows(r, chunk)
+    for piece in pieces:
+        _complete(piece, rows, chunk, matrix)
+    z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+    for s in range(spec.k):
+        at, g = _component_scores(problem, pieces, s, theta, z, chunk)
+        if not len(at):
+            continue
+        mean[:, at] += g * resp[:, s, None]
+        matrix[:, at[:, None], at] -= (g * r[:, s, None]) @ np.swapaxes(g, 1, 2)
+    weighted = mean if weight is None else mean * weight
+    matrix += weighted @ np.swapaxes(mean, 1, 2)
+    alpha_score, alpha_info = spec.weights.score_information(resp, log_weights, z, weight)
+    _scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), matrix)
+    _alpha_mean(spec, resp, log_weights, z, mean)
+    return loglik, mean, matrix
+
+
+def _complete(piece: _Evaluated, r: np.ndarray, chunk: _Chunk, matrix: np.ndarray) -> None:
+    """Add the expected complete-data information of a family's components."""
+    if not piece.etas:
+        return
+    layout, members = piece.arrays.layout, piece.members
+    r = r if len(members) == r.shape[1] else r[:, members]
+    second = piece.d.second
+    a = _gram(piece.arrays, -r * second[0][0], chunk.rows)
+    slots = layout.slots[members[0]]
+    cross = [
+        (-r * second[0][j]) @ piece.arrays.matrix[chunk.rows] for j in range(1, len(slots))
+    ]
+    index = layout.predictors[0].index
+    for m, s in enumerate(members):
+        has = np.flatnonzero(index[s] >= 0)
+        at = index[s, has]
+        matrix[:, at[:, None], at] += a[:, m, has[:, None], has]
+        for j in range(1, len(slots)):
+            d = layout.predictors[slots[j]].index[s, 0]
+            matrix[:, at, d] += cross[j - 1][:, m, has]
+            matrix[:, d, at] += cross[j - 1][:, m, has]
+            for i in range(1, len(slots)):
+                e = layout.predictors[slots[i]].index[s, 0]
+                matrix[:, d, e] -= (r[:, m] * _member(second[i][j], m)).sum(-1)
+
+
+def _member(values: np.ndarray, m: int) -> np.ndarray:
+    return values[:, m] if values.ndim == 3 and values.shape[1] > 1 else values.reshape(
+        values.shape[0], values.shape[-1]
+    )
+
+
+def _component_scores(
+    problem: Problem, pieces: list[_Evaluated], s: int, theta: np.ndarray, z: np.ndarray | None,
+    chunk: _Chunk,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Entries of theta that component s uses, and its units' scores there (R, m, units)."""
+    where: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    n_units = chunk.units.stop - chunk.units.start
+    for piece in pieces:
+        m = np.flatnonzero(piece.members == s)
+        if not len(m) or not piece.etas:
+            continue
+        layout = piece.arrays.layout
+        index = layout.predictors[0].index[s]
+        has = np.flatnonzero(index >= 0)
+        n = chunk.rows.stop - chunk.rows.start
+        first = [np.broadcast_to(_member(f, int(m[0])), (len(theta), n)) for f in piece.d.first]
+        if len(has):
+            x = piece.arrays.matrix[chunk.rows][:, has]
+            where.append(index[has])
+            values.append(_by_unit(first[0][:, None] * x.T, chunk))
+        for j, slot in enumerate(layout.slots[s][1:], start=1):
+            where.append(layout.predictors[slot].index[s])
+            values.append(_by_unit(first[j][:, None], chunk))
+    at, alpha = problem.spec.weights.component_scores(s, theta, z)
+    if len(at):
+        where.append(at)
+        values.append(np.broadcast_to(alpha, (len(theta), len(at), n_units)))
+    if not where:
+        return np.empty(0, int), np.empty((len(theta), 0, n_units))
+    return np.concatenate(where), np.concatenate(values, axis=1)
+
+
+def _alpha_mean(
+    spec: MixtureSpec, resp: np.ndarray, log_weights: np.ndarray, z: np.ndarray | None,
+    mean: np.ndarray,
+) -> None:
+    """Put the units' scores in alpha, (r - pi) z, in the place of their working form."""
+    scores = spec.weights.unit_scores(resp, log_weights, z)
+    index = spec.layout.alpha
+    for s, q in np.argwhere(index >= 0):
+        mean[:, index[s, q]] = scores[:, s, q]

@@ -1,0 +1,318 @@
+"""Parameters as people read them: an xarray Dataset on natural scales, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.concomitant import WeightModel
+from bayesmix.errors import SpecError
+from bayesmix.layout import BlockLayout, Layout, Predictor
+from bayesmix.links import Link
+from bayesmix.spec import MixtureSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["from_dataset", "hold", "permute", "to_dataset"]
+
+
+def dispersion_link(block: BlockLayout, number: int) -> Link:
+    """Link of the dispersion whose predictor has this number in the block."""
+    for family, slots in zip(block.families, block.slots, strict=True):
+        if number in slots:
+            return family.parameters[slots.index(number)].link
+    msg = f"no family of {block.name!r} uses its predictor {number}"
+    raise SpecError(msg)
+
+
+def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
+    """Natural dispersions (S,) by variable; NaN where a component has none."""
+    out = {}
+    for block in layout.blocks:
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            index = predictor.index[:, 0]
+            natural = dispersion_link(block, number).inverse(theta[np.maximum(index, 0)])
+            out[predictor.variable] = np.where(index >= 0, natural, np.nan)
+    return out
+
+
+def coefficients(predictor: Predictor, theta: np.ndarray) -> np.ndarray:
+    """Coefficients (S, P); NaN where a component lacks a term."""
+    return np.where(predictor.index >= 0, predictor.coefficients(theta), np.nan)
+
+
+def term_dim(layout: Layout, block: BlockLayout) -> str:
+    """Name of the dimension of a response's terms."""
+    return "term" if len(layout.blocks) == 1 else f"term_{block.name}"
+
+
+def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
+    """Parameters as a Dataset: coefficients, natural dispersions, weights or alpha.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    theta : ndarray, shape (D,)
+
+    Returns
+    -------
+    xarray.Dataset
+        `coef` (component, term), one variable per dispersion (component), and
+        `weight` (component) or `alpha` (component, concomitant_term).
+    """
+    import xarray as xr
+
+    layout = spec.layout
+    variables: dict[str, Any] = {}
+    coords: dict[str, Any] = {"component": _object_index(layout.components)}
+    for block in layout.blocks:
+        location = block.predictors[0]
+        dim = term_dim(layout, block)
+        coords[dim] = list(location.terms)
+        variables[location.variable] = (("component", dim), coefficients(location, theta))
+    for name, values in dispersions(layout, theta).items():
+        variables[name] = (("component",), values)
+    if layout.concomitant_terms is None:
+        weight = np.exp(spec.weights.log_weights(theta[None], None))[0, :, 0]
+        variables["weight"] = (("component",), weight)
+    else:
+        coords["concomitant_term"] = list(layout.concomitant_terms)
+        variables["alpha"] = (("component", "concomitant_term"), spec.weights.logits(theta))
+    return xr.Dataset(variables, coords=coords)
+
+
+def _object_index(components: tuple[Hashable, ...]) -> np.ndarray:
+    plain = all(isinstance(c, int) for c in components)
+    return np.array(components, dtype=int if plain else object)
+
+
+def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
+    """Theta (D,) from a Dataset such as `fit.params`.
+
+    Raises
+    ------
+    SpecError
+        If a variable, component or term is missing, a shared coefficient differs
+        between its components, or a value is outside its range.
+    """
+    layout = spec.layout
+    theta = np.zeros(layout.size)
+    for block in layout.blocks:
+        location = block.predictors[0]
+        dim = term_dim(layout, block)
+        values = _read(params, location.variable, layout.components, dim, location.terms)
+        _fill(theta, location, values)
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            natural = _read(params, predictor.variable, layout.components)[:, None]
+            link = dispersion_link(block, number)
+            has = predictor.index >= 0
+            inside = (natural > link.lower) & (natural < link.upper)
+            if not inside[has].all():
+                msg = (
+                    f"params[{predictor.variable!r}] is {natural[has].tolist()}; it must lie "
+                    f"between {link.lower:g} and {link.upper:g}"
+                )
+                raise SpecError(msg)
+            _fill(theta, predictor, link.forward(np.where(has, natural, 0.5)))
+    _read_weights(spec, params, theta)
+    return theta
+
+
+def _read(
+    params: xr.Dataset, name: str, components: tuple[Hashable, ...], dim: str | None = None,
+    terms: tuple[str, ...] = (),
+) -> np.ndarray:
+    if not hasattr(params, "data_vars"):
+        msg = f"params must be an xarray Dataset like fit.params, not {type(params).__name__}"
+        raise SpecError(msg)
+    if name not in params:
+        msg = f"params lack the variable {name!r}; they have {list(params.data_vars)}"
+        raise SpecError(msg)
+    chosen = params[name]
+    wanted: dict[str, Any] = {"component": list(components)}
+    if dim is not None:
+        wanted[dim] = list(terms)
+    for key, labels in wanted.items():
+        have = chosen[key].values.tolist() if key in chosen.coords else []
+        missing = [x for x in labels if x not in have]
+        if missing or len(have) != len(labels):
+            msg = f"params[{name!r}] has {key} {have}, but the model has {labels}"
+            raise SpecError(msg)
+        chosen = chosen.isel({key: [have.index(x) for x in labels]})
+    return np.asarray(chosen.transpose(*wanted).values, dtype=float)
+
+
+def _fill(theta: np.ndarray, predictor: Predictor, values: np.ndarray) -> None:
+    has = predictor.index >= 0
+    if not np.isfinite(values[has]).all():
+        msg = f"params[{predictor.variable!r}] has missing or infinite values: {values.tolist()}"
+        raise SpecError(msg)
+    theta[predictor.index[has]] = values[has]
+    if not np.allclose(theta[predictor.index[has]], values[has], rtol=1e-9, atol=1e-12):
+        msg = (
+            f"params[{predictor.variable!r}] gives different values to components that share "
+            f"one: {values.tolist()}"
+        )
+        raise SpecError(msg)
+
+
+def _read_weights(spec: MixtureSpec, params: xr.Dataset, theta: np.ndarray) -> None:
+    layout = spec.layout
+    if layout.concomitant_terms is not None:
+        alpha = _read(
+            params, "alpha", layout.components, "concomitant_term", layout.concomitant_terms
+        )
+        alpha = alpha - alpha[0]
+    else:
+        weight = _read(params, "weight", layout.components)
+        if (weight <= 0).any() or abs(weight.sum() - 1) > 1e-6:
+            msg = f"params['weight'] is {weight.tolist()}; weights are positive and add up to one"
+            raise SpecError(msg)
+        alpha = np.log(weight / weight[0])[:, None]
+        held = spec.weights.held
+        if held is not None:
+            base = int(np.flatnonzero(np.isnan(held))[0]) if np.isnan(held).any() else 0
+            alpha = np.where(np.isnan(held)[:, None], alpha - alpha[base], 0.0)
+    has = layout.alpha >= 0
+    theta[layout.alpha[has]] = alpha[has]
+
+
+def permute(layout: Layout, theta: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Theta (..., D) with components in another order, logits re-based.
+
+    Parameters
+    ----------
+    layout : Layout
+    theta : ndarray, shape (..., D)
+    order : ndarray of int, shape (S,)
+        New component s is the old component order[s]; within `layout.symmetric`.
+    """
+    new = theta.copy()
+    for block in layout.blocks:
+        for predictor in block.predictors:
+            has = predictor.index >= 0
+            new[..., predictor.index[has]] = theta[..., predictor.index[order][has]]
+    has = layout.alpha >= 0
+    logits = np.where(has, theta[..., layout.alpha], 0.0)[..., order, :]
+    logits = logits - logits[..., :1, :]
+    new[..., layout.alpha[has]] = logits[..., has]
+    return new
+
+
+def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> MixtureSpec:
+    """Hold parameters at given natural values.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    given : mapping of (component, parameter) to float
+        The parameter is a term, a dispersion, "weight", or a concomitant term
+        written ``alpha[term]``.
+
+    Raises
+    ------
+    SpecError
+        If there is no such parameter, or its value is outside its range.
+    """
+    from dataclasses import replace
+
+    held: dict[int, float] = {}
+    weights = np.full(spec.k, np.nan)
+    for key, value in given.items():
+        s, name = _resolve(spec, key)
+        if not np.isfinite(value):
+            msg = f"fixed_params[{key!r}] is {value!r}; a held value is a finite number"
+            raise SpecError(msg)
+        if name == "weight" and spec.layout.concomitant_terms is None and spec.k > 1:
+            weights[s] = value
+        else:
+            position, unconstrained = _position(spec.layout, s, name, float(value), key)
+            if held.get(position, unconstrained) != unconstrained:
+                msg = f"fixed_params hold a shared parameter at two values: {key!r} is {value!r}"
+                raise SpecError(msg)
+            held[position] = unconstrained
+    any_weight = np.isfinite(weights).any()
+    if any_weight:
+        _check_weights(weights)
+        index = spec.layout.alpha[:, 0]
+        free = np.flatnonzero(np.isnan(weights))
+        rest = set(range(spec.k)) - set(free[1:].tolist())
+        held |= {int(index[s]): 0.0 for s in rest if index[s] >= 0}
+    model = WeightModel(spec.layout.alpha, weights if any_weight else None)
+    return replace(
+        spec, held=held, weights=model, layout=_distinguish(spec.layout, held, weights)
+    )
+
+
+def _resolve(spec: MixtureSpec, key: Any) -> tuple[int, str]:
+    pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], str)
+    if not pair or key[0] not in spec.components:
+        msg = (
+            f"fixed_params has the key {key!r}; keys are (component, parameter) with a component "
+            f"of {list(spec.components)}"
+        )
+        raise SpecError(msg)
+    return spec.components.index(key[0]), key[1]
+
+
+def _check_weights(weights: np.ndarray) -> None:
+    known = weights[np.isfinite(weights)]
+    total, full = known.sum(), len(known) == len(weights)
+    if (known <= 0).any() or (known >= 1).any() or (abs(total - 1) > 1e-9 if full else total >= 1):
+        msg = (
+            f"the fixed weights {known.tolist()} must lie between 0 and 1 and leave something "
+            "for the other components (or add up to one)"
+        )
+        raise SpecError(msg)
+
+
+def _position(
+    layout: Layout, s: int, name: str, value: float, key: Any
+) -> tuple[int, float]:
+    known: list[str] = []
+    for block in layout.blocks:
+        location = block.predictors[0]
+        suffix = location.variable.removeprefix("coef")
+        for term, at in zip(location.terms, location.index[s], strict=True):
+            known += [term + suffix] if at >= 0 else []
+            if at >= 0 and name in (term + suffix, f"{location.variable}[{term}]"):
+                return int(at), value
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            at = predictor.index[s, 0]
+            known += [predictor.variable] if at >= 0 else []
+            if at >= 0 and name == predictor.variable:
+                link = dispersion_link(block, number)
+                if not link.lower < value < link.upper:
+                    msg = (
+                        f"fixed_params[{key!r}] is {value:g}; it must lie between "
+                        f"{link.lower:g} and {link.upper:g}"
+                    )
+                    raise SpecError(msg)
+                return int(at), float(link.forward(np.asarray(value)))
+    for term, at in zip(layout.concomitant_terms or (), layout.alpha[s], strict=False):
+        known += [f"alpha[{term}]"] if at >= 0 else []
+        if at >= 0 and name == f"alpha[{term}]":
+            return int(at), value
+    known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
+    msg = f"fixed_params has {key!r}, but that component's parameters are {known}"
+    raise SpecError(msg)
+
+
+def _distinguish(layout: Layout, held: Mapping[int, float], weights: np.ndarray) -> Layout:
+    """Components with held parameters of their own are no longer interchangeable."""
+    from dataclasses import replace
+
+    own: set[int] = set(np.flatnonzero(np.isfinite(weights)).tolist())
+    for position in held:
+        members = layout.coordinates[position].components
+        if len(members) < layout.k:
+            own |= set(members)
+    symmetric: list[tuple[int, ...]] = []
+    for members in layout.symmetric:
+        rest = tuple(s for s in members if s not in own)
+        symmetric += [(s,) for s in members if s in own]
+        symmetric += [rest] if rest else []
+    return replace(layout, symmetric=tuple(symmetric))

@@ -1,0 +1,221 @@
+"""Predictions, residuals and simulation from a point fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.families import Family
+from bayesmix.layout import BlockLayout
+from bayesmix.links import Linked
+from bayesmix.result.fitted import Fitted
+from bayesmix.result.tables import component_index
+from bayesmix.spec import BlockRows, MixtureSpec, Rows
+
+__all__ = ["component_means", "predict", "residuals", "simulate"]
+
+WHAT = ("mean", "link", "weight")
+KINDS = ("response", "pearson")
+
+
+def predict(
+    fitted: Fitted, newdata: pd.DataFrame | None, what: str, by: str
+) -> pd.DataFrame | pd.Series:
+    """Means, linear predictors or weights of new rows.
+
+    Raises
+    ------
+    FitError
+        If what or by is unknown, or a marginal linear predictor is asked for.
+    """
+    if what not in WHAT:
+        msg = f"predict(what={what!r}) is unknown; use one of {WHAT}"
+        raise FitError(msg)
+    if by not in ("component", "marginal"):
+        msg = f"predict(by={by!r}) is unknown; use 'component' or 'marginal'"
+        raise FitError(msg)
+    if by == "marginal" and what != "mean":
+        msg = f"predict(what={what!r}, by='marginal') has no meaning; marginal goes with 'mean'"
+        raise FitError(msg)
+    spec = fitted.spec
+    rows = spec.apply(newdata, response=False)
+    index = spec.prepared.index if newdata is None else newdata.index
+    weights = row_weights(spec, fitted.theta, rows)
+    if what == "weight":
+        return pd.DataFrame(weights, index=index, columns=component_index(spec))
+    frames = {}
+    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        values = (
+            linear_predictors(block, data, fitted.theta)
+            if what == "link"
+            else component_means(block, data, fitted.theta)
+        )
+        if by == "marginal":
+            total = np.where(weights > 0, weights * values, 0.0).sum(1)
+            frames[block.name] = pd.Series(total, index=index, name=block.name)
+        else:
+            frames[block.name] = pd.DataFrame(values, index=index, columns=component_index(spec))
+    if len(frames) == 1:
+        return next(iter(frames.values()))
+    return pd.concat(frames, axis=1)
+
+
+def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:
+    """Weights of the components for every row, (n, S)."""
+    pi = np.exp(spec.weights.log_weights(theta, rows.concomitant))
+    if pi.shape[1] == 1:
+        return np.broadcast_to(pi[:, 0], (rows.n, spec.k))
+    return pi.T[rows.units.codes]
+
+
+def linear_predictors(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Linear predictor of the location, offset included, (n, S); NaN without a location."""
+    eta = data.matrix @ block.predictors[0].coefficients(theta).T
+    if data.offset is not None:
+        eta = eta + data.offset[:, None]
+    none = [s for s, f in enumerate(block.families) if f.location is None]
+    eta[:, none] = np.nan
+    return eta
+
+
+def natural(
+    block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int
+) -> dict[str, np.ndarray]:
+    """Natural parameters of component s, the location by row (n,), the others numbers."""
+    eta = linear_predictors(block, data, theta)[:, s]
+    out: dict[str, np.ndarray] = {}
+    for parameter, slot in zip(block.families[s].parameters, block.slots[s], strict=True):
+        value = eta if slot == 0 else theta[block.predictors[slot].index[s, 0]]
+        out[parameter.name] = np.asarray(Linked(parameter.link, value).value)
+    return out
+
+
+def component_means(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Expected responses (n, S); per trial for the binomial."""
+    n = len(data.matrix)
+    out = np.empty((n, len(block.families)))
+    for s, family in enumerate(block.families):
+        if family.mean is None:
+            msg = f"family {family.name!r} has no mean=; give one to predict or plot its mean"
+            raise FitError(msg)
+        out[:, s] = family.mean(**natural(block, data, theta, s))
+    return out
+
+
+def observed_response(data: BlockRows) -> np.ndarray:
+    """The response on the scale of the mean: proportions for the binomial."""
+    assert data.response is not None
+    trials = data.response.trials
+    return data.response.y if trials is None else data.response.y / np.maximum(trials, 1)
+
+
+def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
+    """Differences between the response and each component's mean.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    kind : str
+        "response": y - mean; "pearson": that over the component's standard
+        deviation.
+    """
+    if kind not in KINDS:
+        msg = f"residuals(kind={kind!r}) is unknown; use one of {KINDS}"
+        raise FitError(msg)
+    spec = fitted.spec
+    frames = {}
+    for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
+        values = observed_response(data)[:, None] - component_means(block, data, fitted.theta)
+        if kind == "pearson":
+            values = values / np.sqrt(_variances(block, data, fitted.theta))
+        frames[block.name] = pd.DataFrame(
+            values, index=spec.prepared.index, columns=component_index(spec)
+        )
+    if len(frames) == 1:
+        return next(iter(frames.values()))
+    return pd.concat(frames, axis=1)
+
+
+def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    out = np.empty((len(data.matrix), len(block.families)))
+    for s, family in enumerate(block.families):
+        if family.variance is None:
+            msg = f"family {family.name!r} has no variance=; Pearson residuals need it"
+            raise FitError(msg)
+        out[:, s] = family.variance(**natural(block, data, theta, s))
+        trials = data.observed[family.name].trials
+        out[:, s] /= 1.0 if trials is None else np.maximum(trials, 1)
+    return out
+
+
+def simulate(
+    fitted: Fitted, newdata: pd.DataFrame | None, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Random responses: a component for every unit, then its rows.
+
+    Returns
+    -------
+    DataFrame
+        A column for each response (successes for the binomial) and "component".
+    """
+    spec = fitted.spec
+    rows = spec.rows if newdata is None else spec.apply(newdata, response=_needs_trials(spec))
+    index = spec.prepared.index if newdata is None else newdata.index
+    drawn = draw_components(spec, fitted.theta, rows, rng)
+    out: dict[str, Any] = {
+        block.name: draw_response(block, data, fitted.theta, drawn, rng)
+        for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
+    }
+    out["component"] = np.array(spec.components, dtype=object)[drawn]
+    return pd.DataFrame(out, index=index).infer_objects()
+
+
+def _needs_trials(spec: MixtureSpec) -> bool:
+    return any(b.response is not None and b.response.trials is not None for b in spec.rows.blocks)
+
+
+def draw_components(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, rng: np.random.Generator
+) -> np.ndarray:
+    """A component (position) for every row, the same within a unit; known labels stay."""
+    pi = row_weights(spec, theta, rows)[rows.units.first]
+    if rows.allowed is not None:
+        pi = np.where(rows.allowed, pi, 0.0)
+    cumulative = pi.cumsum(1)
+    uniform = rng.random((rows.n_units, 1)) * cumulative[:, -1:]
+    unit = np.minimum((cumulative < uniform).sum(1), spec.k - 1)
+    return unit[rows.units.codes]
+
+
+def draw_response(
+    block: BlockLayout, data: BlockRows, theta: np.ndarray, drawn: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Responses (n,) of rows with known components."""
+    out = np.empty(len(drawn))
+    for s, family in enumerate(block.families):
+        at = np.flatnonzero(drawn == s)
+        if not len(at):
+            continue
+        values = natural(block, data, theta, s)
+        values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in values.items()}
+        out[at] = _draw(family, values, data, at, rng)
+    return out
+
+
+def _draw(
+    family: Family, values: dict[str, np.ndarray], data: BlockRows, at: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    if family.location is None:
+        return np.zeros(len(at))
+    if family.simulate is None:
+        msg = f"family {family.name!r} has no simulate=; give one to draw responses"
+        raise FitError(msg)
+    if family.binomial:
+        trials = None if data.response is None else data.response.trials
+        values["trials"] = np.ones(len(at)) if trials is None else trials[at]
+    return family.simulate(rng, **values)

@@ -1,0 +1,60 @@
+"""Progress of a fit on a terminal, and none elsewhere unless asked for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from bayesmix.likelihood import Problem
+
+__all__ = ["Progress"]
+
+PATIENCE = 1.0
+
+
+class Progress:
+    """One line on standard error, shown once a fit takes longer than a second.
+
+    Parameters
+    ----------
+    wanted : bool or None
+        None: on a terminal or in a notebook only.
+    n_starts : int
+    problem : Problem
+    """
+
+    def __init__(self, wanted: bool | None, n_starts: int, problem: Problem) -> None:
+        self.wanted = sys.stderr.isatty() or _in_notebook() if wanted is None else wanted
+        self.n_starts, self.n_rows = n_starts, problem.n_rows
+        self.begin = self.last = time.monotonic()
+        self.count = 0
+        self.shown = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def update(self, stage: str, running: int, loglik: float) -> None:
+        """Tell one iteration."""
+        self.count += 1
+        now = time.monotonic()
+        if not self.wanted or now - self.begin < PATIENCE or now - self.last < 0.2:
+            return
+        self.last, self.shown = now, True
+        sys.stderr.write(
+            f"\r\x1b[K{stage}: iteration {self.count}, {running} of {self.n_starts} starts at "
+            f"work, log-likelihood {loglik:.6g}, {now - self.begin:.0f} s"
+        )
+        sys.stderr.flush()
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules

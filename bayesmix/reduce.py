@@ -1,0 +1,75 @@
+"""Removing components that have become too small, as flexmix's minprior does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayesmix.concomitant import WeightModel
+from bayesmix.em.run import Options, maximise, mean_weights, start_from
+from bayesmix.errors import SpecError
+from bayesmix.likelihood import Problem, build_problem, unit_terms
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["reduced_start"]
+
+
+def reduced_start(
+    problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
+) -> tuple[Problem, np.ndarray]:
+    """Fit by EM, where every start loses its components below `min_weight`.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (R, D)
+    min_weight : float
+    max_iter : int
+
+    Returns
+    -------
+    problem : Problem
+        Of the components that are left in the best start.
+    theta : ndarray, shape (R, D)
+        Where to go on.
+    """
+    return _best_reduced(problem, theta, min_weight, max_iter)[:2]
+
+
+def _best_reduced(
+    problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
+) -> tuple[Problem, np.ndarray, float]:
+    outcome = maximise(problem, theta, Options(1e-6, max_iter))
+    small = (mean_weights(problem, outcome.theta) < min_weight).any(1)
+    kept = np.where(small, -np.inf, np.nan_to_num(outcome.loglik, nan=-np.inf))
+    top = int(np.argmax(kept))
+    whole = (problem, outcome.theta[~small], float(kept[top]))
+    if problem.spec.k == 1 or not small.any():
+        return whole
+    # The best start with too small a component goes on without the smallest.
+    candidates = np.where(small, np.nan_to_num(outcome.loglik, nan=-np.inf), -np.inf)
+    worst = int(np.argmax(candidates))
+    mean = mean_weights(problem, outcome.theta[worst : worst + 1])[0]
+    keep = [s for s in range(problem.spec.k) if s != int(np.argmin(mean))]
+    resp = unit_terms(problem, outcome.theta[worst])[1][:, keep]
+    total = resp.sum(1, keepdims=True)
+    resp = np.divide(resp, total, out=np.full_like(resp, 1 / len(keep)), where=total > 0)
+    smaller = build_problem(_without(problem.spec, keep))
+    reduced = _best_reduced(smaller, start_from(smaller, resp), min_weight, max_iter)
+    return reduced if reduced[2] > whole[2] else whole
+
+
+def _without(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
+    if spec.held:
+        msg = "min_weight= cannot remove components from a model with fixed_params"
+        raise SpecError(msg)
+    if spec.rows.allowed is not None and not spec.rows.allowed[:, keep].any(1).all():
+        msg = "min_weight= would remove a component that has labelled units; lower it"
+        raise SpecError(msg)
+    layout = spec.layout.subset(keep)
+    allowed = None if spec.rows.allowed is None else spec.rows.allowed[:, keep]
+    rows = replace(spec.rows, allowed=allowed)
+    if layout.concomitant_terms is None:
+        rows = replace(rows, concomitant=None)
+    return replace(spec, layout=layout, rows=rows, weights=WeightModel(layout.alpha))

@@ -1,0 +1,147 @@
+"""The bootstrap: refits to simulated or resampled data, components matched to the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from bayesmix.em.run import Options, maximise
+from bayesmix.errors import FitError
+from bayesmix.likelihood import build_problem, unit_terms
+from bayesmix.params import permute
+from bayesmix.predict import draw_components, draw_response
+from bayesmix.progress import Progress
+from bayesmix.result.fitted import Fitted
+from bayesmix.result.tables import summary
+from bayesmix.spec import BlockRows, MixtureSpec, Rows
+
+__all__ = ["Resampled", "match_order", "resample", "resampled_summary"]
+
+KINDS = ("parametric", "case")
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Refits of a fit: `theta` (n, D), `loglik` and `status` (n,)."""
+
+    fitted: Fitted
+    kind: str
+    theta: np.ndarray
+    loglik: np.ndarray
+    status: np.ndarray
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Which refits ended at a maximum or a boundary, (n,)."""
+        return np.isin(self.status, ("converged", "boundary"))
+
+
+def resample(
+    fitted: Fitted, n: int, kind: str, rng: np.random.Generator, progress: bool | None
+) -> Resampled:
+    """Refit to n resampled data sets, each from the fit's own parameters.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    n : int
+    kind : str
+        "parametric": new responses from the fit; "case": units drawn with
+        replacement (as multinomial weights).
+    rng : numpy.random.Generator
+    progress : bool, optional
+
+    Raises
+    ------
+    FitError
+        If the kind is unknown or n is no positive integer.
+    """
+    if kind not in KINDS:
+        msg = f"bootstrap(kind={kind!r}) is unknown; use one of {KINDS}"
+        raise FitError(msg)
+    if isinstance(n, bool) or int(n) != n or n < 2:
+        msg = f"bootstrap(n={n!r}): the number of resamples is an integer of at least 2"
+        raise FitError(msg)
+    n = int(n)
+    spec = fitted.spec
+    theta = np.empty((n, spec.layout.size))
+    loglik, status = np.empty(n), np.empty(n, dtype="U12")
+    with Progress(progress, n, fitted.problem) as shown:
+        for b in range(n):
+            drawn = replace(spec, rows=_rows(fitted, kind, rng))
+            outcome = maximise(build_problem(drawn), fitted.theta[None], Options())
+            refit = outcome.theta[0]
+            theta[b] = permute(spec.layout, refit, match_order(fitted, refit))
+            loglik[b], status[b] = outcome.loglik[0], outcome.status[0]
+            shown.update("bootstrap", n - b, float(loglik[b]))
+    return Resampled(fitted, kind, theta, loglik, status)
+
+
+def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
+    rows = fitted.spec.rows
+    if kind == "case":
+        share = np.ones(rows.n_units) if rows.weight is None else rows.weight
+        # The number of units drawn is the sum of their weights, as w equals w copies.
+        total = round(float(share.sum()))
+        return replace(rows, weight=rng.multinomial(total, share / share.sum()).astype(float))
+    drawn = draw_components(fitted.spec, fitted.theta, rows, rng)
+    blocks = []
+    for layout, data in zip(fitted.spec.layout.blocks, rows.blocks, strict=True):
+        assert data.response is not None
+        y = draw_response(layout, data, fitted.theta, drawn, rng)
+        response = replace(data.response, y=y)
+        observed = {f.name: f.observe(response) for f in layout.families}
+        blocks.append(BlockRows(data.matrix, data.offset, response, observed))
+    return replace(rows, blocks=tuple(blocks))
+
+
+def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:
+    """The order of another fit's components that agrees best with this fit's memberships.
+
+    Both sets of parameters classify the same data; components of one symmetric
+    set are assigned so that the memberships overlap most.
+    """
+    other = unit_terms(fitted.problem, theta)[1]
+    return best_order(fitted.spec, fitted.unit_terms[1], other)
+
+
+def best_order(spec: MixtureSpec, mine: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Assignment within the symmetric sets that maximises sum of mine * other."""
+    overlap = mine.T @ np.nan_to_num(other)
+    order = np.arange(spec.k)
+    for members in spec.layout.symmetric:
+        at = np.array(members)
+        mine_at, other_at = linear_sum_assignment(-overlap[np.ix_(at, at)])
+        order[at[mine_at]] = at[other_at]
+    return order
+
+
+def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
+    """The fit's summary with bootstrap standard errors and percentile intervals."""
+    fitted = resampled.fitted
+    base = summary(fitted, ci)
+    tables = []
+    for theta in resampled.theta[resampled.usable]:
+        tables.append(_estimates(replace(fitted, theta=theta), base))
+    draws = np.array(tables)
+    if len(draws) < 2:
+        msg = f"only {len(draws)} of {len(resampled.theta)} refits ended well; there is no summary"
+        raise FitError(msg)
+    low, high = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
+    out = base[["component", "term", "effect", "estimate"]].copy()
+    out["se"] = draws.std(0, ddof=1)
+    out["lower"], out["upper"] = low, high
+    out["bias"] = draws.mean(0) - out["estimate"]
+    return out
+
+
+def _estimates(fitted: Fitted, like: pd.DataFrame) -> np.ndarray:
+    from bayesmix.result.tables import estimates
+
+    values = estimates(fitted.spec, fitted.theta)
+    return np.array(
+        [values[c, t, e] for c, t, e in zip(like.component, like.term, like.effect, strict=True)]
+    )

@@ -1,0 +1,1 @@
+"""What a point fit is and what can be read off it: numbers only."""

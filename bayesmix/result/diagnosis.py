@@ -1,0 +1,82 @@
+"""Why a fit is not a plain success, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.result.covariance import covariance
+from bayesmix.result.fitted import Fitted
+
+__all__ = ["diagnose"]
+
+VANISHED = 1e-9
+
+
+def diagnose(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
+    """Status, reasons and kind of a fit that has ended.
+
+    Returns
+    -------
+    status : str
+        One of the statuses of a point fit.
+    reasons : tuple of str
+    kind : str
+        "", "degenerate", "boundary", "unidentified", "max_iter" or "reduced".
+    """
+    end = fitted.status
+    if end == "converged":
+        return _reduced(fitted)
+    if end == "degenerate":
+        return "degenerate", (_degenerate_words(fitted),), "degenerate"
+    if end in ("boundary", "singular"):
+        names = _undetermined_names(fitted)
+        if end == "boundary":
+            reason = (
+                f"the likelihood keeps rising as {names} go to infinity (separation): these are "
+                "reported with infinite standard errors; the other estimates are the limits. "
+                "A prior, a fixed effect or fewer components would bound them"
+            )
+            return "boundary", (reason,), "boundary"
+        reason = (
+            f"the likelihood is flat in {names}: the data do not determine them. Use fewer "
+            "components or fewer terms"
+        )
+        return "boundary", (reason,), "unidentified"
+    reason = (
+        f"the fit stopped after {fitted.iterations} iterations before it converged; raise "
+        "max_iter=, or try more starts"
+    )
+    return "max_iter", (reason,), "max_iter"
+
+
+def _reduced(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
+    if fitted.spec.k == fitted.k_requested:
+        return "converged", (), ""
+    reason = (
+        f"min_weight removed {fitted.k_requested - fitted.spec.k} of {fitted.k_requested} "
+        f"components; the fit has {fitted.spec.k}"
+    )
+    return "reduced", (reason,), "reduced"
+
+
+def _undetermined_names(fitted: Fitted) -> str:
+    cov = covariance(fitted)
+    names = []
+    for at in np.flatnonzero(cov.undetermined):
+        c = fitted.spec.layout.coordinates[at]
+        owner = "all components" if len(c.components) == fitted.spec.k else (
+            f"component {fitted.spec.components[c.components[0]]}"
+        )
+        names.append(f"{c.term} ({c.effect}, {owner})")
+    return ", ".join(names) if names else "some parameters"
+
+
+def _degenerate_words(fitted: Fitted) -> str:
+    spec = fitted.spec
+    gone = [spec.components[s] for s in np.flatnonzero(fitted.mixing < VANISHED)]
+    if gone:
+        return f"component {', '.join(map(str, gone))} has vanished: its weight is zero. Use smaller k"
+    return (
+        "a component's scale has collapsed to zero, where the likelihood has no maximum: every "
+        "start ended there. Use dispersion='fixed', fewer components, or more starts"
+    )

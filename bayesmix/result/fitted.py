@@ -1,0 +1,134 @@
+"""A finished point fit: parameters, log-likelihood and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.likelihood import Problem, build_problem, unit_terms
+from bayesmix.params import permute, to_dataset
+from bayesmix.spec import MixtureSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Fitted", "canonical_order"]
+
+STATUSES = ("converged", "boundary", "degenerate", "max_iter", "reduced")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The numbers of a point fit.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    theta : ndarray, shape (D,)
+        Parameters on their unconstrained scales.
+    loglik : float
+    method : str
+        "em", "cem", "sem", "ml" ...
+    status : str
+        "converged", "boundary", "degenerate", "max_iter" or "reduced".
+    iterations : int
+        Passes over the rows of the best start.
+    starts : DataFrame
+        loglik, iterations and status by start.
+    k_requested : int
+    trace : ndarray
+        Log-likelihoods of the best start after each iteration.
+    reasons : tuple of str
+        What is wrong, in words; empty for a converged fit.
+    """
+
+    spec: MixtureSpec
+    theta: np.ndarray
+    loglik: float
+    method: str
+    status: str
+    iterations: int
+    starts: pd.DataFrame
+    k_requested: int
+    trace: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
+    reasons: tuple[str, ...] = ()
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The training data arranged for passes."""
+        return build_problem(self.spec)
+
+    @cached_property
+    def unit_terms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihood by unit (U,) and memberships (U, S)."""
+        return unit_terms(self.problem, self.theta)
+
+    @cached_property
+    def params(self) -> xr.Dataset:
+        """The parameters on natural scales."""
+        return to_dataset(self.spec, self.theta)
+
+    @property
+    def mixing(self) -> np.ndarray:
+        """Mean weights of the components over the units, (S,)."""
+        pi = np.exp(self.spec.weights.log_weights(self.theta, self.spec.rows.concomitant))
+        if pi.shape[1] == 1:
+            return pi[:, 0]
+        return np.average(pi, axis=1, weights=self.spec.rows.weight)
+
+    @property
+    def aic(self) -> float:
+        """-2 log L + 2 df."""
+        return -2 * self.loglik + 2 * self.spec.df
+
+    @property
+    def bic(self) -> float:
+        """-2 log L + df log(rows)."""
+        return -2 * self.loglik + self.spec.df * float(np.log(self.spec.n_obs))
+
+    @property
+    def bic_units(self) -> float:
+        """-2 log L + df log(units)."""
+        return -2 * self.loglik + self.spec.df * float(np.log(self.spec.n_units))
+
+    @property
+    def icl(self) -> float:
+        """BIC - 2 sum over units of log(max membership)."""
+        top = self.unit_terms[1].max(1)
+        w = self.spec.rows.weight
+        entropy = np.log(top) if w is None else np.where(w > 0, w * np.log(top), 0.0)
+        return self.bic - 2 * float(entropy.sum())
+
+    def reordered(self, order: np.ndarray) -> Fitted:
+        """The same fit with its components in another order."""
+        return replace(self, theta=permute(self.spec.layout, self.theta, order))
+
+
+def canonical_order(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
+    """Interchangeable components by ascending first varying coefficient, then dispersion.
+
+    Returns
+    -------
+    ndarray of int, shape (S,)
+        For each place the component that belongs there.
+    """
+    layout = spec.layout
+    order = np.arange(spec.k)
+    keys: list[np.ndarray] = []
+    for kinds in (("varying",), ("nested",), ("dispersion",)):
+        for block in layout.blocks:
+            for predictor in block.predictors:
+                for column in range(len(predictor.terms)):
+                    index = predictor.index[:, column]
+                    effects = {layout.coordinates[j].effect for j in index if j >= 0}
+                    if effects and effects <= set(kinds):
+                        keys.append(np.where(index >= 0, theta[index], np.inf))
+    keys.append(-np.asarray(spec.weights.logits(theta)[:, 0]))
+    for members in layout.symmetric:
+        at = np.array(members)
+        order[at] = at[np.lexsort([k[at] for k in reversed(keys)])]
+    return order

@@ -1,0 +1,75 @@
+"""A fit with its components in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from bayesmix.errors import FitError
+from bayesmix.params import dispersions
+from bayesmix.result.fitted import Fitted
+
+__all__ = ["reorder"]
+
+
+def reorder(
+    fitted: Fitted, by: str | None, concomitant: bool, order: Sequence[Hashable] | None
+) -> Fitted:
+    """Sort the components by a term, or put them in a given order.
+
+    Raises
+    ------
+    FitError
+        If the order is no permutation, or would mix components that the model
+        tells apart.
+    """
+    if (by is None) == (order is None):
+        msg = "relabel() takes either by= (a term) or order= (the components), not both"
+        raise FitError(msg)
+    layout = fitted.spec.layout
+    if order is None:
+        values = _sort_values(fitted, str(by), concomitant)
+        new = np.arange(layout.k)
+        for members in layout.symmetric:
+            at = np.array(members)
+            new[at] = at[np.argsort(values[at], kind="stable")]
+        return fitted.reordered(new)
+    names = list(layout.components)
+    if sorted(map(str, order)) != sorted(map(str, names)):
+        msg = f"order={list(order)!r} must list the components {names} once each"
+        raise FitError(msg)
+    new = np.array([names.index(c) for c in order])
+    home = {s: i for i, members in enumerate(layout.symmetric) for s in members}
+    crossed = [names[s] for place, s in enumerate(new) if home[place] != home[s]]
+    if crossed:
+        msg = (
+            f"order={list(order)!r} would move the components {crossed} across nested, family, "
+            "dispersion or labelled blocks; only interchangeable components can be reordered"
+        )
+        raise FitError(msg)
+    return fitted.reordered(new)
+
+
+def _sort_values(fitted: Fitted, by: str, concomitant: bool) -> np.ndarray:
+    spec, theta = fitted.spec, fitted.theta
+    known: list[str] = []
+    if concomitant:
+        known = list(spec.layout.concomitant_terms or ())
+        if by in known:
+            return spec.weights.logits(theta)[:, known.index(by)]
+    else:
+        if by == "weight":
+            return fitted.mixing
+        for block in spec.layout.blocks:
+            location = block.predictors[0]
+            known += location.terms
+            if by in location.terms:
+                return location.coefficients(theta)[:, location.terms.index(by)]
+        natural = dispersions(spec.layout, theta)
+        known += natural
+        if by in natural:
+            return natural[by]
+        known.append("weight")
+    msg = f"relabel(by={by!r}) names no term; there are {known}"
+    raise FitError(msg)

@@ -1,0 +1,231 @@
+"""The tables of a fit: coefficients, dispersions, weights, summary, sizes, memberships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from bayesmix.errors import FitError
+from bayesmix.layout import EFFECTS
+from bayesmix.likelihood import build_problem, unit_terms
+from bayesmix.links import get_link
+from bayesmix.params import coefficients, dispersion_link, dispersions
+from bayesmix.result.covariance import Covariance, covariance
+from bayesmix.result.fitted import Fitted
+from bayesmix.spec import MixtureSpec
+
+__all__ = [
+    "clusters",
+    "coefficient_table",
+    "concomitant_table",
+    "dispersion_table",
+    "membership",
+    "sizes",
+    "summary",
+]
+
+
+def component_index(spec: MixtureSpec) -> pd.Index:
+    """The components' names as an index."""
+    return pd.Index(list(spec.components), name="component")
+
+
+def coefficient_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
+    """Coefficients, terms by components; NaN where a component lacks a term."""
+    several = len(spec.layout.blocks) > 1
+    frames = []
+    for block in spec.layout.blocks:
+        location = block.predictors[0]
+        frame = pd.DataFrame(
+            coefficients(location, theta).T,
+            index=pd.Index(list(location.terms), name="term"),
+            columns=component_index(spec),
+        )
+        frames.append(pd.concat({block.name: frame}, names=["response"]) if several else frame)
+    return pd.concat(frames)
+
+
+def dispersion_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
+    """Dispersions on natural scales, components by parameters."""
+    return pd.DataFrame(dispersions(spec.layout, theta), index=component_index(spec))
+
+
+def concomitant_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
+    """Multinomial-logit coefficients, terms by components; the baseline's are zero."""
+    terms = spec.layout.concomitant_terms
+    if terms is None:
+        given = "one component" if spec.k == 1 else "constant weights"
+        msg = f"this model has {given} and no concomitant coefficients; see fit.mixing"
+        raise FitError(msg)
+    return pd.DataFrame(
+        spec.weights.logits(theta).T,
+        index=pd.Index(list(terms), name="term"),
+        columns=component_index(spec),
+    )
+
+
+def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
+    """Estimates with standard errors and Wald intervals, a row per component and term.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    ci : float
+        Coverage of the intervals.
+    """
+    if not 0 < ci < 1:
+        msg = f"ci={ci!r} must lie between 0 and 1, such as 0.95"
+        raise FitError(msg)
+    cov = covariance(fitted)
+    z = float(special.ndtri(0.5 + ci / 2))
+    rows = _coefficient_rows(fitted, cov, z) + _dispersion_rows(fitted, cov, z)
+    rows += _weight_rows(fitted, cov, z)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    rank = {effect: i for i, effect in enumerate(EFFECTS)}
+    order = frame["effect"].map(rank).to_numpy()
+    return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+COLUMNS = [
+    "component", "term", "effect", "estimate", "se", "z", "p_value", "lower", "upper", "scale",
+]
+
+
+def _se(cov: Covariance, at: int) -> float:
+    return float(np.sqrt(cov.matrix[at, at]))
+
+
+def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, float]:
+    """z value, p-value, lower and upper limit."""
+    if not np.isfinite(se) or se == 0:
+        return np.nan, np.nan, *((-np.inf, np.inf) if np.isinf(se) else (np.nan, np.nan))
+    value = estimate / se
+    return value, float(2 * special.ndtr(-abs(value))), estimate - z * se, estimate + z * se
+
+
+def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
+    spec, theta = fitted.spec, fitted.theta
+    several = len(spec.layout.blocks) > 1
+    rows: list[tuple] = []
+    for block in spec.layout.blocks:
+        location = block.predictors[0]
+        for s, component in enumerate(spec.components):
+            for term, at in zip(location.terms, location.index[s], strict=True):
+                if at >= 0:
+                    name = f"{block.name}: {term}" if several else term
+                    rows.append(_linear(spec, component, name, int(at), theta, cov, z))
+    has = np.argwhere(spec.layout.alpha >= 0)
+    terms = spec.layout.concomitant_terms
+    for s, q in has if terms is not None else ():
+        at = int(spec.layout.alpha[s, q])
+        assert terms is not None
+        rows.append(_linear(spec, spec.components[s], terms[q], at, theta, cov, z))
+    return rows
+
+
+def _linear(
+    spec: MixtureSpec, component: Any, term: str, at: int, theta: np.ndarray, cov: Covariance,
+    z: float,
+) -> tuple:
+    se = _se(cov, at)
+    effect = spec.layout.coordinates[at].effect
+    return (component, term, effect, theta[at], se, *_wald(theta[at], se, z), "identity")
+
+
+def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
+    spec, theta = fitted.spec, fitted.theta
+    rows = []
+    for block in spec.layout.blocks:
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            link = dispersion_link(block, number)
+            for s, component in enumerate(spec.components):
+                at = int(predictor.index[s, 0])
+                if at < 0:
+                    continue
+                se = _se(cov, at)
+                _, _, low, high = _wald(theta[at], se, z)
+                ends = np.sort(link.inverse(np.array([low, high])))
+                estimate = float(link.inverse(theta[at]))
+                rows.append((component, predictor.variable, "dispersion", estimate, se,
+                             np.nan, np.nan, *ends, link.name))
+    return rows
+
+
+def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
+    """Weights with standard errors of their logits, by the delta method."""
+    spec = fitted.spec
+    if spec.layout.concomitant_terms is not None or spec.k == 1:
+        return []
+    weight = np.exp(spec.weights.log_weights(fitted.theta, None))[:, 0]
+    index = spec.layout.alpha[:, 0]
+    logit, rows = get_link("logit"), []
+    held = spec.weights.held
+    for s, component in enumerate(spec.components):
+        if held is not None and np.isfinite(held[s]):
+            se = np.nan
+        else:
+            free = [t for t in range(spec.k) if index[t] >= 0 and spec.free[index[t]]]
+            share = weight[free] if held is None else weight[free] / (1 - np.nansum(held))
+            slope = ((np.array(free) == s) - share) / (1 - weight[s])
+            at = index[free]
+            undetermined = cov.undetermined[at] & (np.abs(slope) > 1e-8)
+            known = ~cov.undetermined[at]
+            part = cov.matrix[np.ix_(at[known], at[known])]
+            se = np.inf if undetermined.any() else float(
+                np.sqrt(slope[known] @ part @ slope[known])
+            )
+        _, _, low, high = _wald(float(special.logit(weight[s])), se, z)
+        ends = logit.inverse(np.array([low, high]))
+        rows.append((component, "weight", "weight", weight[s], se, np.nan, np.nan, *ends, "logit"))
+    return rows
+
+
+def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str], float]:
+    """Natural estimates by (component, term, effect), as the summary names them."""
+    held = Covariance(np.full((len(theta), len(theta)), np.nan), np.zeros(len(theta), bool))
+    view = Fitted(spec, theta, np.nan, "", "", 0, pd.DataFrame(), spec.k)
+    rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
+    rows += _weight_rows(view, held, 1.0)
+    return {(r[0], r[1], r[2]): r[3] for r in rows}
+
+
+def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:
+    """P(component | data), units by components, or repeated by row."""
+    if newdata is None:
+        resp, index, units = fitted.unit_terms[1], fitted.spec.prepared.index, fitted.spec.rows.units
+    else:
+        data = fitted.spec.apply(newdata, response=True)
+        resp = unit_terms(build_problem(fitted.spec, data), fitted.theta)[1]
+        index, units = newdata.index, data.units
+    columns = component_index(fitted.spec)
+    if rows:
+        return pd.DataFrame(resp[units.codes], index=index, columns=columns)
+    return pd.DataFrame(resp, index=units.index, columns=columns)
+
+
+def clusters(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.Series:
+    """The most probable component of each unit, or of each row."""
+    return membership(fitted, newdata, rows=rows).idxmax(axis=1).rename("component")
+
+
+def sizes(fitted: Fitted) -> pd.DataFrame:
+    """Mean memberships, and how many rows belong to each component."""
+    resp, units = fitted.unit_terms[1], fitted.spec.rows.units
+    w = fitted.spec.rows.weight
+    w = np.ones(len(resp)) if w is None else w
+    row_weight = np.bincount(units.codes, weights=w[units.codes], minlength=len(resp))
+    own = resp.argmax(1)
+    k = fitted.spec.k
+    size = np.bincount(own, weights=row_weight, minlength=k)
+    post = (row_weight[:, None] * (resp > 1e-4)).sum(0)
+    if fitted.spec.rows.weight is None:
+        size, post = size.astype(int), post.astype(int)
+    ratio = np.divide(size, post, out=np.full(k, np.nan), where=post > 0)
+    return pd.DataFrame(
+        {"prior": np.average(resp, axis=0, weights=w), "size": size, "post_positive": post,
+         "ratio": ratio},
+        index=component_index(fitted.spec),
+    )
