@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.params import from_dataset, hold
 from bayesmix.progress import Progress
 from bayesmix.reduce import reduced_start
+from bayesmix.result.diagnosis import diagnose
 from bayesmix.result.fitted import Fitted, canonical_order
 from bayesmix.spec import MixtureSpec
 
@@ -43,6 +45,7 @@ METHODS = ("em", "ml")
 LATER = ("map", "laplace", "nuts")
 ALGORITHMS = ("em", "cem", "sem")
 AGREE = 1e-6
+PACKAGE = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -287,8 +290,6 @@ def _starts_table(outcome: Outcome, at: int) -> pd.DataFrame:
 
 def _explain(fitted: Fitted) -> Fitted:
     """Turn an end that is no plain success into a status, words and a warning."""
-    from bayesmix.result.diagnosis import diagnose
-
     status, reasons, kind = diagnose(fitted)
     for reason in reasons:
         category = {
@@ -296,5 +297,5 @@ def _explain(fitted: Fitted) -> Fitted:
             "boundary": DegenerateWarning,
             "unidentified": IdentifiabilityWarning,
         }.get(kind, ConvergenceWarning)
-        warnings.warn(reason, category, stacklevel=6)
+        warnings.warn(reason, category, skip_file_prefixes=(PACKAGE,))
     return replace(fitted, status=status, reasons=reasons)

@@ -7,15 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bayesmix.em.newton import LARGE_STEP
 from bayesmix.errors import FitError
-from bayesmix.likelihood import information, unit_scores
+from bayesmix.likelihood import Problem, information, unit_scores
 from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["Covariance", "covariance", "covariance_frame"]
+__all__ = ["Covariance", "covariance", "covariance_frame", "predictor_scales"]
 
-FLAT = 1e-9
+FLAT = 1e-6
 
 
 class Covariance(NamedTuple):
@@ -49,50 +48,68 @@ def covariance(fitted: Fitted, kind: str = "observed") -> Covariance:
     if kind not in ("observed", "robust"):
         msg = f"covariance(kind={kind!r}) is unknown; use 'observed' or 'robust'"
         raise FitError(msg)
-    info = information(fitted.problem, fitted.theta[None])
-    free = fitted.spec.free
-    matrix, score = info.matrix[0], info.score[0]
-    undetermined = _undetermined(matrix, score, fitted.theta, free)
-    if fitted.status == "degenerate":
-        undetermined |= ~_regular(fitted)
-    use = np.flatnonzero(free & ~undetermined)
-    out = np.full(matrix.shape, np.nan)
-    at = np.ix_(use, use)
-    inverse = _inverse(matrix[at])
+    free = np.flatnonzero(fitted.spec.free)
+    at = np.ix_(free, free)
+    matrix = information(fitted.problem, fitted.theta[None]).matrix[0][at]
+    scale = predictor_scales(fitted.problem)[free]
+    inverse, flat = _inverse(matrix * np.outer(scale, scale))
+    inverse *= np.outer(scale, scale)
     if kind == "robust":
-        scores = unit_scores(fitted.problem, fitted.theta)[:, use]
+        scores = unit_scores(fitted.problem, fitted.theta)[:, free]
         weight = fitted.problem.weight
         scores = scores if weight is None else scores * weight[:, None]
         inverse = inverse @ (scores.T @ scores) @ inverse
+    out = np.full(fitted.spec.free.shape * 2, np.nan)
+    undetermined = np.zeros(len(out), bool)
+    undetermined[free] = flat
+    if fitted.status == "degenerate":
+        undetermined |= fitted.spec.free & ~_regular(fitted)
     out[at] = inverse
+    out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf
     return Covariance(out, undetermined)
 
 
-def _undetermined(
-    matrix: np.ndarray, score: np.ndarray, theta: np.ndarray, free: np.ndarray
-) -> np.ndarray:
-    """Entries that still move at the end, or along which the likelihood is flat."""
-    out = np.zeros(len(theta), bool)
-    use = np.flatnonzero(free)
-    while len(use):
-        part = matrix[np.ix_(use, use)]
-        diagonal = np.diag(part)
-        scale = np.sqrt(np.where(diagonal > 1e-12, diagonal, 1.0))
-        values, vectors = np.linalg.eigh(part / np.outer(scale, scale))
-        bad = diagonal <= 1e-12
-        flat = values < FLAT
-        bad |= (np.abs(vectors[:, flat]) > 0.1).any(1)
-        if not flat.any():
-            step = np.linalg.solve(part, score[use])
-            gain = float(step @ score[use])
-            moving = np.abs(step) / (1 + np.abs(theta[use])) > LARGE_STEP
-            bad |= moving & (gain < 1e-4)
-        if not bad.any():
-            return out
-        out[use[bad]] = True
-        use = use[~bad]
+def predictor_scales(problem: Problem) -> np.ndarray:
+    """The change of every parameter that moves its linear predictor by about one, (D,).
+
+    One over a column's root mean square; where the link is the identity, times
+    the response's standard deviation.
+    """
+    out = np.ones(problem.spec.layout.size)
+    for arrays in problem.blocks:
+        index = arrays.layout.predictors[0].index
+        rms = np.sqrt(np.mean(np.square(arrays.matrix), axis=0))
+        for s, family in enumerate(arrays.layout.families):
+            has = index[s] >= 0
+            if family.location is None or not has.any():
+                continue
+            identity = family.parameters[0].link.name == "identity"
+            spread = float(np.std(arrays.observed[family.name].y)) if identity else 1.0
+            out[index[s][has]] = (spread or 1.0) / np.maximum(rms[has], 1e-300)
+    if problem.concomitant is not None:
+        rms = np.sqrt(np.mean(np.square(problem.concomitant), axis=0))
+        has = problem.spec.layout.alpha >= 0
+        scale = np.broadcast_to(1 / np.maximum(rms, 1e-300), has.shape)
+        out[problem.spec.layout.alpha[has]] = scale[has]
     return out
+
+
+def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse on the directions that the data determine, and the entries of the others.
+
+    A direction is flat where its standard error exceeds a thousand units of the
+    linear predictor: the parameters there are at infinity, or not identified.
+    """
+    if not len(matrix) or not np.isfinite(matrix).all():
+        return np.full(matrix.shape, np.nan), np.zeros(len(matrix), bool)
+    values, vectors = np.linalg.eigh(matrix)
+    flat = np.abs(values) < FLAT
+    undetermined = (np.abs(vectors[:, flat]) > 1e-3).any(1)
+    known, along = values[~flat], vectors[:, ~flat]
+    if (known < 0).any():
+        return np.full(matrix.shape, np.nan), undetermined
+    return (along / known) @ along.T, undetermined
 
 
 def _regular(fitted: Fitted) -> np.ndarray:
@@ -103,16 +120,6 @@ def _regular(fitted: Fitted) -> np.ndarray:
         if c.effect == "dispersion" and fitted.theta[position] < -15:
             bad |= set(c.components)
     return np.array([not (set(c.components) & bad) for c in layout.coordinates])
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    if not len(matrix):
-        return matrix
-    scale = np.sqrt(np.abs(np.diag(matrix)))
-    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-    if values[0] <= 0:
-        return np.full(matrix.shape, np.nan)
-    return (vectors / values) @ vectors.T / np.outer(scale, scale)
 
 
 def covariance_frame(spec: MixtureSpec, cov: Covariance) -> pd.DataFrame:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.result.covariance import covariance
+from bayesmix.result.covariance import covariance, predictor_scales
 from bayesmix.result.fitted import Fitted
 
 __all__ = ["diagnose"]
 
 VANISHED = 1e-9
+# Linear predictors of this size mean probabilities of 0 or 1, or rates of 0 or infinity.
+FAR = 8.0
 
 
 def diagnose(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
@@ -29,19 +31,7 @@ def diagnose(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
     if end == "degenerate":
         return "degenerate", (_degenerate_words(fitted),), "degenerate"
     if end in ("boundary", "singular"):
-        names = _undetermined_names(fitted)
-        if end == "boundary":
-            reason = (
-                f"the likelihood keeps rising as {names} go to infinity (separation): these are "
-                "reported with infinite standard errors; the other estimates are the limits. "
-                "A prior, a fixed effect or fewer components would bound them"
-            )
-            return "boundary", (reason,), "boundary"
-        reason = (
-            f"the likelihood is flat in {names}: the data do not determine them. Use fewer "
-            "components or fewer terms"
-        )
-        return "boundary", (reason,), "unidentified"
+        return _unbounded(fitted)
     reason = (
         f"the fit stopped after {fitted.iterations} iterations before it converged; raise "
         "max_iter=, or try more starts"
@@ -59,10 +49,28 @@ def _reduced(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
     return "reduced", (reason,), "reduced"
 
 
-def _undetermined_names(fitted: Fitted) -> str:
-    cov = covariance(fitted)
+def _unbounded(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
+    """Parameters on their way to infinity, or not determined by the data."""
+    at = np.flatnonzero(covariance(fitted).undetermined)
+    names = _names(fitted, at)
+    size = np.abs(fitted.theta / predictor_scales(fitted.problem))
+    if not len(at) or (size[at] > FAR).any():
+        reason = (
+            f"the likelihood keeps rising as {names} move towards infinity (separation, or a limit "
+            "of the family): their standard errors are infinite, the other estimates are the "
+            "limits. A fixed effect, fewer terms or fewer components would bound them"
+        )
+        return "boundary", (reason,), "boundary"
+    reason = (
+        f"the likelihood is flat in {names}: the data do not determine them. Use fewer "
+        "components or fewer terms"
+    )
+    return "boundary", (reason,), "unidentified"
+
+
+def _names(fitted: Fitted, positions: np.ndarray) -> str:
     names = []
-    for at in np.flatnonzero(cov.undetermined):
+    for at in positions:
         c = fitted.spec.layout.coordinates[at]
         owner = "all components" if len(c.components) == fitted.spec.k else (
             f"component {fitted.spec.components[c.components[0]]}"
