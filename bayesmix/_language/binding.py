@@ -1,0 +1,267 @@
+"""Expressions bound to the user's functions and evaluated on data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix._language.expressions import Expression, compiled, read_text
+from bayesmix._language.scope import Scope
+from bayesmix._rows import check_columns, near_names
+from bayesmix._values import check_finite, numeric_values, row_values
+from bayesmix.errors import BayesmixError, DataError, FormulaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CODINGS", "TRANSFORMS", "BoundExpression", "bind", "evaluate", "refuse_unknown"]
+
+MATHS: dict[str, Callable[..., Any]] = {
+    name: getattr(np, name)
+    for name in ("log", "exp", "sqrt", "log1p", "expm1", "abs", "log2", "log10", "sin", "cos")
+}
+STATEFUL = frozenset({"bs", "center", "poly", "scale", "standardize"})
+CODINGS = frozenset({"C", "S", "T", "Sum", "Treatment"})
+TRANSFORMS = STATEFUL | CODINGS
+
+_HINTS = {
+    "cbind": "Write p(successes, trials).",
+    "Surv": "Write surv(time, status).",
+    "factor": "Write C(x).",
+    "as.factor": "Write C(x).",
+    "ns": "Write bs(x, df=4).",
+    "ln": "Write log(x).",
+    "prop": "Write p(successes, trials).",
+    "proportion": "Write p(successes, trials).",
+    "offset": "offset(...) stands alone: a summand of the right side, outside other functions.",
+    "p": "p(successes, trials) is a response: it stands alone on the left of the tilde.",
+    "surv": "surv(...) is a response: it stands alone on the left of the tilde.",
+}
+_RESERVED = ("offset", "p", "surv")
+
+
+@dataclass(frozen=True, eq=False)
+class BoundExpression:
+    """An expression with its functions (and their states) and the scope's values.
+
+    Parameters
+    ----------
+    expression : Expression
+    functions : tuple of callable
+    columns : tuple of str
+        The variables that are data columns.
+    values : dict of str to object
+        The other variables.
+    plain : bool
+        Whether only operators and functions known to act on arrays are used.
+    foreign : bool
+        Whether it calls a function of the user's that may mix rows.
+    mixes : bool
+        Whether a row's value was found to depend on other rows.
+    """
+
+    expression: Expression
+    functions: tuple[Callable[..., Any], ...]
+    columns: tuple[str, ...]
+    values: dict[str, Any]
+    plain: bool
+    foreign: bool
+    mixes: bool = False
+
+    @property
+    def bare(self) -> bool:
+        """Whether the expression is a column's name and nothing else."""
+        return self.expression.source == "v0"
+
+    def __call__(self, data: pd.DataFrame) -> Any:
+        """Value for the rows of `data`, whatever its type."""
+        if self.bare:
+            return data[self.columns[0]]
+        namespace: dict[str, Any] = {f"f{i}": f for i, f in enumerate(self.functions)}
+        for i, name in enumerate(self.expression.variables):
+            if name in self.values:
+                namespace[f"v{i}"] = self.values[name]
+            else:
+                namespace[f"v{i}"] = _operand(data[name]) if self.plain else data[name]
+        namespace["__builtins__"] = {}
+        try:
+            with np.errstate(all="ignore"):
+                return eval(compiled(self.expression.source), namespace)
+        except BayesmixError:
+            raise
+        except Exception as error:
+            raise FormulaError(
+                f"{self.expression.text!r} cannot be evaluated: {type(error).__name__}: {error}. "
+                "Check its arguments and the types of its columns."
+            ) from error
+
+
+def _operand(column: pd.Series) -> Any:
+    """Take a numeric column as a float array (integers would overflow), others as they are."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "b":
+        return column.to_numpy()
+    values = numeric_values(column)
+    return column if values is None else values
+
+
+def _identity(x: Any) -> Any:
+    return x
+
+
+def unknown_names(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> list[str]:
+    """List variables that are neither columns nor in the scope; a term has to be a column."""
+    return list(
+        dict.fromkeys(
+            name
+            for e in expressions
+            for name in e.variables
+            if name not in data.columns
+            and (e.source == "v0" or (name not in scope and name not in CODINGS))
+        )
+    )
+
+
+def bind(
+    expression: Expression,
+    data: pd.DataFrame,
+    scope: Scope,
+    transform: Callable[[str], Any] | None = None,
+) -> BoundExpression:
+    """Find the functions and variables of an expression.
+
+    Parameters
+    ----------
+    expression : Expression
+    data : DataFrame
+        Its columns go before the scope's names.
+    scope : Scope
+    transform : callable, optional
+        Makes the transformation of one of the names in `TRANSFORMS`; without it they
+        are refused.
+
+    Returns
+    -------
+    BoundExpression
+
+    Raises
+    ------
+    DataError, FormulaError
+        For an unknown variable or function.
+    """
+    refuse_unknown([expression], data, scope)
+    columns = tuple(name for name in expression.variables if name in data.columns)
+    values = {
+        name: _scope_value(name, expression, data, scope, transform)
+        for name in expression.variables
+        if name not in columns
+    }
+    functions = tuple(_function(n, expression, scope, transform) for n in expression.functions)
+    plain = foreign = False
+    if functions:
+        named = tuple(zip(expression.functions, functions, strict=True))
+        plain = all(_acts_on_arrays(name, function) for name, function in named)
+        foreign = not all(name in CODINGS or _acts_on_arrays(name, f) for name, f in named)
+    return BoundExpression(expression, functions, columns, values, plain or not functions, foreign)
+
+
+def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:
+    return isinstance(function, np.ufunc) or function is _identity or name in STATEFUL
+
+
+def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> None:
+    """Raise a DataError that names every unknown variable."""
+    expressions = list(expressions)
+    unknown = unknown_names(expressions, data, scope)
+    elsewhere = [name for name in unknown if name in scope]
+    if elsewhere:
+        raise DataError(
+            f"{elsewhere[0]!r} is a variable of yours, not a column of the data; a term has to be "
+            "a column. Add it to the data."
+        )
+    check_columns(data, unknown)
+
+
+def _scope_value(
+    name: str,
+    expression: Expression,
+    data: pd.DataFrame,
+    scope: Scope,
+    transform: Callable[[str], Any] | None,
+) -> Any:
+    if name not in scope:
+        return _function(name, expression, scope, transform)
+    value = scope[name]
+    if len(data) > 1 and hasattr(value, "dtype") and np.shape(value) == (len(data),):
+        raise DataError(
+            f"{name!r} in {expression.text!r} is an array of yours with one value a row; rows are "
+            "selected and predicted from the data only. Add it to the data as a column."
+        )
+    return value
+
+
+def _function(
+    name: str,
+    expression: Expression,
+    scope: Scope,
+    transform: Callable[[str], Any] | None,
+) -> Callable[..., Any]:
+    """Find a function; of the user's own, only one made with ``def`` hides one of ours."""
+    if name == "I":
+        return _identity
+    if name in TRANSFORMS:
+        if transform is None:
+            raise FormulaError(
+                f"{name}(...) in {expression.text!r} can only be used in a term of the right "
+                "side. Make it a column of the data first."
+            )
+        return transform(name)
+    found = scope.peek(name) if name in scope else None
+    if name in MATHS and not isinstance(found, FunctionType):
+        return MATHS[name]
+    if found is None or name in _RESERVED:
+        hint = _HINTS.get(name) or near_names(name, [*MATHS, *TRANSFORMS, "I"], "functions")
+        raise FormulaError(
+            f"The function {name!r} in {expression.text!r} is not known. {hint} A function of "
+            "your own has to be defined where the model is written."
+        )
+    if not callable(found):
+        raise FormulaError(
+            f"{name!r} in {expression.text!r} is a {type(found).__name__}, not a function."
+        )
+    return scope[name]
+
+
+def evaluate(
+    expression: str, data: pd.DataFrame, scope: Scope, what: str, *, finite: bool = True
+) -> np.ndarray:
+    """Numbers for every row from a written expression.
+
+    Parameters
+    ----------
+    expression : str
+        For example ``log(Hours)``, ``a + b`` or ``1``.
+    data : DataFrame of n rows
+    scope : Scope
+    what : str
+        What messages call it: "response", "trials", "offset" ...
+    finite : bool
+        Whether missing and infinite values are refused.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Booleans are 0 and 1; a single number is repeated.
+
+    Raises
+    ------
+    DataError, FormulaError
+    """
+    read = read_text(expression, what)
+    values = row_values(bind(read, data, scope)(data), data, f"The {what} {read.text!r}")
+    if finite:
+        check_finite(values, data, f"The {what} {read.text!r}")
+    return values

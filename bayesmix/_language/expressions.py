@@ -1,0 +1,129 @@
+"""Written expressions such as ``log(Day / 27)``: which variables and functions they use."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from types import CodeType
+
+from bayesmix._language.tokens import Token, match_brackets, tokenize
+from bayesmix.errors import FormulaError
+
+__all__ = ["Expression", "compiled", "read_expression", "read_text"]
+
+_CONSTANTS = ("True", "False", "None")
+_INSTEAD = {
+    "^": "is not a power here. Write x**2 for a square",
+    "%in%": "is R's. Write (x == 'a') | (x == 'b')",
+    "&&": "is not known. Write & between conditions in brackets",
+    "||": "is not known. Write | between conditions in brackets",
+    "!": "is not known. Write ~ before a condition in brackets",
+}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One written expression.
+
+    Parameters
+    ----------
+    text : str
+        As written.
+    source : str
+        The same in Python, variables and functions numbered: ``f0 ( v0 / 27 )``.
+    variables : tuple of str
+        v0, v1, ...
+    functions : tuple of str
+        f0, f1, ...: one for every call, for each may have a state of its own.
+    """
+
+    text: str
+    source: str
+    variables: tuple[str, ...]
+    functions: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def compiled(source: str) -> CodeType:
+    return compile(source, "<formula>", "eval")
+
+
+def read_expression(tokens: list[Token], text: str, label: str) -> Expression:
+    """Read the tokens of one expression.
+
+    Parameters
+    ----------
+    tokens : list of Token
+    text : str
+        The expression as written.
+    label : str
+        What messages call the formula.
+
+    Returns
+    -------
+    Expression
+
+    Raises
+    ------
+    FormulaError
+        For what is no Python expression, or would not act row by row.
+    """
+    braced = tokens[0].text == "{"
+    padded = [None, *tokens, None]
+    variables: dict[str, int] = {}
+    functions: list[str] = []
+    parts = []
+    for (before, token), after in zip(pairwise(padded), padded[2:], strict=False):
+        assert token is not None
+        role = _role(token, before, after, label)
+        if role == "variable":
+            parts.append(f"v{variables.setdefault(token.text.strip('`'), len(variables))}")
+        elif role == "function":
+            parts.append(f"f{len(functions)}")
+            functions.append(token.text)
+        else:
+            parts.append(token.text)
+    if braced:
+        parts[0], parts[-1] = "(", ")"
+    source = " ".join(parts)
+    try:
+        compiled(source)
+    except SyntaxError as error:
+        raise FormulaError(
+            f"{label}: {text!r} is not a valid expression ({error.msg}). Inside a function's "
+            "brackets the rules are Python's."
+        ) from None
+    return Expression(text, source, tuple(variables), tuple(functions))
+
+
+def _role(token: Token, before: Token | None, after: Token | None, label: str) -> str:
+    """Say what a token stands for: a "variable", a "function" or itself ("")."""
+    if token.kind == "quoted":
+        return "variable"
+    if token.kind == "op" and token.text in _INSTEAD:
+        raise FormulaError(f"{label}: {token.text!r} {_INSTEAD[token.text]}.")
+    if token.kind != "name" or token.text in _CONSTANTS:
+        return ""
+    if keyword.iskeyword(token.text):
+        raise FormulaError(
+            f"{label}: {token.text!r} does not act row by row. Combine conditions in brackets "
+            "with & | ~, or call a function of your own."
+        )
+    before_text = "" if before is None else before.text
+    after_text = "" if after is None else after.text
+    attribute = before_text == "."
+    if attribute or (after_text == "=" and before_text in ("(", ",")):
+        return ""
+    return "function" if after_text == "(" else "variable"
+
+
+@lru_cache(maxsize=256)
+def read_text(text: str, what: str) -> Expression:
+    label = f"The {what} {text!r}"
+    tokens = tokenize(text, label)
+    if not tokens:
+        raise FormulaError(f"{label} is empty. Write an expression.")
+    match_brackets(tokens, label)
+    return read_expression(tokens, text.strip(), label)

@@ -1,0 +1,221 @@
+"""Rows and columns of the data: what a model uses, what it cannot use, who shares a component."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import DataError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Units",
+    "build_units",
+    "check_columns",
+    "check_data",
+    "first_rows",
+    "near_names",
+    "select_rows",
+]
+
+_SHOWN = 5
+
+
+def near_names(name: str, names: Iterable[Any], kind: str = "columns") -> str:
+    """Write a sentence with the names close to an unknown one, else with the names there are."""
+    known = list(dict.fromkeys(n for n in names if isinstance(n, str)))
+    lowered = {n.lower(): n for n in known}
+    close = difflib.get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.6)
+    if close:
+        return "Did you mean " + " or ".join(repr(lowered[n]) for n in close) + "?"
+    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    return f"The {kind} are: {shown}." if known else f"There are no {kind}."
+
+
+def first_rows(data: pd.DataFrame, bad: np.ndarray) -> str:
+    """Count and first labels of the rows where `bad`, shape (n,), is true."""
+    where = np.flatnonzero(bad)
+    labels = ", ".join(str(label) for label in data.index[where[:_SHOWN]])
+    rest = ", ..." if where.size > _SHOWN else ""
+    return f"{where.size} {'row' if where.size == 1 else 'rows'} ({labels}{rest})"
+
+
+def check_data(data: Any) -> None:
+    """Refuse anything but a DataFrame that has rows and distinct column names."""
+    import pandas as pd
+
+    if not isinstance(data, pd.DataFrame):
+        hint = " Call its to_pandas()." if hasattr(data, "to_pandas") else ""
+        raise DataError(
+            f"The data are a {type(data).__name__}; a pandas.DataFrame is needed."
+            + (hint or " Make one with pandas.DataFrame(data).")
+        )
+    if data.columns.nlevels > 1:
+        raise DataError("The data have a MultiIndex as columns; give every column one name.")
+    if not data.columns.is_unique:
+        twice = data.columns[data.columns.duplicated()].unique()
+        raise DataError(
+            f"The data have more than one column named {', '.join(map(repr, twice))}; "
+            "rename or drop all but one."
+        )
+    if len(data) == 0:
+        raise DataError("The data have no rows; at least one is needed.")
+
+
+def check_columns(data: Any, columns: Iterable[str]) -> None:
+    """Refuse data that lack one of the columns.
+
+    Parameters
+    ----------
+    data : DataFrame
+    columns : iterable of str
+
+    Raises
+    ------
+    DataError
+        Naming every missing column with the names near it.
+    """
+    check_data(data)
+    missing = [name for name in dict.fromkeys(columns) if name not in data.columns]
+    if missing:
+        raise DataError(
+            " ".join(
+                f"Column {name!r} is not in the data. {near_names(name, data.columns)}"
+                for name in missing
+            )
+        )
+
+
+def select_rows(
+    data: pd.DataFrame, columns: Iterable[str], na_action: str
+) -> tuple[pd.DataFrame, int]:
+    """Select the rows that are complete in the columns in use.
+
+    Parameters
+    ----------
+    data : DataFrame of n rows
+    columns : iterable of str
+        Only these count.
+    na_action : {"error", "drop"}
+
+    Returns
+    -------
+    DataFrame
+        `data` itself where nothing is missing.
+    int
+        Number of rows dropped.
+
+    Raises
+    ------
+    DataError
+        For infinite values; for missing ones under "error"; where no row is left.
+    SpecError
+        For an unknown `na_action`.
+    """
+    if na_action not in ("error", "drop"):
+        raise SpecError(f"na_action={na_action!r} is not known; use 'error' or 'drop'.")
+    columns = list(dict.fromkeys(columns))
+    check_columns(data, columns)
+    missing = {name: bad for name in columns if (bad := _missing(data, name)) is not None}
+    if not missing:
+        return data, 0
+    if na_action == "error":
+        parts = "; ".join(f"{name!r}: {first_rows(data, bad)}" for name, bad in missing.items())
+        raise DataError(
+            f"Missing values in columns in use: {parts}. "
+            "Fill them in, or leave these rows out with na_action='drop'."
+        )
+    bad = np.logical_or.reduce(list(missing.values()))
+    if bad.all():
+        counts = "; ".join(f"{name!r}: {int(b.sum())}" for name, b in missing.items())
+        raise DataError(f"Every row has a missing value in a column in use: {counts}.")
+    return data[~bad], int(bad.sum())
+
+
+def _missing(data: pd.DataFrame, name: str) -> np.ndarray | None:
+    """Where a column is missing, or None for nowhere; infinite values are refused."""
+    column = data[name]
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+        return None
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+        values = column.to_numpy()
+        if np.isfinite(values).all():
+            return None
+        _refuse_infinite(data, name, np.isinf(values))
+    bad = column.isna().to_numpy()
+    return bad if bad.any() else None
+
+
+def _refuse_infinite(data: pd.DataFrame, name: str, infinite: np.ndarray) -> None:
+    if infinite.any():
+        raise DataError(
+            f"Column {name!r} has infinite values in {first_rows(data, infinite)}; only finite "
+            "values can be used. Correct them or mark them as missing."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Which rows share one latent component.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (n,)
+        Unit of each row; units are numbered by first appearance.
+    index : pandas.Index, length n_units
+        The group's value, or the row's index label without groups.
+    name : str or None
+        The group column.
+    first : ndarray of int64, shape (n_units,)
+        First row of each unit.
+    grouped : bool
+    """
+
+    codes: np.ndarray
+    index: pd.Index
+    name: str | None
+    first: np.ndarray
+    grouped: bool
+
+
+def build_units(data: pd.DataFrame, group: str | None) -> Units:
+    """Find the units of the data: the rows, or the values of a group column.
+
+    Parameters
+    ----------
+    data : DataFrame of n rows
+    group : str or None
+
+    Returns
+    -------
+    Units
+
+    Raises
+    ------
+    DataError
+        Where the group column is absent or has missing values.
+    """
+    import pandas as pd
+
+    if group is None:
+        rows = np.arange(len(data), dtype=np.int64)
+        return Units(rows, data.index, None, rows, False)
+    check_columns(data, [group])
+    found, values = pd.factorize(data[group])
+    codes = found.astype(np.int64, copy=False)
+    if (codes < 0).any():
+        raise DataError(
+            f"The group column {group!r} is missing in {first_rows(data, codes < 0)}; every row "
+            "needs a group. Fill it in or leave these rows out."
+        )
+    if isinstance(values, pd.CategoricalIndex):  # its other categories are no units
+        values = values.astype(values.categories.dtype)
+    highest = np.maximum.accumulate(codes)
+    first = np.flatnonzero(np.diff(highest, prepend=-1))
+    return Units(codes, pd.Index(values, name=group), group, first, True)

@@ -1,0 +1,202 @@
+"""Designs: formulas and data as matrices that new data can be put through again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix._encoding import Encoder, assemble, block_names, encode, evaluated
+from bayesmix._language.binding import BoundExpression, refuse_unknown
+from bayesmix._language.coding import Block, coding_plan
+from bayesmix._language.scope import Scope
+from bayesmix._rank import rank_deficiency
+from bayesmix._rows import Units, build_units, check_columns, check_data, select_rows
+from bayesmix._values import check_finite, row_values
+from bayesmix.errors import FormulaError
+from bayesmix.formula import ParsedFormula
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Design",
+    "Units",
+    "build_design",
+    "build_units",
+    "check_columns",
+    "rank_deficiency",
+    "select_rows",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A formula's columns for some rows, with the encodings they came from.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (n, p)
+    terms : tuple of str, length p
+    offset : ndarray of float64, shape (n,), or None
+        Sum of the offsets.
+    has_intercept : bool
+        Whether "Intercept" is a term.
+    formula : ParsedFormula
+    plan : tuple
+        How the encoded terms make up the columns.
+    encoders : tuple
+        One for every written term.
+    offsets : tuple of BoundExpression
+    columns : tuple of str
+        The data columns that are read.
+    notes : tuple of str
+        What was left out: categories without rows.
+    """
+
+    matrix: np.ndarray
+    terms: tuple[str, ...]
+    offset: np.ndarray | None
+    has_intercept: bool
+    formula: ParsedFormula
+    plan: tuple[Block, ...]
+    encoders: tuple[Encoder, ...]
+    offsets: tuple[BoundExpression, ...]
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def apply(self, newdata: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+        """Put new data through the same encodings.
+
+        Parameters
+        ----------
+        newdata : DataFrame of m rows
+
+        Returns
+        -------
+        ndarray of float64, shape (m, p)
+        ndarray of float64, shape (m,), or None
+            The offset.
+
+        Raises
+        ------
+        DataError
+            For missing columns, other types, unseen levels, values outside a spline's range.
+        FormulaError
+            For terms that have no value for new rows.
+        """
+        check_columns(newdata, self.columns)
+        for bound in (*(e.bound for e in self.encoders), *self.offsets):
+            _refuse_mixing(bound)
+        values = [encoder.read(newdata) for encoder in self.encoders]
+        matrix = assemble(self.plan, self.encoders, values, len(newdata))
+        return matrix, _offset([(bound, bound(newdata)) for bound in self.offsets], newdata)
+
+    def take(self, rows: Any) -> Design:
+        """Keep some rows, by position, slice or mask."""
+        offset = None if self.offset is None else self.offset[rows]
+        return replace(self, matrix=self.matrix[rows], offset=offset)
+
+
+def build_design(
+    formula: ParsedFormula,
+    data: pd.DataFrame,
+    scope: Scope,
+    *,
+    implicit_intercept: bool,
+    reference_coding: bool,
+) -> Design:
+    """Evaluate the right-hand side of a formula.
+
+    Parameters
+    ----------
+    formula : ParsedFormula
+    data : DataFrame of n rows
+        Complete in the columns used (`select_rows`).
+    scope : Scope
+        The user's functions and variables; columns go first.
+    implicit_intercept : bool
+        Whether there is an intercept unless it is removed, rather than only where written.
+    reference_coding : bool
+        Whether factors are coded as beside an intercept even where there is none here.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    DataError, FormulaError
+    """
+    check_data(data)
+    right = formula.right
+    refuse_unknown((*right.atoms, *right.offsets), data, scope)
+    encoded = [encode(atom, data, scope) for atom in right.atoms]
+    encoders = tuple(encoder for encoder, _ in encoded)
+    intercept = implicit_intercept if formula.intercept is None else formula.intercept
+    plan = coding_plan(
+        right.terms,
+        tuple(encoder.kind for encoder in encoders),
+        spans_constant=intercept or reference_coding,
+    )
+    plan = tuple(block for block in plan if block or intercept)
+    terms = tuple(name for names in block_names(plan, encoders) for name in names)
+    _refuse_twice(terms, formula)
+    shifts = [evaluated(offset, data, scope) for offset in right.offsets]
+    offsets = tuple(bound for bound, _ in shifts)
+    return Design(
+        matrix=assemble(plan, encoders, [values for _, values in encoded], len(data)),
+        terms=terms,
+        offset=_offset(shifts, data),
+        has_intercept=intercept,
+        formula=formula,
+        plan=plan,
+        encoders=encoders,
+        offsets=offsets,
+        columns=_columns((*(e.bound for e in encoders), *offsets)),
+        notes=tuple(_notes(encoders)),
+    )
+
+
+def _refuse_mixing(bound: BoundExpression) -> None:
+    if bound.mixes:
+        raise FormulaError(
+            f"{bound.expression.text!r} depends on all rows of the data at once, so it has no "
+            "value for new data. Use center, scale, poly or bs, which remember the training data, "
+            "or make it a column."
+        )
+
+
+def _offset(
+    offsets: Iterable[tuple[BoundExpression, Any]], data: pd.DataFrame
+) -> np.ndarray | None:
+    total: np.ndarray | None = None
+    for bound, value in offsets:
+        label = f"The offset {bound.expression.text!r}"
+        values = row_values(value, data, label)
+        check_finite(values, data, label)
+        total = values if total is None else total + values
+    return total
+
+
+def _refuse_twice(terms: tuple[str, ...], formula: ParsedFormula) -> None:
+    twice = sorted({name for name in terms if terms.count(name) > 1})
+    if twice:
+        raise FormulaError(
+            f"The formula {formula.text!r} gives two columns the name {twice[0]!r}. Rename the "
+            "column or the levels."
+        )
+
+
+def _columns(bound: Iterable[BoundExpression]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for b in bound for name in b.columns))
+
+
+def _notes(encoders: tuple[Encoder, ...]) -> Iterable[str]:
+    for encoder in encoders:
+        unused = getattr(encoder, "unused", ())
+        if unused:
+            named = ", ".join(repr(level) for level in unused)
+            yield f"{encoder.bound.expression.text}: no rows in the categories {named}"

@@ -1,0 +1,116 @@
+"""Model formulas; the only module that touches formulae.
+
+formulae never sees the user's text, of which it leaves out in silence what it cannot
+read.  Our own tokenizer, algebra and coding of interactions stand in `_language`; formulae
+supplies the transformations that remember their training data and the codings of factors.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix._language.binding import CODINGS, evaluate
+from bayesmix._language.parse import ParsedFormula, parse_formula
+from bayesmix._language.scope import Scope
+from bayesmix.errors import DataError, FormulaError
+
+__all__ = [
+    "CategoryBox",
+    "ParsedFormula",
+    "Scope",
+    "evaluate",
+    "make_transform",
+    "parse_formula",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryBox:
+    """Data to be taken as categories: the result of ``C(x)``, ``T(x)`` or ``S(x)``.
+
+    Parameters
+    ----------
+    data : Series or ndarray, shape (n,)
+    contrast : object or None
+        A coding of formulae (`Treatment`, `Sum`); None: treatment, first level the reference.
+    levels : sequence or None
+    """
+
+    data: Any
+    contrast: Any = None
+    levels: Any = None
+
+
+def _categories(data: Any, contrast: Any = None, levels: Any = None) -> CategoryBox:
+    contrast = contrast() if isinstance(contrast, type) else contrast
+    if contrast is not None and not hasattr(contrast, "code_without_intercept"):
+        raise FormulaError(
+            f"C(...): the coding is a {type(contrast).__name__}; use Treatment('level') or Sum."
+        )
+    if isinstance(data, CategoryBox):
+        return CategoryBox(
+            data.data,
+            data.contrast if contrast is None else contrast,
+            data.levels if levels is None else levels,
+        )
+    return CategoryBox(data, contrast, levels)
+
+
+def _sum_categories(data: Any, omit: Any = None, levels: Any = None) -> CategoryBox:
+    return _categories(data, make_transform("Sum")(omit), levels)
+
+
+def _treatment_categories(data: Any, ref: Any = None, levels: Any = None) -> CategoryBox:
+    return _categories(data, make_transform("Treatment")(ref), levels)
+
+
+_OWN = {"C": _categories, "S": _sum_categories, "T": _treatment_categories}
+
+
+def make_transform(name: str) -> Callable[..., Any]:
+    """Find the function of that name; a new one each time where it remembers its data."""
+    if name in _OWN:
+        return _OWN[name]
+    if name in CODINGS:
+        from formulae.categorical import ENCODINGS
+
+        return ENCODINGS[name]
+    from formulae.transforms import TRANSFORMS
+
+    transform = TRANSFORMS[name]()
+    return _Bounded(name, transform) if name == "bs" else transform
+
+
+class _Bounded:
+    """A spline that refuses values outside the range it was made for."""
+
+    def __init__(self, name: str, transform: Callable[..., Any]) -> None:
+        self.name = name
+        self.transform = transform
+        self.limits: tuple[float, float] | None = None
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        values = np.asarray(x, dtype=np.float64)
+        if self.limits is None:
+            given = inspect.signature(self.transform).bind(x, *args, **kwargs).arguments
+            low, high = given.get("lower_bound"), given.get("upper_bound")
+            self.limits = (
+                float(values.min() if low is None else low),
+                float(values.max() if high is None else high),
+            )
+        low, high = self.limits
+        outside = (values < low) | (values > high)
+        if outside.any():
+            shown = ", ".join(f"{v:g}" for v in values[outside][:5])
+            raise DataError(
+                f"{self.name}(...) was made for values from {low:g} to {high:g}; "
+                f"{int(outside.sum())} values lie outside ({shown}). A "
+                "spline is not extrapolated: leave these rows out, or set lower_bound and "
+                "upper_bound when fitting."
+            )
+        return self.transform(x, *args, **kwargs)

@@ -1,0 +1,126 @@
+"""A response: its values and how it was observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bayesmix._language.binding import evaluate
+from bayesmix._language.scope import Scope
+from bayesmix._language.tokens import match_brackets, split_at, tokenize
+from bayesmix._rows import check_data, first_rows
+from bayesmix.errors import DataError, FormulaError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Response", "read_response"]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """A response as the families read it.
+
+    Parameters
+    ----------
+    name : str
+        As written: ``Patents``, ``p(Deaths, Total)``.
+    kind : {"numeric", "binomial"}
+    y : ndarray of float64, shape (n,)
+        The successes of a binomial response.
+    trials : ndarray of float64, shape (n,), or None
+        Only for ``p(successes, trials)``.
+    columns : tuple of str
+        Data columns used.
+    """
+
+    name: str
+    kind: str
+    y: np.ndarray
+    trials: np.ndarray | None
+    columns: tuple[str, ...]
+
+    def take(self, rows: Any) -> Response:
+        """Keep some rows, by position, slice or mask."""
+        trials = None if self.trials is None else self.trials[rows]
+        return Response(self.name, self.kind, self.y[rows], trials, self.columns)
+
+
+class _WithResponse(Protocol):
+    """What is needed of a parsed formula."""
+
+    @property
+    def response(self) -> str | None: ...
+    @property
+    def response_names(self) -> tuple[str, ...]: ...
+
+
+def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> Response:
+    """Evaluate the left-hand side of a formula.
+
+    Parameters
+    ----------
+    formula : ParsedFormula
+    data : DataFrame of n rows
+    scope : Scope
+
+    Returns
+    -------
+    Response
+
+    Raises
+    ------
+    DataError
+        For values that are no numbers, and successes and trials that cannot be.
+    FormulaError
+        Where the formula has no response.
+    SpecError
+        For ``surv(...)``, which is not available yet.
+    """
+    check_data(data)
+    text = formula.response
+    if text is None:
+        raise FormulaError("The formula has no response. Write it on the left, as in 'y ~ x'.")
+    columns = tuple(name for name in formula.response_names if name in data.columns)
+    if text.startswith("surv") and text[4:].lstrip().startswith("("):
+        raise SpecError(
+            f"The response {text!r}: survival times are not available yet in this version. "
+            "A numeric response or p(successes, trials) is."
+        )
+    if text.startswith("p") and text[1:].lstrip().startswith("("):
+        successes, trials = _arguments(text)
+        y = evaluate(successes, data, scope, "number of successes")
+        total = evaluate(trials, data, scope, "number of trials")
+        _check_counts(text, y, total, data)
+        return Response(text, "binomial", y, total, columns)
+    return Response(text, "numeric", evaluate(text, data, scope, "response"), None, columns)
+
+
+def _arguments(text: str) -> tuple[str, str]:
+    label = f"The response {text!r}"
+    tokens = tokenize(text, label)
+    match_brackets(tokens, label)
+    runs = split_at(tokens[2:-1], ",")
+    if len(runs) != 2 or not all(runs):
+        raise FormulaError(f"{label} needs two arguments: p(successes, trials).")
+    successes, trials = (text[run[0].start : run[-1].end] for run in runs)
+    return successes, trials
+
+
+def _check_counts(name: str, y: np.ndarray, trials: np.ndarray, data: pd.DataFrame) -> None:
+    for values, what in ((y, "successes"), (trials, "trials")):
+        for bad, how in ((values < 0, "negative"), (values != np.floor(values), "not whole")):
+            if bad.any():
+                raise DataError(
+                    f"The response {name!r}: the number of {what} is {how} in "
+                    f"{first_rows(data, bad)}; counts are 0, 1, 2, ... Correct these rows."
+                )
+    above = y > trials
+    if above.any():
+        raise DataError(
+            f"The response {name!r}: there are more successes than trials in "
+            f"{first_rows(data, above)}. Write p(successes, trials), the trials being all cases, "
+            "not the failures."
+        )
