@@ -138,7 +138,7 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 def clip(x: Array, lower: float = -np.inf, upper: float = np.inf) -> Array:
-    """The nearest number in [lower, upper]."""
+    """Elementwise the nearest number in [lower, upper]."""
     if is_tensor(x):
         import pytensor.tensor as pt
 
@@ -147,5 +147,6 @@ def clip(x: Array, lower: float = -np.inf, upper: float = np.inf) -> Array:
 
 
 def times(count: np.ndarray, x: Array) -> Array:
-    """The product, where zero times minus infinity is zero."""
-    return where(count == 0, 0.0, count * x)
+    """Multiply, where zero times minus infinity is zero."""
+    with np.errstate(invalid="ignore"):
+        return where(count == 0, 0.0, count * x)

@@ -8,7 +8,15 @@ from typing import Any, NoReturn
 import numpy as np
 from scipy import special
 
-from bayesmix.special import log1mexp, log1pmx, mills, mills_excess, stirling
+from bayesmix.special import (
+    log1mexp,
+    log1pmx,
+    mills,
+    mills_excess,
+    softplus,
+    stirling,
+    stirling_value,
+)
 
 __all__ = ["Jet", "jets"]
 
@@ -54,7 +62,7 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
         lambda x, v: special.polygamma(2, x),
     ),
     "stirling": (
-        lambda x: stirling(x).value,
+        stirling_value,
         lambda x, v: stirling(x).scaled1 / x,
         lambda x, v: stirling(x).scaled2 / (x * x),
     ),
@@ -85,7 +93,7 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
         lambda x, v: -special.expit(x) * special.expit(-x),
     ),
     "softplus": (
-        lambda x: np.logaddexp(0.0, x),
+        softplus,
         lambda x, v: special.expit(x),
         lambda x, v: special.expit(x) * special.expit(-x),
     ),
@@ -322,8 +330,9 @@ def _power(a: Any, b: Any) -> Jet:
     a, b = _pair(a, b)
     x = a.value
     # x^0 and x^1 have derivatives of zero also at x = 0, where the rule gives 0 times infinity.
-    d1 = np.where(b == 0, 0.0, b * x ** (b - 1))
-    d2 = np.where((b == 0) | (b == 1), 0.0, b * (b - 1) * x ** (b - 2))
+    with np.errstate(all="ignore"):
+        d1 = np.where(b == 0, 0.0, b * x ** (b - 1))
+        d2 = np.where((b == 0) | (b == 1), 0.0, b * (b - 1) * x ** (b - 2))
     return a._chain(x**b, d1, d2)
 
 
@@ -332,7 +341,8 @@ def _call(name: str, x: Any) -> Any:
 
 
 def _logaddexp(a: Any, b: Any) -> Jet:
-    total = _add(_subtract(a, b).apply("softplus"), b)
+    with np.errstate(invalid="ignore"):
+        total = _add(_subtract(a, b).apply("softplus"), b)
     return where(_value(b) == -np.inf, a, total)
 
 

@@ -8,7 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-__all__ = ["Stirling", "log1mexp", "log1pmx", "mills", "mills_excess", "stirling"]
+__all__ = [
+    "Stirling",
+    "log1mexp",
+    "log1pmx",
+    "mills",
+    "mills_excess",
+    "softplus",
+    "stirling",
+    "stirling_value",
+]
 
 # B_2k / (2k (2k - 1)), k = 1, ..., 8: the asymptotic series of Stirling's remainder.
 STIRLING = (
@@ -75,11 +84,26 @@ def stirling(a: np.ndarray) -> Stirling:
     return Stirling(*_split(a, a < SERIES_FROM, _stirling_direct, _stirling_series))
 
 
+def stirling_value(a: np.ndarray) -> np.ndarray:
+    """S(a) of `stirling` alone."""
+    a = np.asarray(a, dtype=float)
+    (value,) = _split(a, a < SERIES_FROM, _direct_value, _series_value)
+    return value
+
+
+def _direct_value(a: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (special.gammaln(a) - (a - 0.5) * np.log(a) + a - 0.5 * np.log(2 * np.pi),)
+
+
+def _series_value(a: np.ndarray) -> tuple[np.ndarray, ...]:
+    inverse = 1 / a
+    return (inverse * _horner(STIRLING, inverse * inverse),)
+
+
 def _stirling_direct(a: np.ndarray) -> tuple[np.ndarray, ...]:
-    log = np.log(a)
     return (
-        special.gammaln(a) - (a - 0.5) * log + a - 0.5 * np.log(2 * np.pi),
-        a * (special.psi(a) - log) + 0.5,
+        *_direct_value(a),
+        a * (special.psi(a) - np.log(a)) + 0.5,
         a * (a * special.polygamma(1, a) - 1) - 0.5,
     )
 
@@ -91,6 +115,11 @@ def _stirling_series(a: np.ndarray) -> tuple[np.ndarray, ...]:
     scaled1 = tuple(-p * c for p, c in zip(powers, STIRLING, strict=True))
     scaled2 = tuple(p * (p + 1) * c for p, c in zip(powers, STIRLING, strict=True))
     return tuple(inverse * _horner(c, square) for c in (STIRLING, scaled1, scaled2))
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """log(1 + exp(x))."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
 def log1pmx(x: np.ndarray) -> np.ndarray:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.links import Linked
+from bayesmix.special import stirling_value
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
-    """Logarithm of the binomial coefficient."""
+    """Logarithm of the binomial coefficient, by Stirling's formula and its remainder."""
     assert trials is not None
-    return -special.betaln(trials - y + 1, y + 1) - np.log1p(trials)
+    fewer, more = np.minimum(y, trials - y), np.maximum(y, trials - y)
+    with np.errstate(all="ignore"):
+        remainder = stirling_value(trials) - stirling_value(fewer) - stirling_value(more)
+        value = (
+            fewer * np.log(trials / fewer)
+            - more * np.log1p(-fewer / trials)
+            + 0.5 * np.log(trials / (2 * np.pi * fewer * more))
+            + remainder
+        )
+    return np.where(fewer == 0, 0.0, value)
 
 
 def density(obs: Observed, mu: Linked) -> Array:

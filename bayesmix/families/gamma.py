@@ -25,7 +25,8 @@ def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
     """
     w = -obs.const - mu.log
     normaliser = 0.5 * shape.log - xp.stirling(shape.value) - HALF_LOG_2PI
-    return shape.value * (w - xp.expm1(w)) + normaliser + obs.const
+    deviance = xp.where(w < 700.0, w - xp.expm1(w), -np.inf)
+    return shape.value * deviance + normaliser + obs.const
 
 
 def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:

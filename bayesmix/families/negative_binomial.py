@@ -41,31 +41,51 @@ def density(obs: Observed, mu: Linked, alpha: Linked) -> Array:
     return n * ratio + gammas + xp.times(obs.y, mu.log) + obs.const
 
 
+def _gammas(y: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, ...]:
+    """log(n) and log(Gamma(n) / Gamma(a)) less its leading terms, n = y + a.
+
+    The latter is S(n) - S(a) - log(1 + y / a) / 2, and comes with its first and
+    second derivative in log(a).
+    """
+    n = y + a
+    sa, sn = stirling(a), stirling(n)
+    share, part = a / n, y / n
+    first = sn.scaled1 * share - sa.scaled1
+    second = sn.scaled2 * share * share - sa.scaled2
+    value = sn.value - sa.value - 0.5 * np.log1p(y / a)
+    return np.log(n), value, first + 0.5 * part, first + second - 0.5 * part * share
+
+
+def _gammas_by_count(y: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same, once for each distinct count where alpha is one number for all rows."""
+    if np.shape(a)[-1:] == (1,):
+        counts, place = np.unique(y, return_inverse=True)
+        if 2 * len(counts) < len(y):
+            return tuple(x[..., place] for x in _gammas(counts, a))
+    return _gammas(y, a)
+
+
 def closed_form(obs: Observed, mu: Linked, alpha: Linked) -> Derivatives | None:
     """Derivatives in (log mu, log alpha) for the log link."""
     if mu.link.name != "log":
         return None
     y, a = obs.y, np.clip(alpha.value, *RANGE)
-    rho = np.log(a)
-    n = y + a
+    rho, n = np.log(a), y + a
+    log_n, gammas, gammas_first, gammas_second = _gammas_by_count(y, a)
     p, q = special.expit(mu.eta - rho), special.expit(rho - mu.eta)  # mu and a over mu + a
     mixed = np.where(mu.eta < rho, mu.value * q, a * p)  # mu a / (mu + a), by what is finite
     residual = y * q - mixed
     t = residual / a  # (y - mu) / (mu + a)
     near = np.abs(t) < 0.5
-    ratio = np.where(near, np.log1p(np.where(near, t, 0.0)), np.log(n) - np.logaddexp(mu.eta, rho))
-    excess = a * np.where(near, log1pmx(np.where(near, t, 0.0)), ratio - t)
-    sa, sn = stirling(a), stirling(n)
-    share, part = a / n, y / n
-    first = sn.scaled1 * share - sa.scaled1
-    second = sn.scaled2 * share * share - sa.scaled2
+    small = np.where(near, t, 0.0)
+    ratio = np.where(near, np.log1p(small), log_n - np.logaddexp(mu.eta, rho))
+    excess = a * np.where(near, log1pmx(small), ratio - t)
     cross = residual * p
-    alpha_first = excess + 0.5 * part + first
-    alpha_second = excess + residual * t * share - 0.5 * part * share + first + second
+    bend = excess + residual * t * a / n + gammas_second
     return Derivatives(
-        n * ratio + (sn.value - sa.value - 0.5 * np.log1p(y / a)) + y * mu.eta + obs.const,
-        (residual, alpha_first),
-        ((-q * (y * p + mixed), cross), (cross, alpha_second)),
+        n * ratio + gammas + y * mu.eta + obs.const,
+        (residual, excess + gammas_first),
+        ((-q * (y * p + mixed), cross), (cross, bend)),
     )
 
 
@@ -77,8 +97,9 @@ def curvature(obs: Observed, mu: Linked, alpha: Linked) -> tuple[np.ndarray, ...
     rest replaced by an integral.
     """
     a = np.clip(alpha.value, *RANGE)
-    share = mu.log - np.logaddexp(mu.log, np.log(a))  # log p
-    location = np.exp(2 * mu.log_slope - mu.log + np.log(a) - np.logaddexp(mu.log, np.log(a)))
+    odds = mu.log - np.log(a)
+    share = -np.logaddexp(0.0, -odds)  # log p
+    location = np.exp(2 * mu.log_slope - mu.log - np.logaddexp(0.0, odds))
     p = np.exp(share)
     term = 0.5 * p * p * a / (1 + a)
     total = np.zeros_like(term)

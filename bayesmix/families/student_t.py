@@ -59,7 +59,8 @@ def closed_form(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Derivat
     taken = s * kept
     weight = (1 + 1 / df) * kept  # (nu + 1) / (nu + z^2)
     pull = weight * z * precision
-    excess = -log1pmx(s) - s * taken  # s / (1 + s) - log(1 + s)
+    # s / (1 + s) - log(1 + s), each form where it does not cancel
+    excess = np.where(s < 0.3, -log1pmx(s) - s * taken, taken - np.log1p(s))
     tilt = (z2 - 1) * kept * kept / df  # d weight / d log(nu)
     mu_mu = -weight * precision * precision * (1 - 2 * taken)
     mu_sigma, mu_nu = -2 * pull * kept, tilt * z * precision
