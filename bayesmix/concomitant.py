@@ -7,6 +7,7 @@ log pi_s(w) = w' alpha_s - log sum_t exp(w' alpha_t), with alpha_1 = 0
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,12 @@ class WeightModel:
 
     index: np.ndarray
     held: np.ndarray | None = None
+
+    @cached_property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the free logits in the flattened (S, Q) and their entries of theta."""
+        has = np.flatnonzero(self.index.ravel() >= 0)
+        return has, self.index.ravel()[has]
 
     def logits(self, theta: np.ndarray) -> np.ndarray:
         """Alpha of shape (..., S, Q) from theta (..., D)."""

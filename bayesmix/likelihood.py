@@ -24,14 +24,35 @@ __all__ = ["Information", "Pass", "Problem", "build_problem"]
 # Elements of a work array: it should stay in the processor's cache.
 BLOCK = 1 << 17
 PRODUCTS = 1 << 22
+DENSE = 1 << 18
+
+
+class _Group(NamedTuple):
+    """Components of one family and where their parameters stand in theta.
+
+    `has` and `at` give for each component its terms' columns and their entries
+    of theta; `dispersions` the entries (S,) of each dispersion.  `to_score` and
+    `to_scoring` add the components' parts up as matrix products, where those
+    are small: (S P, D) and (S P (P + 1) / 2, D D).
+    """
+
+    family: Family
+    members: np.ndarray
+    everyone: bool
+    has: tuple[np.ndarray, ...]
+    at: tuple[np.ndarray, ...]
+    dispersions: tuple[np.ndarray, ...]
+    to_score: np.ndarray | None
+    to_scoring: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class _Arrays:
     """The rows of one response, sorted by unit where units have several rows."""
 
+    number: int
     layout: BlockLayout
-    groups: tuple[tuple[Family, np.ndarray], ...]
+    groups: tuple[_Group, ...]
     matrix: np.ndarray
     offset: np.ndarray | None
     observed: dict[str, Observed]
@@ -101,11 +122,14 @@ class Pass(NamedTuple):
 
 
 class Information(NamedTuple):
-    """`loglik` (R,), `score` (R, D) and the observed information `matrix` (R, D, D)."""
+    """`loglik` (R,), `score` (R, D), the observed information `matrix` (R, D, D), and
+    `complete` (R, D, D), the information that known components would give.
+    """
 
     loglik: np.ndarray
     score: np.ndarray
     matrix: np.ndarray
+    complete: np.ndarray
 
 
 Responsibilities = Callable[[slice, np.ndarray], np.ndarray]
@@ -137,13 +161,42 @@ def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
         triangle = np.triu_indices(p)
         fits = n * len(triangle[0]) <= PRODUCTS
         products = matrix[:, triangle[0]] * matrix[:, triangle[1]] if fits else None
-        groups = tuple(layout.groups())
-        blocks.append(_Arrays(layout, groups, matrix, offset, observed, triangle, products))
+        groups = tuple(
+            _group(layout, family, members, triangle, spec.layout.size)
+            for family, members in layout.groups()
+        )
+        blocks.append(
+            _Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products)
+        )
     forbidden = None if rows.allowed is None else ~rows.allowed.T
     return Problem(
         spec, tuple(blocks), first, order, rows.concomitant, rows.weight, forbidden,
         rows.n, rows.n_units,
     )
+
+
+def _group(
+    layout: BlockLayout, family: Family, members: np.ndarray,
+    triangle: tuple[np.ndarray, np.ndarray], size: int,
+) -> _Group:
+    index = layout.predictors[0].index[members]
+    has = tuple(np.flatnonzero(row >= 0) for row in index)
+    at = tuple(row[h] for row, h in zip(index, has, strict=True))
+    slots = layout.slots[members[0]][1:]
+    dispersions = tuple(layout.predictors[slot].index[members, 0] for slot in slots)
+    i, j = triangle
+    to_score = to_scoring = None
+    if len(members) * len(i) * size * size <= DENSE:
+        to_score = np.zeros((index.size, size))
+        inside = np.flatnonzero(index.ravel() >= 0)
+        to_score[inside, index.ravel()[inside]] = 1.0
+        to_scoring = np.zeros((len(members) * len(i), size * size))
+        a, b = index[:, i].ravel(), index[:, j].ravel()
+        rows = np.flatnonzero((a >= 0) & (b >= 0))
+        to_scoring[rows, a[rows] * size + b[rows]] = 1.0
+        to_scoring[rows, b[rows] * size + a[rows]] = 1.0
+    everyone = len(members) == len(layout.families)
+    return _Group(family, members, everyone, has, at, dispersions, to_score, to_scoring)
 
 
 def _chunks(problem: Problem, per_row: int) -> Iterator[_Chunk]:
@@ -181,12 +234,10 @@ def _etas(
 
 
 def _slot_etas(
-    layout: BlockLayout, members: np.ndarray, eta: np.ndarray, others: list[np.ndarray]
+    layout: BlockLayout, group: _Group, eta: np.ndarray, others: list[np.ndarray]
 ) -> tuple[np.ndarray, ...]:
-    slots = layout.slots[members[0]]
-    everyone = len(members) == eta.shape[1]
-    chosen = (eta if j == 0 else others[j - 1] for j in slots)
-    return tuple(e if everyone else e[:, members] for e in chosen)
+    chosen = (eta if j == 0 else others[j - 1] for j in layout.slots[group.members[0]])
+    return tuple(e if group.everyone else e[:, group.members] for e in chosen)
 
 
 def _by_unit(values: np.ndarray, chunk: _Chunk) -> np.ndarray:
@@ -203,13 +254,11 @@ def _log_densities(problem: Problem, theta: np.ndarray, chunk: _Chunk) -> np.nda
     for arrays in problem.blocks:
         eta, others = _etas(arrays, theta, chunk.rows)
         logf = np.empty((*eta.shape[:2], chunk.rows.stop - chunk.rows.start))
-        for family, members in arrays.groups:
-            obs = arrays.observed[family.name].take(chunk.rows)
+        for group in arrays.groups:
+            obs = arrays.observed[group.family.name].take(chunk.rows)
+            etas = _slot_etas(arrays.layout, group, eta, others)
             with np.errstate(all="ignore"):
-                value = family.log_density(
-                    obs, _slot_etas(arrays.layout, members, eta, others)
-                )
-            logf[:, members] = value
+                logf[:, group.members] = group.family.log_density(obs, etas)
         total = total + _by_unit(logf, chunk)
     return total
 
@@ -272,8 +321,7 @@ def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 class _Evaluated(NamedTuple):
     arrays: _Arrays
-    family: Family
-    members: np.ndarray
+    group: _Group
     obs: Observed
     etas: tuple[np.ndarray, ...]
     d: Derivatives
@@ -285,20 +333,20 @@ def _evaluate(
     """Log densities by unit with the derivatives of every family."""
     total = np.zeros((len(theta), problem.spec.k, 1))
     pieces = []
-    for number, arrays in enumerate(problem.blocks):
+    for arrays in problem.blocks:
         eta, others = _etas(arrays, theta, chunk.rows)
         logf = np.empty((*eta.shape[:2], chunk.rows.stop - chunk.rows.start))
-        for family, members in arrays.groups:
-            obs = arrays.observed[family.name].take(chunk.rows)
-            etas = _slot_etas(arrays.layout, members, eta, others)
+        for group in arrays.groups:
+            name = group.family.name
+            obs = arrays.observed[name].take(chunk.rows)
+            etas = _slot_etas(arrays.layout, group, eta, others)
             if working is not None and etas:
-                rows = working[number, family.name][chunk.rows]
+                rows = working[arrays.number, name][chunk.rows]
                 etas = (np.broadcast_to(rows, etas[0].shape), *etas[1:])
             with np.errstate(all="ignore"):
-                d = family.derivatives(obs, etas)
-            d = _finite(d)
-            logf[:, members] = d.logf
-            pieces.append(_Evaluated(arrays, family, members, obs, etas, d))
+                d = _finite(group.family.derivatives(obs, etas))
+            logf[:, group.members] = d.logf
+            pieces.append(_Evaluated(arrays, group, obs, etas, d))
         total = total + _by_unit(logf, chunk)
     return total, pieces
 
@@ -313,19 +361,41 @@ def _finite(d: Derivatives) -> Derivatives:
     return Derivatives(d.logf, tuple(clean), second)
 
 
-def _gram(arrays: _Arrays, c: np.ndarray, rows: slice) -> np.ndarray:
-    """sum_i c_i x_i x_i' of shape (..., P, P) for weights c (..., n)."""
-    i, j = arrays.triangle
+def _products(arrays: _Arrays, c: np.ndarray, rows: slice) -> np.ndarray:
+    """Upper triangles of sum_i c_i x_i x_i', (..., P (P + 1) / 2), for weights c (..., n)."""
     if arrays.products is not None:
-        flat = c @ arrays.products[rows]
-    else:
-        x = arrays.matrix[rows]
-        flat = c @ (x[:, i] * x[:, j])
+        return c @ arrays.products[rows]
+    x = arrays.matrix[rows]
+    i, j = arrays.triangle
+    return c @ (x[:, i] * x[:, j])
+
+
+def _square(arrays: _Arrays, flat: np.ndarray) -> np.ndarray:
+    """Symmetric matrices (..., P, P) from their upper triangles."""
+    i, j = arrays.triangle
     p = arrays.matrix.shape[1]
-    out = np.empty((*c.shape[:-1], p, p))
+    out = np.empty((*flat.shape[:-1], p, p))
     out[..., i, j] = flat
     out[..., j, i] = flat
     return out
+
+
+def _add_location(
+    arrays: _Arrays, group: _Group, b: np.ndarray | None, flat: np.ndarray,
+    score: np.ndarray, matrix: np.ndarray,
+) -> None:
+    """Add components' scores b (R, S, P) and triangles (R, S, T) to those of theta."""
+    n, size = len(matrix), matrix.shape[1]
+    if group.to_scoring is not None and group.to_score is not None:
+        if b is not None:
+            score += b.reshape(n, -1) @ group.to_score
+        matrix += (flat.reshape(n, -1) @ group.to_scoring).reshape(n, size, size)
+        return
+    a = _square(arrays, flat)
+    for m, (has, at) in enumerate(zip(group.has, group.at, strict=True)):
+        if b is not None:
+            score[:, at] += b[:, m, has]
+        matrix[:, at[:, None], at] += a[:, m, has[:, None], has]
 
 
 def em_pass(
@@ -355,104 +425,94 @@ def em_pass(
     """
     spec = problem.spec
     n_starts, k, size = len(theta), spec.k, spec.layout.size
-    loglik = np.zeros(n_starts)
-    mass = np.zeros((n_starts, k))
-    score = np.zeros((n_starts, size))
-    scoring = np.zeros((n_starts, size, size))
-    squares: dict[int, Squares] = {}
+    out = Pass(
+        np.zeros(n_starts), np.zeros((n_starts, size)), np.zeros((n_starts, size, size)),
+        np.zeros((n_starts, k)), {},
+    )
     for chunk in _chunks(problem, n_starts * k):
         logf, pieces = _evaluate(problem, theta, chunk, working)
         log_weights = _log_weights(problem, theta, chunk, alive)
         by_unit, resp = _join(problem, logf, log_weights, chunk)
-        loglik += _weighted_sum(problem, by_unit, chunk)
+        out.loglik[:] += _weighted_sum(problem, by_unit, chunk)
         if responsibilities is not None:
             resp = responsibilities(chunk.units, resp)
         weight = None if problem.weight is None else problem.weight[chunk.units]
         r = resp if weight is None else resp * weight
-        mass += r.sum(-1)
+        out.mass[:] += r.sum(-1)
         z = None if problem.concomitant is None else problem.concomitant[chunk.units]
         alpha_score, alpha_info = spec.weights.score_information(resp, log_weights, z, weight)
-        _scatter_alpha(spec, alpha_score, alpha_info, score, scoring)
+        _scatter_alpha(spec, alpha_score, alpha_info, out.score, out.scoring)
         r = _to_rows(r, chunk)
         for piece in pieces:
-            _accumulate(problem, piece, r, chunk, score, scoring, squares, working)
-    return Pass(loglik, score, scoring, mass, squares)
+            _accumulate(piece, r, chunk, out, working)
+    return out
 
 
 def _accumulate(
-    problem: Problem,
     piece: _Evaluated,
     r: np.ndarray,
     chunk: _Chunk,
-    score: np.ndarray,
-    scoring: np.ndarray,
-    squares: dict[int, Squares],
-    working: Working | None = None,
+    out: Pass,
+    working: Working | None,
 ) -> None:
+    """Add a family's part of the normal equations to the pass."""
     if not piece.etas:
         return
-    arrays, members = piece.arrays, piece.members
-    layout = arrays.layout
-    r = r if len(members) == r.shape[1] else r[:, members]
+    arrays, group = piece.arrays, piece.group
+    r = r if group.everyone else r[:, group.members]
     with np.errstate(all="ignore"):
-        curvature = piece.family.positive_curvature(piece.obs, piece.etas, piece.d)
+        curvature = group.family.positive_curvature(piece.obs, piece.etas, piece.d)
     first = piece.d.first[0]
     if working is not None:
         shift = 0.0 if arrays.offset is None else arrays.offset[chunk.rows]
         first = first + curvature[0] * (piece.etas[0] - shift)
     b = (r * first) @ arrays.matrix[chunk.rows]
-    a = _gram(arrays, r * curvature[0], chunk.rows)
-    index = layout.predictors[0].index
-    for m, s in enumerate(members):
-        has = np.flatnonzero(index[s] >= 0)
-        at = index[s, has]
-        score[:, at] += b[:, m, has]
-        scoring[:, at[:, None], at] += a[:, m, has[:, None], has]
-    for j, slot in enumerate(layout.slots[members[0]][1:], start=1):
-        at = layout.predictors[slot].index[members, 0]
+    flat = _products(arrays, r * curvature[0], chunk.rows)
+    _add_location(arrays, group, b, flat, out.score, out.scoring)
+    for j, at in enumerate(group.dispersions, start=1):
         slope = (r * piece.d.first[j]).sum(-1)
         second = (r * curvature[j]).sum(-1)
         for m, position in enumerate(at):
-            score[:, position] += slope[:, m]
-            scoring[:, position, position] += second[:, m]
-    if _closed_scale(piece.family):
-        _squares(problem, piece, r, a, b, squares)
+            out.score[:, position] += slope[:, m]
+            out.scoring[:, position, position] += second[:, m]
+    if closed_scale(group.family):
+        _squares(piece, r, _square(arrays, flat), b, out.squares)
 
 
-def _closed_scale(family: Family) -> bool:
+def closed_scale(family: Family) -> bool:
+    """Whether the scale has a closed form given the location's coefficients."""
     return family.squares is not None and family.parameters[0].link.name == "identity"
 
 
 def _squares(
-    problem: Problem, piece: _Evaluated, r: np.ndarray, a: np.ndarray, b: np.ndarray,
-    squares: dict[int, Squares],
+    piece: _Evaluated, r: np.ndarray, a: np.ndarray, b: np.ndarray, squares: dict[int, Squares]
 ) -> None:
-    assert piece.family.squares is not None
-    number = next(i for i, x in enumerate(problem.blocks) if x is piece.arrays)
-    k, p = problem.spec.k, piece.arrays.matrix.shape[1]
+    family, members, number = piece.group.family, piece.group.members, piece.arrays.number
+    assert family.squares is not None
+    k, p = len(piece.arrays.layout.families), piece.arrays.matrix.shape[1]
     if number not in squares:
         n = len(r)
         squares[number] = Squares(
             np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k, p)), np.zeros((n, k, p, p))
         )
     total, count, slopes, grams = squares[number]
-    residual = piece.family.squares(piece.obs, piece.family.linked(piece.etas)[0])
-    total[:, piece.members] += (r * residual).sum(-1)
-    count[:, piece.members] += r.sum(-1)
-    slopes[:, piece.members] += b
-    grams[:, piece.members] += a
+    residual = family.squares(piece.obs, family.linked(piece.etas)[0])
+    total[:, members] += (r * residual).sum(-1)
+    count[:, members] += r.sum(-1)
+    slopes[:, members] += b
+    grams[:, members] += a
 
 
 def _scatter_alpha(
     spec: MixtureSpec, part: np.ndarray, info: np.ndarray, score: np.ndarray, matrix: np.ndarray
 ) -> None:
-    index = spec.layout.alpha
-    has = index >= 0
-    if not has.any():
+    has, at = spec.weights.places
+    n, m = len(part), len(has)
+    if not m:
         return
-    at = index[has]
-    score[:, at] += part[:, has]
-    matrix[:, at[:, None], at] += info[:, has][:, :, has]
+    size = part.shape[1] * part.shape[2]
+    score[:, at] += part.reshape(n, size)[:, has]
+    matrix[:, at[:, None], at] += info.reshape(n, size, size)[:, has[:, None], has]
 
 
 def information(problem: Problem, theta: np.ndarray) -> Information:
@@ -467,13 +527,15 @@ def information(problem: Problem, theta: np.ndarray) -> Information:
     loglik = np.zeros(len(theta))
     score = np.zeros((len(theta), size))
     matrix = np.zeros((len(theta), size, size))
+    complete = np.zeros_like(matrix)
     per_row = len(theta) * max(problem.spec.k, size)
     for chunk in _chunks(problem, per_row):
-        by_unit, unit_score, part = _unit_information(problem, theta, chunk)
+        by_unit, unit_score, known, missing = _unit_information(problem, theta, chunk)
         loglik += _weighted_sum(problem, by_unit, chunk)
         score += _weighted_sum(problem, unit_score, chunk)
-        matrix += part
-    return Information(loglik, score, matrix)
+        complete += known
+        matrix += known - missing
+    return Information(loglik, score, matrix, complete)
 
 
 def unit_scores(problem: Problem, theta: np.ndarray) -> np.ndarray:
@@ -486,8 +548,10 @@ def unit_scores(problem: Problem, theta: np.ndarray) -> np.ndarray:
 
 def _unit_information(
     problem: Problem, theta: np.ndarray, chunk: _Chunk
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a chunk: log-likelihood (R, units), scores (R, D, units), information (R, D, D)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of a chunk: log-likelihood (R, units), scores (R, D, units), and the complete and the
+    missing information (R, D, D), whose difference is the observed one.
+    """
     spec = problem.spec
     n_starts, size = len(theta), spec.layout.size
     logf, pieces = _evaluate(problem, theta, chunk)
@@ -495,51 +559,51 @@ def _unit_information(
     loglik, resp = _join(problem, logf, log_weights, chunk)
     weight = None if problem.weight is None else problem.weight[chunk.units]
     r = resp if weight is None else resp * weight
-    matrix = np.zeros((n_starts, size, size))
+    complete = np.zeros((n_starts, size, size))
+    missing = np.zeros((n_starts, size, size))
     n_units = chunk.units.stop - chunk.units.start
     mean = np.zeros((n_starts, size, n_units))
     rows = _to_rows(r, chunk)
     for piece in pieces:
-        _complete(piece, rows, chunk, matrix)
+        _complete(piece, rows, chunk, complete)
     z = None if problem.concomitant is None else problem.concomitant[chunk.units]
     for s in range(spec.k):
         at, g = _component_scores(problem, pieces, s, theta, z, chunk)
         if not len(at):
             continue
         mean[:, at] += g * resp[:, s, None]
-        matrix[:, at[:, None], at] -= (g * r[:, s, None]) @ np.swapaxes(g, 1, 2)
+        missing[:, at[:, None], at] += (g * r[:, s, None]) @ np.swapaxes(g, 1, 2)
     weighted = mean if weight is None else mean * weight
-    matrix += weighted @ np.swapaxes(mean, 1, 2)
+    missing -= weighted @ np.swapaxes(mean, 1, 2)
     alpha_score, alpha_info = spec.weights.score_information(resp, log_weights, z, weight)
-    _scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), matrix)
+    _scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), complete)
     _alpha_mean(spec, resp, log_weights, z, mean)
-    return loglik, mean, matrix
+    return loglik, mean, complete, missing
 
 
 def _complete(piece: _Evaluated, r: np.ndarray, chunk: _Chunk, matrix: np.ndarray) -> None:
     """Add the expected complete-data information of a family's components."""
     if not piece.etas:
         return
-    layout, members = piece.arrays.layout, piece.members
-    r = r if len(members) == r.shape[1] else r[:, members]
+    arrays, group = piece.arrays, piece.group
+    r = r if group.everyone else r[:, group.members]
     second = piece.d.second
-    a = _gram(piece.arrays, -r * second[0][0], chunk.rows)
-    slots = layout.slots[members[0]]
+    flat = _products(arrays, -r * second[0][0], chunk.rows)
+    _add_location(arrays, group, None, flat, matrix[:, 0], matrix)
+    count = len(group.dispersions)
     cross = [
-        (-r * second[0][j]) @ piece.arrays.matrix[chunk.rows] for j in range(1, len(slots))
+        (-r * second[0][j]) @ arrays.matrix[chunk.rows] for j in range(1, count + 1)
     ]
-    index = layout.predictors[0].index
-    for m, s in enumerate(members):
-        has = np.flatnonzero(index[s] >= 0)
-        at = index[s, has]
-        matrix[:, at[:, None], at] += a[:, m, has[:, None], has]
-        for j in range(1, len(slots)):
-            d = layout.predictors[slots[j]].index[s, 0]
-            matrix[:, at, d] += cross[j - 1][:, m, has]
-            matrix[:, d, at] += cross[j - 1][:, m, has]
-            for i in range(1, len(slots)):
-                e = layout.predictors[slots[i]].index[s, 0]
-                matrix[:, d, e] -= (r[:, m] * _member(second[i][j], m)).sum(-1)
+    inner = [
+        [(r * second[i][j]).sum(-1) for j in range(1, count + 1)] for i in range(1, count + 1)
+    ]
+    for m, (has, at) in enumerate(zip(group.has, group.at, strict=True)):
+        own = [d[m] for d in group.dispersions]
+        for j, d in enumerate(own):
+            matrix[:, at, d] += cross[j][:, m, has]
+            matrix[:, d, at] += cross[j][:, m, has]
+            for i, e in enumerate(own):
+                matrix[:, d, e] -= inner[i][j][:, m]
 
 
 def _member(values: np.ndarray, m: int) -> np.ndarray:
@@ -557,21 +621,19 @@ def _component_scores(
     values: list[np.ndarray] = []
     n_units = chunk.units.stop - chunk.units.start
     for piece in pieces:
-        m = np.flatnonzero(piece.members == s)
-        if not len(m) or not piece.etas:
+        group = piece.group
+        if s not in group.members or not piece.etas:
             continue
-        layout = piece.arrays.layout
-        index = layout.predictors[0].index[s]
-        has = np.flatnonzero(index >= 0)
+        m = int(np.searchsorted(group.members, s))
         n = chunk.rows.stop - chunk.rows.start
-        first = [np.broadcast_to(_member(f, int(m[0])), (len(theta), n)) for f in piece.d.first]
-        if len(has):
-            x = piece.arrays.matrix[chunk.rows][:, has]
-            where.append(index[has])
+        first = [np.broadcast_to(_member(f, m), (len(theta), n)) for f in piece.d.first]
+        if len(group.has[m]):
+            x = piece.arrays.matrix[chunk.rows][:, group.has[m]]
+            where.append(group.at[m])
             values.append(_by_unit(first[0][:, None] * x.T, chunk))
-        for j, slot in enumerate(layout.slots[s][1:], start=1):
-            where.append(layout.predictors[slot].index[s])
-            values.append(_by_unit(first[j][:, None], chunk))
+        for d, f in zip(group.dispersions, first[1:], strict=True):
+            where.append(d[m : m + 1])
+            values.append(_by_unit(f[:, None], chunk))
     at, alpha = problem.spec.weights.component_scores(s, theta, z)
     if len(at):
         where.append(at)
@@ -586,7 +648,7 @@ def _alpha_mean(
     mean: np.ndarray,
 ) -> None:
     """Put the units' scores in alpha, (r - pi) z, in the place of their working form."""
-    scores = spec.weights.unit_scores(resp, log_weights, z)
-    index = spec.layout.alpha
-    for s, q in np.argwhere(index >= 0):
-        mean[:, index[s, q]] = scores[:, s, q]
+    has, at = spec.weights.places
+    if len(has):
+        scores = spec.weights.unit_scores(resp, log_weights, z)
+        mean[:, at] = scores.reshape(len(scores), -1, scores.shape[-1])[:, has]

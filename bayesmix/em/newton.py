@@ -49,11 +49,47 @@ def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
     return _Step(step, decrement, definite, escape, flat)
 
 
+def _guarded(
+    matrix: np.ndarray, complete: np.ndarray, score: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ascent steps where the observed information is indefinite.
+
+    In the metric of the complete-data information its eigenvalues mu are at most
+    one; EM would divide the score by one in every direction, Newton by mu.  Here
+    it is |mu|, but at least a tenth: uphill, away from saddles, and no longer
+    than ten EM steps.
+
+    Returns
+    -------
+    step : ndarray, shape (R, f)
+    usable : ndarray of bool, shape (R,)
+        Where the complete-data information is positive definite.
+    """
+    usable = np.isfinite(complete).all((1, 2)) & np.isfinite(matrix).all((1, 2))
+    usable &= np.isfinite(score).all(1)
+    f = matrix.shape[1]
+    complete = np.where(usable[:, None, None], complete, np.eye(f))
+    matrix = np.where(usable[:, None, None], matrix, np.eye(f))
+    diagonal = np.einsum("rjj->rj", complete)
+    usable &= (diagonal > 1e-12).all(1)
+    scale = 1 / np.sqrt(np.where(diagonal > 1e-12, diagonal, 1.0))
+    outer = scale[:, :, None] * scale[:, None]
+    values, vectors = np.linalg.eigh(complete * outer)
+    usable &= values[:, 0] > 1e-10
+    white = vectors * scale[:, :, None] / np.sqrt(np.maximum(values, 1e-10))[:, None]
+    mu, turn = np.linalg.eigh(np.swapaxes(white, 1, 2) @ matrix @ white)
+    basis = white @ turn
+    along = np.einsum("rij,ri->rj", basis, np.where(np.isfinite(score), score, 0.0))
+    step = np.einsum("rij,rj->ri", basis, along / np.maximum(np.abs(mu), 0.1))
+    return np.where(usable[:, None], step, 0.0), usable
+
+
 def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> None:
     """Polish resting starts to a zero gradient.
 
-    A step is accepted only if the log-likelihood rises and the information is
-    positive definite.  Afterwards a start is "converged"; "boundary", where
+    A Newton step is taken only if the information is positive definite, and kept
+    only if the log-likelihood rises; where the information is indefinite a
+    guarded step is tried.  Afterwards a start is "converged"; "boundary", where
     parameters still move while the log-likelihood stands still; "singular",
     where the gradient is zero and the information singular; or "resting", where
     EM has to go on.
@@ -79,18 +115,27 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         theta = runs.theta[active]
         info = information(problem, theta)
         runs.iterations[active] += 1
-        n = _steps(info.matrix[:, free[:, None], free], info.score[:, free])
-        size = (np.abs(n.step) / (1 + np.abs(theta[:, free]))).max(1)
+        at = np.ix_(np.arange(len(active)), free, free)
+        n = _steps(info.matrix[at], info.score[:, free])
+        step, usable = n.step, n.definite.copy()
+        other = np.flatnonzero(~n.definite & ~n.flat)
+        if len(other):
+            step[other], usable[other] = _guarded(
+                info.matrix[at][other], info.complete[at][other], info.score[other][:, free]
+            )
+        size = (np.abs(step) / (1 + np.abs(theta[:, free]))).max(1)
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
-        large[active] = np.where(near & (size > LARGE_STEP), large[active] + 1, 0)
+        large[active] = np.where(n.definite & (size > 0.01), large[active] + 1, 0)
         proposal = theta.copy()
         shrink = np.minimum(1.0, LONGEST / np.maximum(size, 1e-300))
-        proposal[:, free] += np.where(n.definite[:, None], n.step * shrink[:, None], 0.0)
-        loglik, rose = _search(problem, theta, proposal, info.loglik, n.definite)
+        proposal[:, free] += np.where(usable[:, None], step * shrink[:, None], 0.0)
+        loglik, rose = _search(problem, theta, proposal, info.loglik, usable)
+        _stretch(problem, theta, proposal, loglik, rose & (large[active] >= 4))
         runs.theta[active], runs.loglik[active] = proposal, np.where(rose, loglik, info.loglik)
         runs.trace.append(runs.loglik.copy())
-        done = near & ((size <= LARGE_STEP) | ~rose)
-        runs.status[active[done]] = np.where(size <= LARGE_STEP, "converged", "boundary")[done]
+        small = size <= LARGE_STEP
+        done = near & (small | ~rose)
+        runs.status[active[done]] = np.where(small, "converged", "boundary")[done]
         boundary = near & ~done & (large[active] >= 4)
         runs.status[active[boundary]] = "boundary"
         singular = ~n.definite & n.flat
@@ -99,14 +144,28 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         active = active[~(done | boundary | singular | failed)]
 
 
+def _stretch(
+    problem: Problem, theta: np.ndarray, proposal: np.ndarray, loglik: np.ndarray,
+    which: np.ndarray,
+) -> None:
+    """Go three times as far where steps stay large: those parameters run to infinity."""
+    rows = np.flatnonzero(which)
+    if not len(rows):
+        return
+    far = theta[rows] + 3 * (proposal[rows] - theta[rows])
+    value = log_likelihood(problem, far)
+    better = value > loglik[rows]
+    proposal[rows[better]], loglik[rows[better]] = far[better], value[better]
+
+
 def _search(
     problem: Problem, theta: np.ndarray, proposal: np.ndarray, before: np.ndarray,
-    definite: np.ndarray,
+    usable: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Halve steps until the log-likelihood does not fall; `proposal` is changed in place."""
     loglik = before.copy()
     slack = 1e-13 * (np.abs(before) + 1.0)
-    bad = definite.copy()
+    bad = usable.copy()
     for _ in range(8):
         rows = np.flatnonzero(bad)
         if not len(rows):
@@ -116,4 +175,4 @@ def _search(
         proposal[rows[fell]] = 0.5 * (proposal[rows[fell]] + theta[rows[fell]])
         bad[rows] = fell
     proposal[bad] = theta[bad]
-    return loglik, definite & ~bad
+    return loglik, usable & ~bad

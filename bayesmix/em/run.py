@@ -23,9 +23,10 @@ from bayesmix.likelihood import Problem, em_pass, log_likelihood
 __all__ = ["Options", "Outcome", "best", "make_starts", "maximise", "name_ends", "start_from"]
 
 FIRST_TOL = 1e-5
+FIRST_STEPS = 20
 COLLAPSED = 1e-8
 VANISHED = 1e-9
-ROUNDS = 12
+ROUNDS = 40
 
 Progress = Callable[[str, int, float], None]
 
@@ -81,23 +82,31 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
 
 
 def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that says which theta (R, D) have a collapsed scale."""
+    """A function that says which theta (R, D) have a collapsed scale or a lost component."""
     floors: list[tuple[int, float]] = []
     base: np.ndarray | None = None
     for arrays in problem.blocks:
-        for family, members in arrays.groups:
+        for group in arrays.groups:
+            family = group.family
             if "sigma" not in family.params:
                 continue
             base = pooled(problem) if base is None else base
-            slot = arrays.layout.slots[members[0]][1]
-            at = arrays.layout.predictors[slot].index[members, 0]
+            at = group.dispersions[[p.name for p in family.dispersions].index("sigma")]
             size = 1e-13 * np.abs(arrays.observed[family.name].y).max()
-            floors += [(j, np.log(max(COLLAPSED * np.exp(base[j]), size, 1e-150))) for j in at]
-    if not floors:
-        return lambda theta: np.zeros(len(theta), bool)
-    where = np.array([j for j, _ in floors])
+            floors += [(j, np.log(max(COLLAPSED * np.exp(base[j]), size, 1e-150))) for j in at.tolist()]
+    where = np.array([j for j, _ in floors], dtype=int)
     low = np.array([v for _, v in floors])
-    return lambda theta: (theta[:, where] < low).any(1)
+    spec = problem.spec
+    constant = spec.k > 1 and spec.layout.concomitant_terms is None and spec.weights.held is None
+
+    def gone(theta: np.ndarray) -> np.ndarray:
+        out = (theta[:, where] < low).any(1)
+        if constant:
+            # EM cannot bring back a component of weight zero.
+            out |= (spec.weights.log_weights(theta, None) < np.log(VANISHED)).any((1, 2))
+        return out
+
+    return gone
 
 
 def maximise(
@@ -125,9 +134,11 @@ def maximise(
 
     budget = options.max_iter
     climb(
-        problem, runs, max_iter=budget, tol=max(options.tol, FIRST_TOL), collapsed=collapsed,
-        on_iteration=report("EM"),
+        problem, runs, max_iter=min(budget, FIRST_STEPS), tol=max(options.tol, FIRST_TOL),
+        collapsed=collapsed, on_iteration=report("EM"),
     )
+    if budget > FIRST_STEPS:
+        runs.status[runs.running()] = "resting"
     tol = FIRST_TOL
     for _ in range(ROUNDS):
         _over_budget(runs, budget)
@@ -139,7 +150,7 @@ def maximise(
             break
         runs.status[again] = "running"
         tol = max(0.1 * tol, 0.01 * options.tol)
-        squarem(problem, runs, cycles=30, tol=tol, collapsed=collapsed)
+        squarem(problem, runs, cycles=8, tol=tol, collapsed=collapsed)
         runs.status[runs.status == "running"] = "resting"
     left = np.isin(runs.status, ("running", "resting"))
     runs.status[left] = "max_iter"

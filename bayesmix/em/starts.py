@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.em.step import m_step
-from bayesmix.likelihood import Pass, Problem, Responsibilities, em_pass, log_likelihood
+from bayesmix.likelihood import (
+    Pass,
+    Problem,
+    Responsibilities,
+    closed_scale,
+    em_pass,
+    log_likelihood,
+)
 
 __all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
 
@@ -90,16 +97,15 @@ def _fit_memberships(
     working = {}
     location: list[int] = []
     for number, arrays in enumerate(problem.blocks):
-        for family, members in arrays.groups:
+        for group in arrays.groups:
+            family = group.family
             if family.location is None:
                 continue
             begin = family.starting(arrays.observed[family.name])
             links = {p.name: p.link for p in family.parameters}
             eta = np.asarray(links[family.location].forward(np.asarray(begin[family.location])))
             working[number, family.name] = np.broadcast_to(eta, (problem.n_rows,))
-            for slot, p in zip(arrays.layout.slots[members[0]][1:], family.dispersions,
-                               strict=True):
-                at = arrays.layout.predictors[slot].index[members, 0]
+            for at, p in zip(group.dispersions, family.dispersions, strict=True):
                 theta[:, at] = links[p.name].forward(np.asarray(begin[p.name]))
         index = arrays.layout.predictors[0].index
         location += list(index[index >= 0])
@@ -109,7 +115,7 @@ def _fit_memberships(
     first = em_pass(problem, theta, responsibilities=resp, working=working)
     theta = _first_step(problem, theta, first)
     theta[:, held] = values
-    simple = all(f.squares is not None for f, _ in _families(problem))
+    simple = all(closed_scale(g.family) for arrays in problem.blocks for g in arrays.groups)
     for _ in range(steps if not simple else min(steps, 1)):
         before = theta
         with np.errstate(all="ignore"):
@@ -118,10 +124,6 @@ def _fit_memberships(
         lost = ~np.isfinite(theta).all(1)
         theta[lost] = before[lost]
     return theta
-
-
-def _families(problem: Problem) -> list:
-    return [group for arrays in problem.blocks for group in arrays.groups]
 
 
 def _first_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
@@ -136,12 +138,17 @@ def harden(resp: np.ndarray) -> np.ndarray:
 
 
 def classify(problem: Problem, theta: np.ndarray, steps: int = CLASSIFICATION_STEPS) -> np.ndarray:
-    """A short run of classification EM: the k-means of a mixture of regressions."""
+    """A short run of classification EM: the k-means of a mixture of regressions.
+
+    A start stops before the step that would leave one of its components with
+    less than one unit.
+    """
     for _ in range(steps):
         before = theta
         with np.errstate(all="ignore"):
             p = em_pass(problem, theta, responsibilities=lambda units, r: harden(r))
             theta = m_step(problem, theta, p)
-        lost = ~(np.isfinite(theta).all(1) & np.isfinite(log_likelihood(problem, theta)))
-        theta[lost] = before[lost]
+        kept = np.isfinite(theta).all(1) & (p.mass >= 1).all(1)
+        kept[kept] = np.isfinite(log_likelihood(problem, theta[kept]))
+        theta[~kept] = before[~kept]
     return theta
