@@ -304,6 +304,24 @@ def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     return out
 
 
+def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
+    """Largest change of a linear predictor under a step (R, D) of theta, (R,).
+
+    Those of locations with the identity link do not count: they have no scale.
+    """
+    out = np.abs(problem.spec.weights.logits(step)).max((1, 2), initial=0.0)
+    if problem.concomitant is not None:
+        logits = problem.spec.weights.logits(step)
+        out = np.abs(logits @ problem.concomitant.T).max((1, 2), initial=0.0)
+    for arrays in problem.blocks:
+        for group in arrays.groups:
+            parameters = group.family.parameters
+            if parameters and parameters[0].link.name != "identity":
+                change = arrays.layout.predictors[0].coefficients(step)[:, group.members]
+                out = np.maximum(out, np.abs(change @ arrays.matrix.T).max((1, 2)))
+    return out
+
+
 def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,)."""
     loglik = np.empty(problem.n_units)

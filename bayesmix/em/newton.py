@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.em.loop import Runs
-from bayesmix.likelihood import Problem, information, log_likelihood
+from bayesmix.likelihood import Problem, information, largest_shift, log_likelihood
 
 __all__ = ["LARGE_STEP", "newton"]
 
@@ -15,7 +15,9 @@ __all__ = ["LARGE_STEP", "newton"]
 # longer grows belongs to a parameter on its way to infinity.
 LARGE_STEP = 1e-3
 SMALLEST_EIGENVALUE = 1e-13
-LONGEST = 5.0
+# Largest change of a linear predictor in one step, on logit and log scales.
+LONGEST = 8.0
+SMALLEST_MU = 1e-3
 
 
 class _Step(NamedTuple):
@@ -56,8 +58,7 @@ def _guarded(
 
     In the metric of the complete-data information its eigenvalues mu are at most
     one; EM would divide the score by one in every direction, Newton by mu.  Here
-    it is |mu|, but at least a tenth: uphill, away from saddles, and no longer
-    than ten EM steps.
+    it is |mu|, but at least a thousandth: uphill, and away from saddles.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def _guarded(
     mu, turn = np.linalg.eigh(np.swapaxes(white, 1, 2) @ matrix @ white)
     basis = white @ turn
     along = np.einsum("rij,ri->rj", basis, np.where(np.isfinite(score), score, 0.0))
-    step = np.einsum("rij,rj->ri", basis, along / np.maximum(np.abs(mu), 0.1))
+    step = np.einsum("rij,rj->ri", basis, along / np.maximum(np.abs(mu), SMALLEST_MU))
     return np.where(usable[:, None], step, 0.0), usable
 
 
@@ -127,8 +128,8 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
         large[active] = np.where(n.definite & (size > 0.01), large[active] + 1, 0)
         proposal = theta.copy()
-        shrink = np.minimum(1.0, LONGEST / np.maximum(size, 1e-300))
-        proposal[:, free] += np.where(usable[:, None], step * shrink[:, None], 0.0)
+        proposal[:, free] += np.where(usable[:, None], step, 0.0)
+        _shorten(problem, theta, proposal, size)
         loglik, rose = _search(problem, theta, proposal, info.loglik, usable)
         _stretch(problem, theta, proposal, loglik, rose & (large[active] >= 4))
         runs.theta[active], runs.loglik[active] = proposal, np.where(rose, loglik, info.loglik)
@@ -142,6 +143,19 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         runs.status[active[singular]] = "singular"
         failed = ~rose & ~near & ~singular
         active = active[~(done | boundary | singular | failed)]
+
+
+def _shorten(
+    problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray
+) -> None:
+    """Bound the change of the linear predictors that one step may make."""
+    rows = np.flatnonzero(size > 0.1)
+    if len(rows):
+        step = proposal[rows] - theta[rows]
+        shift = largest_shift(problem, step)
+        proposal[rows] = theta[rows] + step * np.minimum(1, LONGEST / np.maximum(shift, 1e-9))[
+            :, None
+        ]
 
 
 def _stretch(

@@ -11,6 +11,7 @@ __all__ = ["m_step", "solve"]
 # Largest change of a link-scale dispersion in one scoring step.
 STRIDE = 2.0
 TINY = 1e-300
+FARTHEST = 8.0
 
 
 def solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -50,12 +51,27 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
         step[:, free] = solve(p.scoring[:, free[:, None], free], p.score[:, free])
     dispersion = [j for j, c in enumerate(spec.layout.coordinates) if c.effect == "dispersion"]
     step[:, dispersion] = np.clip(step[:, dispersion], -STRIDE, STRIDE)
+    if spec.layout.concomitant_terms is not None:
+        _bound_logits(problem, step)
     new = theta + step
     for number, squares in p.squares.items():
         _scales(problem, number, squares, theta, new)
     if spec.layout.concomitant_terms is None and spec.weights.held is None:
         _weights(problem, p.mass, new)
     return new
+
+
+def _bound_logits(problem: Problem, step: np.ndarray) -> None:
+    """Shorten steps that would change a unit's logit by more than `FARTHEST`."""
+    assert problem.concomitant is not None
+    index = problem.spec.layout.alpha[1:]
+    crude = np.abs(step[:, index]) @ np.abs(problem.concomitant).max(0)
+    rows = np.flatnonzero((crude > FARTHEST).any(1))
+    if len(rows):
+        moves = step[rows][:, index]
+        shift = np.abs(moves @ problem.concomitant.T).max((1, 2))
+        shrink = np.minimum(1.0, FARTHEST / np.maximum(shift, TINY))
+        step[rows[:, None], index.ravel()] = (moves * shrink[:, None, None]).reshape(len(rows), -1)
 
 
 def _weights(problem: Problem, mass: np.ndarray, new: np.ndarray) -> None:
