@@ -70,7 +70,10 @@ class WeightModel:
             return np.where(known, np.log(self.held)[:, None], free)
 
     def score_information(
-        self, resp: np.ndarray, log_weights: np.ndarray, design: np.ndarray | None,
+        self,
+        resp: np.ndarray,
+        log_weights: np.ndarray,
+        design: np.ndarray | None,
         unit_weight: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Score and complete-data information in alpha, for components by terms.

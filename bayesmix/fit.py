@@ -192,8 +192,12 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
 
 
 def _run(
-    problem: Problem, theta: np.ndarray, method: str, options: FitOptions,
-    rng: np.random.Generator, progress: Callable[[str, int, float], None],
+    problem: Problem,
+    theta: np.ndarray,
+    method: str,
+    options: FitOptions,
+    rng: np.random.Generator,
+    progress: Callable[[str, int, float], None],
 ) -> Outcome:
     settings = Options(options.tol, int(options.max_iter), options.algorithm)
     if method == "ml":
@@ -221,7 +225,11 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
     for r in range(len(theta)):
         full = theta[r].copy()
         done = minimize(
-            negative, full[free], args=(full,), jac=True, method="L-BFGS-B",
+            negative,
+            full[free],
+            args=(full,),
+            jac=True,
+            method="L-BFGS-B",
             options={"maxiter": options.max_iter, "ftol": 1e-2 * options.tol, "gtol": 1e-6},
         )
         runs.theta[r, free] = done.x
@@ -242,7 +250,14 @@ def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
     starts.index.name = "start"
     starts.attrs["agreeing"] = 1
     return Fitted(
-        problem.spec, theta[0], float(loglik[0]), method, "max_iter", 0, starts, problem.spec.k,
+        problem.spec,
+        theta[0],
+        float(loglik[0]),
+        method,
+        "max_iter",
+        0,
+        starts,
+        problem.spec.k,
         reasons=("the parameters are as given; nothing was estimated",),
     )
 

@@ -192,7 +192,11 @@ class _Vector:
 
 
 def _location(
-    vector: _Vector, variable: str, terms: tuple[str, ...], effects: list[Effect], k: int,
+    vector: _Vector,
+    variable: str,
+    terms: tuple[str, ...],
+    effects: list[Effect],
+    k: int,
     present: np.ndarray,
 ) -> Predictor:
     index = np.full((k, len(terms)), -1)
@@ -207,7 +211,10 @@ def _location(
 
 
 def _dispersion(
-    vector: _Vector, name: str, variable: str, families: tuple[Family, ...],
+    vector: _Vector,
+    name: str,
+    variable: str,
+    families: tuple[Family, ...],
     shared: tuple[tuple[int, ...], ...],
 ) -> Predictor:
     index = np.full((len(families), 1), -1)
@@ -219,8 +226,13 @@ def _dispersion(
 
 
 def _block(
-    vector: _Vector, name: str, suffix: str, families: tuple[Family, ...],
-    terms: tuple[str, ...], effects: list[Effect], shared: tuple[tuple[int, ...], ...],
+    vector: _Vector,
+    name: str,
+    suffix: str,
+    families: tuple[Family, ...],
+    terms: tuple[str, ...],
+    effects: list[Effect],
+    shared: tuple[tuple[int, ...], ...],
 ) -> BlockLayout:
     present = np.array([f.location is not None for f in families])
     predictors = [_location(vector, "coef" + suffix, terms, effects, len(families), present)]
@@ -245,8 +257,11 @@ def _weights(vector: _Vector, k: int, terms: tuple[str, ...] | None) -> np.ndarr
 
 def build_layout(
     components: tuple[Hashable, ...],
-    blocks: list[tuple[str, str, tuple[Family, ...], tuple[str, ...], list[Effect],
-                       tuple[tuple[int, ...], ...]]],
+    blocks: list[
+        tuple[
+            str, str, tuple[Family, ...], tuple[str, ...], list[Effect], tuple[tuple[int, ...], ...]
+        ]
+    ],
     concomitant_terms: tuple[str, ...] | None,
     symmetric: tuple[tuple[int, ...], ...],
 ) -> Layout:
@@ -270,4 +285,6 @@ def build_layout(
     k = len(components)
     layouts = tuple(_block(vector, *block) for block in blocks)
     alpha = _weights(vector, k, concomitant_terms)
-    return Layout(components, layouts, alpha, concomitant_terms, tuple(vector.coordinates), symmetric)
+    return Layout(
+        components, layouts, alpha, concomitant_terms, tuple(vector.coordinates), symmetric
+    )

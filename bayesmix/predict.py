@@ -191,7 +191,10 @@ def draw_components(
 
 
 def draw_response(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray, drawn: np.ndarray,
+    block: BlockLayout,
+    data: BlockRows,
+    theta: np.ndarray,
+    drawn: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Responses (n,) of rows with known components."""
@@ -207,7 +210,10 @@ def draw_response(
 
 
 def _draw(
-    family: Family, values: dict[str, np.ndarray], data: BlockRows, at: np.ndarray,
+    family: Family,
+    values: dict[str, np.ndarray],
+    data: BlockRows,
+    at: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
     if family.location is None:

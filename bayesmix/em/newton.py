@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.em.loop import Runs
-from bayesmix.likelihood import Problem, information, largest_shift, log_likelihood
+from bayesmix.information import information
+from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
 
 __all__ = ["LARGE_STEP", "newton"]
 
@@ -122,7 +123,9 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         other = np.flatnonzero(~n.definite & ~n.flat)
         if len(other):
             step[other], usable[other] = _guarded(
-                info.matrix[at][other], info.complete[at][other], info.score[other][:, free]
+                info.matrix[at][other],
+                em_pass(problem, theta[other]).scoring[:, free[:, None], free],
+                info.score[other][:, free],
             )
         size = (np.abs(step) / (1 + np.abs(theta[:, free]))).max(1)
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
@@ -145,21 +148,22 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         active = active[~(done | boundary | singular | failed)]
 
 
-def _shorten(
-    problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray
-) -> None:
+def _shorten(problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray) -> None:
     """Bound the change of the linear predictors that one step may make."""
     rows = np.flatnonzero(size > 0.1)
     if len(rows):
         step = proposal[rows] - theta[rows]
         shift = largest_shift(problem, step)
-        proposal[rows] = theta[rows] + step * np.minimum(1, LONGEST / np.maximum(shift, 1e-9))[
-            :, None
-        ]
+        proposal[rows] = (
+            theta[rows] + step * np.minimum(1, LONGEST / np.maximum(shift, 1e-9))[:, None]
+        )
 
 
 def _stretch(
-    problem: Problem, theta: np.ndarray, proposal: np.ndarray, loglik: np.ndarray,
+    problem: Problem,
+    theta: np.ndarray,
+    proposal: np.ndarray,
+    loglik: np.ndarray,
     which: np.ndarray,
 ) -> None:
     """Go three times as far where steps stay large: those parameters run to infinity."""
@@ -173,7 +177,10 @@ def _stretch(
 
 
 def _search(
-    problem: Problem, theta: np.ndarray, proposal: np.ndarray, before: np.ndarray,
+    problem: Problem,
+    theta: np.ndarray,
+    proposal: np.ndarray,
+    before: np.ndarray,
     usable: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Halve steps until the log-likelihood does not fall; `proposal` is changed in place."""

@@ -93,7 +93,9 @@ def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
             base = pooled(problem) if base is None else base
             at = group.dispersions[[p.name for p in family.dispersions].index("sigma")]
             size = 1e-13 * np.abs(arrays.observed[family.name].y).max()
-            floors += [(j, np.log(max(COLLAPSED * np.exp(base[j]), size, 1e-150))) for j in at.tolist()]
+            floors += [
+                (j, np.log(max(COLLAPSED * np.exp(base[j]), size, 1e-150))) for j in at.tolist()
+            ]
     where = np.array([j for j, _ in floors], dtype=int)
     low = np.array([v for _, v in floors])
     spec = problem.spec
@@ -134,8 +136,12 @@ def maximise(
 
     budget = options.max_iter
     climb(
-        problem, runs, max_iter=min(budget, FIRST_STEPS), tol=max(options.tol, FIRST_TOL),
-        collapsed=collapsed, on_iteration=report("EM"),
+        problem,
+        runs,
+        max_iter=min(budget, FIRST_STEPS),
+        tol=max(options.tol, FIRST_TOL),
+        collapsed=collapsed,
+        on_iteration=report("EM"),
     )
     if budget > FIRST_STEPS:
         runs.status[runs.running()] = "resting"
@@ -163,9 +169,7 @@ def _over_budget(runs: Runs, budget: int) -> None:
     runs.status[over] = "max_iter"
 
 
-def name_ends(
-    problem: Problem, runs: Runs, collapsed: Callable[[np.ndarray], np.ndarray]
-) -> None:
+def name_ends(problem: Problem, runs: Runs, collapsed: Callable[[np.ndarray], np.ndarray]) -> None:
     """Starts with a lost component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
@@ -195,7 +199,10 @@ def best(outcome: Outcome) -> int:
 
 
 def classification(
-    problem: Problem, theta: np.ndarray, options: Options, rng: np.random.Generator | None,
+    problem: Problem,
+    theta: np.ndarray,
+    options: Options,
+    rng: np.random.Generator | None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Classification EM, or stochastic EM where a generator is given.
@@ -215,7 +222,8 @@ def classification(
         if not len(active):
             break
         p = em_pass(
-            problem, current[active],
+            problem,
+            current[active],
             responsibilities=lambda units, r: harden(r) if rng is None else _draw(r, rng),
         )
         with np.errstate(all="ignore"):

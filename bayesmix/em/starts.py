@@ -64,9 +64,7 @@ def random_memberships(problem: Problem, n_starts: int, rng: np.random.Generator
 def pooled(problem: Problem) -> np.ndarray:
     """Parameters (D,) of all components fitted to everything alike."""
     k, n = problem.spec.k, problem.n_units
-    equal = Memberships(
-        np.broadcast_to(np.int16(-1), (1, n)), None, k, problem.spec.rows.allowed
-    )
+    equal = Memberships(np.broadcast_to(np.int16(-1), (1, n)), None, k, problem.spec.rows.allowed)
     return _fit_memberships(problem, equal, 1, steps=8)[0]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.likelihood import Problem, information, unit_scores
+from bayesmix.information import information, unit_scores
+from bayesmix.likelihood import Problem
 from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec
 

@@ -72,8 +72,10 @@ def _names(fitted: Fitted, positions: np.ndarray) -> str:
     names = []
     for at in positions:
         c = fitted.spec.layout.coordinates[at]
-        owner = "all components" if len(c.components) == fitted.spec.k else (
-            f"component {fitted.spec.components[c.components[0]]}"
+        owner = (
+            "all components"
+            if len(c.components) == fitted.spec.k
+            else (f"component {fitted.spec.components[c.components[0]]}")
         )
         names.append(f"{c.term} ({c.effect}, {owner})")
     return ", ".join(names) if names else "some parameters"
@@ -83,7 +85,9 @@ def _degenerate_words(fitted: Fitted) -> str:
     spec = fitted.spec
     gone = [spec.components[s] for s in np.flatnonzero(fitted.mixing < VANISHED)]
     if gone:
-        return f"component {', '.join(map(str, gone))} has vanished: its weight is zero. Use smaller k"
+        return (
+            f"component {', '.join(map(str, gone))} has vanished: its weight is zero. Use smaller k"
+        )
     return (
         "a component's scale has collapsed to zero, where the likelihood has no maximum: every "
         "start ended there. Use dispersion='fixed', fewer components, or more starts"

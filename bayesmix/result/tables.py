@@ -90,7 +90,16 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
 
 
 COLUMNS = [
-    "component", "term", "effect", "estimate", "se", "z", "p_value", "lower", "upper", "scale",
+    "component",
+    "term",
+    "effect",
+    "estimate",
+    "se",
+    "z",
+    "p_value",
+    "lower",
+    "upper",
+    "scale",
 ]
 
 
@@ -127,7 +136,12 @@ def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
 
 
 def _linear(
-    spec: MixtureSpec, component: Any, term: str, at: int, theta: np.ndarray, cov: Covariance,
+    spec: MixtureSpec,
+    component: Any,
+    term: str,
+    at: int,
+    theta: np.ndarray,
+    cov: Covariance,
     z: float,
 ) -> tuple:
     se = _se(cov, at)
@@ -149,8 +163,19 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
                 _, _, low, high = _wald(theta[at], se, z)
                 ends = np.sort(link.inverse(np.array([low, high])))
                 estimate = float(link.inverse(theta[at]))
-                rows.append((component, predictor.variable, "dispersion", estimate, se,
-                             np.nan, np.nan, *ends, link.name))
+                rows.append(
+                    (
+                        component,
+                        predictor.variable,
+                        "dispersion",
+                        estimate,
+                        se,
+                        np.nan,
+                        np.nan,
+                        *ends,
+                        link.name,
+                    )
+                )
     return rows
 
 
@@ -174,8 +199,8 @@ def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
             undetermined = cov.undetermined[at] & (np.abs(slope) > 1e-8)
             known = ~cov.undetermined[at]
             part = cov.matrix[np.ix_(at[known], at[known])]
-            se = np.inf if undetermined.any() else float(
-                np.sqrt(slope[known] @ part @ slope[known])
+            se = (
+                np.inf if undetermined.any() else float(np.sqrt(slope[known] @ part @ slope[known]))
             )
         _, _, low, high = _wald(float(special.logit(weight[s])), se, z)
         ends = logit.inverse(np.array([low, high]))
@@ -195,7 +220,11 @@ def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str]
 def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:
     """P(component | data), units by components, or repeated by row."""
     if newdata is None:
-        resp, index, units = fitted.unit_terms[1], fitted.spec.prepared.index, fitted.spec.rows.units
+        resp, index, units = (
+            fitted.unit_terms[1],
+            fitted.spec.prepared.index,
+            fitted.spec.rows.units,
+        )
     else:
         data = fitted.spec.apply(newdata, response=True)
         resp = unit_terms(build_problem(fitted.spec, data), fitted.theta)[1]
@@ -225,7 +254,11 @@ def sizes(fitted: Fitted) -> pd.DataFrame:
         size, post = size.astype(int), post.astype(int)
     ratio = np.divide(size, post, out=np.full(k, np.nan), where=post > 0)
     return pd.DataFrame(
-        {"prior": np.average(resp, axis=0, weights=w), "size": size, "post_positive": post,
-         "ratio": ratio},
+        {
+            "prior": np.average(resp, axis=0, weights=w),
+            "size": size,
+            "post_positive": post,
+            "ratio": ratio,
+        },
         index=component_index(fitted.spec),
     )

@@ -1,0 +1,174 @@
+"""The exact observed information of a mixture and the scores of its units.
+
+I = complete-data information - missing information, with the latter the
+covariance of the complete-data scores under the responsibilities (Louis 1982,
+JRSS B 44, 226-233).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.likelihood import (
+    Evaluated,
+    by_unit,
+    evaluate,
+    join,
+    log_weights,
+    scatter_alpha,
+    to_rows,
+    weighted_sum,
+)
+from bayesmix.problem import Chunk, Problem, add_location, chunks, products
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["Information", "information", "unit_scores"]
+
+
+class Information(NamedTuple):
+    """`loglik` (R,), `score` (R, D) and the observed information `matrix` (R, D, D)."""
+
+    loglik: np.ndarray
+    score: np.ndarray
+    matrix: np.ndarray
+
+
+def information(problem: Problem, theta: np.ndarray) -> Information:
+    """Log-likelihood, score and exact observed information.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (R, D)
+    """
+    size = problem.spec.layout.size
+    loglik = np.zeros(len(theta))
+    score = np.zeros((len(theta), size))
+    matrix = np.zeros((len(theta), size, size))
+    per_row = len(theta) * max(problem.spec.k, size)
+    for chunk in chunks(problem, per_row):
+        unit_loglik, unit_score, part = _unit_information(problem, theta, chunk)
+        loglik += weighted_sum(problem, unit_loglik, chunk)
+        score += weighted_sum(problem, unit_score, chunk)
+        matrix += part
+    return Information(loglik, score, matrix)
+
+
+def unit_scores(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Score of every unit's log-likelihood, (U, D), at one theta (D,)."""
+    out = np.empty((problem.n_units, problem.spec.layout.size))
+    for chunk in chunks(problem, max(problem.spec.k, problem.spec.layout.size)):
+        out[chunk.units] = _unit_information(problem, theta[None], chunk)[1][0].T
+    return out
+
+
+def _unit_information(
+    problem: Problem, theta: np.ndarray, chunk: Chunk
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a chunk: log-likelihood (R, units), scores (R, D, units), information (R, D, D)."""
+    spec = problem.spec
+    n_starts, size = len(theta), spec.layout.size
+    logf, pieces = evaluate(problem, theta, chunk)
+    log_pi = log_weights(problem, theta, chunk, None)
+    loglik, resp = join(problem, logf, log_pi, chunk)
+    weight = None if problem.weight is None else problem.weight[chunk.units]
+    r = resp if weight is None else resp * weight
+    matrix = np.zeros((n_starts, size, size))
+    n_units = chunk.units.stop - chunk.units.start
+    mean = np.zeros((n_starts, size, n_units))
+    rows = to_rows(r, chunk)
+    for piece in pieces:
+        _complete(piece, rows, chunk, matrix)
+    z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+    for s in range(spec.k):
+        at, g = _component_scores(problem, pieces, s, theta, z, chunk)
+        if not len(at):
+            continue
+        mean[:, at] += g * resp[:, s, None]
+        matrix[:, at[:, None], at] -= (g * r[:, s, None]) @ np.swapaxes(g, 1, 2)
+    weighted = mean if weight is None else mean * weight
+    matrix += weighted @ np.swapaxes(mean, 1, 2)
+    alpha_score, alpha_info = spec.weights.score_information(resp, log_pi, z, weight)
+    scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), matrix)
+    _alpha_mean(spec, resp, log_pi, z, mean)
+    return loglik, mean, matrix
+
+
+def _complete(piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray) -> None:
+    """Add the expected complete-data information of a family's components."""
+    if not piece.etas:
+        return
+    arrays, group = piece.arrays, piece.group
+    r = r if group.everyone else r[:, group.members]
+    second = piece.d.second
+    flat = products(arrays, -r * second[0][0], chunk.rows)
+    add_location(arrays, group, None, flat, matrix[:, 0], matrix)
+    count = len(group.dispersions)
+    cross = [(-r * second[0][j]) @ arrays.matrix[chunk.rows] for j in range(1, count + 1)]
+    inner = [[(r * second[i][j]).sum(-1) for j in range(1, count + 1)] for i in range(1, count + 1)]
+    for m, (has, at) in enumerate(zip(group.has, group.at, strict=True)):
+        own = [d[m] for d in group.dispersions]
+        for j, d in enumerate(own):
+            matrix[:, at, d] += cross[j][:, m, has]
+            matrix[:, d, at] += cross[j][:, m, has]
+            for i, e in enumerate(own):
+                matrix[:, d, e] -= inner[i][j][:, m]
+
+
+def _member(values: np.ndarray, m: int) -> np.ndarray:
+    return (
+        values[:, m]
+        if values.ndim == 3 and values.shape[1] > 1
+        else values.reshape(values.shape[0], values.shape[-1])
+    )
+
+
+def _component_scores(
+    problem: Problem,
+    pieces: list[Evaluated],
+    s: int,
+    theta: np.ndarray,
+    z: np.ndarray | None,
+    chunk: Chunk,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Entries of theta that component s uses, and its units' scores there (R, m, units)."""
+    where: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    n_units = chunk.units.stop - chunk.units.start
+    for piece in pieces:
+        group = piece.group
+        if s not in group.members or not piece.etas:
+            continue
+        m = int(np.searchsorted(group.members, s))
+        n = chunk.rows.stop - chunk.rows.start
+        first = [np.broadcast_to(_member(f, m), (len(theta), n)) for f in piece.d.first]
+        if len(group.has[m]):
+            x = piece.arrays.matrix[chunk.rows][:, group.has[m]]
+            where.append(group.at[m])
+            values.append(by_unit(first[0][:, None] * x.T, chunk))
+        for d, f in zip(group.dispersions, first[1:], strict=True):
+            where.append(d[m : m + 1])
+            values.append(by_unit(f[:, None], chunk))
+    at, alpha = problem.spec.weights.component_scores(s, theta, z)
+    if len(at):
+        where.append(at)
+        values.append(np.broadcast_to(alpha, (len(theta), len(at), n_units)))
+    if not where:
+        return np.empty(0, int), np.empty((len(theta), 0, n_units))
+    return np.concatenate(where), np.concatenate(values, axis=1)
+
+
+def _alpha_mean(
+    spec: MixtureSpec,
+    resp: np.ndarray,
+    log_pi: np.ndarray,
+    z: np.ndarray | None,
+    mean: np.ndarray,
+) -> None:
+    """Put the units' scores in alpha, (r - pi) z, in the place of their working form."""
+    has, at = spec.weights.places
+    if len(has):
+        scores = spec.weights.unit_scores(resp, log_pi, z)
+        mean[:, at] = scores.reshape(len(scores), -1, scores.shape[-1])[:, has]

@@ -1,0 +1,222 @@
+"""A specification with its data arranged for passes over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.families import Family, Observed
+from bayesmix.layout import BlockLayout
+from bayesmix.spec import MixtureSpec, Rows
+
+__all__ = ["Arrays", "Chunk", "Group", "Problem", "build_problem", "chunks", "products", "square"]
+
+# Elements of a work array: it should stay in the processor's cache.
+BLOCK = 1 << 17
+PRODUCTS = 1 << 22
+DENSE = 1 << 18
+
+
+class Group(NamedTuple):
+    """Components of one family and where their parameters stand in theta.
+
+    `has` and `at` give for each component its terms' columns and their entries
+    of theta; `dispersions` the entries (S,) of each dispersion.  `to_score` and
+    `to_scoring` add the components' parts up as matrix products, where those
+    are small: (S P, D) and (S P (P + 1) / 2, D D).
+    """
+
+    family: Family
+    members: np.ndarray
+    everyone: bool
+    has: tuple[np.ndarray, ...]
+    at: tuple[np.ndarray, ...]
+    dispersions: tuple[np.ndarray, ...]
+    to_score: np.ndarray | None
+    to_scoring: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The rows of one response, sorted by unit where units have several rows."""
+
+    number: int
+    layout: BlockLayout
+    groups: tuple[Group, ...]
+    matrix: np.ndarray
+    offset: np.ndarray | None
+    observed: dict[str, Observed]
+    triangle: tuple[np.ndarray, np.ndarray]
+    products: np.ndarray | None  # (n, P (P + 1) / 2): column products, where they fit
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A specification with its data arranged for passes over rows.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    blocks : tuple of Arrays
+    first : ndarray, shape (U,), or None
+        First sorted row of each unit; None where every row is a unit.
+    order : ndarray, shape (n,), or None
+        The row of the data at each sorted place.
+    concomitant : ndarray, shape (U, Q), or None
+    weight : ndarray, shape (U,), or None
+    forbidden : ndarray of bool, shape (S, U), or None
+    """
+
+    spec: MixtureSpec
+    blocks: tuple[Arrays, ...]
+    first: np.ndarray | None
+    order: np.ndarray | None
+    concomitant: np.ndarray | None
+    weight: np.ndarray | None
+    forbidden: np.ndarray | None
+    n_rows: int
+    n_units: int
+
+
+class Chunk(NamedTuple):
+    rows: slice
+    units: slice
+    first: np.ndarray | None
+    counts: np.ndarray | None
+
+
+def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
+    """Arrange data for passes over their rows.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    rows : Rows, optional
+        Other data than those of the specification, with responses.
+    """
+    rows = spec.rows if rows is None else rows
+    order = first = None
+    if rows.units.grouped:
+        order = np.argsort(rows.units.codes, kind="stable")
+        first = np.flatnonzero(np.diff(rows.units.codes[order], prepend=-1))
+    blocks = []
+    for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        matrix = data.matrix if order is None else data.matrix[order]
+        offset = data.offset if order is None or data.offset is None else data.offset[order]
+        observed = {
+            name: obs if order is None else obs.take(order) for name, obs in data.observed.items()
+        }
+        n, p = matrix.shape
+        triangle = np.triu_indices(p)
+        fits = n * len(triangle[0]) <= PRODUCTS
+        products = matrix[:, triangle[0]] * matrix[:, triangle[1]] if fits else None
+        groups = tuple(
+            make_group(layout, family, members, triangle, spec.layout.size)
+            for family, members in layout.groups()
+        )
+        blocks.append(
+            Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products)
+        )
+    forbidden = None if rows.allowed is None else ~rows.allowed.T
+    return Problem(
+        spec,
+        tuple(blocks),
+        first,
+        order,
+        rows.concomitant,
+        rows.weight,
+        forbidden,
+        rows.n,
+        rows.n_units,
+    )
+
+
+def make_group(
+    layout: BlockLayout,
+    family: Family,
+    members: np.ndarray,
+    triangle: tuple[np.ndarray, np.ndarray],
+    size: int,
+) -> Group:
+    index = layout.predictors[0].index[members]
+    has = tuple(np.flatnonzero(row >= 0) for row in index)
+    at = tuple(row[h] for row, h in zip(index, has, strict=True))
+    slots = layout.slots[members[0]][1:]
+    dispersions = tuple(layout.predictors[slot].index[members, 0] for slot in slots)
+    i, j = triangle
+    to_score = to_scoring = None
+    if len(members) * len(i) * size * size <= DENSE:
+        to_score = np.zeros((index.size, size))
+        inside = np.flatnonzero(index.ravel() >= 0)
+        to_score[inside, index.ravel()[inside]] = 1.0
+        to_scoring = np.zeros((len(members) * len(i), size * size))
+        a, b = index[:, i].ravel(), index[:, j].ravel()
+        rows = np.flatnonzero((a >= 0) & (b >= 0))
+        to_scoring[rows, a[rows] * size + b[rows]] = 1.0
+        to_scoring[rows, b[rows] * size + a[rows]] = 1.0
+    everyone = len(members) == len(layout.families)
+    return Group(family, members, everyone, has, at, dispersions, to_score, to_scoring)
+
+
+def chunks(problem: Problem, per_row: int) -> Iterator[Chunk]:
+    """Ranges of whole units whose work arrays stay small."""
+    size = max(256, BLOCK // max(per_row, 1))
+    if problem.first is None:
+        for a in range(0, problem.n_rows, size):
+            span = slice(a, min(a + size, problem.n_rows))
+            yield Chunk(span, span, None, None)
+        return
+    edges = np.append(problem.first, problem.n_rows)
+    a = 0
+    while a < problem.n_units:
+        b = int(np.searchsorted(edges, edges[a] + size, side="right")) - 1
+        b = min(max(b, a + 1), problem.n_units)
+        first = edges[a:b] - edges[a]
+        yield Chunk(
+            slice(int(edges[a]), int(edges[b])), slice(a, b), first, np.diff(edges[a : b + 1])
+        )
+        a = b
+
+
+def products(arrays: Arrays, c: np.ndarray, rows: slice) -> np.ndarray:
+    """Upper triangles of sum_i c_i x_i x_i', (..., P (P + 1) / 2), for weights c (..., n)."""
+    if arrays.products is not None:
+        return c @ arrays.products[rows]
+    x = arrays.matrix[rows]
+    i, j = arrays.triangle
+    return c @ (x[:, i] * x[:, j])
+
+
+def square(arrays: Arrays, flat: np.ndarray) -> np.ndarray:
+    """Symmetric matrices (..., P, P) from their upper triangles."""
+    i, j = arrays.triangle
+    p = arrays.matrix.shape[1]
+    out = np.empty((*flat.shape[:-1], p, p))
+    out[..., i, j] = flat
+    out[..., j, i] = flat
+    return out
+
+
+def add_location(
+    arrays: Arrays,
+    group: Group,
+    b: np.ndarray | None,
+    flat: np.ndarray,
+    score: np.ndarray,
+    matrix: np.ndarray,
+) -> None:
+    """Add components' scores b (R, S, P) and triangles (R, S, T) to those of theta."""
+    n, size = len(matrix), matrix.shape[1]
+    if group.to_scoring is not None and group.to_score is not None:
+        if b is not None:
+            score += b.reshape(n, -1) @ group.to_score
+        matrix += (flat.reshape(n, -1) @ group.to_scoring).reshape(n, size, size)
+        return
+    a = square(arrays, flat)
+    for m, (has, at) in enumerate(zip(group.has, group.at, strict=True)):
+        if b is not None:
+            score[:, at] += b[:, m, has]
+        matrix[:, at[:, None], at] += a[:, m, has[:, None], has]
