@@ -134,12 +134,15 @@ def _factorize(values: Any, text: str) -> tuple[np.ndarray, list[Any]]:
     """Codes of shape (n,), -1 where missing, and the values that they stand for."""
     import pandas as pd
 
-    values = getattr(values, "array", values)
-    if isinstance(values, pd.Categorical):
-        return values.codes, values.categories.tolist()
+    categories = getattr(values, "array", values)
+    if isinstance(categories, pd.Categorical):
+        return categories.codes, categories.categories.tolist()
     if np.ndim(values) != 1:
         raise FormulaError(f"The term {text!r}: a factor has one value for each row.")
-    codes, found = pd.factorize(values)
+    try:
+        codes, found = pd.factorize(values)
+    except TypeError as error:
+        raise DataError(f"The values of the term {text!r} cannot be compared ({error}).") from error
     return codes, found.tolist()
 
 

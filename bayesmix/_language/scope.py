@@ -39,7 +39,9 @@ class Scope:
 
     def restrict(self, names: Iterable[str]) -> Scope:
         """Keep those of the names that are here; ``np.log`` keeps the function alone."""
-        return Scope(({name: self.peek(name) for name in names if name in self},))
+        kept = Scope()
+        kept._used = {name: self.peek(name) for name in names if name in self}
+        return kept
 
     def peek(self, name: str) -> Any:
         """Look up a name without counting it as used."""
