@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         SpecError,
     )
     from bayesmix.families import Family, family
-    from bayesmix.spec import Regression
+    from bayesmix.inputs import Regression
 
 __version__ = version("bayesmix")
 
@@ -50,7 +50,7 @@ _HOMES = {
         "SpecError",
     ),
     "bayesmix.families": ("Family", "family"),
-    "bayesmix.spec": ("Regression",),
+    "bayesmix.inputs": ("Regression",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,0 +1,79 @@
+"""Whether data and model determine the estimates at all: constant responses, dependent columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayesmix.design import rank_deficiency
+from bayesmix.errors import DataError, SpecError
+from bayesmix.families import Family, Observed
+from bayesmix.layout import Layout
+from bayesmix.response import Response
+
+__all__ = ["check_full_rank", "check_identified", "check_varies"]
+
+
+def check_full_rank(matrix: np.ndarray, terms: tuple[str, ...], where: str) -> None:
+    """Refuse a matrix (n, P) with linearly dependent columns, by name."""
+    sets = rank_deficiency(matrix, terms)
+    if sets:
+        named = "; ".join(", ".join(s) for s in sets)
+        msg = f"{where} has linearly dependent columns: {named}. Remove one of each set"
+        raise SpecError(msg)
+
+
+def check_varies(
+    response: Response, families: tuple[Family, ...], observed: Mapping[str, Observed]
+) -> None:
+    """A response without variation leaves nothing to estimate from."""
+    y = response.y
+    first = next((f for f in families if f.location is not None), None)
+    if first is None:
+        return
+    spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
+    trials = observed[first.name].trials
+    empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
+    if spread or empty:
+        msg = (
+            f"the response {response.name!r} has the same value in all {len(y)} rows"
+            f" ({y[0]:g}), so the {first.name} family has nothing to estimate; check the column"
+        )
+        raise DataError(msg)
+
+
+def check_identified(layout: Layout, matrices: list[np.ndarray]) -> None:
+    """Each linear predictor's stacked design has full column rank."""
+    for block, matrix in zip(layout.blocks, matrices, strict=True):
+        location = block.predictors[0]
+        terms = location.terms
+        per_component = [tuple(np.flatnonzero(row >= 0)) for row in location.index]
+        if len(set(per_component)) == 1 and per_component[0]:
+            check_full_rank(
+                matrix[:, per_component[0]] if len(per_component[0]) < len(terms) else matrix,
+                tuple(terms[j] for j in per_component[0]),
+                f"the design of {block.name!r}",
+            )
+            continue
+        _stacked_rank(block.name, location.index, matrix, layout)
+
+
+def _stacked_rank(name: str, index: np.ndarray, matrix: np.ndarray, layout: Layout) -> None:
+    used = np.unique(index[index >= 0])
+    if not len(used):
+        return
+    # Rows of the triangular factor stand for the rows of the data.
+    factor = np.linalg.qr(matrix, mode="r") if len(matrix) > matrix.shape[1] else matrix
+    stacked = np.zeros((len(index) * len(factor), len(used)))
+    for s, row in enumerate(index):
+        has = row >= 0
+        at = np.searchsorted(used, row[has])
+        stacked[s * len(factor) : (s + 1) * len(factor), at] = factor[:, has]
+    names = []
+    for position in used:
+        c = layout.coordinates[position]
+        names.append(f"{c.term} ({c.effect}, component {c.components[0] + 1})")
+    check_full_rank(
+        stacked, tuple(names), f"the design of {name!r} with its fixed and nested effects"
+    )

@@ -1,0 +1,299 @@
+"""What a mixture is made of before its number of components is known.
+
+Formulas are read and evaluated on the data; units, case weights, labels and
+concomitants are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._rows import check_data
+from bayesmix.design import (
+    Design,
+    Units,
+    build_design,
+    build_units,
+    check_columns,
+    select_rows,
+)
+from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula import ParsedFormula, Scope, parse_formula
+from bayesmix.identifiability import check_full_rank
+from bayesmix.response import Response, read_response
+
+__all__ = ["Part", "Prepared", "Regression", "constant_in_units", "nested_pairs", "prepare"]
+
+Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The regression of one response; several share the components of a `Mixture`.
+
+    Parameters
+    ----------
+    formula : str
+        Response and varying effects.
+    family : str, Family or list of these
+        One for all components, or one for each.
+    fixed : str, optional
+        Effects with one coefficient for all components.
+    nested : list of (str, int), optional
+        Formula and number of components of each block.
+    dispersion : str or list of int
+        "varying", "fixed", or the sizes of the blocks that share one.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> bmx.Regression("y ~ x", family="poisson").family
+    'poisson'
+    """
+
+    formula: str
+    family: Any = "gaussian"
+    fixed: str | None = None
+    nested: Sequence[tuple[str, int]] | None = None
+    dispersion: Any = "varying"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One response with its evaluated designs, before the number of components is known."""
+
+    regression: Regression
+    formula: ParsedFormula
+    response: Response
+    designs: tuple[Design, ...]
+    kinds: tuple[str, ...]  # "fixed", "nested", "varying", beside `designs`
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that does not depend on the number of components."""
+
+    parts: tuple[Part, ...]
+    units: Units
+    concomitant: Design | None
+    weight: np.ndarray | None
+    labels: pd.Categorical | None
+    scope: Scope
+    group: str | None
+    weights_column: str | None
+    labels_column: str | None
+    columns: tuple[str, ...]
+    n_dropped: int
+    index: pd.Index
+
+
+def prepare(
+    regressions: Sequence[Regression],
+    data: pd.DataFrame,
+    *,
+    concomitant: str | None,
+    group: str | None,
+    weights: str | None,
+    labels: str | None,
+    na_action: str,
+    scope: Scope,
+) -> Prepared:
+    """Read the formulas and evaluate them on the data.
+
+    Raises
+    ------
+    FormulaError, DataError, SpecError
+        With what was given, what is allowed and what to do.
+    """
+    if na_action not in ("error", "drop"):
+        msg = f"na_action={na_action!r} is unknown; use 'error' or 'drop'"
+        raise SpecError(msg)
+    if not regressions:
+        msg = "a mixture needs at least one Regression; the list given is empty"
+        raise SpecError(msg)
+    parsed = [_parse(r) for r in regressions]
+    group = _one_group(group, [p[0] for p in parsed])
+    weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
+    columns = _columns(parsed, weight_design, group, weights)
+    extra = tuple(c for c in (labels, *(x for x in (group, weights) if x)) if c)
+    check_data(data)
+    columns = tuple(c for c in columns if c in data.columns or c in extra)
+    check_columns(data, tuple(dict.fromkeys((*columns, *extra))))
+    kept, dropped = select_rows(data, columns, na_action)
+    units = build_units(kept, group)
+    parts = tuple(_part(r, p, kept, scope) for r, p in zip(regressions, parsed, strict=True))
+    names = [p.response.name for p in parts]
+    if len(set(names)) < len(names):
+        msg = f"two regressions have the same response {names}; each needs its own"
+        raise SpecError(msg)
+    return Prepared(
+        parts,
+        units,
+        None if weight_design is None else _concomitant(weight_design, kept, units, scope),
+        None if weights is None else _case_weights(kept, weights, units),
+        None if labels is None else _labels(kept, labels, units),
+        scope,
+        group,
+        weights,
+        labels,
+        columns,
+        dropped,
+        kept.index,
+    )
+
+
+def _parse(regression: Regression) -> Parsed:
+    formula = parse_formula(regression.formula, "formula")
+    if formula.response is None:
+        msg = (
+            f"the formula {regression.formula!r} has no response; write it on the left, "
+            "as in 'y ~ x' (only fixed, nested and concomitant formulas have none)"
+        )
+        raise FormulaError(msg)
+    fixed = None if regression.fixed is None else parse_formula(regression.fixed, "fixed")
+    nested = tuple(parse_formula(f, "nested") for f, _ in nested_pairs(regression.nested))
+    if any(f.offsets for f in nested):
+        msg = "an offset stands in the main or the fixed formula, not in a nested one"
+        raise FormulaError(msg)
+    return formula, fixed, nested
+
+
+def nested_pairs(nested: Any) -> list[tuple[str, int]]:
+    """Formulas and sizes of the nested blocks, checked."""
+    if nested is None:
+        return []
+    wrong = isinstance(nested, str) or any(
+        not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in nested
+    )
+    if wrong:
+        msg = f"nested={nested!r} must be a list of (formula, number of components) pairs"
+        raise SpecError(msg)
+    for text, size in nested:
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+            msg = f"the nested block {text!r} has size {size!r}; a size is an integer of at least 1"
+            raise SpecError(msg)
+    return [(text, int(size)) for text, size in nested]
+
+
+def _one_group(group: str | None, formulas: list[ParsedFormula]) -> str | None:
+    given = {g for g in (group, *(f.group for f in formulas)) if g is not None}
+    if len(given) > 1:
+        msg = f"the groups {sorted(given)} disagree; rows share a component by one column only"
+        raise SpecError(msg)
+    return next(iter(given), None)
+
+
+def _columns(
+    parsed: list[Parsed], concomitant: ParsedFormula | None, group: str | None, weights: str | None
+) -> tuple[str, ...]:
+    names: list[str] = []
+    for formula, fixed, nested in parsed:
+        names += formula.response_names
+        for part in (formula, fixed, *nested):
+            names += part.names if part is not None else ()
+    names += concomitant.names if concomitant is not None else ()
+    names += [c for c in (group, weights) if c]
+    return tuple(dict.fromkeys(names))
+
+
+def _part(regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Scope) -> Part:
+    formula, fixed, nested = parsed
+    assert formula.response is not None
+    response = read_response(formula, data, scope)
+    varying = build_design(formula, data, scope, implicit_intercept=True, reference_coding=False)
+    designs: list[Design] = []
+    kinds: list[str] = []
+    reference = varying.has_intercept
+    if fixed is not None:
+        design = build_design(
+            fixed, data, scope, implicit_intercept=False, reference_coding=reference
+        )
+        reference = reference or design.has_intercept
+        designs.append(design)
+        kinds.append("fixed")
+    for part in nested:
+        designs.append(
+            build_design(part, data, scope, implicit_intercept=False, reference_coding=reference)
+        )
+        kinds.append("nested")
+    return Part(regression, formula, response, (*designs, varying), (*kinds, "varying"))
+
+
+def _concomitant(parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope: Scope) -> Design:
+    if parsed.offsets:
+        msg = f"offset(...) has no meaning in the concomitant formula {parsed.text!r}; remove it"
+        raise FormulaError(msg)
+    design = build_design(parsed, data, scope, implicit_intercept=True, reference_coding=False)
+    if not design.terms:
+        msg = f"the concomitant formula {parsed.text!r} has no term; leave it out, or write '~ 1'"
+        raise FormulaError(msg)
+    if units.grouped:
+        constant_in_units(design.matrix, units, "the concomitant variables", parsed.text)
+    unit_matrix = design.matrix[units.first] if units.grouped else design.matrix
+    check_full_rank(unit_matrix, design.terms, f"the concomitant formula {parsed.text!r}")
+    return design
+
+
+def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
+    """Refuse values (n,) or (n, Q) that differ between the rows of a group."""
+    differs = values != values[units.first][units.codes]
+    rows = differs if values.ndim == 1 else differs.any(1)
+    if rows.any():
+        bad = units.index[np.unique(units.codes[rows])]
+        msg = (
+            f"{what} ({name}) must be the same in all rows of a group, but differ in "
+            f"{len(bad)} of them, such as {units.name} = {bad[0]!r}; a group has one component"
+        )
+        raise DataError(msg)
+
+
+def _case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:
+    if not pd.api.types.is_numeric_dtype(data[column]):
+        msg = f"the weights column {column!r} holds {data[column].dtype}; weights are numbers"
+        raise DataError(msg)
+    w = data[column].to_numpy(dtype=float)
+    if not np.isfinite(w).all() or (w < 0).any():
+        bad = int((~np.isfinite(w) | (w < 0)).sum())
+        msg = f"the weights column {column!r} has {bad} negative or infinite values; use w >= 0"
+        raise DataError(msg)
+    if not w.any():
+        msg = f"all weights in {column!r} are zero; at least one row must count"
+        raise DataError(msg)
+    if units.grouped:
+        constant_in_units(w, units, "the weights", column)
+    return w[units.first]
+
+
+def _labels(data: pd.DataFrame, column: str, units: Units) -> pd.Categorical:
+    values = data[column]
+    categories = (
+        values.cat.categories
+        if isinstance(values.dtype, pd.CategoricalDtype)
+        else sorted(values.dropna().unique())
+    )
+    labels = pd.Categorical(values, categories=categories)
+    if (labels.codes >= 0).sum() == 0:
+        msg = f"the labels column {column!r} has no known label; leave labels= out"
+        raise DataError(msg)
+    if not units.grouped:
+        return labels
+    # A label known in one row of a group holds for the group; two different ones conflict.
+    known = labels.codes >= 0
+    low = np.full(len(units.first), len(categories))
+    high = np.full(len(units.first), -1)
+    np.minimum.at(low, units.codes[known], labels.codes[known])
+    np.maximum.at(high, units.codes[known], labels.codes[known])
+    clash = (high >= 0) & (low != high)
+    if clash.any():
+        bad = units.index[clash]
+        msg = (
+            f"{int(clash.sum())} groups have rows with different labels in {column!r}, such as "
+            f"{units.name} = {bad[0]!r}; the rows of a group share one component"
+        )
+        raise DataError(msg)
+    return pd.Categorical.from_codes(high, categories=labels.categories)
