@@ -90,6 +90,7 @@ class Prepared:
     columns: tuple[str, ...]
     n_dropped: int
     index: pd.Index
+    data: pd.DataFrame  # the rows and columns in use, for plots
 
 
 def prepare(
@@ -144,6 +145,7 @@ def prepare(
         columns,
         dropped,
         kept.index,
+        pd.DataFrame({c: kept[c] for c in columns}, index=kept.index, copy=False),
     )
 
 
