@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesmix.fused import fused_information, is_fused
 from bayesmix.likelihood import (
     Evaluated,
     by_unit,
@@ -43,6 +44,9 @@ def information(problem: Problem, theta: np.ndarray) -> Information:
     problem : Problem
     theta : ndarray, shape (R, D)
     """
+    if is_fused(problem):
+        parts = [fused_information(problem, one) for one in theta]
+        return Information(*(np.array(column) for column in zip(*parts, strict=True)))
     size = problem.spec.layout.size
     loglik = np.zeros(len(theta))
     score = np.zeros((len(theta), size))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.families import Derivatives, Family, Observed
+from bayesmix.fused import FusedPass, fused_em, is_fused
 from bayesmix.layout import BlockLayout
 from bayesmix.problem import (
     Arrays,
@@ -72,7 +73,9 @@ class Pass(NamedTuple):
 # --- densities -----------------------------------------------------------------------------
 
 
-def linear_predictors(arrays: Arrays, theta: np.ndarray, rows: slice) -> tuple[np.ndarray, list[np.ndarray]]:
+def linear_predictors(
+    arrays: Arrays, theta: np.ndarray, rows: slice
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Linear predictor of the location (R, S, n), and of each dispersion (R, S, 1)."""
     location, *others = arrays.layout.predictors
     eta = location.coefficients(theta) @ arrays.matrix[rows].T
@@ -116,8 +119,8 @@ def join(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-likelihood (R, units) and responsibilities (R, S, units), by log-sum-exp."""
     terms = logf + log_pi
-    if problem.forbidden is not None:
-        terms = np.where(problem.forbidden[:, chunk.units], -np.inf, terms)
+    if problem.allowed is not None:
+        terms = np.where(problem.allowed[chunk.units].T, terms, -np.inf)
     top = terms.max(1, keepdims=True)
     safe = np.where(top == -np.inf, 0.0, top)
     shifted = np.exp(terms - safe)
@@ -144,6 +147,8 @@ def weighted_sum(problem: Problem, values: np.ndarray, chunk: Chunk) -> np.ndarr
 
 def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """Log-likelihood of shape (R,)."""
+    if is_fused(problem):
+        return np.array([fused_em(problem, one).loglik for one in theta])
     out = np.zeros(len(theta))
     for chunk in chunks(problem, len(theta) * problem.spec.k):
         logf = log_densities(problem, theta, chunk)
@@ -252,6 +257,8 @@ def em_pass(
         eta + d1 / curvature, so that a step from coefficients of zero gives the
         first iteratively reweighted least-squares fit.
     """
+    if responsibilities is None and alive is None and working is None and is_fused(problem):
+        return _stack([fused_em(problem, one) for one in theta])
     spec = problem.spec
     n_starts, k, size = len(theta), spec.k, spec.layout.size
     out = Pass(
@@ -278,6 +285,23 @@ def em_pass(
         for piece in pieces:
             _accumulate(piece, r, chunk, out, working)
     return out
+
+
+def _stack(passes: list[FusedPass]) -> Pass:
+    """The passes of several starts as one."""
+    squares: dict[int, Squares] = {}
+    if passes[0].squares is not None:
+        columns = (
+            [getattr(p, name) for p in passes] for name in ("squares", "mass", "parts", "grams")
+        )
+        squares[0] = Squares(*(np.array(c) for c in columns))
+    return Pass(
+        *(
+            np.array([getattr(p, name) for p in passes])
+            for name in ("loglik", "score", "scoring", "mass")
+        ),
+        squares,
+    )
 
 
 def _accumulate(

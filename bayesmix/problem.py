@@ -67,7 +67,7 @@ class Problem:
         The row of the data at each sorted place.
     concomitant : ndarray, shape (U, Q), or None
     weight : ndarray, shape (U,), or None
-    forbidden : ndarray of bool, shape (S, U), or None
+    allowed : ndarray of bool, shape (U, S), or None
     """
 
     spec: MixtureSpec
@@ -76,7 +76,7 @@ class Problem:
     order: np.ndarray | None
     concomitant: np.ndarray | None
     weight: np.ndarray | None
-    forbidden: np.ndarray | None
+    allowed: np.ndarray | None
     n_rows: int
     n_units: int
 
@@ -120,7 +120,6 @@ def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
         blocks.append(
             Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products)
         )
-    forbidden = None if rows.allowed is None else ~rows.allowed.T
     return Problem(
         spec,
         tuple(blocks),
@@ -128,7 +127,7 @@ def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
         order,
         rows.concomitant,
         rows.weight,
-        forbidden,
+        rows.allowed,
         rows.n,
         rows.n_units,
     )

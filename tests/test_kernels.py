@@ -439,11 +439,9 @@ def run_copy(tmp_path):
     """Run a script with a copy of the kernels that may be edited, and a cache of its own."""
     package = tmp_path / "bayesmix"
     shutil.copytree(
-        Path(kernels.__file__).parent,
-        package / "kernels",
-        ignore=shutil.ignore_patterns("__pycache__"),
+        Path(kernels.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__")
     )
-    (package / "__init__.py").touch()
+    (package / "__init__.py").write_text("")
 
     def run(code=PRINT_ONE_MEAN, cache=tmp_path / "cache"):
         environment = {**os.environ, "PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(cache)}

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.check import check_density, check_start, inside
+from bayesmix.families.kernel import KernelFamily
 from bayesmix.families.search import search_start
 from bayesmix.links import Link, Linked, get_link
 from bayesmix.response import Response
@@ -138,6 +139,7 @@ class Family:
     )
     binomial: bool = field(default=False, repr=False)
     kernel_link: str | None = field(default=None, repr=False)
+    kernel: KernelFamily | None = field(default=None, repr=False)
     equation: str = field(default="", repr=False)
     source: str = field(default="", repr=False)
     example: Mapping[str, float] = field(default_factory=dict, repr=False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import KernelFamily, Term
 from bayesmix.links import Linked
 from bayesmix.special import stirling_value
 
@@ -65,6 +68,33 @@ def start(y: np.ndarray, trials: np.ndarray) -> dict:
     return {"mu": (y + 0.5) / (trials + 1)}
 
 
+def kernel_term(ops: Any) -> Term:
+    """Give the binomial probability, logit link; aux = trials.
+
+    const = the log of the binomial coefficient.  Both log probabilities come from
+    log1p(exp(-|eta|)), so neither tail cancels.
+    """
+    exp, log1p = ops.exp, ops.log1p
+
+    def term(
+        y: float, trials: float, const: float, eta: float, _dispersion: float
+    ) -> tuple[float, float, float]:
+        below = eta < 0.0
+        size = -eta if below else eta
+        odds = exp(-size)  # of the less likely outcome, <= 1
+        likely = 1.0 / (1.0 + odds)
+        unlikely = odds * likely
+        failures = trials - y
+        against = y if below else failures  # outcomes of the less likely kind
+        logf = const - against * size - trials * log1p(odds)
+        probability = unlikely if below else likely
+        complement = likely if below else unlikely
+        d1 = y * complement - failures * probability
+        return logf, d1, trials * likely * unlikely
+
+    return term
+
+
 FAMILY = Family(
     "binomial",
     params={"mu": "logit"},
@@ -79,6 +109,7 @@ FAMILY = Family(
     binomial=True,
     bounds={"mu": (0.0, 1.0)},
     kernel_link="logit",
+    kernel=KernelFamily("binomial", kernel_term, aux=True),
     equation=r"f(y) = \binom{n}{y} \mu^y (1-\mu)^{n-y}",
     source="McCullagh and Nelder (1989), chapter 4",
     example={"mu": 0.3},

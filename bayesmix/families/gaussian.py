@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import KernelFamily, Term
 from bayesmix.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
@@ -52,6 +55,24 @@ def simulate(rng: np.random.Generator, mu: np.ndarray, sigma: np.ndarray) -> np.
     return rng.normal(mu, sigma)
 
 
+def kernel_term(ops: Any) -> Term:
+    """Give the normal density, identity link; dispersion sigma, statistic the squared residual."""
+    log = ops.log
+
+    def term(
+        y: float, _aux: float, const: float, eta: float, sigma: float
+    ) -> tuple[float, float, float, float, float, float, float]:
+        residual = y - eta
+        z = residual / sigma
+        square = z * z
+        logf = const - HALF_LOG_2PI - log(sigma) - 0.5 * square
+        d1 = z / sigma
+        w = 1.0 / (sigma * sigma)
+        return logf, d1, w, residual * residual, square - 1.0, 2.0 * square, 2.0 * d1
+
+    return term
+
+
 FAMILY = Family(
     "gaussian",
     params={"mu": "identity", "sigma": "log"},
@@ -64,6 +85,7 @@ FAMILY = Family(
     mean=lambda mu, sigma: mu,
     simulate=simulate,
     kernel_link="identity",
+    kernel=KernelFamily("gaussian", kernel_term, dispersion=True),
     equation=r"f(y) = \frac{1}{\sigma\sqrt{2\pi}} \exp\{-(y-\mu)^2 / (2\sigma^2)\}",
     source="McCullagh and Nelder (1989), section 2.2",
     example={"mu": 0.7, "sigma": 1.3},

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import KernelFamily, Term
 from bayesmix.links import Linked
 
 
@@ -43,6 +47,23 @@ def start(y: np.ndarray) -> dict:
     return {"mu": y + 0.1}
 
 
+def kernel_term(ops: Any) -> Term:
+    """Give the Poisson probability, log link; const = -lgamma(y + 1)."""
+    exp = ops.exp
+
+    def term(
+        y: float, _aux: float, const: float, eta: float, _dispersion: float
+    ) -> tuple[float, float, float]:
+        # Beyond 700 the mean is a number without meaning but finite, and the probability is 0.
+        mean = exp(eta if eta < 700.0 else 700.0)
+        # -inf * 0 would be NaN: a count of zero has log probability -mean whatever eta is.
+        count_part = 0.0 if y == 0.0 else y * eta
+        logf = -math.inf if eta >= 700.0 else count_part - mean + const
+        return logf, y - mean, mean
+
+    return term
+
+
 FAMILY = Family(
     "poisson",
     params={"mu": "log"},
@@ -58,6 +79,7 @@ FAMILY = Family(
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
     kernel_link="log",
+    kernel=KernelFamily("poisson", kernel_term),
     equation=r"f(y) = \mu^y e^{-\mu} / y!",
     source="McCullagh and Nelder (1989), chapter 6",
     example={"mu": 3.2},
