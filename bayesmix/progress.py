@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from types import TracebackType
@@ -30,8 +31,11 @@ class Progress:
         self.begin = self.last = time.monotonic()
         self.count = 0
         self.shown = False
+        self.notes = _Notes(self)
 
     def __enter__(self) -> Progress:
+        if self.wanted:
+            logging.getLogger("bayesmix").addHandler(self.notes)
         return self
 
     def __exit__(
@@ -40,6 +44,7 @@ class Progress:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        logging.getLogger("bayesmix").removeHandler(self.notes)
         if self.shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -50,12 +55,28 @@ class Progress:
         now = time.monotonic()
         if not self.wanted or now - self.begin < PATIENCE or now - self.last < 0.2:
             return
-        self.last, self.shown = now, True
-        sys.stderr.write(
-            f"\r\x1b[K{stage}: iteration {self.count}, {running} of {self.n_starts} starts at "
+        self.last = now
+        self.show(
+            f"{stage}: iteration {self.count}, {running} of {self.n_starts} starts at "
             f"work, log-likelihood {loglik:.6g}, {now - self.begin:.0f} s"
         )
+
+    def show(self, words: str) -> None:
+        """Put words on the line."""
+        self.shown = True
+        sys.stderr.write(f"\r\x1b[K{words}")
         sys.stderr.flush()
+
+
+class _Notes(logging.Handler):
+    """What the kernels log while a fit waits for them."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(logging.INFO)
+        self.progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.progress.show(record.getMessage())
 
 
 def _in_notebook() -> bool:

@@ -16,9 +16,11 @@ from bayesmix.em.starts import (
     harden,
     pooled,
     random_memberships,
+    subsample,
 )
 from bayesmix.em.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
+from bayesmix.problem import Arrays
 
 __all__ = ["Options", "Outcome", "best", "make_starts", "maximise", "name_ends", "start_from"]
 
@@ -27,6 +29,7 @@ FIRST_STEPS = 20
 COLLAPSED = 1e-8
 VANISHED = 1e-9
 ROUNDS = 40
+MANY_UNITS = 20_000
 
 Progress = Callable[[str, int, float], None]
 
@@ -66,9 +69,18 @@ class Outcome:
 
 
 def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np.ndarray:
-    """Starting parameters (R, D): by turns random and after a short classification run."""
+    """Starting parameters (R, D): by turns random and after a short classification run.
+
+    With many units the starts are first run on a random part of them, so that the
+    passes over all rows begin near a maximum.
+    """
     if problem.spec.k == 1:
         return pooled(problem)[None]
+    if problem.n_units > MANY_UNITS:
+        part = subsample(problem, MANY_UNITS // 2, rng)
+        outcome = maximise(part, make_starts(part, n_starts, rng), Options(tol=1e-6))
+        lost = np.isin(outcome.status, ("degenerate", "failed"))
+        return outcome.theta[~lost] if not lost.all() else outcome.theta
     theta = from_memberships(problem, random_memberships(problem, n_starts, rng), n_starts)
     if n_starts > 1:
         theta[1::2] = classify(problem, theta[1::2])
@@ -84,18 +96,13 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
 def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
     """A function that says which theta (R, D) have a collapsed scale or a lost component."""
     floors: list[tuple[int, float]] = []
-    base: np.ndarray | None = None
     for arrays in problem.blocks:
         for group in arrays.groups:
             family = group.family
-            if "sigma" not in family.params:
-                continue
-            base = pooled(problem) if base is None else base
-            at = group.dispersions[[p.name for p in family.dispersions].index("sigma")]
-            size = 1e-13 * np.abs(arrays.observed[family.name].y).max()
-            floors += [
-                (j, np.log(max(COLLAPSED * np.exp(base[j]), size, 1e-150))) for j in at.tolist()
-            ]
+            if "sigma" in family.params:
+                at = group.dispersions[[p.name for p in family.dispersions].index("sigma")]
+                low = np.log(_smallest_scale(arrays, arrays.observed[family.name].y))
+                floors += [(int(j), low) for j in at]
     where = np.array([j for j, _ in floors], dtype=int)
     low = np.array([v for _, v in floors])
     spec = problem.spec
@@ -109,6 +116,15 @@ def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
         return out
 
     return gone
+
+
+def _smallest_scale(arrays: Arrays, y: np.ndarray) -> float:
+    """The residual scale of all data together, times `COLLAPSED`."""
+    rows = slice(None, None, max(1, len(y) // 5000))
+    offset = 0.0 if arrays.offset is None else arrays.offset[rows]
+    x, z = arrays.matrix[rows], y[rows] - offset
+    residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z
+    return max(COLLAPSED * float(residual.std()), 1e-13 * float(np.abs(y).max()), 1e-150)
 
 
 def maximise(

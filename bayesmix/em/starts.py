@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,12 @@ from bayesmix.likelihood import (
     Pass,
     Problem,
     Responsibilities,
+    build_problem,
     closed_scale,
     em_pass,
     log_likelihood,
 )
+from bayesmix.spec import Rows
 
 __all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
 
@@ -59,6 +61,35 @@ def random_memberships(problem: Problem, n_starts: int, rng: np.random.Generator
     k = problem.spec.k
     labels = rng.integers(0, k, size=(n_starts, problem.n_units), dtype=np.int16)
     return Memberships(labels, None, k, problem.spec.rows.allowed)
+
+
+def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Problem:
+    """The problem of some units, drawn at random without replacement."""
+    rows = problem.spec.rows
+    chosen = np.sort(rng.choice(rows.n_units, size=n_units, replace=False))
+    place = np.full(rows.n_units, -1)
+    place[chosen] = np.arange(n_units)
+    keep = np.flatnonzero(place[rows.units.codes] >= 0)
+    codes = place[rows.units.codes[keep]]
+    first = np.full(n_units, len(keep))
+    np.minimum.at(first, codes, np.arange(len(keep)))
+    units = replace(rows.units, codes=codes, index=rows.units.index[chosen], first=first)
+    blocks = tuple(
+        replace(
+            b,
+            matrix=b.matrix[keep],
+            offset=None if b.offset is None else b.offset[keep],
+            response=None if b.response is None else b.response.take(keep),
+            observed={name: obs.take(keep) for name, obs in b.observed.items()},
+        )
+        for b in rows.blocks
+    )
+    part = Rows(
+        blocks,
+        units,
+        *(None if x is None else x[chosen] for x in (rows.concomitant, rows.weight, rows.allowed)),
+    )
+    return build_problem(replace(problem.spec, rows=part))
 
 
 def pooled(problem: Problem) -> np.ndarray:
