@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, SpecError
 from bayesmix.result.fitted import Fitted
 
@@ -17,7 +18,8 @@ CRITERIA = ("bic", "bic_units", "aic", "icl", "loglik")
 
 def check_range(k: Iterable[int] | int) -> list[int]:
     """The numbers of components asked for, in order and once each."""
-    values = [k] if isinstance(k, int) else list(k)
+    values = list(k) if isinstance(k, Iterable) else [k]
+    values = [whole_number("k", n, "the number of components", 1) for n in values]
     if not values or len(set(values)) < len(values):
         msg = f"k={values!r} must list different numbers of components, such as range(1, 6)"
         raise SpecError(msg)

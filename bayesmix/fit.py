@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import fraction, generator, plain, whole_number
 from bayesmix.em.loop import Runs
 from bayesmix.em.newton import newton
 from bayesmix.em.run import (
@@ -76,7 +77,7 @@ def fit_point(spec: MixtureSpec, method: str, options: FitOptions) -> Fitted:
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
     problem = build_problem(spec)
-    rng = np.random.default_rng(options.seed)
+    rng = generator(options.seed)
     theta = _starting(problem, options, rng)
     if options.max_iter == 0:
         return _evaluated(problem, theta, method)
@@ -100,21 +101,19 @@ def _check(method: str, options: FitOptions) -> None:
     if method == "ml" and options.algorithm != "em":
         msg = f"algorithm={options.algorithm!r} belongs to method='em', not to 'ml'"
         raise SpecError(msg)
-    starts = options.starts
-    if starts is not None and (isinstance(starts, bool) or int(starts) != starts or starts < 1):
-        msg = f"starts={starts!r}: the number of starts is an integer of at least 1"
-        raise SpecError(msg)
-    if not 0 < options.tol < 1:
-        msg = f"tol={options.tol!r} must lie between 0 and 1, such as 1e-8"
-        raise SpecError(msg)
-    if int(options.max_iter) != options.max_iter or options.max_iter < 0:
-        msg = f"max_iter={options.max_iter!r} is an integer of at least 0"
-        raise SpecError(msg)
+    if options.starts is not None:
+        whole_number("starts", options.starts, "the number of starts", 1)
+    whole_number("max_iter", options.max_iter, "the number of iterations", 0)
+    fraction("tol", options.tol, 1e-8)
+    fraction("min_weight", options.min_weight, 0.05, zero=True)
     if options.max_iter == 0 and not _is_params(options.init):
         msg = "max_iter=0 evaluates given parameters: give them as init=, like fit.params"
         raise SpecError(msg)
-    if not 0 <= options.min_weight < 1:
-        msg = f"min_weight={options.min_weight!r} must lie between 0 and 1, such as 0.05"
+    if options.min_weight > 0 and options.fixed_params:
+        msg = (
+            "min_weight= removes components, and fixed_params= belong to some of them; give one "
+            "of the two"
+        )
         raise SpecError(msg)
 
 
@@ -129,7 +128,7 @@ def _starting(problem: Problem, options: FitOptions, rng: np.random.Generator) -
     spec = problem.spec
     if options.init is None:
         return make_starts(problem, int(options.starts or 10), rng)
-    given = _from_init(problem, options.init)[None]
+    given = _from_init(problem, options.init, exact=options.max_iter == 0)[None]
     more = int(options.starts or 1) - 1
     theta = given if more < 1 else np.vstack([given, make_starts(problem, more, rng)])
     for position, value in spec.held.items():
@@ -137,10 +136,11 @@ def _starting(problem: Problem, options: FitOptions, rng: np.random.Generator) -
     return theta
 
 
-def _from_init(problem: Problem, init: Any) -> np.ndarray:
+def _from_init(problem: Problem, init: Any, *, exact: bool) -> np.ndarray:
+    """Theta (D,) at which to begin; `exact`: the parameters themselves, or an error."""
     spec = problem.spec
     if hasattr(init, "params") and hasattr(init, "membership"):
-        if _same_layout(spec, init):
+        if exact or _same_layout(spec, init):
             return from_dataset(spec, init.params)
         init = init.membership()
     if hasattr(init, "data_vars"):
@@ -162,6 +162,12 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
     units = spec.rows.units
     values = np.asarray(init)
     n, n_units = spec.rows.n, spec.rows.n_units
+    if values.ndim not in (1, 2):
+        msg = (
+            f"init={init!r} is no start; give a fit, params, memberships (units or rows by "
+            "components) or the label of every unit"
+        )
+        raise SpecError(msg)
     if len(values) == n and n != n_units:
         repeated = values[units.first][units.codes]
         if not np.array_equal(values, repeated):
@@ -173,15 +179,15 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
         raise SpecError(msg)
     if values.ndim == 1:
         names = list(spec.components)
-        unknown = [v for v in pd.unique(values) if v not in names]
+        unknown = [plain(v) for v in pd.unique(values) if v not in names]
         if unknown:
             msg = f"init has the labels {unknown[:5]}; the components are {names}"
             raise SpecError(msg)
         return (values[:, None] == np.array(names, dtype=values.dtype)).astype(float)
-    matrix = values.astype(float)
-    if matrix.shape[1] != spec.k:
-        msg = f"init has {matrix.shape[1]} columns for {spec.k} components"
+    if values.shape[1] != spec.k:
+        msg = f"init has {values.shape[1]} columns for {spec.k} components"
         raise SpecError(msg)
+    matrix = values.astype(float) if values.dtype.kind in "fiub" else np.full(values.shape, np.nan)
     if not np.isfinite(matrix).all() or (matrix < 0).any() or (matrix.sum(1) <= 0).any():
         msg = "init memberships are non-negative numbers with a positive sum in every row"
         raise SpecError(msg)

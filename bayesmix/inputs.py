@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import column_name
 from bayesmix._rows import check_data
 from bayesmix.design import (
     Design,
@@ -22,12 +23,13 @@ from bayesmix.design import (
     check_columns,
     select_rows,
 )
-from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.errors import FormulaError, SpecError
 from bayesmix.formula import ParsedFormula, Scope, parse_formula
 from bayesmix.identifiability import check_full_rank
 from bayesmix.response import Response, read_response
+from bayesmix.unitdata import case_weights, constant_in_units, known_labels
 
-__all__ = ["Part", "Prepared", "Regression", "constant_in_units", "nested_pairs", "prepare"]
+__all__ = ["Part", "Prepared", "Regression", "nested_pairs", "prepare"]
 
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
@@ -118,13 +120,14 @@ def prepare(
         msg = "a mixture needs at least one Regression; the list given is empty"
         raise SpecError(msg)
     parsed = [_parse(r) for r in regressions]
-    group = _one_group(group, [p[0] for p in parsed])
+    group = _one_group(column_name("group", group), [p[0] for p in parsed])
+    given = (column_name("labels", labels), column_name("weights", weights), group)
     weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
+    _refuse_own_response(parsed, weight_design)
     columns = _columns(parsed, weight_design, group, weights)
-    extra = tuple(c for c in (labels, *(x for x in (group, weights) if x)) if c)
     check_data(data)
-    columns = tuple(c for c in columns if c in data.columns or c in extra)
-    check_columns(data, tuple(dict.fromkeys((*columns, *extra))))
+    check_columns(data, [c for c in given if c is not None])
+    columns = tuple(c for c in columns if c in data.columns)
     kept, dropped = select_rows(data, columns, na_action)
     units = build_units(kept, group)
     parts = tuple(_part(r, p, kept, scope) for r, p in zip(regressions, parsed, strict=True))
@@ -136,8 +139,8 @@ def prepare(
         parts,
         units,
         None if weight_design is None else _concomitant(weight_design, kept, units, scope),
-        None if weights is None else _case_weights(kept, weights, units),
-        None if labels is None else _labels(kept, labels, units),
+        None if weights is None else case_weights(kept, weights, units),
+        None if labels is None else known_labels(kept, labels, units),
         scope,
         group,
         weights,
@@ -165,15 +168,26 @@ def _parse(regression: Regression) -> Parsed:
     return formula, fixed, nested
 
 
+def _refuse_own_response(parsed: list[Parsed], concomitant: ParsedFormula | None) -> None:
+    """A response does not explain itself, in the other formulas either."""
+    for formula, fixed, nested in parsed:
+        for other in (fixed, *nested, concomitant):
+            if other is not None:
+                parse_formula(f"{formula.response} ~ {other.text.split('~')[-1]}", "formula")
+
+
 def nested_pairs(nested: Any) -> list[tuple[str, int]]:
     """Formulas and sizes of the nested blocks, checked."""
     if nested is None:
         return []
-    wrong = isinstance(nested, str) or any(
+    wrong = not isinstance(nested, (list, tuple)) or any(
         not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in nested
     )
     if wrong:
-        msg = f"nested={nested!r} must be a list of (formula, number of components) pairs"
+        msg = (
+            f"nested={nested!r} must be a list of (formula, number of components) pairs, such as "
+            "[('~ x', 1), ('~ 0', 2)]"
+        )
         raise SpecError(msg)
     for text, size in nested:
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
@@ -239,63 +253,3 @@ def _concomitant(parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope:
     unit_matrix = design.matrix[units.first] if units.grouped else design.matrix
     check_full_rank(unit_matrix, design.terms, f"the concomitant formula {parsed.text!r}")
     return design
-
-
-def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
-    """Refuse values (n,) or (n, Q) that differ between the rows of a group."""
-    differs = values != values[units.first][units.codes]
-    rows = differs if values.ndim == 1 else differs.any(1)
-    if rows.any():
-        bad = units.index[np.unique(units.codes[rows])]
-        msg = (
-            f"{what} ({name}) must be the same in all rows of a group, but differ in "
-            f"{len(bad)} of them, such as {units.name} = {bad[0]!r}; a group has one component"
-        )
-        raise DataError(msg)
-
-
-def _case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:
-    if not pd.api.types.is_numeric_dtype(data[column]):
-        msg = f"the weights column {column!r} holds {data[column].dtype}; weights are numbers"
-        raise DataError(msg)
-    w = data[column].to_numpy(dtype=float)
-    if not np.isfinite(w).all() or (w < 0).any():
-        bad = int((~np.isfinite(w) | (w < 0)).sum())
-        msg = f"the weights column {column!r} has {bad} negative or infinite values; use w >= 0"
-        raise DataError(msg)
-    if not w.any():
-        msg = f"all weights in {column!r} are zero; at least one row must count"
-        raise DataError(msg)
-    if units.grouped:
-        constant_in_units(w, units, "the weights", column)
-    return w[units.first]
-
-
-def _labels(data: pd.DataFrame, column: str, units: Units) -> pd.Categorical:
-    values = data[column]
-    categories = (
-        values.cat.categories
-        if isinstance(values.dtype, pd.CategoricalDtype)
-        else sorted(values.dropna().unique())
-    )
-    labels = pd.Categorical(values, categories=categories)
-    if (labels.codes >= 0).sum() == 0:
-        msg = f"the labels column {column!r} has no known label; leave labels= out"
-        raise DataError(msg)
-    if not units.grouped:
-        return labels
-    # A label known in one row of a group holds for the group; two different ones conflict.
-    known = labels.codes >= 0
-    low = np.full(len(units.first), len(categories))
-    high = np.full(len(units.first), -1)
-    np.minimum.at(low, units.codes[known], labels.codes[known])
-    np.maximum.at(high, units.codes[known], labels.codes[known])
-    clash = (high >= 0) & (low != high)
-    if clash.any():
-        bad = units.index[clash]
-        msg = (
-            f"{int(clash.sum())} groups have rows with different labels in {column!r}, such as "
-            f"{units.name} = {bad[0]!r}; the rows of a group share one component"
-        )
-        raise DataError(msg)
-    return pd.Categorical.from_codes(high, categories=labels.categories)

@@ -10,10 +10,12 @@ import pandas as pd
 
 from bayesmix._rows import check_data
 from bayesmix.design import Design, Units, build_units, select_rows
+from bayesmix.errors import DataError
 from bayesmix.families import Observed
-from bayesmix.inputs import Part, Prepared, constant_in_units
+from bayesmix.inputs import Part, Prepared
 from bayesmix.layout import Layout
 from bayesmix.response import Response, read_response
+from bayesmix.unitdata import constant_in_units
 
 __all__ = ["BlockRows", "Rows", "apply"]
 
@@ -91,7 +93,7 @@ def apply(prepared: Prepared, layout: Layout, newdata: pd.DataFrame, *, response
     grouped = prepared.group is not None and (response or prepared.group in newdata.columns)
     needed = _needed(prepared, weighted, response=response)
     needed += [str(prepared.group)] if grouped else []
-    select_rows(newdata, needed, "error")
+    _complete(newdata, needed)
     units = build_units(newdata, prepared.group if grouped else None)
     blocks = []
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
@@ -116,6 +118,16 @@ def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -
         names += part.formula.response_names if response else ()
     names += concomitant.formula.names if concomitant is not None else ()
     return [n for n in dict.fromkeys(names) if n != prepared.group and n in prepared.columns]
+
+
+def _complete(newdata: pd.DataFrame, columns: list[str]) -> None:
+    _, missing = select_rows(newdata, columns, "drop")
+    if missing:
+        msg = (
+            f"newdata has missing values in {missing} of {len(newdata)} rows in the columns in use "
+            f"({', '.join(columns)}); fill them in or leave these rows out"
+        )
+        raise DataError(msg)
 
 
 def _apply_designs(

@@ -104,7 +104,7 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
         location = block.predictors[0]
         dim = term_dim(layout, block)
         values = _read(params, location.variable, layout.components, dim, location.terms)
-        _fill(theta, location, values)
+        _fill(theta, location, values, values)
         for number, predictor in enumerate(block.predictors[1:], start=1):
             natural = _read(params, predictor.variable, layout.components)[:, None]
             link = dispersion_link(block, number)
@@ -116,13 +116,16 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
                     f"between {link.lower:g} and {link.upper:g}"
                 )
                 raise SpecError(msg)
-            _fill(theta, predictor, link.forward(np.where(has, natural, 0.5)))
+            _fill(theta, predictor, link.forward(np.where(has, natural, 0.5)), natural)
     _read_weights(spec, params, theta)
     return theta
 
 
 def _read(
-    params: xr.Dataset, name: str, components: tuple[Hashable, ...], dim: str | None = None,
+    params: xr.Dataset,
+    name: str,
+    components: tuple[Hashable, ...],
+    dim: str | None = None,
     terms: tuple[str, ...] = (),
 ) -> np.ndarray:
     if not hasattr(params, "data_vars"):
@@ -142,19 +145,33 @@ def _read(
             msg = f"params[{name!r}] has {key} {have}, but the model has {labels}"
             raise SpecError(msg)
         chosen = chosen.isel({key: [have.index(x) for x in labels]})
+    if set(chosen.dims) != set(wanted) or chosen.dtype.kind not in "fiu":
+        msg = (
+            f"params[{name!r}] has the dimensions {chosen.dims} and holds {chosen.dtype}; numbers "
+            f"along {tuple(wanted)} are needed (choose one draw, for example)"
+        )
+        raise SpecError(msg)
     return np.asarray(chosen.transpose(*wanted).values, dtype=float)
 
 
-def _fill(theta: np.ndarray, predictor: Predictor, values: np.ndarray) -> None:
+def _fill(theta: np.ndarray, predictor: Predictor, values: np.ndarray, natural: np.ndarray) -> None:
+    """Put unconstrained values (S, P) into theta; `natural` is what messages show."""
     has = predictor.index >= 0
     if not np.isfinite(values[has]).all():
-        msg = f"params[{predictor.variable!r}] has missing or infinite values: {values.tolist()}"
+        msg = f"params[{predictor.variable!r}] has missing or infinite values: {natural.tolist()}"
+        raise SpecError(msg)
+    absent = ~has & np.isfinite(natural) & (natural != 0)
+    if absent.any():
+        msg = (
+            f"params[{predictor.variable!r}] has values for components that lack the term: "
+            f"{natural.tolist()}; set {natural[absent].tolist()} to NaN"
+        )
         raise SpecError(msg)
     theta[predictor.index[has]] = values[has]
     if not np.allclose(theta[predictor.index[has]], values[has], rtol=1e-9, atol=1e-12):
         msg = (
             f"params[{predictor.variable!r}] gives different values to components that share "
-            f"one: {values.tolist()}"
+            f"one: {natural.tolist()}"
         )
         raise SpecError(msg)
 
@@ -165,10 +182,13 @@ def _read_weights(spec: MixtureSpec, params: xr.Dataset, theta: np.ndarray) -> N
         alpha = _read(
             params, "alpha", layout.components, "concomitant_term", layout.concomitant_terms
         )
+        if not np.isfinite(alpha).all():
+            msg = f"params['alpha'] has missing or infinite values: {alpha.tolist()}"
+            raise SpecError(msg)
         alpha = alpha - alpha[0]
     else:
         weight = _read(params, "weight", layout.components)
-        if (weight <= 0).any() or abs(weight.sum() - 1) > 1e-6:
+        if not (weight > 0).all() or abs(weight.sum() - 1) > 1e-6:
             msg = f"params['weight'] is {weight.tolist()}; weights are positive and add up to one"
             raise SpecError(msg)
         alpha = np.log(weight / weight[0])[:, None]
@@ -219,11 +239,14 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
     """
     from dataclasses import replace
 
+    if not isinstance(given, Mapping):
+        msg = f"fixed_params={given!r} must be a dict {{(component, parameter): value}}"
+        raise SpecError(msg)
     held: dict[int, float] = {}
     weights = np.full(spec.k, np.nan)
     for key, value in given.items():
         s, name = _resolve(spec, key)
-        if not np.isfinite(value):
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
             msg = f"fixed_params[{key!r}] is {value!r}; a held value is a finite number"
             raise SpecError(msg)
         if name == "weight" and spec.layout.concomitant_terms is None and spec.k > 1:
@@ -242,9 +265,7 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
         rest = set(range(spec.k)) - set(free[1:].tolist())
         held |= {int(index[s]): 0.0 for s in rest if index[s] >= 0}
     model = WeightModel(spec.layout.alpha, weights if any_weight else None)
-    return replace(
-        spec, held=held, weights=model, layout=_distinguish(spec.layout, held, weights)
-    )
+    return replace(spec, held=held, weights=model, layout=_distinguish(spec.layout, held, weights))
 
 
 def _resolve(spec: MixtureSpec, key: Any) -> tuple[int, str]:
@@ -269,9 +290,7 @@ def _check_weights(weights: np.ndarray) -> None:
         raise SpecError(msg)
 
 
-def _position(
-    layout: Layout, s: int, name: str, value: float, key: Any
-) -> tuple[int, float]:
+def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tuple[int, float]:
     known: list[str] = []
     for block in layout.blocks:
         location = block.predictors[0]

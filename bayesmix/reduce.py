@@ -61,9 +61,6 @@ def _best_reduced(
 
 
 def _without(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
-    if spec.held:
-        msg = "min_weight= cannot remove components from a model with fixed_params"
-        raise SpecError(msg)
     if spec.rows.allowed is not None and not spec.rows.allowed[:, keep].any(1).all():
         msg = "min_weight= would remove a component that has labelled units; lower it"
         raise SpecError(msg)

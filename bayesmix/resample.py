@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from bayesmix._arguments import whole_number
 from bayesmix.em.run import Options, maximise
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, unit_terms
@@ -62,10 +63,7 @@ def resample(
     if kind not in KINDS:
         msg = f"bootstrap(kind={kind!r}) is unknown; use one of {KINDS}"
         raise FitError(msg)
-    if isinstance(n, bool) or int(n) != n or n < 2:
-        msg = f"bootstrap(n={n!r}): the number of resamples is an integer of at least 2"
-        raise FitError(msg)
-    n = int(n)
+    n = whole_number("n", n, "the number of resamples of bootstrap()", 2, FitError)
     spec = fitted.spec
     theta = np.empty((n, spec.layout.size))
     loglik, status = np.empty(n), np.empty(n, dtype="U12")
@@ -123,10 +121,8 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
     """The fit's summary with bootstrap standard errors and percentile intervals."""
     fitted = resampled.fitted
     base = summary(fitted, ci)
-    tables = []
-    for theta in resampled.theta[resampled.usable]:
-        tables.append(_estimates(replace(fitted, theta=theta), base))
-    draws = np.array(tables)
+    usable = resampled.theta[resampled.usable]
+    draws = np.array([_estimates(replace(fitted, theta=theta), base) for theta in usable])
     if len(draws) < 2:
         msg = f"only {len(draws)} of {len(resampled.theta)} refits ended well; there is no summary"
         raise FitError(msg)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import plain, whole_number
 from bayesmix.concomitant import WeightModel
 from bayesmix.design import Design
 from bayesmix.errors import SpecError
@@ -104,10 +105,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
         If k is no positive integer, exceeds the number of units, or does not
         agree with the families, blocks or labels.
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        msg = f"k={k!r}: the number of components is an integer of at least 1"
-        raise SpecError(msg)
-    k = int(k)
+    k = whole_number("k", k, "the number of components", 1)
     n_units = len(prepared.units.first)
     if k > n_units:
         what = "groups" if prepared.units.grouped else "rows"
@@ -141,7 +139,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
 def _names(labels: pd.Categorical | None, k: int) -> tuple[Hashable, ...]:
     if labels is None:
         return tuple(range(1, k + 1))
-    known = [c.item() if isinstance(c, np.generic) else c for c in labels.categories]
+    known = [plain(c) for c in labels.categories]
     if len(known) > k:
         msg = f"the labels name {len(known)} components {known}, but k={k}; use k of at least that"
         raise SpecError(msg)
@@ -235,9 +233,11 @@ def _consecutive(sizes: Sequence[int]) -> list[tuple[int, ...]]:
 def _dispersion_sets(
     given: Any, k: int, families: tuple[Family, ...]
 ) -> tuple[tuple[int, ...], ...]:
-    if isinstance(given, str) and given in ("varying", "fixed"):
-        return tuple((s,) for s in range(k)) if given == "varying" else (tuple(range(k)),)
+    if isinstance(given, str) and given == "varying":
+        return tuple((s,) for s in range(k))
     sizes = list(given) if isinstance(given, (list, tuple)) else None
+    if isinstance(given, str) and given == "fixed":
+        sizes = [k]
     whole = sizes is not None and all(
         isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes
     )
@@ -248,7 +248,8 @@ def _dispersion_sets(
         )
         raise SpecError(msg)
     if not any(f.dispersions for f in families):
-        msg = f"dispersion={given!r}: the {families[0].name} family has no dispersion to share"
+        names = " and ".join(dict.fromkeys(f.name for f in families))
+        msg = f"dispersion={given!r}: {names} has no dispersion to share; leave dispersion= out"
         raise SpecError(msg)
     return tuple(_consecutive(sizes))
 

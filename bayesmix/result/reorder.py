@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def reorder(
         tells apart.
     """
     if (by is None) == (order is None):
-        msg = "relabel() takes either by= (a term) or order= (the components), not both"
+        given = "neither was given" if by is None else "both were given"
+        msg = f"relabel() takes either by= (a term) or order= (the components); {given}"
         raise FitError(msg)
     layout = fitted.spec.layout
     if order is None:
@@ -36,15 +37,16 @@ def reorder(
             new[at] = at[np.argsort(values[at], kind="stable")]
         return fitted.reordered(new)
     names = list(layout.components)
-    if sorted(map(str, order)) != sorted(map(str, names)):
-        msg = f"order={list(order)!r} must list the components {names} once each"
+    new_names = list(order) if isinstance(order, Iterable) else []
+    if len(new_names) != len(names) or any(c not in new_names for c in names):
+        msg = f"order={order!r} must list the components {names} once each"
         raise FitError(msg)
-    new = np.array([names.index(c) for c in order])
+    new = np.array([names.index(c) for c in new_names])
     home = {s: i for i, members in enumerate(layout.symmetric) for s in members}
     crossed = [names[s] for place, s in enumerate(new) if home[place] != home[s]]
     if crossed:
         msg = (
-            f"order={list(order)!r} would move the components {crossed} across nested, family, "
+            f"order={new_names!r} would move the components {crossed} across nested, family, "
             "dispersion or labelled blocks; only interchangeable components can be reordered"
         )
         raise FitError(msg)

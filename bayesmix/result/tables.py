@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.layout import EFFECTS
 from bayesmix.likelihood import build_problem, unit_terms
@@ -76,9 +77,7 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     ci : float
         Coverage of the intervals.
     """
-    if not 0 < ci < 1:
-        msg = f"ci={ci!r} must lie between 0 and 1, such as 0.95"
-        raise FitError(msg)
+    fraction("ci", ci, 0.95, error=FitError)
     cov = covariance(fitted)
     z = float(special.ndtri(0.5 + ci / 2))
     rows = _coefficient_rows(fitted, cov, z) + _dispersion_rows(fitted, cov, z)
@@ -108,7 +107,7 @@ def _se(cov: Covariance, at: int) -> float:
 
 
 def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, float]:
-    """z value, p-value, lower and upper limit."""
+    """Wald statistic, p-value, lower and upper limit."""
     if not np.isfinite(se) or se == 0:
         return np.nan, np.nan, *((-np.inf, np.inf) if np.isinf(se) else (np.nan, np.nan))
     value = estimate / se

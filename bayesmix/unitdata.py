@@ -1,0 +1,101 @@
+"""What belongs to units, not rows: case weights, known labels, and what must agree in a group."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import plain
+from bayesmix.design import Units
+from bayesmix.errors import DataError
+
+__all__ = ["case_weights", "constant_in_units", "known_labels"]
+
+
+def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
+    """Refuse values (n,) or (n, Q) that differ between the rows of a group."""
+    differs = values != values[units.first][units.codes]
+    rows = differs if values.ndim == 1 else differs.any(1)
+    if rows.any():
+        bad = units.index[np.unique(units.codes[rows])]
+        msg = (
+            f"{what} ({name}) must be the same in all rows of a group, but differ in "
+            f"{len(bad)} of them, such as {units.name} = {plain(bad[0])!r}; a group has one "
+            "component"
+        )
+        raise DataError(msg)
+
+
+def case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:
+    """Weights of the units, (U,), from a column.
+
+    Raises
+    ------
+    DataError
+        Unless they are non-negative numbers, the same within a group, and some positive.
+    """
+    if not pd.api.types.is_numeric_dtype(data[column]):
+        msg = f"the weights column {column!r} holds {data[column].dtype}; weights are numbers"
+        raise DataError(msg)
+    w = data[column].to_numpy(dtype=float)
+    if not np.isfinite(w).all() or (w < 0).any():
+        bad = int((~np.isfinite(w) | (w < 0)).sum())
+        msg = f"the weights column {column!r} has {bad} negative or infinite values; use w >= 0"
+        raise DataError(msg)
+    if not w.any():
+        msg = f"all weights in {column!r} are zero; at least one row must count"
+        raise DataError(msg)
+    if units.grouped:
+        constant_in_units(w, units, "the weights", column)
+    return w[units.first]
+
+
+def known_labels(data: pd.DataFrame, column: str, units: Units) -> pd.Categorical:
+    """Known components of the units, missing where unknown; categories in their order.
+
+    Raises
+    ------
+    DataError
+        If no label is known, labels cannot be ordered, or they differ within a group.
+    """
+    labels = _categorical(data[column], column)
+    if not (labels.codes >= 0).any():
+        msg = f"the labels column {column!r} has no known label; leave labels= out"
+        raise DataError(msg)
+    if not units.grouped:
+        return labels
+    # A label known in one row of a group holds for the group; two different ones conflict.
+    known = labels.codes >= 0
+    low = np.full(len(units.first), len(labels.categories))
+    high = np.full(len(units.first), -1)
+    np.minimum.at(low, units.codes[known], labels.codes[known])
+    np.maximum.at(high, units.codes[known], labels.codes[known])
+    clash = (high >= 0) & (low != high)
+    if clash.any():
+        bad = units.index[clash]
+        msg = (
+            f"{int(clash.sum())} groups have rows with different labels in {column!r}, such as "
+            f"{units.name} = {plain(bad[0])!r}; the rows of a group share one component"
+        )
+        raise DataError(msg)
+    return pd.Categorical.from_codes(high, categories=labels.categories)
+
+
+def _categorical(values: pd.Series, column: str) -> pd.Categorical:
+    """A column as categories, sorted unless they have an order of their own."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return pd.Categorical(values)
+    found = values.dropna().unique().tolist()
+    if all(isinstance(v, float) and v.is_integer() for v in found):
+        # Integers that have become floats because some labels are missing.
+        found, values = [int(v) for v in found], values.astype("Int64")
+    try:
+        categories = sorted(found)
+    except TypeError:
+        kinds = sorted({type(v).__name__ for v in found})
+        msg = (
+            f"the labels column {column!r} mixes {' and '.join(kinds)}; use one type, or a "
+            "Categorical with its categories in order"
+        )
+        raise DataError(msg) from None
+    return pd.Categorical(values, categories=categories)
