@@ -114,8 +114,14 @@ class Mixture:
         scope = Scope.capture(1)
         regressions = _regressions(formula, family, fixed, nested, dispersion)
         prepared = prepare(
-            regressions, data, concomitant=concomitant, group=group, weights=weights,
-            labels=labels, na_action=na_action, scope=scope,
+            regressions,
+            data,
+            concomitant=concomitant,
+            group=group,
+            weights=weights,
+            labels=labels,
+            na_action=na_action,
+            scope=scope,
         )
         self._spec = assemble(prepared, k)
 
@@ -394,7 +400,7 @@ class PointFit:
 
         ``starts.attrs["agreeing"]`` counts the starts that reached the best.
         """
-        return self._fitted.starts
+        return self._fitted.ends.frame()
 
     def coefficients(self) -> pd.DataFrame:
         """Coefficients, terms by components; NaN where a component lacks a term."""
@@ -529,7 +535,10 @@ class PointFit:
         return simulate(self._fitted, newdata, np.random.default_rng(seed))
 
     def bootstrap(
-        self, n: int = 200, kind: str = "parametric", seed: Any = None,
+        self,
+        n: int = 200,
+        kind: str = "parametric",
+        seed: Any = None,
         progress: bool | None = None,
     ) -> Bootstrap:
         """Refit to resampled data, components matched to this fit.
@@ -548,12 +557,12 @@ class PointFit:
         ----------
         Gruen and Leisch (2004), Compstat, 1115-1122.
         """
-        return Bootstrap(
-            resample(self._fitted, n, kind, np.random.default_rng(seed), progress)
-        )
+        return Bootstrap(resample(self._fitted, n, kind, np.random.default_rng(seed), progress))
 
     def relabel(
-        self, by: str | None = None, concomitant: bool = False,
+        self,
+        by: str | None = None,
+        concomitant: bool = False,
         order: Sequence[Hashable] | None = None,
     ) -> PointFit:
         """The same fit with its components in another order.

@@ -35,7 +35,7 @@ def selection_table(fits: Mapping[int, Fitted]) -> pd.DataFrame:
             "converged": f.status == "converged",
             "status": f.status,
             "iterations": f.iterations,
-            "agreeing": f.starts.attrs.get("agreeing"),
+            "agreeing": f.ends.agreeing,
             "loglik": f.loglik,
             "df": f.spec.df,
             "aic": f.aic,

@@ -50,7 +50,7 @@ def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
 
 def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
     """How a fit ended, as pairs of a heading and words."""
-    agreeing = fitted.starts.attrs.get("agreeing", 0)
+    agreeing = fitted.ends.agreeing
     requested = fitted.k_requested
     lines = [
         ("status", fitted.status),
@@ -60,7 +60,7 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
             f"AIC {fitted.aic:.2f}, BIC {fitted.bic:.2f} (N = {fitted.spec.n_obs:g} rows), "
             f"ICL {fitted.icl:.2f}",
         ),
-        ("starts", f"{agreeing} of {len(fitted.starts)} reached the best"),
+        ("starts", f"{agreeing} of {len(fitted.ends.loglik)} reached the best"),
     ]
     if fitted.spec.k != requested:
         lines.append(("components", f"{fitted.spec.k} of {requested} requested"))

@@ -37,7 +37,7 @@ from bayesmix.params import from_dataset, hold
 from bayesmix.progress import Progress
 from bayesmix.reduce import reduced_start
 from bayesmix.result.diagnosis import diagnose
-from bayesmix.result.fitted import Fitted, canonical_order
+from bayesmix.result.fitted import Ends, Fitted, canonical_order
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["FitOptions", "fit_point"]
@@ -252,9 +252,7 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
 
 def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
     loglik = log_likelihood(problem, theta[:1])
-    starts = pd.DataFrame({"loglik": loglik, "iterations": [0], "status": ["evaluated"]})
-    starts.index.name = "start"
-    starts.attrs["agreeing"] = 1
+    ends = Ends(loglik, np.zeros(1, int), np.array(["evaluated"]), 1)
     return Fitted(
         problem.spec,
         theta[0],
@@ -262,7 +260,7 @@ def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
         method,
         "max_iter",
         0,
-        starts,
+        ends,
         problem.spec.k,
         reasons=("the parameters are as given; nothing was estimated",),
     )
@@ -289,24 +287,18 @@ def _finish(
         name,
         "converged" if outcome.status[at] == "converged" else str(outcome.status[at]),
         int(outcome.iterations[at]),
-        _starts_table(outcome, at),
+        _ends(outcome, at),
         k_requested,
         outcome.trace[:, at] if len(outcome.trace) else np.empty(0),
     ).reordered(order)
     return _explain(fitted)
 
 
-def _starts_table(outcome: Outcome, at: int) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {"loglik": outcome.loglik, "iterations": outcome.iterations, "status": outcome.status}
-    )
-    frame.index.name = "start"
+def _ends(outcome: Outcome, at: int) -> Ends:
     sound = ~np.isin(outcome.status, ("degenerate", "failed"))
     top = outcome.loglik[at]
-    frame.attrs["agreeing"] = int(
-        (sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum()
-    )
-    return frame
+    agreeing = int((sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum())
+    return Ends(outcome.loglik, outcome.iterations, outcome.status, agreeing)
 
 
 def _explain(fitted: Fitted) -> Fitted:

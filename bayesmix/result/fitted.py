@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,28 @@ from bayesmix.spec import MixtureSpec
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Fitted", "canonical_order"]
+__all__ = ["Ends", "Fitted", "canonical_order"]
 
 STATUSES = ("converged", "boundary", "degenerate", "max_iter", "reduced")
+
+
+class Ends(NamedTuple):
+    """How the starts ended: `loglik`, `iterations` and `status`, each (R,), and how many
+    of them agree with the best.
+    """
+
+    loglik: np.ndarray
+    iterations: np.ndarray
+    status: np.ndarray
+    agreeing: int
+
+    def frame(self) -> pd.DataFrame:
+        """The starts as a table; ``attrs["agreeing"]`` counts those at the best."""
+        frame = pd.DataFrame(
+            {"loglik": self.loglik, "iterations": self.iterations, "status": self.status}
+        ).rename_axis("start")
+        frame.attrs["agreeing"] = self.agreeing
+        return frame
 
 
 @dataclass(frozen=True)
@@ -37,8 +56,8 @@ class Fitted:
         "converged", "boundary", "degenerate", "max_iter" or "reduced".
     iterations : int
         Passes over the rows of the best start.
-    starts : DataFrame
-        loglik, iterations and status by start.
+    ends : Ends
+        How every start ended.
     k_requested : int
     trace : ndarray
         Log-likelihoods of the best start after each iteration.
@@ -52,7 +71,7 @@ class Fitted:
     method: str
     status: str
     iterations: int
-    starts: pd.DataFrame
+    ends: Ends
     k_requested: int
     trace: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
     reasons: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.links import get_link
 from bayesmix.params import coefficients, dispersion_link, dispersions
 from bayesmix.result.covariance import Covariance, covariance
-from bayesmix.result.fitted import Fitted
+from bayesmix.result.fitted import Ends, Fitted
 from bayesmix.spec import MixtureSpec
 
 __all__ = [
@@ -82,10 +82,10 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     z = float(special.ndtri(0.5 + ci / 2))
     rows = _coefficient_rows(fitted, cov, z) + _dispersion_rows(fitted, cov, z)
     rows += _weight_rows(fitted, cov, z)
-    frame = pd.DataFrame(rows, columns=COLUMNS)
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
-    order = frame["effect"].map(rank).to_numpy()
-    return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    rows.sort(key=lambda row: rank[row[2]])
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
+    return pd.DataFrame(columns, columns=COLUMNS)
 
 
 COLUMNS = [
@@ -210,7 +210,8 @@ def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
 def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str], float]:
     """Natural estimates by (component, term, effect), as the summary names them."""
     held = Covariance(np.full((len(theta), len(theta)), np.nan), np.zeros(len(theta), bool))
-    view = Fitted(spec, theta, np.nan, "", "", 0, pd.DataFrame(), spec.k)
+    ends = Ends(np.empty(0), np.empty(0), np.empty(0), 0)
+    view = Fitted(spec, theta, np.nan, "", "", 0, ends, spec.k)
     rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
     rows += _weight_rows(view, held, 1.0)
     return {(r[0], r[1], r[2]): r[3] for r in rows}
