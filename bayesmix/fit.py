@@ -163,8 +163,9 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
     values = np.asarray(init)
     n, n_units = spec.rows.n, spec.rows.n_units
     if values.ndim not in (1, 2):
+        described = repr(init) if values.ndim == 0 else f"an array of shape {values.shape}"
         msg = (
-            f"init={init!r} is no start; give a fit, params, memberships (units or rows by "
+            f"init is {described} and no start; give a fit, params, memberships (units or rows by "
             "components) or the label of every unit"
         )
         raise SpecError(msg)

@@ -124,6 +124,7 @@ def prepare(
     given = (column_name("labels", labels), column_name("weights", weights), group)
     weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
     _refuse_own_response(parsed, weight_design)
+    scope = scope.restrict(_scope_names(parsed, weight_design))
     columns = _columns(parsed, weight_design, group, weights)
     check_data(data)
     check_columns(data, [c for c in given if c is not None])
@@ -173,7 +174,8 @@ def _refuse_own_response(parsed: list[Parsed], concomitant: ParsedFormula | None
     for formula, fixed, nested in parsed:
         for other in (fixed, *nested, concomitant):
             if other is not None:
-                parse_formula(f"{formula.response} ~ {other.text.split('~')[-1]}", "formula")
+                right = other.text.split("~")[-1].strip()
+                parse_formula(f"{formula.response} ~ {right}", "formula")
 
 
 def nested_pairs(nested: Any) -> list[tuple[str, int]]:
@@ -202,6 +204,15 @@ def _one_group(group: str | None, formulas: list[ParsedFormula]) -> str | None:
         msg = f"the groups {sorted(given)} disagree; rows share a component by one column only"
         raise SpecError(msg)
     return next(iter(given), None)
+
+
+def _scope_names(parsed: list[Parsed], concomitant: ParsedFormula | None) -> list[str]:
+    """Names that formulas may look for in the user's scope; the rest of it is let go."""
+    every = [f for formula, fixed, nested in parsed for f in (formula, fixed, *nested)]
+    every.append(concomitant)
+    return [
+        n for f in every if f is not None for n in (*f.names, *f.response_names, *f.functions)
+    ]
 
 
 def _columns(

@@ -73,5 +73,6 @@ def _sort_values(fitted: Fitted, by: str, concomitant: bool) -> np.ndarray:
         if by in natural:
             return natural[by]
         known.append("weight")
-    msg = f"relabel(by={by!r}) names no term; there are {known}"
+    of = "concomitant term" if concomitant else "term"
+    msg = f"relabel(by={by!r}) names no {of}; there are {known or 'none'}"
     raise FitError(msg)
