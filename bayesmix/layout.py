@@ -233,11 +233,15 @@ def _block(
     terms: tuple[str, ...],
     effects: list[Effect],
     shared: tuple[tuple[int, ...], ...],
+    reserved: tuple[str, ...],
 ) -> BlockLayout:
     present = np.array([f.location is not None for f in families])
     predictors = [_location(vector, "coef" + suffix, terms, effects, len(families), present)]
     names = list(dict.fromkeys(p.name for f in families for p in f.dispersions))
-    predictors += [_dispersion(vector, n, n + suffix, families, shared) for n in names]
+    for n in names:
+        # A dispersion called like the weights' parameters carries the response's name.
+        variable = f"{n}_{name}" if n in reserved else n + suffix
+        predictors.append(_dispersion(vector, n, variable, families, shared))
     slots = tuple(
         () if f.location is None else (0, *(1 + names.index(p.name) for p in f.dispersions))
         for f in families
@@ -283,7 +287,8 @@ def build_layout(
     """
     vector = _Vector()
     k = len(components)
-    layouts = tuple(_block(vector, *block) for block in blocks)
+    reserved = ("coef", "weight" if concomitant_terms is None else "alpha")
+    layouts = tuple(_block(vector, *block, reserved) for block in blocks)
     alpha = _weights(vector, k, concomitant_terms)
     return Layout(
         components, layouts, alpha, concomitant_terms, tuple(vector.coordinates), symmetric

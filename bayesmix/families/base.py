@@ -81,6 +81,8 @@ class Family:
         for the location).  By default they are found by a search.
     mean : callable, optional
         ``mean(**params)``: expected response.  Predictions need it.
+    variance : callable, optional
+        ``variance(**params)``: variance of a response.  Pearson residuals need it.
     simulate : callable, optional
         ``simulate(rng, **params)``: random responses of the parameters' shape.
     valid : callable, optional
@@ -123,6 +125,7 @@ class Family:
     hazard: Callable[..., Array] | None = None
     start: Callable[..., Mapping[str, Any]] | None = None
     mean: Callable[..., Array] | None = None
+    variance: Callable[..., Array] | None = None
     simulate: Callable[..., np.ndarray] | None = None
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     support: str = "finite numbers"

@@ -104,6 +104,7 @@ FAMILY = Family(
     curvature=curvature,
     start=start,
     mean=lambda mu: mu,
+    variance=lambda mu: mu * (1 - mu),  # per trial
     simulate=lambda rng, mu, trials: rng.binomial(trials.astype(np.int64), mu).astype(float),
     constant=constant,
     binomial=True,

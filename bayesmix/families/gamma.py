@@ -76,6 +76,7 @@ FAMILY = Family(
     curvature=curvature,
     start=start,
     mean=lambda mu, shape: mu,
+    variance=lambda mu, shape: mu**2 / shape,
     simulate=simulate,
     valid=lambda y: y > 0,
     support="positive numbers",

@@ -83,6 +83,7 @@ FAMILY = Family(
     squares=squares,
     start=start,
     mean=lambda mu, sigma: mu,
+    variance=lambda mu, sigma: sigma**2,
     simulate=simulate,
     kernel_link="identity",
     kernel=KernelFamily("gaussian", kernel_term, dispersion=True),

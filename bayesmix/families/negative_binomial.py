@@ -133,6 +133,7 @@ FAMILY = Family(
     curvature=curvature,
     start=start,
     mean=lambda mu, alpha: mu,
+    variance=lambda mu, alpha: mu + mu**2 / alpha,
     simulate=simulate,
     valid=is_count,
     support="counts 0, 1, 2, ...",

@@ -73,6 +73,7 @@ FAMILY = Family(
     curvature=curvature,
     start=start,
     mean=lambda mu: mu,
+    variance=lambda mu: mu,
     simulate=lambda rng, mu: rng.poisson(mu).astype(float),
     valid=is_count,
     support="counts 0, 1, 2, ...",

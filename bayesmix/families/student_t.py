@@ -115,6 +115,13 @@ def simulate(
     return mu + sigma * rng.standard_t(nu, size=shape)
 
 
+def variance(mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """sigma^2 nu / (nu - 2) above two degrees of freedom, infinite below."""
+    finite = nu > 2
+    ratio = np.divide(nu, nu - 2, out=np.full(np.shape(nu), np.inf), where=finite)
+    return np.where(finite, sigma**2 * ratio, np.inf)
+
+
 FAMILY = Family(
     "student_t",
     params={"mu": "identity", "sigma": "log", "nu": "log"},
@@ -124,6 +131,7 @@ FAMILY = Family(
     curvature=curvature,
     start=start,
     mean=mean,
+    variance=variance,
     simulate=simulate,
     equation=(
         r"f(y) = \frac{\Gamma((\nu+1)/2)}{\Gamma(\nu/2) \sigma\sqrt{\nu\pi}} "

@@ -18,6 +18,7 @@ FAMILY = Family(
     location=None,
     density=density,
     mean=lambda: 0.0,
+    variance=lambda: 0.0,
     simulate=lambda rng: np.zeros(()),
     equation=r"f(0) = 1",
     source="Lambert (1992), Technometrics 34, 1-14 (zero inflation)",

@@ -1,0 +1,138 @@
+"""The page docs/architecture.md against the code, and the public names against the design."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bayesmix as bmx
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "bayesmix"
+PUBLIC = [
+    "BayesmixError",
+    "ConvergenceWarning",
+    "DataError",
+    "DegenerateWarning",
+    "Family",
+    "FitError",
+    "FormulaError",
+    "IdentifiabilityWarning",
+    "Mixture",
+    "PointFit",
+    "Regression",
+    "SpecError",
+    "family",
+    "list_data",
+    "load_data",
+    "plot",
+    "select",
+]
+POINT_FIT = (
+    "method status converged iterations loglik df aic bic bic_units icl n_obs n_units k "
+    "k_requested mixing params starts coefficients dispersion concomitant covariance summary "
+    "membership clusters sizes predict fitted residuals simulate bootstrap relabel"
+).split()
+
+
+def rooms():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    return re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)
+
+
+def room_of(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imports(path):
+    """Modules of this package that a file imports at its top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "bayesmix":
+            yield from (f"bayesmix.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bayesmix."):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("bayesmix."))
+
+
+def files():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield module, path
+
+
+def test_the_page_lists_every_room():
+    there = {room_of(module) for module, _ in files()} - {"__init__"}
+    assert there == set(rooms())
+
+
+def test_imports_go_one_way():
+    order = {room: place for place, room in enumerate(rooms())}
+    wrong = [
+        f"{module} imports {used}"
+        for module, path in files()
+        if room_of(module) != "__init__"
+        for used in imports(path)
+        if room_of(used) != room_of(module)
+        # The command line stands for a user: it calls the package by its public names.
+        and room_of(used) != "__init__"
+        and order[room_of(used)] > order[room_of(module)]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", ["formulae"])
+def test_one_module_touches_formulae(library):
+    users = {
+        module
+        for module, path in files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == library)
+        or (isinstance(node, ast.Import) and any(a.name.split(".")[0] == library
+                                                 for a in node.names))
+    }
+    assert users == {"bayesmix.formula"}
+
+
+def test_public_names():
+    assert set(PUBLIC) <= set(bmx.__all__)
+    for name in bmx.__all__:
+        assert getattr(bmx, name) is not None
+    assert set(bmx.__all__) <= set(dir(bmx))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        bmx.nothing  # noqa: B018
+
+
+def test_names_of_a_point_fit():
+    fit = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=2).fit(seed=1)
+    assert [name for name in POINT_FIT if not hasattr(fit, name)] == []
+    with pytest.raises(AttributeError):
+        fit.loglik = 0.0
+
+
+def test_every_public_function_has_an_honest_docstring():
+    for name in bmx.__all__:
+        thing = getattr(bmx, name)
+        assert (thing.__doc__ or "").strip(), name
+
+
+def test_import_is_light():
+    heavy = "{'pymc', 'arviz', 'formulae', 'numba', 'pytensor', 'nutpie', 'matplotlib', 'pandas'}"
+    code = f"import sys, bayesmix; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_first_small_fit_needs_no_compiler_and_no_pymc():
+    code = (
+        "import sys, bayesmix as bmx\n"
+        "data = bmx.load_data('patent')\n"
+        "bmx.Mixture('Patents ~ lgRD', data, family='poisson', k=2).fit(seed=1).summary()\n"
+        "print(sorted({'pymc', 'arviz', 'pytensor', 'nutpie', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
