@@ -128,7 +128,7 @@ class WeightModel:
     def component_scores(
         self, s: int, theta: np.ndarray, design: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """d log pi_s / d alpha up to a term that all components share.
+        """Derivatives of log pi_s in alpha, up to a term that all components share.
 
         Parameters
         ----------

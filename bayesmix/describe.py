@@ -57,8 +57,8 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
         ("log-likelihood", f"{fitted.loglik:.4f} (df {fitted.spec.df})"),
         (
             "criteria",
-            f"AIC {fitted.aic:.2f}, BIC {fitted.bic:.2f} (N = {fitted.spec.n_obs:g} rows), "
-            f"ICL {fitted.icl:.2f}",
+            f"AIC {fitted.aic:.2f}, BIC {fitted.bic:.2f}, ICL {fitted.icl:.2f} "
+            + f"(N = {fitted.spec.n_obs:g})",
         ),
         ("starts", f"{agreeing} of {len(fitted.ends.loglik)} reached the best"),
     ]
@@ -112,8 +112,10 @@ def fit_text(fitted: Fitted) -> str:
 def fit_html(fitted: Fitted) -> str:
     """A fit as HTML."""
     head = _html(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
-    style = {"float_format": lambda x: f"{x:.4g}", "na_rep": "", "border": 0}
-    return head + sizes(fitted).to_html(**style) + _short_summary(fitted).to_html(**style)
+    frames = (sizes(fitted), _short_summary(fitted))
+    return head + "".join(
+        f.to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0) for f in frames
+    )
 
 
 def selection_html(table: pd.DataFrame) -> str:

@@ -21,8 +21,10 @@ LARGE = 200_000
 
 
 class FusedPass(NamedTuple):
-    """`loglik`, `score` (D,), `scoring` (D, D), `mass` (S,), and of the gaussian `squares` (S,)
-    with each component's own `parts` (S, P) and `grams` (S, P, P).
+    """The sums of an EM step at one theta.
+
+    `loglik`, `score` (D,), `scoring` (D, D), `mass` (S,), and of the gaussian
+    `squares` (S,) with each component's own `parts` (S, P) and `grams` (S, P, P).
     """
 
     loglik: float
@@ -89,7 +91,7 @@ def fused_em(problem: Problem, theta: np.ndarray) -> FusedPass:
 
     arguments, data = _arguments(problem, theta)
     result = kernels.em_pass(*arguments, **data)
-    arrays, group = problem.blocks[0], problem.blocks[0].groups[0]
+    group = problem.blocks[0].groups[0]
     score = np.zeros(len(theta))
     scoring = np.zeros((len(theta), len(theta)))
     for s, (has, at) in enumerate(zip(group.has, group.at, strict=True)):

@@ -46,7 +46,7 @@ def predict(
     weights = row_weights(spec, fitted.theta, rows)
     if what == "weight":
         return pd.DataFrame(weights, index=index, columns=component_index(spec))
-    frames = {}
+    frames: dict[str, pd.DataFrame | pd.Series] = {}
     for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         values = (
             linear_predictors(block, data, fitted.theta)
@@ -130,7 +130,9 @@ def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
     for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
         values = observed_response(data)[:, None] - component_means(block, data, fitted.theta)
         if kind == "pearson":
-            values = values / np.sqrt(_variances(block, data, fitted.theta))
+            spread = np.sqrt(_variances(block, data, fitted.theta))
+            # A point mass has no spread: its Pearson residuals are missing.
+            values = np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
         frames[block.name] = pd.DataFrame(
             values, index=spec.prepared.index, columns=component_index(spec)
         )

@@ -82,6 +82,8 @@ class Problem:
 
 
 class Chunk(NamedTuple):
+    """A range of whole units: their rows, first rows within it, and rows of each."""
+
     rows: slice
     units: slice
     first: np.ndarray | None
@@ -102,7 +104,7 @@ def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
     if rows.units.grouped:
         order = np.argsort(rows.units.codes, kind="stable")
         first = np.flatnonzero(np.diff(rows.units.codes[order], prepend=-1))
-    blocks = []
+    blocks: list[Arrays] = []
     for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         matrix = data.matrix if order is None else data.matrix[order]
         offset = data.offset if order is None or data.offset is None else data.offset[order]

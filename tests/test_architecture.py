@@ -92,8 +92,10 @@ def test_one_module_touches_formulae(library):
         for module, path in files()
         for node in ast.walk(ast.parse(path.read_text()))
         if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == library)
-        or (isinstance(node, ast.Import) and any(a.name.split(".")[0] == library
-                                                 for a in node.names))
+        or (
+            isinstance(node, ast.Import)
+            and any(a.name.split(".")[0] == library for a in node.names)
+        )
     }
     assert users == {"bayesmix.formula"}
 

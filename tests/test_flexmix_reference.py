@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from vignette_models import flexmix_models
 
 ENTRIES = {
     e["id"]: e
@@ -133,9 +133,7 @@ def test_concomitants(fits, name):
             assert ours[mine] - ours[pairs[0][0]] == pytest.approx(value - base, abs=1e-4, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in ENTRIES if "se_observed_information" in reference(n)]
-)
+@pytest.mark.parametrize("name", [n for n in ENTRIES if "se_observed_information" in reference(n)])
 def test_standard_errors(fits, name):
     fit, ml = fits(name), reference(name)
     table = fit.summary().set_index(["component", "term", "effect"])["se"]
@@ -196,8 +194,13 @@ def test_the_vignettes_local_optimum_is_one(models):
     start = models["fabricfault_fix_k2"].fit("em", seed=1)
     local = models["fabricfault_nested_k2"].fit("em", init=start.relabel(order=[1, 2]).membership())
     low = entry["em_at_vignette_solution"]["logLik"]
-    assert min(abs(local.loglik - low), abs(local.loglik - reference(
-        "fabricfault_nested_k2")["logLik"])) < 1e-5
+    assert (
+        min(
+            abs(local.loglik - low),
+            abs(local.loglik - reference("fabricfault_nested_k2")["logLik"]),
+        )
+        < 1e-5
+    )
 
 
 def test_a_higher_maximum_than_flexmix_found_is_interior(models):

@@ -16,18 +16,27 @@ def model(family, concomitant, labels=None):
     data = pd.DataFrame(rng.normal(size=(n, 3)), columns=["x1", "x2", "x3"])
     data["w"] = rng.uniform(0.0, 2.0, n)
     data["trials"] = rng.integers(1, 9, n)
-    data["known"] = pd.Series(["a", "b"]).take(rng.integers(0, 2, n)).where(
-        rng.random(n) < 0.2
-    ).to_numpy() if labels else None
+    data["known"] = (
+        pd.Series(["a", "b"]).take(rng.integers(0, 2, n)).where(rng.random(n) < 0.2).to_numpy()
+        if labels
+        else None
+    )
     eta = 0.3 + 0.2 * data.x1 + 0.5 * (rng.random(n) < 0.4) * data.x2
     data["gaussian"] = eta + rng.normal(size=n)
     data["poisson"] = rng.poisson(np.exp(eta))
     data["binomial"] = rng.binomial(data.trials, 1 / (1 + np.exp(-eta)))
     response = "p(binomial, trials)" if family == "binomial" else family
     return bmx.Mixture(
-        f"{response} ~ x1 + offset(x3 / 10)", data, family=family, k=3, fixed="~ x3",
-        nested=[("~ 0", 1), ("~ x2", 2)], dispersion=[1, 2] if family == "gaussian" else "varying",
-        concomitant=concomitant, weights="w", labels=labels,
+        f"{response} ~ x1 + offset(x3 / 10)",
+        data,
+        family=family,
+        k=3,
+        fixed="~ x3",
+        nested=[("~ 0", 1), ("~ x2", 2)],
+        dispersion=[1, 2] if family == "gaussian" else "varying",
+        concomitant=concomitant,
+        weights="w",
+        labels=labels,
     )
 
 

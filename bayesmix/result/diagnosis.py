@@ -56,7 +56,7 @@ def _unbounded(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
     size = np.abs(fitted.theta / predictor_scales(fitted.problem))
     if not len(at) or (size[at] > FAR).any():
         reason = (
-            f"the likelihood keeps rising as {names} move towards infinity (separation, or a limit "
+            f"the likelihood keeps rising towards infinite values of {names} (separation, or a limit "
             "of the family): their standard errors are infinite, the other estimates are the "
             "limits. A fixed effect, fewer terms or fewer components would bound them"
         )

@@ -22,8 +22,9 @@ STATUSES = ("converged", "boundary", "degenerate", "max_iter", "reduced")
 
 
 class Ends(NamedTuple):
-    """How the starts ended: `loglik`, `iterations` and `status`, each (R,), and how many
-    of them agree with the best.
+    """How the starts ended.
+
+    `loglik`, `iterations` and `status`, each (R,), and how many agree with the best.
     """
 
     loglik: np.ndarray

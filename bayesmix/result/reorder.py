@@ -43,7 +43,7 @@ def reorder(
         raise FitError(msg)
     new = np.array([names.index(c) for c in new_names])
     home = {s: i for i, members in enumerate(layout.symmetric) for s in members}
-    crossed = [names[s] for place, s in enumerate(new) if home[place] != home[s]]
+    crossed = [names[s] for place, s in enumerate(new.tolist()) if home[place] != home[s]]
     if crossed:
         msg = (
             f"order={new_names!r} would move the components {crossed} across nested, family, "
