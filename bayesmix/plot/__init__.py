@@ -1,0 +1,21 @@
+"""Pictures of a fit; matplotlib is imported when the first one is drawn.
+
+Components differ by colour, marker, line style and hatch, so that a picture can be read
+by colour-blind people and in black and white.
+
+Examples
+--------
+>>> import bayesmix as bmx
+>>> patent = bmx.load_data("patent")
+>>> spec = bmx.Mixture("Patents ~ lgRD", patent, family="poisson", k=3, concomitant="~ RDS")
+>>> fit = spec.fit("em", seed=1)
+>>> bmx.plot.fitted(fit).get_xlabel()
+'lgRD'
+"""
+
+from bayesmix.plot.curves import fitted
+from bayesmix.plot.intervals import coefficients
+from bayesmix.plot.memberships import membership, rootogram
+from bayesmix.plot.weights import mixing
+
+__all__ = ["coefficients", "fitted", "membership", "mixing", "rootogram"]

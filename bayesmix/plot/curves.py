@@ -1,0 +1,192 @@
+"""Data and fitted means, component by component."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.plot.style import colour, line_style, marker, one_axes
+from bayesmix.plot.view import Curve, View, curves, make_view, points, y_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit
+
+__all__ = ["fitted"]
+
+JITTER = 0.16
+MANY = 2000
+LEGEND_BELOW = 5000
+
+
+def fitted(
+    fit: PointFit,
+    x: str | None = None,
+    *,
+    by: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    response: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the data and every component's mean along a covariate.
+
+    A point has the colour and marker of its most probable component; it is larger and
+    darker the more probable that is.  The curves are `PointFit.predict` on a grid over
+    the range of the data (within a level of `by`, of its rows), never beyond it.  What the
+    other covariates are held at stands in the title.
+
+    An offset is divided out where all links are logarithms: the picture then shows rates,
+    and the axis says per what.  With other links the curves hold it at the median of its
+    columns, and the axis says so.  Binomial responses are shown as proportions.
+
+    Parameters
+    ----------
+    fit : PointFit
+    x : str, optional
+        A covariate of the response; by default the first numeric one, those with varying
+        effects first, else the first factor (a strip of points for each level).  Without
+        any, the rows stand in their order.
+    by : str, optional
+        A factor whose levels have curves of their own, told apart by line style; by
+        default the first with at most four levels.  Points of the second of two levels
+        are hollow.
+    at : dict of str to object, optional
+        Values at which covariates are held, in place of the median or the first level.
+    response : str, optional
+        Which one, where the model has several; by default the first.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If a name is no covariate, or a value in `at` lies outside the data.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("NregFix")
+    >>> fit = bmx.Mixture("y ~ x2 + x1", data, k=3, concomitant="~ w").fit("em", seed=1)
+    >>> ax = bmx.plot.fitted(fit)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('x1', 'y')
+    >>> bmx.plot.fitted(fit, at={"x2": "1"}).get_title(loc="left")
+    'x2 = 1'
+    """
+    view = make_view(fit, x, by, response, at or {})
+    ax = one_axes(ax)
+    binary = _draw_points(ax, fit, view)
+    for number, curve in enumerate(curves(fit, view)):
+        for s in range(fit.k):
+            _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+    _label(ax, view, binary)
+    _legend(ax, fit, view)
+    return ax
+
+
+def _draw_points(ax: Axes, fit: PointFit, view: View) -> bool:
+    """Scatter the rows; True where responses of 0 and 1 were moved apart."""
+    from matplotlib.colors import to_rgba_array
+
+    place, y = points(fit, view)
+    members = fit.membership(rows=True).to_numpy()
+    own, sure = members.argmax(1), members.max(1)
+    rng = np.random.default_rng(0)
+    binary = bool(np.isin(y, (0, 1)).all())
+    if view.levels is not None:
+        place = place + rng.uniform(-JITTER, JITTER, len(place))
+    if binary:
+        y = y + rng.uniform(-JITTER, JITTER, len(y)) / 4
+    hollow = _hollow(fit, view)
+    many = len(y) > MANY
+    for s in range(fit.k):
+        for empty in (False, True):
+            at = (own == s) & (hollow == empty)
+            if at.any():
+                shade: Any = to_rgba_array([colour(s)] * int(at.sum()), 0.15 + 0.6 * sure[at] ** 2)
+                ax.scatter(
+                    place[at],
+                    y[at],
+                    s=(10 if many else 20 if binary else 40) * sure[at] ** 2,
+                    marker=marker(s),
+                    facecolors="none" if empty else shade,
+                    edgecolors=shade if empty else "none",
+                    rasterized=many,
+                    zorder=2,
+                )
+    return binary
+
+
+def _hollow(fit: PointFit, view: View) -> np.ndarray:
+    """Rows in the second of two levels of `by`."""
+    data = fit.spec.spec.prepared.data
+    if len(view.by_levels) != 2:
+        return np.zeros(len(data), bool)
+    return (data[view.by] == view.by_levels[1]).to_numpy()
+
+
+def _draw_curve(ax: Axes, fit: PointFit, view: View, curve: Curve, s: int, line: int) -> None:
+    means = curve.means[:, s]
+    look: dict[str, Any] = {"linewidth": 1.8}
+    if view.levels is not None or len(means) == 1:
+        look |= {"marker": marker(s), "markersize": 9, "markeredgecolor": "black"}
+    ax.plot(curve.place, means, color=colour(s), linestyle=line_style(line), zorder=3, **look)
+    if view.by is not None:
+        ax.annotate(
+            str(fit.components[s]),
+            (curve.place[-1], means[-1]),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour(s),
+            fontsize="small",
+        )
+
+
+def _label(ax: Axes, view: View, binary: bool) -> None:
+    ax.set_ylabel(y_label(view, jittered=binary))
+    ax.set_xlabel("row, in the order of the data" if view.x is None else view.x)
+    if view.levels is not None:
+        ax.set_xticks(range(len(view.levels)), labels=[str(v) for v in view.levels])
+        ax.set_xlim(-0.5, len(view.levels) - 0.5)
+    if view.held:
+        words = textwrap.fill(", ".join(str(h) for h in view.held), 70)
+        ax.set_title(words, loc="left", fontsize="small")
+
+
+def _legend(ax: Axes, fit: PointFit, view: View) -> None:
+    from matplotlib.lines import Line2D
+
+    weight = fit.mixing.to_numpy()
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=colour(s),
+            marker=marker(s),
+            linestyle=line_style(s) if view.by is None else "none",
+            label=f"component {c}, weight {weight[s]:.2f}",
+        )
+        for s, c in enumerate(fit.components)
+    ]
+    for number, level in enumerate(view.by_levels):
+        line = Line2D([], [], color="0.2", linestyle=line_style(number))
+        line.set_label(f"{view.by} = {level}")
+        if len(view.by_levels) == 2:
+            line.set_marker("o")
+            line.set_markerfacecolor(("0.2", "white")[number])
+        handles.append(line)
+    big = fit.spec.spec.rows.n > LEGEND_BELOW
+    ax.legend(
+        handles=handles,
+        loc="upper left" if big else "best",
+        fontsize="small",
+        handlelength=3.2,
+    )

@@ -1,0 +1,194 @@
+"""The covariates of a model, and rows of new data along one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design import Design
+from bayesmix.errors import FitError
+from bayesmix.spec import MixtureSpec
+
+__all__ = [
+    "Covariates",
+    "Held",
+    "covariates_of",
+    "hold",
+    "levels_of",
+    "new_rows",
+    "one_of",
+    "refuse_held",
+]
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Data columns that some formulas read.
+
+    Parameters
+    ----------
+    numeric : tuple of str
+        Read as numbers only.
+    factors : tuple of str
+        The others.
+    """
+
+    numeric: tuple[str, ...]
+    factors: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.numeric, *self.factors)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A column that stays at one value while another one moves.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    why : str
+        "median", "reference", or "given".
+    """
+
+    name: str
+    value: Any
+    why: str
+
+    def __str__(self) -> str:
+        shown = f"{self.value:.4g}" if isinstance(self.value, float) else f"{self.value}"
+        return f"{self.name} = {shown}" + ("" if self.why == "given" else f" ({self.why})")
+
+
+def covariates_of(designs: Iterable[Design], data: pd.DataFrame) -> Covariates:
+    """The columns behind the terms of some designs, offsets left out, in their order."""
+    numeric: dict[str, bool] = {}
+    for design in designs:
+        for encoder in design.encoders:
+            for name in encoder.bound.columns:
+                number = encoder.kind == "numeric" and _is_number(data[name])
+                numeric[name] = numeric.get(name, True) and number
+    return Covariates(
+        tuple(name for name, number in numeric.items() if number),
+        tuple(name for name, number in numeric.items() if not number),
+    )
+
+
+def _is_number(column: pd.Series) -> bool:
+    kind = pd.api.types
+    return bool(kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column))
+
+
+def levels_of(column: pd.Series) -> list[Any]:
+    """The values of a factor that occur, the reference first."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        present = set(column.unique())
+        return [level for level in column.cat.categories if level in present]
+    return sorted(column.unique())
+
+
+def one_of(name: str, known: tuple[str, ...], argument: str) -> str:
+    """The name, if it is one of those known.
+
+    Raises
+    ------
+    FitError
+    """
+    if name not in known:
+        there = f"use one of {list(known)}" if known else "there is none in this model"
+        raise FitError(f"{argument}={name!r} is no such covariate; {there}")
+    return name
+
+
+def refuse_held(name: str, argument: str, at: Mapping[str, Any]) -> None:
+    """Refuse a covariate that is to move and to be held.
+
+    Raises
+    ------
+    FitError
+    """
+    if name in at:
+        raise FitError(f"{argument}={name!r} moves, so at= cannot hold it; leave it out of one")
+
+
+def hold(
+    names: Iterable[str], covariates: Covariates, data: pd.DataFrame, at: Mapping[str, Any]
+) -> list[Held]:
+    """Values for columns that do not move: as given, else the median or the first level.
+
+    Raises
+    ------
+    FitError
+        If a value given is no level, or lies outside the range of the data.
+    """
+    held = []
+    for name in names:
+        column = data[name]
+        number = name in covariates.numeric or (
+            name not in covariates.factors and _is_number(column)
+        )
+        if name in at:
+            held.append(Held(name, _given(at[name], column, number), "given"))
+        elif number:
+            held.append(Held(name, float(column.median()), "median"))
+        else:
+            held.append(Held(name, levels_of(column)[0], "reference"))
+    return held
+
+
+def _given(value: Any, column: pd.Series, number: bool) -> Any:
+    if not number:
+        if value not in levels_of(column):
+            raise FitError(f"at={{{column.name!r}: {value!r}}}: use one of {levels_of(column)}")
+        return value
+    if not isinstance(value, Real):
+        raise FitError(f"at={{{column.name!r}: {value!r}}}: this covariate is held at a number")
+    low, high = float(column.min()), float(column.max())
+    if not low <= float(value) <= high:
+        raise FitError(
+            f"at={{{column.name!r}: {value!r}}} lies outside the data, which go from {low:g} to "
+            f"{high:g}; pictures are not extrapolated"
+        )
+    return float(value)
+
+
+def new_rows(spec: MixtureSpec, n: int, values: Mapping[str, Any]) -> pd.DataFrame:
+    """New data of n rows in which every column that a prediction reads has a value.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    n : int
+    values : dict of str to object
+        A number, a level, or an array of n of them, by column; the other columns get
+        their median or first level.
+    """
+    data = spec.prepared.data
+    designs = [d for part in spec.prepared.parts for d in part.designs]
+    if spec.prepared.concomitant is not None:
+        designs.append(spec.prepared.concomitant)
+    covariates = covariates_of(designs, data)
+    names = dict.fromkeys(name for d in designs for name in d.columns)
+    rest = {h.name: h.value for h in hold(names, covariates, data, {})} | dict(values)
+    columns = {}
+    for name in names:
+        wanted = np.broadcast_to(np.asarray(rest[name], dtype=object), n)
+        columns[name] = _like(data[name], wanted, name in covariates.factors)
+    return pd.DataFrame(columns, index=pd.RangeIndex(n))
+
+
+def _like(column: pd.Series, wanted: np.ndarray, factor: bool) -> Any:
+    """The values in the type of the column."""
+    if not factor and _is_number(column):
+        return wanted.astype(float)
+    levels = levels_of(column)
+    first = np.array([int(np.argmax((column == level).to_numpy())) for level in levels])
+    return column.iloc[first[[levels.index(v) for v in wanted]]].array

@@ -1,0 +1,131 @@
+"""Coefficients with their intervals, of one fit or side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.plot.style import colour, marker, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit
+
+__all__ = ["coefficients"]
+
+EFFECTS = ("fixed", "nested", "varying")
+SPREAD = 0.5
+
+
+def coefficients(
+    fits: PointFit | Mapping[str, PointFit],
+    terms: Sequence[str] | None = None,
+    ci: float = 0.95,
+    ax: Any = None,
+) -> np.ndarray:
+    """Draw coefficients with Wald intervals, a panel for each term.
+
+    A fixed effect stands once, in the line "all".  An estimate without an interval
+    (at a boundary, or held) is a hollow marker.  Fits side by side are matched by the
+    names of their components, which stand in the order each fit reports.
+
+    Parameters
+    ----------
+    fits : PointFit, or dict of str to PointFit
+    terms : sequence of str, optional
+        Some of the terms of the summary; by default all with a regression coefficient.
+    ci : float
+        Coverage of the intervals.
+    ax : array of Axes, optional
+        One for each term.
+
+    Returns
+    -------
+    ndarray of Axes, one for each term
+
+    Raises
+    ------
+    FitError
+        If a term is unknown, or `ax` does not fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> axes = bmx.plot.coefficients(spec.fit("em", seed=1))
+    >>> [a.get_title() for a in axes]
+    ['log(Length)', 'Intercept']
+    """
+    named = dict(fits) if isinstance(fits, Mapping) else {"": fits}
+    if not named:
+        raise FitError("coefficients() needs a fit, or a dict with at least one")
+    tables = {name: coefficient_rows(fit, ci) for name, fit in named.items()}
+    known = list(dict.fromkeys(t for table in tables.values() for t in table["term"]))
+    wanted = known if terms is None else list(terms)
+    unknown = [t for t in wanted if t not in known]
+    if unknown or not wanted:
+        raise FitError(f"terms={unknown or wanted!r}: use some of {known}")
+    lines = _lines(tables, wanted)
+    axes = panels(ax, len(wanted), "one for each term", share_x=False)
+    for panel, term in zip(axes, wanted, strict=True):
+        for number, (name, table) in enumerate(tables.items()):
+            shift = _shift(number, len(tables))
+            _draw(panel, table[table["term"] == term], lines, shift, number, name)
+        panel.axvline(0, color="0.6", linewidth=0.8, zorder=0)
+        panel.set_title(term)
+        panel.set_xlabel("estimate")
+    axes[0].set_yticks(range(len(lines)), labels=[str(c) for c in lines])
+    axes[0].set_ylim(len(lines) - 0.4, -0.6)
+    axes[0].set_ylabel("component")
+    if len(named) > 1:
+        axes[-1].legend(fontsize="small")
+    return axes
+
+
+def coefficient_rows(fit: PointFit, ci: float) -> pd.DataFrame:
+    """Rows of the summary with regression coefficients; a fixed effect once, as "all"."""
+    table = fit.summary(ci)
+    table = table[table["effect"].isin(EFFECTS)]
+    fixed = table["effect"] == "fixed"
+    table = table[~(fixed & table.duplicated(["term", "effect"]))]
+    line = table["component"].astype(object).mask(table["effect"] == "fixed", "all")
+    return table.assign(line=line)
+
+
+def _lines(tables: Mapping[str, pd.DataFrame], terms: Sequence[str]) -> list[Any]:
+    """The lines of a panel: components in their order, and "all" below them."""
+    seen = dict.fromkeys(
+        c for table in tables.values() for c in table.loc[table["term"].isin(terms), "line"]
+    )
+    return [c for c in seen if c != "all"] + (["all"] if "all" in seen else [])
+
+
+def _shift(number: int, n: int) -> float:
+    return 0.0 if n == 1 else SPREAD * (number / (n - 1) - 0.5)
+
+
+def _draw(
+    ax: Axes, table: pd.DataFrame, lines: list[Any], shift: float, number: int, name: str
+) -> None:
+    """Estimates and intervals of one term of one fit."""
+    numbers = table[["estimate", "lower", "upper"]].to_numpy(dtype=float)
+    for i, (line, (estimate, *ends)) in enumerate(zip(table["line"], numbers, strict=True)):
+        place = lines.index(line) + shift
+        known = bool(np.isfinite(ends).all())
+        if known:
+            ax.plot(ends, [place, place], color=colour(number), linewidth=1.6)
+        ax.plot(
+            [estimate],
+            [place],
+            linestyle="none",
+            marker=marker(number),
+            color=colour(number),
+            markerfacecolor=colour(number) if known else "white",
+            label=name if i == 0 and name else None,
+        )

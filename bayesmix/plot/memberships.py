@@ -1,0 +1,212 @@
+"""Memberships: the rootogram, and the heat map of units by components."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.plot.style import colour, hatch, one_axes, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit
+
+__all__ = ["membership", "rootogram"]
+
+NAMED_UNITS = 40
+TICK_GAP = 0.17
+
+
+def rootogram(
+    fit: PointFit,
+    mark: Hashable = None,
+    eps: float = 1e-4,
+    bins: int | Sequence[float] = 10,
+    ax: Any = None,
+) -> np.ndarray:
+    r"""Histograms of the memberships, one panel for each component.
+
+    The bar over a bin has the height :math:`\sqrt{n}`, where n units have a
+    membership there; the axis is labelled with n.  Components that stand apart have
+    bars at 0 and 1 only.
+
+    Parameters
+    ----------
+    fit : PointFit
+    mark : component, optional
+        Shade, in every panel, the units whose most probable component this is.
+    eps : float
+        Memberships of at most `eps` are left out; most units would crowd at 0.
+    bins : int or sequence of float
+        Number of bins between 0 and 1, or their edges.
+    ax : array of Axes, optional
+        One for each component; a single Axes where there is one component.
+
+    Returns
+    -------
+    ndarray of Axes, shape (k,)
+
+    Raises
+    ------
+    FitError
+        If `mark` is no component, or `ax` and `bins` do not fit.
+
+    References
+    ----------
+    Leisch (2004), Journal of Statistical Software 11(8), section 5.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("betablocker")
+    >>> spec = bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3,
+    ...                    fixed="~ Treatment")
+    >>> axes = bmx.plot.rootogram(spec.fit("em", seed=1), mark=2)
+    >>> [a.get_title() for a in axes]
+    ['component 1', 'component 2', 'component 3']
+    """
+    edges = _edges(bins)
+    if mark is not None and mark not in fit.components:
+        raise FitError(f"mark={mark!r} is no component; use one of {list(fit.components)}")
+    members, weight = fit.membership(), _unit_weights(fit)
+    marked = None if mark is None else fit.clusters().to_numpy() == mark
+    axes = panels(ax, fit.k, "one for each component")
+    most = 1.0
+    for s, component in enumerate(fit.components):
+        values = members[component].to_numpy()
+        counts = _counts(values, weight, edges, eps)
+        most = max(most, counts.max())
+        _bars(axes[s], edges, counts, face="0.88", edge="0.25")
+        if marked is not None:
+            inside = _counts(values[marked], weight[marked], edges, eps)
+            at = fit.components.index(mark)
+            _bars(axes[s], edges, inside, face=colour(at), edge="0.25", hatch=hatch(at) or "//")
+        axes[s].set_title(f"component {component}")
+        axes[s].set_xlabel("membership")
+    _finish(axes, edges, most, mark, eps)
+    return axes
+
+
+def _edges(bins: int | Sequence[float]) -> np.ndarray:
+    if isinstance(bins, (int, np.integer)) and not isinstance(bins, bool) and bins > 0:
+        return np.linspace(0, 1, int(bins) + 1)
+    edges = np.asarray(bins, dtype=float)
+    good = edges.ndim == 1 and edges.size > 1 and (np.diff(edges) > 0).all()
+    if not good or edges[0] > 0 or edges[-1] < 1:
+        raise FitError(f"bins={bins!r}: a number of bins, or rising edges from 0 to 1")
+    return edges
+
+
+def _unit_weights(fit: PointFit) -> np.ndarray:
+    rows = fit.spec.spec.rows
+    return np.ones(rows.n_units) if rows.weight is None else rows.weight
+
+
+def _counts(values: np.ndarray, weight: np.ndarray, edges: np.ndarray, eps: float) -> np.ndarray:
+    """Units in every bin, (bins,), counted with their weights."""
+    shown = values > eps
+    return np.histogram(np.clip(values[shown], 0, 1), bins=edges, weights=weight[shown])[0]
+
+
+def _bars(
+    ax: Axes, edges: np.ndarray, counts: np.ndarray, *, face: str, edge: str, **more: Any
+) -> None:
+    ax.bar(
+        edges[:-1],
+        np.sqrt(counts),
+        width=np.diff(edges),
+        align="edge",
+        facecolor=face,
+        edgecolor=edge,
+        linewidth=0.8,
+        **more,
+    )
+
+
+def _finish(axes: np.ndarray, edges: np.ndarray, most: float, mark: Any, eps: float) -> None:
+    """Count labels on the square-root axis, and words about what is shown."""
+    ticks = count_ticks(most)
+    for ax in axes:
+        ax.set_xlim(edges[0] - 0.02, edges[-1] + 0.02)
+        ax.set_xticks([0, 0.5, 1], labels=["0", "0.5", "1"])
+        ax.set_ylim(0, 1.08 * np.sqrt(most))
+        ax.set_yticks(np.sqrt(ticks), labels=[f"{t:g}" for t in ticks])
+    axes[0].set_ylabel(f"units with membership > {eps:g}\n(square-root scale)")
+    if mark is not None:
+        from matplotlib.patches import Patch
+
+        s = [ax.get_title() for ax in axes].index(f"component {mark}")
+        patch = Patch(facecolor=colour(s), edgecolor="0.25", hatch=hatch(s) or "//")
+        patch.set_label(f"most probable: {mark}")
+        axes[s].legend(handles=[patch], loc="upper center", fontsize="small", framealpha=0.9)
+
+
+def count_ticks(most: float) -> list[float]:
+    """A few round counts from 0 to the most that stand well apart on a square-root axis."""
+    powers = range(len(f"{most:.0f}"))
+    ticks = [0.0]
+    for count in (n * 10.0**power for power in powers for n in (1, 2, 3, 5, 7)):
+        if count <= most and count**0.5 >= ticks[-1] ** 0.5 + TICK_GAP * most**0.5:
+            ticks.append(count)
+    return ticks
+
+
+def membership(fit: PointFit, ax: Axes | None = None) -> Axes:
+    """Heat map of the memberships, units by components.
+
+    The units stand in the order of their most probable component, within it by how
+    probable it is; black is 1, white 0.  Lines part the clusters.
+
+    Parameters
+    ----------
+    fit : PointFit
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> bmx.plot.membership(spec.fit("em", seed=1)).get_xlabel()
+    'component'
+    """
+    ax = one_axes(ax)
+    ordered, sizes = sorted_by_cluster(fit.membership())
+    image = ax.imshow(
+        ordered.to_numpy(),
+        cmap="Greys",
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    ax.set_xticks(range(fit.k), labels=[str(c) for c in fit.components])
+    ax.set_xlabel("component")
+    for s, end in enumerate(np.cumsum(sizes)[:-1]):
+        if sizes[s]:
+            ax.axhline(end - 0.5, color=colour(0), linewidth=1.2)
+    name = ordered.index.name
+    what = f"{len(ordered)} units" if name is None else str(name)
+    ax.set_ylabel(f"{what}, sorted by cluster")
+    if len(ordered) <= NAMED_UNITS:
+        labels = [str(u) for u in ordered.index]
+        ax.set_yticks(range(len(ordered)), labels=labels, fontsize="x-small")
+    ax.figure.colorbar(image, ax=ax, label="membership")
+    return ax
+
+
+def sorted_by_cluster(members: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Units by most probable component, then by falling membership; and the cluster sizes."""
+    values = members.to_numpy()
+    cluster = values.argmax(1)
+    order = np.lexsort((-values.max(1), cluster))
+    return members.iloc[order], np.bincount(cluster, minlength=values.shape[1])

@@ -1,0 +1,123 @@
+"""How components look, and the axes they are drawn on."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import FitError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["colour", "hatch", "line_style", "marker", "one_axes", "panels"]
+
+# Okabe and Ito (2008), without the yellow that is lost on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++")
+COLUMNS = 4
+
+
+def colour(s: int) -> str:
+    """Colour of the component at position s."""
+    return COLOURS[s % len(COLOURS)]
+
+
+def marker(s: int) -> str:
+    """Marker of the component at position s."""
+    return MARKERS[s % len(MARKERS)]
+
+
+def line_style(s: int) -> Any:
+    """Line style number s."""
+    return LINES[s % len(LINES)]
+
+
+def hatch(s: int) -> str:
+    """Hatch of the component at position s."""
+    return HATCHES[s % len(HATCHES)]
+
+
+def one_axes(ax: Any) -> Axes:
+    """The axes given, or new ones.
+
+    Raises
+    ------
+    FitError
+        If `ax` is no single matplotlib Axes.
+    """
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise FitError(f"ax= takes one matplotlib Axes here, not {_kind(ax)}")
+    return ax
+
+
+def panels(ax: Any, n: int, what: str, *, share_x: bool = True) -> np.ndarray:
+    """The n axes given, or new ones side by side that share their scales.
+
+    Parameters
+    ----------
+    ax : Axes, array of Axes, or None
+    n : int
+    what : str
+        What there is one panel for.
+    share_x : bool
+        Whether new ones share the horizontal scale too.
+
+    Returns
+    -------
+    ndarray of Axes, shape (n,)
+
+    Raises
+    ------
+    FitError
+        If `ax` does not hold n axes.
+    """
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return _new_panels(n, share_x)
+    given = np.ravel(np.asarray(ax, dtype=object))
+    if given.size != n or not all(isinstance(a, Axes) for a in given):
+        need = "one matplotlib Axes" if n == 1 else f"an array of {n} matplotlib Axes"
+        raise FitError(
+            f"ax= needs {need}, {what}; given {_kind(ax)}. "
+            f"Make them with plt.subplots(1, {n}), or leave ax= out."
+        )
+    return given
+
+
+def _new_panels(n: int, share_x: bool) -> np.ndarray:
+    import matplotlib.pyplot as plt
+
+    columns = min(n, COLUMNS)
+    lines = math.ceil(n / columns)
+    _, grid = plt.subplots(
+        lines,
+        columns,
+        figsize=(max(4.0, 2.6 * columns), 0.6 + 2.6 * lines),
+        sharex=share_x,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for spare in grid.flat[n:]:
+        spare.remove()
+    for above in grid.flat[max(0, n - columns) : n]:
+        above.xaxis.set_tick_params(labelbottom=True)
+    return np.asarray(grid.ravel()[:n])
+
+
+def _kind(ax: Any) -> str:
+    if isinstance(ax, (np.ndarray, list, tuple)):
+        return f"{type(ax).__name__} of {np.size(np.asarray(ax, dtype=object))}"
+    return type(ax).__name__

@@ -1,0 +1,219 @@
+"""What a picture of fitted means shows: which columns move, which are held, on what scale."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.plot.grid import (
+    Covariates,
+    Held,
+    covariates_of,
+    hold,
+    levels_of,
+    new_rows,
+    one_of,
+    refuse_held,
+)
+from bayesmix.predict import observed_response
+
+if TYPE_CHECKING:
+    from bayesmix.api import PointFit
+
+__all__ = ["Curve", "View", "curves", "make_view", "points", "y_label"]
+
+STEPS = 201
+MOST_LEVELS = 4  # of a factor with a line style for each
+_ORDER = ("varying", "fixed", "nested")
+
+
+@dataclass(frozen=True)
+class View:
+    """The choices behind one picture of a response.
+
+    Parameters
+    ----------
+    block : int
+        Position of the response.
+    name : str
+    x : str or None
+        The column along the axis; None: the rows in their order.
+    levels : list or None
+        Levels of `x` where it is a factor.
+    by : str or None
+        The factor with curves for each level.
+    by_levels : list
+        Its levels, the reference first.
+    held : list of Held
+    rate : bool
+        Whether responses and means are divided by exp(offset).
+    offsets : tuple of str
+    """
+
+    block: int
+    name: str
+    x: str | None
+    levels: list[Any] | None
+    by: str | None
+    by_levels: list[Any]
+    held: list[Held]
+    rate: bool
+    offsets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Means along x, (m, k), for one level of `by`, with the places (m,) on the axis."""
+
+    level: Any
+    place: np.ndarray
+    means: np.ndarray
+
+
+def make_view(
+    fit: PointFit, x: str | None, by: str | None, response: str | None, at: Mapping[str, Any]
+) -> View:
+    """Choose what moves and what is held.
+
+    Raises
+    ------
+    FitError
+        If a name is no covariate of the response.
+    """
+    prepared = fit.spec.spec.prepared
+    names = tuple(part.response.name for part in prepared.parts)
+    block = 0 if response is None else names.index(one_of(response, names, "response"))
+    part = prepared.parts[block]
+    by_kind = sorted(
+        zip(part.designs, part.kinds, strict=True), key=lambda pair: _ORDER.index(pair[1])
+    )
+    known = covariates_of((d for d, _ in by_kind), prepared.data)
+    for name in at:
+        one_of(name, known.names, "at")
+    x = _choose_x(x, known, at)
+    by = _choose_by(by, x, known, at, prepared.data)
+    held = hold((n for n in known.names if n not in (x, by)), known, prepared.data, at)
+    offsets = tuple(o for d, _ in by_kind for o in d.formula.offsets)
+    rate = bool(offsets) and _all_log(fit, block)
+    levels = levels_of(prepared.data[x]) if x in known.factors else None
+    by_levels = [] if by is None else levels_of(prepared.data[by])
+    if offsets and not rate:
+        moving = [c for d, _ in by_kind for b in d.offsets for c in b.columns]
+        unnamed = [c for c in dict.fromkeys(moving) if c not in known.names]
+        held += hold(unnamed, known, prepared.data, {})
+    return View(block, names[block], x, levels, by, by_levels, held, rate, offsets)
+
+
+def _choose_x(x: str | None, known: Covariates, at: Mapping[str, Any]) -> str | None:
+    if x is None:
+        return next((name for name in known.names if name not in at), None)
+    refuse_held(one_of(x, known.names, "x"), "x", at)
+    return x
+
+
+def _choose_by(
+    by: str | None, x: str | None, known: Covariates, at: Mapping[str, Any], data: pd.DataFrame
+) -> str | None:
+    if by is not None:
+        refuse_held(one_of(by, known.factors, "by"), "by", at)
+        if by == x:
+            raise FitError(f"by={by!r} is the covariate along the axis; give another x= or by=")
+        return by
+    free = (f for f in known.factors if f != x and f not in at)
+    return next((f for f in free if len(levels_of(data[f])) <= MOST_LEVELS), None)
+
+
+def _all_log(fit: PointFit, block: int) -> bool:
+    """Whether every component's mean is exp(linear predictor), offset included."""
+    links = [
+        parameter.link.name
+        for family in fit.spec.spec.layout.blocks[block].families
+        for parameter in family.parameters
+        if parameter.name == family.location
+    ]
+    return set(links) == {"log"}
+
+
+def y_label(view: View, *, jittered: bool) -> str:
+    """What the vertical axis shows, and what became of the offset."""
+    if jittered:
+        return f"{view.name} (points moved apart)"
+    name = f"proportion, {view.name}" if view.name.startswith("p(") else view.name
+    if not view.offsets:
+        return name
+    if view.rate:
+        logs = [re.fullmatch(r"log\(\s*(\w+)\s*\)", o.strip()) for o in view.offsets]
+        under = [m[1] if m else f"exp({o})" for m, o in zip(logs, view.offsets, strict=True)]
+        return f"{name} / {' / '.join(under)}"
+    return f"{name} (curves: offset {' + '.join(view.offsets)} held)"
+
+
+def points(fit: PointFit, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Place on the x axis (n,) and response on the scale of the picture (n,) of every row."""
+    spec = fit.spec.spec
+    rows = spec.rows.blocks[view.block]
+    y = observed_response(rows)
+    if view.rate and rows.offset is not None:
+        y = y / np.exp(rows.offset)
+    if view.x is None:
+        return np.arange(1, len(y) + 1, dtype=float), y
+    column = spec.prepared.data[view.x]
+    if view.levels is None:
+        return column.to_numpy(dtype=float), y
+    place = np.array([view.levels.index(v) for v in column], dtype=float)
+    return place, y
+
+
+def curves(fit: PointFit, view: View) -> list[Curve]:
+    """Each component's mean along x, for every level of `by`.
+
+    The grid of a level spans the rows of that level only.
+    """
+    data = fit.spec.spec.prepared.data
+    if view.by is None:
+        return [_level_curve(fit, view, None, np.ones(len(data), bool))]
+    column = data[view.by]
+    return [
+        _level_curve(fit, view, level, (column == level).to_numpy()) for level in view.by_levels
+    ]
+
+
+def _level_curve(fit: PointFit, view: View, level: Any, rows: np.ndarray) -> Curve:
+    """Means along x, from new data that vary only in x."""
+    spec = fit.spec.spec
+    place, x = _grid(spec.prepared.data, view, rows)
+    values: dict[str, Any] = {h.name: h.value for h in view.held}
+    if view.x is not None:
+        values[view.x] = x
+    if view.by is not None:
+        values[view.by] = level
+    newdata = new_rows(spec, len(place), values)
+    means = fit.predict(newdata)
+    if len(spec.prepared.parts) > 1:
+        means = means[view.name]
+    out = means.to_numpy(dtype=float)
+    if view.rate:
+        designs = spec.prepared.parts[view.block].designs
+        shifts = [s for d in designs if (s := d.apply(newdata)[1]) is not None]
+        out = out / np.exp(np.sum(shifts, axis=0))[:, None]
+    return Curve(level, place, out)
+
+
+def _grid(data: pd.DataFrame, view: View, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Places on the axis (m,) and values of x there."""
+    if view.x is None:
+        return np.array([1.0, max(len(data), 2)]), None
+    column = data[view.x][rows]
+    if view.levels is None:
+        low, high = float(column.min()), float(column.max())
+        grid = np.linspace(low, high, STEPS) if high > low else np.array([low])
+        return grid, grid
+    present = [v for v in view.levels if (column == v).any()]
+    place = np.array([view.levels.index(v) for v in present], dtype=float)
+    return place, np.array(present, dtype=object)

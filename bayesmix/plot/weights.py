@@ -1,0 +1,153 @@
+"""Weights of the components, mean or along a concomitant covariate."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.plot.grid import (
+    Covariates,
+    covariates_of,
+    hold,
+    levels_of,
+    new_rows,
+    one_of,
+    refuse_held,
+)
+from bayesmix.plot.style import colour, hatch, line_style, marker, one_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit
+
+__all__ = ["mixing"]
+
+STEPS = 201
+
+
+def mixing(
+    fit: PointFit,
+    x: str | None = None,
+    *,
+    at: Mapping[str, Any] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the weights: bars of their means, or curves along a concomitant covariate.
+
+    Parameters
+    ----------
+    fit : PointFit
+    x : str, optional
+        A concomitant covariate.  By default the only one there is; with none, or
+        several, the bars are drawn.
+    at : dict of str to object, optional
+        Values at which the other concomitant covariates are held, in place of the
+        median or the first level.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If a name is no concomitant covariate, or a value lies outside the data.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> patent = bmx.load_data("patent")
+    >>> spec = bmx.Mixture("Patents ~ lgRD", patent, family="poisson", k=3, concomitant="~ RDS")
+    >>> bmx.plot.mixing(spec.fit("em", seed=1)).get_xlabel()
+    'RDS'
+    """
+    prepared = fit.spec.spec.prepared
+    designs = [] if prepared.concomitant is None or fit.k == 1 else [prepared.concomitant]
+    known = covariates_of(designs, prepared.data)
+    at = at or {}
+    for name in at:
+        one_of(name, known.names, "at")
+    if x is None and len(known.names) == 1:
+        x = known.names[0]
+    if x is None and at:
+        raise FitError(f"at={dict(at)!r} goes with x=, the covariate that moves")
+    if x is not None:
+        refuse_held(one_of(x, known.names, "x"), "x", at)
+    ax = one_axes(ax)
+    if x is None:
+        _bars(ax, fit)
+    else:
+        _along(ax, fit, x, known, at)
+    ax.set_ylim(0, 1)
+    return ax
+
+
+def _bars(ax: Axes, fit: PointFit) -> None:
+    for s, value in enumerate(fit.mixing):
+        ax.bar(
+            s, value, width=0.7, color=colour(s), edgecolor="white", hatch=hatch(s), linewidth=0.8
+        )
+        ax.annotate(f"{value:.3f}", (s, value), (0, 3), textcoords="offset points", ha="center")
+    ax.set_xticks(range(fit.k), labels=[str(c) for c in fit.components])
+    ax.set_xlabel("component")
+    several = fit.spec.spec.layout.concomitant_terms is not None
+    ax.set_ylabel("mean weight over the units" if several else "weight")
+
+
+def _along(ax: Axes, fit: PointFit, x: str, known: Covariates, at: Mapping[str, Any]) -> None:
+    spec = fit.spec.spec
+    column = spec.prepared.data[x]
+    levels = levels_of(column) if x in known.factors else None
+    held = hold((n for n in known.names if n != x), known, spec.prepared.data, at)
+    if levels is None:
+        values: Any = np.linspace(float(column.min()), float(column.max()), STEPS)
+        place = values
+    else:
+        values = np.array(levels, dtype=object)
+        place = np.arange(len(levels), dtype=float)
+        ax.set_xticks(place, labels=[str(v) for v in levels])
+        ax.set_xlim(-0.5, len(levels) - 0.5)
+    newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
+    weights = fit.predict(newdata, what="weight")
+    assert isinstance(weights, pd.DataFrame)
+    for s, component in enumerate(fit.components):
+        ax.plot(
+            place,
+            weights[component],
+            color=colour(s),
+            linestyle=line_style(s),
+            linewidth=1.8,
+            marker=marker(s),
+            markevery=1 if levels else (10 + 8 * s, 50),
+            label=f"component {component}",
+        )
+    if levels is None:
+        _rug(ax, column.to_numpy(dtype=float)[spec.rows.units.first])
+    ax.set_xlabel(x)
+    ax.set_ylabel("weight")
+    ax.legend(fontsize="small", handlelength=3.2)
+    if held:
+        words = textwrap.fill(", ".join(str(h) for h in held), 70)
+        ax.set_title(words, loc="left", fontsize="small")
+
+
+def _rug(ax: Axes, values: np.ndarray) -> None:
+    """Ticks where the units are."""
+    ax.plot(
+        values,
+        np.full(len(values), 0.015),
+        linestyle="none",
+        marker="|",
+        markersize=7,
+        color="0.4",
+        alpha=0.6,
+        transform=ax.get_xaxis_transform(),
+        gid="rug",
+    )
