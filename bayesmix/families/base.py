@@ -14,6 +14,7 @@ from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.kernel import KernelFamily
 from bayesmix.families.search import search_start
 from bayesmix.links import Link, Linked, get_link
+from bayesmix.priors import Prior
 from bayesmix.response import Response
 
 __all__ = ["Derivatives", "Family", "Observed", "Parameter"]
@@ -132,7 +133,8 @@ class Family:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     # What only the shipped families use: the density over `Linked` parameters,
     # closed-form derivatives (None where the link has none), the closed-form
-    # scale, the constants of the density, what it reads, and its fused kernel.
+    # scale, the constants of the density, the default priors of the dispersions
+    # given the response, what it reads, and its fused kernel.
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
     curvature: Callable[..., tuple[np.ndarray, ...]] | None = field(default=None, repr=False)
@@ -140,6 +142,7 @@ class Family:
     constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
         default=None, repr=False
     )
+    priors: Callable[[np.ndarray], Mapping[str, Prior]] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
     kernel_link: str | None = field(default=None, repr=False)
     kernel: KernelFamily | None = field(default=None, repr=False)

@@ -7,6 +7,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.links import Linked
+from bayesmix.priors import Prior
 from bayesmix.special import stirling
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
@@ -67,6 +68,12 @@ def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.
     return np.maximum(rng.gamma(shape, mu / shape), np.finfo(float).tiny)
 
 
+def priors(y: np.ndarray) -> dict[str, Prior]:
+    """Twice the shape of all responses together, up to a factor of four or so."""
+    squared = float(np.mean(y)) ** 2 / (float(np.var(y)) or 1.0)
+    return {"shape": Prior("lognormal", mu=float(np.log(2 * squared)), sigma=1.5)}
+
+
 FAMILY = Family(
     "gamma",
     params={"mu": "log", "shape": "log"},
@@ -82,6 +89,7 @@ FAMILY = Family(
     support="positive numbers",
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
+    priors=priors,
     equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
     source="McCullagh and Nelder (1989), chapter 8",
     example={"mu": 2.5, "shape": 3.0},

@@ -9,6 +9,7 @@ import numpy as np
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import KernelFamily, Term
 from bayesmix.links import Linked
+from bayesmix.priors import Prior
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -73,6 +74,15 @@ def kernel_term(ops: Any) -> Term:
     return term
 
 
+def priors(y: np.ndarray) -> dict[str, Prior]:
+    """Half the responses' standard deviation, up to a factor of e or so.
+
+    A lognormal density vanishes faster than any power at zero: a component cannot
+    collapse on a few responses.
+    """
+    return {"sigma": Prior("lognormal", mu=float(np.log(0.5 * (np.std(y) or 1.0))), sigma=1.0)}
+
+
 FAMILY = Family(
     "gaussian",
     params={"mu": "identity", "sigma": "log"},
@@ -87,6 +97,7 @@ FAMILY = Family(
     simulate=simulate,
     kernel_link="identity",
     kernel=KernelFamily("gaussian", kernel_term, dispersion=True),
+    priors=priors,
     equation=r"f(y) = \frac{1}{\sigma\sqrt{2\pi}} \exp\{-(y-\mu)^2 / (2\sigma^2)\}",
     source="McCullagh and Nelder (1989), section 2.2",
     example={"mu": 0.7, "sigma": 1.3},

@@ -9,6 +9,7 @@ from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.poisson import is_count
 from bayesmix.links import Linked
+from bayesmix.priors import Prior
 from bayesmix.special import log1pmx, stirling
 
 # Beyond these the density is its limit to the last digit.
@@ -124,6 +125,11 @@ def simulate(rng: np.random.Generator, mu: np.ndarray, alpha: np.ndarray) -> np.
     return rng.poisson(rng.gamma(alpha, mu / alpha)).astype(float)
 
 
+def priors(y: np.ndarray) -> dict[str, Prior]:
+    """Overdispersion around five, from strong (below one) to nearly Poisson (above 50)."""
+    return {"alpha": Prior("lognormal", mu=float(np.log(5.0)), sigma=1.5)}
+
+
 FAMILY = Family(
     "negative_binomial",
     params={"mu": "log", "alpha": "log"},
@@ -139,6 +145,7 @@ FAMILY = Family(
     support="counts 0, 1, 2, ...",
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
+    priors=priors,
     equation=(
         r"f(y) = \frac{\Gamma(y+\alpha)}{\Gamma(\alpha) y!} "
         r"\frac{\alpha^\alpha \mu^y}{(\mu+\alpha)^{y+\alpha}}"

@@ -8,6 +8,7 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.links import Linked
+from bayesmix.priors import Prior
 from bayesmix.special import log1pmx, stirling
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
@@ -122,6 +123,14 @@ def variance(mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray) -> np.ndarray:
     return np.where(finite, sigma**2 * ratio, np.inf)
 
 
+def priors(y: np.ndarray) -> dict[str, Prior]:
+    """Scale as for the gaussian; degrees of freedom around ten (3 to 30 and more)."""
+    return {
+        "sigma": Prior("lognormal", mu=float(np.log(0.5 * (np.std(y) or 1.0))), sigma=1.0),
+        "nu": Prior("lognormal", mu=float(np.log(10.0)), sigma=1.0),
+    }
+
+
 FAMILY = Family(
     "student_t",
     params={"mu": "identity", "sigma": "log", "nu": "log"},
@@ -133,6 +142,7 @@ FAMILY = Family(
     mean=mean,
     variance=variance,
     simulate=simulate,
+    priors=priors,
     equation=(
         r"f(y) = \frac{\Gamma((\nu+1)/2)}{\Gamma(\nu/2) \sigma\sqrt{\nu\pi}} "
         r"\{1 + (y-\mu)^2 / (\nu\sigma^2)\}^{-(\nu+1)/2}"

@@ -1,0 +1,308 @@
+r"""The log prior of a whole model on its vector theta, and the default priors.
+
+Coefficients and dispersions are independent; constant weights have a symmetric
+Dirichlet prior; the logits of concomitant models are normal with sum zero over
+the components, so that no component is singled out as the baseline:
+
+    log p(alpha) = -1/2 sum_q a_q' (I + 1 1')^-1 a_q / tau_q^2
+
+for the contrasts a_q to the first component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmix.arrays import jets
+from bayesmix.errors import SpecError
+from bayesmix.layout import BlockLayout
+from bayesmix.links import Link, get_link
+from bayesmix.params import dispersion_link
+from bayesmix.priors import Prior
+from bayesmix.spec import BlockRows, MixtureSpec
+
+__all__ = ["LogPrior", "PriorModel", "resolve"]
+
+WIDE = 2.5
+CONCENTRATION = 2.0
+
+
+class LogPrior(NamedTuple):
+    """`value` (R,), `score` (R, D) and `curvature` (R, D, D), the negative second derivative."""
+
+    value: np.ndarray
+    score: np.ndarray
+    curvature: np.ndarray
+
+
+@dataclass(frozen=True)
+class PriorModel:
+    """The priors of a model by their places in theta.
+
+    Parameters
+    ----------
+    single : dict of int to (Prior, Link)
+        Independent priors of natural parameters, with the link to theta.
+    concentration : float or None
+        Of the symmetric Dirichlet prior of constant weights.
+    spread : ndarray, shape (Q,), or None
+        Standard deviations tau of the concomitant logits by term.
+    """
+
+    single: Mapping[int, tuple[Prior, Link]]
+    concentration: float | None
+    spread: np.ndarray | None
+
+
+def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
+    """The priors of a model: the defaults, with the user's in their place.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    given : None, "flat" or dict
+        None: the defaults.  "flat": no prior, returned as None.  A dict maps names
+        of `fit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
+        "alpha[term]") to a `Prior`.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, or a prior does not live where its parameter does.
+    """
+    if isinstance(given, str) and given == "flat":
+        return None
+    if given is not None and not isinstance(given, Mapping):
+        msg = f"priors={given!r} must be None, 'flat' or a dict of names to bmx.Prior"
+        raise SpecError(msg)
+    model = _defaults(spec)
+    single = dict(model.single)
+    concentration, spread = model.concentration, model.spread
+    for name, prior in (given or {}).items():
+        if not isinstance(prior, Prior):
+            msg = f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...)"
+            raise SpecError(msg)
+        if name == "weight" and concentration is not None:
+            concentration = _concentration(prior)
+        elif spread is not None and name.split("[")[0] == "alpha":
+            spread = _spread(spec, spread, name, prior)
+        else:
+            _replace(spec, single, name, prior)
+    return PriorModel(single, concentration, spread)
+
+
+def _replace(
+    spec: MixtureSpec, single: dict[int, tuple[Prior, Link]], name: str, prior: Prior
+) -> None:
+    """Put the user's prior in the places that a name stands for."""
+    variable, bracket, term = name.partition("[")
+    term = term.removesuffix("]")
+    at = [
+        j
+        for j, c in enumerate(spec.layout.coordinates)
+        if j in single and c.variable == variable and (not bracket or c.term == term)
+    ]
+    if not at:
+        known = {c.variable for j, c in enumerate(spec.layout.coordinates) if j in single}
+        known |= {
+            f"{c.variable}[{c.term}]"
+            for j, c in enumerate(spec.layout.coordinates)
+            if j in single and c.effect != "dispersion"
+        }
+        known |= {"weight"} if spec.layout.concomitant_terms is None else {"alpha"}
+        msg = f"priors has {name!r}, but this model's parameters are {sorted(known)}"
+        raise SpecError(msg)
+    for j in at:
+        link = single[j][1]
+        wanted = (
+            "real"
+            if not np.isfinite(link.lower)
+            else ("unit" if np.isfinite(link.upper) else "positive")
+        )
+        if prior.support != wanted:
+            msg = f"priors[{name!r}] is {prior!r}, but the parameter is {wanted}"
+            raise SpecError(msg)
+        single[j] = (prior, link)
+
+
+def _concentration(prior: Prior) -> float:
+    if prior.kind != "dirichlet":
+        msg = f"priors['weight'] is {prior!r}; weights have a Prior('dirichlet', concentration=)"
+        raise SpecError(msg)
+    return float(prior.parameters["concentration"])
+
+
+def _spread(spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
+    terms = list(spec.layout.concomitant_terms or ())
+    term = name.removeprefix("alpha").strip("[]")
+    if (name != "alpha" and name != f"alpha[{term}]") or (term and term not in terms):
+        msg = f"priors has {name!r}, but the concomitant terms are {terms}"
+        raise SpecError(msg)
+    if prior.kind != "normal" or prior.parameters["mu"] != 0:
+        msg = (
+            f"priors[{name!r}] is {prior!r}; concomitant logits have a Prior('normal', mu=0, "
+            "sigma=), the same for every component"
+        )
+        raise SpecError(msg)
+    chosen = [t == term or not term for t in terms]
+    return np.where(chosen, prior.parameters["sigma"], spread)
+
+
+# --- defaults ------------------------------------------------------------------------------
+
+
+def _defaults(spec: MixtureSpec) -> PriorModel:
+    single: dict[int, tuple[Prior, Link]] = {}
+    for block, rows in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
+        _default_coefficients(block, rows, single)
+        _default_dispersions(block, rows, single)
+    if spec.k == 1:
+        return PriorModel(single, None, None)
+    if spec.layout.concomitant_terms is None:
+        return PriorModel(single, CONCENTRATION, None)
+    assert spec.rows.concomitant is not None
+    widths = _widths(spec.rows.concomitant, spec.layout.concomitant_terms)
+    return PriorModel(single, None, WIDE * widths)
+
+
+def _widths(matrix: np.ndarray, terms: tuple[str, ...]) -> np.ndarray:
+    """One over each column's standard deviation; the intercept's as at the columns' means."""
+    mean, sd = matrix.mean(0), matrix.std(0)
+    widths = 1 / np.where(sd > 0, sd, np.maximum(np.abs(mean), 1e-300))
+    if "Intercept" in terms:
+        at = terms.index("Intercept")
+        others = np.arange(len(terms)) != at
+        widths[at] = np.sqrt(1 + np.sum(np.square(mean * widths)[others]))
+    return widths
+
+
+def _default_coefficients(
+    block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
+) -> None:
+    location = block.predictors[0]
+    widths = _widths(rows.matrix, location.terms) if location.terms else np.empty(0)
+    for s, family in enumerate(block.families):
+        if family.location is None:
+            continue
+        link = family.parameters[0].link
+        centre, unit = _response_scale(block, rows, s, link)
+        for term, width, at in zip(location.terms, widths, location.index[s], strict=True):
+            if at >= 0:
+                mu = centre if term == "Intercept" else 0.0
+                single[int(at)] = (
+                    Prior("normal", mu=mu, sigma=float(WIDE * unit * width)),
+                    get_link("identity"),
+                )
+
+
+def _response_scale(block: BlockLayout, rows: BlockRows, s: int, link: Link) -> tuple[float, float]:
+    """Where linear predictors are: the link of the mean response, and their unit."""
+    assert rows.response is not None
+    y, trials = rows.response.y, rows.observed[block.families[s].name].trials
+    mean = float(y.mean()) if trials is None else float((y.sum() + 0.5) / (trials.sum() + 1))
+    if link.name == "identity":
+        return mean, float(y.std()) or 1.0
+    if block.families[s].mean is None:
+        return 0.0, 1.0
+    inside = min(max(mean, link.lower + 1e-6), link.upper - 1e-6)
+    centre = float(link.forward(np.asarray(inside)))
+    if rows.offset is not None:
+        centre -= float(rows.offset.mean())
+    # The inverse link's unit is that of one over the response.
+    return centre, abs(centre) if link.name == "inverse" else 1.0
+
+
+def _default_dispersions(
+    block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
+) -> None:
+    assert rows.response is not None
+    for s, family in enumerate(block.families):
+        known = {} if family.priors is None else family.priors(rows.response.y)
+        for parameter, slot in zip(family.dispersions, block.slots[s][1:], strict=True):
+            at = int(block.predictors[slot].index[s, 0])
+            link = dispersion_link(block, slot)
+            single[at] = (known.get(parameter.name, _general(link)), link)
+
+
+def _general(link: Link) -> Prior:
+    """For a user's family: wide on the scale of the parameter's link."""
+    if np.isfinite(link.lower) and np.isfinite(link.upper):
+        return Prior("beta", alpha=2.0, beta=2.0)
+    if np.isfinite(link.lower):
+        return Prior("lognormal", mu=0.0, sigma=2.0)
+    return Prior("normal", mu=0.0, sigma=10.0)
+
+
+# --- density -------------------------------------------------------------------------------
+
+
+def log_prior(spec: MixtureSpec, model: PriorModel, theta: np.ndarray) -> LogPrior:
+    """Log prior density of the natural parameters at theta (R, D), no Jacobian.
+
+    The derivatives are those in theta.
+    """
+    n, size = theta.shape
+    value = np.zeros(n)
+    score = np.zeros((n, size))
+    curvature = np.zeros((n, size, size))
+    free = spec.free
+    for at, (prior, link) in model.single.items():
+        if not free[at]:
+            continue
+        (u,) = jets(theta[:, at])
+        density = prior.logpdf(link.inverse(u))
+        value += density.value
+        score[:, at] += density.first[0]
+        curvature[:, at, at] -= density.second[0, 0]
+    if model.concentration is not None:
+        _dirichlet(spec, model.concentration, theta, value, score, curvature)
+    if model.spread is not None:
+        _zero_sum(spec, model.spread, theta, value, score, curvature)
+    return LogPrior(value, score, curvature)
+
+
+def _dirichlet(
+    spec: MixtureSpec,
+    concentration: float,
+    theta: np.ndarray,
+    value: np.ndarray,
+    score: np.ndarray,
+    curvature: np.ndarray,
+) -> None:
+    """(a - 1) sum_s log pi_s with its normalising constant."""
+    from scipy.special import gammaln
+
+    log_pi = spec.weights.log_weights(theta, None)[..., 0]
+    k, extra = spec.k, concentration - 1
+    constant = gammaln(k * concentration) - k * gammaln(concentration)
+    value += extra * log_pi.sum(-1) + constant
+    pi = np.exp(log_pi)[:, 1:]
+    at = spec.layout.alpha[1:, 0]
+    score[:, at] += extra * (1 - k * pi)
+    outer = pi[:, :, None] * pi[:, None]
+    curvature[:, at[:, None], at] += extra * k * (pi[:, :, None] * np.eye(k - 1) - outer)
+
+
+def _zero_sum(
+    spec: MixtureSpec,
+    spread: np.ndarray,
+    theta: np.ndarray,
+    value: np.ndarray,
+    score: np.ndarray,
+    curvature: np.ndarray,
+) -> None:
+    k = spec.k
+    precision = np.eye(k - 1) - np.full((k - 1, k - 1), 1 / k)
+    for q, tau in enumerate(spread):
+        at = spec.layout.alpha[1:, q]
+        contrasts = theta[:, at]
+        pull = contrasts @ precision / tau**2
+        value += -0.5 * (pull * contrasts).sum(-1) - (k - 1) * (
+            np.log(tau) + 0.5 * np.log(2 * np.pi)
+        )
+        score[:, at] -= pull
+        curvature[:, at[:, None], at] += precision / tau**2
