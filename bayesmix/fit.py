@@ -32,8 +32,9 @@ from bayesmix.errors import (
     IdentifiabilityWarning,
     SpecError,
 )
+from bayesmix.held import hold
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
-from bayesmix.params import from_dataset, hold
+from bayesmix.params import from_dataset
 from bayesmix.progress import Progress
 from bayesmix.reduce import reduced_start
 from bayesmix.result.diagnosis import diagnose

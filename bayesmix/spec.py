@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,7 +163,21 @@ def _families(given: Any, k: int) -> tuple[Family, ...]:
     if len(set(names)) < len(names):
         msg = f"two different families are both named {names}; give each its own name"
         raise SpecError(msg)
+    _check_dispersions(distinct)
     return families
+
+
+def _check_dispersions(families: Iterable[Family]) -> None:
+    """Dispersions of one name are one quantity, with one link."""
+    links: dict[str, str] = {}
+    for parameter in (p for f in families for p in f.dispersions):
+        known = links.setdefault(parameter.name, parameter.link.name)
+        if known != parameter.link.name:
+            msg = (
+                f"the dispersion {parameter.name!r} has the link {known!r} in one family and "
+                f"{parameter.link.name!r} in another; give it one link or two names"
+            )
+            raise SpecError(msg)
 
 
 def _design(

@@ -1,0 +1,128 @@
+"""Parameters that are held at given values: fixed_params of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.concomitant import WeightModel
+from bayesmix.errors import SpecError
+from bayesmix.layout import Layout
+from bayesmix.params import dispersion_link
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["hold"]
+
+
+def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> MixtureSpec:
+    """Hold parameters at given natural values.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    given : mapping of (component, parameter) to float
+        The parameter is a term, a dispersion, "weight", or a concomitant term
+        written ``alpha[term]``.
+
+    Raises
+    ------
+    SpecError
+        If there is no such parameter, or its value is outside its range.
+    """
+    if not isinstance(given, Mapping):
+        msg = f"fixed_params={given!r} must be a dict {{(component, parameter): value}}"
+        raise SpecError(msg)
+    held: dict[int, float] = {}
+    weights = np.full(spec.k, np.nan)
+    for key, value in given.items():
+        s, name = _resolve(spec, key)
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            msg = f"fixed_params[{key!r}] is {value!r}; a held value is a finite number"
+            raise SpecError(msg)
+        if name == "weight" and spec.layout.concomitant_terms is None and spec.k > 1:
+            weights[s] = value
+        else:
+            position, unconstrained = _position(spec.layout, s, name, float(value), key)
+            if held.get(position, unconstrained) != unconstrained:
+                msg = f"fixed_params hold a shared parameter at two values: {key!r} is {value!r}"
+                raise SpecError(msg)
+            held[position] = unconstrained
+    any_weight = np.isfinite(weights).any()
+    if any_weight:
+        _check_weights(weights)
+        index = spec.layout.alpha[:, 0]
+        free = np.flatnonzero(np.isnan(weights))
+        rest = set(range(spec.k)) - set(free[1:].tolist())
+        held |= {int(index[s]): 0.0 for s in rest if index[s] >= 0}
+    model = WeightModel(spec.layout.alpha, weights if any_weight else None)
+    return replace(spec, held=held, weights=model, layout=_distinguish(spec.layout, held, weights))
+
+
+def _resolve(spec: MixtureSpec, key: Any) -> tuple[int, str]:
+    pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], str)
+    if not pair or key[0] not in spec.components:
+        msg = (
+            f"fixed_params has the key {key!r}; keys are (component, parameter) with a component "
+            f"of {list(spec.components)}"
+        )
+        raise SpecError(msg)
+    return spec.components.index(key[0]), key[1]
+
+
+def _check_weights(weights: np.ndarray) -> None:
+    known = weights[np.isfinite(weights)]
+    total, full = known.sum(), len(known) == len(weights)
+    if (known <= 0).any() or (known >= 1).any() or (abs(total - 1) > 1e-9 if full else total >= 1):
+        msg = (
+            f"the fixed weights {known.tolist()} must lie between 0 and 1 and leave something "
+            "for the other components (or add up to one)"
+        )
+        raise SpecError(msg)
+
+
+def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tuple[int, float]:
+    known: list[str] = []
+    for block in layout.blocks:
+        location = block.predictors[0]
+        suffix = location.variable.removeprefix("coef")
+        for term, at in zip(location.terms, location.index[s], strict=True):
+            known += [term + suffix] if at >= 0 else []
+            if at >= 0 and name in (term + suffix, f"{location.variable}[{term}]"):
+                return int(at), value
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            at = predictor.index[s, 0]
+            known += [predictor.variable] if at >= 0 else []
+            if at >= 0 and name == predictor.variable:
+                link = dispersion_link(block, number)
+                if not link.lower < value < link.upper:
+                    msg = (
+                        f"fixed_params[{key!r}] is {value:g}; it must lie between "
+                        f"{link.lower:g} and {link.upper:g}"
+                    )
+                    raise SpecError(msg)
+                return int(at), float(link.forward(np.asarray(value)))
+    for term, at in zip(layout.concomitant_terms or (), layout.alpha[s], strict=False):
+        known += [f"alpha[{term}]"] if at >= 0 else []
+        if at >= 0 and name == f"alpha[{term}]":
+            return int(at), value
+    known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
+    msg = f"fixed_params has {key!r}, but that component's parameters are {known}"
+    raise SpecError(msg)
+
+
+def _distinguish(layout: Layout, held: Mapping[int, float], weights: np.ndarray) -> Layout:
+    """Components with held parameters of their own are no longer interchangeable."""
+    own: set[int] = set(np.flatnonzero(np.isfinite(weights)).tolist())
+    for position in held:
+        members = layout.coordinates[position].components
+        if len(members) < layout.k:
+            own |= set(members)
+    symmetric: list[tuple[int, ...]] = []
+    for members in layout.symmetric:
+        rest = tuple(s for s in members if s not in own)
+        symmetric += [(s,) for s in members if s in own]
+        symmetric += [rest] if rest else []
+    return replace(layout, symmetric=tuple(symmetric))
