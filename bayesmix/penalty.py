@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,10 @@ from bayesmix.errors import SpecError
 from bayesmix.layout import BlockLayout
 from bayesmix.links import Link, get_link
 from bayesmix.params import dispersion_link
-from bayesmix.priors import Prior
+from bayesmix.priors import KINDS, Prior
 from bayesmix.spec import BlockRows, MixtureSpec
 
-__all__ = ["LogPrior", "PriorModel", "resolve"]
+__all__ = ["LogPrior", "PriorModel", "log_prior", "resolve"]
 
 WIDE = 2.5
 CONCENTRATION = 2.0
@@ -37,6 +38,15 @@ class LogPrior(NamedTuple):
     value: np.ndarray
     score: np.ndarray
     curvature: np.ndarray
+
+
+class _Group(NamedTuple):
+    """Entries `at` (m,) of theta with priors of one kind, their `parameters` each (m,)."""
+
+    kind: str
+    link: Link
+    at: np.ndarray
+    parameters: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,22 @@ class PriorModel:
     single: Mapping[int, tuple[Prior, Link]]
     concentration: float | None
     spread: np.ndarray | None
+
+    @cached_property
+    def groups(self) -> tuple[_Group, ...]:
+        """Independent priors of the same kind and link together."""
+        places: dict[tuple[str, str], list[int]] = {}
+        for at, (prior, link) in self.single.items():
+            places.setdefault((prior.kind, link.name), []).append(at)
+        out = []
+        for (kind, _), at in places.items():
+            priors = [self.single[j][0] for j in at]
+            parameters = {
+                name: np.array([p.parameters[name] for p in priors], dtype=float)
+                for name in KINDS[kind].parameters
+            }
+            out.append(_Group(kind, self.single[at[0]][1], np.array(at), parameters))
+        return tuple(out)
 
 
 def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
@@ -240,44 +266,79 @@ def _general(link: Link) -> Prior:
 # --- density -------------------------------------------------------------------------------
 
 
-def log_prior(spec: MixtureSpec, model: PriorModel, theta: np.ndarray) -> LogPrior:
-    """Log prior density of the natural parameters at theta (R, D), no Jacobian.
+def log_prior(
+    spec: MixtureSpec, model: PriorModel, theta: np.ndarray, *, jacobian: bool = False
+) -> LogPrior:
+    """Log prior density at theta (R, D), with its derivatives in theta.
 
-    The derivatives are those in theta.
+    Parameters
+    ----------
+    spec : MixtureSpec
+    model : PriorModel
+    theta : ndarray, shape (R, D)
+    jacobian : bool
+        False: the density of the natural parameters, for modes.  True: that of
+        theta itself, for sampling.  (The logits of concomitant models are linear in
+        their sum-zero form, and are the same in both.)
     """
     n, size = theta.shape
     value = np.zeros(n)
     score = np.zeros((n, size))
     curvature = np.zeros((n, size, size))
     free = spec.free
-    for at, (prior, link) in model.single.items():
-        if not free[at]:
+    for group in model.groups:
+        keep = free[group.at]
+        at = group.at[keep]
+        if not len(at):
             continue
-        (u,) = jets(theta[:, at])
-        density = prior.logpdf(link.inverse(u))
-        value += density.value
-        score[:, at] += density.first[0]
-        curvature[:, at, at] -= density.second[0, 0]
+        density, first, second = _group_density(group, keep, theta[:, at], jacobian)
+        value += density.sum(-1)
+        score[:, at] += first
+        curvature[:, at, at] -= second
     if model.concentration is not None:
-        _dirichlet(spec, model.concentration, theta, value, score, curvature)
+        extra = 0.0 if jacobian else 1.0
+        _dirichlet(spec, model.concentration, extra, theta, value, score, curvature)
     if model.spread is not None:
         _zero_sum(spec, model.spread, theta, value, score, curvature)
     return LogPrior(value, score, curvature)
 
 
+def _group_density(
+    group: _Group, keep: np.ndarray, u: np.ndarray, jacobian: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log densities (R, m) with first and second derivatives in theta."""
+    parameters = {name: values[keep] for name, values in group.parameters.items()}
+    if group.kind == "normal" and group.link.name == "identity":
+        mu, sigma = parameters["mu"], parameters["sigma"]
+        z = (u - mu) / sigma
+        constant = -np.log(sigma) - 0.5 * np.log(2 * np.pi)
+        second = np.broadcast_to(-1 / sigma**2, u.shape)
+        return constant - 0.5 * z * z, -z / sigma, second
+    (x,) = jets(u)
+    density = KINDS[group.kind].logpdf(group.link.inverse(x), **parameters)
+    if jacobian and group.link.name != "identity":
+        density = density + group.link.log_slope(x)
+    return density.value, density.first[0], density.second[0, 0]
+
+
 def _dirichlet(
     spec: MixtureSpec,
     concentration: float,
+    less: float,
     theta: np.ndarray,
     value: np.ndarray,
     score: np.ndarray,
     curvature: np.ndarray,
 ) -> None:
-    """(a - 1) sum_s log pi_s with its normalising constant."""
+    """(a - less) sum_s log pi_s with its normalising constant.
+
+    `less` is one for the density of the weights, zero for that of their logits,
+    whose Jacobian is the product of the weights.
+    """
     from scipy.special import gammaln
 
     log_pi = spec.weights.log_weights(theta, None)[..., 0]
-    k, extra = spec.k, concentration - 1
+    k, extra = spec.k, concentration - less
     constant = gammaln(k * concentration) - k * gammaln(concentration)
     value += extra * log_pi.sum(-1) + constant
     pi = np.exp(log_pi)[:, 1:]
