@@ -22,6 +22,7 @@ from bayesmix.likelihood import (
     to_rows,
     weighted_sum,
 )
+from bayesmix.penalty import log_prior
 from bayesmix.problem import Chunk, Problem, add_location, chunks, products
 from bayesmix.spec import MixtureSpec
 
@@ -39,11 +40,24 @@ class Information(NamedTuple):
 def information(problem: Problem, theta: np.ndarray) -> Information:
     """Log-likelihood, score and exact observed information.
 
+    Where the problem has a penalty, they are those of the posterior.
+
     Parameters
     ----------
     problem : Problem
     theta : ndarray, shape (R, D)
     """
+    info = _likelihood_information(problem, theta)
+    if problem.penalty is None:
+        return info
+    model, jacobian = problem.penalty
+    prior = log_prior(problem.spec, model, theta, jacobian=jacobian)
+    return Information(
+        info.loglik + prior.value, info.score + prior.score, info.matrix + prior.curvature
+    )
+
+
+def _likelihood_information(problem: Problem, theta: np.ndarray) -> Information:
     if is_fused(problem):
         parts = [fused_information(problem, one) for one in theta]
         return Information(*(np.array(column) for column in zip(*parts, strict=True)))

@@ -16,6 +16,7 @@ import numpy as np
 from bayesmix.families import Derivatives, Family, Observed
 from bayesmix.fused import FusedPass, fused_em, is_fused
 from bayesmix.layout import BlockLayout
+from bayesmix.penalty import log_prior
 from bayesmix.problem import (
     Arrays,
     Chunk,
@@ -146,7 +147,15 @@ def weighted_sum(problem: Problem, values: np.ndarray, chunk: Chunk) -> np.ndarr
 
 
 def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """Log-likelihood of shape (R,)."""
+    """Log-likelihood of shape (R,), with the log prior where the problem has a penalty."""
+    out = _log_likelihood(problem, theta)
+    if problem.penalty is None:
+        return out
+    model, jacobian = problem.penalty
+    return out + log_prior(problem.spec, model, theta, jacobian=jacobian).value
+
+
+def _log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     if is_fused(problem):
         return np.array([fused_em(problem, one).loglik for one in theta])
     out = np.zeros(len(theta))
@@ -257,6 +266,27 @@ def em_pass(
         eta + d1 / curvature, so that a step from coefficients of zero gives the
         first iteratively reweighted least-squares fit.
     """
+    p = _likelihood_pass(
+        problem, theta, responsibilities=responsibilities, alive=alive, working=working
+    )
+    if problem.penalty is None:
+        return p
+    prior = log_prior(
+        problem.spec, problem.penalty.model, theta, jacobian=problem.penalty.jacobian
+    )
+    return Pass(
+        p.loglik + prior.value, p.score + prior.score, p.scoring + prior.scoring, p.mass, {}
+    )
+
+
+def _likelihood_pass(
+    problem: Problem,
+    theta: np.ndarray,
+    *,
+    responsibilities: Responsibilities | None,
+    alive: np.ndarray | None,
+    working: Working | None,
+) -> Pass:
     if responsibilities is None and alive is None and working is None and is_fused(problem):
         return _stack([fused_em(problem, one) for one in theta])
     spec = problem.spec

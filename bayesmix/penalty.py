@@ -26,18 +26,30 @@ from bayesmix.params import dispersion_link
 from bayesmix.priors import KINDS, Prior
 from bayesmix.spec import BlockRows, MixtureSpec
 
-__all__ = ["LogPrior", "PriorModel", "log_prior", "resolve"]
+__all__ = ["LogPrior", "Penalty", "PriorModel", "log_prior", "resolve"]
 
 WIDE = 2.5
 CONCENTRATION = 2.0
 
 
 class LogPrior(NamedTuple):
-    """`value` (R,), `score` (R, D) and `curvature` (R, D, D), the negative second derivative."""
+    """A log prior with its derivatives.
+
+    `value` (R,), `score` (R, D), `curvature` (R, D, D), the negative second
+    derivative, and `scoring` (R, D, D), its positive semi-definite part.
+    """
 
     value: np.ndarray
     score: np.ndarray
     curvature: np.ndarray
+    scoring: np.ndarray
+
+
+class Penalty(NamedTuple):
+    """Priors that are added to a log-likelihood; with `jacobian` the density is theta's own."""
+
+    model: PriorModel
+    jacobian: bool
 
 
 class _Group(NamedTuple):
@@ -300,7 +312,11 @@ def log_prior(
         _dirichlet(spec, model.concentration, extra, theta, value, score, curvature)
     if model.spread is not None:
         _zero_sum(spec, model.spread, theta, value, score, curvature)
-    return LogPrior(value, score, curvature)
+    diagonal = np.einsum("rjj->rj", curvature)
+    # Only the diagonal can be negative: a prior that is not log-concave there.
+    scoring = curvature.copy()
+    scoring[:, np.arange(size), np.arange(size)] = np.maximum(diagonal, 0.0)
+    return LogPrior(value, score, curvature, scoring)
 
 
 def _group_density(

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.families import Family, Observed
 from bayesmix.layout import BlockLayout
+from bayesmix.penalty import Penalty
 from bayesmix.spec import MixtureSpec, Rows
 
 __all__ = ["Arrays", "Chunk", "Group", "Problem", "build_problem", "chunks", "products", "square"]
@@ -68,6 +69,9 @@ class Problem:
     concomitant : ndarray, shape (U, Q), or None
     weight : ndarray, shape (U,), or None
     allowed : ndarray of bool, shape (U, S), or None
+    penalty : Penalty, or None
+        Priors: with them every log-likelihood, score and information of this
+        problem is that of the posterior.
     """
 
     spec: MixtureSpec
@@ -79,6 +83,7 @@ class Problem:
     allowed: np.ndarray | None
     n_rows: int
     n_units: int
+    penalty: Penalty | None = None
 
 
 class Chunk(NamedTuple):
@@ -90,7 +95,9 @@ class Chunk(NamedTuple):
     counts: np.ndarray | None
 
 
-def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
+def build_problem(
+    spec: MixtureSpec, rows: Rows | None = None, penalty: Penalty | None = None
+) -> Problem:
     """Arrange data for passes over their rows.
 
     Parameters
@@ -98,6 +105,7 @@ def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
     spec : MixtureSpec
     rows : Rows, optional
         Other data than those of the specification, with responses.
+    penalty : Penalty, optional
     """
     rows = spec.rows if rows is None else rows
     order = first = None
@@ -132,6 +140,7 @@ def build_problem(spec: MixtureSpec, rows: Rows | None = None) -> Problem:
         rows.allowed,
         rows.n,
         rows.n_units,
+        penalty,
     )
 
 

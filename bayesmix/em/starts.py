@@ -89,7 +89,7 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
         units,
         *(None if x is None else x[chosen] for x in (rows.concomitant, rows.weight, rows.allowed)),
     )
-    return build_problem(replace(problem.spec, rows=part))
+    return build_problem(replace(problem.spec, rows=part), penalty=problem.penalty)
 
 
 def pooled(problem: Problem) -> np.ndarray:
@@ -144,7 +144,9 @@ def _fit_memberships(
     first = em_pass(problem, theta, responsibilities=resp, working=working)
     theta = _first_step(problem, theta, first)
     theta[:, held] = values
-    simple = all(closed_scale(g.family) for arrays in problem.blocks for g in arrays.groups)
+    simple = problem.penalty is None and all(
+        closed_scale(g.family) for arrays in problem.blocks for g in arrays.groups
+    )
     for _ in range(steps if not simple else min(steps, 1)):
         before = theta
         with np.errstate(all="ignore"):

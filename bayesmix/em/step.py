@@ -56,7 +56,8 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
     new = theta + step
     for number, squares in p.squares.items():
         _scales(problem, number, squares, theta, new)
-    if spec.layout.concomitant_terms is None and spec.weights.held is None:
+    constant = spec.layout.concomitant_terms is None and spec.weights.held is None
+    if constant and problem.penalty is None:
         _weights(problem, p.mass, new)
     return new
 
