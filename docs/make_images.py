@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from bayesmix.demo import patents, trial
+from bayesmix.demo import patents
 
 IMAGES = Path(__file__).parent / "images"
-WANTED = ("patents-means", "patents-memberships", "beta-blockers-means")
+WANTED = ("patents-means", "patents-memberships")
 SEED = 1
 
 
@@ -13,7 +13,7 @@ def draw(folder: Path) -> list[Path]:
     """Save the pictures as PNG of less than 100 kB each."""
     folder.mkdir(parents=True, exist_ok=True)
     text: list[str] = []
-    figures = patents(SEED, text.append) | trial(SEED, text.append)
+    figures = patents(SEED, text.append)
     files = []
     for name in WANTED:
         files.append(folder / f"{name}.png")
