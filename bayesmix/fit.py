@@ -35,6 +35,7 @@ from bayesmix.errors import (
 from bayesmix.held import hold
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.params import from_dataset
+from bayesmix.penalty import Penalty, resolve
 from bayesmix.progress import Progress
 from bayesmix.reduce import reduced_start
 from bayesmix.result.diagnosis import diagnose
@@ -43,8 +44,8 @@ from bayesmix.spec import MixtureSpec
 
 __all__ = ["FitOptions", "fit_point"]
 
-METHODS = ("em", "ml")
-LATER = ("map", "laplace", "nuts")
+METHODS = ("em", "ml", "map")
+LATER = ("laplace", "nuts")
 ALGORITHMS = ("em", "cem", "sem")
 AGREE = 1e-6
 PACKAGE = str(Path(__file__).parent)
@@ -65,8 +66,17 @@ class FitOptions:
     progress: bool | None = None
 
 
-def fit_point(spec: MixtureSpec, method: str, options: FitOptions) -> Fitted:
-    """Fit a specification by EM or direct maximum likelihood.
+def fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any = None) -> Fitted:
+    """Fit a specification by EM, direct maximum likelihood, or to the posterior mode.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    method : str
+        "em", "ml" or "map".
+    options : FitOptions
+    priors : None, "flat" or dict
+        For "map"; see `penalty.resolve`.
 
     Raises
     ------
@@ -77,7 +87,8 @@ def fit_point(spec: MixtureSpec, method: str, options: FitOptions) -> Fitted:
     k_requested = spec.k
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
-    problem = build_problem(spec)
+    penalty = _penalty(spec, priors) if method == "map" else None
+    problem = build_problem(spec, penalty=penalty)
     rng = generator(options.seed)
     theta = _starting(problem, options, rng)
     if options.max_iter == 0:
@@ -87,6 +98,23 @@ def fit_point(spec: MixtureSpec, method: str, options: FitOptions) -> Fitted:
             problem, theta = reduced_start(problem, theta, options.min_weight, options.max_iter)
         outcome = _run(problem, theta, method, options, rng, progress.update)
     return _finish(problem, outcome, method, options, k_requested)
+
+
+def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
+    model = resolve(spec, priors)
+    if model is None:
+        return None
+    if spec.weights.held is not None:
+        msg = "fixed weights (fixed_params) have no place in a posterior mode; use method='em'"
+        raise SpecError(msg)
+    if model.concentration is not None and model.concentration < 1:
+        msg = (
+            f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1: "
+            "its density is unbounded where a weight is zero, so there is no mode. Use "
+            "method='nuts', or a concentration of at least 1"
+        )
+        raise SpecError(msg)
+    return Penalty(model, jacobian=False)
 
 
 def _check(method: str, options: FitOptions) -> None:
@@ -99,8 +127,11 @@ def _check(method: str, options: FitOptions) -> None:
     if options.algorithm not in ALGORITHMS:
         msg = f"algorithm={options.algorithm!r} is unknown; use one of {ALGORITHMS}"
         raise SpecError(msg)
-    if method == "ml" and options.algorithm != "em":
-        msg = f"algorithm={options.algorithm!r} belongs to method='em', not to 'ml'"
+    if method != "em" and options.algorithm != "em":
+        msg = f"algorithm={options.algorithm!r} belongs to method='em', not to {method!r}"
+        raise SpecError(msg)
+    if method == "map" and options.min_weight > 0:
+        msg = "min_weight= belongs to maximum likelihood; the prior of the weights does its work"
         raise SpecError(msg)
     if options.starts is not None:
         whole_number("starts", options.starts, "the number of starts", 1)
@@ -253,7 +284,7 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
 
 
 def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
-    loglik = log_likelihood(problem, theta[:1])
+    loglik = log_likelihood(replace(problem, penalty=None), theta[:1])
     ends = Ends(loglik, np.zeros(1, int), np.array(["evaluated"]), 1)
     return Fitted(
         problem.spec,
@@ -264,6 +295,7 @@ def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
         0,
         ends,
         problem.spec.k,
+        penalty=problem.penalty,
         reasons=("the parameters are as given; nothing was estimated",),
     )
 
@@ -282,25 +314,30 @@ def _finish(
     theta = outcome.theta[at]
     order = canonical_order(spec, theta)
     name = options.algorithm if method == "em" else method
+    ends = _ends(problem, outcome, at)
     fitted = Fitted(
         spec,
         theta,
-        float(outcome.loglik[at]),
+        float(ends.loglik[at]),
         name,
         "converged" if outcome.status[at] == "converged" else str(outcome.status[at]),
         int(outcome.iterations[at]),
-        _ends(outcome, at),
+        ends,
         k_requested,
         outcome.trace[:, at] if len(outcome.trace) else np.empty(0),
+        penalty=problem.penalty,
     ).reordered(order)
     return _explain(fitted)
 
 
-def _ends(outcome: Outcome, at: int) -> Ends:
+def _ends(problem: Problem, outcome: Outcome, at: int) -> Ends:
     sound = ~np.isin(outcome.status, ("degenerate", "failed"))
     top = outcome.loglik[at]
     agreeing = int((sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum())
-    return Ends(outcome.loglik, outcome.iterations, outcome.status, agreeing)
+    if problem.penalty is None:
+        return Ends(outcome.loglik, outcome.iterations, outcome.status, agreeing)
+    loglik = log_likelihood(replace(problem, penalty=None), outcome.theta)
+    return Ends(loglik, outcome.iterations, outcome.status, agreeing, outcome.loglik)
 
 
 def _explain(fitted: Fitted) -> Fitted:

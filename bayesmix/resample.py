@@ -70,7 +70,9 @@ def resample(
     with Progress(progress, n, fitted.problem) as shown:
         for b in range(n):
             drawn = replace(spec, rows=_rows(fitted, kind, rng))
-            outcome = maximise(build_problem(drawn), fitted.theta[None], Options())
+            outcome = maximise(
+                build_problem(drawn, penalty=fitted.penalty), fitted.theta[None], Options()
+            )
             refit = outcome.theta[0]
             theta[b] = permute(spec.layout, refit, match_order(fitted, refit))
             loglik[b], status[b] = outcome.loglik[0], outcome.status[0]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.params import permute, to_dataset
+from bayesmix.penalty import Penalty, log_prior
 from bayesmix.spec import MixtureSpec
 
 if TYPE_CHECKING:
@@ -24,19 +25,23 @@ STATUSES = ("converged", "boundary", "degenerate", "max_iter", "reduced")
 class Ends(NamedTuple):
     """How the starts ended.
 
-    `loglik`, `iterations` and `status`, each (R,), and how many agree with the best.
+    `loglik`, `iterations` and `status`, each (R,), how many agree with the best, and
+    with priors the log posterior densities (R,) that were maximised.
     """
 
     loglik: np.ndarray
     iterations: np.ndarray
     status: np.ndarray
     agreeing: int
+    log_posterior: np.ndarray | None = None
 
     def frame(self) -> pd.DataFrame:
         """The starts as a table; ``attrs["agreeing"]`` counts those at the best."""
         frame = pd.DataFrame(
             {"loglik": self.loglik, "iterations": self.iterations, "status": self.status}
         ).rename_axis("start")
+        if self.log_posterior is not None:
+            frame.insert(1, "log_posterior", self.log_posterior)
         frame.attrs["agreeing"] = self.agreeing
         return frame
 
@@ -64,6 +69,8 @@ class Fitted:
         Log-likelihoods of the best start after each iteration.
     reasons : tuple of str
         What is wrong, in words; empty for a converged fit.
+    penalty : Penalty, or None
+        The priors of a posterior mode.
     """
 
     spec: MixtureSpec
@@ -76,11 +83,19 @@ class Fitted:
     k_requested: int
     trace: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
     reasons: tuple[str, ...] = ()
+    penalty: Penalty | None = None
 
     @cached_property
     def problem(self) -> Problem:
-        """The training data arranged for passes."""
-        return build_problem(self.spec)
+        """The training data arranged for passes, with the priors if there are any."""
+        return build_problem(self.spec, penalty=self.penalty)
+
+    @property
+    def log_prior(self) -> float:
+        """Log prior density of the natural parameters; zero without priors."""
+        if self.penalty is None:
+            return 0.0
+        return float(log_prior(self.spec, self.penalty.model, self.theta[None]).value[0])
 
     @cached_property
     def unit_terms(self) -> tuple[np.ndarray, np.ndarray]:

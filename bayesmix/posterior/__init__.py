@@ -1,0 +1,1 @@
+"""Draws from a posterior and what can be read off them."""

@@ -1,0 +1,134 @@
+"""Draws from the posterior of a mixture, relabelled."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.likelihood import build_problem
+from bayesmix.modes import Mode
+from bayesmix.params import dispersion_link, term_dim
+from bayesmix.penalty import PriorModel
+from bayesmix.posterior.pointwise import unit_log_likelihood
+from bayesmix.problem import Problem
+from bayesmix.result.fitted import Fitted
+from bayesmix.spec import MixtureSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Drawn", "draws_dataset"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Posterior draws and how they came about.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    priors : PriorModel
+    method : str
+        "nuts" or "laplace".
+    sampler : str
+        "nutpie", "pymc", "numpyro", or the proposal of Laplace's method.
+    theta : ndarray, shape (chain, draw, D)
+        Relabelled.
+    raw : ndarray, shape (chain, draw, D)
+        As they were drawn.
+    log_density : ndarray, shape (chain, draw)
+        Of theta, with the Jacobian; constant under relabelling.
+    stats : dict of str to ndarray, each (chain, draw)
+    modes : tuple of Mode
+    chain_mode : ndarray of int, shape (chain,)
+        The mode at which a chain began.
+    point : Fitted
+        The posterior mode as a point fit (natural scale, no Jacobian).
+    relabelling : str
+        The method that relabelled them.
+    khat : float
+        Pareto shape of Laplace's importance weights; NaN for NUTS.
+    """
+
+    spec: MixtureSpec
+    priors: PriorModel
+    method: str
+    sampler: str
+    theta: np.ndarray
+    raw: np.ndarray
+    log_density: np.ndarray
+    stats: dict[str, np.ndarray]
+    modes: tuple[Mode, ...]
+    chain_mode: np.ndarray
+    point: Fitted
+    relabelling: str
+    khat: float = np.nan
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The training data arranged for passes, without priors."""
+        return build_problem(self.spec)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """All draws, (T, D)."""
+        return self.theta.reshape(-1, self.theta.shape[-1])
+
+    @cached_property
+    def log_likelihood(self) -> np.ndarray:
+        """Log-likelihood by unit, (chain, draw, U)."""
+        out = unit_log_likelihood(self.problem, self.flat)
+        return out.reshape(*self.theta.shape[:2], -1)
+
+    def thinned(self, most: int) -> np.ndarray:
+        """At most so many draws, evenly spaced, (T, D)."""
+        flat = self.flat
+        return flat[:: max(1, -(-len(flat) // most))]
+
+
+def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
+    """Draws on natural scales with the names of `fit.params`, by chain and draw.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    theta : ndarray, shape (chain, draw, D)
+    """
+    import xarray as xr
+
+    layout = spec.layout
+    lead = ("chain", "draw")
+    variables: dict[str, Any] = {}
+    coords: dict[str, Any] = {
+        "chain": np.arange(theta.shape[0]),
+        "draw": np.arange(theta.shape[1]),
+        "component": _index(layout.components),
+    }
+    for block in layout.blocks:
+        location = block.predictors[0]
+        dim = term_dim(layout, block)
+        coords[dim] = list(location.terms)
+        values = np.where(location.index >= 0, location.coefficients(theta), np.nan)
+        variables[location.variable] = ((*lead, "component", dim), values)
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            index = predictor.index[:, 0]
+            natural = dispersion_link(block, number).inverse(theta[..., np.maximum(index, 0)])
+            values = np.where(index >= 0, natural, np.nan)
+            variables[predictor.variable] = ((*lead, "component"), values)
+    if layout.concomitant_terms is None:
+        weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
+        variables["weight"] = ((*lead, "component"), weight)
+    else:
+        coords["concomitant_term"] = list(layout.concomitant_terms)
+        alpha = spec.weights.logits(theta)
+        variables["alpha"] = ((*lead, "component", "concomitant_term"), alpha)
+    return xr.Dataset(variables, coords=coords)
+
+
+def _index(components: tuple[Hashable, ...]) -> np.ndarray:
+    plain = all(isinstance(c, int) for c in components)
+    return np.array(components, dtype=int if plain else object)
