@@ -48,20 +48,6 @@ def term_dim(layout: Layout, block: BlockLayout) -> str:
     return "term" if len(layout.blocks) == 1 else f"term_{block.name}"
 
 
-def dataset_name(layout: Layout, block: BlockLayout, predictor: Predictor) -> str:
-    """A dispersion's variable in the Dataset: with the response, where its name is taken.
-
-    The dispersion `alpha` of a negative binomial is `alpha_<response>` beside
-    concomitants, whose logits are `alpha`.
-    """
-    taken = {"coef", "weight" if layout.concomitant_terms is None else "alpha"}
-    return (
-        f"{predictor.variable}_{block.name}"
-        if predictor.variable in taken
-        else (predictor.variable)
-    )
-
-
 def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     """Parameters as a Dataset: coefficients, natural dispersions, weights or alpha.
 
@@ -86,11 +72,8 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         dim = term_dim(layout, block)
         coords[dim] = list(location.terms)
         variables[location.variable] = (("component", dim), coefficients(location, theta))
-    natural = dispersions(layout, theta)
-    for block in layout.blocks:
-        for predictor in block.predictors[1:]:
-            name = dataset_name(layout, block, predictor)
-            variables[name] = (("component",), natural[predictor.variable])
+    for name, values in dispersions(layout, theta).items():
+        variables[name] = (("component",), values)
     if layout.concomitant_terms is None:
         weight = np.exp(spec.weights.log_weights(theta[None], None))[0, :, 0]
         variables["weight"] = (("component",), weight)
@@ -122,7 +105,7 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
         values = _read(params, location.variable, layout.components, dim, location.terms)
         _fill(theta, location, values, values)
         for number, predictor in enumerate(block.predictors[1:], start=1):
-            name = dataset_name(layout, block, predictor)
+            name = predictor.variable
             natural = _read(params, name, layout.components)[:, None]
             link = dispersion_link(block, number)
             has = predictor.index >= 0
