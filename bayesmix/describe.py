@@ -99,14 +99,27 @@ def spec_html(spec: MixtureSpec) -> str:
 
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
     frame = summary(fitted)
-    return frame.drop(columns=["z", "scale"]).set_index(["component", "term", "effect"])
+    frame["p_value"] = [_p_value(p) for p in frame["p_value"]]
+    # The scale of se and interval is told where it is not the estimate's own.
+    frame["scale"] = frame["scale"].where(frame["scale"] != "identity", "")
+    if (frame["scale"] == "").all():
+        frame = frame.drop(columns="scale")
+    return frame.drop(columns="z").set_index(["component", "term", "effect"])
+
+
+def _p_value(p: float) -> str:
+    if not p == p:  # NaN
+        return ""
+    return "<1e-16" if p < 1e-16 else f"{p:.3g}"
 
 
 def fit_text(fitted: Fitted) -> str:
     """A fit as text."""
     head = _text(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
     table = _short_summary(fitted).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
-    return f"{head}\n\n{sizes(fitted).round(4).to_string()}\n\n{table}"
+    note = "\n\nse is on the scale named in the last column; intervals are transformed back."
+    note = note if "scale" in table else ""
+    return f"{head}\n\n{sizes(fitted).round(4).to_string()}\n\n{table}{note}"
 
 
 def fit_html(fitted: Fitted) -> str:

@@ -72,7 +72,14 @@ class Rows:
         return len(self.units.first)
 
 
-def apply(prepared: Prepared, layout: Layout, newdata: pd.DataFrame, *, response: bool) -> Rows:
+def apply(
+    prepared: Prepared,
+    layout: Layout,
+    newdata: pd.DataFrame,
+    *,
+    response: bool,
+    weights: bool = True,
+) -> Rows:
     """Put new data through the encodings of the training data.
 
     Parameters
@@ -82,6 +89,8 @@ def apply(prepared: Prepared, layout: Layout, newdata: pd.DataFrame, *, response
     newdata : DataFrame
     response : bool
         Whether the response is needed too.
+    weights : bool
+        Whether the weights are needed; without them the concomitant columns are not.
 
     Raises
     ------
@@ -89,7 +98,7 @@ def apply(prepared: Prepared, layout: Layout, newdata: pd.DataFrame, *, response
         If a column or group is missing, a level is new, or a value cannot be used.
     """
     check_data(newdata)
-    weighted = prepared.concomitant if layout.concomitant_terms is not None else None
+    weighted = prepared.concomitant if weights and layout.concomitant_terms is not None else None
     grouped = prepared.group is not None and (response or prepared.group in newdata.columns)
     needed = _needed(prepared, weighted, response=response)
     needed += [str(prepared.group)] if grouped else []

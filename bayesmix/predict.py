@@ -41,9 +41,10 @@ def predict(
         msg = f"predict(what={what!r}, by='marginal') has no meaning; marginal goes with 'mean'"
         raise FitError(msg)
     spec = fitted.spec
-    rows = spec.apply(newdata, response=False)
+    weighted = what == "weight" or by == "marginal"
+    rows = spec.apply(newdata, response=False, weights=weighted)
     index = spec.prepared.index if newdata is None else newdata.index
-    weights = row_weights(spec, fitted.theta, rows)
+    weights = row_weights(spec, fitted.theta, rows) if weighted else np.empty(0)
     if what == "weight":
         return pd.DataFrame(weights, index=index, columns=component_index(spec))
     frames: dict[str, pd.DataFrame | pd.Series] = {}

@@ -81,7 +81,9 @@ class MixtureSpec:
         """The same model with another number of components."""
         return assemble(self.prepared, k)
 
-    def apply(self, newdata: pd.DataFrame | None, *, response: bool) -> Rows:
+    def apply(
+        self, newdata: pd.DataFrame | None, *, response: bool, weights: bool = True
+    ) -> Rows:
         """New data through the same encodings.
 
         Parameters
@@ -90,10 +92,12 @@ class MixtureSpec:
             None: the training rows.
         response : bool
             Whether the response is needed too.
+        weights : bool
+            Whether the components' weights are needed.
         """
         if newdata is None:
             return self.rows
-        return apply(self.prepared, self.layout, newdata, response=response)
+        return apply(self.prepared, self.layout, newdata, response=response, weights=weights)
 
 
 def assemble(prepared: Prepared, k: int) -> MixtureSpec:

@@ -173,3 +173,34 @@ def call_family(
         return context.get_dummy_value()
 
     return types.void(types.int64, *FAMILY_SIGNATURE.args), codegen
+
+
+# (model, theta, given, working) -> log-likelihood, and (model, theta, closed, new): see
+# `_small_sums` and `_small_step`.
+SMALL_PASS_SIGNATURE = types.float64(*[types.int64] * 4)
+SMALL_STEP_SIGNATURE = types.void(*[types.int64] * 4)
+
+
+@intrinsic
+def call_pass(
+    _typing: Any, _address: Any, _model: Any, _theta: Any, _given: Any, _working: Any
+) -> Any:
+    """Call the pass over small data at an address."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(ir.DoubleType(), [ir.IntType(64)] * 4).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), args[1:])
+
+    return types.float64(types.int64, *SMALL_PASS_SIGNATURE.args), codegen
+
+
+@intrinsic
+def call_step(_typing: Any, _address: Any, _model: Any, _theta: Any, _closed: Any, _new: Any) -> Any:
+    """Call the M step of small data at an address."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 4).as_pointer()
+        builder.call(builder.inttoptr(args[0], pointer), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, *SMALL_STEP_SIGNATURE.args), codegen

@@ -10,7 +10,7 @@ from scipy import special
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
-from bayesmix.layout import EFFECTS
+from bayesmix.layout import EFFECTS, BlockLayout
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.links import get_link
 from bayesmix.params import coefficients, dispersion_link, dispersions
@@ -34,18 +34,24 @@ def component_index(spec: MixtureSpec) -> pd.Index:
     return pd.Index(list(spec.components), name="component")
 
 
+def term_name(spec: MixtureSpec, block: BlockLayout, term: str) -> str:
+    """A term as tables name it: with its response where there are several."""
+    return term if len(spec.layout.blocks) == 1 else f"{block.name}: {term}"
+
+
 def coefficient_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
     """Coefficients, terms by components; NaN where a component lacks a term."""
-    several = len(spec.layout.blocks) > 1
     frames = []
     for block in spec.layout.blocks:
         location = block.predictors[0]
-        frame = pd.DataFrame(
-            coefficients(location, theta).T,
-            index=pd.Index(list(location.terms), name="term"),
-            columns=component_index(spec),
+        names = [term_name(spec, block, term) for term in location.terms]
+        frames.append(
+            pd.DataFrame(
+                coefficients(location, theta).T,
+                index=pd.Index(names, name="term"),
+                columns=component_index(spec),
+            )
         )
-        frames.append(pd.concat({block.name: frame}, names=["response"]) if several else frame)
     return pd.concat(frames)
 
 
@@ -116,14 +122,13 @@ def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, fl
 
 def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     spec, theta = fitted.spec, fitted.theta
-    several = len(spec.layout.blocks) > 1
     rows: list[tuple] = []
     for block in spec.layout.blocks:
         location = block.predictors[0]
         for s, component in enumerate(spec.components):
             for term, at in zip(location.terms, location.index[s], strict=True):
                 if at >= 0:
-                    name = f"{block.name}: {term}" if several else term
+                    name = term_name(spec, block, term)
                     rows.append(_linear(spec, component, name, int(at), theta, cov, z))
     has = np.argwhere(spec.layout.alpha >= 0)
     terms = spec.layout.concomitant_terms
