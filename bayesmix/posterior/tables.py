@@ -1,0 +1,118 @@
+"""The tables of a posterior: summary, memberships."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.params import dispersion_link
+from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.pointwise import mean_membership
+from bayesmix.result.tables import component_index, summary, term_name
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["membership", "natural_draws", "posterior_summary"]
+
+MOST_DRAWS = 2000
+
+
+def natural_draws(
+    spec: MixtureSpec, theta: np.ndarray
+) -> dict[tuple[object, str, str], np.ndarray]:
+    """Draws (chain, draw) of every row of a summary, by (component, term, effect).
+
+    Coefficients and logits as they are, dispersions and weights on natural scales.
+    """
+    layout = spec.layout
+    out: dict[tuple[object, str, str], np.ndarray] = {}
+    for block in layout.blocks:
+        location = block.predictors[0]
+        for s, component in enumerate(spec.components):
+            for term, at in zip(location.terms, location.index[s], strict=True):
+                if at >= 0:
+                    effect = layout.coordinates[at].effect
+                    out[component, term_name(spec, block, term), effect] = theta[..., at]
+        for number, predictor in enumerate(block.predictors[1:], start=1):
+            link = dispersion_link(block, number)
+            for s, component in enumerate(spec.components):
+                at = predictor.index[s, 0]
+                if at >= 0:
+                    value = link.inverse(theta[..., at])
+                    out[component, predictor.variable, "dispersion"] = value
+    for s, q in np.argwhere(layout.alpha >= 0) if layout.concomitant_terms else ():
+        assert layout.concomitant_terms is not None
+        key = (spec.components[s], layout.concomitant_terms[q], "concomitant")
+        out[key] = theta[..., layout.alpha[s, q]]
+    if layout.concomitant_terms is None and spec.k > 1:
+        weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
+        for s, component in enumerate(spec.components):
+            out[component, "weight", "weight"] = weight[..., s]
+    return out
+
+
+def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
+    """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
+
+    The rows are those of the point fit's summary.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    ci : float
+        Probability of the intervals.
+    """
+    import arviz_stats
+
+    if not 0 < ci < 1:
+        msg = f"ci={ci!r} must lie between 0 and 1, such as 0.95"
+        raise FitError(msg)
+    index = summary(drawn.point)[["component", "term", "effect"]]
+    draws = natural_draws(drawn.spec, drawn.theta)
+    tails = [0.5 - ci / 2, 0.5 + ci / 2]
+    rows = []
+    for key in index.itertuples(index=False, name=None):
+        x = draws[key]
+        low, high = np.quantile(x, tails)
+        if np.ptp(x) == 0:  # a held parameter
+            rows.append((float(x.flat[0]), 0.0, low, high, np.nan, np.nan, np.nan))
+            continue
+        rows.append(
+            (
+                float(x.mean()),
+                float(x.std(ddof=1)),
+                low,
+                high,
+                float(arviz_stats.ess(x, method="bulk")),
+                float(arviz_stats.ess(x, method="tail")),
+                float(arviz_stats.rhat(x)) if len(x) > 1 else np.nan,
+            )
+        )
+    columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
+    return pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1)
+
+
+def membership(drawn: Drawn, *, rows: bool, uncertainty: bool) -> pd.DataFrame:
+    """Posterior means of P(component | data, theta), units by components.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    rows : bool
+        Repeat by row.
+    uncertainty : bool
+        Two columns for each component: mean and standard deviation over the draws.
+    """
+    mean, sd = mean_membership(drawn.problem, drawn.thinned(MOST_DRAWS))
+    spec = drawn.spec
+    units = spec.rows.units
+    columns: pd.Index = component_index(spec)
+    values = mean
+    if uncertainty:
+        values = np.stack([mean, sd], axis=-1).reshape(len(mean), -1)
+        columns = pd.MultiIndex.from_product(
+            [list(spec.components), ["mean", "sd"]], names=["component", None]
+        )
+    if rows:
+        return pd.DataFrame(values[units.codes], index=spec.prepared.index, columns=columns)
+    return pd.DataFrame(values, index=units.index, columns=columns)
