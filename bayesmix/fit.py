@@ -342,12 +342,12 @@ def _ends(problem: Problem, outcome: Outcome, at: int) -> Ends:
 
 def _explain(fitted: Fitted) -> Fitted:
     """Turn an end that is no plain success into a status, words and a warning."""
-    status, reasons, kind = diagnose(fitted)
-    for reason in reasons:
+    status, reasons = diagnose(fitted)
+    for kind, words in reasons:
         category = {
             "degenerate": DegenerateWarning,
             "boundary": DegenerateWarning,
             "unidentified": IdentifiabilityWarning,
         }.get(kind, ConvergenceWarning)
-        warnings.warn(reason, category, skip_file_prefixes=(PACKAGE,))
-    return replace(fitted, status=status, reasons=reasons)
+        warnings.warn(words, category, skip_file_prefixes=(PACKAGE,))
+    return replace(fitted, status=status, reasons=tuple(words for _, words in reasons))

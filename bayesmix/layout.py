@@ -150,6 +150,8 @@ class Layout:
         place = {s: new for new, s in enumerate(keep)}
         alpha = self.alpha[keep].copy()
         alpha[0] = -1
+        if len(keep) == 1:  # its weight is one, whatever the concomitants
+            alpha = alpha[:, :1]
         rows = [p.index[keep] for b in self.blocks for p in b.predictors]
         used = np.unique(np.concatenate([x[x >= 0] for x in (*rows, alpha)]))
         number = np.full(self.size + 1, -1)

@@ -110,6 +110,10 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
             link = dispersion_link(block, number)
             has = predictor.index >= 0
             inside = (natural > link.lower) & (natural < link.upper)
+            if link.upper == np.inf:
+                # A dispersion at infinity is a limit (Student t to Gaussian) that fits can reach.
+                inside |= natural == np.inf
+                natural = np.minimum(natural, np.finfo(float).max)
             if not inside[has].all():
                 msg = (
                     f"params[{name!r}] is {natural[has].tolist()}; it must lie "

@@ -372,6 +372,54 @@ def test_small_components_are_removed_and_reported():
     assert fit.membership().shape == (N, 2)
 
 
+def test_reduction_to_one_component():
+    """Concomitants, which explain weights, go with the weights."""
+    spec = bmx.Mixture("count ~ x", D, k=3, family="negative_binomial", concomitant="~ z")
+    fit = quietly(spec, seed=1, min_weight=0.6)
+    assert fit.k == 1
+    nb = sm.NegativeBinomial(D["count"], sm.add_constant(D[["x"]])).fit(disp=0)
+    assert fit.loglik == pytest.approx(nb.llf, rel=1e-8)
+    assert fit.df == 3
+    assert (fit.predict(D, what="weight") == 1).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concomitant": "~ z", "dispersion": "fixed"},
+        {"fixed": "~ z", "weights": "w"},
+        {"group": "g", "concomitant": "~ h"},
+    ],
+    ids=str,
+)
+def test_a_reduced_model_is_the_smaller_model(options):
+    formula = "grouped ~ x" if "group" in options else "y ~ x"
+    fit = quietly(bmx.Mixture(formula, D, k=5, **options), seed=1, min_weight=0.3)
+    assert 1 < fit.k < 5
+    smaller = bmx.Mixture(formula, D, k=fit.k, **options)
+    again = quietly(smaller, init=fit.membership())
+    assert again.loglik == pytest.approx(fit.loglik, abs=1e-4)
+    assert again.df == fit.df
+    np.testing.assert_allclose(fit.predict(D[:9]), again.predict(D[:9]), rtol=2e-2, atol=2e-2)
+    assert fit.spec.log_likelihood(fit.params) == pytest.approx(fit.loglik, rel=1e-10)
+    assert len(fit.summary()) == len(again.summary())
+
+
+def test_removal_is_told_at_a_boundary_too():
+    rng = np.random.default_rng(1)
+    yes = np.concatenate([np.zeros(80, int), rng.binomial(9, 0.6, 120)])
+    data = pd.DataFrame({"yes": yes, "trials": 9})
+    with (
+        pytest.warns(bmx.DegenerateWarning, match="infin"),
+        pytest.warns(bmx.ConvergenceWarning, match="removed 2 of 4"),
+    ):
+        fit = bmx.Mixture("p(yes, trials) ~ 1", data, k=4, family="binomial").fit(
+            seed=1, min_weight=0.35
+        )
+    assert (fit.k, fit.status) == (2, "boundary")
+    assert any("removed 2 of 4" in r for r in fit.reasons)
+
+
 def test_nothing_is_removed_where_nothing_is_small(fits):
     fit = model("gaussian").fit(seed=1, min_weight=0.1)
     assert fit.converged
@@ -481,6 +529,18 @@ def test_components_that_the_data_do_not_tell_apart():
         fit = bmx.Mixture("n ~ 1", pd.DataFrame({"n": counts}), k=2, family="poisson").fit(seed=1)
     assert fit.status == "boundary"
     assert fit.loglik == pytest.approx(stats.poisson.logpmf(counts, counts.mean()).sum(), abs=1e-6)
+
+
+def test_a_limit_of_the_family():
+    """Normal data: Student's nu runs to infinity, where the model is the Gaussian one."""
+    y = stats.norm.ppf((np.arange(200) + 0.5) / 200)
+    data = pd.DataFrame({"y": y})
+    with pytest.warns(bmx.DegenerateWarning, match="infinite values of nu"):
+        fit = bmx.Mixture("y ~ 1", data, k=1, family="student_t").fit()
+    assert fit.status == "boundary"
+    assert fit.loglik == pytest.approx(stats.norm.logpdf(y, 0, y.std()).sum(), abs=1e-4)
+    assert fit.spec.log_likelihood(fit.params) == pytest.approx(fit.loglik, abs=1e-6)
+    assert np.isfinite(fit.simulate(seed=1).y).all()
 
 
 # --- one component: generalised linear models ----------------------------------------------

@@ -14,58 +14,60 @@ VANISHED = 1e-9
 FAR = 8.0
 
 
-def diagnose(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
-    """Status, reasons and kind of a fit that has ended.
+def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Status of a fit that has ended, and why it is no plain success.
 
     Returns
     -------
     status : str
         One of the statuses of a point fit.
-    reasons : tuple of str
-    kind : str
-        "", "degenerate", "boundary", "unidentified", "max_iter" or "reduced".
+    reasons : tuple of (str, str)
+        Kind and words; the kind is "degenerate", "boundary", "unidentified",
+        "max_iter" or "reduced".
     """
+    status, reasons = _end(fitted)
+    if fitted.spec.k < fitted.k_requested:
+        words = (
+            f"min_weight removed {fitted.k_requested - fitted.spec.k} of {fitted.k_requested} "
+            f"components; the fit has {fitted.spec.k}"
+        )
+        status = "reduced" if status == "converged" else status
+        reasons = (*reasons, ("reduced", words))
+    return status, reasons
+
+
+def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
     end = fitted.status
     if end == "converged":
-        return _reduced(fitted)
+        return "converged", ()
     if end == "degenerate":
-        return "degenerate", (_degenerate_words(fitted),), "degenerate"
+        return "degenerate", (("degenerate", _degenerate_words(fitted)),)
     if end in ("boundary", "singular"):
-        return _unbounded(fitted)
-    reason = (
+        return "boundary", (_unbounded(fitted),)
+    words = (
         f"the fit stopped after {fitted.iterations} iterations before it converged; raise "
         "max_iter=, or try more starts"
     )
-    return "max_iter", (reason,), "max_iter"
+    return "max_iter", (("max_iter", words),)
 
 
-def _reduced(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
-    if fitted.spec.k == fitted.k_requested:
-        return "converged", (), ""
-    reason = (
-        f"min_weight removed {fitted.k_requested - fitted.spec.k} of {fitted.k_requested} "
-        f"components; the fit has {fitted.spec.k}"
-    )
-    return "reduced", (reason,), "reduced"
-
-
-def _unbounded(fitted: Fitted) -> tuple[str, tuple[str, ...], str]:
+def _unbounded(fitted: Fitted) -> tuple[str, str]:
     """Parameters on their way to infinity, or not determined by the data."""
     at = np.flatnonzero(covariance(fitted).undetermined)
     names = _names(fitted, at)
     size = np.abs(fitted.theta / predictor_scales(fitted.problem))
     if not len(at) or (size[at] > FAR).any():
         reason = (
-            f"the likelihood keeps rising towards infinite values of {names} (separation, or a limit "
-            "of the family): their standard errors are infinite, the other estimates are the "
+            f"the likelihood keeps rising towards infinite values of {names} (separation, or a "
+            "limit of the family): their standard errors are infinite, the other estimates are the "
             "limits. A fixed effect, fewer terms or fewer components would bound them"
         )
-        return "boundary", (reason,), "boundary"
+        return "boundary", reason
     reason = (
         f"the likelihood is flat in {names}: the data do not determine them. Use fewer "
         "components or fewer terms"
     )
-    return "boundary", (reason,), "unidentified"
+    return "unidentified", reason
 
 
 def _names(fitted: Fitted, positions: np.ndarray) -> str:
