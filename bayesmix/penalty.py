@@ -324,12 +324,14 @@ def _group_density(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log densities (R, m) with first and second derivatives in theta."""
     parameters = {name: values[keep] for name, values in group.parameters.items()}
-    if group.kind == "normal" and group.link.name == "identity":
+    if (group.kind, group.link.name) in (("normal", "identity"), ("lognormal", "log")):
+        # A lognormal parameter has a normal logarithm; its own density is less by that.
+        less = float(group.link.name == "log" and not jacobian)
         mu, sigma = parameters["mu"], parameters["sigma"]
         z = (u - mu) / sigma
         constant = -np.log(sigma) - 0.5 * np.log(2 * np.pi)
         second = np.broadcast_to(-1 / sigma**2, u.shape)
-        return constant - 0.5 * z * z, -z / sigma, second
+        return constant - 0.5 * z * z - less * u, -z / sigma - less, second
     (x,) = jets(u)
     density = KINDS[group.kind].logpdf(group.link.inverse(x), **parameters)
     if jacobian and group.link.name != "identity":

@@ -84,7 +84,7 @@ def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
                 low,
                 high,
                 float(arviz_stats.ess(x, method="bulk")),
-                float(arviz_stats.ess(x, method="tail")),
+                float(arviz_stats.ess(x, method="tail", prob=(0.05, 0.95))),
                 float(arviz_stats.rhat(x)) if len(x) > 1 else np.nan,
             )
         )

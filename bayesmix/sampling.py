@@ -1,0 +1,202 @@
+"""From a specification to posterior draws: Laplace's approximation and NUTS."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayesmix._arguments import generator, whole_number
+from bayesmix.errors import ConvergenceWarning, SpecError
+from bayesmix.fit import FitOptions, fit_point
+from bayesmix.held import hold
+from bayesmix.labels import relabel
+from bayesmix.laplace import GOOD_K, laplace_draws
+from bayesmix.likelihood import build_problem
+from bayesmix.modes import Mode, find_modes
+from bayesmix.nuts import Chains, run_nutpie
+from bayesmix.penalty import Penalty, PriorModel, resolve
+from bayesmix.posterior.drawn import Drawn
+from bayesmix.problem import Problem
+from bayesmix.result.fitted import Fitted
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["SAMPLERS", "SamplingOptions", "fit_posterior", "relabelled"]
+
+SAMPLERS = ("nutpie",)
+METHOD = "stephens"
+MODE_STARTS = 20
+PACKAGE = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """The options of a posterior; see `Mixture.fit`."""
+
+    draws: int
+    tune: int = 1000
+    chains: int = 4
+    seed: Any = None
+    sampler: str = "nutpie"
+    init: Any = None
+    fixed_params: Mapping[tuple[Hashable, str], float] | None = None
+    progress: bool | None = None
+
+
+def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any) -> Drawn:
+    """Draw from the posterior, relabelled.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    method : str
+        "laplace" or "nuts".
+    options : SamplingOptions
+    priors : None or dict
+        See `penalty.resolve`.
+
+    Raises
+    ------
+    SpecError, FitError
+        If an option is not understood, the priors are improper, or there is no mode.
+    """
+    _check(method, options)
+    if options.fixed_params:
+        spec = hold(spec, options.fixed_params)
+    model = _proper(spec, method, resolve(spec, priors))
+    rng = generator(options.seed)
+    point = _point(spec, options, priors, rng)
+    problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
+    modes = find_modes(problem, point.theta[None], 0 if spec.k == 1 else MODE_STARTS, rng)
+    drawn = (
+        _laplace(problem, modes, model, point, options, rng)
+        if method == "laplace"
+        else _nuts(problem, modes, model, point, options, rng)
+    )
+    return relabelled(drawn, METHOD, None)
+
+
+def _check(method: str, options: SamplingOptions) -> None:
+    whole_number("draws", options.draws, "the number of draws", 10)
+    if method == "laplace":
+        return
+    whole_number("tune", options.tune, "the number of tuning steps", 10)
+    whole_number("chains", options.chains, "the number of chains", 1)
+    if options.sampler not in SAMPLERS:
+        msg = f"sampler={options.sampler!r} is not available in this version; use one of {SAMPLERS}"
+        raise SpecError(msg)
+
+
+def _proper(spec: MixtureSpec, method: str, model: PriorModel | None) -> PriorModel:
+    """The priors, or an error where the posterior would be improper without them."""
+    if model is None:
+        msg = (
+            f"priors='flat' makes an improper posterior, which method={method!r} cannot draw from; "
+            "leave priors= out for the weakly informative defaults, or give your own"
+        )
+        raise SpecError(msg)
+    if spec.weights.held is not None:
+        msg = f"fixed weights (fixed_params) are not available with method={method!r}"
+        raise SpecError(msg)
+    return model
+
+
+def _point(
+    spec: MixtureSpec, options: SamplingOptions, priors: Any, rng: np.random.Generator
+) -> Fitted:
+    """The posterior mode, from the user's start or random ones."""
+    starts = None if options.init is not None else MODE_STARTS
+    with warnings.catch_warnings():
+        # How the chains end is told by the draws; the mode is only where they begin.
+        warnings.simplefilter("ignore")
+        given = FitOptions(starts=starts, seed=rng, init=options.init, progress=False)
+        return fit_point(spec, "map", given, priors)
+
+
+def _laplace(
+    problem: Problem,
+    modes: tuple[Mode, ...],
+    model: PriorModel,
+    point: Fitted,
+    options: SamplingOptions,
+    rng: np.random.Generator,
+) -> Drawn:
+    """Draws around the heaviest mode; the other modes are told, not visited."""
+    draws = laplace_draws(problem, modes[0], options.draws, rng)
+    if draws.khat > GOOD_K:
+        warnings.warn(
+            f"Laplace's approximation is poor here (Pareto k-hat {draws.khat:.2f}, above "
+            f"{GOOD_K}): use method='nuts'",
+            ConvergenceWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+    theta = draws.theta[None]
+    return Drawn(
+        problem.spec,
+        model,
+        "laplace",
+        draws.proposal,
+        theta,
+        theta,
+        draws.log_density[None],
+        {},
+        modes,
+        np.zeros(1, int),
+        point,
+        "none",
+        draws.khat,
+    )
+
+
+def _nuts(
+    problem: Problem,
+    modes: tuple[Mode, ...],
+    model: PriorModel,
+    point: Fitted,
+    options: SamplingOptions,
+    rng: np.random.Generator,
+) -> Drawn:
+    shown = sys.stderr.isatty() or "ipykernel" in sys.modules
+    chains: Chains = run_nutpie(
+        problem,
+        modes,
+        draws=options.draws,
+        tune=options.tune,
+        chains=options.chains,
+        seed=int(rng.integers(1, 2**31)),
+        progress=shown if options.progress is None else options.progress,
+    )
+    return Drawn(
+        problem.spec,
+        model,
+        "nuts",
+        options.sampler,
+        chains.theta,
+        chains.theta,
+        chains.log_density,
+        chains.stats,
+        modes,
+        chains.mode,
+        point,
+        "none",
+    )
+
+
+def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:
+    """The same draws with their components relabelled by another method.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    method : str
+        "stephens", "ecr", "pivot" or "ordering".
+    by : str, optional
+        What "ordering" sorts by.
+    """
+    found = relabel(drawn.problem, drawn.raw, method, mode=drawn.point.theta, by=by)
+    return replace(drawn, theta=found.theta, relabelling=method)
