@@ -704,6 +704,30 @@ def test_weights_need_not_be_whole():
     np.testing.assert_allclose(half.summary().se, np.sqrt(2) * whole.summary().se, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["gaussian", "student", "poisson", "binomial"])
+def test_rows_of_weight_zero_are_as_if_absent(name):
+    junk = D.iloc[:20].assign(w=0.0, y=1e6, x=50.0, count=10**6, yes=0, trials=10**6)
+    both = pd.concat([junk, D.assign(w=1.0)], ignore_index=True)
+    weighted = quietly(model(name, both, weights="w"), seed=1)
+    assert_same_fit(weighted, quietly(model(name), seed=1))
+    assert weighted.n_obs == N
+
+
+def test_dropped_rows_are_as_if_absent():
+    holes = D.assign(unused=np.nan, label=D.label)
+    holes.loc[::7, "x"] = np.nan
+    holes.loc[::11, "y"] = np.nan
+    holes.index = [f"row {i}" for i in range(N)]
+    fit = bmx.Mixture("y ~ x", holes, k=2, labels="label", na_action="drop").fit(seed=1)
+    complete = holes.dropna(subset=["x", "y"])
+    assert fit.n_dropped == N - len(complete)
+    again = bmx.Mixture("y ~ x", complete, k=2, labels="label").fit(seed=1)
+    assert_same_fit(fit, again)
+    assert fit.n_obs == len(complete)
+    assert fit.membership().index.equals(complete.index)
+    assert fit.residuals().index.equals(complete.index)
+
+
 def grouped_terms(t):
     """Log joint densities (groups, 2) of the model "groups", by hand."""
     logf = np.column_stack(
@@ -864,6 +888,44 @@ def test_the_order_of_rows_does_not_matter(fits, name):
     assert_same_fit(fit, fits(name), rtol=1e-3)
     ours, theirs = fit.membership(), fits(name).membership()
     pd.testing.assert_frame_equal(ours.sort_index(), theirs.sort_index(), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_new_data_go_the_way_of_the_training_data(fits, name):
+    fit, new = fits(name), D.iloc[::-1]
+    for what in ("mean", "link", "weight"):
+        pd.testing.assert_frame_equal(
+            fit.predict(new, what=what), fit.predict(what=what).iloc[::-1], rtol=1e-10
+        )
+    marginal = (fit.fitted() * fit.predict(what="weight")).sum(axis=1)
+    np.testing.assert_allclose(fit.predict(new, by="marginal"), marginal.iloc[::-1], rtol=1e-10)
+    if "labels" not in MODELS[name][1]:  # new data have none
+        ours = fit.membership(new).sort_index()
+        pd.testing.assert_frame_equal(ours, fit.membership().sort_index(), rtol=1e-8, atol=1e-10)
+    drawn = fit.simulate(seed=1)
+    assert drawn.index.equals(D.index)
+    assert set(drawn.component) <= set(fit.components)
+
+
+def test_simulated_data_have_the_fitted_moments(fits):
+    """Means and variances of 400 simulations against predict and the families' formulas."""
+    for name, response, variance in (
+        ("gaussian", "y", lambda m, f, c: np.full(N, f.dispersion().loc[c, "sigma"] ** 2)),
+        ("negative binomial", "count", lambda m, f, c: m + m**2 / f.dispersion().loc[c, "alpha"]),
+    ):
+        fit = fits(name)
+        rng = np.random.default_rng(0)
+        draws = np.array([fit.simulate(rng)[response] for _ in range(400)])
+        mean = fit.predict(by="marginal").to_numpy()
+        weight = fit.predict(what="weight")
+        second = sum(
+            weight[c] * (variance(fit.fitted()[c], fit, c) + fit.fitted()[c] ** 2)
+            for c in fit.components
+        )
+        error = np.sqrt((second - mean**2) / 400)
+        standardised = (draws.mean(0) - mean) / error
+        assert np.abs(standardised).max() < 4.5
+        assert 0.75 < np.mean(standardised**2) < 1.25
 
 
 # --- resampling ----------------------------------------------------------------------------
