@@ -27,7 +27,7 @@ from bayesmix.params import dispersion_link
 from bayesmix.priors import KINDS, Prior
 from bayesmix.spec import BlockRows, MixtureSpec
 
-__all__ = ["LogPrior", "Penalty", "PriorModel", "gradient", "log_prior", "resolve"]
+__all__ = ["LogPrior", "Penalty", "PriorModel", "gradient", "log_prior", "resolve", "sample_prior"]
 
 WIDE = 2.5
 CONCENTRATION = 2.0
@@ -458,3 +458,31 @@ def _weights_gradient(
 
         return zero_sum
     return lambda _theta, _score: 0.0
+
+
+def sample_prior(
+    spec: MixtureSpec, model: PriorModel, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws of theta (draws, D) from the priors; held parameters at their values.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    model : PriorModel
+    draws : int
+    rng : numpy.random.Generator
+    """
+    theta = np.zeros((draws, spec.layout.size))
+    for at, (prior, link) in model.single.items():
+        theta[:, at] = link.forward(prior.sample(draws, rng))
+    index = spec.layout.alpha[1:]
+    if model.concentration is not None:
+        weight = rng.dirichlet(np.full(spec.k, model.concentration), draws)
+        logs = np.log(np.maximum(weight, 1e-300))
+        theta[:, index[:, 0]] = logs[:, 1:] - logs[:, :1]
+    if model.spread is not None:
+        z = rng.standard_normal((draws, spec.k, len(model.spread))) * model.spread
+        theta[:, index] = z[:, 1:] - z[:, :1]
+    for at, value in spec.held.items():
+        theta[:, at] = value
+    return theta

@@ -133,6 +133,30 @@ class Prior:
             raise SpecError(msg)
         return density(x, **self.parameters)
 
+    def sample(self, draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Random draws, shape (draws,).
+
+        Raises
+        ------
+        SpecError
+            For a Dirichlet prior, whose draws are joint.
+        """
+        p = self.parameters
+        if self.kind == "normal":
+            return rng.normal(p["mu"], p["sigma"], draws)
+        if self.kind == "student_t":
+            return p["mu"] + p["sigma"] * rng.standard_t(p["nu"], draws)
+        if self.kind == "lognormal":
+            return rng.lognormal(p["mu"], p["sigma"], draws)
+        if self.kind == "gamma":
+            return rng.gamma(p["alpha"], 1 / p["beta"], draws)
+        if self.kind == "inverse_gamma":
+            return p["beta"] / rng.gamma(p["alpha"], 1.0, draws)
+        if self.kind == "beta":
+            return rng.beta(p["alpha"], p["beta"], draws)
+        msg = f"the {self.kind} prior is drawn jointly, for all components"
+        raise SpecError(msg)
+
     def __hash__(self) -> int:
         return hash((self.kind, tuple(self.parameters.items())))
 

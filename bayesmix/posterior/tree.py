@@ -1,0 +1,123 @@
+"""A posterior as an ArviZ DataTree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.penalty import sample_prior
+from bayesmix.posterior.drawn import Drawn, draws_dataset
+from bayesmix.posterior.predict import simulate
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["to_tree"]
+
+PRIOR_DRAWS = 1000
+
+
+def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
+    """The groups posterior, sample_stats, log_likelihood, prior, observed_data, constant_data.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    predictive : int
+        Draws of the group posterior_predictive; 0 leaves it out.
+    seed : int
+        Of the prior and predictive draws.
+    """
+    import xarray as xr
+
+    spec = drawn.spec
+    rng = np.random.default_rng(seed)
+    groups: dict[str, xr.Dataset] = {
+        "posterior": draws_dataset(spec, drawn.theta),
+        "sample_stats": _stats(drawn),
+        "log_likelihood": _log_likelihood(drawn),
+        "prior": draws_dataset(spec, sample_prior(spec, drawn.priors, PRIOR_DRAWS, rng)[None]),
+        "observed_data": _observed(drawn),
+        "constant_data": _constant(drawn),
+    }
+    if predictive:
+        groups["posterior_predictive"] = _predictive(drawn, predictive, rng)
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {
+        "inference_library": "bayesmix",
+        "method": drawn.method,
+        "sampler": drawn.sampler,
+        "relabelling": drawn.relabelling,
+    }
+    return tree
+
+
+def _stats(drawn: Drawn) -> xr.Dataset:
+    import xarray as xr
+
+    chains, draws = drawn.theta.shape[:2]
+    known = {"diverging", "depth", "n_steps", "energy", "tree_depth", "step_size"}
+    kept = {n: v for n, v in drawn.stats.items() if n in known}
+    variables: dict[str, Any] = {n: (("chain", "draw"), v) for n, v in kept.items()}
+    variables["lp"] = (("chain", "draw"), drawn.log_density)
+    return xr.Dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws)})
+
+
+def _unit_labels(drawn: Drawn) -> np.ndarray:
+    index = drawn.spec.rows.units.index
+    labels = index.astype(str) if isinstance(index, pd.MultiIndex) else index
+    values = labels.to_numpy()
+    return values if values.dtype.kind in "iuf" else values.astype(str)
+
+
+def _log_likelihood(drawn: Drawn) -> xr.Dataset:
+    import xarray as xr
+
+    chains, draws = drawn.theta.shape[:2]
+    coords = {
+        "chain": np.arange(chains),
+        "draw": np.arange(draws),
+        "unit": _unit_labels(drawn),
+    }
+    name = " & ".join(block.name for block in drawn.spec.layout.blocks)
+    return xr.Dataset({name: (("chain", "draw", "unit"), drawn.log_likelihood)}, coords)
+
+
+def _observed(drawn: Drawn) -> xr.Dataset:
+    import xarray as xr
+
+    variables = {
+        data.response.name: (("row",), data.response.y)
+        for data in drawn.spec.rows.blocks
+        if data.response is not None
+    }
+    return xr.Dataset(variables, {"row": np.arange(drawn.spec.rows.n)})
+
+
+def _constant(drawn: Drawn) -> xr.Dataset:
+    import xarray as xr
+
+    rows = drawn.spec.rows
+    variables: dict[str, Any] = {"unit_of_row": (("row",), rows.units.codes)}
+    for data in rows.blocks:
+        if data.response is not None and data.response.trials is not None:
+            variables[f"trials of {data.response.name}"] = (("row",), data.response.trials)
+        if data.offset is not None and data.response is not None:
+            variables[f"offset of {data.response.name}"] = (("row",), data.offset)
+    if rows.weight is not None:
+        variables["case_weight"] = (("unit",), rows.weight)
+    return xr.Dataset(variables)
+
+
+def _predictive(drawn: Drawn, draws: int, rng: np.random.Generator) -> xr.Dataset:
+    import xarray as xr
+
+    values = simulate(drawn, None, draws, rng)
+    names = [block.name for block in drawn.spec.layout.blocks]
+    variables = {
+        name: (("chain", "draw", "row"), values[None, :, b]) for b, name in enumerate(names)
+    }
+    coords = {"chain": [0], "draw": np.arange(draws), "row": np.arange(drawn.spec.rows.n)}
+    return xr.Dataset(variables, coords)
