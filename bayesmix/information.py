@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesmix import compiled
 from bayesmix.fused import fused_information, is_fused
 from bayesmix.likelihood import (
     Evaluated,
@@ -61,6 +62,8 @@ def _likelihood_information(problem: Problem, theta: np.ndarray) -> Information:
     if is_fused(problem):
         parts = [fused_information(problem, one) for one in theta]
         return Information(*(np.array(column) for column in zip(*parts, strict=True)))
+    if (engine := compiled.engine(problem)) is not None:
+        return Information(*engine.information(theta))
     size = problem.spec.layout.size
     loglik = np.zeros(len(theta))
     score = np.zeros((len(theta), size))

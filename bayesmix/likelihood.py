@@ -9,10 +9,11 @@ are evaluated together, and walks over the rows in blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmix import compiled
 from bayesmix.families import Derivatives, Family, Observed
 from bayesmix.fused import FusedPass, fused_em, is_fused
 from bayesmix.layout import BlockLayout
@@ -30,6 +31,9 @@ from bayesmix.problem import (
 )
 from bayesmix.spec import MixtureSpec
 
+if TYPE_CHECKING:
+    from bayesmix.kernels import SmallPass
+
 __all__ = [
     "Pass",
     "Problem",
@@ -46,7 +50,9 @@ Working = dict[tuple[int, str], np.ndarray]
 
 
 class Squares(NamedTuple):
-    """Weighted squared residuals (R, S) and their weights (R, S), with the component's
+    """What gives a scale in closed form.
+
+    Weighted squared residuals (R, S) and their weights (R, S), with the component's
     own score (R, S, P) and information (R, S, P, P) in the location's coefficients.
     """
 
@@ -158,6 +164,8 @@ def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
 def _log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     if is_fused(problem):
         return np.array([fused_em(problem, one).loglik for one in theta])
+    if (engine := compiled.engine(problem)) is not None:
+        return engine.log_likelihood(theta)
     out = np.zeros(len(theta))
     for chunk in chunks(problem, len(theta) * problem.spec.k):
         logf = log_densities(problem, theta, chunk)
@@ -271,9 +279,7 @@ def em_pass(
     )
     if problem.penalty is None:
         return p
-    prior = log_prior(
-        problem.spec, problem.penalty.model, theta, jacobian=problem.penalty.jacobian
-    )
+    prior = log_prior(problem.spec, problem.penalty.model, theta, jacobian=problem.penalty.jacobian)
     return Pass(
         p.loglik + prior.value, p.score + prior.score, p.scoring + prior.scoring, p.mass, {}
     )
@@ -287,8 +293,11 @@ def _likelihood_pass(
     alive: np.ndarray | None,
     working: Working | None,
 ) -> Pass:
-    if responsibilities is None and alive is None and working is None and is_fused(problem):
-        return _stack([fused_em(problem, one) for one in theta])
+    if responsibilities is None and alive is None and working is None:
+        if is_fused(problem):
+            return _stack([fused_em(problem, one) for one in theta])
+        if (engine := compiled.engine(problem)) is not None:
+            return _from_compiled(problem, engine.em_pass(theta))
     spec = problem.spec
     n_starts, k, size = len(theta), spec.k, spec.layout.size
     out = Pass(
@@ -332,6 +341,13 @@ def _stack(passes: list[FusedPass]) -> Pass:
         ),
         squares,
     )
+
+
+def _from_compiled(problem: Problem, p: SmallPass) -> Pass:
+    """The compiled pass of small data in the terms of the general one."""
+    closed = closed_scale(problem.blocks[0].groups[0].family)
+    squares = {0: Squares(p.squares, p.rows, p.parts, p.grams)} if closed else {}
+    return Pass(p.loglik, p.score, p.scoring, p.mass, squares)
 
 
 def _accumulate(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix import compiled
+from bayesmix.concomitant import WeightModel
 from bayesmix.em.step import m_step
 from bayesmix.likelihood import Pass, Problem, Squares, em_pass
 
-__all__ = ["Runs", "climb", "squarem"]
+if TYPE_CHECKING:
+    from bayesmix.kernels import SmallMixture
+
+__all__ = ["Floors", "Runs", "climb", "squarem"]
 
 HALVINGS = 12
+# Statuses by the kernel's numbers.
+ENDS = np.array(["running", "resting", "degenerate"], dtype="U12")
 
 
 @dataclass
@@ -48,6 +56,33 @@ class Runs:
     def running(self) -> np.ndarray:
         """Positions of the starts that have not stopped."""
         return np.flatnonzero(self.status == "running")
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Which theta (R, D) have a collapsed scale or a lost component.
+
+    Parameters
+    ----------
+    where, low : ndarray, shape (m,)
+        Entries of theta and the values below which they have collapsed.
+    weights : WeightModel or None
+        Constant weights: EM cannot bring back a component of weight zero.
+    least : float
+        Their smallest logarithm.
+    """
+
+    where: np.ndarray
+    low: np.ndarray
+    weights: WeightModel | None
+    least: float
+
+    def __call__(self, theta: np.ndarray) -> np.ndarray:
+        """Whether each start has left the parameter space, (R,)."""
+        out = (theta[:, self.where] < self.low).any(1)
+        if self.weights is not None:
+            out |= (self.weights.log_weights(theta, None) < self.least).any((1, 2))
+        return out
 
 
 def take(p: Pass, rows: np.ndarray) -> Pass:
@@ -107,7 +142,7 @@ def climb(
     *,
     max_iter: int,
     tol: float,
-    collapsed: Callable[[np.ndarray], np.ndarray],
+    collapsed: Floors,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> None:
     """EM iterations of all running starts, until the log-likelihood stands still.
@@ -122,13 +157,18 @@ def climb(
         Changed in place.
     max_iter : int
     tol : float
-    collapsed : callable
+    collapsed : Floors
         Given theta (R, D), which starts have left the parameter space.
     on_iteration : callable, optional
         Told the number of running starts and the best log-likelihood.
     """
     active = runs.running()
     if not len(active) or max_iter < 1:
+        return
+    if (runner := compiled.runner(problem)) is not None:
+        _compiled(runner, runs, active, max_iter, tol, collapsed, squared=False)
+        if on_iteration is not None:
+            on_iteration(len(runs.running()), float(np.max(runs.loglik)))
         return
     theta = runs.theta[active]
     p = em_pass(problem, theta)
@@ -152,13 +192,41 @@ def climb(
             active, theta, p = active[keep], theta[keep], take(p, keep)
 
 
+def _compiled(
+    runner: SmallMixture,
+    runs: Runs,
+    active: np.ndarray,
+    max_iter: int,
+    tol: float,
+    collapsed: Floors,
+    *,
+    squared: bool,
+) -> None:
+    """The same by the kernel for small data, which runs every start to its end."""
+    done = runner.climb(
+        runs.theta[active],
+        max_iter=max_iter,
+        tol=tol,
+        where=collapsed.where,
+        low=collapsed.low,
+        least_log_weight=collapsed.least,
+        squared=squared,
+    )
+    for logliks in done.trace:
+        runs.loglik[active] = logliks
+        runs.trace.append(runs.loglik.copy())
+    runs.theta[active] = done.theta
+    runs.iterations[active] += done.iterations * (3 if squared else 1)
+    runs.status[active] = ENDS[done.status]
+
+
 def squarem(
     problem: Problem,
     runs: Runs,
     *,
     cycles: int,
     tol: float,
-    collapsed: Callable[[np.ndarray], np.ndarray],
+    collapsed: Floors,
 ) -> None:
     """Squared extrapolation of EM (Varadhan and Roland 2008), where Newton has failed.
 
@@ -167,6 +235,9 @@ def squarem(
     """
     active = runs.running()
     if not len(active):
+        return
+    if (runner := compiled.runner(problem)) is not None:
+        _compiled(runner, runs, active, cycles, tol, collapsed, squared=True)
         return
     theta = runs.theta[active]
     p = em_pass(problem, theta)

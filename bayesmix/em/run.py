@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.em.loop import Runs, climb, squarem
+from bayesmix import compiled
+from bayesmix.em.loop import Floors, Runs, climb, squarem
 from bayesmix.em.newton import newton
 from bayesmix.em.starts import (
     Memberships,
@@ -81,9 +82,10 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
         outcome = maximise(part, make_starts(part, n_starts, rng), Options(tol=1e-6))
         lost = np.isin(outcome.status, ("degenerate", "failed"))
         return outcome.theta[~lost] if not lost.all() else outcome.theta
-    theta = from_memberships(problem, random_memberships(problem, n_starts, rng), n_starts)
-    if n_starts > 1:
-        theta[1::2] = classify(problem, theta[1::2])
+    with compiled.timed(problem):
+        theta = from_memberships(problem, random_memberships(problem, n_starts, rng), n_starts)
+        if n_starts > 1:
+            theta[1::2] = classify(problem, theta[1::2])
     return theta
 
 
@@ -93,8 +95,8 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
     return from_memberships(problem, given, 1)
 
 
-def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that says which theta (R, D) have a collapsed scale or a lost component."""
+def collapse_test(problem: Problem) -> Floors:
+    """A test that says which theta (R, D) have a collapsed scale or a lost component."""
     floors: list[tuple[int, float]] = []
     for arrays in problem.blocks:
         for group in arrays.groups:
@@ -107,15 +109,7 @@ def collapse_test(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
     low = np.array([v for _, v in floors])
     spec = problem.spec
     constant = spec.k > 1 and spec.layout.concomitant_terms is None and spec.weights.held is None
-
-    def gone(theta: np.ndarray) -> np.ndarray:
-        out = (theta[:, where] < low).any(1)
-        if constant:
-            # EM cannot bring back a component of weight zero.
-            out |= (spec.weights.log_weights(theta, None) < np.log(VANISHED)).any((1, 2))
-        return out
-
-    return gone
+    return Floors(where, low, spec.weights if constant else None, float(np.log(VANISHED)))
 
 
 def _smallest_scale(arrays: Arrays, y: np.ndarray) -> float:
@@ -144,6 +138,13 @@ def maximise(
     progress : callable, optional
         Told the stage, the number of starts at work, and the best log-likelihood.
     """
+    with compiled.timed(problem):
+        return _maximise(problem, theta, options, progress)
+
+
+def _maximise(
+    problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None
+) -> Outcome:
     runs = Runs.begin(theta)
     collapsed = collapse_test(problem)
 

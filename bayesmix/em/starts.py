@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesmix import compiled
 from bayesmix.em.step import m_step
 from bayesmix.likelihood import (
     Pass,
@@ -141,13 +142,17 @@ def _fit_memberships(
     held = np.array(sorted(spec.held), dtype=int)
     values = np.array([spec.held[j] for j in held])
     theta[:, held] = values
-    first = em_pass(problem, theta, responsibilities=resp, working=working)
-    theta = _first_step(problem, theta, first)
-    theta[:, held] = values
     simple = problem.penalty is None and all(
         closed_scale(g.family) for arrays in problem.blocks for g in arrays.groups
     )
-    for _ in range(steps if not simple else min(steps, 1)):
+    steps = min(steps, 1) if simple else steps
+    if (runner := compiled.runner(problem)) is not None:
+        given = resp(slice(None), np.empty(0))
+        return runner.first_steps(theta, given, next(iter(working.values())), steps)
+    first = em_pass(problem, theta, responsibilities=resp, working=working)
+    theta = _first_step(problem, theta, first)
+    theta[:, held] = values
+    for _ in range(steps):
         before = theta
         with np.errstate(all="ignore"):
             p = em_pass(problem, theta, responsibilities=resp)
@@ -174,6 +179,8 @@ def classify(problem: Problem, theta: np.ndarray, steps: int = CLASSIFICATION_ST
     A start stops before the step that would leave one of its components with
     less than one unit.
     """
+    if (runner := compiled.runner(problem)) is not None:
+        return runner.classify(theta, steps)
     for _ in range(steps):
         before = theta
         with np.errstate(all="ignore"):

@@ -12,6 +12,7 @@ __all__ = ["m_step", "solve"]
 STRIDE = 2.0
 TINY = 1e-300
 FARTHEST = 8.0
+ROUNDING = 1e-13
 
 
 def solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -100,7 +101,9 @@ def _scales(
         # The sum of squares is quadratic in the coefficients: no second pass.
         linear = (squares.score[:, members] * delta).sum(-1)
         curved = np.einsum("rsp,rspq,rsq->rs", delta, squares.gram[:, members], delta)
-        total = np.maximum(squares.total[:, members] + variance * (curved - 2 * linear), 0.0)
+        # Below its rounding error the difference says nothing: the next step looks again.
+        old = squares.total[:, members]
+        total = np.maximum(old + variance * (curved - 2 * linear), ROUNDING * old)
         for position in np.unique(at):
             if problem.spec.free[position]:
                 shared = at == position

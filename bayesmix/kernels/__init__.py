@@ -37,19 +37,35 @@ from bayesmix.kernels._results import (
     information_result,
     information_size,
 )
+from bayesmix.kernels._small_call import (
+    KINDS,
+    SmallData,
+    SmallMixture,
+    SmallPass,
+    SmallRun,
+    is_compiled,
+    warm,
+)
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
 
 __all__ = [
     "FAMILIES",
+    "KINDS",
     "InformationResult",
     "KernelFamily",
     "PassData",
     "PassResult",
+    "SmallData",
+    "SmallMixture",
+    "SmallPass",
+    "SmallRun",
     "em_pass",
     "information_pass",
+    "is_compiled",
     "logterms_pass",
+    "warm",
 ]
 
 

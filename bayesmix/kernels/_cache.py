@@ -15,11 +15,9 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import llvmlite  # type: ignore[import-untyped]
-import numba
 
 if TYPE_CHECKING:
     from numba.core.compiler import CompileResult
@@ -55,6 +53,8 @@ def _user_cache_folder() -> Path:
 
 def _machine_digest() -> str:
     """Digest everything but the sources that compiled code depends on."""
+    import llvmlite  # type: ignore[import-untyped]
+    import numba
     from numba.core.registry import cpu_target
 
     target = cpu_target.target_context.codegen().magic_tuple()
@@ -72,14 +72,25 @@ def cache_folder() -> Path | None:
         ``<user cache>/bayesmix/kernels-<sources>-<numba version>-<machine>``; None where the
         sources cannot be read (a zipped install) or no home is known.
     """
+    parts = _folder_parts()
+    return None if parts is None else parts[0] / f"{parts[1]}-{_machine_digest()}"
+
+
+def _folder_parts() -> tuple[Path, str] | None:
+    """The parent of `cache_folder` and how its name begins, without importing numba."""
     sources = list(Path(__file__).parent.glob("*.py"))
-    if not sources:
-        return None
-    name = f"kernels-{source_digest(sources)}-{numba.__version__}-{_machine_digest()}"
     try:
-        return _user_cache_folder() / "bayesmix" / name
-    except RuntimeError:  # there is no home
+        name = f"kernels-{source_digest(sources)}-{version('numba')}"
+        return (_user_cache_folder() / "bayesmix", name) if sources else None
+    except (RuntimeError, PackageNotFoundError):  # there is no home, or no installed numba
         return None
+
+
+def may_be_kept(names: Iterable[str]) -> bool:
+    """Whether some machine has kept all these kernels in this user's cache; numba stays away."""
+    parts = _folder_parts()
+    folders = [] if parts is None else list(parts[0].glob(f"{parts[1]}-*"))
+    return any(all((f / f"{name}.kernel").is_file() for name in names) for f in folders)
 
 
 class DiskCache:

@@ -195,7 +195,9 @@ def call_pass(
 
 
 @intrinsic
-def call_step(_typing: Any, _address: Any, _model: Any, _theta: Any, _closed: Any, _new: Any) -> Any:
+def call_step(
+    _typing: Any, _address: Any, _model: Any, _theta: Any, _closed: Any, _new: Any
+) -> Any:
     """Call the M step of small data at an address."""
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:

@@ -1,0 +1,153 @@
+"""Small data by compiled code: whole EM runs of all starts in one call.
+
+It serves models of one response and one family with a kernel, whatever their
+groups, weights, offsets, labels, concomitants and fixed or nested effects.
+Everything else goes through NumPy, which gives the same numbers to rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.problem import Problem
+
+if TYPE_CHECKING:
+    from bayesmix.kernels import SmallData, SmallMixture
+
+__all__ = ["SMALL", "engine", "is_usable", "is_wanted", "runner", "timed"]
+
+# Rows times components up to which one thread over all starts is the fastest.
+SMALL = 50_000
+# Seconds that NumPy must have spent on such fits before numba is imported to load what an earlier
+# process has compiled, and before it is compiled here: about what either costs.
+IMPORT_SECONDS = 1.0
+COMPILE_SECONDS = 8.0
+
+_lock = threading.Lock()
+_spent = 0.0
+_engines: dict[int, tuple[weakref.ref[Problem], SmallMixture | None]] = {}
+
+
+def is_wanted(problem: Problem) -> bool:
+    """Whether compiled code may be used now: nobody's first fit waits for a compiler.
+
+    The environment variable BAYESMIX_COMPILE decides if it is "1" (always) or
+    "0" (never).  Otherwise code that this machine has compiled before is used
+    as soon as loading it is cheap: numba is imported already, or NumPy has
+    spent more than importing it takes.  Code is compiled when NumPy has spent
+    as long as compiling would have taken: at worst that doubles the time.
+    """
+    setting = os.environ.get("BAYESMIX_COMPILE", "")
+    if setting in ("0", "1"):
+        return setting == "1"
+    if _spent > COMPILE_SECONDS:
+        return True
+    from bayesmix.kernels import is_compiled
+
+    if "numba" not in sys.modules and _spent <= IMPORT_SECONDS:
+        return False
+    kernel = problem.blocks[0].groups[0].family.kernel
+    return kernel is not None and is_compiled(kernel)
+
+
+def has_form(problem: Problem) -> bool:
+    """Whether the kernel can do a problem, and is the fastest there."""
+    if problem.n_rows * problem.spec.k > SMALL or problem.spec.weights.held is not None:
+        return False
+    if len(problem.blocks) > 1 or len(problem.blocks[0].groups) > 1:
+        return False
+    family = problem.blocks[0].groups[0].family
+    return family.has_kernel and (not family.dispersions or family.squares is not None)
+
+
+def engine(problem: Problem) -> SmallMixture | None:
+    """The problem laid out for the kernel; None where it goes through NumPy.
+
+    What was decided first holds as long as the problem lives, so that a fit
+    uses one engine.
+    """
+    known = _engines.get(id(problem))
+    if known is not None and known[0]() is problem:
+        return known[1]
+    if os.environ.get("BAYESMIX_COMPILE") == "0" or not has_form(problem):
+        return None
+    return _decide(problem)
+
+
+def _decide(problem: Problem) -> SmallMixture | None:
+    made = _small_data(problem).prepare() if is_wanted(problem) else None
+    key = id(problem)
+
+    def forget(_: object) -> None:
+        _engines.pop(key, None)
+
+    _engines[key] = (weakref.ref(problem, forget), made)
+    return made
+
+
+def runner(problem: Problem) -> SmallMixture | None:
+    """The same for whole runs, whose M steps know no priors."""
+    return engine(problem) if problem.penalty is None else None
+
+
+def is_usable(problem: Problem) -> bool:
+    """Whether the problem's passes are done by the kernel."""
+    return engine(problem) is not None
+
+
+@contextmanager
+def timed(problem: Problem) -> Iterator[None]:
+    """Count the time of a fit that compiled code could have done, but NumPy did."""
+    global _spent
+    if not has_form(problem) or is_usable(problem):
+        yield
+        return
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        with _lock:
+            _spent += time.perf_counter() - begin
+
+
+def _small_data(problem: Problem) -> SmallData:
+    from bayesmix.kernels import SmallData
+
+    arrays, layout = problem.blocks[0], problem.spec.layout
+    group = arrays.groups[0]
+    obs = arrays.observed[group.family.name]
+    assert group.family.kernel is not None
+    return SmallData(
+        group.family.kernel,
+        arrays.matrix,
+        obs.y,
+        arrays.layout.predictors[0].index,
+        group.dispersions[0] if group.dispersions else None,
+        layout.alpha,
+        _kinds(problem),
+        problem.concomitant,
+        problem.first,
+        arrays.offset,
+        obs.trials,
+        obs.const if isinstance(obs.const, np.ndarray) else None,
+        problem.weight,
+        problem.allowed,
+    )
+
+
+def _kinds(problem: Problem) -> np.ndarray:
+    from bayesmix.kernels import KINDS
+
+    effects = (c.effect for c in problem.spec.layout.coordinates)
+    kinds = np.array([KINDS.get(e, KINDS["coefficient"]) for e in effects], dtype=np.int64)
+    kinds[~problem.spec.free] = KINDS["held"]
+    return kinds

@@ -1,0 +1,351 @@
+"""Small data for the kernel: from arrays to addresses, and its tasks as methods.
+
+This module does not import numba: it asks for the compiled kernel when a task is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmix.kernels import _small_places as places
+from bayesmix.kernels._call import BLOCK, Floats
+from bayesmix.kernels._families import FAMILIES, N_TERMS, KernelFamily
+
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
+
+Integers = NDArray[np.int64]
+
+
+class SmallPass(NamedTuple):
+    """Sums of a pass for R starts.
+
+    `loglik` (R,), `score` (R, D), `scoring` (R, D, D), `mass` (R, S); of every component the sum
+    of its statistic `squares` and the weights of its `rows` (R, S), its own `parts` of the
+    score (R, S, P) and its `grams` (R, S, P, P).
+    """
+
+    loglik: Floats
+    score: Floats
+    scoring: Floats
+    mass: Floats
+    squares: Floats
+    rows: Floats
+    parts: Floats
+    grams: Floats
+
+
+class SmallRun(NamedTuple):
+    """How R starts have run: `theta` (R, D), `trace` (T, R), `status` and `iterations` (R,)."""
+
+    theta: Floats
+    trace: Floats
+    status: Integers
+    iterations: Integers
+
+
+# What the entries of theta are, by the names of the effects.
+KINDS = {
+    "held": places.HELD,
+    "coefficient": places.COEFFICIENT,
+    "dispersion": places.LOG_DISPERSION,
+    "concomitant": places.LOGIT,
+    "weight": places.CONSTANT_WEIGHT,
+}
+NAMES = ("small-pass", "small-information", "small-step", "small-runs")
+
+
+@dataclass(frozen=True)
+class SmallData:
+    """A mixture of regressions with its rows, for the kernel.
+
+    Parameters
+    ----------
+    family : KernelFamily
+    X : ndarray, shape (n, P)
+    y : ndarray, shape (n,)
+    index : ndarray of int, shape (S, P)
+        Entries of theta of the coefficients; -1: none.
+    dispersion_index : ndarray of int, shape (S,), or None
+    alpha_index : ndarray of int, shape (S, Q)
+    kind : ndarray of int, shape (D,)
+        What each entry of theta is: one of `KINDS`.
+    Z : ndarray, shape (U, Q), or None
+        None for constant weights.
+    first : ndarray of int, shape (U,), or None
+        First row of each unit; None where every row is a unit.
+    offset, aux, const, weight, allowed : ndarray, optional
+        As in `bayesmix.kernels.em_pass`, the last two by units.
+    """
+
+    family: KernelFamily
+    X: Floats
+    y: Floats
+    index: Integers
+    dispersion_index: Integers | None
+    alpha_index: Integers
+    kind: Integers
+    Z: Floats | None = None
+    first: Integers | None = None
+    offset: Floats | None = None
+    aux: Floats | None = None
+    const: Floats | None = None
+    weight: Floats | None = None
+    allowed: NDArray[Any] | None = None
+
+    def prepare(self) -> SmallMixture:
+        """Lay the data out for the kernel."""
+        return SmallMixture(self)
+
+
+class SmallMixture:
+    """Data laid out for the kernel, and the kernel's tasks; safe in several threads.
+
+    Parameters
+    ----------
+    data : SmallData
+    """
+
+    def __init__(self, data: SmallData) -> None:
+        from bayesmix.kernels._family_block import family_callback
+
+        runs, information, *called = [make() for make in _callbacks()]
+        self._kernel, self._information = runs.ctypes, information.ctypes
+        s, p = data.index.shape
+        q, size = data.alpha_index.shape[1], len(data.kind)
+        n, n_units = len(data.y), len(data.y) if data.first is None else len(data.first)
+        first = None if data.first is None else np.append(data.first, n).astype(np.int64)
+        bounds = chunk_bounds(first, n)
+        edges = bounds if first is None else first[bounds]
+        line = max(BLOCK, int(np.diff(edges).max(initial=0)))
+        Z = np.ones((n_units, 1)) if data.Z is None else data.Z
+        arrays: list[Any] = [
+            _by_chunk(data.X, edges),
+            data.offset,
+            data.y,
+            data.aux,
+            data.const,
+            data.weight,
+            np.append(_by_chunk(Z, bounds), Z),
+            np.abs(Z).max(0, initial=0.0),
+        ]
+        arrays = [None if a is None else np.ascontiguousarray(a, dtype=np.float64) for a in arrays]
+        allowed = data.allowed
+        arrays.append(None if allowed is None else _by_chunk(allowed != 0, bounds).view(np.uint8))
+        arrays += [bounds, first]
+        for index in (data.index, data.dispersion_index, data.alpha_index, data.kind):
+            arrays.append(None if index is None else np.ascontiguousarray(index, dtype=np.int64))
+        sizes = (s, p, q, size, n_units, len(bounds) - 1, line)
+        flags = (int(data.dispersion_index is not None), int(data.Z is None))
+        kernels = [family_callback(data.family), *called]
+        addresses = (each.address for each in kernels)
+        model = [*sizes, *flags, *addresses, *(_address(a) for a in arrays)]
+        scratch = N_TERMS * BLOCK if line > BLOCK else 1
+        lengths = places.buffers(s, p, q, size, line, scratch, N_TERMS)
+        starts = 8 * np.cumsum([0, *lengths])
+        self._model = np.array([*model, *starts[:-1]], dtype=np.int64)
+        self._work = int(starts[-1]) // 8
+        self._zeros = slice(*(starts[places.ZEROS - places.N_DATA :][:2] // 8))
+        self._kept = (arrays, kernels, data.family)
+        self.shape = (s, p, size, n_units)
+
+    def _buffers(self) -> tuple[Integers, Floats]:
+        """The model with the addresses of new buffers, and these, to be kept while it is used."""
+        work = np.empty(self._work)
+        work[self._zeros] = 0.0
+        model = self._model.copy()
+        model[places.N_DATA :] += work.ctypes.data
+        return model, work
+
+    def _run(
+        self,
+        task: int,
+        theta: Floats,
+        numbers: Floats | None = None,
+        arguments: Any = (0, 0, 0),
+        options: Floats | None = None,
+        counts: Integers | None = None,
+    ) -> None:
+        model, _work = self._buffers()
+        given = np.array(arguments, dtype=np.int64)
+        self._kernel(
+            task,
+            model.ctypes.data,
+            len(theta),
+            theta.ctypes.data,
+            _address(options),
+            given.ctypes.data,
+            _address(numbers),
+            _address(counts),
+        )
+
+    def log_likelihood(self, theta: Floats) -> Floats:
+        """Log-likelihood (R,) at theta (R, D)."""
+        theta = np.ascontiguousarray(theta)
+        out = np.empty(len(theta))
+        self._run(places.LOG_LIKELIHOOD, theta, out)
+        return out
+
+    def em_pass(self, theta: Floats, *, hard: bool = False) -> SmallPass:
+        """Sums of an EM step at theta (R, D).
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, D)
+        hard : bool
+            Each unit belongs to its most probable component.
+        """
+        theta = np.ascontiguousarray(theta)
+        r, (s, p, d, _) = len(theta), self.shape
+        out = np.empty((r, 1 + d + d * d + 3 * s + s * p + s * p * p))
+        self._run(places.PASS, theta, out, (places.HARD if hard else places.OWN, 0, 0))
+        edges = np.cumsum([1, d, d * d, s, s, s, s * p])
+        loglik, score, scoring, mass, squares, count, parts, grams = np.split(out, edges, axis=1)
+        return SmallPass(
+            loglik[:, 0],
+            score,
+            scoring.reshape(r, d, d),
+            mass,
+            squares,
+            count,
+            parts.reshape(r, s, p),
+            grams.reshape(r, s, p, p),
+        )
+
+    def information(self, theta: Floats) -> tuple[Floats, Floats, Floats]:
+        """Log-likelihood (R,), score (R, D) and observed information (R, D, D)."""
+        theta = np.ascontiguousarray(theta)
+        r, d = theta.shape
+        loglik, score, matrix = np.empty(r), np.empty((r, d)), np.empty((r, d, d))
+        model, _work = self._buffers()
+        at, to_score, to_matrix = theta.ctypes.data, score.ctypes.data, matrix.ctypes.data
+        for i in range(r):
+            loglik[i] = self._information(
+                model.ctypes.data, at + 8 * i * d, to_score + 8 * i * d, to_matrix + 8 * i * d * d
+            )
+        return loglik, score, matrix
+
+    def first_steps(self, theta: Floats, resp: Floats, working: Floats, steps: int) -> Floats:
+        """Parameters (R, D) after M steps at responsibilities (R, S, U).
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, D)
+            Coefficients of zero, and dispersions.
+        resp : ndarray, shape (R, S, U)
+        working : ndarray, shape (n,)
+            Linear predictors of the first step.
+        steps : int
+            How many follow.
+        """
+        theta = np.array(theta, dtype=np.float64, order="C")
+        resp, working = np.ascontiguousarray(resp), np.ascontiguousarray(working)
+        arguments = (resp.ctypes.data, working.ctypes.data, steps)
+        self._run(places.MEMBERSHIPS, theta, arguments=arguments)
+        return theta
+
+    def classify(self, theta: Floats, steps: int) -> Floats:
+        """Parameters (R, D) after steps of classification EM."""
+        theta = np.array(theta, dtype=np.float64, order="C")
+        self._run(places.CLASSIFY, theta, arguments=(steps, 0, 0))
+        return theta
+
+    def climb(
+        self,
+        theta: Floats,
+        *,
+        max_iter: int,
+        tol: float,
+        where: Integers,
+        low: Floats,
+        least_log_weight: float,
+        squared: bool = False,
+    ) -> SmallRun:
+        """EM from theta (R, D) until the log-likelihood stands still.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, D)
+        max_iter : int
+        tol : float
+        where, low : ndarray, shape (m,)
+            Entries of theta, and the values below which a start is degenerate.
+        least_log_weight : float
+            Likewise for the logarithms of constant weights.
+        squared : bool
+            Cycles of squared extrapolation instead of EM steps.
+        """
+        theta = np.array(theta, dtype=np.float64, order="C")
+        r = len(theta)
+        trace, counts = np.empty((r, max_iter)), np.empty((2, r), dtype=np.int64)
+        options = np.array([tol, least_log_weight, *low])
+        arguments = (max_iter, len(where), *where, 0)
+        task = places.EXTRAPOLATE if squared else places.CLIMB
+        self._run(task, theta, trace, arguments, options, counts)
+        used = int(counts[1].max(initial=0))
+        return SmallRun(theta, trace[:, :used].T, counts[0], counts[1])
+
+
+def is_compiled(family: KernelFamily) -> bool:
+    """Whether the kernels of small data can be loaded from this machine's cache."""
+    from bayesmix.kernels import _cache
+
+    if not _cache.may_be_kept(NAMES):
+        return False
+    from bayesmix.kernels._family_block import _cache_name
+
+    folder, name = _cache.cache_folder(), _cache_name(family)
+    return (
+        folder is not None
+        and name is not None
+        and all((folder / f"{each}.kernel").is_file() for each in (*NAMES, name))
+    )
+
+
+def warm() -> None:
+    """Compile the kernels of small data, or load them, for this and later processes.
+
+    It takes some seconds once per machine.  Without it small data are fitted by
+    NumPy until compiling pays.
+    """
+    from bayesmix.kernels._family_block import family_callback
+
+    for callback in _callbacks():
+        callback()
+    for family in FAMILIES.values():
+        family_callback(family)
+
+
+def _callbacks() -> tuple[Callable[[], CFunc], ...]:
+    from bayesmix.kernels._small_information import small_information_callback
+    from bayesmix.kernels._small_runs import small_callback
+    from bayesmix.kernels._small_step import step_callback
+    from bayesmix.kernels._small_sums import pass_callback
+
+    return small_callback, small_information_callback, pass_callback, step_callback
+
+
+def chunk_bounds(first: Integers | None, n: int) -> Integers:
+    """First units of the chunks and the number of units: whole units, about a block of rows."""
+    if first is None:
+        return np.append(np.arange(0, n, BLOCK), n).astype(np.int64)
+    bounds = [0]
+    while bounds[-1] < len(first) - 1:
+        at = int(np.searchsorted(first, first[bounds[-1]] + BLOCK, side="right")) - 1
+        bounds.append(min(max(at, bounds[-1] + 1), len(first) - 1))
+    return np.array(bounds, dtype=np.int64)
+
+
+def _by_chunk(matrix: NDArray[Any], bounds: Integers) -> NDArray[Any]:
+    """A matrix's chunks one after another, each by columns."""
+    return np.concatenate([np.ravel(matrix[a:b].T) for a, b in pairwise(bounds)])
+
+
+def _address(array: NDArray[Any] | None) -> int:
+    return 0 if array is None else array.ctypes.data
