@@ -84,6 +84,13 @@ def fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any =
         If an option is not understood, or no start ends with a likelihood.
     """
     _check(method, options)
+    # On the way to a collapse or to infinity numbers overflow; every log-likelihood is
+    # checked, so that an end without meaning is never a fit.
+    with np.errstate(all="ignore"):
+        return _fit_point(spec, method, options, priors)
+
+
+def _fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any) -> Fitted:
     k_requested = spec.k
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)

@@ -56,10 +56,16 @@ def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...
     return location, 0.5 + stirling(shape.value).scaled2
 
 
+def _pooled_shape(y: np.ndarray) -> float:
+    """Mean^2 / variance of all responses, from y / max(y) so that no square overflows."""
+    scaled = y / np.max(y)
+    variance = float(np.var(scaled))
+    return float(np.mean(scaled)) ** 2 / variance if variance > 0 else 1.0
+
+
 def start(y: np.ndarray) -> dict:
     """Each response; the shape from the mean and variance of all."""
-    variance = float(np.var(y))
-    shape = float(np.mean(y)) ** 2 / variance if variance > 0 else 1.0
+    shape = _pooled_shape(y)
     return {"mu": y, "shape": float(np.clip(shape, 0.1, 1e4))}
 
 
@@ -70,8 +76,7 @@ def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.
 
 def priors(y: np.ndarray) -> dict[str, Prior]:
     """Twice the shape of all responses together, up to a factor of four or so."""
-    squared = float(np.mean(y)) ** 2 / (float(np.var(y)) or 1.0)
-    return {"shape": Prior("lognormal", mu=float(np.log(2 * squared)), sigma=1.5)}
+    return {"shape": Prior("lognormal", mu=float(np.log(2 * _pooled_shape(y))), sigma=1.5)}
 
 
 FAMILY = Family(
