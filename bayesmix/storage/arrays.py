@@ -1,0 +1,223 @@
+"""The arrays of a file by name, and the one NetCDF-4 file that holds them with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import BayesmixError, DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Arrays", "read", "write"]
+
+MANIFEST = "bayesmix"
+# Arrays of at least so many bytes are compressed.
+LARGE = 1 << 14
+
+
+class NoFileError(DataError, FileNotFoundError):
+    """A file or folder that is not there."""
+
+
+class Arrays:
+    """Arrays by name, "group/variable", with the names of their dimensions.
+
+    Numbers, booleans and texts (objects that are all str) of any shape.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, np.ndarray] = {}
+        self.dims: dict[str, tuple[str, ...]] = {}
+
+    def put(self, name: str, values: np.ndarray, *dims: str) -> str:
+        """Keep an array; where no dimensions are given they are called after it."""
+        leaf = name.rpartition("/")[2]
+        self.values[name] = values
+        self.dims[name] = dims or tuple(f"{leaf}_{i}" for i in range(values.ndim))
+        return name
+
+    def get(self, name: str) -> np.ndarray:
+        """The array of that name."""
+        return self.values[name]
+
+    def checksum(self) -> str:
+        """Sha256 of all names, types, shapes and values."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.values.items()):
+            digest.update(f"{name} {values.dtype} {values.shape} ".encode())
+            text = values.dtype.kind == "O"
+            digest.update(json.dumps(values.tolist()).encode() if text else _little(values))
+        return digest.hexdigest()
+
+
+def _little(values: np.ndarray) -> bytes:
+    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+# --- writing -------------------------------------------------------------------------------
+
+
+def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write a file beside its place, then move it there: the old one stays if that fails.
+
+    Parameters
+    ----------
+    path : str or path
+    manifest : mapping
+        What JSON can hold.
+    arrays : Arrays
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist, or the path is one.
+    """
+    import xarray as xr
+
+    target = _target(path)
+    stored: dict[str, tuple[str, tuple[int, ...]]] = {}
+    groups: dict[str, dict[str, xr.Variable]] = {}
+    for name, values in arrays.values.items():
+        kind, variable = _variable(values, arrays.dims[name])
+        stored[name] = (kind, values.shape)
+        if values.size:
+            group, _, leaf = name.rpartition("/")
+            groups.setdefault(f"/{group}", {})[leaf] = variable
+    full = {**manifest, "arrays": stored, "contents": arrays.checksum()}
+    text = json.dumps(full, allow_nan=False)
+    datasets = {group: xr.Dataset(variables) for group, variables in groups.items()}
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={MANIFEST: text}), **datasets})
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        tree.to_netcdf(temporary, engine="h5netcdf")
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    if not target.parent.is_dir():
+        msg = f"the folder {str(target.parent)!r} does not exist; make it first"
+        raise NoFileError(msg)
+    if target.is_dir():
+        msg = f"{str(target)!r} is a folder; give the name of a file in it, such as 'fit.nc'"
+        raise DataError(msg)
+    return target
+
+
+def _variable(values: np.ndarray, dims: tuple[str, ...]) -> tuple[str, xr.Variable]:
+    """How an array is stored, and the variable that stores it."""
+    import xarray as xr
+
+    encoding: dict[str, Any] = {"_FillValue": None}
+    if values.nbytes >= LARGE and values.ndim:
+        encoding["zlib"] = True
+    kind = str(values.dtype)
+    if values.dtype.kind == "O":
+        plain = all(_writable(v) for v in values.flat)
+        kind = "text" if plain else "json"
+        if not plain:
+            values = np.array([json.dumps(v) for v in values.flat], object).reshape(values.shape)
+        encoding = {}
+    elif values.dtype.kind == "b":
+        values = values.astype(np.uint8)
+    elif kind == "float16":
+        values = values.astype(np.float32)
+    return kind, xr.Variable(dims, values, encoding=encoding)
+
+
+def _writable(text: str) -> bool:
+    """Whether HDF5 can hold a text as it is."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+def read(
+    path: str | os.PathLike[str], check: Callable[[dict[str, Any]], None]
+) -> tuple[dict[str, Any], Arrays]:
+    """Read a file that `write` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    check : callable
+        Gets the manifest before anything else is read, and raises if it is not understood.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is another kind of file, or it is damaged.
+    """
+    import xarray as xr
+
+    place = Path(path).expanduser()
+    if not place.is_file():
+        msg = f"there is no file {str(place)!r}; files are written by the method save(path)"
+        raise NoFileError(msg)
+    try:
+        with xr.open_datatree(str(place), engine="h5netcdf", decode_cf=False) as tree:
+            manifest = _manifest(tree, place)
+            check(manifest)
+            arrays = _arrays(tree, manifest)
+    except (BayesmixError, MemoryError):
+        raise
+    except Exception as error:  # HDF5 has many ways to say so
+        msg = (
+            f"{str(place)!r} cannot be read: it is truncated or damaged, or no NetCDF-4 file at "
+            f"all ({type(error).__name__}: {error}). bayesmix reads files that its method "
+            "save(path) wrote; save the model again, or take another copy of the file"
+        )
+        raise DataError(msg) from error
+    if arrays.checksum() != manifest["contents"]:
+        msg = (
+            f"{str(place)!r} is damaged: its contents are not what was written. Save the model "
+            "again, or take another copy of the file"
+        )
+        raise DataError(msg)
+    return manifest, arrays
+
+
+def _manifest(tree: xr.DataTree, place: Path) -> dict[str, Any]:
+    text = tree.attrs.get(MANIFEST)
+    manifest = json.loads(text) if isinstance(text, str) else None
+    if isinstance(manifest, dict):
+        return manifest
+    groups = ", ".join(sorted(tree.children)) or "none"
+    msg = (
+        f"{str(place)!r} is a NetCDF-4 file, but not of bayesmix: it has no manifest (attribute "
+        f"{MANIFEST!r}); its groups: {groups}. Use a file that save(path) wrote; xarray's "
+        "open_datatree reads others"
+    )
+    raise DataError(msg)
+
+
+def _arrays(tree: xr.DataTree, manifest: Mapping[str, Any]) -> Arrays:
+    arrays = Arrays()
+    for name, (kind, shape) in manifest["arrays"].items():
+        dtype = object if kind in ("text", "json") else np.dtype(kind)
+        if 0 in shape:
+            arrays.put(name, np.empty(shape, dtype))
+            continue
+        values = np.asarray(tree[f"/{name}"].values)
+        if kind == "json":
+            texts = [json.loads(v) for v in values.flat]
+            values = np.array(texts, object).reshape(values.shape)
+        arrays.put(name, values.astype(dtype))
+        if arrays.get(name).shape != tuple(shape):
+            msg = f"the array {name!r} has the shape {values.shape}, not {tuple(shape)}"
+            raise ValueError(msg)
+    return arrays

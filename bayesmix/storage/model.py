@@ -1,0 +1,202 @@
+"""A specification as a manifest and arrays, and the same one made again of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.concomitant import WeightModel
+from bayesmix.errors import BayesmixError, DataError
+from bayesmix.families import Family
+from bayesmix.inputs import Part, Regression, nested_pairs, prepare
+from bayesmix.reduce import _without
+from bayesmix.spec import MixtureSpec, assemble
+from bayesmix.storage.arrays import Arrays
+from bayesmix.storage.checks import differences, fingerprints
+from bayesmix.storage.columns import pack, pack_frame, unpack, unpack_frame
+from bayesmix.storage.names import pack_families, pack_scope, unpack_families, unpack_scope
+from bayesmix.storage.values import as_json
+
+__all__ = ["pack_spec", "unpack_spec"]
+
+# Their transformations and types decide what a design is.
+LIBRARIES = ("formulae", "numpy", "pandas")
+
+
+def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
+    """Describe a specification; the columns that its formulas use go to the arrays."""
+    prepared = spec.prepared
+    k, kept = _kept(spec)
+    held = spec.weights.held
+    labels = prepared.labels
+    rows = None if labels is None else labels.take(prepared.units.codes)
+    return {
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "call": {
+            "responses": [_regression(part) for part in prepared.parts],
+            "k": k,
+            "concomitant": (
+                None if prepared.concomitant is None else prepared.concomitant.formula.text
+            ),
+            "group": prepared.group,
+            "weights": prepared.weights_column,
+            "labels": prepared.labels_column,
+            # Nothing is missing in the rows that are stored: "error" would give the same.
+            "na_action": "drop" if prepared.n_dropped else "error",
+        },
+        "n_dropped": prepared.n_dropped,
+        "data": pack_frame(arrays, "training", prepared.data),
+        "labels": None if rows is None else pack(arrays, "training/labels", rows, "row"),
+        "scope": pack_scope(arrays, prepared),
+        "components": [as_json(c, "a component's name") for c in spec.components],
+        "kept": kept,
+        "symmetric": [list(members) for members in spec.layout.symmetric],
+        "held": [[int(at), float(value)] for at, value in spec.held.items()],
+        "held_weights": (
+            None if held is None else [None if np.isnan(w) else float(w) for w in held]
+        ),
+        "parameters": _parameters(spec),
+        "checks": fingerprints(spec),
+    }
+
+
+def _regression(part: Part) -> dict[str, Any]:
+    given = part.regression
+    blocks = given.dispersion
+    return {
+        "formula": given.formula,
+        "family": pack_families(given.family),
+        "fixed": given.fixed,
+        "nested": None if given.nested is None else nested_pairs(given.nested),
+        "dispersion": blocks if isinstance(blocks, str) else [int(n) for n in blocks],
+    }
+
+
+def _parameters(spec: MixtureSpec) -> list[list[Any]]:
+    return [[c.effect, c.variable, c.term, list(c.components)] for c in spec.layout.coordinates]
+
+
+def _kept(spec: MixtureSpec) -> tuple[int, list[int]]:
+    """A number of components before some were removed, and the places of those that stayed."""
+    labels = spec.prepared.labels
+    known = [] if labels is None else labels.categories.tolist()
+    places = [_place(name, known) for name in spec.components]
+    given = [size for part in spec.prepared.parts for size in _sizes(part.regression)]
+    return (given[0] if given else max(len(known), places[-1] + 1)), places
+
+
+def _place(name: Any, known: list[Any]) -> int:
+    """Where a component of this name stands; see `assemble` for how they are named."""
+    if name in known:
+        return known.index(name)
+    before = [n for n in range(len(known) + 1, name) if n not in known]
+    return len(known) + len(before)
+
+
+def _sizes(given: Regression) -> list[int]:
+    """Numbers of components that blocks and lists of families imply."""
+    out = [sum(size for _, size in nested_pairs(given.nested))] if given.nested else []
+    out += [len(given.family)] if isinstance(given.family, list | tuple) else []
+    return out + ([] if isinstance(given.dispersion, str) else [int(sum(given.dispersion))])
+
+
+# --- made again ----------------------------------------------------------------------------
+
+
+def unpack_spec(
+    arrays: Arrays,
+    manifest: Mapping[str, Any],
+    scope: Mapping[str, Any] | None,
+    families: Mapping[str, Family] | None,
+) -> MixtureSpec:
+    """Make the specification again: formulas on the stored columns.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    manifest : mapping
+        From `pack_spec`.
+    scope : mapping of str to object, or None
+        The user's functions that the formulas use.
+    families : mapping of str to Family, or None
+        The user's families.
+
+    Raises
+    ------
+    DataError
+        If an object of the user's is missing, or the designs are no longer the same.
+    """
+    call = manifest["call"]
+    regressions = [
+        Regression(**{**r, "family": unpack_families(r["family"], families), **_pairs(r)})
+        for r in call["responses"]
+    ]
+    names = unpack_scope(arrays, manifest["scope"], scope)
+    data = unpack_frame(arrays, manifest["data"])
+    columns = list(data.columns)
+    labels = call["labels"]
+    if labels is not None and labels not in columns:
+        data[labels] = pd.Series(unpack(arrays, manifest["labels"]), index=data.index)
+    try:
+        prepared = prepare(
+            regressions,
+            data,
+            concomitant=call["concomitant"],
+            group=call["group"],
+            weights=call["weights"],
+            labels=labels,
+            na_action="error",
+            scope=names,
+        )
+        whole = assemble(replace(prepared, n_dropped=manifest["n_dropped"]), call["k"])
+    except BayesmixError as error:
+        msg = f"the model cannot be made again of the stored data: {error}. {_origin(manifest)}"
+        raise DataError(msg) from error
+    kept = manifest["kept"]
+    spec = whole if kept == list(range(whole.k)) else _without(whole, kept)
+    _check(spec, manifest)
+    held = manifest["held_weights"]
+    layout = replace(spec.layout, symmetric=tuple(map(tuple, manifest["symmetric"])))
+    known = None if held is None else np.array([np.nan if w is None else w for w in held])
+    return replace(
+        spec,
+        layout=layout,
+        weights=WeightModel(layout.alpha, known),
+        held=dict(manifest["held"]),
+    )
+
+
+def _pairs(regression: Mapping[str, Any]) -> dict[str, Any]:
+    nested = regression["nested"]
+    return {"nested": None if nested is None else [(text, size) for text, size in nested]}
+
+
+def _check(spec: MixtureSpec, manifest: Mapping[str, Any]) -> None:
+    differing = differences(manifest["checks"], fingerprints(spec))
+    if not differing and manifest["parameters"] != _parameters(spec):
+        differing = ["the order of the parameters"]
+    if differing:
+        shown = "; ".join(differing[:5]) + ("; ..." if len(differing) > 5 else "")
+        msg = (
+            "the formulas on the stored data no longer give the design that was fitted. What "
+            f"differs: {shown}. {_origin(manifest)}"
+        )
+        raise DataError(msg)
+
+
+def _origin(manifest: Mapping[str, Any]) -> str:
+    """What may have changed since the file was written, and what to do."""
+    then = manifest["libraries"]
+    now = {name: version(name) for name in LIBRARIES}
+    changed = [f"{n} {then[n]} (here {now[n]})" for n in LIBRARIES if then.get(n) != now[n]]
+    changed += [f"your {name!r}" for name, entry in manifest["scope"].items() if "needed" in entry]
+    since = f" with {', '.join(changed)}" if changed else ""
+    return (
+        f"The file was written by bayesmix {manifest['bayesmix']}{since}: load it with the same "
+        "versions and functions, or fit the model again"
+    )
