@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesmix import plot
-    from bayesmix.api import Bootstrap, Mixture, PointFit, Selection, select
+    from bayesmix.api import Bootstrap, Mixture, PointFit, Selection, load, select
     from bayesmix.data import list_data, load_data
     from bayesmix.errors import (
         BayesmixError,
@@ -37,7 +37,7 @@ __version__ = version("bayesmix")
 
 # Public names by the module that has them; each is imported when first used.
 _HOMES = {
-    "bayesmix.api": ("Bootstrap", "Mixture", "PointFit", "Selection", "select"),
+    "bayesmix.api": ("Bootstrap", "Mixture", "PointFit", "Selection", "load", "select"),
     "bayesmix.data": ("list_data", "load_data"),
     "bayesmix.errors": (
         "BayesmixError",
@@ -71,6 +71,7 @@ __all__ = [
     "SpecError",
     "family",
     "list_data",
+    "load",
     "load_data",
     "plot",
     "select",

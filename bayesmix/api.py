@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix import describe
+from bayesmix import describe, storage
 from bayesmix.compare import best_of, check_range, selection_table
-from bayesmix.errors import SpecError
+from bayesmix.errors import DataError, SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.formula import Scope
 from bayesmix.likelihood import build_problem, log_likelihood
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from bayesmix.families import Family
 
-__all__ = ["Bootstrap", "Mixture", "PointFit", "Selection", "select"]
+__all__ = ["Bootstrap", "Mixture", "PointFit", "Selection", "load", "select"]
 
 
 class Mixture:
@@ -247,6 +248,21 @@ class Mixture:
             starts, seed, init, fixed_params, tol, max_iter, min_weight, algorithm, progress
         )
         return PointFit._of(fit_point(self._spec, method, options))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model with the columns that it uses to one NetCDF-4 file; see `load`.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that is there is replaced.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist, or a column holds what a file cannot.
+        """
+        storage.save(path, self._spec)
 
     def __repr__(self) -> str:
         return describe.spec_text(self._spec)
@@ -584,6 +600,21 @@ class PointFit:
         """
         return PointFit(reorder(self._fitted, by, concomitant, order))
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit with its model and data to one NetCDF-4 file; see `load`.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that is there is replaced.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist, or a column holds what a file cannot.
+        """
+        storage.save(path, self._fitted)
+
     def __repr__(self) -> str:
         return describe.fit_text(self._fitted)
 
@@ -652,6 +683,59 @@ class Selection:
 
     def _repr_html_(self) -> str:
         return describe.selection_html(self.table)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    scope: Mapping[str, Any] | None = None,
+    families: Mapping[str, Family] | None = None,
+) -> Mixture | PointFit:
+    """Read a model or fit that its method `save` wrote.
+
+    The design is made again of the formulas and the stored columns, and compared with
+    the one that was fitted.  A file holds no code.
+
+    Parameters
+    ----------
+    path : str or path
+    scope : mapping of str to object, optional
+        Functions of your own that the formulas use, by name, such as
+        ``{"half": half}``.  Numbers, texts and small arrays of yours are in the file.
+    families : mapping of str to Family, optional
+        Families of your own by their names.
+
+    Returns
+    -------
+    Mixture or PointFit
+        What was saved, with equal results.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another format, if it needs an object of
+        yours, or if the model is no longer the same.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> fit = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2).fit(seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(Path(folder) / "faults.nc")
+    ...     again = bmx.load(Path(folder) / "faults.nc")
+    >>> again.loglik == fit.loglik
+    True
+    """
+    stored = storage.load(path, scope, families)
+    if isinstance(stored.value, MixtureSpec):
+        return Mixture._of(stored.value)
+    if isinstance(stored.value, Fitted):
+        return PointFit._of(stored.value)
+    msg = f"{os.fspath(path)!r} holds draws, which this version does not read"
+    raise DataError(msg)
 
 
 def select(

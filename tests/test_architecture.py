@@ -27,6 +27,7 @@ PUBLIC = [
     "SpecError",
     "family",
     "list_data",
+    "load",
     "load_data",
     "plot",
     "select",
@@ -34,7 +35,7 @@ PUBLIC = [
 POINT_FIT = (
     "method status converged iterations loglik df aic bic bic_units icl n_obs n_units k "
     "k_requested mixing params starts coefficients dispersion concomitant covariance summary "
-    "membership clusters sizes predict fitted residuals simulate bootstrap relabel"
+    "membership clusters sizes predict fitted residuals simulate bootstrap relabel save"
 ).split()
 
 
