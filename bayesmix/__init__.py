@@ -12,8 +12,10 @@ Examples
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.families import Family, family
     from bayesmix.inputs import Regression
+    from bayesmix.ranking import compare, compare_estimates
 
 __version__ = version("bayesmix")
 
@@ -51,8 +54,20 @@ _HOMES = {
     ),
     "bayesmix.families": ("Family", "family"),
     "bayesmix.inputs": ("Regression",),
+    "bayesmix.ranking": ("compare", "compare_estimates"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+class _Package(ModuleType):
+    """A package whose public names, such as `compare`, win over submodules of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 __all__ = [
     "BayesmixError",
@@ -69,6 +84,8 @@ __all__ = [
     "Regression",
     "Selection",
     "SpecError",
+    "compare",
+    "compare_estimates",
     "family",
     "list_data",
     "load",

@@ -25,6 +25,8 @@ PUBLIC = [
     "PointFit",
     "Regression",
     "SpecError",
+    "compare",
+    "compare_estimates",
     "family",
     "list_data",
     "load",

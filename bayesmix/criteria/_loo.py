@@ -1,0 +1,194 @@
+"""Leaving units out one by one, with the draws of one fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from bayesmix.criteria.pointwise import (
+    blocks,
+    checked,
+    counted,
+    frame,
+    standard_error,
+    weight_words,
+)
+from bayesmix.criteria.psis import good_k, psis_smooth
+from bayesmix.criteria.words import as_html, as_text, plural
+
+__all__ = ["Loo", "loo"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Loo:
+    """Leave-one-unit-out by Pareto-smoothed importance sampling.  Made by `loo` and `repair`.
+
+    Parameters
+    ----------
+    pointwise : DataFrame
+        By unit: elpd_loo, lppd, p_loo; pareto_k of the estimate (0 for an exact
+        refit); first_pareto_k, of the posterior draws; repaired ("", "moment
+        matching" or "refit"); and weight where there are case weights.
+    good_k : float
+        Up to this Pareto k an estimate can be relied on.
+    n_draws : int
+    """
+
+    pointwise: pd.DataFrame
+    good_k: float
+    n_draws: int
+
+    @property
+    def elpd_loo(self) -> float:
+        """Expected log predictive density of units left out."""
+        return float(self.pointwise["elpd_loo"].sum())
+
+    @property
+    def elpd(self) -> float:
+        """The same as `elpd_loo`."""
+        return self.elpd_loo
+
+    @property
+    def se(self) -> float:
+        """Standard error of `elpd_loo` over units."""
+        return standard_error(self.pointwise["elpd_loo"].to_numpy()[counted(self.pointwise)])
+
+    @property
+    def p_loo(self) -> float:
+        """Effective number of parameters."""
+        return float(self.pointwise["p_loo"].sum())
+
+    @property
+    def pareto_k(self) -> pd.Series:
+        """Shape of the importance ratios' tail, by unit."""
+        return self.pointwise["pareto_k"]
+
+    @property
+    def n_first_bad(self) -> int:
+        """Units whose Pareto k was above `good_k` before any repair."""
+        return int((self.pointwise["first_pareto_k"] > self.good_k).sum())
+
+    @property
+    def n_bad(self) -> int:
+        """Units whose Pareto k is above `good_k` now."""
+        return int((self.pareto_k > self.good_k).sum())
+
+    @property
+    def n_moment_matched(self) -> int:
+        """Units repaired by moment matching."""
+        return int((self.pointwise["repaired"] == "moment matching").sum())
+
+    @property
+    def n_refitted(self) -> int:
+        """Units repaired by an exact refit without them."""
+        return int((self.pointwise["repaired"] == "refit").sum())
+
+    @property
+    def n_repaired(self) -> int:
+        """Units repaired either way."""
+        return self.n_moment_matched + self.n_refitted
+
+    @property
+    def warning(self) -> str:
+        """Why not to rely on it; empty where nothing speaks against it."""
+        if not self.n_bad:
+            return ""
+        return (
+            f"{plural(self.n_bad, 'unit')} with a Pareto k above {self.good_k:.2f}: their "
+            "estimates are unreliable; repair them by moment matching or refits"
+        )
+
+    def _lines(self) -> list[tuple[str, str]]:
+        first = self.n_first_bad
+        tail = f"at most {self.good_k:.2f} in {len(self.pointwise) - first} units"
+        if first:
+            tail += (
+                f", above in {first}: {self.n_moment_matched} repaired by moment matching, "
+                f"{self.n_refitted} by exact refits, {self.n_bad} left"
+            )
+        lines = [
+            ("elpd_loo", f"{self.elpd_loo:.2f} (standard error {self.se:.2f})"),
+            ("p_loo", f"{self.p_loo:.2f}"),
+            ("LOOIC", f"{-2 * self.elpd_loo:.2f} (-2 elpd_loo)"),
+            ("Pareto k", tail),
+            *weight_words(self.pointwise),
+        ]
+        return lines + ([("warning", self.warning)] if self.warning else [])
+
+    def _title(self) -> str:
+        return f"LOO of {plural(len(self.pointwise), 'unit')}, {self.n_draws} draws"
+
+    def __repr__(self) -> str:
+        return as_text(self._title(), self._lines())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._title(), self._lines())
+
+
+def loo(log_lik: Any, unit_index: Any, weight: Any = None, r_eff: float = 1.0) -> Loo:
+    r"""Leave one unit out, by Pareto-smoothed importance sampling.
+
+    .. math::
+
+       \mathrm{elpd} = \sum_u \log
+           \frac{\sum_s w_{us} \, p(y_u \mid \theta_s)}{\sum_s w_{us}},
+       \qquad w_{us} = \mathrm{smoothed} \; \frac{1}{p(y_u \mid \theta_s)}
+
+    Parameters
+    ----------
+    log_lik : array_like, shape (chains, draws, U)
+        Log-likelihood of every unit, already multiplied by its case weight.
+    unit_index : Index or sequence, length U
+        Names of the units.
+    weight : array_like, shape (U,), optional
+        Case weights.  A unit is left out as a whole, with all its copies; those
+        of weight zero do not count.
+    r_eff : float
+        Effective draws divided by draws; it sets the length of the tail only.
+
+    Returns
+    -------
+    Loo
+
+    Raises
+    ------
+    FitError
+        If the shapes do not agree, or values are NaN or inf.
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432.
+    Vehtari et al. (2024), Journal of Machine Learning Research 25(72).
+    """
+    values, index, w = checked(log_lik, unit_index, weight)
+    n_draws, n_units = values.shape
+    lppd, elpd, khat = np.empty(n_units), np.empty(n_units), np.empty(n_units)
+    for at, block in blocks(values):
+        lppd[at] = logsumexp(block, axis=1) - np.log(n_draws)
+        found = [_left_out(one, r_eff) for one in block]
+        elpd[at], khat[at] = np.array(found).T
+    with np.errstate(invalid="ignore"):
+        p = lppd - elpd
+    table = frame(
+        index,
+        w,
+        elpd_loo=elpd,
+        lppd=lppd,
+        p_loo=p,
+        pareto_k=khat,
+        first_pareto_k=khat,
+        repaired=np.full(n_units, "", object),
+    )
+    return Loo(table, good_k(n_draws), n_draws)
+
+
+def _left_out(log_lik: np.ndarray, r_eff: float) -> tuple[float, float]:
+    """Log predictive density of a unit left out, and its Pareto k, from its values (S,)."""
+    if (log_lik == -np.inf).any():  # impossible at a draw: infinite weight there
+        return -np.inf, np.inf
+    log_weights, khat = psis_smooth(-log_lik, r_eff)
+    return float(logsumexp(log_weights + log_lik)), khat

@@ -1,0 +1,95 @@
+"""What WAIC and LOO share: the log-likelihood of every unit at every draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.criteria.words import plural
+from bayesmix.errors import FitError
+
+__all__ = [
+    "blocks",
+    "checked",
+    "counted",
+    "frame",
+    "standard_error",
+    "weight_words",
+]
+
+BLOCK = 1 << 20  # elements of the log-likelihood that are copied at a time
+
+
+def counted(pointwise: pd.DataFrame) -> np.ndarray:
+    """Which units count: all but those of weight zero, (U,)."""
+    if "weight" not in pointwise:
+        return np.ones(len(pointwise), bool)
+    return pointwise["weight"].to_numpy() > 0
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Standard error of a sum over U units, sqrt(U V) with V their sample variance."""
+    if len(values) < 2 or not np.isfinite(values).all():
+        return float("nan")
+    return float(np.sqrt(len(values) * values.var(ddof=1)))
+
+
+def weight_words(pointwise: pd.DataFrame) -> list[tuple[str, str]]:
+    """What case weights mean here, as a line of a result."""
+    if "weight" not in pointwise:
+        return []
+    words = (
+        f"a unit counts with its whole weight (sum {pointwise['weight'].sum():g}): all of its "
+        "copies are left out together, not one of them"
+    )
+    return [("case weights", words)]
+
+
+def checked(
+    log_lik: Any, unit_index: Any, weight: Any
+) -> tuple[np.ndarray, pd.Index, np.ndarray | None]:
+    """Values as (S, U), the units' names, and their weights."""
+    values = np.asarray(log_lik, float)
+    index = unit_index if isinstance(unit_index, pd.Index) else pd.Index(list(unit_index))
+    if values.ndim != 3 or values.shape[2] != len(index):
+        msg = (
+            f"the log-likelihood has the shape (chains, draws, {len(index)} units); "
+            f"given {values.shape}"
+        )
+        raise FitError(msg)
+    values = values.reshape(-1, values.shape[2])
+    if len(values) < 2:
+        msg = f"{plural(len(values), 'draw')} cannot show how a log-likelihood varies; use more"
+        raise FitError(msg)
+    w = None if weight is None else np.asarray(weight, float)
+    if w is not None and w.shape != (len(index),):
+        msg = f"weight= has one value for each of {len(index)} units; given the shape {w.shape}"
+        raise FitError(msg)
+    if w is not None:
+        values = np.where(w > 0, values, 0.0)
+    if not (values < np.inf).all():
+        bad = index[~(values < np.inf).all(0)]
+        msg = (
+            f"the log-likelihood is NaN or inf in {plural(len(bad), 'unit')}, such as "
+            f"{bad[0]!r}; it must be a number or -inf"
+        )
+        raise FitError(msg)
+    return values, index, w
+
+
+def blocks(values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Ranges of units and their values, (units, S), next to each other in memory."""
+    size = max(1, BLOCK // len(values))
+    for a in range(0, values.shape[1], size):
+        at = slice(a, a + size)
+        yield at, np.ascontiguousarray(values[:, at].T)
+
+
+def frame(index: pd.Index, weight: np.ndarray | None, **columns: np.ndarray) -> pd.DataFrame:
+    """Pointwise values by unit, with the weights if there are any."""
+    if weight is not None:
+        columns["weight"] = weight
+    return pd.DataFrame(columns, index=index)

@@ -1,0 +1,134 @@
+"""Estimates of several fits side by side, their components matched."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError, SpecError
+from bayesmix.ranking.fingerprint import check_fits, check_same_data, mixture_spec
+from bayesmix.ranking.scores import is_posterior
+from bayesmix.resample import best_order
+
+__all__ = ["compare_estimates"]
+
+KEYS = ["component", "term", "effect"]
+QUANTITIES = ["estimate", "error", "lower", "upper"]
+# Weights and labels may differ: then the comparison shows what they do.
+SAME = ("rows", "responses", "units", "unit_codes")
+# What the summaries of point fits and posteriors call them.
+NAMES = {"se": "error", "mean": "estimate", "sd": "error"}
+
+
+def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
+    """Estimates, errors and intervals of several fits, side by side.
+
+    The components of the later fits are matched to those of the first by the
+    memberships of the units, within the sets of components that the model does not
+    tell apart.
+
+    Parameters
+    ----------
+    fits : dict of str to fit
+        Point fits and posteriors of one model by name, such as
+        ``{"ML": ml, "Bayes": posterior}``.
+
+    Returns
+    -------
+    DataFrame
+        component, term and effect, in the order of the first fit's summary; then
+        for each fit ``<name>_estimate``, ``<name>_error`` (standard error, or
+        posterior standard deviation), ``<name>_lower`` and ``<name>_upper``.
+        ``attrs["fits"]`` lists the names.
+
+    Raises
+    ------
+    SpecError
+        If the fits have different rows, responses, units, components or terms.
+    FitError
+        If a posterior's baseline of concomitants would have to change.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> both = {"EM": spec.fit("em", seed=1), "ML": spec.fit("ml", seed=1)}
+    >>> list(bmx.compare_estimates(both).columns[:5])
+    ['component', 'term', 'effect', 'EM_estimate', 'EM_error']
+    """
+    known = check_fits(fits, "compare_estimates")
+    check_same_data(known, "compare_estimates", SAME)
+    (first, reference), *others = known.items()
+    base = _summary(reference)
+    out = base[KEYS].copy()
+    _add(out, first, base)
+    for name, fit in others:
+        _check_components(first, reference, name, fit)
+        own = _matched(reference, fit, name)
+        _check_terms(first, base, name, own)
+        _add(out, name, own.set_index(KEYS).loc[pd.MultiIndex.from_frame(base[KEYS])])
+    out.attrs["fits"] = list(known)
+    return out
+
+
+def _summary(fit: Any) -> pd.DataFrame:
+    return fit.summary().reset_index(drop=True).rename(columns=NAMES)
+
+
+def _add(out: pd.DataFrame, name: str, summary: pd.DataFrame) -> None:
+    for quantity in QUANTITIES:
+        out[f"{name}_{quantity}"] = summary[quantity].to_numpy()
+
+
+def _check_components(first: str, reference: Any, name: str, fit: Any) -> None:
+    one, other = mixture_spec(reference).layout, mixture_spec(fit).layout
+    if one.components != other.components or one.symmetric != other.symmetric:
+        msg = (
+            f"compare_estimates() puts fits of one model side by side; {first!r} has the "
+            f"components {list(one.components)} and {name!r} {list(other.components)}, or other "
+            "blocks, families or labels tell them apart"
+        )
+        raise SpecError(msg)
+
+
+def _check_terms(first: str, base: pd.DataFrame, name: str, own: pd.DataFrame) -> None:
+    mine, theirs = (set(f[KEYS].itertuples(index=False, name=None)) for f in (base, own))
+    if mine == theirs:
+        return
+    shown = [
+        f"{who!r} alone has {', '.join(f'{e} {t!r}' for t, e in extra)}"
+        for who, extra in ((first, _terms(mine - theirs)), (name, _terms(theirs - mine)))
+        if extra
+    ]
+    msg = f"compare_estimates() puts fits of one model side by side; {'; '.join(shown)}"
+    raise SpecError(msg)
+
+
+def _terms(keys: set[tuple[Hashable, str, str]]) -> list[tuple[str, str]]:
+    return sorted({(term, effect) for _, term, effect in keys})[:5]
+
+
+def _matched(reference: Any, fit: Any, name: str) -> pd.DataFrame:
+    """The summary of a fit with its components named as in the reference."""
+    spec = mixture_spec(reference)
+    names = list(spec.components)
+    mine, theirs = (f.membership()[names].to_numpy() for f in (reference, fit))
+    order = best_order(spec, mine, theirs)
+    if (order == np.arange(spec.k)).all():
+        return _summary(fit)
+    if not is_posterior(fit):
+        return _summary(fit.relabel(order=[names[s] for s in order]))
+    own = _summary(fit)
+    if order[0] != 0 and (own["effect"] == "concomitant").any():
+        msg = (
+            f"the components of the posterior {name!r} come in another order, and its concomitant "
+            "effects have another baseline; put it first, so that the others are matched to it"
+        )
+        raise FitError(msg)
+    place = {names[s]: names[new] for new, s in enumerate(order)}
+    own["component"] = own["component"].map(place)
+    return own

@@ -1,0 +1,146 @@
+"""Whether two fits are to the same data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import SpecError
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["check_fits", "check_same_data", "differences", "fingerprint", "mixture_spec"]
+
+
+def mixture_spec(fit: Any) -> MixtureSpec:
+    """The frozen specification of a fit."""
+    spec = fit.spec
+    while not isinstance(spec, MixtureSpec):
+        spec = spec.spec
+    return spec
+
+
+def check_fits(fits: Any, call: str) -> dict[str, Any]:
+    """Take two or more fits by name.
+
+    Raises
+    ------
+    SpecError
+        If there are fewer, or something in it is no fit.
+    """
+    example = f"{call}({{'two': fit2, 'three': fit3}})"
+    if not isinstance(fits, Mapping) or len(fits) < 2:
+        given = f"{len(fits)} of them" if isinstance(fits, Mapping) else type(fits).__name__
+        msg = f"{call}() takes a dict of at least two fits by name, as in {example}; given {given}"
+        raise SpecError(msg)
+    for name, fit in fits.items():
+        if not hasattr(fit, "spec") or not hasattr(fit, "summary"):
+            msg = f"{call}(): {name!r} is a {type(fit).__name__}, not a fit; see {example}"
+            raise SpecError(msg)
+    return {str(name): fit for name, fit in fits.items()}
+
+
+def _digest(*arrays: Any) -> str:
+    digest = hashlib.sha256()
+    for values in arrays:
+        digest.update(b"none" if values is None else np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _numbers(values: np.ndarray | None) -> np.ndarray | None:
+    # Adding zero makes one number of 0.0 and -0.0.
+    return None if values is None else np.asarray(values, np.float64) + 0.0
+
+
+def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
+    """What makes up the data of a likelihood, as numbers and digests.
+
+    Two specifications have comparable likelihoods where these agree.  The order of
+    the rows counts; covariates, names of units and weights that are all one do not.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+
+    Returns
+    -------
+    dict
+        `rows` and `units`, their numbers; `responses`, digests of values and trials
+        by name; and digests of `unit_codes` (the unit of each row), `weights` and
+        `labels` (known components), None where there are none.
+    """
+    rows = spec.rows
+    responses = {
+        block.response.name: _digest(_numbers(block.response.y), _numbers(block.response.trials))
+        for block in rows.blocks
+        if block.response is not None
+    }
+    weight = rows.weight
+    labels = spec.prepared.labels
+    return {
+        "rows": rows.n,
+        "units": rows.n_units,
+        "responses": responses,
+        "unit_codes": _digest(np.asarray(rows.units.codes, np.int64)),
+        "weights": None if weight is None or (weight == 1).all() else _digest(_numbers(weight)),
+        "labels": None
+        if labels is None
+        else _digest(np.asarray(labels.codes, np.int64), np.array(labels.categories.map(str), "U")),
+    }
+
+
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], keys: Sequence[str] | None = None
+) -> list[str]:
+    """Name in words what differs between two fingerprints; empty where nothing does.
+
+    Parameters
+    ----------
+    one, other : dict
+        From `fingerprint`.
+    keys : sequence of str, optional
+        What to look at; everything unless told.
+    """
+    keys = list(one) if keys is None else keys
+    if "rows" in keys and one["rows"] != other["rows"]:
+        return [f"the number of rows ({one['rows']} and {other['rows']})"]
+    words = []
+    if "responses" in keys:
+        words += _responses(one["responses"], other["responses"])
+    if "units" in keys and one["units"] != other["units"]:
+        words.append(f"the number of units ({one['units']} and {other['units']})")
+    elif "unit_codes" in keys and one["unit_codes"] != other["unit_codes"]:
+        words.append("the units (which rows belong together)")
+    named = {"weights": "the case weights", "labels": "the known labels"}
+    return words + [w for k, w in named.items() if k in keys and one[k] != other[k]]
+
+
+def _responses(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    if sorted(one.values()) == sorted(other.values()):
+        return []
+    if set(one) == set(other):
+        changed = [name for name in one if one[name] != other[name]]
+        return [f"the values of the response {', '.join(changed)}"]
+    return [f"the responses ({', '.join(one)} and {', '.join(other)})"]
+
+
+def check_same_data(fits: Mapping[str, Any], call: str, keys: Sequence[str] | None = None) -> None:
+    """Refuse fits to different data.
+
+    Raises
+    ------
+    SpecError
+        Naming the fits and what differs.
+    """
+    (first, fit), *others = fits.items()
+    mine = fingerprint(mixture_spec(fit))
+    for name, other in others:
+        words = differences(mine, fingerprint(mixture_spec(other)), keys)
+        if words:
+            msg = (
+                f"{call}() needs fits to the same data, rows in the same order; {first!r} and "
+                f"{name!r} differ in {' and '.join(words)}"
+            )
+            raise SpecError(msg)

@@ -1,0 +1,162 @@
+"""The criteria: which fits have them, their values, weights and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import optimize
+
+from bayesmix.criteria.pointwise import counted
+from bayesmix.errors import FitError
+
+__all__ = ["CRITERIA", "Criterion", "Score", "available", "is_posterior", "score", "weights"]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How a criterion is written and read.
+
+    Parameters
+    ----------
+    title : str
+    pointwise : bool
+        Whether it is a sum over units of log predictive densities, larger being
+        better; else it is a penalised -2 log-likelihood, smaller being better.
+    weighted : bool
+        Whether exp(-difference / 2) has a meaning as weight.
+    """
+
+    title: str
+    pointwise: bool = False
+    weighted: bool = True
+
+
+CRITERIA = {
+    "loo": Criterion("LOO", pointwise=True),
+    "waic": Criterion("WAIC", pointwise=True),
+    "bic": Criterion("BIC"),
+    "aic": Criterion("AIC"),
+    "icl": Criterion("ICL", weighted=False),
+    "bic_units": Criterion("BIC by units"),
+}
+
+
+class Score(NamedTuple):
+    """One fit by one criterion.
+
+    `parameters` is df, or the effective number; `by_unit` the terms of the units that
+    count; `sound` is false where the value means nothing.
+    """
+
+    value: float
+    se: float
+    parameters: float
+    warning: str
+    sound: bool
+    by_unit: np.ndarray | None = None
+
+
+def is_posterior(fit: Any) -> bool:
+    """Whether a fit has draws, so that `loo()` and `waic()` answer."""
+    return hasattr(fit, "loo") and hasattr(fit, "waic")
+
+
+def available(fits: Mapping[str, Any], by: str) -> list[str]:
+    """The criteria besides this one that every fit has without further fitting."""
+    names = [name for name, criterion in CRITERIA.items() if not criterion.pointwise]
+    names = [n for n in names if all(is_posterior(f) or hasattr(f, n) for f in fits.values())]
+    if all(map(is_posterior, fits.values())) and by == "loo":
+        names.insert(0, "waic")
+    return [name for name in names if name != by]
+
+
+def score(name: str, fit: Any, by: str) -> Score:
+    """The value of a criterion for one fit.
+
+    Raises
+    ------
+    FitError
+        If a point fit is asked for a criterion of posterior draws.
+    """
+    if CRITERIA[by].pointwise:
+        return _predictive(name, fit, by)
+    point = fit.point() if is_posterior(fit) else fit
+    warning = _point_warning(fit, point)
+    value = float(getattr(point, by))
+    sound = bool(np.isfinite(value)) and getattr(point, "status", "") != "degenerate"
+    return Score(value, float("nan"), int(point.df), warning, sound)
+
+
+def _point_warning(fit: Any, point: Any) -> str:
+    if is_posterior(fit):
+        return "at the posterior's point(), not at the maximum of the likelihood"
+    if getattr(point, "method", "") == "map":
+        return "at the posterior mode, below the maximum of the likelihood unless priors are flat"
+    status = getattr(point, "status", "converged")
+    if status == "converged":
+        return ""
+    reasons = "; ".join(getattr(point, "reasons", ()))
+    return f"{status}: {reasons}" if reasons else status
+
+
+def _predictive(name: str, fit: Any, by: str) -> Score:
+    if not is_posterior(fit):
+        msg = (
+            f"compare(by={by!r}) needs posterior draws, but {name!r} is a point fit "
+            f"({getattr(fit, 'method', type(fit).__name__)}); use by='bic', or fit it with "
+            "method='nuts'"
+        )
+        raise FitError(msg)
+    result = fit.loo() if by == "loo" else fit.waic()
+    by_unit = result.pointwise[f"elpd_{by}"].to_numpy()[counted(result.pointwise)]
+    parameters = result.p_loo if by == "loo" else result.p_waic
+    sound = bool(np.isfinite(result.elpd))
+    return Score(result.elpd, result.se, parameters, result.warning, sound, by_unit)
+
+
+def weights(scores: list[Score], by: str) -> np.ndarray | None:
+    """Weights of the sound fits, or None where the criterion gives none.
+
+    LOO and WAIC: stacking, the weights of the mixture of the fits' predictive
+    densities that predicts the units best.  BIC: exp(-difference / 2), posterior
+    probabilities of the models to the order of BIC; AIC: Akaike's weights.
+
+    References
+    ----------
+    Yao, Vehtari, Simpson and Gelman (2018), Bayesian Analysis 13, 917-1007.
+    Raftery (1995), Sociological Methodology 25, 111-163.  Burnham and Anderson
+    (2002), Model selection and multimodel inference, section 2.9.
+    """
+    if not CRITERIA[by].weighted or not all(s.sound for s in scores):
+        return None
+    if CRITERIA[by].pointwise:
+        return _stack(np.column_stack([s.by_unit for s in scores if s.by_unit is not None]))
+    values = np.array([s.value for s in scores])
+    out = np.exp(-(values - values.min()) / 2)
+    return out / out.sum()
+
+
+def _stack(log_density: np.ndarray) -> np.ndarray:
+    """Weights (M,) that maximise sum_u log sum_m w_m exp(l_um), for l (U, M)."""
+    density = np.exp(log_density - log_density.max(1, keepdims=True))
+    m = density.shape[1]
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        mixed = np.maximum(density @ w, np.finfo(float).tiny)
+        return -float(np.log(mixed).mean()), -(density / mixed[:, None]).mean(0)
+
+    found = optimize.minimize(
+        loss,
+        np.full(m, 1 / m),
+        (),
+        "SLSQP",
+        True,
+        bounds=optimize.Bounds(np.zeros(m), np.ones(m)),
+        constraints=optimize.LinearConstraint(np.ones((1, m)), 1.0, 1.0),
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    out = np.clip(found.x, 0, 1)
+    return out / out.sum()
