@@ -177,8 +177,8 @@ def _concentration(prior: Prior) -> float:
 
 def _spread(spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
     terms = list(spec.layout.concomitant_terms or ())
-    term = name.removeprefix("alpha").strip("[]")
-    if (name != "alpha" and name != f"alpha[{term}]") or (term and term not in terms):
+    term = name.removeprefix("alpha[").removesuffix("]") if name != "alpha" else ""
+    if term and term not in terms:
         msg = f"priors has {name!r}, but the concomitant terms are {terms}"
         raise SpecError(msg)
     if prior.kind != "normal" or prior.parameters["mu"] != 0:

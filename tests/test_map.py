@@ -1,0 +1,105 @@
+"""Posterior modes: equal to ML under flat priors, bounded where ML is not, closed forms at K = 1."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import bayesmix as bmx
+from bayesmix.fit import FitOptions, fit_point
+from bayesmix.information import information
+from bayesmix.penalty import resolve
+from bayesmix.priors import Prior
+from vignette_models import flexmix_models
+
+DEGENERATE = ("mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2")
+
+
+@pytest.fixture(scope="module")
+def models():
+    return flexmix_models(bmx)
+
+
+def fit(model, method, priors=None, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit_point(model.spec, method, FitOptions(seed=1, **options), priors)
+
+
+@pytest.mark.parametrize("name", list(flexmix_models(bmx)))
+def test_flat_priors_give_maximum_likelihood(models, name):
+    ml, flat = fit(models[name], "em"), fit(models[name], "map", "flat")
+    assert flat.loglik == pytest.approx(ml.loglik, abs=1e-6)
+    assert flat.log_prior == 0
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_priors_bound_what_maximum_likelihood_leaves_infinite(models, name):
+    ml, mode = fit(models[name], "em", starts=20), fit(models[name], "map", starts=20)
+    assert ml.status == "boundary"
+    assert mode.status == "converged"
+    assert np.abs(mode.theta).max() < 15
+    info = information(mode.problem, mode.theta[None])
+    assert np.abs(info.score).max() < 1e-4
+    assert np.linalg.eigvalsh(info.matrix[0])[0] > 0
+
+
+def test_the_mode_beats_its_neighbours(models):
+    mode = fit(models["patent_varying_k3"], "map")
+    from bayesmix.likelihood import log_likelihood
+
+    rng = np.random.default_rng(0)
+    top = log_likelihood(mode.problem, mode.theta[None])[0]
+    assert top == pytest.approx(mode.loglik + mode.log_prior, abs=1e-9)
+    near = mode.theta + 1e-3 * rng.normal(size=(200, len(mode.theta)))
+    assert (log_likelihood(mode.problem, near) < top).all()
+
+
+def test_normal_regression_has_its_closed_form():
+    """K = 1, sigma held: the mode is ridge regression with the priors as pseudo-data."""
+    data = bmx.load_data("NregFix")
+    model = bmx.Mixture("y ~ x1", data, k=1)
+    sigma = 2.0
+    priors = {"coef": Prior("normal", mu=0.5, sigma=0.1)}
+    mode = fit(model, "map", priors, fixed_params={(1, "sigma"): sigma})
+    X = np.column_stack([np.ones(len(data)), data["x1"]])
+    precision = X.T @ X / sigma**2 + np.eye(2) / 0.1**2
+    expected = np.linalg.solve(precision, X.T @ data["y"] / sigma**2 + 0.5 / 0.1**2)
+    np.testing.assert_allclose(mode.theta[:2], expected, rtol=1e-8)
+
+
+def test_beta_binomial_weights():
+    """Known labels: the mode of the weights is (n_k + a - 1) / (n + K (a - 1))."""
+    data = bmx.load_data("NregFix").assign(known=lambda d: d["class"].astype(str))
+    model = bmx.Mixture("y ~ x1", data, k=3, labels="known")
+    mode = fit(model, "map", {"weight": Prior("dirichlet", concentration=5)})
+    counts = data["class"].value_counts().sort_index().to_numpy()
+    np.testing.assert_allclose(mode.mixing, (counts + 4) / (counts.sum() + 12), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("priors", "options", "words"),
+    [
+        ({"weight": Prior("dirichlet", concentration=0.5)}, {}, "unbounded"),
+        (None, {"fixed_params": {(1, "weight"): 0.5}}, "fixed weights"),
+        (None, {"min_weight": 0.1}, "min_weight"),
+        (None, {"algorithm": "cem"}, "belongs to method='em'"),
+    ],
+)
+def test_what_has_no_mode_is_refused(models, priors, options, words):
+    with pytest.raises(bmx.SpecError, match=words):
+        fit(models["betablocker_fix_k2"], "map", priors, **options)
+
+
+def test_default_priors_are_proper_for_every_family():
+    data = bmx.load_data("patent").assign(Positive=lambda d: d["Patents"] + 1.0)
+    for family, y in (
+        ("gamma", "Positive"),
+        ("negative_binomial", "Patents"),
+        ("student_t", "lgRD"),
+        ("gaussian", "lgRD"),
+    ):
+        spec = bmx.Mixture(f"{y} ~ RDS", data, family=family, k=2).spec
+        model = resolve(spec, None)
+        assert set(model.single) | {spec.layout.alpha[1, 0]} == set(range(spec.layout.size))
+        assert fit(bmx.Mixture(f"{y} ~ RDS", data, family=family, k=2), "map").status == "converged"

@@ -1,0 +1,167 @@
+"""Priors: densities against SciPy, derivatives against differences, defaults against their reasons."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.penalty import gradient, log_prior, resolve, sample_prior
+from bayesmix.priors import Prior
+from vignette_models import flexmix_models
+
+PRIORS = [
+    (Prior("normal", mu=1, sigma=2), stats.norm(1, 2)),
+    (Prior("student_t", nu=3, mu=1, sigma=2), stats.t(3, 1, 2)),
+    (Prior("lognormal", mu=0.5, sigma=0.7), stats.lognorm(0.7, scale=np.exp(0.5))),
+    (Prior("inverse_gamma", alpha=2.5, beta=3), stats.invgamma(2.5, scale=3)),
+    (Prior("gamma", alpha=2, beta=3), stats.gamma(2, scale=1 / 3)),
+    (Prior("beta", alpha=2, beta=3), stats.beta(2, 3)),
+]
+
+
+@pytest.mark.parametrize(("prior", "truth"), PRIORS, ids=[p.kind for p, _ in PRIORS])
+def test_densities_and_draws(prior, truth):
+    x = truth.ppf(np.linspace(0.001, 0.999, 31))
+    np.testing.assert_allclose(prior.logpdf(x), truth.logpdf(x), rtol=1e-12, atol=1e-12)
+    draws = prior.sample(20000, np.random.default_rng(1))
+    assert stats.kstest(draws, truth.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Prior("cauchy", mu=0), "unknown; use one of"),
+        (lambda: Prior("normal", mu=0), "takes mu, sigma"),
+        (lambda: Prior("normal", mu=0, sigma=-1), "must be a positive number"),
+        (lambda: Prior("normal", mu=np.nan, sigma=1), "must be a number"),
+        (lambda: Prior("dirichlet", concentration=2).logpdf(0.5), "joint"),
+    ],
+)
+def test_wrong_priors_are_refused(call, words):
+    with pytest.raises(bmx.SpecError, match=words):
+        call()
+
+
+MODELS = ["nregfix_varying", "nregfix_nested", "betablocker_fix_k3", "seizure_3", "salmonella_k2"]
+
+
+def mixed():
+    data = bmx.load_data("NregFix")
+    families = ["gaussian", "student_t", "student_t"]
+    return bmx.Mixture("y ~ x2 + x1", data, k=3, family=families, dispersion=[1, 2])
+
+
+@pytest.fixture(scope="module")
+def specs():
+    models = flexmix_models(bmx)
+    return {name: models[name].spec for name in MODELS} | {"mixed": mixed().spec}
+
+
+@pytest.mark.parametrize("jacobian", [False, True])
+@pytest.mark.parametrize("name", [*MODELS, "mixed"])
+def test_derivatives_by_differences(specs, name, jacobian):
+    spec = specs[name]
+    model = resolve(spec, None)
+    theta = np.random.default_rng(2).normal(size=(1, spec.layout.size))
+    at = log_prior(spec, model, theta, jacobian=jacobian)
+    h = 1e-5
+    for j in range(spec.layout.size):
+        step = h * np.eye(spec.layout.size)[j]
+        up = log_prior(spec, model, theta + step, jacobian=jacobian)
+        down = log_prior(spec, model, theta - step, jacobian=jacobian)
+        slope = (up.value - down.value)[0] / (2 * h)
+        assert at.score[0, j] == pytest.approx(slope, abs=1e-6, rel=1e-6)
+        bend = -(up.score - down.score)[0] / (2 * h)
+        np.testing.assert_allclose(at.curvature[0, j], bend, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "mixed"])
+def test_the_quick_gradient_is_the_same(specs, name):
+    spec = specs[name]
+    model = resolve(spec, None)
+    theta = np.random.default_rng(3).normal(size=spec.layout.size)
+    value, score = gradient(spec, model)(theta)
+    full = log_prior(spec, model, theta[None], jacobian=True)
+    assert value == pytest.approx(full.value[0], abs=1e-10)
+    np.testing.assert_allclose(score, full.score[0], atol=1e-10)
+
+
+def test_the_density_of_theta_is_that_of_its_draws(specs):
+    """Mean and covariance under importance weights of the density equal those of direct draws."""
+    spec = specs["betablocker_fix_k3"]
+    model = resolve(spec, {"weight": Prior("dirichlet", concentration=3)})
+    rng = np.random.default_rng(4)
+    theta = sample_prior(spec, model, 200_000, rng)
+    # E[score] = 0 for a proper density that vanishes at the edges.
+    score = log_prior(spec, model, theta, jacobian=True).score
+    error = score.std(0) / np.sqrt(len(score))
+    assert (np.abs(score.mean(0)) < 5 * error).all()
+
+
+def test_relabelling_leaves_the_prior_as_it_is(specs):
+    from bayesmix.params import permute
+
+    for name in ("nregfix_varying", "betablocker_fix_k3"):
+        spec = specs[name]
+        model = resolve(spec, None)
+        theta = np.random.default_rng(5).normal(size=(1, spec.layout.size))
+        other = permute(spec.layout, theta, np.array([2, 0, 1]))
+        for jacobian in (False, True):
+            a = log_prior(spec, model, theta, jacobian=jacobian).value
+            b = log_prior(spec, model, other, jacobian=jacobian).value
+            assert a == pytest.approx(b, abs=1e-10)
+
+
+def test_defaults_follow_the_units_of_the_data():
+    """Another unit of y or x changes the prior as it changes the coefficients."""
+    data = bmx.load_data("NregFix")
+    scaled = data.assign(y=1000 * data["y"], x1=data["x1"] / 50)
+    one = resolve(bmx.Mixture("y ~ x1", data, k=2).spec, None)
+    two = resolve(bmx.Mixture("y ~ x1", scaled, k=2).spec, None)
+    ratio = {
+        j: two.single[j][0].parameters["sigma"] / p.parameters["sigma"]
+        for j, (p, _) in one.single.items()
+    }
+    names = [c.term for c in bmx.Mixture("y ~ x1", data, k=2).spec.layout.coordinates]
+    for j, r in ratio.items():
+        expected = {"Intercept": 1000, "x1": 50000, "sigma": 1}[names[j]]
+        assert r == pytest.approx(expected)
+
+
+def test_dispersion_priors_vanish_faster_than_any_power_at_zero(specs):
+    spec = specs["mixed"]
+    for at, (prior, _) in resolve(spec, None).single.items():
+        if spec.layout.coordinates[at].effect == "dispersion":
+            small = np.exp(-np.array([10.0, 20.0, 40.0]) * 20)
+            assert (prior.logpdf(small) - 50 * np.log(small) < 0)[1:].all() or (
+                prior.logpdf(small) / np.log(small) > 50
+            ).any()
+
+
+@pytest.mark.parametrize(
+    ("priors", "words"),
+    [
+        ({"nothing": Prior("normal", mu=0, sigma=1)}, "parameters are"),
+        ({"coef[zz]": Prior("normal", mu=0, sigma=1)}, "parameters are"),
+        ({"sigma": Prior("normal", mu=0, sigma=1)}, "the parameter is positive"),
+        ({"coef": Prior("gamma", alpha=1, beta=1)}, "the parameter is real"),
+        ({"weight": Prior("beta", alpha=1, beta=1)}, "dirichlet"),
+        ({"coef": 3}, "use a bmx.Prior"),
+        ("wide", "must be None, 'flat' or a dict"),
+    ],
+)
+def test_wrong_names_and_supports_are_refused(priors, words):
+    spec = bmx.Mixture("y ~ x1", bmx.load_data("NregFix"), k=2).spec
+    with pytest.raises(bmx.SpecError, match=words):
+        resolve(spec, priors)
+
+
+def test_the_users_priors_take_their_places():
+    spec = bmx.Mixture("y ~ x1", bmx.load_data("NregFix"), k=2, concomitant="~ w").spec
+    narrow, wide = Prior("normal", mu=1, sigma=0.5), Prior("normal", mu=0, sigma=9)
+    model = resolve(spec, {"coef": wide, "coef[x1]": narrow, "alpha[w[1]]": wide})
+    chosen = {spec.layout.coordinates[j].term: p for j, (p, _) in model.single.items()}
+    assert chosen["x1"] == narrow
+    assert chosen["Intercept"] == wide
+    assert model.spread[1] == 9
+    assert model.spread[0] != 9
