@@ -12,15 +12,14 @@ Examples
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from importlib.metadata import version
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesmix import plot
     from bayesmix.api import Bootstrap, Mixture, PointFit, Selection, load, select
+    from bayesmix.api_posterior import Posterior
     from bayesmix.data import list_data, load_data
     from bayesmix.errors import (
         BayesmixError,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.families import Family, family
     from bayesmix.inputs import Regression
+    from bayesmix.priors import Prior
     from bayesmix.ranking import compare, compare_estimates
 
 __version__ = version("bayesmix")
@@ -41,6 +41,7 @@ __version__ = version("bayesmix")
 # Public names by the module that has them; each is imported when first used.
 _HOMES = {
     "bayesmix.api": ("Bootstrap", "Mixture", "PointFit", "Selection", "load", "select"),
+    "bayesmix.api_posterior": ("Posterior",),
     "bayesmix.data": ("list_data", "load_data"),
     "bayesmix.errors": (
         "BayesmixError",
@@ -54,20 +55,10 @@ _HOMES = {
     ),
     "bayesmix.families": ("Family", "family"),
     "bayesmix.inputs": ("Regression",),
+    "bayesmix.priors": ("Prior",),
     "bayesmix.ranking": ("compare", "compare_estimates"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-
-
-class _Package(ModuleType):
-    """A package whose public names, such as `compare`, win over submodules of that name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 __all__ = [
     "BayesmixError",
@@ -81,6 +72,8 @@ __all__ = [
     "IdentifiabilityWarning",
     "Mixture",
     "PointFit",
+    "Posterior",
+    "Prior",
     "Regression",
     "Selection",
     "SpecError",

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix import describe, storage
-from bayesmix.compare import best_of, check_range, selection_table
 from bayesmix.errors import DataError, SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.formula import Scope
@@ -23,12 +22,15 @@ from bayesmix.result import tables
 from bayesmix.result.covariance import covariance, covariance_frame
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.reorder import reorder
+from bayesmix.selection import best_of, check_range, selection_table
 from bayesmix.spec import MixtureSpec, Regression, assemble, prepare
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.api_posterior import Posterior
     from bayesmix.families import Family
+    from bayesmix.penalty import PriorModel
 
 __all__ = ["Bootstrap", "Mixture", "PointFit", "Selection", "load", "select"]
 
@@ -68,8 +70,11 @@ class Mixture:
         Column of frequency weights; w equals w copies of the unit.
     labels : str, optional
         Column with the known component of a unit, missing where unknown.
-    priors : None or "flat"
-        Point fits by maximum likelihood use none.
+    priors : None, "flat" or dict
+        None: defaults scaled to the data.  "flat": none.  A dict maps names of
+        `PointFit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
+        "alpha[term]") to a `Prior`; the others keep their defaults.  Maximum
+        likelihood uses none.
     na_action : str
         "error", or "drop" rows with missing values in the columns used.
 
@@ -109,9 +114,6 @@ class Mixture:
         priors: Any = None,
         na_action: str = "error",
     ) -> None:
-        if priors is not None and priors != "flat":
-            msg = f"priors={priors!r}: priors are not available in this version; leave them out"
-            raise SpecError(msg)
         scope = Scope.capture(1)
         regressions = _regressions(formula, family, fixed, nested, dispersion)
         prepared = prepare(
@@ -125,12 +127,20 @@ class Mixture:
             scope=scope,
         )
         self._spec = assemble(prepared, k)
+        self._priors = dict(priors) if isinstance(priors, Mapping) else priors
+        if priors is not None:
+            self._resolved()
 
     @classmethod
-    def _of(cls, spec: MixtureSpec) -> Mixture:
+    def _of(cls, spec: MixtureSpec, priors: Any = None) -> Mixture:
         new = cls.__new__(cls)
-        new._spec = spec
+        new._spec, new._priors = spec, priors
         return new
+
+    def _resolved(self) -> PriorModel | None:
+        from bayesmix.penalty import resolve
+
+        return resolve(self._spec, self._priors)
 
     @property
     def spec(self) -> MixtureSpec:
@@ -168,7 +178,7 @@ class Mixture:
         >>> spec.with_k(3).df
         8
         """
-        return Mixture._of(self._spec.with_k(k))
+        return Mixture._of(self._spec.with_k(k), self._priors)
 
     def log_likelihood(self, params: xr.Dataset) -> float:
         """Log-likelihood at given parameters, all constants included.
@@ -186,6 +196,36 @@ class Mixture:
         theta = from_dataset(self._spec, params)
         return float(log_likelihood(build_problem(self._spec), theta[None])[0])
 
+    def to_pymc(self) -> Any:
+        """The model for PyMC, to go on from there.
+
+        Returns
+        -------
+        pymc.Model
+            Priors are ordinary random variables with named dimensions; the
+            parameters of `PointFit.params` are there by their names.  The
+            observed variable has one log-likelihood for every unit, with the
+            components summed out, along the dimension "unit".  The rows of a
+            group, and several responses, are further dimensions of it.
+
+        Raises
+        ------
+        SpecError
+            Under flat priors, or if a family of your own is not written with the
+            functions of `bayesmix.arrays`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> [variable.name for variable in spec.to_pymc().free_RVs]
+        ['coef_fixed', 'coef_varying', 'weight']
+        """
+        from bayesmix.model import to_pymc
+
+        return to_pymc(self._spec, self._resolved())
+
     def fit(
         self,
         method: str = "em",
@@ -198,8 +238,12 @@ class Mixture:
         max_iter: int = 1000,
         min_weight: float = 0.0,
         algorithm: str = "em",
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        sampler: str | None = None,
         progress: bool | None = None,
-    ) -> PointFit:
+    ) -> Any:
         """Estimate the parameters.
 
         Parameters
@@ -207,7 +251,9 @@ class Mixture:
         method : str
             "em": maximum likelihood by expectation-maximisation, finished by
             Newton's method with the exact information.  "ml": direct quasi-Newton
-            maximisation from the same starts.
+            maximisation from the same starts.  "map": the mode of log-likelihood
+            plus log priors on natural scales.  "laplace": draws around the
+            posterior mode, Pareto-smoothed.  "nuts": draws by NUTS.
         starts : int, optional
             Number of random starts, 10 unless `init` is given.
         seed : int or numpy.random.Generator, optional
@@ -227,27 +273,70 @@ class Mixture:
             Components with a smaller mean weight are removed, with a warning.
         algorithm : str
             "em", "cem" (classification) or "sem" (stochastic).
+        draws : int, optional
+            Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
+        tune, chains : int, optional
+            Warm-up steps (1000) and chains (4) of "nuts".
+        sampler : str, optional
+            Of "nuts": "nutpie" (default), "pymc" or "numpyro".
         progress : bool, optional
             Whether to show progress; by default on terminals and in notebooks.
 
         Returns
         -------
-        PointFit
+        PointFit, or Posterior
+            The latter from "laplace" and "nuts".
 
         Raises
         ------
         SpecError, FitError
-            If an option is wrong, or no start has a finite log-likelihood.
+            If an option is wrong or does not go with the method, or no start has a
+            finite log-likelihood.
 
         Warns
         -----
         DegenerateWarning, IdentifiabilityWarning, ConvergenceWarning
             If the fit is no plain success; `PointFit.status` and `reasons` say why.
         """
+        sampling = {"draws": draws, "tune": tune, "chains": chains, "sampler": sampler}
+        point = {
+            "starts": starts,
+            "tol": tol,
+            "max_iter": max_iter,
+            "min_weight": min_weight,
+            "algorithm": algorithm,
+        }
+        if method in ("laplace", "nuts"):
+            return self._posterior(method, sampling, point, seed, init, fixed_params, progress)
+        _refuse_options(method, {n: v for n, v in sampling.items() if v is not None})
         options = FitOptions(
             starts, seed, init, fixed_params, tol, max_iter, min_weight, algorithm, progress
         )
-        return PointFit._of(fit_point(self._spec, method, options))
+        return PointFit._of(fit_point(self._spec, method, options, self._priors), self._priors)
+
+    def _posterior(
+        self,
+        method: str,
+        sampling: Mapping[str, Any],
+        point: Mapping[str, Any],
+        seed: Any,
+        init: Any,
+        fixed_params: Any,
+        progress: bool | None,
+    ) -> Posterior:
+        from bayesmix.api_posterior import Posterior
+        from bayesmix.sampling import SamplingOptions, fit_posterior
+
+        _refuse_options(method, {n: v for n, v in point.items() if v != POINT_DEFAULTS[n]})
+        given = {n: v for n, v in sampling.items() if v is not None}
+        if method == "laplace":
+            _refuse_options(method, {n: v for n, v in given.items() if n != "draws"})
+        given.setdefault("draws", 4000 if method == "laplace" else 1000)
+        options = SamplingOptions(
+            seed=seed, init=init, fixed_params=fixed_params, progress=progress, **given
+        )
+        drawn = fit_posterior(self._spec, method, options, self._priors)
+        return Posterior(drawn, PointFit._of(drawn.point, self._priors))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model with the columns that it uses to one NetCDF-4 file; see `load`.
@@ -269,6 +358,24 @@ class Mixture:
 
     def _repr_html_(self) -> str:
         return describe.spec_html(self._spec)
+
+
+POINT_DEFAULTS: dict[str, Any] = {
+    "starts": None,
+    "tol": 1e-8,
+    "max_iter": 1000,
+    "min_weight": 0.0,
+    "algorithm": "em",
+}
+
+
+def _refuse_options(method: str, given: Mapping[str, Any]) -> None:
+    """No option is accepted and ignored."""
+    if given:
+        msg = (
+            f"{', '.join(f'{n}=' for n in given)} does not go with method={method!r}; leave it out"
+        )
+        raise SpecError(msg)
 
 
 def _regressions(
@@ -299,19 +406,20 @@ class PointFit:
     """
 
     _fitted: Fitted
+    _priors: Any = None
 
     @classmethod
-    def _of(cls, fitted: Fitted) -> PointFit:
-        return cls(fitted)
+    def _of(cls, fitted: Fitted, priors: Any = None) -> PointFit:
+        return cls(fitted, priors)
 
     @property
     def spec(self) -> Mixture:
         """The model that was fitted."""
-        return Mixture._of(self._fitted.spec)
+        return Mixture._of(self._fitted.spec, self._priors)
 
     @property
     def method(self) -> str:
-        """How it was fitted: "em", "cem", "sem" or "ml"."""
+        """How it was fitted: "em", "cem", "sem", "ml" or "map"."""
         return self._fitted.method
 
     @property
@@ -343,6 +451,11 @@ class PointFit:
     def loglik(self) -> float:
         """Log-likelihood, all constants included."""
         return self._fitted.loglik
+
+    @property
+    def log_prior(self) -> float:
+        """Log prior density of the natural parameters; zero for maximum likelihood."""
+        return self._fitted.log_prior
 
     @property
     def df(self) -> int:
@@ -598,7 +711,7 @@ class PointFit:
             If components would move that the model tells apart (nested blocks,
             families, labels).
         """
-        return PointFit(reorder(self._fitted, by, concomitant, order))
+        return PointFit(reorder(self._fitted, by, concomitant, order), self._priors)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit with its model and data to one NetCDF-4 file; see `load`.

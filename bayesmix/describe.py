@@ -67,12 +67,12 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
     return lines + [("note", reason) for reason in fitted.reasons]
 
 
-def _text(title: str, lines: list[tuple[str, str]]) -> str:
+def as_text(title: str, lines: list[tuple[str, str]]) -> str:
     width = max(len(head) for head, _ in lines)
     return "\n".join([title, *(f"  {head:<{width}}  {words}" for head, words in lines)])
 
 
-def _html(title: str, lines: list[tuple[str, str]]) -> str:
+def as_html(title: str, lines: list[tuple[str, str]]) -> str:
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
         f"<td style='text-align:left'>{html.escape(words)}</td></tr>"
@@ -89,12 +89,12 @@ def _title(spec: MixtureSpec) -> str:
 
 def spec_text(spec: MixtureSpec) -> str:
     """A model as text."""
-    return _text(_title(spec), spec_lines(spec))
+    return as_text(_title(spec), spec_lines(spec))
 
 
 def spec_html(spec: MixtureSpec) -> str:
     """A model as HTML."""
-    return _html(_title(spec), spec_lines(spec))
+    return as_html(_title(spec), spec_lines(spec))
 
 
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def _p_value(p: float) -> str:
 
 def fit_text(fitted: Fitted) -> str:
     """A fit as text."""
-    head = _text(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
+    head = as_text(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
     table = _short_summary(fitted).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
     note = "\n\nse is on the scale named in the last column; intervals are transformed back."
     note = note if "scale" in table else ""
@@ -124,7 +124,7 @@ def fit_text(fitted: Fitted) -> str:
 
 def fit_html(fitted: Fitted) -> str:
     """A fit as HTML."""
-    head = _html(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
+    head = as_html(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
     frames = (sizes(fitted), _short_summary(fitted))
     return head + "".join(
         f.to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0) for f in frames

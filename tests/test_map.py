@@ -1,16 +1,16 @@
-"""Posterior modes: equal to ML under flat priors, bounded where ML is not, closed forms at K = 1."""
+"""Posterior modes: ML under flat priors, bounded where ML is not, closed forms at K = 1."""
 
 import warnings
 
 import numpy as np
 import pytest
+from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.information import information
 from bayesmix.penalty import resolve
 from bayesmix.priors import Prior
-from vignette_models import flexmix_models
 
 DEGENERATE = ("mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2")
 

@@ -1,13 +1,13 @@
-"""Priors: densities against SciPy, derivatives against differences, defaults against their reasons."""
+"""Priors: densities against SciPy, derivatives against differences, the defaults."""
 
 import numpy as np
 import pytest
 from scipy import stats
+from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.penalty import gradient, log_prior, resolve, sample_prior
 from bayesmix.priors import Prior
-from vignette_models import flexmix_models
 
 PRIORS = [
     (Prior("normal", mu=1, sigma=2), stats.norm(1, 2)),

@@ -1,0 +1,270 @@
+"""The public class of a posterior; each method is one call."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bayesmix._arguments import generator, whole_number
+from bayesmix.diagnose import Diagnosis, diagnose
+from bayesmix.errors import FitError
+from bayesmix.labels import METHODS
+from bayesmix.partition import Consensus, consensus
+from bayesmix.posterior import tables, words
+from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.loo import posterior_loo, posterior_waic
+from bayesmix.posterior.pointwise import memberships
+from bayesmix.posterior.predict import predict, simulate
+from bayesmix.posterior.tree import to_tree
+from bayesmix.sampling import relabelled
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmix.criteria import Loo, Waic
+
+__all__ = ["Posterior"]
+
+PARTITION_DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior:
+    """Draws from the posterior of a mixture, with the components relabelled.
+
+    Made by ``Mixture.fit("nuts")`` or ``Mixture.fit("laplace")``.
+    """
+
+    _drawn: Drawn
+    _point: Any
+
+    @property
+    def method(self) -> str:
+        """How the draws were made: "nuts" or "laplace"."""
+        return self._drawn.method
+
+    @property
+    def components(self) -> tuple[Hashable, ...]:
+        """Names of the components."""
+        return self._drawn.spec.components
+
+    @property
+    def k(self) -> int:
+        """Number of components."""
+        return self._drawn.spec.k
+
+    @property
+    def df(self) -> int:
+        """Number of free parameters."""
+        return self._drawn.spec.df
+
+    @property
+    def n_obs(self) -> float:
+        """Number of rows, or the sum of their weights."""
+        return self._drawn.spec.n_obs
+
+    @property
+    def n_units(self) -> float:
+        """Number of units, or the sum of their weights."""
+        return self._drawn.spec.n_units
+
+    @property
+    def khat(self) -> float:
+        """Pareto k-hat of Laplace's importance weights; NaN for NUTS."""
+        return self._drawn.khat
+
+    @property
+    def data(self) -> xr.DataTree:
+        """The ArviZ DataTree.
+
+        Groups posterior, sample_stats, log_likelihood (by unit), prior,
+        observed_data and constant_data; see `to_datatree` for posterior predictive
+        draws.
+        """
+        return to_tree(self._drawn, predictive=0, seed=0)
+
+    def to_datatree(self, predictive: int = 0, seed: int = 0) -> xr.DataTree:
+        """The DataTree, on request with posterior predictive draws.
+
+        Parameters
+        ----------
+        predictive : int
+            Number of posterior predictive data sets.
+        seed : int
+        """
+        return to_tree(self._drawn, predictive=predictive, seed=seed)
+
+    @property
+    def modes(self) -> pd.DataFrame:
+        """Modes that differ beyond labels: log density, share of the mass, chains begun there."""
+        d = self._drawn
+        return pd.DataFrame(
+            {
+                "log_density": [m.log_density for m in d.modes],
+                "share": [m.share for m in d.modes],
+                "chains": [int((d.chain_mode == i).sum()) for i in range(len(d.modes))],
+            }
+        ).rename_axis("mode")
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
+
+        Parameters
+        ----------
+        ci : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            The rows of `PointFit.summary`: component, term, effect; then mean, sd,
+            lower, upper, ess_bulk, ess_tail, r_hat.
+        """
+        return tables.posterior_summary(self._drawn, ci)
+
+    def membership(self, rows: bool = False, uncertainty: bool = False) -> pd.DataFrame:
+        """Posterior means of P(component | data, parameters) by unit.
+
+        Parameters
+        ----------
+        rows : bool
+            Repeat by row.
+        uncertainty : bool
+            Add their standard deviations over the draws.
+        """
+        return tables.membership(self._drawn, rows=rows, uncertainty=uncertainty)
+
+    def clusters(self, loss: str = "vi", max_k: int | None = None) -> Consensus:
+        """The partition of the units with the least expected loss; it needs no labels.
+
+        Parameters
+        ----------
+        loss : str
+            "vi" (variation of information) or "binder".
+        max_k : int, optional
+            Most clusters.
+
+        References
+        ----------
+        Wade and Ghahramani (2018), Bayesian Analysis 13, 559-626.
+        """
+        draws = memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
+        return consensus(memberships=draws, loss=loss, max_k=max_k)
+
+    def predict(
+        self,
+        newdata: pd.DataFrame | None = None,
+        what: str = "mean",
+        by: str = "component",
+        ci: float = 0.95,
+    ) -> pd.DataFrame:
+        """Predictions with credible intervals: estimate, lower, upper.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+        what : str
+            "mean", "link" or "weight".
+        by : str
+            "component", or "marginal": means weighted by pi(w).
+        ci : float
+        """
+        return predict(self._drawn, newdata, what, by, ci)
+
+    def simulate(
+        self, draws: int = 100, seed: Any = None, newdata: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Posterior predictive responses.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int or numpy.random.Generator, optional
+        newdata : DataFrame, optional
+
+        Returns
+        -------
+        DataFrame
+            Rows by draws; with several responses the columns are (response, draw).
+        """
+        whole_number("draws", draws, "the number of draws", 1)
+        values = simulate(self._drawn, newdata, draws, generator(seed))
+        spec = self._drawn.spec
+        index = spec.prepared.index if newdata is None else newdata.index
+        frames = {
+            block.name: pd.DataFrame(values[:, b].T, index=index).rename_axis(columns="draw")
+            for b, block in enumerate(spec.layout.blocks)
+        }
+        return next(iter(frames.values())) if len(frames) == 1 else pd.concat(frames, axis=1)
+
+    def loo(self, repair: bool = True, seed: int = 0) -> Loo:
+        """Leave-one-unit-out predictive density, by smoothed importance sampling.
+
+        Parameters
+        ----------
+        repair : bool
+            Improve units with a high Pareto k by moment matching, else by exact refits.
+        seed : int
+            Of the refits.
+
+        References
+        ----------
+        Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432.
+        """
+        return posterior_loo(self._drawn, repaired=repair, seed=seed)
+
+    def waic(self) -> Waic:
+        """The widely applicable information criterion, by unit.
+
+        References
+        ----------
+        Watanabe (2010), Journal of Machine Learning Research 11, 3571-3594.
+        """
+        return posterior_waic(self._drawn)
+
+    def diagnostics(self) -> Diagnosis:
+        """R-hat and ESS after relabelling, and why chains disagree where they do.
+
+        `modes` lists the modes with their mass and the chains that began there.
+        """
+        d = self._drawn
+        return diagnose(
+            d.problem,
+            d.theta,
+            d.log_density,
+            draws=tables.natural_draws(d.spec, d.theta),
+            diverging=d.stats.get("diverging"),
+        )
+
+    @property
+    def spec(self) -> Any:
+        """The model, a `Mixture`."""
+        return self._point.spec
+
+    def point(self) -> Any:
+        """The posterior mode as a `PointFit` (natural scale, no Jacobian)."""
+        return self._point
+
+    def relabel(self, method: str = "stephens", by: str | None = None) -> Posterior:
+        """The same draws relabelled by another method.
+
+        Parameters
+        ----------
+        method : str
+            "stephens", "ecr", "pivot" (to the posterior mode) or "ordering".
+        by : str, optional
+            The term, dispersion or "weight" that "ordering" sorts by.
+        """
+        if method not in METHODS:
+            msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
+            raise FitError(msg)
+        return Posterior(relabelled(self._drawn, method, by), self._point)
+
+    def __repr__(self) -> str:
+        return words.posterior_text(self._drawn)
+
+    def _repr_html_(self) -> str:
+        return words.posterior_html(self._drawn)

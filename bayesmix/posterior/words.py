@@ -1,0 +1,51 @@
+"""A posterior in words: what a terminal or a notebook shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.describe import as_html, as_text, spec_lines
+from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.tables import posterior_summary
+
+__all__ = ["posterior_html", "posterior_text"]
+
+
+def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
+    chains, draws = drawn.theta.shape[:2]
+    lines = spec_lines(drawn.spec)
+    if drawn.method == "laplace":
+        lines.append(("draws", f"{draws}, proposal {drawn.sampler}, k-hat {drawn.khat:.2f}"))
+    else:
+        lines.append(("draws", f"{chains} chains of {draws} by {drawn.sampler}"))
+        worst, least = table["r_hat"].max(), table["ess_bulk"].min()
+        lines.append(("convergence", f"largest R-hat {worst:.3f}, smallest bulk ESS {least:.0f}"))
+        divergent = int(np.sum(drawn.stats.get("diverging", 0)))
+        if divergent:
+            lines.append(("divergences", f"{divergent}"))
+    lines.append(("labels", f"relabelled by {drawn.relabelling}"))
+    if len(drawn.modes) > 1 and drawn.modes[1].share > 0.005:
+        shares = ", ".join(f"{m.share:.0%}" for m in drawn.modes if m.share > 0.005)
+        lines.append(("modes", f"{shares} of the mass (Laplace's estimate)"))
+    return lines
+
+
+def _short(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_index(["component", "term", "effect"])
+
+
+def posterior_text(drawn: Drawn) -> str:
+    """A posterior as text."""
+    table = posterior_summary(drawn, 0.95)
+    title = f"Posterior of a mixture of {drawn.spec.k} components, by {drawn.method}"
+    body = _short(table).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
+    return f"{as_text(title, _lines(drawn, table))}\n\n{body}"
+
+
+def posterior_html(drawn: Drawn) -> str:
+    """A posterior as HTML."""
+    table = posterior_summary(drawn, 0.95)
+    title = f"Posterior of a mixture of {drawn.spec.k} components, by {drawn.method}"
+    body = _short(table).to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0)
+    return as_html(title, _lines(drawn, table)) + body
