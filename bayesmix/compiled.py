@@ -23,7 +23,7 @@ from bayesmix.problem import Problem
 if TYPE_CHECKING:
     from bayesmix.kernels import SmallData, SmallMixture
 
-__all__ = ["SMALL", "engine", "is_usable", "is_wanted", "runner", "timed"]
+__all__ = ["SMALL", "engine", "insist", "is_usable", "is_wanted", "runner", "timed"]
 
 # Rows times components up to which one thread over all starts is the fastest.
 SMALL = 50_000
@@ -83,8 +83,21 @@ def engine(problem: Problem) -> SmallMixture | None:
     return _decide(problem)
 
 
+def insist(problem: Problem) -> None:
+    """Use the kernel for a problem even if it has to be compiled first.
+
+    For sampling, which evaluates the density tens of thousands of times.
+    """
+    small = problem.n_rows * problem.spec.k <= SMALL
+    if os.environ.get("BAYESMIX_COMPILE") != "0" and small and has_form(problem):
+        _keep(problem, _small_data(problem).prepare())
+
+
 def _decide(problem: Problem) -> SmallMixture | None:
-    made = _small_data(problem).prepare() if is_wanted(problem) else None
+    return _keep(problem, _small_data(problem).prepare() if is_wanted(problem) else None)
+
+
+def _keep(problem: Problem, made: SmallMixture | None) -> SmallMixture | None:
     key = id(problem)
 
     def forget(_: object) -> None:

@@ -7,11 +7,12 @@ with a little jitter.  Chains are shared out between the modes by their mass.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bayesmix import compiled, penalty
 from bayesmix.likelihood import em_pass
 from bayesmix.modes import Mode
 from bayesmix.problem import Problem
@@ -52,14 +53,19 @@ def share_chains(modes: tuple[Mode, ...], chains: int) -> list[int]:
 
 def target(problem: Problem, mode: Mode) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """Log density and gradient in the coordinates z of a mode."""
+    assert problem.penalty is not None
     free = np.flatnonzero(problem.spec.free)
+    likelihood = replace(problem, penalty=None)
+    compiled.insist(likelihood)
+    prior = penalty.gradient(problem.spec, problem.penalty.model)
 
     def value_and_gradient(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
         theta = mode.theta.copy()
         theta[free] += mode.factor @ z
-        p = em_pass(problem, theta[None])
-        gradient = p.score[0, free] @ mode.factor
-        value = float(p.loglik[0])
+        p = em_pass(likelihood, theta[None])
+        value, slope = prior(theta)
+        gradient = (p.score[0] + slope)[free] @ mode.factor
+        value += float(p.loglik[0])
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             # nutpie counts this as a divergence; it needs an error, not a number.
             msg = "the log density is not finite here"
