@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix import describe, storage
-from bayesmix.errors import DataError, SpecError
+from bayesmix.errors import SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.formula import Scope
 from bayesmix.likelihood import build_problem, log_likelihood
@@ -351,7 +351,7 @@ class Mixture:
         DataError
             If the folder does not exist, or a column holds what a file cannot.
         """
-        storage.save(path, self._spec)
+        storage.save(path, self._spec, self._priors)
 
     def __repr__(self) -> str:
         return describe.spec_text(self._spec)
@@ -726,7 +726,7 @@ class PointFit:
         DataError
             If the folder does not exist, or a column holds what a file cannot.
         """
-        storage.save(path, self._fitted)
+        storage.save(path, self._fitted, self._priors)
 
     def __repr__(self) -> str:
         return describe.fit_text(self._fitted)
@@ -803,8 +803,8 @@ def load(
     *,
     scope: Mapping[str, Any] | None = None,
     families: Mapping[str, Family] | None = None,
-) -> Mixture | PointFit:
-    """Read a model or fit that its method `save` wrote.
+) -> Mixture | PointFit | Posterior:
+    """Read a model, fit or posterior that its method `save` wrote.
 
     The design is made again of the formulas and the stored columns, and compared with
     the one that was fitted.  A file holds no code.
@@ -820,7 +820,7 @@ def load(
 
     Returns
     -------
-    Mixture or PointFit
+    Mixture, PointFit or Posterior
         What was saved, with equal results.
 
     Raises
@@ -842,13 +842,14 @@ def load(
     >>> again.loglik == fit.loglik
     True
     """
+    from bayesmix.api_posterior import Posterior
+
     stored = storage.load(path, scope, families)
     if isinstance(stored.value, MixtureSpec):
-        return Mixture._of(stored.value)
+        return Mixture._of(stored.value, stored.priors)
     if isinstance(stored.value, Fitted):
-        return PointFit._of(stored.value)
-    msg = f"{os.fspath(path)!r} holds draws, which this version does not read"
-    raise DataError(msg)
+        return PointFit._of(stored.value, stored.priors)
+    return Posterior(stored.value, PointFit._of(stored.value.point, stored.priors))
 
 
 def select(

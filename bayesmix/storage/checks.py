@@ -51,16 +51,15 @@ def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
 def fingerprint(values: np.ndarray) -> dict[str, Any]:
     """A hash of rounded values (n,), their length and a projection."""
     x = np.asarray(values, dtype=np.float64)
-    top = float(np.abs(x).max(initial=0.0))
-    exponent = int(np.frexp(top)[1])
-    steps = np.rint(np.ldexp(x, STEPS - exponent)).astype("<i4")
+    exponent = int(np.frexp(np.abs(x).max(initial=0.0))[1])
+    x = np.ldexp(x, -exponent)  # between -1 and 1
+    steps = np.rint(np.ldexp(x, STEPS)).astype("<i4")
     where = (np.arange(len(x)) * GOLDEN) % 1.0 - 0.5
     digest = hashlib.sha256(f"{len(x)} {exponent} ".encode() + steps.tobytes())
-    return {
-        "sha256": digest.hexdigest(),
-        "length": float(np.sqrt(np.sum(x * x))),
-        "projection": float(np.sum(where * x)),
-    }
+    sums = np.array([np.sqrt(np.sum(x * x)), np.sum(where * x)])
+    with np.errstate(over="ignore"):
+        length, projection = np.nan_to_num(np.ldexp(sums, exponent)).tolist()
+    return {"sha256": digest.hexdigest(), "length": length, "projection": projection}
 
 
 def differences(

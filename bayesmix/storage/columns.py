@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -128,36 +129,33 @@ def _pack_object(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
     """Texts, or objects of few kinds, as numbers of their levels; -1 where missing."""
     dtype = str(values.dtype)
     flat = np.asarray(values, dtype=object).ravel()
+    missing = np.asarray(pd.isna(flat), dtype=bool)
+    known = flat[~missing].tolist()
+    plain = all(isinstance(v, str) for v in known)
     what = at.rpartition("/")[2]
-    try:
-        codes, found = pd.factorize(flat)
-    except TypeError as error:
-        msg = f"{what}: objects that cannot be compared cannot be saved ({error})"
-        raise DataError(msg) from error
-    levels = np.asarray(found, dtype=object)
-    described: Described = {
+    keys = known if plain else [json.dumps(as_json(v, what)) for v in known]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    codes = np.full(len(flat), -1, dtype=np.int32)
+    codes[~missing] = [number[key] for key in keys]
+    return {
         "dtype": dtype,
-        "codes": arrays.put(at, codes.astype(np.int32).reshape(np.shape(values)), *dims),
+        "codes": arrays.put(at, codes.reshape(np.shape(values)), *dims),
+        "levels": arrays.put(f"{at}_levels", np.array(list(number), dtype=object)),
+        "json": not plain,
+        "none": dtype == "object" and all(v is None for v in flat[missing]),
     }
-    if (codes < 0).any() and dtype == "object":
-        described["none"] = all(v is None for v in flat[codes < 0])
-    if all(isinstance(v, str) for v in levels):
-        described["texts"] = arrays.put(f"{at}_levels", levels)
-    else:
-        described["levels"] = [as_json(v, what) for v in levels]
-    return described
 
 
 def _unpack_object(arrays: Arrays, described: Described) -> Any:
-    if "texts" in described:
-        found = arrays.get(described["texts"]).tolist()
-    else:
-        found = [from_json(v) for v in described["levels"]]
+    found = arrays.get(described["levels"]).tolist()
+    if described["json"]:
+        found = [from_json(json.loads(v)) for v in found]
     dtype = described["dtype"]
     levels = np.empty(len(found) + 1, dtype=object)
-    levels[:-1] = found
+    for i, level in enumerate(found):  # one by one: a level may be a tuple
+        levels[i] = level
     # The last one is what the code -1 stands for.
-    levels[-1] = None if described.get("none") else np.nan
+    levels[-1] = None if described["none"] else np.nan
     values = levels[arrays.get(described["codes"])]
     if dtype == "object":
         return values
@@ -200,12 +198,13 @@ def _unpack_time(arrays: Arrays, described: Described) -> Any:
 
 
 def _pack_period(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
-    return {"freq": values.dtype.freq.freqstr, "array": arrays.put(at, values.asi8, *dims)}
+    return {"dtype": str(values.dtype), "array": arrays.put(at, values.asi8, *dims)}
 
 
 def _unpack_period(arrays: Arrays, described: Described) -> Any:
     ordinals = arrays.get(described["array"])
-    return pd.arrays.PeriodArray(ordinals, dtype=pd.PeriodDtype(described["freq"]))
+    dtype: Any = pd.api.types.pandas_dtype(described["dtype"])
+    return pd.arrays.PeriodArray(ordinals, dtype=dtype)
 
 
 def _pack_interval(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
@@ -287,5 +286,8 @@ def pack_frame(arrays: Arrays, at: str, frame: pd.DataFrame) -> Described:
 def unpack_frame(arrays: Arrays, described: Described) -> pd.DataFrame:
     """The data frame that `pack_frame` took apart."""
     index = unpack_index(arrays, described["index"])
-    columns = {name: unpack(arrays, values) for name, values in described["columns"]}
+    columns = {}
+    for name, values in described["columns"]:
+        column = unpack(arrays, values)
+        columns[name] = pd.Series(column, index=index, dtype=column.dtype)
     return pd.DataFrame(columns, index=index)
