@@ -194,9 +194,9 @@ def report(names: list[str], results: list[Measured], starts: int, repeats: int)
         f"{np.nanmedian(each):.1f}"
     )
     _name(
-        "log-likelihood of bayesmix lower by over 0.01", names, theirs.loglik > ours.loglik + 0.01
+        "log-likelihood of bayesmix lower by over 0.05", names, theirs.loglik > ours.loglik + 0.05
     )
-    _name("log-likelihood of flexmix lower by over 0.01", names, ours.loglik > theirs.loglik + 0.01)
+    _name("log-likelihood of flexmix lower by over 0.05", names, ours.loglik > theirs.loglik + 0.05)
     _name("flexmix stopped with an error, for some seeds", names, theirs.stopped > 0)
 
 
