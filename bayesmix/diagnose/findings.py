@@ -1,0 +1,164 @@
+"""What is wrong with chains, in words, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.diagnose.causes import between
+from bayesmix.diagnose.chains import Chains
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["Finding", "divergent", "in_modes", "lost_components", "slow", "standing", "twin_pairs"]
+
+R_HAT = 1.01
+ESS = 400
+DIVERGENT = 0.01
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Parameters
+    ----------
+    kind : str
+        "stuck", "different modes", "vanished component", "twin components",
+        "divergences" or "slow mixing".
+    chains : tuple of int
+        The chains it concerns, numbered from 0 as ArviZ does.
+    components : tuple of hashable
+        The components it concerns, by name.
+    what : str
+        What was seen.
+    remedy : str
+        What to do.
+    """
+
+    kind: str
+    chains: tuple[int, ...]
+    components: tuple[Hashable, ...]
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}. {self.remedy}"
+
+
+def _list(kind: str, items: Iterable[object]) -> str:
+    names = [str(x) for x in items]
+    return f"{kind}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _numbers(which: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(which).tolist())
+
+
+def standing(still: np.ndarray) -> list[Finding]:
+    """Words for chains (chain,) that hardly move."""
+    if not still.any():
+        return []
+    at = _numbers(still)
+    what = f"{_list('chain', at)} hardly moved"
+    remedy = (
+        "Sample again with another seed= or more tune=; if a variance has collapsed there, use a "
+        "tighter prior for the dispersion, or dispersion='fixed'"
+    )
+    return [Finding("stuck", at, (), what, remedy)]
+
+
+def lost_components(
+    spec: MixtureSpec, lost: np.ndarray, still: np.ndarray, chains: Chains
+) -> list[Finding]:
+    """Words for components that hold next to nothing, (chain, S)."""
+    found = []
+    for s in np.flatnonzero(lost.any(0)):
+        at, name = _numbers(lost[:, s]), spec.components[s]
+        everywhere = lost[~still, s].all()
+        where = "every chain" if everywhere else _list("chain", at)
+        what = (
+            f"component {name} holds only {chains.rows[lost[:, s], s].mean():.2g} rows in {where}, "
+            "fewer than it has parameters"
+        )
+        remedy = (
+            "Use a smaller k"
+            if everywhere
+            else "The chains differ in what they fit: use a smaller k"
+        )
+        remedy += (
+            "; a larger Dirichlet concentration for the weights would keep the component filled"
+        )
+        found.append(Finding("vanished component", at, (name,), what, remedy))
+    return found
+
+
+def in_modes(
+    spec: MixtureSpec,
+    mode: np.ndarray,
+    log_density: np.ndarray,
+    chains: Chains,
+    weight: np.ndarray,
+) -> list[Finding]:
+    """Words for chains in different modes (chain,); those at -1 do not count."""
+    groups = [np.flatnonzero(mode == m) for m in range(mode.max() + 1)]
+    if len(groups) < 2:
+        return []
+    means = [chains.mean[g].mean(0) for g in groups]
+    gap = max(between(spec.layout, a, b, weight)[0] for i, a in enumerate(means) for b in means[:i])
+    parts = [f"{_list('chain', g)} (mean log density {log_density[g].mean():.2f})" for g in groups]
+    what = (
+        f"{' and '.join(parts)} stay in {len(groups)} modes that differ beyond labels; between "
+        f"them {100 * gap:.0f} percent of a unit's membership changes"
+    )
+    remedy = (
+        "Do not average over these chains as they are: weight the modes (by stacking, or by "
+        "their masses), or start more chains at each of them"
+    )
+    return [Finding("different modes", _numbers(mode >= 0), (), what, remedy)]
+
+
+def twin_pairs(spec: MixtureSpec, pairs: list[tuple[int, int]]) -> list[Finding]:
+    """Words for pairs of components that are alike."""
+    found = []
+    for pair in pairs:
+        names = tuple(spec.components[s] for s in pair)
+        what = (
+            f"{_list('component', names)} have the same parameters within their uncertainty and "
+            "share their units, so that their labels are not identified"
+        )
+        remedy = (
+            "Use a smaller k, or report what does not depend on labels: marginal predictions and "
+            "the consensus partition"
+        )
+        found.append(Finding("twin components", (), names, what, remedy))
+    return found
+
+
+def divergent(share: float) -> list[Finding]:
+    """Words for divergent transitions, where there are more than a few."""
+    if not share > DIVERGENT:
+        return []
+    what = f"{100 * share:.1f} percent of the transitions diverged"
+    remedy = (
+        "Raise target_accept, or use tighter priors for dispersions and weights: parts of the "
+        "posterior may be missed"
+    )
+    return [Finding("divergences", (), (), what, remedy)]
+
+
+def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
+    """Words for chains that agree but have not been run long enough."""
+    r_hat = float(np.nanmax([r_hat_log_density, *table.r_hat, 0.0]))
+    ess = float(np.nanmin([*table.ess_bulk, *table.ess_tail, np.inf]))
+    if r_hat <= R_HAT and ess >= ESS:
+        return []
+    what = (
+        f"the largest R-hat is {r_hat:.3f} and the smallest effective sample size {ess:.0f}, "
+        f"where at most {R_HAT} and at least {ESS} are wanted; the chains are in one mode and "
+        "none of them stands still"
+    )
+    remedy = "Use more draws= and tune=; if that does not help, tighter priors or a smaller k"
+    return [Finding("slow mixing", (), (), what, remedy)]

@@ -1,0 +1,37 @@
+"""Labels of posterior draws made to agree, within the model's symmetry.
+
+The posterior of a mixture stays as it is when interchangeable components change
+places, so that the same component may stand at different places in different
+draws.  Every method here chooses one order of the components for each draw, among
+those that `layout.symmetric` allows.
+"""
+
+from bayesmix.labels.draws import component_values, draw_memberships, membership_batches
+from bayesmix.labels.methods import METHODS, Relabelled, ecr, ordering, pivotal, stephens
+from bayesmix.labels.orders import (
+    agreement,
+    assign,
+    relabel_allocations,
+    relabel_memberships,
+    relabel_theta,
+)
+from bayesmix.labels.relabelling import Relabelling, relabel
+
+__all__ = [
+    "METHODS",
+    "Relabelled",
+    "Relabelling",
+    "agreement",
+    "assign",
+    "component_values",
+    "draw_memberships",
+    "ecr",
+    "membership_batches",
+    "ordering",
+    "pivotal",
+    "relabel",
+    "relabel_allocations",
+    "relabel_memberships",
+    "relabel_theta",
+    "stephens",
+]

@@ -1,0 +1,196 @@
+"""Draws of a model relabelled by any of the methods, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesmix.errors import FitError
+from bayesmix.labels.draws import BATCH, component_values, membership_batches
+from bayesmix.labels.methods import (
+    METHODS,
+    Relabelled,
+    costs,
+    iterative_ecr,
+    iterative_stephens,
+    one_hot,
+    ordering,
+)
+from bayesmix.labels.orders import Symmetric, assign, identity, relabel_theta
+from bayesmix.likelihood import Problem, unit_terms
+
+__all__ = ["Relabelling", "relabel"]
+
+# Bytes of memberships that may be in memory at once.
+LIMIT = 200_000_000
+# An iterative method learns from at least so many draws.
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Relabelling:
+    """Relabelled draws.
+
+    Parameters
+    ----------
+    method : str
+    orders : ndarray of int, shape (T, S)
+        New component s of draw t is its old component orders[t, s]; chains one after
+        another.
+    theta : ndarray, shape (..., D)
+        The draws with their components in these orders, shaped as they were given.
+    trace : tuple of float
+        The objective of an iterative method after every turn.
+    used : int
+        Number of draws from which an iterative method learned its reference.
+    """
+
+    method: str
+    orders: np.ndarray
+    theta: np.ndarray
+    trace: tuple[float, ...]
+    used: int
+
+    @property
+    def changed(self) -> float:
+        """Share of draws whose components changed places."""
+        return float((self.orders != np.arange(self.orders.shape[1])).any(1).mean())
+
+
+def relabel(
+    problem: Problem,
+    theta: np.ndarray,
+    method: str = "pivot",
+    *,
+    mode: np.ndarray | None = None,
+    allocations: np.ndarray | None = None,
+    pivot: np.ndarray | None = None,
+    by: str | None = None,
+    limit: float = LIMIT,
+) -> Relabelling:
+    """Give the components of all draws the same labels, within the model's symmetry.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (chain, draw, D) or (T, D)
+    method : str
+        "pivot" (overlap with the memberships at `mode`), "ecr", "stephens" or
+        "ordering".
+    mode : ndarray, shape (D,), optional
+        A point fit.  The iterative methods start from it too, and their labels are
+        finally matched with its.
+    allocations : ndarray of int, shape (..., U), optional
+        Drawn components of the units, for "ecr"; without them the most probable ones.
+    pivot : ndarray of int, shape (U,), optional
+        The allocation that "ecr" compares with; without it the iterative version 1.
+    by : str, optional
+        What "ordering" sorts by, see `component_values`.
+    limit : float
+        Bytes of memberships in memory at once.  When there are more, the iterative
+        methods learn their reference from evenly spaced draws and then apply it to all.
+
+    Raises
+    ------
+    FitError
+        If the method is unknown, or lacks what it needs.
+    """
+    flat = theta.reshape(-1, theta.shape[-1])
+    layout = problem.spec.layout
+    if method not in METHODS:
+        msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
+        raise FitError(msg)
+    if method == "pivot" and mode is None:
+        msg = "relabel(method='pivot') compares the draws with a point fit; give mode="
+        raise FitError(msg)
+    if all(len(members) == 1 for members in layout.symmetric):
+        return Relabelling(method, identity(len(flat), layout.k), theta.copy(), (), 0)
+    if method == "ordering":
+        found, used = ordering(component_values(problem.spec, flat, by), layout.symmetric), 0
+    else:
+        if allocations is not None:
+            allocations = allocations.reshape(-1, allocations.shape[-1])
+        source = _Source(problem, flat, allocations if method == "ecr" else None, method == "ecr")
+        found, used = _by_memberships(source, method, mode, pivot, limit)
+    new = relabel_theta(layout, theta, found.orders)
+    return Relabelling(method, found.orders, new, found.trace, used)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Memberships of the draws, or their allocations as zeros and ones."""
+
+    problem: Problem
+    theta: np.ndarray
+    allocations: np.ndarray | None
+    hard: bool
+
+    def batches(self) -> Iterator[np.ndarray]:
+        """Memberships (R, S, U), some draws at a time."""
+        k = self.problem.spec.k
+        if self.allocations is not None:
+            size = max(1, BATCH // (8 * k * self.allocations.shape[1]))
+            for a in range(0, len(self.allocations), size):
+                yield one_hot(self.allocations[a : a + size], k)
+            return
+        for _, _, p in membership_batches(self.problem, self.theta):
+            yield one_hot(p.argmax(1), k) if self.hard else p
+
+    def every(self, step: int) -> _Source:
+        """Every so many draws of it."""
+        z = self.allocations
+        return replace(self, theta=self.theta[::step], allocations=None if z is None else z[::step])
+
+
+def _by_memberships(
+    source: _Source,
+    method: str,
+    mode: np.ndarray | None,
+    pivot: np.ndarray | None,
+    limit: float,
+) -> tuple[Relabelled, int]:
+    """What a method of costs finds, and from how many draws it learned."""
+    problem, symmetric = source.problem, source.problem.spec.layout.symmetric
+    near = None if mode is None else unit_terms(problem, mode)[1]
+    used, trace = 0, tuple[float, ...]()
+    if method == "pivot" and near is not None:
+        reference = -near
+    elif method == "ecr" and pivot is not None:
+        reference = -one_hot(pivot[None], problem.spec.k)[0].T
+    else:
+        found, used = _learn(source, method, near, limit)
+        if near is not None:
+            found = _match(found, near, symmetric, problem.weight)
+        if used == len(source.theta):
+            return found, used
+        reference, trace = found.reference, found.trace
+    orders = [assign(costs(p, reference, problem.weight), symmetric) for p in source.batches()]
+    return Relabelled(np.concatenate(orders), reference, trace), used
+
+
+def _learn(
+    source: _Source, method: str, near: np.ndarray | None, limit: float
+) -> tuple[Relabelled, int]:
+    """Run an iterative method on as many draws as memory allows."""
+    problem = source.problem
+    bytes_each = 8 * problem.n_units * problem.spec.k
+    fitting = max(FEWEST, int(limit // bytes_each))
+    sample = source.every(max(1, -(-len(source.theta) // fitting)))
+    p = np.empty((len(sample.theta), problem.spec.k, problem.n_units))
+    done = 0
+    for batch in sample.batches():
+        p[done : done + len(batch)] = batch
+        done += len(batch)
+    run = iterative_ecr if method == "ecr" else iterative_stephens
+    return run(p, problem.spec.layout.symmetric, near, problem.weight), len(p)
+
+
+def _match(
+    found: Relabelled, near: np.ndarray, symmetric: Symmetric, weight: np.ndarray | None
+) -> Relabelled:
+    """The same labels, numbered as the components of a fit are."""
+    weighted = found.reference if weight is None else found.reference * weight[:, None]
+    order = assign((near.T @ weighted)[None], symmetric)[0]
+    return replace(found, orders=found.orders[:, order], reference=found.reference[:, order])

@@ -1,0 +1,28 @@
+"""One partition of the units that stands for those of all draws.
+
+A partition needs no labels, so that nothing here depends on relabelling.
+"""
+
+from bayesmix.partition.best import LOSSES, Consensus, consensus
+from bayesmix.partition.losses import (
+    binder,
+    canonical,
+    expected_binder,
+    expected_variation,
+    variation_bound,
+    variation_of_information,
+)
+from bayesmix.partition.similarities import similarity
+
+__all__ = [
+    "LOSSES",
+    "Consensus",
+    "binder",
+    "canonical",
+    "consensus",
+    "expected_binder",
+    "expected_variation",
+    "similarity",
+    "variation_bound",
+    "variation_of_information",
+]

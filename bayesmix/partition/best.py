@@ -1,0 +1,119 @@
+"""The consensus partition: least expected loss over the posterior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesmix.errors import FitError
+from bayesmix.partition.losses import (
+    criterion,
+    expected_variation,
+    own_and_size,
+    unit_losses,
+)
+from bayesmix.partition.search import best_cut, best_draw, refine
+from bayesmix.partition.similarities import similarity
+
+__all__ = ["LOSSES", "Consensus", "consensus"]
+
+LOSSES = ("vi", "binder")
+# Up to so many units every candidate is refined, above it the best one.
+REFINED = 2_000
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """A partition that stands for those of all draws.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (U,)
+        Clusters numbered 0, 1, ... by their first unit.
+    loss : str
+        "vi" or "binder".
+    expected_loss : float
+        Posterior expectation of the loss: the share of pairs that disagree, or the
+        variation of information in bits over the draws (where only memberships are
+        known, the criterion).
+    criterion : float
+        What was minimised: the expected Binder loss, or Wade and Ghahramani's bound.
+    uncertainty : ndarray, shape (U,)
+        For every unit the expected share of the other units with which it is wrongly
+        together or wrongly apart, mean_j |1{c_i = c_j} - P_ij|.
+    similarity : ndarray, shape (U, U)
+        P.
+    """
+
+    labels: np.ndarray
+    loss: str
+    expected_loss: float
+    criterion: float
+    uncertainty: np.ndarray
+    similarity: np.ndarray = field(repr=False)
+
+    @property
+    def k(self) -> int:
+        """Number of clusters."""
+        return int(self.labels.max()) + 1
+
+
+def consensus(
+    allocations: np.ndarray | None = None,
+    *,
+    memberships: np.ndarray | None = None,
+    loss: str = "vi",
+    max_k: int | None = None,
+) -> Consensus:
+    """The partition of least expected loss among those that a search finds.
+
+    Candidates are the draws' own partitions and all cuts of hierarchical clusterings
+    (average and complete linkage) of 1 - P, one cluster, and as many as there may be;
+    units then move one by one while that helps
+    (Wade and Ghahramani 2018, Bayesian Analysis 13, 559-626).
+
+    Parameters
+    ----------
+    allocations : ndarray of int, shape (T, U)
+        Drawn components of the units, 0, 1, ...
+    memberships : ndarray, shape (T, U, S), optional
+        In their place; a draw's partition is then that of the most probable components.
+    loss : str
+        "vi" (variation of information) or "binder", which tends to more and smaller
+        clusters.
+    max_k : int, optional
+        Most clusters; without it, any number.
+
+    Returns
+    -------
+    Consensus
+
+    Raises
+    ------
+    FitError
+        If the loss is unknown, or there are too many units for a similarity matrix.
+    """
+    if loss not in LOSSES:
+        msg = f"consensus(loss={loss!r}) is unknown; use one of {LOSSES}"
+        raise FitError(msg)
+    p = similarity(allocations, memberships=memberships)
+    n = len(p)
+    most = n if max_k is None else max_k
+    draws = allocations if memberships is None else memberships.argmax(2)
+    assert draws is not None
+    own_draw = best_draw(loss, p, draws, most)
+    candidates = [best_cut(loss, p, "average", most), best_cut(loss, p, "complete", most)]
+    candidates += [np.zeros(n, int), np.arange(n) % most]
+    candidates += [] if own_draw is None else [own_draw]
+    candidates.sort(key=lambda labels: criterion(loss, labels, p))
+    if n > REFINED:
+        candidates = candidates[:1]
+    refined = [refine(loss, p, labels, most) for labels in candidates]
+    labels = min(refined, key=lambda labels: criterion(loss, labels, p))
+    value = criterion(loss, labels, p)
+    expected = value
+    if loss == "vi" and allocations is not None:
+        expected = expected_variation(labels, allocations)
+    uncertainty = unit_losses("binder", *own_and_size(labels, p), p.sum(1), n)
+    return Consensus(labels, loss, expected, value, uncertainty, p)

@@ -1,0 +1,277 @@
+"""Consensus partitions against all partitions of six units, and by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from bayesmix import partition
+from bayesmix.errors import FitError
+from bayesmix.partition import (
+    binder,
+    canonical,
+    consensus,
+    expected_binder,
+    expected_variation,
+    similarity,
+    variation_bound,
+    variation_of_information,
+)
+from bayesmix.partition.search import best_cut, refine
+
+
+def all_partitions(n):
+    """Every partition of n units, as labels in order of appearance."""
+
+    def longer(labels):
+        if len(labels) == n:
+            yield np.array(labels)
+            return
+        for new in range(max(labels) + 2):
+            yield from longer([*labels, new])
+
+    return list(longer([0]))
+
+
+SIX = all_partitions(6)
+
+
+def draws(seed, n_units=6, n_draws=30):
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(2, 5))
+    share = rng.dirichlet(np.full(k, 0.7), n_units)
+    return np.array([[rng.choice(k, p=p) for p in share] for _ in range(n_draws)])
+
+
+def same(labels):
+    return labels[:, None] == labels
+
+
+# --- distances -----------------------------------------------------------------------------
+
+
+def test_there_are_203_partitions_of_six():
+    assert len(SIX) == 203  # Bell's number
+
+
+def plain_variation(a, b):
+    """From the definition, -sum p(k, m) (log2 p(k, m) / p(k) + log2 p(k, m) / p(m))."""
+    value = 0.0
+    for k, m in itertools.product(set(a.tolist()), set(b.tolist())):
+        both = np.mean((a == k) & (b == m))
+        if both:
+            value -= both * (np.log2(both / np.mean(a == k)) + np.log2(both / np.mean(b == m)))
+    return value
+
+
+def plain_binder(a, b):
+    pairs = list(itertools.combinations(range(len(a)), 2))
+    return np.mean([(a[i] == a[j]) != (b[i] == b[j]) for i, j in pairs])
+
+
+@pytest.mark.parametrize("distance", [variation_of_information, binder])
+def test_distances_are_metrics(distance):
+    some = SIX[::7]
+    d = np.array([[distance(a, b) for b in some] for a in some])
+    assert_allclose(d, d.T, atol=1e-12)
+    assert ((d < 1e-12) == np.eye(len(some), dtype=bool)).all()
+    assert (d[:, :, None] <= d[:, None, :] + d.T[None] + 1e-12).all()
+
+
+def test_distances_by_definition():
+    for a, b in itertools.product(SIX[::11], SIX[::13]):
+        assert variation_of_information(a, b) == pytest.approx(plain_variation(a, b), abs=1e-12)
+        assert binder(a, b) == pytest.approx(plain_binder(a, b), abs=1e-12)
+
+
+def test_distances_by_hand():
+    whole, halves, single = np.zeros(4, int), np.array([0, 0, 1, 1]), np.arange(4)
+    crossed = np.array([0, 1, 0, 1])
+    assert variation_of_information(whole, halves) == pytest.approx(1)
+    assert variation_of_information(whole, single) == pytest.approx(2)
+    assert variation_of_information(halves, crossed) == pytest.approx(2)
+    assert binder(whole, halves) == pytest.approx(4 / 6)
+    assert binder(whole, single) == pytest.approx(1)
+    assert binder(halves, crossed) == pytest.approx(4 / 6)
+
+
+def test_distances_do_not_see_labels():
+    a, b = np.array([7, 7, 2, 9, 2]), np.array([0, 1, 0, 1, 1])
+    assert_array_equal(canonical(a), [0, 0, 1, 2, 1])
+    for distance in (variation_of_information, binder):
+        assert distance(a, canonical(a)) == pytest.approx(0, abs=1e-12)
+        assert distance(a, b) == pytest.approx(distance(canonical(a), 1 - b))
+
+
+# --- similarities --------------------------------------------------------------------------
+
+
+def test_similarity_by_hand():
+    z = np.array([[0, 0, 1], [1, 1, 0], [0, 1, 1], [2, 2, 2]])
+    expected = np.array([[1, 0.75, 0.25], [0.75, 1, 0.5], [0.25, 0.5, 1]])
+    assert_allclose(similarity(z), expected)
+
+
+def test_similarity_of_memberships():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), (5, 4))
+    expected = np.einsum("tis,tjs->ij", p, p) / 5
+    np.fill_diagonal(expected, 1)
+    assert_allclose(similarity(memberships=p), expected)
+    z = p.argmax(2)
+    hard = (z[..., None] == np.arange(3)).astype(float)
+    assert_allclose(similarity(memberships=hard), similarity(z))
+
+
+def test_similarity_in_blocks(monkeypatch):
+    z = draws(3, n_units=23, n_draws=41)
+    expected = np.mean([same(one) for one in z], axis=0)
+    assert_allclose(similarity(z), expected)
+    monkeypatch.setattr("bayesmix.partition.similarities.BLOCK", 100)
+    assert_allclose(similarity(z), expected)
+    monkeypatch.setattr("bayesmix.partition.similarities.SINGLE", 10)
+    found = similarity(z)
+    assert found.dtype == np.float32
+    assert_allclose(found, expected, rtol=1e-6)
+    labels = consensus(z, loss="vi").labels
+    monkeypatch.undo()
+    assert_array_equal(labels, consensus(z, loss="vi").labels)
+
+
+def test_too_many_units_are_refused():
+    with pytest.raises(FitError, match=r"30000 units .* 3\.6 GB.*sample of the units"):
+        similarity(np.zeros((2, 30_000), int))
+
+
+# --- expected losses -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_expected_losses_are_means_over_draws(seed):
+    z = draws(seed)
+    p = similarity(z)
+    for c in SIX[::9]:
+        assert expected_binder(c, p) == pytest.approx(np.mean([plain_binder(c, d) for d in z]))
+        plain = np.mean([plain_variation(c, d) for d in z])
+        assert expected_variation(c, z) == pytest.approx(plain, abs=1e-12)
+
+
+def test_bound_by_definition():
+    z = draws(5)
+    p = similarity(z)
+    for c in SIX[::9]:
+        terms = [
+            np.log2((c == c[i]).sum()) + np.log2(p[i].sum()) - 2 * np.log2(p[i][c == c[i]].sum())
+            for i in range(6)
+        ]
+        assert variation_bound(c, p) == pytest.approx(np.mean(terms))
+
+
+def test_without_uncertainty_the_bound_is_the_distance():
+    truth = np.array([0, 0, 1, 1, 1, 2])
+    p = same(truth).astype(float)
+    for c in SIX:
+        # One draw: sum_j P_ij is the size of its cluster, and Jensen has nothing to do.
+        assert variation_bound(c, p) == pytest.approx(variation_of_information(c, truth), abs=1e-12)
+
+
+# --- the consensus -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["vi", "binder"])
+@pytest.mark.parametrize("seed", range(12))
+def test_consensus_is_the_best_of_all_partitions(loss, seed):
+    z = draws(seed)
+    p = similarity(z)
+    value = variation_bound if loss == "vi" else expected_binder
+    least = min(value(c, p) for c in SIX)
+    found = consensus(z, loss=loss)
+    assert found.criterion == pytest.approx(least)
+    assert found.criterion == pytest.approx(value(found.labels, p))
+    if loss == "binder":
+        assert found.expected_loss == pytest.approx(least)
+    else:
+        # What the bound stands for: the best partition by the draws is hardly better.
+        best = min(expected_variation(c, z) for c in SIX)
+        assert best - 1e-12 <= found.expected_loss <= 1.15 * best
+
+
+@pytest.mark.parametrize("loss", ["vi", "binder"])
+def test_no_more_clusters_than_allowed(loss):
+    for seed in range(4):
+        z = draws(seed)
+        found = consensus(z, loss=loss, max_k=2)
+        assert found.k <= 2
+        value = variation_bound if loss == "vi" else expected_binder
+        p = similarity(z)
+        assert found.criterion == pytest.approx(min(value(c, p) for c in SIX if c.max() < 2))
+
+
+def test_every_cut_is_compared():
+    from scipy.cluster.hierarchy import cut_tree, linkage
+    from scipy.spatial.distance import squareform
+
+    z = draws(8, n_units=40, n_draws=60)
+    p = similarity(z)
+    for loss, value in (("vi", variation_bound), ("binder", expected_binder)):
+        for method in ("average", "complete"):
+            tree = linkage(squareform(1 - p, checks=False), method)
+            least = min(value(cut[:], p) for cut in cut_tree(tree).T)
+            assert value(best_cut(loss, p, method, 40), p) == pytest.approx(least)
+
+
+@pytest.mark.parametrize("loss", ["vi", "binder"])
+def test_moves_lower_the_criterion_to_where_no_move_helps(loss):
+    z = draws(9, n_units=15, n_draws=40)
+    p = similarity(z)
+    value = variation_bound if loss == "vi" else expected_binder
+    start = np.random.default_rng(1).integers(0, 4, 15)
+    end = refine(loss, p, start, 15)
+    assert value(end, p) < value(start, p)
+    for i, k in itertools.product(range(15), range(end.max() + 2)):
+        moved = end.copy()
+        moved[i] = k
+        assert value(moved, p) >= value(end, p) - 1e-9
+
+
+@pytest.mark.parametrize("loss", ["vi", "binder"])
+def test_planted_clusters_are_found(loss):
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 3, 120)
+    z = np.where(rng.random((300, 120)) < 0.8, truth, rng.integers(0, 3, (300, 120)))
+    switched = np.array([rng.permutation(3)[one] for one in z])  # labels do not matter
+    found = consensus(switched, loss=loss)
+    assert variation_of_information(found.labels, truth) == pytest.approx(0, abs=1e-12)
+    p = np.stack([switched == s for s in range(3)], axis=2).astype(float)
+    assert_array_equal(consensus(memberships=p, loss=loss).labels, found.labels)
+
+
+def test_uncertainty_of_units():
+    z = np.array([[0, 0, 0, 1, 1, 1]] * 6 + [[0, 0, 1, 1, 1, 1]] * 4)
+    found = consensus(z, loss="binder")
+    assert_array_equal(found.labels, [0, 0, 0, 1, 1, 1])
+    # The third unit is with the others' cluster in 4 of 10 draws: it then disagrees with
+    # all five others; each of them disagrees with it alone.
+    assert_allclose(found.uncertainty, [0.08, 0.08, 0.4, 0.08, 0.08, 0.08])
+    assert found.expected_loss == pytest.approx(found.uncertainty.mean())
+
+
+def test_one_unit_and_one_cluster():
+    assert_array_equal(consensus(np.zeros((5, 1), int)).labels, [0])
+    found = consensus(np.zeros((5, 4), int))
+    assert found.k == 1
+    assert found.expected_loss == pytest.approx(0, abs=1e-12)
+
+
+def test_refusals():
+    with pytest.raises(FitError, match="'vi', 'binder'"):
+        consensus(np.zeros((2, 3), int), loss="median")
+    with pytest.raises(FitError, match="either allocations or memberships"):
+        consensus()
+    with pytest.raises(FitError, match="either allocations or memberships"):
+        similarity(np.zeros((2, 3), int), memberships=np.ones((2, 3, 1)))
+
+
+def test_names():
+    assert set(partition.__all__) <= set(dir(partition))
