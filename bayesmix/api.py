@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix import describe, storage
+from bayesmix._arguments import generator, whole_number
 from bayesmix.errors import SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.formula import Scope
@@ -195,6 +196,44 @@ class Mixture:
         """
         theta = from_dataset(self._spec, params)
         return float(log_likelihood(build_problem(self._spec), theta[None])[0])
+
+    def priors(self) -> pd.DataFrame:
+        """The priors: parameter, prior, and what it says in words.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> list(spec.priors()["parameter"])
+        ['coef[log(Length)]', 'coef[Intercept]', 'weight']
+        """
+        from bayesmix.posterior.prior import prior_table
+
+        return prior_table(self._spec, self._resolved())
+
+    def sample_prior(self, draws: int = 500, seed: Any = None) -> Any:
+        """Draws of the parameters from the priors, with a simulated data set for each.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups prior and prior_predictive.
+
+        Raises
+        ------
+        SpecError
+            Under flat priors.
+        """
+        from bayesmix.posterior.prior import prior_tree
+
+        whole_number("draws", draws, "the number of draws", 1)
+        return prior_tree(self._spec, self._resolved(), draws, generator(seed))
 
     def to_pymc(self) -> Any:
         """The model for PyMC, to go on from there.

@@ -7,7 +7,7 @@ from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.poisson import is_count
+from bayesmix.families.poisson import draw_counts, is_count
 from bayesmix.links import Linked
 from bayesmix.priors import Prior
 from bayesmix.special import log1pmx, stirling
@@ -122,7 +122,7 @@ def start(y: np.ndarray) -> dict:
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Draw responses: Poisson counts with gamma means."""
-    return rng.poisson(rng.gamma(alpha, mu / alpha)).astype(float)
+    return draw_counts(rng, rng.gamma(alpha, mu / alpha))
 
 
 def priors(y: np.ndarray) -> dict[str, Prior]:

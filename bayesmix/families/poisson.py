@@ -64,6 +64,16 @@ def kernel_term(ops: Any) -> Term:
     return term
 
 
+def draw_counts(rng: np.random.Generator, mu: np.ndarray) -> np.ndarray:
+    """Draw counts; above 1e15 the normal limit, which doubles cannot tell apart."""
+    mu = np.asarray(mu, dtype=float)
+    small = mu < 1e15
+    counts = rng.poisson(np.where(small, mu, 0.0)).astype(float)
+    if small.all():
+        return counts
+    return np.where(small, counts, np.rint(mu + np.sqrt(mu) * rng.standard_normal(mu.shape)))
+
+
 FAMILY = Family(
     "poisson",
     params={"mu": "log"},
@@ -74,7 +84,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu: mu,
-    simulate=lambda rng, mu: rng.poisson(mu).astype(float),
+    simulate=draw_counts,
     valid=is_count,
     support="counts 0, 1, 2, ...",
     bounds={"mu": (0.0, np.inf)},
