@@ -30,7 +30,8 @@ OURS = frozenset({"I", "offset", "p", "surv", *TRANSFORMS})
 
 def used_names(prepared: Prepared) -> dict[str, Any]:
     """The values of the user's scope that the formulas use, by name."""
-    formulas = [f for part in prepared.parts for f in (part.formula, *_formulas(part.designs))]
+    # The varying formula's design has the response's names too.
+    formulas = [design.formula for part in prepared.parts for design in part.designs]
     formulas += [] if prepared.concomitant is None else [prepared.concomitant.formula]
     scope = prepared.scope
     names: list[str] = []
@@ -38,10 +39,6 @@ def used_names(prepared: Prepared) -> dict[str, Any]:
         names += [n for n in (*f.names, *f.response_names) if n not in prepared.columns]
         names += [n for n in f.functions if _is_own(n, scope)]
     return {n: scope.peek(n) for n in dict.fromkeys(names) if n in scope}
-
-
-def _formulas(designs: Any) -> list[Any]:
-    return [design.formula for design in designs]
 
 
 def _is_own(name: str, scope: Scope) -> bool:
