@@ -97,7 +97,6 @@ start <- list(nregfix = earlier("nregfix_varying", "x1"),
               seizure = earlier("seizure_1"))
 
 spent <- function(model, n, times = 1) {
-  gc(FALSE)
   before <- proc.time()[["user.self"]]
   for (i in seq_len(times)) fit <- model(n)
   list(seconds = (proc.time()[["user.self"]] - before) / times, loglik = as.numeric(logLik(fit)))
