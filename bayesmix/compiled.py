@@ -1,8 +1,9 @@
-"""Small data by compiled code: whole EM runs of all starts in one call.
+"""Small data and grouped data by compiled code: whole EM runs of all starts in one call.
 
 It serves models of one response and one family with a kernel, whatever their
-groups, weights, offsets, labels, concomitants and fixed or nested effects.
-Everything else goes through NumPy, which gives the same numbers to rounding.
+groups, weights, offsets, labels, concomitants and fixed or nested effects, where
+`fused` does not: that shares one pass over many rows among threads.  Everything
+else goes through NumPy, which gives the same numbers to rounding.
 """
 
 from __future__ import annotations
@@ -18,15 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix import fused
 from bayesmix.problem import Problem
 
 if TYPE_CHECKING:
     from bayesmix.kernels import SmallData, SmallMixture
 
-__all__ = ["SMALL", "engine", "insist", "is_usable", "is_wanted", "runner", "timed"]
+__all__ = ["engine", "insist", "is_usable", "is_wanted", "runner", "timed"]
 
-# Rows times components up to which one thread over all starts is the fastest.
-SMALL = 50_000
 # Seconds that NumPy must have spent on such fits before numba is imported to load what an earlier
 # process has compiled, and before it is compiled here: about what either costs.
 IMPORT_SECONDS = 1.0
@@ -44,12 +44,13 @@ def is_wanted(problem: Problem) -> bool:
     "0" (never).  Otherwise code that this machine has compiled before is used
     as soon as loading it is cheap: numba is imported already, or NumPy has
     spent more than importing it takes.  Code is compiled when NumPy has spent
-    as long as compiling would have taken: at worst that doubles the time.
+    as long as compiling would have taken, which at worst doubles the time, or
+    for data so large that `fused` would compile as well.
     """
     setting = os.environ.get("BAYESMIX_COMPILE", "")
     if setting in ("0", "1"):
         return setting == "1"
-    if _spent > COMPILE_SECONDS:
+    if _spent > COMPILE_SECONDS or is_large(problem):
         return True
     from bayesmix.kernels import is_compiled
 
@@ -59,9 +60,14 @@ def is_wanted(problem: Problem) -> bool:
     return kernel is not None and is_compiled(kernel)
 
 
+def is_large(problem: Problem) -> bool:
+    """Whether a pass takes so long that neither its call nor loading it counts."""
+    return problem.n_rows * problem.spec.k >= fused.LARGE
+
+
 def has_form(problem: Problem) -> bool:
-    """Whether the kernel can do a problem, and is the fastest there."""
-    if problem.n_rows * problem.spec.k > SMALL or problem.spec.weights.held is not None:
+    """Whether the kernel can do a problem that `fused` does not do."""
+    if fused.is_fused(problem) or problem.spec.weights.held is not None:
         return False
     if len(problem.blocks) > 1 or len(problem.blocks[0].groups) > 1:
         return False
@@ -88,8 +94,7 @@ def insist(problem: Problem) -> None:
 
     For sampling, which evaluates the density tens of thousands of times.
     """
-    small = problem.n_rows * problem.spec.k <= SMALL
-    if os.environ.get("BAYESMIX_COMPILE") != "0" and small and has_form(problem):
+    if os.environ.get("BAYESMIX_COMPILE") != "0" and has_form(problem):
         _keep(problem, _small_data(problem).prepare())
 
 
@@ -108,8 +113,12 @@ def _keep(problem: Problem, made: SmallMixture | None) -> SmallMixture | None:
 
 
 def runner(problem: Problem) -> SmallMixture | None:
-    """The same for whole runs, whose M steps know no priors."""
-    return engine(problem) if problem.penalty is None else None
+    """The same for whole runs in one call.
+
+    Their M steps know no priors, and with large data they would neither report
+    progress nor be interrupted.
+    """
+    return engine(problem) if problem.penalty is None and not is_large(problem) else None
 
 
 def is_usable(problem: Problem) -> bool:

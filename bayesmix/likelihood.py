@@ -57,7 +57,7 @@ class Squares(NamedTuple):
     """
 
     total: np.ndarray
-    count: np.ndarray
+    rows: np.ndarray
     score: np.ndarray
     gram: np.ndarray
 
@@ -335,10 +335,10 @@ def _stack(passes: list[FusedPass]) -> Pass:
         )
         squares[0] = Squares(*(np.array(c) for c in columns))
     return Pass(
-        *(
-            np.array([getattr(p, name) for p in passes])
-            for name in ("loglik", "score", "scoring", "mass")
-        ),
+        np.array([p.loglik for p in passes]),
+        np.array([p.score for p in passes]),
+        np.array([p.scoring for p in passes]),
+        np.array([p.mass for p in passes]),
         squares,
     )
 

@@ -88,7 +88,7 @@ class Floors:
 def take(p: Pass, rows: np.ndarray) -> Pass:
     """The pass of some starts."""
     squares = {n: Squares(*(x[rows] for x in s)) for n, s in p.squares.items()}
-    return Pass(*(x[rows] for x in p[:-1]), squares)
+    return Pass(p.loglik[rows], p.score[rows], p.scoring[rows], p.mass[rows], squares)
 
 
 def put(p: Pass, rows: np.ndarray, other: Pass) -> None:

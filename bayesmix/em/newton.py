@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesmix import compiled
 from bayesmix.em.loop import Runs
-from bayesmix.information import information
+from bayesmix.information import Information, information
 from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
 
 __all__ = ["LARGE_STEP", "newton"]
@@ -25,21 +26,19 @@ class _Step(NamedTuple):
     step: np.ndarray
     decrement: np.ndarray
     definite: np.ndarray
-    escape: np.ndarray
     flat: np.ndarray
 
 
 def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
     """Newton steps from information (R, f, f) and score (R, f), diagonal scaled to one.
 
-    `escape` is the direction of most negative curvature, `flat` says that the
-    score vanishes although the information is singular.
+    `flat` says that the score vanishes although the information is singular.
     """
-    diagonal = np.einsum("rjj->rj", matrix)
     finite = np.isfinite(matrix).all((1, 2)) & np.isfinite(score).all(1)
+    matrix = np.where(finite[:, None, None], matrix, -np.eye(matrix.shape[1]))
+    diagonal = np.einsum("rjj->rj", matrix)
     scale = np.sqrt(np.where(np.abs(diagonal) > 1e-300, np.abs(diagonal), 1.0))
     scaled = matrix / (scale[:, :, None] * scale[:, None])
-    scaled[~finite] = -np.eye(matrix.shape[1])
     values, vectors = np.linalg.eigh(scaled)
     definite = finite & (values[:, 0] > SMALLEST_EIGENVALUE) & (diagonal > 0).all(1)
     right = np.where(finite[:, None], score / scale, 0.0)
@@ -48,8 +47,23 @@ def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
     step = np.einsum("rij,rj->ri", vectors, along / safe) / scale
     decrement = (along**2 / safe).sum(1)
     flat = finite & (np.abs(right).max(1) < 1e-7) & (values[:, 0] > -1e-6)
-    escape = vectors[:, :, 0] / scale
-    return _Step(step, decrement, definite, escape, flat)
+    return _Step(step, decrement, definite, flat)
+
+
+def _all_steps(problem: Problem, info: Information, free: np.ndarray) -> _Step:
+    """Newton steps in the free parameters; those that need no eigenvalues compiled, if possible."""
+    engine = compiled.engine(problem)
+    if engine is None:
+        return _steps(info.matrix[:, free[:, None], free], info.score[:, free])
+    step, decrement, definite = engine.newton_steps(info.matrix, info.score, free)
+    flat = np.zeros(len(definite), bool)
+    left = np.flatnonzero(~definite)
+    if len(left):
+        other = _steps(
+            info.matrix[left[:, None, None], free[:, None], free], info.score[left][:, free]
+        )
+        step[left], decrement[left], definite[left], flat[left] = other
+    return _Step(step, decrement, definite, flat)
 
 
 def _guarded(
@@ -115,15 +129,15 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         if not len(active):
             return
         theta = runs.theta[active]
-        info = information(problem, theta)
+        with np.errstate(all="ignore"):  # a start may be on its way to a collapse
+            info = information(problem, theta)
         runs.iterations[active] += 1
-        at = np.ix_(np.arange(len(active)), free, free)
-        n = _steps(info.matrix[at], info.score[:, free])
+        n = _all_steps(problem, info, free)
         step, usable = n.step, n.definite.copy()
-        other = np.flatnonzero(~n.definite & ~n.flat)
+        other = np.flatnonzero(~(n.definite | n.flat))
         if len(other):
             step[other], usable[other] = _guarded(
-                info.matrix[at][other],
+                info.matrix[other[:, None, None], free[:, None], free],
                 em_pass(problem, theta[other]).scoring[:, free[:, None], free],
                 info.score[other][:, free],
             )

@@ -21,7 +21,7 @@ from bayesmix.em.starts import (
 )
 from bayesmix.em.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
-from bayesmix.problem import Arrays
+from bayesmix.problem import BLOCK, Arrays
 
 __all__ = ["Options", "Outcome", "best", "make_starts", "maximise", "name_ends", "start_from"]
 
@@ -80,7 +80,7 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
     if problem.n_units > MANY_UNITS:
         part = subsample(problem, MANY_UNITS // 2, rng)
         outcome = maximise(part, make_starts(part, n_starts, rng), Options(tol=1e-6))
-        lost = np.isin(outcome.status, ("degenerate", "failed"))
+        lost = has_status(outcome, "degenerate", "failed")
         return outcome.theta[~lost] if not lost.all() else outcome.theta
     with compiled.timed(problem):
         theta = from_memberships(problem, random_memberships(problem, n_starts, rng), n_starts)
@@ -175,14 +175,18 @@ def _maximise(
         tol = max(0.1 * tol, 0.01 * options.tol)
         squarem(problem, runs, cycles=8, tol=tol, collapsed=collapsed)
         runs.status[runs.status == "running"] = "resting"
-    left = np.isin(runs.status, ("running", "resting"))
-    runs.status[left] = "max_iter"
+    runs.status[has_status(runs, "running", "resting")] = "max_iter"
     name_ends(problem, runs, collapsed)
     return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
 
 
+def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:
+    """Which starts have one of these statuses, (R,); `np.isin` would sort them first."""
+    return np.logical_or.reduce([runs.status == name for name in names])
+
+
 def _over_budget(runs: Runs, budget: int) -> None:
-    over = (runs.iterations >= budget) & np.isin(runs.status, ("running", "resting"))
+    over = (runs.iterations >= budget) & has_status(runs, "running", "resting")
     runs.status[over] = "max_iter"
 
 
@@ -190,8 +194,7 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Callable[[np.ndarray], np
     """Starts with a lost component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
-    ended = np.isin(runs.status, ("boundary", "singular", "max_iter", "converged"))
-    rows = np.flatnonzero(ended)
+    rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
     if len(rows) and problem.spec.k > 1:
         shares = mean_weights(problem, runs.theta[rows])
         runs.status[rows[(shares < VANISHED).any(1)]] = "degenerate"
@@ -199,17 +202,18 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Callable[[np.ndarray], np
 
 def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """Mean weights of the components over the units, (R, S)."""
-    out = []
-    w = problem.weight
-    for one in theta:
-        pi = np.exp(problem.spec.weights.log_weights(one[None], problem.concomitant))[0]
-        out.append(pi[:, 0] if pi.shape[1] == 1 else np.average(pi, axis=1, weights=w))
-    return np.array(out)
+    weights, z, w = problem.spec.weights, problem.concomitant, problem.weight
+    if z is None:
+        return np.exp(weights.log_weights(theta, None))[:, :, 0]
+    size = max(1, BLOCK // (problem.spec.k * problem.n_units))  # starts at once
+    parts = [theta[a : a + size] for a in range(0, len(theta), size)]
+    means = [np.average(np.exp(weights.log_weights(part, z)), axis=2, weights=w) for part in parts]
+    return np.concatenate(means)
 
 
 def best(outcome: Outcome) -> int:
     """Position of the best start; one that collapsed or failed wins only among its like."""
-    sound = ~np.isin(outcome.status, ("degenerate", "failed"))
+    sound = ~has_status(outcome, "degenerate", "failed")
     values = np.where(np.isnan(outcome.loglik), -np.inf, outcome.loglik)
     candidates = np.where(sound, values, -np.inf) if sound.any() else values
     return int(np.argmax(candidates))

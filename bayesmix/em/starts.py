@@ -11,7 +11,6 @@ from bayesmix.em.step import m_step
 from bayesmix.likelihood import (
     Pass,
     Problem,
-    Responsibilities,
     build_problem,
     closed_scale,
     em_pass,
@@ -22,6 +21,8 @@ from bayesmix.spec import Rows
 __all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
 
 CLASSIFICATION_STEPS = 5
+# Responsibilities held at once.
+MOST = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ class Memberships:
     matrix: np.ndarray | None
     k: int
     allowed: np.ndarray | None
+
+    def part(self, starts: slice) -> Memberships:
+        """Those of some starts."""
+        if self.matrix is not None:
+            return replace(self, matrix=self.matrix[starts])
+        assert self.labels is not None
+        return replace(self, labels=self.labels[starts])
 
     def __call__(self, units: slice, resp: np.ndarray) -> np.ndarray:
         """Responsibilities (R, S, units) of a block of units."""
@@ -119,13 +127,10 @@ def from_memberships(problem: Problem, memberships: Memberships, n_starts: int) 
     return theta
 
 
-def _fit_memberships(
-    problem: Problem, resp: Responsibilities, n_starts: int, steps: int
-) -> np.ndarray:
+def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: int) -> np.ndarray:
     spec = problem.spec
     theta = np.zeros((n_starts, spec.layout.size))
     working = {}
-    location: list[int] = []
     for number, arrays in enumerate(problem.blocks):
         for group in arrays.groups:
             family = group.family
@@ -135,10 +140,8 @@ def _fit_memberships(
             links = {p.name: p.link for p in family.parameters}
             eta = np.asarray(links[family.location].forward(np.asarray(begin[family.location])))
             working[number, family.name] = np.broadcast_to(eta, (problem.n_rows,))
-            for at, p in zip(group.dispersions, family.dispersions, strict=True):
-                theta[:, at] = links[p.name].forward(np.asarray(begin[p.name]))
-        index = arrays.layout.predictors[0].index
-        location += list(index[index >= 0])
+            for at, q in zip(group.dispersions, family.dispersions, strict=True):
+                theta[:, at] = links[q.name].forward(np.asarray(begin[q.name]))
     held = np.array(sorted(spec.held), dtype=int)
     values = np.array([spec.held[j] for j in held])
     theta[:, held] = values
@@ -147,8 +150,13 @@ def _fit_memberships(
     )
     steps = min(steps, 1) if simple else steps
     if (runner := compiled.runner(problem)) is not None:
-        given = resp(slice(None), np.empty(0))
-        return runner.first_steps(theta, given, next(iter(working.values())), steps)
+        eta = next(iter(working.values()))
+        size = max(1, MOST // (spec.k * problem.n_units))  # starts at once
+        for a in range(0, n_starts, size):
+            some = slice(a, a + size)
+            given = resp.part(some)(slice(None), np.empty(0))
+            theta[some] = runner.first_steps(theta[some], given, eta, steps)
+        return theta
     first = em_pass(problem, theta, responsibilities=resp, working=working)
     theta = _first_step(problem, theta, first)
     theta[:, held] = values

@@ -107,6 +107,6 @@ def _scales(
         for position in np.unique(at):
             if problem.spec.free[position]:
                 shared = at == position
-                count = squares.count[:, members][:, shared].sum(-1)
+                count = squares.rows[:, members][:, shared].sum(-1)
                 mean = total[:, shared].sum(-1) / np.maximum(count, TINY)
                 new[:, position] = 0.5 * np.log(np.maximum(mean, TINY))

@@ -43,9 +43,8 @@ from bayesmix.kernels._small_call import (
     SmallMixture,
     SmallPass,
     SmallRun,
-    is_compiled,
-    warm,
 )
+from bayesmix.kernels._small_kernels import is_compiled, warm
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

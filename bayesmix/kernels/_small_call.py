@@ -5,20 +5,16 @@ This module does not import numba: it asks for the compiled kernel when a task i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmix.kernels import _small_places as places
 from bayesmix.kernels._call import BLOCK, Floats
-from bayesmix.kernels._families import FAMILIES, N_TERMS, KernelFamily
-
-if TYPE_CHECKING:
-    from numba.core.ccallback import CFunc
+from bayesmix.kernels._families import N_TERMS, KernelFamily
 
 Integers = NDArray[np.int64]
 
@@ -58,7 +54,6 @@ KINDS = {
     "concomitant": places.LOGIT,
     "weight": places.CONSTANT_WEIGHT,
 }
-NAMES = ("small-pass", "small-information", "small-step", "small-runs")
 
 
 @dataclass(frozen=True)
@@ -114,9 +109,10 @@ class SmallMixture:
 
     def __init__(self, data: SmallData) -> None:
         from bayesmix.kernels._family_block import family_callback
+        from bayesmix.kernels._small_kernels import callbacks
 
-        runs, information, *called = [make() for make in _callbacks()]
-        self._kernel, self._information = runs.ctypes, information.ctypes
+        runs, newton, *called = [make() for make in callbacks()]
+        self._kernel, self._newton = runs.ctypes, newton.ctypes
         s, p = data.index.shape
         q, size = data.alpha_index.shape[1], len(data.kind)
         n, n_units = len(data.y), len(data.y) if data.first is None else len(data.first)
@@ -222,14 +218,38 @@ class SmallMixture:
         """Log-likelihood (R,), score (R, D) and observed information (R, D, D)."""
         theta = np.ascontiguousarray(theta)
         r, d = theta.shape
-        loglik, score, matrix = np.empty(r), np.empty((r, d)), np.empty((r, d, d))
-        model, _work = self._buffers()
-        at, to_score, to_matrix = theta.ctypes.data, score.ctypes.data, matrix.ctypes.data
-        for i in range(r):
-            loglik[i] = self._information(
-                model.ctypes.data, at + 8 * i * d, to_score + 8 * i * d, to_matrix + 8 * i * d * d
-            )
-        return loglik, score, matrix
+        out = np.empty((r, 1 + d + d * d))
+        self._run(places.INFORMATIONS, theta, out)
+        return out[:, 0], out[:, 1 : 1 + d], out[:, 1 + d :].reshape(r, d, d)
+
+    def newton_steps(
+        self, matrix: Floats, score: Floats, free: Integers
+    ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Newton steps where the information is surely positive definite.
+
+        Parameters
+        ----------
+        matrix : ndarray, shape (R, D, D)
+        score : ndarray, shape (R, D)
+        free : ndarray of int, shape (f,)
+            The entries of theta that move.
+
+        Returns
+        -------
+        step : ndarray, shape (R, f)
+        decrement : ndarray, shape (R,)
+            Score times step.
+        definite : ndarray of bool, shape (R,)
+            Where it is false, step and decrement say nothing.
+        """
+        r, d = score.shape
+        matrix, score = np.ascontiguousarray(matrix), np.ascontiguousarray(score)
+        free, f = np.ascontiguousarray(free, dtype=np.int64), len(free)
+        step, work = np.empty((r, f)), np.empty((f + 2) * f)
+        decrement = np.empty(r)
+        arrays = (free, matrix, score, work, step, decrement)
+        self._newton(r, d, f, *(a.ctypes.data for a in arrays))
+        return step, decrement, np.isfinite(decrement)
 
     def first_steps(self, theta: Floats, resp: Floats, working: Floats, steps: int) -> Floats:
         """Parameters (R, D) after M steps at responsibilities (R, S, U).
@@ -290,45 +310,6 @@ class SmallMixture:
         self._run(task, theta, trace, arguments, options, counts)
         used = int(counts[1].max(initial=0))
         return SmallRun(theta, trace[:, :used].T, counts[0], counts[1])
-
-
-def is_compiled(family: KernelFamily) -> bool:
-    """Whether the kernels of small data can be loaded from this machine's cache."""
-    from bayesmix.kernels import _cache
-
-    if not _cache.may_be_kept(NAMES):
-        return False
-    from bayesmix.kernels._family_block import _cache_name
-
-    folder, name = _cache.cache_folder(), _cache_name(family)
-    return (
-        folder is not None
-        and name is not None
-        and all((folder / f"{each}.kernel").is_file() for each in (*NAMES, name))
-    )
-
-
-def warm() -> None:
-    """Compile the kernels of small data, or load them, for this and later processes.
-
-    It takes some seconds once per machine.  Without it small data are fitted by
-    NumPy until compiling pays.
-    """
-    from bayesmix.kernels._family_block import family_callback
-
-    for callback in _callbacks():
-        callback()
-    for family in FAMILIES.values():
-        family_callback(family)
-
-
-def _callbacks() -> tuple[Callable[[], CFunc], ...]:
-    from bayesmix.kernels._small_information import small_information_callback
-    from bayesmix.kernels._small_runs import small_callback
-    from bayesmix.kernels._small_step import step_callback
-    from bayesmix.kernels._small_sums import pass_callback
-
-    return small_callback, small_information_callback, pass_callback, step_callback
 
 
 def chunk_bounds(first: Integers | None, n: int) -> Integers:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from bayesmix.kernels._blocks import add_products, add_sums, total
 from bayesmix.kernels._compile import (
-    SMALL_PASS_SIGNATURE,
-    callback,
     doubles,
     elementwise,
     integers,
@@ -18,14 +13,7 @@ from bayesmix.kernels._compile import (
 )
 from bayesmix.kernels._families import D1, D_DISP, H_CROSS, H_DISP, N_TERMS, W
 from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import (
-    Array,
-    Integers,
-    by_unit,
-    chunk_of,
-    chunk_terms,
-    read_parameters,
-)
+from bayesmix.kernels._small import Array, Integers, by_unit
 from bayesmix.kernels._small_places import (
     ALPHA_INDEX,
     CHANNELS,
@@ -35,16 +23,16 @@ from bayesmix.kernels._small_places import (
     INDEX,
     LINE,
     MEANS,
-    N_CHUNKS,
     N_COLUMNS,
     N_COMPONENTS,
     N_CONCOMITANT,
-    N_PLACES,
     PARTS,
     PLACES,
     POSTERIOR,
     PRODUCT,
     PRODUCTS,
+    SCORE,
+    SCORING,
     SHARE,
     SIZE,
     SQUARES,
@@ -58,14 +46,10 @@ from bayesmix.kernels._small_places import (
 from bayesmix.kernels._small_sums import (
     add_concomitant,
     clear,
-    clear_sums,
     component_share,
     scatter_grams,
     scatter_vector,
 )
-
-if TYPE_CHECKING:
-    from numba.core.ccallback import CFunc
 
 
 @elementwise
@@ -166,11 +150,10 @@ def subtract_missing(
 
 
 @elementwise
-def add_chunk(
-    model: Integers, row: int, n: int, unit: int, n_units: int, score: Array, out: Array
-) -> None:
-    """Add a chunk's part of the information that is not kept in sums by component."""
+def add_chunk(model: Integers, row: int, n: int, unit: int, n_units: int) -> None:
+    """Add a chunk's part of the information, in `SCORE` and `SCORING` or in the sums."""
     line, size, first = model[LINE], model[SIZE], np.int64(0)
+    score, out = matrix(model[SCORE], 1, size), matrix(model[SCORING], size, size)
     means, product = matrix(model[MEANS], size, line), doubles(model[PRODUCT], line)
     weight = doubles(model[UNIT_WEIGHT], line)
     clear(model[MEANS], size * line)
@@ -183,7 +166,7 @@ def add_chunk(
     add_products(
         weight, means, first, size, first, size, lower, n_units, product, out, first, first
     )
-    add_sums(weight, means, first, size, n_units, matrix(score.ctypes.data, 1, size), first, first)
+    add_sums(weight, means, first, size, n_units, score, first, first)
 
 
 @elementwise
@@ -199,22 +182,11 @@ def add_dispersions(model: Integers, out: Array) -> None:
                 out[max(at[s], index[j]), min(at[s], index[j])] += cross[j]
 
 
-def information(
-    model_address: int, theta_address: int, score_address: int, out_address: int
-) -> float:
-    """Fill score (D,) and information (D, D) at theta; gives the log-likelihood."""
-    model = integers(model_address, np.int64(N_PLACES))
+@elementwise
+def assemble_information(model: Integers) -> None:
+    """Add what was kept by component to the information, and the logits' score."""
     k, q, size = model[N_COMPONENTS], model[N_CONCOMITANT], model[SIZE]
-    score, out = doubles(score_address, size), matrix(out_address, size, size)
-    read_parameters(model, doubles(theta_address, size))
-    clear_sums(model)
-    clear(score_address, size)
-    clear(out_address, size * size)
-    loglik = 0.0
-    for chunk in range(model[N_CHUNKS]):
-        row, n, unit, n_units = chunk_of(model, chunk)
-        loglik += chunk_terms(model, row, n, unit, n_units, np.int64(1), np.int64(0))
-        add_chunk(model, row, n, unit, n_units, score, out)
+    score, out = doubles(model[SCORE], size), matrix(model[SCORING], size, size)
     scatter_grams(model, out)
     if model[HAS_DISPERSION] != 0:
         add_dispersions(model, out)
@@ -224,13 +196,3 @@ def information(
         if logits[i] >= 0:
             score[logits[i]] = 0.0
     scatter_vector(model[ALPHA_INDEX], k * q, model[Z_SCORE], score)
-    for i in range(size):
-        for j in range(i):
-            out[j, i] = out[i, j]
-    return loglik
-
-
-@functools.cache
-def small_information_callback() -> CFunc:
-    """Compile or load the information of small data."""
-    return callback(information, SMALL_PASS_SIGNATURE, "small-information")

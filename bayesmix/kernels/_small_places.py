@@ -38,15 +38,16 @@ from __future__ import annotations
     N_DATA,
 ) = range(28)
 
-# Which responsibilities a pass uses: none (it only gives the log-likelihood), its own, the most
-# probable component; else those at an address.
-NONE, OWN, HARD = range(3)
+# What a pass is for: the log-likelihood; its observed information; the sums of an M step with the
+# pass's own responsibilities, with those of the most probable component, else with those at an
+# address.
+NONE, INFORMATION, OWN, HARD = range(4)
 
 # Kinds of the entries of theta.
 HELD, COEFFICIENT, LOG_DISPERSION, LOGIT, CONSTANT_WEIGHT = range(5)
 
 # What the kernel can be asked to do, and how its runs end.
-LOG_LIKELIHOOD, PASS, MEMBERSHIPS, CLASSIFY, CLIMB, EXTRAPOLATE = range(6)
+LOG_LIKELIHOOD, PASS, INFORMATIONS, MEMBERSHIPS, CLASSIFY, CLIMB, EXTRAPOLATE = range(7)
 RUNNING, RESTING, DEGENERATE = range(3)
 
 # Buffers of one start: its parameters; of a chunk; the sums; the M step; the information.

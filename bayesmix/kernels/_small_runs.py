@@ -34,6 +34,8 @@ from bayesmix.kernels._small_places import (
     EXTRAPOLATE,
     GRAMS,
     HARD,
+    INFORMATION,
+    INFORMATIONS,
     LOG_LIKELIHOOD,
     MASS,
     MEMBERSHIPS,
@@ -224,21 +226,28 @@ def classify(model: Integers, theta: int, steps: int) -> None:
 
 
 @elementwise
-def store_sums(model: Integers, out: int) -> None:
-    """Write a pass's sums one after another, both halves of the matrices."""
-    k, p, size = model[N_COMPONENTS], model[N_COLUMNS], model[SIZE]
-    scoring, grams = matrix(model[SCORING], size, size), matrix(model[GRAMS], k * p, p)
+def store_score(model: Integers, out: int) -> None:
+    """Write the score, and both halves of the scoring matrix or information."""
+    size = model[SIZE]
+    scoring = matrix(model[SCORING], size, size)
     for i in range(size):
         for j in range(i):
             scoring[j, i] = scoring[i, j]
+    copy(size, model[SCORE], out)
+    copy(size * size, model[SCORING], out + 8 * size)
+
+
+@elementwise
+def store_sums(model: Integers, out: int) -> None:
+    """Write a pass's sums by component one after another."""
+    k, p = model[N_COMPONENTS], model[N_COLUMNS]
+    grams = matrix(model[GRAMS], k * p, p)
     for s in range(k):
         for i in range(p):
             for j in range(i):
                 grams[s * p + j, i] = grams[s * p + i, j]
     at = out
     for place, n in (
-        (model[SCORE], size),
-        (model[SCORING], size * size),
         (model[MASS], k),
         (model[SQUARES], k),
         (model[COUNT], k),
@@ -264,7 +273,8 @@ def small(
     k, p, size = model[N_COMPONENTS], model[N_COLUMNS], model[SIZE]
     arguments = integers(arguments_address, 4 + size)
     options, counts = doubles(options_address, 2 + size), integers(counts_address, 2 * n_starts)
-    width = 1 + size + size * size + 3 * k + k * p + k * p * p  # of a pass's sums
+    information = 1 + size + size * size  # how many numbers a start gives; a pass:
+    sums = information + 3 * k + k * p + k * p * p
     units = 8 * k * model[N_UNITS]
     for r in range(n_starts):
         theta = theta_address + 8 * r * size
@@ -274,9 +284,14 @@ def small(
                 model, theta, np.int64(NONE), np.int64(0)
             )
         elif task == PASS:
-            at = numbers_address + 8 * r * width
-            doubles(at, 8)[0] = sums_at(model, theta, given, np.int64(0))
-            store_sums(model, at + 8)
+            at = numbers_address + 8 * r * sums
+            doubles(at, size)[0] = sums_at(model, theta, given, np.int64(0))
+            store_score(model, at + 8)
+            store_sums(model, at + 8 * information)
+        elif task == INFORMATIONS:
+            at = numbers_address + 8 * r * information
+            doubles(at, size)[0] = sums_at(model, theta, np.int64(INFORMATION), np.int64(0))
+            store_score(model, at + 8)
         elif task == MEMBERSHIPS:
             first_steps(model, theta, given, arguments[1], arguments[2])
         elif task == CLASSIFY:

@@ -52,58 +52,17 @@ from bayesmix.kernels._small_places import (
     Z,
 )
 from bayesmix.kernels._small_places import COUNT as COUNTS
+from bayesmix.kernels._small_solve import TINY, factorise, substitute
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
 
 STRIDE = 2.0
-TINY = 1e-300
 FARTHEST = 8.0
 RIDGE = 1e-10
 ROUNDING = 1e-13
 
 log = _math.log
-
-
-@elementwise
-def factorise(a: Array, n: int, ridge: float, least: float, begin: Array) -> bool:
-    """Replace the lower half of a matrix by its Cholesky factor; false at a pivot below `least`.
-
-    Zeros before a row's first other entry, which `begin` receives, are left out: components without
-    common coefficients cost no more than one after another.
-    """
-    for i in range(n):
-        j = 0
-        while j < i and a[i, j] == 0.0:
-            j += 1
-        begin[i] = j
-        own = a[i, i] + ridge
-        for k in range(j, i):
-            value = a[i, k]
-            for m in range(max(j, int(begin[k])), k):
-                value -= a[i, m] * a[k, m]
-            value /= a[k, k]
-            a[i, k] = value
-            own -= value * value
-        if not own > least:
-            return False
-        a[i, i] = math.sqrt(own)
-    return True
-
-
-@elementwise
-def substitute(a: Array, n: int, begin: Array, x: Array) -> None:
-    """Solve L L' x = x by the factor that `factorise` has left."""
-    for i in range(n):
-        value = x[i]
-        for k in range(int(begin[i]), i):
-            value -= a[i, k] * x[k]
-        x[i] = value / a[i, i]
-    for back in range(n):
-        i = n - 1 - back
-        x[i] /= a[i, i]
-        for k in range(int(begin[i]), i):
-            x[k] -= a[i, k] * x[i]
 
 
 @elementwise

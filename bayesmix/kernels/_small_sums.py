@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from bayesmix.kernels._blocks import add_products, add_sums, total
 from bayesmix.kernels._compile import (
-    SMALL_PASS_SIGNATURE,
-    callback,
     doubles,
     elementwise,
     integers,
@@ -18,14 +13,7 @@ from bayesmix.kernels._compile import (
 )
 from bayesmix.kernels._families import D1, N_TERMS, STATISTIC, W
 from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import (
-    Array,
-    Integers,
-    chunk_of,
-    chunk_terms,
-    read_parameters,
-    to_rows,
-)
+from bayesmix.kernels._small import Array, Integers, to_rows
 from bayesmix.kernels._small_places import (
     ALPHA_INDEX,
     CONSTANT,
@@ -38,15 +26,11 @@ from bayesmix.kernels._small_places import (
     INDEX,
     LINE,
     MASS,
-    N_CHUNKS,
     N_COLUMNS,
     N_COMPONENTS,
     N_CONCOMITANT,
-    N_PLACES,
     N_UNITS,
-    NONE,
     OFFSET,
-    OWN,
     PARTS,
     PI,
     POSTERIOR,
@@ -66,9 +50,6 @@ from bayesmix.kernels._small_places import (
     Z,
 )
 
-if TYPE_CHECKING:
-    from numba.core.ccallback import CFunc
-
 
 @elementwise
 def clear(address: int, size: int) -> None:
@@ -81,7 +62,7 @@ def clear(address: int, size: int) -> None:
 @elementwise
 def clear_sums(model: Integers) -> None:
     """Set all sums of a pass to zero."""
-    s, p, q = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT]
+    s, p, q, size = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[SIZE]
     clear(model[MASS], s)
     clear(model[COUNT], s)
     clear(model[SQUARES], s)
@@ -89,6 +70,8 @@ def clear_sums(model: Integers) -> None:
     clear(model[GRAMS], s * p * p)
     clear(model[Z_SCORE], s * q)
     clear(model[Z_INFORMATION], s * q * s * q)
+    clear(model[SCORE], size)
+    clear(model[SCORING], size * size)
 
 
 @elementwise
@@ -234,8 +217,6 @@ def scatter_vector(index: int, n: int, values: int, out: Array) -> None:
 def assemble(model: Integers) -> None:
     """Score and scoring matrix (lower half) of theta from the sums of a pass."""
     k, p, q, size = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[SIZE]
-    clear(model[SCORE], size)
-    clear(model[SCORING], size * size)
     score, scoring = doubles(model[SCORE], size), matrix(model[SCORING], size, size)
     if model[CONSTANT] != 0:
         constant_logits(model)
@@ -248,35 +229,3 @@ def assemble(model: Integers) -> None:
         for s in range(k):
             score[at[s]] += squares[s] / (sigma[s] * sigma[s]) - count[s]
             scoring[at[s], at[s]] += 2.0 * count[s]
-
-
-def run_pass(model_address: int, theta_address: int, given: int, working: int) -> float:
-    """One pass over all rows at theta; leaves its sums in the buffers, gives the log-likelihood.
-
-    `given` says which responsibilities, `working` is 0 or the address of linear predictors in place
-    of those at theta: the score is then that of the working response.
-    """
-    model = integers(model_address, np.int64(N_PLACES))
-    read_parameters(model, doubles(theta_address, model[SIZE]))
-    clear_sums(model)
-    loglik = 0.0
-    for chunk in range(model[N_CHUNKS]):
-        row, n, unit, n_units = chunk_of(model, chunk)
-        loglik += chunk_terms(model, row, n, unit, n_units, np.int64(0), working)
-        if given == NONE:
-            continue
-        if given != OWN:
-            use_responsibilities(model, given, unit, n_units)
-        for s in range(model[N_COMPONENTS]):
-            add_component(model, s, row, n, unit, n_units, working)
-        if model[CONSTANT] == 0:
-            add_concomitant(model, unit, n_units)
-    if given != NONE:
-        assemble(model)
-    return loglik
-
-
-@functools.cache
-def pass_callback() -> CFunc:
-    """Compile or load the pass over small data."""
-    return callback(run_pass, SMALL_PASS_SIGNATURE, "small-pass")
