@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesmix import describe, storage
 from bayesmix._arguments import generator, whole_number
-from bayesmix.errors import SpecError
+from bayesmix.errors import FitError, SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.formula import Scope
 from bayesmix.likelihood import build_problem, log_likelihood
@@ -700,7 +700,7 @@ class PointFit:
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
         """
-        return simulate(self._fitted, newdata, np.random.default_rng(seed))
+        return simulate(self._fitted, newdata, generator(seed, FitError))
 
     def bootstrap(
         self,
@@ -725,7 +725,7 @@ class PointFit:
         ----------
         Gruen and Leisch (2004), Compstat, 1115-1122.
         """
-        return Bootstrap(resample(self._fitted, n, kind, np.random.default_rng(seed), progress))
+        return Bootstrap(resample(self._fitted, n, kind, generator(seed, FitError), progress))
 
     def relabel(
         self,
@@ -923,5 +923,8 @@ def select(
         raise SpecError(msg)
     if "init" in options:
         msg = "select() makes its own starts for every k; leave init= out"
+        raise SpecError(msg)
+    if method in ("laplace", "nuts"):
+        msg = f"select() compares point fits, not method={method!r}; see bmx.compare"
         raise SpecError(msg)
     return Selection({n: spec.with_k(n).fit(method, **options) for n in check_range(k)})

@@ -424,7 +424,19 @@ SPECS = {
     ),
     "label values": (lambda: model(labels=D.label), SpecError, "labels= takes the name"),
     "group number": (lambda: model(group=1), SpecError, "not a int"),
-    "priors": (lambda: model(priors={"x": 1}), SpecError, "priors are not available.*leave"),
+    "priors": (lambda: model(priors={"x": 1}), SpecError, r"priors\['x'\] is 1; use a bmx.Prior"),
+    "priors in words": (
+        lambda: model(priors="vague"),
+        SpecError,
+        "'vague' must be None, 'flat' or",
+    ),
+    "prior of nothing": (
+        lambda: model(priors={"q": bmx.Prior("normal", mu=0, sigma=1)}),
+        SpecError,
+        "'q'",
+    ),
+    "prior distribution": (lambda: bmx.Prior("normall", mu=0, sigma=1), SpecError, "'normall'"),
+    "prior scale": (lambda: bmx.Prior("normal", mu=0, sigma=-1), SpecError, "sigma.*positive"),
     "na_action": (lambda: model(na_action="omit"), SpecError, "'omit' .* 'error' or 'drop'"),
     "survival": (lambda: model("surv(y, x) ~ z"), SpecError, "not available yet"),
     "several and family": (
@@ -457,7 +469,26 @@ SPECS = {
 
 FITS = {
     "method": (lambda: model().fit("mcmc"), SpecError, "'mcmc' is unknown; use one of .*em.*ml"),
-    "nuts": (lambda: model().fit("nuts"), SpecError, "'nuts' is not available .*em.*ml"),
+    "improper nuts": (
+        lambda: model(priors="flat").fit("nuts"),
+        SpecError,
+        "'flat' makes an improper posterior.*'nuts'",
+    ),
+    "improper laplace": (
+        lambda: model(priors="flat").fit("laplace"),
+        SpecError,
+        "'flat' makes an improper posterior.*'laplace'",
+    ),
+    "draws of em": (lambda: model().fit(draws=10), SpecError, "draws= does not go with .*'em'"),
+    "starts of nuts": (lambda: model().fit("nuts", starts=2), SpecError, "starts= does not go"),
+    "sampler": (lambda: model().fit("nuts", sampler="stan"), SpecError, "'stan'.*nutpie.*pymc"),
+    "broken draws": (lambda: model().fit("laplace", draws=1.5), SpecError, "draws=1.5: .*integer"),
+    "no chains": (lambda: model().fit("nuts", chains=0), SpecError, "chains=0: .* at least 1"),
+    "algorithm of map": (
+        lambda: model().fit("map", algorithm="sem"),
+        SpecError,
+        "'sem' belongs to method='em'",
+    ),
     "no method": (lambda: model().fit(None), SpecError, "method=None is unknown"),
     "algorithm": (lambda: model().fit(algorithm="gem"), SpecError, "'gem' .*em.*cem.*sem"),
     "algorithm of ml": (
@@ -748,6 +779,13 @@ RESULTS = {
     "select zero": (lambda: bmx.select(model(), k=[0]), SpecError, "k=0: .* at least 1"),
     "select a fit": (lambda: bmx.select(fitted()), SpecError, "takes a Mixture, not PointFit"),
     "select init": (lambda: bmx.select(model(), k=[1], init=1), SpecError, "leave init= out"),
+    "select posteriors": (
+        lambda: bmx.select(model(), k=[1, 2], method="nuts"),
+        SpecError,
+        "compares point fits, not method='nuts'",
+    ),
+    "simulate seed": (lambda: fitted().simulate(seed="one"), FitError, "seed='one' is no seed"),
+    "bootstrap seed": (lambda: fitted().bootstrap(9, seed=-1), FitError, "seed=-1 is no seed"),
     "select best": (
         lambda: bmx.select(model(), k=[1]).best("waic"),
         FitError,

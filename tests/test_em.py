@@ -53,6 +53,10 @@ MODELS = {
     "student": ("y ~ x", {"family": "student_t", "k": 2}),
     "groups": ("grouped ~ x | g", {"k": 2, "concomitant": "~ h"}),
     "nested": ("y ~ 1", {"k": 2, "nested": [("~ 0", 1), ("~ x", 1)]}),
+    "offsets": (
+        "count ~ x + offset(z / 5)",
+        {"family": "poisson", "k": 2, "fixed": "~ h + offset(h / 5)"},
+    ),
     "weights": ("count ~ x", {"family": "poisson", "k": 2, "weights": "w"}),
     "labels": ("y ~ x", {"k": 2, "labels": "some"}),
     "zeros": ("count ~ x", {"family": ["zero", "poisson", "poisson"], "k": 3}),
@@ -283,6 +287,15 @@ def numeric_hessian(function, at, h=1e-3):
     return out
 
 
+def test_held_values_take_precedence_over_init(fits):
+    held = {(2, "x"): 0.8, (1, "sigma"): 1.0}
+    fit = model("gaussian").fit(init=fits("gaussian").params, fixed_params=held)
+    assert fit.coefficients().loc["x", 2] == 0.8
+    assert fit.dispersion().loc[1, "sigma"] == pytest.approx(1.0, rel=1e-12)
+    again = model("gaussian").fit(seed=1, fixed_params=held)
+    assert fit.loglik == pytest.approx(again.loglik, abs=1e-6)
+
+
 @pytest.mark.parametrize("weight", [0.2, 0.5])
 def test_a_held_weight_among_three(weight):
     """The other two share what is left in the best proportion."""
@@ -304,6 +317,13 @@ def test_a_held_weight_among_three(weight):
     mine = np.array([*table[1], *table[2], *table[3], special.logit(fit.mixing[1] / (1 - weight))])
     assert negative(mine) == pytest.approx(-fit.loglik, rel=1e-10)
     assert optimize.minimize(negative, mine).fun > -fit.loglik - 1e-5
+    # Standard error of a free weight's logit, by the delta method from that of t[6].
+    error = np.sqrt(np.linalg.inv(numeric_hessian(negative, mine))[6, 6])
+    share, own = fit.mixing[1] / (1 - weight), fit.mixing[1]
+    error *= share * (1 - share) * (1 - weight) / (own * (1 - own))
+    se = fit.summary().query("effect == 'weight'").set_index("component")["se"]
+    assert se[1] == pytest.approx(error, rel=1e-3)
+    assert np.isnan(se[2])
 
 
 def test_holding_everything_evaluates(fits):
