@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesmix import storage
 from bayesmix._arguments import generator, whole_number
-from bayesmix.diagnose import Diagnosis, diagnose
+from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
 from bayesmix.labels import METHODS
 from bayesmix.partition import Consensus, consensus
@@ -19,7 +21,7 @@ from bayesmix.posterior.loo import posterior_loo, posterior_waic
 from bayesmix.posterior.pointwise import memberships
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.tree import to_tree
-from bayesmix.sampling import relabelled
+from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -230,14 +232,18 @@ class Posterior:
 
         `modes` lists the modes with their mass and the chains that began there.
         """
-        d = self._drawn
-        return diagnose(
-            d.problem,
-            d.theta,
-            d.log_density,
-            draws=tables.natural_draws(d.spec, d.theta),
-            diverging=d.stats.get("diverging"),
-        )
+        return chain_diagnosis(self._drawn)
+
+    def relabel_agreement(self) -> pd.DataFrame:
+        """Share of draws to which two methods of relabelling give the same labels.
+
+        Returns
+        -------
+        DataFrame
+            Stephens, ECR, pivot and ordering, by each other; 1 where they agree up
+            to one renaming of the components.
+        """
+        return methods_agreement(self._drawn)
 
     @property
     def spec(self) -> Any:
@@ -262,6 +268,21 @@ class Posterior:
             msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
             raise FitError(msg)
         return Posterior(relabelled(self._drawn, method, by), self._point)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the posterior with its model and data to one NetCDF-4 file; see `load`.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that is there is replaced.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist, or a column holds what a file cannot.
+        """
+        storage.save(path, self._drawn, self._point._priors)
 
     def __repr__(self) -> str:
         return words.posterior_text(self._drawn)

@@ -38,17 +38,17 @@ class Chains:
 
 
 def share_chains(modes: tuple[Mode, ...], chains: int) -> list[int]:
-    """Chains of every mode: at least one for those with more than one percent of the mass.
+    """Chains that begin at every mode, in proportion to its share of the mass.
 
-    The lightest go without where there are more modes than chains.
+    A mode of a few percent gets no chain of its own: pooled with the others it
+    would count for much more than its mass.  `Posterior.modes` lists it.
     """
-    kept = [i for i, m in enumerate(modes) if m.share > LEAST_SHARE][:chains]
-    counts = [1 if i in kept else 0 for i in range(len(modes))]
-    while sum(counts) < chains:
-        # The mode that is furthest below its share gets the next chain.
-        short = max(kept, key=lambda i: modes[i].share * chains - counts[i])
-        counts[short] += 1
-    return counts
+    wanted = np.array([m.share if m.share > LEAST_SHARE else 0.0 for m in modes])
+    wanted = wanted / wanted.sum() * chains
+    counts = np.floor(wanted).astype(int)
+    rest = np.argsort(-(wanted - counts), kind="stable")
+    counts[rest[: chains - counts.sum()]] += 1
+    return counts.tolist()
 
 
 def target(problem: Problem, mode: Mode) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
@@ -112,7 +112,13 @@ def run_nutpie(
 
 
 def _run_mode(
-    problem: Problem, mode: Mode, number: int, draws: int, tune: int, chains: int, seed: int,
+    problem: Problem,
+    mode: Mode,
+    number: int,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
     progress: bool,
 ) -> Chains:
     import nutpie
@@ -136,7 +142,13 @@ def _run_mode(
         make_initial_point_fn=initial,
     )
     tree = nutpie.sample(
-        model, draws=draws, tune=tune, chains=chains, cores=1, seed=seed, save_warmup=False,
+        model,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=1,
+        seed=seed,
+        save_warmup=False,
         progress_bar=progress,
     )
     z = np.asarray(tree["posterior"]["z"].values)

@@ -10,25 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix._arguments import generator, whole_number
+from bayesmix.diagnose import Diagnosis, diagnose
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.held import hold
-from bayesmix.labels import relabel
+from bayesmix.labels import METHODS, agreement, relabel
 from bayesmix.laplace import GOOD_K, laplace_draws
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode, find_modes
 from bayesmix.nuts import Chains, run_nutpie
 from bayesmix.penalty import Penalty, PriorModel, resolve
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.tables import natural_draws
 from bayesmix.problem import Problem
+from bayesmix.pymc_sampler import run_pymc
 from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["SAMPLERS", "SamplingOptions", "fit_posterior", "relabelled"]
 
-SAMPLERS = ("nutpie",)
+SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
 MODE_STARTS = 20
 PACKAGE = str(Path(__file__).parent)
@@ -78,7 +82,29 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
         if method == "laplace"
         else _nuts(problem, modes, model, point, options, rng)
     )
-    return relabelled(drawn, METHOD, None)
+    drawn = relabelled(drawn, METHOD, None)
+    if method == "nuts" and options.chains > 1:
+        for finding in chain_diagnosis(drawn).findings:
+            warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+    return drawn
+
+
+def chain_diagnosis(drawn: Drawn) -> Diagnosis:
+    """R-hat and ESS of every summary row, and why chains disagree."""
+    return diagnose(
+        drawn.problem,
+        drawn.theta,
+        drawn.log_density,
+        draws=natural_draws(drawn.spec, drawn.theta),
+        diverging=drawn.stats.get("diverging"),
+    )
+
+
+def methods_agreement(drawn: Drawn) -> pd.DataFrame:
+    """Share of draws that pairs of relabelling methods order alike."""
+    point = drawn.point.theta
+    orders = {name: relabel(drawn.problem, drawn.raw, name, mode=point).orders for name in METHODS}
+    return agreement(orders)
 
 
 def _check(method: str, options: SamplingOptions) -> None:
@@ -88,7 +114,7 @@ def _check(method: str, options: SamplingOptions) -> None:
     whole_number("tune", options.tune, "the number of tuning steps", 10)
     whole_number("chains", options.chains, "the number of chains", 1)
     if options.sampler not in SAMPLERS:
-        msg = f"sampler={options.sampler!r} is not available in this version; use one of {SAMPLERS}"
+        msg = f"sampler={options.sampler!r} is unknown; use one of {SAMPLERS}"
         raise SpecError(msg)
 
 
@@ -162,14 +188,17 @@ def _nuts(
     rng: np.random.Generator,
 ) -> Drawn:
     shown = sys.stderr.isatty() or "ipykernel" in sys.modules
-    chains: Chains = run_nutpie(
-        problem,
-        modes,
-        draws=options.draws,
-        tune=options.tune,
-        chains=options.chains,
-        seed=int(rng.integers(1, 2**31)),
-        progress=shown if options.progress is None else options.progress,
+    settings: dict[str, Any] = {
+        "draws": options.draws,
+        "tune": options.tune,
+        "chains": options.chains,
+        "seed": int(rng.integers(1, 2**31)),
+        "progress": shown if options.progress is None else options.progress,
+    }
+    chains: Chains = (
+        run_nutpie(problem, modes, **settings)
+        if options.sampler == "nutpie"
+        else run_pymc(problem, modes, options.sampler, **settings)
     )
     return Drawn(
         problem.spec,
