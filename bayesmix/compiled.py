@@ -34,6 +34,8 @@ COMPILE_SECONDS = 8.0
 
 _lock = threading.Lock()
 _spent = 0.0
+# Families whose kernels this process has loaded.
+_ready: set[str] = set()
 _engines: dict[int, tuple[weakref.ref[Problem], SmallMixture | None]] = {}
 
 
@@ -50,14 +52,14 @@ def is_wanted(problem: Problem) -> bool:
     setting = os.environ.get("BAYESMIX_COMPILE", "")
     if setting in ("0", "1"):
         return setting == "1"
-    if _spent > COMPILE_SECONDS or is_large(problem):
+    family = problem.blocks[0].groups[0].family
+    if family.name in _ready or _spent > COMPILE_SECONDS or is_large(problem):
         return True
     from bayesmix.kernels import is_compiled
 
     if "numba" not in sys.modules and _spent <= IMPORT_SECONDS:
         return False
-    kernel = problem.blocks[0].groups[0].family.kernel
-    return kernel is not None and is_compiled(kernel)
+    return family.kernel is not None and is_compiled(family.kernel)
 
 
 def is_large(problem: Problem) -> bool:
@@ -104,6 +106,8 @@ def _decide(problem: Problem) -> SmallMixture | None:
 
 def _keep(problem: Problem, made: SmallMixture | None) -> SmallMixture | None:
     key = id(problem)
+    if made is not None:
+        _ready.add(problem.blocks[0].groups[0].family.name)
 
     def forget(_: object) -> None:
         _engines.pop(key, None)
@@ -133,12 +137,12 @@ def timed(problem: Problem) -> Iterator[None]:
     if not has_form(problem) or is_usable(problem):
         yield
         return
-    begin = time.perf_counter()
+    begin = time.thread_time()
     try:
         yield
     finally:
         with _lock:
-            _spent += time.perf_counter() - begin
+            _spent += time.thread_time() - begin
 
 
 def _small_data(problem: Problem) -> SmallData:

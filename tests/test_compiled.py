@@ -232,6 +232,7 @@ def test_fits_do_not_depend_on_the_engine(monkeypatch, name):
 def policy(monkeypatch):
     """A problem, and a setter of what the policy looks at."""
     monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    monkeypatch.setattr(compiled, "_ready", set())
     problem = build_problem(spec_of("poisson", "varying", n=100))
 
     def given(spent=0.0, kept=False, numba=False):
@@ -267,6 +268,11 @@ def test_the_environment_decides(policy, monkeypatch):
     assert policy()
     monkeypatch.setenv("BAYESMIX_COMPILE", "0")
     assert not policy(spent=100.0, kept=True, numba=True)
+
+
+def test_kernels_once_loaded_are_used(policy, monkeypatch):
+    monkeypatch.setattr(compiled, "_ready", {"poisson"})
+    assert policy()
 
 
 def test_large_grouped_data_compile_at_once(policy, monkeypatch):

@@ -76,6 +76,7 @@ def cache_folder() -> Path | None:
     return None if parts is None else parts[0] / f"{parts[1]}-{_machine_digest()}"
 
 
+@functools.cache
 def _folder_parts() -> tuple[Path, str] | None:
     """The parent of `cache_folder` and how its name begins, without importing numba."""
     sources = list(Path(__file__).parent.glob("*.py"))
