@@ -565,6 +565,32 @@ def test_a_limit_of_the_family():
     assert np.isfinite(fit.simulate(seed=1).y).all()
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_limit_is_not_called_convergence(seed):
+    """Two Gaussian components fitted by Student's t: here nu runs to infinity for every seed."""
+    rng = np.random.default_rng(seed)
+    high = rng.random(120) < 0.4
+    x = rng.normal(size=120)
+    y = np.where(high, 1.5 + 0.5 * x, -0.5 - 0.3 * x) + 0.7 * rng.normal(size=120)
+    spec = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), k=2, family="student_t", dispersion="fixed")
+    fit = quietly(spec, seed=1)
+    assert np.isinf(fit.summary().query("term == 'nu'").se).all()
+    assert fit.status == "boundary"
+    gaussian = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), k=2, dispersion="fixed").fit(seed=1)
+    assert fit.loglik == pytest.approx(gaussian.loglik, abs=1e-3)
+    assert np.isfinite(fit.simulate(seed=1).y).all()
+    assert np.isfinite(spec.log_likelihood(fit.params))
+
+
+def test_a_gamma_component_that_fits_two_points_exactly_cannot_win():
+    """Its shape grows without bound, as a Gaussian component's sigma shrinks."""
+    fit = quietly(model("gamma"), seed=1)
+    assert fit.converged
+    assert fit.dispersion()["shape"].max() < 100
+    trapped = quietly(model("gamma"), init=np.repeat([1, 2], [N - 2, 2]))
+    assert trapped.status == "degenerate" or trapped.dispersion()["shape"].max() < 1e3
+
+
 # --- one component: generalised linear models ----------------------------------------------
 
 
