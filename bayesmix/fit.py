@@ -357,4 +357,4 @@ def _explain(fitted: Fitted) -> Fitted:
             "unidentified": IdentifiabilityWarning,
         }.get(kind, ConvergenceWarning)
         warnings.warn(words, category, skip_file_prefixes=(PACKAGE,))
-    return replace(fitted, status=status, reasons=tuple(words for _, words in reasons))
+    return fitted.told(status, tuple(words for _, words in reasons))

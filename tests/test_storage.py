@@ -43,8 +43,16 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_engine():
+    """Equal to the last bit: one engine here and in the processes that read back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAYESMIX_COMPILE", "0")
+        yield
+
+
 @pytest.fixture(scope="module")
-def fits():
+def fits(one_engine):
     return {make.__name__: make() for make in MADE}
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Floors", "Runs", "climb", "squarem"]
 
 HALVINGS = 12
+# Log of the shape at which a coefficient of variation of 1e-6 counts as zero.
+HIGHEST = 2 * np.log(1e6)
 # Statuses by the kernel's numbers.
 ENDS = np.array(["running", "resting", "degenerate"], dtype="U12")
 
@@ -70,16 +72,21 @@ class Floors:
         Constant weights: EM cannot bring back a component of weight zero.
     least : float
         Their smallest logarithm.
+    ceilings : ndarray of int, shape (c,)
+        Entries whose growth is the collapse, such as the logarithm of a gamma shape.
     """
 
     where: np.ndarray
     low: np.ndarray
     weights: WeightModel | None
     least: float
+    ceilings: np.ndarray
 
     def __call__(self, theta: np.ndarray) -> np.ndarray:
         """Whether each start has left the parameter space, (R,)."""
         out = (theta[:, self.where] < self.low).any(1)
+        if len(self.ceilings):
+            out |= (theta[:, self.ceilings] > HIGHEST).any(1)
         if self.weights is not None:
             out |= (self.weights.log_weights(theta, None) < self.least).any((1, 2))
         return out

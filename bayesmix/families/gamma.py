@@ -95,6 +95,7 @@ FAMILY = Family(
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
     priors=priors,
+    collapse=("shape", 1),
     equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
     source="McCullagh and Nelder (1989), chapter 8",
     example={"mu": 2.5, "shape": 3.0},

@@ -113,7 +113,12 @@ def simulate(
 ) -> np.ndarray:
     """Draw responses."""
     shape = np.broadcast_shapes(np.shape(mu), np.shape(sigma), np.shape(nu))
-    return mu + sigma * rng.standard_t(nu, size=shape)
+    # Beyond 1e15 degrees of freedom the normal limit, before chi-squares overflow.
+    return mu + sigma * np.where(
+        np.asarray(nu) < 1e15,
+        rng.standard_t(np.minimum(nu, 1e15), size=shape),
+        rng.standard_normal(shape),
+    )
 
 
 def variance(mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray) -> np.ndarray:
@@ -143,6 +148,7 @@ FAMILY = Family(
     variance=variance,
     simulate=simulate,
     priors=priors,
+    collapse=("sigma", -1),
     equation=(
         r"f(y) = \frac{\Gamma((\nu+1)/2)}{\Gamma(\nu/2) \sigma\sqrt{\nu\pi}} "
         r"\{1 + (y-\mu)^2 / (\nu\sigma^2)\}^{-(\nu+1)/2}"

@@ -49,6 +49,12 @@ def covariance(fitted: Fitted, kind: str = "observed") -> Covariance:
     if kind not in ("observed", "robust"):
         msg = f"covariance(kind={kind!r}) is unknown; use 'observed' or 'robust'"
         raise FitError(msg)
+    if kind not in fitted.covariances:
+        fitted.covariances[kind] = _covariance(fitted, kind)
+    return fitted.covariances[kind]
+
+
+def _covariance(fitted: Fitted, kind: str) -> Covariance:
     free = np.flatnonzero(fitted.spec.free)
     at = np.ix_(free, free)
     matrix = information(fitted.problem, fitted.theta[None]).matrix[0][at]

@@ -38,6 +38,8 @@ def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
     end = fitted.status
+    if end == "converged" and covariance(fitted).undetermined.any():
+        return "boundary", (_unbounded(fitted),)
     if end == "converged":
         return "converged", ()
     if end == "degenerate":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,19 @@ class Fitted:
     def problem(self) -> Problem:
         """The training data arranged for passes, with the priors if there are any."""
         return build_problem(self.spec, penalty=self.penalty)
+
+    @cached_property
+    def covariances(self) -> dict[str, Any]:
+        """Covariances that have been computed, by kind."""
+        return {}
+
+    def told(self, status: str, reasons: tuple[str, ...]) -> Fitted:
+        """The same fit with its status and reasons; what was computed stays."""
+        new = replace(self, status=status, reasons=reasons)
+        for name in ("problem", "covariances"):
+            if name in self.__dict__:
+                new.__dict__[name] = self.__dict__[name]
+        return new
 
     @property
     def log_prior(self) -> float:
