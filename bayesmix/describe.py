@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.result.fitted import Fitted
@@ -52,14 +53,11 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
     """How a fit ended, as pairs of a heading and words."""
     agreeing = fitted.ends.agreeing
     requested = fitted.k_requested
+    criteria = f"AIC {fitted.aic:.2f}, BIC {fitted.bic:.2f}, ICL {fitted.icl:.2f}"
     lines = [
         ("status", fitted.status),
         ("log-likelihood", f"{fitted.loglik:.4f} (df {fitted.spec.df})"),
-        (
-            "criteria",
-            f"AIC {fitted.aic:.2f}, BIC {fitted.bic:.2f}, ICL {fitted.icl:.2f} "
-            + f"(N = {fitted.spec.n_obs:g})",
-        ),
+        ("criteria", f"{criteria} (N = {fitted.spec.n_obs:g})"),
         ("starts", f"{agreeing} of {len(fitted.ends.loglik)} reached the best"),
     ]
     if fitted.spec.k != requested:
@@ -108,7 +106,7 @@ def _short_summary(fitted: Fitted) -> pd.DataFrame:
 
 
 def _p_value(p: float) -> str:
-    if not p == p:  # NaN
+    if np.isnan(p):
         return ""
     return "<1e-16" if p < 1e-16 else f"{p:.3g}"
 

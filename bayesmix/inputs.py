@@ -210,9 +210,7 @@ def _scope_names(parsed: list[Parsed], concomitant: ParsedFormula | None) -> lis
     """Names that formulas may look for in the user's scope; the rest of it is let go."""
     every = [f for formula, fixed, nested in parsed for f in (formula, fixed, *nested)]
     every.append(concomitant)
-    return [
-        n for f in every if f is not None for n in (*f.names, *f.response_names, *f.functions)
-    ]
+    return [n for f in every if f is not None for n in (*f.names, *f.response_names, *f.functions)]
 
 
 def _columns(

@@ -104,7 +104,7 @@ def _weigh(problem: Problem, found: list[tuple[np.ndarray, float]]) -> tuple[Mod
     shares = np.exp(masses - masses.max())
     shares /= shares.sum()
     order = np.argsort(-shares, kind="stable")
-    return tuple(Mode(*modes[i], share=float(shares[i])) for i in order)
+    return tuple(Mode(*modes[i], float(shares[i])) for i in order)
 
 
 def log_density(problem: Problem, theta: np.ndarray) -> np.ndarray:

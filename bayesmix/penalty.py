@@ -22,7 +22,7 @@ from scipy import special
 from bayesmix.arrays import jets
 from bayesmix.errors import SpecError
 from bayesmix.layout import BlockLayout
-from bayesmix.links import Link, get_link
+from bayesmix.links import Link, Linked, get_link
 from bayesmix.params import dispersion_link
 from bayesmix.priors import KINDS, Prior
 from bayesmix.spec import BlockRows, MixtureSpec
@@ -87,13 +87,13 @@ class PriorModel:
         for at, (prior, link) in self.single.items():
             places.setdefault((prior.kind, link.name), []).append(at)
         out = []
-        for (kind, _), at in places.items():
-            priors = [self.single[j][0] for j in at]
+        for (kind, _), entries in places.items():
+            priors = [self.single[j][0] for j in entries]
             parameters = {
                 name: np.array([p.parameters[name] for p in priors], dtype=float)
                 for name in KINDS[kind].parameters
             }
-            out.append(_Group(kind, self.single[at[0]][1], np.array(at), parameters))
+            out.append(_Group(kind, self.single[entries[0]][1], np.array(entries), parameters))
         return tuple(out)
 
 
@@ -336,7 +336,7 @@ def _group_density(
     (x,) = jets(u)
     density = KINDS[group.kind].logpdf(group.link.inverse(x), **parameters)
     if jacobian and group.link.name != "identity":
-        density = density + group.link.log_slope(x)
+        density = density + Linked(group.link, x).log_slope
     return density.value, density.first[0], density.second[0, 0]
 
 

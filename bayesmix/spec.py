@@ -81,9 +81,7 @@ class MixtureSpec:
         """The same model with another number of components."""
         return assemble(self.prepared, k)
 
-    def apply(
-        self, newdata: pd.DataFrame | None, *, response: bool, weights: bool = True
-    ) -> Rows:
+    def apply(self, newdata: pd.DataFrame | None, *, response: bool, weights: bool = True) -> Rows:
         """New data through the same encodings.
 
         Parameters

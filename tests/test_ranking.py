@@ -285,8 +285,8 @@ def test_a_comparison_is_frozen_and_prints():
 
 
 def test_the_public_function_and_the_module_of_one_name():
-    from bayesmix.selection import selection_table
     from bayesmix.ranking import compare
+    from bayesmix.selection import selection_table
 
     assert callable(selection_table)
     assert bmx.compare is compare

@@ -289,7 +289,7 @@ def classification(
         p = em_pass(
             problem,
             current[active],
-            responsibilities=lambda units, r: harden(r) if rng is None else _draw(r, rng),
+            responsibilities=lambda _, r: harden(r) if rng is None else _draw(r, rng),
         )
         with np.errstate(all="ignore"):
             current[active] = m_step(problem, current[active], p)

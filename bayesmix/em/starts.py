@@ -51,7 +51,7 @@ class Memberships:
         assert self.labels is not None
         return replace(self, labels=self.labels[starts])
 
-    def __call__(self, units: slice, resp: np.ndarray) -> np.ndarray:
+    def __call__(self, units: slice, _resp: np.ndarray) -> np.ndarray:
         """Responsibilities (R, S, units) of a block of units."""
         if self.matrix is not None:
             out = self.matrix[:, :, units]
@@ -192,7 +192,7 @@ def classify(problem: Problem, theta: np.ndarray, steps: int = CLASSIFICATION_ST
     for _ in range(steps):
         before = theta
         with np.errstate(all="ignore"):
-            p = em_pass(problem, theta, responsibilities=lambda units, r: harden(r))
+            p = em_pass(problem, theta, responsibilities=lambda _, r: harden(r))
             theta = m_step(problem, theta, p)
         kept = np.isfinite(theta).all(1) & (p.mass >= 1).all(1)
         kept[kept] = np.isfinite(log_likelihood(problem, theta[kept]))

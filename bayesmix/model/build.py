@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.model.density import unit_log_likelihood
 from bayesmix.model.observed import draw, event_dims, responses, unit_labels
-from bayesmix.model.theta import Theta, forward
+from bayesmix.model.theta import Theta, forward, shared
 from bayesmix.model.variables import Variable, plain_name, variables
 from bayesmix.model.weights import add_weights
 from bayesmix.params import dispersion_link, term_dim
@@ -98,7 +98,10 @@ def _register(variable: Variable, priors: PriorModel, theta: Theta) -> None:
         )
         raise SpecError(msg)
     parameters = {
-        name: np.reshape([prior.parameters[name] for prior in given], variable.at.shape)
+        name: shared(
+            np.reshape([float(prior.parameters[name]) for prior in given], variable.at.shape),
+            f"{variable.name}_{name}",
+        )
         for name in given[0].parameters
     }
     model.add_coords(dict(zip(variable.dims, variable.coords, strict=True)))

@@ -17,6 +17,7 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, Observed
 from bayesmix.layout import BlockLayout
+from bayesmix.model.theta import shared
 from bayesmix.spec import BlockRows, MixtureSpec
 
 __all__ = ["unit_log_likelihood"]
@@ -52,24 +53,17 @@ def unit_log_likelihood(spec: MixtureSpec) -> tuple[Tensor, Tensor]:
     for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         logf = _log_densities(spec, block, data, padded)
         if rows.units.grouped:
-            zeros = pt.zeros((rows.n_units, spec.k))
-            codes = _shared(rows.units.codes, "unit_of_row")
+            zeros = pt.zeros((shared(np.asarray(rows.n_units), "n_units"), spec.k))
+            codes = shared(rows.units.codes, "unit_of_row")
             logf = pt.inc_subtensor(zeros[codes], logf.T).T
         terms = terms + logf
     if rows.allowed is not None:
-        terms = pt.switch(_shared(rows.allowed.T, "allowed"), terms, -np.inf)
+        terms = pt.switch(shared(rows.allowed.T, "allowed"), terms, -np.inf)
     loglik = pt.squeeze(_log_sum_exp(terms), axis=0)
     if rows.weight is not None:
-        weight = _shared(rows.weight, "unit_weight")
+        weight = shared(rows.weight, "unit_weight")
         loglik = weight * pt.switch(pt.gt(weight, 0), loglik, 0.0)
     return theta, loglik
-
-
-def _shared(values: np.ndarray, name: str) -> Tensor:
-    import pytensor
-
-    shape = tuple(1 if length == 1 else None for length in values.shape)
-    return pytensor.shared(np.array(values), name=name, shape=shape)
 
 
 def _entries(padded: Tensor, index: np.ndarray) -> Tensor:
@@ -99,7 +93,7 @@ def _log_weights(spec: MixtureSpec, padded: Tensor) -> Tensor:
 
     eta = _entries(padded, spec.weights.index)
     if spec.rows.concomitant is not None:
-        eta = eta @ _shared(spec.rows.concomitant, "concomitant").T
+        eta = eta @ shared(spec.rows.concomitant, "concomitant").T
     held = spec.weights.held
     if held is None:
         return eta - _log_sum_exp(eta)
@@ -119,12 +113,11 @@ def _log_densities(
     import pytensor.tensor as pt
 
     location, *others = block.predictors
-    n = len(data.matrix)
-    eta = pt.zeros((spec.k, n))
+    eta = pt.zeros((spec.k, 1))
     if location.terms:
-        eta = _entries(padded, location.index) @ _shared(data.matrix, f"matrix_{block.name}").T
+        eta = _entries(padded, location.index) @ shared(data.matrix, f"matrix_{block.name}").T
     if data.offset is not None:
-        eta = eta + _shared(data.offset, f"offset_{block.name}")
+        eta = eta + shared(data.offset, f"offset_{block.name}")
     parts, order = [], []
     for family, members in block.groups():
         etas = tuple(
@@ -132,7 +125,7 @@ def _log_densities(
             for slot in block.slots[members[0]]
         )
         logf = _log_density(family, data.observed[family.name], etas)
-        parts.append(logf if etas else pt.broadcast_to(logf, (len(members), n)))
+        parts.append(logf if etas else logf + pt.zeros((len(members), 1)))
         order += members.tolist()
     joined = parts[0] if len(parts) == 1 else pt.concatenate(parts, axis=0)
     return joined if order == sorted(order) else joined[np.argsort(order)]
@@ -142,7 +135,7 @@ def _log_densities(
 
 
 def _log_density(family: Family, obs: Observed, etas: tuple[Tensor, ...]) -> Tensor:
-    """Log density (S, n) at etas (S, n) and (S, 1); its gradient is zero where it is -inf."""
+    """Log density (S, n) at etas (S, n) or (S, 1); its gradient is zero where it is -inf."""
     import pytensor
     import pytensor.tensor as pt
     from pytensor.compile.builders import OpFromGraph
@@ -150,11 +143,11 @@ def _log_density(family: Family, obs: Observed, etas: tuple[Tensor, ...]) -> Ten
     from pytensor.graph.replace import clone_replace
 
     if not etas:
-        return _shared(np.asarray(family.log_density(obs, ())), f"density_{family.name}")
+        return shared(np.asarray(family.log_density(obs, ())), f"density_{family.name}")
     inner = [eta.type() for eta in etas]
     value = _symbolic(family, obs, inner)
     constants = list({c.signature(): c for c in _data_constants(value)}.values())
-    data = [_shared(c.data, f"{family.name}_data_{j}") for j, c in enumerate(constants)]
+    data = [shared(c.data, f"{family.name}_data_{j}") for j, c in enumerate(constants)]
     places = [d.type() for d in data]
 
     def pullback(inputs: list, outputs: list, slopes: list) -> list:
@@ -170,7 +163,7 @@ def _log_density(family: Family, obs: Observed, etas: tuple[Tensor, ...]) -> Ten
         dead = pt.eq(outputs[0], -np.inf)
         kept = [pt.switch(dead, 0.0, g) for g in gradients]
         narrow = [
-            g if eta is now[0] else g.sum(axis=1, keepdims=True)
+            g.sum(axis=1, keepdims=True) if eta.type.broadcastable[1] else g
             for g, eta in zip(kept, now, strict=True)
         ]
         return [*narrow, *(disconnected_type() for _ in given)]

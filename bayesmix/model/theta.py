@@ -1,4 +1,4 @@
-"""Theta as a PyTensor vector, put together from the random variables of its parts."""
+"""Theta as a PyTensor vector, put together from the random variables of its parts; data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bayesmix.errors import SpecError
 from bayesmix.links import Link
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["Theta", "forward"]
+__all__ = ["Theta", "forward", "shared"]
 
 Tensor = Any
 
@@ -57,3 +57,18 @@ def forward(name: str, link: Link, x: Tensor) -> Tensor:
         )
         raise SpecError(msg)
     return known[link.name]()
+
+
+def shared(values: np.ndarray, name: str) -> Tensor:
+    """Numbers that a compiled function reads, so that it serves others of the same rank.
+
+    Parameters
+    ----------
+    values : ndarray
+        Axes of length one stay so.
+    name : str
+    """
+    import pytensor
+
+    shape = tuple(1 if length == 1 else None for length in np.shape(values))
+    return pytensor.shared(np.array(values), name=name, shape=shape)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.layout import BlockLayout
 from bayesmix.params import dispersion_link
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
@@ -24,31 +25,37 @@ def natural_draws(
 
     Coefficients and logits as they are, dispersions and weights on natural scales.
     """
-    layout = spec.layout
     out: dict[tuple[object, str, str], np.ndarray] = {}
-    for block in layout.blocks:
-        location = block.predictors[0]
-        for s, component in enumerate(spec.components):
-            for term, at in zip(location.terms, location.index[s], strict=True):
-                if at >= 0:
-                    effect = layout.coordinates[at].effect
-                    out[component, term_name(spec, block, term), effect] = theta[..., at]
-        for number, predictor in enumerate(block.predictors[1:], start=1):
-            link = dispersion_link(block, number)
-            for s, component in enumerate(spec.components):
-                at = predictor.index[s, 0]
-                if at >= 0:
-                    value = link.inverse(theta[..., at])
-                    out[component, predictor.variable, "dispersion"] = value
-    for s, q in np.argwhere(layout.alpha >= 0) if layout.concomitant_terms else ():
-        assert layout.concomitant_terms is not None
-        key = (spec.components[s], layout.concomitant_terms[q], "concomitant")
-        out[key] = theta[..., layout.alpha[s, q]]
-    if layout.concomitant_terms is None and spec.k > 1:
+    for block in spec.layout.blocks:
+        _coefficient_draws(spec, block, theta, out)
+        _dispersion_draws(spec, block, theta, out)
+    terms, index = spec.layout.concomitant_terms, spec.layout.alpha
+    if terms is not None:
+        for s, q in np.argwhere(index >= 0):
+            out[spec.components[s], terms[q], "concomitant"] = theta[..., index[s, q]]
+    elif spec.k > 1:
         weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
         for s, component in enumerate(spec.components):
             out[component, "weight", "weight"] = weight[..., s]
     return out
+
+
+def _coefficient_draws(spec: MixtureSpec, block: BlockLayout, theta: np.ndarray, out: dict) -> None:
+    location = block.predictors[0]
+    for s, component in enumerate(spec.components):
+        for term, at in zip(location.terms, location.index[s], strict=True):
+            if at >= 0:
+                effect = spec.layout.coordinates[at].effect
+                out[component, term_name(spec, block, term), effect] = theta[..., at]
+
+
+def _dispersion_draws(spec: MixtureSpec, block: BlockLayout, theta: np.ndarray, out: dict) -> None:
+    for number, predictor in enumerate(block.predictors[1:], start=1):
+        link = dispersion_link(block, number)
+        for s, component in enumerate(spec.components):
+            at = predictor.index[s, 0]
+            if at >= 0:
+                out[component, predictor.variable, "dispersion"] = link.inverse(theta[..., at])
 
 
 def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
