@@ -3,7 +3,8 @@
 #
 # Reads lines "starts seed" and answers each with one line per model (id, CPU seconds, log-likelihood,
 # separated by tabs) and a line "end".  CPU is user time by proc.time; models that take less than 50 ms
-# are run often enough for its resolution, and the mean is given.
+# are run often enough for its resolution, and the mean is given.  What earlier models left behind is
+# collected before the clock starts.
 
 suppressMessages(library(flexmix))
 cat("flexmix", as.character(packageVersion("flexmix")), "R", as.character(getRversion()), "\n")
@@ -97,11 +98,13 @@ start <- list(nregfix = earlier("nregfix_varying", "x1"),
               seizure = earlier("seizure_1"))
 
 spent <- function(model, n, times = 1) {
+  gc(FALSE)
   before <- proc.time()[["user.self"]]
   for (i in seq_len(times)) fit <- model(n)
   list(seconds = (proc.time()[["user.self"]] - before) / times, loglik = as.numeric(logLik(fit)))
 }
-answer <- function(name, n) {
+answer <- function(name, n, seed) {
+  set.seed(seed)
   result <- tryCatch(suppressWarnings({
     once <- spent(models[[name]], n)
     if (once$seconds >= 0.05) once
@@ -114,8 +117,7 @@ answer <- function(name, n) {
 requests <- file("stdin", "r")
 while (length(line <- readLines(requests, 1)) > 0) {
   asked <- as.integer(strsplit(line, " ")[[1]])
-  set.seed(asked[2])
-  for (name in names(models)) answer(name, asked[1])
+  for (name in names(models)) answer(name, asked[1], asked[2])
   cat("end\n")
   flush(stdout())
 }
