@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bayesmix.em.run import Options, make_starts, maximise
 from bayesmix.errors import FitError
 from bayesmix.information import information
-from bayesmix.likelihood import log_likelihood
 from bayesmix.params import permute
 from bayesmix.problem import Problem
 from bayesmix.result.fitted import canonical_order
@@ -89,24 +88,18 @@ def _same(theta: np.ndarray, value: float, other: tuple[np.ndarray, float]) -> b
 
 def _weigh(problem: Problem, found: list[tuple[np.ndarray, float]]) -> tuple[Mode, ...]:
     free = np.flatnonzero(problem.spec.free)
-    modes = []
+    modes: list[Mode] = []
     for theta, value in found:
         matrix = information(problem, theta[None]).matrix[0][np.ix_(free, free)]
         values, vectors = np.linalg.eigh(matrix)
-        if values[0] <= 0:
-            continue
-        log_mass = value + 0.5 * (len(free) * np.log(2 * np.pi) - np.log(values).sum())
-        modes.append((theta, value, vectors / np.sqrt(values), log_mass))
+        if values[0] > 0:
+            log_mass = value + 0.5 * (len(free) * np.log(2 * np.pi) - np.log(values).sum())
+            modes.append(Mode(theta, value, vectors / np.sqrt(values), float(log_mass), np.nan))
     if not modes:
         msg = "the posterior is flat around its mode: the data and priors do not determine it"
         raise FitError(msg)
-    masses = np.array([m[3] for m in modes])
+    masses = np.array([m.log_mass for m in modes])
     shares = np.exp(masses - masses.max())
     shares /= shares.sum()
     order = np.argsort(-shares, kind="stable")
-    return tuple(Mode(*modes[i], float(shares[i])) for i in order)
-
-
-def log_density(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """Log density (R,) of theta (R, D): log-likelihood, log prior and log Jacobian."""
-    return log_likelihood(problem, theta)
+    return tuple(replace(modes[i], share=float(shares[i])) for i in order)

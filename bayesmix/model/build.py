@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.model.density import unit_log_likelihood
 from bayesmix.model.observed import draw, event_dims, responses, unit_labels
-from bayesmix.model.theta import Theta, forward, shared
+from bayesmix.model.theta import Theta, forward
 from bayesmix.model.variables import Variable, plain_name, variables
 from bayesmix.model.weights import add_weights
 from bayesmix.params import dispersion_link, term_dim
@@ -97,11 +97,9 @@ def _register(variable: Variable, priors: PriorModel, theta: Theta) -> None:
             "PyMC model the components' priors of a parameter are of one kind"
         )
         raise SpecError(msg)
+    # Constants: PyMC takes a variable that depends on shared ones for one to be drawn anew.
     parameters = {
-        name: shared(
-            np.reshape([float(prior.parameters[name]) for prior in given], variable.at.shape),
-            f"{variable.name}_{name}",
-        )
+        name: np.reshape([prior.parameters[name] for prior in given], variable.at.shape)
         for name in given[0].parameters
     }
     model.add_coords(dict(zip(variable.dims, variable.coords, strict=True)))

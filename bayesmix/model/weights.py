@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.model.theta import Theta, shared
+from bayesmix.model.theta import Theta
 from bayesmix.penalty import PriorModel
 from bayesmix.spec import MixtureSpec
 
@@ -128,7 +128,7 @@ def _logits(spec: MixtureSpec, priors: PriorModel, theta: Theta) -> None:
         assert priors.spread is not None
         centred = pm.ZeroSumNormal(
             "alpha_centred",
-            sigma=shared(priors.spread[:, None], "alpha_sigma"),
+            sigma=priors.spread[:, None],
             n_zerosum_axes=1,
             dims=("concomitant_term", "component"),
         )

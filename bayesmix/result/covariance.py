@@ -84,15 +84,16 @@ def predictor_scales(problem: Problem) -> np.ndarray:
     the response's standard deviation.
     """
     out = np.ones(problem.spec.layout.size)
+    counted = _counted_rows(problem)
     for arrays in problem.blocks:
         index = arrays.layout.predictors[0].index
-        rms = np.sqrt(np.mean(np.square(arrays.matrix), axis=0))
+        rms = np.sqrt(np.mean(np.square(arrays.matrix[counted]), axis=0))
         for s, family in enumerate(arrays.layout.families):
             has = index[s] >= 0
             if family.location is None or not has.any():
                 continue
             identity = family.parameters[0].link.name == "identity"
-            spread = float(np.std(arrays.observed[family.name].y)) if identity else 1.0
+            spread = float(np.std(arrays.observed[family.name].y[counted])) if identity else 1.0
             out[index[s][has]] = (spread or 1.0) / np.maximum(rms[has], 1e-300)
     if problem.concomitant is not None:
         rms = np.sqrt(np.mean(np.square(problem.concomitant), axis=0))
@@ -100,6 +101,14 @@ def predictor_scales(problem: Problem) -> np.ndarray:
         scale = np.broadcast_to(1 / np.maximum(rms, 1e-300), has.shape)
         out[problem.spec.layout.alpha[has]] = scale[has]
     return out
+
+
+def _counted_rows(problem: Problem) -> slice | np.ndarray:
+    """Rows whose unit has a positive case weight."""
+    if problem.weight is None:
+        return slice(None)
+    sizes = 1 if problem.first is None else np.diff(np.append(problem.first, problem.n_rows))
+    return np.repeat(problem.weight > 0, sizes)
 
 
 def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
