@@ -416,6 +416,7 @@ def test_everything_held():
 def posterior(model, pymc_model, thetas):
     """Draws at given points, two chains of the same, as PyMC would return them."""
     variables = {}
+    thetas = thetas * 2 if len(thetas) == 1 else thetas
     values = [initial_point(model.spec, pymc_model, theta) for theta in thetas]
     for rv in pymc_model.free_RVs:
         stacked = np.stack([[v[rv.name] for v in values]] * 2)

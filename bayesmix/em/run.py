@@ -31,7 +31,8 @@ COLLAPSED = 1e-8
 VANISHED = 1e-9
 ROUNDS = 40
 MANY_UNITS = 20_000
-CANDIDATES = 4
+# Few starts are chosen from four times as many, up to so many candidates.
+CANDIDATES = 40
 SHORT_RUN = 5
 # Units for each of its parameters below which a component is a likely spurious one.
 FEW_UNITS = 3
@@ -74,7 +75,7 @@ class Outcome:
 
 
 def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np.ndarray:
-    """Starting parameters (R, D), chosen after short runs from four times as many.
+    """Starting parameters (R, D), few ones chosen after short runs from more candidates.
 
     Memberships are drawn at random; every second candidate goes through a short
     classification run.
@@ -90,10 +91,11 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
         lost = has_status(outcome, "degenerate", "failed")
         return outcome.theta[~lost] if not lost.all() else outcome.theta
     with compiled.timed(problem):
-        n = CANDIDATES * n_starts
+        n = max(n_starts, min(4 * n_starts, CANDIDATES))
         theta = from_memberships(problem, random_memberships(problem, n, rng), n)
-        theta[1::2] = classify(problem, theta[1::2])
-        return _chosen(problem, theta, n_starts)
+        if n > 1:
+            theta[1::2] = classify(problem, theta[1::2])
+        return theta if n == n_starts else _chosen(problem, theta, n_starts)
 
 
 def _chosen(problem: Problem, theta: np.ndarray, n_starts: int) -> np.ndarray:
