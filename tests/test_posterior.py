@@ -1,0 +1,614 @@
+"""Posteriors: closed forms at K = 1, labels, tables by hand, the DataTree, modes, refusals."""
+
+import warnings
+from dataclasses import replace
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from vignette_models import flexmix_models
+
+import bayesmix as bmx
+from bayesmix.api_posterior import Posterior
+from bayesmix.modes import Mode
+from bayesmix.nuts import share_chains
+from bayesmix.params import permute, to_dataset
+from bayesmix.penalty import resolve
+
+KEYS = ["component", "term", "effect"]
+SIGMA = 7.0
+PRIOR_MEAN, PRIOR_SD = 5.0, 3.0
+DRAWS = 4000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_compiles():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAYESMIX_COMPILE", "0")
+        yield
+
+
+@pytest.fixture(scope="module")
+def models():
+    return flexmix_models(bmx)
+
+
+def quietly(model, method, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bmx.ConvergenceWarning)
+        return model.fit(method, **{"seed": 1, "progress": False, **options})
+
+
+@pytest.fixture(scope="module")
+def faults(models):
+    """Draws of a plain mixture: a fixed effect, varying intercepts, constant weights."""
+    return quietly(models["fabricfault_fix_k2"], "laplace", draws=2000)
+
+
+@pytest.fixture(scope="module")
+def centers(models):
+    """Draws of a mixture with groups and three well separated components."""
+    return quietly(models["betablocker_fix_k3"], "laplace", draws=1000)
+
+
+@pytest.fixture(scope="module")
+def concomitant():
+    """Draws of a mixture with dispersions and a concomitant."""
+    return quietly(
+        bmx.Mixture("y ~ x1", bmx.load_data("NregFix"), k=2, concomitant="~ w"),
+        "laplace",
+        draws=500,
+    )
+
+
+@pytest.fixture(scope="module")
+def chains(models):
+    """A few draws by NUTS."""
+    return quietly(models["fabricfault_fix_k2"], "nuts", draws=60, tune=120, chains=2)
+
+
+# Closed forms.
+
+
+class Conjugate:
+    """Normal regression with a known standard deviation and normal priors."""
+
+    def __init__(self):
+        data = bmx.load_data("NregFix").head(60)
+        priors = {"coef": bmx.Prior("normal", mu=PRIOR_MEAN, sigma=PRIOR_SD)}
+        model = bmx.Mixture("y ~ x1", data, k=1, priors=priors)
+        held = {(1, "sigma"): SIGMA}
+        self.posterior = model.fit("laplace", seed=3, draws=DRAWS, fixed_params=held)
+        self.X = np.column_stack([np.ones(len(data)), data["x1"]])
+        self.y = data["y"].to_numpy()
+        self.mean, self.cov = self.solve(np.arange(len(data)))
+
+    def solve(self, rows):
+        X, y = self.X[rows], self.y[rows]
+        cov = np.linalg.inv(X.T @ X / SIGMA**2 + np.eye(2) / PRIOR_SD**2)
+        return cov @ (X.T @ y / SIGMA**2 + PRIOR_MEAN / PRIOR_SD**2), cov
+
+    def log_predictive(self, i, mean, cov):
+        x = self.X[i]
+        return stats.norm(x @ mean, np.sqrt(SIGMA**2 + x @ cov @ x)).logpdf(self.y[i])
+
+
+@pytest.fixture(scope="module")
+def conjugate():
+    return Conjugate()
+
+
+def test_conjugate_normal_regression(conjugate):
+    c = conjugate
+    # The normal proposal is the posterior itself: the ratios are bounded.
+    assert c.posterior.khat < 0.2
+    table = c.posterior.summary().set_index("term")
+    sd = np.sqrt(np.diag(c.cov))
+    z = (table.loc[["Intercept", "x1"], "mean"].to_numpy() - c.mean) / sd * np.sqrt(DRAWS)
+    assert (np.abs(z) < 4).all()
+    ratio = table.loc[["Intercept", "x1"], "sd"].to_numpy() / sd
+    np.testing.assert_allclose(ratio, 1, atol=4 / np.sqrt(2 * DRAWS))
+    for column, q in (("lower", 0.025), ("upper", 0.975)):
+        truth = stats.norm(c.mean, sd).ppf(q)
+        error = 4 * sd * np.sqrt(q * (1 - q) / DRAWS) / stats.norm.pdf(stats.norm.ppf(q))
+        assert (np.abs(table.loc[["Intercept", "x1"], column] - truth) < error).all()
+    draws = c.posterior.data["posterior"]["coef"].to_numpy().reshape(DRAWS, 2)
+    assert np.corrcoef(draws.T)[0, 1] == pytest.approx(c.cov[0, 1] / sd.prod(), abs=0.06)
+
+
+def test_a_held_parameter_does_not_move(conjugate):
+    row = conjugate.posterior.summary().set_index("term").loc["sigma"]
+    assert row["mean"] == pytest.approx(SIGMA)
+    assert row["sd"] == 0
+    assert row[["ess_bulk", "ess_tail", "r_hat"]].isna().all()
+
+
+def test_loo_has_its_closed_form(conjugate):
+    c = conjugate
+    n = len(c.y)
+    exact = [c.log_predictive(i, *c.solve(np.arange(n) != i)) for i in range(n)]
+    found = c.posterior.loo()
+    assert found.n_bad == 0
+    np.testing.assert_allclose(found.pointwise["elpd_loo"], exact, atol=0.02)
+    assert found.elpd == pytest.approx(sum(exact), abs=0.1)
+    lppd = [c.log_predictive(i, c.mean, c.cov) for i in range(n)]
+    np.testing.assert_allclose(found.pointwise["lppd"], lppd, atol=0.01)
+
+
+def test_waic_has_its_closed_form(conjugate):
+    c = conjugate
+    v = np.einsum("ij,jk,ik->i", c.X, c.cov, c.X)
+    d = c.y - c.X @ c.mean
+    variance = (4 * d**2 * v + 2 * v**2) / (4 * SIGMA**4)
+    lppd = np.array([c.log_predictive(i, c.mean, c.cov) for i in range(len(c.y))])
+    found = c.posterior.waic()
+    np.testing.assert_allclose(found.pointwise["p_waic"], variance, rtol=0.15, atol=1e-4)
+    assert found.p_waic == pytest.approx(variance.sum(), rel=0.05)
+    assert found.elpd == pytest.approx((lppd - variance).sum(), abs=0.1)
+
+
+def test_poisson_regression_against_quadrature():
+    data = bmx.load_data("fabricfault")
+    priors = {"coef": bmx.Prior("normal", mu=0, sigma=3)}
+    model = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=1, priors=priors)
+    found = model.fit("laplace", seed=2, draws=DRAWS)
+    x, y = np.log(data["Length"].to_numpy()), data["Faults"].to_numpy()
+    ml = model.fit("em").summary()
+    grids = [
+        np.linspace(e - 9 * s, e + 9 * s, 301)
+        for e, s in zip(ml["estimate"], ml["se"], strict=True)
+    ]
+    a, b = np.meshgrid(*grids, indexing="ij")
+    log = -(a**2 + b**2) / 18 + y.sum() * a + (x @ y) * b
+    log -= sum(np.exp(a + b * one) for one in x)
+    p = np.exp(log - log.max())
+    p /= p.sum()
+    table = found.summary()
+    for row, grid in zip(table.itertuples(), (a, b), strict=True):
+        mean = (p * grid).sum()
+        sd = np.sqrt((p * (grid - mean) ** 2).sum())
+        assert row.mean == pytest.approx(mean, abs=4 * sd / np.sqrt(DRAWS))
+        assert row.sd == pytest.approx(sd, rel=4 / np.sqrt(2 * DRAWS) + 0.01)
+    assert found.khat < 0.5
+
+
+def test_known_labels_leave_the_weights_a_dirichlet_posterior():
+    data = bmx.load_data("NregFix").assign(known=lambda d: d["class"].astype(str))
+    priors = {"weight": bmx.Prior("dirichlet", concentration=5)}
+    model = bmx.Mixture("y ~ x1", data, k=3, labels="known", priors=priors)
+    found = quietly(model, "laplace", draws=DRAWS)
+    counts = data["class"].value_counts().sort_index().to_numpy()
+    truth = stats.dirichlet(counts + 5)
+    table = found.summary().query("effect == 'weight'")
+    sd = np.sqrt(truth.var())
+    np.testing.assert_array_less(np.abs(table["mean"] - truth.mean()), 5 * sd / np.sqrt(DRAWS))
+    np.testing.assert_allclose(table["sd"], sd, rtol=0.07)
+    own = found.membership().to_numpy()
+    assert set(np.unique(own)) == {0.0, 1.0}
+
+
+# Tables.
+
+
+def posteriors():
+    return ["faults", "centers", "concomitant", "chains"]
+
+
+@pytest.mark.parametrize("name", posteriors())
+def test_the_summary_has_the_rows_of_the_point_fits(name, request):
+    found = request.getfixturevalue(name)
+    table = found.summary()
+    pd.testing.assert_frame_equal(table[KEYS], found.point().summary()[KEYS])
+    assert list(table.columns[3:]) == "mean sd lower upper ess_bulk ess_tail r_hat".split()
+    assert (table["lower"] < table["mean"]).all()
+    assert (table["mean"] < table["upper"]).all()
+    assert (table["sd"] > 0).all()
+    assert (table[["ess_bulk", "ess_tail"]] > 0).all().all()
+    assert table["r_hat"].isna().all() == (name != "chains")
+    narrow = found.summary(ci=0.5)
+    assert (narrow["lower"] > table["lower"]).all()
+    assert (narrow["upper"] < table["upper"]).all()
+    assert repr(found)
+    assert found._repr_html_()
+
+
+def test_summaries_are_moments_of_the_draws(concomitant):
+    draws = concomitant.data["posterior"]
+    table = concomitant.summary(ci=0.9).set_index(KEYS)
+    for key, x in (
+        ((2, "x1", "varying"), draws["coef"].sel(component=2, term="x1")),
+        ((1, "sigma", "dispersion"), draws["sigma"].sel(component=1)),
+        ((2, "w[1]", "concomitant"), draws["alpha"].sel(component=2, concomitant_term="w[1]")),
+    ):
+        row, x = table.loc[key], x.to_numpy().ravel()
+        assert row["mean"] == pytest.approx(x.mean())
+        assert row["sd"] == pytest.approx(x.std(ddof=1))
+        assert row["lower"] == pytest.approx(np.quantile(x, 0.05))
+        assert row["upper"] == pytest.approx(np.quantile(x, 0.95))
+    assert (draws["alpha"].sel(component=1) == 0).all()
+
+
+def poisson_by_hand(posterior, data):
+    """Log weights plus log densities (T, n, S), and means (T, n, S), of a Poisson mixture."""
+    draws = posterior.data["posterior"].isel(chain=0)
+    coef = draws["coef"].transpose("draw", "component", "term")
+    log_length = np.log(data["Length"].to_numpy())[None, :, None]
+    a = coef.sel(term="Intercept").to_numpy()[:, None]
+    b = coef.sel(term="log(Length)").to_numpy()[:, None]
+    mean = np.exp(a + b * log_length)
+    weight = draws["weight"].to_numpy()[:, None]
+    y = data["Faults"].to_numpy()[None, :, None]
+    return np.log(weight) + stats.poisson.logpmf(y, mean), mean, weight
+
+
+def test_memberships_are_averages_over_the_draws(faults):
+    joint, _, _ = poisson_by_hand(faults, bmx.load_data("fabricfault"))
+    p = np.exp(joint - np.logaddexp.reduce(joint, axis=2, keepdims=True))
+    own = faults.membership()
+    np.testing.assert_allclose(own.sum(axis=1), 1)
+    np.testing.assert_allclose(own, p.mean(0), rtol=1e-9)
+    both = faults.membership(uncertainty=True)
+    np.testing.assert_allclose(both.xs("mean", axis=1, level=1), p.mean(0), rtol=1e-9)
+    np.testing.assert_allclose(both.xs("sd", axis=1, level=1), p.std(0), rtol=1e-6, atol=1e-9)
+
+
+def test_memberships_of_groups_repeat_by_row(centers):
+    data = bmx.load_data("betablocker")
+    own, rows = centers.membership(), centers.membership(rows=True)
+    assert list(own.index) == list(pd.unique(data["Center"]))
+    assert len(rows) == len(data)
+    np.testing.assert_allclose(rows, own.loc[data["Center"]])
+
+
+def test_the_consensus_names_every_unit(centers):
+    found = centers.clusters()
+    assert len(found.labels) == centers.n_units
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_predictions_are_quantiles_over_the_draws(faults, new):
+    data = bmx.load_data("fabricfault")
+    newdata = data.iloc[[3, 1, 7]] if new else None
+    used = data if newdata is None else newdata
+    _, mean, weight = poisson_by_hand(faults, used)
+    mean, weight = mean[::2], weight[::2]  # predict() uses 1000 draws
+    found = faults.predict(newdata, ci=0.8)
+    assert found.index.equals(used.index)
+    for s, component in enumerate(faults.components):
+        expected = [mean.mean(0)[:, s], *np.quantile(mean[..., s], [0.1, 0.9], axis=0)]
+        np.testing.assert_allclose(found[component], np.transpose(expected), rtol=1e-9)
+    marginal = (weight * mean).sum(2)
+    expected = [marginal.mean(0), *np.quantile(marginal, [0.1, 0.9], axis=0)]
+    found = faults.predict(newdata, by="marginal", ci=0.8)
+    assert list(found.columns) == ["estimate", "lower", "upper"]
+    np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-9)
+    link = faults.predict(newdata, what="link", ci=0.8)
+    np.testing.assert_allclose(link[1]["lower"], np.quantile(np.log(mean[..., 0]), 0.1, axis=0))
+    weights = faults.predict(newdata, what="weight", ci=0.8)
+    np.testing.assert_allclose(weights[2]["estimate"], weight[:, 0, 1].mean())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"what": "median"}, "unknown; use one of"),
+        ({"by": "marginal", "what": "link"}, "by is 'component'"),
+        ({"ci": 95}, "must lie between 0 and 1"),
+    ],
+)
+def test_wrong_predictions_are_refused(faults, options, words):
+    with pytest.raises(bmx.FitError, match=words):
+        faults.predict(**options)
+
+
+def test_simulated_responses(faults):
+    data = bmx.load_data("fabricfault")
+    found = faults.simulate(draws=300, seed=5)
+    assert found.shape == (len(data), 300)
+    assert found.index.equals(data.index)
+    assert ((found >= 0) & (found == found.round())).all().all()
+    pd.testing.assert_frame_equal(found, faults.simulate(draws=300, seed=5))
+    assert not found.equals(faults.simulate(draws=300, seed=6))
+    assert faults.simulate(draws=4, seed=1, newdata=data.head(3)).shape == (3, 4)
+    expected = faults.predict(by="marginal")["estimate"]
+    error = found.std(axis=1) / np.sqrt(300)
+    assert (np.abs(found.mean(axis=1) - expected) < 5 * error).all()
+
+
+# The DataTree.
+
+
+@pytest.mark.parametrize("name", posteriors())
+def test_the_tree(name, request):
+    found = request.getfixturevalue(name)
+    tree = found.to_datatree(predictive=7)
+    groups = "posterior sample_stats log_likelihood prior observed_data constant_data"
+    assert set(tree.children) == {*groups.split(), "posterior_predictive"}
+    assert set(found.data.children) == set(groups.split())
+    posterior = tree["posterior"]
+    assert list(posterior.coords["component"].values) == list(found.components)
+    n_chains, n_draws = found._drawn.theta.shape[:2]
+    assert dict(posterior.sizes)["chain"] == n_chains
+    assert dict(posterior.sizes)["draw"] == n_draws
+    names = set(found.point().params.data_vars)
+    assert set(posterior.data_vars) == names == set(tree["prior"].data_vars)
+    for variable in names:
+        assert posterior[variable].dims[:2] == ("chain", "draw")
+        assert posterior[variable].dims[2:] == found.point().params[variable].dims
+    (loglik,) = tree["log_likelihood"].data_vars.values()
+    assert loglik.dims == ("chain", "draw", "unit")
+    assert loglik.sizes["unit"] == found.n_units
+    assert tree["sample_stats"]["lp"].shape == (n_chains, n_draws)
+    (y,) = tree["posterior_predictive"].data_vars.values()
+    assert y.shape == (1, 7, int(found.n_obs))
+    (observed,) = tree["observed_data"].data_vars.values()
+    assert observed.sizes["row"] == found.n_obs
+    assert tree.attrs["method"] == found.method
+
+
+@pytest.mark.parametrize("name", posteriors())
+def test_log_likelihoods_add_up_to_the_models(name, request):
+    found = request.getfixturevalue(name)
+    tree = found.data
+    (values,) = tree["log_likelihood"].data_vars.values()
+    for draw in (0, 17, 59):
+        params = tree["posterior"].to_dataset().isel(chain=0, draw=draw)
+        total = float(values.isel(chain=0, draw=draw).sum())
+        assert found.spec.log_likelihood(params) == pytest.approx(total, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["faults", "centers", "chains"])
+def test_arviz_agrees_about_loo(name, request):
+    found = request.getfixturevalue(name)
+    own = found.loo(repair=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = az.loo(found.data, reff=1.0, pointwise=True)
+    assert own.elpd == pytest.approx(float(other.elpd), abs=1e-8)
+    assert own.se == pytest.approx(float(other.se), rel=1e-2)
+    np.testing.assert_allclose(own.pareto_k, other.pareto_k, atol=1e-8)
+
+
+# Labels.
+
+
+@pytest.mark.parametrize("method", ["stephens", "ecr", "pivot"])
+def test_planted_switches_are_undone(centers, method):
+    drawn = centers._drawn
+    raw = drawn.raw.copy()
+    layout = drawn.spec.layout
+    raw[:, ::2] = permute(layout, raw[:, ::2], np.array([2, 0, 1]))
+    raw[:, 1::4] = permute(layout, raw[:, 1::4], np.array([1, 0, 2]))
+    planted = Posterior(replace(drawn, raw=raw, theta=raw), centers._point)
+    whole, undone = centers.relabel(method), planted.relabel(method)
+    # Draws that resampling repeats are ties, whose ranks rounding can break.
+    ess = ["ess_bulk", "ess_tail"]
+    one, two = undone.summary(), whole.summary()
+    pd.testing.assert_frame_equal(one.drop(columns=ess), two.drop(columns=ess), rtol=1e-6)
+    np.testing.assert_allclose(one[ess], two[ess], rtol=0.02)
+    np.testing.assert_allclose(undone._drawn.theta, whole._drawn.theta, atol=1e-9)
+    assert not np.allclose(planted.summary()["mean"], whole.summary()["mean"], atol=0.05)
+    pd.testing.assert_frame_equal(undone.membership(), whole.membership(), rtol=1e-6)
+    # What needs no labels stays as it was.
+    assert planted.waic().elpd == pytest.approx(whole.waic().elpd, abs=1e-8)
+
+
+def test_relabelling_by_an_ordering(centers):
+    ordered = centers.relabel("ordering", by="weight")
+    weight = ordered.data["posterior"]["weight"].to_numpy()
+    assert (np.diff(weight, axis=-1) >= 0).all()
+    with pytest.raises(bmx.FitError, match="unknown; use one of"):
+        centers.relabel("alphabet")
+
+
+def test_methods_of_relabelling_agree_where_components_are_apart(centers):
+    table = centers.relabel_agreement()
+    assert list(table.index) == list(table.columns)
+    assert (np.diag(table) == 1).all()
+    assert table.loc["stephens", "pivot"] > 0.9
+
+
+def test_diagnostics_run(chains, faults):
+    found = chains.diagnostics()
+    assert len(found.table) == len(chains.summary())
+    assert np.isfinite(found.r_hat_log_density)
+    assert len(found.modes) == 2
+    assert 0 <= found.divergences <= 1
+    assert faults.diagnostics().table.shape[0] == len(faults.summary())
+
+
+# Modes.
+
+
+def test_the_two_modes_of_the_nested_model(models):
+    found = quietly(models["fabricfault_nested_k2"], "laplace", draws=200)
+    modes = found.modes
+    assert list(modes["share"].head(2)) == pytest.approx([0.80, 0.20], abs=0.02)
+    assert modes["share"].sum() == pytest.approx(1)
+    spec = found.spec.spec
+    intercepts = [
+        float(to_dataset(spec, m.theta)["coef"].sel(component=2, term="Intercept"))
+        for m in found._drawn.modes[:2]
+    ]
+    assert np.prod(np.sign(intercepts)) == -1
+    assert "80%" in repr(found)
+    assert "20%" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("shares", "chains", "expected"),
+    [
+        ([0.8, 0.2], 4, [3, 1]),
+        ([0.97, 0.03], 4, [4, 0]),
+        ([0.5, 0.3, 0.195, 0.005], 4, [2, 1, 1, 0]),
+        ([0.5, 0.5], 3, [2, 1]),
+        ([1.0], 4, [4]),
+        ([0.4, 0.35, 0.25], 1, [1, 0, 0]),
+        ([0.992, 0.008], 200, [200, 0]),
+    ],
+)
+def test_chains_are_shared_between_the_modes(shares, chains, expected):
+    modes = tuple(Mode(np.zeros(1), 0.0, np.eye(1), 0.0, share) for share in shares)
+    assert share_chains(modes, chains) == expected
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize("method", ["laplace", "nuts"])
+def test_flat_priors_are_refused(method):
+    data = bmx.load_data("fabricfault")
+    model = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, priors="flat")
+    with pytest.raises(bmx.SpecError, match=r"improper posterior.*leave priors= out"):
+        model.fit(method, seed=1)
+    with pytest.raises(bmx.SpecError, match="flat priors are no distribution"):
+        model.sample_prior(10)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "words"),
+    [
+        ("em", {"draws": 100}, "draws= does not go with method='em'"),
+        ("map", {"chains": 2, "tune": 50}, "tune=, chains= does not go with method='map'"),
+        ("ml", {"sampler": "pymc"}, "sampler= does not go with method='ml'"),
+        ("laplace", {"chains": 2}, "chains= does not go with method='laplace'"),
+        ("laplace", {"sampler": "nutpie"}, "sampler= does not go"),
+        ("nuts", {"starts": 3}, "starts= does not go with method='nuts'"),
+        ("nuts", {"algorithm": "cem"}, "algorithm= does not go"),
+        ("laplace", {"min_weight": 0.1}, "min_weight= does not go"),
+        ("nuts", {"sampler": "stan"}, "unknown; use one of"),
+        ("nuts", {"draws": 1}, "the number of draws"),
+        ("nuts", {"chains": 0}, "the number of chains"),
+        ("laplace", {"draws": 2.5}, "the number of draws"),
+        ("laplace", {"fixed_params": {(1, "weight"): 0.5}}, "fixed weights"),
+        ("gibbs", {}, "gibbs"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(models, method, options, words):
+    with pytest.raises((bmx.SpecError, bmx.FitError), match=words):
+        models["fabricfault_fix_k2"].fit(method, seed=1, **options)
+
+
+def test_the_same_seed_gives_the_same_draws(models, faults):
+    model = models["fabricfault_fix_k2"]
+    again = quietly(model, "laplace", draws=2000)
+    np.testing.assert_array_equal(again._drawn.theta, faults._drawn.theta)
+    other = quietly(model, "laplace", draws=2000, seed=2)
+    assert not np.allclose(other._drawn.theta, faults._drawn.theta)
+
+
+def test_the_same_seed_gives_the_same_chains(models, chains):
+    again = quietly(models["fabricfault_fix_k2"], "nuts", draws=60, tune=120, chains=2)
+    np.testing.assert_array_equal(again._drawn.theta, chains._drawn.theta)
+    assert again._drawn.log_density == pytest.approx(chains._drawn.log_density)
+    assert chains.modes["chains"].sum() == 2
+    assert not np.allclose(chains._drawn.theta[0], chains._drawn.theta[1])
+
+
+def test_the_log_density_is_that_of_the_draws(chains):
+    from bayesmix.likelihood import build_problem, log_likelihood
+    from bayesmix.penalty import Penalty
+
+    drawn = chains._drawn
+    problem = build_problem(drawn.spec, penalty=Penalty(drawn.priors, jacobian=True))
+    expected = log_likelihood(problem, drawn.flat)
+    np.testing.assert_allclose(drawn.log_density.ravel(), expected, atol=1e-7)
+
+
+# Priors.
+
+
+def test_moments_of_prior_draws():
+    data = bmx.load_data("NregFix")
+    priors = {
+        "coef[x1]": bmx.Prior("normal", mu=1, sigma=0.5),
+        "sigma": bmx.Prior("gamma", alpha=4, beta=2),
+        "weight": bmx.Prior("dirichlet", concentration=3),
+    }
+    model = bmx.Mixture("y ~ x1", data, k=3, priors=priors)
+    tree = model.sample_prior(4000, seed=1)
+    prior = tree["prior"]
+    for x, truth in (
+        (prior["coef"].sel(term="x1"), stats.norm(1, 0.5)),
+        (prior["sigma"], stats.gamma(4, scale=1 / 2)),
+        (prior["weight"], stats.beta(3, 6)),
+    ):
+        values = x.isel(chain=0).to_numpy()
+        assert values.shape == (4000, 3)
+        assert np.abs(values.mean(0) - truth.mean()).max() < 5 * truth.std() / np.sqrt(4000)
+        np.testing.assert_allclose(values.std(0), truth.std(), rtol=0.08)
+    np.testing.assert_allclose(prior["weight"].sum("component"), 1)
+    assert tree["prior_predictive"]["y"].shape == (1, 4000, len(data))
+    again = model.sample_prior(4000, seed=1)["prior"]
+    assert again.to_dataset().equals(prior.to_dataset())
+
+
+def test_prior_draws_of_concomitants_are_exchangeable():
+    data = bmx.load_data("NregFix")
+    priors = {"alpha": bmx.Prior("normal", mu=0, sigma=1.5)}
+    model = bmx.Mixture("y ~ x1", data, k=3, concomitant="~ w", priors=priors)
+    alpha = model.sample_prior(4000, seed=2)["prior"]["alpha"].isel(chain=0).to_numpy()
+    assert (alpha[:, 0] == 0).all()
+    np.testing.assert_allclose(alpha[:, 1:].std(0), np.sqrt(2) * 1.5, rtol=0.06)
+    # Contrasts between the others are no wider than those to the first.
+    np.testing.assert_allclose((alpha[:, 2] - alpha[:, 1]).std(0), np.sqrt(2) * 1.5, rtol=0.06)
+
+
+def test_the_table_of_the_priors(models):
+    narrow = bmx.Prior("normal", mu=1, sigma=0.5)
+    data = bmx.load_data("NregFix")
+    model = bmx.Mixture("y ~ x1", data, k=2, concomitant="~ w", priors={"coef[x1]": narrow})
+    table = model.priors()
+    assert list(table.columns) == ["parameter", "prior", "words"]
+    names = "coef[Intercept] coef[x1] sigma alpha[Intercept] alpha[w[1]]".split()
+    assert sorted(table["parameter"]) == sorted(names)
+    rows = table.set_index("parameter")
+    assert rows.loc["coef[x1]", "prior"] == repr(narrow)
+    low, high = (float(x) for x in rows.loc["coef[x1]", "words"].split()[2::2])
+    assert [low, high] == pytest.approx([1 - 0.98, 1 + 0.98], abs=0.05)
+    assert "sum to zero" in rows.loc["alpha[w[1]]", "words"]
+    weight = models["fabricfault_fix_k2"].priors().set_index("parameter").loc["weight"]
+    assert "1 more units" in weight["words"]
+    assert resolve(model.spec, {"coef[x1]": narrow}) is not None
+    flat = bmx.Mixture("y ~ x1", data, k=2, priors="flat").priors()
+    assert list(flat["prior"]) == ["flat"]
+
+
+# Files and comparisons.
+
+
+@pytest.mark.parametrize("name", ["faults", "centers", "chains"])
+def test_a_saved_posterior_reads_back_equal(name, request, tmp_path):
+    found = request.getfixturevalue(name)
+    found.save(tmp_path / "posterior.nc")
+    again = bmx.load(tmp_path / "posterior.nc")
+    pd.testing.assert_frame_equal(again.summary(), found.summary())
+    pd.testing.assert_frame_equal(again.modes, found.modes)
+    pd.testing.assert_frame_equal(again.membership(), found.membership())
+    pd.testing.assert_frame_equal(again.simulate(5, seed=1), found.simulate(5, seed=1))
+    assert again.waic().elpd == found.waic().elpd
+    assert again.method == found.method
+    assert again.khat == pytest.approx(found.khat, nan_ok=True)
+
+
+def test_comparing_posteriors_by_loo(models, faults):
+    one = bmx.Mixture(
+        "Faults ~ log(Length)", bmx.load_data("fabricfault"), family="poisson", k=1
+    ).fit("laplace", seed=1)
+    found = bmx.compare({"one": one, "two": faults}, by="loo")
+    assert found.best == "two"
+    values = found.table["value"]
+    assert values["two"] == pytest.approx(faults.loo().elpd, abs=0.3)
+    assert values["one"] == pytest.approx(one.loo().elpd, abs=0.3)
+    assert found.table.loc["one", "difference"] == pytest.approx(values["one"] - values["two"])
+    waic = bmx.compare({"one": one, "two": faults}, by="waic")
+    assert waic.table["value"]["one"] == pytest.approx(one.waic().elpd)
+
+
+def test_estimates_of_ml_and_bayes_side_by_side(models, faults):
+    ml = models["fabricfault_fix_k2"].fit("em", seed=1)
+    table = bmx.compare_estimates({"ML": ml, "Bayes": faults})
+    gap = (table["ML_estimate"] - table["Bayes_estimate"]).abs()
+    assert (gap < 1.5 * table["Bayes_error"]).all()
