@@ -1,9 +1,11 @@
-"""The demo: two published examples, fitted, explained in words and drawn."""
+"""The demo: two published examples, fitted, explained in words and drawn, and a posterior."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayesmix.api import PointFit, Selection
+    from bayesmix.api_posterior import Posterior
+    from bayesmix.criteria import Loo
 
-__all__ = ["patents", "run", "trial"]
+__all__ = ["bayes", "patents", "run", "trial"]
 
 Write = Callable[[str], None]
 
@@ -24,6 +28,9 @@ Write = Callable[[str], None]
 # of the R package flexmix, which fits both examples.
 KNOWN_PATENTS = -197.6753
 KNOWN_TRIAL = -159.3605
+
+TREATMENT = "Treatment[Treated]"
+KEYS = ["component", "term", "effect"]
 
 PATENTS = """
 Patents and research spending
@@ -47,8 +54,17 @@ effect of the treatment is the same in all of them.
                 fixed="~ Treatment")
 """
 
+BAYES = """
+The same trial, Bayesian
+------------------------
+The model with K = 3 again, now with the default priors and draws from its posterior.
 
-def run(out: Path, seed: int, write: Write) -> list[Path]:
+    spec.fit("nuts", seed=...)
+
+Sampling 4 chains by NUTS: about ten seconds, up to half a minute the first time ..."""
+
+
+def run(out: Path, seed: int, write: Write, sample: bool = True) -> list[Path]:
     """Fit both examples, write about them, and save their pictures.
 
     Parameters
@@ -59,6 +75,8 @@ def run(out: Path, seed: int, write: Write) -> list[Path]:
         Seed of the random starts.
     write : callable
         Takes the text, a few lines at a time; `print` will do.
+    sample : bool
+        Sample the posterior of the second example too, which takes most of the time.
 
     Returns
     -------
@@ -75,13 +93,15 @@ def run(out: Path, seed: int, write: Write) -> list[Path]:
     >>> import tempfile
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     files = run(Path(folder), seed=1, write=lambda text: None)
+    ...     files = run(Path(folder), seed=1, write=lambda text: None, sample=False)
     >>> [file.name for file in files][:2]
     ['patents-means.png', 'patents-memberships.png']
     """
     out.mkdir(parents=True, exist_ok=True)
     write(f"bayesmix {bmx.__version__}: two published examples, random starts from seed {seed}.")
     figures = {**patents(seed, write), **trial(seed, write)}
+    if sample:
+        figures |= bayes(seed, write)
     files = []
     for name, figure in figures.items():
         files.append(out / f"{name}.png")
@@ -108,22 +128,92 @@ def patents(seed: int, write: Write) -> dict[str, Figure]:
 
 def trial(seed: int, write: Write) -> dict[str, Figure]:
     """The beta-blocker trial: groups of centres, and the effect of the treatment."""
-    data = bmx.load_data("betablocker")
-    spec = bmx.Mixture(
-        "p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3, fixed="~ Treatment"
-    )
     write(TRIAL)
-    selection = bmx.select(spec, k=range(1, 5), seed=seed)
+    selection = bmx.select(_trial_model(), k=range(1, 5), seed=seed)
     fit = _chosen(selection, write)
     write(treatment_words(fit))
     write(_known(selection[3], KNOWN_TRIAL))
     return _pictures(fit, "beta-blockers")
 
 
+def _trial_model() -> bmx.Mixture:
+    data = bmx.load_data("betablocker")
+    return bmx.Mixture(
+        "p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3, fixed="~ Treatment"
+    )
+
+
+def bayes(
+    seed: int, write: Write, draws: int | None = None, tune: int | None = None
+) -> dict[str, Figure]:
+    """The trial with three components by NUTS, beside maximum likelihood."""
+    from matplotlib.figure import Figure
+
+    spec = _trial_model()
+    write(BAYES)
+    began = perf_counter()
+    ml, post = spec.fit("em", seed=seed), spec.fit("nuts", seed=seed, draws=draws, tune=tune)
+    count = post.data["posterior"]["coef"].isel(component=0, term=0).size
+    write(f"{count} draws after {perf_counter() - began:.0f} seconds.\n")
+    fits = {"ML": ml, "Bayes": post}
+    write(beside_text(bmx.compare_estimates(fits), post))
+    write(odds_words(post))
+    write(loo_words(post.loo(seed=seed)))
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    bmx.plot.estimates(fits, ax=figure.subplots(1, 2, sharey=True))
+    return {"beta-blockers-ml-and-bayes": figure}
+
+
+def beside_text(table: pd.DataFrame, post: Posterior) -> str:
+    """A line for each estimate: ML and Bayes with their intervals, R-hat and ESS."""
+    table = table.merge(post.summary()[[*KEYS, "ess_bulk", "r_hat"]], on=KEYS)
+    repeated = (table["effect"] == "fixed") & table.duplicated(["term", "effect"])
+    interval = f"{'95% interval':17}"
+    lines = [f"{'':26}{'ML':>8}  {interval}{'Bayes':>7}  {interval}{'R-hat':>6}{'ESS':>7}"]
+    for row in table[~repeated].to_dict("records"):
+        where = "all" if row["effect"] == "fixed" else row["component"]
+        numbers = "".join(
+            f"{row[f'{name}_estimate']:8.3f}  "
+            f"{row[f'{name}_lower']:6.3f} to {row[f'{name}_upper']:6.3f} "
+            for name in ("ML", "Bayes")
+        )
+        label = f"{row['term']}, {where}"
+        lines.append(f"{label:25}{numbers}{row['r_hat']:6.3f}{row['ess_bulk']:7.0f}")
+    wrong = [textwrap.fill(str(finding), 88) for finding in post.diagnostics().findings]
+    return "\n".join([*lines, *(wrong or ["Every R-hat near 1: the chains agree."])])
+
+
+def odds_words(post: Posterior) -> str:
+    """The odds ratio of the treatment with its credible interval."""
+    draws = post.data["posterior"]["coef"].sel(term=TREATMENT).isel(component=0).to_numpy()
+    low, middle, high = np.exp(np.quantile(draws, [0.025, 0.5, 0.975]))
+    return (
+        f"\nIn words: treatment multiplies the odds of dying by {middle:.2f}, with 95% "
+        f"probability by\n{low:.2f} to {high:.2f}; it lowers them in {np.mean(draws < 0):.1%} of "
+        "the draws."
+    )
+
+
+def loo_words(loo: Loo) -> str:
+    """How well centres left out are predicted, and whether the estimate can be relied on."""
+    mended = loo.n_moment_matched + loo.n_refitted
+    doubt = (
+        f"{loo.n_bad} of them poorly estimated"
+        if loo.n_bad
+        else f"all estimated well, {mended} of them after a repair"
+        if mended
+        else "all estimated well"
+    )
+    return (
+        f"\nLeaving out one centre at a time (LOO): log predictive density {loo.elpd:.1f} "
+        f"(standard error\n{loo.se:.1f}) of {len(loo.pointwise)} centres, {doubt}."
+    )
+
+
 def treatment_words(fit: PointFit) -> str:
     """The effect of the treatment as an odds ratio, and the mortality of the controls."""
     table = fit.summary()
-    row = table[table["term"] == "Treatment[Treated]"].iloc[0]
+    row = table[table["term"] == TREATMENT].iloc[0]
     ratio, low, high = np.exp(row[["estimate", "lower", "upper"]].to_numpy(dtype=float))
     change = f"{abs(1 - ratio):.0%} {'lower' if ratio < 1 else 'higher'}"
     control = fit.predict(pd.DataFrame({"Treatment": ["Control"]})).to_numpy()[0]

@@ -14,8 +14,9 @@ Examples
 """
 
 from bayesmix.plot.curves import fitted
+from bayesmix.plot.estimates import estimates
 from bayesmix.plot.intervals import coefficients
 from bayesmix.plot.memberships import membership, rootogram
 from bayesmix.plot.weights import mixing
 
-__all__ = ["coefficients", "fitted", "membership", "mixing", "rootogram"]
+__all__ = ["coefficients", "estimates", "fitted", "membership", "mixing", "rootogram"]

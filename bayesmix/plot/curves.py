@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.plot.accepted import point_only
 from bayesmix.plot.style import colour, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, y_label
 
@@ -46,6 +47,7 @@ def fitted(
     Parameters
     ----------
     fit : PointFit
+        Of a posterior, its `point()`.
     x : str, optional
         A covariate of the response; by default the first numeric one, those with varying
         effects first, else the first factor (a strip of points for each level).  Without
@@ -67,7 +69,8 @@ def fitted(
     Raises
     ------
     FitError
-        If a name is no covariate, or a value in `at` lies outside the data.
+        If a name is no covariate, a value in `at` lies outside the data, or `fit` is a
+        posterior.
 
     Examples
     --------
@@ -80,6 +83,7 @@ def fitted(
     >>> bmx.plot.fitted(fit, at={"x2": "1"}).get_title(loc="left")
     'x2 = 1'
     """
+    point_only(fit, "fitted", "post.predict(newdata)")
     view = make_view(fit, x, by, response, at or {})
     ax = one_axes(ax)
     binary = _draw_points(ax, fit, view)

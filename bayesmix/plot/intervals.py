@@ -15,28 +15,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmix.api import PointFit
+    from bayesmix.api_posterior import Posterior
 
-__all__ = ["coefficients"]
+__all__ = ["coefficients", "draw_panels", "with_lines"]
 
 EFFECTS = ("fixed", "nested", "varying")
 SPREAD = 0.5
 
 
 def coefficients(
-    fits: PointFit | Mapping[str, PointFit],
+    fits: PointFit | Posterior | Mapping[str, PointFit | Posterior],
     terms: Sequence[str] | None = None,
     ci: float = 0.95,
     ax: Any = None,
 ) -> np.ndarray:
-    """Draw coefficients with Wald intervals, a panel for each term.
+    """Draw coefficients with their intervals, a panel for each term.
 
+    Point fits have Wald intervals, posteriors means and equal-tailed credible intervals.
     A fixed effect stands once, in the line "all".  An estimate without an interval
     (at a boundary, or held) is a hollow marker.  Fits side by side are matched by the
-    names of their components, which stand in the order each fit reports.
+    names of their components, which stand in the order each fit reports; `estimates`
+    matches them by the memberships of the units.
 
     Parameters
     ----------
-    fits : PointFit, or dict of str to PointFit
+    fits : PointFit or Posterior, or dict of str to these
     terms : sequence of str, optional
         Some of the terms of the summary; by default all with a regression coefficient.
     ci : float
@@ -66,6 +69,29 @@ def coefficients(
     if not named:
         raise FitError("coefficients() needs a fit, or a dict with at least one")
     tables = {name: coefficient_rows(fit, ci) for name, fit in named.items()}
+    return draw_panels(tables, terms, ax, "estimate")
+
+
+def draw_panels(
+    tables: Mapping[str, pd.DataFrame], terms: Sequence[str] | None, ax: Any, label: str
+) -> np.ndarray:
+    """A panel for each term with the estimates and intervals of every table.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        By the name of the fit: term, effect, line, estimate, lower, upper.
+    terms : sequence of str, or None
+        Those wanted; None: all.
+    ax : array of Axes, or None
+    label : str
+        Below the horizontal axes.
+
+    Raises
+    ------
+    FitError
+        If a term is unknown, or `ax` does not fit.
+    """
     known = list(dict.fromkeys(t for table in tables.values() for t in table["term"]))
     wanted = known if terms is None else list(terms)
     unknown = [t for t in wanted if t not in known]
@@ -74,24 +100,29 @@ def coefficients(
     lines = _lines(tables, wanted)
     axes = panels(ax, len(wanted), "one for each term", share_x=False)
     for panel, term in zip(axes, wanted, strict=True):
-        for number, (name, table) in enumerate(tables.items()):
-            shift = _shift(number, len(tables))
-            _draw(panel, table[table["term"] == term], lines, shift, number, name)
-        panel.axvline(0, color="0.6", linewidth=0.8, zorder=0)
+        own = [table[table["term"] == term] for table in tables.values()]
+        for number, (name, table) in enumerate(zip(tables, own, strict=True)):
+            _draw(panel, table, lines, _shift(number, len(tables)), number, name)
+        if not all((table["effect"] == "dispersion").all() for table in own):
+            panel.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         panel.set_title(term)
-        panel.set_xlabel("estimate")
+        panel.set_xlabel(label)
     axes[0].set_yticks(range(len(lines)), labels=[str(c) for c in lines])
     axes[0].set_ylim(len(lines) - 0.4, -0.6)
     axes[0].set_ylabel("component")
-    if len(named) > 1:
+    if len(tables) > 1:
         axes[-1].legend(fontsize="small")
     return axes
 
 
-def coefficient_rows(fit: PointFit, ci: float) -> pd.DataFrame:
+def coefficient_rows(fit: PointFit | Posterior, ci: float) -> pd.DataFrame:
     """Rows of the summary with regression coefficients; a fixed effect once, as "all"."""
-    table = fit.summary(ci)
-    table = table[table["effect"].isin(EFFECTS)]
+    table = fit.summary(ci).rename(columns={"mean": "estimate"})
+    return with_lines(table[table["effect"].isin(EFFECTS)])
+
+
+def with_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the line of each row; a fixed effect stands once, as "all"."""
     fixed = table["effect"] == "fixed"
     table = table[~(fixed & table.duplicated(["term", "effect"]))]
     line = table["component"].astype(object).mask(table["effect"] == "fixed", "all")
@@ -117,7 +148,7 @@ def _draw(
     numbers = table[["estimate", "lower", "upper"]].to_numpy(dtype=float)
     for i, (line, (estimate, *ends)) in enumerate(zip(table["line"], numbers, strict=True)):
         place = lines.index(line) + shift
-        known = bool(np.isfinite(ends).all())
+        known = bool(np.isfinite(ends).all() and ends[0] < ends[1])
         if known:
             ax.plot(ends, [place, place], color=colour(number), linewidth=1.6)
         ax.plot(

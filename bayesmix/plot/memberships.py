@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmix.api import PointFit
+    from bayesmix.api_posterior import Posterior
 
 __all__ = ["membership", "rootogram"]
 
@@ -23,7 +24,7 @@ TICK_GAP = 0.17
 
 
 def rootogram(
-    fit: PointFit,
+    fit: PointFit | Posterior,
     mark: Hashable = None,
     eps: float = 1e-4,
     bins: int | Sequence[float] = 10,
@@ -37,7 +38,8 @@ def rootogram(
 
     Parameters
     ----------
-    fit : PointFit
+    fit : PointFit or Posterior
+        Memberships of a posterior are their means over the draws.
     mark : component, optional
         Shade, in every panel, the units whose most probable component this is.
     eps : float
@@ -74,7 +76,8 @@ def rootogram(
     if mark is not None and mark not in fit.components:
         raise FitError(f"mark={mark!r} is no component; use one of {list(fit.components)}")
     members, weight = fit.membership(), _unit_weights(fit)
-    marked = None if mark is None else fit.clusters().to_numpy() == mark
+    own = members.to_numpy().argmax(1)
+    marked = None if mark is None else own == fit.components.index(mark)
     axes = panels(ax, fit.k, "one for each component")
     most = 1.0
     for s, component in enumerate(fit.components):
@@ -102,7 +105,7 @@ def _edges(bins: int | Sequence[float]) -> np.ndarray:
     return edges
 
 
-def _unit_weights(fit: PointFit) -> np.ndarray:
+def _unit_weights(fit: PointFit | Posterior) -> np.ndarray:
     rows = fit.spec.spec.rows
     return np.ones(rows.n_units) if rows.weight is None else rows.weight
 
@@ -156,7 +159,7 @@ def count_ticks(most: float) -> list[float]:
     return ticks
 
 
-def membership(fit: PointFit, ax: Axes | None = None) -> Axes:
+def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Heat map of the memberships, units by components.
 
     The units stand in the order of their most probable component, within it by how
@@ -164,7 +167,8 @@ def membership(fit: PointFit, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    fit : PointFit
+    fit : PointFit or Posterior
+        Memberships of a posterior are their means over the draws.
     ax : Axes, optional
 
     Returns

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.plot.accepted import point_only
 from bayesmix.plot.grid import (
     Covariates,
     covariates_of,
@@ -43,6 +44,7 @@ def mixing(
     Parameters
     ----------
     fit : PointFit
+        Of a posterior, its `point()`.
     x : str, optional
         A concomitant covariate.  By default the only one there is; with none, or
         several, the bars are drawn.
@@ -58,7 +60,8 @@ def mixing(
     Raises
     ------
     FitError
-        If a name is no concomitant covariate, or a value lies outside the data.
+        If a name is no concomitant covariate, a value lies outside the data, or `fit` is
+        a posterior.
 
     Examples
     --------
@@ -68,6 +71,7 @@ def mixing(
     >>> bmx.plot.mixing(spec.fit("em", seed=1)).get_xlabel()
     'RDS'
     """
+    point_only(fit, "mixing", 'post.predict(newdata, what="weight")')
     prepared = fit.spec.spec.prepared
     designs = [] if prepared.concomitant is None or fit.k == 1 else [prepared.concomitant]
     known = covariates_of(designs, prepared.data)
