@@ -125,6 +125,8 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
         if not isinstance(prior, Prior):
             msg = f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...)"
             raise SpecError(msg)
+        if spec.k == 1 and name.split("[")[0] in ("weight", "alpha"):
+            continue  # one component has no weights; select() goes through it too
         if name == "weight" and concentration is not None:
             concentration = _concentration(prior)
         elif spread is not None and name.split("[")[0] == "alpha":
@@ -358,11 +360,16 @@ def _dirichlet(
     k, extra = spec.k, concentration - less
     constant = special.gammaln(k * concentration) - k * special.gammaln(concentration)
     value += extra * log_pi.sum(-1) + constant
-    pi = np.exp(log_pi)[:, 1:]
-    at = spec.layout.alpha[1:, 0]
-    score[:, at] += extra * (1 - k * pi)
-    outer = pi[:, :, None] * pi[:, None]
-    curvature[:, at[:, None], at] += extra * k * (pi[:, :, None] * np.eye(k - 1) - outer)
+    # Held weights are constants: the others share what is left of the probability.
+    held = spec.weights.held
+    shared = np.ones(k, bool) if held is None else np.isnan(held)
+    share = np.exp(log_pi) * shared
+    share = share / np.maximum(share.sum(-1, keepdims=True), 1e-300)
+    moves = np.flatnonzero(shared[1:]) + 1
+    at, share, n = spec.layout.alpha[moves, 0], share[:, moves], int(shared.sum())
+    score[:, at] += extra * (1 - n * share)
+    outer = share[:, :, None] * share[:, None]
+    curvature[:, at[:, None], at] += extra * n * (share[:, :, None] * np.eye(len(at)) - outer)
 
 
 def _zero_sum(
@@ -398,7 +405,7 @@ def gradient(
         for g in model.groups
         if (g.kind, g.link.name) in (("normal", "identity"), ("lognormal", "log"))
     ]
-    if len(normal) < len(model.groups):
+    if len(normal) < len(model.groups) or spec.weights.held is not None:
         return lambda theta: _general_gradient(spec, model, theta)
     at = np.concatenate([g.at for g in normal] or [np.empty(0, int)])
     order = np.argsort(at)

@@ -75,6 +75,30 @@ def test_derivatives_by_differences(specs, name, jacobian):
         np.testing.assert_allclose(at.curvature[0, j], bend, atol=1e-6, rtol=1e-6)
 
 
+def test_derivatives_with_a_held_weight(specs):
+    from bayesmix.held import hold
+
+    spec = hold(specs["betablocker_fix_k3"], {(2, "weight"): 0.3})
+    model = resolve(spec, {"weight": Prior("dirichlet", concentration=4)})
+    theta = np.where(spec.free, np.random.default_rng(6).normal(size=spec.layout.size), 0.0)[None]
+    at = log_prior(spec, model, theta)
+    h = 1e-5
+    for j in np.flatnonzero(spec.free):
+        step = h * np.eye(spec.layout.size)[j]
+        up, down = (log_prior(spec, model, theta + s) for s in (step, -step))
+        slope = (up.value - down.value)[0] / (2 * h)
+        assert at.score[0, j] == pytest.approx(slope, abs=1e-7)
+        bend = -(up.score - down.score)[0] / (2 * h)
+        np.testing.assert_allclose(at.curvature[0, j], bend, atol=1e-7)
+
+
+def test_one_component_has_no_weights():
+    spec = bmx.Mixture("y ~ x1", bmx.load_data("NregFix"), k=2).spec
+    given = {"weight": Prior("dirichlet", concentration=4)}
+    assert resolve(spec, given).concentration == 4
+    assert resolve(spec.with_k(1), given).concentration is None
+
+
 @pytest.mark.parametrize("name", [*MODELS, "mixed"])
 def test_the_quick_gradient_is_the_same(specs, name):
     spec = specs[name]
