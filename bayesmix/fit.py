@@ -334,6 +334,7 @@ def _finish(
         outcome.trace[:, at] if len(outcome.trace) else np.empty(0),
         penalty=problem.penalty,
     ).reordered(order)
+    fitted.__dict__["problem"] = problem  # arranged already; a cached property
     return _explain(fitted)
 
 
