@@ -1,0 +1,17 @@
+r"""The log prior of a whole model on its vector theta, and the default priors.
+
+Coefficients and dispersions are independent; constant weights have a symmetric
+Dirichlet prior; the logits of concomitant models are normal with sum zero over
+the components, so that no component is singled out as the baseline:
+
+    log p(alpha) = -1/2 sum_q a_q' (I + 1 1')^-1 a_q / tau_q^2
+
+for the contrasts a_q to the first component.
+"""
+
+from bayesmix.penalty.density import log_prior
+from bayesmix.penalty.model import LogPrior, Penalty, PriorModel
+from bayesmix.penalty.resolve import resolve
+from bayesmix.penalty.sampling import gradient, sample_prior
+
+__all__ = ["LogPrior", "Penalty", "PriorModel", "gradient", "log_prior", "resolve", "sample_prior"]

@@ -1,0 +1,117 @@
+"""Default priors: weakly informative, scaled to the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.layout import BlockLayout
+from bayesmix.links import Link, get_link
+from bayesmix.params import dispersion_link
+from bayesmix.penalty.model import PriorModel
+from bayesmix.priors import Prior
+from bayesmix.spec import BlockRows, MixtureSpec
+
+__all__ = ["default_priors"]
+
+WIDE = 2.5
+CONCENTRATION = 2.0
+
+
+def default_priors(spec: MixtureSpec) -> PriorModel:
+    """Priors that hold the parameters to the size of the data, and no more.
+
+    * Coefficients: normal, mean zero, standard deviation 2.5 units of the linear
+      predictor for a change of one standard deviation in the covariate.  The unit
+      is one for log, logit and like links, the response's standard deviation for
+      the identity.  The intercept is centred at the link of the mean response.
+      So separation is harmless, and a slope in other units has the same prior.
+    * Dispersions: lognormal, see each family.  They vanish faster than any power at
+      zero, so that no component can collapse.
+    * Constant weights: Dirichlet with concentration 2, as if one more unit had been
+      seen in every component: the mode is inside.
+    * Concomitant logits: normal with sum zero over the components, 2.5 for one
+      standard deviation of the covariate.
+
+    References
+    ----------
+    Gelman, Jakulin, Pittau and Su (2008), Annals of Applied Statistics 2, 1360-1383.
+    """
+    single: dict[int, tuple[Prior, Link]] = {}
+    for block, rows in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
+        _default_coefficients(block, rows, single)
+        _default_dispersions(block, rows, single)
+    if spec.k == 1:
+        return PriorModel(single, None, None)
+    if spec.layout.concomitant_terms is None:
+        return PriorModel(single, CONCENTRATION, None)
+    assert spec.rows.concomitant is not None
+    widths = _widths(spec.rows.concomitant, spec.layout.concomitant_terms)
+    return PriorModel(single, None, WIDE * widths)
+
+
+def _widths(matrix: np.ndarray, terms: tuple[str, ...]) -> np.ndarray:
+    """One over each column's standard deviation; the intercept's as at the columns' means."""
+    mean, sd = matrix.mean(0), matrix.std(0)
+    widths = 1 / np.where(sd > 0, sd, np.maximum(np.abs(mean), 1e-300))
+    if "Intercept" in terms:
+        at = terms.index("Intercept")
+        others = np.arange(len(terms)) != at
+        widths[at] = np.sqrt(1 + np.sum(np.square(mean * widths)[others]))
+    return widths
+
+
+def _default_coefficients(
+    block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
+) -> None:
+    location = block.predictors[0]
+    widths = _widths(rows.matrix, location.terms) if location.terms else np.empty(0)
+    for s, family in enumerate(block.families):
+        if family.location is None:
+            continue
+        link = family.parameters[0].link
+        centre, unit = _response_scale(block, rows, s, link)
+        for term, width, at in zip(location.terms, widths, location.index[s], strict=True):
+            if at >= 0:
+                mu = centre if term == "Intercept" else 0.0
+                single[int(at)] = (
+                    Prior("normal", mu=mu, sigma=float(WIDE * unit * width)),
+                    get_link("identity"),
+                )
+
+
+def _response_scale(block: BlockLayout, rows: BlockRows, s: int, link: Link) -> tuple[float, float]:
+    """Where linear predictors are: the link of the mean response, and their unit."""
+    assert rows.response is not None
+    y, trials = rows.response.y, rows.observed[block.families[s].name].trials
+    mean = float(y.mean()) if trials is None else float((y.sum() + 0.5) / (trials.sum() + 1))
+    if link.name == "identity":
+        return mean, float(y.std()) or 1.0
+    if block.families[s].mean is None:
+        return 0.0, 1.0
+    inside = min(max(mean, link.lower + 1e-6), link.upper - 1e-6)
+    centre = float(link.forward(np.asarray(inside)))
+    if rows.offset is not None:
+        centre -= float(rows.offset.mean())
+    # The inverse link's unit is that of one over the response.
+    return centre, abs(centre) if link.name == "inverse" else 1.0
+
+
+def _default_dispersions(
+    block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
+) -> None:
+    assert rows.response is not None
+    for s, family in enumerate(block.families):
+        known = {} if family.priors is None else family.priors(rows.response.y)
+        for parameter, slot in zip(family.dispersions, block.slots[s][1:], strict=True):
+            at = int(block.predictors[slot].index[s, 0])
+            link = dispersion_link(block, slot)
+            single[at] = (known.get(parameter.name, _general(link)), link)
+
+
+def _general(link: Link) -> Prior:
+    """For a user's family: wide on the scale of the parameter's link."""
+    if np.isfinite(link.lower) and np.isfinite(link.upper):
+        return Prior("beta", alpha=2.0, beta=2.0)
+    if np.isfinite(link.lower):
+        return Prior("lognormal", mu=0.0, sigma=2.0)
+    return Prior("normal", mu=0.0, sigma=10.0)

@@ -1,0 +1,126 @@
+"""The log prior density of theta with its derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from bayesmix.jets import jets
+from bayesmix.links import Linked
+from bayesmix.penalty.model import Group, LogPrior, PriorModel
+from bayesmix.priors import KINDS
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["log_prior"]
+
+
+def log_prior(
+    spec: MixtureSpec, model: PriorModel, theta: np.ndarray, *, jacobian: bool = False
+) -> LogPrior:
+    """Log prior density at theta (R, D), with its derivatives in theta.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    model : PriorModel
+    theta : ndarray, shape (R, D)
+    jacobian : bool
+        False: the density of the natural parameters, for modes.  True: that of
+        theta itself, for sampling.  (The logits of concomitant models are linear in
+        their sum-zero form, and are the same in both.)
+    """
+    n, size = theta.shape
+    value = np.zeros(n)
+    score = np.zeros((n, size))
+    curvature = np.zeros((n, size, size))
+    free = spec.free
+    for group in model.groups:
+        keep = free[group.at]
+        at = group.at[keep]
+        if not len(at):
+            continue
+        density, first, second = _group_density(group, keep, theta[:, at], jacobian)
+        value += density.sum(-1)
+        score[:, at] += first
+        curvature[:, at, at] -= second
+    if model.concentration is not None:
+        extra = 0.0 if jacobian else 1.0
+        _dirichlet(spec, model.concentration, extra, theta, value, score, curvature)
+    if model.spread is not None:
+        _zero_sum(spec, model.spread, theta, value, score, curvature)
+    diagonal = np.einsum("rjj->rj", curvature)
+    # Only the diagonal can be negative: a prior that is not log-concave there.
+    scoring = curvature.copy()
+    scoring[:, np.arange(size), np.arange(size)] = np.maximum(diagonal, 0.0)
+    return LogPrior(value, score, curvature, scoring)
+
+
+def _group_density(
+    group: Group, keep: np.ndarray, u: np.ndarray, jacobian: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log densities (R, m) with first and second derivatives in theta."""
+    parameters = {name: values[keep] for name, values in group.parameters.items()}
+    if (group.kind, group.link.name) in (("normal", "identity"), ("lognormal", "log")):
+        # A lognormal parameter has a normal logarithm; its own density is less by that.
+        less = float(group.link.name == "log" and not jacobian)
+        mu, sigma = parameters["mu"], parameters["sigma"]
+        z = (u - mu) / sigma
+        constant = -np.log(sigma) - 0.5 * np.log(2 * np.pi)
+        second = np.broadcast_to(-1 / sigma**2, u.shape)
+        return constant - 0.5 * z * z - less * u, -z / sigma - less, second
+    (x,) = jets(u)
+    density = KINDS[group.kind].logpdf(group.link.inverse(x), **parameters)
+    if jacobian and group.link.name != "identity":
+        density = density + Linked(group.link, x).log_slope
+    return density.value, density.first[0], density.second[0, 0]
+
+
+def _dirichlet(
+    spec: MixtureSpec,
+    concentration: float,
+    less: float,
+    theta: np.ndarray,
+    value: np.ndarray,
+    score: np.ndarray,
+    curvature: np.ndarray,
+) -> None:
+    """(a - less) sum_s log pi_s with its normalising constant.
+
+    `less` is one for the density of the weights, zero for that of their logits,
+    whose Jacobian is the product of the weights.
+    """
+    log_pi = spec.weights.log_weights(theta, None)[..., 0]
+    k, extra = spec.k, concentration - less
+    constant = special.gammaln(k * concentration) - k * special.gammaln(concentration)
+    value += extra * log_pi.sum(-1) + constant
+    # Held weights are constants: the others share what is left of the probability.
+    held = spec.weights.held
+    shared = np.ones(k, bool) if held is None else np.isnan(held)
+    share = np.exp(log_pi) * shared
+    share = share / np.maximum(share.sum(-1, keepdims=True), 1e-300)
+    moves = np.flatnonzero(shared[1:]) + 1
+    at, share, n = spec.layout.alpha[moves, 0], share[:, moves], int(shared.sum())
+    score[:, at] += extra * (1 - n * share)
+    outer = share[:, :, None] * share[:, None]
+    curvature[:, at[:, None], at] += extra * n * (share[:, :, None] * np.eye(len(at)) - outer)
+
+
+def _zero_sum(
+    spec: MixtureSpec,
+    spread: np.ndarray,
+    theta: np.ndarray,
+    value: np.ndarray,
+    score: np.ndarray,
+    curvature: np.ndarray,
+) -> None:
+    k = spec.k
+    precision = np.eye(k - 1) - np.full((k - 1, k - 1), 1 / k)
+    for q, tau in enumerate(spread):
+        at = spec.layout.alpha[1:, q]
+        contrasts = theta[:, at]
+        pull = contrasts @ precision / tau**2
+        value += -0.5 * (pull * contrasts).sum(-1) - (k - 1) * (
+            np.log(tau) + 0.5 * np.log(2 * np.pi)
+        )
+        score[:, at] -= pull
+        curvature[:, at[:, None], at] += precision / tau**2

@@ -1,0 +1,113 @@
+"""The user's priors in the place of the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import SpecError
+from bayesmix.links import Link
+from bayesmix.penalty.defaults import default_priors
+from bayesmix.penalty.model import PriorModel
+from bayesmix.priors import Prior
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["resolve"]
+
+
+def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
+    """The priors of a model: the defaults, with the user's in their place.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    given : None, "flat" or dict
+        None: the defaults.  "flat": no prior, returned as None.  A dict maps names
+        of `fit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
+        "alpha[term]") to a `Prior`.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, or a prior does not live where its parameter does.
+    """
+    if isinstance(given, str) and given == "flat":
+        return None
+    if given is not None and not isinstance(given, Mapping):
+        msg = f"priors={given!r} must be None, 'flat' or a dict of names to bmx.Prior"
+        raise SpecError(msg)
+    model = default_priors(spec)
+    single = dict(model.single)
+    concentration, spread = model.concentration, model.spread
+    for name, prior in (given or {}).items():
+        if not isinstance(prior, Prior):
+            msg = f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...)"
+            raise SpecError(msg)
+        if spec.k == 1 and name.split("[")[0] in ("weight", "alpha"):
+            continue  # one component has no weights; select() goes through it too
+        if name == "weight" and concentration is not None:
+            concentration = _concentration(prior)
+        elif spread is not None and name.split("[")[0] == "alpha":
+            spread = _spread(spec, spread, name, prior)
+        else:
+            _replace(spec, single, name, prior)
+    return PriorModel(single, concentration, spread)
+
+
+def _replace(
+    spec: MixtureSpec, single: dict[int, tuple[Prior, Link]], name: str, prior: Prior
+) -> None:
+    """Put the user's prior in the places that a name stands for."""
+    variable, bracket, term = name.partition("[")
+    term = term.removesuffix("]")
+    at = [
+        j
+        for j, c in enumerate(spec.layout.coordinates)
+        if j in single and c.variable == variable and (not bracket or c.term == term)
+    ]
+    if not at:
+        known = {c.variable for j, c in enumerate(spec.layout.coordinates) if j in single}
+        known |= {
+            f"{c.variable}[{c.term}]"
+            for j, c in enumerate(spec.layout.coordinates)
+            if j in single and c.effect != "dispersion"
+        }
+        known |= {"weight"} if spec.layout.concomitant_terms is None else {"alpha"}
+        msg = f"priors has {name!r}, but this model's parameters are {sorted(known)}"
+        raise SpecError(msg)
+    for j in at:
+        link = single[j][1]
+        wanted = (
+            "real"
+            if not np.isfinite(link.lower)
+            else ("unit" if np.isfinite(link.upper) else "positive")
+        )
+        if prior.support != wanted:
+            msg = f"priors[{name!r}] is {prior!r}, but the parameter is {wanted}"
+            raise SpecError(msg)
+        single[j] = (prior, link)
+
+
+def _concentration(prior: Prior) -> float:
+    if prior.kind != "dirichlet":
+        msg = f"priors['weight'] is {prior!r}; weights have a Prior('dirichlet', concentration=)"
+        raise SpecError(msg)
+    return float(prior.parameters["concentration"])
+
+
+def _spread(spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
+    terms = list(spec.layout.concomitant_terms or ())
+    term = name.removeprefix("alpha[").removesuffix("]") if name != "alpha" else ""
+    if term and term not in terms:
+        msg = f"priors has {name!r}, but the concomitant terms are {terms}"
+        raise SpecError(msg)
+    if prior.kind != "normal" or prior.parameters["mu"] != 0:
+        msg = (
+            f"priors[{name!r}] is {prior!r}; concomitant logits have a Prior('normal', mu=0, "
+            "sigma=), the same for every component"
+        )
+        raise SpecError(msg)
+    chosen = [t == term or not term for t in terms]
+    return np.where(chosen, prior.parameters["sigma"], spread)
