@@ -109,7 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
         "demo",
         help="fit two published examples, with pictures",
         description="Fit two published examples, explain them and save their pictures. "
-        "Takes about half a minute, most of it to sample a posterior.",
+        "Takes ten seconds to a minute, most of it to sample a posterior.",
     )
     demo.add_argument(
         "--out",

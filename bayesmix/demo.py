@@ -61,7 +61,7 @@ The model with K = 3 again, now with the default priors and draws from its poste
 
     spec.fit("nuts", seed=...)
 
-Sampling 4 chains by NUTS: about ten seconds, up to half a minute the first time ..."""
+Sampling 4 chains by NUTS: about ten seconds, up to a minute the first time ..."""
 
 
 def run(out: Path, seed: int, write: Write, sample: bool = True) -> list[Path]:

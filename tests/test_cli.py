@@ -258,6 +258,25 @@ def test_the_first_example_of_the_readme_prints_what_it_says():
     assert lines == [line.rstrip() for line in blocks()[first + 1][1].splitlines()]
 
 
+@pytest.mark.slow
+def test_the_posterior_of_the_readme_is_the_one_that_is_found():
+    if not README.exists():
+        pytest.skip("no README beside the tests")
+    code, text = (
+        [block for kind, block in blocks() if kind == wanted][1] for wanted in ("python", "text")
+    )
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, str(README), "exec"), {"bmx": bmx})
+    said, found = (part.split("LOO of")[0] for part in (text, printed.getvalue()))
+    number = r"-?\d+\.\d+"
+    assert re.sub(number, "", said).split() == re.sub(number, "", found).split()
+    # Draws differ a little between machines.
+    values = [np.array(re.findall(number, part), dtype=float) for part in (said, found)]
+    assert len(values[0]) == 4 * 9
+    np.testing.assert_allclose(*values, atol=0.03)
+
+
 def test_the_readme_points_to_pictures_that_are_there_and_small():
     if not (ROOT / "docs" / "images").exists():
         pytest.skip("no docs beside the tests")
