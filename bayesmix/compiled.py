@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["engine", "insist", "is_usable", "is_wanted", "runner", "timed"]
 
 # Seconds that NumPy must have spent on such fits before numba is imported to load what an earlier
-# process has compiled, and before it is compiled here: about what either costs.
-IMPORT_SECONDS = 1.0
-COMPILE_SECONDS = 8.0
+# process has compiled, and before it is compiled here: the order of what either costs.
+IMPORT_SECONDS = 0.3
+COMPILE_SECONDS = 4.0
 
 _lock = threading.Lock()
 _spent = 0.0
