@@ -40,8 +40,9 @@ def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
     -------
     DataFrame
         component, term and effect, in the order of the first fit's summary; then
-        for each fit ``<name>_estimate``, ``<name>_error`` (standard error, or
-        posterior standard deviation), ``<name>_lower`` and ``<name>_upper``.
+        for each fit ``<name>_estimate``, ``<name>_error`` (standard error by the
+        delta method, or posterior standard deviation, both on the natural scale),
+        ``<name>_lower`` and ``<name>_upper``.
         ``attrs["fits"]`` lists the names.
 
     Raises
@@ -76,7 +77,15 @@ def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _summary(fit: Any) -> pd.DataFrame:
-    return fit.summary().reset_index(drop=True).rename(columns=NAMES)
+    """A fit's summary with errors on natural scales, as a posterior's are."""
+    table = fit.summary().reset_index(drop=True).rename(columns=NAMES)
+    if "scale" in table:
+        # The delta method: d value / d log(value) and d value / d logit(value).
+        value = table["estimate"]
+        slope = value.where(table["scale"] == "log", 1.0)
+        slope = slope.where(table["scale"] != "logit", value * (1 - value))
+        table["error"] = table["error"] * slope
+    return table
 
 
 def _add(out: pd.DataFrame, name: str, summary: pd.DataFrame) -> None:
