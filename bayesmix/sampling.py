@@ -129,6 +129,9 @@ def _proper(spec: MixtureSpec, method: str, model: PriorModel | None) -> PriorMo
     if spec.weights.held is not None:
         msg = f"fixed weights (fixed_params) are not available with method={method!r}"
         raise SpecError(msg)
+    if not spec.free.any():
+        msg = f"fixed_params holds every parameter; method={method!r} has nothing to draw"
+        raise SpecError(msg)
     return model
 
 

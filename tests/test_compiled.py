@@ -134,7 +134,8 @@ def test_runs_agree(both, family, name):
 def test_held_parameters_stay(both, fixed):
     spec = hold(spec_of("gaussian", "varying"), fixed)
     (slow, _), (fast, _) = both(spec, runs_from_memberships)
-    assert_same(fast, slow, rtol=1e-6)
+    # The logit of a component that has vanished is rounding; below -30 it is gone in both.
+    assert_same(np.maximum(fast, -30), np.maximum(slow, -30), rtol=1e-6)
     for position, value in spec.held.items():
         assert (fast[0][:, position] == value).all()
         assert (fast[3][:, position] == value).all()

@@ -317,6 +317,47 @@ def test_simulated_responses(faults):
     assert (np.abs(found.mean(axis=1) - expected) < 5 * error).all()
 
 
+def test_two_responses():
+    """Every table names the responses, and a unit's log-likelihood is that of both."""
+    rng = np.random.default_rng(3)
+    data = bmx.load_data("NregFix").assign(n=lambda d: rng.poisson(3, len(d)))
+    both = [bmx.Regression("y ~ x1"), bmx.Regression("n ~ 1", family="poisson")]
+    found = quietly(bmx.Mixture(both, data, k=2), "laplace", draws=300)
+    pd.testing.assert_frame_equal(found.summary()[KEYS], found.point().summary()[KEYS])
+    draws = found.data["posterior"].isel(chain=0)
+    rate = np.exp(draws["coef_n"].to_numpy()[..., 0])
+    np.testing.assert_allclose(found.predict()["n"][1]["estimate"], rate[:, 0].mean())
+    marginal = (draws["weight"].to_numpy() * rate).sum(1)
+    found_marginal = found.predict(data.head(3), by="marginal")["n"]
+    np.testing.assert_allclose(found_marginal["estimate"], marginal.mean())
+    np.testing.assert_allclose(found_marginal["upper"], np.quantile(marginal, 0.975))
+    simulated = found.simulate(4, seed=1)
+    assert simulated["y"].shape == simulated["n"].shape == (len(data), 4)
+    (values,) = found.data["log_likelihood"].data_vars.values()
+    params = found.data["posterior"].to_dataset().isel(chain=0, draw=3)
+    total = float(values.isel(chain=0, draw=3).sum())
+    assert found.spec.log_likelihood(params) == pytest.approx(total, abs=1e-9)
+
+
+def test_case_weights_are_copies():
+    """The log-likelihood, the mode and the draws of weighted rows are those of copied rows."""
+    data = bmx.load_data("NregFix").iloc[::2]
+    data = data.assign(copies=np.arange(len(data)) % 3)
+    copied = data.loc[data.index.repeat(data["copies"])].reset_index(drop=True)
+    one = quietly(bmx.Mixture("y ~ x1", data, k=2, weights="copies"), "laplace", draws=1000)
+    two = quietly(bmx.Mixture("y ~ x1", copied, k=2), "laplace", draws=1000)
+    assert one.point().loglik == pytest.approx(two.point().loglik, abs=1e-6)
+    a, b = one.summary(), two.summary()
+    np.testing.assert_allclose(a["mean"], b["mean"], atol=1e-4)
+    np.testing.assert_allclose(a["sd"], b["sd"], rtol=1e-4)
+    params = one.data["posterior"].to_dataset().isel(chain=0, draw=3)
+    (values,) = one.data["log_likelihood"].data_vars.values()
+    total = float(values.isel(chain=0, draw=3).sum())
+    assert one.spec.log_likelihood(params) == pytest.approx(total, abs=1e-9)
+    assert bmx.Mixture("y ~ x1", copied, k=2).log_likelihood(params) == pytest.approx(total)
+    assert len(one.loo(repair=False).pointwise) == len(data)
+
+
 # The DataTree.
 
 
@@ -367,7 +408,8 @@ def test_arviz_agrees_about_loo(name, request):
         warnings.simplefilter("ignore")
         other = az.loo(found.data, reff=1.0, pointwise=True)
     assert own.elpd == pytest.approx(float(other.elpd), abs=1e-8)
-    assert own.se == pytest.approx(float(other.se), rel=1e-2)
+    # Older versions of ArviZ divide by n instead of n - 1.
+    assert own.se == pytest.approx(float(other.se), rel=3e-2)
     np.testing.assert_allclose(own.pareto_k, other.pareto_k, atol=1e-8)
 
 
@@ -489,6 +531,18 @@ def test_flat_priors_are_refused(method):
 def test_options_that_do_not_go_together_are_refused(models, method, options, words):
     with pytest.raises((bmx.SpecError, bmx.FitError), match=words):
         models["fabricfault_fix_k2"].fit(method, seed=1, **options)
+
+
+def test_nothing_to_draw_is_refused():
+    model = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=1)
+    with pytest.raises(bmx.SpecError, match="holds every parameter"):
+        model.fit("laplace", fixed_params={(1, "Intercept"): 1.0})
+
+
+def test_a_poor_approximation_says_so(models):
+    with pytest.warns(bmx.ConvergenceWarning, match=r"k-hat .* use method='nuts'"):
+        found = models["fabricfault_nested_k2"].fit("laplace", seed=1, draws=400)
+    assert found.khat > 0.7
 
 
 def test_the_same_seed_gives_the_same_draws(models, faults):
