@@ -117,8 +117,8 @@ def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
     if model.concentration is not None and model.concentration < 1:
         msg = (
             f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1: "
-            "its density is unbounded where a weight is zero, so there is no mode. Use "
-            "method='nuts', or a concentration of at least 1"
+            "its density is unbounded where a weight is zero, so there is no mode. Use a "
+            "concentration of at least 1"
         )
         raise SpecError(msg)
     return Penalty(model, jacobian=False)

@@ -11,6 +11,7 @@ from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.layout import BlockLayout
 from bayesmix.links import Linked
+from bayesmix.response import binomial_arguments
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.tables import component_index
 from bayesmix.spec import BlockRows, MixtureSpec, Rows
@@ -165,7 +166,7 @@ def simulate(
         A column for each response (successes for the binomial) and "component".
     """
     spec = fitted.spec
-    rows = spec.rows if newdata is None else spec.apply(newdata, response=_needs_trials(spec))
+    rows = simulation_rows(spec, newdata)
     index = spec.prepared.index if newdata is None else newdata.index
     drawn = draw_components(spec, fitted.theta, rows, rng)
     out: dict[str, Any] = {
@@ -176,8 +177,17 @@ def simulate(
     return pd.DataFrame(out, index=index).infer_objects()
 
 
-def _needs_trials(spec: MixtureSpec) -> bool:
-    return any(b.response is not None and b.response.trials is not None for b in spec.rows.blocks)
+def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
+    """Rows to simulate responses for: they need the trials, but not the successes."""
+    trials = any(b.response is not None and b.response.trials is not None for b in spec.rows.blocks)
+    if newdata is None or not trials:
+        return spec.apply(newdata, response=False)
+    for part in spec.prepared.parts:
+        if part.response.trials is not None and part.formula.response is not None:
+            successes, _ = binomial_arguments(part.formula.response)
+            if successes.isidentifier() and successes not in newdata:
+                newdata = newdata.assign(**{successes: 0})
+    return spec.apply(newdata, response=True)
 
 
 def draw_components(

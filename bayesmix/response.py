@@ -16,7 +16,7 @@ from bayesmix.errors import DataError, FormulaError, SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Response", "read_response"]
+__all__ = ["Response", "binomial_arguments", "read_response"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
             "A numeric response or p(successes, trials) is."
         )
     if text.startswith("p") and text[1:].lstrip().startswith("("):
-        successes, trials = _arguments(text)
+        successes, trials = binomial_arguments(text)
         y = evaluate(successes, data, scope, "number of successes")
         total = evaluate(trials, data, scope, "number of trials")
         _check_counts(text, y, total, data)
@@ -98,7 +98,8 @@ def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
     return Response(text, "numeric", evaluate(text, data, scope, "response"), None, columns)
 
 
-def _arguments(text: str) -> tuple[str, str]:
+def binomial_arguments(text: str) -> tuple[str, str]:
+    """Successes and trials of a response written ``p(successes, trials)``."""
     label = f"The response {text!r}"
     tokens = tokenize(text, label)
     match_brackets(tokens, label)

@@ -34,7 +34,8 @@ __all__ = ["SAMPLERS", "SamplingOptions", "fit_posterior", "relabelled"]
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
-MODE_STARTS = 20
+MODE_STARTS = 100
+WHOLE = 0.99
 PACKAGE = str(Path(__file__).parent)
 
 
@@ -161,6 +162,13 @@ def _laplace(
         warnings.warn(
             f"Laplace's approximation is poor here (Pareto k-hat {draws.khat:.2f}, above "
             f"{GOOD_K}): use method='nuts'",
+            ConvergenceWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+    if modes[0].share < WHOLE:
+        warnings.warn(
+            f"Laplace's draws are around one mode with {modes[0].share:.0%} of the mass; "
+            "Posterior.modes lists the others. Use method='nuts'",
             ConvergenceWarning,
             skip_file_prefixes=(PACKAGE,),
         )

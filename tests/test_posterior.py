@@ -547,7 +547,7 @@ def test_nothing_to_draw_is_refused():
 
 def test_a_poor_approximation_says_so(models):
     with pytest.warns(bmx.ConvergenceWarning, match=r"k-hat .* use method='nuts'"):
-        found = models["tribolium_wang_k2"].fit("laplace", seed=1, draws=1000)
+        found = models["tribolium_k3"].fit("laplace", seed=1, draws=1000)
     assert found.khat > 0.7
 
 

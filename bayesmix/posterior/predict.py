@@ -15,6 +15,7 @@ from bayesmix.predict import (
     draw_response,
     linear_predictors,
     row_weights,
+    simulation_rows,
 )
 from bayesmix.spec import Rows
 
@@ -103,8 +104,7 @@ def simulate(
     rng : numpy.random.Generator
     """
     spec = drawn.spec
-    trials = any(b.response is not None and b.response.trials is not None for b in spec.rows.blocks)
-    rows = spec.apply(newdata, response=trials)
+    rows = simulation_rows(spec, newdata)
     flat = drawn.flat
     out = np.empty((draws, len(spec.layout.blocks), rows.n))
     for d, at in enumerate(rng.integers(0, len(flat), draws)):
