@@ -13,12 +13,11 @@ from bayesmix import storage
 from bayesmix._arguments import generator, whole_number
 from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
-from bayesmix.labels import METHODS
+from bayesmix.labels import METHODS, draw_memberships
 from bayesmix.partition import Consensus, consensus
 from bayesmix.posterior import tables, words
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.loo import posterior_loo, posterior_waic
-from bayesmix.posterior.pointwise import memberships
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.tree import to_tree
 from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
@@ -153,7 +152,7 @@ class Posterior:
         ----------
         Wade and Ghahramani (2018), Bayesian Analysis 13, 559-626.
         """
-        draws = memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
+        draws = draw_memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
         return consensus(memberships=draws, loss=loss, max_k=max_k)
 
     def predict(

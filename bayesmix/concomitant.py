@@ -40,22 +40,16 @@ class WeightModel:
         """Alpha of shape (..., S, Q) from theta (..., D)."""
         return np.where(self.index >= 0, theta[..., self.index], 0.0)
 
-    def log_weights(
-        self, theta: np.ndarray, design: np.ndarray | None, alive: np.ndarray | None = None
-    ) -> np.ndarray:
+    def log_weights(self, theta: np.ndarray, design: np.ndarray | None) -> np.ndarray:
         """Log weights of shape (..., S, U), or (..., S, 1) where they are constant.
 
         Parameters
         ----------
         theta : ndarray, shape (..., D)
         design : ndarray, shape (U, Q), or None
-        alive : ndarray of bool, shape (..., S), optional
-            Components that are still there; the others get -inf.
         """
         alpha = self.logits(theta)
         eta = alpha if design is None else alpha @ design.T
-        if alive is not None:
-            eta = np.where(alive[..., None], eta, -np.inf)
         if self.held is not None:
             return self._with_held(eta)
         return eta - _logsumexp(eta)

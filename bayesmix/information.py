@@ -92,7 +92,7 @@ def _unit_information(
     spec = problem.spec
     n_starts, size = len(theta), spec.layout.size
     logf, pieces = evaluate(problem, theta, chunk)
-    log_pi = log_weights(problem, theta, chunk, None)
+    log_pi = log_weights(problem, theta, chunk)
     loglik, resp = join(problem, logf, log_pi, chunk)
     weight = None if problem.weight is None else problem.weight[chunk.units]
     r = resp if weight is None else resp * weight

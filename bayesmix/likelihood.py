@@ -137,11 +137,9 @@ def join(
     return loglik, shifted / np.where(total > 0, total, 1.0)
 
 
-def log_weights(
-    problem: Problem, theta: np.ndarray, chunk: Chunk, alive: np.ndarray | None
-) -> np.ndarray:
+def log_weights(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarray:
     z = None if problem.concomitant is None else problem.concomitant[chunk.units]
-    return problem.spec.weights.log_weights(theta, z, alive)
+    return problem.spec.weights.log_weights(theta, z)
 
 
 def weighted_sum(problem: Problem, values: np.ndarray, chunk: Chunk) -> np.ndarray:
@@ -169,7 +167,7 @@ def _log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     out = np.zeros(len(theta))
     for chunk in chunks(problem, len(theta) * problem.spec.k):
         logf = log_densities(problem, theta, chunk)
-        loglik, _ = join(problem, logf, log_weights(problem, theta, chunk, None), chunk)
+        loglik, _ = join(problem, logf, log_weights(problem, theta, chunk), chunk)
         out += weighted_sum(problem, loglik, chunk)
     return out
 
@@ -199,7 +197,7 @@ def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndar
     theta = theta[None]
     for chunk in chunks(problem, problem.spec.k):
         logf = log_densities(problem, theta, chunk)
-        unit_loglik, r = join(problem, logf, log_weights(problem, theta, chunk, None), chunk)
+        unit_loglik, r = join(problem, logf, log_weights(problem, theta, chunk), chunk)
         loglik[chunk.units], resp[chunk.units] = unit_loglik[0], r[0].T
     return loglik, resp
 
@@ -254,7 +252,6 @@ def em_pass(
     theta: np.ndarray,
     *,
     responsibilities: Responsibilities | None = None,
-    alive: np.ndarray | None = None,
     working: Working | None = None,
 ) -> Pass:
     """Responsibilities at theta, and the sums that the next step needs.
@@ -266,17 +263,13 @@ def em_pass(
     responsibilities : callable, optional
         Given the units and their responsibilities (R, S, units), those to use
         instead: a start's, or hard or drawn labels.
-    alive : ndarray of bool, shape (R, S), optional
-        Components that have not been removed.
     working : dict, optional
         Linear predictors (n,) of the location by block and family, in place of
         those at theta.  The score is then that of the working response
         eta + d1 / curvature, so that a step from coefficients of zero gives the
         first iteratively reweighted least-squares fit.
     """
-    p = _likelihood_pass(
-        problem, theta, responsibilities=responsibilities, alive=alive, working=working
-    )
+    p = _likelihood_pass(problem, theta, responsibilities=responsibilities, working=working)
     if problem.penalty is None:
         return p
     prior = log_prior(problem.spec, problem.penalty.model, theta, jacobian=problem.penalty.jacobian)
@@ -290,10 +283,9 @@ def _likelihood_pass(
     theta: np.ndarray,
     *,
     responsibilities: Responsibilities | None,
-    alive: np.ndarray | None,
     working: Working | None,
 ) -> Pass:
-    if responsibilities is None and alive is None and working is None:
+    if responsibilities is None and working is None:
         if is_fused(problem):
             return _stack([fused_em(problem, one) for one in theta])
         if (engine := compiled.engine(problem)) is not None:
@@ -309,7 +301,7 @@ def _likelihood_pass(
     )
     for chunk in chunks(problem, n_starts * k):
         logf, pieces = evaluate(problem, theta, chunk, working)
-        log_pi = log_weights(problem, theta, chunk, alive)
+        log_pi = log_weights(problem, theta, chunk)
         unit_loglik, resp = join(problem, logf, log_pi, chunk)
         out.loglik[:] += weighted_sum(problem, unit_loglik, chunk)
         if responsibilities is not None:

@@ -12,7 +12,7 @@ from bayesmix.errors import SpecError
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["reduced_start"]
+__all__ = ["reduced_start", "without_components"]
 
 
 def reduced_start(
@@ -55,12 +55,13 @@ def _best_reduced(
     resp = unit_terms(problem, outcome.theta[worst])[1][:, keep]
     total = resp.sum(1, keepdims=True)
     resp = np.divide(resp, total, out=np.full_like(resp, 1 / len(keep)), where=total > 0)
-    smaller = build_problem(_without(problem.spec, keep))
+    smaller = build_problem(without_components(problem.spec, keep))
     reduced = _best_reduced(smaller, start_from(smaller, resp), min_weight, max_iter)
     return reduced if reduced[2] > whole[2] else whole
 
 
-def _without(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
+def without_components(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
+    """The specification of some of the components, by position."""
     if spec.rows.allowed is not None and not spec.rows.allowed[:, keep].any(1).all():
         msg = "min_weight= would remove a component that has labelled units; lower it"
         raise SpecError(msg)

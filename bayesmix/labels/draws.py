@@ -47,7 +47,7 @@ def membership_batches(
         for few in _spans(len(part), BLOCK // (k * min(problem.n_rows, 4096))):
             some = part[few]
             for chunk in chunks(problem, len(some) * k):
-                log_pi = log_weights(problem, some, chunk, None)
+                log_pi = log_weights(problem, some, chunk)
                 terms = join(problem, log_densities(problem, some, chunk), log_pi, chunk)
                 loglik[few, chunk.units], memberships[few, :, chunk.units] = terms
         yield draws, loglik, np.nan_to_num(memberships, copy=False)

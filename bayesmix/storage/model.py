@@ -14,7 +14,7 @@ from bayesmix.concomitant import WeightModel
 from bayesmix.errors import BayesmixError, DataError
 from bayesmix.families import Family
 from bayesmix.inputs import Part, Regression, nested_pairs, prepare
-from bayesmix.reduce import _without
+from bayesmix.reduce import without_components
 from bayesmix.spec import MixtureSpec, assemble
 from bayesmix.storage.arrays import Arrays
 from bayesmix.storage.checks import differences, fingerprints
@@ -158,7 +158,7 @@ def unpack_spec(
         msg = f"the model cannot be made again of the stored data: {error}. {_origin(manifest)}"
         raise DataError(msg) from error
     kept = manifest["kept"]
-    spec = whole if kept == list(range(whole.k)) else _without(whole, kept)
+    spec = whole if kept == list(range(whole.k)) else without_components(whole, kept)
     _check(spec, manifest)
     held = manifest["held_weights"]
     layout = replace(spec.layout, symmetric=tuple(map(tuple, manifest["symmetric"])))
