@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesmix import plot
-    from bayesmix.api import Bootstrap, Mixture, PointFit, Selection, load, select
-    from bayesmix.api_posterior import Posterior
+    from bayesmix.api import Bootstrap, Mixture, PointFit, Posterior, Selection, load, select
     from bayesmix.data import list_data, load_data
     from bayesmix.errors import (
         BayesmixError,
@@ -40,8 +39,15 @@ __version__ = version("bayesmix")
 
 # Public names by the module that has them; each is imported when first used.
 _HOMES = {
-    "bayesmix.api": ("Bootstrap", "Mixture", "PointFit", "Selection", "load", "select"),
-    "bayesmix.api_posterior": ("Posterior",),
+    "bayesmix.api": (
+        "Bootstrap",
+        "Mixture",
+        "PointFit",
+        "Posterior",
+        "Selection",
+        "load",
+        "select",
+    ),
     "bayesmix.data": ("list_data", "load_data"),
     "bayesmix.errors": (
         "BayesmixError",

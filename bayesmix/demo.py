@@ -16,8 +16,7 @@ import bayesmix as bmx
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bayesmix.api import PointFit, Selection
-    from bayesmix.api_posterior import Posterior
+    from bayesmix.api import PointFit, Posterior, Selection
     from bayesmix.criteria import Loo
 
 __all__ = ["bayes", "patents", "run", "trial"]

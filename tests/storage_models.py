@@ -110,7 +110,7 @@ def mode():
         family=bmx.family("binomial", link="probit"),
         k=2,
     )
-    return bmx.PointFit._of(fit_point(spec._spec, "map", FitOptions(seed=1, starts=2)))
+    return bmx.PointFit(fit_point(spec._spec, "map", FitOptions(seed=1, starts=2)))
 
 
 def transformed():

@@ -11,7 +11,7 @@ from scipy import stats
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix.api_posterior import Posterior
+from bayesmix.api import Posterior
 from bayesmix.modes import Mode
 from bayesmix.nuts import share_chains
 from bayesmix.params import permute, to_dataset

@@ -13,8 +13,7 @@ from bayesmix.plot.intervals import EFFECTS, draw_panels, with_lines
 from bayesmix.ranking import compare_estimates
 
 if TYPE_CHECKING:
-    from bayesmix.api import PointFit
-    from bayesmix.api_posterior import Posterior
+    from bayesmix.api import PointFit, Posterior
 
 __all__ = ["estimates"]
 

@@ -14,8 +14,7 @@ from bayesmix.plot.style import colour, marker, panels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit
-    from bayesmix.api_posterior import Posterior
+    from bayesmix.api import PointFit, Posterior
 
 __all__ = ["coefficients", "draw_panels", "with_lines"]
 

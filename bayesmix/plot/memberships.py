@@ -14,8 +14,7 @@ from bayesmix.plot.style import colour, hatch, one_axes, panels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit
-    from bayesmix.api_posterior import Posterior
+    from bayesmix.api import PointFit, Posterior
 
 __all__ = ["membership", "rootogram"]
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from bayesmix import storage
 from bayesmix._arguments import generator, whole_number
+from bayesmix.api.modelled import Modelled
+from bayesmix.api.pointfit import PointFit
 from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
 from bayesmix.labels import METHODS, draw_memberships
@@ -21,10 +20,12 @@ from bayesmix.posterior.loo import posterior_loo, posterior_waic
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.tree import to_tree
 from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
+from bayesmix.spec import MixtureSpec
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.api.model import Model
     from bayesmix.criteria import Loo, Waic
 
 __all__ = ["Posterior"]
@@ -33,44 +34,27 @@ PARTITION_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior:
+class Posterior(Modelled):
     """Draws from the posterior of a mixture, with the components relabelled.
 
     Made by ``Mixture.fit("nuts")`` or ``Mixture.fit("laplace")``.
     """
 
     _drawn: Drawn
-    _point: Any
+    _point: PointFit
+
+    @property
+    def _specification(self) -> MixtureSpec:
+        return self._drawn.spec
+
+    @property
+    def _content(self) -> tuple[Drawn, Any]:
+        return self._drawn, self._point._priors
 
     @property
     def method(self) -> str:
         """How the draws were made: "nuts" or "laplace"."""
         return self._drawn.method
-
-    @property
-    def components(self) -> tuple[Hashable, ...]:
-        """Names of the components."""
-        return self._drawn.spec.components
-
-    @property
-    def k(self) -> int:
-        """Number of components."""
-        return self._drawn.spec.k
-
-    @property
-    def df(self) -> int:
-        """Number of free parameters."""
-        return self._drawn.spec.df
-
-    @property
-    def n_obs(self) -> float:
-        """Number of rows, or the sum of their weights."""
-        return self._drawn.spec.n_obs
-
-    @property
-    def n_units(self) -> float:
-        """Number of units, or the sum of their weights."""
-        return self._drawn.spec.n_units
 
     @property
     def khat(self) -> float:
@@ -245,15 +229,15 @@ class Posterior:
         return methods_agreement(self._drawn)
 
     @property
-    def spec(self) -> Any:
-        """The model, a `Mixture`."""
+    def spec(self) -> Model:
+        """The model, such as a `Mixture`."""
         return self._point.spec
 
-    def point(self) -> Any:
+    def point(self) -> PointFit:
         """The posterior mode as a `PointFit` (natural scale, no Jacobian)."""
         return self._point
 
-    def relabel(self, method: str = "stephens", by: str | None = None) -> Posterior:
+    def relabel(self, method: str = "stephens", by: str | None = None) -> Self:
         """The same draws relabelled by another method.
 
         Parameters
@@ -266,22 +250,7 @@ class Posterior:
         if method not in METHODS:
             msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
             raise FitError(msg)
-        return Posterior(relabelled(self._drawn, method, by), self._point)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the posterior with its model and data to one NetCDF-4 file; see `load`.
-
-        Parameters
-        ----------
-        path : str or path
-            A file that is there is replaced.
-
-        Raises
-        ------
-        DataError
-            If the folder does not exist, or a column holds what a file cannot.
-        """
-        storage.save(path, self._drawn, self._point._priors)
+        return type(self)(relabelled(self._drawn, method, by), self._point)
 
     def __repr__(self) -> str:
         return words.posterior_text(self._drawn)

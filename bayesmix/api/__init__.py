@@ -1,0 +1,12 @@
+"""The public classes, one file each; each method is one call into the module that does the work."""
+
+from __future__ import annotations
+
+from bayesmix.api.bootstrap import Bootstrap
+from bayesmix.api.loading import load
+from bayesmix.api.mixture import Mixture
+from bayesmix.api.pointfit import PointFit
+from bayesmix.api.posterior import Posterior
+from bayesmix.api.selection import Selection, select
+
+__all__ = ["Bootstrap", "Mixture", "PointFit", "Posterior", "Selection", "load", "select"]

@@ -1,0 +1,47 @@
+"""The public class of a bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.resample import Resampled, resampled_summary
+
+__all__ = ["Bootstrap"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bootstrap:
+    """Refits to resampled data.  Made by `PointFit.bootstrap`."""
+
+    _resampled: Resampled
+
+    @property
+    def n(self) -> int:
+        """Number of resamples."""
+        return len(self._resampled.theta)
+
+    @property
+    def refits(self) -> pd.DataFrame:
+        """Log-likelihood and status of every refit."""
+        return pd.DataFrame(
+            {"loglik": self._resampled.loglik, "status": self._resampled.status}
+        ).rename_axis("resample")
+
+    @property
+    def draws(self) -> np.ndarray:
+        """Unconstrained parameters of every refit, (n, D), components matched."""
+        return self._resampled.theta
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Estimates with bootstrap standard errors, percentile intervals and bias.
+
+        Refits that did not end at a maximum are left out; `refits` shows them.
+        """
+        return resampled_summary(self._resampled, ci)
+
+    def __repr__(self) -> str:
+        used = int(self._resampled.usable.sum())
+        return f"Bootstrap ({self._resampled.kind}): {self.n} resamples, {used} usable refits"

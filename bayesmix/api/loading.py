@@ -1,0 +1,69 @@
+"""Reading what the method `save` of a model or result wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bayesmix import storage
+from bayesmix.api.kinds import model_of
+from bayesmix.api.model import Model
+from bayesmix.api.pointfit import PointFit
+from bayesmix.api.posterior import Posterior
+from bayesmix.spec import MixtureSpec
+
+if TYPE_CHECKING:
+    from bayesmix.families import Family
+
+__all__ = ["load"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    scope: Mapping[str, Any] | None = None,
+    families: Mapping[str, Family] | None = None,
+) -> Model | PointFit | Posterior:
+    """Read a model, fit or posterior that its method `save` wrote.
+
+    The design is made again of the formulas and the stored columns, and compared with
+    the one that was fitted.  A file holds no code.
+
+    Parameters
+    ----------
+    path : str or path
+    scope : mapping of str to object, optional
+        Functions of your own that the formulas use, by name, such as
+        ``{"half": half}``.  Numbers, texts and small arrays of yours are in the file.
+    families : mapping of str to Family, optional
+        Families of your own by their names.
+
+    Returns
+    -------
+    Mixture, PointFit or Posterior
+        What was saved, with equal results.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another format, if it needs an object of
+        yours, or if the model is no longer the same.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> fit = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2).fit(seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(Path(folder) / "faults.nc")
+    ...     again = bmx.load(Path(folder) / "faults.nc")
+    >>> again.loglik == fit.loglik
+    True
+    """
+    stored = storage.load(path, scope, families)
+    if isinstance(stored.value, MixtureSpec):
+        return model_of(stored.value, stored.priors)
+    return model_of(stored.value.spec, stored.priors)._result(stored.value)

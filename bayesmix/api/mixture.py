@@ -1,0 +1,145 @@
+"""The public class of a mixture of regressions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from bayesmix.api.model import Model
+from bayesmix.errors import SpecError
+from bayesmix.formula import Scope
+from bayesmix.spec import Regression, assemble, prepare
+
+if TYPE_CHECKING:
+    from bayesmix.families import Family
+
+__all__ = ["Mixture"]
+
+
+class Mixture(Model):
+    r"""A finite mixture of regressions.
+
+    .. math::
+
+       \log L = \sum_u w_u \log \sum_s \pi_s(w_u; \alpha)
+                \prod_{i \in u} f_s(y_i \mid x_i, \theta_s)
+
+    Units u are rows, or groups of rows that share one latent component.
+
+    Parameters
+    ----------
+    formula : str or list of Regression
+        Response and varying effects, ``"y ~ x"``; ``"y ~ x | g"`` also gives the
+        group.  Several `Regression` share the components.
+    data : DataFrame
+    family : str, Family or list of these
+        One for all components, or one for each.
+    k : int
+        Number of components.
+    fixed : str, optional
+        Effects with one coefficient for all components, ``"~ log(Dose)"``.
+    nested : list of (str, int), optional
+        Formula and number of components of consecutive blocks.
+    dispersion : str or list of int
+        "varying", "fixed", or the sizes of consecutive blocks that share one.
+    concomitant : str, optional
+        Covariates of the weights, a multinomial logit with the first component
+        as the baseline.
+    group : str, optional
+        Column whose rows share one component.
+    weights : str, optional
+        Column of frequency weights; w equals w copies of the unit.
+    labels : str, optional
+        Column with the known component of a unit, missing where unknown.
+    priors : None, "flat" or dict
+        None: defaults scaled to the data.  "flat": none.  A dict maps names of
+        `PointFit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
+        "alpha[term]") to a `Prior`; the others keep their defaults.  Maximum
+        likelihood uses none.
+    na_action : str
+        "error", or "drop" rows with missing values in the columns used.
+
+    Raises
+    ------
+    SpecError, FormulaError, DataError
+        With what was given, what is allowed and what to do.
+
+    References
+    ----------
+    McLachlan and Peel (2000), Finite Mixture Models.  Gruen and Leisch (2008),
+    Journal of Statistical Software 28(4).
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> fit = spec.fit("em", seed=1)
+    >>> round(fit.loglik, 4), fit.df
+    (-86.3311, 4)
+    """
+
+    def __init__(
+        self,
+        formula: str | Sequence[Regression],
+        data: pd.DataFrame,
+        family: str | Family | Sequence[str | Family] = "gaussian",
+        k: int = 2,
+        fixed: str | None = None,
+        nested: Sequence[tuple[str, int]] | None = None,
+        dispersion: str | Sequence[int] = "varying",
+        concomitant: str | None = None,
+        group: str | None = None,
+        weights: str | None = None,
+        labels: str | None = None,
+        priors: Any = None,
+        na_action: str = "error",
+    ) -> None:
+        scope = Scope.capture(1)
+        regressions = _regressions(formula, family, fixed, nested, dispersion)
+        prepared = prepare(
+            regressions,
+            data,
+            concomitant=concomitant,
+            group=group,
+            weights=weights,
+            labels=labels,
+            na_action=na_action,
+            scope=scope,
+        )
+        super().__init__(assemble(prepared, k), priors)
+
+    def with_k(self, k: int) -> Self:
+        """The same model with another number of components.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2)
+        >>> spec.with_k(3).df
+        8
+        """
+        return self._of(self._spec.with_k(k), self._priors)
+
+
+def _regressions(
+    formula: Any, family: Any, fixed: Any, nested: Any, dispersion: Any
+) -> tuple[Regression, ...]:
+    if isinstance(formula, Regression):
+        formula = [formula]
+    if isinstance(formula, (list, tuple)):
+        if not all(isinstance(r, Regression) for r in formula):
+            msg = f"a list of responses holds bmx.Regression objects; given {list(formula)!r}"
+            raise SpecError(msg)
+        mine = {"fixed": fixed, "nested": nested}
+        given = [n for n, v in mine.items() if v is not None]
+        given += ["family"] if family != "gaussian" else []
+        given += ["dispersion"] if dispersion != "varying" else []
+        if given:
+            msg = f"with several responses, {', '.join(given)}= belongs to each bmx.Regression"
+            raise SpecError(msg)
+        return tuple(formula)
+    return (Regression(formula, family, fixed, nested, dispersion),)

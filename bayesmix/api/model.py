@@ -1,0 +1,285 @@
+"""What every kind of model can do; each method is one call into the module that does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import pandas as pd
+
+from bayesmix import describe
+from bayesmix._arguments import generator, whole_number
+from bayesmix.api.modelled import Modelled
+from bayesmix.api.pointfit import PointFit
+from bayesmix.api.posterior import Posterior
+from bayesmix.errors import SpecError
+from bayesmix.fit import FitOptions, fit_point
+from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.params import from_dataset
+from bayesmix.penalty import resolve
+from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.prior import prior_table, prior_tree
+from bayesmix.result.fitted import Fitted
+from bayesmix.sampling import SamplingOptions, fit_posterior
+from bayesmix.spec import MixtureSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmix.penalty import PriorModel
+
+__all__ = ["Model"]
+
+
+class Model(Modelled):
+    """What `Mixture` and other kinds of models share: priors, PyMC, estimation, files.
+
+    A kind of model makes its `MixtureSpec` from what a user writes, and may name result
+    classes of its own.
+    """
+
+    _point_class: ClassVar[type[PointFit]] = PointFit
+    _posterior_class: ClassVar[type[Posterior]] = Posterior
+
+    def __init__(self, spec: MixtureSpec, priors: Any = None) -> None:
+        self._spec = spec
+        self._priors = dict(priors) if isinstance(priors, Mapping) else priors
+        if priors is not None:
+            self._resolved()
+
+    @classmethod
+    def _of(cls, spec: MixtureSpec, priors: Any = None) -> Self:
+        """A model of this kind whose priors were checked before."""
+        new = cls.__new__(cls)
+        new._spec, new._priors = spec, priors
+        return new
+
+    @property
+    def _specification(self) -> MixtureSpec:
+        return self._spec
+
+    @property
+    def _content(self) -> tuple[MixtureSpec, Any]:
+        return self._spec, self._priors
+
+    def _resolved(self) -> PriorModel | None:
+        return resolve(self._spec, self._priors)
+
+    @property
+    def spec(self) -> MixtureSpec:
+        """The frozen specification."""
+        return self._spec
+
+    def log_likelihood(self, params: xr.Dataset) -> float:
+        """Log-likelihood at given parameters, all constants included.
+
+        Parameters
+        ----------
+        params : xarray.Dataset
+            Like `PointFit.params`.
+
+        Raises
+        ------
+        SpecError
+            If the parameters do not fit the model.
+        """
+        theta = from_dataset(self._spec, params)
+        return float(log_likelihood(build_problem(self._spec), theta[None])[0])
+
+    def priors(self) -> pd.DataFrame:
+        """The priors: parameter, prior, and what it says in words.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> list(spec.priors()["parameter"])
+        ['coef[log(Length)]', 'coef[Intercept]', 'weight']
+        """
+        return prior_table(self._spec, self._resolved())
+
+    def sample_prior(self, draws: int = 500, seed: Any = None) -> Any:
+        """Draws of the parameters from the priors, with a simulated data set for each.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups prior and prior_predictive.
+
+        Raises
+        ------
+        SpecError
+            Under flat priors.
+        """
+        whole_number("draws", draws, "the number of draws", 1)
+        return prior_tree(self._spec, self._resolved(), draws, generator(seed))
+
+    def to_pymc(self) -> Any:
+        """The model for PyMC, to go on from there.
+
+        Returns
+        -------
+        pymc.Model
+            Priors are ordinary random variables with named dimensions; the
+            parameters of `PointFit.params` are there by their names.  The
+            observed variable has one log-likelihood for every unit, with the
+            components summed out, along the dimension "unit".  The rows of a
+            group, and several responses, are further dimensions of it.
+
+        Raises
+        ------
+        SpecError
+            Under flat priors, or if a family of your own is not written with the
+            functions of `bayesmix.arrays`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> [variable.name for variable in spec.to_pymc().free_RVs]
+        ['coef_fixed', 'coef_varying', 'weight']
+        """
+        from bayesmix.model import to_pymc
+
+        return to_pymc(self._spec, self._resolved())
+
+    def fit(
+        self,
+        method: str = "em",
+        *,
+        starts: int | None = None,
+        seed: Any = None,
+        init: Any = None,
+        fixed_params: Mapping[tuple[Hashable, str], float] | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 1000,
+        min_weight: float = 0.0,
+        algorithm: str = "em",
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        sampler: str | None = None,
+        progress: bool | None = None,
+    ) -> Any:
+        """Estimate the parameters.
+
+        Parameters
+        ----------
+        method : str
+            "em": maximum likelihood by expectation-maximisation, finished by
+            Newton's method with the exact information.  "ml": direct quasi-Newton
+            maximisation from the same starts.  "map": the mode of log-likelihood
+            plus log priors on natural scales.  "laplace": draws around the
+            posterior mode, Pareto-smoothed.  "nuts": draws by NUTS.
+        starts : int, optional
+            Number of random starts, 10 unless `init` is given.
+        seed : int or numpy.random.Generator, optional
+            The same seed gives the same result.
+        init : PointFit, Dataset, array or labels, optional
+            One start: a fit, parameters, memberships (units or rows x
+            components), or known labels.
+        fixed_params : dict, optional
+            {(component, parameter): value} held at natural values; they are not
+            counted in `df`.  The parameter is a term, a dispersion, "weight" or
+            "alpha[term]".
+        tol : float
+            Relative change of the log-likelihood at convergence.
+        max_iter : int
+            Most passes over the data of a start; 0 evaluates `init`.
+        min_weight : float
+            Components with a smaller mean weight are removed, with a warning.
+        algorithm : str
+            "em", "cem" (classification) or "sem" (stochastic).
+        draws : int, optional
+            Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
+        tune, chains : int, optional
+            Warm-up steps (1000) and chains (4) of "nuts".
+        sampler : str, optional
+            Of "nuts": "nutpie" (default), "pymc" or "numpyro".
+        progress : bool, optional
+            Whether to show progress; by default on terminals and in notebooks.
+
+        Returns
+        -------
+        PointFit, or Posterior
+            The latter from "laplace" and "nuts".
+
+        Raises
+        ------
+        SpecError, FitError
+            If an option is wrong or does not go with the method, or no start has a
+            finite log-likelihood.
+
+        Warns
+        -----
+        DegenerateWarning, IdentifiabilityWarning, ConvergenceWarning
+            If the fit is no plain success; `PointFit.status` and `reasons` say why.
+        """
+        sampling = {"draws": draws, "tune": tune, "chains": chains, "sampler": sampler}
+        point: dict[str, Any] = {
+            "starts": starts,
+            "tol": tol,
+            "max_iter": max_iter,
+            "min_weight": min_weight,
+            "algorithm": algorithm,
+        }
+        common: dict[str, Any] = {
+            "seed": seed,
+            "init": init,
+            "fixed_params": fixed_params,
+            "progress": progress,
+        }
+        if method in ("laplace", "nuts"):
+            _refuse_options(method, {n: v for n, v in point.items() if v != POINT_DEFAULTS[n]})
+            options = SamplingOptions(**_sampling_given(method, sampling), **common)
+            return self._result(fit_posterior(self._spec, method, options, self._priors))
+        _refuse_options(method, {n: v for n, v in sampling.items() if v is not None})
+        return self._result(
+            fit_point(self._spec, method, FitOptions(**point, **common), self._priors)
+        )
+
+    def _result(self, value: Fitted | Drawn) -> PointFit | Posterior:
+        """The public result with these numbers, of the class that belongs to this kind of model."""
+        if isinstance(value, Fitted):
+            return self._point_class(value, self._priors)
+        return self._posterior_class(value, self._point_class(value.point, self._priors))
+
+    def __repr__(self) -> str:
+        return describe.spec_text(self._spec)
+
+    def _repr_html_(self) -> str:
+        return describe.spec_html(self._spec)
+
+
+POINT_DEFAULTS: dict[str, Any] = {
+    "starts": None,
+    "tol": 1e-8,
+    "max_iter": 1000,
+    "min_weight": 0.0,
+    "algorithm": "em",
+}
+
+
+def _refuse_options(method: str, given: Mapping[str, Any]) -> None:
+    """No option is accepted and ignored."""
+    if given:
+        msg = (
+            f"{', '.join(f'{n}=' for n in given)} does not go with method={method!r}; leave it out"
+        )
+        raise SpecError(msg)
+
+
+def _sampling_given(method: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a sampler that were given, and its number of draws."""
+    given = {n: v for n, v in sampling.items() if v is not None}
+    if method == "laplace":
+        _refuse_options(method, {n: v for n, v in given.items() if n != "draws"})
+        return {"draws": 4000, **given}
+    return {"draws": 1000, **given}

@@ -1,0 +1,75 @@
+"""What a model and its results have in common: the components, sizes, and a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from bayesmix import storage
+
+if TYPE_CHECKING:
+    from bayesmix.posterior.drawn import Drawn
+    from bayesmix.result.fitted import Fitted
+    from bayesmix.spec import MixtureSpec
+
+__all__ = ["Modelled"]
+
+
+class Modelled:
+    """A model, or a result of one: its subclasses say what they hold."""
+
+    @property
+    def _specification(self) -> MixtureSpec:
+        raise NotImplementedError
+
+    @property
+    def _content(self) -> tuple[MixtureSpec | Fitted | Drawn, Any]:
+        """What a file keeps of it: numbers with their specification, and the priors given."""
+        raise NotImplementedError
+
+    @property
+    def components(self) -> tuple[Hashable, ...]:
+        """Names of the components."""
+        return self._specification.components
+
+    @property
+    def k(self) -> int:
+        """Number of components."""
+        return self._specification.k
+
+    @property
+    def df(self) -> int:
+        """Number of free parameters."""
+        return self._specification.df
+
+    @property
+    def n_obs(self) -> float:
+        """Number of rows, or the sum of their weights."""
+        return self._specification.n_obs
+
+    @property
+    def n_units(self) -> float:
+        """Number of units, or the sum of their weights."""
+        return self._specification.n_units
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out because of missing values."""
+        return self._specification.prepared.n_dropped
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it, with its model and the columns in use, to one NetCDF-4 file; see `load`.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that is there is replaced.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist, or a column holds what a file cannot.
+        """
+        value, priors = self._content
+        storage.save(path, value, priors)

@@ -1,0 +1,328 @@
+"""The public class of a point fit; each method is one call."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from bayesmix import describe
+from bayesmix._arguments import generator
+from bayesmix.api.bootstrap import Bootstrap
+from bayesmix.api.modelled import Modelled
+from bayesmix.errors import FitError
+from bayesmix.predict import predict, residuals, simulate
+from bayesmix.resample import resample
+from bayesmix.result import tables
+from bayesmix.result.covariance import covariance, covariance_frame
+from bayesmix.result.fitted import Fitted
+from bayesmix.result.reorder import reorder
+from bayesmix.spec import MixtureSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmix.api.model import Model
+
+__all__ = ["PointFit"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PointFit(Modelled):
+    """A fit by maximum likelihood: estimates, and how they were reached.
+
+    Made by `Mixture.fit`.
+    """
+
+    _fitted: Fitted
+    _priors: Any = None
+
+    @property
+    def _specification(self) -> MixtureSpec:
+        return self._fitted.spec
+
+    @property
+    def _content(self) -> tuple[Fitted, Any]:
+        return self._fitted, self._priors
+
+    @property
+    def spec(self) -> Model:
+        """The model that was fitted, such as a `Mixture`."""
+        from bayesmix.api.kinds import model_of
+
+        return model_of(self._fitted.spec, self._priors)
+
+    @property
+    def method(self) -> str:
+        """How it was fitted: "em", "cem", "sem", "ml" or "map"."""
+        return self._fitted.method
+
+    @property
+    def status(self) -> str:
+        """How it ended: "converged", "boundary", "degenerate", "max_iter" or "reduced"."""
+        return self._fitted.status
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is no plain success, in words; empty if it is."""
+        return self._fitted.reasons
+
+    @property
+    def converged(self) -> bool:
+        """Whether the status is "converged"."""
+        return self._fitted.status == "converged"
+
+    @property
+    def iterations(self) -> int:
+        """Passes over the data by the best start."""
+        return self._fitted.iterations
+
+    @property
+    def trace(self) -> np.ndarray:
+        """Log-likelihoods of the best start after each iteration of the starts."""
+        return self._fitted.trace
+
+    @property
+    def loglik(self) -> float:
+        """Log-likelihood, all constants included."""
+        return self._fitted.loglik
+
+    @property
+    def log_prior(self) -> float:
+        """Log prior density of the natural parameters; zero for maximum likelihood."""
+        return self._fitted.log_prior
+
+    @property
+    def aic(self) -> float:
+        """-2 loglik + 2 df."""
+        return self._fitted.aic
+
+    @property
+    def bic(self) -> float:
+        """-2 loglik + df log(n_obs)."""
+        return self._fitted.bic
+
+    @property
+    def bic_units(self) -> float:
+        """-2 loglik + df log(n_units)."""
+        return self._fitted.bic_units
+
+    @property
+    def icl(self) -> float:
+        """BIC less twice the sum over units of log(max membership)."""
+        return self._fitted.icl
+
+    @property
+    def k_requested(self) -> int:
+        """Number of components that were asked for."""
+        return self._fitted.k_requested
+
+    @property
+    def mixing(self) -> pd.Series:
+        """Mean weights over the units, by component."""
+        index = tables.component_index(self._fitted.spec)
+        return pd.Series(self._fitted.mixing, index=index, name="weight")
+
+    @property
+    def params(self) -> xr.Dataset:
+        """Estimates on natural scales; a Dataset with named dimensions."""
+        return self._fitted.params
+
+    @property
+    def starts(self) -> pd.DataFrame:
+        """Log-likelihood, iterations and status of every start.
+
+        ``starts.attrs["agreeing"]`` counts the starts that reached the best.
+        """
+        return self._fitted.ends.frame()
+
+    def coefficients(self) -> pd.DataFrame:
+        """Coefficients, terms by components; NaN where a component lacks a term."""
+        return tables.coefficient_table(self._fitted.spec, self._fitted.theta)
+
+    def dispersion(self) -> pd.DataFrame:
+        """Dispersions on natural scales, components by parameters."""
+        return tables.dispersion_table(self._fitted.spec, self._fitted.theta)
+
+    def concomitant(self) -> pd.DataFrame:
+        """Multinomial-logit coefficients, terms by components; the baseline's are zero.
+
+        Raises
+        ------
+        FitError
+            If the weights are constant.
+        """
+        return tables.concomitant_table(self._fitted.spec, self._fitted.theta)
+
+    def covariance(self, kind: str = "observed") -> pd.DataFrame:
+        """Covariance of the free parameters on their unconstrained scales.
+
+        Dispersions are there as logarithms (their link), constant weights as
+        log(pi_k / pi_1).
+
+        Parameters
+        ----------
+        kind : str
+            "observed": inverse of the exact observed information.  "robust":
+            sandwich, for sampling weights.
+
+        Raises
+        ------
+        FitError
+            If the kind is unknown.
+        """
+        return covariance_frame(self._fitted.spec, covariance(self._fitted, kind))
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Estimates, standard errors, z, p-values and Wald intervals.
+
+        Parameters
+        ----------
+        ci : float
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            Rows by effect (fixed, nested, varying, dispersion, concomitant,
+            weight), component and term.  `scale` says on which scale `se` and
+            the interval were computed.
+        """
+        return tables.summary(self._fitted, ci)
+
+    def membership(self, newdata: pd.DataFrame | None = None, rows: bool = False) -> pd.DataFrame:
+        """P(component | data) of every unit.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Other data, with the response.
+        rows : bool
+            Repeat by row.
+
+        Returns
+        -------
+        DataFrame
+            Units by components; the index is the group's value or the row's index.
+        """
+        return tables.membership(self._fitted, newdata, rows=rows)
+
+    def clusters(self, newdata: pd.DataFrame | None = None, rows: bool = False) -> pd.Series:
+        """The most probable component of every unit; arguments as in `membership`."""
+        return tables.clusters(self._fitted, newdata, rows=rows)
+
+    def sizes(self) -> pd.DataFrame:
+        """Mean memberships and numbers of rows by component.
+
+        Returns
+        -------
+        DataFrame
+            prior: mean membership over units; size: rows by most probable
+            component; post_positive: rows with membership above 1e-4; ratio.
+        """
+        return tables.sizes(self._fitted)
+
+    def predict(
+        self, newdata: pd.DataFrame | None = None, what: str = "mean", by: str = "component"
+    ) -> pd.DataFrame | pd.Series:
+        """Predictions for rows; binomial means are per trial, offsets included.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+        what : str
+            "mean", "link" or "weight".
+        by : str
+            "component", or "marginal": means weighted by pi(w).
+
+        Raises
+        ------
+        FitError, DataError
+            If an argument is unknown, or the new data lack a column or level.
+        """
+        return predict(self._fitted, newdata, what, by)
+
+    def fitted(self) -> pd.DataFrame:
+        """Means of the training rows, rows by components."""
+        out = predict(self._fitted, None, "mean", "component")
+        assert isinstance(out, pd.DataFrame)
+        return out
+
+    def residuals(self, kind: str = "response") -> pd.DataFrame:
+        """Residuals against each component's mean.
+
+        Parameters
+        ----------
+        kind : str
+            "response" or "pearson".
+        """
+        return residuals(self._fitted, kind)
+
+    def simulate(self, seed: Any = None, newdata: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Random responses from the fit, with the components drawn.
+
+        Parameters
+        ----------
+        seed : int or numpy.random.Generator, optional
+        newdata : DataFrame, optional
+        """
+        return simulate(self._fitted, newdata, generator(seed, FitError))
+
+    def bootstrap(
+        self,
+        n: int = 200,
+        kind: str = "parametric",
+        seed: Any = None,
+        progress: bool | None = None,
+    ) -> Bootstrap:
+        """Refit to resampled data, components matched to this fit.
+
+        Parameters
+        ----------
+        n : int
+            Number of resamples.
+        kind : str
+            "parametric": responses simulated from the fit; "case": units drawn
+            with replacement.
+        seed : int or numpy.random.Generator, optional
+        progress : bool, optional
+
+        References
+        ----------
+        Gruen and Leisch (2004), Compstat, 1115-1122.
+        """
+        return Bootstrap(resample(self._fitted, n, kind, generator(seed, FitError), progress))
+
+    def relabel(
+        self,
+        by: str | None = None,
+        concomitant: bool = False,
+        order: Sequence[Hashable] | None = None,
+    ) -> Self:
+        """The same fit with its components in another order.
+
+        Parameters
+        ----------
+        by : str, optional
+            A term, dispersion or "weight" to sort by, ascending.
+        concomitant : bool
+            Whether `by` names a concomitant term.
+        order : sequence, optional
+            The present components in their new order, such as [3, 1, 2].
+
+        Raises
+        ------
+        FitError
+            If components would move that the model tells apart (nested blocks,
+            families, labels).
+        """
+        return type(self)(reorder(self._fitted, by, concomitant, order), self._priors)
+
+    def __repr__(self) -> str:
+        return describe.fit_text(self._fitted)
+
+    def _repr_html_(self) -> str:
+        return describe.fit_html(self._fitted)

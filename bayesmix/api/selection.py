@@ -1,0 +1,84 @@
+"""Fits with several numbers of components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bayesmix import describe
+from bayesmix.api.mixture import Mixture
+from bayesmix.api.pointfit import PointFit
+from bayesmix.errors import SpecError
+from bayesmix.selection import best_of, check_range, selection_table
+
+__all__ = ["Selection", "select"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection:
+    """Fits with several numbers of components.  Made by `select`."""
+
+    _fits: dict[int, PointFit]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """k, k0 (requested), converged, status, iterations, loglik, df, aic, bic, icl."""
+        return selection_table({k: f._fitted for k, f in self._fits.items()})
+
+    def __getitem__(self, k: int) -> PointFit:
+        if k not in self._fits:
+            msg = f"k={k!r} was not fitted; there are {list(self._fits)}"
+            raise KeyError(msg)
+        return self._fits[k]
+
+    def best(self, by: str = "bic") -> PointFit:
+        """The fit with the best criterion: "bic", "bic_units", "aic", "icl" or "loglik"."""
+        return self._fits[best_of({k: f._fitted for k, f in self._fits.items()}, by)]
+
+    def __repr__(self) -> str:
+        return f"Selection of the number of components\n{self.table.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        return describe.selection_html(self.table)
+
+
+def select(
+    spec: Mixture, k: Iterable[int] | int = range(1, 6), method: str = "em", **options: Any
+) -> Selection:
+    """Fit a model with several numbers of components.
+
+    Parameters
+    ----------
+    spec : Mixture
+    k : iterable of int
+        The numbers of components.
+    method : str
+    **options
+        As in `Mixture.fit`.
+
+    Returns
+    -------
+    Selection
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("betablocker")
+    >>> spec = bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=2,
+    ...                    fixed="~ Treatment")
+    >>> bmx.select(spec, k=[1, 2, 3], seed=1).best("bic").k
+    3
+    """
+    if not isinstance(spec, Mixture):
+        msg = f"select() takes a Mixture, not {type(spec).__name__}"
+        raise SpecError(msg)
+    if "init" in options:
+        msg = "select() makes its own starts for every k; leave init= out"
+        raise SpecError(msg)
+    if method in ("laplace", "nuts"):
+        msg = f"select() compares point fits, not method={method!r}; see bmx.compare"
+        raise SpecError(msg)
+    return Selection({n: spec.with_k(n).fit(method, **options) for n in check_range(k)})
