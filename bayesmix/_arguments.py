@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import SpecError
 
-__all__ = ["column_name", "fraction", "generator", "plain", "whole_number"]
+__all__ = ["as_asked", "column_name", "fraction", "generator", "plain", "whole_number"]
 
 
 def _is_number(value: Any) -> bool:
@@ -63,3 +65,39 @@ def generator(seed: Any, error: type[ValueError] = SpecError) -> np.random.Gener
 def plain(value: Any) -> Any:
     """Turn NumPy's numbers into Python's, which read better."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def as_asked(options: Any) -> dict[str, str]:
+    """Options that are not at their defaults, as Python texts by name.
+
+    Parameters
+    ----------
+    options : dataclass
+        Of a call; how progress is shown is left out.
+
+    Returns
+    -------
+    dict of str to str
+        What cannot be written down, such as a generator or a fit, is ``your_<name>``.
+    """
+    out = {}
+    for option in fields(options):
+        value = getattr(options, option.name)
+        written = _source(option.name, value)
+        if option.name != "progress" and written != repr(option.default):
+            out[option.name] = written
+    return out
+
+
+def _source(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = {tuple(map(plain, k)): plain(v) for k, v in value.items()}
+    return repr(plain(value)) if _is_literal(plain(value)) else f"your_{name}"
+
+
+def _is_literal(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_literal(v) for pair in value.items() for v in pair)
+    if isinstance(value, tuple):
+        return all(map(_is_literal, value))
+    return value is None or isinstance(value, bool | int | float | str)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import fraction, generator, plain, whole_number
+from bayesmix._arguments import as_asked, fraction, generator, plain, whole_number
 from bayesmix.em.loop import Runs
 from bayesmix.em.newton import newton
 from bayesmix.em.run import (
@@ -99,7 +99,7 @@ def _fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any)
     rng = generator(options.seed)
     theta = _starting(problem, options, rng)
     if options.max_iter == 0:
-        return _evaluated(problem, theta, method)
+        return _evaluated(problem, theta, method, options)
     with Progress(options.progress, len(theta), problem) as progress:
         if options.min_weight > 0:
             problem, theta = reduced_start(problem, theta, options.min_weight, options.max_iter)
@@ -290,7 +290,7 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
     return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
 
 
-def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
+def _evaluated(problem: Problem, theta: np.ndarray, method: str, options: FitOptions) -> Fitted:
     loglik = log_likelihood(replace(problem, penalty=None), theta[:1])
     ends = Ends(loglik, np.zeros(1, int), np.array(["evaluated"]), 1)
     return Fitted(
@@ -304,6 +304,7 @@ def _evaluated(problem: Problem, theta: np.ndarray, method: str) -> Fitted:
         problem.spec.k,
         penalty=problem.penalty,
         reasons=("the parameters are as given; nothing was estimated",),
+        asked=as_asked(options),
     )
 
 
@@ -333,6 +334,7 @@ def _finish(
         k_requested,
         outcome.trace[:, at] if len(outcome.trace) else np.empty(0),
         penalty=problem.penalty,
+        asked=as_asked(options),
     ).reordered(order)
     fitted.__dict__["problem"] = problem  # arranged already; a cached property
     return _explain(fitted)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import generator, whole_number
+from bayesmix._arguments import as_asked, generator, whole_number
 from bayesmix.diagnose import Diagnosis, diagnose
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.fit import FitOptions, fit_point
@@ -83,7 +83,7 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
         if method == "laplace"
         else _nuts(problem, modes, model, point, options, rng)
     )
-    drawn = relabelled(drawn, METHOD, None)
+    drawn = replace(relabelled(drawn, METHOD, None), asked=as_asked(options))
     if method == "nuts" and options.chains > 1:
         for finding in chain_diagnosis(drawn).findings:
             warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))

@@ -274,15 +274,30 @@ def test_a_posterior_gives_equal_tables(tmp_path):
     assert again.point().spec._priors == priors
 
 
+def test_what_was_asked_is_stored_as_texts(tmp_path):
+    data = bmx.load_data("fabricfault")
+    spec = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=1)
+    held = {(1, "Intercept"): np.float64(-4.0)}
+    fit = spec.fit(seed=np.int64(7), init=spec.fit(seed=1), fixed_params=held, progress=False)
+    asked = {"seed": "7", "init": "your_init", "fixed_params": "{(1, 'Intercept'): -4.0}"}
+    posterior = spec.fit("laplace", seed=np.random.default_rng(1), draws=20)
+    drawn = {"draws": "20", "seed": "your_seed"}
+    for made, wanted in ((fit._fitted, asked), (posterior._drawn, drawn)):
+        assert made.asked == wanted
+        storage.save(tmp_path / "asked.nc", made)
+        assert storage.load(tmp_path / "asked.nc").value.asked == wanted
+
+
 def test_everything_is_stored():
     """A field added to one of these classes has to be stored: `storage` must learn of it."""
     known = {
         MixtureSpec: "layout rows weights prepared held",
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
         "columns n_dropped index data",
-        Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty",
+        Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
+        "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "
-        "relabelling khat",
+        "relabelling khat asked",
         Mode: "theta log_density factor log_mass share",
         PriorModel: "single concentration spread",
         Prior: "kind parameters",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ class Drawn:
         The method that relabelled them.
     khat : float
         Pareto shape of Laplace's importance weights; NaN for NUTS.
+    asked : dict of str to str
+        The options that were given, as Python texts by name.
     """
 
     spec: MixtureSpec
@@ -67,6 +69,7 @@ class Drawn:
     point: Fitted
     relabelling: str
     khat: float = np.nan
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def problem(self) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -71,6 +72,8 @@ class Fitted:
         What is wrong, in words; empty for a converged fit.
     penalty : Penalty, or None
         The priors of a posterior mode.
+    asked : dict of str to str
+        The options that were given to the fit, as Python texts by name.
     """
 
     spec: MixtureSpec
@@ -84,6 +87,7 @@ class Fitted:
     trace: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
     reasons: tuple[str, ...] = ()
     penalty: Penalty | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def problem(self) -> Problem:

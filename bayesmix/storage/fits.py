@@ -55,6 +55,7 @@ def pack_fitted(arrays: Arrays, fitted: Fitted) -> dict[str, Any]:
         "k_requested": int(fitted.k_requested),
         "reasons": list(fitted.reasons),
         "penalty": None if fitted.penalty is None else _pack_penalty(fitted.penalty),
+        "asked": dict(fitted.asked),
     }
 
 
@@ -79,6 +80,7 @@ def unpack_fitted(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpe
         trace=unpack(arrays, described["trace"]),
         reasons=tuple(described["reasons"]),
         penalty=_unpack_penalty(described["penalty"], spec),
+        asked=described.get("asked", {}),
     )
     _check_loglik(fitted)
     return fitted
@@ -177,6 +179,7 @@ def pack_drawn(arrays: Arrays, drawn: Drawn) -> dict[str, Any]:
         "relabelling": drawn.relabelling,
         "khat": as_json(float(drawn.khat), "khat"),
         "priors": _pack_model(drawn.priors),
+        "asked": dict(drawn.asked),
         "draws": {
             name: pack(arrays, f"posterior/{name}", v, *DRAWS, *("parameter",) * (v.ndim - 2))
             for name, v in by_draw.items()
@@ -205,6 +208,7 @@ def unpack_drawn(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpec
         point=unpack_fitted(arrays, described["point"], spec),
         relabelling=described["relabelling"],
         khat=from_json(described["khat"]),
+        asked=described.get("asked", {}),
         **{name: unpack(arrays, values) for name, values in described["draws"].items()},
     )
 
