@@ -16,7 +16,7 @@ from scipy import integrate, stats
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import FAMILIES, Observed, family
 from bayesmix.families.search import search_start
-from bayesmix.links import get_link
+from bayesmix.links import LINKS, get_link
 from bayesmix.response import Response
 
 N = 200
@@ -57,7 +57,7 @@ CASES = {
         counts=True,
     ),
     "poisson": Case(
-        ("log", "identity"),
+        ("log", "identity", "inverse"),
         lambda y, mu: stats.poisson.logpmf(y, mu),
         lambda mu: mu,
         (-1.0, 0.5, np.inf, np.nan),
@@ -71,7 +71,7 @@ CASES = {
         ranges=((0.2, 50),),
     ),
     "negative_binomial": Case(
-        ("log", "identity"),
+        ("log", "identity", "inverse"),
         lambda y, mu, alpha: stats.nbinom.logpmf(y, alpha, alpha / (alpha + mu)),
         lambda mu, alpha: mu + mu**2 / alpha,
         (-1.0, 0.5, np.inf, np.nan),
@@ -80,7 +80,7 @@ CASES = {
         information=0.1,
     ),
     "student_t": Case(
-        ("identity", "log"),
+        ("identity", "log", "inverse"),
         lambda y, mu, sigma, nu: stats.t.logpdf(y, nu, mu, sigma),
         _t_variance,
         (np.nan, -np.inf),
@@ -505,6 +505,22 @@ def test_unknown_names_are_refused_with_a_hint():
         family(3)
     with pytest.raises(SpecError, match="link 'square' is unknown"):
         family("gaussian", "square")
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_links_whose_means_do_not_suit_a_family_are_refused(name):
+    unsuited = sorted(set(LINKS) - set(CASES[name].links))
+    assert unsuited
+    for link in unsuited:
+        with pytest.raises(SpecError, match=rf"{link!r} .* mean of the family {name!r}; use one"):
+            family(name, link)
+
+
+def test_the_links_that_a_mean_allows_are_named():
+    with pytest.raises(SpecError, match="use one of log, identity, inverse$"):
+        family("poisson", "logit")
+    with pytest.raises(SpecError, match="use one of logit, probit, cloglog, log, identity$"):
+        family("binomial", "inverse")
 
 
 # --- PyTensor ------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ def family(name: str | Family, link: str | Link | None = None) -> Family:
         "negative_binomial", "student_t" and "zero"; a `Family` is returned as
         it is (with the link, if one is given).
     link : str, optional
-        "identity", "log", "logit", "probit", "cloglog" or "inverse".
+        "logit", "probit", "cloglog", "log" or "identity" for "binomial";
+        "identity", "log" or "inverse" for the others.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def family(name: str | Family, link: str | Link | None = None) -> Family:
     Raises
     ------
     SpecError
-        If the name or the link is unknown.
+        If the name or the link is unknown, or the link's means do not suit the family.
 
     Examples
     --------

@@ -131,10 +131,11 @@ class Family:
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     support: str = "finite numbers"
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    # What only the shipped families use: the density over `Linked` parameters,
-    # closed-form derivatives (None where the link has none), the closed-form
+    # What only the shipped families use: the links whose means suit the location (all
+    # where empty), the density over `Linked` parameters, closed-form derivatives (None where the link has none), the closed-form
     # scale, the constants of the density, the default priors of the dispersions
     # given the response, what it reads, and its fused kernel.
+    links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
     curvature: Callable[..., tuple[np.ndarray, ...]] | None = field(default=None, repr=False)
@@ -202,13 +203,26 @@ class Family:
         return bool(self.params) and self.parameters[0].link.name == self.kernel_link
 
     def with_link(self, link: str | Link) -> Family:
-        """The same family with another link for the location."""
+        """The same family with another link for the location.
+
+        Raises
+        ------
+        SpecError
+            If there is no location, or the link's means do not suit it.
+        """
         if self.location is None:
             msg = f"family {self.name!r} has no location, so it has no link"
             raise SpecError(msg)
-        if self.params[self.location] is get_link(link):
+        link = get_link(link)
+        if self.links and link.name not in self.links:
+            msg = (
+                f"the link {link.name!r} does not suit the mean of the family {self.name!r}; "
+                f"use one of {', '.join(self.links)}"
+            )
+            raise SpecError(msg)
+        if self.params[self.location] is link:
             return self
-        return replace(self, params={**self.params, self.location: get_link(link)})
+        return replace(self, params={**self.params, self.location: link})
 
     def observe(self, response: Response) -> Observed:
         """Check a response and compute the constants of its log density.

@@ -99,6 +99,7 @@ FAMILY = Family(
     "binomial",
     params={"mu": "logit"},
     location="mu",
+    links=("logit", "probit", "cloglog", "log", "identity"),
     density=density,
     closed_form=closed_form,
     curvature=curvature,

@@ -83,6 +83,7 @@ FAMILY = Family(
     "gamma",
     params={"mu": "log", "shape": "log"},
     location="mu",
+    links=("log", "identity", "inverse"),
     density=density,
     closed_form=closed_form,
     curvature=curvature,

@@ -87,6 +87,7 @@ FAMILY = Family(
     "gaussian",
     params={"mu": "identity", "sigma": "log"},
     location="mu",
+    links=("identity", "log", "inverse"),
     density=density,
     closed_form=closed_form,
     curvature=curvature,

@@ -134,6 +134,7 @@ FAMILY = Family(
     "negative_binomial",
     params={"mu": "log", "alpha": "log"},
     location="mu",
+    links=("log", "identity", "inverse"),
     density=density,
     closed_form=closed_form,
     curvature=curvature,

@@ -78,6 +78,7 @@ FAMILY = Family(
     "poisson",
     params={"mu": "log"},
     location="mu",
+    links=("log", "identity", "inverse"),
     density=density,
     closed_form=closed_form,
     curvature=curvature,

@@ -140,6 +140,7 @@ FAMILY = Family(
     "student_t",
     params={"mu": "identity", "sigma": "log", "nu": "log"},
     location="mu",
+    links=("identity", "log", "inverse"),
     density=density,
     closed_form=closed_form,
     curvature=curvature,
