@@ -150,7 +150,7 @@ def _small_data(problem: Problem) -> SmallData:
 
     arrays, layout = problem.blocks[0], problem.spec.layout
     group = arrays.groups[0]
-    obs = arrays.observed[group.family.name]
+    obs = arrays.observed[group.key]
     assert group.family.kernel is not None
     return SmallData(
         group.family.kernel,

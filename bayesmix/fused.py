@@ -66,7 +66,7 @@ def n_threads() -> int:
 def _arguments(problem: Problem, theta: np.ndarray) -> tuple[tuple, dict[str, Any]]:
     """The kernels' arguments at one theta (D,)."""
     arrays, group = problem.blocks[0], problem.blocks[0].groups[0]
-    obs = arrays.observed[group.family.name]
+    obs = arrays.observed[group.key]
     coef = arrays.layout.predictors[0].coefficients(theta)
     disp = np.exp(theta[group.dispersions[0]]) if group.dispersions else None
     constant = isinstance(obs.const, np.ndarray)

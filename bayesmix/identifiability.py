@@ -28,6 +28,9 @@ def check_varies(
     response: Response, families: tuple[Family, ...], observed: Mapping[str, Observed]
 ) -> None:
     """A response without variation leaves nothing to estimate from."""
+    if response.times is not None:
+        _check_events(response)
+        return
     y = response.y
     first = next((f for f in families if f.location is not None), None)
     if first is None:
@@ -43,20 +46,31 @@ def check_varies(
         raise DataError(msg)
 
 
+def _check_events(response: Response) -> None:
+    assert response.times is not None
+    if not any(kind != "right" for kind, _ in response.times.kinds()):
+        msg = (
+            f"the response {response.name!r} has no event: all {len(response.y)} times are "
+            "right-censored or unknown, so there is nothing to estimate; check the status column"
+        )
+        raise DataError(msg)
+
+
 def check_identified(layout: Layout, matrices: list[np.ndarray]) -> None:
     """Each linear predictor's stacked design has full column rank."""
     for block, matrix in zip(layout.blocks, matrices, strict=True):
-        location = block.predictors[0]
-        terms = location.terms
-        per_component = [tuple(np.flatnonzero(row >= 0)) for row in location.index]
-        if len(set(per_component)) == 1 and per_component[0]:
+        for predictor in block.linear():
+            terms = predictor.terms
+            columns = {tuple(np.flatnonzero(row >= 0)) for row in predictor.index}
+            used = columns.pop()
+            if columns or not used:
+                _stacked_rank(block.name, predictor.index, matrix, layout)
+                continue
             check_full_rank(
-                matrix[:, per_component[0]] if len(per_component[0]) < len(terms) else matrix,
-                tuple(terms[j] for j in per_component[0]),
+                matrix[:, used] if len(used) < len(terms) else matrix,
+                tuple(terms[j] for j in used),
                 f"the design of {block.name!r}",
             )
-            continue
-        _stacked_rank(block.name, location.index, matrix, layout)
 
 
 def _stacked_rank(name: str, index: np.ndarray, matrix: np.ndarray, layout: Layout) -> None:

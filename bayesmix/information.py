@@ -24,7 +24,7 @@ from bayesmix.likelihood import (
     weighted_sum,
 )
 from bayesmix.penalty import log_prior
-from bayesmix.problem import Chunk, Problem, add_location, chunks, products
+from bayesmix.problem import Chunk, Problem, Slot, add_linear, chunks, products, square
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["Information", "information", "unit_scores"]
@@ -121,21 +121,31 @@ def _complete(piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray)
     """Add the expected complete-data information of a family's components."""
     if not piece.etas:
         return
-    arrays, group = piece.arrays, piece.group
+    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
     r = r if group.everyone else r[:, group.members]
-    second = piece.d.second
-    flat = products(arrays, -r * second[0][0], chunk.rows)
-    add_location(arrays, group, None, flat, matrix[:, 0], matrix)
-    count = len(group.dispersions)
-    cross = [(-r * second[0][j]) @ arrays.matrix[chunk.rows] for j in range(1, count + 1)]
-    inner = [[(r * second[i][j]).sum(-1) for j in range(1, count + 1)] for i in range(1, count + 1)]
-    for m, (has, at) in enumerate(zip(group.has, group.at, strict=True)):
-        own = [d[m] for d in group.dispersions]
-        for j, d in enumerate(own):
-            matrix[:, at, d] += cross[j][:, m, has]
-            matrix[:, d, at] += cross[j][:, m, has]
-            for i, e in enumerate(own):
-                matrix[:, d, e] -= inner[i][j][:, m]
+    for i, one in enumerate(group.slots):
+        for j, other in enumerate(group.slots[: i + 1]):
+            c = -r * piece.d.second[i][j]
+            if one.constant and other.constant:
+                _add(matrix, one, other, c.sum(-1)[..., None, None])
+            elif one.constant:
+                _add(matrix, one, other, (c @ x)[..., None, :])
+            elif other.constant:
+                _add(matrix, one, other, (c @ x)[..., None])
+            elif i == j:
+                add_linear(arrays, one, None, products(arrays, c, chunk.rows), matrix[:, 0], matrix)
+            else:
+                _add(matrix, one, other, square(arrays, products(arrays, c, chunk.rows)))
+
+
+def _add(matrix: np.ndarray, one: Slot, other: Slot, part: np.ndarray) -> None:
+    """Add the components' parts (R, m, P, Q) of two parameters, and their transposes."""
+    for m, (has, at) in enumerate(zip(one.has, one.at, strict=True)):
+        has2, at2 = other.has[m], other.at[m]
+        block = part[:, m, has[:, None], has2]
+        matrix[:, at[:, None], at2] += block
+        if one is not other:
+            matrix[:, at2[:, None], at] += np.swapaxes(block, 1, 2)
 
 
 def _member(values: np.ndarray, m: int) -> np.ndarray:
@@ -165,13 +175,14 @@ def _component_scores(
         m = int(np.searchsorted(group.members, s))
         n = chunk.rows.stop - chunk.rows.start
         first = [np.broadcast_to(_member(f, m), (len(theta), n)) for f in piece.d.first]
-        if len(group.has[m]):
-            x = piece.arrays.matrix[chunk.rows][:, group.has[m]]
-            where.append(group.at[m])
-            values.append(by_unit(first[0][:, None] * x.T, chunk))
-        for d, f in zip(group.dispersions, first[1:], strict=True):
-            where.append(d[m : m + 1])
-            values.append(by_unit(f[:, None], chunk))
+        for slot, f in zip(group.slots, first, strict=True):
+            if slot.constant:
+                where.append(slot.index[m])
+                values.append(by_unit(f[:, None], chunk))
+            elif len(slot.has[m]):
+                x = piece.arrays.matrix[chunk.rows][:, slot.has[m]]
+                where.append(slot.at[m])
+                values.append(by_unit(f[:, None] * x.T, chunk))
     at, alpha = problem.spec.weights.component_scores(s, theta, z)
     if len(at):
         where.append(at)

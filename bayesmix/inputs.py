@@ -6,7 +6,7 @@ concomitants are checked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,20 @@ from bayesmix.design import (
 from bayesmix.errors import FormulaError, SpecError
 from bayesmix.formula import ParsedFormula, Scope, parse_formula
 from bayesmix.identifiability import check_full_rank
-from bayesmix.response import Response, read_response
+from bayesmix.response import Response, complete_columns, read_response
 from bayesmix.unitdata import case_weights, constant_in_units, known_labels
 
-__all__ = ["Part", "Prepared", "Regression", "nested_pairs", "prepare"]
+__all__ = [
+    "EventPart",
+    "Events",
+    "Part",
+    "Prepared",
+    "Regression",
+    "complete",
+    "concomitant_design",
+    "nested_pairs",
+    "prepare",
+]
 
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
@@ -77,6 +87,60 @@ class Part:
 
 
 @dataclass(frozen=True)
+class EventPart:
+    """How the time to one competing event was observed, and what describes it.
+
+    Parameters
+    ----------
+    formula : ParsedFormula
+    response : Response
+        Nothing is known where the row had another event.
+    design : Design
+        Of the location.
+    ancillary : dict of str to Design
+        Of other parameters, by name.
+    """
+
+    formula: ParsedFormula
+    response: Response
+    design: Design
+    ancillary: Mapping[str, Design]
+
+    @property
+    def designs(self) -> tuple[Design, ...]:
+        """All designs of the event, the location's first."""
+        return (self.design, *self.ancillary.values())
+
+
+@dataclass(frozen=True)
+class Events:
+    """Competing events: the components, and which of them each row may belong to.
+
+    Parameters
+    ----------
+    column : str
+    names : tuple
+        Of the components, in order.
+    families : tuple
+        As given, one for each event.
+    parts : tuple of EventPart
+    partial : dict
+        Codes of partly known events with the events each may be.
+    allowed : ndarray of bool, shape (n, S)
+    truncation : str
+        "mixture" or "component".
+    """
+
+    column: str
+    names: tuple[Hashable, ...]
+    families: tuple[Any, ...]
+    parts: tuple[EventPart, ...]
+    partial: Mapping[Hashable, tuple[Hashable, ...]]
+    allowed: np.ndarray
+    truncation: str
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Everything that does not depend on the number of components."""
 
@@ -93,6 +157,7 @@ class Prepared:
     n_dropped: int
     index: pd.Index
     data: pd.DataFrame  # the rows and columns in use, for plots
+    events: Events | None = None
 
 
 def prepare(
@@ -129,7 +194,7 @@ def prepare(
     check_data(data)
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
-    kept, dropped = select_rows(data, columns, na_action)
+    kept, dropped = select_rows(data, complete(columns, [p[0] for p in parsed]), na_action)
     units = build_units(kept, group)
     parts = tuple(_part(r, p, kept, scope) for r, p in zip(regressions, parsed, strict=True))
     names = [p.response.name for p in parts]
@@ -139,7 +204,7 @@ def prepare(
     return Prepared(
         parts,
         units,
-        None if weight_design is None else _concomitant(weight_design, kept, units, scope),
+        None if weight_design is None else concomitant_design(weight_design, kept, units, scope),
         None if weights is None else case_weights(kept, weights, units),
         None if labels is None else known_labels(kept, labels, units),
         scope,
@@ -226,6 +291,14 @@ def _columns(
     return tuple(dict.fromkeys(names))
 
 
+def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[str]:
+    """The columns that may not be missing: bounds of an interval-censored time may."""
+    open_ended = {
+        n for f in formulas for n in f.response_names if n not in complete_columns(f)
+    }
+    return [c for c in columns if c not in open_ended]
+
+
 def _part(regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Scope) -> Part:
     formula, fixed, nested = parsed
     assert formula.response is not None
@@ -249,7 +322,7 @@ def _part(regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Sco
     return Part(regression, formula, response, (*designs, varying), (*kinds, "varying"))
 
 
-def _concomitant(parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope: Scope) -> Design:
+def concomitant_design(parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope: Scope) -> Design:
     if parsed.offsets:
         msg = f"offset(...) has no meaning in the concomitant formula {parsed.text!r}; remove it"
         raise FormulaError(msg)

@@ -8,14 +8,22 @@ varying, nested and fixed effects are one mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bayesmix.families import Family
 
-__all__ = ["BlockLayout", "Coordinate", "Effect", "Layout", "Predictor", "build_layout"]
+__all__ = [
+    "BlockLayout",
+    "Coordinate",
+    "Effect",
+    "Layout",
+    "PartLayout",
+    "Predictor",
+    "build_layout",
+]
 
 EFFECTS = ("fixed", "nested", "varying", "dispersion", "concomitant", "weight")
 
@@ -72,11 +80,16 @@ class Predictor:
     terms : tuple of str, length P
     index : ndarray of int, shape (S, P)
         Entries of theta; -1 where a component lacks the term.
+    constant : bool
+        There is no design: P is one, and `fit.params` has natural values (component).
+        Otherwise X is the response's design and `fit.params` has coefficients on the
+        link scale (component, term).
     """
 
     variable: str
     terms: tuple[str, ...]
     index: np.ndarray
+    constant: bool = False
 
     def coefficients(self, theta: np.ndarray) -> np.ndarray:
         """Coefficients of shape (..., S, P) from theta (..., D); zero where absent."""
@@ -96,19 +109,35 @@ class BlockLayout:
         The location's first.
     slots : tuple of tuple of int, length S
         For each component the predictors of its family's parameters, in order.
+    keys : tuple of str, length S
+        For each component the place of its response among those observed.
     """
 
     name: str
     families: tuple[Family, ...]
     predictors: tuple[Predictor, ...]
     slots: tuple[tuple[int, ...], ...]
+    keys: tuple[str, ...]
+
+    @property
+    def survival(self) -> bool:
+        """Whether the response is a survival time."""
+        return any(f.is_survival for f in self.families)
 
     def groups(self) -> list[tuple[Family, np.ndarray]]:
-        """The distinct families, each with the positions of its components."""
-        out: dict[int, tuple[Family, list[int]]] = {}
-        for s, family in enumerate(self.families):
-            out.setdefault(id(family), (family, []))[1].append(s)
+        """The distinct families and responses, each with the positions of its components."""
+        out: dict[tuple[int, str], tuple[Family, list[int]]] = {}
+        for s, (family, key) in enumerate(zip(self.families, self.keys, strict=True)):
+            out.setdefault((id(family), key), (family, []))[1].append(s)
         return [(family, np.array(members)) for family, members in out.values()]
+
+    def linear(self) -> list[Predictor]:
+        """Predictors with a design, as `fit.params` has them by component and term."""
+        return [p for p in self.predictors if not p.constant]
+
+    def constants(self) -> list[tuple[int, Predictor]]:
+        """Predictors without a design, with their numbers."""
+        return [(j, p) for j, p in enumerate(self.predictors) if p.constant]
 
 
 @dataclass(frozen=True)
@@ -161,6 +190,7 @@ class Layout:
                 b,
                 families=tuple(b.families[s] for s in keep),
                 slots=tuple(b.slots[s] for s in keep),
+                keys=tuple(b.keys[s] for s in keep),
                 predictors=tuple(replace(p, index=number[p.index[keep]]) for p in b.predictors),
             )
             for b in self.blocks
@@ -197,11 +227,10 @@ def _location(
     vector: _Vector,
     variable: str,
     terms: tuple[str, ...],
-    effects: list[Effect],
-    k: int,
+    effects: tuple[Effect, ...],
     present: np.ndarray,
 ) -> Predictor:
-    index = np.full((k, len(terms)), -1)
+    index = np.full((len(present), len(terms)), -1)
     for effect in effects:
         for members in effect.shared:
             having = tuple(s for s in members if present[s])
@@ -224,31 +253,61 @@ def _dispersion(
         having = tuple(s for s in members if name in families[s].params)
         if having:
             index[list(having), 0] = vector.add("dispersion", variable, variable, having)
-    return Predictor(variable, ("Intercept",), index)
+    return Predictor(variable, ("Intercept",), index, constant=True)
 
 
-def _block(
-    vector: _Vector,
-    name: str,
-    suffix: str,
-    families: tuple[Family, ...],
-    terms: tuple[str, ...],
-    effects: list[Effect],
-    shared: tuple[tuple[int, ...], ...],
-    reserved: tuple[str, ...],
-) -> BlockLayout:
+def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
+    families = part.families
     present = np.array([f.location is not None for f in families])
-    predictors = [_location(vector, "coef" + suffix, terms, effects, len(families), present)]
+    location = _location(vector, "coef" + part.suffix, part.terms, part.effects, present)
+    predictors = [location]
     names = list(dict.fromkeys(p.name for f in families for p in f.dispersions))
     for n in names:
         # A dispersion called like the weights' parameters carries the response's name.
-        variable = f"{n}_{name}" if n in reserved else n + suffix
-        predictors.append(_dispersion(vector, n, variable, families, shared))
+        variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
+        predictors.append(_dispersion(vector, n, variable, families, part.shared))
     slots = tuple(
         () if f.location is None else (0, *(1 + names.index(p.name) for p in f.dispersions))
         for f in families
     )
-    return BlockLayout(name, families, tuple(predictors), slots)
+    return BlockLayout(part.name, families, tuple(predictors), slots, part.keys)
+
+
+def _times(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
+    """A survival time: every parameter of the families has coefficients of its own."""
+    families = part.families
+    names = list(dict.fromkeys(p.name for f in families for p in f.parameters))
+    predictors = []
+    for n in names:
+        variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
+        located = np.array([f.location == n for f in families])
+        index = np.full((len(families), len(part.terms)), -1)
+        if located.any():
+            index = _location(vector, variable, part.terms, part.effects, located).index
+        for members in part.shared:
+            _ancillary(vector, part, n, variable, members, index)
+        predictors.append(Predictor(variable, part.terms, index))
+    slots = tuple(tuple(names.index(p.name) for p in f.parameters) for f in families)
+    return BlockLayout(part.name, families, tuple(predictors), slots, part.keys)
+
+
+def _ancillary(
+    vector: _Vector,
+    part: PartLayout,
+    name: str,
+    variable: str,
+    members: tuple[int, ...],
+    index: np.ndarray,
+) -> None:
+    """Number the coefficients of a parameter that is not the location."""
+    having = [s for s in members if name in part.families[s].params]
+    having = [s for s in having if part.families[s].location != name]
+    if not having:
+        return
+    columns = part.ancillary.get((having[0], name), (part.terms.index("Intercept"),))
+    for column in columns:
+        at = vector.add("dispersion", variable, part.terms[column], tuple(having))
+        index[having, column] = at
 
 
 def _weights(vector: _Vector, k: int, terms: tuple[str, ...] | None) -> np.ndarray:
@@ -261,13 +320,43 @@ def _weights(vector: _Vector, k: int, terms: tuple[str, ...] | None) -> np.ndarr
     return index
 
 
+@dataclass(frozen=True)
+class PartLayout:
+    """What the layout of one response is made from.
+
+    Parameters
+    ----------
+    name : str
+        The response as written.
+    suffix : str
+        Of its variables in `fit.params`.
+    families : tuple of Family, length S
+    keys : tuple of str, length S
+        See `BlockLayout`.
+    terms : tuple of str
+        Columns of its design.
+    effects : tuple of Effect
+        Of the locations.
+    shared : tuple of tuple of int
+        Components that share dispersions.
+    ancillary : dict of (int, str) to tuple of int
+        Of a survival time: columns that describe a parameter of a component other
+        than its location; by default an intercept alone.
+    """
+
+    name: str
+    suffix: str
+    families: tuple[Family, ...]
+    keys: tuple[str, ...]
+    terms: tuple[str, ...]
+    effects: tuple[Effect, ...]
+    shared: tuple[tuple[int, ...], ...]
+    ancillary: Mapping[tuple[int, str], tuple[int, ...]] = field(default_factory=dict)
+
+
 def build_layout(
     components: tuple[Hashable, ...],
-    blocks: list[
-        tuple[
-            str, str, tuple[Family, ...], tuple[str, ...], list[Effect], tuple[tuple[int, ...], ...]
-        ]
-    ],
+    parts: Sequence[PartLayout],
     concomitant_terms: tuple[str, ...] | None,
     symmetric: tuple[tuple[int, ...], ...],
 ) -> Layout:
@@ -277,9 +366,8 @@ def build_layout(
     ----------
     components : tuple
         Their names.
-    blocks : list of tuple
-        Per response: name, suffix of its variables, the components' families,
-        the design's terms, its effects, and the sets that share dispersions.
+    parts : sequence of PartLayout
+        One for each response.
     concomitant_terms : tuple of str, or None
     symmetric : tuple of tuple of int
 
@@ -288,10 +376,14 @@ def build_layout(
     Layout
     """
     vector = _Vector()
-    k = len(components)
     reserved = ("coef", "weight" if concomitant_terms is None else "alpha")
-    layouts = tuple(_block(vector, *block, reserved) for block in blocks)
-    alpha = _weights(vector, k, concomitant_terms)
+    blocks = tuple(
+        _times(vector, part, reserved)
+        if any(f.is_survival for f in part.families)
+        else _block(vector, part, reserved)
+        for part in parts
+    )
+    alpha = _weights(vector, len(components), concomitant_terms)
     return Layout(
-        components, layouts, alpha, concomitant_terms, tuple(vector.coordinates), symmetric
+        components, blocks, alpha, concomitant_terms, tuple(vector.coordinates), symmetric
     )

@@ -16,14 +16,13 @@ import numpy as np
 from bayesmix import compiled
 from bayesmix.families import Derivatives, Family, Observed
 from bayesmix.fused import FusedPass, fused_em, is_fused
-from bayesmix.layout import BlockLayout
 from bayesmix.penalty import log_prior
 from bayesmix.problem import (
     Arrays,
     Chunk,
     Group,
     Problem,
-    add_location,
+    add_linear,
     build_problem,
     chunks,
     products,
@@ -81,21 +80,26 @@ class Pass(NamedTuple):
 
 
 def linear_predictors(
-    arrays: Arrays, theta: np.ndarray, rows: slice
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Linear predictor of the location (R, S, n), and of each dispersion (R, S, 1)."""
-    location, *others = arrays.layout.predictors
-    eta = location.coefficients(theta) @ arrays.matrix[rows].T
-    if arrays.offset is not None:
-        eta = eta + arrays.offset[rows]
-    return eta, [p.coefficients(theta) for p in others]
-
-
-def slot_etas(
-    layout: BlockLayout, group: Group, eta: np.ndarray, others: list[np.ndarray]
+    arrays: Arrays, group: Group, theta: np.ndarray, rows: slice
 ) -> tuple[np.ndarray, ...]:
-    chosen = (eta if j == 0 else others[j - 1] for j in layout.slots[group.members[0]])
-    return tuple(e if group.everyone else e[:, group.members] for e in chosen)
+    """Linear predictors of a family's m components, each (R, m, n) or (R, m, 1)."""
+    etas = []
+    for number, slot in enumerate(group.slots):
+        eta = slot.coefficients(theta)
+        if not slot.constant:
+            eta = eta @ arrays.matrix[rows].T
+        if number == 0 and arrays.offset is not None:
+            eta = eta + offset_of(arrays, group, rows)
+        etas.append(eta)
+    return tuple(etas)
+
+
+def offset_of(arrays: Arrays, group: Group, rows: slice) -> np.ndarray | float:
+    """The offset of the location in a family's components, (n,) or (m, n)."""
+    if arrays.offset is None:
+        return 0.0
+    offset = arrays.offset[..., rows]
+    return offset if offset.ndim == 1 else offset[group.members]
 
 
 def by_unit(values: np.ndarray, chunk: Chunk) -> np.ndarray:
@@ -110,11 +114,10 @@ def log_densities(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarr
     """Sum over blocks and rows of log f, (R, S, units)."""
     total = np.zeros((len(theta), problem.spec.k, 1))
     for arrays in problem.blocks:
-        eta, others = linear_predictors(arrays, theta, chunk.rows)
-        logf = np.empty((*eta.shape[:2], chunk.rows.stop - chunk.rows.start))
+        logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
         for group in arrays.groups:
-            obs = arrays.observed[group.family.name].take(chunk.rows)
-            etas = slot_etas(arrays.layout, group, eta, others)
+            obs = arrays.observed[group.key].take(chunk.rows)
+            etas = linear_predictors(arrays, group, theta, chunk.rows)
             with np.errstate(all="ignore"):
                 logf[:, group.members] = group.family.log_density(obs, etas)
         total = total + by_unit(logf, chunk)
@@ -183,10 +186,10 @@ def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
         out = np.abs(logits @ problem.concomitant.T).max((1, 2), initial=0.0)
     for arrays in problem.blocks:
         for group in arrays.groups:
-            parameters = group.family.parameters
-            if parameters and parameters[0].link.name != "identity":
-                change = arrays.layout.predictors[0].coefficients(step)[:, group.members]
-                out = np.maximum(out, np.abs(change @ arrays.matrix.T).max((1, 2)))
+            for parameter, slot in zip(group.family.parameters, group.slots, strict=True):
+                if not slot.constant and parameter.link.name != "identity":
+                    change = slot.coefficients(step) @ arrays.matrix.T
+                    out = np.maximum(out, np.abs(change).max((1, 2)))
     return out
 
 
@@ -220,14 +223,12 @@ def evaluate(
     total = np.zeros((len(theta), problem.spec.k, 1))
     pieces = []
     for arrays in problem.blocks:
-        eta, others = linear_predictors(arrays, theta, chunk.rows)
-        logf = np.empty((*eta.shape[:2], chunk.rows.stop - chunk.rows.start))
+        logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
         for group in arrays.groups:
-            name = group.family.name
-            obs = arrays.observed[name].take(chunk.rows)
-            etas = slot_etas(arrays.layout, group, eta, others)
+            obs = arrays.observed[group.key].take(chunk.rows)
+            etas = linear_predictors(arrays, group, theta, chunk.rows)
             if working is not None and etas:
-                rows = working[arrays.number, name][chunk.rows]
+                rows = working[arrays.number, group.key][chunk.rows]
                 etas = (np.broadcast_to(rows, etas[0].shape), *etas[1:])
             with np.errstate(all="ignore"):
                 d = finite(group.family.derivatives(obs, etas))
@@ -356,20 +357,24 @@ def _accumulate(
     r = r if group.everyone else r[:, group.members]
     with np.errstate(all="ignore"):
         curvature = group.family.positive_curvature(piece.obs, piece.etas, piece.d)
-    first = piece.d.first[0]
-    if working is not None:
-        shift = 0.0 if arrays.offset is None else arrays.offset[chunk.rows]
-        first = first + curvature[0] * (piece.etas[0] - shift)
-    b = (r * first) @ arrays.matrix[chunk.rows]
-    flat = products(arrays, r * curvature[0], chunk.rows)
-    add_location(arrays, group, b, flat, out.score, out.scoring)
-    for j, at in enumerate(group.dispersions, start=1):
-        slope = (r * piece.d.first[j]).sum(-1)
-        second = (r * curvature[j]).sum(-1)
-        for m, position in enumerate(at):
-            out.score[:, position] += slope[:, m]
-            out.scoring[:, position, position] += second[:, m]
-    if closed_scale(group.family):
+    location = None
+    for number, slot in enumerate(group.slots):
+        first = piece.d.first[number]
+        if slot.constant:
+            slope, second = (r * first).sum(-1), (r * curvature[number]).sum(-1)
+            for m, position in enumerate(slot.index[:, 0]):
+                out.score[:, position] += slope[:, m]
+                out.scoring[:, position, position] += second[:, m]
+            continue
+        if number == 0 and working is not None:
+            shift = piece.etas[0] - offset_of(arrays, group, chunk.rows)
+            first = first + curvature[0] * shift
+        b = (r * first) @ arrays.matrix[chunk.rows]
+        flat = products(arrays, r * curvature[number], chunk.rows)
+        add_linear(arrays, slot, b, flat, out.score, out.scoring)
+        location = location or (b, flat)
+    if location is not None and closed_scale(group.family):
+        b, flat = location
         _squares(piece, r, square(arrays, flat), b, out.squares)
 
 

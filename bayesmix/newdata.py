@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,14 @@ from bayesmix._rows import check_data
 from bayesmix.design import Design, Units, build_units, select_rows
 from bayesmix.errors import DataError
 from bayesmix.families import Observed
-from bayesmix.inputs import Part, Prepared
-from bayesmix.layout import Layout
-from bayesmix.response import Response, read_response
+from bayesmix.events import allowed_events, restricted
+from bayesmix.inputs import Events, Part, Prepared
+from bayesmix.layout import BlockLayout, Layout, PartLayout
+from bayesmix.response import Response, complete_columns, read_response
+from bayesmix.times import Times
 from bayesmix.unitdata import constant_in_units
 
-__all__ = ["BlockRows", "Rows", "apply"]
+__all__ = ["BlockRows", "Rows", "apply", "block_rows"]
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,20 @@ class BlockRows:
     Parameters
     ----------
     matrix : ndarray, shape (n, P)
-    offset : ndarray, shape (n,), or None
+    offset : ndarray, shape (n,), or (S, n) by component, or None
     response : Response, or None
-        None where only predictions are asked for.
+        None where only predictions are asked for; competing events have more, in `observed`.
     observed : dict of str to Observed
-        The response as each family reads it, by the family's name.
+        The response as each component reads it, by the block's `keys`.
+    entry : dict of str to Observed, or None
+        Survivals to the delayed entries, where the whole mixture is truncated.
     """
 
     matrix: np.ndarray
     offset: np.ndarray | None
     response: Response | None
     observed: Mapping[str, Observed]
+    entry: Mapping[str, Observed] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,17 +111,97 @@ def apply(
     units = build_units(newdata, prepared.group if grouped else None)
     blocks = []
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
-        matrix, offset = _apply_designs(part, block.predictors[0].terms, newdata)
-        read = read_response(part.formula, newdata, prepared.scope) if response else None
-        observed = {} if read is None else {f.name: f.observe(read) for f in block.families}
-        blocks.append(BlockRows(matrix, offset, read, observed))
+        terms = block.predictors[0].terms
+        matrix, offset = _apply_designs(part, terms, newdata)
+        if prepared.events is not None:
+            offset = _event_offsets(prepared.events, newdata)
+        if not response:
+            blocks.append(BlockRows(matrix, offset, None, {}))
+        elif prepared.events is not None:
+            blocks.append(_event_rows(prepared, prepared.events, block, newdata, matrix, offset))
+        else:
+            read = read_response(part.formula, newdata, prepared.scope)
+            blocks.append(block_rows(block, [read] * layout.k, matrix, offset))
     concomitant = None
     if weighted is not None:
         design, _ = weighted.apply(newdata)
         if units.grouped:
             constant_in_units(design, units, "the concomitant variables", "in the new data")
         concomitant = design[units.first]
-    return Rows(tuple(blocks), units, concomitant)
+    allowed = None
+    if response and prepared.events is not None:
+        e = prepared.events
+        allowed = allowed_events(newdata, e.column, e.names, e.partial)
+    return Rows(tuple(blocks), units, concomitant, None, allowed)
+
+
+def block_rows(
+    block: BlockLayout | PartLayout,
+    responses: Sequence[Response],
+    matrix: np.ndarray,
+    offset: np.ndarray | None,
+    truncation: str = "mixture",
+) -> BlockRows:
+    """Rows of a response as every component's family reads them.
+
+    Under the mixture's own truncation a delayed entry is a factor of the whole mixture,
+    not of its components: the survival to it, in the denominator.
+
+    Parameters
+    ----------
+    block : BlockLayout or PartLayout
+    responses : sequence of Response, length S
+        What each component reads.
+    matrix, offset : ndarray
+    truncation : str
+        "mixture" or "component".
+    """
+    observed: dict[str, Observed] = {}
+    entries: dict[str, Observed] = {}
+    delayed = any(r.times is not None and r.times.truncated for r in responses)
+    apart = delayed and truncation == "mixture"
+    for family, key, response in zip(block.families, block.keys, responses, strict=True):
+        if key in observed:
+            continue
+        if apart and response.times is not None:
+            entered, response = _split_entry(response, response.times)
+            entries[key] = family.observe(entered)
+        observed[key] = family.observe(response)
+    return BlockRows(matrix, offset, responses[0], observed, entries if apart else None)
+
+
+def _split_entry(response: Response, times: Times) -> tuple[Response, Response]:
+    """A survival to the entry, and the response without delayed entry."""
+    never, none = np.full(len(times), np.inf), np.zeros(len(times))
+    entered = Times(times.entry, never, none)
+    return (
+        replace(response, times=entered),
+        replace(response, times=Times(times.lower, times.upper, none)),
+    )
+
+
+def _event_rows(
+    prepared: Prepared,
+    events: Events,
+    block: BlockLayout,
+    newdata: pd.DataFrame,
+    matrix: np.ndarray,
+    offset: np.ndarray | None,
+) -> BlockRows:
+    allowed = allowed_events(newdata, events.column, events.names, events.partial)
+    responses = [
+        restricted(part.formula, newdata, allowed[:, s], prepared.scope)
+        for s, part in enumerate(events.parts)
+    ]
+    return block_rows(block, responses, matrix, offset, events.truncation)
+
+
+def _event_offsets(events: Events, newdata: pd.DataFrame) -> np.ndarray | None:
+    """Offsets (S, n) of the events' locations in new data."""
+    shifts = [part.design.apply(newdata)[1] for part in events.parts]
+    if all(shift is None for shift in shifts):
+        return None
+    return np.array([np.zeros(len(newdata)) if shift is None else shift for shift in shifts])
 
 
 def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -> list[str]:
@@ -124,7 +209,7 @@ def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -
     names: list[str] = []
     for part in prepared.parts:
         names += [n for d in part.designs for n in d.formula.names]
-        names += part.formula.response_names if response else ()
+        names += complete_columns(part.formula) if response and prepared.events is None else ()
     names += concomitant.formula.names if concomitant is not None else ()
     return [n for n in dict.fromkeys(names) if n != prepared.group and n in prepared.columns]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,20 @@ from bayesmix.spec import MixtureSpec
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["dispersion_link", "from_dataset", "permute", "to_dataset"]
+__all__ = [
+    "Entry",
+    "coefficients",
+    "dispersion_entries",
+    "dispersion_link",
+    "dispersions",
+    "from_dataset",
+    "location_entries",
+    "parameter_link",
+    "permute",
+    "term_dim",
+    "term_name",
+    "to_dataset",
+]
 
 
 def dispersion_link(block: BlockLayout, number: int) -> Link:
@@ -27,14 +40,73 @@ def dispersion_link(block: BlockLayout, number: int) -> Link:
     raise SpecError(msg)
 
 
+class Entry(NamedTuple):
+    """A parameter as tables list it.
+
+    `component` is a position, `term` the name in tables, `at` the entry of theta; `link`
+    leads to the natural scale, None where the table has theta itself.
+    """
+
+    component: int
+    term: str
+    at: int
+    link: Link | None
+
+
+def term_name(layout: Layout, block: BlockLayout, term: str) -> str:
+    """A term as tables name it: with its response where there are several."""
+    return term if len(layout.blocks) == 1 else f"{block.name}: {term}"
+
+
+def location_entries(layout: Layout) -> Iterator[Entry]:
+    """The coefficients of the locations, component by component."""
+    for block in layout.blocks:
+        for s, slots in enumerate(block.slots):
+            predictor = block.predictors[slots[0] if slots else 0]
+            for term, at in zip(predictor.terms, predictor.index[s], strict=True):
+                if slots and at >= 0:
+                    yield Entry(s, term_name(layout, block, term), int(at), None)
+
+
+def dispersion_entries(layout: Layout) -> Iterator[Entry]:
+    """The parameters beside the locations, natural where they are constants.
+
+    One with covariates of its own has its coefficients instead.
+    """
+    for block in layout.blocks:
+        for number, predictor in enumerate(block.predictors):
+            for s, slots in enumerate(block.slots):
+                if number not in slots[1:]:
+                    continue
+                used = np.flatnonzero(predictor.index[s] >= 0)
+                alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
+                link = parameter_link(block, s, number) if alone else None
+                for j in used:
+                    name = predictor.variable + ("" if alone else f"[{predictor.terms[j]}]")
+                    yield Entry(s, name, int(predictor.index[s, j]), link)
+
+
+def parameter_link(block: BlockLayout, s: int, number: int) -> Link:
+    """Link of the parameter of component s that a predictor describes."""
+    return block.families[s].parameters[block.slots[s].index(number)].link
+
+
 def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """Natural dispersions (S,) by variable; NaN where a component has none."""
+    """Natural dispersions (S,) by variable; NaN where a component has none.
+
+    One with covariates of its own is that at covariates of zero.
+    """
     out = {}
     for block in layout.blocks:
-        for number, predictor in enumerate(block.predictors[1:], start=1):
-            index = predictor.index[:, 0]
-            natural = dispersion_link(block, number).inverse(theta[np.maximum(index, 0)])
-            out[predictor.variable] = np.where(index >= 0, natural, np.nan)
+        for number, predictor in enumerate(block.predictors):
+            values = np.full(layout.k, np.nan)
+            base = predictor.terms.index("Intercept") if "Intercept" in predictor.terms else None
+            for s, slots in enumerate(block.slots):
+                if base is not None and number in slots[1:] and predictor.index[s, base] >= 0:
+                    link = parameter_link(block, s, number)
+                    values[s] = link.inverse(theta[predictor.index[s, base]])
+            if not np.isnan(values).all():
+                out[predictor.variable] = values
     return out
 
 
@@ -60,20 +132,23 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     -------
     xarray.Dataset
         `coef` (component, term), one variable per dispersion (component), and
-        `weight` (component) or `alpha` (component, concomitant_term).
+        `weight` (component) or `alpha` (component, concomitant_term).  A survival time
+        has one variable per parameter of its families, (component, term), on link scales.
     """
     import xarray as xr
 
     layout = spec.layout
     variables: dict[str, Any] = {}
+    natural = dispersions(layout, theta)
     coords: dict[str, Any] = {"component": _object_index(layout.components)}
     for block in layout.blocks:
-        location = block.predictors[0]
         dim = term_dim(layout, block)
-        coords[dim] = list(location.terms)
-        variables[location.variable] = (("component", dim), coefficients(location, theta))
-    for name, values in dispersions(layout, theta).items():
-        variables[name] = (("component",), values)
+        for predictor in block.linear():
+            coords[dim] = list(predictor.terms)
+            variables[predictor.variable] = (("component", dim), coefficients(predictor, theta))
+    for block in layout.blocks:
+        for _, predictor in block.constants():
+            variables[predictor.variable] = (("component",), natural[predictor.variable])
     if layout.concomitant_terms is None:
         weight = np.exp(spec.weights.log_weights(theta[None], None))[0, :, 0]
         variables["weight"] = (("component",), weight)
@@ -100,11 +175,11 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
     layout = spec.layout
     theta = np.zeros(layout.size)
     for block in layout.blocks:
-        location = block.predictors[0]
         dim = term_dim(layout, block)
-        values = _read(params, location.variable, layout.components, dim, location.terms)
-        _fill(theta, location, values, values)
-        for number, predictor in enumerate(block.predictors[1:], start=1):
+        for predictor in block.linear():
+            values = _read(params, predictor.variable, layout.components, dim, predictor.terms)
+            _fill(theta, predictor, values, values)
+        for number, predictor in block.constants():
             name = predictor.variable
             natural = _read(params, name, layout.components)[:, None]
             link = dispersion_link(block, number)

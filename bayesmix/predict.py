@@ -145,12 +145,12 @@ def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
 
 def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
     out = np.empty((len(data.matrix), len(block.families)))
-    for s, family in enumerate(block.families):
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         if family.variance is None:
             msg = f"family {family.name!r} has no variance=; Pearson residuals need it"
             raise FitError(msg)
         out[:, s] = family.variance(**natural(block, data, theta, s))
-        trials = data.observed[family.name].trials
+        trials = data.observed[key].trials
         out[:, s] /= 1.0 if trials is None else np.maximum(trials, 1)
     return out
 

@@ -9,11 +9,22 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.families import Family, Observed
-from bayesmix.layout import BlockLayout
+from bayesmix.layout import BlockLayout, Predictor
 from bayesmix.penalty import Penalty
 from bayesmix.spec import MixtureSpec, Rows
 
-__all__ = ["Arrays", "Chunk", "Group", "Problem", "build_problem", "chunks", "products", "square"]
+__all__ = [
+    "Arrays",
+    "Chunk",
+    "Group",
+    "Problem",
+    "Slot",
+    "add_linear",
+    "build_problem",
+    "chunks",
+    "products",
+    "square",
+]
 
 # Elements of a work array: it should stay in the processor's cache.
 BLOCK = 1 << 17
@@ -21,23 +32,57 @@ PRODUCTS = 1 << 22
 DENSE = 1 << 18
 
 
-class Group(NamedTuple):
-    """Components of one family and where their parameters stand in theta.
+class Slot(NamedTuple):
+    """A parameter of a family in m components: where its coefficients stand in theta.
 
-    `has` and `at` give for each component its terms' columns and their entries
-    of theta; `dispersions` the entries (S,) of each dispersion.  `to_score` and
-    `to_scoring` add the components' parts up as matrix products, where those
-    are small: (S P, D) and (S P (P + 1) / 2, D D).
+    `index` (m, P) has -1 where a component lacks a column of the design; with
+    `constant` there is no design, and P is one.  `has` and `at` give for each
+    component its columns and their entries of theta, `base` (m,) the entry of the
+    constant or the intercept, -1 without one.  `to_score` and `to_scoring` add the
+    components' parts up as matrix products, where those are small: (m P, D) and
+    (m P (P + 1) / 2, D D).
+    """
+
+    index: np.ndarray
+    constant: bool
+    base: np.ndarray
+    has: tuple[np.ndarray, ...]
+    at: tuple[np.ndarray, ...]
+    to_score: np.ndarray | None
+    to_scoring: np.ndarray | None
+
+    def coefficients(self, theta: np.ndarray) -> np.ndarray:
+        """Coefficients of shape (..., m, P) from theta (..., D); zero where absent."""
+        return np.where(self.index >= 0, theta[..., self.index], 0.0)
+
+
+class Group(NamedTuple):
+    """Components of one family that read a response in one way.
+
+    `key` is its place among the observed responses; `slots` has the family's
+    parameters, the location first (none for a family without parameters).
     """
 
     family: Family
+    key: str
     members: np.ndarray
     everyone: bool
-    has: tuple[np.ndarray, ...]
-    at: tuple[np.ndarray, ...]
-    dispersions: tuple[np.ndarray, ...]
-    to_score: np.ndarray | None
-    to_scoring: np.ndarray | None
+    slots: tuple[Slot, ...]
+
+    @property
+    def has(self) -> tuple[np.ndarray, ...]:
+        """Columns of the location's design, for each component."""
+        return self.slots[0].has if self.slots else (np.empty(0, int),) * len(self.members)
+
+    @property
+    def at(self) -> tuple[np.ndarray, ...]:
+        """Entries of theta of the location's coefficients, for each component."""
+        return self.slots[0].at if self.slots else (np.empty(0, int),) * len(self.members)
+
+    @property
+    def dispersions(self) -> tuple[np.ndarray, ...]:
+        """The other parameters' constants or intercepts: entries (m,) of theta, -1 without."""
+        return tuple(slot.base for slot in self.slots[1:])
 
 
 @dataclass(frozen=True)
@@ -115,17 +160,16 @@ def build_problem(
     blocks: list[Arrays] = []
     for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         matrix = data.matrix if order is None else data.matrix[order]
-        offset = data.offset if order is None or data.offset is None else data.offset[order]
+        offset = data.offset if order is None or data.offset is None else data.offset[..., order]
         observed = {
-            name: obs if order is None else obs.take(order) for name, obs in data.observed.items()
+            key: obs if order is None else obs.take(order) for key, obs in data.observed.items()
         }
         n, p = matrix.shape
         triangle = np.triu_indices(p)
         fits = n * len(triangle[0]) <= PRODUCTS
         products = matrix[:, triangle[0]] * matrix[:, triangle[1]] if fits else None
         groups = tuple(
-            make_group(layout, family, members, triangle, spec.layout.size)
-            for family, members in layout.groups()
+            _group(layout, members, triangle, spec.layout.size) for _, members in layout.groups()
         )
         blocks.append(
             Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products)
@@ -144,21 +188,32 @@ def build_problem(
     )
 
 
-def make_group(
-    layout: BlockLayout,
-    family: Family,
+def _group(
+    layout: BlockLayout, members: np.ndarray, triangle: tuple[np.ndarray, np.ndarray], size: int
+) -> Group:
+    first = members[0]
+    slots = tuple(
+        _slot(layout.predictors[j], members, triangle, size, first=number == 0)
+        for number, j in enumerate(layout.slots[first])
+    )
+    everyone = len(members) == len(layout.families)
+    return Group(layout.families[first], layout.keys[first], members, everyone, slots)
+
+
+def _slot(
+    predictor: Predictor,
     members: np.ndarray,
     triangle: tuple[np.ndarray, np.ndarray],
     size: int,
-) -> Group:
-    index = layout.predictors[0].index[members]
+    *,
+    first: bool,
+) -> Slot:
+    index, constant = _used(predictor, members, first)
     has = tuple(np.flatnonzero(row >= 0) for row in index)
     at = tuple(row[h] for row, h in zip(index, has, strict=True))
-    slots = layout.slots[members[0]][1:]
-    dispersions = tuple(layout.predictors[slot].index[members, 0] for slot in slots)
-    i, j = triangle
     to_score = to_scoring = None
-    if len(members) * len(i) * size * size <= DENSE:
+    i, j = triangle
+    if not constant and len(members) * len(i) * size * size <= DENSE:
         to_score = np.zeros((index.size, size))
         inside = np.flatnonzero(index.ravel() >= 0)
         to_score[inside, index.ravel()[inside]] = 1.0
@@ -167,8 +222,28 @@ def make_group(
         rows = np.flatnonzero((a >= 0) & (b >= 0))
         to_scoring[rows, a[rows] * size + b[rows]] = 1.0
         to_scoring[rows, b[rows] * size + a[rows]] = 1.0
-    everyone = len(members) == len(layout.families)
-    return Group(family, members, everyone, has, at, dispersions, to_score, to_scoring)
+    base = index[:, 0] if constant else _intercept(predictor, members)
+    return Slot(index, constant, base, has, at, to_score, to_scoring)
+
+
+def _used(predictor: Predictor, members: np.ndarray, first: bool) -> tuple[np.ndarray, bool]:
+    """Entries of theta, and whether they are a constant for each component.
+
+    An intercept alone is one, but for the location, which may have an offset.
+    """
+    index = predictor.index[members]
+    if predictor.constant or first:
+        return index, predictor.constant
+    columns = np.flatnonzero((index >= 0).any(0))
+    if len(columns) == 1 and predictor.terms[columns[0]] == "Intercept":
+        return index[:, columns], True
+    return index, False
+
+
+def _intercept(predictor: Predictor, members: np.ndarray) -> np.ndarray:
+    if "Intercept" not in predictor.terms:
+        return np.full(len(members), -1)
+    return predictor.index[members, predictor.terms.index("Intercept")]
 
 
 def chunks(problem: Problem, per_row: int) -> Iterator[Chunk]:
@@ -210,23 +285,23 @@ def square(arrays: Arrays, flat: np.ndarray) -> np.ndarray:
     return out
 
 
-def add_location(
+def add_linear(
     arrays: Arrays,
-    group: Group,
+    slot: Slot,
     b: np.ndarray | None,
     flat: np.ndarray,
     score: np.ndarray,
     matrix: np.ndarray,
 ) -> None:
-    """Add components' scores b (R, S, P) and triangles (R, S, T) to those of theta."""
+    """Add components' scores b (R, m, P) and triangles (R, m, T) to those of theta."""
     n, size = len(matrix), matrix.shape[1]
-    if group.to_scoring is not None and group.to_score is not None:
+    if slot.to_scoring is not None and slot.to_score is not None:
         if b is not None:
-            score += b.reshape(n, -1) @ group.to_score
-        matrix += (flat.reshape(n, -1) @ group.to_scoring).reshape(n, size, size)
+            score += b.reshape(n, -1) @ slot.to_score
+        matrix += (flat.reshape(n, -1) @ slot.to_scoring).reshape(n, size, size)
         return
     a = square(arrays, flat)
-    for m, (has, at) in enumerate(zip(group.has, group.at, strict=True)):
+    for m, (has, at) in enumerate(zip(slot.has, slot.at, strict=True)):
         if b is not None:
             score[:, at] += b[:, m, has]
         matrix[:, at[:, None], at] += a[:, m, has[:, None], has]

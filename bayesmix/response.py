@@ -11,12 +11,14 @@ from bayesmix._language.binding import evaluate
 from bayesmix._language.scope import Scope
 from bayesmix._language.tokens import match_brackets, split_at, tokenize
 from bayesmix._rows import check_data, first_rows
-from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix._surv import is_surv, read_times, surv_call
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.times import Times
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Response", "binomial_arguments", "read_response"]
+__all__ = ["Response", "binomial_arguments", "complete_columns", "middle", "read_response"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +29,15 @@ class Response:
     ----------
     name : str
         As written: ``Patents``, ``p(Deaths, Total)``.
-    kind : {"numeric", "binomial"}
+    kind : {"numeric", "binomial", "survival"}
     y : ndarray of float64, shape (n,)
-        The successes of a binomial response.
+        The successes of a binomial response; the `middle` of a survival time's bounds.
     trials : ndarray of float64, shape (n,), or None
         Only for ``p(successes, trials)``.
     columns : tuple of str
         Data columns used.
+    times : Times, or None
+        Only for ``surv(...)``: how each time was observed.
     """
 
     name: str
@@ -41,11 +45,27 @@ class Response:
     y: np.ndarray
     trials: np.ndarray | None
     columns: tuple[str, ...]
+    times: Times | None = None
 
     def take(self, rows: Any) -> Response:
         """Keep some rows, by position, slice or mask."""
         trials = None if self.trials is None else self.trials[rows]
-        return Response(self.name, self.kind, self.y[rows], trials, self.columns)
+        times = None if self.times is None else self.times.take(rows)
+        return Response(self.name, self.kind, self.y[rows], trials, self.columns, times)
+
+
+def middle(times: Times) -> np.ndarray:
+    """A time within each row's bounds: the exact one, the middle, or the one bound there is."""
+    upper = np.where(np.isinf(times.upper), times.lower, times.upper)
+    return np.where(times.lower > 0, 0.5 * (times.lower + upper), upper)
+
+
+def complete_columns(formula: _WithResponse) -> tuple[str, ...]:
+    """The columns of a response that may not be missing: bounds of an interval may."""
+    text = formula.response
+    if text is not None and is_surv(text) and surv_call(text).kind == "interval":
+        return ()
+    return formula.response_names
 
 
 class _WithResponse(Protocol):
@@ -73,22 +93,19 @@ def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
     Raises
     ------
     DataError
-        For values that are no numbers, and successes and trials that cannot be.
+        For values that are no numbers, and for successes and trials, or survival
+        times, that cannot be.
     FormulaError
-        Where the formula has no response.
-    SpecError
-        For ``surv(...)``, which is not available yet.
+        Where the formula has no response, or ``surv(...)`` has a form of its own.
     """
     check_data(data)
     text = formula.response
     if text is None:
         raise FormulaError("The formula has no response. Write it on the left, as in 'y ~ x'.")
     columns = tuple(name for name in formula.response_names if name in data.columns)
-    if text.startswith("surv") and text[4:].lstrip().startswith("("):
-        raise SpecError(
-            f"The response {text!r}: survival times are not available yet in this version. "
-            "A numeric response or p(successes, trials) is."
-        )
+    if is_surv(text):
+        times = read_times(text, data, scope)
+        return Response(text, "survival", middle(times), None, columns, times)
     if text.startswith("p") and text[1:].lstrip().startswith("("):
         successes, trials = binomial_arguments(text)
         y = evaluate(successes, data, scope, "number of successes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,20 @@ from bayesmix._arguments import plain, whole_number
 from bayesmix.concomitant import WeightModel
 from bayesmix.design import Design
 from bayesmix.errors import SpecError
-from bayesmix.families import Family, family
+from bayesmix.families import Family, resolve
 from bayesmix.identifiability import check_identified, check_varies
-from bayesmix.inputs import Part, Prepared, Regression, nested_pairs, prepare
-from bayesmix.layout import Effect, Layout, build_layout
-from bayesmix.newdata import BlockRows, Rows, apply
+from bayesmix.inputs import (
+    EventPart,
+    Events,
+    Part,
+    Prepared,
+    Regression,
+    nested_pairs,
+    prepare,
+)
+from bayesmix.layout import Effect, Layout, PartLayout, build_layout
+from bayesmix.newdata import BlockRows, Rows, apply, block_rows
+from bayesmix.times import Times
 
 __all__ = ["BlockRows", "MixtureSpec", "Regression", "Rows", "assemble", "prepare"]
 
@@ -113,29 +122,142 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
         what = "groups" if prepared.units.grouped else "rows"
         msg = f"k={k} components are more than the {n_units} {what}; use a smaller k"
         raise SpecError(msg)
+    if prepared.events is not None:
+        return _assemble_events(prepared, prepared.events, k)
     components = _names(prepared.labels, k)
     several = len(prepared.parts) > 1
-    blocks, rows, partitions = [], [], []
-    for part in prepared.parts:
-        families = _families(part.regression.family, k)
-        terms, effects, matrix, offset = _design(part, k)
-        shared = _dispersion_sets(part.regression.dispersion, k, families)
-        suffix = f"_{part.response.name}" if several else ""
-        blocks.append((part.response.name, suffix, families, terms, effects, shared))
-        observed = {f.name: f.observe(part.response) for f in families}
-        check_varies(part.response, families, observed)
-        rows.append(BlockRows(matrix, offset, part.response, observed))
-        partitions.append((families, effects, shared))
-    symmetric = _symmetric(k, partitions, prepared.labels)
-    concomitant = None if k == 1 else prepared.concomitant
+    plans = [_plan(part, k, f"_{part.response.name}" if several else "") for part in prepared.parts]
+    symmetric = _symmetric(k, [plan for plan, _ in plans], prepared.labels)
+    allowed = None if prepared.labels is None else _allowed(prepared.labels, k)
+    return _assembled(prepared, components, plans, symmetric, allowed)
+
+
+def _assembled(
+    prepared: Prepared,
+    components: tuple[Hashable, ...],
+    plans: Sequence[tuple[PartLayout, BlockRows]],
+    symmetric: tuple[tuple[int, ...], ...],
+    allowed: np.ndarray | None,
+) -> MixtureSpec:
+    concomitant = None if len(components) == 1 else prepared.concomitant
     layout = build_layout(
-        components, blocks, None if concomitant is None else concomitant.terms, symmetric
+        components,
+        [plan for plan, _ in plans],
+        None if concomitant is None else concomitant.terms,
+        symmetric,
     )
+    rows = tuple(data for _, data in plans)
     check_identified(layout, [r.matrix for r in rows])
     unit_matrix = None if concomitant is None else concomitant.matrix[prepared.units.first]
-    allowed = None if prepared.labels is None else _allowed(prepared.labels, k)
-    data = Rows(tuple(rows), prepared.units, unit_matrix, prepared.weight, allowed)
+    data = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed)
     return MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
+
+
+def _plan(part: Part, k: int, suffix: str) -> tuple[PartLayout, BlockRows]:
+    """The parameters and rows of one response."""
+    survival = part.response.times is not None
+    families = _families(part.regression.family, k, survival=survival)
+    if part.response.times is not None:
+        families = tuple(settled(families, [part.response.times] * k))
+    terms, effects, matrix, offset = _design(part, k)
+    shared = _dispersion_sets(part.regression.dispersion, k, families)
+    if survival and "Intercept" not in terms:  # the parameters beside the location need one
+        terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
+    keys = tuple(f.name for f in families)
+    layout = PartLayout(
+        part.response.name, suffix, families, keys, terms, tuple(effects), shared
+    )
+    rows = block_rows(layout, [part.response] * k, matrix, offset)
+    check_varies(part.response, families, rows.observed)
+    return layout, rows
+
+
+def settled(families: Sequence[Family], times: Sequence[Times]) -> list[Family]:
+    """Families made final by the data, such as the knots of splines; the same stays the same."""
+    made: dict[tuple[int, int], Family] = {}
+    for f, t in zip(families, times, strict=True):
+        if (id(f), id(t)) not in made:
+            made[id(f), id(t)] = f if f.settle is None else f.settle(t)
+    return [made[id(f), id(t)] for f, t in zip(families, times, strict=True)]
+
+
+def _assemble_events(prepared: Prepared, events: Events, k: int) -> MixtureSpec:
+    """Competing events: one response, with a design, family and times for each event."""
+    if k != len(events.names):
+        msg = f"k={k}, but the components are the {len(events.names)} events {list(events.names)}"
+        raise SpecError(msg)
+    responses = [part.response for part in events.parts]
+    families = settled(
+        [resolve(f, survival=True) for f in events.families], [r.times for r in responses if r.times]
+    )
+    layout, matrix, offset = _events_layout(prepared.parts[0], events, tuple(families))
+    rows = block_rows(layout, responses, matrix, offset, events.truncation)
+    allowed = None if events.allowed.all() else events.allowed
+    apart = tuple((s,) for s in range(k))
+    return _assembled(prepared, events.names, [(layout, rows)], apart, allowed)
+
+
+def _events_layout(
+    joint: Part, events: Events, families: tuple[Family, ...]
+) -> tuple[PartLayout, np.ndarray, np.ndarray | None]:
+    columns: dict[str, np.ndarray] = {"Intercept": np.ones(len(joint.response.y))}
+    effects: list[Effect] = []
+    ancillary: dict[tuple[int, str], tuple[int, ...]] = {}
+    offsets = [part.design.offset for part in events.parts]
+    for s, (part, family) in enumerate(zip(events.parts, families, strict=True)):
+        _check_ancillary(part, family, events.names[s])
+        if family.location is None:
+            continue
+        for name, design in {family.location: part.design, **part.ancillary}.items():
+            at = _place(columns, design)
+            if name == family.location:
+                effects.append(Effect("varying", design.terms, at, ((s,),)))
+            else:
+                ancillary[s, name] = at
+    matrix = np.column_stack(list(columns.values()))
+    offset = None
+    if any(o is not None for o in offsets):
+        offset = np.array([np.zeros(len(matrix)) if o is None else o for o in offsets])
+    layout = PartLayout(
+        joint.response.name,
+        "",
+        families,
+        tuple(str(name) for name in events.names),
+        tuple(columns),
+        tuple(effects),
+        tuple((s,) for s in range(len(families))),
+        ancillary,
+    )
+    return layout, matrix, offset
+
+
+def _place(columns: dict[str, np.ndarray], design: Design) -> tuple[int, ...]:
+    """Where a design's terms stand among all columns; new ones are added."""
+    for term, column in zip(design.terms, design.matrix.T, strict=True):
+        if not np.array_equal(columns.setdefault(term, column), column):
+            msg = f"the formulas of the events code the term {term!r} differently; write it alike"
+            raise SpecError(msg)
+    names = list(columns)
+    return tuple(names.index(term) for term in design.terms)
+
+
+def _check_ancillary(part: EventPart, family: Family, event: Hashable) -> None:
+    """Each parameter of an event's family is described once."""
+    unknown = [name for name in part.ancillary if name not in family.params]
+    if unknown:
+        msg = (
+            f"ancillary= gives {event!r} formulas for {unknown}, but its family {family.name!r} "
+            f"has the parameters {list(family.params)}"
+        )
+        raise SpecError(msg)
+    described = [t for t in part.design.terms if t != "Intercept"]
+    if described and (family.location is None or family.location in part.ancillary):
+        where = "no location" if family.location is None else "its location in ancillary= as well"
+        msg = (
+            f"the formula {part.formula.text!r} of {event!r} has the covariates {described}, but "
+            f"the family {family.name!r} has {where}; give them once"
+        )
+        raise SpecError(msg)
 
 
 def _names(labels: pd.Categorical | None, k: int) -> tuple[Hashable, ...]:
@@ -149,27 +271,32 @@ def _names(labels: pd.Categorical | None, k: int) -> tuple[Hashable, ...]:
     return (*known, *rest[: k - len(known)])
 
 
-def _families(given: Any, k: int) -> tuple[Family, ...]:
+def _families(given: Any, k: int, *, survival: bool = False) -> tuple[Family, ...]:
     if isinstance(given, (list, tuple)):
         if len(given) != k:
             msg = f"family= lists {len(given)} families for k={k} components; give one or {k}"
             raise SpecError(msg)
         made: dict[Any, Family] = {}
         for g in given:
-            made.setdefault(g if isinstance(g, (str, Family)) else repr(g), family(g))
-        families = tuple(made[g] for g in given)
+            made.setdefault(_key(g), resolve(g, survival=survival))
+        families = tuple(made[_key(g)] for g in given)
     else:
-        families = (family(given),) * k
+        families = (resolve(given, survival=survival),) * k
     distinct = {id(f): f for f in families}.values()
     names = [f.name for f in distinct]
     if len(set(names)) < len(names):
         msg = f"two different families are both named {names}; give each its own name"
         raise SpecError(msg)
-    _check_dispersions(distinct)
+    if not survival:
+        _check_links(distinct)
     return families
 
 
-def _check_dispersions(families: Iterable[Family]) -> None:
+def _key(given: Any) -> Any:
+    return given if isinstance(given, (str, Family)) else repr(given)
+
+
+def _check_links(families: Iterable[Family]) -> None:
     """Dispersions of one name are one quantity, with one link."""
     links: dict[str, str] = {}
     for parameter in (p for f in families for p in f.dispersions):
@@ -270,12 +397,13 @@ def _dispersion_sets(
     return tuple(_consecutive(sizes))
 
 
-def _symmetric(k: int, partitions: list, labels: pd.Categorical | None) -> tuple:
+def _symmetric(k: int, parts: list[PartLayout], labels: pd.Categorical | None) -> tuple:
     """Sets of components that no block, family or label tells apart."""
     keys: list[list[Any]] = [[] for _ in range(k)]
-    for families, effects, shared in partitions:
+    for part in parts:
+        effects, shared = part.effects, part.shared
         for s in range(k):
-            keys[s].append(families[s].name)
+            keys[s].append(part.families[s].name)
             keys[s] += [
                 i
                 for e in effects

@@ -123,7 +123,7 @@ def _nearly_collapsed(problem: Problem, runs: Runs) -> np.ndarray:
     groups = [group for arrays in problem.blocks for group in arrays.groups]
     if not any(group.family.collapse for group in groups):
         return np.zeros(len(runs.theta), bool)
-    own = max(len(at) + len(group.dispersions) for group in groups for at in group.at)
+    own = max(sum(len(s.at[m]) for s in g.slots) for g in groups for m in range(len(g.members)))
     units = problem.spec.n_units * mean_weights(problem, np.nan_to_num(runs.theta))
     return (units < FEW_UNITS * own).any(1)
 
@@ -146,7 +146,7 @@ def collapse_test(problem: Problem) -> Floors:
             name, sign = family.collapse
             at = group.dispersions[[p.name for p in family.dispersions].index(name)]
             if sign < 0:
-                low = np.log(_smallest_scale(arrays, arrays.observed[family.name].y))
+                low = np.log(_smallest_scale(arrays, arrays.observed[group.key].y))
                 floors += [(int(j), low) for j in at]
             else:
                 ceilings += [int(j) for j in at]

@@ -136,12 +136,12 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
             family = group.family
             if family.location is None:
                 continue
-            begin = family.starting(arrays.observed[family.name])
+            begin = family.starting(arrays.observed[group.key])
             links = {p.name: p.link for p in family.parameters}
             eta = np.asarray(links[family.location].forward(np.asarray(begin[family.location])))
-            working[number, family.name] = np.broadcast_to(eta, (problem.n_rows,))
+            working[number, group.key] = np.broadcast_to(eta, (problem.n_rows,))
             for at, q in zip(group.dispersions, family.dispersions, strict=True):
-                theta[:, at] = links[q.name].forward(np.asarray(begin[q.name]))
+                theta[:, at[at >= 0]] = links[q.name].forward(np.asarray(begin[q.name]))
     held = np.array(sorted(spec.held), dtype=int)
     values = np.array([spec.held[j] for j in held])
     theta[:, held] = values

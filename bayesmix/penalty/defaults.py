@@ -82,7 +82,7 @@ def _default_coefficients(
 def _response_scale(block: BlockLayout, rows: BlockRows, s: int, link: Link) -> tuple[float, float]:
     """Where linear predictors are: the link of the mean response, and their unit."""
     assert rows.response is not None
-    y, trials = rows.response.y, rows.observed[block.families[s].name].trials
+    y, trials = rows.response.y, rows.observed[block.keys[s]].trials
     mean = float(y.mean()) if trials is None else float((y.sum() + 0.5) / (trials.sum() + 1))
     if link.name == "identity":
         return mean, float(y.std()) or 1.0

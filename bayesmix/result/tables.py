@@ -13,7 +13,13 @@ from bayesmix.errors import FitError
 from bayesmix.layout import EFFECTS, BlockLayout
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.links import get_link
-from bayesmix.params import coefficients, dispersion_link, dispersions
+from bayesmix.params import (
+    coefficients,
+    dispersion_entries,
+    dispersions,
+    location_entries,
+    term_name,
+)
 from bayesmix.result.covariance import Covariance, covariance
 from bayesmix.result.fitted import Ends, Fitted
 from bayesmix.spec import MixtureSpec
@@ -34,25 +40,33 @@ def component_index(spec: MixtureSpec) -> pd.Index:
     return pd.Index(list(spec.components), name="component")
 
 
-def term_name(spec: MixtureSpec, block: BlockLayout, term: str) -> str:
-    """A term as tables name it: with its response where there are several."""
-    return term if len(spec.layout.blocks) == 1 else f"{block.name}: {term}"
-
-
 def coefficient_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
     """Coefficients, terms by components; NaN where a component lacks a term."""
     frames = []
     for block in spec.layout.blocks:
-        location = block.predictors[0]
-        names = [term_name(spec, block, term) for term in location.terms]
+        terms, values = _locations(block, theta)
+        names = [term_name(spec.layout, block, term) for term in terms]
         frames.append(
             pd.DataFrame(
-                coefficients(location, theta).T,
+                values.T,
                 index=pd.Index(names, name="term"),
                 columns=component_index(spec),
             )
         )
     return pd.concat(frames)
+
+
+def _locations(block: BlockLayout, theta: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Terms of the locations, and their coefficients by component."""
+    rows = [
+        coefficients(block.predictors[slots[0]], theta)[s]
+        if slots
+        else np.full(len(block.predictors[0].terms), np.nan)
+        for s, slots in enumerate(block.slots)
+    ]
+    values = np.array(rows)
+    used = [j for j in range(values.shape[1]) if not (block.survival and np.isnan(values[:, j]).all())]
+    return [block.predictors[0].terms[j] for j in used], values[:, used]
 
 
 def dispersion_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
@@ -122,14 +136,10 @@ def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, fl
 
 def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     spec, theta = fitted.spec, fitted.theta
-    rows: list[tuple] = []
-    for block in spec.layout.blocks:
-        location = block.predictors[0]
-        for s, component in enumerate(spec.components):
-            for term, at in zip(location.terms, location.index[s], strict=True):
-                if at >= 0:
-                    name = term_name(spec, block, term)
-                    rows.append(_linear(spec, component, name, int(at), theta, cov, z))
+    rows = [
+        _linear(spec, spec.components[e.component], e.term, e.at, theta, cov, z)
+        for e in location_entries(spec.layout)
+    ]
     has = np.argwhere(spec.layout.alpha >= 0)
     terms = spec.layout.concomitant_terms
     for s, q in has if terms is not None else ():
@@ -155,31 +165,18 @@ def _linear(
 
 def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     spec, theta = fitted.spec, fitted.theta
-    rows = []
-    for block in spec.layout.blocks:
-        for number, predictor in enumerate(block.predictors[1:], start=1):
-            link = dispersion_link(block, number)
-            for s, component in enumerate(spec.components):
-                at = int(predictor.index[s, 0])
-                if at < 0:
-                    continue
-                se = _se(cov, at)
-                _, _, low, high = _wald(theta[at], se, z)
-                ends = np.sort(link.inverse(np.array([low, high])))
-                estimate = float(link.inverse(theta[at]))
-                rows.append(
-                    (
-                        component,
-                        predictor.variable,
-                        "dispersion",
-                        estimate,
-                        se,
-                        np.nan,
-                        np.nan,
-                        *ends,
-                        link.name,
-                    )
-                )
+    rows: list[tuple] = []
+    for e in dispersion_entries(spec.layout):
+        component = spec.components[e.component]
+        if e.link is None:
+            rows.append(_linear(spec, component, e.term, e.at, theta, cov, z))
+            continue
+        se = _se(cov, e.at)
+        _, _, low, high = _wald(theta[e.at], se, z)
+        ends = np.sort(e.link.inverse(np.array([low, high])))
+        estimate = float(e.link.inverse(theta[e.at]))
+        name = e.link.name
+        rows.append((component, e.term, "dispersion", estimate, se, np.nan, np.nan, *ends, name))
     return rows
 
 

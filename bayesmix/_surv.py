@@ -1,0 +1,136 @@
+"""Survival times as a response: ``surv(...)`` in its three forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bayesmix._language.binding import evaluate
+from bayesmix._language.scope import Scope
+from bayesmix._language.tokens import match_brackets, split_at, tokenize
+from bayesmix._rows import first_rows
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.times import Times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SurvCall", "is_surv", "read_times", "surv_call"]
+
+FORMS = (
+    "surv(time, status), surv(time), surv(lower, upper, kind='interval') or "
+    "surv(entry, time, status, kind='counting')"
+)
+
+
+class SurvCall(NamedTuple):
+    """A response ``surv(...)`` taken apart: its kind and the expressions in it."""
+
+    kind: str
+    arguments: tuple[str, ...]
+
+
+def is_surv(text: str) -> bool:
+    """Whether a response is written ``surv(...)``."""
+    return text.startswith("surv") and text[4:].lstrip().startswith("(")
+
+
+def surv_call(text: str) -> SurvCall:
+    """The kind of a response ``surv(...)``, "right", "interval" or "counting", and its arguments.
+
+    Raises
+    ------
+    FormulaError
+        If it has none of the three forms.
+    """
+    label = f"The response {text!r}"
+    tokens = tokenize(text, label)
+    match_brackets(tokens, label)
+    runs = [run for run in split_at(tokens[2:-1], ",") if run]
+    kind, arguments = "right", []
+    for run in runs:
+        if len(run) > 1 and run[1].text == "=":
+            if run[0].text != "kind" or len(run) != 3 or run[2].kind != "string":
+                raise FormulaError(f"{label}: the one option is kind=. Write {FORMS}.")
+            kind = run[2].text[1:-1]
+        else:
+            arguments.append(text[run[0].start : run[-1].end])
+    wanted = {"right": (1, 2), "interval": (2,), "counting": (3,)}
+    if kind not in wanted:
+        raise FormulaError(f"{label}: kind={kind!r} is unknown. Write {FORMS}.")
+    if len(arguments) not in wanted[kind]:
+        raise FormulaError(
+            f"{label} has {len(arguments)} arguments, which does not suit kind={kind!r}. "
+            f"Write {FORMS}."
+        )
+    return SurvCall(kind, tuple(arguments))
+
+
+def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
+    """How the times of a response ``surv(...)`` were observed.
+
+    Parameters
+    ----------
+    text : str
+        The response as written.
+    data : DataFrame of n rows
+    scope : Scope
+
+    Raises
+    ------
+    DataError
+        For times that cannot be, naming the rows.
+    FormulaError
+        If the response has none of the three forms.
+    """
+    call = surv_call(text)
+    label = f"The response {text!r}"
+    if call.kind == "interval":
+        return _interval(*_numbers(call.arguments, data, scope, finite=False), data, label)
+    values = _numbers(call.arguments, data, scope, finite=True)
+    entry = values.pop(0) if call.kind == "counting" else np.zeros(len(data))
+    time = values[0]
+    status = _status(values[1], data, label) if len(values) > 1 else np.ones(len(data), bool)
+    _refuse(time < 0, data, f"{label}: the time is negative")
+    _refuse(status & (time == 0), data, f"{label}: an event at time zero has no density")
+    _refuse(entry < 0, data, f"{label}: the entry is negative")
+    _refuse((entry > 0) & (entry >= time), data, f"{label}: the entry is not before the time")
+    return Times(time, np.where(status, time, np.inf), entry)
+
+
+def _numbers(
+    expressions: tuple[str, ...], data: pd.DataFrame, scope: Scope, *, finite: bool
+) -> list[np.ndarray]:
+    return [evaluate(e, data, scope, "survival time", finite=finite) for e in expressions]
+
+
+def _status(status: np.ndarray, data: pd.DataFrame, label: str) -> np.ndarray:
+    bad = ~np.isin(status, (0, 1))
+    if bad.any():
+        codes = ", ".join(f"{c:g}" for c in np.unique(status)[:6])
+        raise DataError(
+            f"{label}: the status is 1 for an event and 0 for a right-censored time, but it has "
+            f"the values {codes} ({first_rows(data, bad)}). Recode it; which event it was stands "
+            "in the column of event=."
+        )
+    return status == 1
+
+
+def _interval(
+    lower: np.ndarray, upper: np.ndarray, data: pd.DataFrame, label: str
+) -> Times:
+    missing = np.isnan(lower) & np.isnan(upper)
+    _refuse(missing, data, f"{label}: both bounds are missing")
+    lower = np.where(np.isnan(lower), 0.0, lower)
+    upper = np.where(np.isnan(upper), np.inf, upper)
+    _refuse((lower < 0) | (upper < 0), data, f"{label}: a bound is negative")
+    _refuse(np.isinf(lower), data, f"{label}: the lower bound is infinite")
+    _refuse(upper < lower, data, f"{label}: the upper bound is below the lower one")
+    _refuse((lower == 0) & (upper == 0), data, f"{label}: an event at time zero has no density")
+    return Times(lower, upper, np.zeros(len(data)))
+
+
+def _refuse(bad: np.ndarray, data: pd.DataFrame, what: str) -> None:
+    if bad.any():
+        raise DataError(f"{what} in {first_rows(data, bad)}. Correct these rows.")

@@ -1,0 +1,291 @@
+"""Competing events: what a user writes about them, read and evaluated on the data."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import column_name, plain
+from bayesmix._rows import check_data, first_rows
+from bayesmix._surv import is_surv, surv_call
+from bayesmix.design import Design, Units, build_design, build_units, check_columns, select_rows
+from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula import ParsedFormula, Scope, parse_formula
+from bayesmix.identifiability import check_full_rank
+from bayesmix.inputs import (
+    EventPart,
+    Events,
+    Part,
+    Prepared,
+    Regression,
+    complete,
+    concomitant_design,
+)
+from bayesmix.response import Response, middle, read_response
+from bayesmix.times import Times
+from bayesmix.unitdata import case_weights
+
+__all__ = ["allowed_events", "prepare_events", "restricted"]
+
+TRUNCATIONS = ("mixture", "component")
+Names = tuple[Hashable, ...]
+
+
+def prepare_events(
+    formula: str | Mapping[Hashable, str],
+    data: pd.DataFrame,
+    *,
+    event: str,
+    family: Any,
+    ancillary: Mapping[Hashable, Mapping[str, str]] | None,
+    concomitant: str | None,
+    partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
+    truncation: str,
+    weights: str | None,
+    na_action: str,
+    scope: Scope,
+) -> Prepared:
+    """Read the formulas of competing events and evaluate them on the data.
+
+    Raises
+    ------
+    FormulaError, DataError, SpecError
+        With what was given, what is allowed and what to do.
+    """
+    if truncation not in TRUNCATIONS:
+        msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
+        raise SpecError(msg)
+    check_data(data)
+    check_columns(data, [c for c in (event, weights) if column_name("event", c) is not None])
+    partial = _partial(partial_events)
+    names, families = _components(data[event], event, family, partial)
+    formulas = _formulas(formula, names)
+    extra = _ancillary(ancillary, names)
+    weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
+    every = [*formulas, *(p for d in extra for p in d.values())]
+    every += [] if weight_design is None else [weight_design]
+    scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
+    columns = tuple(
+        c
+        for c in dict.fromkeys(
+            [n for f in every for n in (*f.response_names, *f.names)] + ([weights] if weights else [])
+        )
+        if c in data.columns
+    )
+    kept, dropped = select_rows(data, complete(columns, formulas), na_action)
+    units = build_units(kept, None)
+    allowed = allowed_events(kept, event, names, partial)
+    parts = tuple(
+        _event_part(f, extra[s], kept, allowed[:, s], scope, every) for s, f in enumerate(formulas)
+    )
+    events = Events(event, names, families, parts, partial, allowed, truncation)
+    return Prepared(
+        (_joint_part(formulas, parts, families, units),),
+        units,
+        None if weight_design is None else concomitant_design(weight_design, kept, units, scope),
+        None if weights is None else case_weights(kept, weights, units),
+        None,
+        scope,
+        None,
+        weights,
+        None,
+        columns,
+        dropped,
+        kept.index,
+        pd.DataFrame({c: kept[c] for c in (*columns, event)}, index=kept.index),
+        events,
+    )
+
+
+# --- components ----------------------------------------------------------------------------
+
+
+def _partial(given: Any) -> dict[Hashable, tuple[Hashable, ...]]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(
+        isinstance(v, Sequence) and not isinstance(v, str) and len(v) > 0 for v in given.values()
+    ):
+        msg = (
+            f"partial_events={given!r} must map a code of the event column to the events it may "
+            "be, such as {'a_or_b': ['a', 'b']}"
+        )
+        raise SpecError(msg)
+    return {code: tuple(events) for code, events in given.items()}
+
+
+def _components(
+    values: pd.Series, column: str, family: Any, partial: Mapping[Hashable, Names]
+) -> tuple[Names, tuple[Any, ...]]:
+    """Names of the components, and the family of each."""
+    observed = [c for c in _levels(values, column) if c not in partial]
+    named = isinstance(family, Mapping)
+    names = (*observed, *(c for c in family if c not in observed)) if named else tuple(observed)
+    if not names:
+        msg = f"the event column {column!r} has no known event; every value is missing"
+        raise DataError(msg)
+    wrong = [c for codes in partial.values() for c in codes if c not in names]
+    wrong += [c for c in partial if named and c in family]
+    if wrong:
+        msg = (
+            f"partial_events uses {wrong}, but the events are {list(names)}; a code stands for "
+            "some of them and is none itself"
+        )
+        raise SpecError(msg)
+    if not named:
+        return names, (family,) * len(names)
+    missing = [c for c in names if c not in family]
+    if missing:
+        msg = (
+            f"family= names {list(family)}, but the column {column!r} also has {missing}. Give "
+            "these a family too, list codes of several events in partial_events=, or mark rows "
+            "without a known event as missing"
+        )
+        raise SpecError(msg)
+    return names, tuple(family[c] for c in names)
+
+
+def _levels(values: pd.Series, column: str) -> list[Hashable]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return [plain(c) for c in values.cat.categories]
+    found = [plain(v) for v in values.dropna().unique()]
+    if not all(isinstance(v, str) for v in found):
+        msg = (
+            f"the event column {column!r} holds {values.dtype}: {found[:5]}; it names the events, "
+            "as strings or a Categorical, missing where the event is unknown (a 0/1 status stands "
+            "in surv(time, status))"
+        )
+        raise DataError(msg)
+    return sorted(found, key=str)
+
+
+def allowed_events(
+    data: pd.DataFrame, column: str, names: Names, partial: Mapping[Hashable, Names]
+) -> np.ndarray:
+    """Which events (n, S) every row may have had."""
+    values = data[column]
+    allowed = np.ones((len(data), len(names)), bool)
+    known = values.notna().to_numpy()
+    for code in values.dropna().unique():
+        where = (values == code).to_numpy() & known
+        may = partial.get(plain(code), (plain(code),))
+        if any(e not in names for e in may):
+            msg = (
+                f"the event column {column!r} has the code {code!r} in {first_rows(data, where)}, "
+                f"but the events are {list(names)}; correct it, or list it in partial_events="
+            )
+            raise DataError(msg)
+        allowed[where] = [e in may for e in names]
+    return allowed
+
+
+# --- formulas ------------------------------------------------------------------------------
+
+
+def _formulas(given: Any, names: Names) -> list[ParsedFormula]:
+    by_event = isinstance(given, Mapping)
+    if by_event and set(given) != set(names):
+        msg = f"the formulas are for {list(given)}, but the events are {list(names)}; give each one"
+        raise SpecError(msg)
+    parsed = [parse_formula(given[c] if by_event else given, "formula") for c in names]
+    for f in parsed:
+        if f.response is None or not is_surv(f.response):
+            msg = (
+                f"the formula {f.text!r} has no survival time on its left; write "
+                "'surv(time, status) ~ x'"
+            )
+            raise FormulaError(msg)
+        if f.group is not None:
+            msg = (
+                f"the formula {f.text!r} groups rows by {f.group!r}, but competing events have one "
+                "row for each subject; remove '| ...'"
+            )
+            raise FormulaError(msg)
+    return parsed
+
+
+def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
+    """Formulas of other parameters, by event and name."""
+    given = {} if given is None else given
+    if not isinstance(given, Mapping) or not all(isinstance(d, Mapping) for d in given.values()):
+        msg = (
+            f"ancillary={given!r} must map events to formulas of their parameters, such as "
+            "{'death': {'shape': '~ sex'}}"
+        )
+        raise SpecError(msg)
+    unknown = [c for c in given if c not in names]
+    if unknown:
+        msg = f"ancillary= names {unknown}, but the events are {list(names)}"
+        raise SpecError(msg)
+    parsed = [
+        {name: parse_formula(text, "ancillary") for name, text in given.get(c, {}).items()}
+        for c in names
+    ]
+    for formulas in parsed:
+        for name, f in formulas.items():
+            if f.offsets:
+                msg = (
+                    f"offset(...) stands in the main formula; the ancillary formula {f.text!r} of "
+                    f"{name!r} cannot have one"
+                )
+                raise FormulaError(msg)
+    return parsed
+
+
+def _event_part(
+    formula: ParsedFormula,
+    ancillary: Mapping[str, ParsedFormula],
+    data: pd.DataFrame,
+    rows: np.ndarray,
+    scope: Scope,
+    every: Sequence[ParsedFormula],
+) -> EventPart:
+    for other in every:  # no time explains itself, in another formula either
+        parse_formula(f"{formula.response} ~ {other.text.split('~')[-1].strip()}", "formula")
+
+    def design(parsed: ParsedFormula) -> Design:
+        made = build_design(parsed, data, scope, implicit_intercept=True, reference_coding=False)
+        check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r}")
+        return made
+
+    response = restricted(formula, data, rows, scope)
+    return EventPart(formula, response, design(formula), {n: design(f) for n, f in ancillary.items()})
+
+
+def restricted(
+    formula: ParsedFormula, data: pd.DataFrame, rows: np.ndarray, scope: Scope
+) -> Response:
+    """The times of some rows (n,); of the others nothing is known, and nothing is asked."""
+    assert formula.response is not None
+    # Delayed entry concerns every event, whichever one it was.
+    needed = rows | (surv_call(formula.response).kind == "counting")
+    if rows.all():
+        return read_response(formula, data, scope)
+    n = len(data)
+    lower, upper, entry = np.zeros(n), np.full(n, np.inf), np.zeros(n)
+    columns = tuple(c for c in formula.response_names if c in data.columns)
+    if needed.any():
+        times = read_response(formula, data[needed], scope).times
+        assert times is not None
+        lower[needed], upper[needed], entry[needed] = times.lower, times.upper, times.entry
+        lower[~rows], upper[~rows] = 0.0, np.inf
+    times = Times(lower, upper, entry)
+    return Response(formula.response, "survival", middle(times), None, columns, times)
+
+
+def _joint_part(
+    formulas: Sequence[ParsedFormula],
+    parts: Sequence[EventPart],
+    families: Sequence[Any],
+    units: Units,
+) -> Part:
+    """The events as one response, for everything that reads designs and names only."""
+    designs = tuple(d for part in parts for d in part.designs)
+    kinds = tuple(
+        kind for part in parts for kind in ("varying", *("dispersion",) * len(part.ancillary))
+    )
+    regression = Regression(formulas[0].text, tuple(families))
+    return Part(regression, formulas[0], parts[0].response, designs, kinds)
