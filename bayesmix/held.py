@@ -10,8 +10,8 @@ import numpy as np
 
 from bayesmix.concomitant import WeightModel
 from bayesmix.errors import SpecError
-from bayesmix.layout import Layout
-from bayesmix.params import dispersion_link
+from bayesmix.layout import BlockLayout, Layout, Predictor
+from bayesmix.params import parameter_link
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["hold"]
@@ -25,7 +25,8 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
     spec : MixtureSpec
     given : mapping of (component, parameter) to float
         The parameter is a term, a dispersion, "weight", or a concomitant term
-        written ``alpha[term]``.
+        written ``alpha[term]``.  Of a survival time it is a parameter of the family,
+        natural where it has no covariates, or a coefficient written ``scale[age]``.
 
     Raises
     ------
@@ -86,17 +87,17 @@ def _check_weights(weights: np.ndarray) -> None:
 def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tuple[int, float]:
     known: list[str] = []
     for block in layout.blocks:
-        location = block.predictors[0]
-        suffix = location.variable.removeprefix("coef")
-        for term, at in zip(location.terms, location.index[s], strict=True):
-            known += [term + suffix] if at >= 0 else []
-            if at >= 0 and name in (term + suffix, f"{location.variable}[{term}]"):
-                return int(at), value
-        for number, predictor in enumerate(block.predictors[1:], start=1):
-            at = predictor.index[s, 0]
+        for number in block.slots[s]:
+            predictor = block.predictors[number]
+            for term, at in zip(predictor.terms, predictor.index[s], strict=True):
+                names = _names(block, predictor, term)
+                known += names[:1] if at >= 0 else []
+                if at >= 0 and name in names:
+                    return int(at), value
+            at = _natural(predictor, s)
             known += [predictor.variable] if at >= 0 else []
             if at >= 0 and name == predictor.variable:
-                link = dispersion_link(block, number)
+                link = parameter_link(block, s, number)
                 if not link.lower < value < link.upper:
                     msg = (
                         f"fixed_params[{key!r}] is {value:g}; it must lie between "
@@ -111,6 +112,24 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
     known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
     msg = f"fixed_params has {key!r}, but that component's parameters are {known}"
     raise SpecError(msg)
+
+
+def _names(block: BlockLayout, predictor: Predictor, term: str) -> list[str]:
+    """What a coefficient may be called, on the scale of its link."""
+    if predictor.constant:
+        return []
+    whole = f"{predictor.variable}[{term}]"
+    if block.survival:
+        return [whole]
+    return [term + predictor.variable.removeprefix("coef"), whole]
+
+
+def _natural(predictor: Predictor, s: int) -> int:
+    """The entry of theta that is a whole parameter of component s; -1 where it has covariates."""
+    used = np.flatnonzero(predictor.index[s] >= 0)
+    if len(used) == 1 and predictor.terms[used[0]] == "Intercept":
+        return int(predictor.index[s, used[0]]) if predictor.variable != "coef" else -1
+    return -1
 
 
 def _distinguish(layout: Layout, held: Mapping[int, float], weights: np.ndarray) -> Layout:

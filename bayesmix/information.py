@@ -89,11 +89,22 @@ def _unit_information(
     problem: Problem, theta: np.ndarray, chunk: Chunk
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of a chunk: log-likelihood (R, units), scores (R, D, units), information (R, D, D)."""
+    whole = _joint_information(problem, theta, chunk)
+    if not problem.truncated:
+        return whole
+    seen = _joint_information(problem, theta, chunk, entry=True)
+    return whole[0] - seen[0], whole[1] - seen[1], whole[2] - seen[2]
+
+
+def _joint_information(
+    problem: Problem, theta: np.ndarray, chunk: Chunk, *, entry: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of the mixture of densities, or of survivals to the entries."""
     spec = problem.spec
     n_starts, size = len(theta), spec.layout.size
-    logf, pieces = evaluate(problem, theta, chunk)
+    logf, pieces = evaluate(problem, theta, chunk, entry=entry)
     log_pi = log_weights(problem, theta, chunk)
-    loglik, resp = join(problem, logf, log_pi, chunk)
+    loglik, resp = join(None if entry else problem.allowed, logf, log_pi, chunk)
     weight = None if problem.weight is None else problem.weight[chunk.units]
     r = resp if weight is None else resp * weight
     matrix = np.zeros((n_starts, size, size))

@@ -110,13 +110,18 @@ def to_rows(values: np.ndarray, chunk: Chunk) -> np.ndarray:
     return values if chunk.counts is None else np.repeat(values, chunk.counts, axis=-1)
 
 
-def log_densities(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarray:
-    """Sum over blocks and rows of log f, (R, S, units)."""
+def log_densities(
+    problem: Problem, theta: np.ndarray, chunk: Chunk, *, entry: bool = False
+) -> np.ndarray:
+    """Sum over blocks and rows of log f, or of the log survival to the entry, (R, S, units)."""
     total = np.zeros((len(theta), problem.spec.k, 1))
     for arrays in problem.blocks:
+        observed = arrays.entry if entry else arrays.observed
+        if observed is None:
+            continue
         logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
         for group in arrays.groups:
-            obs = arrays.observed[group.key].take(chunk.rows)
+            obs = observed[group.key].take(chunk.rows)
             etas = linear_predictors(arrays, group, theta, chunk.rows)
             with np.errstate(all="ignore"):
                 logf[:, group.members] = group.family.log_density(obs, etas)
@@ -124,13 +129,28 @@ def log_densities(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarr
     return total
 
 
-def join(
-    problem: Problem, logf: np.ndarray, log_pi: np.ndarray, chunk: Chunk
+def unit_likelihood(
+    problem: Problem, theta: np.ndarray, log_pi: np.ndarray, chunk: Chunk
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood (R, units) and responsibilities (R, S, units), by log-sum-exp."""
+    """Log-likelihood (R, units) and responsibilities (R, S, units) of a chunk.
+
+    Under truncation a unit's likelihood is divided by its chance of being seen,
+    sum_s pi_s S_s(entry).
+    """
+    loglik, resp = join(problem.allowed, log_densities(problem, theta, chunk), log_pi, chunk)
+    if problem.truncated:
+        seen = log_densities(problem, theta, chunk, entry=True)
+        loglik = loglik - join(None, seen, log_pi, chunk)[0]
+    return loglik, resp
+
+
+def join(
+    allowed: np.ndarray | None, logf: np.ndarray, log_pi: np.ndarray, chunk: Chunk
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log sums over the allowed components (R, units) and their shares (R, S, units)."""
     terms = logf + log_pi
-    if problem.allowed is not None:
-        terms = np.where(problem.allowed[chunk.units].T, terms, -np.inf)
+    if allowed is not None:
+        terms = np.where(allowed[chunk.units].T, terms, -np.inf)
     top = terms.max(1, keepdims=True)
     safe = np.where(top == -np.inf, 0.0, top)
     shifted = np.exp(terms - safe)
@@ -169,8 +189,7 @@ def _log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
         return engine.log_likelihood(theta)
     out = np.zeros(len(theta))
     for chunk in chunks(problem, len(theta) * problem.spec.k):
-        logf = log_densities(problem, theta, chunk)
-        loglik, _ = join(problem, logf, log_weights(problem, theta, chunk), chunk)
+        loglik, _ = unit_likelihood(problem, theta, log_weights(problem, theta, chunk), chunk)
         out += weighted_sum(problem, loglik, chunk)
     return out
 
@@ -199,8 +218,8 @@ def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndar
     resp = np.empty((problem.n_units, problem.spec.k))
     theta = theta[None]
     for chunk in chunks(problem, problem.spec.k):
-        logf = log_densities(problem, theta, chunk)
-        unit_loglik, r = join(problem, logf, log_weights(problem, theta, chunk), chunk)
+        log_pi = log_weights(problem, theta, chunk)
+        unit_loglik, r = unit_likelihood(problem, theta, log_pi, chunk)
         loglik[chunk.units], resp[chunk.units] = unit_loglik[0], r[0].T
     return loglik, resp
 
@@ -217,15 +236,23 @@ class Evaluated(NamedTuple):
 
 
 def evaluate(
-    problem: Problem, theta: np.ndarray, chunk: Chunk, working: Working | None = None
+    problem: Problem,
+    theta: np.ndarray,
+    chunk: Chunk,
+    working: Working | None = None,
+    *,
+    entry: bool = False,
 ) -> tuple[np.ndarray, list[Evaluated]]:
-    """Log densities by unit with the derivatives of every family."""
+    """As `log_densities`, with the derivatives of every family."""
     total = np.zeros((len(theta), problem.spec.k, 1))
     pieces = []
     for arrays in problem.blocks:
+        observed = arrays.entry if entry else arrays.observed
+        if observed is None:
+            continue
         logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
         for group in arrays.groups:
-            obs = arrays.observed[group.key].take(chunk.rows)
+            obs = observed[group.key].take(chunk.rows)
             etas = linear_predictors(arrays, group, theta, chunk.rows)
             if working is not None and etas:
                 rows = working[arrays.number, group.key][chunk.rows]
@@ -303,7 +330,7 @@ def _likelihood_pass(
     for chunk in chunks(problem, n_starts * k):
         logf, pieces = evaluate(problem, theta, chunk, working)
         log_pi = log_weights(problem, theta, chunk)
-        unit_loglik, resp = join(problem, logf, log_pi, chunk)
+        unit_loglik, resp = join(problem.allowed, logf, log_pi, chunk)
         out.loglik[:] += weighted_sum(problem, unit_loglik, chunk)
         if responsibilities is not None:
             resp = responsibilities(chunk.units, resp)
@@ -316,7 +343,31 @@ def _likelihood_pass(
         r = to_rows(r, chunk)
         for piece in pieces:
             _accumulate(piece, r, chunk, out, working)
+        if problem.truncated and working is None:
+            _subtract_seen(problem, theta, log_pi, chunk, out)
     return out
+
+
+def _subtract_seen(
+    problem: Problem, theta: np.ndarray, log_pi: np.ndarray, chunk: Chunk, out: Pass
+) -> None:
+    """Take the log chance of being seen off the log-likelihood, and its score off the score.
+
+    The scoring matrix stays that of the complete data: a metric for ascent steps.
+    """
+    logf, pieces = evaluate(problem, theta, chunk, entry=True)
+    seen, share = join(None, logf, log_pi, chunk)
+    out.loglik[:] -= weighted_sum(problem, seen, chunk)
+    weight = None if problem.weight is None else problem.weight[chunk.units]
+    z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+    score, scoring = np.zeros_like(out.score), np.zeros_like(out.scoring)
+    part, info = problem.spec.weights.score_information(share, log_pi, z, weight)
+    scatter_alpha(problem.spec, part, info, score, scoring)
+    r = to_rows(share if weight is None else share * weight, chunk)
+    own = out._replace(score=score, scoring=scoring)
+    for piece in pieces:
+        _accumulate(piece, r, chunk, own, None)
+    out.score[:] -= score
 
 
 def _stack(passes: list[FusedPass]) -> Pass:

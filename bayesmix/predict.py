@@ -75,22 +75,27 @@ def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:
 
 def linear_predictors(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
     """Linear predictor of the location, offset included, (n, S); NaN without a location."""
-    eta = data.matrix @ block.predictors[0].coefficients(theta).T
+    eta = np.full((len(data.matrix), len(block.families)), np.nan)
+    for s, slots in enumerate(block.slots):
+        if slots:
+            eta[:, s] = data.matrix @ block.predictors[slots[0]].coefficients(theta)[s]
     if data.offset is not None:
-        eta = eta + data.offset[:, None]
-    none = [s for s, f in enumerate(block.families) if f.location is None]
-    eta[:, none] = np.nan
+        eta = eta + (data.offset[:, None] if data.offset.ndim == 1 else data.offset.T)
     return eta
 
 
 def natural(
     block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int
 ) -> dict[str, np.ndarray]:
-    """Natural parameters of component s, the location by row (n,), the others numbers."""
+    """Natural parameters of component s, those with a design by row (n,), the others numbers."""
     eta = linear_predictors(block, data, theta)[:, s]
     out: dict[str, np.ndarray] = {}
     for parameter, slot in zip(block.families[s].parameters, block.slots[s], strict=True):
-        value = eta if slot == 0 else theta[block.predictors[slot].index[s, 0]]
+        predictor = block.predictors[slot]
+        value = eta
+        if slot != block.slots[s][0]:
+            own = predictor.coefficients(theta)[s]
+            value = own[0] if predictor.constant else data.matrix @ own
         out[parameter.name] = np.asarray(Linked(parameter.link, value).value)
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,6 +97,7 @@ class Arrays:
     observed: dict[str, Observed]
     triangle: tuple[np.ndarray, np.ndarray]
     products: np.ndarray | None  # (n, P (P + 1) / 2): column products, where they fit
+    entry: dict[str, Observed] | None  # survivals to delayed entries, where there are any
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ class Problem:
     n_units: int
     penalty: Penalty | None = None
 
+    @property
+    def truncated(self) -> bool:
+        """Whether units are only seen if their times exceed delayed entries."""
+        return any(arrays.entry is not None for arrays in self.blocks)
+
 
 class Chunk(NamedTuple):
     """A range of whole units: their rows, first rows within it, and rows of each."""
@@ -161,9 +167,8 @@ def build_problem(
     for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         matrix = data.matrix if order is None else data.matrix[order]
         offset = data.offset if order is None or data.offset is None else data.offset[..., order]
-        observed = {
-            key: obs if order is None else obs.take(order) for key, obs in data.observed.items()
-        }
+        observed = _sorted(data.observed, order)
+        entry = None if data.entry is None else _sorted(data.entry, order)
         n, p = matrix.shape
         triangle = np.triu_indices(p)
         fits = n * len(triangle[0]) <= PRODUCTS
@@ -172,7 +177,9 @@ def build_problem(
             _group(layout, members, triangle, spec.layout.size) for _, members in layout.groups()
         )
         blocks.append(
-            Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products)
+            Arrays(
+                len(blocks), layout, groups, matrix, offset, observed, triangle, products, entry
+            )
         )
     return Problem(
         spec,
@@ -186,6 +193,12 @@ def build_problem(
         rows.n_units,
         penalty,
     )
+
+
+def _sorted(
+    observed: Mapping[str, Observed], order: np.ndarray | None
+) -> dict[str, Observed]:
+    return {key: obs if order is None else obs.take(order) for key, obs in observed.items()}
 
 
 def _group(

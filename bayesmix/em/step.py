@@ -58,7 +58,7 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
     for number, squares in p.squares.items():
         _scales(problem, number, squares, theta, new)
     constant = spec.layout.concomitant_terms is None and spec.weights.held is None
-    if constant and problem.penalty is None:
+    if constant and problem.penalty is None and not problem.truncated:
         _weights(problem, p.mass, new)
     return new
 

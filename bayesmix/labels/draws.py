@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.likelihood import Problem, join, log_densities, log_weights
+from bayesmix.likelihood import Problem, log_weights, unit_likelihood
 from bayesmix.params import dispersion_link
 from bayesmix.problem import BLOCK, chunks
 from bayesmix.spec import MixtureSpec
@@ -48,7 +48,7 @@ def membership_batches(
             some = part[few]
             for chunk in chunks(problem, len(some) * k):
                 log_pi = log_weights(problem, some, chunk)
-                terms = join(problem, log_densities(problem, some, chunk), log_pi, chunk)
+                terms = unit_likelihood(problem, some, log_pi, chunk)
                 loglik[few, chunk.units], memberships[few, :, chunk.units] = terms
         yield draws, loglik, np.nan_to_num(memberships, copy=False)
 

@@ -65,6 +65,9 @@ def _default_coefficients(
 ) -> None:
     location = block.predictors[0]
     widths = _widths(rows.matrix, location.terms) if location.terms else np.empty(0)
+    if block.survival:
+        _default_times(block, rows, widths, single)
+        return
     for s, family in enumerate(block.families):
         if family.location is None:
             continue
@@ -77,6 +80,42 @@ def _default_coefficients(
                     Prior("normal", mu=mu, sigma=float(WIDE * unit * width)),
                     get_link("identity"),
                 )
+
+
+def _default_times(
+    block: BlockLayout, rows: BlockRows, widths: np.ndarray, single: dict[int, tuple[Prior, Link]]
+) -> None:
+    """Every parameter of a survival time is linear on its link's scale.
+
+    Intercepts of locations are centred at the families' rough starts, those of other
+    parameters have the families' own priors, on the link's scale.
+    """
+    identity = get_link("identity")
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        obs = rows.observed[key]
+        begin = family.starting(obs)
+        known = {} if family.priors is None else family.priors(obs.times)
+        for parameter, slot in zip(family.parameters, block.slots[s], strict=True):
+            predictor = block.predictors[slot]
+            centre = float(np.mean(parameter.link.forward(np.asarray(begin[parameter.name]))))
+            base = Prior("normal", mu=centre, sigma=WIDE)
+            if parameter.name in known:
+                base = _on_link_scale(known[parameter.name])
+            if slot == block.slots[s][0] and rows.offset is not None:
+                base = Prior("normal", mu=centre - float(rows.offset[..., :].mean()), sigma=WIDE)
+            used = int((predictor.index[s] >= 0).sum())
+            for term, width, at in zip(predictor.terms, widths, predictor.index[s], strict=True):
+                if at < 0:
+                    continue
+                wide = float(base.parameters["sigma"]) * (float(width) if used > 1 else 1.0)
+                mu = float(base.parameters["mu"]) if term == "Intercept" else 0.0
+                sigma = wide if term == "Intercept" else WIDE * float(width)
+                single[int(at)] = (Prior("normal", mu=mu, sigma=sigma), identity)
+
+
+def _on_link_scale(prior: Prior) -> Prior:
+    """A lognormal prior of a positive parameter is a normal one of its logarithm."""
+    return Prior("normal", mu=prior.parameters["mu"], sigma=prior.parameters["sigma"])
 
 
 def _response_scale(block: BlockLayout, rows: BlockRows, s: int, link: Link) -> tuple[float, float]:
@@ -100,7 +139,7 @@ def _default_dispersions(
     block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
 ) -> None:
     assert rows.response is not None
-    for s, family in enumerate(block.families):
+    for s, family in enumerate(() if block.survival else block.families):
         known = {} if family.priors is None else family.priors(rows.response.y)
         for parameter, slot in zip(family.dispersions, block.slots[s][1:], strict=True):
             at = int(block.predictors[slot].index[s, 0])

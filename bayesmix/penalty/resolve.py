@@ -72,7 +72,7 @@ def _replace(
         known |= {
             f"{c.variable}[{c.term}]"
             for j, c in enumerate(spec.layout.coordinates)
-            if j in single and c.effect != "dispersion"
+            if j in single and c.variable != c.term
         }
         known |= {"weight"} if spec.layout.concomitant_terms is None else {"alpha"}
         msg = f"priors has {name!r}, but this model's parameters are {sorted(known)}"

@@ -112,12 +112,12 @@ def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         "component": _index(layout.components),
     }
     for block in layout.blocks:
-        location = block.predictors[0]
         dim = term_dim(layout, block)
-        coords[dim] = list(location.terms)
-        values = np.where(location.index >= 0, location.coefficients(theta), np.nan)
-        variables[location.variable] = ((*lead, "component", dim), values)
-        for number, predictor in enumerate(block.predictors[1:], start=1):
+        for predictor in block.linear():
+            coords[dim] = list(predictor.terms)
+            values = np.where(predictor.index >= 0, predictor.coefficients(theta), np.nan)
+            variables[predictor.variable] = ((*lead, "component", dim), values)
+        for number, predictor in block.constants():
             index = predictor.index[:, 0]
             natural = dispersion_link(block, number).inverse(theta[..., np.maximum(index, 0)])
             values = np.where(index >= 0, natural, np.nan)

@@ -39,7 +39,7 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     for at, (prior, _) in sorted(model.single.items()):
         c = spec.layout.coordinates[at]
-        name = c.variable if c.effect == "dispersion" else f"{c.variable}[{c.term}]"
+        name = c.variable if c.term == c.variable else f"{c.variable}[{c.term}]"
         if name in rows and rows[name][0] == repr(prior):
             continue
         if name in rows:

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.layout import BlockLayout
-from bayesmix.params import dispersion_link
+from bayesmix.params import dispersion_entries, location_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
-from bayesmix.result.tables import component_index, summary, term_name
+from bayesmix.result.tables import component_index, summary
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["membership", "natural_draws", "posterior_summary"]
@@ -26,9 +25,10 @@ def natural_draws(
     Coefficients and logits as they are, dispersions and weights on natural scales.
     """
     out: dict[tuple[object, str, str], np.ndarray] = {}
-    for block in spec.layout.blocks:
-        _coefficient_draws(spec, block, theta, out)
-        _dispersion_draws(spec, block, theta, out)
+    coordinates = spec.layout.coordinates
+    for e in (*location_entries(spec.layout), *dispersion_entries(spec.layout)):
+        values = theta[..., e.at] if e.link is None else e.link.inverse(theta[..., e.at])
+        out[spec.components[e.component], e.term, coordinates[e.at].effect] = values
     terms, index = spec.layout.concomitant_terms, spec.layout.alpha
     if terms is not None:
         for s, q in np.argwhere(index >= 0):
@@ -38,24 +38,6 @@ def natural_draws(
         for s, component in enumerate(spec.components):
             out[component, "weight", "weight"] = weight[..., s]
     return out
-
-
-def _coefficient_draws(spec: MixtureSpec, block: BlockLayout, theta: np.ndarray, out: dict) -> None:
-    location = block.predictors[0]
-    for s, component in enumerate(spec.components):
-        for term, at in zip(location.terms, location.index[s], strict=True):
-            if at >= 0:
-                effect = spec.layout.coordinates[at].effect
-                out[component, term_name(spec, block, term), effect] = theta[..., at]
-
-
-def _dispersion_draws(spec: MixtureSpec, block: BlockLayout, theta: np.ndarray, out: dict) -> None:
-    for number, predictor in enumerate(block.predictors[1:], start=1):
-        link = dispersion_link(block, number)
-        for s, component in enumerate(spec.components):
-            at = predictor.index[s, 0]
-            if at >= 0:
-                out[component, predictor.variable, "dispersion"] = link.inverse(theta[..., at])
 
 
 def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:

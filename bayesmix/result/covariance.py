@@ -9,7 +9,8 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.information import information, unit_scores
-from bayesmix.likelihood import Problem
+from bayesmix.problem import Group, Problem
+from bayesmix.params import dispersion_entries, location_entries
 from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec
 
@@ -86,21 +87,26 @@ def predictor_scales(problem: Problem) -> np.ndarray:
     out = np.ones(problem.spec.layout.size)
     counted = _counted_rows(problem)
     for arrays in problem.blocks:
-        index = arrays.layout.predictors[0].index
         rms = np.sqrt(np.mean(np.square(arrays.matrix[counted]), axis=0))
-        for s, family in enumerate(arrays.layout.families):
-            has = index[s] >= 0
-            if family.location is None or not has.any():
-                continue
-            identity = family.parameters[0].link.name == "identity"
-            spread = float(np.std(arrays.observed[family.name].y[counted])) if identity else 1.0
-            out[index[s][has]] = (spread or 1.0) / np.maximum(rms[has], 1e-300)
+        for group in arrays.groups:
+            spread = _spread(group, arrays.observed[group.key].y[counted])
+            for slot in group.slots:
+                unit = spread if slot is group.slots[0] else 1.0
+                if not slot.constant:
+                    for has, at in zip(slot.has, slot.at, strict=True):
+                        out[at] = unit / np.maximum(rms[has], 1e-300)
     if problem.concomitant is not None:
         rms = np.sqrt(np.mean(np.square(problem.concomitant), axis=0))
         has = problem.spec.layout.alpha >= 0
         scale = np.broadcast_to(1 / np.maximum(rms, 1e-300), has.shape)
         out[problem.spec.layout.alpha[has]] = scale[has]
     return out
+
+
+def _spread(group: Group, y: np.ndarray) -> float:
+    """The unit of the location's linear predictor; locations of times are on log scales."""
+    identity = group.slots and group.family.parameters[0].link.name == "identity"
+    return float(np.std(y)) or 1.0 if identity and not group.family.is_survival else 1.0
 
 
 def _counted_rows(problem: Problem) -> slice | np.ndarray:
@@ -141,11 +147,13 @@ def _regular(fitted: Fitted) -> np.ndarray:
 def covariance_frame(spec: MixtureSpec, cov: Covariance) -> pd.DataFrame:
     """The covariance of the free parameters with their names on both sides."""
     names = []
-    for c in spec.layout.coordinates:
+    entries = (*location_entries(spec.layout), *dispersion_entries(spec.layout))
+    terms = {e.at: e.term for e in entries}
+    for at, c in enumerate(spec.layout.coordinates):
         everyone = len(c.components) == spec.k > 1
         owners = [spec.components[s] for s in c.components]
         owner = "all" if everyone else owners[0] if len(owners) == 1 else tuple(owners)
-        names.append((owner, c.term, c.effect))
+        names.append((owner, terms.get(at, c.term), c.effect))
     index = pd.MultiIndex.from_tuples(names, names=["component", "term", "effect"])
     frame = pd.DataFrame(cov.matrix, index=index, columns=index)
     free = spec.free

@@ -64,7 +64,7 @@ def _sort_values(fitted: Fitted, by: str, concomitant: bool) -> np.ndarray:
         if by == "weight":
             return fitted.mixing
         for block in spec.layout.blocks:
-            location = block.predictors[0]
+            location = block.predictors[block.slots[0][0] if block.slots[0] else 0]
             known += location.terms
             if by in location.terms:
                 return location.coefficients(theta)[:, location.terms.index(by)]
