@@ -39,6 +39,25 @@ class Bootstrap:
         """Estimates with bootstrap standard errors, percentile intervals and bias.
 
         Refits that did not end at a maximum are left out; `refits` shows them.
+
+        Parameters
+        ----------
+        ci : float
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            The rows of `PointFit.summary`: component, term, effect, estimate; then
+            se, lower, upper, bias and scale.  Estimates and intervals are natural; as in
+            `PointFit.summary`, `scale` says on which scale `se` was computed, and `bias`
+            too: the logarithm of a dispersion (its link), the logit of a weight.  An
+            infinite `se` says that a refit ended at a bound of that scale.
+
+        Raises
+        ------
+        FitError
+            If fewer than two refits ended well, or `ci` is no fraction.
         """
         return resampled_summary(self._resampled, ci)
 

@@ -132,9 +132,10 @@ class Family:
     support: str = "finite numbers"
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     # What only the shipped families use: the links whose means suit the location (all
-    # where empty), the density over `Linked` parameters, closed-form derivatives (None where the link has none), the closed-form
-    # scale, the constants of the density, the default priors of the dispersions
-    # given the response, what it reads, and its fused kernel.
+    # where empty), the density over `Linked` parameters, closed-form derivatives (None
+    # where the link has none), the closed-form scale, the constants of the density, the
+    # default priors of the dispersions given the response, what it reads, and its fused
+    # kernel.
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)

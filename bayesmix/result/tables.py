@@ -217,8 +217,9 @@ def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str]
     held = Covariance(np.full((len(theta), len(theta)), np.nan), np.zeros(len(theta), bool))
     ends = Ends(np.empty(0), np.empty(0), np.empty(0), 0)
     view = Fitted(spec, theta, np.nan, "", "", 0, ends, spec.k)
-    rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
-    rows += _weight_rows(view, held, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # errors that are not used
+        rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
+        rows += _weight_rows(view, held, 1.0)
     return {(r[0], r[1], r[2]): r[3] for r in rows}
 
 
