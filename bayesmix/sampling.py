@@ -21,7 +21,7 @@ from bayesmix.labels import METHODS, agreement, relabel
 from bayesmix.laplace import GOOD_K, laplace_draws
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode, find_modes
-from bayesmix.nuts import Chains, run_nutpie
+from bayesmix.nuts import Chains, Settings, run_nutpie
 from bayesmix.penalty import Penalty, PriorModel, resolve
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.tables import natural_draws
@@ -199,17 +199,17 @@ def _nuts(
     rng: np.random.Generator,
 ) -> Drawn:
     shown = sys.stderr.isatty() or "ipykernel" in sys.modules
-    settings: dict[str, Any] = {
-        "draws": options.draws,
-        "tune": options.tune,
-        "chains": options.chains,
-        "seed": int(rng.integers(1, 2**31)),
-        "progress": shown if options.progress is None else options.progress,
-    }
+    settings = Settings(
+        options.draws,
+        options.tune,
+        options.chains,
+        int(rng.integers(1, 2**31)),
+        shown if options.progress is None else options.progress,
+    )
     chains: Chains = (
-        run_nutpie(problem, modes, **settings)
+        run_nutpie(problem, modes, settings)
         if options.sampler == "nutpie"
-        else run_pymc(problem, modes, options.sampler, **settings)
+        else run_pymc(problem, modes, options.sampler, settings)
     )
     return Drawn(
         problem.spec,
