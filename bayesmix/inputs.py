@@ -91,8 +91,17 @@ class Prepared:
     labels_column: str | None
     columns: tuple[str, ...]
     n_dropped: int
-    index: pd.Index
-    data: pd.DataFrame  # the rows and columns in use, for plots
+    table: pd.DataFrame  # the rows in use; other columns too, unless that would copy them
+
+    @property
+    def index(self) -> pd.Index:
+        """The labels of the rows in use."""
+        return self.table.index
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """The rows and columns in use, for plots."""
+        return self.table[list(self.columns)]
 
 
 def prepare(
@@ -148,8 +157,7 @@ def prepare(
         labels,
         columns,
         dropped,
-        kept.index,
-        pd.DataFrame({c: kept[c] for c in columns}, index=kept.index, copy=False),
+        kept[list(columns)] if dropped else kept.copy(deep=False),
     )
 
 

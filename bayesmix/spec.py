@@ -122,7 +122,8 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
         shared = _dispersion_sets(part.regression.dispersion, k, families)
         suffix = f"_{part.response.name}" if several else ""
         blocks.append((part.response.name, suffix, families, terms, effects, shared))
-        observed = {f.name: f.observe(part.response) for f in families}
+        distinct = {f.name: f for f in families}
+        observed = {name: f.observe(part.response) for name, f in distinct.items()}
         check_varies(part.response, families, observed)
         rows.append(BlockRows(matrix, offset, part.response, observed))
         partitions.append((families, effects, shared))

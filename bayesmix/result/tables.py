@@ -90,22 +90,23 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     rows += _weight_rows(fitted, cov, z)
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
     rows.sort(key=lambda row: rank[row[2]])
-    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
-    return pd.DataFrame(columns, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS.copy())
 
 
-COLUMNS = [
-    "component",
-    "term",
-    "effect",
-    "estimate",
-    "se",
-    "z",
-    "p_value",
-    "lower",
-    "upper",
-    "scale",
-]
+COLUMNS = pd.Index(
+    [
+        "component",
+        "term",
+        "effect",
+        "estimate",
+        "se",
+        "z",
+        "p_value",
+        "lower",
+        "upper",
+        "scale",
+    ]
+)
 
 
 def _se(cov: Covariance, at: int) -> float:
