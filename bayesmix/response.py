@@ -12,6 +12,7 @@ from bayesmix._language.scope import Scope
 from bayesmix._language.tokens import match_brackets, split_at, tokenize
 from bayesmix._rows import check_data, first_rows
 from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.times import Times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +28,15 @@ class Response:
     ----------
     name : str
         As written: ``Patents``, ``p(Deaths, Total)``.
-    kind : {"numeric", "binomial"}
+    kind : {"numeric", "binomial", "survival"}
     y : ndarray of float64, shape (n,)
-        The successes of a binomial response.
+        The successes of a binomial response; of a time, one within its bounds.
     trials : ndarray of float64, shape (n,), or None
         Only for ``p(successes, trials)``.
     columns : tuple of str
         Data columns used.
+    times : Times, or None
+        How each time was observed; only for ``surv(...)``.
     """
 
     name: str
@@ -41,11 +44,13 @@ class Response:
     y: np.ndarray
     trials: np.ndarray | None
     columns: tuple[str, ...]
+    times: Times | None = None
 
     def take(self, rows: Any) -> Response:
         """Keep some rows, by position, slice or mask."""
         trials = None if self.trials is None else self.trials[rows]
-        return Response(self.name, self.kind, self.y[rows], trials, self.columns)
+        times = None if self.times is None else self.times.take(rows)
+        return Response(self.name, self.kind, self.y[rows], trials, self.columns, times)
 
 
 class _WithResponse(Protocol):

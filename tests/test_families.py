@@ -14,7 +14,8 @@ import pytest
 from scipy import integrate, stats
 
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import FAMILIES, Observed, family
+from bayesmix.families import REGRESSIONS as FAMILIES
+from bayesmix.families import Observed, family
 from bayesmix.families.search import search_start
 from bayesmix.links import LINKS, get_link
 from bayesmix.response import Response

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Derivatives, Family, Observed, Parameter
 from bayesmix.links import Link
 
-__all__ = ["FAMILIES", "Derivatives", "Family", "Observed", "Parameter", "family"]
+__all__ = [
+    "FAMILIES",
+    "REGRESSIONS",
+    "TIMES",
+    "Derivatives",
+    "Family",
+    "Observed",
+    "Parameter",
+    "family",
+    "remade",
+    "resolve",
+    "shipped",
+]
 
-FAMILIES: tuple[str, ...] = (
+REGRESSIONS: tuple[str, ...] = (
     "gaussian",
     "binomial",
     "poisson",
@@ -20,20 +34,28 @@ FAMILIES: tuple[str, ...] = (
     "student_t",
     "zero",
 )
+# Distributions of times, for a response ``surv(...)``.  "gamma" has a second one, see `resolve`.
+TIMES: tuple[str, ...] = (
+    "exponential",
+    "weibull",
+    "lognormal",
+)
+FAMILIES: tuple[str, ...] = (*REGRESSIONS, *TIMES)
 
 
-def family(name: str | Family, link: str | Link | None = None) -> Family:
+def family(name: str | Family, link: str | Link | None = None, **options: Any) -> Family:
     """A family by name, with its default or another link.
 
     Parameters
     ----------
     name : str or Family
-        One of "gaussian", "binomial", "poisson", "gamma",
-        "negative_binomial", "student_t" and "zero"; a `Family` is returned as
-        it is (with the link, if one is given).
+        For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
+        "student_t" or "zero".  For times: "exponential", "weibull", "lognormal"
+        or "gamma".  A `Family` is returned as it is (with the link, if one is given).
     link : str, optional
         "logit", "probit", "cloglog", "log" or "identity" for "binomial";
-        "identity", "log" or "inverse" for the others.
+        "identity", "log" or "inverse" for the others.  Families for times have one
+        link only.
 
     Returns
     -------
@@ -42,7 +64,8 @@ def family(name: str | Family, link: str | Link | None = None) -> Family:
     Raises
     ------
     SpecError
-        If the name or the link is unknown, or the link's means do not suit the family.
+        If the name or the link is unknown, the link's means do not suit the family, or it
+        takes no such options.
 
     Examples
     --------
@@ -51,12 +74,83 @@ def family(name: str | Family, link: str | Link | None = None) -> Family:
     'inverse'
     """
     if isinstance(name, Family):
-        found = name
+        found, make = name, None
     elif not isinstance(name, str) or name not in FAMILIES:
         near = difflib.get_close_matches(str(name), FAMILIES, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         msg = f"family {name!r} is unknown{hint}; use one of {', '.join(FAMILIES)}, or a Family"
         raise SpecError(msg)
     else:
-        found = import_module(f"bayesmix.families.{name}").FAMILY
+        file = import_module(f"bayesmix.families.{name}")
+        found, make = file.FAMILY, getattr(file, "make", None)
+    if options:
+        if make is None:
+            msg = f"the family {found.name!r} takes no options, but was given {', '.join(options)}"
+            raise SpecError(msg)
+        found = make(**options)
     return found if link is None else found.with_link(link)
+
+
+def resolve(given: str | Family, *, survival: bool) -> Family:
+    """The family for a response: for "gamma" it depends on whether that gives times.
+
+    Parameters
+    ----------
+    given : str or Family
+    survival : bool
+        Whether the response is ``surv(...)``.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, or the family does not suit such a response.
+    """
+    found = family(given)
+    if found.is_survival == survival:
+        return found
+    if found.is_survival:
+        msg = (
+            f"the family {found.name!r} is for times: write the response as surv(time, status), "
+            f"or use one of {', '.join(REGRESSIONS)}"
+        )
+        raise SpecError(msg)
+    if found.timed is None:
+        msg = (
+            f"the family {found.name!r} is no distribution of times, which surv(...) gives; use "
+            f"one of {', '.join(TIMES)}, gamma, or a Family with logsf= or hazard="
+        )
+        raise SpecError(msg)
+    if found is not family(found.name):
+        msg = (
+            f"as a distribution of times, {found.name!r} has one link only; write "
+            f"family={found.name!r}"
+        )
+        raise SpecError(msg)
+    return import_module(f"bayesmix.families.{found.timed}").FAMILY
+
+
+def shipped(f: Family) -> dict[str, Any] | None:
+    """What makes a shipped family again, in plain values; None for a user's own."""
+    if f.name not in FAMILIES:
+        return None
+    made: dict[str, Any] = {"name": f.name}
+    made["link"] = None if f.location is None else f.parameters[0].link.name
+    if f.is_survival:
+        made["survival"] = True
+    if f.options:
+        made["options"] = dict(f.options)
+    try:
+        same = remade(made)
+    except SpecError:
+        return None
+    functions = ("density", "survival", "settle", "logpdf")
+    there = all(getattr(f, name) is getattr(same, name) for name in functions)
+    return made if there and f.params == same.params else None
+
+
+def remade(description: Mapping[str, Any]) -> Family:
+    """The family that `shipped` described."""
+    found = family(description["name"], **description.get("options", {}))
+    if description.get("survival") and not found.is_survival:
+        return resolve(found, survival=True)
+    return found if description["link"] is None else found.with_link(description["link"])

@@ -10,12 +10,16 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.errors import DataError, SpecError
+from bayesmix.families import censoring
+from bayesmix.families.censoring import Survival
 from bayesmix.families.check import check_density, check_start, inside
+from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import KernelFamily
 from bayesmix.families.search import search_start
 from bayesmix.links import Link, Linked, get_link
 from bayesmix.priors import Prior
 from bayesmix.response import Response
+from bayesmix.times import Times
 
 __all__ = ["Derivatives", "Family", "Observed", "Parameter"]
 
@@ -28,24 +32,14 @@ class Observed(NamedTuple):
     y: np.ndarray
     trials: np.ndarray | None
     const: np.ndarray | float
+    times: Times | None = None
 
     def take(self, rows: slice | np.ndarray) -> Observed:
         """The same for some rows."""
         trials = None if self.trials is None else self.trials[rows]
         const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
-        return Observed(self.y[rows], trials, const)
-
-
-class Derivatives(NamedTuple):
-    """A log density with its derivatives in the p linear predictors.
-
-    `logf` has shape (...), `first` (p, ...), `second` (p, p, ...); as tuples of
-    arrays that broadcast to (...), so that nothing is copied together.
-    """
-
-    logf: np.ndarray
-    first: tuple[np.ndarray, ...]
-    second: tuple[tuple[np.ndarray, ...], ...]
+        times = None if self.times is None else self.times.take(rows)
+        return Observed(self.y[rows], trials, const, times)
 
 
 class Parameter(NamedTuple):
@@ -134,8 +128,8 @@ class Family:
     # What only the shipped families use: the links whose means suit the location (all
     # where empty), the density over `Linked` parameters, closed-form derivatives (None
     # where the link has none), the closed-form scale, the constants of the density, the
-    # default priors of the dispersions given the response, what it reads, and its fused
-    # kernel.
+    # default priors of the dispersions given the response (or its `Times`), what it
+    # reads, and its fused kernel.
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
@@ -144,10 +138,17 @@ class Family:
     constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
         default=None, repr=False
     )
-    priors: Callable[[np.ndarray], Mapping[str, Prior]] | None = field(default=None, repr=False)
+    priors: Callable[[Any], Mapping[str, Prior]] | None = field(default=None, repr=False)
     # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
     collapse: tuple[str, int] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
+    # For times: the distribution; of a regression family, the file of its twin for times;
+    # what makes a family that depends on the data's times definite; and the options by
+    # which `family(name, **options)` makes it again.
+    survival: Survival | None = field(default=None, repr=False)
+    timed: str | None = field(default=None, repr=False)
+    settle: Callable[[Times], Family] | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kernel_link: str | None = field(default=None, repr=False)
     kernel: KernelFamily | None = field(default=None, repr=False)
     equation: str = field(default="", repr=False)
@@ -163,7 +164,7 @@ class Family:
         if self.location is not None and self.location not in links:
             msg = f"location={self.location!r} is no parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
-        if self.logpdf is None and self.density is None:
+        if self.logpdf is None and self.density is None and self.survival is None:
             msg = f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``"
             raise SpecError(msg)
         if self.logsf is not None or self.hazard is not None:
@@ -181,11 +182,10 @@ class Family:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle a shipped family by name, for its functions may have none."""
-        from bayesmix.families import FAMILIES, family
+        from bayesmix.families import remade, shipped
 
-        if self.name in FAMILIES and family(self.name).density is self.density:
-            link = None if self.location is None else self.parameters[0].link
-            return family, (self.name, link)
+        if (description := shipped(self)) is not None:
+            return remade, (description,)
         return super().__reduce_ex__(protocol)
 
     @property
@@ -199,12 +199,21 @@ class Family:
         return self.parameters[1:]
 
     @property
+    def is_survival(self) -> bool:
+        """Whether it is a distribution of times, which a response ``surv(...)`` gives."""
+        return self.survival is not None or self.settle is not None
+
+    @property
     def has_kernel(self) -> bool:
         """Whether a fused kernel exists for this family with its link."""
         return bool(self.params) and self.parameters[0].link.name == self.kernel_link
 
     def with_link(self, link: str | Link) -> Family:
         """The same family with another link for the location.
+
+        Parameters
+        ----------
+        link : str or Link
 
         Raises
         ------
@@ -234,6 +243,8 @@ class Family:
             If a response is outside the family's support.
         """
         _check_kind(self, response)
+        if self.is_survival:
+            return self._observe_times(response)
         y = np.asarray(response.y, dtype=float)
         _check_support(self, response.name, y)
         trials = np.ones_like(y) if self.binomial and response.trials is None else response.trials
@@ -242,6 +253,15 @@ class Family:
         if self.density is None:
             check_density(self, obs)
         return obs
+
+    def _observe_times(self, response: Response) -> Observed:
+        if self.settle is not None:
+            msg = (
+                f"the {self.name} family depends on the times that it is fitted to; make it "
+                "definite with family.settle(times), or give its knots"
+            )
+            raise SpecError(msg)
+        return Observed(np.asarray(response.y, dtype=float), None, 0.0, response.times)
 
     def starting(self, obs: Observed) -> dict[str, Array]:
         """Rough parameter values on the natural scale, inside the links' ranges.
@@ -265,7 +285,8 @@ class Family:
             return {}
         if self.start is None:
             return search_start(self, obs)
-        given = self.start(obs.y, obs.trials) if self.binomial else self.start(obs.y)
+        read = obs.y if obs.times is None else obs.times
+        given = self.start(obs.y, obs.trials) if self.binomial else self.start(read)
         values = check_start(self, given, len(obs.y))
         if all(inside(p.link, values[p.name]) for p in self.parameters):
             return values
@@ -287,6 +308,8 @@ class Family:
     def derivatives(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
         """Log density with first and second derivatives in the linear predictors."""
         linked = self.linked(etas)
+        if self.survival is not None:
+            return self._time_derivatives(obs, linked, closed=True)
         if self.closed_form is not None:
             with np.errstate(all="ignore"):
                 closed = self.closed_form(obs, *linked)
@@ -296,6 +319,8 @@ class Family:
 
     def automatic(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
         """The same by automatic differentiation of the density alone."""
+        if self.survival is not None:
+            return self._time_derivatives(obs, self.linked(etas), closed=False)
         if not etas:
             return Derivatives(self.log_density(obs, etas), (), ())
         shape = np.broadcast_shapes(obs.y.shape, *(np.shape(eta) for eta in etas))
@@ -320,7 +345,17 @@ class Family:
                 return self.curvature(obs, *self.linked(etas))
             return tuple(positive(-d.second[j][j], d.first[j]) for j in range(len(d.first)))
 
+    def _time_derivatives(
+        self, obs: Observed, linked: tuple[Linked, ...], *, closed: bool
+    ) -> Derivatives:
+        assert self.survival is not None
+        with np.errstate(all="ignore"):
+            d = censoring.derivatives(self.survival, _times(obs), linked, closed=closed)
+            return d._replace(logf=self._guard(d.logf, linked))
+
     def _density(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+        if self.survival is not None:
+            return censoring.contributions(self.survival, _times(obs), linked)
         if self.density is not None:
             return self.density(obs, *linked)
         assert self.logpdf is not None
@@ -346,6 +381,11 @@ def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
     return np.where(information > 0, information, np.square(score))
 
 
+def _times(obs: Observed) -> Times:
+    assert obs.times is not None
+    return obs.times
+
+
 def _check_support(family: Family, name: str, y: np.ndarray) -> None:
     bad = ~np.isfinite(y)
     if family.valid is not None:
@@ -363,6 +403,15 @@ def _check_support(family: Family, name: str, y: np.ndarray) -> None:
 
 
 def _check_kind(family: Family, response: Response) -> None:
+    if (response.kind == "survival") != family.is_survival:
+        msg = (
+            f"the {family.name} family reads times: write the response as surv(time, status), "
+            f"not {response.name}"
+            if family.is_survival
+            else f"{response.name} gives times, which the {family.name} family does not read; use "
+            "a family of times such as 'weibull' or 'lognormal', or a plain column as the response"
+        )
+        raise DataError(msg)
     if response.kind == "binomial" and not family.binomial:
         msg = (
             f"{response.name} gives successes and trials, which the {family.name} family does not "

@@ -1,0 +1,64 @@
+"""Exponential times: a constant hazard."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.censoring import Instant, Survival, event_term, log1mexp_exp, minus_exp
+from bayesmix.families.guess import guess
+from bayesmix.links import Linked
+from bayesmix.times import Times
+
+
+def logpdf(at: Instant, rate: Linked) -> Array:
+    """log(rate) - rate t."""
+    return event_term(rate.log, rate.log + at.log)
+
+
+def logsf(at: Instant, rate: Linked) -> Array:
+    """-rate t."""
+    return minus_exp(rate.log + at.log)
+
+
+def logcdf(at: Instant, rate: Linked) -> Array:
+    """log(1 - exp(-rate t))."""
+    return log1mexp_exp(rate.log + at.log)
+
+
+def closed_form(at: Instant, event: np.ndarray, rate: Linked) -> Derivatives:
+    """Derivatives in log(rate)."""
+    x = minus_exp(rate.log + at.log)
+    return Derivatives(event * rate.log + x, (event + x,), ((x,),))
+
+
+def quantile(p: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """-log(1 - p) / rate."""
+    return -np.log1p(-np.asarray(p)) / rate
+
+
+def start(times: Times) -> dict:
+    """Events by time at risk."""
+    return {"rate": guess(times).rate}
+
+
+def simulate(rng: np.random.Generator, rate: np.ndarray) -> np.ndarray:
+    """Draw times."""
+    return np.maximum(rng.exponential(1 / np.asarray(rate)), np.finfo(float).tiny)
+
+
+FAMILY = Family(
+    "exponential",
+    params={"rate": "log"},
+    location="rate",
+    links=("log",),
+    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
+    start=start,
+    mean=lambda rate: 1 / rate,
+    variance=lambda rate: 1 / rate**2,
+    simulate=simulate,
+    support="positive times",
+    equation=r"f(t) = \lambda e^{-\lambda t},\ S(t) = e^{-\lambda t},\ \lambda = \mathrm{rate}",
+    source="Kalbfleisch and Prentice (2002), section 2.2.1",
+    example={"rate": 0.4},
+)

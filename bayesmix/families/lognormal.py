@@ -1,0 +1,87 @@
+"""Lognormal times: log T is normal with mean meanlog and standard deviation sdlog."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.families.base import Array, Family
+from bayesmix.families.censoring import Instant, Survival
+from bayesmix.families.guess import guess
+from bayesmix.links import Linked
+from bayesmix.priors import Prior
+from bayesmix.times import Times
+
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+
+def standardised(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
+    """(log t - meanlog) / sdlog."""
+    return (at.log - meanlog.value) / sdlog.value
+
+
+def logpdf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
+    """-z^2 / 2 - log(sdlog) - log(t) - log(2 pi) / 2."""
+    z = standardised(at, meanlog, sdlog)
+    return -0.5 * z * z - sdlog.log - at.log - HALF_LOG_2PI
+
+
+def logsf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
+    """Log Phi(-z)."""
+    return xp.log_ndtr(-standardised(at, meanlog, sdlog))
+
+
+def logcdf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
+    """Log Phi(z)."""
+    return xp.log_ndtr(standardised(at, meanlog, sdlog))
+
+
+def quantile(p: np.ndarray, meanlog: np.ndarray, sdlog: np.ndarray) -> np.ndarray:
+    """exp(meanlog + sdlog z_p)."""
+    return np.exp(meanlog + sdlog * special.ndtri(p))
+
+
+def start(times: Times) -> dict:
+    """Mean and standard deviation of log time."""
+    rough = guess(times)
+    return {"meanlog": rough.centre, "sdlog": rough.spread}
+
+
+def mean(meanlog: np.ndarray, sdlog: np.ndarray) -> np.ndarray:
+    """exp(meanlog + sdlog^2 / 2)."""
+    return np.exp(meanlog + 0.5 * np.square(sdlog))
+
+
+def variance(meanlog: np.ndarray, sdlog: np.ndarray) -> np.ndarray:
+    """mean^2 (exp(sdlog^2) - 1)."""
+    return mean(meanlog, sdlog) ** 2 * np.expm1(np.square(sdlog))
+
+
+def simulate(rng: np.random.Generator, meanlog: np.ndarray, sdlog: np.ndarray) -> np.ndarray:
+    """Draw times; one too small for a number becomes the smallest positive one."""
+    return np.maximum(rng.lognormal(meanlog, sdlog), np.finfo(float).tiny)
+
+
+def priors(times: Times) -> dict[str, Prior]:
+    """The standard deviation of log time, up to a factor of three or so."""
+    return {"sdlog": Prior("lognormal", mu=float(np.log(guess(times).spread)), sigma=1.0)}
+
+
+FAMILY = Family(
+    "lognormal",
+    params={"meanlog": "identity", "sdlog": "log"},
+    location="meanlog",
+    links=("identity",),
+    survival=Survival(logpdf, logsf, quantile, logcdf),
+    start=start,
+    mean=mean,
+    variance=variance,
+    simulate=simulate,
+    priors=priors,
+    collapse=("sdlog", -1),
+    support="positive times",
+    equation=r"S(t) = \Phi\{-(\log t - m) / s\},\ m = \mathrm{meanlog},\ s = \mathrm{sdlog}",
+    source="Kalbfleisch and Prentice (2002), section 2.2.4",
+    example={"meanlog": 0.6, "sdlog": 0.8},
+)

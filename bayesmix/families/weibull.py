@@ -1,0 +1,108 @@
+"""Weibull times by shape and scale: S(t) = exp(-(t / scale)^shape)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.censoring import (
+    LARGEST,
+    Instant,
+    Survival,
+    event_term,
+    log1mexp_exp,
+    minus_exp,
+)
+from bayesmix.families.guess import guess, shape_prior
+from bayesmix.links import Linked
+from bayesmix.priors import Prior
+from bayesmix.times import Times
+
+
+def log_cumulative(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """Log cumulative hazard, shape log(t / scale)."""
+    return shape.value * (at.log - scale.log)
+
+
+def logpdf(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """log(shape) - log(t) + x - exp(x), x the log cumulative hazard."""
+    x = log_cumulative(at, scale, shape)
+    return event_term(shape.log - at.log + x, x)
+
+
+def logsf(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """-(t / scale)^shape."""
+    return minus_exp(log_cumulative(at, scale, shape))
+
+
+def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """log(1 - exp(-(t / scale)^shape))."""
+    return log1mexp_exp(log_cumulative(at, scale, shape))
+
+
+def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
+    """Derivatives in (log scale, log shape)."""
+    a = shape.value
+    x = log_cumulative(at, scale, shape)
+    hazard = np.where(x > LARGEST, np.inf, np.exp(x))
+    excess = event - hazard
+    cross = -a * (excess - x * hazard)
+    return Derivatives(
+        event * (shape.log - at.log + x) - hazard,
+        (-a * excess, event + x * excess),
+        ((-a * a * hazard, cross), (cross, x * (excess - x * hazard))),
+    )
+
+
+def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Scale (-log(1 - p))^(1 / shape)."""
+    return scale * (-np.log1p(-np.asarray(p))) ** (1 / shape)
+
+
+def start(times: Times) -> dict:
+    """A line through the log cumulative hazard by log time."""
+    rough = guess(times)
+    return {"scale": rough.scale, "shape": rough.shape}
+
+
+def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Scale Gamma(1 + 1 / shape)."""
+    return scale * special.gamma(1 + 1 / np.asarray(shape))
+
+
+def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """mean^2 (Gamma(1 + 2 / shape) / Gamma(1 + 1 / shape)^2 - 1)."""
+    inverse = 1 / np.asarray(shape)
+    growth = special.gammaln(1 + 2 * inverse) - 2 * special.gammaln(1 + inverse)
+    return mean(scale, shape) ** 2 * np.expm1(growth)
+
+
+def simulate(rng: np.random.Generator, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw times; one too small for a number becomes the smallest positive one."""
+    size = np.broadcast_shapes(np.shape(scale), np.shape(shape))
+    return np.maximum(scale * rng.weibull(shape, size), np.finfo(float).tiny)
+
+
+def priors(times: Times) -> dict[str, Prior]:
+    """The shape of all times together, up to a factor of three or so."""
+    return {"shape": shape_prior(times)}
+
+
+FAMILY = Family(
+    "weibull",
+    params={"shape": "log", "scale": "log"},
+    location="scale",
+    links=("log",),
+    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
+    start=start,
+    mean=mean,
+    variance=variance,
+    simulate=simulate,
+    priors=priors,
+    collapse=("shape", 1),
+    support="positive times",
+    equation=r"S(t) = \exp\{-(t/b)^a\},\ a = \mathrm{shape},\ b = \mathrm{scale}",
+    source="Kalbfleisch and Prentice (2002), section 2.2.2",
+    example={"scale": 2.5, "shape": 1.4},
+)

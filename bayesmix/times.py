@@ -1,0 +1,141 @@
+"""How each of many times was observed: exactly, or only within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesmix.errors import DataError
+
+__all__ = ["KINDS", "Times"]
+
+# What is known of a time.  A row that is none of these says nothing about it.
+KINDS = ("exact", "right", "left", "interval")
+NOTHING = len(KINDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """How each of n times was observed.
+
+    Parameters
+    ----------
+    lower, upper : ndarray of float64, shape (n,)
+        The time lies between them.  Equal: known exactly.  `upper` infinite:
+        right-censored at `lower`.  `lower` zero: left-censored at `upper`.
+        (0, inf): nothing is known.
+    entry : ndarray of float64, shape (n,)
+        Delayed entry (left truncation): only a time beyond it could be seen; 0 for none.
+
+    Attributes
+    ----------
+    log_lower, log_upper, log_entry : ndarray, shape (n,)
+        Their logarithms; -inf for zero.
+    code : ndarray of int8, shape (n,)
+        The place of each row's kind in `KINDS`, or one more where nothing is known.
+
+    Raises
+    ------
+    DataError
+        If shapes differ, a bound is negative or no number, `lower` lies above `upper`,
+        an exact time is zero or infinite, or an entry is not before the last possible time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.times import Times
+    >>> times = Times(np.array([2.0, 3.0]), np.array([2.0, np.inf]), np.zeros(2))
+    >>> [kind for kind, _ in times.kinds()]
+    ['exact', 'right']
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    entry: np.ndarray
+    log_lower: np.ndarray = field(init=False, repr=False)
+    log_upper: np.ndarray = field(init=False, repr=False)
+    log_entry: np.ndarray = field(init=False, repr=False)
+    code: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the bounds and compute once what every pass over the rows needs."""
+        bounds = {
+            name: np.asarray(getattr(self, name), dtype=float)
+            for name in ("lower", "upper", "entry")
+        }
+        _check(**bounds)
+        with np.errstate(divide="ignore"):
+            logs = {f"log_{name}": np.log(values) for name, values in bounds.items()}
+        self.__dict__.update(bounds, **logs, code=_codes(bounds["lower"], bounds["upper"]))
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+    def take(self, rows: slice | np.ndarray) -> Times:
+        """The same for some rows, by position, slice or mask."""
+        taken = object.__new__(Times)
+        taken.__dict__.update({name: values[rows] for name, values in self.__dict__.items()})
+        return taken
+
+    @property
+    def truncated(self) -> bool:
+        """Whether any entry is delayed."""
+        return bool((self.entry > 0).any())
+
+    def kinds(self) -> tuple[tuple[str, slice | np.ndarray], ...]:
+        """The kinds of observation that occur, each with its rows.
+
+        Returns
+        -------
+        tuple of (str, slice or ndarray of int)
+            A slice of everything where all rows are of one kind.
+        """
+        return tuple(
+            (kind, rows)
+            for code, kind in enumerate(KINDS)
+            if (rows := which(self.code == code)) is not None
+        )
+
+
+def which(mask: np.ndarray) -> slice | np.ndarray | None:
+    """The rows where a mask is true: all as a slice, none as None."""
+    rows = np.flatnonzero(mask)
+    if len(rows) == len(mask):
+        return slice(None) if len(mask) else None
+    return rows if len(rows) else None
+
+
+def _codes(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    open_above, open_below = np.isinf(upper), lower == 0
+    code = np.full(lower.shape, KINDS.index("interval"), dtype=np.int8)
+    code[lower == upper] = KINDS.index("exact")
+    code[open_above] = KINDS.index("right")
+    code[open_below] = KINDS.index("left")
+    code[open_above & open_below] = NOTHING
+    return code
+
+
+def _check(lower: np.ndarray, upper: np.ndarray, entry: np.ndarray) -> None:
+    if lower.ndim != 1 or not lower.shape == upper.shape == entry.shape:
+        msg = (
+            "lower, upper and entry have one number for each time, but their shapes are "
+            f"{lower.shape}, {upper.shape} and {entry.shape}"
+        )
+        raise DataError(msg)
+    wrong = {
+        "a bound is missing (NaN)": np.isnan(lower) | np.isnan(upper) | np.isnan(entry),
+        "a bound is negative": (lower < 0) | (upper < 0) | (entry < 0),
+        "the lower bound is above the upper one": lower > upper,
+        "an exact time is zero": (lower == 0) & (upper == 0),
+        "the time is beyond an infinite bound": np.isinf(lower) | np.isinf(entry),
+        "the entry is not before the last possible time": entry >= upper,
+    }
+    for what, bad in wrong.items():
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            msg = (
+                f"times: {what} at {int(bad.sum())} of {len(lower)} positions; the first is {i}, "
+                f"with lower={lower[i]:g}, upper={upper[i]:g}, entry={entry[i]:g}"
+            )
+            raise DataError(msg)
