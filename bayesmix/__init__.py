@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bayesmix.inputs import Regression
     from bayesmix.priors import Prior
     from bayesmix.ranking import compare, compare_estimates
+    from bayesmix.reporting import report
 
 __version__ = version("bayesmix")
 
@@ -63,6 +64,7 @@ _HOMES = {
     "bayesmix.inputs": ("Regression",),
     "bayesmix.priors": ("Prior",),
     "bayesmix.ranking": ("compare", "compare_estimates"),
+    "bayesmix.reporting": ("report",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -90,6 +92,7 @@ __all__ = [
     "load",
     "load_data",
     "plot",
+    "report",
     "select",
 ]
 

@@ -13,6 +13,7 @@ from bayesmix import describe
 from bayesmix._arguments import generator
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.modelled import Modelled
+from bayesmix.api.reported import Reported
 from bayesmix.errors import FitError
 from bayesmix.predict import predict, residuals, simulate
 from bayesmix.resample import resample
@@ -31,7 +32,7 @@ __all__ = ["PointFit"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PointFit(Modelled):
+class PointFit(Modelled, Reported):
     """A fit by maximum likelihood: estimates, and how they were reached.
 
     Made by `Mixture.fit`.

@@ -10,6 +10,7 @@ import pandas as pd
 from bayesmix._arguments import generator, whole_number
 from bayesmix.api.modelled import Modelled
 from bayesmix.api.pointfit import PointFit
+from bayesmix.api.reported import Reported
 from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
 from bayesmix.labels import METHODS, draw_memberships
@@ -34,7 +35,7 @@ PARTITION_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Modelled):
+class Posterior(Modelled, Reported):
     """Draws from the posterior of a mixture, with the components relabelled.
 
     Made by ``Mixture.fit("nuts")`` or ``Mixture.fit("laplace")``.
