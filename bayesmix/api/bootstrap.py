@@ -14,7 +14,15 @@ __all__ = ["Bootstrap"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap:
-    """Refits to resampled data.  Made by `PointFit.bootstrap`."""
+    """Refits to resampled data.  Made by `PointFit.bootstrap`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=2)
+    >>> spec.fit("em", seed=1).bootstrap(n=20, seed=1)
+    Bootstrap (parametric): 20 resamples, 20 usable refits
+    """
 
     _resampled: Resampled
 
