@@ -3,8 +3,8 @@
 import dataclasses
 import logging
 
-import nutpie
 import numpy as np
+import nutpie
 import pandas as pd
 import pytest
 from nutpie import compile_pymc

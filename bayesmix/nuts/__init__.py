@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from bayesmix.nuts.chains import Chains, Settings, first_draw, share_chains
+from bayesmix.nuts.chains import LEAST_SHARE, Chains, Settings, first_draw, share_chains
+from bayesmix.nuts.density import gradient_seconds
 from bayesmix.nuts.run import run_nutpie
 
-__all__ = ["Chains", "Settings", "first_draw", "run_nutpie", "share_chains"]
+__all__ = [
+    "LEAST_SHARE",
+    "Chains",
+    "Settings",
+    "first_draw",
+    "gradient_seconds",
+    "run_nutpie",
+    "share_chains",
+]

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.modes import Mode
 from bayesmix.problem import Problem
 
-__all__ = ["Chains", "Settings", "first_draw", "jitter", "share_chains"]
+__all__ = ["LEAST_SHARE", "Chains", "Settings", "first_draw", "jitter", "share_chains"]
 
 LEAST_SHARE = 0.01
 JITTER = 0.3
