@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesmix import plot
-    from bayesmix.api import Bootstrap, Mixture, PointFit, Posterior, Selection, load, select
+    from bayesmix.api import (
+        Bootstrap,
+        CompetingRisks,
+        CompetingRisksFit,
+        CompetingRisksPosterior,
+        Mixture,
+        PointFit,
+        Posterior,
+        Selection,
+        load,
+        select,
+    )
     from bayesmix.data import list_data, load_data
     from bayesmix.errors import (
         BayesmixError,
@@ -34,6 +45,7 @@ if TYPE_CHECKING:
     from bayesmix.inputs import Regression
     from bayesmix.priors import Prior
     from bayesmix.ranking import compare, compare_estimates
+    from bayesmix.reporting import report
 
 __version__ = version("bayesmix")
 
@@ -41,6 +53,9 @@ __version__ = version("bayesmix")
 _HOMES = {
     "bayesmix.api": (
         "Bootstrap",
+        "CompetingRisks",
+        "CompetingRisksFit",
+        "CompetingRisksPosterior",
         "Mixture",
         "PointFit",
         "Posterior",
@@ -63,12 +78,16 @@ _HOMES = {
     "bayesmix.inputs": ("Regression",),
     "bayesmix.priors": ("Prior",),
     "bayesmix.ranking": ("compare", "compare_estimates"),
+    "bayesmix.reporting": ("report",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BayesmixError",
     "Bootstrap",
+    "CompetingRisks",
+    "CompetingRisksFit",
+    "CompetingRisksPosterior",
     "ConvergenceWarning",
     "DataError",
     "DegenerateWarning",
@@ -90,6 +109,7 @@ __all__ = [
     "load",
     "load_data",
     "plot",
+    "report",
     "select",
 ]
 

@@ -68,20 +68,22 @@ def _constant_column(matrix: np.ndarray) -> int:
 def _triangle(matrix: np.ndarray, order: list[int]) -> np.ndarray:
     """Triangular factor (p, p) of the ordered columns, block of rows after block."""
     p = len(order)
-    factor = np.zeros((0, p))
-    for start in range(0, len(matrix), _BLOCK):
+    factor = np.linalg.qr(matrix[:_BLOCK, order], mode="r")
+    for start in range(_BLOCK, len(matrix), _BLOCK):
         block = matrix[start : start + _BLOCK, order]
         factor = np.linalg.qr(np.vstack([factor, block]), mode="r")
-    return np.vstack([factor, np.zeros((p - len(factor), p))])
+    return factor if len(factor) == p else np.vstack([factor, np.zeros((p - len(factor), p))])
 
 
 def _dependent(scaled: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Find the redundant columns, each with those of the others that make it up."""
-    from scipy.linalg import qr, solve_triangular
+    from scipy.linalg import solve_triangular
+    from scipy.linalg.lapack import dgeqp3
 
     if scaled.shape[1] == 0:
         return []
-    r, pivots = qr(scaled, mode="r", pivoting=True)
+    r, pivots = dgeqp3(scaled)[:2]  # R in the upper triangle; columns counted from one
+    pivots -= 1
     rank = int((np.abs(np.diag(r)) > _TOLERANCE).sum())
     if rank == len(pivots):
         return []

@@ -148,7 +148,7 @@ def _missing(data: pd.DataFrame, name: str) -> np.ndarray | None:
         if np.isfinite(values).all():
             return None
         _refuse_infinite(data, name, np.isinf(values))
-    bad = column.isna().to_numpy()
+    bad = np.asarray(column.array.isna())
     return bad if bad.any() else None
 
 

@@ -87,7 +87,8 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     call = surv_call(text)
     label = f"The response {text!r}"
     if call.kind == "interval":
-        return _interval(*_numbers(call.arguments, data, scope, finite=False), data, label)
+        lower, upper = _numbers(call.arguments, data, scope, finite=False)
+        return _interval(lower, upper, data, label)
     values = _numbers(call.arguments, data, scope, finite=True)
     entry = values.pop(0) if call.kind == "counting" else np.zeros(len(data))
     time = values[0]
@@ -117,9 +118,7 @@ def _status(status: np.ndarray, data: pd.DataFrame, label: str) -> np.ndarray:
     return status == 1
 
 
-def _interval(
-    lower: np.ndarray, upper: np.ndarray, data: pd.DataFrame, label: str
-) -> Times:
+def _interval(lower: np.ndarray, upper: np.ndarray, data: pd.DataFrame, label: str) -> Times:
     missing = np.isnan(lower) & np.isnan(upper)
     _refuse(missing, data, f"{label}: both bounds are missing")
     lower = np.where(np.isnan(lower), 0.0, lower)

@@ -29,10 +29,12 @@ __all__ = [
     "expm1",
     "gammaln",
     "jets",
+    "lgamma1p",
     "log",
     "log1mexp",
     "log1p",
     "log1pmx",
+    "log_exprel",
     "log_ndtr",
     "logaddexp",
     "ndtr",
@@ -40,6 +42,7 @@ __all__ = [
     "sqrt",
     "square",
     "stirling",
+    "stirling_inverse",
     "times",
     "where",
 ]
@@ -90,6 +93,26 @@ def _stirling_tensor(pt: Any, x: Array) -> Array:
     return pt.switch(pt.lt(x, _special.SERIES_FROM), direct, inverse * series)
 
 
+def _log_exprel_tensor(pt: Any, x: Array) -> Array:
+    near = pt.lt(pt.abs(x), 1.0)
+    small, large = pt.switch(near, x, 0.0), pt.switch(near, 2.0, x)
+    series = 0.0
+    for c in reversed(_special.EXPREL):
+        series = series * (small * small) + c
+    size = pt.abs(large)
+    direct = pt.maximum(large, 0.0) + pt.log(-pt.expm1(-size)) - pt.log(size)
+    return pt.switch(near, 0.5 * small + small * small * series, direct)
+
+
+def _stirling_inverse_tensor(pt: Any, x: Array) -> Array:
+    edge = 1 / _special.SERIES_FROM
+    small, large = pt.minimum(x, edge), pt.maximum(x, edge)
+    series = 0.0
+    for c in reversed(_special.STIRLING):
+        series = series * (small * small) + c
+    return pt.switch(pt.lt(x, edge), small * series, _stirling_tensor(pt, 1 / large))
+
+
 exp = _elementwise("exp")
 expm1 = _elementwise("expm1")
 log = _elementwise("log")
@@ -99,10 +122,13 @@ sqrt = _elementwise("sqrt")
 gammaln = _elementwise("gammaln")
 digamma = _elementwise("psi")
 stirling = _elementwise("stirling", _stirling_tensor)
+stirling_inverse = _elementwise("stirling_inverse", _stirling_inverse_tensor)
+lgamma1p = _elementwise("lgamma1p", lambda pt, x: pt.gammaln(1 + x))
 log1mexp = _elementwise("log1mexp")
 softplus = _elementwise("softplus")
 expit = _elementwise("expit", "sigmoid")
 ndtr = _elementwise("ndtr", lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)))
+log_exprel = _elementwise("log_exprel", _log_exprel_tensor)
 log_ndtr = _elementwise("log_ndtr", _log_ndtr_tensor)
 abs = _elementwise("absolute", "abs")  # noqa: A001
 

@@ -25,7 +25,16 @@ from bayesmix.problem import Problem
 if TYPE_CHECKING:
     from bayesmix.kernels import SmallData, SmallMixture
 
-__all__ = ["engine", "insist", "is_usable", "is_wanted", "runner", "timed"]
+__all__ = [
+    "engine",
+    "has_kernel",
+    "insist",
+    "is_usable",
+    "is_wanted",
+    "runner",
+    "small_data",
+    "timed",
+]
 
 # Seconds that NumPy must have spent on such fits before numba is imported to load what an earlier
 # process has compiled, and before it is compiled here: the order of what either costs.
@@ -69,7 +78,12 @@ def is_large(problem: Problem) -> bool:
 
 def has_form(problem: Problem) -> bool:
     """Whether the kernel can do a problem that `fused` does not do."""
-    if fused.is_fused(problem) or problem.spec.weights.held is not None:
+    return not fused.is_fused(problem) and has_kernel(problem)
+
+
+def has_kernel(problem: Problem) -> bool:
+    """Whether the kernel can do a problem, whatever its size."""
+    if problem.spec.weights.held is not None:
         return False
     if len(problem.blocks) > 1 or len(problem.blocks[0].groups) > 1:
         return False
@@ -97,11 +111,11 @@ def insist(problem: Problem) -> None:
     For sampling, which evaluates the density tens of thousands of times.
     """
     if os.environ.get("BAYESMIX_COMPILE") != "0" and has_form(problem):
-        _keep(problem, _small_data(problem).prepare())
+        _keep(problem, small_data(problem).prepare())
 
 
 def _decide(problem: Problem) -> SmallMixture | None:
-    return _keep(problem, _small_data(problem).prepare() if is_wanted(problem) else None)
+    return _keep(problem, small_data(problem).prepare() if is_wanted(problem) else None)
 
 
 def _keep(problem: Problem, made: SmallMixture | None) -> SmallMixture | None:
@@ -145,7 +159,8 @@ def timed(problem: Problem) -> Iterator[None]:
             _spent += time.thread_time() - begin
 
 
-def _small_data(problem: Problem) -> SmallData:
+def small_data(problem: Problem) -> SmallData:
+    """The problem as the kernel takes it, if `has_kernel` says that it can be one."""
     from bayesmix.kernels import SmallData
 
     arrays, layout = problem.blocks[0], problem.spec.layout

@@ -7,11 +7,20 @@ import html
 import numpy as np
 import pandas as pd
 
+from bayesmix.inputs import Part
+from bayesmix.layout import BlockLayout
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.tables import sizes, summary
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["fit_html", "fit_text", "selection_html", "spec_html", "spec_text"]
+__all__ = [
+    "fit_html",
+    "fit_text",
+    "model_sentences",
+    "selection_html",
+    "spec_html",
+    "spec_text",
+]
 
 
 def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
@@ -138,3 +147,115 @@ def selection_html(table: pd.DataFrame) -> str:
             f"<b>{v:.2f}</b>" if i == low else f"{v:.2f}" for i, v in table[criterion].items()
         ]
     return styled.to_html(index=False, escape=False, border=0, float_format=lambda x: f"{x:.4f}")
+
+
+# --- models in sentences --------------------------------------------------------------------
+
+SCALES = {
+    "identity": "the {}",
+    "log": "the logarithm of the {}",
+    "logit": "the log odds of the {}",
+    "probit": "the probit of the {}",
+    "cloglog": "the complementary log-log of the {}",
+    "inverse": "one over the {}",
+}
+TITLES = {
+    "poisson": "Poisson",
+    "gaussian": "Gaussian",
+    "student_t": "Student's t",
+    "weibull": "Weibull",
+    "gompertz": "Gompertz",
+    "zero": "a point mass at zero",
+}
+KINDS = {
+    "varying": "differ from component to component",
+    "nested": "are shared by blocks of components",
+    "fixed": "are the same in all components",
+}
+
+
+def model_sentences(spec: MixtureSpec) -> list[str]:
+    """A model in sentences, for readers who know regression but no formulas."""
+    sentences = [_who(spec)]
+    for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
+        sentences += [_distribution(spec, block), *_effects(spec, part, block)]
+        sentences += _dispersions(block)
+    sentences += _weight_sentences(spec)
+    if spec.prepared.weights_column:
+        column = spec.prepared.weights_column
+        sentences.append(f"A unit counts as often as its weight in the column {column} says.")
+    if spec.held:
+        sentences.append(f"{len(spec.held)} parameters were held at given values.")
+    return sentences
+
+
+def _who(spec: MixtureSpec) -> str:
+    grouped = spec.rows.units.grouped
+    each = f"Each of the {spec.rows.n_units} {'groups of rows' if grouped else 'rows'}"
+    if spec.k == 1:
+        return f"{each} follows the same regression; there is one component only."
+    labels = spec.prepared.labels
+    known = 0 if labels is None else int((labels.codes >= 0).sum())
+    seen = f"which is known for {known} of them" if known else "which is not observed"
+    shared = "; the rows of a group share it" if grouped else ""
+    return f"{each} belongs to one of {spec.k} components, {seen}{shared}."
+
+
+def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
+    clauses = []
+    for family, members in block.groups():
+        names = ", ".join(str(spec.components[s]) for s in members)
+        where = "" if len(members) == spec.k else f" in component {names}"
+        words = f"{TITLES.get(family.name, family.name.replace('_', ' '))}{where}"
+        if family.location is not None:
+            mean = "mean" if family.location == "mu" else family.location
+            mean = "probability of success" if family.binomial else mean
+            scale = SCALES[family.parameters[0].link.name].format(mean)
+            words += f", and {scale} is a sum of effects"
+        clauses.append(words)
+    return f"The distribution of {block.name} is {'; '.join(clauses)}."
+
+
+def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
+    """Which coefficients are whose."""
+    location = block.predictors[0]
+    terms: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for term, column in zip(location.terms, location.index.T, strict=True):
+        if column.max() >= 0:
+            terms[spec.layout.coordinates[int(column.max())].effect].append(term)
+    if spec.k == 1:
+        every = [name for names in terms.values() for name in names]
+        out = [f"These terms have an effect: {', '.join(every)}."] if every else []
+    else:
+        out = [
+            f"The effects of these terms {KINDS[kind]}: {', '.join(names)}."
+            for kind, names in terms.items()
+            if names
+        ]
+    offsets = dict.fromkeys(o for design in part.designs for o in design.formula.offsets)
+    return [*out, f"Added with no coefficient: {', '.join(offsets)}."] if offsets else out
+
+
+def _dispersions(block: BlockLayout) -> list[str]:
+    out = []
+    for predictor in block.predictors[1:]:
+        owners = predictor.index[:, 0]
+        shared = len(set(owners[owners >= 0].tolist()))
+        if shared == 1:
+            out.append(f"There is one {predictor.variable}.")
+        elif shared == (owners >= 0).sum():
+            out.append(f"Every component has its own {predictor.variable}.")
+        else:
+            out.append(f"Blocks of components share the {predictor.variable}.")
+    return out
+
+
+def _weight_sentences(spec: MixtureSpec) -> list[str]:
+    if spec.k == 1:
+        return []
+    terms = spec.layout.concomitant_terms
+    if terms is None:
+        return ["The probabilities of the components (their weights) are the same for all."]
+    names = ", ".join(t for t in terms if t != "Intercept") or "nothing"
+    logit = f"by a multinomial logit with component {spec.components[0]} as the baseline"
+    return [f"How probable a component is depends on {names} {logit}."]

@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix._arguments import column_name, plain
 from bayesmix._rows import check_data, first_rows
 from bayesmix._surv import is_surv, surv_call
-from bayesmix.design import Design, Units, build_design, build_units, check_columns, select_rows
+from bayesmix.design import Design, build_design, build_units, check_columns, select_rows
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula import ParsedFormula, Scope, parse_formula
 from bayesmix.identifiability import check_full_rank
@@ -59,7 +59,8 @@ def prepare_events(
         msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
         raise SpecError(msg)
     check_data(data)
-    check_columns(data, [c for c in (event, weights) if column_name("event", c) is not None])
+    given = (column_name("event", event), column_name("weights", weights))
+    check_columns(data, [c for c in given if c is not None])
     partial = _partial(partial_events)
     names, families = _components(data[event], event, family, partial)
     formulas = _formulas(formula, names)
@@ -68,13 +69,7 @@ def prepare_events(
     every = [*formulas, *(p for d in extra for p in d.values())]
     every += [] if weight_design is None else [weight_design]
     scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
-    columns = tuple(
-        c
-        for c in dict.fromkeys(
-            [n for f in every for n in (*f.response_names, *f.names)] + ([weights] if weights else [])
-        )
-        if c in data.columns
-    )
+    columns = _columns(every, weights, data)
     kept, dropped = select_rows(data, complete(columns, formulas), na_action)
     units = build_units(kept, None)
     allowed = allowed_events(kept, event, names, partial)
@@ -83,7 +78,7 @@ def prepare_events(
     )
     events = Events(event, names, families, parts, partial, allowed, truncation)
     return Prepared(
-        (_joint_part(formulas, parts, families, units),),
+        (_joint_part(formulas, parts, families),),
         units,
         None if weight_design is None else concomitant_design(weight_design, kept, units, scope),
         None if weights is None else case_weights(kept, weights, units),
@@ -92,12 +87,19 @@ def prepare_events(
         None,
         weights,
         None,
-        columns,
+        (*columns, event),
         dropped,
-        kept.index,
-        pd.DataFrame({c: kept[c] for c in (*columns, event)}, index=kept.index),
+        kept[[*columns, event]] if dropped else kept.copy(deep=False),
         events,
     )
+
+
+def _columns(
+    formulas: Sequence[ParsedFormula], weights: str | None, data: pd.DataFrame
+) -> tuple[str, ...]:
+    names = [n for f in formulas for n in (*f.response_names, *f.names)]
+    names += [] if weights is None else [weights]
+    return tuple(c for c in dict.fromkeys(names) if c in data.columns)
 
 
 # --- components ----------------------------------------------------------------------------
@@ -252,7 +254,9 @@ def _event_part(
         return made
 
     response = restricted(formula, data, rows, scope)
-    return EventPart(formula, response, design(formula), {n: design(f) for n, f in ancillary.items()})
+    return EventPart(
+        formula, response, design(formula), {n: design(f) for n, f in ancillary.items()}
+    )
 
 
 def restricted(
@@ -280,7 +284,6 @@ def _joint_part(
     formulas: Sequence[ParsedFormula],
     parts: Sequence[EventPart],
     families: Sequence[Any],
-    units: Units,
 ) -> Part:
     """The events as one response, for everything that reads designs and names only."""
     designs = tuple(d for part in parts for d in part.designs)

@@ -155,9 +155,18 @@ class Prepared:
     labels_column: str | None
     columns: tuple[str, ...]
     n_dropped: int
-    index: pd.Index
-    data: pd.DataFrame  # the rows and columns in use, for plots
+    table: pd.DataFrame  # the rows in use; other columns too, unless that would copy them
     events: Events | None = None
+
+    @property
+    def index(self) -> pd.Index:
+        """The labels of the rows in use."""
+        return self.table.index
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """The rows and columns in use, for plots."""
+        return self.table[list(self.columns)]
 
 
 def prepare(
@@ -213,8 +222,7 @@ def prepare(
         labels,
         columns,
         dropped,
-        kept.index,
-        pd.DataFrame({c: kept[c] for c in columns}, index=kept.index, copy=False),
+        kept[list(columns)] if dropped else kept.copy(deep=False),
     )
 
 
@@ -293,9 +301,7 @@ def _columns(
 
 def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[str]:
     """The columns that may not be missing: bounds of an interval-censored time may."""
-    open_ended = {
-        n for f in formulas for n in f.response_names if n not in complete_columns(f)
-    }
+    open_ended = {n for f in formulas for n in f.response_names if n not in complete_columns(f)}
     return [c for c in columns if c not in open_ended]
 
 
@@ -322,7 +328,10 @@ def _part(regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Sco
     return Part(regression, formula, response, (*designs, varying), (*kinds, "varying"))
 
 
-def concomitant_design(parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope: Scope) -> Design:
+def concomitant_design(
+    parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope: Scope
+) -> Design:
+    """The design of the weights, the same within a unit."""
     if parsed.offsets:
         msg = f"offset(...) has no meaning in the concomitant formula {parsed.text!r}; remove it"
         raise FormulaError(msg)

@@ -9,16 +9,20 @@ import numpy as np
 from scipy import special
 
 from bayesmix.special import (
+    lgamma1p,
     log1mexp,
     log1pmx,
+    log_exprel,
+    log_exprel_parts,
     mills,
     mills_excess,
     softplus,
     stirling,
+    stirling_inverse,
     stirling_value,
 )
 
-__all__ = ["Jet", "jets"]
+__all__ = ["Jet", "compose", "jets"]
 
 
 # name -> (value, first derivative, second derivative); each takes the argument x
@@ -45,6 +49,11 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
     ),
     "log1p": (np.log1p, lambda x, v: 1 / (1 + x), lambda x, v: -1 / (1 + x) ** 2),
     "log1pmx": (log1pmx, lambda x, v: -x / (1 + x), lambda x, v: -1 / (1 + x) ** 2),
+    "log_exprel": (
+        log_exprel,
+        lambda x, v: log_exprel_parts(x)[1],
+        lambda x, v: log_exprel_parts(x)[2],
+    ),
     "sin": (np.sin, lambda x, v: np.cos(x), lambda x, v: -v),
     "cos": (np.cos, lambda x, v: -np.sin(x), lambda x, v: -v),
     "sinh": (np.sinh, lambda x, v: np.cosh(x), lambda x, v: v),
@@ -65,6 +74,16 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
         stirling_value,
         lambda x, v: stirling(x).scaled1 / x,
         lambda x, v: stirling(x).scaled2 / (x * x),
+    ),
+    "stirling_inverse": (
+        lambda x: stirling_inverse(x).value,
+        lambda x, v: stirling_inverse(x).scaled1,
+        lambda x, v: stirling_inverse(x).scaled2,
+    ),
+    "lgamma1p": (
+        lgamma1p,
+        lambda x, v: special.psi(1 + x),
+        lambda x, v: special.polygamma(1, 1 + x),
     ),
     "log_ndtr": (
         special.log_ndtr,
@@ -436,3 +455,29 @@ def jets(*values: np.ndarray) -> tuple[Jet, ...]:
         first[j] = 1.0
         out.append(Jet(value, first, second))
     return tuple(out)
+
+
+def compose(outer: Jet, arguments: tuple[Any, ...]) -> Jet:
+    """A function of several arguments that are themselves functions of other variables.
+
+    Parameters
+    ----------
+    outer : Jet
+        The function with its derivatives with respect to its q arguments.
+    arguments : tuple of Jet, ndarray or float
+        The arguments; at least one is a `Jet`, and the others are constant.
+
+    Returns
+    -------
+    Jet
+        The same values with derivatives in the variables of the arguments.
+    """
+    p = next(len(a.first) for a in arguments if isinstance(a, Jet))
+    first = np.zeros((p, *outer.shape))
+    second = np.zeros((p, p, *outer.shape))
+    inner = {j: _fit(a, outer.shape, p) for j, a in enumerate(arguments) if isinstance(a, Jet)}
+    for j, a in inner.items():
+        first += outer.first[j] * a.first
+        bent = sum(outer.second[j, k] * b.first for k, b in inner.items())
+        second += outer.first[j] * a.second + a.first[:, None] * bent[None]
+    return Jet(outer.value, first, second)

@@ -11,8 +11,8 @@ import pandas as pd
 from bayesmix._rows import check_data
 from bayesmix.design import Design, Units, build_units, select_rows
 from bayesmix.errors import DataError
-from bayesmix.families import Observed
 from bayesmix.events import allowed_events, restricted
+from bayesmix.families import Observed
 from bayesmix.inputs import Events, Part, Prepared
 from bayesmix.layout import BlockLayout, Layout, PartLayout
 from bayesmix.response import Response, complete_columns, read_response

@@ -120,7 +120,12 @@ class Prior:
         return KINDS[self.kind].support
 
     def logpdf(self, x: Any) -> Any:
-        """Log density at x: an array, jet or PyTensor variable inside the support.
+        """Log density.
+
+        Parameters
+        ----------
+        x : array, Jet or PyTensor variable
+            Inside the support.
 
         Raises
         ------
@@ -134,7 +139,16 @@ class Prior:
         return density(x, **self.parameters)
 
     def sample(self, draws: int, rng: np.random.Generator) -> np.ndarray:
-        """Random draws, shape (draws,).
+        """Random draws.
+
+        Parameters
+        ----------
+        draws : int
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray, shape (draws,)
 
         Raises
         ------

@@ -32,7 +32,8 @@ PRODUCTS = 1 << 22
 DENSE = 1 << 18
 
 
-class Slot(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Slot:
     """A parameter of a family in m components: where its coefficients stand in theta.
 
     `index` (m, P) has -1 where a component lacks a column of the design; with
@@ -177,9 +178,7 @@ def build_problem(
             _group(layout, members, triangle, spec.layout.size) for _, members in layout.groups()
         )
         blocks.append(
-            Arrays(
-                len(blocks), layout, groups, matrix, offset, observed, triangle, products, entry
-            )
+            Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products, entry)
         )
     return Problem(
         spec,
@@ -195,9 +194,7 @@ def build_problem(
     )
 
 
-def _sorted(
-    observed: Mapping[str, Observed], order: np.ndarray | None
-) -> dict[str, Observed]:
+def _sorted(observed: Mapping[str, Observed], order: np.ndarray | None) -> dict[str, Observed]:
     return {key: obs if order is None else obs.take(order) for key, obs in observed.items()}
 
 

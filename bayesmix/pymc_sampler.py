@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,23 +15,13 @@ from bayesmix.errors import SpecError
 from bayesmix.likelihood import log_likelihood
 from bayesmix.model import draws_to_theta, initial_point, to_pymc
 from bayesmix.modes import Mode
-from bayesmix.nuts import JITTER, Chains, share_chains
+from bayesmix.nuts import Chains, Settings, first_draw, share_chains
 from bayesmix.problem import Problem
 
 __all__ = ["run_pymc"]
 
 
-def run_pymc(
-    problem: Problem,
-    modes: tuple[Mode, ...],
-    sampler: str,
-    *,
-    draws: int,
-    tune: int,
-    chains: int,
-    seed: int,
-    progress: bool,
-) -> Chains:
+def run_pymc(problem: Problem, modes: tuple[Mode, ...], sampler: str, settings: Settings) -> Chains:
     """Sample the PyMC model; every chain begins near a mode.
 
     Parameters
@@ -37,8 +31,7 @@ def run_pymc(
     modes : tuple of Mode
     sampler : str
         "pymc" or "numpyro".
-    draws, tune, chains, seed, progress
-        As in `nuts.run_nutpie`.
+    settings : Settings
 
     Raises
     ------
@@ -53,33 +46,47 @@ def run_pymc(
     assert problem.penalty is not None
     spec = problem.spec
     model = to_pymc(spec, problem.penalty.model)
-    begin = [i for i, count in enumerate(share_chains(modes, chains)) for _ in range(count)]
-    rng = np.random.default_rng(seed)
-    initvals = [initial_point(spec, model, _jittered(problem, modes[i], rng)) for i in begin]
-    tree: Any = pm.sample(
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=1,
-        random_seed=seed,
-        progressbar=progress,
-        nuts_sampler=sampler,
-        initvals=initvals,
-        model=model,
-        compute_convergence_checks=False,
-        discard_tuned_samples=True,
-    )
+    where = np.repeat(np.arange(len(modes)), share_chains(modes, settings.chains))
+    rng = np.random.default_rng(settings.seed)
+    first = [initial_point(spec, model, first_draw(problem, modes[i], rng)) for i in where]
+    with _quiet(settings.progress):
+        tree: Any = pm.sample(
+            draws=settings.draws * settings.thin,
+            tune=settings.tune,
+            chains=settings.chains,
+            cores=1,
+            random_seed=settings.seed,
+            progressbar=settings.progress,
+            nuts_sampler=sampler,
+            initvals=first,
+            model=model,
+            compute_convergence_checks=False,
+            discard_tuned_samples=True,
+        )
+    tree = tree.isel(draw=slice(settings.thin - 1, None, settings.thin))
     theta = draws_to_theta(spec, tree["posterior"].to_dataset())
     for at, value in spec.held.items():
         theta[..., at] = value
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
     stats = {n: v for n, v in stats.items() if v.shape == theta.shape[:2]}
-    return Chains(theta, density.reshape(theta.shape[:2]), stats, np.array(begin))
+    return Chains(theta, density.reshape(theta.shape[:2]), stats, where)
 
 
-def _jittered(problem: Problem, mode: Mode, rng: np.random.Generator) -> np.ndarray:
-    theta = mode.theta.copy()
-    free = problem.spec.free
-    theta[free] += JITTER * mode.factor @ rng.standard_normal(int(free.sum()))
-    return theta
+@contextmanager
+def _quiet(shown: bool) -> Iterator[None]:
+    """Without PyMC's log lines unless progress is shown, and without overflows of trial steps.
+
+    A step into a region where the density overflows is rejected, or counted as a
+    divergence, which `diagnose` reports.
+    """
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        try:
+            if not shown:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            logger.setLevel(level)

@@ -12,6 +12,7 @@ from bayesmix._arguments import whole_number
 from bayesmix.em.run import Options, maximise
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, unit_terms
+from bayesmix.links import get_link
 from bayesmix.params import permute
 from bayesmix.predict import draw_components, draw_response
 from bayesmix.progress import Progress
@@ -120,7 +121,11 @@ def best_order(spec: MixtureSpec, mine: np.ndarray, other: np.ndarray) -> np.nda
 
 
 def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
-    """The fit's summary with bootstrap standard errors and percentile intervals."""
+    """The fit's summary with bootstrap standard errors, percentile intervals and bias.
+
+    Standard errors and bias are on the scale that the summary names, as its own are;
+    percentiles are the same on every scale.
+    """
     fitted = resampled.fitted
     base = summary(fitted, ci)
     usable = resampled.theta[resampled.usable]
@@ -129,10 +134,15 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
         msg = f"only {len(draws)} of {len(resampled.theta)} refits ended well; there is no summary"
         raise FitError(msg)
     low, high = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
+    links = [get_link(name) for name in base["scale"]]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a refit may end at a bound
+        scaled = np.column_stack([f.forward(x) for f, x in zip(links, draws.T, strict=True)])
+        estimate = np.array([f.forward(x) for f, x in zip(links, base["estimate"], strict=True)])
+        bias = scaled.mean(0) - estimate
+        se = np.where(np.isfinite(scaled).all(0), scaled.std(0, ddof=1), np.inf)
     out = base[["component", "term", "effect", "estimate"]].copy()
-    out["se"] = draws.std(0, ddof=1)
-    out["lower"], out["upper"] = low, high
-    out["bias"] = draws.mean(0) - out["estimate"]
+    out["se"], out["lower"], out["upper"] = se, low, high
+    out["bias"], out["scale"] = bias, base["scale"]
     return out
 
 

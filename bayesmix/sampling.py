@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import as_asked, generator, whole_number
-from bayesmix.diagnose import Diagnosis, diagnose
+from bayesmix.diagnose import Diagnosis, Finding, diagnose
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.held import hold
 from bayesmix.labels import METHODS, agreement, relabel
 from bayesmix.laplace import GOOD_K, laplace_draws
+from bayesmix.length import run_long_enough
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode, find_modes
-from bayesmix.nuts import Chains, run_nutpie
+from bayesmix.nuts import Chains, Settings, run_nutpie
 from bayesmix.penalty import Penalty, PriorModel, resolve
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.tables import natural_draws
@@ -51,6 +52,7 @@ class SamplingOptions:
     init: Any = None
     fixed_params: Mapping[tuple[Hashable, str], float] | None = None
     progress: bool | None = None
+    thin: int | None = None
 
 
 def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any) -> Drawn:
@@ -78,16 +80,14 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
     point = _point(spec, options, priors, rng)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
     modes = find_modes(problem, point.theta[None], 0 if spec.k == 1 else MODE_STARTS, rng)
-    drawn = (
-        _laplace(problem, modes, model, point, options, rng)
-        if method == "laplace"
-        else _nuts(problem, modes, model, point, options, rng)
-    )
-    drawn = replace(relabelled(drawn, METHOD, None), asked=as_asked(options))
-    if method == "nuts" and options.chains > 1:
-        for finding in chain_diagnosis(drawn).findings:
-            warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
-    return drawn
+    found: tuple[Finding, ...] = ()
+    if method == "laplace":
+        drawn = relabelled(_laplace(problem, modes, model, point, options, rng), METHOD, None)
+    else:
+        drawn, found = _nuts(problem, modes, model, point, options, rng)
+    for finding in found:
+        warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+    return replace(drawn, asked=as_asked(options))
 
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:
@@ -114,6 +114,8 @@ def _check(method: str, options: SamplingOptions) -> None:
         return
     whole_number("tune", options.tune, "the number of tuning steps", 10)
     whole_number("chains", options.chains, "the number of chains", 1)
+    if options.thin is not None:
+        whole_number("thin", options.thin, "the draws made for each that is kept", 1)
     if options.sampler not in SAMPLERS:
         msg = f"sampler={options.sampler!r} is unknown; use one of {SAMPLERS}"
         raise SpecError(msg)
@@ -197,34 +199,49 @@ def _nuts(
     point: Fitted,
     options: SamplingOptions,
     rng: np.random.Generator,
-) -> Drawn:
+) -> tuple[Drawn, tuple[Finding, ...]]:
+    """Relabelled draws, and what is wrong with them."""
     shown = sys.stderr.isatty() or "ipykernel" in sys.modules
-    settings: dict[str, Any] = {
-        "draws": options.draws,
-        "tune": options.tune,
-        "chains": options.chains,
-        "seed": int(rng.integers(1, 2**31)),
-        "progress": shown if options.progress is None else options.progress,
-    }
-    chains: Chains = (
-        run_nutpie(problem, modes, **settings)
-        if options.sampler == "nutpie"
-        else run_pymc(problem, modes, options.sampler, **settings)
+    settings = Settings(
+        options.draws,
+        options.tune,
+        options.chains,
+        int(rng.integers(1, 2**31)),
+        shown if options.progress is None else options.progress,
     )
-    return Drawn(
-        problem.spec,
-        model,
-        "nuts",
-        options.sampler,
-        chains.theta,
-        chains.theta,
-        chains.log_density,
-        chains.stats,
-        modes,
-        chains.mode,
-        point,
-        "none",
-    )
+
+    def run(thin: int) -> Drawn:
+        asked = replace(settings, thin=thin)
+        chains: Chains = (
+            run_nutpie(problem, modes, asked)
+            if options.sampler == "nutpie"
+            else run_pymc(problem, modes, options.sampler, asked)
+        )
+        drawn = Drawn(
+            problem.spec,
+            model,
+            "nuts",
+            options.sampler,
+            chains.theta,
+            chains.theta,
+            chains.log_density,
+            chains.stats,
+            modes,
+            chains.mode,
+            point,
+            "none",
+            thin=thin,
+        )
+        return relabelled(drawn, METHOD, None)
+
+    if options.chains == 1:
+        return run(options.thin or 1), ()
+    if options.thin is None and options.sampler == "nutpie":
+        drawn, diagnosis = run_long_enough(run, chain_diagnosis)
+    else:
+        drawn = run(options.thin or 1)
+        diagnosis = chain_diagnosis(drawn)
+    return drawn, diagnosis.findings
 
 
 def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:

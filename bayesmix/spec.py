@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -164,9 +164,7 @@ def _plan(part: Part, k: int, suffix: str) -> tuple[PartLayout, BlockRows]:
     if survival and "Intercept" not in terms:  # the parameters beside the location need one
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
     keys = tuple(f.name for f in families)
-    layout = PartLayout(
-        part.response.name, suffix, families, keys, terms, tuple(effects), shared
-    )
+    layout = PartLayout(part.response.name, suffix, families, keys, terms, tuple(effects), shared)
     rows = block_rows(layout, [part.response] * k, matrix, offset)
     check_varies(part.response, families, rows.observed)
     return layout, rows
@@ -188,7 +186,8 @@ def _assemble_events(prepared: Prepared, events: Events, k: int) -> MixtureSpec:
         raise SpecError(msg)
     responses = [part.response for part in events.parts]
     families = settled(
-        [resolve(f, survival=True) for f in events.families], [r.times for r in responses if r.times]
+        [resolve(f, survival=True) for f in events.families],
+        [r.times for r in responses if r.times],
     )
     layout, matrix, offset = _events_layout(prepared.parts[0], events, tuple(families))
     rows = block_rows(layout, responses, matrix, offset, events.truncation)

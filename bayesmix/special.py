@@ -10,12 +10,16 @@ from scipy import special
 
 __all__ = [
     "Stirling",
+    "lgamma1p",
     "log1mexp",
     "log1pmx",
+    "log_exprel",
+    "log_exprel_parts",
     "mills",
     "mills_excess",
     "softplus",
     "stirling",
+    "stirling_inverse",
     "stirling_value",
 ]
 
@@ -24,7 +28,16 @@ STIRLING = (
     1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400,
 )  # fmt: skip
 SERIES_FROM = 10.0
+# (-1)^k zeta(k) / k, k = 2, ..., 27, and minus Euler's constant before: log Gamma(1 + a) / a.
+_LGAMMA1P = (-np.euler_gamma, *((-1) ** k * special.zeta(k) / k for k in range(2, 28)))
 _ATANH = tuple(1 / (2 * k + 1) for k in range(1, 13))
+# B_2k / (2k)!, k = 1, ..., 10.
+_BERNOULLI = (
+    1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000,
+    1 / 74724249600, -3617 / 10670622842880000, 43867 / 5109094217170944000,
+    -174611 / 802857662698291200000,
+)  # fmt: skip
+EXPREL = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, start=1))
 _MILLS = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0)
 
 
@@ -117,6 +130,45 @@ def _stirling_series(a: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(inverse * _horner(c, square) for c in (STIRLING, scaled1, scaled2))
 
 
+def stirling_inverse(r: np.ndarray) -> Stirling:
+    """Stirling's remainder at 1 / r with its derivatives in r, smooth at r = 0.
+
+    Parameters
+    ----------
+    r : ndarray, shape (...)
+        Zero or positive.
+
+    Returns
+    -------
+    Stirling
+        R(r) = S(1 / r), R'(r) and R''(r), of shape (...).
+    """
+    r = np.asarray(r, dtype=float)
+    return Stirling(*_split(r, r > 1 / SERIES_FROM, _inverse_direct, _inverse_series))
+
+
+def _inverse_direct(r: np.ndarray) -> tuple[np.ndarray, ...]:
+    a = 1 / r
+    s = stirling(a)
+    return s.value, -a * s.scaled1, a * a * (2 * s.scaled1 + s.scaled2)
+
+
+def _inverse_series(r: np.ndarray) -> tuple[np.ndarray, ...]:
+    square = r * r
+    powers = range(1, 2 * len(STIRLING), 2)
+    once = tuple(p * c for p, c in zip(powers, STIRLING, strict=True))
+    twice = tuple(p * (p - 1) * c for p, c in zip(powers[1:], STIRLING[1:], strict=True))
+    return r * _horner(STIRLING, square), _horner(once, square), r * _horner(twice, square)
+
+
+def lgamma1p(a: np.ndarray) -> np.ndarray:
+    """Log Gamma(1 + a) for a > -1, to full relative accuracy near a = 0."""
+    a = np.asarray(a, dtype=float)
+    small = np.abs(a) < 0.25
+    s = np.where(small, a, 0.0)
+    return np.where(small, s * _horner(_LGAMMA1P, s), special.gammaln(1 + a))
+
+
 def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + exp(x))."""
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
@@ -152,3 +204,39 @@ def mills_excess(x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, dtype=float)
     inverse = -1 / np.minimum(x, -1.0)
     return np.where(x < -50, inverse * _horner(_MILLS, inverse * inverse), mills(x) + x)
+
+
+def log_exprel(x: np.ndarray) -> np.ndarray:
+    """log((exp(x) - 1) / x), also at zero and where exp(x) overflows."""
+    return log_exprel_parts(x)[0]
+
+
+def log_exprel_parts(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`log_exprel` with its first and second derivative, each of x's shape.
+
+    Within one of zero by x / 2 + sum_k B_2k x^2k / (2k (2k)!), where they would cancel.
+    """
+    x = np.asarray(x, dtype=float)
+    return _split(x, np.abs(x) < 1.0, _exprel_series, _exprel_direct)
+
+
+def _exprel_series(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    square = x * x
+    bend = tuple((2 * k - 1) * b for k, b in enumerate(_BERNOULLI, start=1))
+    return (
+        0.5 * x + square * _horner(EXPREL, square),
+        0.5 + x * _horner(_BERNOULLI, square),
+        _horner(bend, square),
+    )
+
+
+def _exprel_direct(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    size = np.abs(x)
+    small = np.exp(-size)
+    rest = -np.expm1(-size)
+    inverse = 1 / x
+    return (
+        np.maximum(x, 0.0) + np.log(rest / size),
+        np.where(x > 0, 1.0, -small) / rest - inverse,
+        inverse * inverse - small / (rest * rest),
+    )

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bayesmix"
 PUBLIC = [
     "BayesmixError",
+    "CompetingRisks",
     "ConvergenceWarning",
     "DataError",
     "DegenerateWarning",
@@ -32,12 +33,13 @@ PUBLIC = [
     "load",
     "load_data",
     "plot",
+    "report",
     "select",
 ]
 POINT_FIT = (
     "method status converged iterations loglik df aic bic bic_units icl n_obs n_units k "
     "k_requested mixing params starts coefficients dispersion concomitant covariance summary "
-    "membership clusters sizes predict fitted residuals simulate bootstrap relabel save"
+    "membership clusters sizes predict fitted residuals simulate bootstrap relabel save report"
 ).split()
 
 
@@ -52,8 +54,21 @@ def room_of(module):
 
 
 def imports(path):
-    """Modules of this package that a file imports at its top or inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Modules of this package that a file imports at its top or inside functions.
+
+    An annotation may name a public class, which nothing is asked of at run time.
+    """
+    tree = ast.parse(path.read_text())
+    named = {
+        node
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and getattr(test.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(test)
+        if isinstance(node, ast.ImportFrom) and (node.module or "") == "bayesmix.api"
+    }
+    for node in ast.walk(tree):
+        if node in named:
+            continue
         if isinstance(node, ast.ImportFrom) and node.module == "bayesmix":
             yield from (f"bayesmix.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bayesmix."):

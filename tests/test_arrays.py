@@ -23,7 +23,7 @@ DOMAINS = {
     **dict.fromkeys(("negative", "positive", "absolute", "square", "sin", "cos"), REAL),
     **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "tanh", "arctan"), MODERATE),
     **dict.fromkeys(("log_ndtr", "ndtr", "erf", "erfc"), MODERATE),
-    **dict.fromkeys(("expit", "log_expit", "softplus"), REAL),
+    **dict.fromkeys(("expit", "log_expit", "softplus", "log_exprel"), REAL),
     **dict.fromkeys(("sqrt", "log", "log2", "log10", "reciprocal"), POSITIVE),
     **dict.fromkeys(("gammaln", "loggamma", "psi", "stirling"), POSITIVE),
     **dict.fromkeys(("log1p", "log1pmx"), np.array([-0.99, -0.31, -0.29, -1e-3, 1e-6, 0.5, 40.0])),

@@ -996,12 +996,8 @@ def test_bootstrap_errors_are_near_the_analytic_ones(kind):
         ours[["component", "term", "effect", "estimate"]],
         analytic[["component", "term", "effect", "estimate"]],
     )
-    coefficients = analytic.effect == "varying"
-    ratio = (ours.se / analytic.se)[coefficients]
+    ratio = ours.se / analytic.se
     assert ratio.between(0.78, 1.28).all()  # 120 refits: 6.5 percent standard error
-    weight = analytic.estimate[analytic.effect == "weight"].iloc[0]
-    natural = analytic.se.iloc[-1] * weight * (1 - weight)  # the analytic one is of the logit
-    assert ours.se.iloc[-1] == pytest.approx(natural, rel=0.28)
     assert (ours.bias.abs() < 0.4 * ours.se).all()
     assert ((ours.lower < ours.estimate) & (ours.estimate < ours.upper)).all()
     assert boot.n == len(boot.refits) == 120

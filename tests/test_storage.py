@@ -293,7 +293,7 @@ def test_everything_is_stored():
     known = {
         MixtureSpec: "layout rows weights prepared held",
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
-        "columns n_dropped index data",
+        "columns n_dropped table",
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "

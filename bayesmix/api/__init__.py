@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from bayesmix.api.bootstrap import Bootstrap
+from bayesmix.api.competing import CompetingRisks, CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.selection import Selection, select
 
-__all__ = ["Bootstrap", "Mixture", "PointFit", "Posterior", "Selection", "load", "select"]
+__all__ = [
+    "Bootstrap",
+    "CompetingRisks",
+    "CompetingRisksFit",
+    "CompetingRisksPosterior",
+    "Mixture",
+    "PointFit",
+    "Posterior",
+    "Selection",
+    "load",
+    "select",
+]

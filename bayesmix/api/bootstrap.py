@@ -14,7 +14,15 @@ __all__ = ["Bootstrap"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap:
-    """Refits to resampled data.  Made by `PointFit.bootstrap`."""
+    """Refits to resampled data.  Made by `PointFit.bootstrap`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=2)
+    >>> spec.fit("em", seed=1).bootstrap(n=20, seed=1)
+    Bootstrap (parametric): 20 resamples, 20 usable refits
+    """
 
     _resampled: Resampled
 
@@ -39,6 +47,25 @@ class Bootstrap:
         """Estimates with bootstrap standard errors, percentile intervals and bias.
 
         Refits that did not end at a maximum are left out; `refits` shows them.
+
+        Parameters
+        ----------
+        ci : float
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            The rows of `PointFit.summary`: component, term, effect, estimate; then
+            se, lower, upper, bias and scale.  Estimates and intervals are natural; as in
+            `PointFit.summary`, `scale` says on which scale `se` was computed, and `bias`
+            too: the logarithm of a dispersion (its link), the logit of a weight.  An
+            infinite `se` says that a refit ended at a bound of that scale.
+
+        Raises
+        ------
+        FitError
+            If fewer than two refits ended well, or `ci` is no fraction.
         """
         return resampled_summary(self._resampled, ci)
 

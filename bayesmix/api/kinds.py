@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -15,4 +16,5 @@ __all__ = ["model_of"]
 
 def model_of(spec: MixtureSpec, priors: Any = None) -> Model:
     """The public model of a specification whose priors were checked before."""
-    return Mixture._of(spec, priors)
+    kind = Mixture if spec.prepared.events is None else CompetingRisks
+    return kind._of(spec, priors)

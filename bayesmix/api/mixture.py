@@ -114,6 +114,10 @@ class Mixture(Model):
     def with_k(self, k: int) -> Self:
         """The same model with another number of components.
 
+        Parameters
+        ----------
+        k : int
+
         Examples
         --------
         >>> import bayesmix as bmx

@@ -165,6 +165,7 @@ class Model(Modelled):
         draws: int | None = None,
         tune: int | None = None,
         chains: int | None = None,
+        thin: int | None = None,
         sampler: str | None = None,
         progress: bool | None = None,
     ) -> Any:
@@ -201,6 +202,10 @@ class Model(Modelled):
             Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
         tune, chains : int, optional
             Warm-up steps (1000) and chains (4) of "nuts".
+        thin : int, optional
+            One draw of "nuts" is kept of so many.  By default all are, or, where the
+            chains would not agree otherwise and it takes seconds, one of 8 or 64:
+            `draws` are kept, and the chains are longer.
         sampler : str, optional
             Of "nuts": "nutpie" (default), "pymc" or "numpyro".
         progress : bool, optional
@@ -222,7 +227,13 @@ class Model(Modelled):
         DegenerateWarning, IdentifiabilityWarning, ConvergenceWarning
             If the fit is no plain success; `PointFit.status` and `reasons` say why.
         """
-        sampling = {"draws": draws, "tune": tune, "chains": chains, "sampler": sampler}
+        sampling = {
+            "draws": draws,
+            "tune": tune,
+            "chains": chains,
+            "thin": thin,
+            "sampler": sampler,
+        }
         point: dict[str, Any] = {
             "starts": starts,
             "tol": tol,

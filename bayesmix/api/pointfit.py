@@ -13,6 +13,7 @@ from bayesmix import describe
 from bayesmix._arguments import generator
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.modelled import Modelled
+from bayesmix.api.reported import Reported
 from bayesmix.errors import FitError
 from bayesmix.predict import predict, residuals, simulate
 from bayesmix.resample import resample
@@ -31,10 +32,23 @@ __all__ = ["PointFit"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PointFit(Modelled):
+class PointFit(Modelled, Reported):
     """A fit by maximum likelihood: estimates, and how they were reached.
 
     Made by `Mixture.fit`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> fit = spec.fit("em", seed=1)
+    >>> fit.status, round(fit.bic, 2)
+    ('converged', 186.53)
+    >>> fit.coefficients().loc["Intercept"].round(2).to_list()
+    [-3.13, -2.36]
+    >>> fit.membership().shape, fit.sizes()["size"].to_list()
+    ((32, 2), [27, 5])
     """
 
     _fitted: Fitted
@@ -211,7 +225,15 @@ class PointFit(Modelled):
         return tables.membership(self._fitted, newdata, rows=rows)
 
     def clusters(self, newdata: pd.DataFrame | None = None, rows: bool = False) -> pd.Series:
-        """The most probable component of every unit; arguments as in `membership`."""
+        """The most probable component of every unit.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Other data, with the response.
+        rows : bool
+            Repeat by row.
+        """
         return tables.clusters(self._fitted, newdata, rows=rows)
 
     def sizes(self) -> pd.DataFrame:

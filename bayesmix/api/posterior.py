@@ -10,6 +10,7 @@ import pandas as pd
 from bayesmix._arguments import generator, whole_number
 from bayesmix.api.modelled import Modelled
 from bayesmix.api.pointfit import PointFit
+from bayesmix.api.reported import Reported
 from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
 from bayesmix.labels import METHODS, draw_memberships
@@ -34,10 +35,24 @@ PARTITION_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Modelled):
+class Posterior(Modelled, Reported):
     """Draws from the posterior of a mixture, with the components relabelled.
 
     Made by ``Mixture.fit("nuts")`` or ``Mixture.fit("laplace")``.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("betablocker")
+    >>> spec = bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3,
+    ...                    fixed="~ Treatment")
+    >>> posterior = spec.fit("laplace", seed=1)
+    >>> posterior.khat < 0.7
+    True
+    >>> posterior.summary()["mean"].round(1).to_list()
+    [-0.3, -0.3, -0.3, -2.8, -2.3, -1.6, 0.3, 0.5, 0.3]
+    >>> posterior.loo().n_bad, posterior.clusters().k
+    (0, 3)
     """
 
     _drawn: Drawn

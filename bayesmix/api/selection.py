@@ -19,7 +19,16 @@ __all__ = ["Selection", "select"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection:
-    """Fits with several numbers of components.  Made by `select`."""
+    """Fits with several numbers of components.  Made by `select`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
+    >>> selection = bmx.select(spec, k=[1, 2, 3], seed=1)
+    >>> selection.best("bic").k, selection[3].status
+    (2, 'converged')
+    """
 
     _fits: dict[int, PointFit]
 
@@ -35,7 +44,13 @@ class Selection:
         return self._fits[k]
 
     def best(self, by: str = "bic") -> PointFit:
-        """The fit with the best criterion: "bic", "bic_units", "aic", "icl" or "loglik"."""
+        """The fit with the best value of a criterion.
+
+        Parameters
+        ----------
+        by : str
+            "bic", "bic_units", "aic", "icl" or "loglik".
+        """
         return self._fits[best_of({k: f._fitted for k, f in self._fits.items()}, by)]
 
     def __repr__(self) -> str:

@@ -49,6 +49,16 @@ class Diagnosis:
         return not self.findings
 
     @property
+    def r_hat(self) -> float:
+        """The largest R-hat of the parameters and the log density."""
+        return findings.worst(self.table, self.r_hat_log_density)[0]
+
+    @property
+    def ess(self) -> float:
+        """The smallest effective sample size of the parameters, in the bulk or the tails."""
+        return findings.worst(self.table, self.r_hat_log_density)[1]
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of what is wrong."""
         return tuple(dict.fromkeys(f.kind for f in self.findings))

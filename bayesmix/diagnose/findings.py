@@ -149,10 +149,15 @@ def divergent(share: float) -> list[Finding]:
     return [Finding("divergences", (), (), what, remedy)]
 
 
+def worst(table: pd.DataFrame, r_hat_log_density: float) -> tuple[float, float]:
+    """The largest R-hat, with that of the log density, and the smallest ESS, bulk or tail."""
+    r_hat = float(np.nanmax([r_hat_log_density, *table.r_hat, 0.0]))
+    return r_hat, float(np.nanmin([*table.ess_bulk, *table.ess_tail, np.inf]))
+
+
 def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
     """Words for chains that agree but have not been run long enough."""
-    r_hat = float(np.nanmax([r_hat_log_density, *table.r_hat, 0.0]))
-    ess = float(np.nanmin([*table.ess_bulk, *table.ess_tail, np.inf]))
+    r_hat, ess = worst(table, r_hat_log_density)
     if r_hat <= R_HAT and ess >= ESS:
         return []
     what = (
@@ -160,5 +165,8 @@ def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
         f"where at most {R_HAT} and at least {ESS} are wanted; the chains are in one mode and "
         "none of them stands still"
     )
-    remedy = "Use more draws= and tune=; if that does not help, tighter priors or a smaller k"
+    remedy = (
+        "Use more draws= or a larger thin=, and more tune=; if that does not help, tighter "
+        "priors or a smaller k"
+    )
     return [Finding("slow mixing", (), (), what, remedy)]

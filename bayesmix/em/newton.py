@@ -57,7 +57,7 @@ def _all_steps(problem: Problem, info: Information, free: np.ndarray) -> _Step:
         return _steps(info.matrix[:, free[:, None], free], info.score[:, free])
     step, decrement, definite = engine.newton_steps(info.matrix, info.score, free)
     flat = np.zeros(len(definite), bool)
-    left = np.flatnonzero(~definite)
+    left = (~definite).nonzero()[0]
     if len(left):
         other = _steps(
             info.matrix[left[:, None, None], free[:, None], free], info.score[left][:, free]
@@ -134,7 +134,7 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         runs.iterations[active] += 1
         n = _all_steps(problem, info, free)
         step, usable = n.step, n.definite.copy()
-        other = np.flatnonzero(~(n.definite | n.flat))
+        other = (~(n.definite | n.flat)).nonzero()[0]
         if len(other):
             step[other], usable[other] = _guarded(
                 info.matrix[other[:, None, None], free[:, None], free],
@@ -143,28 +143,27 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
             )
         size = (np.abs(step) / (1 + np.abs(theta[:, free]))).max(1)
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
-        large[active] = np.where(n.definite & (size > 0.01), large[active] + 1, 0)
+        often = large[active] = np.where(n.definite & (size > 0.01), large[active] + 1, 0)
         proposal = theta.copy()
         proposal[:, free] += np.where(usable[:, None], step, 0.0)
         _shorten(problem, theta, proposal, size)
         loglik, rose = _search(problem, theta, proposal, info.loglik, usable)
-        _stretch(problem, theta, proposal, loglik, rose & (large[active] >= 4))
+        _stretch(problem, theta, proposal, loglik, rose & (often >= 4))
         runs.theta[active], runs.loglik[active] = proposal, np.where(rose, loglik, info.loglik)
         runs.trace.append(runs.loglik.copy())
         small = size <= LARGE_STEP
-        done = near & (small | ~rose)
-        runs.status[active[done]] = np.where(small, "converged", "boundary")[done]
-        boundary = near & ~done & (large[active] >= 4)
-        runs.status[active[boundary]] = "boundary"
         singular = ~n.definite & n.flat
-        runs.status[active[singular]] = "singular"
-        failed = ~rose & ~near & ~singular
-        active = active[~(done | boundary | singular | failed)]
+        ended = singular | ~rose | (near & (small | (often >= 4)))
+        if ended.any():
+            end = np.where(small, "converged", "boundary")
+            end = np.where(near, end, np.where(singular, "singular", "resting"))
+            runs.status[active[ended]] = end[ended]
+            active = active[~ended]
 
 
 def _shorten(problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray) -> None:
     """Bound the change of the linear predictors that one step may make."""
-    rows = np.flatnonzero(size > 0.1)
+    rows = (size > 0.1).nonzero()[0]
     if len(rows):
         step = proposal[rows] - theta[rows]
         shift = largest_shift(problem, step)
@@ -181,7 +180,7 @@ def _stretch(
     which: np.ndarray,
 ) -> None:
     """Go three times as far where steps stay large: those parameters run to infinity."""
-    rows = np.flatnonzero(which)
+    rows = which.nonzero()[0]
     if not len(rows):
         return
     far = theta[rows] + 3 * (proposal[rows] - theta[rows])
@@ -198,16 +197,14 @@ def _search(
     usable: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Halve steps until the log-likelihood does not fall; `proposal` is changed in place."""
-    loglik = before.copy()
+    loglik, rose = before.copy(), usable.copy()
     slack = 1e-13 * (np.abs(before) + 1.0)
-    bad = usable.copy()
+    rows = usable.nonzero()[0]
     for _ in range(8):
-        rows = np.flatnonzero(bad)
         if not len(rows):
-            break
-        loglik[rows] = log_likelihood(problem, proposal[rows])
-        fell = ~(loglik[rows] >= before[rows] - slack[rows])
-        proposal[rows[fell]] = 0.5 * (proposal[rows[fell]] + theta[rows[fell]])
-        bad[rows] = fell
-    proposal[bad] = theta[bad]
-    return loglik, usable & ~bad
+            return loglik, rose
+        value = loglik[rows] = log_likelihood(problem, proposal[rows])
+        rows = rows[~(value >= before[rows] - slack[rows])]
+        proposal[rows] = 0.5 * (proposal[rows] + theta[rows])
+    proposal[rows], rose[rows] = theta[rows], False
+    return loglik, rose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -228,7 +229,7 @@ def _maximise(
 
 def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:
     """Which starts have one of these statuses, (R,); `np.isin` would sort them first."""
-    return np.logical_or.reduce([runs.status == name for name in names])
+    return reduce(np.logical_or, (runs.status == name for name in names))
 
 
 def _over_budget(runs: Runs, budget: int) -> None:

@@ -38,7 +38,11 @@ REGRESSIONS: tuple[str, ...] = (
 TIMES: tuple[str, ...] = (
     "exponential",
     "weibull",
+    "weibull_ph",
     "lognormal",
+    "loglogistic",
+    "gompertz",
+    "cured",
 )
 FAMILIES: tuple[str, ...] = (*REGRESSIONS, *TIMES)
 

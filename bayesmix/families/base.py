@@ -128,8 +128,8 @@ class Family:
     # What only the shipped families use: the links whose means suit the location (all
     # where empty), the density over `Linked` parameters, closed-form derivatives (None
     # where the link has none), the closed-form scale, the constants of the density, the
-    # default priors of the dispersions given the response (or its `Times`), what it reads, and its fused
-    # kernel.
+    # default priors of the dispersions given the response (or its `Times`), what it
+    # reads, and its fused kernel.
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
@@ -350,12 +350,12 @@ class Family:
     ) -> Derivatives:
         assert self.survival is not None
         with np.errstate(all="ignore"):
-            d = censoring.derivatives(self.survival, obs.times, linked, closed=closed)
+            d = censoring.derivatives(self.survival, _times(obs), linked, closed=closed)
             return d._replace(logf=self._guard(d.logf, linked))
 
     def _density(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
         if self.survival is not None:
-            return censoring.contributions(self.survival, obs.times, linked)
+            return censoring.contributions(self.survival, _times(obs), linked)
         if self.density is not None:
             return self.density(obs, *linked)
         assert self.logpdf is not None
@@ -379,6 +379,11 @@ class Family:
 def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
     """An observed information where it is positive, else the squared score."""
     return np.where(information > 0, information, np.square(score))
+
+
+def _times(obs: Observed) -> Times:
+    assert obs.times is not None
+    return obs.times
 
 
 def _check_support(family: Family, name: str, y: np.ndarray) -> None:

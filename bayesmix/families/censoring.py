@@ -320,16 +320,15 @@ def _join_derivatives(
         return parts[0][1]
     p = len(linked)
 
-    def joined(choose: Callable[[Derivatives], np.ndarray]) -> np.ndarray:
-        return _join([(rows, choose(d)) for rows, d in parts], linked, n)
+    def joined(values: list[np.ndarray]) -> np.ndarray:
+        return _join(list(zip(places, values, strict=True)), linked, n)
 
-    upper = {
-        (i, j): joined(lambda d, i=i, j=j: d.second[i][j]) for i in range(p) for j in range(i + 1)
-    }
+    places, ds = [rows for rows, _ in parts], [d for _, d in parts]
+    lower = [[joined([d.second[i][j] for d in ds]) for j in range(i + 1)] for i in range(p)]
     return Derivatives(
-        joined(lambda d: d.logf),
-        tuple(joined(lambda d, i=i: d.first[i]) for i in range(p)),
-        tuple(tuple(upper[max(i, j), min(i, j)] for j in range(p)) for i in range(p)),
+        joined([d.logf for d in ds]),
+        tuple(joined([d.first[i] for d in ds]) for i in range(p)),
+        tuple(tuple(lower[max(i, j)][min(i, j)] for j in range(p)) for i in range(p)),
     )
 
 

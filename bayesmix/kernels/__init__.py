@@ -44,6 +44,7 @@ from bayesmix.kernels._small_call import (
     SmallPass,
     SmallRun,
 )
+from bayesmix.kernels._small_density import GaussianPrior, SmallDensity
 from bayesmix.kernels._small_kernels import is_compiled, warm
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ if TYPE_CHECKING:
 __all__ = [
     "FAMILIES",
     "KINDS",
+    "GaussianPrior",
     "InformationResult",
     "KernelFamily",
     "PassData",
     "PassResult",
     "SmallData",
+    "SmallDensity",
     "SmallMixture",
     "SmallPass",
     "SmallRun",

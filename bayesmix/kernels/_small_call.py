@@ -5,6 +5,7 @@ This module does not import numba: it asks for the compiled kernel when a task i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -99,20 +100,30 @@ class SmallData:
         return SmallMixture(self)
 
 
-class SmallMixture:
-    """Data laid out for the kernel, and the kernel's tasks; safe in several threads.
+class SmallArrays:
+    """Data laid out for the kernels, with the addresses of those that these call.
 
     Parameters
     ----------
     data : SmallData
+    called : tuple of callable
+        Compile or load the pass over the rows and, where it is needed, the M step.
+
+    Attributes
+    ----------
+    model : ndarray of int
+        As `_small_places` says; the places of the buffers count from where these begin.
+    work : int
+        Length of the buffers.
+    zeros : slice
+        The part of the buffers that is zero.
+    shape : tuple of int
+        Components, columns, length of theta, units.
     """
 
-    def __init__(self, data: SmallData) -> None:
+    def __init__(self, data: SmallData, called: tuple[Callable[[], Any], ...]) -> None:
         from bayesmix.kernels._family_block import family_callback
-        from bayesmix.kernels._small_kernels import callbacks
 
-        runs, newton, *called = [make() for make in callbacks()]
-        self._kernel, self._newton = runs.ctypes, newton.ctypes
         s, p = data.index.shape
         q, size = data.alpha_index.shape[1], len(data.kind)
         n, n_units = len(data.y), len(data.y) if data.first is None else len(data.first)
@@ -120,42 +131,46 @@ class SmallMixture:
         bounds = chunk_bounds(first, n)
         edges = bounds if first is None else first[bounds]
         line = max(BLOCK, int(np.diff(edges).max(initial=0)))
-        Z = np.ones((n_units, 1)) if data.Z is None else data.Z
-        arrays: list[Any] = [
-            _by_chunk(data.X, edges),
-            data.offset,
-            data.y,
-            data.aux,
-            data.const,
-            data.weight,
-            np.append(_by_chunk(Z, bounds), Z),
-            np.abs(Z).max(0, initial=0.0),
-        ]
-        arrays = [None if a is None else np.ascontiguousarray(a, dtype=np.float64) for a in arrays]
-        allowed = data.allowed
-        arrays.append(None if allowed is None else _by_chunk(allowed != 0, bounds).view(np.uint8))
-        arrays += [bounds, first]
+        arrays = _data_arrays(data, bounds, edges, n_units)
         for index in (data.index, data.dispersion_index, data.alpha_index, data.kind):
             arrays.append(None if index is None else np.ascontiguousarray(index, dtype=np.int64))
         sizes = (s, p, q, size, n_units, len(bounds) - 1, line)
         flags = (int(data.dispersion_index is not None), int(data.Z is None))
-        kernels = [family_callback(data.family), *called]
-        addresses = (each.address for each in kernels)
+        kernels = [family_callback(data.family), *(make() for make in called)]
+        addresses = [each.address for each in kernels]
+        addresses += [0] * (places.X - places.FAMILY - len(addresses))
         model = [*sizes, *flags, *addresses, *(_address(a) for a in arrays)]
         scratch = N_TERMS * BLOCK if line > BLOCK else 1
         lengths = places.buffers(s, p, q, size, line, scratch, N_TERMS)
         starts = 8 * np.cumsum([0, *lengths])
-        self._model = np.array([*model, *starts[:-1]], dtype=np.int64)
-        self._work = int(starts[-1]) // 8
-        self._zeros = slice(*(starts[places.ZEROS - places.N_DATA :][:2] // 8))
-        self._kept = (arrays, kernels, data.family)
+        self.model = np.array([*model, *starts[:-1]], dtype=np.int64)
+        self.work = int(starts[-1]) // 8
+        self.zeros = slice(*(starts[places.ZEROS - places.N_DATA :][:2] // 8))
         self.shape = (s, p, size, n_units)
+        self._kept = (arrays, kernels, data.family)
+
+
+class SmallMixture:
+    """Data laid out for the kernels, and the kernels' tasks; safe in several threads.
+
+    Parameters
+    ----------
+    data : SmallData
+    """
+
+    def __init__(self, data: SmallData) -> None:
+        from bayesmix.kernels._small_kernels import callbacks
+
+        runs, newton, *called = callbacks()
+        self._kernel, self._newton = runs().ctypes, newton().ctypes
+        self._arrays = SmallArrays(data, tuple(called))
+        self.shape = self._arrays.shape
 
     def _buffers(self) -> tuple[Integers, Floats]:
         """The model with the addresses of new buffers, and these, to be kept while it is used."""
-        work = np.empty(self._work)
-        work[self._zeros] = 0.0
-        model = self._model.copy()
+        work = np.empty(self._arrays.work)
+        work[self._arrays.zeros] = 0.0
+        model = self._arrays.model.copy()
         model[places.N_DATA :] += work.ctypes.data
         return model, work
 
@@ -310,6 +325,29 @@ class SmallMixture:
         self._run(task, theta, trace, arguments, options, counts)
         used = int(counts[1].max(initial=0))
         return SmallRun(theta, trace[:, :used].T, counts[0], counts[1])
+
+
+def _data_arrays(
+    data: SmallData, bounds: Integers, edges: Integers, n_units: int
+) -> list[NDArray[Any] | None]:
+    """The arrays from X to FIRST, in the order of `_small_places`."""
+    n = len(data.y)
+    Z = np.ones((n_units, 1)) if data.Z is None else data.Z
+    first = None if data.first is None else np.append(data.first, n).astype(np.int64)
+    given: list[Any] = [
+        _by_chunk(data.X, edges),
+        data.offset,
+        data.y,
+        data.aux,
+        data.const,
+        data.weight,
+        np.append(_by_chunk(Z, bounds), Z),
+        np.abs(Z).max(0, initial=0.0),
+    ]
+    arrays = [None if a is None else np.ascontiguousarray(a, dtype=np.float64) for a in given]
+    allowed = data.allowed
+    flags = None if allowed is None else _by_chunk(allowed != 0, bounds).view(np.uint8)
+    return [*arrays, flags, bounds, first]
 
 
 def chunk_bounds(first: Integers | None, n: int) -> Integers:

@@ -21,6 +21,7 @@ from bayesmix.kernels._small_places import (
     GRAMS,
     HAS_DISPERSION,
     INDEX,
+    INFORMATION,
     LINE,
     MEANS,
     N_COLUMNS,
@@ -161,7 +162,7 @@ def add_chunk(model: Integers, row: int, n: int, unit: int, n_units: int) -> Non
         add_complete(model, s, row, n, unit, n_units)
         count = fill_channels(model, s, row, n, unit, n_units)
         subtract_missing(model, s, count, n_units, means, out)
-    add_concomitant(model, unit, n_units)
+    add_concomitant(model, unit, n_units, np.int64(INFORMATION))
     lower = size > 0  # true, but not a literal
     add_products(
         weight, means, first, size, first, size, lower, n_units, product, out, first, first

@@ -19,6 +19,7 @@ from bayesmix.kernels._small_places import (
     NONE,
     OWN,
     SIZE,
+    SLOPE,
 )
 from bayesmix.kernels._small_sums import (
     add_component,
@@ -40,7 +41,7 @@ def run_pass(model_address: int, theta_address: int, given: int, working: int) -
     """
     model = integers(model_address, np.int64(N_PLACES))
     read_parameters(model, doubles(theta_address, model[SIZE]))
-    clear_sums(model)
+    clear_sums(model, given)
     loglik, full = 0.0, np.int64(given == INFORMATION)
     for chunk in range(model[N_CHUNKS]):
         row, n, unit, n_units = chunk_of(model, chunk)
@@ -48,16 +49,16 @@ def run_pass(model_address: int, theta_address: int, given: int, working: int) -
         if given == INFORMATION:
             add_chunk(model, row, n, unit, n_units)
         elif given != NONE:
-            if given != OWN:
+            if given != OWN and given != SLOPE:
                 use_responsibilities(model, given, unit, n_units)
             for s in range(model[N_COMPONENTS]):
-                add_component(model, s, row, n, unit, n_units, working)
+                add_component(model, s, row, n, unit, n_units, given, working)
             if model[CONSTANT] == 0:
-                add_concomitant(model, unit, n_units)
+                add_concomitant(model, unit, n_units, given)
     if given == INFORMATION:
         assemble_information(model)
     elif given != NONE:
-        assemble(model)
+        assemble(model, given)
     return loglik
 
 

@@ -38,10 +38,10 @@ from __future__ import annotations
     N_DATA,
 ) = range(28)
 
-# What a pass is for: the log-likelihood; its observed information; the sums of an M step with the
-# pass's own responsibilities, with those of the most probable component, else with those at an
-# address.
-NONE, INFORMATION, OWN, HARD = range(4)
+# What a pass is for: the log-likelihood; its observed information; its score alone; the sums of an
+# M step with the pass's own responsibilities, with those of the most probable component, else with
+# those at an address.
+NONE, INFORMATION, SLOPE, OWN, HARD = range(5)
 
 # Kinds of the entries of theta.
 HELD, COEFFICIENT, LOG_DISPERSION, LOGIT, CONSTANT_WEIGHT = range(5)

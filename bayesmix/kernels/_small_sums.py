@@ -40,6 +40,7 @@ from bayesmix.kernels._small_places import (
     SCORING,
     SHARE,
     SIZE,
+    SLOPE,
     SQUARES,
     TERMS,
     UNIT_WEIGHT,
@@ -60,18 +61,19 @@ def clear(address: int, size: int) -> None:
 
 
 @elementwise
-def clear_sums(model: Integers) -> None:
+def clear_sums(model: Integers, given: int) -> None:
     """Set all sums of a pass to zero."""
     s, p, q, size = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[SIZE]
     clear(model[MASS], s)
     clear(model[COUNT], s)
     clear(model[SQUARES], s)
     clear(model[PARTS], s * p)
-    clear(model[GRAMS], s * p * p)
     clear(model[Z_SCORE], s * q)
-    clear(model[Z_INFORMATION], s * q * s * q)
     clear(model[SCORE], size)
-    clear(model[SCORING], size * size)
+    if given != SLOPE:
+        clear(model[GRAMS], s * p * p)
+        clear(model[Z_INFORMATION], s * q * s * q)
+        clear(model[SCORING], size * size)
 
 
 @elementwise
@@ -110,9 +112,12 @@ def component_share(
 
 @elementwise
 def add_component(
-    model: Integers, s: int, row: int, n: int, unit: int, n_units: int, working: int
+    model: Integers, s: int, row: int, n: int, unit: int, n_units: int, given: int, working: int
 ) -> None:
-    """Add a component's sums over a chunk: r, r statistic, r d1 x and the lower r w x x'."""
+    """Add a component's sums over a chunk: r, r statistic, r d1 x and the lower r w x x'.
+
+    The last is left out where only the score is wanted.
+    """
     k, p, line, first = model[N_COMPONENTS], model[N_COLUMNS], model[LINE], np.int64(0)
     share, c, product = (
         doubles(model[SHARE], line),
@@ -136,14 +141,19 @@ def add_component(
             for i in range(n):
                 c[i] -= share[i] * terms[W * line + i] * offset[i]
     add_sums(c, columns, first, p, n, matrix(model[PARTS], k, p), s, first)
+    if given == SLOPE:
+        return
     scaled(terms, W * line, share, n, c)
     lower, grams = p > 0, matrix(model[GRAMS], k * p, p)  # lower is true, but not a literal
     add_products(c, columns, first, p, first, p, lower, n, product, grams, s * p, first)
 
 
 @elementwise
-def add_concomitant(model: Integers, unit: int, n: int) -> None:
-    """Add the multinomial logit's score (S, Q) and lower information (S Q, S Q) of a chunk."""
+def add_concomitant(model: Integers, unit: int, n: int, given: int) -> None:
+    """Add the multinomial logit's score (S, Q) and lower information (S Q, S Q) of a chunk.
+
+    The latter is left out where only the score is wanted.
+    """
     k, q, line, first = model[N_COMPONENTS], model[N_CONCOMITANT], model[LINE], np.int64(0)
     posterior, prior = matrix(model[POSTERIOR], k, line), matrix(model[PRIOR], k, line)
     weight, c, product = (
@@ -157,7 +167,7 @@ def add_concomitant(model: Integers, unit: int, n: int) -> None:
         for i in range(n):
             c[i] = weight[i] * (posterior[s, i] - prior[s, i])
         add_sums(c, z, first, q, n, score, s, first)
-        for t in range(1, s + 1):
+        for t in range(1, 1 if given == SLOPE else s + 1):
             same = 1.0 if s == t else 0.0
             for i in range(n):
                 c[i] = weight[i] * prior[s, i] * (same - prior[t, i])
@@ -214,18 +224,20 @@ def scatter_vector(index: int, n: int, values: int, out: Array) -> None:
 
 
 @elementwise
-def assemble(model: Integers) -> None:
-    """Score and scoring matrix (lower half) of theta from the sums of a pass."""
+def assemble(model: Integers, given: int) -> None:
+    """Score and, unless it is all that is wanted, scoring matrix (lower half) of theta."""
     k, p, q, size = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[SIZE]
     score, scoring = doubles(model[SCORE], size), matrix(model[SCORING], size, size)
     if model[CONSTANT] != 0:
         constant_logits(model)
     scatter_vector(model[INDEX], k * p, model[PARTS], score)
     scatter_vector(model[ALPHA_INDEX], k * q, model[Z_SCORE], score)
-    scatter_grams(model, scoring)
+    if given != SLOPE:
+        scatter_grams(model, scoring)
     if model[HAS_DISPERSION] != 0:
         at, sigma = integers(model[DISPERSION_INDEX], k), doubles(model[DISPERSION], k)
         squares, count = doubles(model[SQUARES], k), doubles(model[COUNT], k)
         for s in range(k):
             score[at[s]] += squares[s] / (sigma[s] * sigma[s]) - count[s]
-            scoring[at[s], at[s]] += 2.0 * count[s]
+            if given != SLOPE:
+                scoring[at[s], at[s]] += 2.0 * count[s]

@@ -41,7 +41,7 @@ class Consensus:
         What was minimised: the expected Binder loss, or Wade and Ghahramani's bound.
     uncertainty : ndarray, shape (U,)
         For every unit the expected share of the other units with which it is wrongly
-        together or wrongly apart, mean_j |1{c_i = c_j} - P_ij|.
+        together or wrongly apart, ``mean_j |1{c_i = c_j} - P_ij|``.
     similarity : ndarray, shape (U, U)
         P.
     """

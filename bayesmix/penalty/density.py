@@ -60,7 +60,7 @@ def _group_density(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log densities (R, m) with first and second derivatives in theta."""
     parameters = {name: values[keep] for name, values in group.parameters.items()}
-    if (group.kind, group.link.name) in (("normal", "identity"), ("lognormal", "log")):
+    if group.is_normal:
         # A lognormal parameter has a normal logarithm; its own density is less by that.
         less = float(group.link.name == "log" and not jacobian)
         mu, sigma = parameters["mu"], parameters["sigma"]

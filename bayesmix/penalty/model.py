@@ -43,6 +43,11 @@ class Group(NamedTuple):
     at: np.ndarray
     parameters: dict[str, np.ndarray]
 
+    @property
+    def is_normal(self) -> bool:
+        """Whether the entries of theta themselves are normal."""
+        return (self.kind, self.link.name) in (("normal", "identity"), ("lognormal", "log"))
+
 
 @dataclass(frozen=True)
 class PriorModel:

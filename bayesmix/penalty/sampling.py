@@ -21,11 +21,7 @@ def gradient(
 
     What `log_prior` gives with the Jacobian, for samplers that call it very often.
     """
-    normal = [
-        g
-        for g in model.groups
-        if (g.kind, g.link.name) in (("normal", "identity"), ("lognormal", "log"))
-    ]
+    normal = [g for g in model.groups if g.is_normal]
     if len(normal) < len(model.groups) or spec.weights.held is not None:
         return lambda theta: _general_gradient(spec, model, theta)
     at = np.concatenate([g.at for g in normal] or [np.empty(0, int)])

@@ -52,6 +52,8 @@ class Drawn:
         The method that relabelled them.
     khat : float
         Pareto shape of Laplace's importance weights; NaN for NUTS.
+    thin : int
+        A chain made so many draws for each that is kept.
     asked : dict of str to str
         The options that were given, as Python texts by name.
     """
@@ -69,6 +71,7 @@ class Drawn:
     point: Fitted
     relabelling: str
     khat: float = np.nan
+    thin: int = 1
     asked: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

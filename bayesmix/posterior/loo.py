@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.criteria import Loo, Matching, Waic, loo, repair, waic
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.nuts import run_nutpie
+from bayesmix.nuts import Settings, run_nutpie
 from bayesmix.penalty import Penalty
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import unit_log_likelihood
@@ -80,15 +80,8 @@ def _without(drawn: Drawn, unit: int, seed: int) -> float:
     weight[unit] = 0.0
     left = replace(spec, rows=replace(spec.rows, weight=weight))
     problem = build_problem(left, penalty=Penalty(drawn.priors, jacobian=True))
-    chains = run_nutpie(
-        problem,
-        drawn.modes,
-        draws=REFIT_DRAWS,
-        tune=REFIT_DRAWS,
-        chains=REFIT_CHAINS,
-        seed=seed + unit,
-        progress=False,
-    )
+    settings = Settings(REFIT_DRAWS, REFIT_DRAWS, REFIT_CHAINS, seed + unit, progress=False)
+    chains = run_nutpie(problem, drawn.modes, settings)
     theta = chains.theta.reshape(-1, chains.theta.shape[-1])
     values = unit_log_likelihood(build_problem(_only(spec, unit)), theta)[:, unit]
     top = values.max()

@@ -50,6 +50,7 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
         "method": drawn.method,
         "sampler": drawn.sampler,
         "relabelling": drawn.relabelling,
+        "thin": drawn.thin,
     }
     return tree
 

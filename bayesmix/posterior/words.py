@@ -18,7 +18,8 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
     if drawn.method == "laplace":
         lines.append(("draws", f"{draws}, proposal {drawn.sampler}, k-hat {drawn.khat:.2f}"))
     else:
-        lines.append(("draws", f"{chains} chains of {draws} by {drawn.sampler}"))
+        kept = "" if drawn.thin == 1 else f", one kept of every {drawn.thin}"
+        lines.append(("draws", f"{chains} chains of {draws} by {drawn.sampler}{kept}"))
         worst, least = table["r_hat"].max(), table["ess_bulk"].min()
         lines.append(("convergence", f"largest R-hat {worst:.3f}, smallest bulk ESS {least:.0f}"))
         divergent = int(np.sum(drawn.stats.get("diverging", 0)))

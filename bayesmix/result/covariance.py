@@ -9,8 +9,8 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.information import information, unit_scores
-from bayesmix.problem import Group, Problem
 from bayesmix.params import dispersion_entries, location_entries
+from bayesmix.problem import Group, Problem
 from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec
 
@@ -56,22 +56,24 @@ def covariance(fitted: Fitted, kind: str = "observed") -> Covariance:
 
 
 def _covariance(fitted: Fitted, kind: str) -> Covariance:
-    free = np.flatnonzero(fitted.spec.free)
+    is_free = fitted.spec.free
+    free = np.flatnonzero(is_free)
     at = np.ix_(free, free)
     matrix = information(fitted.problem, fitted.theta[None]).matrix[0][at]
     scale = predictor_scales(fitted.problem)[free]
-    inverse, flat = _inverse(matrix * np.outer(scale, scale))
-    inverse *= np.outer(scale, scale)
+    scales = np.outer(scale, scale)
+    inverse, flat = _inverse(matrix * scales)
+    inverse *= scales
     if kind == "robust":
         scores = unit_scores(fitted.problem, fitted.theta)[:, free]
         weight = fitted.problem.weight
         scores = scores if weight is None else scores * weight[:, None]
         inverse = inverse @ (scores.T @ scores) @ inverse
-    out = np.full(fitted.spec.free.shape * 2, np.nan)
+    out = np.full(is_free.shape * 2, np.nan)
     undetermined = np.zeros(len(out), bool)
     undetermined[free] = flat
     if fitted.status == "degenerate":
-        undetermined |= fitted.spec.free & ~_regular(fitted)
+        undetermined |= is_free & ~_regular(fitted)
     out[at] = inverse
     out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf

@@ -65,7 +65,9 @@ def _locations(block: BlockLayout, theta: np.ndarray) -> tuple[list[str], np.nda
         for s, slots in enumerate(block.slots)
     ]
     values = np.array(rows)
-    used = [j for j in range(values.shape[1]) if not (block.survival and np.isnan(values[:, j]).all())]
+    used = [
+        j for j in range(values.shape[1]) if not (block.survival and np.isnan(values[:, j]).all())
+    ]
     return [block.predictors[0].terms[j] for j in used], values[:, used]
 
 
@@ -104,22 +106,23 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     rows += _weight_rows(fitted, cov, z)
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
     rows.sort(key=lambda row: rank[row[2]])
-    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
-    return pd.DataFrame(columns, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS.copy())
 
 
-COLUMNS = [
-    "component",
-    "term",
-    "effect",
-    "estimate",
-    "se",
-    "z",
-    "p_value",
-    "lower",
-    "upper",
-    "scale",
-]
+COLUMNS = pd.Index(
+    [
+        "component",
+        "term",
+        "effect",
+        "estimate",
+        "se",
+        "z",
+        "p_value",
+        "lower",
+        "upper",
+        "scale",
+    ]
+)
 
 
 def _se(cov: Covariance, at: int) -> float:
@@ -214,8 +217,9 @@ def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str]
     held = Covariance(np.full((len(theta), len(theta)), np.nan), np.zeros(len(theta), bool))
     ends = Ends(np.empty(0), np.empty(0), np.empty(0), 0)
     view = Fitted(spec, theta, np.nan, "", "", 0, ends, spec.k)
-    rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
-    rows += _weight_rows(view, held, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # errors that are not used
+        rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
+        rows += _weight_rows(view, held, 1.0)
     return {(r[0], r[1], r[2]): r[3] for r in rows}
 
 

@@ -179,6 +179,7 @@ def pack_drawn(arrays: Arrays, drawn: Drawn) -> dict[str, Any]:
         "relabelling": drawn.relabelling,
         "khat": as_json(float(drawn.khat), "khat"),
         "priors": _pack_model(drawn.priors),
+        "thin": drawn.thin,
         "asked": dict(drawn.asked),
         "draws": {
             name: pack(arrays, f"posterior/{name}", v, *DRAWS, *("parameter",) * (v.ndim - 2))
@@ -208,6 +209,7 @@ def unpack_drawn(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpec
         point=unpack_fitted(arrays, described["point"], spec),
         relabelling=described["relabelling"],
         khat=from_json(described["khat"]),
+        thin=described.get("thin", 1),
         asked=described.get("asked", {}),
         **{name: unpack(arrays, values) for name, values in described["draws"].items()},
     )

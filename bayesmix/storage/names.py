@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix._language.binding import MATHS, TRANSFORMS
 from bayesmix._language.scope import Scope
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import FAMILIES, Family, family
+from bayesmix.families import Family, remade, shipped
 from bayesmix.inputs import Prepared
 from bayesmix.storage.arrays import Arrays
 from bayesmix.storage.columns import pack, unpack
@@ -132,21 +132,13 @@ def pack_families(given: Any) -> Any:
         return [pack_families(f) for f in given]
     if not isinstance(given, Family):
         return given
-    links = _links(given)
-    if _is_shipped(given):
-        return {"name": given.name, "link": next(iter(links.values()), None)}
-    return {"own": given.name, "location": given.location, "links": links}
+    if (description := shipped(given)) is not None:
+        return description
+    return {"own": given.name, "location": given.location, "links": _links(given)}
 
 
 def _links(f: Family) -> dict[str, str]:
     return {p.name: p.link.name for p in f.parameters}
-
-
-def _is_shipped(f: Family) -> bool:
-    if f.name not in FAMILIES or family(f.name).density is not f.density:
-        return False
-    link = None if f.location is None else f.parameters[0].link
-    return _links(family(f.name, link)) == _links(f)
 
 
 def unpack_families(described: Any, given: Mapping[str, Family] | None) -> Any:
@@ -169,7 +161,7 @@ def _family(described: Any, given: Mapping[str, Family]) -> Any:
         return described
     if "own" not in described:
         try:
-            return family(described["name"], described["link"])
+            return remade(described)
         except SpecError as error:
             msg = f"the model has a family that this version does not have: {error}"
             raise DataError(msg) from error

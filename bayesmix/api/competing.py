@@ -1,0 +1,155 @@
+"""The public classes of competing events."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+
+from bayesmix.api.model import Model
+from bayesmix.api.pointfit import PointFit
+from bayesmix.api.posterior import Posterior
+from bayesmix.events import prepare_events
+from bayesmix.formula import Scope
+from bayesmix.spec import assemble
+
+if TYPE_CHECKING:
+    from bayesmix.families import Family
+
+__all__ = ["CompetingRisks", "CompetingRisksFit", "CompetingRisksPosterior"]
+
+
+class CompetingRisksFit(PointFit):
+    """A fit of competing events by maximum likelihood, or to the posterior mode.
+
+    Made by `CompetingRisks.fit`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("mgus2")
+    >>> spec = bmx.CompetingRisks(
+    ...     "surv(years, status) ~ 1", data, event="event", family="exponential"
+    ... )
+    >>> fit = spec.fit("em", seed=1)
+    >>> fit.status, round(fit.loglik, 4)
+    ('converged', -3667.0955)
+    """
+
+
+class CompetingRisksPosterior(Posterior):
+    """The posterior of a model of competing events: draws and what can be read off them.
+
+    Made by `CompetingRisks.fit` with method "nuts" or "laplace".
+    """
+
+
+class CompetingRisks(Model):
+    r"""A mixture model of competing events.
+
+    Every subject has one of several events; which one, and when, is
+
+    .. math::
+
+       P(\text{event } s \text{ by } t \mid w, x) =
+           \pi_s(w; \alpha) \, F_s(t \mid x, \theta_s)
+
+    with the probabilities :math:`\pi_s` a multinomial logit in the concomitant
+    covariates (the first event is the baseline) and :math:`F_s` the distribution of
+    the time to event s among those who have it.  An observation contributes
+    :math:`\log \sum_s m_s \pi_s L_s`, where :math:`m_s` tells which events it may have
+    been, and :math:`L_s` is the density at an exact time, the survival function at a
+    right-censored one, or the probability of an interval.
+
+    Parameters
+    ----------
+    formula : str or dict of event to str
+        ``"surv(time, status) ~ x"`` for all events, or one for each, with its own
+        times, censoring and covariates.  The covariates describe the location
+        parameter of the event's family.
+    data : DataFrame
+        One row for each subject.
+    event : str
+        Column that names each subject's event, strings (then sorted) or a
+        Categorical; missing where it is unknown.
+    family : str, Family or dict of event to these
+        Distributions of the times.  An event of the dict that no row has, such as
+        one with the family "cured", comes last.
+    ancillary : dict of event to dict of str to str, optional
+        Formulas of the other parameters, ``{"death": {"shape": "~ sex"}}``.
+    concomitant : str, optional
+        Covariates of the event probabilities, ``"~ age + sex"``.
+    partial_events : dict of str to list of str, optional
+        Codes in the event column that stand for several events.
+    truncation : str
+        With delayed entry, ``surv(entry, time, status, kind="counting")``:
+        "mixture" divides a subject's likelihood by
+        :math:`\sum_s \pi_s S_s(\text{entry})`, so that the probabilities are those at
+        time zero; "component" divides each :math:`L_s` by its own
+        :math:`S_s(\text{entry})`, so that they are given that entry is reached.
+    weights : str, optional
+        Column of frequency weights; w equals w copies of the subject.
+    priors : None, "flat" or dict
+        As of `Mixture`; the names are those of `PointFit.params`, such as "scale",
+        "shape[sex]", "weight" or "alpha[age]", on their link scales.
+    na_action : str
+        "error", or "drop" rows with missing values in the columns used.  A missing
+        event is no missing value, nor is the bound of an interval.
+
+    Raises
+    ------
+    SpecError, FormulaError, DataError
+        With what was given, what is allowed and what to do.
+
+    References
+    ----------
+    Larson and Dinse (1985), Applied Statistics 34, 201-211.  Jackson et al. (2022),
+    Statistical Methods in Medical Research 31, 1656-1674.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("mgus2")
+    >>> spec = bmx.CompetingRisks(
+    ...     "surv(years, status) ~ 1",
+    ...     data,
+    ...     event="event",
+    ...     family={"pcm": "weibull", "death": "lognormal"},
+    ... )
+    >>> spec.components
+    ('death', 'pcm')
+    """
+
+    _point_class: ClassVar[type[PointFit]] = CompetingRisksFit
+    _posterior_class: ClassVar[type[Posterior]] = CompetingRisksPosterior
+
+    def __init__(
+        self,
+        formula: str | Mapping[Hashable, str],
+        data: pd.DataFrame,
+        event: str,
+        family: str | Family | Mapping[Hashable, str | Family],
+        ancillary: Mapping[Hashable, Mapping[str, str]] | None = None,
+        concomitant: str | None = None,
+        partial_events: Mapping[Hashable, Sequence[Hashable]] | None = None,
+        truncation: str = "mixture",
+        weights: str | None = None,
+        priors: Any = None,
+        na_action: str = "error",
+    ) -> None:
+        prepared = prepare_events(
+            formula,
+            data,
+            event=event,
+            family=family,
+            ancillary=ancillary,
+            concomitant=concomitant,
+            partial_events=partial_events,
+            truncation=truncation,
+            weights=weights,
+            na_action=na_action,
+            scope=Scope.capture(1),
+        )
+        assert prepared.events is not None
+        super().__init__(assemble(prepared, len(prepared.events.names)), priors)

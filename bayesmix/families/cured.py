@@ -1,0 +1,38 @@
+"""The event never happens: the cured share of a mixture cure model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.families.base import Array, Family
+from bayesmix.families.censoring import Instant, Survival
+
+
+def logpdf(at: Instant) -> Array:
+    """-inf: no time is possible."""
+    return np.full(at.t.shape, -np.inf)
+
+
+def logsf(at: Instant) -> Array:
+    """Zero: every time is survived."""
+    return np.zeros(at.t.shape)
+
+
+FAMILY = Family(
+    "cured",
+    params={},
+    location=None,
+    survival=Survival(
+        logpdf,
+        logsf,
+        quantile=lambda p: np.full(np.shape(p), np.inf),
+        logcdf=logpdf,
+        never=lambda: np.ones(()),
+    ),
+    mean=lambda: np.inf,
+    variance=lambda: np.inf,
+    simulate=lambda rng: np.full((), np.inf),
+    support="times that never come",
+    equation=r"S(t) = 1",
+    source="Boag (1949), Journal of the Royal Statistical Society B 11, 15-53",
+)

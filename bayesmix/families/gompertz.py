@@ -1,0 +1,152 @@
+r"""Gompertz times: the hazard rate exp(shape t).
+
+With a negative shape it dies out, and a share exp(rate / shape) never has the event.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.censoring import (
+    LARGEST,
+    Instant,
+    Survival,
+    event_term,
+    log1mexp_exp,
+    minus_exp,
+)
+from bayesmix.families.guess import guess
+from bayesmix.links import Linked
+from bayesmix.priors import Prior
+from bayesmix.special import log_exprel_parts
+from bayesmix.times import Times
+
+# Levels of the continued fraction for the mean, and of the quadrature for the variance.
+_LEVELS = 80
+_STEPS = np.linspace(-4.5, 4.5, 181)
+
+
+def log_cumulative(at: Instant, rate: Linked, shape: Linked) -> Array:
+    """Log cumulative hazard, log(rate t (exp(u) - 1) / u) with u = shape t."""
+    return rate.log + at.log + xp.log_exprel(shape.value * at.t)
+
+
+def logpdf(at: Instant, rate: Linked, shape: Linked) -> Array:
+    """log(rate) + shape t - exp(x), x the log cumulative hazard."""
+    return event_term(rate.log + shape.value * at.t, log_cumulative(at, rate, shape))
+
+
+def logsf(at: Instant, rate: Linked, shape: Linked) -> Array:
+    """-rate (exp(shape t) - 1) / shape."""
+    return minus_exp(log_cumulative(at, rate, shape))
+
+
+def logcdf(at: Instant, rate: Linked, shape: Linked) -> Array:
+    """log(1 - S)."""
+    return log1mexp_exp(log_cumulative(at, rate, shape))
+
+
+def closed_form(at: Instant, event: np.ndarray, rate: Linked, shape: Linked) -> Derivatives:
+    """Derivatives in (log rate, shape)."""
+    u = shape.value * at.t
+    level, slope, bend = log_exprel_parts(u)
+    x = rate.log + at.log + level
+    hazard = np.where(x > LARGEST, np.inf, np.exp(x))
+    cross = -hazard * at.t * slope
+    return Derivatives(
+        event * (rate.log + u) - hazard,
+        (event - hazard, event * at.t + cross),
+        ((-hazard, cross), (cross, -hazard * np.square(at.t) * (bend + slope * slope))),
+    )
+
+
+def never(rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """exp(rate / shape) for a negative shape, else zero."""
+    negative = np.asarray(shape) < 0
+    return np.where(negative, np.exp(rate / np.where(negative, shape, -1.0)), 0.0)
+
+
+def at_hazard(total: np.ndarray, rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The time with this cumulative hazard, log(1 + y) / shape with y = shape total / rate."""
+    ratio = total / np.asarray(rate, dtype=float)
+    y = shape * ratio
+    there = y > -1
+    with np.errstate(invalid="ignore"):
+        growth = np.where(np.abs(y) < 1e-300, 1.0, np.log1p(np.where(there, y, 0.0)) / y)
+    return np.where(there, ratio * growth, np.inf)
+
+
+def quantile(p: np.ndarray, rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The time with cumulative hazard -log(1 - p)."""
+    return at_hazard(-np.log1p(-np.asarray(p, dtype=float)), rate, shape)
+
+
+def start(times: Times) -> dict:
+    """A constant hazard: events by time at risk."""
+    return {"rate": guess(times).rate, "shape": 0.0}
+
+
+def mean(rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    r"""\exp(z) E_1(z) / shape with z = rate / shape; infinite for a negative shape.
+
+    By a continued fraction that holds for a shape of zero as well.  Where z is small it
+    converges slowly, and the exponential integral is taken instead.
+    """
+    from scipy.special import exp1
+
+    rate, a = np.broadcast_arrays(np.asarray(rate, dtype=float), np.maximum(shape, 0.0))
+    total = rate + (2 * _LEVELS + 1) * a
+    for k in range(_LEVELS, 0, -1):
+        total = rate + (2 * k - 1) * a - np.square(k * a) / total
+    fast = rate >= a
+    z = np.where(fast, 1.0, rate / np.where(fast, 1.0, a))
+    near = np.exp(z) * exp1(z) / np.where(fast, 1.0, a)
+    return np.where(np.asarray(shape) < 0, np.inf, np.where(fast, 1 / total, near))
+
+
+def variance(rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """By quadrature over the cumulative hazard, whose distribution is exponential."""
+    expected = mean(rate, shape)
+    centre = np.where(np.isfinite(expected), expected, 0.0)
+    out = np.zeros(np.shape(expected))
+    h = _STEPS[1] - _STEPS[0]
+    for w in _STEPS:  # total = exp(pi / 2 sinh(w)): the double exponential rule
+        total = np.exp(0.5 * np.pi * np.sinh(w))
+        weight = h * 0.5 * np.pi * np.cosh(w) * total * np.exp(-total)
+        if weight > 0:
+            t = at_hazard(total, rate, np.maximum(shape, 0.0))
+            out = out + weight * np.square(t - centre)
+    return np.where(np.isfinite(expected), out, np.inf)
+
+
+def simulate(rng: np.random.Generator, rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw times; infinite where the event never happens."""
+    size = np.broadcast_shapes(np.shape(rate), np.shape(shape))
+    t = at_hazard(rng.standard_exponential(size), rate, shape)
+    return np.maximum(t, np.finfo(float).tiny)
+
+
+def priors(times: Times) -> dict[str, Prior]:
+    """The log hazard changes by 2.5 or so over the mean time."""
+    return {"shape": Prior("normal", mu=0.0, sigma=2.5 * guess(times).rate)}
+
+
+FAMILY = Family(
+    "gompertz",
+    params={"shape": "identity", "rate": "log"},
+    location="rate",
+    links=("log",),
+    survival=Survival(logpdf, logsf, quantile, logcdf, never, closed_form),
+    start=start,
+    mean=mean,
+    variance=variance,
+    simulate=simulate,
+    priors=priors,
+    support="positive times",
+    equation=r"h(t) = b e^{a t},\ S(t) = \exp\{-b (e^{a t} - 1) / a\},\ "
+    r"a = \mathrm{shape},\ b = \mathrm{rate}",
+    source="Johnson, Kotz and Balakrishnan (1995), section 22.8",
+    example={"rate": 0.2, "shape": 0.3},
+)

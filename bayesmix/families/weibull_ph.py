@@ -1,0 +1,104 @@
+"""Weibull times in the proportional-hazards form: S(t) = exp(-scale t^shape)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.families import weibull
+from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.censoring import (
+    LARGEST,
+    Instant,
+    Survival,
+    event_term,
+    log1mexp_exp,
+    minus_exp,
+)
+from bayesmix.families.guess import guess
+from bayesmix.links import Linked
+from bayesmix.times import Times
+
+
+def log_cumulative(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """Log cumulative hazard, log(scale) + shape log(t)."""
+    return scale.log + shape.value * at.log
+
+
+def logpdf(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """log(shape) - log(t) + x - exp(x), x the log cumulative hazard."""
+    x = log_cumulative(at, scale, shape)
+    return event_term(shape.log - at.log + x, x)
+
+
+def logsf(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """-scale t^shape."""
+    return minus_exp(log_cumulative(at, scale, shape))
+
+
+def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
+    """log(1 - exp(-scale t^shape))."""
+    return log1mexp_exp(log_cumulative(at, scale, shape))
+
+
+def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
+    """Derivatives in (log scale, log shape)."""
+    w = shape.value * at.log
+    x = scale.log + w
+    hazard = np.where(x > LARGEST, np.inf, np.exp(x))
+    excess = event - hazard
+    cross = -w * hazard
+    return Derivatives(
+        event * (shape.log - at.log + x) - hazard,
+        (excess, event + w * excess),
+        ((-hazard, cross), (cross, w * (excess + cross))),
+    )
+
+
+def usual_scale(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The scale b of S(t) = exp(-(t / b)^shape): scale^(-1 / shape)."""
+    return np.exp(-np.log(scale) / shape)
+
+
+def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """(-log(1 - p) / scale)^(1 / shape)."""
+    return weibull.quantile(p, usual_scale(scale, shape), shape)
+
+
+def start(times: Times) -> dict:
+    """A line through the log cumulative hazard by log time."""
+    rough = guess(times)
+    return {"scale": float(np.exp(-rough.shape * np.log(rough.scale))), "shape": rough.shape}
+
+
+def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """scale^(-1 / shape) Gamma(1 + 1 / shape)."""
+    return weibull.mean(usual_scale(scale, shape), shape)
+
+
+def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """As of the other form."""
+    return weibull.variance(usual_scale(scale, shape), shape)
+
+
+def simulate(rng: np.random.Generator, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw times; one too small for a number becomes the smallest positive one."""
+    return weibull.simulate(rng, usual_scale(scale, shape), shape)
+
+
+FAMILY = Family(
+    "weibull_ph",
+    params={"shape": "log", "scale": "log"},
+    location="scale",
+    links=("log",),
+    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
+    start=start,
+    mean=mean,
+    variance=variance,
+    simulate=simulate,
+    priors=weibull.priors,
+    collapse=("shape", 1),
+    support="positive times",
+    equation=r"S(t) = \exp(-b t^a),\ a = \mathrm{shape},\ b = \mathrm{scale}",
+    source="Kalbfleisch and Prentice (2002), section 2.2.2",
+    example={"scale": 0.3, "shape": 1.4},
+)

@@ -1,0 +1,64 @@
+"""How long chains run: some posteriors need more draws than are kept.
+
+Chains of a thousand draws may stay in one mode for most of their length.  Where they
+do not agree by the limits of `diagnose`, or where a mode with much mass is known
+that they may have missed, all chains are run again, 8 times as long and then 64
+times, with every 8th or 64th draw kept: each run is a sample of the same
+posterior.  A longer run is made only if its estimated cost is small, in a
+unit of work that is the same on every machine, so that a seed gives the same draws
+everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bayesmix.diagnose import ESS, R_HAT, Diagnosis
+from bayesmix.nuts import LEAST_SHARE, gradient_seconds
+from bayesmix.posterior.drawn import Drawn
+
+__all__ = ["run_long_enough"]
+
+THINS = (1, 8, 64)
+# Seconds of one processor, by `gradient_seconds`.
+AFFORDABLE = 20.0
+# From here on the chains of a longer run are in different places: more draws do not help.
+APART = 1.3
+
+
+def run_long_enough(
+    run: Callable[[int], Drawn], judge: Callable[[Drawn], Diagnosis]
+) -> tuple[Drawn, Diagnosis]:
+    """The shortest run that will do, or the longest that is affordable.
+
+    Parameters
+    ----------
+    run : callable
+        From the number of draws for one that is kept to relabelled draws.
+    judge : callable
+    """
+    drawn = run(THINS[0])
+    diagnosis = judge(drawn)
+    for thin in THINS[1:]:
+        if _is_enough(drawn, diagnosis) or not _is_worth_it(drawn, diagnosis, thin):
+            break
+        drawn = run(thin)
+        diagnosis = judge(drawn)
+    return drawn, diagnosis
+
+
+def _is_enough(drawn: Drawn, diagnosis: Diagnosis) -> bool:
+    """Whether the chains agree, and have had time to find what other modes there are."""
+    missed = drawn.thin == 1 and len(drawn.modes) > 1 and drawn.modes[1].share > LEAST_SHARE
+    return not missed and diagnosis.r_hat <= R_HAT and diagnosis.ess >= ESS
+
+
+def _is_worth_it(drawn: Drawn, diagnosis: Diagnosis, thin: int) -> bool:
+    """Whether a longer run may reach the limits, and is affordable."""
+    chains, draws = drawn.theta.shape[:2]
+    if chains * draws < 4 * ESS or (drawn.thin > 1 and diagnosis.r_hat > APART):
+        return False
+    steps = float(np.mean(drawn.stats["n_steps"])) * chains * draws * thin
+    return steps * gradient_seconds(drawn.problem, drawn.priors) < AFFORDABLE

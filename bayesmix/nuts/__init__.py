@@ -1,0 +1,17 @@
+"""NUTS by nutpie in the coordinates of the modes, and what every sampler's run is."""
+
+from __future__ import annotations
+
+from bayesmix.nuts.chains import LEAST_SHARE, Chains, Settings, first_draw, share_chains
+from bayesmix.nuts.density import gradient_seconds
+from bayesmix.nuts.run import run_nutpie
+
+__all__ = [
+    "LEAST_SHARE",
+    "Chains",
+    "Settings",
+    "first_draw",
+    "gradient_seconds",
+    "run_nutpie",
+    "share_chains",
+]

@@ -1,0 +1,105 @@
+"""The log density in the coordinates z of a mode: theta = mode + L z, L L' the inverse curvature.
+
+The posterior is then close to standard normal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix import compiled, penalty
+from bayesmix.likelihood import em_pass
+from bayesmix.modes import Mode
+from bayesmix.penalty import PriorModel
+from bayesmix.problem import Problem
+
+if TYPE_CHECKING:
+    from bayesmix.kernels import GaussianPrior, SmallDensity
+
+__all__ = ["compiled_density", "gradient_seconds", "python_density"]
+
+# Rough seconds of a gradient, at all and for each row and component, measured on one machine:
+# compiled, and through Python.
+COMPILED, PYTHON = (1e-6, 1e-8), (1.5e-4, 1e-7)
+
+
+def compiled_density(problem: Problem, mode: Mode) -> SmallDensity | None:
+    """The density as compiled code; None where the likelihood or a prior has no kernel.
+
+    The kernel knows priors that are normal in theta and the Dirichlet prior of
+    constant weights: all the defaults of the families that it knows.
+    """
+    assert problem.penalty is not None
+    model = problem.penalty.model
+    if not _has_kernel(problem, model):
+        return None
+    from bayesmix.kernels import SmallDensity
+
+    free = np.flatnonzero(problem.spec.free)
+    return SmallDensity(
+        compiled.small_data(problem), mode.theta, mode.factor, free, _prior(problem, model, mode)
+    )
+
+
+def _has_kernel(problem: Problem, model: PriorModel) -> bool:
+    return (
+        os.environ.get("BAYESMIX_COMPILE") != "0"
+        and compiled.has_kernel(problem)
+        and all(group.is_normal for group in model.groups)
+    )
+
+
+def gradient_seconds(problem: Problem, model: PriorModel) -> float:
+    """What a gradient of the density costs, roughly, on a machine of 2026."""
+    fixed, each = COMPILED if _has_kernel(problem, model) else PYTHON
+    return fixed + each * problem.n_rows * problem.spec.k
+
+
+def _prior(problem: Problem, model: PriorModel, mode: Mode) -> GaussianPrior:
+    """The priors as a function of z: a quadratic one, and the Dirichlet of the weights."""
+    from bayesmix.kernels import GaussianPrior
+
+    spec, theta = problem.spec, mode.theta[None]
+    free = np.flatnonzero(spec.free)
+    whole = penalty.log_prior(spec, model, theta, jacobian=True)
+    normal = penalty.log_prior(spec, replace(model, concentration=None), theta, jacobian=True)
+    value, concentration = float(whole.value[0]), model.concentration or 0.0
+    if concentration:
+        value -= concentration * float(spec.weights.log_weights(theta, None).sum())
+    curvature = normal.curvature[0][np.ix_(free, free)]
+    slope = normal.score[0][free] @ mode.factor
+    return GaussianPrior(value, slope, mode.factor.T @ curvature @ mode.factor, concentration)
+
+
+def python_density(
+    problem: Problem, mode: Mode
+) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """The density of any model and any prior, as a Python function of z (f,).
+
+    It raises ValueError where value or gradient are not finite.
+    """
+    assert problem.penalty is not None
+    free = np.flatnonzero(problem.spec.free)
+    likelihood = replace(problem, penalty=None)
+    compiled.insist(likelihood)
+    prior = penalty.gradient(problem.spec, problem.penalty.model)
+
+    def value_and_gradient(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
+        theta = mode.theta.copy()
+        theta[free] += mode.factor @ z
+        p = em_pass(likelihood, theta[None])
+        value, slope = prior(theta)
+        gradient = (p.score[0] + slope)[free] @ mode.factor
+        value += float(p.loglik[0])
+        if not np.isfinite(value) or not np.isfinite(gradient).all():
+            # nutpie counts this as a divergence; it needs an error, not a number.
+            msg = "the log density is not finite here"
+            raise ValueError(msg)
+        return value, gradient
+
+    return value_and_gradient

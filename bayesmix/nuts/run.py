@@ -1,0 +1,102 @@
+"""NUTS by nutpie, every chain in the coordinates of the mode near which it begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bayesmix.modes import Mode
+from bayesmix.nuts.chains import Chains, Settings, jitter, share_chains
+from bayesmix.nuts.density import compiled_density, python_density
+from bayesmix.nuts.native import native_model
+from bayesmix.problem import Problem
+
+__all__ = ["run_nutpie"]
+
+
+def run_nutpie(problem: Problem, modes: tuple[Mode, ...], settings: Settings) -> Chains:
+    """Sample with nutpie from every mode that holds some of the mass.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the priors and the Jacobian as its penalty.
+    modes : tuple of Mode
+    settings : Settings
+    """
+    counts = share_chains(modes, settings.chains)
+    used = [number for number, count in enumerate(counts) if count]
+    parts = [
+        _run_mode(problem, modes[number], counts[number], settings, settings.seed + 7919 * number)
+        for number in used
+    ]
+    thetas, stats = zip(*parts, strict=True)
+    joined = {name: np.concatenate([s[name] for s in stats]) for name in stats[0]}
+    mode = np.repeat(np.arange(len(modes)), counts)
+    return Chains(np.concatenate(thetas), joined["logp"], joined, mode)
+
+
+def _run_mode(
+    problem: Problem, mode: Mode, chains: int, settings: Settings, seed: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Draws of theta (chain, draw, D) and the sampler's statistics."""
+    import nutpie
+
+    model, cores = _model(problem, mode)
+    tree = nutpie.sample(
+        model,
+        draws=settings.draws * settings.thin,
+        tune=settings.tune,
+        chains=chains,
+        cores=min(cores, chains),
+        seed=seed,
+        save_warmup=False,
+        progress_bar=settings.progress,
+    )
+    kept = slice(settings.thin - 1, None, settings.thin)
+    z = np.asarray(tree["posterior"]["z"].values)[:, kept]
+    theta = np.tile(mode.theta, (*z.shape[:2], 1))
+    theta[..., np.flatnonzero(problem.spec.free)] += z @ mode.factor.T
+    stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
+    return theta, {n: v[:, kept] for n, v in stats.items() if v.ndim == 2}
+
+
+def _model(problem: Problem, mode: Mode) -> tuple[Any, int]:
+    """The density as nutpie takes it, and the processors that it can use."""
+    size = len(mode.factor)
+
+    def first_point(seed: int) -> np.ndarray:
+        return jitter(size, np.random.default_rng(abs(int(seed))))
+
+    density = compiled_density(problem, mode)
+    if density is None:
+        return _public_model(size, python_density(problem, mode), first_point), 1
+    native = native_model(density, first_point)
+    if native is None:
+        return _public_model(size, density, first_point), 1
+    return native, _processors()
+
+
+def _public_model(size: int, density: Callable, first_point: Callable) -> Any:
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    return from_pyfunc(
+        size,
+        lambda: density,
+        lambda *_: lambda z, **__: {"z": z},
+        [np.dtype("float64")],
+        [(size,)],
+        ["z"],
+        dims={"z": ("free",)},
+        coords={"free": np.arange(size)},
+        make_initial_point_fn=first_point,
+    )
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,95 @@
+"""A report of fits: one HTML page that a reader without Python can open, and its tables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from bayesmix.errors import DataError
+from bayesmix.reporting.files import tables_of, write_tables
+from bayesmix.reporting.page import page
+from bayesmix.reporting.sections import make_sections
+from bayesmix.reporting.subject import Subject, make_subject
+
+__all__ = ["report"]
+
+
+def report(
+    fits: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    tables: str | os.PathLike[str] | None = None,
+    code: str | None = None,
+) -> list[Path]:
+    """Write fits as one HTML page that needs no network, no scripts and no Python.
+
+    The page has what is wrong with the fits first, then the model in words and in LaTeX, the
+    data, estimates side by side, memberships, predictions, criteria, pictures, and the code,
+    seeds and versions that made them.
+
+    Parameters
+    ----------
+    fits : PointFit or Posterior, or dict of str to these
+        ``{"ML": ml, "Bayes": posterior}``.  Fits of several models or data may stand on one
+        page; what cannot be compared is said so.
+    path : str or path
+        The page; a file that is there is replaced.
+    title : str, optional
+        The heading.
+    tables : str or path, optional
+        Folder for the tables as CSV (all digits) and LaTeX; made if it is not there.
+    code : str, optional
+        How the data were read, shown above the code of the model.
+
+    Returns
+    -------
+    list of Path
+        The files written, the page first.
+
+    Raises
+    ------
+    SpecError
+        If something is no fit.
+    DataError
+        If the folder of the page does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = bmx.report(spec.fit("em", seed=1), Path(folder) / "report.html")
+    >>> [file.name for file in files]
+    ['report.html']
+    """
+    subject = make_subject(fits, code)
+    file = Path(path)
+    if not file.parent.is_dir():
+        msg = f"the folder {str(file.parent)!r} does not exist; make it, or give another path"
+        raise DataError(msg)
+    sections = make_sections(subject)
+    heading = _title(subject) if title is None else title
+    file.write_text(page(heading, _lead(subject), sections), "utf-8")
+    return [file, *([] if tables is None else write_tables(Path(tables), tables_of(sections)))]
+
+
+def _title(subject: Subject) -> str:
+    spec = next(iter(subject.specs.values()))
+    names = " and ".join(block.name for block in spec.layout.blocks)
+    kinds = {s.k for s in subject.specs.values()}
+    if kinds == {1}:
+        return f"Regression of {names}"
+    if len(kinds) > 1:
+        return f"Mixtures of regressions of {names}"
+    return f"Mixture of {spec.k} regressions of {names}"
+
+
+def _lead(subject: Subject) -> str:
+    fits = ", ".join(subject.fits)
+    one = len(subject.fits) == 1
+    return f"Report of {'the fit' if one else 'the fits'} {fits}, written by bayesmix."

@@ -1,0 +1,90 @@
+"""What a page is made of; the page and the files of tables are both written from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+__all__ = ["Block", "Code", "Details", "Equation", "Pairs", "Picture", "Section", "Table", "Words"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph; `kind` is "plain", "good", "warning" or "note"."""
+
+    text: str
+    kind: str = "plain"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A short list of headings and words."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table, on the page and as files.
+
+    Parameters
+    ----------
+    name : str
+        Of the files, without an ending.
+    caption : str
+    frame : DataFrame
+        All of it, with plain column names; its index is not shown.
+    shown : DataFrame, optional
+        What the page shows, where that is less or rounded otherwise.
+    """
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    shown: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as PNG, with words for those who do not see it."""
+
+    caption: str
+    alt: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Equation:
+    """Rows of LaTeX without dollar signs, and what they say."""
+
+    rows: tuple[str, ...]
+    words: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code as text."""
+
+    text: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks behind a line that opens them."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+Block = Words | Pairs | Table | Picture | Equation | Code | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `key` is its anchor."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]

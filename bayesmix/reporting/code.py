@@ -1,0 +1,79 @@
+"""The Python code that makes a model and a fit again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bayesmix.families import FAMILIES, Family, family
+from bayesmix.inputs import Regression
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["fit_code", "model_code"]
+
+
+def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
+    """The call that makes a model of `data`; what no text can hold is called ``your_...``."""
+    prepared = spec.prepared
+    regressions = [p.regression for p in prepared.parts]
+    if len(regressions) == 1:
+        arguments = [repr(regressions[0].formula), "data", *_given(regressions[0])]
+    else:
+        inner = ",\n        ".join(
+            f"bmx.Regression({', '.join([repr(r.formula), *_given(r)])})" for r in regressions
+        )
+        arguments = [f"[\n        {inner},\n    ]", "data"]
+    in_formula = any(p.formula.group is not None for p in prepared.parts)
+    concomitant = prepared.concomitant
+    given = {
+        "concomitant": None if concomitant is None else concomitant.formula.text,
+        "group": None if in_formula else prepared.group,
+        "weights": prepared.weights_column,
+        "labels": prepared.labels_column,
+        "na_action": "drop" if prepared.n_dropped else None,
+    }
+    arguments += [f"k={k}"]
+    arguments += [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    arguments += [] if priors is None else [f"priors={_priors(priors)}"]
+    return "spec = bmx.Mixture(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+
+
+def _given(regression: Regression) -> list[str]:
+    """The arguments of a regression that are not at their defaults."""
+    default = Regression("")
+    out = []
+    for name in ("family", "fixed", "nested", "dispersion"):
+        value = getattr(regression, name)
+        written = _family(value) if name == "family" else repr(value)
+        if written != repr(getattr(default, name)):
+            out.append(f"{name}={written}")
+    return out
+
+
+def _family(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_family, value))}]"
+    if not isinstance(value, Family):
+        return repr(value)
+    if value.name not in FAMILIES or family(value.name).density is not value.density:
+        return f"your_{value.name}"
+    link = value.parameters[0].link.name if value.parameters else None
+    usual = family(value.name)
+    if link is None or link == usual.parameters[0].link.name:
+        return repr(value.name)
+    return f"bmx.family({value.name!r}, link={link!r})"
+
+
+def _priors(priors: Any) -> str:
+    if not isinstance(priors, Mapping):
+        return repr(priors)
+    inner = "".join(f"        {name!r}: bmx.{prior!r},\n" for name, prior in priors.items())
+    return f"{{\n{inner}    }}"
+
+
+def fit_code(method: str, asked: Mapping[str, str]) -> str:
+    """The call that fits a model."""
+    # "cem" and "sem" are algorithms of the method "em".
+    given = "em" if method in ("cem", "sem") else method
+    options = "".join(f", {name}={value}" for name, value in asked.items())
+    return f"spec.fit({given!r}{options})"

@@ -1,0 +1,104 @@
+"""How the fits ended, what is wrong with them first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.laplace import GOOD_K
+from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.numbers import fixed, plural
+from bayesmix.reporting.subject import Subject
+
+__all__ = ["METHODS", "convergence"]
+
+METHODS = {
+    "em": "maximum likelihood, by EM and Newton's method",
+    "ml": "maximum likelihood, by direct maximisation",
+    "cem": "classification likelihood, by classification EM",
+    "sem": "maximum likelihood, by stochastic EM",
+    "map": "mode of the posterior",
+    "laplace": "posterior, by Laplace's approximation",
+    "nuts": "posterior, by NUTS",
+}
+SMALL_SHARE = 0.01
+
+
+def convergence(subject: Subject) -> Section:
+    """Warnings of every fit, and how it ended."""
+    warned: list[Block] = []
+    rows = []
+    for name, fit in subject.fits.items():
+        found = posterior_warnings(fit) if name in subject.posteriors else point_warnings(fit)
+        warned += [Words(subject.named(name, words), "warning") for words in found]
+        ended = _posterior_end(fit) if name in subject.posteriors else _point_end(fit)
+        rows.append((name, METHODS.get(fit.method, fit.method), *ended))
+    ends = pd.DataFrame(rows, columns=["fit", "method", "status", "in numbers"])
+    fine = "The fit ended" if len(rows) == 1 else "All fits ended"
+    first = warned or [Words(f"{fine} well; there are no warnings.", "good")]
+    return Section(
+        "convergence",
+        "Can the fits be relied on?",
+        (*first, Table("convergence", "How the fits ended", ends)),
+    )
+
+
+def point_warnings(fit: Any) -> list[str]:
+    """What a reader of a point fit has to know."""
+    words = list(fit.reasons)
+    if fit.status != "converged" and not words:
+        words = [f"The fit ended with the status {fit.status!r}."]
+    starts = fit.starts
+    if len(starts) > 1 and starts.attrs["agreeing"] == 1:
+        words.append(
+            f"Only one of {len(starts)} starts reached the best log-likelihood; more starts may "
+            "find a better one."
+        )
+    return words
+
+
+def _point_end(fit: Any) -> tuple[str, str]:
+    starts = fit.starts
+    agreeing = starts.attrs["agreeing"]
+    words = f"{agreeing} of {plural(len(starts), 'start')} reached the best log-likelihood"
+    return fit.status, f"{words}, {fixed(fit.loglik, 4)}"
+
+
+def posterior_warnings(fit: Any) -> list[str]:
+    """What a reader of a posterior has to know."""
+    words = []
+    if fit.method == "laplace":
+        if not fit.khat <= GOOD_K:
+            words.append(
+                f"Laplace's approximation is poor here: Pareto k-hat is {fit.khat:.2f}, above "
+                f"{GOOD_K}. Its intervals may be wrong."
+            )
+    else:
+        words += [str(finding) for finding in fit.diagnostics().findings]
+    modes = fit.modes
+    missed = modes[(modes["chains"] == 0) & (modes["share"] > SMALL_SHARE)]
+    if len(missed):
+        shares = ", ".join(f"{share:.0%}" for share in missed["share"])
+        words.append(
+            f"The posterior has {plural(len(missed), 'mode')} that no chain began in, with about "
+            f"{shares} of the mass (Laplace's estimate)."
+        )
+    return words
+
+
+def _posterior_end(fit: Any) -> tuple[str, str]:
+    if fit.method == "laplace":
+        good = fit.khat <= GOOD_K
+        return "good" if good else "poor", f"Pareto k-hat {fit.khat:.2f} (good up to {GOOD_K})"
+    diagnosis = fit.diagnostics()
+    worst, least = diagnosis.table["r_hat"].max(), diagnosis.table["ess_bulk"].min()
+    sizes = fit.data["posterior"].sizes
+    words = f"{plural(sizes['chain'], 'chain')} of {plural(sizes['draw'], 'draw')}; "
+    if np.isfinite(worst):
+        words += f"largest R-hat {worst:.3f}, "
+    words += f"smallest effective sample size {least:.0f}"
+    if diagnosis.divergences > 0:
+        words += f", {diagnosis.divergences:.1%} of transitions divergent"
+    return "converged" if diagnosis.healthy else "see the warnings", words

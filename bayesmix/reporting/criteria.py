@@ -1,0 +1,81 @@
+"""Criteria of the fits, and comparisons where they mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bayesmix.errors import FitError, SpecError
+from bayesmix.ranking import compare
+from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.numbers import fixed, number
+from bayesmix.reporting.subject import Subject
+
+__all__ = ["criteria"]
+
+POINT = {
+    "loglik": "log-likelihood",
+    "df": "df",
+    "aic": "AIC",
+    "bic": "BIC",
+    "bic_units": "BIC by units",
+    "icl": "ICL",
+}
+
+
+def criteria(subject: Subject) -> Section:
+    """Criteria of point fits and of posteriors, and their ranking."""
+    blocks: list[Block] = []
+    if subject.points:
+        blocks.append(_point_table(subject.points))
+        blocks += _ranking(subject.points, "bic")
+    if subject.posteriors:
+        blocks += _posterior_tables(subject.posteriors)
+        blocks += _ranking(subject.posteriors, "loo")
+    return Section("criteria", "Criteria", tuple(blocks))
+
+
+def _point_table(fits: Mapping[str, Any]) -> Table:
+    columns = {title: [getattr(f, name) for f in fits.values()] for name, title in POINT.items()}
+    table = pd.DataFrame({"fit": list(fits), "components": [f.k for f in fits.values()], **columns})
+    shown = table.copy()
+    for title in columns:
+        if title != "df":
+            shown[title] = [fixed(v) for v in table[title]]
+    caption = "Criteria of point fits: AIC, BIC and ICL are better the smaller they are"
+    return Table("criteria", caption, table, shown)
+
+
+def _posterior_tables(fits: Mapping[str, Any]) -> Iterator[Block]:
+    rows, doubts = [], []
+    for name, fit in fits.items():
+        loo, waic = fit.loo(), fit.waic()
+        rows.append((name, fit.k, "LOO", loo.elpd, loo.se, loo.p_loo))
+        rows.append((name, fit.k, "WAIC", waic.elpd, waic.se, waic.p_waic))
+        doubts += [f"{name}: {words}." for words in (loo.warning, waic.warning) if words]
+    names = ["fit", "components", "criterion", "elpd", "standard error", "effective parameters"]
+    table = pd.DataFrame(rows, columns=names)
+    shown = table.copy()
+    for column in names[3:]:
+        shown[column] = [fixed(v) for v in table[column]]
+    caption = "Expected log predictive density (elpd) of units left out: larger is better"
+    yield Table("criteria_posteriors", caption, table, shown)
+    yield from (Words(words, "warning") for words in dict.fromkeys(doubts))
+
+
+def _ranking(fits: Mapping[str, Any], by: str) -> Iterator[Block]:
+    """The fits ranked, or why they cannot be."""
+    if len(fits) < 2:
+        return
+    try:
+        ranked = compare(fits, by)
+    except (SpecError, FitError) as error:
+        yield Words(f"These fits cannot be ranked: {error}.", "note")
+        return
+    table = ranked.table.reset_index()
+    shown = table.drop(columns="warning")
+    shown = shown.map(lambda v: fixed(v) if isinstance(v, float) else number(v))
+    yield Table(f"ranking_{by}", f"Ranking by {by.upper()}", table, shown)
+    yield Words(ranked.verdict)

@@ -1,0 +1,122 @@
+"""A model in LaTeX, in the few commands that matplotlib draws too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from bayesmix.inputs import Part
+from bayesmix.layout import BlockLayout
+from bayesmix.reporting.blocks import Equation
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["model_equations", "upright"]
+
+LINKS = {
+    "identity": "{}",
+    "log": r"\log {}",
+    "logit": r"\mathrm{{logit}}\, {}",
+    "probit": r"\Phi^{{-1}}({})",
+    "cloglog": r"\log\{{-\log(1 - {})\}}",
+    "inverse": r"1 / {}",
+}
+# Coefficients of varying, fixed and nested effects; b(s) is the block of component s.
+SYMBOLS = {"varying": r"\beta_{%s%d}", "fixed": r"\gamma_{%s%d}", "nested": r"\delta_{%s%d}"}
+OWNERS = {"varying": "s", "fixed": "", "nested": "b(s)"}
+WIDTH = 3  # terms on a row
+SPECIAL = re.compile(r"[_%$#&{}]")
+
+
+def upright(text: str) -> str:
+    """A name as upright letters."""
+    text = text.replace("\\", "/").replace("~", "-").replace("^", "**")
+    return r"\mathrm{" + SPECIAL.sub(lambda m: "\\" + m[0], text).replace(" ", r"\ ") + "}"
+
+
+def model_equations(spec: MixtureSpec) -> list[Equation]:
+    """The likelihood, the families, their linear predictors, and the weights."""
+    out = [_mixture(spec)]
+    for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
+        out += _families(spec, block)
+        out.append(_predictor(spec, part, block))
+    return [*out, _weights(spec)] if spec.k > 1 else out
+
+
+def _mixture(spec: MixtureSpec) -> Equation:
+    grouped, several = spec.rows.units.grouped, len(spec.layout.blocks) > 1
+    owner = "" if spec.k == 1 else "s"
+    density = rf"f_{{{owner}r}}(y_{{ir}} \mid x_i)" if several else rf"f_{{{owner}}}(y_i \mid x_i)"
+    inner = (r"\prod_{i \in u} " if grouped else "") + (r"\prod_r " if several else "") + density
+    unit = "u" if grouped else "i"
+    if spec.k == 1:
+        density = inner.replace("f_{}", "f")
+        return Equation((rf"L_{unit} = {density}",), "The likelihood of a unit: its density.")
+    weight = r"\pi_s" if spec.layout.concomitant_terms is None else rf"\pi_s(w_{unit})"
+    words = f"The likelihood of {'a group u of rows i' if grouped else 'a row i'}: the densities "
+    words += "of the components s, weighted by the components' probabilities."
+    return Equation((rf"L_{unit} = \sum_{{s=1}}^{{{spec.k}}} {weight} {inner}",), words)
+
+
+def _families(spec: MixtureSpec, block: BlockLayout) -> Iterator[Equation]:
+    for family, members in block.groups():
+        names = ", ".join(str(spec.components[s]) for s in members)
+        where = "" if len(members) == spec.k else f" (component {names})"
+        if family.equation:
+            density = rf"{upright(family.name)}:\quad {family.equation}"
+            words = f"Density of the {family.name.replace('_', ' ')} family{where}: {family.source}"
+            yield Equation((density,), f"{words}.")
+
+
+def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
+    left = {
+        LINKS[family.parameters[0].link.name].format(_location(family.location or "", spec.k))
+        for family, _ in block.groups()
+        if family.parameters
+    }
+    response = f" of {block.name}" if len(spec.layout.blocks) > 1 else ""
+    terms = [*_terms(spec, block), *_offsets(part)]
+    if not left or not terms:
+        return Equation((), f"There is nothing to estimate{response} but the weights.")
+    rows = [" + ".join(terms[i : i + WIDTH]) for i in range(0, len(terms), WIDTH)]
+    first = rf"{', '.join(sorted(left))} = {rows[0]}"
+    rest = (rf"\qquad + {row}" for row in rows[1:])
+    words = f"The linear predictor{response} of row i"
+    words += "." if spec.k == 1 else " in component s: coefficients with s differ by component."
+    return Equation((first, *rest), words)
+
+
+def _location(name: str, k: int) -> str:
+    index = "i" if k == 1 else "si"
+    return rf"\mu_{{{index}}}" if name == "mu" else f"{upright(name)}_{{{index}}}"
+
+
+def _terms(spec: MixtureSpec, block: BlockLayout) -> Iterator[str]:
+    location = block.predictors[0]
+    counts = dict.fromkeys(SYMBOLS, 0)
+    for term, column in zip(location.terms, location.index.T, strict=True):
+        kind = spec.layout.coordinates[int(column.max())].effect
+        counts[kind] += 1
+        symbol = SYMBOLS[kind] % ("" if spec.k == 1 else OWNERS[kind], counts[kind])
+        yield symbol if term == "Intercept" else rf"{symbol}\,{upright(term)}_{{i}}"
+
+
+def _offsets(part: Part) -> Iterable[str]:
+    texts = dict.fromkeys(o for design in part.designs for o in design.formula.offsets)
+    return (rf"{upright(text)}_{{i}}" for text in texts)
+
+
+def _weights(spec: MixtureSpec) -> Equation:
+    terms = spec.layout.concomitant_terms
+    if terms is None:
+        total = rf"\pi_1 + \cdots + \pi_{{{spec.k}}} = 1"
+        return Equation((total,), "The weights are the same everywhere.")
+    unit = "u" if spec.rows.units.grouped else "i"
+    pieces = [
+        rf"\alpha_{{s{j}}}" + ("" if term == "Intercept" else rf"\,{upright(term)}_{{{unit}}}")
+        for j, term in enumerate(terms, 1)
+    ]
+    rows = [" + ".join(pieces[i : i + WIDTH]) for i in range(0, len(pieces), WIDTH)]
+    left = rf"\log\frac{{\pi_s(w_{unit})}}{{\pi_1(w_{unit})}}"
+    words = f"The weights, with component {spec.components[0]} as the baseline."
+    rest = (rf"\qquad + {row}" for row in rows[1:])
+    return Equation((rf"{left} = {rows[0]}", *rest), words)

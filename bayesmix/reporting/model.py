@@ -1,0 +1,126 @@
+"""The model in words, in LaTeX and by its priors; the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.describe import model_sentences, spec_lines
+from bayesmix.inputs import Prepared
+from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Words
+from bayesmix.reporting.equations import model_equations
+from bayesmix.reporting.numbers import number, plural
+from bayesmix.reporting.subject import Subject
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["data", "model"]
+
+MOST_LEVELS = 6
+PRIOR = r"^Prior\('(\w+)', (.*)\)$"  # as Python writes it
+
+
+def model(subject: Subject) -> Section:
+    """What was fitted: sentences, equations, and the call's own words."""
+    blocks: list[Block] = []
+    for name in subject.models:
+        spec = subject.specs[name]
+        alike = [n for n in subject.fits if subject.like(n) == name]
+        if len(subject.models) > 1:
+            blocks.append(Words(f"The model of {', '.join(alike)}", "heading"))
+        blocks.append(Words(" ".join(model_sentences(spec))))
+        blocks += model_equations(spec)
+        blocks.append(Details("The same as the formulas say it", (Pairs(tuple(spec_lines(spec))),)))
+        blocks += _priors(subject, alike)
+    return Section("model", "The model", tuple(blocks))
+
+
+def _priors(subject: Subject, names: Iterable[str]) -> Iterator[Block]:
+    """The priors of the fits that use them, once for each choice."""
+    told: list[pd.DataFrame] = []
+    for name in names:
+        fit = subject.fits[name]
+        if name not in subject.posteriors and fit.method != "map":
+            continue
+        table = fit.spec.priors().rename(columns={"words": "what it says"})
+        table["prior"] = table["prior"].str.replace(PRIOR, r"\1(\2)", regex=True)
+        if not any(table.equals(other) for other in told):
+            told.append(table)
+            yield Table(f"priors_{name}", f"Priors ({name})", table)
+
+
+def data(subject: Subject) -> Section:
+    """Rows, columns and units of the data, and what was left out."""
+    blocks: list[Block] = []
+    seen: list[pd.DataFrame] = []
+    for name in subject.models:
+        spec = subject.specs[name]
+        table = _columns(spec.prepared)
+        if any(table.equals(other) for other in seen):
+            continue
+        seen.append(table)
+        suffix = "" if len(seen) == 1 else f" ({name})"
+        blocks.append(Pairs(tuple(_counts(spec))))
+        blocks += [Words(note, "note") for note in _notes(spec.prepared)]
+        file = "columns" if len(seen) == 1 else f"columns_{name}"
+        blocks.append(Table(file, f"The columns in use{suffix}", table))
+    return Section("data", "The data", tuple(blocks))
+
+
+def _counts(spec: MixtureSpec) -> Iterator[tuple[str, str]]:
+    prepared = spec.prepared
+    yield "Rows", f"{spec.rows.n:,}"
+    n = prepared.n_dropped
+    yield "Left out", f"{plural(n, 'row')} with missing values" if n else "no rows"
+    if prepared.group is not None:
+        yield "Units", f"{spec.rows.n_units:,} groups, by {prepared.group}"
+    else:
+        yield "Units", f"{spec.rows.n_units:,}: each row is a unit"
+    if prepared.weights_column is not None:
+        yield "Sum of case weights", f"{spec.n_obs:g} over rows, {spec.n_units:g} over units"
+    if prepared.labels is not None:
+        known = int((prepared.labels.codes >= 0).sum())
+        yield "Known components", f"{known} units, by {prepared.labels_column}"
+
+
+def _notes(prepared: Prepared) -> list[str]:
+    designs = [d for part in prepared.parts for d in part.designs]
+    return list(dict.fromkeys(note for design in designs for note in design.notes))
+
+
+def _columns(prepared: Prepared) -> pd.DataFrame:
+    rows = []
+    for name in prepared.columns:
+        kind, values = _described(prepared.data[name])
+        rows.append((name, ", ".join(_roles(prepared, name)), kind, values))
+    return pd.DataFrame(rows, columns=["column", "used as", "kind", "values"])
+
+
+def _roles(prepared: Prepared, name: str) -> Iterator[str]:
+    parts = prepared.parts
+    if any(name in part.response.columns for part in parts):
+        yield "response"
+    if any(name in design.columns for part in parts for design in part.designs):
+        yield "covariate"
+    if prepared.concomitant is not None and name in prepared.concomitant.columns:
+        yield "concomitant"
+    if name == prepared.group:
+        yield "group"
+    if name == prepared.weights_column:
+        yield "case weight"
+
+
+def _described(column: pd.Series) -> tuple[str, str]:
+    """The kind of a column, and its range or its levels with their counts."""
+    kinds = pd.api.types
+    if kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column):
+        values = column.to_numpy(dtype=float)
+        low, middle, high = (number(float(v)) for v in np.nanquantile(values, [0, 0.5, 1]))
+        return "number", f"{low} to {high}, median {middle}"
+    counts = column.value_counts(sort=False)
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        counts = counts.sort_index()
+    shown = [f"{level} ({count})" for level, count in counts.head(MOST_LEVELS).items()]
+    more = len(counts) - len(shown)
+    return "levels", ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,187 @@
+"""Blocks as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Sequence
+from functools import singledispatch
+from importlib.resources import files
+
+import pandas as pd
+
+from bayesmix.reporting.blocks import (
+    Code,
+    Details,
+    Equation,
+    Pairs,
+    Picture,
+    Section,
+    Table,
+    Words,
+)
+from bayesmix.reporting.numbers import number
+
+__all__ = ["equation_svg", "page", "write_block"]
+
+LABELS = {"warning": "Warning: ", "note": "Note: ", "good": ""}
+EQUATION_SIZE = 13
+# A number, a bound such as "< 0.0001", or an interval.
+ONE = r"(< )?\N{MINUS SIGN}?(\d[\d.,]*(e[+\N{MINUS SIGN}]?\d+)?|\N{INFINITY})"
+NUMERIC = re.compile(f"{ONE}( to {ONE})?")
+PIXELS = 1.5  # of a picture for one of the page
+
+
+def page(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """A whole page.
+
+    Parameters
+    ----------
+    title, lead : str
+        The heading, and the line below it.
+    sections : sequence of Section
+    """
+    style = (files("bayesmix.reporting") / "style.css").read_text("utf-8")
+    links = "".join(f'<li><a href="#{s.key}">{_text(s.title)}</a></li>' for s in sections)
+    body = "".join(map(_section, sections))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<header><h1>{_text(title)}</h1><p>{_text(lead)}</p></header>\n"
+        f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n<main>\n{body}</main>\n'
+        "</body>\n</html>\n"
+    )
+
+
+def _section(section: Section) -> str:
+    inner = "\n".join(map(write_block, section.blocks))
+    head = f'<h2 id="{section.key}-title">{_text(section.title)}</h2>'
+    return (
+        f'<section id="{section.key}" aria-labelledby="{section.key}-title">\n{head}\n{inner}\n'
+        "</section>\n"
+    )
+
+
+def _text(words: object) -> str:
+    return html.escape(str(words))
+
+
+@singledispatch
+def write_block(block: object) -> str:
+    """A block as HTML."""
+    raise TypeError(type(block).__name__)
+
+
+@write_block.register
+def _(block: Words) -> str:
+    if block.kind == "heading":
+        return f"<h3>{_text(block.text)}</h3>"
+    if block.kind == "plain":
+        return f"<p>{_text(block.text)}</p>"
+    label = LABELS[block.kind]
+    strong = f"<strong>{label}</strong>" if label else ""
+    return f'<p class="{block.kind}">{strong}{_text(block.text)}</p>'
+
+
+@write_block.register
+def _(block: Pairs) -> str:
+    rows = "".join(f"<div><dt>{_text(a)}</dt><dd>{_text(b)}</dd></div>" for a, b in block.rows)
+    return f"<dl>{rows}</dl>"
+
+
+@write_block.register
+def _(block: Table) -> str:
+    frame = block.frame if block.shown is None else block.shown
+    numeric = [_is_numeric(frame.iloc[:, j]) for j in range(frame.shape[1])]
+    head = "".join(
+        f'<th scope="col"{_number_class(n)}>{_text(c)}</th>'
+        for c, n in zip(frame.columns, numeric, strict=True)
+    )
+    lines = "".join(
+        "<tr>" + "".join(map(_cell, range(len(numeric)), row, numeric)) + "</tr>"
+        for row in frame.itertuples(index=False, name=None)
+    )
+    caption = _text(block.caption)
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table>'
+        f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
+        "</table></div>"
+    )
+
+
+def _cell(place: int, value: object, numeric: bool) -> str:
+    words = _text(number(value))
+    if place == 0:
+        return f'<th scope="row">{words}</th>'
+    return f"<td{_number_class(numeric)}>{words}</td>"
+
+
+def _number_class(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    """Numbers, also where they were written as text."""
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    texts = [str(v) for v in column if str(v)]
+    return bool(texts) and all(NUMERIC.fullmatch(text) for text in texts)
+
+
+@write_block.register
+def _(block: Picture) -> str:
+    data = base64.b64encode(block.png).decode()
+    width = round(int.from_bytes(block.png[16:20]) / PIXELS)  # the header of a PNG
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" width="{width}" '
+        f'alt="{_text(block.alt)}">'
+        f"<figcaption>{_text(block.caption)}</figcaption></figure>"
+    )
+
+
+@write_block.register
+def _(block: Equation) -> str:
+    images = "".join(
+        f'<img src="data:image/svg+xml;base64,{base64.b64encode(equation_svg(row)).decode()}" '
+        f'alt="{_text(row)}">'
+        for row in block.rows
+    )
+    words = f"<p>{_text(block.words)}</p>" if block.words else ""
+    if not block.rows:
+        return words
+    source = _text(" \\\\\n".join(block.rows))
+    latex = f"<details><summary>LaTeX</summary><pre><code>{source}</code></pre></details>"
+    return f'<div class="equation">{words}{images}{latex}</div>'
+
+
+@write_block.register
+def _(block: Code) -> str:
+    return f"<p>{_text(block.caption)}</p><pre><code>{_text(block.text)}</code></pre>"
+
+
+@write_block.register
+def _(block: Details) -> str:
+    inner = "\n".join(map(write_block, block.blocks))
+    return f"<details><summary>{_text(block.summary)}</summary>{inner}</details>"
+
+
+def equation_svg(latex: str) -> bytes:
+    """LaTeX drawn by matplotlib.
+
+    Parameters
+    ----------
+    latex : str
+        Without dollar signs, in the commands that matplotlib knows.
+    """
+    from matplotlib import mathtext
+    from matplotlib.font_manager import FontProperties
+
+    file = io.BytesIO()
+    properties = FontProperties(size=EQUATION_SIZE, math_fontfamily="cm")
+    mathtext.math_to_image(f"${latex}$", file, prop=properties, format="svg")
+    return file.getvalue()

@@ -1,0 +1,126 @@
+"""Pictures of a report, as PNG with words beside them."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bayesmix import plot
+from bayesmix.errors import FitError
+from bayesmix.ranking.scores import is_posterior
+from bayesmix.reporting.blocks import Block, Picture, Words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+__all__ = ["coefficients_picture", "curves_picture", "rootogram_picture", "weights_picture"]
+
+COLUMNS = 3
+EFFECTS = ("fixed", "nested", "varying")
+DPI = 144
+
+
+def coefficients_picture(fits: Mapping[str, Any]) -> Block:
+    """Coefficients with their intervals, a panel for each term."""
+    table = next(iter(fits.values())).summary()
+    terms = list(dict.fromkeys(table[table["effect"].isin(EFFECTS)]["term"]))
+    if not terms:
+        return Words("There are no coefficients to draw.", "note")
+
+    def draw(figure: Figure) -> str:
+        axes = _grid(figure, len(terms), share_x=False)
+        if len(fits) > 1:
+            plot.estimates(fits, ax=axes)
+        else:
+            plot.coefficients(next(iter(fits.values())), ax=axes)
+        return (
+            f"Estimates and 95% intervals by component, a panel for each of {', '.join(terms)}; "
+            "the numbers are in the table above."
+        )
+
+    lines = math.ceil(len(terms) / COLUMNS)
+    size = (2.9 * min(len(terms), COLUMNS) + 0.6, 0.6 + 2.5 * lines)
+    return _picture("Coefficients with 95% intervals", draw, size)
+
+
+def rootogram_picture(name: str, fit: Any) -> Block:
+    """Histograms of the memberships."""
+
+    def draw(figure: Figure) -> str:
+        plot.rootogram(fit, ax=_grid(figure, fit.k, share_x=True))
+        counts = fit.membership().idxmax(axis=1).value_counts()
+        sizes = ", ".join(f"{int(counts.get(c, 0))} in {c}" for c in fit.components)
+        return (
+            "Histograms of the memberships, a panel for each component. Units by most probable "
+            f"component: {sizes}."
+        )
+
+    lines = math.ceil(fit.k / COLUMNS)
+    size = (2.9 * min(fit.k, COLUMNS) + 0.6, 0.4 + 2.5 * lines)
+    return _picture(f"Memberships of {name}: bars at 0 and 1 only are clear-cut", draw, size)
+
+
+def weights_picture(name: str, fit: Any) -> Block:
+    """Weights along a concomitant."""
+
+    def draw(shown: Any, figure: Figure) -> str:
+        ax = plot.mixing(shown, ax=figure.subplots())
+        return f"Weights of the {fit.k} components along {ax.get_xlabel()}."
+
+    return _posterior_or_mode(f"Weights of the components of {name}", fit, draw, (5.6, 3.8))
+
+
+def curves_picture(name: str, fit: Any) -> Block:
+    """Data and the components' means."""
+
+    def draw(shown: Any, figure: Figure) -> str:
+        ax = plot.fitted(shown, ax=figure.subplots())
+        held = ax.get_title(loc="left")
+        return (
+            f"{ax.get_ylabel()} against {ax.get_xlabel()}: points by most probable component, and "
+            f"the mean of each of {fit.k} components" + (f", at {held}." if held else ".")
+        )
+
+    caption = f"Data and means of the components of {name}"
+    return _posterior_or_mode(caption, fit, draw, (6.6, 4.4))
+
+
+def _posterior_or_mode(
+    caption: str, fit: Any, draw: Callable[[Any, Figure], str], size: tuple[float, float]
+) -> Picture | Words:
+    """The picture of a fit; at the mode where a picture takes no draws."""
+    made = _picture(caption, partial(draw, fit), size)
+    if isinstance(made, Words) and is_posterior(fit):
+        return _picture(f"{caption}, at the posterior mode", partial(draw, fit.point()), size)
+    return made
+
+
+def _picture(
+    caption: str, draw: Callable[[Figure], str], size: tuple[float, float]
+) -> Picture | Words:
+    """Draw on a figure that no screen and no pyplot knows of; a refusal is told in words."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    try:
+        alt = draw(figure)
+    except FitError as error:
+        return Words(f"No picture: {error}", "note")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return Picture(caption, " ".join(alt.split()), file.getvalue())
+
+
+def _grid(figure: Figure, n: int, *, share_x: bool) -> np.ndarray:
+    """Axes in lines of three."""
+    columns = min(n, COLUMNS)
+    grid = figure.subplots(
+        math.ceil(n / columns), columns, sharex=share_x, sharey=True, squeeze=False
+    )
+    for spare in grid.flat[n:]:
+        spare.remove()
+    return grid.ravel()[:n]

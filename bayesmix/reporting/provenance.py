@@ -1,0 +1,75 @@
+"""How the numbers came about: code, seeds, versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from bayesmix.ranking.scores import is_posterior
+from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
+from bayesmix.reporting.code import fit_code, model_code
+from bayesmix.reporting.subject import Subject
+
+__all__ = ["provenance"]
+
+NEEDED = ("bayesmix", "numpy", "scipy", "pandas", "matplotlib")
+SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
+
+
+def provenance(subject: Subject) -> Section:
+    """Code that makes the fits again, seeds, and versions."""
+    seeds = {name: _asked(fit).get("seed") for name, fit in subject.fits.items()}
+    blocks: list[Block] = []
+    if subject.code:
+        blocks.append(Code(subject.code, "How the data were read, or the command that was run"))
+    code = _python(subject)
+    blocks.append(Code(code, "Python code that makes the fits again"))
+    if "your_" in code:
+        blocks.append(Words("What begins with your_ is an object that no text can hold.", "note"))
+    unseeded = [name for name, seed in seeds.items() if seed is None]
+    if unseeded:
+        words = f"No seed was given for {', '.join(unseeded)}: another run draws other numbers."
+        blocks.append(Words(words, "note"))
+    blocks.append(Pairs((*_seed_rows(seeds), *_versions(bool(subject.posteriors)))))
+    return Section("reproduce", "How this was made", tuple(blocks))
+
+
+def _asked(fit: Any) -> Mapping[str, str]:
+    return (fit._drawn if is_posterior(fit) else fit._fitted).asked
+
+
+def _python(subject: Subject) -> str:
+    lines = ["import bayesmix as bmx"]
+    for name in subject.models:
+        first = subject.fits[name]
+        spec = first.spec
+        requested = getattr(first, "k_requested", first.k)
+        lines += ["", *_data_words(subject, name)]
+        lines.append(model_code(subject.specs[name], spec._priors, requested))
+        for other, fit in subject.fits.items():
+            if subject.like(other) == name:
+                lines.append(f"fits[{other!r}] = {fit_code(fit.method, _asked(fit))}")
+    return "\n".join([lines[0], "", "fits = {}", *lines[1:]])
+
+
+def _data_words(subject: Subject, name: str) -> Iterator[str]:
+    prepared = subject.specs[name].prepared
+    columns = ", ".join(prepared.columns)
+    rows = len(prepared.data) + prepared.n_dropped
+    yield f"# data: a pandas DataFrame of {rows} rows with the columns {columns}"
+
+
+def _seed_rows(seeds: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    for name, seed in seeds.items():
+        words = {None: "none given", "your_seed": "a random generator"}.get(seed, str(seed))
+        yield f"Seed of {name}" if len(seeds) > 1 else "Seed", words
+
+
+def _versions(sampled: bool) -> Iterator[tuple[str, str]]:
+    yield "Written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    yield "Python", platform.python_version()
+    for package in (*NEEDED, *(SAMPLING if sampled else ())):
+        yield package, version(package)

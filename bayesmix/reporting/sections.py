@@ -1,0 +1,37 @@
+"""The sections of a report, in their order.
+
+A section is a function of the `Subject` that gives a `Section`, or None where it does not
+apply to the fits.  A new kind of model adds its own here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bayesmix.reporting.blocks import Section
+from bayesmix.reporting.convergence import convergence
+from bayesmix.reporting.criteria import criteria
+from bayesmix.reporting.estimates import estimates
+from bayesmix.reporting.model import data, model
+from bayesmix.reporting.provenance import provenance
+from bayesmix.reporting.subject import Subject
+from bayesmix.reporting.units import memberships, predictions
+
+__all__ = ["SECTIONS", "make_sections"]
+
+SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
+    convergence,
+    model,
+    data,
+    estimates,
+    memberships,
+    predictions,
+    criteria,
+    provenance,
+)
+
+
+def make_sections(subject: Subject) -> list[Section]:
+    """The sections that apply."""
+    made = (section(subject) for section in SECTIONS)
+    return [section for section in made if section is not None]

@@ -1,0 +1,100 @@
+"""The fits that a report is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bayesmix.errors import SpecError
+from bayesmix.ranking.fingerprint import differences, fingerprint, mixture_spec
+from bayesmix.ranking.scores import is_posterior
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["Subject", "make_subject"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The fits that a report is about.
+
+    Parameters
+    ----------
+    fits : dict of str to PointFit or Posterior
+    code : str
+        How the data were made, or the command that made the fits; may be empty.
+    """
+
+    fits: Mapping[str, Any]
+    code: str = ""
+
+    @cached_property
+    def specs(self) -> dict[str, MixtureSpec]:
+        """The specification of every fit."""
+        return {name: mixture_spec(fit) for name, fit in self.fits.items()}
+
+    @cached_property
+    def posteriors(self) -> dict[str, Any]:
+        """The fits that have draws."""
+        return {name: fit for name, fit in self.fits.items() if is_posterior(fit)}
+
+    @cached_property
+    def points(self) -> dict[str, Any]:
+        """The fits that are one value of the parameters."""
+        return {n: fit for n, fit in self.fits.items() if n not in self.posteriors}
+
+    def like(self, other: str) -> str:
+        """The name of the first fit with the model and data of this one."""
+        mine = self.specs[other]
+        return next(n for n, spec in self.specs.items() if _same(spec, mine))
+
+    @property
+    def models(self) -> list[str]:
+        """Names of fits whose models or data differ, one for each."""
+        return list(dict.fromkeys(self.like(name) for name in self.fits))
+
+    def named(self, name: str, words: str) -> str:
+        """Words about a fit, with its name where there are several."""
+        return words if len(self.fits) == 1 else f"{name}: {words}"
+
+
+def _same(one: MixtureSpec, other: MixtureSpec) -> bool:
+    if one is other:
+        return True
+    # Families compare by identity and terms by name: equal layouts are equal models.
+    same = (
+        one.components == other.components
+        and one.layout.coordinates == other.layout.coordinates
+        and [p.formula.text for p in one.prepared.parts]
+        == [p.formula.text for p in other.prepared.parts]
+        and [b.name for b in one.layout.blocks] == [b.name for b in other.layout.blocks]
+        and [_families(b) for b in one.layout.blocks] == [_families(b) for b in other.layout.blocks]
+        and dict(one.held) == dict(other.held)
+    )
+    return same and not differences(fingerprint(one), fingerprint(other))
+
+
+def _families(block: Any) -> list[tuple[str, list[tuple[str, str]]]]:
+    return [(f.name, [(p.name, p.link.name) for p in f.parameters]) for f in block.families]
+
+
+def make_subject(fits: Any, code: str | None) -> Subject:
+    """Take one fit, or fits by name.
+
+    Raises
+    ------
+    SpecError
+        If there is none, or something is no fit.
+    """
+    named = dict(fits) if isinstance(fits, Mapping) else {getattr(fits, "method", "fit"): fits}
+    wrong = [
+        f"{name!r} is a {type(fit).__name__}"
+        for name, fit in named.items()
+        if not (hasattr(fit, "spec") and hasattr(fit, "summary"))
+    ]
+    if wrong or not named:
+        given = "; ".join(wrong) if named else "an empty dict"
+        msg = f'report() takes a fit, or fits by name such as {{"ML": fit}}; given: {given}'
+        raise SpecError(msg)
+    return Subject({str(name): fit for name, fit in named.items()}, code or "")

@@ -1,0 +1,110 @@
+"""Which unit belongs where, and what is predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import BayesmixError
+from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
+from bayesmix.reporting.pictures import curves_picture, rootogram_picture, weights_picture
+from bayesmix.reporting.subject import Subject
+from bayesmix.spec import MixtureSpec
+
+__all__ = ["memberships", "predictions"]
+
+HEAD = 20
+CLEAR = 0.9
+
+
+def memberships(subject: Subject) -> Section | None:
+    """Sizes of the components, a picture, and the memberships of the units."""
+    blocks: list[Block] = []
+    for name, fit in subject.fits.items():
+        if fit.k == 1:
+            continue
+        members = fit.membership()
+        blocks.append(_sizes(name, fit, members, subject.specs[name]))
+        blocks.append(rootogram_picture(name, fit))
+        if subject.specs[name].layout.concomitant_terms is not None:
+            blocks.append(weights_picture(name, fit))
+        table = members.reset_index(names=members.index.name or "row")
+        table.columns = [_column(c, members) for c in table.columns]
+        table["component"] = members.columns[members.to_numpy().argmax(1)]
+        blocks.append(_head(f"memberships_{name}", f"Memberships of {name}", table, "units"))
+    if not blocks:
+        return None
+    words = (
+        "A membership is the probability, given the data, that a unit belongs to a component. The "
+        "better the components are told apart, the nearer memberships are to 0 and 1."
+    )
+    return Section("memberships", "Memberships", (Words(words), *blocks))
+
+
+def _column(name: Any, members: pd.DataFrame) -> str:
+    return f"component {name}" if name in list(members.columns) else str(name)
+
+
+def _sizes(name: str, fit: Any, members: pd.DataFrame, spec: MixtureSpec) -> Table:
+    values = members.to_numpy()
+    best = values.argmax(1)
+    table = pd.DataFrame(
+        {
+            "component": list(fit.components),
+            "mean membership": np.average(values, axis=0, weights=spec.rows.weight),
+            "units where it is most probable": np.bincount(best, minlength=fit.k),
+            f"of these above {CLEAR:g}": [
+                int((values[best == s, s] > CLEAR).sum()) for s in range(fit.k)
+            ],
+        }
+    )
+    return Table(f"sizes_{name}", f"Sizes of the components ({name})", table)
+
+
+def _head(name: str, caption: str, table: pd.DataFrame, what: str) -> Details:
+    """The first lines of a long table, behind a line that opens them."""
+    short = table.head(HEAD)
+    part = "all" if len(short) == len(table) else f"the first {HEAD} of"
+    caption = f"{caption} ({part} {len(table):,} {what})"
+    return Details(caption, (Table(name, caption, table, short),))
+
+
+def predictions(subject: Subject) -> Section:
+    """Fitted means beside the data, and a picture of the components' means."""
+    blocks: list[Block] = [
+        Words(
+            "Predicted is the mean of the response, averaged over the components by their weights "
+            "(not by the memberships); binomial means are per trial."
+        )
+    ]
+    for name, fit in subject.fits.items():
+        blocks.append(curves_picture(name, fit))
+        try:
+            table = _predicted(fit, subject.specs[name])
+        except BayesmixError as error:
+            blocks.append(Words(subject.named(name, f"no predictions: {error}"), "note"))
+            continue
+        blocks.append(_head(f"predictions_{name}", f"Predictions of {name}", table, "rows"))
+    return Section("predictions", "Predictions", tuple(blocks))
+
+
+def _predicted(fit: Any, spec: MixtureSpec) -> pd.DataFrame:
+    """Observed responses, marginal means and the components' means, by row."""
+    columns = [name for part in spec.prepared.parts for name in part.response.columns]
+    observed = spec.prepared.data[columns].reset_index(names="row")
+    marginal = _flat(fit.predict(by="marginal"), "predicted")
+    means = _flat(fit.predict(), "component")
+    return pd.concat([observed, marginal, means], axis=1)
+
+
+def _flat(values: pd.DataFrame | pd.Series, prefix: str) -> pd.DataFrame:
+    """Columns as one line of words, the rows numbered from 0."""
+    if isinstance(values, pd.Series):
+        return pd.DataFrame({prefix: values.to_numpy()})
+    names = []
+    for column in values.columns:
+        words = [str(w) for w in (column if isinstance(column, tuple) else (column,))]
+        names.append(" ".join([prefix, *words]).removesuffix(" estimate"))
+    return pd.DataFrame(values.to_numpy(), columns=names)

@@ -1,0 +1,1 @@
+"""Times to competing events: their data, estimates without a model, and what a model says."""

@@ -1,0 +1,291 @@
+"""Estimates of state probabilities without a model: Kaplan-Meier and Aalen-Johansen."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+from bayesmix.errors import DataError, SpecError
+from bayesmix.times import KINDS, Times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["StateCurves", "aalen_johansen", "first_times", "kaplan_meier"]
+
+UNKNOWN = -1
+EXACT = KINDS.index("exact")
+
+
+@dataclass(frozen=True, eq=False)
+class StateCurves:
+    """Step functions of the probability of each state.  Made by `aalen_johansen`.
+
+    Parameters
+    ----------
+    time : ndarray of float64, shape (m,)
+        0, then every time at which somebody had an event or was censored.  The values
+        hold from there until the next one.
+    at_risk : ndarray, shape (m,)
+        Weight of those under observation just before.
+    estimate, se, lower, upper : ndarray, shape (m, 1 + S)
+        Without an event yet, then having had each of S events.
+    """
+
+    time: np.ndarray
+    at_risk: np.ndarray
+    estimate: np.ndarray
+    se: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Estimates at times of shape (t,): (t, 1 + S); NaN beyond the last one observed.
+
+        There the estimate is known only where nobody was left, and stays.
+        """
+        times = np.asarray(times, dtype=float)
+        place = np.searchsorted(self.time, times, side="right") - 1
+        values = self.estimate[np.maximum(place, 0)]
+        unknown = (times > self.time[-1]) & (self.estimate[-1, 0] > 0)
+        return np.where((unknown | (place < 0))[:, None], np.nan, values)
+
+    def table(self, events: Sequence[Hashable], start: Hashable = "start") -> pd.DataFrame:
+        """Tidy: time, state, estimate, se, lower, upper; the states of a time together."""
+        import pandas as pd
+
+        states = [start, *events]
+        if len(states) != self.estimate.shape[1] or len(set(states)) != len(states):
+            msg = (
+                f"the states {states} must be {self.estimate.shape[1]} different names: the "
+                "start, then each event"
+            )
+            raise SpecError(msg)
+        columns = {n: getattr(self, n).ravel() for n in ("estimate", "se", "lower", "upper")}
+        time = np.repeat(self.time, len(states))
+        return pd.DataFrame({"time": time, "state": states * len(self.time), **columns})
+
+
+def kaplan_meier(
+    times: Times, weights: np.ndarray | None = None, level: float = 0.95
+) -> StateCurves:
+    """The Kaplan-Meier estimate: `aalen_johansen` with one event.
+
+    Parameters
+    ----------
+    times : Times
+    weights : ndarray, shape (n,), optional
+    level : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.survival.nonparametric import kaplan_meier
+    >>> from bayesmix.times import Times
+    >>> times = Times(np.array([1.0, 2.0, 3.0]), np.array([1.0, np.inf, 3.0]), np.zeros(3))
+    >>> kaplan_meier(times).estimate[:, 0].round(3).tolist()
+    [1.0, 0.667, 0.667, 0.0]
+    """
+    return aalen_johansen(times, np.zeros(len(times), dtype=int), 1, weights, level)
+
+
+def aalen_johansen(
+    times: Times,
+    event_codes: np.ndarray,
+    n_events: int,
+    weights: np.ndarray | None = None,
+    level: float = 0.95,
+) -> StateCurves:
+    r"""The Aalen-Johansen estimate of the probabilities of competing events.
+
+    .. math:: \hat F_k(t) = \sum_{t_j \le t} \hat S(t_{j-1}) \frac{d_{kj}}{Y_j}, \qquad
+              \hat S(t) = \prod_{t_j \le t} \Bigl(1 - \frac{d_{\cdot j}}{Y_j}\Bigr)
+
+    with d the events at a time and Y those at risk just before: their entry is before,
+    their time not.
+
+    Parameters
+    ----------
+    times : Times
+        n times, each exact or right-censored, with entries.  With a late entry the
+        estimates are conditional on reaching the first one.
+    event_codes : ndarray of int, shape (n,)
+        0 to n_events - 1 for the event known; it counts where the time is exact.  -1
+        where it is unknown, which only a censored row may be.
+    n_events : int
+    weights : ndarray, shape (n,), optional
+        A weight of w counts as w rows.
+    level : float
+        Of the pointwise limits.
+
+    Returns
+    -------
+    StateCurves
+        Standard errors of Greenwood's type.  Limits by the complementary log-log
+        transformation, which keeps them between 0 and 1: of log(-log S), and of the
+        same with 1 - F.  Where an estimate has reached its end with nobody left at
+        risk, the limit on the other side is that of the time before.
+
+    Raises
+    ------
+    DataError
+        For interval- or left-censored times, an exact time of an unknown event, codes
+        or weights that cannot be.
+    SpecError
+        For a level outside (0, 1).
+
+    References
+    ----------
+    P. K. Andersen, Ø. Borgan, R. D. Gill and N. Keiding (1993), Statistical Models
+    Based on Counting Processes, Springer, section 4.4: (4.4.7), (4.4.17).
+    """
+    if not 0 < level < 1:
+        msg = f"level={level!r} must be a number between 0 and 1, such as 0.95"
+        raise SpecError(msg)
+    codes = np.asarray(event_codes)
+    w = np.ones(len(times)) if weights is None else np.asarray(weights, dtype=float)
+    _check(times, codes, n_events, w)
+    grid, at_risk, deaths = _counts(times, codes, n_events, w)
+    share = np.divide(deaths, at_risk[:, None], out=np.zeros_like(deaths), where=deaths > 0)
+    survival = np.cumprod(np.maximum(1.0 - share.sum(axis=1), 0.0))
+    before = np.r_[1.0, survival[:-1]]
+    events = np.cumsum(before[:, None] * share, axis=0)
+    estimate = np.column_stack([survival, events])
+    se = np.sqrt(_variances(share, at_risk, survival, before, events))
+    lower, upper = _limits(estimate, se, float(ndtri(0.5 + level / 2)))
+    return StateCurves(grid, at_risk, estimate, se, lower, upper)
+
+
+def first_times(by_event: Sequence[Times], event_codes: np.ndarray) -> Times:
+    """One time for each subject where every event has its own response.
+
+    Parameters
+    ----------
+    by_event : sequence of S Times
+        Of the same n subjects.
+    event_codes : ndarray of int, shape (n,)
+        The event known, or -1.
+
+    Returns
+    -------
+    Times
+        The response of the event known; where none is known, the subject is free of
+        all events until the first of their lower bounds, unless all of them agree.
+    """
+    lower = np.array([t.lower for t in by_event])
+    upper = np.array([t.upper for t in by_event])
+    entry = np.array([t.entry for t in by_event])
+    rows = np.arange(lower.shape[1])
+    same = (lower == lower[0]).all(axis=0) & (upper == upper[0]).all(axis=0)
+    known = np.asarray(event_codes) != UNKNOWN
+    chosen = np.where(known, event_codes, 0)
+    return Times(
+        np.where(known | same, lower[chosen, rows], lower.min(axis=0)),
+        np.where(known | same, upper[chosen, rows], np.inf),
+        np.where(known | same, entry[chosen, rows], entry.min(axis=0)),
+    )
+
+
+def _check(times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray) -> None:
+    n = len(times)
+    if codes.shape != (n,) or codes.dtype.kind not in "iu":
+        msg = f"event_codes must be {n} whole numbers, not {codes.dtype} of shape {codes.shape}"
+        raise DataError(msg)
+    if weights.shape != (n,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        msg = f"weights must be {n} finite numbers of zero or more"
+        raise DataError(msg)
+    if not ((codes >= UNKNOWN) & (codes < n_events)).all():
+        found = np.unique(codes)[:8].tolist()
+        msg = f"event_codes are 0 to {n_events - 1}, or -1 where unknown, but there are {found}"
+        raise DataError(msg)
+    between = np.isin(times.code, (KINDS.index("left"), KINDS.index("interval")))
+    if between.any():
+        msg = (
+            f"{int(between.sum())} of {n} times are interval- or left-censored, which Kaplan-Meier "
+            "and Aalen-Johansen cannot use, and there is no estimate for them without a model "
+            "here (Turnbull's). Leave these rows out of the comparison, or compare the fits of "
+            "several families by their log-likelihoods"
+        )
+        raise DataError(msg)
+    unknown = (times.code == EXACT) & (codes == UNKNOWN)
+    if unknown.any():
+        msg = (
+            f"{int(unknown.sum())} of {n} rows have an exact time but an unknown event, which "
+            "Aalen-Johansen cannot use (the mixture model does). Leave them out of the comparison, "
+            "or estimate the survival of all events together with kaplan_meier"
+        )
+        raise DataError(msg)
+
+
+def _counts(
+    times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times (m,), weight at risk before each (m,), and weight of events at each (m, S)."""
+    used = weights > 0
+    end, entry, w, codes = times.lower[used], times.entry[used], weights[used], codes[used]
+    grid, place = np.unique(np.r_[0.0, end], return_inverse=True)
+    place = place[1:]
+    happened = times.code[used] == EXACT
+    deaths = np.zeros((len(grid), n_events))
+    np.add.at(deaths, (place[happened], codes[happened]), w[happened])
+    leaving = np.bincount(place, w, len(grid))
+    # Entered strictly before a time: those from the next place on.
+    entering = np.bincount(np.searchsorted(grid, entry, side="right"), w, len(grid) + 1)[:-1]
+    under = np.cumsum(entering) - np.r_[0.0, np.cumsum(leaving)[:-1]]
+    return grid, _at_least(under, deaths.sum(axis=1)), deaths
+
+
+def _at_least(at_risk: np.ndarray, deaths: np.ndarray) -> np.ndarray:
+    """Sums of weights, free of the rounding that would leave fewer at risk than die."""
+    near = np.abs(at_risk - deaths) <= 1e-9 * np.maximum(at_risk, deaths)
+    return np.where(near, deaths, np.maximum(at_risk, 0.0))
+
+
+def _variances(
+    share: np.ndarray,
+    at_risk: np.ndarray,
+    survival: np.ndarray,
+    before: np.ndarray,
+    events: np.ndarray,
+) -> np.ndarray:
+    """Variances (m, 1 + S) of Greenwood's type.
+
+    An increment at time j with shares a_l = d_l / Y has the covariance of a multinomial,
+    (diag(a) - a a') / Y.  It enters F_k(t) with the slope
+    S(j-) [1(l = k) - (F_k(t) - F_k(j)) / S(j)]; collected by powers of F_k(t), the sum
+    over j up to t is three cumulative sums.
+    """
+    total = share.sum(axis=1)
+    scale = np.divide(before**2, at_risk, out=np.zeros_like(before), where=total > 0)
+    inverse = np.divide(1.0, survival, out=np.zeros_like(survival), where=survival > 0)
+    square = scale * inverse**2 * total * (1.0 - total)
+    out = [survival**2 * np.cumsum(square)]
+    for a, f in zip(share.T, events.T, strict=True):
+        cross = -2.0 * scale * inverse * a * (1.0 - total)
+        alone = scale * a * (1.0 - a)
+        s2 = np.cumsum(square)
+        s1 = np.cumsum(cross - 2.0 * f * square)
+        s0 = np.cumsum(alone - f * cross + f**2 * square)
+        out.append(s2 * f**2 + s1 * f + s0)
+    return np.maximum(np.column_stack(out), 0.0)
+
+
+def _limits(estimate: np.ndarray, se: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
+    """Limits (m, 1 + S) of log(-log q), q the share without the event."""
+    q = np.column_stack([estimate[:, 0], 1.0 - estimate[:, 1:]])
+    low, high = q.copy(), q.copy()
+    inside = (q > 0) & (q < 1) & (se > 0)
+    log = np.log(q[inside])
+    half = np.exp(z * se[inside] / (q[inside] * -log))
+    low[inside], high[inside] = np.exp(log * half), np.exp(log / half)
+    for k in range(q.shape[1]):  # nobody is left: the limit of the time before
+        gone = np.flatnonzero(q[:, k] <= 0)
+        if len(gone):
+            low[gone, k] = 0.0
+            high[gone, k] = high[gone[0] - 1, k]
+    swap = np.arange(q.shape[1]) > 0
+    return np.where(swap, 1.0 - high, low), np.where(swap, 1.0 - low, high)

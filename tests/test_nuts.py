@@ -1,0 +1,241 @@
+"""The compiled density beside the likelihood and priors, and nutpie's two ways to it."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import nutpie
+import pandas as pd
+import pytest
+from nutpie import compile_pymc
+from vignette_models import flexmix_models
+
+import bayesmix as bmx
+from bayesmix import compiled
+from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.modes import Mode, find_modes
+from bayesmix.nuts import Settings, native, run, run_nutpie
+from bayesmix.nuts.density import compiled_density, python_density
+from bayesmix.penalty import Penalty, resolve
+
+VIGNETTE = flexmix_models(bmx)
+RNG = np.random.default_rng(3)
+N = 600
+D = pd.DataFrame(
+    {
+        "y": RNG.poisson(4, N),
+        "x": RNG.normal(size=N),
+        "z": RNG.normal(size=N),
+        "w": np.where(RNG.random(N) < 0.1, 0.0, RNG.random(N) + 0.5),
+        "unit": np.repeat(np.arange(N // 3), 3),
+        "exposure": RNG.random(N) + 0.5,
+        "known": np.where(np.arange(N) < 40, np.where(RNG.random(N) < 0.5, "a", "b"), None),
+    }
+)
+CASES = {
+    "gaussian, nested, one sigma": lambda: VIGNETTE["nregfix_nested"],
+    "gaussian, concomitants": lambda: VIGNETTE["nregfix_varying"],
+    "binomial, groups, constant weights": lambda: VIGNETTE["betablocker_fix_k3"],
+    "poisson, concomitants": lambda: VIGNETTE["patent_fixed_k3"],
+    "one component": lambda: VIGNETTE["betablocker_glm"],
+    "weights, offset": lambda: bmx.Mixture(
+        "y ~ x + offset(log(exposure))", D, family="poisson", k=2, weights="w"
+    ),
+    "labels": lambda: bmx.Mixture("y ~ x", D, family="poisson", k=2, labels="known"),
+    "concomitants of groups": lambda: bmx.Mixture(
+        "y ~ x | unit", D.assign(z=D["unit"] / 100), family="poisson", k=2, concomitant="~ z"
+    ),
+}
+
+
+def posterior_problem(model):
+    priors = resolve(model.spec, model._priors)
+    return build_problem(model.spec, penalty=Penalty(priors, jacobian=True))
+
+
+def some_mode(spec, rng):
+    """A place and coordinates, which need not be a mode's."""
+    f = int(spec.free.sum())
+    theta = 0.3 * rng.normal(size=spec.layout.size)
+    for at, value in spec.held.items():
+        theta[at] = value
+    return Mode(theta, 0.0, 0.4 * np.eye(f) + 0.05 * rng.normal(size=(f, f)), 0.0, 1.0)
+
+
+def check_density(density, problem, mode, rng):
+    """Against the log density of other code, and its central differences."""
+    free = problem.spec.free
+
+    def expected(z):
+        theta = mode.theta.copy()
+        theta[free] += mode.factor @ z
+        return float(log_likelihood(problem, theta[None])[0])
+
+    h = 1e-5
+    for _ in range(3):
+        z = rng.normal(size=len(mode.factor))
+        value, gradient = density(z)
+        assert value == pytest.approx(expected(z), rel=1e-12)
+        steps = h * np.eye(len(z))
+        slope = [(expected(z + s) - expected(z - s)) / (2 * h) for s in steps]
+        assert gradient == pytest.approx(slope, rel=1e-6, abs=1e-6 * np.abs(slope).max())
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_the_compiled_density_is_that_of_likelihood_and_priors(name, monkeypatch):
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    model, rng = CASES[name](), np.random.default_rng(5)
+    problem, mode = posterior_problem(model), some_mode(model.spec, rng)
+    density = compiled_density(problem, mode)
+    assert density is not None
+    check_density(density, problem, mode, rng)
+
+
+def test_the_python_density_is_that_of_likelihood_and_priors(monkeypatch):
+    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
+    model, rng = CASES["gaussian, concomitants"](), np.random.default_rng(5)
+    problem, mode = posterior_problem(model), some_mode(model.spec, rng)
+    assert compiled_density(problem, mode) is None
+    check_density(python_density(problem, mode), problem, mode, rng)
+
+
+def test_held_parameters_do_not_move(monkeypatch):
+    from bayesmix.held import hold
+
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    model, rng = CASES["gaussian, concomitants"](), np.random.default_rng(5)
+    spec = hold(model.spec, {(1, "sigma"): 0.7, (2, "x1"): 1.5})
+    priors = resolve(spec, None)
+    problem = build_problem(spec, penalty=Penalty(priors, jacobian=True))
+    mode = some_mode(spec, rng)
+    assert len(mode.factor) == spec.layout.size - 2
+    check_density(compiled_density(problem, mode), problem, mode, rng)
+
+
+def test_priors_that_the_kernel_does_not_know_are_left_to_python():
+    priors = {"sigma": bmx.Prior("gamma", alpha=2.0, beta=1.0)}
+    model = bmx.Mixture("y ~ x1", bmx.load_data("NregFix"), k=2, priors=priors)
+    problem = posterior_problem(model)
+    mode, rng = some_mode(model.spec, np.random.default_rng(1)), np.random.default_rng(2)
+    assert compiled_density(problem, mode) is None
+    check_density(python_density(problem, mode), problem, mode, rng)
+
+
+def test_a_density_that_is_not_finite_is_an_error():
+    model = CASES["one component"]()
+    problem = posterior_problem(model)
+    mode = some_mode(model.spec, np.random.default_rng(1))
+    density = compiled_density(problem, mode)
+    with pytest.raises(ValueError, match="not finite"):
+        density(np.full(len(mode.factor), 1e200))
+
+
+def test_held_weights_have_no_kernel():
+    from bayesmix.held import hold
+
+    spec = hold(CASES["binomial, groups, constant weights"]().spec, {(1, "weight"): 0.3})
+    assert not compiled.has_kernel(build_problem(spec))
+
+
+# The two ways to nutpie.
+
+
+@pytest.fixture(scope="module")
+def small():
+    model = VIGNETTE["betablocker_fix_k2"]
+    problem = posterior_problem(model)
+    first = model.fit("map", seed=1, starts=5)
+    from bayesmix.params import from_dataset
+
+    theta = from_dataset(model.spec, first.params)
+    return problem, find_modes(problem, theta[None], 0, np.random.default_rng(0))
+
+
+SETTINGS = Settings(draws=150, tune=150, chains=2, seed=11, progress=False)
+
+
+def forget():
+    native._difference.cache_clear()
+    native._tell.cache_clear()
+
+
+@pytest.fixture
+def fresh():
+    forget()
+    yield
+    forget()
+
+
+def run_and_count(monkeypatch, problem, modes):
+    """Draws, and which class of model nutpie was given."""
+    given, sample = [], nutpie.sample
+
+    def watched(model, **options):
+        given.append(type(model).__name__)
+        return sample(model, **options)
+
+    monkeypatch.setattr(nutpie, "sample", watched)
+    return run_nutpie(problem, modes, SETTINGS), given
+
+
+def test_both_ways_draw_the_same(small, fresh, monkeypatch, caplog):
+    problem, modes = small
+    fast, used = run_and_count(monkeypatch, problem, modes)
+    assert used == ["CompiledPyMCModel"]
+    monkeypatch.setattr(run, "native_model", lambda *_: None)
+    public, used = run_and_count(monkeypatch, problem, modes)
+    assert used[-1] == "PyFuncModel"
+    assert fast.theta == pytest.approx(public.theta, rel=1e-8)
+    flat = fast.theta.reshape(-1, fast.theta.shape[-1])
+    assert fast.log_density.ravel() == pytest.approx(log_likelihood(problem, flat), rel=1e-10)
+    assert caplog.records == []
+
+
+def without_a_field(monkeypatch):
+    fields = [(f.name, object) for f in dataclasses.fields(compile_pymc.CompiledPyMCModel)]
+    other = dataclasses.make_dataclass("CompiledPyMCModel", [*fields, ("more", object)])
+    monkeypatch.setattr(compile_pymc, "CompiledPyMCModel", other)
+
+
+def other_signature(monkeypatch):
+    from numba import types
+
+    monkeypatch.setattr(
+        compile_pymc, "_make_c_logp_func", lambda *_: (None, types.int64(types.uint64))
+    )
+
+
+def nothing_there(monkeypatch):
+    monkeypatch.delattr(compile_pymc, "CompiledPyMCModel")
+
+
+def other_constructor(monkeypatch):
+    def refuse(self, init_mean):
+        raise TypeError("LogpFunc takes 4 arguments")
+
+    monkeypatch.setattr(compile_pymc.CompiledPyMCModel, "_make_model", refuse)
+
+
+CHANGES = [without_a_field, other_signature, nothing_there, other_constructor]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.__name__)
+def test_another_nutpie_is_used_by_its_public_way(small, fresh, monkeypatch, caplog, change):
+    problem, modes = small
+    change(monkeypatch)
+    with caplog.at_level(logging.INFO, "bayesmix"):
+        found, used = run_and_count(monkeypatch, problem, modes)
+        run_and_count(monkeypatch, problem, modes)
+    assert set(used) == {"PyFuncModel"}
+    assert np.isfinite(found.theta).all()
+    (record,) = [r for r in caplog.records if "from_pyfunc" in r.message]
+    assert record.name == "bayesmix"
+
+
+def test_thinned_draws_are_those_of_a_longer_run(small):
+    problem, modes = small
+    long = run_nutpie(problem, modes, dataclasses.replace(SETTINGS, draws=300))
+    thin = run_nutpie(problem, modes, dataclasses.replace(SETTINGS, draws=100, thin=3))
+    assert np.array_equal(thin.theta, long.theta[:, 2::3])
+    assert np.array_equal(thin.log_density, long.log_density[:, 2::3])
+    assert thin.stats["n_steps"].shape == (2, 100)
