@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -39,9 +40,7 @@ class Slot:
     `index` (m, P) has -1 where a component lacks a column of the design; with
     `constant` there is no design, and P is one.  `has` and `at` give for each
     component its columns and their entries of theta, `base` (m,) the entry of the
-    constant or the intercept, -1 without one.  `to_score` and `to_scoring` add the
-    components' parts up as matrix products, where those are small: (m P, D) and
-    (m P (P + 1) / 2, D D).
+    constant or the intercept, -1 without one.  Theta has the length `size`.
     """
 
     index: np.ndarray
@@ -49,8 +48,27 @@ class Slot:
     base: np.ndarray
     has: tuple[np.ndarray, ...]
     at: tuple[np.ndarray, ...]
-    to_score: np.ndarray | None
-    to_scoring: np.ndarray | None
+    size: int
+
+    @cached_property
+    def sums(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """What adds the components' parts up as matrix products, where that is small.
+
+        For scores (m P, D) and for upper triangles (m P (P + 1) / 2, D D).
+        """
+        index, size = self.index, self.size
+        i, j = np.triu_indices(index.shape[1])
+        if len(index) * len(i) * size * size > DENSE:
+            return None
+        to_score = np.zeros((index.size, size))
+        inside = np.flatnonzero(index.ravel() >= 0)
+        to_score[inside, index.ravel()[inside]] = 1.0
+        to_scoring = np.zeros((len(index) * len(i), size * size))
+        a, b = index[:, i].ravel(), index[:, j].ravel()
+        rows = np.flatnonzero((a >= 0) & (b >= 0))
+        to_scoring[rows, a[rows] * size + b[rows]] = 1.0
+        to_scoring[rows, b[rows] * size + a[rows]] = 1.0
+        return to_score, to_scoring
 
     def coefficients(self, theta: np.ndarray) -> np.ndarray:
         """Coefficients of shape (..., m, P) from theta (..., D); zero where absent."""
@@ -96,9 +114,19 @@ class Arrays:
     matrix: np.ndarray
     offset: np.ndarray | None
     observed: dict[str, Observed]
-    triangle: tuple[np.ndarray, np.ndarray]
-    products: np.ndarray | None  # (n, P (P + 1) / 2): column products, where they fit
     entry: dict[str, Observed] | None  # survivals to delayed entries, where there are any
+
+    @cached_property
+    def triangle(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of an upper triangle (P, P)."""
+        return np.triu_indices(self.matrix.shape[1])
+
+    @cached_property
+    def products(self) -> np.ndarray | None:
+        """Products of columns, (n, P (P + 1) / 2), where they fit."""
+        i, j = self.triangle
+        fits = len(self.matrix) * len(i) <= PRODUCTS
+        return self.matrix[:, i] * self.matrix[:, j] if fits else None
 
 
 @dataclass(frozen=True)
@@ -170,16 +198,8 @@ def build_problem(
         offset = data.offset if order is None or data.offset is None else data.offset[..., order]
         observed = _sorted(data.observed, order)
         entry = None if data.entry is None else _sorted(data.entry, order)
-        n, p = matrix.shape
-        triangle = np.triu_indices(p)
-        fits = n * len(triangle[0]) <= PRODUCTS
-        products = matrix[:, triangle[0]] * matrix[:, triangle[1]] if fits else None
-        groups = tuple(
-            _group(layout, members, triangle, spec.layout.size) for _, members in layout.groups()
-        )
-        blocks.append(
-            Arrays(len(blocks), layout, groups, matrix, offset, observed, triangle, products, entry)
-        )
+        groups = tuple(_group(layout, members, spec.layout.size) for _, members in layout.groups())
+        blocks.append(Arrays(len(blocks), layout, groups, matrix, offset, observed, entry))
     return Problem(
         spec,
         tuple(blocks),
@@ -198,42 +218,22 @@ def _sorted(observed: Mapping[str, Observed], order: np.ndarray | None) -> dict[
     return {key: obs if order is None else obs.take(order) for key, obs in observed.items()}
 
 
-def _group(
-    layout: BlockLayout, members: np.ndarray, triangle: tuple[np.ndarray, np.ndarray], size: int
-) -> Group:
+def _group(layout: BlockLayout, members: np.ndarray, size: int) -> Group:
     first = members[0]
     slots = tuple(
-        _slot(layout.predictors[j], members, triangle, size, first=number == 0)
+        _slot(layout.predictors[j], members, size, first=number == 0)
         for number, j in enumerate(layout.slots[first])
     )
     everyone = len(members) == len(layout.families)
     return Group(layout.families[first], layout.keys[first], members, everyone, slots)
 
 
-def _slot(
-    predictor: Predictor,
-    members: np.ndarray,
-    triangle: tuple[np.ndarray, np.ndarray],
-    size: int,
-    *,
-    first: bool,
-) -> Slot:
+def _slot(predictor: Predictor, members: np.ndarray, size: int, *, first: bool) -> Slot:
     index, constant = _used(predictor, members, first)
     has = tuple(np.flatnonzero(row >= 0) for row in index)
     at = tuple(row[h] for row, h in zip(index, has, strict=True))
-    to_score = to_scoring = None
-    i, j = triangle
-    if not constant and len(members) * len(i) * size * size <= DENSE:
-        to_score = np.zeros((index.size, size))
-        inside = np.flatnonzero(index.ravel() >= 0)
-        to_score[inside, index.ravel()[inside]] = 1.0
-        to_scoring = np.zeros((len(members) * len(i), size * size))
-        a, b = index[:, i].ravel(), index[:, j].ravel()
-        rows = np.flatnonzero((a >= 0) & (b >= 0))
-        to_scoring[rows, a[rows] * size + b[rows]] = 1.0
-        to_scoring[rows, b[rows] * size + a[rows]] = 1.0
     base = index[:, 0] if constant else _intercept(predictor, members)
-    return Slot(index, constant, base, has, at, to_score, to_scoring)
+    return Slot(index, constant, base, has, at, size)
 
 
 def _used(predictor: Predictor, members: np.ndarray, first: bool) -> tuple[np.ndarray, bool]:
@@ -305,10 +305,11 @@ def add_linear(
 ) -> None:
     """Add components' scores b (R, m, P) and triangles (R, m, T) to those of theta."""
     n, size = len(matrix), matrix.shape[1]
-    if slot.to_scoring is not None and slot.to_score is not None:
+    if slot.sums is not None:
+        to_score, to_scoring = slot.sums
         if b is not None:
-            score += b.reshape(n, -1) @ slot.to_score
-        matrix += (flat.reshape(n, -1) @ slot.to_scoring).reshape(n, size, size)
+            score += b.reshape(n, -1) @ to_score
+        matrix += (flat.reshape(n, -1) @ to_scoring).reshape(n, size, size)
         return
     a = square(arrays, flat)
     for m, (has, at) in enumerate(zip(slot.has, slot.at, strict=True)):
