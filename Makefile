@@ -15,6 +15,8 @@ BIN := $(VENV)/bin
 PYTHON ?=
 PYTEST_ARGS ?=
 MARK ?= not slow
+# Tests of the source archive that `make dist` runs against the installed wheel.
+DIST_TESTS ?= tests/test_data.py tests/test_families.py tests/test_flexmix_reference.py tests/test_storage.py
 
 # Prints the first Python 3.12 to 3.14 that runs and can make a virtual environment. Every folder
 # of PATH is tried, not only the first hit: a pyenv shim may stand for a version that is not
@@ -108,16 +110,15 @@ bench: $(VENV)/.installed-test ## run every script in benchmarks/ (names with a 
 	[ $$# -gt 0 ] || { echo "There is no benchmark yet: benchmarks/ holds no script."; exit 1; }; \
 	for script; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-ifneq ($(wildcard docs/conf.py),)
 docs: $(VENV)/.installed-docs ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
-else
-docs:
-	@echo "The documentation site is not there yet: docs/conf.py is missing."; exit 1
-endif
+	$(BIN)/python docs/check_links.py docs/_build/html
 
-dist: $(VENV)/.installed-dev ## build the wheel and the source archive into dist/
+dist: $(VENV)/.installed-dev ## build the wheel and the source archive into dist/, and try both
+	rm -rf dist
 	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	.ci/try-dist $(BIN)/python $(DIST_TESTS)
 
 clean: ## remove everything made here, the environments included
 	rm -rf $(VENV) $(VENV_OLDEST) build dist demo-output docs/_build docs/generated

@@ -42,6 +42,7 @@ TIMES: tuple[str, ...] = (
     "lognormal",
     "loglogistic",
     "gompertz",
+    "spline",
     "cured",
 )
 FAMILIES: tuple[str, ...] = (*REGRESSIONS, *TIMES)
@@ -54,12 +55,17 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     ----------
     name : str or Family
         For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
-        "student_t" or "zero".  For times: "exponential", "weibull", "lognormal"
-        or "gamma".  A `Family` is returned as it is (with the link, if one is given).
+        "student_t" or "zero".  For times: "exponential", "weibull", "weibull_ph", "gamma",
+        "lognormal", "loglogistic", "gompertz", "spline" or "cured".  A `Family` is returned
+        as it is (with the link, if one is given).
     link : str, optional
         "logit", "probit", "cloglog", "log" or "identity" for "binomial";
         "identity", "log" or "inverse" for the others.  Families for times have one
         link only.
+    **options
+        Of "spline": ``df`` (coefficients beside the intercept, 3 unless told) or ``knots``
+        (ascending times, the outer ones included), and ``scale``, "hazard", "odds" or
+        "normal".
 
     Returns
     -------

@@ -16,6 +16,7 @@ from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import KernelFamily
 from bayesmix.families.search import search_start
+from bayesmix.families.time_derivatives import derivatives
 from bayesmix.links import Link, Linked, get_link
 from bayesmix.priors import Prior
 from bayesmix.response import Response
@@ -164,7 +165,7 @@ class Family:
         if self.location is not None and self.location not in links:
             msg = f"location={self.location!r} is no parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
-        if self.logpdf is None and self.density is None and self.survival is None:
+        if self.logpdf is None and self.density is None and not self.is_survival:
             msg = f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``"
             raise SpecError(msg)
         if self.logsf is not None or self.hazard is not None:
@@ -350,7 +351,7 @@ class Family:
     ) -> Derivatives:
         assert self.survival is not None
         with np.errstate(all="ignore"):
-            d = censoring.derivatives(self.survival, _times(obs), linked, closed=closed)
+            d = derivatives(self.survival, _times(obs), linked, closed=closed)
             return d._replace(logf=self._guard(d.logf, linked))
 
     def _density(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:

@@ -15,24 +15,33 @@ With a delayed entry, minus log S(entry).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.links import LINKS, Linked
-from bayesmix.times import KINDS, Times, which
+from bayesmix.times import Times, which
+
+if TYPE_CHECKING:
+    from bayesmix.families.base import Family
 
 __all__ = [
     "Instant",
     "Survival",
+    "by_quadrature",
     "contributions",
-    "derivatives",
     "event_term",
+    "expected",
     "log1mexp_exp",
+    "log_density_at",
+    "log_survival",
     "minus_exp",
+    "quantile",
+    "restricted_mean",
 ]
 
 Array = Any
@@ -118,7 +127,7 @@ def _left(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array
     return survival.log_distribution(Instant(times.upper, times.log_upper), *linked)
 
 
-def _entry(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
+def entry_term(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
     return survival.logsf(Instant(times.entry, times.log_entry), *linked)
 
 
@@ -149,7 +158,7 @@ def _narrow(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Arr
     return xp.where(there, lower + log1mexp_exp(growth), -np.inf)
 
 
-_TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
+TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
     "exact": _exact,
     "right": _right,
     "left": _left,
@@ -158,7 +167,7 @@ _TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
 }
 
 
-def _pieces(times: Times) -> Iterator[tuple[str, Rows]]:
+def pieces(times: Times) -> Iterator[tuple[str, Rows]]:
     """The terms that occur, each with its rows."""
     for kind, rows in times.kinds():
         if kind != "interval":
@@ -192,21 +201,21 @@ def contributions(survival: Survival, times: Times, linked: tuple[Linked, ...]) 
     ndarray or TensorVariable, shape (..., n)
     """
     parts = [
-        (rows, _TERMS[kind](survival, times.take(rows), _some(linked, rows)))
-        for kind, rows in _pieces(times)
+        (rows, TERMS[kind](survival, times.take(rows), some_rows(linked, rows)))
+        for kind, rows in pieces(times)
     ]
-    value = _join(parts, linked, len(times))
+    value = join(parts, linked, len(times))
     entered = which(times.entry > 0)
     if entered is None:
         return value
-    entry = _entry(survival, times.take(entered), _some(linked, entered))
-    entry = _join([(entered, entry)], linked, len(times))
+    entry = entry_term(survival, times.take(entered), some_rows(linked, entered))
+    entry = join([(entered, entry)], linked, len(times))
     # Nobody could have entered: the time cannot have been seen.
     there = entry > -np.inf
     return xp.where(there, value - xp.where(there, entry, 0.0), -np.inf)
 
 
-def _some(linked: tuple[Linked, ...], rows: Rows) -> tuple[Linked, ...]:
+def some_rows(linked: tuple[Linked, ...], rows: Rows) -> tuple[Linked, ...]:
     """Parameters of some rows; those that are the same for all rows stay."""
     if isinstance(rows, slice):
         return linked
@@ -219,7 +228,7 @@ def _by_row(eta: Array) -> bool:
     return np.ndim(eta) > 0 and np.shape(eta)[-1] != 1
 
 
-def _join(parts: list[tuple[Rows, Array]], linked: tuple[Linked, ...], n: int) -> Array:
+def join(parts: list[tuple[Rows, Array]], linked: tuple[Linked, ...], n: int) -> Array:
     """Values of some rows each as one array of all n, zero where no part has a row."""
     if len(parts) == 1 and isinstance(parts[0][0], slice):
         return parts[0][1]
@@ -247,125 +256,146 @@ def _join_tensors(parts: list[tuple[Rows, Array]], linked: tuple[Linked, ...], n
     return pt.concatenate(columns, axis=-1)[..., place]
 
 
-# --- derivatives ---------------------------------------------------------------------------
+# --- on the natural scale ------------------------------------------------------------------
+
+# Shares at which the survival function is cut into smooth pieces (below the first it is one),
+# and Gauss-Legendre's rule.
+_EARLY = (1e-12, 1e-9, 1e-6, 1e-4, 1e-2)
+_SHARES = (*_EARLY, 0.1, 0.3, 0.5, 0.7, 0.9, *(1 - p for p in reversed(_EARLY)))
+_RULE = np.polynomial.legendre.leggauss(16)
+_LOG_MAX = 690.0
 
 
-def derivatives(
-    survival: Survival, times: Times, linked: tuple[Linked, ...], *, closed: bool = True
-) -> Derivatives:
-    """The terms of the log-likelihood with their derivatives in the linear predictors.
+def log_survival(family: Family, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
+    """Log of the probability that the event comes after t.
 
     Parameters
     ----------
-    survival : Survival
-    times : Times
-    linked : tuple of Linked
-        p linear predictors, ndarrays that broadcast to (..., n).
-    closed : bool
-        Use closed forms where the family has them.
+    family : Family
+        One for times.
+    t : float or ndarray
+        Any time, zero and infinity included.
+    natural : mapping of str to float or ndarray
+        Parameters by name; all shapes broadcast.
 
     Returns
     -------
-    Derivatives
-        Zero where the term is -inf.
+    ndarray
+        Of the shape to which `t` and the parameters broadcast.
     """
-    form = survival.closed_form if closed else None
-    parts: list[tuple[Rows, Derivatives]] = []
-    terms = dict(_pieces(times))
-    if form is not None and (points := _points(times)) is not None:
-        some = times.take(points)
-        event = (some.code == KINDS.index("exact")).astype(float)
-        at = Instant(some.lower, some.log_lower)
-        parts.append((points, form(at, event, *_some(linked, points))))
-        terms = {kind: rows for kind, rows in terms.items() if kind not in ("exact", "right")}
-    for kind, rows in terms.items():
-        parts.append((rows, _automatic(_TERMS[kind], survival, times.take(rows), linked, rows)))
-    d = _join_derivatives(parts, linked, len(times))
-    entered = which(times.entry > 0)
-    if entered is not None:
-        d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
-    return _finite(d)
+    survival, linked, t = _prepare(family, t, natural)
+    inside = (t > 0) & (t < np.inf)
+    with np.errstate(all="ignore"):
+        logsf = survival.logsf(_instant(np.where(inside, t, 1.0)), *linked)
+        last = np.log(_never(survival, natural))
+    return np.where(inside, logsf, np.where(t <= 0, 0.0, last))
 
 
-def _points(times: Times) -> Rows | None:
-    """Rows known exactly or right-censored: a hazard for some, a cumulative hazard for all."""
-    return which(times.code <= KINDS.index("right"))
+def log_density_at(family: Family, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
+    """Log density at t, shaped as `log_survival`; at zero its limit, -inf below and at infinity."""
+    survival, linked, t = _prepare(family, t, natural)
+    inside = (t >= 0) & (t < np.inf)
+    at = _instant(np.clip(np.where(inside, t, 1.0), np.finfo(float).tiny, None))
+    with np.errstate(all="ignore"):
+        return np.where(inside, survival.logpdf(at, *linked), -np.inf)
 
 
-def _automatic(
-    term: Callable[..., Array],
-    survival: Survival,
-    times: Times,
-    linked: tuple[Linked, ...],
-    rows: Rows,
-) -> Derivatives:
-    """Derivatives of a term for some rows, by automatic differentiation."""
-    some = _some(linked, rows)
-    if not some:
-        return Derivatives(np.asarray(term(survival, times, some)), (), ())
-    shape = np.broadcast_shapes((len(times),), *(np.shape(v.eta) for v in some))
-    variables = xp.jets(*(np.broadcast_to(v.eta, shape) for v in some))
-    jet = term(
-        survival, times, tuple(Linked(v.link, x) for v, x in zip(some, variables, strict=True))
-    )
-    if not isinstance(jet, xp.Jet):  # no parameter is in it
-        jet = jet + 0.0 * variables[0]
-    return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
+def quantile(family: Family, p: Array, natural: Mapping[str, Array]) -> np.ndarray:
+    """The time that a share p does not exceed; infinite where fewer ever have the event.
+
+    Shapes as of `log_survival`.  By bisection of log t where the family has no formula.
+    """
+    survival, linked, p = _prepare(family, p, natural)
+    if survival.quantile is not None:
+        with np.errstate(all="ignore"):
+            found = survival.quantile(p, **{k: np.asarray(v) for k, v in natural.items()})
+        return np.broadcast_to(found, p.shape)
+    with np.errstate(all="ignore"):
+        target = np.log1p(-p)
+        lower, upper = np.full(p.shape, -_LOG_MAX), np.full(p.shape, _LOG_MAX)
+        never = survival.logsf(_instant(np.exp(upper)), *linked) > target
+        for _ in range(70):
+            middle = 0.5 * (lower + upper)
+            later = survival.logsf(_instant(np.exp(middle)), *linked) > target
+            lower, upper = np.where(later, middle, lower), np.where(later, upper, middle)
+        found = np.where(never, np.inf, np.exp(0.5 * (lower + upper)))
+    return np.where(p <= 0, 0.0, np.where(p >= 1, np.inf, found))
 
 
-def _join_derivatives(
-    parts: list[tuple[Rows, Derivatives]], linked: tuple[Linked, ...], n: int
-) -> Derivatives:
-    if len(parts) == 1 and isinstance(parts[0][0], slice):
-        return parts[0][1]
-    p = len(linked)
+def restricted_mean(family: Family, tau: Array, natural: Mapping[str, Array]) -> np.ndarray:
+    """Expected time until the event or tau: the survival function's integral from 0 to tau.
 
-    def joined(values: list[np.ndarray]) -> np.ndarray:
-        return _join(list(zip(places, values, strict=True)), linked, n)
-
-    places, ds = [rows for rows, _ in parts], [d for _, d in parts]
-    lower = [[joined([d.second[i][j] for d in ds]) for j in range(i + 1)] for i in range(p)]
-    return Derivatives(
-        joined([d.logf for d in ds]),
-        tuple(joined([d.first[i] for d in ds]) for i in range(p)),
-        tuple(tuple(lower[max(i, j)][min(i, j)] for j in range(p)) for i in range(p)),
-    )
-
-
-def _enter(
-    d: Derivatives,
-    survival: Survival,
-    times: Times,
-    linked: tuple[Linked, ...],
-    rows: Rows,
-    form: Callable[..., Derivatives] | None,
-    n: int,
-) -> Derivatives:
-    """Subtract log S(entry)."""
-    if form is None:
-        entry = _automatic(_entry, survival, times, linked, rows)
-    else:
-        at = Instant(times.entry, times.log_entry)
-        entry = form(at, np.zeros(len(times)), *_some(linked, rows))
-    entry = _finite(_join_derivatives([(rows, entry)], linked, n))
-    logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
-    return Derivatives(
-        logf,
-        tuple(a - b for a, b in zip(d.first, entry.first, strict=True)),
-        tuple(
-            tuple(a - b for a, b in zip(u, v, strict=True))
-            for u, v in zip(d.second, entry.second, strict=True)
-        ),
-    )
+    Shapes as of `log_survival`; tau may not be infinite.  Gauss-Legendre in log t between
+    quantiles, to ten digits.
+    """
+    survival, linked, tau = _prepare(family, tau, natural)
+    with np.errstate(divide="ignore"):
+        end = np.log(np.maximum(tau, 0.0))
+        share = 1 - _never(survival, natural)
+        cuts = [np.log(quantile(family, p * share, natural)) for p in _SHARES]
+    edges = [np.minimum(cut, end) for cut in cuts]
+    total = np.exp(edges[0])
+    with np.errstate(all="ignore"):
+        for a, b in pairwise(edges):
+            a = np.maximum(a, b - 40.0)  # what lies below counts for nothing
+            total += _panel(survival, linked, a, 0.5 * (a + b))
+            total += _panel(survival, linked, 0.5 * (a + b), b)
+        # A heavy tail decays by powers of t: pieces that double.
+        shares = (2.0 ** np.arange(9) - 1) / 255.0
+        tail = [edges[-1] + share * (end - edges[-1]) for share in shares]
+        for a, b in pairwise(tail):
+            total += _panel(survival, linked, a, b)
+    return total
 
 
-def _finite(d: Derivatives) -> Derivatives:
-    """Zero derivatives where the term is -inf."""
-    impossible = d.logf == -np.inf
-    if not d.first or not impossible.any():
-        return d
-    return Derivatives(
-        d.logf,
-        tuple(np.where(impossible, 0.0, x) for x in d.first),
-        tuple(tuple(np.where(impossible, 0.0, x) for x in row) for row in d.second),
-    )
+def expected(family: Family, natural: Mapping[str, Array]) -> np.ndarray:
+    """Expected time, infinite where it does not exist or the event may never come."""
+    if family.mean is not None:
+        shape = np.broadcast_shapes(*(np.shape(v) for v in natural.values()))
+        return np.broadcast_to(family.mean(**natural), shape)
+    return by_quadrature(family, natural)
+
+
+def by_quadrature(family: Family, natural: Mapping[str, Array]) -> np.ndarray:
+    """The survival function's integral, infinite where its tail is too heavy."""
+    far = np.exp(_LOG_MAX)
+    found = restricted_mean(family, far, natural)
+    with np.errstate(divide="ignore"):
+        rest = log_survival(family, far, natural) + _LOG_MAX
+        return np.where(rest > np.log(found) - 25.0, np.inf, found)
+
+
+def _prepare(
+    family: Family, t: Array, natural: Mapping[str, Array]
+) -> tuple[Survival, tuple[Linked, ...], np.ndarray]:
+    """The distribution, its parameters, and t in the shape to which all broadcast."""
+    assert family.survival is not None
+    values = [np.asarray(natural[p.name], dtype=float) for p in family.parameters]
+    with np.errstate(all="ignore"):
+        linked = tuple(
+            Linked(p.link, p.link.forward(v))
+            for p, v in zip(family.parameters, values, strict=True)
+        )
+    shape = np.broadcast_shapes(np.shape(t), *(v.shape for v in values))
+    return family.survival, linked, np.broadcast_to(np.asarray(t, dtype=float), shape)
+
+
+def _instant(t: np.ndarray) -> Instant:
+    return Instant(t, np.log(t))
+
+
+def _never(survival: Survival, natural: Mapping[str, Array]) -> np.ndarray:
+    if survival.never is None:
+        return np.zeros(())
+    return np.asarray(survival.never(**{k: np.asarray(v) for k, v in natural.items()}))
+
+
+def _panel(
+    survival: Survival, linked: tuple[Linked, ...], a: np.ndarray, b: np.ndarray
+) -> np.ndarray:
+    """Integral of S between log times a and b, zero where they are equal."""
+    total = np.zeros(a.shape)
+    for node, weight in zip(*_RULE, strict=True):
+        log_t = 0.5 * (a + b) + 0.5 * (b - a) * node
+        total += weight * np.exp(log_t + survival.logsf(Instant(np.exp(log_t), log_t), *linked))
+    return np.where(b > a, 0.5 * (b - a) * total, 0.0)

@@ -1,0 +1,292 @@
+r"""Times by a natural cubic spline in log time (Royston and Parmar).
+
+    g(S(t)) = s(x) = gamma0 + gamma1 x + sum_j gamma_{j+1} v_j(x),    x = log t
+
+with g the log cumulative hazard, the log cumulative odds or minus the normal quantile of S,
+and for the knots k_0 < ... < k_m, l_j = (k_m - k_j) / (k_m - k_0),
+
+    v_j(x) = (x - k_j)_+^3 - l_j (x - k_0)_+^3 - (1 - l_j) (x - k_m)_+^3
+
+The spline is linear beyond the outer knots.  Where it decreases the density is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.errors import DataError, SpecError
+from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.censoring import (
+    LARGEST,
+    Instant,
+    Survival,
+    by_quadrature,
+    event_term,
+    log1mexp_exp,
+    log_survival,
+    minus_exp,
+    quantile,
+)
+from bayesmix.families.guess import guess, working
+from bayesmix.links import Linked
+from bayesmix.priors import Prior
+from bayesmix.special import mills, mills_excess, softplus
+from bayesmix.times import Times
+
+__all__ = ["SCALES", "make"]
+
+SCALES = ("hazard", "odds", "normal")
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+# --- the spline ----------------------------------------------------------------------------
+
+
+def basis(knots: tuple[float, ...], x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What gamma0, gamma1, ... multiply in s(x), and in its slope, each (n,)."""
+    first, last = knots[0], knots[-1]
+    low, high = np.maximum(x - first, 0.0), np.maximum(x - last, 0.0)
+    values, slopes = [np.ones_like(x), x], [np.zeros_like(x), np.ones_like(x)]
+    for knot in knots[1:-1]:
+        share = (last - knot) / (last - first)
+        here = np.maximum(x - knot, 0.0)
+        values.append(here**3 - share * low**3 - (1 - share) * high**3)
+        slopes.append(3 * (here**2 - share * low**2 - (1 - share) * high**2))
+    return values, slopes
+
+
+def level(knots: tuple[float, ...], at: Instant, gammas: tuple[Linked, ...]) -> Array:
+    """The spline s(log t)."""
+    values, _ = basis(knots, at.log)
+    return sum(g.value * v for g, v in zip(gammas, values, strict=True))
+
+
+def log_slope(knots: tuple[float, ...], at: Instant, gammas: tuple[Linked, ...]) -> Array:
+    """Log of the spline's slope, in which gamma0 is not; -inf where it does not rise."""
+    _, slopes = basis(knots, at.log)
+    slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
+    rises = slope > 0
+    return xp.where(rises, xp.log(xp.where(rises, slope, 1.0)), -np.inf)
+
+
+# --- the three scales ----------------------------------------------------------------------
+
+
+def logpdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
+    """Log slope - log(t) + the log density of s on its scale."""
+    s = level(knots, at, gammas)
+    rest = log_slope(knots, at, gammas) - at.log
+    if scale == "hazard":
+        return event_term(rest + s, s)
+    if scale == "odds":
+        return rest - xp.softplus(s) - xp.softplus(-s)
+    return rest - 0.5 * s * s - HALF_LOG_2PI
+
+
+def logsf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
+    """-exp(s), -log(1 + exp(s)) or log Phi(-s)."""
+    s = level(knots, at, gammas)
+    if scale == "hazard":
+        return minus_exp(s)
+    return -xp.softplus(s) if scale == "odds" else xp.log_ndtr(-s)
+
+
+def logcdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
+    """Log of one minus the survival function."""
+    s = level(knots, at, gammas)
+    if scale == "hazard":
+        return log1mexp_exp(s)
+    return -xp.softplus(-s) if scale == "odds" else xp.log_ndtr(s)
+
+
+def _along(scale: str, s: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Log density (event) or log survival on the scale of s, with two derivatives in s."""
+    if scale == "hazard":
+        hazard = np.where(s > LARGEST, np.inf, np.exp(s))
+        return event * s - hazard, event - hazard, -hazard
+    if scale == "odds":
+        up, down = special.expit(s), special.expit(-s)
+        value = -softplus(s) - event * softplus(-s)
+        return value, event * down - up, -(1 + event) * up * down
+    happened = event > 0
+    ratio = mills(-s)
+    return (
+        np.where(happened, -0.5 * s * s - HALF_LOG_2PI, special.log_ndtr(-s)),
+        np.where(happened, -s, -ratio),
+        np.where(happened, -1.0, -ratio * mills_excess(-s)),
+    )
+
+
+def closed_form(
+    knots: tuple[float, ...], scale: str, at: Instant, event: np.ndarray, *gammas: Linked
+) -> Derivatives:
+    """Derivatives in gamma0, gamma1, ..."""
+    values, slopes = basis(knots, at.log)
+    s = sum(g.value * v for g, v in zip(gammas, values, strict=True))
+    slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
+    along, d1, d2 = _along(scale, s, event)
+    rise = np.where(slope > 0, np.log(slope), -np.inf)
+    logf = along + np.where(event > 0, rise - at.log, 0.0)
+    steep = np.where(event > 0, event / slope, 0.0)
+    relative = [b * steep for b in slopes]
+    return Derivatives(
+        logf,
+        tuple(d1 * v + r for v, r in zip(values, relative, strict=True)),
+        tuple(
+            tuple(d2 * v * w - r * q for w, q in zip(values, relative, strict=True))
+            for v, r in zip(values, relative, strict=True)
+        ),
+    )
+
+
+def never(knots: tuple[float, ...], scale: str, **gammas: np.ndarray) -> np.ndarray:
+    """Survival at the last knot where the spline does not rise from there on, else zero."""
+    _, slopes = basis(knots, np.array([knots[-1]]))
+    slope = sum(g * v[0] for g, v in zip(gammas.values(), slopes, strict=True))
+    flat = np.exp(log_survival(_make(None, knots, scale), np.exp(knots[-1]), gammas))
+    return np.where(np.asarray(slope) > 0, 0.0, flat)
+
+
+# --- starts, priors, simulation ------------------------------------------------------------
+
+
+def line(scale: str, times: Times) -> tuple[float, float]:
+    """Intercept and slope of the spline without bends."""
+    rough = guess(times)
+    if scale == "hazard":
+        return -rough.shape * float(np.log(rough.scale)), rough.shape
+    slope = (np.pi / np.sqrt(3) if scale == "odds" else 1.0) / rough.spread
+    return float(-slope * rough.centre), float(slope)
+
+
+def start(names: tuple[str, ...], scale: str, times: Times) -> dict[str, float]:
+    """A straight line: a Weibull, loglogistic or lognormal distribution."""
+    intercept, slope = line(scale, times)
+    return dict.fromkeys(names, 0.0) | {"gamma0": intercept, "gamma1": slope}
+
+
+def priors(knots: tuple[float, ...], names: tuple[str, ...], scale: str, times: Times) -> dict:
+    """The slope of a straight line, and bends that may change it by as much or so."""
+    _, slope = line(scale, times)
+    bend = 2.5 * slope / (knots[-1] - knots[0]) ** 2
+    first = {"gamma1": Prior("normal", mu=slope, sigma=slope)}
+    return first | {name: Prior("normal", mu=0.0, sigma=bend) for name in names[2:]}
+
+
+def simulate(
+    knots: tuple[float, ...], scale: str, rng: np.random.Generator, **gammas: np.ndarray
+) -> np.ndarray:
+    """Draw times by inverting the distribution function."""
+    size = np.broadcast_shapes(*(np.shape(g) for g in gammas.values()))
+    t = quantile(_make(None, knots, scale), rng.uniform(size=size), gammas)
+    return np.maximum(t, np.finfo(float).tiny)
+
+
+def mean(knots: tuple[float, ...], scale: str, **gammas: np.ndarray) -> np.ndarray:
+    """By quadrature of the survival function."""
+    return by_quadrature(_make(None, knots, scale), gammas)
+
+
+# --- the family ----------------------------------------------------------------------------
+
+
+def make(
+    df: int | None = None, knots: Iterable[float] | None = None, scale: str = "hazard"
+) -> Family:
+    """The family with `df` degrees of freedom, or with given knots.
+
+    Parameters
+    ----------
+    df : int, optional
+        Number of coefficients beside gamma0; 3 unless knots are given.  The df + 1 knots
+        are equally spaced quantiles of the uncensored log times.
+    knots : iterable of float, optional
+        The knots as times, ascending, the first and the last being the outer ones.
+    scale : {"hazard", "odds", "normal"}
+
+    Raises
+    ------
+    SpecError
+        For values that are not allowed, or both df and knots.
+    """
+    if scale not in SCALES:
+        msg = f"spline: scale={scale!r} is unknown; use one of {', '.join(SCALES)}"
+        raise SpecError(msg)
+    if knots is None:
+        df = 3 if df is None else df
+        if isinstance(df, bool) or not isinstance(df, int | np.integer) or df < 1:
+            msg = f"spline: df={df!r}; it must be a whole number of 1 or more"
+            raise SpecError(msg)
+        return _make(int(df), None, scale)
+    if df is not None:
+        msg = "spline: give df= or knots=, not both; with m + 1 knots df is m"
+        raise SpecError(msg)
+    at = np.asarray(tuple(knots), dtype=float)
+    if len(at) < 2 or not (np.isfinite(at) & (at > 0)).all() or not (np.diff(at) > 0).all():
+        msg = f"spline: knots={at.tolist()}; they must be two or more ascending positive times"
+        raise SpecError(msg)
+    return _make(None, tuple(np.log(at).tolist()), scale, tuple(at.tolist()))
+
+
+def settle(df: int, scale: str, times: Times) -> Family:
+    """The family with knots at quantiles of the times that are not right-censored."""
+    log_t = working(times)[np.isfinite(times.upper)]
+    distinct = len(np.unique(log_t))
+    knots = np.quantile(log_t, np.linspace(0, 1, df + 1)) if distinct else np.zeros(1)
+    if distinct < 2 or not (np.diff(knots) > 0).all():
+        msg = (
+            f"a spline with df={df} needs {df + 1} different knots, but the {len(log_t)} "
+            f"uncensored times have {distinct} different values; use a smaller df, or give knots="
+        )
+        raise DataError(msg)
+    return make(knots=np.exp(knots), scale=scale)
+
+
+@lru_cache(maxsize=256)
+def _make(
+    df: int | None,
+    knots: tuple[float, ...] | None,
+    scale: str,
+    given: tuple[float, ...] | None = None,
+) -> Family:
+    """With log knots, or with none where they have to be found for the data."""
+    n = len(knots) if knots is not None else (df or 0) + 1
+    names = tuple(f"gamma{j}" for j in range(n))
+    common: dict[str, Any] = {
+        "name": "spline",
+        "params": dict.fromkeys(names, "identity"),
+        "location": "gamma0",
+        "links": ("identity",),
+        "start": partial(start, names, scale),
+        "support": "positive times",
+        "equation": r"g(S(t)) = \gamma_0 + \gamma_1 x + \sum_j \gamma_{j+1} v_j(x),\ x = \log t",
+        "source": "Royston and Parmar (2002), Statistics in Medicine 21, 2175-2197",
+        "example": dict.fromkeys(names, 0.0) | {"gamma0": -1.0, "gamma1": 1.5},
+    }
+    if knots is None:
+        assert df is not None
+        options: Mapping[str, Any] = {"df": df, "scale": scale}
+        return Family(**common, settle=partial(settle, df, scale), options=options)
+    survival = Survival(
+        logpdf=partial(logpdf, knots, scale),
+        logsf=partial(logsf, knots, scale),
+        logcdf=partial(logcdf, knots, scale),
+        never=partial(never, knots, scale),
+        closed_form=partial(closed_form, knots, scale),
+    )
+    return Family(
+        **common,
+        survival=survival,
+        mean=partial(mean, knots, scale),
+        simulate=partial(simulate, knots, scale),
+        priors=partial(priors, knots, names, scale),
+        options={"knots": list(given or np.exp(knots)), "scale": scale},
+    )
+
+
+FAMILY = make()

@@ -1,0 +1,226 @@
+"""The pages of docs/ without building them: names, links, the table of features, notebooks."""
+
+import doctest
+import importlib
+import inspect
+import json
+import re
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.response import Response
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+if not (DOCS / "conf.py").exists():
+    pytest.skip("no docs beside the tests", allow_module_level=True)
+
+
+def load(path):
+    """A module of docs/, by its file."""
+    spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+check_links = load(DOCS / "check_links.py")
+features = load(DOCS / "_ext" / "features.py")
+
+
+def pages():
+    """The pages that are written by hand."""
+    made = ("_build", "generated", "jupyter_execute")
+    return [p for p in sorted(DOCS.rglob("*.md")) if p.relative_to(DOCS).parts[0] not in made]
+
+
+def public():
+    """Every public name, as the reference writes it."""
+    for name in bmx.__all__:
+        thing = getattr(bmx, name)
+        if isinstance(thing, types.ModuleType):
+            yield from (f"{name}.{each}" for each in thing.__all__)
+        else:
+            yield name
+
+
+def test_the_reference_has_every_public_name():
+    text = (DOCS / "reference" / "index.md").read_text("utf-8")
+    listed = re.findall(r"^   ([\w.]+)$", text, re.MULTILINE)
+    missing = sorted(set(public()) - set(listed))
+    assert missing == [], "add them to docs/reference/index.md"
+    assert len(listed) == len(set(listed))
+    for name in listed:
+        thing = bmx
+        for part in name.split("."):
+            importlib.import_module("bayesmix." + name.rpartition(".")[0]) if "." in name else None
+            thing = getattr(thing, part)
+
+
+def test_every_public_class_and_function_has_an_example():
+    without = []
+    for name in public():
+        thing = bmx
+        for part in name.split("."):
+            thing = getattr(thing, part)
+        error = inspect.isclass(thing) and issubclass(thing, Exception)
+        if not error and ">>>" not in (inspect.getdoc(thing) or ""):
+            without.append(name)
+    assert without == []
+
+
+def modules_with_examples():
+    """Modules of the package with examples, less those whose own tests run them."""
+    tested = ("bayesmix.cli", "bayesmix.demo", "bayesmix.data", "bayesmix.plot")
+    found = []
+    for path in sorted((ROOT / "bayesmix").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        if ">>> " in path.read_text("utf-8") and not name.startswith(tested):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_in_docstrings_run(name):
+    outcome = doctest.testmod(importlib.import_module(name))
+    assert outcome.attempted
+    assert not outcome.failed
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda p: str(p.relative_to(DOCS)))
+def test_code_on_pages_is_run_by_the_build(path):
+    """Fences with Python are code cells, and outputs are not typed by hand."""
+    fences = re.findall(r"^ *(?:```|:::)\{?([\w-]*)", path.read_text("utf-8"), re.MULTILINE)
+    assert "python" not in fences
+    assert "pycon" not in fences
+    if path.name not in ("benchmarks.md", "architecture.md"):  # measured; drawn
+        assert not {"text", "console", "output"} & set(fences)
+    if "code-cell" in fences:
+        assert path.read_text("utf-8").startswith("---\nfile_format: mystnb\n")
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda p: str(p.relative_to(DOCS)))
+def test_every_page_is_reached(path):
+    """Each page stands in a table of contents."""
+    place = path.relative_to(DOCS).with_suffix("")
+    if str(place) == "index":
+        return
+    entries = set()
+    for page in pages():
+        for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                name = re.sub(r".*<(.*)>", r"\1", line.strip())
+                entries.add((page.parent / name).resolve())
+    assert (DOCS / place).resolve() in entries
+
+
+def test_the_table_of_features_names_tests_and_sources():
+    table = features.read()
+    assert features.problems(table) == []
+    assert set(table["sources"]) == {
+        feature[package]["source"]
+        for feature in table["feature"]
+        for package in table["packages"]
+        if package in feature
+    }
+
+
+def test_a_wrong_table_of_features_is_seen(tmp_path):
+    (tmp_path / "test_x.py").write_text("class TestA:\n    def test_b(self):\n        pass\n")
+    table = tomllib.loads(
+        """
+        sources = {page = "A page"}
+        packages = {other = "Other"}
+        [[feature]]
+        name = "A"
+        bayesmix = {has = "yes"}
+        other = {has = "yes", source = "nowhere"}
+        [[feature]]
+        name = "B"
+        bayesmix = {has = "perhaps", tests = ["test_x.py::TestA::test_b", "test_x.py::test_c"]}
+        other = {has = "no", source = "page"}
+        """
+    )
+    assert features.problems(table, tmp_path) == [
+        "A: no test shows it",
+        "A, other: source 'nowhere' is not listed",
+        "B: has = 'perhaps' is none of ['yes', 'part', 'no']",
+        "B: no test_x.py::test_c",
+    ]
+    assert features.lines_of("test_x.py::TestA::test_b", tmp_path) == (2, 3)
+
+
+def test_the_ten_lines_of_a_family_are_one():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+    family, rng = names["FAMILY"], np.random.default_rng(1)
+    y = family.simulate(rng, np.full(200_000, 3.0))
+    assert y.mean() == pytest.approx(family.mean(3.0), rel=0.005)
+    assert y.var() == pytest.approx(family.variance(3.0), rel=0.02)
+    y = y[:50]
+    obs = family.observe(Response("y", "numeric", y, None, ("y",)))
+    eta = np.linspace(-1, 2, 50)
+    d = family.derivatives(obs, (eta,))
+    np.testing.assert_allclose(d.logf, stats.rayleigh.logpdf(y, scale=np.exp(eta)), rtol=1e-12)
+    np.testing.assert_allclose(d.first[0], (y / np.exp(eta)) ** 2 - 2, rtol=1e-12)
+
+
+def test_dead_links_and_foreign_scripts_are_found(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "b.html").write_text('<h1 id="top">B</h1><a href="../a.html#x">a</a>')
+    (tmp_path / "a.html").write_text(
+        '<a id="x" href="folder/b.html#top">b</a> <a href="https://example.org">out</a>'
+        '<a href="folder/b.html#bottom">b</a> <a href="c.html">c</a> <a href="#y">y</a>'
+        '<img src="p.png"> <script src="https://example.org/s.js"></script>'
+        '<link rel="canonical" href="https://example.org/a.html">'
+    )
+    assert check_links.broken(tmp_path) == [
+        "a.html: loads https://example.org/s.js from another machine",
+        "a.html: folder/b.html#bottom leads to no anchor",
+        "a.html: c.html leads to no file",
+        "a.html: #y leads to no anchor",
+        "a.html: p.png leads to no file",
+    ]
+
+
+def notebook(*cells):
+    return {"cells": [{"cell_type": "markdown", "source": ["# A"]}, *cells]}
+
+
+def cell(count, kind="stream"):
+    return {
+        "cell_type": "code",
+        "source": ["1 + 1"],
+        "execution_count": count,
+        "outputs": [{"output_type": kind}],
+    }
+
+
+def not_run():
+    pytest.importorskip("sphinx", reason="the extra docs is not installed")
+    sys.modules.pop("docs_notebooks", None)
+    return load(DOCS / "_ext" / "notebooks.py").not_run
+
+
+def test_notebooks_that_were_not_run_are_refused():
+    words = not_run()
+    assert words(notebook(cell(1), cell(2))) == ""
+    assert words(notebook(cell(1), cell(3))) == "its cells have the numbers [1, 3], not 1 to 2"
+    assert words(notebook(cell(None))) == "its cells have the numbers [None], not 1 to 1"
+    assert words(notebook(cell(1, "error"))) == "a cell ended with an error"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.name)
+def test_stored_notebooks_were_run(path):
+    assert not_run()(json.loads(path.read_text("utf-8"))) == ""
