@@ -77,7 +77,6 @@ def _triangle(matrix: np.ndarray, order: list[int]) -> np.ndarray:
 
 def _dependent(scaled: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Find the redundant columns, each with those of the others that make it up."""
-    from scipy.linalg import solve_triangular
     from scipy.linalg.lapack import dgeqp3
 
     if scaled.shape[1] == 0:
@@ -87,6 +86,8 @@ def _dependent(scaled: np.ndarray) -> list[tuple[int, np.ndarray]]:
     rank = int((np.abs(np.diag(r)) > _TOLERANCE).sum())
     if rank == len(pivots):
         return []
+    from scipy.linalg import solve_triangular
+
     weights = solve_triangular(r[:rank, :rank], r[:rank, rank:]) if rank else np.zeros((0, 1))
     return [
         (int(j), pivots[:rank][np.abs(weights[:, k if rank else 0]) > np.sqrt(_TOLERANCE)])

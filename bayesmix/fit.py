@@ -20,6 +20,7 @@ from bayesmix.em.run import (
     best,
     classification,
     collapse_test,
+    has_status,
     make_starts,
     maximise,
     name_ends,
@@ -341,7 +342,7 @@ def _finish(
 
 
 def _ends(problem: Problem, outcome: Outcome, at: int) -> Ends:
-    sound = ~np.isin(outcome.status, ("degenerate", "failed"))
+    sound = ~has_status(outcome, "degenerate", "failed")
     top = outcome.loglik[at]
     agreeing = int((sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum())
     if problem.penalty is None:

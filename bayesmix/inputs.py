@@ -201,6 +201,8 @@ def prepare(
     scope = scope.restrict(_scope_names(parsed, weight_design))
     columns = _columns(parsed, weight_design, group, weights)
     check_data(data)
+    data = data.copy(deep=False)  # the user's may change
+    data.attrs = {}  # else copied with every column that is looked at
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
     kept, dropped = select_rows(data, complete(columns, [p[0] for p in parsed]), na_action)
@@ -222,7 +224,7 @@ def prepare(
         labels,
         columns,
         dropped,
-        kept[list(columns)] if dropped else kept.copy(deep=False),
+        kept[list(columns)] if dropped else kept,
     )
 
 

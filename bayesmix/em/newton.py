@@ -100,6 +100,7 @@ def _guarded(
     return np.where(usable[:, None], step, 0.0), usable
 
 
+@np.errstate(all="ignore")  # a start may be on its way to a collapse
 def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> None:
     """Polish resting starts to a zero gradient.
 
@@ -129,8 +130,7 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
         if not len(active):
             return
         theta = runs.theta[active]
-        with np.errstate(all="ignore"):  # a start may be on its way to a collapse
-            info = information(problem, theta)
+        info = information(problem, theta)
         runs.iterations[active] += 1
         n = _all_steps(problem, info, free)
         step, usable = n.step, n.definite.copy()

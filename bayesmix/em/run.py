@@ -24,7 +24,17 @@ from bayesmix.em.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
 from bayesmix.problem import BLOCK, Arrays
 
-__all__ = ["Options", "Outcome", "best", "make_starts", "maximise", "name_ends", "start_from"]
+__all__ = [
+    "Options",
+    "Outcome",
+    "best",
+    "collapse_test",
+    "has_status",
+    "make_starts",
+    "maximise",
+    "name_ends",
+    "start_from",
+]
 
 FIRST_TOL = 1e-5
 FIRST_STEPS = 20
@@ -237,12 +247,12 @@ def _over_budget(runs: Runs, budget: int) -> None:
     runs.status[over] = "max_iter"
 
 
-def name_ends(problem: Problem, runs: Runs, collapsed: Callable[[np.ndarray], np.ndarray]) -> None:
+def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     """Starts with a lost component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
     rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
-    if len(rows) and problem.spec.k > 1:
+    if len(rows) and problem.spec.k > 1 and collapsed.weights is None:
         shares = mean_weights(problem, runs.theta[rows])
         runs.status[rows[(shares < VANISHED).any(1)]] = "degenerate"
 

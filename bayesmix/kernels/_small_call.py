@@ -6,6 +6,7 @@ This module does not import numba: it asks for the compiled kernel when a task i
 from __future__ import annotations
 
 from collections.abc import Callable
+from ctypes import addressof, c_char
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from bayesmix.kernels._call import BLOCK, Floats
 from bayesmix.kernels._families import N_TERMS, KernelFamily
 
 Integers = NDArray[np.int64]
+NO_ARGUMENTS = np.zeros(3, dtype=np.int64)
 
 
 class SmallPass(NamedTuple):
@@ -171,7 +173,7 @@ class SmallMixture:
         work = np.empty(self._arrays.work)
         work[self._arrays.zeros] = 0.0
         model = self._arrays.model.copy()
-        model[places.N_DATA :] += work.ctypes.data
+        model[places.N_DATA :] += _address(work)
         return model, work
 
     def _run(
@@ -179,19 +181,18 @@ class SmallMixture:
         task: int,
         theta: Floats,
         numbers: Floats | None = None,
-        arguments: Any = (0, 0, 0),
+        arguments: Integers = NO_ARGUMENTS,
         options: Floats | None = None,
         counts: Integers | None = None,
     ) -> None:
         model, _work = self._buffers()
-        given = np.array(arguments, dtype=np.int64)
         self._kernel(
             task,
-            model.ctypes.data,
+            _address(model),
             len(theta),
-            theta.ctypes.data,
+            _address(theta),
             _address(options),
-            given.ctypes.data,
+            _address(arguments),
             _address(numbers),
             _address(counts),
         )
@@ -215,7 +216,7 @@ class SmallMixture:
         theta = np.ascontiguousarray(theta)
         r, (s, p, d, _) = len(theta), self.shape
         out = np.empty((r, 1 + d + d * d + 3 * s + s * p + s * p * p))
-        self._run(places.PASS, theta, out, (places.HARD if hard else places.OWN, 0, 0))
+        self._run(places.PASS, theta, out, _integers(places.HARD if hard else places.OWN))
         edges = np.cumsum([1, d, d * d, s, s, s, s * p])
         loglik, score, scoring, mass, squares, count, parts, grams = np.split(out, edges, axis=1)
         return SmallPass(
@@ -263,7 +264,7 @@ class SmallMixture:
         step, work = np.empty((r, f)), np.empty((f + 2) * f)
         decrement = np.empty(r)
         arrays = (free, matrix, score, work, step, decrement)
-        self._newton(r, d, f, *(a.ctypes.data for a in arrays))
+        self._newton(r, d, f, *map(_address, arrays))
         return step, decrement, np.isfinite(decrement)
 
     def first_steps(self, theta: Floats, resp: Floats, working: Floats, steps: int) -> Floats:
@@ -281,14 +282,14 @@ class SmallMixture:
         """
         theta = np.array(theta, dtype=np.float64, order="C")
         resp, working = np.ascontiguousarray(resp), np.ascontiguousarray(working)
-        arguments = (resp.ctypes.data, working.ctypes.data, steps)
+        arguments = _integers(_address(resp), _address(working), steps)
         self._run(places.MEMBERSHIPS, theta, arguments=arguments)
         return theta
 
     def classify(self, theta: Floats, steps: int) -> Floats:
         """Parameters (R, D) after steps of classification EM."""
         theta = np.array(theta, dtype=np.float64, order="C")
-        self._run(places.CLASSIFY, theta, arguments=(steps, 0, 0))
+        self._run(places.CLASSIFY, theta, arguments=_integers(steps))
         return theta
 
     def climb(
@@ -320,7 +321,7 @@ class SmallMixture:
         r = len(theta)
         trace, counts = np.empty((r, max_iter)), np.empty((2, r), dtype=np.int64)
         options = np.array([tol, least_log_weight, *low])
-        arguments = (max_iter, len(where), *where, 0)
+        arguments = _integers(max_iter, len(where), *where, 0)
         task = places.EXTRAPOLATE if squared else places.CLIMB
         self._run(task, theta, trace, arguments, options, counts)
         used = int(counts[1].max(initial=0))
@@ -366,5 +367,17 @@ def _by_chunk(matrix: NDArray[Any], bounds: Integers) -> NDArray[Any]:
     return np.concatenate([np.ravel(matrix[a:b].T) for a, b in pairwise(bounds)])
 
 
+def _integers(*values: int) -> Integers:
+    return np.array(values, dtype=np.int64)
+
+
+_Buffer = c_char * 0
+
+
 def _address(array: NDArray[Any] | None) -> int:
-    return 0 if array is None else array.ctypes.data
+    """Address of a contiguous array, 0 for None."""
+    if array is None:
+        return 0
+    if array.flags.writeable:  # three times as fast as `array.ctypes`
+        return addressof(_Buffer.from_buffer(array))
+    return array.ctypes.data
