@@ -204,7 +204,7 @@ def test_version_and_help(capsys):
     ("arguments", "code", "words"),
     [
         (["data", "patents"], 1, "bayesmix: error: There is no dataset 'patents'."),
-        (["fit", "y ~ x"], 2, "bayesmix: error: argument COMMAND: invalid choice: 'fit'"),
+        (["fits", "y ~ x"], 2, "bayesmix: error: argument COMMAND: invalid choice: 'fits'"),
         (["demo", "--seed", "one"], 2, "'one' is no seed; use a whole number such as 1"),
         (["demo", "--seed", "-3"], 2, "bayesmix demo: error: argument --seed: "),
         (["data", "patent", "pbc"], 2, "unrecognized arguments: pbc (see bayesmix --help)"),

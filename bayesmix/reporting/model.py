@@ -15,7 +15,7 @@ from bayesmix.reporting.numbers import number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["data", "model"]
+__all__ = ["data", "described", "model"]
 
 MOST_LEVELS = 6
 PRIOR = r"^Prior\('(\w+)', (.*)\)$"  # as Python writes it
@@ -92,7 +92,7 @@ def _notes(prepared: Prepared) -> list[str]:
 def _columns(prepared: Prepared) -> pd.DataFrame:
     rows = []
     for name in prepared.columns:
-        kind, values = _described(prepared.data[name])
+        kind, values = described(prepared.data[name])
         rows.append((name, ", ".join(_roles(prepared, name)), kind, values))
     return pd.DataFrame(rows, columns=["column", "used as", "kind", "values"])
 
@@ -111,12 +111,15 @@ def _roles(prepared: Prepared, name: str) -> Iterator[str]:
         yield "case weight"
 
 
-def _described(column: pd.Series) -> tuple[str, str]:
+def described(column: pd.Series) -> tuple[str, str]:
     """The kind of a column, and its range or its levels with their counts."""
     kinds = pd.api.types
     if kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column):
         values = column.to_numpy(dtype=float)
-        low, middle, high = (number(float(v)) for v in np.nanquantile(values, [0, 0.5, 1]))
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return "number", "none"
+        low, middle, high = (number(float(v)) for v in np.quantile(values, [0, 0.5, 1]))
         return "number", f"{low} to {high}, median {middle}"
     counts = column.value_counts(sort=False)
     if not isinstance(column.dtype, pd.CategoricalDtype):

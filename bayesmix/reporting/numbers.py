@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fixed", "interval", "number", "p_value", "plural"]
+__all__ = ["MINUS", "fixed", "interval", "number", "p_value", "plural"]
 
 MINUS = "\N{MINUS SIGN}"
 

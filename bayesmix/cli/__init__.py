@@ -1,0 +1,80 @@
+"""The command line: fits, selections and reports of data in CSV files, datasets, a demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from bayesmix.cli.parser import make_parser
+from bayesmix.errors import BayesmixError
+
+__all__ = ["main"]
+
+ERROR, USAGE, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        0: done; 1: the data, the model or the fit have an error; 2: the command was wrong.
+
+    Examples
+    --------
+    >>> main(["data", "fabricfault"])  # doctest: +ELLIPSIS
+    fabricfault: 32 rows, 2 columns
+    ...
+    0
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell_warning
+            code = _run(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        # The reader (head, less) has gone; nothing may be written when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except (BayesmixError, OSError) as error:
+        return _tell_error(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = make_parser()
+    try:
+        given = parser.parse_args(argv)
+    except SystemExit as done:  # argparse has answered --help, --version or an error
+        return int(done.code or 0)
+    if given.command is None:
+        parser.print_help()
+        return 0
+    from bayesmix.cli.commands import COMMANDS  # not for --help, which is to be quick
+
+    given.argv = list(argv)
+    COMMANDS[given.command](given)
+    return 0
+
+
+def _tell_error(error: Exception) -> int:
+    message = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"{error.filename}: {error.strerror}"
+    print(f"bayesmix: error: {message}", file=sys.stderr)
+    return ERROR
+
+
+def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
+    words = " ".join(str(message).split())
+    print(f"bayesmix: warning: {words}", file=sys.stderr)

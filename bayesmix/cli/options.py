@@ -1,0 +1,213 @@
+"""The options of the commands, all in one table.
+
+An option that is not given stays None, so that the defaults of `Mixture` and `fit` hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["OPTIONS", "Option", "whole"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the command line.
+
+    Parameters
+    ----------
+    flag : str
+        Such as ``--max-iter``; its name in Python is ``max_iter``.
+    part : str
+        "read", "model", "point", "draws", "fit" or "out": who takes it.
+    commands : str
+        Those that have it, with spaces between.
+    help : str
+    more : dict
+        Further arguments of `argparse.ArgumentParser.add_argument`.
+    """
+
+    flag: str
+    part: str
+    commands: str
+    help: str
+    more: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The keyword in Python."""
+        return str(self.more.get("dest", self.flag.removeprefix("--").replace("-", "_")))
+
+
+def whole(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number; use one such as 1")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A seed."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; use a whole number such as 1")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
+def numbers_of_components(text: str) -> list[int]:
+    """One number, a range with both ends, or several: 3, 1:5 or 1,3,5."""
+    found = re.fullmatch(r"(\d+):(\d+)", text)
+    if found and int(found[1]) <= int(found[2]):
+        return list(range(int(found[1]), int(found[2]) + 1))
+    if re.fullmatch(r"\d+(,\d+)*", text):
+        return [int(n) for n in text.split(",")]
+    raise argparse.ArgumentTypeError(f"{text!r}: give 3, 1:5 or 1,3,5")
+
+
+def families(text: str) -> list[tuple[str, str | None]]:
+    """Names of families, each with a link where one is given: gamma:inverse."""
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    return [(name, link or None) for name, _, link in pairs]
+
+
+def dispersion(text: str) -> str | list[int]:
+    """A word, or sizes of blocks: 1,2."""
+    return [int(n) for n in text.split(",")] if re.fullmatch(r"\d+(,\d+)*", text) else text
+
+
+def prior(text: str) -> tuple[str, str, list[float]]:
+    """A parameter and its prior: coef[x]=normal(0, 2.5)."""
+    found = re.fullmatch(r"(.+?)\s*=\s*(\w+)\(([^()]*)\)\s*", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as 'coef[x]=normal(0, 2.5)'")
+    return found[1], found[2], [number(part) for part in found[3].split(",")]
+
+
+def levels(text: str) -> tuple[str, list[str]]:
+    """A column and its levels in order: arm=placebo,drug."""
+    column, equals, values = text.partition("=")
+    if not (column and equals and values):
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as 'arm=placebo,drug'")
+    return column, [value.strip() for value in values.split(",")]
+
+
+def separator(text: str) -> str:
+    """One character, or "tab"."""
+    if text in ("tab", r"\t"):
+        return "\t"
+    if len(text) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give one character, or the word tab")
+    return text
+
+
+FITS = "fit select"
+
+
+def _option(
+    flag: str,
+    part: str,
+    words: str,
+    kind: Callable[[str], Any] = str,
+    commands: str = FITS,
+    **more: Any,
+) -> Option:
+    return Option(flag, part, commands, words, {"type": kind, **more})
+
+
+def _switch(flag: str, part: str, words: str, commands: str) -> Option:
+    return Option(flag, part, commands, words, {"action": "store_true"})
+
+
+OPTIONS = (
+    _option("--sep", "read", "what parts the columns of the file: one character, or tab "
+            "(default: a comma)", separator, metavar="CHAR"),
+    _option("--levels", "read", "order of the levels of a text column, the reference first: "
+            "arm=placebo,drug; may be repeated (default: sorted)", levels, action="append",
+            metavar="COLUMN=A,B"),
+    _option("--family", "model", "family of the response, with its link if it is not the usual "
+            "one, gamma:inverse; or one for each component, gaussian,student_t "
+            "(default: gaussian)", families, metavar="NAME"),
+    _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
+            "which --by chooses", numbers_of_components, commands="fit", metavar="K"),
+    _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,
+            commands="select", metavar="K"),
+    _option("--fixed", "model", "effects with one coefficient for all components, '~ x'",
+            metavar="FORMULA"),
+    _option("--nested", "model", "effects of a block of N components; once for each block, "
+            "--nested '~ 0' 1 --nested '~ x' 2", nargs=2, action="append",
+            metavar=("FORMULA", "N")),
+    _option("--dispersion", "model", "varying (default), fixed, or sizes of the blocks that "
+            "share one: 1,2", dispersion, metavar="HOW"),
+    _option("--concomitant", "model", "covariates of the components' weights, '~ w'",
+            metavar="FORMULA"),
+    _option("--group", "model", "column whose rows share one component", metavar="COLUMN"),
+    _option("--weights", "model", "column of frequency weights", metavar="COLUMN"),
+    _option("--labels", "model", "column with the known component of a unit, empty where "
+            "unknown", metavar="COLUMN"),
+    _option("--prior", "model", "prior of a parameter, for the methods map, laplace and nuts: "
+            "'coef[x]=normal(0, 2.5)'; may be repeated (default: scaled to the data)", prior,
+            action="append", metavar="NAME=PRIOR"),
+    _switch("--flat-priors", "model", "no priors at all, for the method map", FITS),
+    _option("--na-action", "model", "rows with missing values in the columns in use are an "
+            "error (default), or dropped and counted", choices=("error", "drop")),
+    _option("--method", "fit", "em, ml: maximum likelihood; map: posterior mode; laplace, nuts: "
+            "draws from the posterior (default: em)", commands="fit",
+            choices=("em", "ml", "map", "laplace", "nuts")),
+    _option("--method", "fit", "em, ml: maximum likelihood; map: posterior mode (default: em)",
+            commands="select", choices=("em", "ml", "map")),
+    _option("--seed", "fit", "seed: the same seed gives the same result", seed, metavar="N"),
+    _option("--init", "fit", "where one start begins: a stored fit", commands="fit",
+            metavar="FIT.nc"),
+    _option("--hold", "fit", "hold a parameter at a value, natural scale; may be repeated: "
+            "--hold 2 Intercept 0.5", nargs=3, action="append", dest="fixed_params",
+            metavar=("COMPONENT", "PARAMETER", "VALUE")),
+    _option("--starts", "point", "random starts (default: 10)", whole, metavar="N"),
+    _option("--tol", "point", "relative change of the log-likelihood at convergence",
+            number, metavar="X"),
+    _option("--max-iter", "point", "most iterations of a start", whole, metavar="N"),
+    _option("--min-weight", "point", "components with a smaller weight are removed", number,
+            metavar="X"),
+    _option("--algorithm", "point", "em (default), cem: classification, or sem: stochastic",
+            choices=("em", "cem", "sem")),
+    _option("--draws", "draws", "draws of laplace (4000), or of each chain of nuts (1000)",
+            whole, "fit", metavar="N"),
+    _option("--tune", "draws", "warm-up steps of nuts (1000)", whole, "fit", metavar="N"),
+    _option("--chains", "draws", "chains of nuts (4)", whole, "fit", metavar="N"),
+    _option("--thin", "draws", "nuts keeps one draw of so many (default: as many as the chains "
+            "need)", whole, "fit", metavar="N"),
+    _option("--sampler", "draws", "program of nuts (default: nutpie)", commands="fit",
+            choices=("nutpie", "pymc", "numpyro")),
+    _option("--by", "out", "criterion that chooses among several numbers of components "
+            "(default: bic)", choices=("bic", "bic_units", "aic", "icl")),
+    _option("--out", "out", "folder for the results, made if it is not there: summary.csv, "
+            "membership.csv, predictions.csv, fit.nc, report.html", Path, "fit",
+            metavar="DIR"),
+    _option("--out", "out", "folder for selection.csv, made if it is not there", Path,
+            "select", metavar="DIR"),
+    _option("--out", "out", "the page (default: report.html)", Path, "report", metavar="FILE",
+            default=Path("report.html")),
+    _option("--tables", "out", "folder for the tables as CSV and LaTeX, made if it is not there",
+            Path, "report", metavar="DIR"),
+    _option("--title", "out", "heading of the page", commands="report", metavar="TEXT"),
+    _option("--out", "out", "folder for the pictures, made if it is not there (default: "
+            "%(default)s)", Path, "demo", metavar="DIR", default=Path("demo-output")),
+    _option("--seed", "fit", "seed of the random starts (default: %(default)s)", seed, "demo",
+            metavar="N", default=1),
+    _switch("--json", "out", "write the results to standard output as one JSON object",
+            "fit select report data"),
+    _switch("--csv", "out", "write the dataset to standard output as CSV", "data"),
+    Option("--progress", "out", FITS, "show progress (default: on a terminal only)",
+           {"action": argparse.BooleanOptionalAction}),
+)  # fmt: skip

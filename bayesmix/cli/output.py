@@ -1,0 +1,93 @@
+"""Results as files and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayesmix as bmx
+from bayesmix.ranking.scores import is_posterior
+from bayesmix.reporting.convergence import point_warnings, posterior_warnings
+
+__all__ = ["fit_json", "records", "write_fit", "write_json"]
+
+
+def write_json(values: Mapping[str, Any]) -> None:
+    """One JSON object on standard output; what is missing or infinite is null or a text."""
+    print(json.dumps(_plain({"bayesmix": bmx.__version__, **values}), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a table."""
+    names = [str(name) for name in table]
+    return [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)]
+
+
+def fit_json(fit: Any) -> dict[str, Any]:
+    """A fit: how it ended, its criteria and its summary."""
+    names = ("method", "k", "df", "n_obs", "n_units", "n_dropped")
+    out: dict[str, Any] = {name: getattr(fit, name) for name in names}
+    out["components"] = list(fit.components)
+    if is_posterior(fit):
+        out |= {"khat": fit.khat, "warnings": posterior_warnings(fit)}
+    else:
+        more = ("status", "converged", "iterations", "loglik", "aic", "bic", "bic_units", "icl")
+        out |= {name: getattr(fit, name) for name in more}
+        out |= {"agreeing_starts": fit.starts.attrs["agreeing"], "warnings": point_warnings(fit)}
+    return out | {"summary": records(fit.summary())}
+
+
+def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path]:
+    """Write the tables, the fit itself and its report.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    fit : PointFit or Posterior
+    selection : Selection or None
+    command : str
+        The command that was run, for the report.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"summary.csv": fit.summary(), "membership.csv": _units(fit.membership())}
+    tables["predictions.csv"] = _units(_flat(fit.predict()))
+    if selection is not None:
+        tables["selection.csv"] = selection.table
+    files = []
+    for name, table in tables.items():
+        files.append(folder / name)
+        table.to_csv(files[-1], index=False)
+    fit.save(folder / "fit.nc")
+    page = fit.report(folder / "report.html", code=command)
+    return [*files, folder / "fit.nc", *page]
+
+
+def _units(table: pd.DataFrame) -> pd.DataFrame:
+    """The index as a first column."""
+    return table.reset_index(names=table.index.name or "row").rename_axis(columns=None)
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of several levels as texts."""
+    if table.columns.nlevels == 1:
+        return table
+    return table.set_axis([" ".join(map(str, c)) for c in table.columns], axis=1)

@@ -1,0 +1,164 @@
+"""The parser of the command line, made of the table of options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from bayesmix.cli.options import OPTIONS
+
+__all__ = ["make_parser"]
+
+USAGE = 2
+PARTS = {
+    "read": "reading the file",
+    "model": "the model",
+    "fit": "the fit",
+    "point": "the fit",
+    "draws": "the fit",
+    "out": "the results",
+}
+ABOUT = "Finite mixtures of regressions from a formula."
+EXAMPLES = """\
+examples:
+  bayesmix demo                    fit two published examples, with pictures
+  bayesmix data                    list the datasets that come with bayesmix
+  bayesmix data patent --csv > patent.csv
+  bayesmix select patent.csv "Patents ~ lgRD" --family poisson --k 1:5
+  bayesmix fit patent.csv "Patents ~ lgRD" --family poisson --k 3 --out results
+  bayesmix COMMAND --help          more about a command
+
+The same in Python:
+  import bayesmix as bmx
+  fit = bmx.Mixture("y ~ x", data, family="poisson", k=2).fit("em", seed=1)
+"""
+READING = """\
+The file has names of columns in its first line. A column of numbers is read as numbers, one of
+True and False as these, anything else as text, whose levels are sorted (see --levels). Empty
+cells, NA and NaN are missing. A file called - is standard input."""
+FIT = f"""\
+Fit a model to a CSV file. Given several numbers of components, these are fitted by maximum
+likelihood (or to the posterior mode, --method map), and the one that --by chooses is kept; the
+methods laplace and nuts then draw from its posterior.
+
+{READING}"""
+FIT_EXAMPLES = """\
+examples:
+  bayesmix fit data.csv "y ~ x" --k 2 --seed 1
+  bayesmix fit data.csv "y ~ x" --family poisson --k 1:5 --concomitant "~ w" --out results
+  bayesmix fit trial.csv "p(deaths, total) ~ 1" --family binomial --k 3 --group center \\
+      --fixed "~ arm" --levels arm=placebo,drug --method nuts --seed 1 --out results
+  bayesmix fit data.csv "y ~ x" --k 3 --json | python -m json.tool
+
+exit codes: 0 done; 1 an error in the data, the model or the fit; 2 a wrong command"""
+SELECT = f"""\
+Fit a model with several numbers of components and show their criteria.
+
+{READING}"""
+SELECT_EXAMPLES = """\
+examples:
+  bayesmix select data.csv "y ~ x" --family poisson --k 1:5 --seed 1
+  bayesmix select data.csv "y ~ x" --k 2,3,4 --by icl --json"""
+REPORT = """\
+Write fits that `bayesmix fit --out` or fit.save() has stored as one HTML page that needs no
+network and no Python. Several fits stand side by side."""
+REPORT_EXAMPLES = """\
+examples:
+  bayesmix report results/fit.nc --out report.html
+  bayesmix report ML=em/fit.nc Bayes=nuts/fit.nc --out report.html --tables tables"""
+COMPLETION = """\
+Print a script that completes commands and options in a shell.
+
+  bash: bayesmix completion bash > ~/.local/share/bash-completion/completions/bayesmix
+  zsh:  bayesmix completion zsh > a file called _bayesmix in a folder of $fpath
+  fish: bayesmix completion fish > ~/.config/fish/completions/bayesmix.fish"""
+SHELLS = ("bash", "zsh", "fish")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fit": {"help": "fit a model to a CSV file", "description": FIT, "epilog": FIT_EXAMPLES},
+    "select": {
+        "help": "choose the number of components",
+        "description": SELECT,
+        "epilog": SELECT_EXAMPLES,
+    },
+    "report": {
+        "help": "write stored fits as an HTML page",
+        "description": REPORT,
+        "epilog": REPORT_EXAMPLES,
+    },
+    "data": {
+        "help": "list the datasets, or show one",
+        "description": "List the datasets that come with bayesmix, or describe one and show "
+        "its\nfirst rows.",
+    },
+    "demo": {
+        "help": "fit two published examples, with pictures",
+        "description": "Fit two published examples, explain them and save their pictures.\n"
+        "Takes ten seconds to a minute, most of it to sample a posterior.",
+    },
+    "completion": {"help": "print completions for a shell", "description": COMPLETION},
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that tells a usage error in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    """Print the version; it is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
+        import bayesmix
+
+        print(f"bayesmix {bayesmix.__version__}")
+        parser.exit()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    form: Any = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="bayesmix",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=form,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, settings in SETTINGS.items():
+        made = commands.add_parser(name, formatter_class=form, allow_abbrev=False, **settings)
+        _add_positionals(made, name)
+        _add_options(made, name)
+    return parser
+
+
+def _add_positionals(parser: argparse.ArgumentParser, command: str) -> None:
+    if command in ("fit", "select"):
+        parser.add_argument("data", metavar="DATA.csv", help="the data; - for standard input")
+        parser.add_argument(
+            "formula", metavar="FORMULA", help="response and varying effects, 'y ~ x'"
+        )
+    elif command == "report":
+        parser.add_argument(
+            "fits", nargs="+", metavar="[NAME=]FIT.nc", help="stored fits, each with a name or not"
+        )
+    elif command == "data":
+        parser.add_argument(
+            "name", nargs="?", metavar="NAME", help="a dataset; leave out for the list"
+        )
+    elif command == "completion":
+        parser.add_argument("shell", choices=SHELLS, help="the shell")
+
+
+def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
+    groups: dict[str, Any] = {}
+    for option in OPTIONS:
+        if command not in option.commands.split():
+            continue
+        title = PARTS[option.part]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument(option.flag, help=option.help, **option.more)

@@ -1,0 +1,430 @@
+"""Fits, selections and reports by the command line, against the same calls in Python."""
+
+import inspect
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix import cli
+from bayesmix.cli import modelling, reading
+from bayesmix.cli.options import OPTIONS
+from bayesmix.cli.parser import make_parser
+
+PATENT = ["Patents ~ lgRD", "--family", "poisson", "--seed", "1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Datasets as CSV files, as the command writes them."""
+    folder = tmp_path_factory.mktemp("csv")
+    for name in ("patent", "betablocker", "fabricfault", "NregFix"):
+        bmx.load_data(name).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def told(capsys, arguments, code=0):
+    assert cli.main([str(a) for a in arguments]) == code
+    return capsys.readouterr()
+
+
+def as_json(capsys, arguments):
+    return json.loads(told(capsys, [*arguments, "--json"]).out)
+
+
+# --- what is fitted --------------------------------------------------------------------------
+
+
+def test_a_fit_is_that_of_python(folder, capsys):
+    out = as_json(capsys, ["fit", folder / "patent.csv", *PATENT, "--k", "3",
+                           "--concomitant", "~ RDS"])  # fmt: skip
+    # The log-likelihood that the vignette of R's flexmix prints.
+    assert out["fit"]["loglik"] == pytest.approx(-197.6753, abs=5e-4)
+    assert out["fit"]["status"] == "converged"
+    data = pd.read_csv(folder / "patent.csv")
+    spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+    wanted = spec.fit("em", seed=1).summary()
+    found = pd.DataFrame(out["fit"]["summary"])
+    np.testing.assert_array_equal(found["estimate"], wanted["estimate"])
+    assert found["term"].tolist() == wanted["term"].tolist()
+    assert out["data"]["rows"] == 70
+    assert [c["name"] for c in out["data"]["columns"]] == ["Patents", "RDS", "lgRD"]
+
+
+def test_several_numbers_of_components_and_a_posterior(folder, capsys, tmp_path):
+    out = as_json(
+        capsys,
+        ["fit", folder / "betablocker.csv", "p(Deaths, Total) ~ 1", "--family", "binomial",
+         "--group", "Center", "--fixed", "~ Treatment", "--k", "2:4", "--method", "laplace",
+         "--draws", "200", "--seed", "1", "--starts", "5", "--out", tmp_path / "new" / "results"],
+    )  # fmt: skip
+    assert [row["k0"] for row in out["selection"]] == [2, 3, 4]
+    assert out["fit"]["k"] == 3
+    assert out["fit"]["method"] == "laplace"
+    # Maximum likelihood in the vignette of flexmix; the posterior is near it.
+    assert out["selection"][1]["loglik"] == pytest.approx(-159.3605, abs=5e-4)
+    assert out["fit"]["summary"][0]["mean"] == pytest.approx(-0.258, abs=0.02)
+    names = "summary.csv membership.csv predictions.csv selection.csv fit.nc report.html".split()
+    made = tmp_path / "new" / "results"
+    assert [made / name for name in names] == [made.parent / file for file in out["files"]]
+    assert sorted(names) == sorted(p.name for p in made.iterdir())
+    summary = pd.read_csv(made / "summary.csv")
+    assert summary["mean"].tolist() == [row["mean"] for row in out["fit"]["summary"]]
+    assert len(pd.read_csv(made / "membership.csv")) == 22
+    assert len(pd.read_csv(made / "predictions.csv")) == 44
+    again = bmx.load(made / "fit.nc")
+    assert again.summary()["mean"].tolist() == summary["mean"].tolist()
+    page = (made / "report.html").read_text("utf-8")
+    assert "bayesmix fit" in page
+    assert "--fixed &#x27;~ Treatment&#x27;" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "fitted"),
+    [
+        (["--dispersion", "fixed", "--k", "2"], {"dispersion": "fixed"}, {}),
+        (["--dispersion", "1,2", "--k", "3"], {"dispersion": [1, 2], "k": 3}, {}),
+        (["--family", "gaussian,student_t"], {"family": ["gaussian", "student_t"]}, {}),
+        (["--nested", "~ I(x**2)", "1", "--nested", "~ 0", "1"],
+         {"nested": [("~ I(x**2)", 1), ("~ 0", 1)]}, {}),
+        (["--weights", "count", "--method", "ml"], {"weights": "count"}, {"method": "ml"}),
+        (["--labels", "class", "--algorithm", "cem"], {"labels": "class"}, {"algorithm": "cem"}),
+        (["--method", "map", "--prior", "coef[x]=normal(0, 0.1)"],
+         {"priors": {"coef[x]": bmx.Prior("normal", mu=0, sigma=0.1)}}, {"method": "map"}),
+        (["--method", "map", "--flat-priors"], {"priors": "flat"}, {"method": "map"}),
+        (["--hold", "2", "x", "1.5", "--tol", "1e-9", "--starts", "4"], {},
+         {"fixed_params": {(2, "x"): 1.5}, "tol": 1e-9, "starts": 4}),
+        (["--min-weight", "0.1", "--max-iter", "300"], {}, {"min_weight": 0.1, "max_iter": 300}),
+    ],
+)  # fmt: skip
+def test_options_reach_the_model_and_the_fit(folder, capsys, options, arguments, fitted):
+    data = pd.read_csv(folder / "NregFix.csv").rename(columns={"x1": "x"})
+    data["count"] = np.arange(len(data)) % 3 + 1
+    data["class"] = pd.Series(["b", "a"] * 3).reindex(data.index)
+    file = folder / "made.csv"
+    data.to_csv(file, index=False)
+    found = as_json(capsys, ["fit", file, "y ~ x", "--seed", "3", *options])["fit"]
+    given = {"data": pd.read_csv(file), "k": 2, **arguments}
+    fit = bmx.Mixture("y ~ x", **given).fit(**{"method": "em", "seed": 3, **fitted})
+    assert found["loglik"] == fit.loglik
+    assert found["df"] == fit.df
+    assert found["components"] == list(fit.components)
+
+
+def test_a_link_and_a_dropped_row(folder, capsys):
+    data = pd.DataFrame({"y": [1.0, 2, 3, 4, 2, 1, np.nan], "x": [0.1, 0.5, 1, 1.2, 0.4, 0, 1]})
+    data.to_csv(folder / "gap.csv", index=False)
+    command = ["fit", folder / "gap.csv", "y ~ x", "--family", "gamma:identity", "--k", "1"]
+    assert "--na-action" not in (said := told(capsys, command, 1).err)
+    assert "Missing values" in said
+    found = as_json(capsys, [*command, "--na-action", "drop"])["fit"]
+    family = bmx.family("gamma", link="identity")
+    fit = bmx.Mixture("y ~ x", data, family=family, k=1, na_action="drop").fit("em")
+    assert found["loglik"] == pytest.approx(fit.loglik, abs=1e-8)
+    assert found["n_dropped"] == 1
+
+
+def test_a_stored_fit_begins_another(folder, capsys, tmp_path):
+    data = pd.read_csv(folder / "patent.csv")
+    first = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=2).fit(seed=1)
+    first.save(tmp_path / "first.nc")
+    arguments = ["fit", folder / "patent.csv", *PATENT, "--init", tmp_path / "first.nc"]
+    found = as_json(capsys, arguments)["fit"]
+    assert found["loglik"] == pytest.approx(first.loglik, abs=1e-9)
+    assert found["iterations"] < 5
+
+
+def test_every_argument_of_python_has_an_option():
+    by_command = {
+        command: {o.name for o in OPTIONS if command in o.commands.split()}
+        for command in ("fit", "select")
+    }
+    model = set(inspect.signature(bmx.Mixture).parameters) - {"formula", "data", "priors"}
+    fit = set(inspect.signature(bmx.Mixture.fit).parameters) - {"self"}
+    assert model | fit | {"prior", "flat_priors"} <= by_command["fit"]
+    assert model | {"starts", "seed", "tol", "algorithm", "method"} <= by_command["select"]
+
+
+def test_a_formula_sees_no_names_of_the_command(folder, capsys):
+    names = set(vars(modelling)) | {"data", "options", "call", "given"}
+    for name in sorted(n for n in names if not n.startswith("_")):
+        err = told(capsys, ["fit", folder / "patent.csv", f"Patents ~ {name}"], 1).err
+        assert f"'{name}' is not in the data" in err
+
+
+# --- selections and reports ------------------------------------------------------------------
+
+
+def test_select(folder, capsys, tmp_path):
+    arguments = ["select", folder / "patent.csv", *PATENT, "--concomitant", "~ RDS"]
+    out = as_json(capsys, [*arguments, "--k", "1:4", "--out", tmp_path])
+    # flexmix's vignette: BIC of K = 3 is 437.8348 (from -197.6753, 10 parameters, 70 rows).
+    assert out["selection"][2]["bic"] == pytest.approx(2 * 197.6753 + 10 * np.log(70), abs=2e-3)
+    assert out["best"]["bic"] == 3
+    table = pd.read_csv(tmp_path / "selection.csv")
+    assert table["loglik"].tolist() == [row["loglik"] for row in out["selection"]]
+    text = told(capsys, [*arguments, "--k", "2,3", "--by", "icl"]).out
+    assert re.search(r"ICL is lowest for k = [23]\.", text)
+
+
+def test_report_of_stored_fits(folder, capsys, tmp_path):
+    data = pd.read_csv(folder / "fabricfault.csv")
+    spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    for name, method in (("em", "em"), ("map", "map")):
+        (tmp_path / name).mkdir()
+        spec.fit(method, seed=1).save(tmp_path / name / "fit.nc")
+    files = [tmp_path / "em" / "fit.nc", tmp_path / "map" / "fit.nc"]
+    page = tmp_path / "both.html"
+    named = [f"ML={files[0]}", f"mode={files[1]}"]
+    out = told(capsys, ["report", *named, "--out", page, "--tables", tmp_path / "t",
+                        "--title", "Faults & cloth"]).out  # fmt: skip
+    assert out.splitlines()[0] == str(page)
+    text = page.read_text("utf-8")
+    assert "<h1>Faults &amp; cloth</h1>" in text
+    assert "mode, 95% interval" in text
+    assert (tmp_path / "t" / "estimates.csv").exists()
+    # Without names, files of the same name are called by their paths.
+    told(capsys, ["report", *files, "--out", page])
+    assert f"{files[0]}, 95% interval" in page.read_text("utf-8")
+    spec.save(tmp_path / "model.nc")
+    err = told(capsys, ["report", tmp_path / "model.nc", "--out", page], 1).err
+    assert "'model' is a Mixture" in err
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+ONE_TWO = "number: 1 to 2, median 1.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "wanted"),
+    [
+        ("y,f\n1,b\n2,a\n,NA\n", {}, [f"{ONE_TWO}, 1 missing", "levels: a (1), b (1), 1 missing"]),
+        ("y;f\n1;x y\n2;z\n", {"sep": ";"}, [ONE_TWO, "levels: x y (1), z (1)"]),
+        ("y,f\n-1,b\n2,a\n", {"levels": [("f", ["b", "a", "c"])]},
+         ["number: -1 to 2, median 0.5", "levels: b (1), a (1), c (0)"]),
+        ("y,f\n1,None\n2,null\n", {}, [ONE_TWO, "levels: None (1), null (1)"]),
+        ("y,f\n1,True\n2,False\n", {}, [ONE_TWO, "levels: False (1), True (1)"]),
+        ("y,f\n1,\n2,\n", {}, [ONE_TWO, "number: none, 2 missing"]),
+        ("\ufeffy,f\n1,0x1A\n2,1\n", {}, [ONE_TWO, "levels: 0x1A (1), 1 (1)"]),
+    ],
+)  # fmt: skip
+def test_how_columns_are_read(tmp_path, text, options, wanted):
+    file = tmp_path / "x.csv"
+    file.write_text(text, "utf-8")
+    data = reading.read_csv(str(file), options.get("sep"), options.get("levels", []))
+    lines = [f"{row['kind']}: {row['values']}" for row in reading.columns_read(data)]
+    assert lines == wanted
+
+
+def test_the_order_of_levels_is_the_one_given(folder, capsys):
+    command = ["fit", folder / "betablocker.csv", "p(Deaths, Total) ~ Treatment",
+               "--family", "binomial", "--k", "1"]  # fmt: skip
+    usual, turned = (
+        {
+            row["term"]: row["estimate"]
+            for row in as_json(capsys, [*command, *more])["fit"]["summary"]
+        }
+        for more in ([], ["--levels", "Treatment=Treated,Control"])
+    )
+    assert usual["Treatment[Treated]"] == pytest.approx(-turned["Treatment[Control]"], abs=1e-6)
+
+
+def test_standard_input(folder, capsys, monkeypatch):
+    text = (folder / "fabricfault.csv").read_text()
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    out = told(capsys, ["fit", "-", "Faults ~ log(Length)", "--family", "poisson", "--k", "1"]).out
+    assert out.startswith("standard input: 32 rows\n")
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+BAD = [
+    (["fit", "{patent}", "Patents ~ size"], 1, "Column 'size' is not in the data"),
+    (["fit", "{patent}", "Patents ~ lgRD +"], 1, "Patents ~ lgRD +"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--family", "poison"], 1, "poison"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--k", "0"], 1, "k=0"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--draws", "50"], 1, "draws="),
+    (["fit", "{patent}", "Patents ~ lgRD", "--k", "1:2", "--draws", "50"], 1, "--draws does"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--by", "aic"], 1, "--by chooses among several"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--prior", "coef=normal(1)"], 1, "takes mu, sigma"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--prior", "coef=norm(1, 2)"], 1, "'norm' is unknown"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--nested", "~ RDS", "two"], 1, "'two' is no number"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--hold", "1", "lgRD", "a"], 1, "'a' is no number"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--flat-priors", "--prior", "coef=normal(0,1)"], 1,
+     "contradict"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--levels", "Arm=a,b"], 1, "has the columns Company"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--levels", "Company=a,b"], 1, "other levels too"),
+    (["fit", "{folder}/none.csv", "y ~ x"], 1, "none.csv: No such file"),
+    (["fit", "{folder}", "y ~ x"], 1, "Is a directory"),
+    (["fit", "{folder}/ragged.csv", "y ~ x"], 1, "not read as CSV"),
+    (["fit", "{folder}/latin.csv", "y ~ x"], 1, "UTF-8"),
+    (["fit", "{folder}/twice.csv", "y ~ x"], 1, "more than one column is called x"),
+    (["fit", "{folder}/empty.csv", "y ~ x"], 1, "not read as CSV"),
+    (["report", "{folder}/none.nc"], 1, "none.nc"),
+    (["report", "{patent}"], 1, "patent.csv"),
+    (["data", "--csv"], 1, "--csv writes one dataset"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--out", "{patent}/x"], 1, "patent.csv"),
+    (["fit", "{patent}"], 2, "the following arguments are required: FORMULA"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--k", "5:1"], 2, "give 3, 1:5 or 1,3,5"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--seed", "-1"], 2, "--seed"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--tol", "small"], 2, "'small' is no number"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--starts", "1.5"], 2, "is no whole number"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--sep", "ab"], 2, "give one character"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--levels", "Arm"], 2, "arm=placebo,drug"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--prior", "coef"], 2, "coef[x]=normal(0, 2.5)"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--method", "mcmc"], 2, "invalid choice: 'mcmc'"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--conc", "~ RDS"], 2, "unrecognized arguments: --conc"),
+    (["select", "{patent}", "Patents ~ lgRD", "--method", "nuts"], 2, "invalid choice: 'nuts'"),
+    (["completion", "tcsh"], 2, "invalid choice: 'tcsh'"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bad_files(folder):
+    (folder / "ragged.csv").write_text("y,x\n1,2\n1,2,3,4\n")
+    (folder / "latin.csv").write_bytes("y,größe\n1,2\n".encode("latin-1"))
+    (folder / "twice.csv").write_text("y,x,x\n1,2,3\n")
+    (folder / "empty.csv").write_text("")
+    return {"folder": folder, "patent": folder / "patent.csv"}
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), BAD)
+def test_errors_are_one_line_without_traceback(bad_files, capsys, arguments, code, words):
+    said = told(capsys, [a.format(**bad_files) for a in arguments], code)
+    assert said.out == ""
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("bayesmix")
+
+
+def test_a_fit_that_is_no_success_warns_in_one_line(capsys, tmp_path):
+    data = pd.DataFrame({"y": [0, 0, 0, 1, 1, 1], "x": [1.0, 2, 3, 4, 5, 6]})
+    data.to_csv(tmp_path / "x.csv", index=False)
+    arguments = ["fit", tmp_path / "x.csv", "y ~ x", "--family", "binomial", "--k", "1", "--json"]
+    said = told(capsys, arguments)
+    assert said.err.startswith("bayesmix: warning: the likelihood keeps rising")
+    assert said.err.count("\n") == 1
+    fit = json.loads(said.out)["fit"]
+    assert fit["status"] == "boundary"
+    assert fit["warnings"][0].startswith("the likelihood keeps rising")
+    # JSON knows no infinity and no NaN.
+    assert [row["lower"] for row in fit["summary"]] == ["-inf", "-inf"]
+    assert [row["se"] for row in fit["summary"]] == ["inf", "inf"]
+
+
+# --- help, completion, terminals -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["fit", "select", "report", "data", "demo", "completion"])
+def test_help_of_every_command(capsys, command):
+    text = told(capsys, [command, "--help"]).out
+    for option in OPTIONS:
+        if command in option.commands.split():
+            assert option.flag in text
+    if command in ("fit", "select", "report"):
+        assert "examples:\n  bayesmix" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", ["patent", "betablocker"])
+def test_data_as_csv_and_json(capsys, name):
+    text = told(capsys, ["data", name, "--csv"]).out
+    frame = bmx.load_data(name)
+    again = pd.read_csv(io.StringIO(text))
+    assert list(again) == list(frame)
+    assert len(again) == len(frame)
+    found = json.loads(told(capsys, ["data", name, "--json"]).out)
+    assert [c["name"] for c in found["columns"]] == list(frame)
+
+
+def test_the_list_of_datasets_as_json(capsys):
+    found = json.loads(told(capsys, ["data", "--json"]).out)
+    assert [d["name"] for d in found["datasets"]] == list(bmx.list_data()["name"])
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["bayesmix", "se"], "select"),
+        (["bayesmix", "fit", "--conc"], "--concomitant"),
+        (["bayesmix", "fit", "--method", "n"], "nuts"),
+        (["bayesmix", "select", "--method", "n"], ""),
+        (["bayesmix", "completion", "f"], "fish"),
+    ],
+)
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes(capsys, tmp_path, words, wanted):
+    script = tmp_path / "bayesmix.bash"
+    script.write_text(told(capsys, ["completion", "bash"]).out)
+    quoted = " ".join(f"'{word}'" for word in words)
+    code = (
+        f"source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _bayesmix; "
+        'echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == wanted
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completions_name_every_option(capsys, shell, tmp_path):
+    text = told(capsys, ["completion", shell]).out
+    for option in OPTIONS:
+        flag = option.flag if shell == "zsh" else f"-l {option.flag[2:]} "
+        assert flag in text
+    for command in ("fit", "select", "report", "data", "demo", "completion"):
+        assert command in text
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} that could read the script")
+    file = tmp_path / "completion"
+    file.write_text(text)
+    subprocess.run([program, "-n", str(file)], check=True, capture_output=True)
+
+
+def test_options_stand_once_for_each_command():
+    make_parser()  # argparse refuses a flag that a command has twice
+
+
+@pytest.mark.slow
+def test_progress_on_a_terminal_and_none_in_a_pipe(folder):
+    """NUTS takes seconds: a line on a terminal, nothing in a pipe."""
+    command = [sys.executable, "-m", "bayesmix.cli", "fit", str(folder / "betablocker.csv"),
+               "p(Deaths, Total) ~ 1 | Center", "--family", "binomial", "--k", "3", "--seed", "1",
+               "--fixed", "~ Treatment", "--method", "nuts"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "R-hat" in done.stdout
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the terminal is closed
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait() == 0
+    assert shown.strip()
+
+
+def test_a_pipe_has_nothing_but_the_results(folder):
+    command = [sys.executable, "-m", "bayesmix.cli", "fit", str(folder / "fabricfault.csv")]
+    command += ["Faults ~ log(Length)", "--family", "poisson", "--k", "2", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert "log-likelihood" in done.stdout
