@@ -115,11 +115,11 @@ def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
     if spec.weights.held is not None:
         msg = "fixed weights (fixed_params) have no place in a posterior mode; use method='em'"
         raise SpecError(msg)
-    if model.concentration is not None and model.concentration < 1:
+    if model.is_sparse:
         msg = (
             f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1: "
             "its density is unbounded where a weight is zero, so there is no mode. Use a "
-            "concentration of at least 1"
+            "concentration of at least 1, or method='nuts'"
         )
         raise SpecError(msg)
     return Penalty(model, jacobian=False)

@@ -13,13 +13,13 @@ import numpy as np
 from scipy import special
 
 from bayesmix.criteria import psis_smooth, resample_indices
+from bayesmix.diagnose import GOOD_K
 from bayesmix.likelihood import log_likelihood
 from bayesmix.modes import Mode
 from bayesmix.problem import Problem
 
 __all__ = ["GOOD_K", "LaplaceDraws", "laplace_draws"]
 
-GOOD_K = 0.7
 T_DEGREES = 7.0
 
 

@@ -114,6 +114,58 @@ class Prior:
         order = {name: parameters[name] for name in wanted.parameters}
         object.__setattr__(self, "parameters", order)
 
+    @classmethod
+    def sparse(cls, concentration: float = 0.01) -> Prior:
+        """A Dirichlet prior of the weights that leaves components empty which are not needed.
+
+        For ``priors={"weight": bmx.Prior.sparse()}`` with more components than there can
+        be clusters; `Posterior.filled_components` then tells how many have units.  The
+        prior has no mode: it is for ``fit("nuts")``.
+
+        Parameters
+        ----------
+        concentration : float
+            Below one.  The prior mean of the number of components that n units fill
+            is
+
+                k (1 - prod_{i < n} ((k - 1) a + i) / (k a + i)),
+
+            about 1 + (k - 1) a log n for small a.  The default of 0.01 expects 1.2 of
+            5 for 100 units: more have to come from the data.  In theory less than half
+            the number of a component's parameters is enough to empty components
+            (Rousseau and Mengersen 2011); in samples of a few hundred much less is
+            needed (Malsiner-Walli, Fruehwirth-Schnatter and Gruen 2016).
+
+        Returns
+        -------
+        Prior
+
+        Raises
+        ------
+        SpecError
+            If the concentration is not between zero and one.
+
+        References
+        ----------
+        Malsiner-Walli, Fruehwirth-Schnatter and Gruen (2016), Statistics and Computing
+        26, 303-324.  Rousseau and Mengersen (2011), Journal of the Royal Statistical
+        Society B 73, 689-710.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> bmx.Prior.sparse()
+        Prior('dirichlet', concentration=0.01)
+        """
+        prior = cls("dirichlet", concentration=concentration)
+        if concentration >= 1:
+            msg = (
+                f"Prior.sparse(concentration={concentration!r}) would fill all components; it is "
+                "below 1, such as 0.01. Prior('dirichlet', concentration=) takes any"
+            )
+            raise SpecError(msg)
+        return prior
+
     @property
     def support(self) -> str:
         """Where it lives: "real", "positive", "unit" or "simplex"."""

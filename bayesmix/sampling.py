@@ -13,19 +13,27 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import as_asked, generator, whole_number
-from bayesmix.diagnose import Diagnosis, Finding, diagnose
+from bayesmix.diagnose import (
+    Diagnosis,
+    Finding,
+    diagnose,
+    diagnose_laplace,
+    missed_modes,
+    unvisited,
+)
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.fit import FitOptions, fit_point
 from bayesmix.held import hold
-from bayesmix.labels import METHODS, agreement, relabel
+from bayesmix.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.laplace import GOOD_K, laplace_draws
 from bayesmix.length import run_long_enough
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode, find_modes
 from bayesmix.nuts import Chains, Settings, run_nutpie
-from bayesmix.penalty import Penalty, PriorModel, resolve
+from bayesmix.penalty import CONCENTRATION, Penalty, PriorModel, resolve
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.tables import natural_draws
+from bayesmix.priors import Prior
 from bayesmix.problem import Problem
 from bayesmix.pymc_sampler import run_pymc
 from bayesmix.result.fitted import Fitted
@@ -77,9 +85,12 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
         spec = hold(spec, options.fixed_params)
     model = _proper(spec, method, resolve(spec, priors))
     rng = generator(options.seed)
+    if model.is_sparse:
+        _check_sparse(method, options, model)
+        priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
     point = _point(spec, options, priors, rng)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
-    modes = find_modes(problem, point.theta[None], 0 if spec.k == 1 else MODE_STARTS, rng)
+    modes = _modes(problem, point, rng)
     found: tuple[Finding, ...] = ()
     if method == "laplace":
         drawn = relabelled(_laplace(problem, modes, model, point, options, rng), METHOD, None)
@@ -91,14 +102,25 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
 
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:
-    """R-hat and ESS of every summary row, and why chains disagree."""
-    return diagnose(
+    """R-hat and ESS of every summary row, why chains disagree, and modes that they missed."""
+    draws = natural_draws(drawn.spec, drawn.theta)
+    if drawn.method == "laplace":
+        return diagnose_laplace(draws, drawn.log_density, drawn.khat)
+    sparse = drawn.priors.is_sparse
+    filled = filled_counts(drawn.problem, drawn.theta, np.random.default_rng(0)) if sparse else None
+    found = diagnose(
         drawn.problem,
         drawn.theta,
         drawn.log_density,
-        draws=natural_draws(drawn.spec, drawn.theta),
+        draws=draws,
         diverging=drawn.stats.get("diverging"),
+        filled=filled,
     )
+    if sparse:
+        return found
+    missed = unvisited(drawn.problem, drawn.modes, drawn.chain_mode, drawn.theta)
+    words = missed_modes(drawn.modes, missed)
+    return replace(found, findings=(*found.findings, *words), unvisited=missed)
 
 
 def methods_agreement(drawn: Drawn) -> pd.DataFrame:
@@ -136,6 +158,36 @@ def _proper(spec: MixtureSpec, method: str, model: PriorModel | None) -> PriorMo
         msg = f"fixed_params holds every parameter; method={method!r} has nothing to draw"
         raise SpecError(msg)
     return model
+
+
+def _check_sparse(method: str, options: SamplingOptions, model: PriorModel) -> None:
+    """Refuse what a Dirichlet prior below one has no room for."""
+    what = f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1, and"
+    if method == "laplace":
+        msg = (
+            f"{what} its mass lies along the weights that go to zero, not around a mode, so that "
+            "Laplace's approximation means nothing; use method='nuts', or a concentration of at "
+            "least 1"
+        )
+        raise SpecError(msg)
+    if options.sampler != "nutpie":
+        msg = (
+            f"{what} weights become smaller than the smallest number, which the PyMC model of "
+            f"sampler={options.sampler!r} does not bear; use sampler='nutpie'"
+        )
+        raise SpecError(msg)
+
+
+def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[Mode, ...]:
+    """The posterior's modes; under a sparse prior one where the chains can begin."""
+    assert problem.penalty is not None
+    model = problem.penalty.model
+    starts = 0 if problem.spec.k == 1 else MODE_STARTS
+    if not model.is_sparse:
+        return find_modes(problem, point.theta[None], starts, rng)
+    milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
+    first = find_modes(replace(problem, penalty=milder), point.theta[None], starts, rng)[0]
+    return (replace(first, share=1.0),)
 
 
 def _point(

@@ -17,6 +17,7 @@ from bayesmix.labels import METHODS, draw_memberships
 from bayesmix.partition import Consensus, consensus
 from bayesmix.posterior import tables, words
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.filled import filled_table
 from bayesmix.posterior.loo import posterior_loo, posterior_waic
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.tree import to_tree
@@ -99,7 +100,11 @@ class Posterior(Modelled, Reported):
 
     @property
     def modes(self) -> pd.DataFrame:
-        """Modes that differ beyond labels: log density, share of the mass, chains begun there."""
+        """Modes that differ beyond labels: log density, share of the mass, chains begun there.
+
+        The share is Laplace's estimate.  A sparse Dirichlet prior has no modes: the one
+        listed then is where the chains began, under the default Dirichlet prior.
+        """
         d = self._drawn
         return pd.DataFrame(
             {
@@ -153,6 +158,45 @@ class Posterior(Modelled, Reported):
         """
         draws = draw_memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
         return consensus(memberships=draws, loss=loss, max_k=max_k)
+
+    def filled_components(self, seed: Any = 0) -> pd.DataFrame:
+        """The posterior of the number of components that have units.
+
+        At every draw each unit is allocated to a component by its memberships, and the
+        components with a unit are counted.  Meant for a model with more components
+        than needed and the sparse prior `Prior.sparse`, which leaves the surplus empty.
+
+        Parameters
+        ----------
+        seed : int or numpy.random.Generator, optional
+            Of the allocations.
+
+        Returns
+        -------
+        DataFrame
+            By the number of components, 1 to k: probability, and mcse, its Monte Carlo
+            standard error (one over the number of draws where all of them agree).
+
+        References
+        ----------
+        Malsiner-Walli, Fruehwirth-Schnatter and Gruen (2016), Statistics and Computing
+        26, 303-324.
+
+        Examples
+        --------
+        Counts around 2 and 20 in a model that has room for two kinds more.
+
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> data = pd.DataFrame({"y": rng.poisson(np.repeat([2, 20], 20))})
+        >>> spec = bmx.Mixture("y ~ 1", data, family="poisson", k=4,
+        ...                    priors={"weight": bmx.Prior.sparse()})
+        >>> posterior = spec.fit("nuts", draws=400, tune=400, thin=1, seed=1, progress=False)
+        >>> int(posterior.filled_components()["probability"].idxmax())
+        2
+        """
+        return filled_table(self._drawn, generator(seed))
 
     def predict(
         self,
@@ -249,7 +293,10 @@ class Posterior(Modelled, Reported):
         return self._point.spec
 
     def point(self) -> PointFit:
-        """The posterior mode as a `PointFit` (natural scale, no Jacobian)."""
+        """The posterior mode as a `PointFit` (natural scale, no Jacobian).
+
+        A sparse Dirichlet prior has none: then that under the default Dirichlet prior.
+        """
         return self._point
 
     def relabel(self, method: str = "stephens", by: str | None = None) -> Self:

@@ -2,11 +2,13 @@
 
 from bayesmix.diagnose.chains import Chains, chain_memberships
 from bayesmix.diagnose.convergence import Convergence, convergence, convergence_table
-from bayesmix.diagnose.diagnosis import Diagnosis, diagnose
-from bayesmix.diagnose.findings import ESS, R_HAT, Finding
+from bayesmix.diagnose.diagnosis import Diagnosis, diagnose, diagnose_laplace
+from bayesmix.diagnose.findings import ESS, GOOD_K, R_HAT, Finding, missed_modes
+from bayesmix.diagnose.missed import unvisited
 
 __all__ = [
     "ESS",
+    "GOOD_K",
     "R_HAT",
     "Chains",
     "Convergence",
@@ -16,4 +18,7 @@ __all__ = [
     "convergence",
     "convergence_table",
     "diagnose",
+    "diagnose_laplace",
+    "missed_modes",
+    "unvisited",
 ]

@@ -15,7 +15,7 @@ from bayesmix.diagnose.findings import Finding
 from bayesmix.problem import Problem
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "diagnose", "diagnose_laplace"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Diagnosis:
     Parameters
     ----------
     table : DataFrame
-        component, term, effect, r_hat, ess_bulk and ess_tail of every parameter.
+        component, term, effect, r_hat, ess_bulk and ess_tail of every parameter.  Under
+        a sparse prior also of the number of filled components; NaN for the components
+        that are empty, whose draws come from the prior.
     r_hat_log_density, ess_log_density : float
         Of the log density, which does not depend on labels (the bulk ESS).
     divergences : float
@@ -34,6 +36,8 @@ class Diagnosis:
         The mode that each chain is in, numbered from 0; -1 for a chain that is stuck or
         has lost a component.
     findings : tuple of Finding
+    unvisited : tuple of int
+        Modes of the posterior, numbered as in `Posterior.modes`, that no chain visited.
     """
 
     table: pd.DataFrame = field(repr=False)
@@ -42,6 +46,7 @@ class Diagnosis:
     divergences: float
     modes: tuple[int, ...]
     findings: tuple[Finding, ...]
+    unvisited: tuple[int, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -50,7 +55,7 @@ class Diagnosis:
 
     @property
     def r_hat(self) -> float:
-        """The largest R-hat of the parameters and the log density."""
+        """The largest R-hat of the parameters and the log density; NaN for one chain."""
         return findings.worst(self.table, self.r_hat_log_density)[0]
 
     @property
@@ -71,6 +76,7 @@ def diagnose(
     *,
     draws: Mapping[tuple[Hashable, str, str], np.ndarray] | None = None,
     diverging: np.ndarray | None = None,
+    filled: np.ndarray | None = None,
 ) -> Diagnosis:
     """Diagnose relabelled chains.
 
@@ -84,27 +90,23 @@ def diagnose(
         Draws (chain, draw) of the quantities for the table; theta's own entries unless
         given.
     diverging : ndarray of bool, shape (chain, draw), optional
+    filled : ndarray of int, shape (chain, draw), optional
+        Numbers of filled components; given under a sparse prior, which may leave
+        components empty.
     """
     spec = problem.spec
-    table = convergence_table(_own_draws(spec, theta) if draws is None else draws)
-    level = convergence(log_density[..., None])
     chains, weight = chain_memberships(problem, theta), unit_weight(problem)
     still = causes.stuck(theta[..., spec.free])
     moving = ~still
-    lost = causes.vanished(spec.layout, chains) & moving[:, None]
-    # A component that is lost everywhere does not tell chains apart.
-    own_cause = still | (lost & ~lost[moving].all(0)).any(1)
-    mode = np.full(len(theta), -1)
-    rest = np.flatnonzero(~own_cause)
-    if len(rest):
-        some = Chains(*(part[rest] for part in chains))
-        mode[rest] = causes.modes(spec.layout, theta[rest], log_density[rest], some, weight)
-    moved = Chains(*(part[moving] for part in chains))
-    pairs = [
-        pair
-        for pair in (causes.twins(spec.layout, theta[moving], moved) if moving.any() else [])
-        if not lost[:, pair].any()
-    ]
+    empty = causes.vanished(spec.layout, chains) & moving[:, None]
+    # A sparse prior is there to empty components.
+    lost = empty if filled is None else np.zeros_like(empty)
+    table = convergence_table(_own_draws(spec, theta) if draws is None else draws)
+    if filled is not None:
+        table = _with_filled(spec, table, empty.any(0), filled)
+    level = convergence(log_density[..., None])
+    mode = _modes(spec, theta, log_density, chains, weight, still, lost)
+    pairs = _twins(spec, theta[moving], Chains(*(p[moving] for p in chains)), empty)
     share = np.nan if diverging is None else float(np.mean(diverging))
     found = findings.standing(still)
     found += findings.lost_components(spec, lost, still, chains)
@@ -116,6 +118,64 @@ def diagnose(
     return Diagnosis(
         table, r_hat, float(level.ess_bulk[0]), share, tuple(mode.tolist()), tuple(found)
     )
+
+
+def diagnose_laplace(
+    draws: Mapping[tuple[Hashable, str, str], np.ndarray], log_density: np.ndarray, khat: float
+) -> Diagnosis:
+    """Diagnose Laplace's draws, which are independent of each other.
+
+    Parameters
+    ----------
+    draws : mapping of (component, term, effect) to ndarray, shape (1, draw)
+    log_density : ndarray, shape (1, draw)
+    khat : float
+        Pareto shape of the importance weights.
+    """
+    table = convergence_table(draws)
+    level = convergence(log_density[..., None])
+    found = (*findings.poor_approximation(khat), *findings.few_draws(table))
+    return Diagnosis(table, np.nan, float(level.ess_bulk[0]), np.nan, (0,), found)
+
+
+def _with_filled(
+    spec: MixtureSpec, table: pd.DataFrame, empty: np.ndarray, filled: np.ndarray
+) -> pd.DataFrame:
+    """The table with a row for the number of filled components, and none for empty ones (S,)."""
+    names = [c for c, e in zip(spec.components, empty, strict=True) if e]
+    table = table.copy()
+    table.loc[table["component"].isin(names), ["r_hat", "ess_bulk", "ess_tail"]] = np.nan
+    own = convergence_table({("all", "filled components", "weight"): filled.astype(float)})
+    # Most draws have one number: quantiles of it say nothing.
+    return pd.concat([table, own.assign(ess_tail=np.nan)], ignore_index=True)
+
+
+def _modes(
+    spec: MixtureSpec,
+    theta: np.ndarray,
+    log_density: np.ndarray,
+    chains: Chains,
+    weight: np.ndarray,
+    still: np.ndarray,
+    lost: np.ndarray,
+) -> np.ndarray:
+    """The mode that each chain is in, (chain,); -1 for what has a cause of its own."""
+    # A component that is lost everywhere does not tell chains apart.
+    own_cause = still | (lost & ~lost[~still].all(0)).any(1)
+    mode = np.full(len(theta), -1)
+    rest = np.flatnonzero(~own_cause)
+    if len(rest):
+        some = Chains(*(part[rest] for part in chains))
+        mode[rest] = causes.modes(spec.layout, theta[rest], log_density[rest], some, weight)
+    return mode
+
+
+def _twins(
+    spec: MixtureSpec, theta: np.ndarray, chains: Chains, empty: np.ndarray
+) -> list[tuple[int, int]]:
+    """Pairs of components that are alike in the chains that move; empty ones do not count."""
+    found = causes.twins(spec.layout, theta, chains) if len(theta) else []
+    return [pair for pair in found if not empty[:, pair].any()]
 
 
 def _own_draws(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Hashable, str, str], np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,29 @@ import pandas as pd
 
 from bayesmix.diagnose.causes import between
 from bayesmix.diagnose.chains import Chains
+from bayesmix.modes import Mode
+from bayesmix.nuts import LEAST_SHARE
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["Finding", "divergent", "in_modes", "lost_components", "slow", "standing", "twin_pairs"]
+__all__ = [
+    "Finding",
+    "divergent",
+    "few_draws",
+    "in_modes",
+    "lost_components",
+    "missed_modes",
+    "poor_approximation",
+    "slow",
+    "standing",
+    "twin_pairs",
+    "worst",
+]
 
 R_HAT = 1.01
 ESS = 400
 DIVERGENT = 0.01
+# Pareto k-hat of Laplace's importance weights.
+GOOD_K = 0.7
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,8 @@ class Finding:
     ----------
     kind : str
         "stuck", "different modes", "vanished component", "twin components",
-        "divergences" or "slow mixing".
+        "divergences", "unvisited modes" or "slow mixing"; of Laplace's draws "poor
+        approximation" or "few draws".
     chains : tuple of int
         The chains it concerns, numbered from 0 as ArviZ does.
     components : tuple of hashable
@@ -150,23 +167,64 @@ def divergent(share: float) -> list[Finding]:
 
 
 def worst(table: pd.DataFrame, r_hat_log_density: float) -> tuple[float, float]:
-    """The largest R-hat, with that of the log density, and the smallest ESS, bulk or tail."""
-    r_hat = float(np.nanmax([r_hat_log_density, *table.r_hat, 0.0]))
-    return r_hat, float(np.nanmin([*table.ess_bulk, *table.ess_tail, np.inf]))
+    """The largest R-hat, with that of the log density, and the smallest ESS, bulk or tail.
+
+    R-hat is NaN where none is known, as for one chain.
+    """
+    known = [r for r in (r_hat_log_density, *table.r_hat) if not np.isnan(r)]
+    return max(known, default=np.nan), _smallest_ess(table)
+
+
+def _smallest_ess(table: pd.DataFrame) -> float:
+    return float(np.nanmin([*table.ess_bulk, *table.ess_tail, np.inf]))
 
 
 def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
     """Words for chains that agree but have not been run long enough."""
     r_hat, ess = worst(table, r_hat_log_density)
-    if r_hat <= R_HAT and ess >= ESS:
+    if not r_hat > R_HAT and ess >= ESS:
         return []
-    what = (
-        f"the largest R-hat is {r_hat:.3f} and the smallest effective sample size {ess:.0f}, "
-        f"where at most {R_HAT} and at least {ESS} are wanted; the chains are in one mode and "
-        "none of them stands still"
-    )
+    if np.isnan(r_hat):
+        what = (
+            f"the smallest effective sample size is {ess:.0f}, where at least {ESS} are wanted; "
+            "R-hat needs at least 2 chains"
+        )
+    else:
+        what = (
+            f"the largest R-hat is {r_hat:.3f} and the smallest effective sample size {ess:.0f}, "
+            f"where at most {R_HAT} and at least {ESS} are wanted; the chains are in one mode and "
+            "none of them stands still"
+        )
     remedy = (
         "Use more draws= or a larger thin=, and more tune=; if that does not help, tighter "
         "priors or a smaller k"
     )
     return [Finding("slow mixing", (), (), what, remedy)]
+
+
+def few_draws(table: pd.DataFrame) -> list[Finding]:
+    """Words for too few independent draws."""
+    ess = _smallest_ess(table)
+    if ess >= ESS:
+        return []
+    what = f"the smallest effective sample size is {ess:.0f}, where at least {ESS} are wanted"
+    return [Finding("few draws", (), (), what, "Use more draws=; they are independent")]
+
+
+def poor_approximation(khat: float) -> list[Finding]:
+    """Words for Laplace's approximation where its importance weights say that it is poor."""
+    if not khat > GOOD_K:
+        return []
+    what = f"Laplace's approximation is poor here: Pareto k-hat {khat:.2f} is above {GOOD_K}"
+    return [Finding("poor approximation", (), (), what, "Use method='nuts'")]
+
+
+def missed_modes(modes: Sequence[Mode], unvisited: Sequence[int]) -> list[Finding]:
+    """Words for modes with some of the mass to which no chain came."""
+    at = [m for m in unvisited if modes[m].share > LEAST_SHARE]
+    if not at:
+        return []
+    shares = ", ".join(f"mode {m} with {modes[m].share:.0%} of the mass" for m in at)
+    what = f"no chain visited {shares} (Laplace's estimate; see Posterior.modes)"
+    remedy = "Use more draws= or a larger thin= so that chains move between modes, or more chains="
+    return [Finding("unvisited modes", (), (), what, remedy)]

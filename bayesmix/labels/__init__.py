@@ -7,6 +7,7 @@ those that `layout.symmetric` allows.
 """
 
 from bayesmix.labels.draws import component_values, draw_memberships, membership_batches
+from bayesmix.labels.filled import filled_counts
 from bayesmix.labels.methods import METHODS, Relabelled, ecr, ordering, pivotal, stephens
 from bayesmix.labels.orders import (
     agreement,
@@ -26,6 +27,7 @@ __all__ = [
     "component_values",
     "draw_memberships",
     "ecr",
+    "filled_counts",
     "membership_batches",
     "ordering",
     "pivotal",

@@ -56,7 +56,8 @@ def _has_kernel(problem: Problem, model: PriorModel) -> bool:
 
 def gradient_seconds(problem: Problem, model: PriorModel) -> float:
     """What a gradient of the density costs, roughly, on a machine of 2026."""
-    fixed, each = COMPILED if _has_kernel(problem, model) else PYTHON
+    native = _has_kernel(problem, model) and not model.is_sparse
+    fixed, each = COMPILED if native else PYTHON
     return fixed + each * problem.n_rows * problem.spec.k
 
 

@@ -9,9 +9,19 @@ the components, so that no component is singled out as the baseline:
 for the contrasts a_q to the first component.
 """
 
+from bayesmix.penalty.defaults import CONCENTRATION
 from bayesmix.penalty.density import log_prior
 from bayesmix.penalty.model import LogPrior, Penalty, PriorModel
 from bayesmix.penalty.resolve import resolve
 from bayesmix.penalty.sampling import gradient, sample_prior
 
-__all__ = ["LogPrior", "Penalty", "PriorModel", "gradient", "log_prior", "resolve", "sample_prior"]
+__all__ = [
+    "CONCENTRATION",
+    "LogPrior",
+    "Penalty",
+    "PriorModel",
+    "gradient",
+    "log_prior",
+    "resolve",
+    "sample_prior",
+]

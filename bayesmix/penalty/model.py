@@ -67,6 +67,11 @@ class PriorModel:
     concentration: float | None
     spread: np.ndarray | None
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the Dirichlet prior empties components: its density is unbounded at zero."""
+        return self.concentration is not None and self.concentration < 1
+
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Independent priors of the same kind and link together."""

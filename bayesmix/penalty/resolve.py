@@ -49,6 +49,13 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
             continue  # one component has no weights; select() goes through it too
         if name == "weight" and concentration is not None:
             concentration = _concentration(prior)
+        elif name == "weight":
+            msg = (
+                f"priors['weight'] is {prior!r}, but with concomitant= the weights differ between "
+                "units; give their logits a prior, as 'alpha' or 'alpha[term]', or leave "
+                "concomitant= out"
+            )
+            raise SpecError(msg)
         elif spread is not None and name.split("[")[0] == "alpha":
             spread = _spread(spec, spread, name, prior)
         else:

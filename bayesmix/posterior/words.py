@@ -7,6 +7,7 @@ import pandas as pd
 
 from bayesmix.describe import as_html, as_text, spec_lines
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
 
 __all__ = ["posterior_html", "posterior_text"]
@@ -25,6 +26,8 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
         divergent = int(np.sum(drawn.stats.get("diverging", 0)))
         if divergent:
             lines.append(("divergences", f"{divergent}"))
+    if drawn.priors.is_sparse:
+        lines.append(("filled components", f"{filled_words(drawn)}, of {drawn.spec.k}"))
     lines.append(("labels", f"relabelled by {drawn.relabelling}"))
     if len(drawn.modes) > 1 and drawn.modes[1].share > 0.005:
         shares = ", ".join(f"{m.share:.0%}" for m in drawn.modes if m.share > 0.005)
