@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bayesmix.priors import Prior
     from bayesmix.ranking import compare, compare_estimates
     from bayesmix.reporting import report
+    from bayesmix.survival.check import SurvivalCheck, check_survival
 
 __version__ = version("bayesmix")
 
@@ -79,6 +80,7 @@ _HOMES = {
     "bayesmix.priors": ("Prior",),
     "bayesmix.ranking": ("compare", "compare_estimates"),
     "bayesmix.reporting": ("report",),
+    "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -102,6 +104,8 @@ __all__ = [
     "Regression",
     "Selection",
     "SpecError",
+    "SurvivalCheck",
+    "check_survival",
     "compare",
     "compare_estimates",
     "family",

@@ -26,6 +26,7 @@ PUBLIC = [
     "PointFit",
     "Regression",
     "SpecError",
+    "check_survival",
     "compare",
     "compare_estimates",
     "family",

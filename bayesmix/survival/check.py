@@ -1,0 +1,337 @@
+"""What every kind of row says to a model of competing events, in words, and what is wrong."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix._arguments import column_name
+from bayesmix._language.scope import Scope
+from bayesmix._rows import check_data
+from bayesmix._surv import is_surv
+from bayesmix.errors import FormulaError, SpecError
+from bayesmix.formula import parse_formula
+from bayesmix.survival.event_column import EventColumn, read_events
+from bayesmix.survival.readings import (
+    EXACT,
+    INTERVAL,
+    KIND_WORDS,
+    LEFT,
+    NOTHING,
+    RIGHT,
+    UNREADABLE,
+    Reading,
+    read_columns,
+)
+from bayesmix.survival.subjects import check_subjects
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SurvivalCheck", "check_survival"]
+
+FEW = 5
+# What a time of each kind says of an event {k}.
+TERMS = {
+    EXACT: "f{k}(t)",
+    RIGHT: "S{k}(t)",
+    LEFT: "F{k}(u)",
+    INTERVAL: "[F{k}(u) - F{k}(l)]",
+    NOTHING: "",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SurvivalCheck:
+    """How the rows of survival data are read.  Made by `check_survival`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        event, observation, rows, contribution: what is known of the event, how the time
+        was observed, in how many rows, and their factor of the likelihood.
+    problems : list of str
+        What a model refuses, or would read as it is not meant.
+    notes : list of str
+        What is allowed, but worth a look.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("pbc").astype({"event": object}).fillna({"event": "none"})
+    >>> check = bmx.check_survival(data, "surv(years, status)", event="event")
+    >>> check.ok, check.problems[0][:49]
+    (False, "The event 'none' (232 rows) seems to mean that no")
+    """
+
+    table: pd.DataFrame
+    problems: list[str]
+    notes: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+    def _sections(self) -> list[tuple[str, list[str]]]:
+        return [(h, t) for h, t in (("Problems", self.problems), ("Notes", self.notes)) if t]
+
+    def __repr__(self) -> str:
+        lines = [self.table.to_string(index=False)]
+        for head, texts in self._sections():
+            lines += ["", f"{head}:", *(f"- {text}" for text in texts)]
+        return "\n".join(lines if self.problems else [*lines, "", "No problems."])
+
+    def _repr_html_(self) -> str:
+        parts = [self.table.to_html(index=False, border=0)]
+        for head, texts in self._sections():
+            items = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
+            parts.append(f"<strong>{head}</strong><ul>{items}</ul>")
+        return f"<div>{''.join(parts)}{'' if self.problems else '<p>No problems.</p>'}</div>"
+
+
+def check_survival(
+    data: pd.DataFrame,
+    response: str | Mapping[Hashable, str],
+    event: str | None = None,
+    id: str | None = None,  # noqa: A002
+    partial_events: Mapping[Hashable, Sequence[Hashable]] | None = None,
+    truncation: str = "mixture",
+) -> SurvivalCheck:
+    r"""Say how every kind of row will be read, and what is wrong with the rows.
+
+    All that is found is told at once; nothing is changed and no model is fitted.
+
+    Parameters
+    ----------
+    data : DataFrame
+    response : str or mapping of event to str
+        ``"surv(time, status)"`` in any of its forms, or a formula with it on the left;
+        for each event its own where they differ.
+    event : str, optional
+        Column that names the event, missing where it is unknown.  None: one event only.
+    id : str, optional
+        Column of the subjects.  Without it, rows are searched for subjects that occur
+        once for every event.
+    partial_events : mapping of code to sequence of events, optional
+        As in `CompetingRisks`.
+    truncation : {"mixture", "component"}
+        As in `CompetingRisks`.
+
+    Returns
+    -------
+    SurvivalCheck
+        `pi_k` is the probability of event k; f, S and F are the density, survival and
+        distribution function of its time.
+
+    Raises
+    ------
+    FormulaError
+        If the response is no ``surv(...)``.
+    SpecError
+        For other arguments that cannot be.
+    DataError
+        If the data are no DataFrame with rows.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> check = bmx.check_survival(bmx.load_data("mgus2"), "surv(years, status)", event="event")
+    >>> check.table["rows"].tolist(), check.ok
+    ([860, 115, 409], True)
+    >>> check.table["contribution"].iloc[2]
+    'pi_death S_death(t) + pi_pcm S_pcm(t)'
+    """
+    scope = Scope.capture(1)
+    check_data(data)
+    if truncation not in ("mixture", "component"):
+        msg = f"truncation={truncation!r} is unknown; use 'mixture' or 'component'"
+        raise SpecError(msg)
+    event, subject = column_name("event", event), column_name("id", id)
+    texts = _texts(response, event)
+    read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
+    problems = [p for reading in read.values() for p in reading.problems]
+    notes = [note for reading in read.values() for note in reading.notes]
+    column = read_events(data, event, partial_events)
+    problems += column.problems
+    notes += column.notes
+    readings = _by_event(texts, read, column, problems)
+    time = _time_of(column, readings)
+    _check_together(column, time, problems, notes)
+    check_subjects(data, event, subject, _columns_of(texts), column, problems)
+    table = _table(column, readings, truncation)
+    return SurvivalCheck(table, problems, notes)
+
+
+# --- what is asked -------------------------------------------------------------------------
+
+
+def _texts(response: Any, event: str | None) -> dict[Hashable, str]:
+    """Text of the response of each event; of None where they share one."""
+    if isinstance(response, Mapping):
+        if event is None:
+            msg = "responses by event need event=, the column that names the events"
+            raise SpecError(msg)
+        if not response:
+            msg = "response={} has no event; give surv(...) for each one"
+            raise SpecError(msg)
+        return {name: _left_side(text) for name, text in response.items()}
+    return {None: _left_side(response)}
+
+
+def _left_side(text: Any) -> str:
+    formula = text if isinstance(text, str) and "~" in text else f"{text} ~ 1"
+    found = parse_formula(formula, "formula").response
+    if found is None or not is_surv(found):
+        msg = (
+            f"{text!r} has no survival time; write 'surv(time, status)', 'surv(lower, upper, "
+            'kind="interval")\' or \'surv(entry, time, status, kind="counting")\''
+        )
+        raise FormulaError(msg)
+    return found
+
+
+def _columns_of(texts: Mapping[Hashable, str]) -> set[str]:
+    return {n for t in texts.values() for n in parse_formula(f"{t} ~ 1", "formula").response_names}
+
+
+def _by_event(
+    texts: Mapping[Hashable, str],
+    read: Mapping[str, Reading],
+    column: EventColumn,
+    problems: list[str],
+) -> dict[Hashable, Reading]:
+    """The response of each event."""
+    first = read[next(iter(texts.values()))]
+    if None in texts or column.name is None:
+        return dict.fromkeys(column.names, first)
+    missing = [name for name in column.names if name not in texts]
+    if missing:
+        problems.append(
+            f"There is no response for the events {missing}; give surv(...) for each of "
+            f"{list(column.names)}."
+        )
+    names = dict.fromkeys((*column.names, *texts))
+    column.extend(tuple(names))
+    return {name: read[texts[name]] if name in texts else first for name in names}
+
+
+# --- rows ----------------------------------------------------------------------------------
+
+
+def _time_of(column: EventColumn, readings: Mapping[Hashable, Reading]) -> np.ndarray:
+    """Kind of the time of each row (n,): of the event known, or of the first one allowed."""
+    first = column.allowed.argmax(axis=1)
+    kinds = np.array([readings[name].kind for name in column.names])
+    return kinds[first, np.arange(kinds.shape[1])]
+
+
+def _check_together(
+    column: EventColumn, kind: np.ndarray, problems: list[str], notes: list[str]
+) -> None:
+    """Events and times side by side."""
+    open_end = (kind == RIGHT) | (kind == NOTHING)
+    seen = (kind == EXACT) | (kind == INTERVAL) | (kind == LEFT)
+    if (kind != UNREADABLE).any() and not seen.any():
+        problems.append(
+            "Every time is right-censored: no event was seen, and nothing can be learned of times. "
+            "Is the status coded the other way round (1 is an event)?"
+        )
+    if column.name is None:
+        return
+    for k, name in enumerate(column.names):
+        rows = column.known(k) & (kind != UNREADABLE)
+        if not rows.any() or column.means_censored(name):
+            continue
+        if open_end[rows].all() and seen.any():
+            problems.append(
+                f"All {int(rows.sum())} rows of the event {name!r} have a right-censored time. If "
+                f"{name!r} means that nothing happened, mark the event as missing in these rows."
+            )
+        elif int((rows & seen).sum()) < FEW:
+            notes.append(
+                f"The event {name!r} was seen in {int((rows & seen).sum())} rows only: its "
+                "parameters will be uncertain."
+            )
+    expected = column.single & open_end
+    if expected.any():
+        notes.append(
+            f"{int(expected.sum())} rows have a known event and a right-censored time. This is "
+            "allowed: they say which event will happen, but not yet when. If nothing is known "
+            "of the event, mark it as missing."
+        )
+    unknown = column.unknown & seen
+    if unknown.any():
+        notes.append(
+            f"{int(unknown.sum())} rows have an event at a known time or interval, but which one "
+            "is missing. This is allowed: all events that it may have been are summed."
+        )
+    if seen.any() and not (column.single & seen).any():
+        problems.append(
+            f"No row has both a known event in {column.name!r} and a time at which it was seen: "
+            "nothing tells the events apart."
+        )
+
+
+# --- the table -----------------------------------------------------------------------------
+
+
+def _table(
+    column: EventColumn, readings: Mapping[Hashable, Reading], truncation: str
+) -> pd.DataFrame:
+    import pandas as pd
+
+    kinds = np.column_stack([readings[name].kind for name in column.names])
+    entered = np.column_stack([readings[n].entry > 0 for n in column.names]).any(axis=1)
+    # A row is described by what is known of the event, and its kinds for the events allowed.
+    kinds = np.where(column.allowed, kinds, -1)
+    entered &= ~(kinds == UNREADABLE).any(axis=1)
+    keys, counts = np.unique(
+        np.column_stack([column.label, entered, kinds]), axis=0, return_counts=True
+    )
+    rows = [
+        (
+            column.label_words[key[0]],
+            _observation(column, key[2:]) + (", delayed entry" if key[1] else ""),
+            int(count),
+            _contribution(column, key[2:], bool(key[1]), truncation),
+        )
+        for key, count in zip(keys, counts, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["event", "observation", "rows", "contribution"])
+    return table.drop(columns="event") if column.name is None else table
+
+
+def _observation(column: EventColumn, kinds: np.ndarray) -> str:
+    there = [(name, kind) for name, kind in zip(column.names, kinds, strict=True) if kind >= 0]
+    if len({kind for _, kind in there}) == 1:
+        return KIND_WORDS[there[0][1]]
+    return ", ".join(f"{name}: {KIND_WORDS[kind]}" for name, kind in there)
+
+
+def _contribution(column: EventColumn, kinds: np.ndarray, entered: bool, truncation: str) -> str:
+    there = [(name, kind) for name, kind in zip(column.names, kinds, strict=True) if kind >= 0]
+    if any(kind == UNREADABLE for _, kind in there):
+        return "none: see the problems"
+    if column.name is None:
+        term = TERMS[there[0][1]].format(k="") or "1"
+        return f"{term} / S(entry)" if entered else term
+    every = len(there) == len(column.names)
+    own = entered and truncation == "component"
+    if every and not own and all(kind == NOTHING for _, kind in there):
+        return "1"
+    total = " + ".join(_term(name, kind, own) for name, kind in there)
+    if not entered or own:
+        return total
+    reached = " + ".join(f"pi_{name} S_{name}(entry)" for name in column.names)
+    return f"{f'({total})' if len(there) > 1 else total} / ({reached})"
+
+
+def _term(name: Hashable, kind: int, own_entry: bool) -> str:
+    time = TERMS[kind].format(k=f"_{name}")
+    entry = f" / S_{name}(entry)" if own_entry else ""
+    return f"pi_{name} {time}{entry}" if time else f"pi_{name}{entry}"

@@ -1,0 +1,270 @@
+"""The column of the events as it stands, with what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix._arguments import plain
+from bayesmix._rows import near_names
+from bayesmix.errors import SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EventColumn", "read_events"]
+
+# Words for rows in which nothing happened, or in which it is unknown what did.
+CENSORED = frozenset(
+    [
+        *("", "0", "0.0", "alive", "cens", "censor", "censored", "censoring", "right-censored"),
+        *("right censored", "event-free", "event free", "eventfree", "none", "no", "no event"),
+        *("no_event", "nothing", "null", "na", "n/a", "nan", "lost", "lost to follow-up"),
+        *("ltfu", "follow-up", "followup", "withdrawn"),
+    ]
+)
+UNKNOWN = frozenset(["?", "missing", "unclear", "undetermined", "unknown", "unspecified"])
+
+
+@dataclass(eq=False)
+class EventColumn:
+    """Which of S events each of n rows may have had.
+
+    Parameters
+    ----------
+    name : str or None
+        The column; None for one event without a name.
+    names : tuple
+        The S events.
+    allowed : ndarray of bool, shape (n, S)
+    label : ndarray of int, shape (n,)
+        Place in `label_words` of what is known of each row's event.
+    label_words : list of str
+    problems, notes : list of str
+    """
+
+    name: str | None
+    names: tuple[Hashable, ...]
+    allowed: np.ndarray
+    label: np.ndarray
+    label_words: list[str]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def single(self) -> np.ndarray:
+        """Rows whose event is known, (n,)."""
+        return self.label < len(self.names)
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """Rows whose event is missing, (n,)."""
+        return self.label == len(self.label_words) - 1
+
+    def known(self, k: int) -> np.ndarray:
+        """Rows known to have had event k, (n,)."""
+        return self.label == k
+
+    def means_censored(self, name: Hashable) -> bool:
+        """Whether the name of an event says that there was none, or that it is unknown."""
+        return _word(name) in CENSORED | UNKNOWN
+
+    def extend(self, names: tuple[Hashable, ...]) -> None:
+        """Add events that no row is known to have had."""
+        added = len(names) - len(self.names)
+        if added == 0:
+            return
+        unknown = np.repeat(self.unknown[:, None], added, axis=1)
+        before = len(self.names)
+        self.allowed = np.column_stack([self.allowed, unknown])
+        self.label = np.where(self.label >= before, self.label + added, self.label)
+        words = [_known(name) for name in names[before:]]
+        self.label_words = [*self.label_words[:before], *words, *self.label_words[before:]]
+        self.names = names
+
+
+def _word(name: Hashable) -> str:
+    return str(name).strip().lower()
+
+
+def _known(name: Hashable) -> str:
+    return f"known: {name}"
+
+
+def read_events(
+    data: pd.DataFrame, name: str | None, partial: Mapping[Hashable, Sequence[Hashable]] | None
+) -> EventColumn:
+    """Read the column of the events, and say what is wrong with it.
+
+    Parameters
+    ----------
+    data : DataFrame of n rows
+    name : str or None
+    partial : mapping of code to events, or None
+
+    Raises
+    ------
+    SpecError
+        If `partial` is no such mapping, or is given without a column.
+    """
+    partial = _partial(partial, name)
+    n = len(data)
+    alone = EventColumn(None, ("event",), np.ones((n, 1), bool), np.zeros(n, int), [""])
+    if name is None:
+        return alone
+    if name not in data.columns:
+        alone.problems.append(
+            f"Column {name!r} is not in the data. {near_names(name, data.columns)}"
+        )
+        return alone
+    values = data[name].astype(object).where(data[name].notna(), None)
+    levels = _levels(data[name])
+    names = tuple(level for level in levels if level not in partial)
+    if not names:
+        alone.problems.append(f"The event column {name!r} names no event; every value is missing.")
+        return alone
+    column = _columns(name, names, values, partial)
+    _check_levels(column, data[name], levels, partial)
+    return column
+
+
+def _partial(given: Any, name: str | None) -> dict[Hashable, tuple[Hashable, ...]]:
+    if given is None:
+        return {}
+    if name is None:
+        msg = "partial_events= needs event=, the column in which its codes stand"
+        raise SpecError(msg)
+    if not isinstance(given, Mapping) or not all(
+        isinstance(v, Sequence) and not isinstance(v, str) and len(v) > 0 for v in given.values()
+    ):
+        msg = (
+            f"partial_events={given!r} must map a code of the event column to the events it may "
+            "be, such as {'a_or_b': ['a', 'b']}"
+        )
+        raise SpecError(msg)
+    return {code: tuple(events) for code, events in given.items()}
+
+
+def _levels(values: pd.Series) -> list[Hashable]:
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return [plain(c) for c in values.cat.categories]
+    return sorted((plain(v) for v in values.dropna().unique()), key=str)
+
+
+def _columns(
+    name: str,
+    names: tuple[Hashable, ...],
+    values: pd.Series,
+    partial: Mapping[Hashable, tuple[Hashable, ...]],
+) -> EventColumn:
+    codes = list(partial)
+    place = {level: i for i, level in enumerate([*names, *codes])}
+    last = len(place)
+    label = values.map(lambda v: last if v is None else place[plain(v)]).to_numpy(dtype=int)
+    may = [[e in partial[c] for e in names] for c in codes]
+    allowed = np.vstack([np.eye(len(names)), *may, np.ones(len(names))]).astype(bool)
+    allowed[~allowed.any(axis=1)] = True  # a code of no event that there is: a problem told
+    words = [_known(n) for n in names]
+    words += [f"{' or '.join(map(str, partial[c]))} (code {c})" for c in codes]
+    return EventColumn(name, names, allowed[label], label, [*words, "unknown"])
+
+
+def _check_levels(
+    column: EventColumn,
+    values: pd.Series,
+    levels: list[Hashable],
+    partial: Mapping[Hashable, tuple[Hashable, ...]],
+) -> None:
+    column.problems += _wrong_type(column, values)
+    column.problems += _wrong_names(column, values)
+    column.problems += _wrong_codes(column, partial)
+    column.notes += [
+        f"The code {code!r} of partial_events= stands in no row."
+        for code in partial
+        if code not in levels
+    ]
+    for k, name in enumerate(column.names):
+        if column.known(k).any():
+            continue
+        text = f"The event {name!r} is a category of {column.name!r} that no row has: "
+        if column.allowed[:, k].any():
+            column.notes.append(
+                text + "only rows whose event is unknown say anything about it. Is it meant? "
+                "Otherwise use cat.remove_unused_categories()."
+            )
+        else:
+            column.problems.append(
+                text + "nothing can be learned about it. Remove it with "
+                "cat.remove_unused_categories()."
+            )
+
+
+def _wrong_type(column: EventColumn, values: pd.Series) -> list[str]:
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype) or all(
+        isinstance(n, str) for n in column.names
+    ):
+        return []
+    example = {n: f"event{n}" for n in column.names[:3] if _word(n) not in CENSORED}
+    text = (
+        f"The event column {column.name!r} holds {values.dtype}: {list(column.names[:5])}; it "
+        "names the events, as strings or a Categorical, missing where the event is unknown. Write "
+        f"data[{column.name!r}].map({example}), with names of yours; values that are not listed "
+        "become missing."
+    )
+    return [text]
+
+
+def _wrong_names(column: EventColumn, values: pd.Series) -> list[str]:
+    """Levels that mean no event, and levels that differ in writing only."""
+    import pandas as pd
+
+    texts = []
+    categories = isinstance(values.dtype, pd.CategoricalDtype)
+    for k, name in enumerate(column.names):
+        if column.means_censored(name):
+            what = "that nothing happened" if _word(name) in CENSORED else "that it is unknown"
+            texts.append(
+                f"The event {name!r} ({int(column.known(k).sum())} rows) seems to mean {what}, but "
+                "a model would take it for an event of its own. Mark the event as missing in these "
+                f"rows: data[{column.name!r}]"
+                + (
+                    f".cat.remove_categories([{name!r}])."
+                    if categories
+                    else f".replace({{{name!r}: None}})."
+                )
+            )
+    by_word: dict[str, list[Hashable]] = {}
+    for name in column.names:
+        by_word.setdefault("".join(_word(name).split()), []).append(name)
+    texts += [
+        f"The events {same} differ only in spaces or capital letters; make them one."
+        for same in by_word.values()
+        if len(same) > 1
+    ]
+    return texts
+
+
+def _wrong_codes(
+    column: EventColumn, partial: Mapping[Hashable, tuple[Hashable, ...]]
+) -> list[str]:
+    texts = []
+    for code, events in partial.items():
+        unknown = [e for e in events if e not in column.names]
+        if unknown:
+            texts.append(
+                f"The code {code!r} of partial_events= stands for {unknown}, but the events are "
+                f"{list(column.names)}."
+            )
+        elif len(set(events)) == 1:
+            texts.append(
+                f"The code {code!r} of partial_events= stands for {events[0]!r} alone; write "
+                f"{events[0]!r} in the event column."
+            )
+    return texts
