@@ -63,6 +63,14 @@ class MixtureSpec:
         return self.layout.k
 
     @property
+    def named(self) -> bool:
+        """Whether some units are known to belong to each component, as with competing events."""
+        allowed = self.rows.allowed
+        if allowed is None:
+            return False
+        return bool(allowed[allowed.sum(1) == 1].any(0).all())
+
+    @property
     def free(self) -> np.ndarray:
         """Which entries of theta are estimated, shape (D,)."""
         mask = np.ones(self.layout.size, bool)

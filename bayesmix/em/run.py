@@ -16,6 +16,7 @@ from bayesmix.em.starts import (
     classify,
     from_memberships,
     harden,
+    known_memberships,
     pooled,
     random_memberships,
     subsample,
@@ -89,7 +90,8 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
     """Starting parameters (R, D), few ones chosen after short runs from more candidates.
 
     Memberships are drawn at random; every second candidate goes through a short
-    classification run.
+    classification run.  Where known units name every component, those of the others
+    are equal in the first start, and random in the rest.
 
     With many units the starts are first run on a random part of them, so that the
     passes over all rows begin near a maximum.
@@ -101,6 +103,8 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
         outcome = maximise(part, make_starts(part, n_starts, rng), Options(tol=1e-6))
         lost = has_status(outcome, "degenerate", "failed")
         return outcome.theta[~lost] if not lost.all() else outcome.theta
+    if problem.spec.named:
+        return from_memberships(problem, known_memberships(problem, n_starts, rng), n_starts)
     with compiled.timed(problem):
         n = max(n_starts, min(4 * n_starts, CANDIDATES))
         theta = from_memberships(problem, random_memberships(problem, n, rng), n)

@@ -21,6 +21,8 @@ from bayesmix.spec import Rows
 __all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
 
 CLASSIFICATION_STEPS = 5
+# Standard deviation of the slopes of random memberships where components are known.
+TILT = 2.0
 # Responsibilities held at once.
 MOST = 1 << 22
 
@@ -72,6 +74,28 @@ def random_memberships(problem: Problem, n_starts: int, rng: np.random.Generator
     return Memberships(labels, None, k, problem.spec.rows.allowed)
 
 
+def known_memberships(problem: Problem, n_starts: int, rng: np.random.Generator) -> Memberships:
+    """Equal shares of the components that a unit may have, then randomly tilted ones.
+
+    Their logits are random linear functions of the responses' ranks and the concomitant
+    covariates: other maxima differ in which component the late times go to, say.
+    """
+    k, n = problem.spec.k, problem.n_units
+    features = [np.ones(n)]
+    for arrays in problem.blocks:
+        y = next(iter(arrays.observed.values())).y
+        y = y if problem.first is None else y[problem.first]
+        features.append(np.sqrt(12.0) * ((np.argsort(np.argsort(y)) + 0.5) / n - 0.5))
+    if problem.concomitant is not None:
+        z = problem.concomitant[:, problem.concomitant.std(0) > 0]
+        features += list(((z - z.mean(0)) / z.std(0)).T)
+    slopes = TILT * rng.standard_normal((n_starts, k, len(features)))
+    slopes[0] = 0.0
+    logits = slopes @ np.array(features)
+    matrix = np.exp(logits - logits.max(1, keepdims=True))
+    return Memberships(None, matrix, k, problem.spec.rows.allowed)
+
+
 def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Problem:
     """The problem of some units, drawn at random without replacement."""
     rows = problem.spec.rows
@@ -87,9 +111,10 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
         replace(
             b,
             matrix=b.matrix[keep],
-            offset=None if b.offset is None else b.offset[keep],
+            offset=None if b.offset is None else b.offset[..., keep],
             response=None if b.response is None else b.response.take(keep),
-            observed={name: obs.take(keep) for name, obs in b.observed.items()},
+            observed={key: obs.take(keep) for key, obs in b.observed.items()},
+            entry=None if b.entry is None else {k: obs.take(keep) for k, obs in b.entry.items()},
         )
         for b in rows.blocks
     )
