@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.families.along import cumulative
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import (
-    LARGEST,
     Instant,
     Survival,
     event_term,
@@ -53,7 +53,7 @@ def closed_form(at: Instant, event: np.ndarray, rate: Linked, shape: Linked) -> 
     u = shape.value * at.t
     level, slope, bend = log_exprel_parts(u)
     x = rate.log + at.log + level
-    hazard = np.where(x > LARGEST, np.inf, np.exp(x))
+    hazard = cumulative(x)
     cross = -hazard * at.t * slope
     return Derivatives(
         event * (rate.log + u) - hazard,
@@ -72,10 +72,11 @@ def at_hazard(total: np.ndarray, rate: np.ndarray, shape: np.ndarray) -> np.ndar
     """The time with this cumulative hazard, log(1 + y) / shape with y = shape total / rate."""
     ratio = total / np.asarray(rate, dtype=float)
     y = shape * ratio
-    there = y > -1
-    with np.errstate(invalid="ignore"):
-        growth = np.where(np.abs(y) < 1e-300, 1.0, np.log1p(np.where(there, y, 0.0)) / y)
-    return np.where(there, ratio * growth, np.inf)
+    there, near = y > -1, np.abs(y) < 0.5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logarithm = np.log1p(np.where(there, y, 0.0))
+        growth = np.where(y == 0, 1.0, logarithm / y)
+        return np.where(there, np.where(near, ratio * growth, logarithm / shape), np.inf)
 
 
 def quantile(p: np.ndarray, rate: np.ndarray, shape: np.ndarray) -> np.ndarray:

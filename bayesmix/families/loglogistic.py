@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.families.base import Array, Family
+from bayesmix.families.along import logistic, scaled
+from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import Instant, Survival
 from bayesmix.families.guess import guess
 from bayesmix.links import Linked
@@ -37,6 +38,11 @@ def logsf(at: Instant, scale: Linked, shape: Linked) -> Array:
 def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
     """-log(1 + (t / scale)^-shape)."""
     return -xp.softplus(-log_odds(at, scale, shape))
+
+
+def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
+    """Derivatives in (log scale, log shape)."""
+    return scaled(logistic, at, event, scale, shape)
 
 
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -89,7 +95,7 @@ FAMILY = Family(
     params={"shape": "log", "scale": "log"},
     location="scale",
     links=("log",),
-    survival=Survival(logpdf, logsf, quantile, logcdf),
+    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
     start=start,
     mean=mean,
     variance=variance,

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.families.base import Array, Family
+from bayesmix.families.along import HUGE, normal
+from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import Instant, Survival
 from bayesmix.families.guess import guess
 from bayesmix.links import Linked
@@ -35,6 +36,20 @@ def logsf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
 def logcdf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
     """Log Phi(z)."""
     return xp.log_ndtr(standardised(at, meanlog, sdlog))
+
+
+def closed_form(at: Instant, event: np.ndarray, meanlog: Linked, sdlog: Linked) -> Derivatives:
+    """Derivatives in (meanlog, log sdlog)."""
+    precision = 1 / sdlog.value
+    z = np.clip(standardised(at, meanlog, sdlog), -HUGE, HUGE)
+    value, first, second = normal(z, event)
+    both = first + z * second
+    cross = both * precision
+    return Derivatives(
+        value - event * (sdlog.log + at.log),
+        (-first * precision, -z * first - event),
+        (((second * precision) * precision, cross), (cross, z * both)),
+    )
 
 
 def quantile(p: np.ndarray, meanlog: np.ndarray, sdlog: np.ndarray) -> np.ndarray:
@@ -73,7 +88,7 @@ FAMILY = Family(
     params={"meanlog": "identity", "sdlog": "log"},
     location="meanlog",
     links=("identity",),
-    survival=Survival(logpdf, logsf, quantile, logcdf),
+    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
     start=start,
     mean=mean,
     variance=variance,

@@ -17,13 +17,12 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.errors import DataError, SpecError
+from bayesmix.families.along import extreme, logistic, normal
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import (
-    LARGEST,
     Instant,
     Survival,
     by_quadrature,
@@ -36,12 +35,12 @@ from bayesmix.families.censoring import (
 from bayesmix.families.guess import guess, working
 from bayesmix.links import Linked
 from bayesmix.priors import Prior
-from bayesmix.special import mills, mills_excess, softplus
 from bayesmix.times import Times
 
 __all__ = ["SCALES", "make"]
 
-SCALES = ("hazard", "odds", "normal")
+_ALONG = {"hazard": extreme, "odds": logistic, "normal": normal}
+SCALES = tuple(_ALONG)
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
 # --- the spline ----------------------------------------------------------------------------
@@ -104,24 +103,6 @@ def logcdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -
     return -xp.softplus(-s) if scale == "odds" else xp.log_ndtr(s)
 
 
-def _along(scale: str, s: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Log density (event) or log survival on the scale of s, with two derivatives in s."""
-    if scale == "hazard":
-        hazard = np.where(s > LARGEST, np.inf, np.exp(s))
-        return event * s - hazard, event - hazard, -hazard
-    if scale == "odds":
-        up, down = special.expit(s), special.expit(-s)
-        value = -softplus(s) - event * softplus(-s)
-        return value, event * down - up, -(1 + event) * up * down
-    happened = event > 0
-    ratio = mills(-s)
-    return (
-        np.where(happened, -0.5 * s * s - HALF_LOG_2PI, special.log_ndtr(-s)),
-        np.where(happened, -s, -ratio),
-        np.where(happened, -1.0, -ratio * mills_excess(-s)),
-    )
-
-
 def closed_form(
     knots: tuple[float, ...], scale: str, at: Instant, event: np.ndarray, *gammas: Linked
 ) -> Derivatives:
@@ -129,7 +110,7 @@ def closed_form(
     values, slopes = basis(knots, at.log)
     s = sum(g.value * v for g, v in zip(gammas, values, strict=True))
     slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
-    along, d1, d2 = _along(scale, s, event)
+    along, d1, d2 = _ALONG[scale](s, event)
     rise = np.where(slope > 0, np.log(slope), -np.inf)
     logf = along + np.where(event > 0, rise - at.log, 0.0)
     steep = np.where(event > 0, event / slope, 0.0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from bayesmix.families.along import extreme, scaled
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import (
-    LARGEST,
     Instant,
     Survival,
     event_term,
@@ -43,16 +43,7 @@ def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
 
 def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
     """Derivatives in (log scale, log shape)."""
-    a = shape.value
-    x = log_cumulative(at, scale, shape)
-    hazard = np.where(x > LARGEST, np.inf, np.exp(x))
-    excess = event - hazard
-    cross = -a * (excess - x * hazard)
-    return Derivatives(
-        event * (shape.log - at.log + x) - hazard,
-        (-a * excess, event + x * excess),
-        ((-a * a * hazard, cross), (cross, x * (excess - x * hazard))),
-    )
+    return scaled(extreme, at, event, scale, shape)
 
 
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.families import weibull
+from bayesmix.families.along import extreme
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import (
-    LARGEST,
     Instant,
     Survival,
     event_term,
@@ -43,14 +43,12 @@ def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
 def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
     """Derivatives in (log scale, log shape)."""
     w = shape.value * at.log
-    x = scale.log + w
-    hazard = np.where(x > LARGEST, np.inf, np.exp(x))
-    excess = event - hazard
-    cross = -w * hazard
+    value, excess, bend = extreme(scale.log + w, event)
+    cross = w * bend
     return Derivatives(
-        event * (shape.log - at.log + x) - hazard,
+        value + event * (shape.log - at.log),
         (excess, event + w * excess),
-        ((-hazard, cross), (cross, w * (excess + cross))),
+        ((bend, cross), (cross, w * (excess + cross))),
     )
 
 
