@@ -239,3 +239,14 @@ def test_thinned_draws_are_those_of_a_longer_run(small):
     assert np.array_equal(thin.theta, long.theta[:, 2::3])
     assert np.array_equal(thin.log_density, long.log_density[:, 2::3])
     assert thin.stats["n_steps"].shape == (2, 100)
+
+
+def test_rounding_in_the_mode_does_not_change_the_draws(small):
+    """Engines find a mode with errors in the last bits."""
+    problem, modes = small
+    rng, (mode, *_) = np.random.default_rng(4), modes
+    noise = [1 + 1e-12 * rng.normal(size=a.shape) for a in (mode.theta, mode.factor)]
+    other = dataclasses.replace(mode, theta=mode.theta * noise[0], factor=mode.factor * noise[1])
+    assert not np.array_equal(other.theta, mode.theta)
+    one, two = (run_nutpie(problem, (m,), SETTINGS) for m in (mode, other))
+    assert np.array_equal(one.theta, two.theta)

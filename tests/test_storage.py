@@ -297,7 +297,7 @@ def test_everything_is_stored():
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "
-        "relabelling khat asked",
+        "relabelling khat thin asked",
         Mode: "theta log_density factor log_mass share",
         PriorModel: "single concentration spread",
         Prior: "kind parameters",

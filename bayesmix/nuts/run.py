@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from bayesmix.likelihood import log_likelihood
 from bayesmix.modes import Mode
 from bayesmix.nuts.chains import Chains, Settings, jitter, share_chains
 from bayesmix.nuts.density import compiled_density, python_density
 from bayesmix.nuts.native import native_model
+from bayesmix.nuts.sparse import ACCEPT, SparseCoordinates
 from bayesmix.problem import Problem
 
 __all__ = ["run_nutpie"]
@@ -45,7 +48,9 @@ def _run_mode(
     """Draws of theta (chain, draw, D) and the sampler's statistics."""
     import nutpie
 
-    model, cores = _model(problem, mode)
+    assert problem.penalty is not None
+    sparse = SparseCoordinates(problem, mode) if problem.penalty.model.is_sparse else None
+    model, cores = _model(problem, mode) if sparse is None else (_sparse_model(sparse), 1)
     tree = nutpie.sample(
         model,
         draws=settings.draws * settings.thin,
@@ -55,13 +60,32 @@ def _run_mode(
         seed=seed,
         save_warmup=False,
         progress_bar=settings.progress,
+        **({} if sparse is None else {"target_accept": ACCEPT}),
     )
     kept = slice(settings.thin - 1, None, settings.thin)
     z = np.asarray(tree["posterior"]["z"].values)[:, kept]
-    theta = np.tile(mode.theta, (*z.shape[:2], 1))
-    theta[..., np.flatnonzero(problem.spec.free)] += z @ mode.factor.T
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
-    return theta, {n: v[:, kept] for n, v in stats.items() if v.ndim == 2}
+    stats = {n: v[:, kept] for n, v in stats.items() if v.ndim == 2}
+    if sparse is not None:
+        theta = sparse.theta(z)
+        density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
+        return theta, stats | {"logp": density.reshape(z.shape[:2])}
+    theta = np.tile(mode.theta, (*z.shape[:2], 1))
+    theta[..., free] += z @ mode.factor.T
+    return theta, stats
+
+
+def _rounded(mode: Mode, free: np.ndarray) -> Mode:
+    """The mode's coordinates to about five digits, which serve as well.
+
+    Modes found by NumPy and by compiled code differ in the last bits; chains would not stay
+    together, and a seed would not always give the same draws.
+    """
+    scale = np.exp2(np.floor(np.log2(np.abs(mode.factor).max(axis=1))))
+    theta = mode.theta.copy()
+    theta[free] = np.round(theta[free] / scale, 5) * scale
+    factor = np.round(mode.factor / scale[:, None], 5) * scale[:, None]
+    return replace(mode, theta=theta, factor=factor)
 
 
 def _model(problem: Problem, mode: Mode) -> tuple[Any, int]:
@@ -78,6 +102,14 @@ def _model(problem: Problem, mode: Mode) -> tuple[Any, int]:
     if native is None:
         return _public_model(size, density, first_point), 1
     return native, _processors()
+
+
+def _sparse_model(coordinates: SparseCoordinates) -> Any:
+    def first_point(seed: int) -> np.ndarray:
+        rng = np.random.default_rng(abs(int(seed)))
+        return coordinates.centre + jitter(coordinates.size, rng)
+
+    return _public_model(coordinates.size, coordinates.density, first_point)
 
 
 def _public_model(size: int, density: Callable, first_point: Callable) -> Any:

@@ -83,7 +83,7 @@ class SparseCoordinates:
         sd[self.problem.spec.free] = np.sqrt(np.square(self.mode.factor).sum(1))
         return sd[self.at[0]]
 
-    @property
+    @cached_property
     def concentration(self) -> float:
         """Of the Dirichlet prior."""
         assert self.problem.penalty is not None
@@ -113,6 +113,13 @@ class SparseCoordinates:
         return theta
 
     @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of `at`, the places among the free parameters, and the mode's logits."""
+        free = np.flatnonzero(self.problem.spec.free)
+        others, logits = self.at
+        return np.searchsorted(free, others), np.searchsorted(free, logits), self.mode.theta[logits]
+
+    @cached_property
     def _of_theta(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         """The density of the free part of theta and its gradient, from the mode."""
         plain = replace(self.mode, factor=np.eye(len(self.mode.factor)))
@@ -126,18 +133,18 @@ class SparseCoordinates:
         ValueError
             Where they are not finite; the sampler counts it as a divergence.
         """
-        others, logits = self.at
-        theta = self.theta(z)
-        free = self.problem.spec.free
-        value, slope = self._of_theta((theta - self.mode.theta)[free])
-        score = np.zeros(len(theta))
-        score[free] = slope
-        y = z[len(others) :]
-        log_weight, first, second = bend(y, self.concentration)
-        total = np.logaddexp.reduce(log_weight)
+        others, logits, base = self._places
+        n = len(others)
+        log_weight, first, second = bend(z[n:], self.concentration)
+        step = np.empty(n + len(logits))
+        step[others] = self.scale * z[:n]
+        step[logits] = log_weight[1:] - log_weight[0] - base
+        value, score = self._of_theta(step)
+        total = float(np.logaddexp.reduce(log_weight))
         value += float(np.log(first).sum()) - 0.5 * (total / TOTAL) ** 2
-        by_weight = np.append(-score[logits].sum(), score[logits])
-        by_weight -= total / TOTAL**2 * np.exp(log_weight - total)
+        by_weight = np.exp(log_weight - total) * (-total / TOTAL**2)
+        by_weight[1:] += score[logits]
+        by_weight[0] -= score[logits].sum()
         gradient = np.append(self.scale * score[others], first * by_weight + second / first)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             msg = "the log density is not finite here"
