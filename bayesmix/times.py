@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -74,8 +75,11 @@ class Times:
 
     def take(self, rows: slice | np.ndarray) -> Times:
         """The same for some rows, by position, slice or mask."""
+        if isinstance(rows, slice) and rows.indices(len(self)) == (0, len(self), 1):
+            return self
         taken = object.__new__(Times)
-        taken.__dict__.update({name: values[rows] for name, values in self.__dict__.items()})
+        whole = self.__dict__.items()
+        taken.__dict__.update({name: values[rows] for name, values in whole if name != "_kinds"})
         return taken
 
     @property
@@ -91,6 +95,10 @@ class Times:
         tuple of (str, slice or ndarray of int)
             A slice of everything where all rows are of one kind.
         """
+        return self._kinds
+
+    @cached_property
+    def _kinds(self) -> tuple[tuple[str, slice | np.ndarray], ...]:
         return tuple(
             (kind, rows)
             for code, kind in enumerate(KINDS)

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 FIRST_TOL = 1e-5
+# Known units keep the components apart: Newton may begin earlier.
+EARLY_TOL = 1e-3
 FIRST_STEPS = 20
 COLLAPSED = 1e-8
 VANISHED = 1e-9
@@ -217,7 +219,7 @@ def _maximise(
         problem,
         runs,
         max_iter=min(budget, FIRST_STEPS),
-        tol=max(options.tol, FIRST_TOL),
+        tol=max(options.tol, EARLY_TOL if problem.spec.named else FIRST_TOL),
         collapsed=collapsed,
         on_iteration=report("EM"),
     )
