@@ -45,11 +45,11 @@ def model_equations(spec: MixtureSpec) -> list[Equation]:
 def _mixture(spec: MixtureSpec) -> Equation:
     grouped, several = spec.rows.units.grouped, len(spec.layout.blocks) > 1
     owner = "" if spec.k == 1 else "s"
-    density = rf"f_{{{owner}r}}(y_{{ir}} \mid x_i)" if several else rf"f_{{{owner}}}(y_i \mid x_i)"
+    density = rf"f_{{{owner}r}}(y_{{ir}} \mid x_i)" if several else rf"f_{owner}(y_i \mid x_i)"
     inner = (r"\prod_{i \in u} " if grouped else "") + (r"\prod_r " if several else "") + density
     unit = "u" if grouped else "i"
     if spec.k == 1:
-        density = inner.replace("f_{}", "f")
+        density = inner.replace("f_(", "f(")
         return Equation((rf"L_{unit} = {density}",), "The likelihood of a unit: its density.")
     weight = r"\pi_s" if spec.layout.concomitant_terms is None else rf"\pi_s(w_{unit})"
     words = f"The likelihood of {'a group u of rows i' if grouped else 'a row i'}: the densities "

@@ -1,0 +1,553 @@
+"""Reports: what the page says against the fits, and that it needs nothing but itself."""
+
+import doctest
+import html
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix import reporting
+from bayesmix.describe import model_sentences
+from bayesmix.families import FAMILIES
+from bayesmix.reporting import equations, files, numbers
+from bayesmix.reporting.blocks import Words
+from bayesmix.reporting.page import equation_svg
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+
+
+class Page(HTMLParser):
+    """A page taken apart: tags with attributes, headings, tables and code."""
+
+    EMPTY = ("meta", "link", "img")
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.stack, self.headings, self.tables, self.code = [], [], [], [], []
+        self.words = ""
+        self.feed(text)
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.stack.append(tag)
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append([tag, ""])
+        if tag == "table":
+            self.tables.append({"caption": "", "rows": []})
+        if tag == "tr":
+            self.tables[-1]["rows"].append([])
+        if tag in ("th", "td"):
+            self.tables[-1]["rows"][-1].append("")
+        if tag == "code":
+            self.code.append("")
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if not self.stack or "style" in self.stack:
+            return
+        self.words += data
+        if self.headings and self.stack[-1] == self.headings[-1][0]:
+            self.headings[-1][1] += data
+        if self.stack[-1] == "caption":
+            self.tables[-1]["caption"] += data
+        if self.stack[-1] in ("th", "td"):
+            self.tables[-1]["rows"][-1][-1] += data
+        if self.stack[-1] == "code":
+            self.code[-1] += data
+
+    def table(self, start):
+        found = next(t for t in self.tables if t["caption"].startswith(start))
+        head, *rows = found["rows"]
+        return pd.DataFrame(rows, columns=head)
+
+
+def made(tmp_path, fits, **options):
+    file = tmp_path / "report.html"
+    assert bmx.report(fits, file, **options)[0] == file
+    return Page(file.read_text("utf-8"))
+
+
+# --- models of every shape -------------------------------------------------------------------
+
+
+def lines(n=60, **columns):
+    rng = np.random.default_rng(3)
+    x = rng.uniform(1, 3, n)
+    y = np.where(np.arange(n) % 2, 5 + 2 * x, -x) + rng.normal(0, 0.3, n)
+    return pd.DataFrame({"x": x, "y": y} | columns)
+
+
+def nested():
+    data = lines(z=np.tile([0.0, 1.0, 2.0], 20))
+    return bmx.Mixture("y ~ 1", data, k=2, nested=[("~ x", 1), ("~ x + z", 1)], dispersion="fixed")
+
+
+def odd_names():
+    data = lines(**{"a_b %$&": np.tile(["<1>", "&2", "3_^~\\"], 20)})
+    data = data.rename(columns={"a_b %$&": "a_b"})
+    return bmx.Mixture("y ~ x + a_b + I(x**2)", data, k=2)
+
+
+def several():
+    data = lines(count=np.arange(60) % 7)
+    parts = [bmx.Regression("y ~ x"), bmx.Regression("count ~ 1", family="poisson", fixed="~ x")]
+    return bmx.Mixture(parts, data, k=2)
+
+
+def grouped():
+    data = lines(g=np.repeat(np.arange(30), 2), w=np.repeat([1, 2, 1], 20))
+    data["known"] = pd.Series(["left", "right"]).reindex(range(60))
+    data.loc[5, "y"] = np.nan
+    data = data.assign(g=np.arange(60))
+    return bmx.Mixture("y ~ x | g", data, k=2, weights="w", labels="known", na_action="drop",
+                       concomitant="~ x")  # fmt: skip
+
+
+def zeros():
+    counts = np.where(np.arange(60) % 3 == 0, 0, np.random.default_rng(1).poisson(4, 60))
+    return bmx.Mixture("y ~ 1", lines().assign(y=counts), family=["zero", "poisson"], k=2)
+
+
+def own_family():
+    waiting = bmx.Family(
+        "waiting_time",
+        params={"rate": "log"},
+        location="rate",
+        logpdf=lambda y, rate: np.log(rate) - rate * y,
+        valid=lambda y: y >= 0,
+    )
+    return bmx.Mixture("y ~ x", lines().assign(y=lambda d: d["y"].abs()), family=waiting, k=1)
+
+
+MODELS = {
+    "nested": nested,
+    "odd_names": odd_names,
+    "several": several,
+    "grouped": grouped,
+    "zeros": zeros,
+    "own_family": own_family,
+}
+
+
+@pytest.fixture(scope="module")
+def patents():
+    data = bmx.load_data("patent")
+    spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+    return spec.fit("em", seed=1)
+
+
+@pytest.fixture(scope="module")
+def trial():
+    data = bmx.load_data("betablocker")
+    spec = bmx.Mixture(
+        "p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3, fixed="~ Treatment"
+    )
+    return {"ML": spec.fit("em", seed=1), "Bayes": spec.fit("laplace", seed=1)}
+
+
+@pytest.fixture(scope="module")
+def trial_page(trial, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trial")
+    page = made(folder, trial, tables=folder / "tables", code="data = read('trial.csv')")
+    return page, folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave out the drawing, which takes most of the time, where it is not the point."""
+    left_out = Words("No picture in this test.", "note")
+    monkeypatch.setattr(reporting.pictures, "_picture", lambda *_: left_out)
+
+
+# --- the page as such ------------------------------------------------------------------------
+
+
+def check_page(page):
+    kinds = [kind for kind, _ in page.headings]
+    assert kinds.count("h1") == 1
+    assert kinds[0] == "h1"
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "iframe", "object", "embed", "video")
+        for name in ("src", "href", "data", "action", "srcset"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:60])
+        if tag == "img":
+            assert attributes["alt"].strip()
+        if tag == "th":
+            assert attributes["scope"] in ("col", "row")
+        assert not any(name.startswith("on") for name in attributes)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+    assert all(table["caption"] for table in page.tables)
+    assert all(len({len(row) for row in table["rows"]}) == 1 for table in page.tables)
+    assert dict(page.tags)["html"]["lang"] == "en"
+    # Style sheets may reach out too.
+    assert "nan" not in re.findall(r"[a-z]+", page.words)
+    assert "None" not in page.words.replace("None given", "")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_page_of_every_shape_of_model(name, tmp_path):
+    fit = MODELS[name]().fit("em", seed=1)
+    page = made(tmp_path, fit, tables=tmp_path / "t")
+    check_page(page)
+    assert len(list((tmp_path / "t").glob("*.csv"))) == len(list((tmp_path / "t").glob("*.tex")))
+    titles = [title for kind, title in page.headings if kind == "h2"]
+    assert titles[0] == "Can the fits be relied on?"
+    assert ("Memberships" in titles) == (fit.k > 1)
+    style = (tmp_path / "report.html").read_text("utf-8").split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_page_of_two_fits(trial_page):
+    page = trial_page[0]
+    check_page(page)
+    assert page.headings[0][1] == "Mixture of 3 regressions of p(Deaths, Total)"
+    assert "data = read('trial.csv')" in page.code
+    assert sum(tag == "img" for tag, _ in page.tags) > 8
+    # One picture as PNG, equations as SVG, each in the page itself.
+    sources = [a["src"][:22] for tag, a in page.tags if tag == "img"]
+    assert set(sources) == {"data:image/png;base64,", "data:image/svg+xml;bas"}
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [340, 1200])
+def test_a_browser_shows_it_without_the_network(trial_page, tmp_path, width):
+    text = (trial_page[1] / "report.html").read_text("utf-8")
+    code = """onload = () => {
+      const page = document.querySelector("iframe"), root = page.contentDocument;
+      const images = [...root.querySelectorAll("img")];
+      const asked = page.contentWindow.performance.getEntriesByType("resource");
+      document.title = [root.documentElement.scrollWidth, images.length,
+        images.filter(i => !(i.complete && i.naturalWidth)).length,
+        asked.filter(e => !e.name.startsWith("data:")).length].join(" ");
+    }"""
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f"<title></title><script>{code}</script>"
+        f'<iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(text)}">',
+        "utf-8",
+    )
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
+         outer.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    shown, images, broken, asked = map(
+        int, re.search(r"<title>(.*?)</title>", done.stdout)[1].split()
+    )
+    assert shown <= width  # no part of the page is wider than the screen
+    assert images == text.count("<img ")
+    assert (broken, asked) == (0, 0)
+    assert "CONSOLE" not in done.stderr
+
+
+# --- what it says ----------------------------------------------------------------------------
+
+
+def plain(text):
+    return float(text.replace(numbers.MINUS, "-"))
+
+
+def test_estimates_stand_side_by_side_as_compare_estimates_has_them(trial, trial_page):
+    page, folder = trial_page
+    wanted = bmx.compare_estimates(trial)
+    stored = pd.read_csv(folder / "tables" / "estimates.csv")
+    pd.testing.assert_frame_equal(stored, wanted, check_exact=False, rtol=1e-12)
+    shown = page.table("Estimates side by side")
+    assert shown["component"].tolist() == ["all", "1", "2", "3", "1", "2", "3"]
+    once = wanted.drop([1, 2]).reset_index(drop=True)
+    for name in trial:
+        np.testing.assert_allclose(
+            [plain(v) for v in shown[name]], once[f"{name}_estimate"], rtol=6e-4
+        )
+        ends = shown[f"{name}, 95% interval"].str.split(" to ", expand=True)
+        for end, column in enumerate(("lower", "upper")):
+            found = [plain(v) for v in ends[end]]
+            np.testing.assert_allclose(found, once[f"{name}_{column}"], rtol=6e-4)
+
+
+def test_the_numbers_of_a_point_fit(patents, tmp_path, no_pictures):
+    page = made(tmp_path, patents, tables=tmp_path)
+    # The log-likelihood that the vignette of R's flexmix prints is -197.6753.
+    assert f"reached the best log-likelihood, {numbers.MINUS}197.6750" in page.words
+    assert "The fit ended well; there are no warnings." in page.words
+    table = page.table("Criteria of point fits")
+    assert plain(table["BIC"][0]) == pytest.approx(2 * 197.6753 + 10 * np.log(70), abs=6e-3)
+    members = pd.read_csv(tmp_path / "memberships_em.csv")
+    np.testing.assert_allclose(members.filter(like="component ").sum(axis=1), 1, rtol=1e-12)
+    sizes = page.table("Sizes of the components")
+    assert sizes["units where it is most probable"].astype(int).tolist() == [12, 45, 13]
+    predicted = pd.read_csv(tmp_path / "predictions_em.csv")
+    np.testing.assert_allclose(predicted["predicted"], patents.predict(by="marginal"), rtol=1e-12)
+    assert (predicted["Patents"].to_numpy() == bmx.load_data("patent")["Patents"]).all()
+    columns = page.table("The columns in use")
+    assert columns["used as"].tolist() == ["response", "covariate", "concomitant"]
+    assert columns["values"][0] == "0 to 173, median 4"
+
+
+def test_warnings_come_first_and_in_words(tmp_path, no_pictures):
+    data = pd.DataFrame({"y": [0, 0, 0, 1, 1, 1], "x": [1.0, 2, 3, 4, 5, 6]})
+    with pytest.warns(bmx.DegenerateWarning):
+        fit = bmx.Mixture("y ~ x", data, family="binomial", k=1).fit("em", seed=1)
+    page = made(tmp_path, fit)
+    check_page(page)
+    warned = page.words.index("Warning: the likelihood keeps rising")
+    assert warned < page.words.index("How the fits ended") < page.words.rindex("The model")
+    assert "there are no warnings" not in page.words
+    assert page.table("How the fits ended")["status"].tolist() == ["boundary"]
+
+
+def test_a_lonely_best_start_is_told(patents):
+    from bayesmix.reporting.convergence import point_warnings
+
+    class Fit:
+        reasons, status = (), "converged"
+        starts = patents.starts.copy()
+
+    Fit.starts.attrs["agreeing"] = 1
+    assert "Only one of 10 starts" in point_warnings(Fit)[0]
+    assert point_warnings(patents) == []
+
+
+def test_a_poor_laplace_approximation_is_told(trial):
+    from bayesmix.reporting.convergence import posterior_warnings
+
+    class Fit:
+        method, khat, modes = "laplace", 0.9, trial["Bayes"].modes
+
+    assert "Pareto k-hat is 0.90" in posterior_warnings(Fit)[0]
+    Fit.khat = np.nan  # no estimate is no good one
+    assert posterior_warnings(Fit)
+    modes = pd.DataFrame({"log_density": [0, -1], "share": [0.7, 0.3], "chains": [1, 0]})
+    Fit.khat, Fit.modes = 0.1, modes
+    assert "about 30% of the mass" in posterior_warnings(Fit)[0]
+
+
+def test_fits_that_cannot_be_compared_say_why(patents, tmp_path, no_pictures):
+    data = bmx.load_data("patent").iloc[:60]
+    other = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=2).fit(seed=1)
+    page = made(tmp_path, {"all rows": patents, "60 rows": other})
+    check_page(page)
+    assert "The estimates do not stand side by side: " in page.words
+    assert "These fits cannot be ranked: " in page.words
+    assert page.words.count("the number of rows (70 and 60)") == 2
+    assert page.table("Estimates of 60 rows")["term"].tolist()[0] == "Intercept"
+    assert [t for k, t in page.headings if k == "h3"] == [
+        "The model of all rows",
+        "The model of 60 rows",
+    ]
+
+
+def test_fits_with_other_numbers_of_components_are_ranked(patents, tmp_path, no_pictures):
+    two = patents.spec.with_k(2).fit(seed=1)
+    page = made(tmp_path, {"two": two, "three": patents}, tables=tmp_path)
+    assert page.table("Ranking by BIC")["fit"].tolist() == ["three", "two"]
+    assert "The estimates do not stand side by side" in page.words
+    assert bmx.compare({"two": two, "three": patents}, "bic").verdict in page.words
+    assert page.headings[0][1] == "Mixtures of regressions of Patents"
+
+
+def test_posteriors_have_their_priors_and_predictive_criteria(trial, trial_page):
+    page, folder = trial_page
+    loo = trial["Bayes"].loo()
+    stored = pd.read_csv(folder / "tables" / "criteria_posteriors.csv")
+    assert stored["elpd"][0] == pytest.approx(loo.elpd, rel=1e-12)
+    assert stored["criterion"].tolist() == ["LOO", "WAIC"]
+    assert page.table("Priors (Bayes)")["prior"][0] == "normal(mu=0, sigma=5)"
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if n != "own_family"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_code_on_the_page_makes_the_fit_again(name, tmp_path, no_pictures):
+    fit = MODELS[name]().fit("em", seed=4, starts=3)
+    code = next(c for c in made(tmp_path, {"one": fit}).code if c.startswith("import bayesmix"))
+    data = fit.spec.spec.prepared.data.copy()
+    if name == "grouped":
+        data["known"] = fit.spec.spec.prepared.labels
+        data.loc[99] = [np.nan] * data.shape[1]  # the row that was dropped
+        data.loc[99, "g"] = 99
+    names = {"data": data}
+    exec(code, names)
+    assert names["fits"]["one"].loglik == pytest.approx(fit.loglik, rel=1e-10)
+
+
+def test_code_of_links_priors_and_what_no_text_can_hold(tmp_path, no_pictures):
+    data = lines().assign(y=lambda d: d["y"].abs() + 1)
+    priors = {"coef[x]": bmx.Prior("normal", mu=0, sigma=2)}
+    family = bmx.family("gamma", link="inverse")
+    spec = bmx.Mixture("y ~ x", data, family=family, k=1, priors=priors)
+    fit = spec.fit("map", seed=np.random.default_rng(1))
+    page = made(tmp_path, fit)
+    code = page.code[-1]
+    assert "family=bmx.family('gamma', link='inverse')" in code
+    assert "seed=your_seed" in code
+    assert "What begins with your_" in page.words
+    names = {"data": data, "your_seed": 1}
+    exec(code, names)
+    assert names["fits"]["map"].loglik == pytest.approx(fit.loglik, rel=1e-9)
+    assert "your_waiting_time" in made(tmp_path, own_family().fit()).code[-1]
+    assert "No seed was given for em" in made(tmp_path, own_family().fit()).words
+
+
+# --- words, equations, tables ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nested", ["Each of the 60 rows belongs to one of 2 components, which is not observed.",
+                    "The effects of these terms are shared by blocks of components: x, z.",
+                    "There is one sigma."]),
+        ("several", ["The distribution of y is Gaussian, and the mean is a sum of effects.",
+                     "and the logarithm of the mean is a sum of effects.",
+                     "The effects of these terms are the same in all components: x.",
+                     "Every component has its own sigma_y."]),
+        ("grouped", ["Each of the 59 groups of rows belongs to one of 2 components, which is known",
+                     "for 2 of them; the rows of a group share it.",
+                     "depends on x by a multinomial logit with component left as the baseline.",
+                     "A unit counts as often as its weight in the column w says."]),
+        ("zeros", ["a point mass at zero in component 1; Poisson in component 2"]),
+        ("own_family", ["Each of the 60 rows follows the same regression",
+                        "is waiting time, and the logarithm of the rate is a sum of effects.",
+                        "These terms have an effect: Intercept, x."]),
+    ],
+)  # fmt: skip
+def test_models_in_sentences(name, words):
+    text = " ".join(model_sentences(MODELS[name]().spec))
+    for part in words:
+        assert part in text
+
+
+def test_the_equations_of_the_patents(patents):
+    rows = [row for e in equations.model_equations(patents.spec.spec) for row in e.rows]
+    assert rows == [
+        r"L_i = \sum_{s=1}^{3} \pi_s(w_i) f_s(y_i \mid x_i)",
+        r"\mathrm{poisson}:\quad f(y) = \mu^y e^{-\mu} / y!",
+        r"\log \mu_{si} = \beta_{s1} + \beta_{s2}\,\mathrm{lgRD}_{i}",
+        r"\log\frac{\pi_s(w_i)}{\pi_1(w_i)} = \alpha_{s1} + \alpha_{s2}\,\mathrm{RDS}_{i}",
+    ]
+
+
+def test_long_predictors_have_several_rows():
+    data = lines(f=np.tile(list("abcdefghij"), 6))
+    spec = bmx.Mixture("y ~ x + f", data, k=1).spec
+    rows = equations.model_equations(spec)[2].rows
+    assert len(rows) == 4  # eleven terms, three on a row
+    assert sum(row.count(r"\beta") for row in rows) == 11
+    assert all(equation_svg(row) for row in rows)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_equation_of_every_family_can_be_drawn(name):
+    family = bmx.family(name)
+    assert equation_svg(rf"{equations.upright(name)}:\quad {family.equation}").startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("link", equations.LINKS)
+def test_every_link_can_be_drawn(link):
+    row = equations.LINKS[link].format(equations._location("mu", 2))
+    assert b"<svg" in equation_svg(row)
+
+
+def test_every_link_has_an_equation():
+    from bayesmix.describe import SCALES
+    from bayesmix.links import LINKS
+
+    assert set(LINKS) <= set(equations.LINKS) & set(SCALES)
+
+
+@pytest.mark.parametrize(
+    "name", ["a_b", "100%", "x$y", "{", "#1", "a~b", "x^2", "a\\b", "größe", "a b"]
+)
+def test_names_can_be_drawn(name):
+    assert b"<svg" in equation_svg(equations.upright(name))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.123456, "0.1235"),
+        (-2.5, f"{numbers.MINUS}2.5"),
+        (12345.678, "12345.68"),
+        (1e-9, f"1e{numbers.MINUS}09"),
+        (np.nan, ""),
+        (np.inf, "\N{INFINITY}"),
+        (-np.inf, f"{numbers.MINUS}\N{INFINITY}"),
+        (np.int64(-3), f"{numbers.MINUS}3"),
+        (True, "yes"),
+        ("text-1", "text-1"),
+    ],
+)
+def test_numbers_as_the_page_shows_them(value, words):
+    assert numbers.number(value) == words
+
+
+def test_tables_in_latex():
+    frame = pd.DataFrame({"a_b": ["x & y", "50%"], "n": [1.5, np.inf]})
+    rows = files.latex_table(frame, "Rows #1").splitlines()
+    assert rows[1:-2] == [
+        r"\caption{Rows \#1}",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"a\_b & n \\",
+        r"\midrule",
+        r"x \& y & 1.5 \\",
+        r"50\% & $\infty$ \\",
+        r"\bottomrule",
+    ]
+
+
+# --- the call --------------------------------------------------------------------------------
+
+
+def test_the_method_of_a_fit_writes_the_same_page(patents, tmp_path, no_pictures):
+    files_made = patents.report(tmp_path / "one.html", title="Mine <1>", tables=tmp_path / "t")
+    assert files_made[0] == tmp_path / "one.html"
+    assert all(file.exists() for file in files_made)
+    text = files_made[0].read_text("utf-8")
+    assert "<h1>Mine &lt;1&gt;</h1>" in text
+    bmx.report(patents, tmp_path / "two.html", title="Mine <1>")
+    again = (tmp_path / "two.html").read_text("utf-8")
+    times = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|<dc:date>.*?</dc:date>"
+    assert len(re.sub(times, "", again)) == len(re.sub(times, "", text))
+
+
+def test_bad_calls(patents, tmp_path):
+    with pytest.raises(bmx.SpecError, match="given: an empty dict"):
+        bmx.report({}, tmp_path / "x.html")
+    with pytest.raises(bmx.SpecError, match="'a' is a Mixture"):
+        bmx.report({"a": patents.spec, "b": patents}, tmp_path / "x.html")
+    with pytest.raises(bmx.DataError, match="does not exist; make it"):
+        bmx.report(patents, tmp_path / "none" / "x.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_screen_and_pyplot_are_left_alone(patents, tmp_path):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    bmx.report(patents, tmp_path / "x.html")
+    assert plt.get_fignums() == before
+
+
+def test_examples():
+    result = doctest.testmod(reporting)
+    assert result.attempted
+    assert not result.failed
