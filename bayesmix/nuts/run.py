@@ -49,6 +49,8 @@ def _run_mode(
     import nutpie
 
     assert problem.penalty is not None
+    free = np.flatnonzero(problem.spec.free)
+    mode = _rounded(mode, free)
     sparse = SparseCoordinates(problem, mode) if problem.penalty.model.is_sparse else None
     model, cores = _model(problem, mode) if sparse is None else (_sparse_model(sparse), 1)
     tree = nutpie.sample(
