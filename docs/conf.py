@@ -26,7 +26,6 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/families/*", "jupyter_execute"]
-suppress_warnings = ["toc.empty_glob"]  # where notebooks/ is not there
 
 # Docstrings. `validation` makes the build fail where a public docstring has no summary, documents
 # a parameter that is not there, misses one, or has its sections in the wrong order.

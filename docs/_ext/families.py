@@ -123,8 +123,9 @@ def draw(fam, path):
             marks = {"marker": "o", "markersize": 3} if whole else {}
             ax.plot(y, density(fam, y, values), style, color=colour, label=label, **marks)
         unit = f"y, of {TRIALS} trials" if fam.binomial else "time" if of_times(fam) else "y"
-        ax.set(xlabel=unit, ylabel="probability" if whole else "density", ylim=(0, None))
-        ax.legend(frameon=False, fontsize=8)
+        ax.set(xlabel=unit, ylabel="probability" if whole else "density")
+        ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
+        ax.legend(frameon=False, fontsize=8, loc="upper right")
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -147,10 +148,12 @@ def section(title, name, fam):
         lines += ["| parameter | link | role |", "| --- | --- | --- |"]
         for parameter in fam.parameters:
             role = "location: what the formula describes"
-            role = role if parameter.name == fam.location else "dispersion"
+            other = "for `ancillary=`" if of_times(fam) else "dispersion"
+            role = role if parameter.name == fam.location else other
             lines.append(f"| `{parameter.name}` | {parameter.link.name} | {role} |")
         lines.append("")
-    facts = [("Responses", fam.support)]
+    support = "whole numbers from 0 to the trials" if fam.binomial else fam.support
+    facts = [("Responses", support)]
     for keyword, title in (("mean", "Mean"), ("variance", "Variance")):
         words = body_of(fam, keyword)
         if words is not None:

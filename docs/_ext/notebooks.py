@@ -38,6 +38,15 @@ def copy_notebooks(app):
         shutil.copy2(path, TARGET / path.name)
 
 
+def list_notebooks(app, docname, source):
+    """Add the notebooks to the page of tutorials."""
+    names = [path.stem for path in sorted(TARGET.glob("*.ipynb"))]
+    if docname == "tutorials/index" and names:
+        entries = "\n".join(f"../generated/notebooks/{name}" for name in names)
+        source[0] += f"\n```{{toctree}}\n:maxdepth: 1\n:caption: Notebooks\n\n{entries}\n```\n"
+
+
 def setup(app):
     app.connect("builder-inited", copy_notebooks)
+    app.connect("source-read", list_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
