@@ -22,7 +22,7 @@ from bayesmix.special import (
     stirling_value,
 )
 
-__all__ = ["Jet", "compose", "jets"]
+__all__ = ["Jet", "compose", "fit", "jets"]
 
 
 # name -> (value, first derivative, second derivative); each takes the argument x
@@ -283,7 +283,7 @@ def _value(x: Any) -> Any:
     return x.value if isinstance(x, Jet) else x
 
 
-def _fit(x: Any, shape: tuple[int, ...], p: int) -> Jet:
+def fit(x: Any, shape: tuple[int, ...], p: int) -> Jet:
     """A number, array or Jet as a Jet of p variables whose value has this shape."""
     if not isinstance(x, Jet):
         value = np.broadcast_to(np.asarray(x, dtype=float), shape)
@@ -308,8 +308,8 @@ def _pair(a: Any, b: Any) -> tuple[Jet, Any]:
         b = np.asarray(b, dtype=float)
     if a.shape != b.shape:
         shape, p = np.broadcast_shapes(a.shape, b.shape), len(a.first)
-        a = _fit(a, shape, p)
-        b = _fit(b, shape, p) if isinstance(b, Jet) else b
+        a = fit(a, shape, p)
+        b = fit(b, shape, p) if isinstance(b, Jet) else b
     return a, b
 
 
@@ -382,7 +382,7 @@ def where(condition: Any, a: Any, b: Any) -> Jet:
     """Choose elementwise; the derivatives follow the chosen branch."""
     p = len((a if isinstance(a, Jet) else b).first)
     shape = np.broadcast_shapes(np.shape(condition), np.shape(_value(a)), np.shape(_value(b)))
-    a, b = _fit(a, shape, p), _fit(b, shape, p)
+    a, b = fit(a, shape, p), fit(b, shape, p)
     return Jet(
         np.where(condition, a.value, b.value),
         np.where(condition, a.first, b.first),
@@ -475,7 +475,7 @@ def compose(outer: Jet, arguments: tuple[Any, ...]) -> Jet:
     p = next(len(a.first) for a in arguments if isinstance(a, Jet))
     first = np.zeros((p, *outer.shape))
     second = np.zeros((p, p, *outer.shape))
-    inner = {j: _fit(a, outer.shape, p) for j, a in enumerate(arguments) if isinstance(a, Jet)}
+    inner = {j: fit(a, outer.shape, p) for j, a in enumerate(arguments) if isinstance(a, Jet)}
     for j, a in inner.items():
         first += outer.first[j] * a.first
         bent = sum(outer.second[j, k] * b.first for k, b in inner.items())

@@ -26,6 +26,7 @@ DOMAINS = {
     **dict.fromkeys(("expit", "log_expit", "softplus", "log_exprel"), REAL),
     **dict.fromkeys(("sqrt", "log", "log2", "log10", "reciprocal"), POSITIVE),
     **dict.fromkeys(("gammaln", "loggamma", "psi", "stirling"), POSITIVE),
+    **dict.fromkeys(("stirling_inverse", "lgamma1p"), POSITIVE),
     **dict.fromkeys(("log1p", "log1pmx"), np.array([-0.99, -0.31, -0.29, -1e-3, 1e-6, 0.5, 40.0])),
     "log1mexp": np.array([-30.0, -4.0, -0.7, -0.69, -1e-3]),
 }
@@ -346,6 +347,7 @@ def test_functions_of_tensors_agree_with_those_of_arrays():
     import pytensor.tensor as pt
 
     unary = {
+        "stirling_inverse": POSITIVE, "lgamma1p": POSITIVE,
         "stirling": POSITIVE, "log1pmx": np.array([-0.5, 0.2, 3.0]), "expit": REAL,
         "log_ndtr": np.array([-1e4, -40.0, -1.5, -0.5, 3.0, 40.0]), "ndtr": REAL[:-1],
         "log1mexp": DOMAINS["log1mexp"], "softplus": REAL, "gammaln": POSITIVE,

@@ -1,0 +1,213 @@
+"""Logarithms of incomplete gamma and beta integrals, with exact derivatives in all arguments.
+
+All are tails of one standard density, the generalized F with location 0 and scale 1 on the log
+time scale (Prentice 1975; Cox 2008), in the shapes Q and P = exp(p); P = 0 (`p=None`) is the
+generalized gamma.  It passes smoothly through the normal at Q = P = 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.jets import Jet, compose, fit
+from bayesmix.tails.deviance import deviance
+from bayesmix.tails.integral import constant, falling_tail, flip, shape_jets
+from bayesmix.tails.shapes import HALF_LOG_2PI, inverse_shapes, rises
+from bayesmix.tails.slow import slow_tail
+
+__all__ = ["log_density", "log_lower", "log_upper"]
+
+Array = Any
+
+# Rows taken at once, so that jets of them stay in the cache.
+_ROWS = 4096
+# Beyond these, powers of the shapes overflow; P below e^-80 is zero for every purpose.
+_LARGEST_Q, _SMALLEST_P, _LARGEST_P = 1e30, -80.0, 120.0
+
+
+def log_density(w: Array, Q: Array, p: Array | None = None) -> Array:
+    """Log density of the standard generalized F distribution at w.
+
+    Parameters
+    ----------
+    w : ndarray, Jet or TensorVariable
+        Standardised log time, (log t - mu) / sigma.
+    Q : ndarray, Jet, TensorVariable or float
+        Any real number.
+    p : ndarray, Jet, TensorVariable, float or None
+        log P; None for P = 0, the generalized gamma.
+
+    Returns
+    -------
+    ndarray, Jet or TensorVariable
+        n(Q, P) - D(w; Q, P) - log(2 pi) / 2, of the arguments' common shape.
+
+    References
+    ----------
+    Prentice (1975), Biometrika 62, 607-614; Cox (2008), Statistics in Medicine 27, 4301-4312.
+
+    Examples
+    --------
+    The normal density is the limit at Q = 0:
+
+    >>> import numpy as np
+    >>> from bayesmix.tails import log_density
+    >>> float(np.exp(log_density(0.0, 0.0)) * np.sqrt(2 * np.pi))
+    1.0
+    """
+    return _evaluate(_density, "log_density", w, Q, p)
+
+
+def log_upper(w: Array, Q: Array, p: Array | None = None) -> Array:
+    """Logarithm of the upper tail of the standard generalized F distribution at w.
+
+    Accurate to about 1e-12 of its value in both tails: near zero as minus the lower tail, and far
+    below the logarithm of the smallest number.
+
+    Parameters
+    ----------
+    w, Q, p : as for `log_density`
+
+    Returns
+    -------
+    ndarray, Jet or TensorVariable
+
+    Examples
+    --------
+    An exponential time with Q = 1, S(t) = exp(-t):
+
+    >>> import numpy as np
+    >>> from bayesmix.tails import log_upper
+    >>> bool(np.isclose(log_upper(np.log(700.0), 1.0), -700.0, rtol=1e-12))
+    True
+    """
+    return _evaluate(_upper, "log_upper", w, Q, p)
+
+
+def log_lower(w: Array, Q: Array, p: Array | None = None) -> Array:
+    """Logarithm of the lower tail, which is the upper one of -w with -Q."""
+    return log_upper(-w, -Q, p)
+
+
+def _evaluate(core: Any, name: str, *arguments: Array) -> Array:
+    """A core function of flat arrays, for arrays, jets or tensors of any shape."""
+    given = tuple(a for a in arguments if a is not None)
+    if any(xp.is_tensor(a) for a in given):
+        from bayesmix.tails.tensor import elementwise
+
+        return elementwise(name, given)
+    shape = np.broadcast_shapes(*(np.shape(a) for a in given))
+    count = next((len(a.first) for a in given if isinstance(a, Jet)), 0)
+    flat = [_flat(a, shape, count) for a in given]
+    total = int(np.prod(shape))
+    blocks = [slice(start, start + _ROWS) for start in range(0, total, _ROWS)]
+    with np.errstate(all="ignore"):
+        if count == 0:
+            value = np.empty(total)
+            for rows in blocks:
+                value[rows] = _in_range(core, 0, *(a[rows] for a in flat))
+            return value.reshape(shape)[()]
+        out = Jet(np.empty(total), np.empty((count, total)), np.empty((count, count, total)))
+        for rows in blocks:
+            part = [_rows(a, rows) for a in flat]
+            values = (a.value if isinstance(a, Jet) else a for a in part)
+            found = compose(_in_range(core, 2, *values), tuple(part))
+            out.value[rows], out.first[:, rows] = found.value, found.first
+            out.second[..., rows] = found.second
+    return Jet(
+        out.value.reshape(shape),
+        out.first.reshape(count, *shape),
+        out.second.reshape(count, count, *shape),
+    )
+
+
+def _flat(a: Array, shape: tuple[int, ...], count: int) -> Array:
+    """An array or Jet with the broadcast shape made flat."""
+    if not isinstance(a, Jet):
+        return np.broadcast_to(np.asarray(a, dtype=float), shape).ravel()
+    a = fit(a, shape, count)
+    return Jet(a.value.ravel(), a.first.reshape(count, -1), a.second.reshape(count, count, -1))
+
+
+def _rows(a: Array, rows: slice) -> Array:
+    if not isinstance(a, Jet):
+        return a[rows]
+    return Jet(a.value[rows], a.first[:, rows], a.second[..., rows])
+
+
+def _in_range(core: Any, order: int, w: np.ndarray, Q: np.ndarray, *p: np.ndarray) -> Any:
+    Q = np.clip(Q, -_LARGEST_Q, _LARGEST_Q)
+    return core(w, Q, np.clip(p[0], _SMALLEST_P, _LARGEST_P) if p else None, order)
+
+
+def _density(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
+    at = deviance(w, Q, None if p is None else np.exp(p), order)
+    n = constant(Q, p, order)
+    if order == 0:
+        return n - at.value - HALF_LOG_2PI
+    q = len(at.first) + 1
+    second = np.empty((q, q, *w.shape))
+    second[0, 0] = at.curve
+    for j in range(1, q):
+        second[0, j] = second[j, 0] = at.slopes[j - 1]
+    for (i, j), value in zip(((1, 1), (1, 2), (2, 2)), at.second, strict=False):
+        second[i, j] = second[j, i] = value
+    return Jet(
+        n.value - at.value - HALF_LOG_2PI,
+        n.first - np.stack([at.slope, *at.first]),
+        n.second - second,
+    )
+
+
+def _upper(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
+    """The tail on the falling side, or one minus the other tail."""
+    up = rises(w, Q, None if p is None else np.exp(p))
+
+    def part(rows: np.ndarray, sign: float) -> Any:
+        tail = _tail(sign * w[rows], sign * Q[rows], None if p is None else p[rows], order)
+        if sign > 0:
+            return tail
+        return xp.log1mexp(flip(tail, -1.0, (0, 1)) if order else tail)
+
+    return _by_rows(up, lambda rows: part(rows, 1.0), lambda rows: part(rows, -1.0))
+
+
+def _tail(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
+    """The upper tail: a slow one up to its cliff, or a falling one."""
+
+    def part(function: Any) -> Any:
+        return lambda rows: function(w[rows], Q[rows], None if p is None else p[rows], order)
+
+    slow = inverse_shapes(Q, None if p is None else np.exp(p))[1] > 1
+    return _by_rows(slow, part(_slow), part(falling_tail))
+
+
+def _slow(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
+    if order == 0:
+        return slow_tail(w, Q, None if p is None else np.exp(p), p)
+    shapes, width = shape_jets(Q, p)
+    first = np.zeros((width, *w.shape))
+    first[0] = 1.0
+    w_jet = Jet(w, first, np.zeros((width, width, *w.shape)))
+    return slow_tail(w_jet, shapes[0], None if p is None else xp.exp(shapes[1]), shapes[-1])
+
+
+def _by_rows(where: np.ndarray, yes: Any, no: Any) -> Any:
+    """Arrays or Jets of two functions, each called with the rows where it is meant."""
+    if where.all():
+        return yes(slice(None))
+    if not where.any():
+        return no(slice(None))
+    a, b = yes(where), no(~where)
+    if not isinstance(a, Jet):
+        return _merge(where, a, b)
+    return Jet(*(_merge(where, getattr(a, n), getattr(b, n)) for n in ("value", "first", "second")))
+
+
+def _merge(where: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    out = np.empty((*a.shape[:-1], len(where)))
+    out[..., where], out[..., ~where] = a, b
+    return out
