@@ -94,10 +94,10 @@ def _stirling_tensor(pt: Any, x: Array) -> Array:
 
 
 def _log_exprel_tensor(pt: Any, x: Array) -> Array:
-    near = pt.lt(pt.abs(x), 1.0)
+    near = pt.lt(pt.abs(x), 0.05)  # below, three terms are exact and a gradient would cancel
     small, large = pt.switch(near, x, 0.0), pt.switch(near, 2.0, x)
     series = 0.0
-    for c in reversed(_special.EXPREL):
+    for c in reversed(_special.EXPREL[:3]):
         series = series * (small * small) + c
     size = pt.abs(large)
     direct = pt.maximum(large, 0.0) + pt.log(-pt.expm1(-size)) - pt.log(size)

@@ -28,12 +28,11 @@ from bayesmix.families.censoring import (
     by_quadrature,
     event_term,
     log1mexp_exp,
-    log_survival,
     minus_exp,
     quantile,
 )
 from bayesmix.families.guess import guess, working
-from bayesmix.links import Linked
+from bayesmix.links import Linked, get_link
 from bayesmix.priors import Prior
 from bayesmix.times import Times
 
@@ -127,10 +126,12 @@ def closed_form(
 
 def never(knots: tuple[float, ...], scale: str, **gammas: np.ndarray) -> np.ndarray:
     """Survival at the last knot where the spline does not rise from there on, else zero."""
-    _, slopes = basis(knots, np.array([knots[-1]]))
-    slope = sum(g * v[0] for g, v in zip(gammas.values(), slopes, strict=True))
-    flat = np.exp(log_survival(_make(None, knots, scale), np.exp(knots[-1]), gammas))
-    return np.where(np.asarray(slope) > 0, 0.0, flat)
+    last = np.asarray(knots[-1])
+    _, slopes = basis(knots, last)
+    slope = sum(np.asarray(g) * v for g, v in zip(gammas.values(), slopes, strict=True))
+    linked = (Linked(get_link("identity"), np.asarray(g)) for g in gammas.values())
+    flat = np.exp(logsf(knots, scale, Instant(np.exp(last), last), *linked))
+    return np.where(slope > 0, 0.0, flat)
 
 
 # --- starts, priors, simulation ------------------------------------------------------------
@@ -219,7 +220,7 @@ def settle(df: int, scale: str, times: Times) -> Family:
     log_t = working(times)[np.isfinite(times.upper)]
     distinct = len(np.unique(log_t))
     knots = np.quantile(log_t, np.linspace(0, 1, df + 1)) if distinct else np.zeros(1)
-    if distinct < 2 or not (np.diff(knots) > 0).all():
+    if distinct < df + 1 or not (np.diff(knots) > 0).all():
         msg = (
             f"a spline with df={df} needs {df + 1} different knots, but the {len(log_t)} "
             f"uncensored times have {distinct} different values; use a smaller df, or give knots="
