@@ -7,6 +7,7 @@ import html
 import numpy as np
 import pandas as pd
 
+from bayesmix.families import Family
 from bayesmix.inputs import Part
 from bayesmix.layout import BlockLayout
 from bayesmix.result.fitted import Fitted
@@ -14,6 +15,7 @@ from bayesmix.result.tables import sizes, summary
 from bayesmix.spec import MixtureSpec
 
 __all__ = [
+    "family_title",
     "fit_html",
     "fit_text",
     "model_sentences",
@@ -189,6 +191,11 @@ def model_sentences(spec: MixtureSpec) -> list[str]:
     return sentences
 
 
+def family_title(family: Family) -> str:
+    """The name of a family in a sentence."""
+    return TITLES.get(family.name, family.name.replace("_", " "))
+
+
 def _who(spec: MixtureSpec) -> str:
     grouped = spec.rows.units.grouped
     each = f"Each of the {spec.rows.n_units} {'groups of rows' if grouped else 'rows'}"
@@ -206,7 +213,7 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
     for family, members in block.groups():
         names = ", ".join(str(spec.components[s]) for s in members)
         where = "" if len(members) == spec.k else f" in component {names}"
-        words = f"{TITLES.get(family.name, family.name.replace('_', ' '))}{where}"
+        words = f"{family_title(family)}{where}"
         if family.location is not None:
             mean = "mean" if family.location == "mu" else family.location
             mean = "probability of success" if family.binomial else mean

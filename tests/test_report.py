@@ -209,6 +209,9 @@ def test_a_page_of_every_shape_of_model(name, tmp_path):
     titles = [title for kind, title in page.headings if kind == "h2"]
     assert titles[0] == "Can the fits be relied on?"
     assert ("Memberships" in titles) == (fit.k > 1)
+    curves = re.findall(r"(\w+): data and means of the components", page.words)
+    blocks = fit.spec.spec.layout.blocks
+    assert len(curves) == (0 if name == "own_family" else len(blocks))  # it has no mean to draw
     style = (tmp_path / "report.html").read_text("utf-8").split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
@@ -439,9 +442,9 @@ def test_the_equations_of_the_patents(patents):
     rows = [row for e in equations.model_equations(patents.spec.spec) for row in e.rows]
     assert rows == [
         r"L_i = \sum_{s=1}^{3} \pi_s(w_i) f_s(y_i \mid x_i)",
-        r"\mathrm{poisson}:\quad f(y) = \mu^y e^{-\mu} / y!",
-        r"\log \mu_{si} = \beta_{s1} + \beta_{s2}\,\mathrm{lgRD}_{i}",
-        r"\log\frac{\pi_s(w_i)}{\pi_1(w_i)} = \alpha_{s1} + \alpha_{s2}\,\mathrm{RDS}_{i}",
+        r"f(y) = \mu^y e^{-\mu} / y!",
+        r"\log \mu_{si} = \beta_{s1} + \beta_{s2}\,{\text{lgRD}}_{i}",
+        r"\log\frac{\pi_s(w_i)}{\pi_1(w_i)} = \alpha_{s1} + \alpha_{s2}\,{\text{RDS}}_{i}",
     ]
 
 
@@ -456,8 +459,9 @@ def test_long_predictors_have_several_rows():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_equation_of_every_family_can_be_drawn(name):
-    family = bmx.family(name)
-    assert equation_svg(rf"{equations.upright(name)}:\quad {family.equation}").startswith(b"<?xml")
+    equation = bmx.family(name).equation
+    assert equation
+    assert equation_svg(equation).startswith(b"<?xml")
 
 
 @pytest.mark.parametrize("link", equations.LINKS)
@@ -525,7 +529,7 @@ def test_the_method_of_a_fit_writes_the_same_page(patents, tmp_path, no_pictures
     assert "<h1>Mine &lt;1&gt;</h1>" in text
     bmx.report(patents, tmp_path / "two.html", title="Mine <1>")
     again = (tmp_path / "two.html").read_text("utf-8")
-    times = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|<dc:date>.*?</dc:date>"
+    times = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
     assert len(re.sub(times, "", again)) == len(re.sub(times, "", text))
 
 

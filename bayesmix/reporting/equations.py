@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from bayesmix.describe import family_title
 from bayesmix.inputs import Part
 from bayesmix.layout import BlockLayout
 from bayesmix.reporting.blocks import Equation
@@ -24,13 +25,19 @@ LINKS = {
 SYMBOLS = {"varying": r"\beta_{%s%d}", "fixed": r"\gamma_{%s%d}", "nested": r"\delta_{%s%d}"}
 OWNERS = {"varying": "s", "fixed": "", "nested": "b(s)"}
 WIDTH = 3  # terms on a row
+# Letters that LaTeX reads as commands, and what stands for those that text cannot hold.
 SPECIAL = re.compile(r"[_%$#&{}]")
+SYMBOL = {"~": r"\sim", "^": r"\wedge", "\\": r"\backslash"}
 
 
 def upright(text: str) -> str:
     """A name as upright letters."""
-    text = text.replace("\\", "/").replace("~", "-").replace("^", "**")
-    return r"\mathrm{" + SPECIAL.sub(lambda m: "\\" + m[0], text).replace(" ", r"\ ") + "}"
+    parts = (part for part in re.split(r"([~^\\])", text) if part)
+    return "{" + " ".join(SYMBOL.get(part) or _letters(part) for part in parts) + "}"
+
+
+def _letters(text: str) -> str:
+    return r"\text{" + SPECIAL.sub(lambda m: "\\" + m[0], text) + "}"
 
 
 def model_equations(spec: MixtureSpec) -> list[Equation]:
@@ -60,11 +67,11 @@ def _mixture(spec: MixtureSpec) -> Equation:
 def _families(spec: MixtureSpec, block: BlockLayout) -> Iterator[Equation]:
     for family, members in block.groups():
         names = ", ".join(str(spec.components[s]) for s in members)
+        title = family_title(family)
         where = "" if len(members) == spec.k else f" (component {names})"
         if family.equation:
-            density = rf"{upright(family.name)}:\quad {family.equation}"
-            words = f"Density of the {family.name.replace('_', ' ')} family{where}: {family.source}"
-            yield Equation((density,), f"{words}.")
+            words = f"Density of the {title} family{where}: {family.source}."
+            yield Equation((family.equation,), words)
 
 
 def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:

@@ -32,7 +32,10 @@ def number(value: Any, digits: int = 4) -> str:
 
 def fixed(value: float, decimals: int = 2) -> str:
     """A number with so many decimals; nothing where it is missing."""
-    return "" if np.isnan(value) else f"{value:.{decimals}f}".replace("-", MINUS)
+    if np.isnan(value):
+        return ""
+    text = f"{value:.{decimals}f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", MINUS)
 
 
 def interval(lower: Any, upper: Any) -> str:

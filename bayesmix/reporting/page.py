@@ -178,10 +178,15 @@ def equation_svg(latex: str) -> bytes:
     latex : str
         Without dollar signs, in the commands that matplotlib knows.
     """
-    from matplotlib import mathtext
+    from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
+    from matplotlib.mathtext import MathTextParser
 
+    text = f"${latex}$"
+    font = FontProperties(size=EQUATION_SIZE, math_fontfamily="stix")
+    width, height, depth, *_ = MathTextParser("path").parse(text, dpi=72, prop=font)
+    figure = Figure(figsize=(width / 72, height / 72))
+    figure.text(0, depth / height, text, fontproperties=font)
     file = io.BytesIO()
-    properties = FontProperties(size=EQUATION_SIZE, math_fontfamily="cm")
-    mathtext.math_to_image(f"${latex}$", file, prop=properties, format="svg")
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return file.getvalue()

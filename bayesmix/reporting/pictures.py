@@ -74,18 +74,18 @@ def weights_picture(name: str, fit: Any) -> Block:
     return _posterior_or_mode(f"Weights of the components of {name}", fit, draw, (5.6, 3.8))
 
 
-def curves_picture(name: str, fit: Any) -> Block:
-    """Data and the components' means."""
+def curves_picture(name: str, fit: Any, response: str) -> Block:
+    """The data of a response and the components' means."""
 
     def draw(shown: Any, figure: Figure) -> str:
-        ax = plot.fitted(shown, ax=figure.subplots())
+        ax = plot.fitted(shown, response=response, ax=figure.subplots())
         held = ax.get_title(loc="left")
         return (
             f"{ax.get_ylabel()} against {ax.get_xlabel()}: points by most probable component, and "
             f"the mean of each of {fit.k} components" + (f", at {held}." if held else ".")
         )
 
-    caption = f"Data and means of the components of {name}"
+    caption = f"{response}: data and means of the components of {name}"
     return _posterior_or_mode(caption, fit, draw, (6.6, 4.4))
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from bayesmix.ranking.scores import is_posterior
 from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
 from bayesmix.reporting.code import fit_code, model_code
 from bayesmix.reporting.subject import Subject
+from bayesmix.spec import MixtureSpec
 
 __all__ = ["provenance"]
 
 NEEDED = ("bayesmix", "numpy", "scipy", "pandas", "matplotlib")
 SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
+# Code of a model by its public class.
+MODELS: dict[str, Callable[[MixtureSpec, Any, int], str]] = {"Mixture": model_code}
 
 
 def provenance(subject: Subject) -> Section:
@@ -38,7 +40,8 @@ def provenance(subject: Subject) -> Section:
 
 
 def _asked(fit: Any) -> Mapping[str, str]:
-    return (fit._drawn if is_posterior(fit) else fit._fitted).asked
+    asked: Mapping[str, str] = fit._content[0].asked
+    return asked
 
 
 def _python(subject: Subject) -> str:
@@ -48,7 +51,11 @@ def _python(subject: Subject) -> str:
         spec = first.spec
         requested = getattr(first, "k_requested", first.k)
         lines += ["", *_data_words(subject, name)]
-        lines.append(model_code(subject.specs[name], spec._priors, requested))
+        kind = type(spec).__name__
+        if kind in MODELS:
+            lines.append(MODELS[kind](subject.specs[name], spec._priors, requested))
+        else:
+            lines.append(f"# spec: the {kind} described above")
         for other, fit in subject.fits.items():
             if subject.like(other) == name:
                 lines.append(f"fits[{other!r}] = {fit_code(fit.method, _asked(fit))}")

@@ -80,7 +80,8 @@ def predictions(subject: Subject) -> Section:
         )
     ]
     for name, fit in subject.fits.items():
-        blocks.append(curves_picture(name, fit))
+        responses = [block.name for block in subject.specs[name].layout.blocks]
+        blocks += [curves_picture(name, fit, response) for response in responses]
         try:
             table = _predicted(fit, subject.specs[name])
         except BayesmixError as error:
