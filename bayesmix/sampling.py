@@ -18,6 +18,7 @@ from bayesmix.diagnose import (
     Finding,
     diagnose,
     diagnose_laplace,
+    diagnose_stacked,
     missed_modes,
     unvisited,
 )
@@ -106,6 +107,8 @@ def chain_diagnosis(drawn: Drawn) -> Diagnosis:
     draws = natural_draws(drawn.spec, drawn.theta)
     if drawn.method == "laplace":
         return diagnose_laplace(draws, drawn.log_density, drawn.khat)
+    if drawn.method == "stacking":
+        return diagnose_stacked(draws)
     sparse = drawn.priors.is_sparse
     filled = filled_counts(drawn.problem, drawn.theta, np.random.default_rng(0)) if sparse else None
     found = diagnose(

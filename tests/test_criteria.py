@@ -13,6 +13,7 @@ from bayesmix.criteria import (
     psis_smooth,
     repair,
     resample_indices,
+    stacking_weights,
     waic,
 )
 from bayesmix.criteria.matching import _rotate, _scale, _translate
@@ -529,3 +530,36 @@ def test_results_are_frozen_and_print():
     assert np.isnan(result.se)
     for shown in (found, result):
         assert shown._repr_html_().count("<tr>") == repr(shown).count("\n")
+
+
+# --- stacking ------------------------------------------------------------------------------
+
+
+def test_stacking_weights_in_closed_form():
+    """n units with densities (p, q) and m with (q, p): w p + (1 - w) q = (p + q) n / (n + m)."""
+    p, q, n, m = 0.8, 0.3, 7, 5
+    density = np.array([[p, q]] * n + [[q, p]] * m)
+    expected = ((p + q) * n / (n + m) - q) / (p - q)
+    np.testing.assert_allclose(
+        stacking_weights(np.log(density)), [expected, 1 - expected], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_stacking_weights_meet_the_conditions_of_an_optimum(seed):
+    """Mean density ratios to the mixture are one where a weight is positive, else at most one."""
+    values = np.random.default_rng(seed).normal(size=(50, 4)) * [1, 1, 2, 1] - [0, 0.2, 0, 2]
+    weight = stacking_weights(values - 900.0)
+    ratio = (np.exp(values) / (np.exp(values) @ weight)[:, None]).mean(0)
+    assert weight.sum() == pytest.approx(1)
+    assert (ratio < 1 + 1e-4).all()
+    np.testing.assert_allclose(ratio[weight > 0], 1, atol=1e-4)
+
+
+def test_stacking_leaves_out_units_that_nothing_allows():
+    values = np.array([[0.0, -1.0], [-2.0, -0.5], [-np.inf, -np.inf]])
+    np.testing.assert_allclose(stacking_weights(values), stacking_weights(values[:2]))
+    with pytest.raises(FitError, match="nothing to weigh by"):
+        stacking_weights(values[2:])
+    with pytest.raises(FitError, match="without NaN"):
+        stacking_weights([[np.nan, 0.0]])

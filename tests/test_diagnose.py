@@ -171,6 +171,15 @@ def test_one_healthy_chain():
     assert np.isnan(found.divergences)
 
 
+def test_one_chain_that_is_too_short_is_told_that_r_hat_needs_two():
+    fit = fitted()
+    found = run(fit, normal_chains(fit, chains=1, n=100))
+    assert found.kinds == ("slow mixing",)
+    assert "R-hat needs at least 2 chains" in str(found.findings[0])
+    assert "largest R-hat" not in str(found.findings[0])
+    assert np.isnan(found.r_hat)
+
+
 def test_results_are_frozen():
     found = run(fitted(), normal_chains(fitted()))
     with pytest.raises(dataclasses.FrozenInstanceError):

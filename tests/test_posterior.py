@@ -16,6 +16,7 @@ from bayesmix.modes import Mode
 from bayesmix.nuts import share_chains
 from bayesmix.params import permute, to_dataset
 from bayesmix.penalty import resolve
+from bayesmix.posterior.stacking import groups_of_chains
 
 KEYS = ["component", "term", "effect"]
 SIGMA = 7.0
@@ -672,3 +673,128 @@ def test_estimates_of_ml_and_bayes_side_by_side(models, faults):
     table = bmx.compare_estimates({"ML": ml, "Bayes": faults})
     gap = (table["ML_estimate"] - table["Bayes_estimate"]).abs()
     assert (gap < 1.5 * table["Bayes_error"]).all()
+
+
+# --- stacking ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_places(faults):
+    """Four chains, the first and last of them moved to a place of its own."""
+    drawn = faults._drawn
+    theta = drawn.theta.reshape(4, 500, -1).copy()
+    intercepts = [j for j, c in enumerate(drawn.spec.layout.coordinates) if c.term == "Intercept"]
+    theta[np.ix_([0, 3], np.arange(500), intercepts)] += 0.4
+    planted = replace(
+        drawn,
+        method="nuts",
+        sampler="nutpie",
+        theta=theta,
+        raw=theta,
+        log_density=drawn.log_density.reshape(4, 500),
+        stats={"n_steps": np.arange(2000.0).reshape(4, 500)},
+        chain_mode=np.zeros(4, int),
+    )
+    return Posterior(planted, faults._point)
+
+
+def test_stacked_weights_are_the_best_of_a_grid(two_places):
+    found = two_places.stack(seed=1)
+    assert found.table["chains"].to_list() == ["0, 3", "1, 2"]
+    assert found.table["share"].to_list() == [0.5, 0.5]
+    log_lik = two_places._drawn.log_likelihood
+    by_unit = []
+    for group in ([0, 3], [1, 2]):
+        tree = az.from_dict(
+            {"log_likelihood": {"y": log_lik[group]}, "posterior": {"t": log_lik[group, :, 0]}}
+        )
+        by_unit.append(az.loo(tree, pointwise=True).elpd_i.values)
+    one, two = np.exp(by_unit)
+    grid = np.linspace(0, 1, 2001)
+    elpd = [np.log(w * one + (1 - w) * two).sum() for w in grid]
+    assert found.table["weight"][0] == pytest.approx(grid[np.argmax(elpd)], abs=1e-3)
+    assert found.elpd_loo == pytest.approx(max(elpd), abs=1e-3)
+    assert found.elpd_loo >= found.table["elpd_loo"].max() - 1e-9
+    assert "weight" in repr(found)
+    assert "stacked" in found._repr_html_()
+
+
+def test_stacked_draws_come_in_the_weights_shares(two_places, tmp_path):
+    found = two_places.stack(seed=1)
+    stacked = found.posterior
+    assert stacked.method == "stacking"
+    origin = stacked._drawn.stats["n_steps"][0].astype(int)
+    assert len(origin) == 2000
+    first = np.isin(origin // 500, [0, 3]).mean()
+    assert first == pytest.approx(found.table["weight"][0], abs=1e-3)
+    flat = two_places._drawn.theta.reshape(2000, -1)
+    np.testing.assert_array_equal(stacked._drawn.theta[0], flat[origin])
+    table = stacked.summary()
+    assert table[["ess_bulk", "ess_tail", "r_hat"]].isna().all().all()
+    assert "weighted by stacking" in repr(stacked)
+    assert stacked.diagnostics().findings == ()
+    assert len(stacked.modes) == 0
+    with pytest.raises(bmx.FitError, match="elpd_loo"):
+        stacked.loo()
+    with pytest.raises(bmx.FitError, match="elpd_loo"):
+        stacked.waic()
+    stacked.save(tmp_path / "stacked.nc")
+    again = bmx.load(tmp_path / "stacked.nc")
+    pd.testing.assert_frame_equal(again.summary(), table)
+    stacked.relabel("ordering")
+
+
+def test_every_chain_may_be_stacked_by_itself(two_places):
+    found = two_places.stack(by="chain")
+    assert found.table["chains"].to_list() == ["0", "1", "2", "3"]
+    assert found.table["weight"].sum() == pytest.approx(1)
+
+
+def test_what_cannot_be_stacked(faults, two_places):
+    with pytest.raises(bmx.FitError, match="by 'laplace'"):
+        faults.stack()
+    with pytest.raises(bmx.FitError, match="by='draw'"):
+        two_places.stack(by="draw")
+    assert groups_of_chains((0, -1, 0, -1))[0].tolist() == [0, 2]
+    assert len(groups_of_chains((0, -1, 0, -1))) == 3
+
+
+# --- what diagnostics say of draws that are no several chains -----------------------------
+
+
+def test_few_draws_of_laplace_are_not_told_to_tune(models):
+    few = quietly(models["fabricfault_fix_k2"], "laplace", draws=100)
+    found = few.diagnostics()
+    assert found.kinds == ("few draws",)
+    assert "tune" not in str(found.findings[0])
+    poor = Posterior(replace(few._drawn, khat=0.9), few._point).diagnostics()
+    assert poor.kinds == ("poor approximation", "few draws")
+    assert "0.90" in str(poor.findings[0])
+
+
+def test_modes_that_no_chain_visited_are_told(faults):
+    """A mode of the user's making beside the one where the draws are."""
+    drawn = faults._drawn
+    own = drawn.modes[0]
+    far = replace(own, theta=own.theta + 5 * np.abs(own.factor).sum(1).max(), share=0.06)
+    faint = replace(far, share=0.0005)
+    theta = drawn.theta.reshape(4, 500, -1)
+    planted = replace(
+        drawn,
+        method="nuts",
+        theta=theta,
+        raw=theta,
+        log_density=drawn.log_density.reshape(4, 500),
+        modes=(replace(own, share=0.9395), far, faint),
+        chain_mode=np.zeros(4, int),
+    )
+    found = Posterior(planted, faults._point).diagnostics()
+    assert found.unvisited == (1,)
+    assert "unvisited modes" in found.kinds
+    assert "mode 1 with 6% of the mass" in str(found.findings[-1])
+    moved = theta.copy()
+    moved[3, 490:] += far.theta - own.theta
+    visiting = replace(planted, theta=moved, raw=moved)
+    assert Posterior(visiting, faults._point).diagnostics().unvisited == ()
+    begun = replace(planted, chain_mode=np.array([0, 0, 0, 1]))
+    assert Posterior(begun, faults._point).diagnostics().unvisited == ()

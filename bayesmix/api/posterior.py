@@ -11,6 +11,7 @@ from bayesmix._arguments import generator, whole_number
 from bayesmix.api.modelled import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.reported import Reported
+from bayesmix.api.stacking import Stacking
 from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
 from bayesmix.labels import METHODS, draw_memberships
@@ -20,6 +21,7 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_table
 from bayesmix.posterior.loo import posterior_loo, posterior_waic
 from bayesmix.posterior.predict import predict, simulate
+from bayesmix.posterior.stacking import groups_of_chains, stack
 from bayesmix.posterior.tree import to_tree
 from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
 from bayesmix.spec import MixtureSpec
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Posterior"]
 
 PARTITION_DRAWS = 1000
+STACKED_BY = ("mode", "chain")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +72,7 @@ class Posterior(Modelled, Reported):
 
     @property
     def method(self) -> str:
-        """How the draws were made: "nuts" or "laplace"."""
+        """How the draws were made: "nuts", "laplace" or "stacking"."""
         return self._drawn.method
 
     @property
@@ -272,9 +275,71 @@ class Posterior(Modelled, Reported):
     def diagnostics(self) -> Diagnosis:
         """R-hat and ESS after relabelling, and why chains disagree where they do.
 
-        `modes` lists the modes with their mass and the chains that began there.
+        `unvisited` names the modes, as `modes` lists them, that no chain came to.
         """
         return chain_diagnosis(self._drawn)
+
+    def stack(self, by: str = "mode", seed: Any = 0) -> Stacking:
+        r"""Weigh chains that do not mix by how well they predict.
+
+        Where chains stay in modes that differ beyond labels, their numbers of draws say
+        where they began, not how much of the mass is there.  Stacking gives the groups
+        of chains m the weights
+
+        .. math::
+
+           \max_w \sum_u \log \sum_m w_m \, p_m(y_u \mid y_{-u}),
+
+        with the predictive densities of each group by leaving one unit out.  These are
+        the weights of the mixture that predicts best, not the masses of the modes: a
+        mode that predicts every unit a little worse gets none.
+
+        Parameters
+        ----------
+        by : str
+            "mode": chains in one mode together, as `diagnostics` finds them; "chain":
+            every chain by itself.
+        seed : int or numpy.random.Generator, optional
+            Of the resampling.
+
+        Returns
+        -------
+        Stacking
+            `table`, the groups with their weights; `elpd_loo`; and `posterior`, the
+            draws resampled by the weights.
+
+        Raises
+        ------
+        FitError
+            For draws that are no chains.
+
+        References
+        ----------
+        Yao, Vehtari and Gelman (2022), Journal of Machine Learning Research 23(79).
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("nuts", draws=200, tune=200, thin=1, seed=1, progress=False)
+        >>> stacked = posterior.stack(by="chain")
+        >>> round(float(stacked.table["weight"].sum()), 6)
+        1.0
+        >>> len(stacked.posterior.summary())
+        5
+        """
+        if self.method != "nuts" or by not in STACKED_BY:
+            msg = (
+                f"stack(by={by!r}) weighs the chains of a posterior by NUTS, by 'mode' or by "
+                f"'chain'; these draws are by {self.method!r}"
+            )
+            raise FitError(msg)
+        chains = range(len(self._drawn.theta))
+        modes = self.diagnostics().modes if by == "mode" else tuple(chains)
+        found = stack(self._drawn, groups_of_chains(modes), generator(seed))
+        posterior = type(self)(found.drawn, self._point)
+        return Stacking(found.table, found.elpd_loo, found.se, posterior)
 
     def relabel_agreement(self) -> pd.DataFrame:
         """Share of draws to which two methods of relabelling give the same labels.

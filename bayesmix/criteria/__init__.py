@@ -5,6 +5,7 @@ from bayesmix.criteria._waic import Waic, waic
 from bayesmix.criteria.matching import Matching
 from bayesmix.criteria.psis import good_k, psis_smooth, resample_indices
 from bayesmix.criteria.repair import repair
+from bayesmix.criteria.stacking import stacking_weights
 
 __all__ = [
     "Loo",
@@ -15,5 +16,6 @@ __all__ = [
     "psis_smooth",
     "repair",
     "resample_indices",
+    "stacking_weights",
     "waic",
 ]

@@ -2,7 +2,7 @@
 
 from bayesmix.diagnose.chains import Chains, chain_memberships
 from bayesmix.diagnose.convergence import Convergence, convergence, convergence_table
-from bayesmix.diagnose.diagnosis import Diagnosis, diagnose, diagnose_laplace
+from bayesmix.diagnose.diagnosis import Diagnosis, diagnose, diagnose_laplace, diagnose_stacked
 from bayesmix.diagnose.findings import ESS, GOOD_K, R_HAT, Finding, missed_modes
 from bayesmix.diagnose.missed import unvisited
 
@@ -19,6 +19,7 @@ __all__ = [
     "convergence_table",
     "diagnose",
     "diagnose_laplace",
+    "diagnose_stacked",
     "missed_modes",
     "unvisited",
 ]

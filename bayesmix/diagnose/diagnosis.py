@@ -15,7 +15,7 @@ from bayesmix.diagnose.findings import Finding
 from bayesmix.problem import Problem
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["Diagnosis", "diagnose", "diagnose_laplace"]
+__all__ = ["Diagnosis", "diagnose", "diagnose_laplace", "diagnose_stacked"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,17 @@ def diagnose_laplace(
     level = convergence(log_density[..., None])
     found = (*findings.poor_approximation(khat), *findings.few_draws(table))
     return Diagnosis(table, np.nan, float(level.ess_bulk[0]), np.nan, (0,), found)
+
+
+def diagnose_stacked(draws: Mapping[tuple[Hashable, str, str], np.ndarray]) -> Diagnosis:
+    """What can be said of draws that are no chains: nothing; their chains were diagnosed.
+
+    Parameters
+    ----------
+    draws : mapping of (component, term, effect) to ndarray, shape (1, draw)
+    """
+    table = convergence_table(draws).assign(r_hat=np.nan, ess_bulk=np.nan, ess_tail=np.nan)
+    return Diagnosis(table, np.nan, np.nan, np.nan, (), ())
 
 
 def _with_filled(

@@ -131,8 +131,8 @@ def in_modes(
         f"them {100 * gap:.0f} percent of a unit's membership changes"
     )
     remedy = (
-        "Do not average over these chains as they are: weight the modes (by stacking, or by "
-        "their masses), or start more chains at each of them"
+        "Do not average over these chains as they are: weight the modes (by stacking, "
+        "Posterior.stack(), or by their masses), or start more chains at each of them"
     )
     return [Finding("different modes", _numbers(mode >= 0), (), what, remedy)]
 

@@ -33,7 +33,7 @@ class Drawn:
     spec : MixtureSpec
     priors : PriorModel
     method : str
-        "nuts" or "laplace".
+        "nuts", "laplace", or "stacking" for draws of NUTS weighted by stacking.
     sampler : str
         "nutpie", "pymc", "numpyro", or the proposal of Laplace's method.
     theta : ndarray, shape (chain, draw, D)

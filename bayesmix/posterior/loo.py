@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.criteria import Loo, Matching, Waic, loo, repair, waic
+from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.nuts import Settings, run_nutpie
 from bayesmix.penalty import Penalty
@@ -23,6 +24,7 @@ REFIT_CHAINS = 4
 
 def posterior_waic(drawn: Drawn) -> Waic:
     """WAIC by unit, the unit's component integrated out."""
+    _refuse_stacked(drawn, "waic")
     return waic(drawn.log_likelihood, drawn.spec.rows.units.index, drawn.spec.rows.weight)
 
 
@@ -36,6 +38,7 @@ def posterior_loo(drawn: Drawn, *, repaired: bool, seed: int) -> Loo:
     seed : int
         Of the refits.
     """
+    _refuse_stacked(drawn, "loo")
     first = loo(drawn.log_likelihood, drawn.spec.rows.units.index, drawn.spec.rows.weight)
     if not repaired or first.n_bad == 0:
         return first
@@ -45,6 +48,15 @@ def posterior_loo(drawn: Drawn, *, repaired: bool, seed: int) -> Loo:
         refit=lambda units: np.array([_without(drawn, int(u), seed) for u in units]),
         matching=_matching(drawn, posterior),
     )
+
+
+def _refuse_stacked(drawn: Drawn, what: str) -> None:
+    if drawn.method == "stacking":
+        msg = (
+            f"{what}() is of draws from a posterior, and stacked draws weigh its modes otherwise; "
+            "`Stacking.elpd_loo` is what leaving units out gives them"
+        )
+        raise FitError(msg)
 
 
 def _matching(drawn: Drawn, posterior: Problem) -> Matching:

@@ -43,7 +43,8 @@ def natural_draws(
 def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
     """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
 
-    The rows are those of the point fit's summary.
+    The rows are those of the point fit's summary.  Stacked draws are no chain, and have
+    no ESS and R-hat.
 
     Parameters
     ----------
@@ -65,6 +66,10 @@ def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
         low, high = np.quantile(x, tails)
         if np.ptp(x) == 0:  # a held parameter
             rows.append((float(x.flat[0]), 0.0, low, high, np.nan, np.nan, np.nan))
+            continue
+        if drawn.method == "stacking":  # no chain: the draws' order means nothing
+            sd = float(x.std(ddof=1))
+            rows.append((float(x.mean()), sd, low, high, np.nan, np.nan, np.nan))
             continue
         rows.append(
             (

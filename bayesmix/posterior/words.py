@@ -18,11 +18,12 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
     lines = spec_lines(drawn.spec)
     if drawn.method == "laplace":
         lines.append(("draws", f"{draws}, proposal {drawn.sampler}, k-hat {drawn.khat:.2f}"))
+    elif drawn.method == "stacking":
+        lines.append(("draws", f"{draws}, from chains by {drawn.sampler} weighted by stacking"))
     else:
         kept = "" if drawn.thin == 1 else f", one kept of every {drawn.thin}"
         lines.append(("draws", f"{chains} chains of {draws} by {drawn.sampler}{kept}"))
-        worst, least = table["r_hat"].max(), table["ess_bulk"].min()
-        lines.append(("convergence", f"largest R-hat {worst:.3f}, smallest bulk ESS {least:.0f}"))
+        lines.append(("convergence", _convergence(table, chains)))
         divergent = int(np.sum(drawn.stats.get("diverging", 0)))
         if divergent:
             lines.append(("divergences", f"{divergent}"))
@@ -33,6 +34,13 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
         shares = ", ".join(f"{m.share:.0%}" for m in drawn.modes if m.share > 0.005)
         lines.append(("modes", f"{shares} of the mass (Laplace's estimate)"))
     return lines
+
+
+def _convergence(table: pd.DataFrame, chains: int) -> str:
+    least = f"smallest bulk ESS {table['ess_bulk'].min():.0f}"
+    if chains == 1:
+        return f"{least}; R-hat needs at least 2 chains"
+    return f"largest R-hat {table['r_hat'].max():.3f}, {least}"
 
 
 def _short(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize
 
+from bayesmix.criteria import stacking_weights
 from bayesmix.criteria.pointwise import counted
 from bayesmix.errors import FitError
 
@@ -133,30 +133,9 @@ def weights(scores: list[Score], by: str) -> np.ndarray | None:
     if not CRITERIA[by].weighted or not all(s.sound for s in scores):
         return None
     if CRITERIA[by].pointwise:
-        return _stack(np.column_stack([s.by_unit for s in scores if s.by_unit is not None]))
+        return stacking_weights(
+            np.column_stack([s.by_unit for s in scores if s.by_unit is not None])
+        )
     values = np.array([s.value for s in scores])
     out = np.exp(-(values - values.min()) / 2)
-    return out / out.sum()
-
-
-def _stack(log_density: np.ndarray) -> np.ndarray:
-    """Weights (M,) that maximise sum_u log sum_m w_m exp(l_um), for l (U, M)."""
-    density = np.exp(log_density - log_density.max(1, keepdims=True))
-    m = density.shape[1]
-
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        mixed = np.maximum(density @ w, np.finfo(float).tiny)
-        return -float(np.log(mixed).mean()), -(density / mixed[:, None]).mean(0)
-
-    found = optimize.minimize(
-        loss,
-        np.full(m, 1 / m),
-        (),
-        "SLSQP",
-        True,
-        bounds=optimize.Bounds(np.zeros(m), np.ones(m)),
-        constraints=optimize.LinearConstraint(np.ones((1, m)), 1.0, 1.0),
-        options={"ftol": 1e-12, "maxiter": 500},
-    )
-    out = np.clip(found.x, 0, 1)
     return out / out.sum()

@@ -1,0 +1,61 @@
+"""The public result of stacking chains; see `Posterior.stack`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayesmix.criteria.words import as_html, as_text
+
+if TYPE_CHECKING:
+    from bayesmix.api.posterior import Posterior
+
+__all__ = ["Stacking"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stacking:
+    """Groups of chains weighted by stacking.  Made by `Posterior.stack`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        By group: its chains, their share of all chains, elpd_loo with its standard
+        error se, bad_k, the number of units whose Pareto k is too high, and weight.
+    elpd_loo : float
+        Expected log predictive density of the weighted groups, units left out.
+    se : float
+        Its standard error over units.
+    posterior : Posterior
+        The draws resampled by the weights, in one chain without ESS and R-hat.
+    """
+
+    table: pd.DataFrame
+    elpd_loo: float
+    se: float
+    posterior: Posterior
+
+    @property
+    def warning(self) -> str:
+        """Why not to rely on it; empty where nothing speaks against it."""
+        bad = int(self.table["bad_k"].max())
+        if not bad:
+            return ""
+        return f"up to {bad} units of a group have a high Pareto k: its elpd_loo is unreliable"
+
+    def _lines(self) -> list[tuple[str, str]]:
+        lines = []
+        for row in self.table.itertuples():
+            words = f"weight {row.weight:.3f} ({row.share:.0%} of the chains), elpd_loo "
+            words += f"{row.elpd_loo:.2f} (standard error {row.se:.2f})"
+            lines.append((f"chains {row.chains}", words))
+        lines.append(("stacked", f"elpd_loo {self.elpd_loo:.2f} (standard error {self.se:.2f})"))
+        return lines + ([("warning", self.warning)] if self.warning else [])
+
+    def __repr__(self) -> str:
+        return as_text("Stacking of chains", self._lines())
+
+    def _repr_html_(self) -> str:
+        return as_html("Stacking of chains", self._lines())
