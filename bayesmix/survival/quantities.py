@@ -1,0 +1,195 @@
+"""What a mixture of competing events says of times: probabilities, means, quantiles, densities.
+
+Every function takes `EventTimes`, parameters at n rows of covariates in D draws (one for a point
+fit), and returns an array whose first axes are (D, n).  Given survival to a time already spent:
+the same functions of ``times.after(spent)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayesmix.errors import DataError
+from bayesmix.families import Family
+from bayesmix.families import censoring as time_of
+from bayesmix.families.censoring import Instant, Survival
+from bayesmix.links import Linked
+
+__all__ = [
+    "Component",
+    "EventTimes",
+    "density",
+    "event_probabilities",
+    "mean_time",
+    "quantile_time",
+    "restricted_mean_time",
+    "state_probabilities",
+]
+
+Array = Any
+
+
+class Component(NamedTuple):
+    """The distribution of the time to one event: a family, and arrays (D, n) by parameter."""
+
+    family: Family
+    natural: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class EventTimes:
+    """Competing events: how likely each is, and when it comes.
+
+    Parameters
+    ----------
+    names : tuple of length S
+        The events.
+    weights : ndarray, shape (D, n, S)
+        Their probabilities.
+    components : tuple of S `Component`
+        The distribution of the time to each, given that it is the one that comes.
+    spent : float or ndarray, shape (n,)
+        Time from the origin already spent without an event.  The distributions are
+        those of the rest.
+    """
+
+    names: tuple[Hashable, ...]
+    weights: np.ndarray
+    components: tuple[Component, ...]
+    spent: np.ndarray | float = 0.0
+
+    def after(self, spent: Array) -> EventTimes:
+        """The same given that no event came in the time spent.
+
+        Parameters
+        ----------
+        spent : float or array, shape (n,)
+            From the origin.
+
+        Raises
+        ------
+        DataError
+            For a time that is negative or not finite, or to which nobody can survive.
+        """
+        given, n = np.asarray(spent, dtype=float), self.weights.shape[1]
+        bad = ~(np.isfinite(given) & (given >= self.spent)) if given.shape in ((), (n,)) else True
+        if np.any(bad):
+            msg = (
+                f"the time already spent is a finite number, or one for each of {n} rows, of at "
+                f"least {np.max(self.spent):g}, not {given.ravel()[:5].tolist()}"
+            )
+            raise DataError(msg)
+        spent = np.broadcast_to(given, (n,))
+        more = spent - self.spent
+        if not more.any():
+            return self
+        with np.errstate(divide="ignore"):
+            reached = np.log(self.weights) + _by_event(self, time_of.log_survival, more[:, None])
+        total = logsumexp(reached, axis=-1, keepdims=True)
+        if (total == -np.inf).any():
+            row = int(np.argwhere(total[..., 0] == -np.inf)[0, 1])
+            msg = f"nobody can be without an event after {spent[row]:g} (row {row})"
+            raise DataError(msg)
+        rest = tuple(Component(_remaining(c.family, more), c.natural) for c in self.components)
+        return replace(self, weights=np.exp(reached - total), components=rest, spent=spent)
+
+
+def event_probabilities(times: EventTimes) -> np.ndarray:
+    """Probability of each event, (D, n, S)."""
+    return times.weights
+
+
+def mean_time(times: EventTimes) -> np.ndarray:
+    """Expected time of each event, given that it is the one that comes: (D, n, S).
+
+    From the origin, time already spent included.  Infinite where the expectation does not
+    exist, or a share of the component never has the event.
+    """
+    rest = _by_event(times, lambda family, _, natural: time_of.expected(family, natural), 0.0)
+    return rest + _rows(times.spent)
+
+
+def quantile_time(times: EventTimes, q: Array) -> np.ndarray:
+    """Times that shares q, shape (Q,), of those with an event do not exceed: (D, n, Q, S)."""
+    rest = _on_grid(times, time_of.quantile, np.asarray(q, dtype=float))
+    return rest + _rows(times.spent)[..., None]
+
+
+def restricted_mean_time(times: EventTimes, tau: float) -> np.ndarray:
+    """Expected time until each event or tau, whichever is first: (D, n, S).
+
+    Tau counts from the origin, time already spent included.
+    """
+    rest = _by_event(times, time_of.restricted_mean, np.maximum(tau - _rows(times.spent), 0.0))
+    return rest + np.minimum(_rows(times.spent), tau)
+
+
+def density(times: EventTimes, t: Array) -> np.ndarray:
+    """Density of the time of each event, given that it is the one that comes: (D, n, T, S).
+
+    At times t, shape (T,), from the origin; zero before the time already spent.
+    """
+    return np.exp(_on_grid(times, time_of.log_density_at, t - _rows(times.spent)))
+
+
+def state_probabilities(times: EventTimes, t: Array) -> np.ndarray:
+    """Probability to be without an event, and to have had each one, by t: (D, n, T, 1 + S).
+
+    At times t, shape (T,), from the origin.
+    """
+    log_survival = _on_grid(times, time_of.log_survival, t - _rows(times.spent))
+    weights = times.weights[..., None, :]
+    start = (np.exp(log_survival) * weights).sum(axis=-1, keepdims=True)
+    return np.concatenate([start, -np.expm1(log_survival) * weights], axis=-1)
+
+
+# --- from a family's functions to arrays ---------------------------------------------------
+
+
+def _rows(spent: np.ndarray | float) -> np.ndarray:
+    """Times by row as a column, (n, 1) or (1, 1)."""
+    return np.reshape(np.asarray(spent, dtype=float), (-1, 1))
+
+
+def _on_grid(times: EventTimes, function: Callable[..., np.ndarray], grid: Array) -> np.ndarray:
+    """``function(family, grid, natural)`` for each event: (D, n, G, S) of a grid (G,) or (n, G)."""
+    lead, values = times.weights.shape[:2], []
+    for family, natural in times.components:
+        beside = {name: np.asarray(value)[..., None] for name, value in natural.items()}
+        values.append(np.atleast_1d(function(family, grid, beside)))
+    size = max(v.shape[-1] for v in values)
+    return np.stack([np.broadcast_to(v, (*lead, size)) for v in values], axis=-1)
+
+
+def _by_event(times: EventTimes, function: Callable[..., np.ndarray], at: Array) -> np.ndarray:
+    """The same at one time by row, (n, 1): (D, n, S)."""
+    return _on_grid(times, function, at)[:, :, 0]
+
+
+def _remaining(family: Family, spent: np.ndarray) -> Family:
+    """The family of T - s given T > s, for s of shape (n,) and parameters of shape (..., n, 1)."""
+    base = family.survival
+    assert base is not None
+    s = spent[:, None]
+    start = Instant(np.where(s > 0, s, 1.0), np.log(np.where(s > 0, s, 1.0)))
+
+    def given(log: Callable[..., Array], at: Instant, linked: tuple[Linked, ...]) -> Array:
+        reached = np.where(s > 0, base.logsf(start, *linked), 0.0)
+        value = log(Instant(s + at.t, np.where(s > 0, np.log(s + at.t), at.log)), *linked)
+        return np.where(value > -np.inf, value - reached, -np.inf)
+
+    def never(**natural: np.ndarray) -> np.ndarray:
+        assert base.never is not None
+        return base.never(**natural) / np.exp(time_of.log_survival(family, s, natural))
+
+    rest = Survival(
+        lambda at, *linked: given(base.logpdf, at, linked),
+        lambda at, *linked: given(base.logsf, at, linked),
+        never=None if base.never is None else never,
+    )
+    return replace(family, survival=rest, mean=None)
