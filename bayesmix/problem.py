@@ -25,6 +25,7 @@ __all__ = [
     "chunks",
     "products",
     "square",
+    "used_columns",
 ]
 
 # Elements of a work array: it should stay in the processor's cache.
@@ -229,14 +230,16 @@ def _group(layout: BlockLayout, members: np.ndarray, size: int) -> Group:
 
 
 def _slot(predictor: Predictor, members: np.ndarray, size: int, *, first: bool) -> Slot:
-    index, constant = _used(predictor, members, first)
+    index, constant = used_columns(predictor, members, first=first)
     has = tuple(np.flatnonzero(row >= 0) for row in index)
     at = tuple(row[h] for row, h in zip(index, has, strict=True))
     base = index[:, 0] if constant else _intercept(predictor, members)
     return Slot(index, constant, base, has, at, size)
 
 
-def _used(predictor: Predictor, members: np.ndarray, first: bool) -> tuple[np.ndarray, bool]:
+def used_columns(
+    predictor: Predictor, members: np.ndarray, *, first: bool
+) -> tuple[np.ndarray, bool]:
     """Entries of theta, and whether they are a constant for each component.
 
     An intercept alone is one, but for the location, which may have an offset.

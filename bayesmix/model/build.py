@@ -29,7 +29,10 @@ DISTRIBUTIONS = {
 }
 
 
-def to_pymc(spec: MixtureSpec, priors: PriorModel | None) -> Any:
+LIKELIHOODS = ("graph", "kernel")
+
+
+def to_pymc(spec: MixtureSpec, priors: PriorModel | None, likelihood: str = "graph") -> Any:
     """Make the PyMC model.
 
     The random variables are `coef_fixed`, `coef_nested_1`, ..., `coef_varying`,
@@ -52,6 +55,9 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None) -> Any:
     spec : MixtureSpec
     priors : PriorModel or None
         From `penalty.resolve`; None stands for flat priors.
+    likelihood : str
+        "graph": of PyTensor's own operations, for every model and backend.  "kernel":
+        an Op around the compiled kernel, for models that it knows.
 
     Returns
     -------
@@ -60,8 +66,8 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None) -> Any:
     Raises
     ------
     SpecError
-        Under flat priors, or if a family's density or link cannot be written
-        with PyTensor.
+        Under flat priors, if a family's density or link cannot be written with
+        PyTensor, or if the kernel does not know the model.
     """
     import pymc as pm
 
@@ -71,7 +77,7 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None) -> Any:
             "defaults, or give a dict of bmx.Prior"
         )
         raise SpecError(msg)
-    graph = unit_log_likelihood(spec)
+    graph = _likelihood(spec, likelihood)
     theta = Theta(spec)
     with pm.Model(coords={"component": spec.components, "unit": unit_labels(spec)}) as model:
         for whole in variables(spec):
@@ -83,6 +89,17 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None) -> Any:
         add_weights(spec, priors, theta)
         _observe(spec, theta.vector(), graph)
     return model
+
+
+def _likelihood(spec: MixtureSpec, likelihood: str) -> tuple[Tensor, Tensor]:
+    if likelihood not in LIKELIHOODS:
+        msg = f"likelihood={likelihood!r} is unknown; use one of {LIKELIHOODS}"
+        raise SpecError(msg)
+    if likelihood == "graph":
+        return unit_log_likelihood(spec)
+    from bayesmix.model.kernel import kernel_log_likelihood
+
+    return kernel_log_likelihood(spec)
 
 
 def _register(variable: Variable, priors: PriorModel, theta: Theta) -> None:
@@ -115,7 +132,7 @@ def _hold(spec: MixtureSpec, theta: Theta) -> None:
     links = {
         int(at): dispersion_link(block, number)
         for block in spec.layout.blocks
-        for number, predictor in enumerate(block.predictors[1:], start=1)
+        for number, predictor in block.constants()
         for at in predictor.index.ravel()
         if at >= 0
     }
@@ -139,13 +156,13 @@ def _parameters(spec: MixtureSpec, theta: Theta) -> None:
         return natural[places.ravel()].reshape(index.shape)
 
     for block in spec.layout.blocks:
-        location = block.predictors[0]
-        if location.terms:
-            dim = plain_name(term_dim(spec.layout, block))
-            model.add_coord(dim, location.terms)
-            name = plain_name(location.variable)
-            pm.Deterministic(name, values(location.index), dims=("component", dim))
-        for predictor in block.predictors[1:]:
+        dim = plain_name(term_dim(spec.layout, block))
+        for predictor in block.linear():
+            if predictor.terms:
+                model.add_coord(dim, predictor.terms)
+                name = plain_name(predictor.variable)
+                pm.Deterministic(name, values(predictor.index), dims=("component", dim))
+        for _, predictor in block.constants():
             name = plain_name(predictor.variable)
             if name not in model.named_vars:
                 pm.Deterministic(name, values(predictor.index[:, 0]), dims="component")

@@ -10,6 +10,7 @@ responsibility of zero by an infinite slope.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, Observed
 from bayesmix.layout import BlockLayout
 from bayesmix.model.theta import shared
+from bayesmix.problem import used_columns
 from bayesmix.spec import BlockRows, MixtureSpec
 
 __all__ = ["unit_log_likelihood"]
@@ -49,21 +51,38 @@ def unit_log_likelihood(spec: MixtureSpec) -> tuple[Tensor, Tensor]:
     theta = pt.vector("theta", shape=(spec.layout.size,), dtype="float64")
     # One entry more, which is zero: where a component lacks a coefficient.
     padded = pt.concatenate([theta, pt.zeros(1)])
-    terms = _log_weights(spec, padded)
-    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
-        logf = _log_densities(spec, block, data, padded)
-        if rows.units.grouped:
-            zeros = pt.zeros((shared(np.asarray(rows.n_units), "n_units"), spec.k))
-            codes = shared(rows.units.codes, "unit_of_row")
-            logf = pt.inc_subtensor(zeros[codes], logf.T).T
-        terms = terms + logf
+    log_pi = _log_weights(spec, padded)
+    terms = log_pi + _by_unit(spec, padded, "observed")
     if rows.allowed is not None:
         terms = pt.switch(shared(rows.allowed.T, "allowed"), terms, -np.inf)
     loglik = pt.squeeze(_log_sum_exp(terms), axis=0)
+    if any(data.entry is not None for data in rows.blocks):
+        # A unit is only seen if its times exceed its delayed entries.
+        seen = log_pi + _by_unit(spec, padded, "entry")
+        loglik = loglik - pt.squeeze(_log_sum_exp(seen), axis=0)
     if rows.weight is not None:
         weight = shared(rows.weight, "unit_weight")
         loglik = weight * pt.switch(pt.gt(weight, 0), loglik, 0.0)
     return theta, loglik
+
+
+def _by_unit(spec: MixtureSpec, padded: Tensor, what: str) -> Tensor:
+    """Sums over responses and rows of log densities, or of log survivals to entries, (S, U)."""
+    import pytensor.tensor as pt
+
+    rows = spec.rows
+    total = pt.zeros((spec.k, 1))
+    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        observed = getattr(data, what)
+        if observed is None:
+            continue
+        logf = _log_densities(block, data, observed, padded)
+        if rows.units.grouped:
+            zeros = pt.zeros((shared(np.asarray(rows.n_units), "n_units"), spec.k))
+            codes = shared(rows.units.codes, "unit_of_row")
+            logf = pt.inc_subtensor(zeros[codes], logf.T).T
+        total = total + logf
+    return total
 
 
 def _entries(padded: Tensor, index: np.ndarray) -> Tensor:
@@ -107,28 +126,47 @@ def _log_weights(spec: MixtureSpec, padded: Tensor) -> Tensor:
 
 
 def _log_densities(
-    spec: MixtureSpec, block: BlockLayout, data: BlockRows, padded: Tensor
+    block: BlockLayout, data: BlockRows, observed: Mapping[str, Observed], padded: Tensor
 ) -> Tensor:
     """Log densities of the rows in every component, (S, n)."""
     import pytensor.tensor as pt
 
-    location, *others = block.predictors
-    eta = pt.zeros((spec.k, 1))
-    if location.terms:
-        eta = _entries(padded, location.index) @ shared(data.matrix, f"matrix_{block.name}").T
-    if data.offset is not None:
-        eta = eta + shared(data.offset, f"offset_{block.name}")
     parts, order = [], []
     for family, members in block.groups():
         etas = tuple(
-            eta[members] if slot == 0 else _entries(padded, others[slot - 1].index[members])
-            for slot in block.slots[members[0]]
+            _linear_predictor(block, slot, members, data, padded, first=number == 0)
+            for number, slot in enumerate(block.slots[members[0]])
         )
-        logf = _log_density(family, data.observed[family.name], etas)
+        logf = _log_density(family, observed[block.keys[members[0]]], etas)
         parts.append(logf if etas else logf + pt.zeros((len(members), 1)))
         order += members.tolist()
     joined = parts[0] if len(parts) == 1 else pt.concatenate(parts, axis=0)
     return joined if order == sorted(order) else joined[np.argsort(order)]
+
+
+def _linear_predictor(
+    block: BlockLayout,
+    number: int,
+    members: np.ndarray,
+    data: BlockRows,
+    padded: Tensor,
+    *,
+    first: bool,
+) -> Tensor:
+    """Linear predictor of a parameter in m components, (m, n), or (m, 1) where constant."""
+    import pytensor.tensor as pt
+
+    index, constant = used_columns(block.predictors[number], members, first=first)
+    if constant:
+        eta = _entries(padded, index)
+    elif index.shape[1]:
+        eta = _entries(padded, index) @ shared(data.matrix, f"matrix_{block.name}").T
+    else:
+        eta = pt.zeros((len(members), 1))
+    if not first or data.offset is None:
+        return eta
+    offset = data.offset if data.offset.ndim == 1 else data.offset[members]
+    return eta + shared(offset, f"offset_{block.name}")
 
 
 # --- a family's density --------------------------------------------------------------------

@@ -94,13 +94,13 @@ def draws_to_theta(spec: MixtureSpec, posterior: xr.Dataset) -> np.ndarray:
     layout = spec.layout
     theta = np.empty((posterior.sizes["chain"], posterior.sizes["draw"], layout.size))
     for block in layout.blocks:
-        location = block.predictors[0]
         dim = plain_name(term_dim(layout, block))
-        if location.terms:
-            values = _read(posterior, plain_name(location.variable), "component", dim)
-            has = location.index >= 0
-            theta[..., location.index[has]] = values[..., has]
-        for number, predictor in enumerate(block.predictors[1:], start=1):
+        for predictor in block.linear():
+            if predictor.terms:
+                values = _read(posterior, plain_name(predictor.variable), "component", dim)
+                has = predictor.index >= 0
+                theta[..., predictor.index[has]] = values[..., has]
+        for number, predictor in block.constants():
             has = predictor.index[:, 0] >= 0
             natural = _read(posterior, plain_name(predictor.variable), "component")[..., has]
             link = dispersion_link(block, number)

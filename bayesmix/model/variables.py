@@ -19,6 +19,10 @@ from bayesmix.spec import MixtureSpec
 
 __all__ = ["Variable", "plain_name", "variables"]
 
+# Effects whose coefficients belong to single components, and what their variables are called.
+APART = ("varying", "dispersion")
+LABELS = {"dispersion": "ancillary"}
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -75,27 +79,30 @@ def variables(spec: MixtureSpec) -> list[Variable]:
     """
     out: list[Variable] = []
     for block in spec.layout.blocks:
-        out += _coefficients(spec, block)
-        for number, predictor in enumerate(block.predictors[1:], start=1):
+        for predictor in block.linear():
+            out += _coefficients(spec, block, predictor)
+        for number, predictor in block.constants():
             out += _dispersion(spec, predictor, dispersion_link(block, number))
     return out
 
 
-def _coefficients(spec: MixtureSpec, block: BlockLayout) -> list[Variable]:
-    """Variables by effect: fixed ones, each nested block, varying ones."""
-    location = block.predictors[0]
+def _coefficients(spec: MixtureSpec, block: BlockLayout, location: Predictor) -> list[Variable]:
+    """Variables by effect: fixed ones, each nested block, varying ones.
+
+    Of a survival time the parameters beside the location are "ancillary".
+    """
     sets: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for at in dict.fromkeys(location.index[location.index >= 0].tolist()):
         coordinate = spec.layout.coordinates[at]
-        who = () if coordinate.effect == "varying" else coordinate.components
+        who = () if coordinate.effect in APART else coordinate.components
         sets.setdefault((coordinate.effect, who), []).append(at)
     out = []
     for (effect, who), entries in sorted(sets.items()):
         number = 1 + sum(1 for other in sets if other[0] == effect and other[1] < who)
-        label = f"nested_{number}" if effect == "nested" else effect
+        label = f"nested_{number}" if effect == "nested" else LABELS.get(effect, effect)
         name = plain_name(f"{location.variable}_{label}")
         dim = plain_name(f"{term_dim(spec.layout, block)}_{label}")
-        if effect == "varying":
+        if effect in APART:
             out += _varying(spec, location, entries, name, dim)
         else:
             free = [at for at in entries if at not in spec.held]
@@ -107,18 +114,18 @@ def _coefficients(spec: MixtureSpec, block: BlockLayout) -> list[Variable]:
 def _varying(
     spec: MixtureSpec, location: Predictor, entries: list[int], name: str, dim: str
 ) -> list[Variable]:
-    """One coefficient a component and term, as a list where some are held."""
+    """One coefficient a component and term, as a list where some are held or absent."""
     coordinates = spec.layout.coordinates
     free = [at for at in entries if at not in spec.held]
-    if len(free) < len(entries):
+    rows = [s for s, row in enumerate(location.index) if set(row.tolist()) & set(entries)]
+    columns = [p for p in range(len(location.terms)) if set(location.index[:, p]) & set(entries)]
+    at = location.index[np.ix_(rows, columns)]
+    if len(free) < len(entries) or sorted(at.ravel().tolist()) != sorted(entries):
         labels = tuple(
             f"{spec.components[coordinates[at].components[0]]}:{coordinates[at].term}"
             for at in free
         )
         return _made(name, (f"{name}_entry",), (labels,), np.array(free), get_link("identity"))
-    rows = [s for s, row in enumerate(location.index) if set(row.tolist()) & set(entries)]
-    columns = [p for p in range(len(location.terms)) if location.index[rows[0], p] in set(entries)]
-    at = location.index[np.ix_(rows, columns)]
     dims = ("component" if len(rows) == spec.k else f"component_{name}", dim)
     coords = (
         tuple(spec.components[s] for s in rows),
