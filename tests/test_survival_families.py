@@ -350,6 +350,10 @@ def test_means_that_do_not_exist_are_infinite():
     assert numbers.by_quadrature(gompertz, {"rate": 0.2, "shape": -0.1}) == np.inf
     assert numbers.expected(family("cured"), {}) == np.inf
     assert numbers.restricted_mean(family("cured"), 3.0, {}) == pytest.approx(3.0)
+    until = numbers.restricted_mean(loglogistic, [0.0, 1.0, np.inf], {"scale": 2.0, "shape": 3.0})
+    assert until[0] == 0
+    assert 0 < until[1] < 1
+    assert until[2] == loglogistic.mean(2.0, 3.0)
 
 
 @pytest.mark.parametrize("shape", [0.0, 1e-12, 1e-6, 1e-3, 0.3, 5.0, 1e3])

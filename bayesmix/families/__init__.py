@@ -82,6 +82,11 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     >>> import bayesmix as bmx
     >>> bmx.family("gamma", link="inverse").parameters[0].link.name
     'inverse'
+
+    A Royston-Parmar spline on the scale of the log cumulative odds:
+
+    >>> list(bmx.family("spline", df=2, scale="odds").params)
+    ['gamma0', 'gamma1', 'gamma2']
     """
     if isinstance(name, Family):
         found, make = name, None

@@ -325,10 +325,13 @@ def quantile(family: Family, p: Array, natural: Mapping[str, Array]) -> np.ndarr
 def restricted_mean(family: Family, tau: Array, natural: Mapping[str, Array]) -> np.ndarray:
     """Expected time until the event or tau: the survival function's integral from 0 to tau.
 
-    Shapes as of `log_survival`; tau may not be infinite.  Gauss-Legendre in log t between
-    quantiles, to ten digits.
+    Shapes as of `log_survival`.  Gauss-Legendre in log t between quantiles, to ten digits.
     """
     survival, linked, tau = _prepare(family, tau, natural)
+    endless = np.isinf(tau)
+    if endless.any():
+        until = restricted_mean(family, np.where(endless, 1.0, tau), natural)
+        return np.where(endless, expected(family, natural), until)
     with np.errstate(divide="ignore"):
         end = np.log(np.maximum(tau, 0.0))
         share = 1 - _never(survival, natural)

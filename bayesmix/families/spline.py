@@ -114,13 +114,15 @@ def closed_form(
     logf = along + np.where(event > 0, rise - at.log, 0.0)
     steep = np.where(event > 0, event / slope, 0.0)
     relative = [b * steep for b in slopes]
+    bent = [d2 * v for v in values]
+    n = len(values)
+    lower = [
+        [bent[j] * values[k] - relative[j] * relative[k] for k in range(j + 1)] for j in range(n)
+    ]
     return Derivatives(
         logf,
         tuple(d1 * v + r for v, r in zip(values, relative, strict=True)),
-        tuple(
-            tuple(d2 * v * w - r * q for w, q in zip(values, relative, strict=True))
-            for v, r in zip(values, relative, strict=True)
-        ),
+        tuple(tuple(lower[max(j, k)][min(j, k)] for k in range(n)) for j in range(n)),
     )
 
 

@@ -8,6 +8,7 @@ from bayesmix.families import weibull
 from bayesmix.families.along import extreme
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import (
+    LARGEST,
     Instant,
     Survival,
     event_term,
@@ -65,7 +66,8 @@ def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
 def start(times: Times) -> dict:
     """A line through the log cumulative hazard by log time."""
     rough = guess(times)
-    return {"scale": float(np.exp(-rough.shape * np.log(rough.scale))), "shape": rough.shape}
+    scale = np.exp(np.clip(-rough.shape * np.log(rough.scale), -LARGEST, LARGEST))
+    return {"scale": float(scale), "shape": rough.shape}
 
 
 def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -74,7 +76,7 @@ def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
 
 
 def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """As of the other form."""
+    """mean^2 (Gamma(1 + 2 / shape) / Gamma(1 + 1 / shape)^2 - 1)."""
     return weibull.variance(usual_scale(scale, shape), shape)
 
 
