@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
+from bayesmix.families import FAMILIES
 from bayesmix.response import Response
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,7 @@ def load(path):
 
 check_links = load(DOCS / "check_links.py")
 features = load(DOCS / "_ext" / "features.py")
+families = load(DOCS / "_ext" / "families.py")
 
 
 def pages():
@@ -157,6 +159,31 @@ def test_a_wrong_table_of_features_is_seen(tmp_path):
         "B: no test_x.py::test_c",
     ]
     assert features.lines_of("test_x.py::TestA::test_b", tmp_path) == (2, 3)
+
+
+def test_the_page_of_families_has_every_family_and_reads_its_file():
+    listed = families.listed()
+    assert {name for _, name, _ in listed} == set(FAMILIES)
+    assert len({title for title, _, _ in listed}) == len(listed)
+    assert families.body_of(bmx.family("gamma"), "variance") == "`mu ** 2 / shape`"
+    assert families.body_of(bmx.family("weibull"), "mean") == "Scale Gamma(1 + 1 / shape)."
+    waiting = bmx.Family("w", {"rate": "log"}, "rate", logpdf=lambda y, rate: -rate * y)
+    assert families.body_of(waiting, "mean") is None
+
+
+DRAWN = [each for each in families.listed() if each[2].example and each[2].simulate is not None]
+
+
+@pytest.mark.parametrize(("title", "name", "family"), DRAWN, ids=[title for title, *_ in DRAWN])
+def test_drawn_densities_hold_the_share_of_the_responses_in_the_picture(title, name, family):
+    for _, sets in families.cases(family):
+        y, whole = families.grid(family, sets)
+        for values in sets:
+            f = families.density(family, y, values)
+            inside = f[:-1].sum() if whole else np.trapezoid(f, y)
+            sample = families.drawn(family, values, np.random.default_rng(2), n=20_000)
+            share = ((sample >= y[0]) & (sample < y[-1])).mean()
+            assert inside == pytest.approx(share, abs=0.02)
 
 
 def test_the_ten_lines_of_a_family_are_one():
