@@ -101,7 +101,9 @@ def _coefficients(spec: MixtureSpec, block: BlockLayout, location: Predictor) ->
         number = 1 + sum(1 for other in sets if other[0] == effect and other[1] < who)
         label = f"nested_{number}" if effect == "nested" else LABELS.get(effect, effect)
         name = plain_name(f"{location.variable}_{label}")
-        dim = plain_name(f"{term_dim(spec.layout, block)}_{label}")
+        # A survival time has several parameters, each with terms of its own.
+        of = name if block.survival else f"{term_dim(spec.layout, block)}_{label}"
+        dim = plain_name(f"term_{of}" if block.survival else of)
         if effect in APART:
             out += _varying(spec, location, entries, name, dim)
         else:
