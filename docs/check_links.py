@@ -33,7 +33,8 @@ class Page(HTMLParser):
 def broken(root):
     """What is wrong with the links of the site in a folder, one line each."""
     root = Path(root).resolve()
-    pages = {path: Page(path.read_text("utf-8")) for path in sorted(root.rglob("*.html"))}
+    files = [p for p in sorted(root.rglob("*.html")) if "_static" not in p.relative_to(root).parts]
+    pages = {path: Page(path.read_text("utf-8")) for path in files}
     wrong = []
     for path, page in pages.items():
         where = path.relative_to(root)
