@@ -28,7 +28,13 @@ from bayesmix.response import Response, middle, read_response
 from bayesmix.times import Times
 from bayesmix.unitdata import case_weights
 
-__all__ = ["allowed_events", "prepare_events", "restricted"]
+__all__ = [
+    "TRUNCATIONS",
+    "allowed_events",
+    "partial_codes",
+    "prepare_events",
+    "restricted",
+]
 
 TRUNCATIONS = ("mixture", "component")
 Names = tuple[Hashable, ...]
@@ -61,7 +67,7 @@ def prepare_events(
     check_data(data)
     given = (column_name("event", event), column_name("weights", weights))
     check_columns(data, [c for c in given if c is not None])
-    partial = _partial(partial_events)
+    partial = partial_codes(partial_events)
     names, families = _components(data[event], event, family, partial)
     formulas = _formulas(formula, names)
     extra = _ancillary(ancillary, names)
@@ -105,7 +111,14 @@ def _columns(
 # --- components ----------------------------------------------------------------------------
 
 
-def _partial(given: Any) -> dict[Hashable, tuple[Hashable, ...]]:
+def partial_codes(given: Any) -> dict[Hashable, tuple[Hashable, ...]]:
+    """The events that each code of the event column may stand for.
+
+    Raises
+    ------
+    SpecError
+        If it is no mapping of codes to sequences of events.
+    """
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(

@@ -1,8 +1,11 @@
 """`check_survival`: every kind of row told in words, and every trap found, all at once."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import bayesmix as bmx
 from bayesmix._language.scope import Scope
@@ -172,6 +175,73 @@ def test_readable_rows_are_those_that_a_model_reads(call, seed):
         assert reading.entry[i] == times.entry[0]
 
 
+def in_numbers(words, row, weights, laws):
+    """A contribution as it is told, evaluated for one row."""
+    text = re.sub(r"pi_(\w+) ?", r"P['\1']*", words)
+    text = re.sub(r"([fSF])_(\w+)\((\w+)\)", r"\1['\2'](\3)", text)
+    text = text.replace("[F[", "(F[").replace(")]", "))")
+    text = re.sub(r"\*( [+/]|\)|$)", r"\1", text)
+    names = {
+        "P": weights,
+        "f": {name: law.pdf for name, law in laws.items()},
+        "S": {name: law.sf for name, law in laws.items()},
+        "F": {name: law.cdf for name, law in laws.items()},
+    }
+    return eval(text, names, dict(row[["t", "l", "u", "entry"]]))
+
+
+RIGHT = "surv(t, status)"
+BETWEEN = "surv(l, u, kind='interval')"
+LATE = "surv(entry, t, status, kind='counting')"
+
+
+@pytest.mark.parametrize(
+    ("response", "truncation"),
+    [
+        (RIGHT, "mixture"),
+        (BETWEEN, "mixture"),
+        (LATE, "mixture"),
+        (LATE, "component"),
+        ({"a": RIGHT, "b": BETWEEN, "c": RIGHT}, "mixture"),
+    ],
+)
+def test_the_words_are_the_likelihood(response, truncation):
+    rng = np.random.default_rng(8)
+    n = 60
+    t = rng.weibull(1.2, n) * 2 + 0.2
+    frame = pd.DataFrame({"t": t, "status": rng.integers(0, 2, n)})
+    frame["entry"] = np.where(rng.random(n) < 0.5, 0.7 * t, 0.0)
+    frame["l"] = np.where(rng.random(n) < 0.5, t, rng.choice([0.0, 0.5, 0.9], n) * t)
+    frame["u"] = np.where(frame["l"] == t, t, np.where(rng.random(n) < 0.7, 1.5 * t, inf))
+    frame["l"] = np.where(np.isinf(frame["u"]), t, frame["l"])
+    frame["event"] = rng.choice(["a", "b", "c", "b_or_c", None], n)
+    partial = {"b_or_c": ["b", "c"]}
+    formulas = (
+        {k: f"{v} ~ 1" for k, v in response.items()}
+        if isinstance(response, dict)
+        else f"{response} ~ 1"
+    )
+    model = bmx.CompetingRisks(
+        formulas,
+        frame,
+        event="event",
+        family="weibull",
+        partial_events=partial,
+        truncation=truncation,
+    )
+    params = model.fit("em", seed=1, max_iter=2000).params
+    shapes, scales = (np.exp(params[name].values[:, 0]) for name in ("shape", "scale"))
+    laws = {k: stats.weibull_min(a, scale=b) for k, a, b in zip("abc", shapes, scales, strict=True)}
+    weights = dict(zip("abc", params["weight"].values, strict=True))
+    frame["event"] = pd.Categorical(frame["event"], ["a", "b", "c", "b_or_c"])
+    told = 0.0
+    for i in range(n):
+        one = check(frame.iloc[[i]], response, partial_events=partial, truncation=truncation)
+        words = one.table["contribution"].item()
+        told += np.log(in_numbers(words, frame.iloc[i], weights, laws))
+    np.testing.assert_allclose(told, model.log_likelihood(params), rtol=1e-10)
+
+
 # --- traps ---------------------------------------------------------------------------------
 
 
@@ -210,7 +280,7 @@ def test_a_censored_row_coded_as_a_level(word, data):
 def test_a_level_that_is_always_censored(data):
     data["event"] = data["event"].fillna("fine")
     (problem,) = check(data).problems
-    assert "All 4 rows of the event 'fine' have a right-censored time" in problem
+    assert "'fine' stands at right-censored times only (4)" in problem
 
 
 def test_events_as_numbers(data):
@@ -225,7 +295,7 @@ def test_a_known_event_with_a_censored_time_is_a_note(data):
     data.loc[16, "event"] = "b"
     result = check(data)
     assert result.ok
-    assert "1 rows have a known event and a right-censored time. This is allowed" in result.notes[0]
+    assert "1 row has a known event and a right-censored time. This is allowed" in result.notes[0]
     assert rows(result)["known: b", "right-censored"] == (1, "pi_b S_b(t)")
 
 
@@ -366,7 +436,7 @@ def test_no_event_is_known(data):
 
 def test_a_rare_event_is_a_note(data):
     data.loc[0, "event"] = "c"
-    assert "'c' was seen in 1 rows only" in check(data).notes[0]
+    assert "'c' was seen 1 times only" in check(data).notes[0]
 
 
 def test_entry_and_time_in_different_units(data):

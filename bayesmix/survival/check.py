@@ -14,6 +14,7 @@ from bayesmix._language.scope import Scope
 from bayesmix._rows import check_data
 from bayesmix._surv import is_surv
 from bayesmix.errors import FormulaError, SpecError
+from bayesmix.events import TRUNCATIONS
 from bayesmix.formula import parse_formula
 from bayesmix.survival.event_column import EventColumn, read_events
 from bayesmix.survival.readings import (
@@ -148,8 +149,8 @@ def check_survival(
     """
     scope = Scope.capture(1)
     check_data(data)
-    if truncation not in ("mixture", "component"):
-        msg = f"truncation={truncation!r} is unknown; use 'mixture' or 'component'"
+    if truncation not in TRUNCATIONS:
+        msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
         raise SpecError(msg)
     event, subject = column_name("event", event), column_name("id", id)
     texts = _texts(response, event)
@@ -249,32 +250,38 @@ def _check_together(
             continue
         if open_end[rows].all() and seen.any():
             problems.append(
-                f"All {int(rows.sum())} rows of the event {name!r} have a right-censored time. If "
+                f"The event {name!r} stands at right-censored times only ({int(rows.sum())}). If "
                 f"{name!r} means that nothing happened, mark the event as missing in these rows."
             )
         elif int((rows & seen).sum()) < FEW:
             notes.append(
-                f"The event {name!r} was seen in {int((rows & seen).sum())} rows only: its "
+                f"The event {name!r} was seen {int((rows & seen).sum())} times only: its "
                 "parameters will be uncertain."
             )
     expected = column.single & open_end
     if expected.any():
         notes.append(
-            f"{int(expected.sum())} rows have a known event and a right-censored time. This is "
-            "allowed: they say which event will happen, but not yet when. If nothing is known "
-            "of the event, mark it as missing."
+            f"{counted(expected)} a known event and a right-censored time. This is allowed: it "
+            "says which event will happen, but not yet when. If nothing is known of the event, "
+            "mark it as missing."
         )
     unknown = column.unknown & seen
     if unknown.any():
         notes.append(
-            f"{int(unknown.sum())} rows have an event at a known time or interval, but which one "
-            "is missing. This is allowed: all events that it may have been are summed."
+            f"{counted(unknown)} an event at a known time or interval, but which one is missing. "
+            "This is allowed: all events that it may have been are summed."
         )
     if seen.any() and not (column.single & seen).any():
         problems.append(
             f"No row has both a known event in {column.name!r} and a time at which it was seen: "
             "nothing tells the events apart."
         )
+
+
+def counted(rows: np.ndarray) -> str:
+    """How many rows have something."""
+    count = int(rows.sum())
+    return f"{count} {'row has' if count == 1 else 'rows have'}"
 
 
 # --- the table -----------------------------------------------------------------------------
@@ -290,9 +297,7 @@ def _table(
     # A row is described by what is known of the event, and its kinds for the events allowed.
     kinds = np.where(column.allowed, kinds, -1)
     entered &= ~(kinds == UNREADABLE).any(axis=1)
-    keys, counts = np.unique(
-        np.column_stack([column.label, entered, kinds]), axis=0, return_counts=True
-    )
+    keys, counts = _kinds_of_rows(np.column_stack([column.label, entered, kinds]))
     rows = [
         (
             column.label_words[key[0]],
@@ -304,6 +309,15 @@ def _table(
     ]
     table = pd.DataFrame(rows, columns=["event", "observation", "rows", "contribution"])
     return table.drop(columns="event") if column.name is None else table
+
+
+def _kinds_of_rows(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different rows of codes of at least -1, in ascending order, and how often each occurs."""
+    place = np.zeros(len(codes), dtype=np.int64)
+    for column in codes.T:  # numbered anew after each column, so that no number grows large
+        _, place = np.unique(place * (column.max() + 2) + column + 1, return_inverse=True)
+    _, first, counts = np.unique(place, return_index=True, return_counts=True)
+    return codes[first], counts
 
 
 def _observation(column: EventColumn, kinds: np.ndarray) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix._arguments import plain
 from bayesmix._rows import near_names
 from bayesmix.errors import SpecError
+from bayesmix.events import partial_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,10 @@ def read_events(
     SpecError
         If `partial` is no such mapping, or is given without a column.
     """
-    partial = _partial(partial, name)
+    if partial is not None and name is None:
+        msg = "partial_events= needs event=, the column in which its codes stand"
+        raise SpecError(msg)
+    partial = partial_codes(partial)
     n = len(data)
     alone = EventColumn(None, ("event",), np.ones((n, 1), bool), np.zeros(n, int), [""])
     if name is None:
@@ -120,32 +124,14 @@ def read_events(
             f"Column {name!r} is not in the data. {near_names(name, data.columns)}"
         )
         return alone
-    values = data[name].astype(object).where(data[name].notna(), None)
     levels = _levels(data[name])
     names = tuple(level for level in levels if level not in partial)
     if not names:
         alone.problems.append(f"The event column {name!r} names no event; every value is missing.")
         return alone
-    column = _columns(name, names, values, partial)
+    column = _columns(name, names, data[name], partial)
     _check_levels(column, data[name], levels, partial)
     return column
-
-
-def _partial(given: Any, name: str | None) -> dict[Hashable, tuple[Hashable, ...]]:
-    if given is None:
-        return {}
-    if name is None:
-        msg = "partial_events= needs event=, the column in which its codes stand"
-        raise SpecError(msg)
-    if not isinstance(given, Mapping) or not all(
-        isinstance(v, Sequence) and not isinstance(v, str) and len(v) > 0 for v in given.values()
-    ):
-        msg = (
-            f"partial_events={given!r} must map a code of the event column to the events it may "
-            "be, such as {'a_or_b': ['a', 'b']}"
-        )
-        raise SpecError(msg)
-    return {code: tuple(events) for code, events in given.items()}
 
 
 def _levels(values: pd.Series) -> list[Hashable]:
@@ -162,10 +148,13 @@ def _columns(
     values: pd.Series,
     partial: Mapping[Hashable, tuple[Hashable, ...]],
 ) -> EventColumn:
+    import pandas as pd
+
     codes = list(partial)
     place = {level: i for i, level in enumerate([*names, *codes])}
-    last = len(place)
-    label = values.map(lambda v: last if v is None else place[plain(v)]).to_numpy(dtype=int)
+    found, levels = pd.factorize(values)
+    # Missing is -1: the last place.
+    label = np.array([*(place[plain(v)] for v in levels), len(place)])[found]
     may = [[e in partial[c] for e in names] for c in codes]
     allowed = np.vstack([np.eye(len(names)), *may, np.ones(len(names))]).astype(bool)
     allowed[~allowed.any(axis=1)] = True  # a code of no event that there is: a problem told
