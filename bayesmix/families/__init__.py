@@ -42,6 +42,10 @@ TIMES: tuple[str, ...] = (
     "lognormal",
     "loglogistic",
     "gompertz",
+    "gengamma",
+    "gengamma_orig",
+    "genf",
+    "genf_orig",
     "spline",
     "cured",
 )
@@ -56,8 +60,9 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     name : str or Family
         For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
         "student_t" or "zero".  For times: "exponential", "weibull", "weibull_ph", "gamma",
-        "lognormal", "loglogistic", "gompertz", "spline" or "cured".  A `Family` is returned
-        as it is (with the link, if one is given).
+        "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf",
+        "genf_orig", "spline" or "cured".  A `Family` is returned as it is (with the link,
+        if one is given).
     link : str, optional
         "logit", "probit", "cloglog", "log" or "identity" for "binomial";
         "identity", "log" or "inverse" for the others.  Families for times have one

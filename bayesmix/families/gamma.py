@@ -97,6 +97,7 @@ FAMILY = Family(
     constant=constant,
     priors=priors,
     collapse=("shape", 1),
+    timed="gamma_time",
     equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
     source="McCullagh and Nelder (1989), chapter 8",
     example={"mu": 2.5, "shape": 3.0},

@@ -15,17 +15,19 @@ from bayesmix import arrays as xp
 from bayesmix.jets import Jet, compose, fit
 from bayesmix.tails.deviance import deviance
 from bayesmix.tails.integral import constant, falling_tail, flip, shape_jets
+from bayesmix.tails.inverse import log_ratio, start_quantile
 from bayesmix.tails.shapes import HALF_LOG_2PI, inverse_shapes, rises
 from bayesmix.tails.slow import slow_tail
 
-__all__ = ["log_density", "log_lower", "log_upper"]
+__all__ = ["log_density", "log_lower", "log_ratio", "log_upper", "quantile"]
 
 Array = Any
 
 # Rows taken at once, so that jets of them stay in the cache.
 _ROWS = 4096
-# Beyond these, powers of the shapes overflow; P below e^-80 is zero for every purpose.
-_LARGEST_Q, _SMALLEST_P, _LARGEST_P = 1e30, -80.0, 120.0
+# Beyond these, powers overflow; P below e^-300 is zero for every purpose.
+_LARGEST_W = 1e60
+_LARGEST_Q, _SMALLEST_P, _LARGEST_P = 1e30, -300.0, 120.0
 
 
 def log_density(w: Array, Q: Array, p: Array | None = None) -> Array:
@@ -92,6 +94,46 @@ def log_lower(w: Array, Q: Array, p: Array | None = None) -> Array:
     return log_upper(-w, -Q, p)
 
 
+def quantile(share: np.ndarray, Q: np.ndarray, p: np.ndarray | None = None) -> np.ndarray:
+    """The w below which a share lies: -inf for none of it, inf for all.
+
+    SciPy's inverse, made accurate by Newton's method for the logarithm of the smaller tail,
+    which is concave.
+
+    Parameters
+    ----------
+    share, Q, p : ndarray or float
+        As for `log_density`, with the shares between 0 and 1.
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> from bayesmix.tails import quantile
+    >>> round(float(quantile(0.5, 0.0)), 12)
+    0.0
+    """
+    given = [np.asarray(a, dtype=float) for a in (share, Q, p) if a is not None]
+    shape = np.broadcast_shapes(*(a.shape for a in given))
+    share, Q, *rest = (np.broadcast_to(a, shape).ravel() for a in given)
+    Q = np.clip(Q, -_LARGEST_Q, _LARGEST_Q)
+    shapes = (Q, *(np.clip(a, _SMALLEST_P, _LARGEST_P) for a in rest))
+    with np.errstate(all="ignore"):
+        inside = (share > 0) & (share < 1)
+        safe = np.where(inside, share, 0.5)
+        w = start_quantile(safe, Q, np.exp(shapes[1]) if rest else None)
+        low = safe < 0.5
+        target = np.where(low, np.log(safe), np.log1p(-safe))
+        for _ in range(4):
+            tail = np.where(low, log_lower(w, *shapes), log_upper(w, *shapes))
+            step = (tail - target) * np.exp(tail - log_density(w, *shapes))
+            w = w - np.where(np.isfinite(step), np.where(low, step, -step), 0.0)
+    ends = np.where(share <= 0, -np.inf, np.where(share >= 1, np.inf, np.nan))
+    return np.where(inside, w, ends).reshape(shape)
+
+
 def _evaluate(core: Any, name: str, *arguments: Array) -> Array:
     """A core function of flat arrays, for arrays, jets or tensors of any shape."""
     given = tuple(a for a in arguments if a is not None)
@@ -139,7 +181,7 @@ def _rows(a: Array, rows: slice) -> Array:
 
 
 def _in_range(core: Any, order: int, w: np.ndarray, Q: np.ndarray, *p: np.ndarray) -> Any:
-    Q = np.clip(Q, -_LARGEST_Q, _LARGEST_Q)
+    w, Q = np.clip(w, -_LARGEST_W, _LARGEST_W), np.clip(Q, -_LARGEST_Q, _LARGEST_Q)
     return core(w, Q, np.clip(p[0], _SMALLEST_P, _LARGEST_P) if p else None, order)
 
 

@@ -1,0 +1,150 @@
+"""What the distributions share whose log time is a standard generalized F after a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.families.censoring import Instant, Survival, contributions
+from bayesmix.families.guess import Guess, guess
+from bayesmix.links import Linked, get_link
+from bayesmix.tails import log_density, log_lower, log_ratio, log_upper
+from bayesmix.times import Times
+
+__all__ = ["Line", "best", "centred", "draw", "exponential", "log_moment", "survival"]
+
+Array = Any
+# A start is chosen by at most so many times.
+_TIMES = 200
+# Nearer to zero the generalized gamma distribution is a normal one for every purpose.
+_SMALLEST = 1e-13
+
+
+class Line(NamedTuple):
+    """A standardised log time w with its shapes, and the log of dw / dt.
+
+    `p` = log P, None for the generalized gamma distribution.
+    """
+
+    w: Array
+    Q: Array
+    p: Array | None
+    log_slope: Array
+
+
+def survival(line: Callable[..., Line], quantile: Callable[..., np.ndarray]) -> Survival:
+    """The distribution whose times have this line ``line(at, *linked)``."""
+
+    def logpdf(at: Instant, *linked: Linked) -> Array:
+        w, Q, p, log_slope = line(at, *linked)
+        return log_density(w, Q, p) + log_slope
+
+    def logsf(at: Instant, *linked: Linked) -> Array:
+        w, Q, p, _ = line(at, *linked)
+        return log_upper(w, Q, p)
+
+    def logcdf(at: Instant, *linked: Linked) -> Array:
+        w, Q, p, _ = line(at, *linked)
+        return log_lower(w, Q, p)
+
+    return Survival(logpdf, logsf, quantile, logcdf)
+
+
+def exponential(x: Array) -> Array:
+    """exp(x) of a Linked parameter's logarithm, finite."""
+    return xp.exp(xp.clip(x, -300.0, 300.0))
+
+
+# --- moments and random numbers ------------------------------------------------------------
+
+
+def log_moment(power: np.ndarray, Q: np.ndarray, P: np.ndarray | None) -> np.ndarray:
+    """Logarithm of the expectation of exp(power w); infinite where there is none."""
+    if P is None:
+        Q = np.where(np.abs(Q) < _SMALLEST, _SMALLEST, Q)
+        return log_ratio(np.asarray(Q, dtype=float) ** -2, power / Q)
+    d = np.sqrt(Q * Q + 2 * P)
+    s1, s2 = two_shapes(Q, P)
+    return log_ratio(s1, power / d) + log_ratio(s2, -power / d)
+
+
+def two_shapes(Q: np.ndarray, P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """s1 and s2 of the generalized F distribution, without cancellation."""
+    Q, P = np.asarray(Q, dtype=float), np.asarray(P, dtype=float)
+    d = np.sqrt(Q * Q + 2 * P)
+    small, large = 2 / (d * (d + np.abs(Q))), (d + np.abs(Q)) / (d * P)
+    return np.where(Q >= 0, small, large), np.where(Q >= 0, large, small)
+
+
+def log_gamma_draw(rng: np.random.Generator, shape: np.ndarray) -> np.ndarray:
+    """Logarithm of a gamma variable over its mean; never that of zero."""
+    shape = np.asarray(shape, dtype=float)
+    boosted = np.log(rng.standard_gamma(shape + 1)) + np.log1p(-rng.random(shape.shape)) / shape
+    return boosted - np.log(shape)
+
+
+def draw(rng: np.random.Generator, Q: np.ndarray, P: np.ndarray | None) -> np.ndarray:
+    """Random w of the shapes' common shape."""
+    if P is not None:
+        Q, P = np.broadcast_arrays(np.asarray(Q, dtype=float), np.asarray(P, dtype=float))
+        s1, s2 = two_shapes(Q, P)
+        return (log_gamma_draw(rng, s1) - log_gamma_draw(rng, s2)) / np.sqrt(Q * Q + 2 * P)
+    Q = np.asarray(Q, dtype=float)
+    normal = np.abs(Q) < 1e-7  # where log of the gamma variable has too few digits
+    safe = np.where(normal, 1.0, Q)
+    other = log_gamma_draw(rng, safe**-2) / safe
+    return np.where(normal, rng.standard_normal(Q.shape), other)
+
+
+# --- starts --------------------------------------------------------------------------------
+
+
+def centred(rough: Guess, Q: float, P: float | None = None) -> tuple[float, float]:
+    """The mu and sigma with which log time has the guessed mean and standard deviation."""
+    if P is None:
+        q = Q**-2
+        mean = (special.psi(q) - np.log(q)) / Q
+        variance = special.polygamma(1, q) / Q**2
+    else:
+        s1, s2 = (float(s) for s in two_shapes(np.asarray(Q), np.asarray(P)))
+        d = np.sqrt(Q * Q + 2 * P)
+        mean = (special.psi(s1) - np.log(s1) - special.psi(s2) + np.log(s2)) / d
+        variance = (special.polygamma(1, s1) + special.polygamma(1, s2)) / d**2
+    sigma = rough.spread / float(np.sqrt(variance))
+    return rough.centre - sigma * float(mean), sigma
+
+
+def best(
+    times: Times,
+    distribution: Survival,
+    links: Mapping[str, str],
+    candidates: Callable[[Guess], Iterable[Mapping[str, float]]],
+) -> dict[str, float]:
+    """The candidate under which (at most 200 of) the times are likeliest.
+
+    Parameters
+    ----------
+    times : Times
+    distribution : Survival
+    links : mapping of str to str
+        Link of each parameter, in the order of the distribution's arguments.
+    candidates : callable
+        Values of all parameters, from a `Guess`.
+    """
+    some = times.take(np.linspace(0, len(times) - 1, min(len(times), _TIMES)).astype(int))
+
+    def value(natural: Mapping[str, float]) -> float:
+        linked = tuple(
+            Linked(get_link(link), get_link(link).forward(np.array([natural[name]])))
+            for name, link in links.items()
+        )
+        with np.errstate(all="ignore"):
+            total = float(np.sum(contributions(distribution, some, linked)))
+        return total if np.isfinite(total) else -np.inf
+
+    natural = list(candidates(guess(times)))
+    return dict(natural[int(np.argmax([value(each) for each in natural]))])
