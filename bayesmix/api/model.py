@@ -120,8 +120,16 @@ class Model(Modelled):
         whole_number("draws", draws, "the number of draws", 1)
         return prior_tree(self._spec, self._resolved(), draws, generator(seed))
 
-    def to_pymc(self) -> Any:
+    def to_pymc(self, likelihood: str = "graph") -> Any:
         """The model for PyMC, to go on from there.
+
+        Parameters
+        ----------
+        likelihood : str
+            "graph": written in PyTensor's own operations, for every model and
+            backend.  "kernel": the compiled kernel as one operation, which is many
+            times faster for many rows; for one response of a family that has a
+            kernel, and for samplers that do not need JAX.
 
         Returns
         -------
@@ -135,8 +143,8 @@ class Model(Modelled):
         Raises
         ------
         SpecError
-            Under flat priors, or if a family of your own is not written with the
-            functions of `bayesmix.arrays`.
+            Under flat priors, if a family of your own is not written with the
+            functions of `bayesmix.arrays`, or if the kernel does not know the model.
 
         Examples
         --------
@@ -148,7 +156,7 @@ class Model(Modelled):
         """
         from bayesmix.model import to_pymc
 
-        return to_pymc(self._spec, self._resolved())
+        return to_pymc(self._spec, self._resolved(), likelihood)
 
     def fit(
         self,

@@ -44,7 +44,7 @@ from bayesmix.kernels._small_call import (
     SmallPass,
     SmallRun,
 )
-from bayesmix.kernels._small_density import GaussianPrior, SmallDensity
+from bayesmix.kernels._small_density import GaussianPrior, SmallDensity, SmallUnits
 from bayesmix.kernels._small_kernels import is_compiled, warm
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ __all__ = [
     "SmallMixture",
     "SmallPass",
     "SmallRun",
+    "SmallUnits",
     "em_pass",
     "information_pass",
     "is_compiled",

@@ -113,3 +113,46 @@ class SmallDensity:
             msg = "the log density is not finite here"
             raise ValueError(msg)
         return float(value[0]), gradient
+
+
+class SmallUnits:
+    """The log-likelihood of every unit at theta, and its transposed derivative.
+
+    Parameters
+    ----------
+    data : SmallData
+
+    Attributes
+    ----------
+    value, slope : ctypes functions
+        Of (arguments, theta, out) and (arguments, theta, weights, out), all addresses; `out` is
+        (U,) and (D,).  Any number of threads may call them.
+    arguments : ndarray of int
+    """
+
+    def __init__(self, data: SmallData) -> None:
+        from bayesmix.kernels._small_pass import pass_callback
+        from bayesmix.kernels._small_units import slopes_callback, units_callback
+
+        self._arrays = SmallArrays(data, (pass_callback,))
+        _, _, self.size, self.n_units = self._arrays.shape
+        zeros = self._arrays.zeros
+        self.arguments = np.array(
+            [self._arrays.model.ctypes.data, self._arrays.work, zeros.start, zeros.stop],
+            dtype=np.int64,
+        )
+        self.value: Any = units_callback().ctypes
+        self.slope: Any = slopes_callback().ctypes
+
+    def log_likelihood(self, theta: Floats) -> Floats:
+        """Log-likelihood (U,) at theta (D,)."""
+        theta, out = np.ascontiguousarray(theta, dtype=np.float64), np.empty(self.n_units)
+        self.value(*(a.ctypes.data for a in (self.arguments, theta, out)))
+        return out
+
+    def pull(self, theta: Floats, weights: Floats) -> Floats:
+        """Derivative (D,) of the sum of the log-likelihoods times weights (U,)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        weights, out = np.ascontiguousarray(weights, dtype=np.float64), np.empty(self.size)
+        self.slope(*(a.ctypes.data for a in (self.arguments, theta, weights, out)))
+        return out
