@@ -1,5 +1,6 @@
 """Gamma, generalized gamma and generalized F times: definitions, special cases, moments, starts."""
 
+import itertools
 import pickle
 
 import mpmath as mp
@@ -204,7 +205,7 @@ def test_moments_by_quadrature(name, natural):
         edges = middle + spread * np.array([-120, -30, -8, -2, 0, 2, 8, 30, 120])
         return sum(
             integrate.quad(integrand, a, b, epsabs=0, epsrel=1e-11, limit=200)[0]
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in itertools.pairwise(edges)
         )
 
     mean, square = moment(1), moment(2)
