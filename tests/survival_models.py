@@ -183,7 +183,9 @@ def params(spec, name, par_t):
     out = to_dataset(spec.spec, np.zeros(layout.size))
     k = layout.k
     if k > 1:
-        logits = np.zeros((k, 1 if layout.concomitant_terms is None else out.sizes["concomitant_term"]))
+        logits = np.zeros(
+            (k, 1 if layout.concomitant_terms is None else out.sizes["concomitant_term"])
+        )
         logits[1:, 0] = [next(left) for _ in range(k - 1)]
         for s in range(1, k):
             logits[s, 1:] = [next(left) for _ in range(logits.shape[1] - 1)]
