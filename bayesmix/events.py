@@ -32,6 +32,7 @@ __all__ = [
     "TRUNCATIONS",
     "allowed_events",
     "partial_codes",
+    "prepare_components",
     "prepare_events",
     "restricted",
 ]
@@ -61,14 +62,46 @@ def prepare_events(
     FormulaError, DataError, SpecError
         With what was given, what is allowed and what to do.
     """
-    if truncation not in TRUNCATIONS:
-        msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
-        raise SpecError(msg)
     check_data(data)
     given = (column_name("event", event), column_name("weights", weights))
     check_columns(data, [c for c in given if c is not None])
     partial = partial_codes(partial_events)
     names, families = _components(data[event], event, family, partial)
+    return prepare_components(
+        formula,
+        data,
+        names,
+        families,
+        event=event,
+        ancillary=ancillary,
+        concomitant=concomitant,
+        partial=partial,
+        truncation=truncation,
+        weights=weights,
+        na_action=na_action,
+        scope=scope,
+    )
+
+
+def prepare_components(
+    formula: str | Mapping[Hashable, str],
+    data: pd.DataFrame,
+    names: Names,
+    families: tuple[Any, ...],
+    *,
+    event: str,
+    ancillary: Mapping[Hashable, Mapping[str, str]] | None,
+    concomitant: str | None,
+    partial: Mapping[Hashable, Names],
+    truncation: str,
+    weights: str | None,
+    na_action: str,
+    scope: Scope,
+) -> Prepared:
+    """`prepare_events` where the components are known, in order, with a family for each."""
+    if truncation not in TRUNCATIONS:
+        msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
+        raise SpecError(msg)
     formulas = _formulas(formula, names)
     extra = _ancillary(ancillary, names)
     weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
@@ -83,6 +116,7 @@ def prepare_events(
         _event_part(f, extra[s], kept, allowed[:, s], scope, every) for s, f in enumerate(formulas)
     )
     events = Events(event, names, families, parts, partial, allowed, truncation)
+    used = tuple(dict.fromkeys((*columns, event)))
     return Prepared(
         (_joint_part(formulas, parts, families),),
         units,
@@ -93,9 +127,9 @@ def prepare_events(
         None,
         weights,
         None,
-        (*columns, event),
+        used,
         dropped,
-        kept[[*columns, event]] if dropped else kept.copy(deep=False),
+        kept[list(used)] if dropped else kept.copy(deep=False),
         events,
     )
 

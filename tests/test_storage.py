@@ -24,7 +24,7 @@ from vignette_models import flexmix_models
 import bayesmix as bmx
 from bayesmix import formula, storage
 from bayesmix.errors import DataError
-from bayesmix.inputs import Prepared
+from bayesmix.inputs import Events, Prepared
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.modes import Mode
 from bayesmix.penalty import PriorModel
@@ -293,7 +293,8 @@ def test_everything_is_stored():
     known = {
         MixtureSpec: "layout rows weights prepared held",
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
-        "columns n_dropped table",
+        "columns n_dropped table events",
+        Events: "column names families parts partial allowed truncation",
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "
@@ -497,8 +498,8 @@ def test_formats_and_kinds_of_another_version(fits, tmp_path):
     rewritten(path, kind="survival", bayesmix="7.1")
     with pytest.raises(DataError, match=r"bayesmix 7\.1 and holds 'survival'.*reads 'spec'"):
         bmx.load(path)
-    rewritten(path, format=2, kind="point")
-    with pytest.raises(DataError, match=r"bayesmix 7\.1 in format 2.*reads format 1.*version"):
+    rewritten(path, format=3, kind="point")
+    with pytest.raises(DataError, match=r"7\.1 in format 3.*reads the formats 1 and 2.*version"):
         bmx.load(path)
 
 

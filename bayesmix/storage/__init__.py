@@ -31,7 +31,9 @@ from bayesmix.storage.model import pack_spec, unpack_spec
 
 __all__ = ["FORMAT", "Stored", "load", "save"]
 
-FORMAT = 1
+# 2: models of competing events.  What format 1 holds is read alike.
+FORMAT = 2
+READ = (1, 2)
 KINDS = {"spec": "a specification", "point": "a point fit", "posterior": "draws"}
 
 
@@ -126,10 +128,11 @@ def _check(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
     """Refuse formats and kinds that this version does not know."""
     found, kind = manifest.get("format"), manifest.get("kind")
     written = f"{os.fspath(path)!r} was written by bayesmix {manifest.get('bayesmix')}"
-    if found != FORMAT:
+    if found not in READ:
         msg = (
-            f"{written} in format {found!r}; this version, {version('bayesmix')}, reads format "
-            f"{FORMAT}. Use the version that wrote it or a newer one, or save the model again"
+            f"{written} in format {found!r}; this version, {version('bayesmix')}, reads the "
+            f"formats {' and '.join(map(str, READ))}. Use the version that wrote it or a newer "
+            "one, or save the model again"
         )
         raise DataError(msg)
     if kind not in KINDS:

@@ -33,9 +33,10 @@ def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
         if block.response.trials is not None:
             out[f"the trials of {name!r}"] = fingerprint(block.response.trials)
         if block.offset is not None:
-            out[f"the offset of {name!r}"] = fingerprint(block.offset)
+            out[f"the offset of {name!r}"] = fingerprint(block.offset.ravel())
         for term, column in zip(layout.predictors[0].terms, block.matrix.T, strict=True):
             out[f"the term {term!r} of {name!r}"] = fingerprint(column)
+    out |= _times(spec)
     out["the units"] = fingerprint(rows.units.codes)
     if rows.concomitant is not None:
         terms = spec.layout.concomitant_terms or ()
@@ -46,6 +47,34 @@ def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
     if rows.allowed is not None:
         out["the labels of the units"] = fingerprint(rows.allowed.ravel())
     return out
+
+
+def _times(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
+    """Of the bounds of times, those of each event by itself, and of knots."""
+    events = spec.prepared.events
+    if events is None:
+        found = {
+            b.name: d.response for b, d in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
+        }
+    else:
+        found = {
+            f"{part.response.name} of {name}": part.response
+            for name, part in zip(events.names, events.parts, strict=True)
+        }
+    out = {}
+    for name, response in found.items():
+        if response is None or response.times is None:
+            continue
+        for bound in ("lower", "upper", "entry"):
+            values = getattr(response.times, bound)
+            finite = np.where(np.isinf(values), -1.0, values)
+            out[f"the {bound} bounds of {name!r}"] = fingerprint(finite)
+    blocks = spec.layout.blocks
+    families = {key: f for b in blocks for key, f in zip(b.keys, b.families, strict=True)}
+    knots = {key: f.options.get("knots") for key, f in families.items()}
+    return out | {
+        f"the knots of {name!r}": fingerprint(np.array(at)) for name, at in knots.items() if at
+    }
 
 
 def fingerprint(values: np.ndarray) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -12,13 +12,15 @@ import pandas as pd
 
 from bayesmix.concomitant import WeightModel
 from bayesmix.errors import BayesmixError, DataError
+from bayesmix.events import prepare_components
 from bayesmix.families import Family
-from bayesmix.inputs import Part, Regression, nested_pairs, prepare
+from bayesmix.inputs import Part, Prepared, Regression, nested_pairs, prepare
 from bayesmix.reduce import without_components
 from bayesmix.spec import MixtureSpec, assemble
 from bayesmix.storage.arrays import Arrays
 from bayesmix.storage.checks import differences, fingerprints
 from bayesmix.storage.columns import pack, pack_frame, unpack, unpack_frame
+from bayesmix.storage.events import pack_events, unpack_events
 from bayesmix.storage.names import pack_families, pack_scope, unpack_families, unpack_scope
 from bayesmix.storage.values import as_json
 
@@ -38,7 +40,7 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
     return {
         "libraries": {name: version(name) for name in LIBRARIES},
         "call": {
-            "responses": [_regression(part) for part in prepared.parts],
+            "responses": [] if prepared.events else [_regression(p) for p in prepared.parts],
             "k": k,
             "concomitant": (
                 None if prepared.concomitant is None else prepared.concomitant.formula.text
@@ -46,6 +48,7 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
             "group": prepared.group,
             "weights": prepared.weights_column,
             "labels": prepared.labels_column,
+            "events": None if prepared.events is None else pack_events(prepared.events),
             # Nothing is missing in the rows that are stored: "error" would give the same.
             "na_action": "drop" if prepared.n_dropped else "error",
         },
@@ -83,6 +86,9 @@ def _parameters(spec: MixtureSpec) -> list[list[Any]]:
 
 def _kept(spec: MixtureSpec) -> tuple[int, list[int]]:
     """A number of components before some were removed, and the places of those that stayed."""
+    events = spec.prepared.events
+    if events is not None:
+        return len(events.names), [events.names.index(name) for name in spec.components]
     labels = spec.prepared.labels
     known = [] if labels is None else labels.categories.tolist()
     places = [_place(name, known) for name in spec.components]
@@ -131,29 +137,12 @@ def unpack_spec(
     DataError
         If an object of the user's is missing, or the designs are no longer the same.
     """
-    call = manifest["call"]
-    regressions = [
-        Regression(**{**r, "family": unpack_families(r["family"], families), **_pairs(r)})
-        for r in call["responses"]
-    ]
+    prepared_by, arguments = _arguments(manifest["call"], families)
     names = unpack_scope(arrays, manifest["scope"], scope)
-    data = unpack_frame(arrays, manifest["data"])
-    columns = list(data.columns)
-    labels = call["labels"]
-    if labels is not None and labels not in columns:
-        data[labels] = pd.Series(unpack(arrays, manifest["labels"]), index=data.index)
+    data = _table(arrays, manifest)
     try:
-        prepared = prepare(
-            regressions,
-            data,
-            concomitant=call["concomitant"],
-            group=call["group"],
-            weights=call["weights"],
-            labels=labels,
-            na_action="error",
-            scope=names,
-        )
-        whole = assemble(replace(prepared, n_dropped=manifest["n_dropped"]), call["k"])
+        prepared = prepared_by(data=data, scope=names, **arguments)
+        whole = assemble(replace(prepared, n_dropped=manifest["n_dropped"]), manifest["call"]["k"])
     except BayesmixError as error:
         msg = f"the model cannot be made again of the stored data: {error}. {_origin(manifest)}"
         raise DataError(msg) from error
@@ -169,6 +158,30 @@ def unpack_spec(
         weights=WeightModel(layout.alpha, known),
         held=dict(manifest["held"]),
     )
+
+
+def _arguments(
+    call: Mapping[str, Any], families: Mapping[str, Family] | None
+) -> tuple[Callable[..., Prepared], dict[str, Any]]:
+    """The function that prepared the model, and what it was given beside the data."""
+    common = {"concomitant": call["concomitant"], "weights": call["weights"], "na_action": "error"}
+    if (events := call.get("events")) is not None:  # format 1 has none
+        return prepare_components, unpack_events(events, families) | common
+    regressions = [
+        Regression(**{**r, "family": unpack_families(r["family"], families), **_pairs(r)})
+        for r in call["responses"]
+    ]
+    own = {"regressions": regressions, "group": call["group"], "labels": call["labels"]}
+    return prepare, own | common
+
+
+def _table(arrays: Arrays, manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """The stored columns, with the labels."""
+    data = unpack_frame(arrays, manifest["data"])
+    labels = manifest["call"]["labels"]
+    if labels is not None and labels not in data.columns:
+        data[labels] = pd.Series(unpack(arrays, manifest["labels"]), index=data.index)
+    return data
 
 
 def _pairs(regression: Mapping[str, Any]) -> dict[str, Any]:
