@@ -23,12 +23,24 @@ FORMS = (
     "surv(entry, time, status, kind='counting')"
 )
 
+# What each kind's arguments are; the status may be left out.
+PARTS = {
+    "right": ("survival time", "status"),
+    "interval": ("lower bound", "upper bound"),
+    "counting": ("entry", "survival time", "status"),
+}
+
 
 class SurvCall(NamedTuple):
     """A response ``surv(...)`` taken apart: its kind and the expressions in it."""
 
     kind: str
     arguments: tuple[str, ...]
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """The expressions, each with what it gives: "survival time", "status", "entry" ..."""
+        return tuple(zip(self.arguments, PARTS[self.kind], strict=False))
 
 
 def is_surv(text: str) -> bool:
@@ -56,13 +68,13 @@ def surv_call(text: str) -> SurvCall:
             kind = run[2].text[1:-1]
         else:
             arguments.append(text[run[0].start : run[-1].end])
-    wanted = {"right": (1, 2), "interval": (2,), "counting": (3,)}
-    if kind not in wanted:
+    if kind not in PARTS:
         raise FormulaError(f"{label}: kind={kind!r} is unknown. Write {FORMS}.")
-    if len(arguments) not in wanted[kind]:
+    most = len(PARTS[kind])
+    if len(arguments) not in ((1, 2) if kind == "right" else (most,)):
+        count = f"{len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
         raise FormulaError(
-            f"{label} has {len(arguments)} arguments, which does not suit kind={kind!r}. "
-            f"Write {FORMS}."
+            f"{label} has {count}, which does not suit kind={kind!r}. Write {FORMS}."
         )
     return SurvCall(kind, tuple(arguments))
 
@@ -87,9 +99,9 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     call = surv_call(text)
     label = f"The response {text!r}"
     if call.kind == "interval":
-        lower, upper = _numbers(call.arguments, data, scope, finite=False)
+        lower, upper = _numbers(call, data, scope, finite=False)
         return _interval(lower, upper, data, label)
-    values = _numbers(call.arguments, data, scope, finite=True)
+    values = _numbers(call, data, scope, finite=True)
     entry = values.pop(0) if call.kind == "counting" else np.zeros(len(data))
     time = values[0]
     status = _status(values[1], data, label) if len(values) > 1 else np.ones(len(data), bool)
@@ -100,10 +112,8 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     return Times(time, np.where(status, time, np.inf), entry)
 
 
-def _numbers(
-    expressions: tuple[str, ...], data: pd.DataFrame, scope: Scope, *, finite: bool
-) -> list[np.ndarray]:
-    return [evaluate(e, data, scope, "survival time", finite=finite) for e in expressions]
+def _numbers(call: SurvCall, data: pd.DataFrame, scope: Scope, *, finite: bool) -> list[np.ndarray]:
+    return [evaluate(text, data, scope, what, finite=finite) for text, what in call.named]
 
 
 def _status(status: np.ndarray, data: pd.DataFrame, label: str) -> np.ndarray:

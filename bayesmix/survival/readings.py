@@ -98,20 +98,20 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
 def _columns(
     call: SurvCall, data: pd.DataFrame, scope: Scope, reading: Reading
 ) -> Iterator[np.ndarray | None]:
-    for place, expression in enumerate(call.arguments):
+    for expression, what in call.named:
         try:
-            yield evaluate(expression, data, scope, "survival time", finite=False)
+            yield evaluate(expression, data, scope, what, finite=False)
         except BayesmixError as error:
-            reading.problems.append(str(error) + _hint(expression, place, call, data))
+            reading.problems.append(str(error) + _hint(expression, what, data))
             yield None
 
 
-def _hint(expression: str, place: int, call: SurvCall, data: pd.DataFrame) -> str:
+def _hint(expression: str, what: str, data: pd.DataFrame) -> str:
     """What to write where a column is no number."""
     if expression not in data.columns:
         return ""
     column = data[expression]
-    if call.kind != "interval" and place == len(call.arguments) - 1 and place > 0:
+    if what == "status":
         level = column.dropna().iloc[0] if column.notna().any() else "dead"
         return f" For a status, write the level of an event: {expression} == {str(level)!r}."
     if getattr(column.dtype, "kind", "") == "m":
