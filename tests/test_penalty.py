@@ -7,6 +7,7 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.penalty import gradient, log_prior, resolve, sample_prior
+from bayesmix.penalty.scales import as_copies, column_spread, weighted_sd
 from bayesmix.priors import Prior
 
 PRIORS = [
@@ -189,3 +190,89 @@ def test_the_users_priors_take_their_places():
     assert chosen["Intercept"] == wide
     assert model.spread[1] == 9
     assert model.spread[0] != 9
+
+
+# --- case weights and outliers -------------------------------------------------------------
+
+W = np.array([1, 2, 3, 1, 4] * 40)
+COPIED = {
+    "gaussian": ("y ~ x1 + x2", {"family": "gaussian"}),
+    "student_t": ("y ~ x1", {"family": "student_t"}),
+    "gamma": ("positive ~ x1", {"family": "gamma"}),
+    "binomial": ("p(few, 9) ~ x1", {"family": "binomial"}),
+    "offset": ("few ~ x1 + offset(log(positive))", {"family": "poisson"}),
+    "concomitant": ("y ~ x1", {"concomitant": "~ x2 + w"}),
+}
+
+
+def nregfix():
+    data = bmx.load_data("NregFix").reset_index(drop=True)
+    few = np.random.default_rng(1).poisson(3, len(data)) % 10
+    return data.assign(positive=np.exp(data["y"] / 10), few=few, copies=W[: len(data)])
+
+
+@pytest.mark.parametrize("case", list(COPIED))
+@pytest.mark.parametrize("grouped", [False, True])
+def test_weights_count_as_copies(case, grouped):
+    data = nregfix()
+    formula, options = COPIED[case]
+    if grouped:
+        data["g"] = np.arange(len(data)) // 2
+        data["copies"] = data.groupby("g")["copies"].transform("first")
+        data[["x2", "w"]] = data.groupby("g")[["x2", "w"]].transform("first")
+        options = {**options, "group": "g"}
+    long = data.loc[data.index.repeat(data["copies"])]
+    if grouped:
+        at = long.groupby(level=0).cumcount()
+        long = long.assign(g=long["g"] * 10 + at)
+    one = resolve(bmx.Mixture(formula, data, k=2, weights="copies", **options).spec, None)
+    other = resolve(bmx.Mixture(formula, long, k=2, **options).spec, None)
+    for at, (prior, _) in one.single.items():
+        assert prior.parameters == pytest.approx(other.single[at][0].parameters)
+    if case == "concomitant":
+        np.testing.assert_allclose(one.spread, other.spread)
+    plain = resolve(bmx.Mixture(formula, data, k=2, **options).spec, None)
+    assert any(
+        p.parameters != pytest.approx(one.single[j][0].parameters)
+        for j, (p, _) in plain.single.items()
+    )
+
+
+def test_weights_of_any_size_are_close_to_copies():
+    weight = np.random.default_rng(2).gamma(1.0, size=300)
+    y = np.random.default_rng(3).normal(size=300)
+    assert np.std(y[as_copies(weight)]) == pytest.approx(weighted_sd(y, weight), rel=1e-3)
+    assert (as_copies(np.array([2.0, 0.0, 1.0])) == [0, 0, 2]).all()
+    assert len(as_copies(1e9 * weight)) == 100_000
+
+
+def test_an_outlier_does_not_make_the_prior_of_all_narrow():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=500)
+    with_one = np.append(x, 100.0)
+    spread = column_spread(np.column_stack([with_one]), None)[0]
+    # Moved to three deviations from the median.
+    assert spread == pytest.approx(1, abs=0.1)
+    assert with_one.std() > 4
+    assert column_spread(x[:, None], None)[0] == pytest.approx(x.std(), rel=0.02)
+    binary = (rng.random(500) < 0.1).astype(float)
+    assert column_spread(binary[:, None], None)[0] == pytest.approx(binary.std())
+
+
+def test_the_spread_of_weighted_columns_is_that_of_copies():
+    rng = np.random.default_rng(5)
+    matrix = np.column_stack([rng.standard_t(1, 101), rng.normal(size=101)])
+    weight = rng.integers(0, 4, 101).astype(float)
+    copies = matrix[np.repeat(np.arange(101), weight.astype(int))]
+    np.testing.assert_allclose(column_spread(matrix, weight), column_spread(copies, None))
+
+
+def test_the_prior_of_an_outlying_concomitant():
+    """The share of research in sales: two companies are far from the others."""
+    data = bmx.load_data("patent")
+    model = resolve(
+        bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=2, concomitant="~ RDS").spec, None
+    )
+    quartiles = np.quantile(data["RDS"], [0.25, 0.75])
+    assert 2.5 / model.spread[1] == pytest.approx(np.ptp(quartiles) / 1.349, rel=0.2)
+    assert 2.5 / model.spread[1] < data["RDS"].std() / 10

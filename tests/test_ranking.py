@@ -64,9 +64,9 @@ class Draws:
     def membership(self):
         return self.fit.membership()
 
-    def summary(self):
+    def summary(self, ci=0.95):
         names = {"estimate": "mean", "se": "sd"}
-        frame = self.fit.summary().rename(columns=names)
+        frame = self.fit.summary(ci=ci).rename(columns=names)
         return frame[["component", "term", "effect", "mean", "sd", "lower", "upper"]]
 
 
@@ -457,6 +457,43 @@ def test_fits_of_other_models_have_no_common_estimates():
         bmx.compare_estimates({"a": patent(2), "b": patent(2, concomitant="~ RDS")})
     with pytest.raises(SpecError, match="differ in the number of rows"):
         bmx.compare_estimates({"a": patent(2), "b": poisson(PATENT.iloc[:-1])})
+
+
+def test_intervals_have_the_coverage_that_is_asked_for():
+    fit = patent(2)
+    table = bmx.compare_estimates({"ML": fit, "again": fit}, ci=0.5)
+    narrow = fit.summary(ci=0.5)
+    assert table["again_lower"].to_numpy() == pytest.approx(narrow["lower"].to_numpy())
+    assert table["ML_upper"].to_numpy() == pytest.approx(narrow["upper"].to_numpy())
+    with pytest.raises(FitError, match="ci="):
+        bmx.compare_estimates({"ML": fit, "again": fit}, ci=95)
+
+
+@pytest.mark.parametrize("method", ["em", "laplace"])
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.filterwarnings("ignore::bayesmix.ConvergenceWarning")
+def test_held_parameters_beside_estimated_ones(method, moved):
+    """One component's slope is held at its estimate: so everything else stays where it is."""
+    free = patent(2)
+    slope = float(free.coefficients().loc["lgRD", 2])
+    at = 1 if moved else 2
+    start = free.relabel(order=[2, 1]) if moved else free
+    held = free.spec.fit("em", init=start.params, fixed_params={(at, "lgRD"): slope})
+    if method == "laplace":
+        held = free.spec.fit(
+            "laplace", seed=1, init=start.params, fixed_params={(at, "lgRD"): slope}
+        )
+    both = {"free": free, "held": held}
+    for fits in (both, dict(reversed(both.items()))):
+        table = bmx.compare_estimates(fits)
+        row = table["held_error"].isna()
+        assert row.sum() == 1
+        assert table.loc[row, ["held_lower", "held_upper"]].isna().all().all()
+        assert table.loc[row, "held_estimate"].item() == pytest.approx(slope)
+        assert table.loc[row, "term"].item() == "lgRD"
+        assert table.loc[row, "free_estimate"].item() == pytest.approx(slope)
+        gap = (table["free_estimate"] - table["held_estimate"]).abs() / table["free_error"]
+        assert gap.max() < (1e-3 if method == "em" else 1)
 
 
 def test_estimates_may_have_other_weights():

@@ -8,6 +8,13 @@ from bayesmix.layout import BlockLayout
 from bayesmix.links import Link, get_link
 from bayesmix.params import dispersion_link
 from bayesmix.penalty.model import PriorModel
+from bayesmix.penalty.scales import (
+    as_copies,
+    column_spread,
+    row_weight,
+    weighted_mean,
+    weighted_sd,
+)
 from bayesmix.priors import Prior
 from bayesmix.spec import BlockRows, MixtureSpec
 
@@ -20,38 +27,47 @@ CONCENTRATION = 2.0
 def default_priors(spec: MixtureSpec) -> PriorModel:
     """Priors that hold the parameters to the size of the data, and no more.
 
+    Rows count by their case weights, so that w is the same as w copies.
+
     * Coefficients: normal, mean zero, standard deviation 2.5 units of the linear
-      predictor for a change of one standard deviation in the covariate.  The unit
-      is one for log, logit and like links, the response's standard deviation for
-      the identity.  The intercept is centred at the link of the mean response.
-      So separation is harmless, and a slope in other units has the same prior.
+      predictor for a change of one standard deviation in the covariate.  Values
+      beyond three robust standard deviations (1.4826 times the median absolute
+      deviation) from the median are moved there before, since otherwise one outlying
+      row would make the prior of all of them narrow: a company whose research takes
+      a hundred times the usual share of its sales says little of how fast the
+      others differ.  The unit is one for log, logit and like links, the response's
+      standard deviation for the identity.  The intercept is centred at the link of
+      the mean response.  So separation is harmless, and a slope in other units has
+      the same prior.
     * Dispersions: lognormal, see each family.  They vanish faster than any power at
       zero, so that no component can collapse.
     * Constant weights: Dirichlet with concentration 2, as if one more unit had been
       seen in every component: the mode is inside.
     * Concomitant logits: normal with sum zero over the components, 2.5 for one
-      standard deviation of the covariate.
+      standard deviation of the covariate, outliers moved in as above.
 
     References
     ----------
     Gelman, Jakulin, Pittau and Su (2008), Annals of Applied Statistics 2, 1360-1383.
     """
     single: dict[int, tuple[Prior, Link]] = {}
+    weight = row_weight(spec.rows.weight, spec.rows.units.codes)
     for block, rows in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
-        _default_coefficients(block, rows, single)
-        _default_dispersions(block, rows, single)
+        _default_coefficients(block, rows, weight, single)
+        _default_dispersions(block, rows, weight, single)
     if spec.k == 1:
         return PriorModel(single, None, None)
     if spec.layout.concomitant_terms is None:
         return PriorModel(single, CONCENTRATION, None)
     assert spec.rows.concomitant is not None
-    widths = _widths(spec.rows.concomitant, spec.layout.concomitant_terms)
+    terms = spec.layout.concomitant_terms
+    widths = _widths(spec.rows.concomitant, terms, spec.rows.weight)
     return PriorModel(single, None, WIDE * widths)
 
 
-def _widths(matrix: np.ndarray, terms: tuple[str, ...]) -> np.ndarray:
+def _widths(matrix: np.ndarray, terms: tuple[str, ...], weight: np.ndarray | None) -> np.ndarray:
     """One over each column's standard deviation; the intercept's as at the columns' means."""
-    mean, sd = matrix.mean(0), matrix.std(0)
+    mean, sd = weighted_mean(matrix, weight), column_spread(matrix, weight)
     widths = 1 / np.where(sd > 0, sd, np.maximum(np.abs(mean), 1e-300))
     if "Intercept" in terms:
         at = terms.index("Intercept")
@@ -61,18 +77,21 @@ def _widths(matrix: np.ndarray, terms: tuple[str, ...]) -> np.ndarray:
 
 
 def _default_coefficients(
-    block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
+    block: BlockLayout,
+    rows: BlockRows,
+    weight: np.ndarray | None,
+    single: dict[int, tuple[Prior, Link]],
 ) -> None:
     location = block.predictors[0]
-    widths = _widths(rows.matrix, location.terms) if location.terms else np.empty(0)
+    widths = _widths(rows.matrix, location.terms, weight) if location.terms else np.empty(0)
     if block.survival:
-        _default_times(block, rows, widths, single)
+        _default_times(block, rows, widths, weight, single)
         return
     for s, family in enumerate(block.families):
         if family.location is None:
             continue
         link = family.parameters[0].link
-        centre, unit = _response_scale(block, rows, s, link)
+        centre, unit = _response_scale(block, rows, s, link, weight)
         for term, width, at in zip(location.terms, widths, location.index[s], strict=True):
             if at >= 0:
                 mu = centre if term == "Intercept" else 0.0
@@ -83,16 +102,20 @@ def _default_coefficients(
 
 
 def _default_times(
-    block: BlockLayout, rows: BlockRows, widths: np.ndarray, single: dict[int, tuple[Prior, Link]]
+    block: BlockLayout,
+    rows: BlockRows,
+    widths: np.ndarray,
+    weight: np.ndarray | None,
+    single: dict[int, tuple[Prior, Link]],
 ) -> None:
     """Every parameter of a survival time is linear on its link's scale.
 
     Intercepts of locations are centred at the families' rough starts, those of other
     parameters have the families' own priors, on the link's scale.
     """
-    identity = get_link("identity")
+    identity, copies = get_link("identity"), as_copies(weight)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        obs = rows.observed[key]
+        obs = rows.observed[key].take(copies)
         begin = family.starting(obs)
         known = {} if family.priors is None else family.priors(obs.times)
         for parameter, slot in zip(family.parameters, block.slots[s], strict=True):
@@ -102,7 +125,9 @@ def _default_times(
             if parameter.name in known:
                 base = _on_link_scale(known[parameter.name])
             if slot == block.slots[s][0] and rows.offset is not None:
-                base = Prior("normal", mu=centre - float(rows.offset[..., :].mean()), sigma=WIDE)
+                base = Prior(
+                    "normal", mu=centre - float(weighted_mean(rows.offset, weight)), sigma=WIDE
+                )
             used = int((predictor.index[s] >= 0).sum())
             for term, width, at in zip(predictor.terms, widths, predictor.index[s], strict=True):
                 if at < 0:
@@ -118,29 +143,38 @@ def _on_link_scale(prior: Prior) -> Prior:
     return Prior("normal", mu=prior.parameters["mu"], sigma=prior.parameters["sigma"])
 
 
-def _response_scale(block: BlockLayout, rows: BlockRows, s: int, link: Link) -> tuple[float, float]:
+def _response_scale(
+    block: BlockLayout, rows: BlockRows, s: int, link: Link, weight: np.ndarray | None
+) -> tuple[float, float]:
     """Where linear predictors are: the link of the mean response, and their unit."""
     assert rows.response is not None
     y, trials = rows.response.y, rows.observed[block.keys[s]].trials
-    mean = float(y.mean()) if trials is None else float((y.sum() + 0.5) / (trials.sum() + 1))
+    mean = float(weighted_mean(y, weight))
+    if trials is not None:
+        n = len(y) if weight is None else weight.sum()
+        mean = (n * mean + 0.5) / (n * float(weighted_mean(trials, weight)) + 1)
     if link.name == "identity":
-        return mean, float(y.std()) or 1.0
+        return mean, float(weighted_sd(y, weight)) or 1.0
     if block.families[s].mean is None:
         return 0.0, 1.0
     inside = min(max(mean, link.lower + 1e-6), link.upper - 1e-6)
     centre = float(link.forward(np.asarray(inside)))
     if rows.offset is not None:
-        centre -= float(rows.offset.mean())
+        centre -= float(weighted_mean(rows.offset, weight))
     # The inverse link's unit is that of one over the response.
     return centre, abs(centre) if link.name == "inverse" else 1.0
 
 
 def _default_dispersions(
-    block: BlockLayout, rows: BlockRows, single: dict[int, tuple[Prior, Link]]
+    block: BlockLayout,
+    rows: BlockRows,
+    weight: np.ndarray | None,
+    single: dict[int, tuple[Prior, Link]],
 ) -> None:
     assert rows.response is not None
+    y = rows.response.y[as_copies(weight)]
     for s, family in enumerate(() if block.survival else block.families):
-        known = {} if family.priors is None else family.priors(rows.response.y)
+        known = {} if family.priors is None else family.priors(y)
         for parameter, slot in zip(family.dispersions, block.slots[s][1:], strict=True):
             at = int(block.predictors[slot].index[s, 0])
             link = dispersion_link(block, slot)

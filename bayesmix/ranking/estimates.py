@@ -23,7 +23,7 @@ SAME = ("rows", "responses", "units", "unit_codes")
 NAMES = {"se": "error", "mean": "estimate", "sd": "error"}
 
 
-def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
+def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame:
     """Estimates, errors and intervals of several fits, side by side.
 
     The components of the later fits are matched to those of the first by the
@@ -34,7 +34,10 @@ def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
     ----------
     fits : dict of str to fit
         Point fits and posteriors of one model by name, such as
-        ``{"ML": ml, "Bayes": posterior}``.
+        ``{"ML": ml, "Bayes": posterior}``.  Some may hold parameters
+        (``fixed_params=``) that others estimate.
+    ci : float
+        Coverage, or probability, of the intervals.
 
     Returns
     -------
@@ -42,7 +45,8 @@ def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
         component, term and effect, in the order of the first fit's summary; then
         for each fit ``<name>_estimate``, ``<name>_error`` (standard error by the
         delta method, or posterior standard deviation, both on the natural scale),
-        ``<name>_lower`` and ``<name>_upper``.
+        ``<name>_lower`` and ``<name>_upper``.  A parameter that a fit holds has its
+        value as the estimate, and NaN for error and interval.
         ``attrs["fits"]`` lists the names.
 
     Raises
@@ -50,7 +54,8 @@ def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
     SpecError
         If the fits have different rows, responses, units, components or terms.
     FitError
-        If a posterior's baseline of concomitants would have to change.
+        If `ci` is not between 0 and 1, or if the baseline of the concomitants of a
+        posterior, or of a fit with held parameters, would have to change.
 
     Examples
     --------
@@ -64,28 +69,36 @@ def compare_estimates(fits: Mapping[str, Any]) -> pd.DataFrame:
     known = check_fits(fits, "compare_estimates")
     check_same_data(known, "compare_estimates", SAME)
     (first, reference), *others = known.items()
-    base = _summary(reference)
+    base = _summary(reference, ci)
     out = base[KEYS].copy()
     _add(out, first, base)
     for name, fit in others:
         _check_components(first, reference, name, fit)
-        own = _matched(reference, fit, name)
+        own = _matched(reference, fit, name, ci)
         _check_terms(first, base, name, own)
         _add(out, name, own.set_index(KEYS).loc[pd.MultiIndex.from_frame(base[KEYS])])
     out.attrs["fits"] = list(known)
     return out
 
 
-def _summary(fit: Any) -> pd.DataFrame:
+def _summary(fit: Any, ci: float) -> pd.DataFrame:
     """A fit's summary with errors on natural scales, as a posterior's are."""
-    table = fit.summary().reset_index(drop=True).rename(columns=NAMES)
+    table = fit.summary(ci=ci).reset_index(drop=True).rename(columns=NAMES)
     if "scale" in table:
         # The delta method: d value / d log(value) and d value / d logit(value).
         value = table["estimate"]
         slope = value.where(table["scale"] == "log", 1.0)
         slope = slope.where(table["scale"] != "logit", value * (1 - value))
         table["error"] = table["error"] * slope
+    # What is held does not vary over the draws; point fits have NaN there.
+    table.loc[table["error"] == 0, ["error", "lower", "upper"]] = np.nan
     return table
+
+
+def _symmetric(fit: Any) -> tuple[tuple[int, ...], ...]:
+    """Interchangeable components, whatever parameters are held."""
+    spec = mixture_spec(fit)
+    return spec.with_k(spec.k).layout.symmetric if spec.held else spec.layout.symmetric
 
 
 def _add(out: pd.DataFrame, name: str, summary: pd.DataFrame) -> None:
@@ -95,7 +108,7 @@ def _add(out: pd.DataFrame, name: str, summary: pd.DataFrame) -> None:
 
 def _check_components(first: str, reference: Any, name: str, fit: Any) -> None:
     one, other = mixture_spec(reference).layout, mixture_spec(fit).layout
-    if one.components != other.components or one.symmetric != other.symmetric:
+    if one.components != other.components or _symmetric(reference) != _symmetric(fit):
         msg = (
             f"compare_estimates() puts fits of one model side by side; {first!r} has the "
             f"components {list(one.components)} and {name!r} {list(other.components)}, or other "
@@ -121,21 +134,23 @@ def _terms(keys: set[tuple[Hashable, str, str]]) -> list[tuple[str, str]]:
     return sorted({(term, effect) for _, term, effect in keys})[:5]
 
 
-def _matched(reference: Any, fit: Any, name: str) -> pd.DataFrame:
+def _matched(reference: Any, fit: Any, name: str, ci: float) -> pd.DataFrame:
     """The summary of a fit with its components named as in the reference."""
-    spec = mixture_spec(reference)
+    spec, own_spec = mixture_spec(reference), mixture_spec(fit)
     names = list(spec.components)
+    if spec.layout.symmetric != own_spec.layout.symmetric:
+        spec = spec.with_k(spec.k)  # held in one of them only: labels are matched all the same
     mine, theirs = (f.membership()[names].to_numpy() for f in (reference, fit))
     order = best_order(spec, mine, theirs)
     if (order == np.arange(spec.k)).all():
-        return _summary(fit)
-    if not is_posterior(fit):
-        return _summary(fit.relabel(order=[names[s] for s in order]))
-    own = _summary(fit)
+        return _summary(fit, ci)
+    if not is_posterior(fit) and not own_spec.held:
+        return _summary(fit.relabel(order=[names[s] for s in order]), ci)
+    own = _summary(fit, ci)
     if order[0] != 0 and (own["effect"] == "concomitant").any():
         msg = (
-            f"the components of the posterior {name!r} come in another order, and its concomitant "
-            "effects have another baseline; put it first, so that the others are matched to it"
+            f"the components of {name!r} come in another order, and its concomitant effects have "
+            "another baseline; put it first, so that the others are matched to it"
         )
         raise FitError(msg)
     place = {names[s]: names[new] for new, s in enumerate(order)}
