@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.families import Family
-from bayesmix.inputs import Part
+from bayesmix.inputs import Events, Part
 from bayesmix.layout import BlockLayout
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.tables import sizes, summary
@@ -178,10 +178,13 @@ KINDS = {
 
 def model_sentences(spec: MixtureSpec) -> list[str]:
     """A model in sentences, for readers who know regression but no formulas."""
-    sentences = [_who(spec)]
-    for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
-        sentences += [_distribution(spec, block), *_effects(spec, part, block)]
-        sentences += _dispersions(block)
+    if spec.prepared.events is None:
+        sentences = [_who(spec)]
+        for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
+            sentences += [_distribution(spec, block), *_effects(spec, part, block)]
+            sentences += _dispersions(block)
+    else:
+        sentences = _event_sentences(spec, spec.prepared.events)
     sentences += _weight_sentences(spec)
     if spec.prepared.weights_column:
         column = spec.prepared.weights_column
@@ -255,6 +258,33 @@ def _dispersions(block: BlockLayout) -> list[str]:
         else:
             out.append(f"Blocks of components share the {predictor.variable}.")
     return out
+
+
+def _event_sentences(spec: MixtureSpec, events: Events) -> list[str]:
+    """Who has which event, how its time is distributed, and what describes that."""
+    known = int((events.allowed.sum(axis=1) == 1).sum())
+    names = ", ".join(map(str, spec.components))
+    out = [f"Each of the {spec.rows.n} subjects has one of the events {names}."]
+    out.append(f"Which one is known for {known} of them.")
+    block = spec.layout.blocks[0]
+    for s, (name, family) in enumerate(zip(spec.components, block.families, strict=True)):
+        clauses = [
+            f"{SCALES[parameter.link.name].format(parameter.name)} {_depends(block, s, slot)}"
+            for parameter, slot in zip(family.parameters, block.slots[s], strict=True)
+        ]
+        told = f": {'; '.join(clauses)}" if clauses else ""
+        out.append(f"The time to {name} is {family_title(family)}{told}.")
+    if any((part.response.times.entry > 0).any() for part in events.parts if part.response.times):
+        given = "from time zero" if events.truncation == "mixture" else "given entry is reached"
+        out.append(f"Some subjects enter late; the probabilities of the events are {given}.")
+    return out
+
+
+def _depends(block: BlockLayout, s: int, slot: int) -> str:
+    predictor = block.predictors[slot]
+    terms = [t for t, at in zip(predictor.terms, predictor.index[s], strict=True) if at >= 0]
+    covariates = [t for t in terms if t != "Intercept"]
+    return f"depends on {', '.join(covariates)}" if covariates else "is the same for all"
 
 
 def _weight_sentences(spec: MixtureSpec) -> list[str]:

@@ -106,6 +106,7 @@ def test_several_numbers_of_components_and_a_posterior(folder, capsys, tmp_path)
         (["--min-weight", "0.1", "--max-iter", "300"], {}, {"min_weight": 0.1, "max_iter": 300}),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateWarning")
 def test_options_reach_the_model_and_the_fit(folder, capsys, options, arguments, fitted):
     data = pd.read_csv(folder / "NregFix.csv").rename(columns={"x1": "x"})
     data["count"] = np.arange(len(data)) % 3 + 1
@@ -143,7 +144,48 @@ def test_a_stored_fit_begins_another(folder, capsys, tmp_path):
     assert found["iterations"] < 5
 
 
+EVENTS = ["surv(years, status) ~ age10", "--event", "event", "--seed", "1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (["--family", "pcm=weibull,death=gompertz", "--concomitant", "~ sex",
+          "--ancillary", "pcm", "shape", "~ sex"],
+         {"family": {"pcm": "weibull", "death": "gompertz"}, "concomitant": "~ sex",
+          "ancillary": {"pcm": {"shape": "~ sex"}}}),
+        (["--family", "exponential", "--event-formula", "pcm", "surv(years, status) ~ sex"],
+         {"family": "exponential", "formula": {"death": "surv(years, status) ~ age10",
+                                               "pcm": "surv(years, status) ~ sex"}}),
+        (["--family", "death=weibull,other=exponential", "--partial-events", "pcm=death,other"],
+         {"family": {"death": "weibull", "other": "exponential"},
+          "partial_events": {"pcm": ["death", "other"]}}),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateWarning")
+def test_competing_events(folder, capsys, options, arguments):
+    bmx.load_data("mgus2").head(300).to_csv(folder / "mgus.csv", index=False)
+    found = as_json(capsys, ["fit", folder / "mgus.csv", *EVENTS, *options])["fit"]
+    data = pd.read_csv(folder / "mgus.csv")
+    given = {"formula": EVENTS[0], "event": "event", **arguments}
+    fit = bmx.CompetingRisks(data=data, **given).fit("em", seed=1)
+    assert found["loglik"] == fit.loglik
+    assert found["components"] == list(fit.components)
+    assert [row["term"] for row in found["summary"]] == fit.summary()["term"].tolist()
+
+
+def test_files_of_competing_events(folder, capsys, tmp_path):
+    bmx.load_data("mgus2").head(300).to_csv(folder / "mgus.csv", index=False)
+    command = ["fit", folder / "mgus.csv", *EVENTS, "--family", "exponential", "--out", tmp_path]
+    files = as_json(capsys, command)["files"]
+    names = ["summary.csv", "membership.csv", "fit.nc", "report.html"]
+    assert [tmp_path / name for name in names] == [tmp_path / file for file in files]
+    assert bmx.load(tmp_path / "fit.nc").components == ("death", "pcm")
+
+
 def test_every_argument_of_python_has_an_option():
+    events = set(inspect.signature(bmx.CompetingRisks).parameters) - {"formula", "data", "priors"}
+    assert events <= {o.name for o in OPTIONS if "fit" in o.commands.split()}
     by_command = {
         command: {o.name for o in OPTIONS if command in o.commands.split()}
         for command in ("fit", "select")
@@ -270,6 +312,15 @@ BAD = [
     (["fit", "{folder}/latin.csv", "y ~ x"], 1, "UTF-8"),
     (["fit", "{folder}/twice.csv", "y ~ x"], 1, "more than one column is called x"),
     (["fit", "{folder}/empty.csv", "y ~ x"], 1, "not read as CSV"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--family", "pcm=weibull"], 1, "goes with --event"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--truncation", "component"], 1, "goes with --event"),
+    (["fit", "{patent}", "surv(RDS) ~ 1", "--event", "Company"], 1, "needs --family"),
+    (["fit", "{patent}", "surv(RDS) ~ 1", "--event", "Company", "--family", "weibull", "--k", "2"],
+     1, "--k does not go with --event"),
+    (["fit", "{patent}", "surv(RDS) ~ 1", "--event", "Company", "--family", "weibull,a=gamma"],
+     1, "names each event once"),
+    (["fit", "{patent}", "surv(RDS) ~ 1", "--event", "nobody", "--family", "weibull"], 1, "nobody"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--family", "=weibull"], 2, "pcm=weibull"),
     (["report", "{folder}/none.nc"], 1, "none.nc"),
     (["report", "{patent}"], 1, "patent.csv"),
     (["data", "--csv"], 1, "--csv writes one dataset"),

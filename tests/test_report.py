@@ -129,7 +129,20 @@ def own_family():
     return bmx.Mixture("y ~ x", lines().assign(y=lambda d: d["y"].abs()), family=waiting, k=1)
 
 
+def events():
+    data = bmx.load_data("mgus2").head(300)
+    return bmx.CompetingRisks(
+        {"pcm": "surv(years, status) ~ age10", "death": "surv(years, status) ~ age10 + sex"},
+        data,
+        event="event",
+        family={"pcm": "weibull", "death": "gompertz"},
+        ancillary={"pcm": {"shape": "~ sex"}},
+        concomitant="~ sex",
+    )
+
+
 MODELS = {
+    "events": events,
     "nested": nested,
     "odd_names": odd_names,
     "several": several,
@@ -211,7 +224,8 @@ def test_a_page_of_every_shape_of_model(name, tmp_path):
     assert ("Memberships" in titles) == (fit.k > 1)
     curves = re.findall(r"(\w+): data and means of the components", page.words)
     blocks = fit.spec.spec.layout.blocks
-    assert len(curves) == (0 if name == "own_family" else len(blocks))  # it has no mean to draw
+    without_means = name in ("own_family", "events")
+    assert len(curves) == (0 if without_means else len(blocks))
     style = (tmp_path / "report.html").read_text("utf-8").split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
@@ -426,6 +440,10 @@ def test_code_of_links_priors_and_what_no_text_can_hold(tmp_path, no_pictures):
                      "for 2 of them; the rows of a group share it.",
                      "depends on x by a multinomial logit with component left as the baseline.",
                      "A unit counts as often as its weight in the column w says."]),
+        ("events", ["Each of the 300 subjects has one of the events death, pcm.",
+                    "The time to death is Gompertz: the logarithm of the rate depends on age10",
+                    ", sex[M]; the shape is the same for all.",
+                    "the logarithm of the shape depends on sex[M]."]),
         ("zeros", ["a point mass at zero in component 1; Poisson in component 2"]),
         ("own_family", ["Each of the 60 rows follows the same regression",
                         "is waiting time, and the logarithm of the rate is a sum of effects.",
@@ -446,6 +464,15 @@ def test_the_equations_of_the_patents(patents):
         r"\log \mu_{si} = \beta_{s1} + \beta_{s2}\,{\text{lgRD}}_{i}",
         r"\log\frac{\pi_s(w_i)}{\pi_1(w_i)} = \alpha_{s1} + \alpha_{s2}\,{\text{RDS}}_{i}",
     ]
+
+
+def test_the_equations_of_competing_events():
+    made = equations.model_equations(events().spec)
+    assert made[0].rows == (r"L_i = \sum_s m_{is}\, \pi_s(w_i)\, L_{is}",)
+    rate = r"\log {\text{rate}} = \beta_{1,1} + \beta_{1,2}\,{\text{age10}}_{i}"
+    rate += r" + \beta_{1,3}\,{\text{sex[M]}}_{i}"
+    assert made[1].rows[1:] == (rate, r"{\text{shape}} = \beta_{1,4}")
+    assert made[2].words.startswith("Event 2, pcm: the Weibull distribution (Kalbfleisch")
 
 
 def test_long_predictors_have_several_rows():

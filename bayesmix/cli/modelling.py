@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 import bayesmix as bmx
-from bayesmix.cli.options import OPTIONS
+from bayesmix.cli.options import OPTIONS, Named
 from bayesmix.errors import SpecError
 from bayesmix.priors import KINDS
 
 __all__ = ["fit", "make_model", "select"]
 
 DRAWING = ("laplace", "nuts")
+# What a model of competing events takes of the options of a mixture.
+WITH_EVENTS = ("family", "concomitant", "weights", "priors", "na_action")
 
 
 def given_of(given: argparse.Namespace, *parts: str) -> dict[str, Any]:
@@ -38,26 +40,83 @@ def make_model(given: argparse.Namespace, data: pd.DataFrame) -> Any:
         As `Mixture` does.
     """
     options = given_of(given, "model")
-    options["k"] = _numbers(given)[0]
     options["priors"] = _priors(options.pop("prior", []), options.pop("flat_priors", False))
-    if "family" in options:
-        options["family"] = _family(options["family"])
-    if "nested" in options:
-        options["nested"] = [(formula, _size(size)) for formula, size in options["nested"]]
-    call = partial(bmx.Mixture, given.formula, data, **options)
+    events = given_of(given, "events")
+    make = _mixture if "event" not in events else _competing
+    call = make(given, data, options, events)
     # A formula may use names of whoever calls Mixture: here of nobody.
     return eval("__call__()", {"__builtins__": {}, "__call__": call})
 
 
+def _mixture(
+    given: argparse.Namespace, data: pd.DataFrame, options: dict[str, Any], events: dict[str, Any]
+) -> Callable[[], Any]:
+    named = any(one.event for one in options.get("family", []))
+    if events or named:
+        names = [*map(_flag, events), *(["--family EVENT=..."] if named else [])]
+        msg = f"{', '.join(names)} goes with --event, the column of competing events; give it too"
+        raise SpecError(msg)
+    options["k"] = _numbers(given)[0]
+    if "family" in options:
+        made = [_family(one) for one in options["family"]]
+        options["family"] = made[0] if len(made) == 1 else made
+    if "nested" in options:
+        options["nested"] = [(formula, _size(size)) for formula, size in options["nested"]]
+    return partial(bmx.Mixture, given.formula, data, **options)
+
+
+def _competing(
+    given: argparse.Namespace, data: pd.DataFrame, options: dict[str, Any], events: dict[str, Any]
+) -> Callable[[], Any]:
+    wrong = [name for name in options if name not in WITH_EVENTS]
+    if wrong:
+        msg = f"{', '.join(map(_flag, wrong))} does not go with --event; leave it out"
+        raise SpecError(msg)
+    if "family" not in options:
+        msg = "--event needs --family, one for all events or for each: pcm=weibull,death=gompertz"
+        raise SpecError(msg)
+    families = options.pop("family")
+    every = {one.event: _family(one) for one in families}
+    if len(every) < len(families) or ("" in every and len(every) > 1):
+        msg = "--family names each event once, pcm=weibull,death=gompertz, or one family for all"
+        raise SpecError(msg)
+    options["family"] = every.get("", every)
+    extra: dict[Hashable, dict[str, str]] = {}
+    for event, parameter, text in events.pop("ancillary", []):
+        extra.setdefault(event, {})[parameter] = text
+    own = dict(events.pop("event_formula", []))
+    events["partial_events"] = dict(events.pop("partial_events", [])) or None
+    formula: Any = given.formula
+    if own:
+        formula = _formulas(given.formula, own, data, {**events, "families": every})
+    if extra:
+        events["ancillary"] = extra
+    return partial(bmx.CompetingRisks, formula, data, **options, **events)
+
+
+def _formulas(
+    usual: str, own: dict[str, str], data: pd.DataFrame, events: dict[str, Any]
+) -> dict[str, str]:
+    """A formula for each event, the usual one where there is no other."""
+    seen = data[events["event"]].dropna().unique() if events["event"] in data else []
+    codes = events["partial_events"] or {}
+    names = [str(name) for name in (*seen, *events["families"]) if name not in codes and name]
+    return {**dict.fromkeys(names, usual), **own}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _numbers(given: argparse.Namespace) -> list[int]:
+    """The numbers of components; competing events have one, which the data tell."""
     if given.k is not None:
         return list(given.k)
     return [2] if given.command == "fit" else [1, 2, 3, 4, 5]
 
 
-def _family(pairs: list[tuple[str, str | None]]) -> Any:
-    made = [name if link is None else bmx.family(name, link=link) for name, link in pairs]
-    return made[0] if len(made) == 1 else made
+def _family(given: Named) -> Any:
+    return bmx.family(given.name, **given.options) if given.options else given.name
 
 
 def _size(text: str) -> int:
@@ -136,6 +195,6 @@ def _held(text: str) -> float:
 
 
 def _refuse(options: Mapping[str, Any], method: str) -> None:
-    names = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+    names = ", ".join(map(_flag, options))
     msg = f"{names} does not go with --method {method}; leave it out"
     raise SpecError(msg)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["OPTIONS", "Option", "whole"]
 
@@ -24,7 +24,7 @@ class Option:
     flag : str
         Such as ``--max-iter``; its name in Python is ``max_iter``.
     part : str
-        "read", "model", "point", "draws", "fit" or "out": who takes it.
+        "read", "model", "events", "point", "draws", "fit" or "out": who takes it.
     commands : str
         Those that have it, with spaces between.
     help : str
@@ -76,10 +76,29 @@ def numbers_of_components(text: str) -> list[int]:
     raise argparse.ArgumentTypeError(f"{text!r}: give 3, 1:5 or 1,3,5")
 
 
-def families(text: str) -> list[tuple[str, str | None]]:
-    """Names of families, each with a link where one is given: gamma:inverse."""
-    pairs = [part.strip().partition(":") for part in text.split(",")]
-    return [(name, link or None) for name, _, link in pairs]
+class Named(NamedTuple):
+    """A family: of which event, if of one, its name and its options."""
+
+    event: str
+    name: str
+    options: dict[str, Any]
+
+
+def families(text: str) -> list[Named]:
+    """Families with their options, each of an event or not: pcm=weibull, gamma:inverse."""
+    return [_family(part.strip()) for part in text.split(",")]
+
+
+def _family(text: str) -> Named:
+    head, *settings = text.split(":")
+    event, equals, name = head.rpartition("=")
+    if not name or (equals and not event):
+        raise argparse.ArgumentTypeError(f"{text!r}: write gamma, gamma:inverse or pcm=weibull")
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, given, value = setting.partition("=")
+        options |= {key: int(value) if value.isdecimal() else value} if given else {"link": key}
+    return Named(event, name, options)
 
 
 def dispersion(text: str) -> str | list[int]:
@@ -138,7 +157,8 @@ OPTIONS = (
             metavar="COLUMN=A,B"),
     _option("--family", "model", "family of the response, with its link if it is not the usual "
             "one, gamma:inverse; or one for each component, gaussian,student_t "
-            "(default: gaussian)", families, metavar="NAME"),
+            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3",
+            families, metavar="NAME"),
     _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
             "which --by chooses", numbers_of_components, commands="fit", metavar="K"),
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,
@@ -162,6 +182,19 @@ OPTIONS = (
     _switch("--flat-priors", "model", "no priors at all, for the method map", FITS),
     _option("--na-action", "model", "rows with missing values in the columns in use are an "
             "error (default), or dropped and counted", choices=("error", "drop")),
+    _option("--event", "events", "column that names the event of a subject, empty where unknown; "
+            "the response is surv(time, status)", commands="fit", metavar="COLUMN"),
+    _option("--event-formula", "events", "times and covariates of one event, in place of "
+            "FORMULA; may be repeated", commands="fit", nargs=2, action="append",
+            metavar=("EVENT", "FORMULA")),
+    _option("--ancillary", "events", "covariates of another parameter of an event's family, "
+            "--ancillary pcm shape '~ sex'; may be repeated", commands="fit", nargs=3,
+            action="append", metavar=("EVENT", "PARAMETER", "FORMULA")),
+    _option("--partial-events", "events", "a code that stands for several events: a_or_b=a,b; "
+            "may be repeated", levels, "fit", action="append", metavar="CODE=A,B"),
+    _option("--truncation", "events", "with delayed entry: probabilities from time zero "
+            "(mixture, default), or given that entry is reached (component)", commands="fit",
+            choices=("mixture", "component")),
     _option("--method", "fit", "em, ml: maximum likelihood; map: posterior mode; laplace, nuts: "
             "draws from the posterior (default: em)", commands="fit",
             choices=("em", "ml", "map", "laplace", "nuts")),

@@ -69,7 +69,8 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = {"summary.csv": fit.summary(), "membership.csv": _units(fit.membership())}
-    tables["predictions.csv"] = _units(_flat(fit.predict()))
+    if fit._specification.prepared.events is None:
+        tables["predictions.csv"] = _units(_flat(fit.predict()))
     if selection is not None:
         tables["selection.csv"] = selection.table
     files = []

@@ -13,6 +13,7 @@ USAGE = 2
 PARTS = {
     "read": "reading the file",
     "model": "the model",
+    "events": "competing events",
     "fit": "the fit",
     "point": "the fit",
     "draws": "the fit",
@@ -48,6 +49,8 @@ examples:
   bayesmix fit data.csv "y ~ x" --family poisson --k 1:5 --concomitant "~ w" --out results
   bayesmix fit trial.csv "p(deaths, total) ~ 1" --family binomial --k 3 --group center \\
       --fixed "~ arm" --levels arm=placebo,drug --method nuts --seed 1 --out results
+  bayesmix fit mgus.csv "surv(years, status) ~ age" --event event \\
+      --family pcm=weibull,death=gompertz --concomitant "~ sex" --out results
   bayesmix fit data.csv "y ~ x" --k 3 --json | python -m json.tool
 
 exit codes: 0 done; 1 an error in the data, the model or the fit; 2 a wrong command"""

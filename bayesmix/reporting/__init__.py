@@ -82,6 +82,8 @@ def _title(subject: Subject) -> str:
     spec = next(iter(subject.specs.values()))
     names = " and ".join(block.name for block in spec.layout.blocks)
     kinds = {s.k for s in subject.specs.values()}
+    if spec.prepared.events is not None:
+        return f"Competing events: {', '.join(map(str, spec.components))}"
     if kinds == {1}:
         return f"Regression of {names}"
     if len(kinds) > 1:

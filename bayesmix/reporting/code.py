@@ -9,7 +9,7 @@ from bayesmix.families import FAMILIES, Family, family
 from bayesmix.inputs import Regression
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["fit_code", "model_code"]
+__all__ = ["events_code", "fit_code", "model_code"]
 
 
 def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
@@ -36,6 +36,36 @@ def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
     arguments += [f"{name}={value!r}" for name, value in given.items() if value is not None]
     arguments += [] if priors is None else [f"priors={_priors(priors)}"]
     return "spec = bmx.Mixture(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+
+
+def events_code(spec: MixtureSpec, priors: Any, k: int) -> str:  # noqa: ARG001
+    """The call that makes a model of competing events of `data`; k follows from them."""
+    prepared, events = spec.prepared, spec.prepared.events
+    assert events is not None
+    texts = {name: part.formula.text for name, part in zip(events.names, events.parts, strict=True)}
+    alike = len(set(texts.values())) == 1
+    families = zip(events.names, events.families, strict=True)
+    ancillary = {
+        name: {parameter: design.formula.text for parameter, design in part.ancillary.items()}
+        for name, part in zip(events.names, events.parts, strict=True)
+        if part.ancillary
+    }
+    concomitant = prepared.concomitant
+    given = {
+        "event": events.column,
+        "ancillary": ancillary or None,
+        "concomitant": None if concomitant is None else concomitant.formula.text,
+        "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
+        "truncation": None if events.truncation == "mixture" else events.truncation,
+        "weights": prepared.weights_column,
+        "na_action": "drop" if prepared.n_dropped else None,
+    }
+    inner = ", ".join(f"{name!r}: {_family(family)}" for name, family in families)
+    arguments = [repr(texts[events.names[0]] if alike else texts), "data"]
+    arguments += [f"family={{{inner}}}"]
+    arguments += [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    arguments += [] if priors is None else [f"priors={_priors(priors)}"]
+    return "spec = bmx.CompetingRisks(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
 
 
 def _given(regression: Regression) -> list[str]:

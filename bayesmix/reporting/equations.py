@@ -42,6 +42,8 @@ def _letters(text: str) -> str:
 
 def model_equations(spec: MixtureSpec) -> list[Equation]:
     """The likelihood, the families, their linear predictors, and the weights."""
+    if spec.prepared.events is not None:
+        return [_events(), *_event_predictors(spec), _weights(spec)]
     out = [_mixture(spec)]
     for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
         out += _families(spec, block)
@@ -62,6 +64,37 @@ def _mixture(spec: MixtureSpec) -> Equation:
     words = f"The likelihood of {'a group u of rows i' if grouped else 'a row i'}: the densities "
     words += "of the components s, weighted by the components' probabilities."
     return Equation((rf"L_{unit} = \sum_{{s=1}}^{{{spec.k}}} {weight} {inner}",), words)
+
+
+def _events() -> Equation:
+    row = r"L_i = \sum_s m_{is}\, \pi_s(w_i)\, L_{is}"
+    words = (
+        "The likelihood of a subject i: m is 1 for the events s that the subject may have had, "
+        "else 0; L of an event is the density at an exact time, the survival function at a "
+        "right-censored one, or the probability of an interval."
+    )
+    return Equation((row,), words)
+
+
+def _event_predictors(spec: MixtureSpec) -> Iterator[Equation]:
+    """The distribution of the time to every event, and what its parameters depend on."""
+    block = spec.layout.blocks[0]
+    for s, (name, family) in enumerate(zip(spec.components, block.families, strict=True)):
+        rows, counted = [family.equation] if family.equation else [], 0
+        for parameter, slot in zip(family.parameters, block.slots[s], strict=True):
+            predictor = block.predictors[slot]
+            left = LINKS[parameter.link.name].format(upright(parameter.name))
+            terms = []
+            for term, at in zip(predictor.terms, predictor.index[s], strict=True):
+                if at >= 0:
+                    counted += 1
+                    covariate = "" if term == "Intercept" else rf"\,{upright(term)}_{{i}}"
+                    terms.append(rf"\beta_{{{s + 1},{counted}}}{covariate}")
+            pieces = [" + ".join(terms[i : i + WIDTH]) for i in range(0, len(terms), WIDTH)]
+            rows += [rf"{left} = {pieces[0]}", *(rf"\qquad + {p}" for p in pieces[1:])]
+        source = f" ({family.source})" if family.source else ""
+        words = f"Event {s + 1}, {name}: the {family_title(family)} distribution{source}."
+        yield Equation(tuple(rows), words)
 
 
 def _families(spec: MixtureSpec, block: BlockLayout) -> Iterator[Equation]:

@@ -82,6 +82,9 @@ def _counts(spec: MixtureSpec) -> Iterator[tuple[str, str]]:
     if prepared.labels is not None:
         known = int((prepared.labels.codes >= 0).sum())
         yield "Known components", f"{known} units, by {prepared.labels_column}"
+    if prepared.events is not None:
+        known = int((prepared.events.allowed.sum(axis=1) == 1).sum())
+        yield "Known events", f"{known} subjects, by {prepared.events.column}"
 
 
 def _notes(prepared: Prepared) -> list[str]:
@@ -99,8 +102,12 @@ def _columns(prepared: Prepared) -> pd.DataFrame:
 
 def _roles(prepared: Prepared, name: str) -> Iterator[str]:
     parts = prepared.parts
-    if any(name in part.response.columns for part in parts):
+    events = prepared.events
+    responses = [part.response for part in (parts if events is None else events.parts)]
+    if any(name in response.columns for response in responses):
         yield "response"
+    if events is not None and name == events.column:
+        yield "event"
     if any(name in design.columns for part in parts for design in part.designs):
         yield "covariate"
     if prepared.concomitant is not None and name in prepared.concomitant.columns:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
-from bayesmix.reporting.code import fit_code, model_code
+from bayesmix.reporting.code import events_code, fit_code, model_code
 from bayesmix.reporting.subject import Subject
 from bayesmix.spec import MixtureSpec
 
@@ -18,7 +18,10 @@ __all__ = ["provenance"]
 NEEDED = ("bayesmix", "numpy", "scipy", "pandas", "matplotlib")
 SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
 # Code of a model by its public class.
-MODELS: dict[str, Callable[[MixtureSpec, Any, int], str]] = {"Mixture": model_code}
+MODELS: dict[str, Callable[[MixtureSpec, Any, int], str]] = {
+    "Mixture": model_code,
+    "CompetingRisks": events_code,
+}
 
 
 def provenance(subject: Subject) -> Section:

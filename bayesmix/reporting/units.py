@@ -71,15 +71,19 @@ def _head(name: str, caption: str, table: pd.DataFrame, what: str) -> Details:
     return Details(caption, (Table(name, caption, table, short),))
 
 
-def predictions(subject: Subject) -> Section:
+def predictions(subject: Subject) -> Section | None:
     """Fitted means beside the data, and a picture of the components' means."""
+    # Competing events have probabilities and times in place of means of a response.
+    means = {n: f for n, f in subject.fits.items() if subject.specs[n].prepared.events is None}
+    if not means:
+        return None
     blocks: list[Block] = [
         Words(
             "Predicted is the mean of the response, averaged over the components by their weights "
             "(not by the memberships); binomial means are per trial."
         )
     ]
-    for name, fit in subject.fits.items():
+    for name, fit in means.items():
         responses = [block.name for block in subject.specs[name].layout.blocks]
         blocks += [curves_picture(name, fit, response) for response in responses]
         try:
