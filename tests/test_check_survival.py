@@ -67,7 +67,7 @@ def test_the_shipped_data_have_no_problems():
     causes = check(bmx.load_data("jasa_transplanted"), "surv(years, status)")
     assert rows(causes)["unknown", "exact time"][0] == 4
     assert causes.ok
-    assert "4 rows have an event at a known time" in causes.notes[0]
+    assert "missing its name in 4 rows" in causes.notes[0]
 
 
 def test_one_event_needs_no_names(data):
@@ -257,7 +257,7 @@ def test_all_problems_are_told_at_once(data):
     assert "event happens at time zero, where it has no density in 1 row (1)" in told
     assert "time is missing in 1 row (2)" in told
     assert "neither 0 nor 1 (it has the values 0, 1, 3) in 1 row (3)" in told
-    assert "'censored' (4 rows) seems to mean that nothing happened" in told
+    assert "'censored', in 4 rows, seems to mean that nothing happened" in told
     assert "Column 'nobody' is not in the data" in told
     assert len(result.problems) == 6
     assert rows(result)["known: a", "cannot be read"] == (4, "none: see the problems")
@@ -269,7 +269,7 @@ def test_all_problems_are_told_at_once(data):
 def test_a_censored_row_coded_as_a_level(word, data):
     data["event"] = data["event"].fillna(word)
     (problem,) = check(data).problems
-    assert f"{word!r} (4 rows) seems to mean" in problem
+    assert f"{word!r}, in 4 rows, seems to mean" in problem
     assert f".replace({{{word!r}: None}})" in problem
     data["event"] = pd.Categorical(data["event"])
     mended = data.assign(event=data["event"].cat.remove_categories([word]))
@@ -280,7 +280,18 @@ def test_a_censored_row_coded_as_a_level(word, data):
 def test_a_level_that_is_always_censored(data):
     data["event"] = data["event"].fillna("fine")
     (problem,) = check(data).problems
-    assert "'fine' stands at right-censored times only (4)" in problem
+    assert "'fine' stands at right-censored times only, in 4 rows" in problem
+
+
+def test_the_cured_may_be_known(data):
+    data["event"] = data["event"].fillna("cured")
+    result = check(data)
+    assert result.ok
+    assert "'cured' stands at right-censored times only" in result.notes[0]
+    family = {"a": "exponential", "b": "exponential", "cured": "cured"}
+    model = bmx.CompetingRisks("surv(time, status) ~ 1", data, event="event", family=family)
+    # Known to be cured: 4 of 20.
+    np.testing.assert_allclose(model.fit("em", seed=1).params["weight"], [0.5, 0.3, 0.2], rtol=1e-6)
 
 
 def test_events_as_numbers(data):
@@ -288,14 +299,14 @@ def test_events_as_numbers(data):
     told = "\n".join(check(data).problems)
     assert "holds int64: [0, 1, 2]" in told
     assert "map({1: 'event1', 2: 'event2'})" in told
-    assert "The event 0 (4 rows) seems to mean that nothing happened" in told
+    assert "The event 0, in 4 rows, seems to mean that nothing happened" in told
 
 
 def test_a_known_event_with_a_censored_time_is_a_note(data):
     data.loc[16, "event"] = "b"
     result = check(data)
     assert result.ok
-    assert "1 row has a known event and a right-censored time. This is allowed" in result.notes[0]
+    assert "A known event has a right-censored time in 1 row. This is allowed" in result.notes[0]
     assert rows(result)["known: b", "right-censored"] == (1, "pi_b S_b(t)")
 
 
@@ -303,7 +314,7 @@ def test_an_unknown_event_with_status_1_is_a_note(data):
     data.loc[[0, 1], "event"] = None
     result = check(data)
     assert result.ok
-    assert "2 rows have an event at a known time or interval, but which" in result.notes[0]
+    assert "An event at a known time or interval is missing its name in 2 rows" in result.notes[0]
 
 
 def causes(data):
@@ -378,6 +389,19 @@ def test_events_that_differ_in_writing_only(data):
     assert "['A ', 'a'] differ only in spaces" in check(data).problems[0]
 
 
+def test_a_column_that_does_not_name_events(data):
+    (problem,) = check(data.assign(event=[["a"]] * 20)).problems
+    assert "holds values that are no names" in problem
+    result = check(data.assign(event=[f"e{i}" for i in range(20)]))
+    assert "has 20 events, each of which would be a component" in result.problems[0]
+
+
+def test_a_long_sum_is_shortened(data):
+    many = pd.concat([data.assign(event=f"e{i}") for i in range(9)] + [data.assign(event=None)])
+    found = rows(check(many))["unknown", "exact time"][1]
+    assert found == "pi_e0 f_e0(t) + pi_e1 f_e1(t) + ... (9 terms)"
+
+
 def test_times_in_two_units(data):
     data.loc[::2, "time"] *= 365.25
     (note,) = check(data).notes
@@ -436,7 +460,7 @@ def test_no_event_is_known(data):
 
 def test_a_rare_event_is_a_note(data):
     data.loc[0, "event"] = "c"
-    assert "'c' was seen 1 times only" in check(data).notes[0]
+    assert "'c' was seen in 1 row only" in check(data).notes[0]
 
 
 def test_entry_and_time_in_different_units(data):

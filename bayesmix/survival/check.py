@@ -29,13 +29,15 @@ from bayesmix.survival.readings import (
     read_columns,
 )
 from bayesmix.survival.subjects import check_subjects
+from bayesmix.survival.together import check_together
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["SurvivalCheck", "check_survival"]
 
-FEW = 5
+# Sums of more terms are shortened.
+MOST = 8
 # What a time of each kind says of an event {k}.
 TERMS = {
     EXACT: "f{k}(t)",
@@ -66,7 +68,7 @@ class SurvivalCheck:
     >>> data = bmx.load_data("pbc").astype({"event": object}).fillna({"event": "none"})
     >>> check = bmx.check_survival(data, "surv(years, status)", event="event")
     >>> check.ok, check.problems[0][:49]
-    (False, "The event 'none' (232 rows) seems to mean that no")
+    (False, "The event 'none', in 232 rows, seems to mean that")
     """
 
     table: pd.DataFrame
@@ -162,7 +164,7 @@ def check_survival(
     notes += column.notes
     readings = _by_event(texts, read, column, problems)
     time = _time_of(column, readings)
-    _check_together(column, time, problems, notes)
+    check_together(column, time, problems, notes)
     check_subjects(data, event, subject, _columns_of(texts), column, problems)
     table = _table(column, readings, truncation)
     return SurvivalCheck(table, problems, notes)
@@ -231,59 +233,6 @@ def _time_of(column: EventColumn, readings: Mapping[Hashable, Reading]) -> np.nd
     return kinds[first, np.arange(kinds.shape[1])]
 
 
-def _check_together(
-    column: EventColumn, kind: np.ndarray, problems: list[str], notes: list[str]
-) -> None:
-    """Events and times side by side."""
-    open_end = (kind == RIGHT) | (kind == NOTHING)
-    seen = (kind == EXACT) | (kind == INTERVAL) | (kind == LEFT)
-    if (kind != UNREADABLE).any() and not seen.any():
-        problems.append(
-            "Every time is right-censored: no event was seen, and nothing can be learned of times. "
-            "Is the status coded the other way round (1 is an event)?"
-        )
-    if column.name is None:
-        return
-    for k, name in enumerate(column.names):
-        rows = column.known(k) & (kind != UNREADABLE)
-        if not rows.any() or column.means_censored(name):
-            continue
-        if open_end[rows].all() and seen.any():
-            problems.append(
-                f"The event {name!r} stands at right-censored times only ({int(rows.sum())}). If "
-                f"{name!r} means that nothing happened, mark the event as missing in these rows."
-            )
-        elif int((rows & seen).sum()) < FEW:
-            notes.append(
-                f"The event {name!r} was seen {int((rows & seen).sum())} times only: its "
-                "parameters will be uncertain."
-            )
-    expected = column.single & open_end
-    if expected.any():
-        notes.append(
-            f"{counted(expected)} a known event and a right-censored time. This is allowed: it "
-            "says which event will happen, but not yet when. If nothing is known of the event, "
-            "mark it as missing."
-        )
-    unknown = column.unknown & seen
-    if unknown.any():
-        notes.append(
-            f"{counted(unknown)} an event at a known time or interval, but which one is missing. "
-            "This is allowed: all events that it may have been are summed."
-        )
-    if seen.any() and not (column.single & seen).any():
-        problems.append(
-            f"No row has both a known event in {column.name!r} and a time at which it was seen: "
-            "nothing tells the events apart."
-        )
-
-
-def counted(rows: np.ndarray) -> str:
-    """How many rows have something."""
-    count = int(rows.sum())
-    return f"{count} {'row has' if count == 1 else 'rows have'}"
-
-
 # --- the table -----------------------------------------------------------------------------
 
 
@@ -338,11 +287,17 @@ def _contribution(column: EventColumn, kinds: np.ndarray, entered: bool, truncat
     own = entered and truncation == "component"
     if every and not own and all(kind == NOTHING for _, kind in there):
         return "1"
-    total = " + ".join(_term(name, kind, own) for name, kind in there)
+    total = _sum([_term(name, kind, own) for name, kind in there])
     if not entered or own:
         return total
-    reached = " + ".join(f"pi_{name} S_{name}(entry)" for name in column.names)
+    reached = _sum([f"pi_{name} S_{name}(entry)" for name in column.names])
     return f"{f'({total})' if len(there) > 1 else total} / ({reached})"
+
+
+def _sum(terms: list[str]) -> str:
+    if len(terms) > MOST:
+        terms = [terms[0], terms[1], f"... ({len(terms)} terms)"]
+    return " + ".join(terms)
 
 
 def _term(name: Hashable, kind: int, own_entry: bool) -> str:

@@ -16,7 +16,10 @@ from bayesmix.events import partial_codes
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EventColumn", "read_events"]
+__all__ = ["MANY", "EventColumn", "counted", "read_events"]
+
+# From so many events on, is it the right column?
+MANY = 20
 
 # Words for rows in which nothing happened, or in which it is unknown what did.
 CENSORED = frozenset(
@@ -27,6 +30,7 @@ CENSORED = frozenset(
         *("ltfu", "follow-up", "followup", "withdrawn"),
     ]
 )
+NEVER = frozenset(["cure", "cured", "immune", "never", "long-term survivor"])
 UNKNOWN = frozenset(["?", "missing", "unclear", "undetermined", "unknown", "unspecified"])
 
 
@@ -73,6 +77,10 @@ class EventColumn:
         """Whether the name of an event says that there was none, or that it is unknown."""
         return _word(name) in CENSORED | UNKNOWN
 
+    def means_never(self, name: Hashable) -> bool:
+        """Whether the name of an event says that it never comes."""
+        return _word(name) in NEVER
+
     def extend(self, names: tuple[Hashable, ...]) -> None:
         """Add events that no row is known to have had."""
         added = len(names) - len(self.names)
@@ -85,6 +93,12 @@ class EventColumn:
         words = [_known(name) for name in names[before:]]
         self.label_words = [*self.label_words[:before], *words, *self.label_words[before:]]
         self.names = names
+
+
+def counted(rows: np.ndarray) -> str:
+    """How many rows are true, in words."""
+    count = int(rows.sum())
+    return f"{count} row{'' if count == 1 else 's'}"
 
 
 def _word(name: Hashable) -> str:
@@ -124,10 +138,17 @@ def read_events(
             f"Column {name!r} is not in the data. {near_names(name, data.columns)}"
         )
         return alone
-    levels = _levels(data[name])
+    try:
+        levels = _levels(data[name])
+    except TypeError:  # lists, for example
+        alone.problems.append(f"The event column {name!r} holds values that are no names.")
+        return alone
     names = tuple(level for level in levels if level not in partial)
     if not names:
-        alone.problems.append(f"The event column {name!r} names no event; every value is missing.")
+        alone.problems.append(
+            f"The event column {name!r} names no event; every value is missing"
+            + (" or a code of several events." if levels else ".")
+        )
         return alone
     column = _columns(name, names, data[name], partial)
     _check_levels(column, data[name], levels, partial)
@@ -170,6 +191,11 @@ def _check_levels(
     partial: Mapping[Hashable, tuple[Hashable, ...]],
 ) -> None:
     column.problems += _wrong_type(column, values)
+    if len(column.names) >= MANY:
+        column.problems.append(
+            f"The event column {column.name!r} has {len(column.names)} events, each of which would "
+            "be a component. Is it the right column?"
+        )
     column.problems += _wrong_names(column, values)
     column.problems += _wrong_codes(column, partial)
     column.notes += [
@@ -220,7 +246,7 @@ def _wrong_names(column: EventColumn, values: pd.Series) -> list[str]:
         if column.means_censored(name):
             what = "that nothing happened" if _word(name) in CENSORED else "that it is unknown"
             texts.append(
-                f"The event {name!r} ({int(column.known(k).sum())} rows) seems to mean {what}, but "
+                f"The event {name!r}, in {counted(column.known(k))}, seems to mean {what}, but "
                 "a model would take it for an event of its own. Mark the event as missing in these "
                 f"rows: data[{column.name!r}]"
                 + (
