@@ -12,8 +12,9 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, family
 from bayesmix.families.censoring import Survival
 from bayesmix.survival import multistate
-from bayesmix.survival.multistate import ways
 from bayesmix.survival.quantities import Component, EventTimes, state_probabilities
+from bayesmix.survival.sums import distribution
+from bayesmix.survival.ways import ways
 
 REFERENCE = Path(__file__).parent / "reference" / "flexsurvmix_multistate.json"
 
@@ -177,7 +178,7 @@ TIMES = np.array([0.01, 0.1, 0.5, 2.0, 5.0, 20.0, 60.0])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_sums_of_exponentials_are_gamma_distributed(count):
     steps = [component("exponential", rate=[0.4])] * count
-    found = multistate.distribution(steps, TIMES[None, None])[0, 0]
+    found = distribution(steps, TIMES[None, None])[0, 0]
     tolerance = {1: 1e-15, 2: 1e-8, 3: 1e-6, 4: 1e-4}[count]
     truth = stats.gamma.cdf(TIMES, count, scale=2.5)
     np.testing.assert_allclose(found, truth, atol=tolerance, rtol=0)
@@ -215,7 +216,7 @@ LAWS = [
 def test_sums_of_two_times_against_quadrature(which, gamma, tolerance):
     first, second = LAWS[which]
     pair = [Component(gamma if f is GAMMA else f, natural) for f, natural in PAIRS[which]]
-    found = multistate.distribution(pair, TIMES[None, None])[0, 0]
+    found = distribution(pair, TIMES[None, None])[0, 0]
     for t, value in zip(TIMES, found, strict=True):
         # In x = t u^4 / (u^4 + (1 - u)^4) the integrand is smooth at both ends.
         def at(u, t=t):
@@ -239,7 +240,7 @@ def test_a_way_that_not_all_finish():
     assert np.isfinite(by_path[0, 0, :2, 0]).all()
     assert by_path[0, 0, 2, 0] == np.inf
     steps = [chain["a"].components[0], chain["b"].components[0]]
-    back = multistate.distribution(steps, by_path[:, :, :2, 0])
+    back = distribution(steps, by_path[:, :, :2, 0])
     np.testing.assert_allclose(back[0, 0], [arriving / 2, arriving - 1e-4], atol=1e-8)
     means, _ = multistate.mean_times(chain, along(chain))
     assert means[0, 0, 0] == np.inf

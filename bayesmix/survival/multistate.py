@@ -6,9 +6,7 @@ A state's events are the states that may come next, and the clock starts anew in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Hashable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,124 +15,19 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.families import censoring as time_of
 from bayesmix.survival.quantities import Component, EventTimes, mean_time
+from bayesmix.survival.sums import mixed_quantile
+from bayesmix.survival.ways import Path, Ways
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Ways",
-    "distribution",
     "final_probabilities",
     "mean_times",
     "path_probabilities",
     "quantile_times",
     "simulate",
-    "ways",
 ]
-
-Path = tuple[Hashable, ...]
-# Nodes of the quadrature over each time but the last, by the number of times.
-NODES, FEWEST = {2: 64, 3: 32}, 20
-FARTHEST = 1e300
-
-
-@dataclass(frozen=True)
-class Ways:
-    """The ways from a start to the final states.  Made by `ways`.
-
-    Parameters
-    ----------
-    start : state
-    paths : tuple of tuple of states
-        Each from the start to a final state.
-    finals : tuple of states
-        In order of their first appearance.
-    """
-
-    start: Hashable
-    paths: tuple[Path, ...]
-    finals: tuple[Hashable, ...]
-
-    def to(self, final: Hashable) -> list[int]:
-        """Places of the paths that end in a final state."""
-        return [i for i, path in enumerate(self.paths) if path[-1] == final]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Paths as texts: ``healthy-ill-dead``."""
-        return tuple("-".join(map(str, path)) for path in self.paths)
-
-
-def ways(transitions: Mapping[Hashable, Sequence[Hashable]], start: Hashable | None = None) -> Ways:
-    """All ways through states, refusing those that come back.
-
-    Parameters
-    ----------
-    transitions : mapping of state to the states that may follow it
-    start : state, optional
-        None: the one state that follows no other.
-
-    Raises
-    ------
-    SpecError
-        For a cycle, named; for a start that is none or not clear; for states that the
-        start does not lead to.
-
-    Examples
-    --------
-    >>> from bayesmix.survival.multistate import ways
-    >>> ways({"healthy": ["ill", "dead"], "ill": ["dead"]}).names
-    ('healthy-ill-dead', 'healthy-dead')
-    """
-    _check_transitions(transitions)
-    start = _start(transitions) if start is None else start
-    if start not in transitions:
-        msg = f"start={start!r} has no model; those that have are {list(transitions)}"
-        raise SpecError(msg)
-    paths = tuple(_walk(transitions, (start,)))
-    lost = [state for state in transitions if not any(state in path for path in paths)]
-    if lost:
-        msg = f"the start {start!r} does not lead to {lost}; leave them out, or give another start"
-        raise SpecError(msg)
-    return Ways(start, paths, tuple(dict.fromkeys(path[-1] for path in paths)))
-
-
-def _check_transitions(transitions: Mapping[Hashable, Sequence[Hashable]]) -> None:
-    if not transitions:
-        msg = "there is no state; give {state: fit, ...}"
-        raise SpecError(msg)
-    for origin in transitions:
-        for path in _walk(transitions, (origin,)):
-            if path[-1] in path[:-1]:
-                first = path.index(path[-1])
-                cycle = " -> ".join(map(str, path[first:]))
-                msg = (
-                    f"the states come back: {cycle}. Ways without an end have no final state; "
-                    "tell visits apart by states of their own, such as 'ill' and 'ill again'"
-                )
-                raise SpecError(msg)
-
-
-def _start(transitions: Mapping[Hashable, Sequence[Hashable]]) -> Hashable:
-    after = {state for following in transitions.values() for state in following}
-    first = [state for state in transitions if state not in after]
-    if len(first) != 1:
-        msg = f"any of {first} may be the start; say which one with start="
-        raise SpecError(msg)
-    return first[0]
-
-
-def _walk(transitions: Mapping[Hashable, Sequence[Hashable]], path: Path) -> Iterator[Path]:
-    """Ways on from a path: to a final state, or until a state comes back."""
-    for state in transitions[path[-1]]:
-        longer = (*path, state)
-        if state in transitions and state not in path:
-            yield from _walk(transitions, longer)
-        else:
-            yield longer
-
-
-# --- probabilities and means ---------------------------------------------------------------
 
 
 def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np.ndarray:
@@ -207,75 +100,6 @@ def _check_models(models: Mapping[Hashable, EventTimes]) -> None:
         raise SpecError(msg)
 
 
-# --- the distribution of a sum of times ----------------------------------------------------
-
-
-def distribution(steps: Sequence[Component], t: np.ndarray) -> np.ndarray:
-    r"""Probability that the sum of independent times is at most t.
-
-    .. math:: P(X_1 + Y \le t) = F_1(t) \int_0^1 P(Y \le t - F_1^{-1}(v F_1(t))) \, dv,
-
-    with Y the sum of the others.  The integral is a double exponential rule (H. Takahasi
-    and M. Mori 1974), whose nodes crowd at both ends: right to about 1e-8 for two times
-    (1e-5 where the narrower one has no formula for its quantiles), 1e-6 for three, 1e-4 for
-    more.
-
-    Parameters
-    ----------
-    steps : sequence of Component
-        Their parameters have the shape (D, n).
-    t : ndarray, shape (D, n, ...)
-
-    Returns
-    -------
-    ndarray, shape (D, n, ...)
-    """
-    # The last time needs no quantiles, which are slow without a formula; else it is the one
-    # spread most, whose distribution function is the smoothest.
-    ordered = sorted(steps, key=lambda step: (not _has_quantile(step), _spread(step)))
-    return _distribution(ordered, t, *_rule(NODES.get(len(steps), FEWEST)))
-
-
-@cache
-def _rule(m: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of the double exponential rule on (0, 1)."""
-    x, h = np.linspace(-2.9, 2.9, m, retstep=True)
-    v = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(x)))
-    return v, h * np.pi * np.cosh(x) * v * (1.0 - v)
-
-
-def _has_quantile(step: Component) -> bool:
-    return step.family.survival is not None and step.family.survival.quantile is not None
-
-
-def _spread(step: Component) -> float:
-    """Typical distance between the quartiles; infinite where fewer have the event."""
-    low, high = (time_of.quantile(step.family, q, step.natural) for q in (0.25, 0.75))
-    with np.errstate(invalid="ignore"):
-        return float(np.median(np.where(np.isinf(high), np.inf, high - low)))
-
-
-def _distribution(
-    steps: Sequence[Component], t: np.ndarray, nodes: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    first, rest = steps[0], steps[1:]
-    share = -np.expm1(time_of.log_survival(first.family, t, _beside(first, t)))
-    if not rest:
-        return share
-    v = share[..., None] * nodes
-    x = time_of.quantile(first.family, v, _beside(first, v))
-    left = np.maximum(t[..., None] - x, 0.0)
-    return share * (_distribution(rest, left, nodes, weights) @ weights)
-
-
-def _beside(step: Component, t: np.ndarray) -> dict[str, np.ndarray]:
-    """Parameters (D, n) with as many axes as t."""
-    return {
-        name: np.reshape(value, (*np.shape(value), *(1,) * (t.ndim - 2)))
-        for name, value in step.natural.items()
-    }
-
-
 def quantile_times(
     models: Mapping[Hashable, EventTimes], along: Ways, q: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -293,14 +117,14 @@ def quantile_times(
         raise SpecError(msg)
     probability = path_probabilities(models, along)
     steps = [[_component(models[a], b) for a, b in pairs] for pairs in map(_steps, along.paths)]
-    by_path = [_mixed_quantile([s], np.ones((*probability.shape[:2], 1)), q) for s in steps]
+    by_path = [mixed_quantile([s], np.ones((*probability.shape[:2], 1)), q) for s in steps]
     by_final = []
     for to in map(along.to, along.finals):
         if len(to) == 1:
             by_final.append(by_path[to[0]])
             continue
         share = probability[..., to] / probability[..., to].sum(axis=-1, keepdims=True)
-        by_final.append(_mixed_quantile([steps[i] for i in to], share, q))
+        by_final.append(mixed_quantile([steps[i] for i in to], share, q))
     return np.stack(by_path, axis=-1), np.stack(by_final, axis=-1)
 
 
@@ -309,61 +133,6 @@ def _component(model: EventTimes, event: Hashable) -> Component:
     found = model.components[model.names.index(event)]
     lead = model.weights.shape[:2]
     return Component(found.family, {k: np.broadcast_to(v, lead) for k, v in found.natural.items()})
-
-
-def _mixed_quantile(
-    paths: Sequence[Sequence[Component]], share: np.ndarray, q: np.ndarray
-) -> np.ndarray:
-    """Quantiles (D, n, Q) of a mixture of sums, with shares (D, n, paths)."""
-    goal = np.broadcast_to(q, (*share.shape[:2], len(q)))
-    if len(paths) == 1 and len(paths[0]) == 1:
-        return time_of.quantile(paths[0][0].family, goal, _beside(paths[0][0], goal))
-
-    def below(t: np.ndarray) -> np.ndarray:
-        parts = [distribution(steps, t) for steps in paths]
-        return sum(part * share[..., i, None] for i, part in enumerate(parts)) - goal
-
-    # A sum exceeds each of its times, so its quantile does.
-    least = np.min(
-        [
-            np.max([time_of.quantile(s.family, goal, _beside(s, goal)) for s in steps], axis=0)
-            for steps in paths
-        ],
-        axis=0,
-    )
-    return _root(below, np.minimum(least, FARTHEST))
-
-
-def _root(below: Callable[[np.ndarray], np.ndarray], least: np.ndarray) -> np.ndarray:
-    """Where an increasing function crosses zero beyond `least`; infinite where it never does.
-
-    By false position in log t (Illinois).
-    """
-    upper = 2.0 * least
-    high = below(upper)
-    while ((high < 0) & (upper < FARTHEST)).any():
-        upper = np.where(high < 0, np.minimum(upper * 8.0, FARTHEST), upper)
-        high = below(upper)
-    never = high < 0
-    a, b = np.log(least), np.log(upper)
-    fa, fb = np.minimum(below(least), 0.0), np.maximum(high, 0.0)
-    for _ in range(100):
-        if np.all(never | (b - a < 1e-11) | (fa == 0) | (fb == 0)):
-            break
-        with np.errstate(all="ignore"):
-            c = np.where(fb > fa, (a * fb - b * fa) / (fb - fa), 0.5 * (a + b))
-        c = np.clip(c, a, b)
-        fc = below(np.exp(c))
-        left = fc < 0
-        # The end that stays for a second time counts half.
-        a, fa, b, fb = (
-            np.where(left, c, a),
-            np.where(left, fc, 0.5 * fa),
-            np.where(left, b, c),
-            np.where(left, 0.5 * fb, fc),
-        )
-    root = np.where(np.abs(fa) < np.abs(fb), a, b)
-    return np.where(never, np.inf, np.exp(root))
 
 
 # --- simulation ----------------------------------------------------------------------------
