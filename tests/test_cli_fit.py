@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -470,6 +472,24 @@ def test_progress_on_a_terminal_and_none_in_a_pipe(folder):
         shown += part
     assert process.wait() == 0
     assert shown.strip()
+
+
+def test_the_commands_of_the_readme(capsys, tmp_path, monkeypatch):
+    readme = Path(__file__).parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("no README beside the tests")
+    blocks = re.findall(r"^```sh\n(.*?)^```", readme.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("bayesmix")]
+    assert len(lines) == 4
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        _, *words = shlex.split(line)
+        target = words.index(">") if ">" in words else len(words)
+        out = told(capsys, words[:target]).out
+        for file in words[target + 1 :]:
+            Path(file).write_text(out)
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"patent.csv", "results", "report.html", "tables"}
 
 
 def test_a_pipe_has_nothing_but_the_results(folder):
