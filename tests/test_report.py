@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from bayesmix import reporting
 from bayesmix.describe import model_sentences
 from bayesmix.families import FAMILIES
 from bayesmix.reporting import equations, files, numbers
-from bayesmix.reporting.blocks import Words
+from bayesmix.reporting.blocks import Table, Words
 from bayesmix.reporting.page import equation_svg
+from bayesmix.reporting.subject import Subject
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
@@ -355,6 +357,46 @@ def test_a_poor_laplace_approximation_is_told(trial):
     modes = pd.DataFrame({"log_density": [0, -1], "share": [0.7, 0.3], "chains": [1, 0]})
     Fit.khat, Fit.modes = 0.1, modes
     assert "about 30% of the mass" in posterior_warnings(Fit)[0]
+
+
+def test_chains_that_disagree_are_told():
+    from bayesmix.reporting.convergence import convergence
+
+    finding = "slow mixing: the largest R-hat is 1.20. Draw more"
+    table = pd.DataFrame({"r_hat": [1.2, 1.0], "ess_bulk": [35.4, 900.0]})
+
+    sizes = SimpleNamespace(sizes={"chain": 4, "draw": 1000})
+
+    class Chains:
+        method, spec, loo, waic = "nuts", None, None, None
+        modes = pd.DataFrame({"log_density": [0.0], "share": [1.0], "chains": [4]})
+
+        @property
+        def data(self):
+            return {"posterior": sizes}
+
+        def diagnostics(self):
+            return SimpleNamespace(
+                findings=[finding], table=table, divergences=0.015, healthy=False
+            )
+
+    warned, ends = convergence(Subject({"Bayes": Chains()})).blocks
+    assert (warned.text, warned.kind) == (finding, "warning")
+    status, words = ends.frame.iloc[0][["status", "in numbers"]]
+    assert status == "see the warnings"
+    assert words == (
+        "4 chains of 1,000 draws; largest R-hat 1.200, smallest effective sample size 35, "
+        "1.5% of transitions divergent"
+    )
+
+
+def test_tables_of_like_names_do_not_overwrite_each_other(tmp_path):
+    made_tables = [
+        Table(name, "", pd.DataFrame({"x": [n]})) for n, name in enumerate(("a b", "a-b"))
+    ]
+    written = files.write_tables(tmp_path, made_tables)
+    assert [file.name for file in written] == ["a-b.csv", "a-b.tex", "a-b-2.csv", "a-b-2.tex"]
+    assert pd.read_csv(tmp_path / "a-b-2.csv")["x"].tolist() == [1]
 
 
 def test_fits_that_cannot_be_compared_say_why(patents, tmp_path, no_pictures):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -49,14 +50,20 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
     tables : iterable of Table
     """
     folder.mkdir(parents=True, exist_ok=True)
-    out = []
+    out: list[Path] = []
     for table in tables:
-        stem = re.sub(r"[^\w.-]+", "-", table.name)
+        stem = _free(re.sub(r"[^\w.-]+", "-", table.name), {file.stem for file in out})
         out += [folder / f"{stem}.csv", folder / f"{stem}.tex"]
         table.frame.to_csv(out[-2], index=False, encoding="utf-8")
         shown = table.frame if table.shown is None else table.shown
         out[-1].write_text(latex_table(shown, table.caption), "utf-8")
     return out
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    """A name of a file that no other table has."""
+    names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
+    return next(name for name in names if name not in taken)
 
 
 def latex_table(frame: pd.DataFrame, caption: str) -> str:
