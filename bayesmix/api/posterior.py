@@ -326,8 +326,8 @@ class Posterior(Modelled, Reported):
         >>> stacked = posterior.stack(by="chain")
         >>> round(float(stacked.table["weight"].sum()), 6)
         1.0
-        >>> len(stacked.posterior.summary())
-        5
+        >>> len(stacked.posterior.summary())  # three terms of two components
+        6
         """
         if self.method != "nuts" or by not in STACKED_BY:
             msg = (
