@@ -267,27 +267,7 @@ def _nuts(
 
     def run(thin: int) -> Drawn:
         asked = replace(settings, thin=thin)
-        chains: Chains = (
-            run_nutpie(problem, modes, asked)
-            if options.sampler == "nutpie"
-            else run_pymc(problem, modes, options.sampler, asked)
-        )
-        drawn = Drawn(
-            problem.spec,
-            model,
-            "nuts",
-            options.sampler,
-            chains.theta,
-            chains.theta,
-            chains.log_density,
-            chains.stats,
-            modes,
-            chains.mode,
-            point,
-            "none",
-            thin=thin,
-        )
-        return relabelled(drawn, METHOD, None)
+        return _drawn(problem, modes, model, point, options.sampler, asked)
 
     if options.chains == 1:
         return run(options.thin or 1), ()
@@ -297,6 +277,38 @@ def _nuts(
         drawn = run(options.thin or 1)
         diagnosis = chain_diagnosis(drawn)
     return drawn, diagnosis.findings
+
+
+def _drawn(
+    problem: Problem,
+    modes: tuple[Mode, ...],
+    model: PriorModel,
+    point: Fitted,
+    sampler: str,
+    settings: Settings,
+) -> Drawn:
+    """One run of all chains, relabelled."""
+    chains: Chains = (
+        run_nutpie(problem, modes, settings)
+        if sampler == "nutpie"
+        else run_pymc(problem, modes, sampler, settings)
+    )
+    drawn = Drawn(
+        problem.spec,
+        model,
+        "nuts",
+        sampler,
+        chains.theta,
+        chains.theta,
+        chains.log_density,
+        chains.stats,
+        modes,
+        chains.mode,
+        point,
+        "none",
+        thin=settings.thin,
+    )
+    return relabelled(drawn, METHOD, None)
 
 
 def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:

@@ -17,28 +17,28 @@ SEED = 1
 KEYS = ["component", "term", "effect"]
 # ML is on the boundary of its parameters here; test_map.py has their posterior modes.
 DEGENERATE = {"mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2"}
-# More than one mode with much mass, and the largest shares (Laplace's estimate).
-SEVERAL_MODES = {
-    "fabricfault_nested_k2": [0.80, 0.20],
-    "betablocker_fix_k4": [0.87, 0.13],
-    "patent_varying_k3": [0.77, 0.23],
-}
-# Models that the default settings leave short of R-hat 1.01 or ESS 400 with some of the seeds 1 to
-# 5: the largest R-hats and smallest bulk ESS that were measured, and why.
-SLOW_MIXING = {
-    # A mode with 94 percent of the mass and others with 5, 0.6 and 0.6, seldom left:
-    # 1.011 to 1.025, 327 to 472.
+# Two modes that no chain leaves, and their shares (Laplace's estimate).
+SEVERAL_MODES = {"fabricfault_nested_k2": [0.80, 0.20]}
+# Chains of these run longer than they keep draws, 8 or 64 times, in 0.9 to 12 CPU seconds.  The
+# largest R-hat and the smallest bulk ESS of the seeds 1 to 5, and why.
+LONGER = {
+    # Modes with 61 to 75, 19 to 23 and up to 12 percent: 1.006 and 791.
+    "patent_varying_k3",
+    # A mode with 94 percent of the mass and others with 5, 0.6 and 0.6: 1.003 and 1570.
     "patent_fixed_k3",
-    # 96, 2 and 2 percent: 1.002 to 1.028, 117 to 3152; and 1.021 to 1.072, 37 to 174.
+    # 94, 2, 2 and 2 percent: 1.004 and 1362; 1.004 and 1473.
     "seizure_1",
     "seizure_2",
-    # 87 and 13 percent, the second found with two of the seeds: 1.008 to 1.014, 367 to 716.
+    # 87 and 13 percent: 1.003 and 2219; with others in between 1.007 and 759.
     "tribolium_k2",
-    # A component may empty or become the twin of another: 1.004 to 1.010, 357 to 927; and
-    # 1.008 to 1.041, 92 to 466.
+    "betablocker_fix_k4",
+    # A component may empty or become the twin of another: 1.002 and 1881; 1.002 and 1779.
     "mehta_fix_k3",
     "mehta_sub15_fix_k2",
 }
+# A narrow region of one or two percent, where a component vanishes, seldom entered or left: R-hat
+# 1.000 to 1.003 and bulk ESS 2349 to 4013 with the seeds 2 to 5, but 1.044 and 88 with seed 1.
+SLOW_MIXING = {"trypanosome_k2"}
 # Few units say how steep the curve is, so the prior moves it; reported and not tested.
 SHIFTED = {"trypanosome_k2"}
 REGULAR = [
@@ -54,7 +54,9 @@ REGULAR = [
 ]
 HEALTHY = sorted(set(flexmix_models(bmx)) - DEGENERATE - set(SEVERAL_MODES) - SLOW_MIXING)
 
-NEAR_ML = sorted((set(HEALTHY) | SLOW_MIXING) - SHIFTED - {"patent_fixed_k3"})
+# Their posterior is spread over several modes, or moved by its prior.
+ELSEWHERE = {"patent_varying_k3", "betablocker_fix_k4", "patent_fixed_k3"} | SHIFTED
+NEAR_ML = sorted(set(HEALTHY) - ELSEWHERE)
 
 slow = pytest.mark.slow
 
@@ -88,6 +90,14 @@ def test_chains_agree_with_default_settings(name):
     table = sampled(name)[0].summary()
     assert table["r_hat"].max() < 1.01
     assert table["ess_bulk"].min() > 400
+
+
+@slow
+@pytest.mark.parametrize("name", sorted(LONGER))
+def test_chains_run_longer_where_they_have_to(name):
+    tree = sampled(name)[0].data
+    assert tree.attrs["thin"] in (8, 64)
+    assert dict(tree["posterior"].sizes)["draw"] == 1000
 
 
 @slow
@@ -318,18 +328,34 @@ def test_intervals_cover_the_truth():
 # Another sampler.
 
 
-@slow
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-def test_pymcs_sampler_agrees_with_nutpie():
+def check_sampler(caplog, sampler, **options):
+    """Another sampler's draws beside nutpie's, and nothing but our own words."""
     one = sampled("fabricfault_fix_k2")[0]
     model = models()["fabricfault_fix_k2"]
-    other = model.fit("nuts", seed=2, sampler="pymc", progress=False)
-    assert "pymc" in repr(other)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        other = model.fit("nuts", seed=2, sampler=sampler, progress=False, **options)
+    assert {w.category for w in caught} <= {bmx.ConvergenceWarning}
+    assert [r for r in caplog.records if r.name.startswith(("pymc", "numpyro"))] == []
+    assert sampler in repr(other)
     a, b = one.summary(), other.summary()
-    assert b["r_hat"].max() < 1.02
+    assert b["r_hat"].max() < 1.03
     error = np.sqrt(a["sd"] ** 2 / a["ess_bulk"] + b["sd"] ** 2 / b["ess_bulk"])
     assert ((a["mean"] - b["mean"]).abs() < 4 * error).all()
     relative = np.sqrt(0.5 / a["ess_bulk"] + 0.5 / b["ess_bulk"])
     # Tails are heavier than normal ones: twice the error of a normal's deviation.
     assert ((b["sd"] / a["sd"] - 1).abs() < 8 * relative).all()
     assert one.waic().elpd == pytest.approx(other.waic().elpd, abs=0.2)
+
+
+@slow
+def test_pymcs_sampler_agrees_with_nutpie(caplog, capfd):
+    check_sampler(caplog, "pymc")
+    assert capfd.readouterr() == ("", "")
+
+
+@slow
+def test_numpyros_sampler_agrees_with_nutpie(caplog, capfd):
+    pytest.importorskip("numpyro")
+    check_sampler(caplog, "numpyro", thin=2)
+    assert capfd.readouterr().out == ""
