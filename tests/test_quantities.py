@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from bayesmix.errors import DataError
-from bayesmix.families import family
+from bayesmix.families import TIMES, censoring, family, resolve
 from bayesmix.survival import quantities
 from bayesmix.survival.quantities import Component, EventTimes
 
@@ -19,7 +19,7 @@ MODELS = json.loads(REFERENCE.read_text())["models"]
 def read(model):
     """A model of the reference as one draw."""
     components = tuple(
-        Component(family(name), {k: np.array([v]) for k, v in natural.items()})
+        Component(resolve(name, survival=True), {k: np.array([v]) for k, v in natural.items()})
         for name, natural in zip(model["families"], model["natural"], strict=True)
     )
     return EventTimes(tuple(model["events"]), np.array([model["weights"]]), components)
@@ -143,6 +143,27 @@ def test_far_beyond_where_the_survival_function_underflows():
     median = quantities.quantile_time(far, np.array([0.5]))[0, 0, 0, 0]
     np.testing.assert_allclose(median, np.sqrt(1600 + np.log(2)), rtol=1e-12)
     np.testing.assert_allclose(quantities.event_probabilities(far)[0, 0], [0, 1], atol=1e-300)
+
+
+@pytest.mark.parametrize("name", [*(n for n in TIMES if n not in ("spline", "cured")), "gamma"])
+def test_every_family_after_a_time(name):
+    law = resolve(name, survival=True)
+    natural = {k: np.array([[float(v)]]) for k, v in law.example.items()}
+    times = EventTimes(("a",), np.ones((1, 1, 1)), (Component(law, natural),))
+    s = quantities.quantile_time(times, np.array([0.6]))[0, 0, 0, 0]
+    after = times.after(s)
+
+    def alive(t):
+        return np.exp(censoring.log_survival(law, t, natural)).item()
+
+    for t in s * np.array([1.01, 2.0, 8.0]):
+        state = quantities.state_probabilities(after, np.array([t]))[0, 0, 0, 0]
+        np.testing.assert_allclose(state, alive(t) / alive(s), rtol=1e-10)
+    until = quantities.restricted_mean_time(after, 3 * s)[0, 0, 0]
+    area = integrate.quad(alive, s, 3 * s, epsabs=0, epsrel=1e-11)[0]
+    np.testing.assert_allclose(until, s + area / alive(s), rtol=1e-8)
+    median = quantities.quantile_time(after, np.array([0.5]))[0, 0, 0, 0]
+    np.testing.assert_allclose(alive(median), 0.5 * alive(s), rtol=1e-8)
 
 
 def test_an_exponential_forgets():

@@ -89,13 +89,17 @@ class EventTimes:
         if not more.any():
             return self
         with np.errstate(divide="ignore"):
-            reached = np.log(self.weights) + _by_event(self, time_of.log_survival, more[:, None])
+            alive = _by_event(self, time_of.log_survival, more[:, None])
+            reached = np.log(self.weights) + alive
         total = logsumexp(reached, axis=-1, keepdims=True)
         if (total == -np.inf).any():
             row = int(np.argwhere(total[..., 0] == -np.inf)[0, 1])
             msg = f"nobody can be without an event after {spent[row]:g} (row {row})"
             raise DataError(msg)
-        rest = tuple(Component(_remaining(c.family, more), c.natural) for c in self.components)
+        rest = tuple(
+            Component(_remaining(c.family, more[:, None], alive[..., k, None]), c.natural)
+            for k, c in enumerate(self.components)
+        )
         return replace(self, weights=np.exp(reached - total), components=rest, spent=spent)
 
 
@@ -105,13 +109,41 @@ def event_probabilities(times: EventTimes) -> np.ndarray:
 
 
 def mean_time(times: EventTimes) -> np.ndarray:
-    """Expected time of each event, given that it is the one that comes: (D, n, S).
+    """Expected time of each event among those who have it: (D, n, S).
 
     From the origin, time already spent included.  Infinite where the expectation does not
-    exist, or a share of the component never has the event.
+    exist.  Those of a component who never have the event do not count, as with a Gompertz
+    distribution of negative shape.
     """
-    rest = _by_event(times, lambda family, _, natural: time_of.expected(family, natural), 0.0)
+    rest = _by_event(times, lambda family, _, natural: _mean(family, natural), 0.0)
     return rest + _rows(times.spent)
+
+
+def _mean(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The expectation given that the event comes, of parameters (D, n, 1)."""
+    assert family.survival is not None
+    whole = np.asarray(time_of.expected(family, natural))
+    if family.survival.never is None:
+        return whole
+    never = np.broadcast_to(family.survival.never(**natural), whole.shape)
+    if not ((never > 0) & (never < 1)).any():
+        return whole
+    # E[T | T < inf] is the integral of the quantiles of those who have the event.
+    shares = np.minimum(_SHARES * (1 - never), np.nextafter(1 - never, 0))
+    with np.errstate(all="ignore"):
+        quantiles = time_of.quantile(family, shares, natural)
+        given = (quantiles * _SHARE_WEIGHTS).sum(-1, keepdims=True)
+    return np.where((never > 0) & (never < 1), given, whole)
+
+
+def _double_exponential(m: int = 121) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights on (0, 1) for functions with infinite ends (Takahasi and Mori 1974)."""
+    x, h = np.linspace(-3.3, 3.3, m, retstep=True)
+    v = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(x)))
+    return v, h * np.pi * np.cosh(x) * v * (1.0 - v)
+
+
+_SHARES, _SHARE_WEIGHTS = _double_exponential()
 
 
 def quantile_time(times: EventTimes, q: Array) -> np.ndarray:
@@ -171,25 +203,25 @@ def _by_event(times: EventTimes, function: Callable[..., np.ndarray], at: Array)
     return _on_grid(times, function, at)[:, :, 0]
 
 
-def _remaining(family: Family, spent: np.ndarray) -> Family:
-    """The family of T - s given T > s, for s of shape (n,) and parameters of shape (..., n, 1)."""
+def _remaining(family: Family, s: np.ndarray, alive: np.ndarray) -> Family:
+    """The family of T - s given T > s, s of shape (n, 1), for parameters of shape (D, n, 1).
+
+    `alive` is log P(T > s), (D, n, 1).
+    """
     base = family.survival
     assert base is not None
-    s = spent[:, None]
-    start = Instant(np.where(s > 0, s, 1.0), np.log(np.where(s > 0, s, 1.0)))
 
     def given(log: Callable[..., Array], at: Instant, linked: tuple[Linked, ...]) -> Array:
-        reached = np.where(s > 0, base.logsf(start, *linked), 0.0)
         value = log(Instant(s + at.t, np.where(s > 0, np.log(s + at.t), at.log)), *linked)
-        return np.where(value > -np.inf, value - reached, -np.inf)
+        return np.where(value > -np.inf, value - alive, -np.inf)
 
     def never(**natural: np.ndarray) -> np.ndarray:
         assert base.never is not None
-        return base.never(**natural) / np.exp(time_of.log_survival(family, s, natural))
+        return base.never(**natural) / np.exp(alive)
 
     rest = Survival(
         lambda at, *linked: given(base.logpdf, at, linked),
         lambda at, *linked: given(base.logsf, at, linked),
         never=None if base.never is None else never,
     )
-    return replace(family, survival=rest, mean=None)
+    return replace(family, survival=rest, mean=None, variance=None, simulate=None)
