@@ -209,7 +209,6 @@ def test_bounds_make_the_density_zero():
         ({"location": "mu"}, "location='mu' is no parameter"),
         ({"params": {"scale": "square"}}, "'square' is unknown"),
         ({"logpdf": None}, "needs logpdf="),
-        ({"logsf": rayleigh}, "survival times"),
         ({"bounds": {"rate": (0, 1)}}, r"bounds= names \['rate'\]"),
     ],
 )

@@ -134,6 +134,8 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
             f"or use one of {', '.join(REGRESSIONS)}"
         )
         raise SpecError(msg)
+    if found.is_own:
+        return found.for_times()
     if found.timed is None:
         msg = (
             f"the family {found.name!r} is no distribution of times, which surv(...) gives; use "

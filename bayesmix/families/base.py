@@ -15,6 +15,7 @@ from bayesmix.families.censoring import Survival
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import KernelFamily
+from bayesmix.families.own import check_own, own_survival
 from bayesmix.families.search import search_start
 from bayesmix.families.time_derivatives import derivatives
 from bayesmix.links import Link, Linked, get_link
@@ -54,8 +55,9 @@ class Parameter(NamedTuple):
 class Family:
     """The distribution of the response in a component.
 
-    Your own family needs a name, its parameters with their links, and `logpdf`.
-    Derivatives come from `logpdf` by automatic differentiation.
+    Your own family needs a name, its parameters with their links, and `logpdf`; for times
+    (a response ``surv(...)``) any of `logpdf`, `logsf` and `hazard`.  Derivatives come by
+    automatic differentiation.
 
     Parameters
     ----------
@@ -71,10 +73,15 @@ class Family:
         `scipy.special` functions, or those of `bayesmix.arrays` (which PyMC
         models need).
     logsf, hazard : callable, optional
-        Log survival function and hazard, for survival times.
+        ``logsf(t, **params)`` and ``hazard(t, **params)``: log survival function and hazard
+        at positive times, written like `logpdf`.  What is missing follows: from `hazard`
+        alone, the cumulative hazard by quadrature; from `logsf` alone, the density by its
+        slope in t; from `logpdf` alone, with a response ``surv(...)``, both tails by
+        quadrature.  A quadrature that does not reach 1e-7 at the data is refused.
     start : callable, optional
-        ``start(y)``: a dict of rough parameter values (numbers, or one per row
-        for the location).  By default they are found by a search.
+        ``start(y)`` (of times, one within each row's bounds): a dict of rough
+        parameter values (numbers, or one per row for the location).  By default they
+        are found by a search.
     mean : callable, optional
         ``mean(**params)``: expected response.  Predictions need it.
     variance : callable, optional
@@ -111,6 +118,22 @@ class Family:
     ... )
     >>> waiting.parameters[0].name
     'rate'
+
+    Times of Rayleigh's distribution, f(t) = t / sigma^2 exp(-t^2 / (2 sigma^2)), with its
+    survival function, or by its hazard alone:
+
+    >>> rayleigh = bmx.Family(
+    ...     "rayleigh",
+    ...     params={"sigma": "log"},
+    ...     location="sigma",
+    ...     logpdf=lambda t, sigma: np.log(t) - 2 * np.log(sigma) - 0.5 * (t / sigma) ** 2,
+    ...     logsf=lambda t, sigma: -0.5 * (t / sigma) ** 2,
+    ... )
+    >>> by_hazard = bmx.Family(
+    ...     "rayleigh", {"sigma": "log"}, "sigma", hazard=lambda t, sigma: t / sigma**2
+    ... )
+    >>> rayleigh.is_survival, by_hazard.is_survival
+    (True, True)
     """
 
     name: str
@@ -165,13 +188,10 @@ class Family:
         if self.location is not None and self.location not in links:
             msg = f"location={self.location!r} is no parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
-        if self.logpdf is None and self.density is None and not self.is_survival:
-            msg = f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``"
-            raise SpecError(msg)
-        if self.logsf is not None or self.hazard is not None:
+        if not self.is_own and self.density is None and not self.is_survival:
             msg = (
-                f"family {self.name!r} has logsf= or hazard=: these are for survival times, "
-                "which this version does not fit yet; leave them out"
+                f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``; for "
+                "times logsf= or hazard= will do"
             )
             raise SpecError(msg)
         unknown = [name for name in self.bounds if name not in links]
@@ -180,6 +200,8 @@ class Family:
             raise SpecError(msg)
         order = sorted(links, key=lambda name: name != self.location)
         object.__setattr__(self, "params", {name: links[name] for name in order})
+        if self.survival is None and (self.logsf is not None or self.hazard is not None):
+            object.__setattr__(self, "survival", own_survival(self))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle a shipped family by name, for its functions may have none."""
@@ -198,6 +220,11 @@ class Family:
     def dispersions(self) -> tuple[Parameter, ...]:
         """The parameters other than the location."""
         return self.parameters[1:]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is made of a user's functions of natural parameters."""
+        return any(f is not None for f in (self.logpdf, self.logsf, self.hazard))
 
     @property
     def is_survival(self) -> bool:
@@ -235,6 +262,10 @@ class Family:
             return self
         return replace(self, params={**self.params, self.location: link})
 
+    def for_times(self) -> Family:
+        """The same distribution for a response ``surv(...)``: its tails by quadrature."""
+        return replace(self, survival=own_survival(self))
+
     def observe(self, response: Response) -> Observed:
         """Check a response and compute the constants of its log density.
 
@@ -262,7 +293,12 @@ class Family:
                 "definite with family.settle(times), or give its knots"
             )
             raise SpecError(msg)
-        return Observed(np.asarray(response.y, dtype=float), None, 0.0, response.times)
+        obs = Observed(np.asarray(response.y, dtype=float), None, 0.0, response.times)
+        if self.is_own:
+            _check_support(self, response.name, obs.y)
+            middle = {name: float(np.median(v)) for name, v in self.starting(obs).items()}
+            check_own(self, obs, middle)
+        return obs
 
     def starting(self, obs: Observed) -> dict[str, Array]:
         """Rough parameter values on the natural scale, inside the links' ranges.
@@ -286,7 +322,7 @@ class Family:
             return {}
         if self.start is None:
             return search_start(self, obs)
-        read = obs.y if obs.times is None else obs.times
+        read = obs.y if obs.times is None or self.is_own else obs.times
         given = self.start(obs.y, obs.trials) if self.binomial else self.start(read)
         values = check_start(self, given, len(obs.y))
         if all(inside(p.link, values[p.name]) for p in self.parameters):
