@@ -1,0 +1,142 @@
+"""State probabilities of a model beside the Aalen-Johansen estimate of the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.spec import MixtureSpec
+from bayesmix.survival.estimates import Estimator, Source
+from bayesmix.survival.nonparametric import UNKNOWN, StateCurves, aalen_johansen, first_times
+from bayesmix.survival.quantities import EventTimes, state_probabilities
+from bayesmix.times import Times
+
+__all__ = ["compare_states"]
+
+POINTS = 100
+START = "start"
+
+
+def compare_states(
+    source: Source,
+    estimator: Estimator,
+    by: str | Sequence[str] | None,
+    times: Sequence[float] | None,
+) -> pd.DataFrame:
+    """The model's state probabilities and the Aalen-Johansen estimate, tidy.
+
+    The model's are averaged over the rows of each group, as they are in the data.
+
+    Parameters
+    ----------
+    source : Source
+    estimator : Estimator
+    by : str or sequence of str, optional
+        Columns of the data that the model uses, whose levels make the groups.
+    times : sequence of float, optional
+        Of the model's curves; by default 100 up to the last one observed.
+
+    Raises
+    ------
+    FitError
+        If a column is not in use or has too many values.
+    DataError
+        Where there is no such estimate, as for interval-censored times.
+    """
+    spec = source.spec
+    observed, codes = _observed(spec)
+    grid = _grid(observed, times)
+    frames = []
+    for levels, rows in _groups(spec, by):
+        frames.append(_model(source, estimator, grid, rows).assign(**levels))
+        weight = None if spec.rows.weight is None else spec.rows.weight[rows]
+        curves = aalen_johansen(
+            observed.take(rows), codes[rows], spec.k, weight, level=estimator.ci
+        )
+        frames.append(_nonparametric(spec, curves).assign(**levels))
+    out = pd.concat(frames, ignore_index=True)
+    names = list(_names(by))
+    return out[[*names, "time", "state", "estimate", "lower", "upper", "source"]]
+
+
+def _observed(spec: MixtureSpec) -> tuple[Times, np.ndarray]:
+    events = spec.prepared.events
+    assert events is not None
+    known = events.allowed.sum(1) == 1
+    codes = np.where(known, events.allowed.argmax(1), UNKNOWN)
+    by_event = [part.response.times for part in events.parts]
+    return first_times([t for t in by_event if t is not None], codes), codes
+
+
+def _grid(observed: Times, times: Sequence[float] | None) -> np.ndarray:
+    if times is None:
+        last = float(np.max(np.where(np.isinf(observed.upper), observed.lower, observed.upper)))
+        return np.linspace(0.0, last, POINTS)
+    grid = np.asarray(times, dtype=float)
+    if grid.ndim != 1 or not np.isfinite(grid).all() or (grid < 0).any():
+        msg = f"times={times!r} must be finite numbers of zero or more"
+        raise FitError(msg)
+    return grid
+
+
+def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
+    if by is None:
+        return ()
+    return (by,) if isinstance(by, str) else tuple(by)
+
+
+def _groups(
+    spec: MixtureSpec, by: str | Sequence[str] | None
+) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Levels of the columns and the positions of their rows."""
+    names = list(_names(by))
+    if not names:
+        return [({}, np.arange(spec.rows.n))]
+    data = spec.prepared.data
+    unknown = [n for n in names if n not in data.columns]
+    if unknown:
+        msg = f"by={by!r}: {unknown} are not among the columns in use, {list(data.columns)}"
+        raise FitError(msg)
+    many = [n for n in names if data[n].nunique() > 20]
+    if many:
+        msg = f"by={by!r}: {many} have more than 20 values; cut them into groups first"
+        raise FitError(msg)
+    found = data.groupby(names, observed=True, sort=True).indices
+    out = []
+    for key, rows in found.items():
+        values = key if isinstance(key, tuple) else (key,)
+        out.append((dict(zip(names, values, strict=True)), np.asarray(rows)))
+    return out
+
+
+def _model(
+    source: Source, estimator: Estimator, grid: np.ndarray, rows: np.ndarray
+) -> pd.DataFrame:
+    spec = source.spec
+    weight = np.zeros(spec.rows.n)
+    weight[rows] = 1.0 if spec.rows.weight is None else spec.rows.weight[rows]
+
+    def states_at(times: EventTimes) -> np.ndarray:
+        return state_probabilities(times, grid)
+
+    band = estimator.band(source, spec.rows, states_at, "probability", average=weight)
+    states = (START, *spec.components)
+    return pd.DataFrame(
+        {
+            "time": np.repeat(grid, len(states)),
+            "state": list(states) * len(grid),
+            "estimate": band.estimate.ravel(),
+            "lower": band.lower.ravel(),
+            "upper": band.upper.ravel(),
+            "source": "model",
+        }
+    )
+
+
+def _nonparametric(spec: MixtureSpec, curves: StateCurves) -> pd.DataFrame:
+    table = curves.table(spec.components, START)
+    return table[["time", "state", "estimate", "lower", "upper"]].assign(source="nonparametric")
