@@ -304,7 +304,10 @@ def check_own(family: Family, obs: Observed, natural: dict[str, Any]) -> None:
         If the tolerance is not reached, or the functions given contradict each other.
     """
     assert family.survival is not None
-    t = np.sort(obs.y)[np.linspace(0, len(obs.y) - 1, min(len(obs.y), _TRIED_TIMES)).astype(int)]
+    seen = np.sort(obs.y[obs.y > 0])  # a row that says nothing may stand at zero
+    if not len(seen):
+        return
+    t = seen[np.linspace(0, len(seen) - 1, min(len(seen), _TRIED_TIMES)).astype(int)]
     at = Instant(t, np.log(t))
     linked = tuple(
         Linked(p.link, p.link.forward(np.asarray([natural[p.name]], dtype=float)))
