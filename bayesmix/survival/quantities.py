@@ -128,22 +128,24 @@ def _mean(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
     never = np.broadcast_to(family.survival.never(**natural), whole.shape)
     if not ((never > 0) & (never < 1)).any():
         return whole
-    # E[T | T < inf] is the integral of the quantiles of those who have the event.
-    shares = np.minimum(_SHARES * (1 - never), np.nextafter(1 - never, 0))
+    some = (never > 0) & (never < 1)
+    # E[T | T < inf] = integral of S(t) - S(inf), over 1 - S(inf); nodes around the median.
+    median = time_of.quantile(family, np.where(some, 0.5 * (1 - never), 0.5), natural)
+    t = np.where(some & np.isfinite(median), median, 1.0) * _NODES
     with np.errstate(all="ignore"):
-        quantiles = time_of.quantile(family, shares, natural)
-        given = (quantiles * _SHARE_WEIGHTS).sum(-1, keepdims=True)
-    return np.where((never > 0) & (never < 1), given, whole)
+        excess = np.exp(time_of.log_survival(family, t, natural)) - never
+        excess = np.where(excess > 1e-14, excess, 0.0)  # the rest is rounding, times any t
+        mean = (excess * t * _NODE_WEIGHTS).sum(-1, keepdims=True) / (1 - never)
+    return np.where(some, mean, whole)
 
 
-def _double_exponential(m: int = 121) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on (0, 1) for functions with infinite ends (Takahasi and Mori 1974)."""
-    x, h = np.linspace(-3.3, 3.3, m, retstep=True)
-    v = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(x)))
-    return v, h * np.pi * np.cosh(x) * v * (1.0 - v)
+def _half_line(m: int = 241) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes t, and dt / t, of a double exponential rule on (0, inf) (Takahasi and Mori 1974)."""
+    x, h = np.linspace(-4.0, 4.0, m, retstep=True)
+    return np.exp(0.5 * np.pi * np.sinh(x)), 0.5 * np.pi * h * np.cosh(x)
 
 
-_SHARES, _SHARE_WEIGHTS = _double_exponential()
+_NODES, _NODE_WEIGHTS = _half_line()
 
 
 def quantile_time(times: EventTimes, q: Array) -> np.ndarray:
