@@ -27,7 +27,7 @@ class Diagnosis:
     table : DataFrame
         component, term, effect, r_hat, ess_bulk and ess_tail of every parameter.  Under
         a sparse prior also of the number of filled components; NaN for the components
-        that are empty, whose draws come from the prior.
+        beyond the most frequent number, which are mostly empty.
     r_hat_log_density, ess_log_density : float
         Of the log density, which does not depend on labels (the bulk ESS).
     divergences : float
@@ -103,10 +103,12 @@ def diagnose(
     lost = empty if filled is None else np.zeros_like(empty)
     table = convergence_table(_own_draws(spec, theta) if draws is None else draws)
     if filled is not None:
-        table = _with_filled(spec, table, empty.any(0), filled)
+        table = _with_filled(spec, table, _surplus(chains, filled), filled)
     level = convergence(log_density[..., None])
     mode = _modes(spec, theta, log_density, chains, weight, still, lost)
-    pairs = _twins(spec, theta[moving], Chains(*(p[moving] for p in chains)), empty)
+    pairs = []
+    if filled is None:
+        pairs = _twins(spec, theta[moving], Chains(*(p[moving] for p in chains)), empty)
     share = np.nan if diverging is None else float(np.mean(diverging))
     found = findings.standing(still)
     found += findings.lost_components(spec, lost, still, chains)
@@ -149,11 +151,19 @@ def diagnose_stacked(draws: Mapping[tuple[Hashable, str, str], np.ndarray]) -> D
     return Diagnosis(table, np.nan, np.nan, np.nan, (), ())
 
 
+def _surplus(chains: Chains, filled: np.ndarray) -> np.ndarray:
+    """Components beyond the most frequent number, those with the fewest rows, (S,)."""
+    rows = chains.rows.mean(0)
+    out = np.ones(len(rows), bool)
+    out[np.argsort(-rows, kind="stable")[: np.bincount(filled.ravel()).argmax()]] = False
+    return out
+
+
 def _with_filled(
-    spec: MixtureSpec, table: pd.DataFrame, empty: np.ndarray, filled: np.ndarray
+    spec: MixtureSpec, table: pd.DataFrame, surplus: np.ndarray, filled: np.ndarray
 ) -> pd.DataFrame:
-    """The table with a row for the number of filled components, and none for empty ones (S,)."""
-    names = [c for c, e in zip(spec.components, empty, strict=True) if e]
+    """The table with a row for the number of filled components, and NaN for surplus ones (S,)."""
+    names = [c for c, e in zip(spec.components, surplus, strict=True) if e]
     table = table.copy()
     table.loc[table["component"].isin(names), ["r_hat", "ess_bulk", "ess_tail"]] = np.nan
     own = convergence_table({("all", "filled components", "weight"): filled.astype(float)})
