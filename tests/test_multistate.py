@@ -242,8 +242,27 @@ def test_a_way_that_not_all_finish():
     steps = [chain["a"].components[0], chain["b"].components[0]]
     back = distribution(steps, by_path[:, :, :2, 0])
     np.testing.assert_allclose(back[0, 0], [arriving / 2, arriving - 1e-4], atol=1e-8)
-    means, _ = multistate.mean_times(chain, along(chain))
-    assert means[0, 0, 0] == np.inf
+    by_path, by_final = multistate.mean_times(chain, along(chain))
+    area = integrate.quad(lambda t: np.exp(0.8 * np.expm1(-0.5 * t)) - np.exp(-0.8), 0, np.inf)[0]
+    np.testing.assert_allclose(by_path, [[[1 + area / arriving]]], rtol=1e-8)
+    assert (by_final == by_path).all()
+
+
+def test_those_who_never_arrive_do_not_count_in_the_mean():
+    # Two ways to c: half at once, with a mean of 2; half by b, where exp(-0.8) stay.
+    chain = {
+        "a": leave(
+            [0.5, 0.5],
+            b=component("exponential", rate=[1.0]),
+            c=component("exponential", rate=[0.5]),
+        ),
+        "b": leave([1.0], c=component("gompertz", shape=[-0.5], rate=[0.4])),
+    }
+    by_path, by_final = multistate.mean_times(chain, along(chain))
+    arriving = 1 - np.exp(-0.8)
+    np.testing.assert_allclose(
+        by_final[0, 0, 0], (arriving * by_path[0, 0, 0] + 2.0) / (arriving + 1.0), rtol=1e-12
+    )
 
 
 def test_an_impossible_way_counts_for_nothing():

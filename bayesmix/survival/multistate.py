@@ -61,28 +61,30 @@ def mean_times(models: Mapping[Hashable, EventTimes], along: Ways) -> tuple[np.n
     Returns
     -------
     by_path : ndarray, shape (D, n, P)
-        Given that this way is taken.
+        Given that this way is taken to its end.
     by_final : ndarray, shape (D, n, F)
-        Given that this state is reached.
+        Given that this state is reached; infinite where it never is.
     """
-    probability = path_probabilities(models, along)
+    arriving = path_probabilities(models, along)
     means = {state: mean_time(model) for state, model in models.items()}
-    by_path = np.stack(
-        [
-            sum(means[a][..., models[a].names.index(b)] for a, b in steps)
-            for steps in map(_steps, along.paths)
-        ],
-        axis=-1,
-    )
-    total = np.where(probability > 0, probability, 0.0) * np.where(probability > 0, by_path, 0.0)
-    by_final = np.stack(
-        [
-            total[..., to].sum(axis=-1) / probability[..., to].sum(axis=-1)
-            for to in map(along.to, along.finals)
-        ],
-        axis=-1,
-    )
-    return by_path, by_final
+    by_path = np.empty(arriving.shape)
+    for i, path in enumerate(along.paths):
+        pairs = _steps(path)
+        by_path[..., i] = sum(means[a][..., models[a].names.index(b)] for a, b in pairs)
+        for a, b in pairs:
+            arriving[..., i] *= _happening(_component(models[a], b))
+    total = arriving * np.where(arriving > 0, by_path, 0.0)
+    by_final = []
+    for to in map(along.to, along.finals):
+        reached = arriving[..., to].sum(axis=-1)
+        sums = np.where(reached > 0, total[..., to].sum(axis=-1), np.inf)
+        by_final.append(sums / np.where(reached > 0, reached, 1.0))
+    return by_path, np.stack(by_final, axis=-1)
+
+
+def _happening(step: Component) -> np.ndarray:
+    """Share of those going to an event whom it ever reaches, (D, n) or less."""
+    return -np.expm1(time_of.log_survival(step.family, np.inf, step.natural))
 
 
 def _steps(path: Path) -> list[tuple[Hashable, Hashable]]:
