@@ -12,6 +12,7 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.api import Posterior
+from bayesmix.criteria import loo
 from bayesmix.modes import Mode
 from bayesmix.nuts import share_chains
 from bayesmix.params import permute, to_dataset
@@ -757,6 +758,30 @@ def test_what_cannot_be_stacked(faults, two_places):
         two_places.stack(by="draw")
     assert groups_of_chains((0, -1, 0, -1))[0].tolist() == [0, 2]
     assert len(groups_of_chains((0, -1, 0, -1))) == 3
+
+
+@pytest.mark.slow
+def test_two_modes_with_intercepts_of_opposite_sign_are_stacked(models):
+    """About 80 and 20 percent of the mass; the first predicts better by more than a mixture."""
+    found = quietly(models["fabricfault_nested_k2"], "nuts", thin=1)
+    assert list(found.modes["chains"].head(2)) == [3, 1]
+    stacked = found.stack(seed=1)
+    assert stacked.table["chains"].to_list() == ["0, 1, 2", "3"]
+    one, two = (
+        loo(found._drawn.log_likelihood[g], found._drawn.spec.rows.units.index)
+        .pointwise["elpd_loo"]
+        .to_numpy()
+        for g in ([0, 1, 2], [3])
+    )
+    grid = np.linspace(0, 1, 1001)
+    elpd = [np.log(w * np.exp(one) + (1 - w) * np.exp(two)).sum() for w in grid]
+    assert stacked.table["weight"][0] == pytest.approx(grid[np.argmax(elpd)], abs=2e-3)
+    assert stacked.elpd_loo == pytest.approx(max(elpd), abs=1e-3)
+    sign = found.summary().query("term == 'Intercept'")["mean"].item()
+    table = stacked.posterior.summary().query("term == 'Intercept'")
+    if stacked.table["weight"][0] > 0.99:
+        # Only the draws of the heavier mode are left, all on one side of zero.
+        assert np.sign(table["lower"].item()) == np.sign(table["upper"].item()) == np.sign(sign)
 
 
 # --- what diagnostics say of draws that are no several chains -----------------------------
