@@ -13,12 +13,14 @@ from bayesmix.layout import BlockLayout
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.tables import sizes, summary
 from bayesmix.spec import MixtureSpec
+from bayesmix.survival.words import event_lines, family_words, times_lines
 
 __all__ = [
     "family_title",
     "fit_html",
     "fit_text",
     "model_sentences",
+    "model_title",
     "selection_html",
     "spec_html",
     "spec_text",
@@ -27,21 +29,8 @@ __all__ = [
 
 def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     """What a model is, as pairs of a heading and words."""
-    lines = [("components", f"{spec.k} ({', '.join(map(str, spec.components))})")]
-    for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
-        regression = part.regression
-        lines.append(("formula", part.formula.text))
-        names = [
-            f.name + (f" ({f.parameters[0].link.name})" if f.parameters else "")
-            for f in block.families
-        ]
-        lines.append(("family", names[0] if len(set(names)) == 1 else ", ".join(names)))
-        if regression.fixed is not None:
-            lines.append(("fixed", regression.fixed))
-        for text, size in regression.nested or ():
-            lines.append(("nested", f"{text} for {size} component{'s' if size > 1 else ''}"))
-        if len(block.predictors) > 1:
-            lines.append(("dispersion", str(regression.dispersion)))
+    events = spec.prepared.events
+    lines = _response_lines(spec) if events is None else event_lines(spec, events)
     terms = spec.layout.concomitant_terms
     lines.append(("weights", "constant" if terms is None else f"logit in {', '.join(terms)}"))
     units = f"{spec.rows.n} rows"
@@ -57,6 +46,25 @@ def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
         lines.append(("labels", f"{spec.prepared.labels_column}: {known} units known"))
     if spec.held:
         lines.append(("held", f"{len(spec.held)} parameters at given values"))
+    return lines
+
+
+def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
+    """Components, and what is written about each response."""
+    lines = [("components", f"{spec.k} ({', '.join(map(str, spec.components))})")]
+    for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
+        regression = part.regression
+        lines.append(("formula", part.formula.text))
+        names = [family_words(f) for f in block.families]
+        lines.append(("family", names[0] if len(set(names)) == 1 else ", ".join(names)))
+        if regression.fixed is not None:
+            lines.append(("fixed", regression.fixed))
+        for text, size in regression.nested or ():
+            lines.append(("nested", f"{text} for {size} component{'s' if size > 1 else ''}"))
+        if len(block.predictors) > 1:
+            lines.append(("dispersion", str(regression.dispersion)))
+        if part.response.times is not None:
+            lines += times_lines(part.response.times)
     return lines
 
 
@@ -90,20 +98,22 @@ def as_html(title: str, lines: list[tuple[str, str]]) -> str:
     return f"<div><strong>{html.escape(title)}</strong><table>{rows}</table></div>"
 
 
-def _title(spec: MixtureSpec) -> str:
+def model_title(spec: MixtureSpec) -> str:
+    """What a model is, in a few words."""
+    events = spec.prepared.events is not None
     if spec.k == 1:
-        return "Regression (one component)"
-    return f"Mixture of {spec.k} components"
+        return "Survival regression (one event)" if events else "Regression (one component)"
+    return f"Mixture of {spec.k} {'competing events' if events else 'components'}"
 
 
 def spec_text(spec: MixtureSpec) -> str:
     """A model as text."""
-    return as_text(_title(spec), spec_lines(spec))
+    return as_text(model_title(spec), spec_lines(spec))
 
 
 def spec_html(spec: MixtureSpec) -> str:
     """A model as HTML."""
-    return as_html(_title(spec), spec_lines(spec))
+    return as_html(model_title(spec), spec_lines(spec))
 
 
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
@@ -124,7 +134,7 @@ def _p_value(p: float) -> str:
 
 def fit_text(fitted: Fitted) -> str:
     """A fit as text."""
-    head = as_text(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
+    head = as_text(f"{model_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
     table = _short_summary(fitted).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
     note = "\n\nse is on the scale named in the last column; intervals are transformed back."
     note = note if "scale" in table else ""
@@ -133,7 +143,7 @@ def fit_text(fitted: Fitted) -> str:
 
 def fit_html(fitted: Fitted) -> str:
     """A fit as HTML."""
-    head = as_html(f"{_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
+    head = as_html(f"{model_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
     frames = (sizes(fitted), _short_summary(fitted))
     return head + "".join(
         f.to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0) for f in frames

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from bayesmix.errors import FormulaError, SpecError
 from bayesmix.formula import ParsedFormula, Scope, parse_formula
 from bayesmix.identifiability import check_full_rank
 from bayesmix.response import Response, complete_columns, read_response
+from bayesmix.times import Times
 from bayesmix.unitdata import case_weights, constant_in_units, known_labels
 
 __all__ = [
@@ -138,6 +140,25 @@ class Events:
     partial: Mapping[Hashable, tuple[Hashable, ...]]
     allowed: np.ndarray
     truncation: str
+
+    @cached_property
+    def times(self) -> dict[str, Times]:
+        """What is known of every row's time, by response as written.
+
+        Events with one response have one time: a row whose event is known says it there.
+        """
+        out: dict[str, Times] = {}
+        for part in self.parts:
+            now, name = part.response.times, part.response.name
+            assert now is not None
+            if (before := out.get(name)) is not None:
+                now = Times(
+                    np.maximum(before.lower, now.lower),
+                    np.minimum(before.upper, now.upper),
+                    np.maximum(before.entry, now.entry),
+                )
+            out[name] = now
+        return out
 
 
 @dataclass(frozen=True)

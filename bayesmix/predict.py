@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix import censored
 from bayesmix.errors import FitError
 from bayesmix.families import Family
+from bayesmix.families.censoring import expected, log_survival
 from bayesmix.layout import BlockLayout
 from bayesmix.links import Linked
 from bayesmix.response import binomial_arguments
@@ -20,6 +23,7 @@ __all__ = ["component_means", "predict", "residuals", "simulate"]
 
 WHAT = ("mean", "link", "weight")
 KINDS = ("response", "pearson")
+TIME_KINDS = ("martingale", "cox-snell")
 
 
 def predict(
@@ -105,6 +109,9 @@ def component_means(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> n
     n = len(data.matrix)
     out = np.empty((n, len(block.families)))
     for s, family in enumerate(block.families):
+        if family.is_survival:
+            out[:, s] = expected(family, natural(block, data, theta, s))
+            continue
         if family.mean is None:
             msg = f"family {family.name!r} has no mean=; give one to predict or plot its mean"
             raise FitError(msg)
@@ -120,32 +127,63 @@ def observed_response(data: BlockRows) -> np.ndarray:
 
 
 def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
-    """Differences between the response and each component's mean.
+    """Residuals against each component.
 
     Parameters
     ----------
     fitted : Fitted
     kind : str
         "response": y - mean; "pearson": that over the component's standard
-        deviation.
+        deviation.  Of survival times: "martingale" or "cox-snell", see
+        `censored.residual`.  With several responses, those that have such residuals.
+
+    Raises
+    ------
+    FitError
+        If no response has residuals of that kind.
     """
-    if kind not in KINDS:
-        msg = f"residuals(kind={kind!r}) is unknown; use one of {KINDS}"
+    known = (*KINDS, *TIME_KINDS)
+    if kind not in known:
+        msg = f"residuals(kind={kind!r}) is unknown; use one of {known}"
         raise FitError(msg)
     spec = fitted.spec
-    frames = {}
-    for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
-        values = observed_response(data)[:, None] - component_means(block, data, fitted.theta)
-        if kind == "pearson":
-            spread = np.sqrt(_variances(block, data, fitted.theta))
-            # A point mass has no spread: its Pearson residuals are missing.
-            values = np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
-        frames[block.name] = pd.DataFrame(
-            values, index=spec.prepared.index, columns=component_index(spec)
+    frames = {
+        block.name: pd.DataFrame(
+            _residuals(spec, block, data, fitted.theta, kind),
+            index=spec.prepared.index,
+            columns=component_index(spec),
         )
-    if len(frames) == 1:
+        for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
+        if block.survival == (kind in TIME_KINDS)
+    }
+    if not frames:
+        right, what = (TIME_KINDS, "a survival time") if kind in KINDS else (KINDS, "no time")
+        names = ", ".join(block.name for block in spec.layout.blocks)
+        msg = f"residuals(kind={kind!r}): {names} is {what}; use one of {right}"
+        raise FitError(msg)
+    if len(frames) == len(spec.layout.blocks) == 1:
         return next(iter(frames.values()))
     return pd.concat(frames, axis=1)
+
+
+def _residuals(
+    spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
+) -> np.ndarray:
+    if kind in KINDS:
+        values = observed_response(data)[:, None] - component_means(block, data, theta)
+        if kind == "response":
+            return values
+        spread = np.sqrt(_variances(block, data, theta))
+        # A point mass has no spread: its Pearson residuals are missing.
+        return np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
+    out = np.empty((len(data.matrix), spec.k))
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        times = data.observed[key].times
+        assert times is not None
+        entry = censored.entries(data, key)
+        times = times if entry is None else replace(times, entry=entry)
+        out[:, s] = censored.residual(family, times, natural(block, data, theta, s), kind)
+    return out
 
 
 def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
@@ -168,18 +206,28 @@ def simulate(
     Returns
     -------
     DataFrame
-        A column for each response (successes for the binomial) and "component".
+        A column for each response (successes for the binomial; a survival time, without
+        censoring, under the name of the time) and "component".
     """
     spec = fitted.spec
     rows = simulation_rows(spec, newdata)
     index = spec.prepared.index if newdata is None else newdata.index
     drawn = draw_components(spec, fitted.theta, rows, rng)
     out: dict[str, Any] = {
-        block.name: draw_response(block, data, fitted.theta, drawn, rng)
+        response_name(spec, block): draw_response(block, data, fitted.theta, drawn, rng)
         for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
     }
     out["component"] = np.array(spec.components, dtype=object)[drawn]
     return pd.DataFrame(out, index=index).infer_objects()
+
+
+def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
+    """What simulated responses are called: a time as within ``surv(...)``, else as written."""
+    if not block.survival:
+        return block.name
+    events = spec.prepared.events
+    written = [block.name] if events is None else list(events.times)
+    return censored.time_name(written)
 
 
 def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
@@ -198,14 +246,37 @@ def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
 def draw_components(
     spec: MixtureSpec, theta: np.ndarray, rows: Rows, rng: np.random.Generator
 ) -> np.ndarray:
-    """A component (position) for every row, the same within a unit; known labels stay."""
+    """A component (position) for every row, the same within a unit.
+
+    Known labels stay, but competing events are drawn.  Of units with delayed entries those
+    components are more probable in which these are reached.
+    """
     pi = row_weights(spec, theta, rows)[rows.units.first]
-    if rows.allowed is not None:
+    if rows.allowed is not None and spec.prepared.events is None:
         pi = np.where(rows.allowed, pi, 0.0)
+    reached = _log_reached(spec, theta, rows)
+    if reached is not None:
+        with np.errstate(divide="ignore"):
+            terms = np.log(pi) + reached
+        pi = np.exp(terms - terms.max(1, keepdims=True))
     cumulative = pi.cumsum(1)
     uniform = rng.random((rows.n_units, 1)) * cumulative[:, -1:]
     unit = np.minimum((cumulative < uniform).sum(1), spec.k - 1)
     return unit[rows.units.codes]
+
+
+def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray | None:
+    """Log chance of each component that a unit's delayed entries are reached, (U, S)."""
+    total = np.zeros((rows.n_units, spec.k))
+    late = False
+    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+            entry = None if data.entry is None else censored.entries(data, key)
+            if entry is not None:
+                late = True
+                log = log_survival(family, entry, natural(block, data, theta, s))
+                total[:, s] += np.bincount(rows.units.codes, log, rows.n_units)
+    return total if late else None
 
 
 def draw_response(
@@ -217,13 +288,15 @@ def draw_response(
 ) -> np.ndarray:
     """Responses (n,) of rows with known components."""
     out = np.empty(len(drawn))
-    for s, family in enumerate(block.families):
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         at = np.flatnonzero(drawn == s)
         if not len(at):
             continue
+        entry = censored.entries(data, key)
+        late = np.zeros(len(at)) if entry is None else entry[at]
         values = natural(block, data, theta, s)
         values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in values.items()}
-        out[at] = _draw(family, values, data, at, rng)
+        out[at] = _draw(family, values, data, at, late, rng)
     return out
 
 
@@ -232,8 +305,11 @@ def _draw(
     values: dict[str, np.ndarray],
     data: BlockRows,
     at: np.ndarray,
+    entry: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
+    if family.is_survival:
+        return censored.draw_times(family, values, entry, rng)
     if family.location is None:
         return np.zeros(len(at))
     if family.simulate is None:

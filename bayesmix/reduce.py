@@ -34,6 +34,12 @@ def reduced_start(
     theta : ndarray, shape (R, D)
         Where to go on.
     """
+    if problem.spec.prepared.events is not None:
+        msg = (
+            "min_weight= removes components, but here the events name them; leave it out, or leave "
+            "an event out of the model"
+        )
+        raise SpecError(msg)
     return _best_reduced(problem, theta, min_weight, max_iter)[:2]
 
 

@@ -9,16 +9,21 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix._arguments import whole_number
+from bayesmix.censored import censored_again, limits
 from bayesmix.em.run import Options, maximise
 from bayesmix.errors import FitError
+from bayesmix.inputs import Events
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.links import get_link
+from bayesmix.newdata import block_rows
 from bayesmix.params import permute
 from bayesmix.predict import draw_components, draw_response
 from bayesmix.progress import Progress
+from bayesmix.response import Response, middle
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.tables import summary
-from bayesmix.spec import BlockRows, MixtureSpec, Rows
+from bayesmix.spec import MixtureSpec, Rows
+from bayesmix.times import Times
 
 __all__ = ["Resampled", "match_order", "resample", "resampled_summary"]
 
@@ -51,8 +56,8 @@ def resample(
     fitted : Fitted
     n : int
     kind : str
-        "parametric": new responses from the fit; "case": units drawn with
-        replacement (as multinomial weights).
+        "parametric": new responses from the fit, times censored as they were (see
+        `censored.limits`); "case": units drawn with replacement (as multinomial weights).
     rng : numpy.random.Generator
     progress : bool, optional
 
@@ -88,15 +93,75 @@ def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
         # The number of units drawn is the sum of their weights, as w equals w copies.
         total = round(float(share.sum()))
         return replace(rows, weight=rng.multinomial(total, share / share.sum()).astype(float))
-    drawn = draw_components(fitted.spec, fitted.theta, rows, rng)
-    blocks = []
-    for layout, data in zip(fitted.spec.layout.blocks, rows.blocks, strict=True):
+    return _simulated(fitted, rng)
+
+
+def _simulated(fitted: Fitted, rng: np.random.Generator) -> Rows:
+    """The rows with responses drawn from the fit, times censored as they were."""
+    spec, rows = fitted.spec, fitted.spec.rows
+    drawn = draw_components(spec, fitted.theta, rows, rng)
+    blocks, allowed = [], rows.allowed
+    for part, layout, data in zip(
+        spec.prepared.parts, spec.layout.blocks, rows.blocks, strict=True
+    ):
         assert data.response is not None
         y = draw_response(layout, data, fitted.theta, drawn, rng)
-        response = replace(data.response, y=y)
-        observed = {f.name: f.observe(response) for f in layout.families}
-        blocks.append(BlockRows(data.matrix, data.offset, response, observed))
-    return replace(rows, blocks=tuple(blocks))
+        events = spec.prepared.events
+        responses = [replace(data.response, y=y)] * spec.k
+        if events is not None:
+            responses, allowed = event_responses(events, rows, drawn, y, rng)
+        elif part.response.times is not None:
+            times = part.response.times
+            limit = limits(times, _row_weights(rows), rng)
+            responses = [as_seen(part.response, censored_again(y, limit, times.entry))] * spec.k
+        truncation = "mixture" if events is None else events.truncation
+        blocks.append(block_rows(layout, responses, data.matrix, data.offset, truncation))
+    return replace(rows, blocks=tuple(blocks), allowed=allowed)
+
+
+def _row_weights(rows: Rows) -> np.ndarray:
+    return np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
+
+
+def as_seen(response: Response, times: Times) -> Response:
+    """A response with other times."""
+    return replace(response, y=middle(times), times=times)
+
+
+def event_responses(
+    events: Events, rows: Rows, drawn: np.ndarray, y: np.ndarray, rng: np.random.Generator
+) -> tuple[list[Response], np.ndarray | None]:
+    """What is seen of drawn events (n,) and times (n,): responses by event, and the events known.
+
+    A time before its censoring tells the event; a censored one tells none.
+    """
+    if len(events.times) > 1:
+        msg = (
+            "the parametric bootstrap of events with responses of their own would need to know how "
+            "each was observed; use bootstrap(kind='case')"
+        )
+        raise FitError(msg)
+    (times,) = events.times.values()
+    limit = limits(times, _row_weights(rows), rng)
+    k = len(events.names)
+    known, exact = events.allowed.sum(1) == 1, times.lower == times.upper
+    if k > 1 and (known != exact).any():
+        msg = (
+            f"{int((known != exact).sum())} rows have an event whose time is censored, or a time "
+            "without a known event: the parametric bootstrap cannot tell which ones would; use "
+            "bootstrap(kind='case')"
+        )
+        raise FitError(msg)
+    seen = censored_again(y, limit, times.entry)
+    exact = seen.lower == seen.upper
+    responses = []
+    for s, part in enumerate(events.parts):
+        other = exact & (drawn != s)
+        lower, upper = np.where(other, 0.0, seen.lower), np.where(other, np.inf, seen.upper)
+        responses.append(as_seen(part.response, Times(lower, upper, seen.entry)))
+    allowed = np.ones((len(y), k), bool)
+    allowed[exact] = drawn[exact, None] == np.arange(k)
+    return responses, None if rows.allowed is None else allowed
 
 
 def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:

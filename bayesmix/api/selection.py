@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayesmix import describe
+from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.errors import SpecError
@@ -88,7 +89,11 @@ def select(
     3
     """
     if not isinstance(spec, Mixture):
-        msg = f"select() takes a Mixture, not {type(spec).__name__}"
+        named = isinstance(spec, CompetingRisks)
+        hint = (
+            "; the events are its components, and bmx.compare() chooses families" if named else ""
+        )
+        msg = f"select() takes a Mixture, not {type(spec).__name__}{hint}"
         raise SpecError(msg)
     if "init" in options:
         msg = "select() makes its own starts for every k; leave init= out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bayesmix.describe import as_html, as_text, spec_lines
+from bayesmix.describe import as_html, as_text, model_title, spec_lines
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
@@ -29,7 +29,9 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
             lines.append(("divergences", f"{divergent}"))
     if drawn.priors.is_sparse:
         lines.append(("filled components", f"{filled_words(drawn)}, of {drawn.spec.k}"))
-    lines.append(("labels", f"relabelled by {drawn.relabelling}"))
+    named = drawn.spec.prepared.events is not None
+    labels = "the events name the components" if named else f"relabelled by {drawn.relabelling}"
+    lines.append(("labels", labels))
     if len(drawn.modes) > 1 and drawn.modes[1].share > 0.005:
         shares = ", ".join(f"{m.share:.0%}" for m in drawn.modes if m.share > 0.005)
         lines.append(("modes", f"{shares} of the mass (Laplace's estimate)"))
@@ -43,6 +45,11 @@ def _convergence(table: pd.DataFrame, chains: int) -> str:
     return f"largest R-hat {table['r_hat'].max():.3f}, {least}"
 
 
+def _title(drawn: Drawn) -> str:
+    model = model_title(drawn.spec)
+    return f"Posterior of a {model[0].lower()}{model[1:]}, by {drawn.method}"
+
+
 def _short(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(["component", "term", "effect"])
 
@@ -50,7 +57,7 @@ def _short(table: pd.DataFrame) -> pd.DataFrame:
 def posterior_text(drawn: Drawn) -> str:
     """A posterior as text."""
     table = posterior_summary(drawn, 0.95)
-    title = f"Posterior of a mixture of {drawn.spec.k} components, by {drawn.method}"
+    title = _title(drawn)
     body = _short(table).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
     return f"{as_text(title, _lines(drawn, table))}\n\n{body}"
 
@@ -58,6 +65,6 @@ def posterior_text(drawn: Drawn) -> str:
 def posterior_html(drawn: Drawn) -> str:
     """A posterior as HTML."""
     table = posterior_summary(drawn, 0.95)
-    title = f"Posterior of a mixture of {drawn.spec.k} components, by {drawn.method}"
+    title = _title(drawn)
     body = _short(table).to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0)
     return as_html(title, _lines(drawn, table)) + body

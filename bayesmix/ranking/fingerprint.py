@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
+from bayesmix.inputs import Events
 from bayesmix.spec import MixtureSpec
+from bayesmix.times import Times
 
 __all__ = ["check_fits", "check_same_data", "differences", "fingerprint", "mixture_spec"]
 
@@ -68,15 +70,23 @@ def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
     -------
     dict
         `rows` and `units`, their numbers; `responses`, digests of values and trials
-        by name; and digests of `unit_codes` (the unit of each row), `weights` and
-        `labels` (known components), None where there are none.
+        by name, of a time's bounds and its entry; and digests of `unit_codes` (the unit of
+        each row), `weights`, `labels` (known components) and `events` (those each row
+        had), None where there are none.
     """
     rows = spec.rows
+    events = spec.prepared.events
     responses = {
-        block.response.name: _digest(_numbers(block.response.y), _numbers(block.response.trials))
+        block.response.name: _digest(
+            _numbers(block.response.y),
+            _numbers(block.response.trials),
+            *_bounds(block.response.times),
+        )
         for block in rows.blocks
         if block.response is not None
     }
+    if events is not None:
+        responses = {name: _digest(*_bounds(times)) for name, times in events.times.items()}
     weight = rows.weight
     labels = spec.prepared.labels
     return {
@@ -88,7 +98,24 @@ def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
         "labels": None
         if labels is None
         else _digest(np.asarray(labels.codes, np.int64), np.array(labels.categories.map(str), "U")),
+        "events": None if events is None else _known_events(spec, events),
     }
+
+
+def _bounds(times: Times | None) -> tuple[Any, ...]:
+    """What is known of times, if they are times."""
+    if times is None:
+        return ()
+    return tuple(_numbers(v) for v in (times.lower, times.upper, times.entry))
+
+
+def _known_events(spec: MixtureSpec, events: Events) -> str:
+    """Which events each row may have had, as their names; all as no name."""
+    codes = spec.prepared.table[events.column]
+    known = codes.notna().to_numpy()
+    names = np.where(known, codes.astype(str).to_numpy(dtype=object), "")
+    partial = sorted((str(code), sorted(map(str, may))) for code, may in events.partial.items())
+    return _digest(names.astype("U"), np.array(repr(partial), "U"))
 
 
 def differences(
@@ -113,7 +140,11 @@ def differences(
         words.append(f"the number of units ({one['units']} and {other['units']})")
     elif "unit_codes" in keys and one["unit_codes"] != other["unit_codes"]:
         words.append("the units (which rows belong together)")
-    named = {"weights": "the case weights", "labels": "the known labels"}
+    named = {
+        "weights": "the case weights",
+        "labels": "the known labels",
+        "events": "the events that happened",
+    }
     return words + [w for k, w in named.items() if k in keys and one[k] != other[k]]
 
 

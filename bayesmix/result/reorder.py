@@ -44,6 +44,12 @@ def reorder(
     new = np.array([names.index(c) for c in new_names])
     home = {s: i for i, members in enumerate(layout.symmetric) for s in members}
     crossed = [names[s] for place, s in enumerate(new.tolist()) if home[place] != home[s]]
+    if crossed and fitted.spec.prepared.events is not None:
+        msg = (
+            f"order={new_names!r}: the events name the components, in the order {names}, which "
+            "nothing changes; give the event column other categories, or family= another order"
+        )
+        raise FitError(msg)
     if crossed:
         msg = (
             f"order={new_names!r} would move the components {crossed} across nested, family, "
