@@ -25,7 +25,7 @@ THINS = (1, 8, 64)
 # Seconds of one processor, by `gradient_seconds`.
 AFFORDABLE = 20.0
 # From here on the chains of a longer run are in different places: more draws do not help.
-APART = 1.3
+APART = 1.5
 
 
 def run_long_enough(

@@ -161,16 +161,15 @@ def test_posterior_means_are_near_ml(name):
 
 
 @slow
-def test_posterior_means_are_near_ml_except_under_an_outlier():
-    """RDS has one value at eight standard deviations, and its prior's width goes by that.
+def test_posterior_means_are_near_ml_but_for_weights_by_an_outlier():
+    """RDS has one value at eight standard deviations: ML says little of its effect.
 
-    So its effect on the weights, -41.6 by ML with a standard error of 18, has a prior of
-    standard deviation 8.9 and the posterior mean -5.
+    -41.6 with a standard error of 18.
     """
     both = beside_ml("patent_fixed_k3").set_index(["effect", "term"]).sort_index()
     gap = (both["Bayes_estimate"] - both["ML_estimate"]).abs() / both["Bayes_error"]
     assert (gap.loc[["fixed", "varying"]] < 1.5).all()
-    assert gap.loc["concomitant", "RDS"].max() > 4
+    assert gap.loc["concomitant", "RDS"].max() < 2
 
 
 @slow
