@@ -6,6 +6,7 @@ from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.competing import CompetingRisks, CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture
+from bayesmix.api.multistate import MultiState
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.selection import Selection, select
@@ -16,6 +17,7 @@ __all__ = [
     "CompetingRisksFit",
     "CompetingRisksPosterior",
     "Mixture",
+    "MultiState",
     "PointFit",
     "Posterior",
     "Selection",

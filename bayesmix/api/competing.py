@@ -14,10 +14,10 @@ from bayesmix.api.posterior import Posterior
 from bayesmix.events import prepare_events
 from bayesmix.formula import Scope
 from bayesmix.spec import assemble
+from bayesmix.survival.bands import Estimator, Source
 from bayesmix.survival.comparison import START, compare_states
 from bayesmix.survival.estimates import (
-    Estimator,
-    Source,
+    band,
     known_options,
     numbers,
     rows_of,
@@ -76,9 +76,8 @@ class EventQuantities:
         rows, covariates = rows_of(self._source.spec, newdata)
         spent = spent_by_row(given.pop("spent", None), newdata, rows.n)
         estimator = Estimator(**known_options(given))
-        return tidy(
-            estimator.band(self._source, rows, quantity, scale, spent=spent), covariates, axes
-        )
+        found = band(estimator, self._source, rows, quantity, scale, spent=spent)
+        return tidy(found, covariates, axes)
 
     def event_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.spec import MixtureSpec
-from bayesmix.survival.estimates import Estimator, Source
+from bayesmix.survival.bands import Estimator, Source
+from bayesmix.survival.estimates import band
 from bayesmix.survival.nonparametric import UNKNOWN, StateCurves, aalen_johansen, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 from bayesmix.times import Times
@@ -123,15 +124,15 @@ def _model(
     def states_at(times: EventTimes) -> np.ndarray:
         return state_probabilities(times, grid)
 
-    band = estimator.band(source, spec.rows, states_at, "probability", average=weight)
+    found = band(estimator, source, spec.rows, states_at, "probability", average=weight)
     states = (START, *spec.components)
     return pd.DataFrame(
         {
             "time": np.repeat(grid, len(states)),
             "state": list(states) * len(grid),
-            "estimate": band.estimate.ravel(),
-            "lower": band.lower.ravel(),
-            "upper": band.upper.ravel(),
+            "estimate": found.estimate.ravel(),
+            "lower": found.lower.ravel(),
+            "upper": found.upper.ravel(),
             "source": "model",
         }
     )

@@ -1,33 +1,22 @@
-"""Quantities of competing events from fits, with their uncertainty, as tidy tables.
-
-A point fit gives the estimate with an interval by the delta method (or from draws of the
-estimates' normal approximation), a posterior the mean of its draws with equal-tailed limits.
-"""
+"""Quantities of competing events at rows of covariates, from fits, as tidy tables."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from bayesmix._arguments import fraction, generator, whole_number
-from bayesmix.errors import FitError, IdentifiabilityWarning
+from bayesmix.errors import FitError
 from bayesmix.links import Linked
-from bayesmix.result.covariance import covariance
-from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec, Rows
+from bayesmix.survival.bands import Band, Estimator, Source
 from bayesmix.survival.quantities import Component, EventTimes
 
 __all__ = [
-    "Band",
-    "Estimator",
-    "Source",
+    "band",
     "event_times",
     "known_options",
     "numbers",
@@ -39,163 +28,41 @@ __all__ = [
 Quantity = Callable[[EventTimes], np.ndarray]
 # Numbers held at once: draws x rows x times x events.
 MOST = 1 << 21
-# Step of the delta method, in standard errors.
-STEP = 0.05
-PACKAGE = str(Path(__file__).parents[1])
-INTERVALS = ("delta", "simulation")
 
 
-@dataclass(frozen=True)
-class Band:
-    """Estimates with limits, each of shape (n, ...)."""
-
-    estimate: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the numbers come from: a point fit, or draws (T, D) of a posterior."""
-
-    spec: MixtureSpec
-    fitted: Fitted | None
-    draws: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Estimator:
-    """How uncertainty is computed.
+def band(
+    estimator: Estimator,
+    source: Source,
+    rows: Rows,
+    quantity: Quantity,
+    scale: str,
+    *,
+    spent: np.ndarray | None = None,
+    average: np.ndarray | None = None,
+) -> Band:
+    """Estimates of a quantity at every row, or averaged over them, with limits.
 
     Parameters
     ----------
-    ci : float
-        Coverage of the intervals.
-    interval : str
-        Of a point fit: "delta", or "simulation" from the normal approximation.
-    draws : int
-        Of a simulation.
-    seed : int or numpy.random.Generator, optional
-        Of a simulation.
+    estimator : Estimator
+    source : Source
+    rows : Rows
+    quantity : callable
+        From `EventTimes` of D draws and n rows to an array (D, n, ...).
+    scale : str
+        "probability" or "positive": where intervals are symmetric.
+    spent : ndarray, shape (n,), optional
+        Time already spent without an event: everything is given that.
+    average : ndarray, shape (n,), optional
+        Weights of the rows in an average over them.
     """
 
-    ci: float = 0.95
-    interval: str = "delta"
-    draws: int = 1000
-    seed: Any = None
+    def values_at(theta: np.ndarray) -> np.ndarray:
+        if average is None:
+            return _values(source.spec, theta, rows, quantity, spent)
+        return _averages(source.spec, theta, rows, quantity, average)
 
-    def __post_init__(self) -> None:
-        """Check the options."""
-        fraction("ci", self.ci, 0.95, error=FitError)
-        whole_number("draws", self.draws, "the number of draws", 100, FitError)
-        if self.interval not in INTERVALS:
-            msg = f"interval={self.interval!r} is unknown; use one of {INTERVALS}"
-            raise FitError(msg)
-
-    def band(
-        self,
-        source: Source,
-        rows: Rows,
-        quantity: Quantity,
-        scale: str,
-        *,
-        spent: np.ndarray | None = None,
-        average: np.ndarray | None = None,
-    ) -> Band:
-        """Estimates of a quantity at every row, or averaged over them, with limits.
-
-        Parameters
-        ----------
-        source : Source
-        rows : Rows
-        quantity : callable
-            From `EventTimes` of D draws and n rows to an array (D, n, ...).
-        scale : str
-            "probability" or "positive": where intervals are symmetric.
-        spent : ndarray, shape (n,), optional
-            Time already spent without an event: everything is given that.
-        average : ndarray, shape (n,), optional
-            Weights of the rows in an average over them.
-        """
-
-        def values_at(theta: np.ndarray) -> np.ndarray:
-            if average is None:
-                return _values(source.spec, theta, rows, quantity, spent)
-            return _averages(source.spec, theta, rows, quantity, average)
-
-        if source.draws is not None:
-            values = values_at(source.draws)
-            return Band(values.mean(0), *self._tails(values))
-        assert source.fitted is not None
-        theta = source.fitted.theta
-        center = values_at(theta[None])[0]
-        factor = _factor(source.fitted)
-        if factor is None:
-            unknown = np.full(center.shape, np.nan)
-            return Band(center, unknown, unknown)
-        if self.interval == "simulation":
-            rng = generator(self.seed)
-            moves = rng.standard_normal((self.draws, factor.shape[1])) @ factor.T
-            values = values_at(theta + moves)
-            return Band(center, *self._tails(values))
-        return self._delta(values_at, theta, factor, scale, center)
-
-    def _tails(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        tails = np.quantile(values, [0.5 - self.ci / 2, 0.5 + self.ci / 2], axis=0)
-        return tails[0], tails[1]
-
-    def _delta(
-        self,
-        values_at: Callable[[np.ndarray], np.ndarray],
-        theta: np.ndarray,
-        factor: np.ndarray,
-        scale: str,
-        center: np.ndarray,
-    ) -> Band:
-        """Symmetric on the logit or log scale; slopes by differences along the factor."""
-        forward, inverse = SCALES[scale]
-        moves = np.concatenate([STEP * factor.T, -STEP * factor.T])
-        with np.errstate(all="ignore"):
-            values = forward(values_at(theta + moves))
-            up, down = np.split(values, 2)
-            se = np.sqrt(np.square((up - down) / (2 * STEP)).sum(0))
-            reach = special.ndtri(0.5 + self.ci / 2) * se
-            lower, upper = inverse(forward(center) - reach), inverse(forward(center) + reach)
-        # Where a quantity cannot vary (a probability of zero, an infinite time) it is its interval.
-        still = ~np.isfinite(forward_of(forward, center))
-        return Band(center, np.where(still, center, lower), np.where(still, center, upper))
-
-
-def forward_of(forward: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-    """A transformation without the warnings of its ends."""
-    with np.errstate(all="ignore"):
-        return forward(values)
-
-
-SCALES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
-    "probability": (special.logit, special.expit),
-    "positive": (np.log, np.exp),
-}
-
-
-def _factor(fitted: Fitted) -> np.ndarray | None:
-    """A square root (D, f) of the covariance of theta; None where there is none."""
-    cov = covariance(fitted)
-    free = np.flatnonzero(fitted.spec.free)
-    matrix = cov.matrix[np.ix_(free, free)]
-    if not np.isfinite(matrix).all():
-        warnings.warn(
-            f"no intervals: the fit (status {fitted.status!r}) has no finite covariance, for its "
-            "data do not determine all parameters, or it is no maximum; use fit('map') or a "
-            "posterior",
-            IdentifiabilityWarning,
-            skip_file_prefixes=(PACKAGE,),
-        )
-        return None
-    values, vectors = np.linalg.eigh(matrix)
-    out = np.zeros((len(cov.matrix), len(free)))
-    out[free] = vectors * np.sqrt(np.maximum(values, 0.0))
-    return out
+    return estimator.over([source], values_at, scale)
 
 
 def _values(

@@ -1,0 +1,301 @@
+"""The public class of multi-state models made of fits of competing events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import generator, whole_number
+from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior, EventQuantities
+from bayesmix.errors import FitError, SpecError
+from bayesmix.survival import multistate
+from bayesmix.survival.bands import Estimator, Source
+from bayesmix.survival.estimates import (
+    event_times,
+    known_options,
+    numbers,
+    rows_of,
+    tidy,
+)
+from bayesmix.survival.quantities import EventTimes
+from bayesmix.survival.ways import Ways, ways
+
+__all__ = ["MultiState"]
+
+Models = Mapping[Hashable, EventTimes]
+BY = ("final", "path")
+
+
+class MultiState:
+    r"""States and the ways through them, each state left by competing events.
+
+    The events of a state's fit are the states that may come next, and the clock starts
+    anew in each (semi-Markov).  States without a fit are final.  A path has the
+    probability
+
+    .. math:: P(s_0 \to s_1 \to \dots \to s_m) = \prod_j \pi_{s_j}^{(s_{j-1})}
+
+    and its time is the sum of the times to its events.
+
+    Parameters
+    ----------
+    fits : dict of state to CompetingRisksFit or CompetingRisksPosterior
+        All point fits, or all posteriors.
+    start : state, optional
+        None: the one state that follows no other.
+
+    Raises
+    ------
+    SpecError
+        If states come back, the start is not clear, or a fit is of another kind.
+
+    References
+    ----------
+    Jackson, Tom, Kirwan et al. (2022), Statistical Methods in Medical Research 31,
+    1656-1674.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayesmix as bmx
+    >>> data = pd.DataFrame(
+    ...     {"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+    ...      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]}
+    ... )
+    >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+    >>> later = bmx.CompetingRisks(
+    ...     "surv(time, status) ~ 1", data.assign(event="dead"), "event", "exponential"
+    ... )
+    >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+    >>> states.path_probabilities()[["path", "estimate"]].round(3).values.tolist()
+    [['healthy-dead', 0.333], ['healthy-ill-dead', 0.667]]
+    """
+
+    def __init__(
+        self,
+        fits: Mapping[Hashable, CompetingRisksFit | CompetingRisksPosterior],
+        start: Hashable | None = None,
+    ) -> None:
+        wrong = [s for s, fit in fits.items() if not isinstance(fit, EventQuantities)]
+        if wrong:
+            msg = (
+                f"the states {wrong} have no fits of bmx.CompetingRisks; each state that is left "
+                "has one, whose events are the states that may follow"
+            )
+            raise SpecError(msg)
+        self._fits = dict(fits)
+        self._along: Ways = ways({s: f.components for s, f in self._fits.items()}, start)
+
+    @property
+    def paths(self) -> tuple[tuple[Hashable, ...], ...]:
+        """The ways from the start to the final states."""
+        return self._along.paths
+
+    @property
+    def finals(self) -> tuple[Hashable, ...]:
+        """The final states."""
+        return self._along.finals
+
+    def path_probabilities(
+        self, newdata: pd.DataFrame | None = None, **options: Any
+    ) -> pd.DataFrame:
+        """Probability of each path.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Covariates of all fits; not needed where none has any.
+        **options
+            ``ci``, ``interval``, ``draws``, ``seed``; see `EventQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, path, estimate, lower, upper.
+        """
+        return self._estimates(
+            newdata,
+            options,
+            lambda models: multistate.path_probabilities(models, self._along),
+            "probability",
+            ("path", self._along.names),
+        )
+
+    def final_probabilities(
+        self, newdata: pd.DataFrame | None = None, **options: Any
+    ) -> pd.DataFrame:
+        """Probability to end in each final state.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+        **options
+            See `path_probabilities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, final, estimate, lower, upper.
+        """
+        return self._estimates(
+            newdata,
+            options,
+            lambda models: multistate.final_probabilities(models, self._along),
+            "probability",
+            ("final", self._along.finals),
+        )
+
+    def mean_time_to_final(
+        self, newdata: pd.DataFrame | None = None, by: str = "final", **options: Any
+    ) -> pd.DataFrame:
+        """Expected time from the start to each final state, or along each path.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+        by : str
+            "final" or "path".
+        **options
+            See `path_probabilities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, final or path, estimate, lower, upper: given that this
+            state is reached, or this path taken.
+        """
+        which, axis = self._by(by)
+        return self._estimates(
+            newdata,
+            options,
+            lambda models: multistate.mean_times(models, self._along)[which],
+            "positive",
+            axis,
+        )
+
+    def quantile_time_to_final(
+        self,
+        q: float | Sequence[float] = (0.25, 0.5, 0.75),
+        newdata: pd.DataFrame | None = None,
+        by: str = "final",
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Times from the start by which shares q have reached a final state, or ended a path.
+
+        Parameters
+        ----------
+        q : float or sequence of float
+            Between 0 and 1, of those who reach that state or take that path.
+        newdata : DataFrame, optional
+        by : str
+            "final" or "path".
+        **options
+            See `path_probabilities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, q, final or path, estimate, lower, upper.
+        """
+        shares = numbers("q", q, low=0.0, high=1.0)
+        which, axis = self._by(by)
+        return self._estimates(
+            newdata,
+            options,
+            lambda models: multistate.quantile_times(models, self._along, shares)[which],
+            "positive",
+            ("q", list(shares)),
+            axis,
+        )
+
+    def simulate(
+        self, n: int = 1, newdata: pd.DataFrame | None = None, seed: Any = None
+    ) -> pd.DataFrame:
+        """Draw histories from the start to a final state.
+
+        Parameters
+        ----------
+        n : int
+            Subjects for each row; from posteriors for each row and one draw each.
+        newdata : DataFrame, optional
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        DataFrame
+            Columns row, subject, step, origin, state, time: one row for each state entered,
+            at a time from the start.
+        """
+        whole_number("n", n, "the number of subjects", 1)
+        rng = generator(seed)
+        rows, index = self._rows(newdata)
+        thetas = []
+        for source in self._sources():
+            if source.draws is None:
+                assert source.fitted is not None
+                thetas.append(np.repeat(source.fitted.theta[None], 1, axis=0))
+            else:
+                thetas.append(source.draws[rng.integers(0, len(source.draws), n)])
+        single = all(len(t) == 1 for t in thetas)
+        models = self._models(np.hstack(thetas), rows)
+        found = multistate.simulate(models, self._along, rng, n if single else 1)
+        if not single:  # one subject of every draw
+            found["subject"] = found["draw"]
+        found["row"] = index.index.to_numpy()[found["row"].to_numpy()]
+        return found.drop(columns="draw").sort_values(["row", "subject", "step"], ignore_index=True)
+
+    def __repr__(self) -> str:
+        lines = [f"Multi-state model from {self._along.start!r}"]
+        lines += [f"  {name}" for name in self._along.names]
+        return "\n".join(lines)
+
+    # --- what the methods share ------------------------------------------------------------
+
+    def _by(self, by: str) -> tuple[int, tuple[str, Sequence[Any]]]:
+        if by not in BY:
+            msg = f"by={by!r} is unknown; use one of {BY}"
+            raise FitError(msg)
+        return (0, ("path", self._along.names)) if by == "path" else (1, ("final", self.finals))
+
+    def _sources(self) -> list[Source]:
+        return [fit._source for fit in self._fits.values()]
+
+    def _rows(self, newdata: pd.DataFrame | None) -> tuple[list[Any], pd.DataFrame]:
+        """Rows of every fit, and the covariates of all."""
+        found = [rows_of(source.spec, newdata) for source in self._sources()]
+        tables = [table for _, table in found]
+        if newdata is None and any(len(table.columns) for table in tables):
+            msg = "the fits have covariates; give newdata= with a row for each subject"
+            raise FitError(msg)
+        columns = list(dict.fromkeys(c for table in tables for c in table.columns))
+        index = tables[0] if newdata is None else newdata[columns]
+        return [rows for rows, _ in found], index
+
+    def _models(self, theta: np.ndarray, rows: Sequence[Any]) -> dict[Hashable, EventTimes]:
+        """Every state's events at parameters (T, D), those of the fits side by side."""
+        sources = self._sources()
+        ends = np.cumsum([s.spec.layout.size for s in sources])[:-1]
+        parts = np.split(theta, ends, axis=1)
+        return {
+            state: event_times(source.spec, part, own)
+            for state, source, part, own in zip(self._fits, sources, parts, rows, strict=True)
+        }
+
+    def _estimates(
+        self,
+        newdata: pd.DataFrame | None,
+        options: Mapping[str, Any],
+        quantity: Callable[[Models], np.ndarray],
+        scale: str,
+        *axes: tuple[str, Sequence[Any]],
+    ) -> pd.DataFrame:
+        rows, index = self._rows(newdata)
+        estimator = Estimator(**known_options(options))
+
+        def values_at(theta: np.ndarray) -> np.ndarray:
+            return np.asarray(quantity(self._models(theta, rows)))
+
+        return tidy(estimator.over(self._sources(), values_at, scale), index, axes)
