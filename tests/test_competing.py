@@ -1,0 +1,395 @@
+"""CompetingRisks: what is refused, and what fits say of times, against outside truths."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import survival_models as reference
+from scipy import special, stats
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, FitError, FormulaError, SpecError
+
+HERE = Path(__file__).parent
+DATA = pd.DataFrame(
+    {
+        "t": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+        "s": [1, 1, 0, 1, 1, 0, 1, 1],
+        "e": ["a", "b", None, "a", "b", None, "b", "a"],
+        "x": [0.1, -0.3, 0.7, 0.2, -1.0, 0.4, 0.3, -0.2],
+        "l": [0.5, 1.0, np.nan, 3.0, 0.0, 2.0, 6.0, 7.0],
+        "u": [1.5, 2.5, 2.0, np.inf, 4.0, np.nan, 6.0, 9.0],
+    }
+)
+TIMES = "surv(t, s) ~ 1"
+
+
+def competing(formula=TIMES, data=DATA, event="e", family="exponential", **options):
+    return bmx.CompetingRisks(formula, data, event, family, **options)
+
+
+def column(name, values):
+    return DATA.assign(**{name: values})
+
+
+WRONG = {
+    "no such event column": (lambda: competing(event="q"), DataError, "'q' is not in the data"),
+    "event values": (lambda: competing(event=DATA.e), SpecError, "takes the name of a column"),
+    "event by numbers": (lambda: competing(event="s"), DataError, "names the events, as strings"),
+    "no known event": (lambda: competing(data=column("e", None)), DataError, "no known event"),
+    "no time": (lambda: competing("t ~ 1"), FormulaError, "no survival time on its left"),
+    "no response": (lambda: competing("~ x"), FormulaError, "no survival time"),
+    "group": (lambda: competing("surv(t, s) ~ 1 | x"), FormulaError, "one row for each subject"),
+    "formula of one event": (lambda: competing({"a": TIMES}), SpecError, "give each one"),
+    "formula of an unknown event": (
+        lambda: competing({"a": TIMES, "b": TIMES, "c": TIMES}),
+        SpecError,
+        "the events are \\['a', 'b'\\]",
+    ),
+    "family of one event": (
+        lambda: competing(family={"a": "weibull"}),
+        SpecError,
+        "the column 'e' also has \\['b'\\]",
+    ),
+    "regression family": (lambda: competing(family="poisson"), SpecError, "no distribution of"),
+    "unknown family": (lambda: competing(family="weibul"), SpecError, "did you mean 'weibull'"),
+    "ancillary event": (lambda: competing(ancillary={"c": {}}), SpecError, "names \\['c'\\]"),
+    "ancillary form": (lambda: competing(ancillary={"a": "~ x"}), SpecError, "must map events"),
+    "ancillary parameter": (
+        lambda: competing(ancillary={"a": {"shape": "~ x"}}),
+        SpecError,
+        "has the parameters \\['rate'\\]",
+    ),
+    "location twice": (
+        lambda: competing("surv(t, s) ~ x", ancillary={"a": {"rate": "~ x"}}),
+        SpecError,
+        "give them once",
+    ),
+    "ancillary offset": (
+        lambda: competing(ancillary={"a": {"rate": "~ offset(x)"}}),
+        FormulaError,
+        "offset",
+    ),
+    "covariates of the cured": (
+        lambda: competing("surv(t, s) ~ x", family={"a": "weibull", "b": "cured"}),
+        SpecError,
+        "no location",
+    ),
+    "partial form": (lambda: competing(partial_events={"c": "a"}), SpecError, "must map a code"),
+    "partial of nothing": (
+        lambda: competing(partial_events={"c": ["a", "q"]}),
+        SpecError,
+        "uses \\['q'\\]",
+    ),
+    "truncation": (lambda: competing(truncation="none"), SpecError, "'mixture', 'component'"),
+    "negative time": (
+        lambda: competing(data=column("t", -DATA.t)),
+        DataError,
+        "negative",
+    ),
+    "event at zero": (
+        lambda: competing(data=column("t", DATA.t - 1)),
+        DataError,
+        "time zero has no density",
+    ),
+    "status codes": (
+        lambda: competing(data=column("s", DATA.s + 1)),
+        DataError,
+        "has the values 1, 2",
+    ),
+    "missing time": (
+        lambda: competing(data=column("t", DATA.t.where(DATA.t != 3))),
+        DataError,
+        "Missing values in columns in use: 't'",
+    ),
+    "missing covariate": (
+        lambda: competing("surv(t, s) ~ l"),
+        DataError,
+        "Missing values in columns in use: 'l'",
+    ),
+    "explains itself": (lambda: competing("surv(t, s) ~ t"), FormulaError, "explain itself"),
+    "weights explain themselves": (
+        lambda: competing(concomitant="~ t"),
+        FormulaError,
+        "explain itself",
+    ),
+    "dependent columns": (
+        lambda: competing("surv(t, s) ~ x + I(2 * x)"),
+        SpecError,
+        "linearly dependent",
+    ),
+    "dependent concomitants": (
+        lambda: competing(concomitant="~ x + I(2 * x)"),
+        SpecError,
+        "linearly dependent",
+    ),
+    "unknown kind": (
+        lambda: competing("surv(l, u, kind='between') ~ 1"),
+        FormulaError,
+        "kind='between' is unknown",
+    ),
+    "arguments": (lambda: competing("surv(t, s, x) ~ 1"), FormulaError, "3 arguments"),
+    "bounds": (
+        lambda: competing("surv(t, x, kind='interval') ~ 1", column("x", 0.5)),
+        DataError,
+        "upper bound is below",
+    ),
+    "entry": (
+        lambda: competing("surv(t, t, s, kind='counting') ~ 1"),
+        DataError,
+        "entry is not before the time",
+    ),
+    "weights": (lambda: competing(weights="l"), DataError, "'l'"),
+    "other k": (lambda: bmx.select(competing(), k=[1, 2]), SpecError, "events"),
+    "held event": (
+        lambda: competing().fit(fixed_params={("c", "rate"): 1.0}),
+        SpecError,
+        "component of \\['a', 'b'\\]",
+    ),
+    "held parameter": (
+        lambda: competing().fit(fixed_params={("a", "shape"): 1.0}),
+        SpecError,
+        "parameters are",
+    ),
+    "held below zero": (
+        lambda: competing().fit(fixed_params={("a", "rate"): -1.0}),
+        SpecError,
+        "between 0 and inf",
+    ),
+    "a prior of nothing": (
+        lambda: competing(priors={"scale": bmx.Prior("normal", mu=0, sigma=1)}),
+        SpecError,
+        "'scale'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_refused(case):
+    call, error, words = WRONG[case]
+    with pytest.raises(error, match=words):
+        call()
+
+
+@pytest.fixture(scope="module")
+def exponential():
+    return competing().fit("em", seed=1)
+
+
+QUANTITIES = {
+    "level": (lambda f: f.mean_time(ci=95), "ci=95"),
+    "interval": (lambda f: f.mean_time(interval="exact"), "'delta', 'simulation'"),
+    "unknown option": (lambda f: f.mean_time(level=0.9), "unknown options \\['level'\\]"),
+    "share": (lambda f: f.quantile_time(1.5), "q=1.5 must be"),
+    "limit": (lambda f: f.restricted_mean_time(0), "tau=0 must be"),
+    "times": (lambda f: f.state_probabilities([1, -1]), "of at least 0"),
+    "density at zero": (lambda f: f.density(0.0), "above 0"),
+    "spent column": (lambda f: f.mean_time(spent="age"), "no column of newdata"),
+    "groups": (lambda f: f.aalen_johansen(by="x"), "not among the columns in use"),
+}
+
+
+@pytest.mark.parametrize("case", QUANTITIES)
+def test_refused_quantities(exponential, case):
+    call, words = QUANTITIES[case]
+    with pytest.raises(FitError, match=words):
+        call(exponential)
+
+
+# --- against closed forms and flexsurv -----------------------------------------------------
+
+
+def test_uncensored_exponentials_by_hand():
+    """All events known: rates are events over total time, shares are the events' shares."""
+    data = DATA.dropna(subset=["e"])
+    fit = competing(data=data).fit("em", seed=1)
+    own = {e: data.t[data.e == e].to_numpy() for e in "ab"}
+    table = fit.mean_time().set_index("event")
+    reach = special.ndtri(0.975)
+    for e, t in own.items():
+        assert table.loc[e, "estimate"] == pytest.approx(t.mean())
+        # The log of the mean has the standard error 1 / sqrt(events).
+        width = np.exp(reach / np.sqrt(len(t)))
+        assert table.loc[e, "upper"] == pytest.approx(t.mean() * width, rel=1e-6)
+    shares = fit.event_probabilities().set_index("event")
+    p = len(own["a"]) / len(data)
+    assert shares.loc["a", "estimate"] == pytest.approx(p)
+    se = 1 / np.sqrt(len(data) * p * (1 - p))
+    limit = special.expit(special.logit(p) - reach * se)
+    assert shares.loc["a", "lower"] == pytest.approx(limit, rel=1e-3)
+
+
+def test_an_exponential_time_forgets_what_was_spent(exponential):
+    plain, later = exponential.mean_time(), exponential.mean_time(spent=2.0)
+    np.testing.assert_allclose(later["estimate"], plain["estimate"] + 2.0, rtol=1e-8)
+    shares = exponential.event_probabilities(spent=2.0).set_index("event")["estimate"]
+    now = exponential.event_probabilities().set_index("event")["estimate"]
+    reached = now * np.exp(-2.0 / plain.set_index("event")["estimate"])
+    np.testing.assert_allclose(shares, reached / reached.sum(), rtol=1e-10)
+
+
+def test_intervals_by_two_ways_agree():
+    name = "mgus2_weibull_gamma_sex_page"
+    fit = reference.model(name).fit("em", seed=1)
+    newdata = pd.DataFrame({"sex": ["F", "M"], "age10": [0.0, 1.0]})
+    for table in ("event_probabilities", "mean_time"):
+        one = getattr(fit, table)(newdata)
+        other = getattr(fit, table)(newdata, interval="simulation", draws=4000, seed=1)
+        np.testing.assert_allclose(one["estimate"], other["estimate"])
+        np.testing.assert_allclose(one["lower"], other["lower"], rtol=0.06)
+        np.testing.assert_allclose(one["upper"], other["upper"], rtol=0.06)
+    assert list(one.columns) == ["row", "sex", "age10", "event", "estimate", "lower", "upper"]
+
+
+@pytest.fixture(scope="module")
+def quantities():
+    file = HERE / "reference" / "flexsurvmix_quantities.json"
+    return {m["id"]: m for m in json.loads(file.read_text())["models"]}
+
+
+def test_quantities_against_flexsurv(quantities):
+    name = "mgus2_weibull_gamma_sex_page"
+    known = quantities[name]
+    spec = reference.model(name)
+    params = reference.params(spec, name, reference.REFERENCE[name]["par_t"])
+    fit = spec.fit("em", init=params, max_iter=0)
+    rows = pd.DataFrame({"sex": list("FMFM"), "age10": [-1.0, 0.0, 1.0, 2.0]})
+    tables = {
+        "probabilities": fit.event_probabilities(rows),
+        "mean": fit.mean_time(rows),
+        "quantile": fit.quantile_time(known["q"], rows),
+        "restricted_mean": fit.restricted_mean_time(known["tau"], rows),
+        "density": fit.density(known["t_density"], rows),
+        "state": fit.state_probabilities(known["t"], rows),
+    }
+    for what, table in tables.items():
+        np.testing.assert_allclose(
+            table["estimate"], np.ravel(known[what]), rtol=1e-6, atol=1e-12, err_msg=what
+        )
+
+
+def test_beside_aalen_johansen():
+    fit = reference.model("mgus2_exp_exp").fit("em", seed=1)
+    table = fit.aalen_johansen(times=[0.0, 5.0, 10.0])
+    assert list(table.columns) == ["time", "state", "estimate", "lower", "upper", "source"]
+    model = table[table["source"] == "model"].pivot(
+        index="time", columns="state", values="estimate"
+    )
+    states = fit.state_probabilities([0.0, 5.0, 10.0]).pivot(
+        index="time", columns="state", values="estimate"
+    )
+    pd.testing.assert_frame_equal(model, states)
+    known = json.loads((HERE / "reference" / "flexsurvmix_examples.json").read_text())
+    assert known["meta"]["package"].startswith("flexsurv")
+    steps = table[(table["source"] == "nonparametric") & (table["state"] == "start")]
+    # flexsurv: at the first month 0.969653179190751 are without an event.
+    at = steps.loc[np.isclose(steps["time"], 1 / 12), "estimate"]
+    assert at.item() == pytest.approx(0.969653179190751, rel=1e-10)
+
+
+def test_groups_beside_aalen_johansen():
+    fit = reference.model("mgus2_weibull_gamma_sex_page").fit("em", seed=1)
+    table = fit.aalen_johansen(by="sex", times=[4.0])
+    data = fit.spec.spec.prepared.data
+    for sex, rows in data.groupby("sex", observed=True):
+        own = table[(table["sex"] == sex) & (table["source"] == "model")]
+        each = fit.state_probabilities([4.0], rows)
+        mean = each.groupby("state", sort=False)["estimate"].mean()
+        np.testing.assert_allclose(own["estimate"], mean, rtol=1e-10)
+
+
+def test_a_posterior_gives_credible_limits():
+    data = reference.data_of("jasa_exp")
+    spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", family="exponential")
+    draws = spec.fit("laplace", seed=1, draws=2000)
+    table = draws.mean_time()
+    rates = np.exp(draws.data.posterior["rate"].values.reshape(-1, 2))
+    means = 1 / rates[:: max(1, -(-len(rates) // 1000))]
+    np.testing.assert_allclose(table["estimate"], means.mean(0))
+    np.testing.assert_allclose(table["lower"], np.quantile(means, 0.025, axis=0))
+
+
+def test_no_covariance_no_limits():
+    spec = competing()
+    params = spec.fit("em", seed=1).params
+    params["rate"] = params["rate"] + 3.0
+    fit = spec.fit("em", init=params, max_iter=0)
+    with pytest.warns(bmx.IdentifiabilityWarning, match="no intervals"):
+        table = fit.mean_time()
+    assert np.isfinite(table["estimate"]).all()
+    assert table["lower"].isna().all()
+
+
+# --- several fits --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def states():
+    fits = {s: reference.model(f"illdeath_{s}").fit("em", seed=1) for s in ("healthy", "ill")}
+    return bmx.MultiState(fits)
+
+
+def test_ways_through_states_against_flexsurv(states):
+    known = json.loads((HERE / "reference" / "flexsurvmix_multistate.json").read_text())
+    newdata = pd.DataFrame({"sex": ["f", "m"]})
+    close = {"rtol": 1e-6}
+    table = states.path_probabilities(newdata)
+    np.testing.assert_allclose(table["estimate"], np.ravel(known["path_probability"]), **close)
+    assert ((table["lower"] < table["estimate"]) & (table["estimate"] < table["upper"])).all()
+    table = states.final_probabilities(newdata)
+    np.testing.assert_allclose(table["estimate"], np.ravel(known["final_probability"]), **close)
+    table = states.mean_time_to_final(newdata)
+    np.testing.assert_allclose(table["estimate"], np.ravel(known["mean_by_final"]), **close)
+    table = states.mean_time_to_final(newdata, by="path")
+    np.testing.assert_allclose(table["estimate"], np.ravel(known["mean_by_path"]), **close)
+    # By quadrature in R: half of the women who get a transplant have it by 4.46405922587193.
+    table = states.quantile_time_to_final(0.5, newdata.iloc[:1], by="path")
+    one = table.loc[table["path"] == "healthy-ill-transplant", "estimate"]
+    assert one.item() == pytest.approx(4.46405922587193, rel=1e-6)
+
+
+def test_the_error_of_a_path_is_that_of_its_steps(states):
+    """Independent fits: the variance of log(p q) is the sum of the variances."""
+    healthy, ill = (states._fits[s] for s in ("healthy", "ill"))
+    newdata = pd.DataFrame({"sex": ["f"]})
+    table = states.path_probabilities(newdata).set_index("path")
+
+    def draws(fit, event):
+        at = fit.event_probabilities(newdata, ci=0.6827).set_index("event").loc[event]
+        logit_se = special.logit(at["upper"]) - special.logit(at["estimate"])
+        return at["estimate"], logit_se * (1 - at["estimate"])  # of log p
+
+    p, se_p = draws(healthy, "ill")
+    q, se_q = draws(ill, "dead")
+    row = table.loc["healthy-ill-dead"]
+    se = (special.logit(row["upper"]) - special.logit(row["estimate"])) / special.ndtri(0.975)
+    assert se * (1 - p * q) == pytest.approx(np.hypot(se_p, se_q), rel=1e-2)
+
+
+def test_simulated_histories(states):
+    newdata = pd.DataFrame({"sex": ["f"]}, index=["w"])
+    found = states.simulate(4000, newdata, seed=1)
+    assert set(found["row"]) == {"w"}
+    first = found[found["step"] == 1]
+    p = states._fits["healthy"].event_probabilities(newdata).set_index("event")["estimate"]["ill"]
+    seen = int((first["state"] == "ill").sum())
+    assert stats.binomtest(seen, 4000, p).pvalue > 1e-4
+    last = found.groupby("subject").tail(1)
+    assert set(last["state"]) == {"dead", "transplant"}
+    pd.testing.assert_frame_equal(found, states.simulate(4000, newdata, seed=1))
+
+
+def test_states_that_cannot_be(states):
+    fits = dict(states._fits)
+    with pytest.raises(FitError, match="the fits have covariates"):
+        states.path_probabilities()
+    with pytest.raises(FitError, match=r"by='end'"):
+        states.mean_time_to_final(pd.DataFrame({"sex": ["f"]}), by="end")
+    with pytest.raises(SpecError, match=r"no fits of bmx\.CompetingRisks"):
+        bmx.MultiState({"healthy": 1})
+    with pytest.raises(SpecError, match="come back"):
+        bmx.MultiState(
+            {"ill": fits["healthy"], "dead": fits["ill"]} | {"transplant": fits["healthy"]}
+        )
