@@ -299,6 +299,17 @@ class CompetingRisksPosterior(EventQuantities, Posterior):
     """The posterior of a model of competing events: draws and what can be read off them.
 
     Made by `CompetingRisks.fit` with method "nuts" or "laplace".
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("mgus2")
+    >>> spec = bmx.CompetingRisks(
+    ...     "surv(years, status) ~ 1", data, event="event", family="exponential"
+    ... )
+    >>> posterior = spec.fit("laplace", seed=1)
+    >>> posterior.components, posterior.khat < 0.7
+    (('death', 'pcm'), True)
     """
 
     @property
