@@ -1,0 +1,100 @@
+"""The parameters and rows of competing events."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from bayesmix.design import Design
+from bayesmix.errors import SpecError
+from bayesmix.families import Family, resolve
+from bayesmix.inputs import EventPart, Events, Part
+from bayesmix.layout import Effect, PartLayout
+from bayesmix.newdata import BlockRows, block_rows
+from bayesmix.spec.regression import settled
+
+__all__ = ["plan_events"]
+
+
+def plan_events(joint: Part, events: Events, k: int) -> tuple[PartLayout, BlockRows]:
+    """One response, with a design, family and times for each event.
+
+    Raises
+    ------
+    SpecError
+        If k is not the number of events, or a parameter is described twice or by no family.
+    """
+    if k != len(events.names):
+        msg = f"k={k}, but the components are the {len(events.names)} events {list(events.names)}"
+        raise SpecError(msg)
+    responses = [part.response for part in events.parts]
+    families = settled(
+        [resolve(f, survival=True) for f in events.families],
+        [r.times for r in responses if r.times],
+    )
+    layout, matrix, offset = _events_layout(joint, events, tuple(families))
+    return layout, block_rows(layout, responses, matrix, offset, events.truncation)
+
+
+def _events_layout(
+    joint: Part, events: Events, families: tuple[Family, ...]
+) -> tuple[PartLayout, np.ndarray, np.ndarray | None]:
+    columns: dict[str, np.ndarray] = {"Intercept": np.ones(len(joint.response.y))}
+    effects: list[Effect] = []
+    ancillary: dict[tuple[int, str], tuple[int, ...]] = {}
+    offsets = [part.design.offset for part in events.parts]
+    for s, (part, family) in enumerate(zip(events.parts, families, strict=True)):
+        _check_ancillary(part, family, events.names[s])
+        if family.location is None:
+            continue
+        for name, design in {family.location: part.design, **part.ancillary}.items():
+            at = _place(columns, design)
+            if name == family.location:
+                effects.append(Effect("varying", design.terms, at, ((s,),)))
+            else:
+                ancillary[s, name] = at
+    matrix = np.column_stack(list(columns.values()))
+    offset = None
+    if any(o is not None for o in offsets):
+        offset = np.array([np.zeros(len(matrix)) if o is None else o for o in offsets])
+    layout = PartLayout(
+        joint.response.name,
+        "",
+        families,
+        tuple(str(name) for name in events.names),
+        tuple(columns),
+        tuple(effects),
+        tuple((s,) for s in range(len(families))),
+        ancillary,
+    )
+    return layout, matrix, offset
+
+
+def _place(columns: dict[str, np.ndarray], design: Design) -> tuple[int, ...]:
+    """Where a design's terms stand among all columns; new ones are added."""
+    for term, column in zip(design.terms, design.matrix.T, strict=True):
+        if not np.array_equal(columns.setdefault(term, column), column):
+            msg = f"the formulas of the events code the term {term!r} differently; write it alike"
+            raise SpecError(msg)
+    names = list(columns)
+    return tuple(names.index(term) for term in design.terms)
+
+
+def _check_ancillary(part: EventPart, family: Family, event: Hashable) -> None:
+    """Each parameter of an event's family is described once."""
+    unknown = [name for name in part.ancillary if name not in family.params]
+    if unknown:
+        msg = (
+            f"ancillary= gives {event!r} formulas for {unknown}, but its family {family.name!r} "
+            f"has the parameters {list(family.params)}"
+        )
+        raise SpecError(msg)
+    described = [t for t in part.design.terms if t != "Intercept"]
+    if described and (family.location is None or family.location in part.ancillary):
+        where = "no location" if family.location is None else "its location in ancillary= as well"
+        msg = (
+            f"the formula {part.formula.text!r} of {event!r} has the covariates {described}, but "
+            f"the family {family.name!r} has {where}; give them once"
+        )
+        raise SpecError(msg)

@@ -1,0 +1,102 @@
+"""A mixture, frozen: parameters with their places, rows, and how both came about."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.concomitant import WeightModel
+from bayesmix.inputs import Prepared
+from bayesmix.layout import Layout
+from bayesmix.newdata import Rows, apply
+
+__all__ = ["MixtureSpec"]
+
+
+@dataclass(frozen=True)
+class MixtureSpec:
+    """A mixture, ready for any method of estimation.
+
+    Parameters
+    ----------
+    layout : Layout
+    rows : Rows
+    weights : WeightModel
+    prepared : Prepared
+        What the designs came from; new data go through the same encodings.
+    held : dict of int to float
+        Entries of theta that are not estimated, unconstrained scale.
+    """
+
+    layout: Layout
+    rows: Rows
+    weights: WeightModel
+    prepared: Prepared
+    held: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def components(self) -> tuple[Hashable, ...]:
+        """Names of the components."""
+        return self.layout.components
+
+    @property
+    def k(self) -> int:
+        """Number of components."""
+        return self.layout.k
+
+    @property
+    def named(self) -> bool:
+        """Whether some units are known to belong to each component, as with competing events."""
+        allowed = self.rows.allowed
+        if allowed is None:
+            return False
+        return bool(allowed[allowed.sum(1) == 1].any(0).all())
+
+    @property
+    def free(self) -> np.ndarray:
+        """Which entries of theta are estimated, shape (D,)."""
+        mask = np.ones(self.layout.size, bool)
+        mask[list(self.held)] = False
+        return mask
+
+    @property
+    def df(self) -> int:
+        """Number of free parameters."""
+        return int(self.free.sum())
+
+    @property
+    def n_obs(self) -> float:
+        """Number of rows, or the sum of their weights."""
+        if self.rows.weight is None:
+            return self.rows.n
+        return float(self.rows.weight[self.rows.units.codes].sum())
+
+    @property
+    def n_units(self) -> float:
+        """Number of units, or the sum of their weights."""
+        return self.rows.n_units if self.rows.weight is None else float(self.rows.weight.sum())
+
+    def with_k(self, k: int) -> MixtureSpec:
+        """The same model with another number of components."""
+        from bayesmix.spec.assembly import assemble
+
+        return assemble(self.prepared, k)
+
+    def apply(self, newdata: pd.DataFrame | None, *, response: bool, weights: bool = True) -> Rows:
+        """New data through the same encodings.
+
+        Parameters
+        ----------
+        newdata : DataFrame, or None
+            None: the training rows.
+        response : bool
+            Whether the response is needed too.
+        weights : bool
+            Whether the components' weights are needed.
+        """
+        if newdata is None:
+            return self.rows
+        return apply(self.prepared, self.layout, newdata, response=response, weights=weights)

@@ -1,0 +1,171 @@
+"""The parameters and rows of one regression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bayesmix.design import Design
+from bayesmix.errors import SpecError
+from bayesmix.families import Family, resolve
+from bayesmix.identifiability import check_varies
+from bayesmix.inputs import Part, nested_pairs
+from bayesmix.layout import Effect, PartLayout
+from bayesmix.newdata import BlockRows, block_rows
+from bayesmix.times import Times
+
+__all__ = ["plan", "settled"]
+
+
+def plan(part: Part, k: int, suffix: str) -> tuple[PartLayout, BlockRows]:
+    """The parameters and rows of one response."""
+    survival = part.response.times is not None
+    families = _families(part.regression.family, k, survival=survival)
+    if part.response.times is not None:
+        families = tuple(settled(families, [part.response.times] * k))
+    terms, effects, matrix, offset = _design(part, k)
+    shared = _dispersion_sets(part.regression.dispersion, k, families)
+    if survival and "Intercept" not in terms:  # the parameters beside the location need one
+        terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
+    keys = tuple(f.name for f in families)
+    layout = PartLayout(part.response.name, suffix, families, keys, terms, tuple(effects), shared)
+    rows = block_rows(layout, [part.response] * k, matrix, offset)
+    check_varies(part.response, families, rows.observed)
+    return layout, rows
+
+
+def settled(families: Sequence[Family], times: Sequence[Times]) -> list[Family]:
+    """Families made final by the data, such as the knots of splines; the same stays the same."""
+    made: dict[tuple[int, int], Family] = {}
+    for f, t in zip(families, times, strict=True):
+        if (id(f), id(t)) not in made:
+            made[id(f), id(t)] = f if f.settle is None else f.settle(t)
+    return [made[id(f), id(t)] for f, t in zip(families, times, strict=True)]
+
+
+def _families(given: Any, k: int, *, survival: bool = False) -> tuple[Family, ...]:
+    if isinstance(given, (list, tuple)):
+        if len(given) != k:
+            msg = f"family= lists {len(given)} families for k={k} components; give one or {k}"
+            raise SpecError(msg)
+        made: dict[Any, Family] = {}
+        for g in given:
+            made.setdefault(_key(g), resolve(g, survival=survival))
+        families = tuple(made[_key(g)] for g in given)
+    else:
+        families = (resolve(given, survival=survival),) * k
+    distinct = {id(f): f for f in families}.values()
+    names = [f.name for f in distinct]
+    if len(set(names)) < len(names):
+        msg = f"two different families are both named {names}; give each its own name"
+        raise SpecError(msg)
+    if not survival:
+        _check_links(distinct)
+    return families
+
+
+def _key(given: Any) -> Any:
+    return given if isinstance(given, (str, Family)) else repr(given)
+
+
+def _check_links(families: Iterable[Family]) -> None:
+    """Dispersions of one name are one quantity, with one link."""
+    links: dict[str, str] = {}
+    for parameter in (p for f in families for p in f.dispersions):
+        known = links.setdefault(parameter.name, parameter.link.name)
+        if known != parameter.link.name:
+            msg = (
+                f"the dispersion {parameter.name!r} has the link {known!r} in one family and "
+                f"{parameter.link.name!r} in another; give it one link or two names"
+            )
+            raise SpecError(msg)
+
+
+def _design(
+    part: Part, k: int
+) -> tuple[tuple[str, ...], list[Effect], np.ndarray, np.ndarray | None]:
+    """Join the designs of one response; a term that several blocks use is one column."""
+    terms: list[str] = []
+    columns: list[np.ndarray] = []
+    effects: list[Effect] = []
+    offset: np.ndarray | None = None
+    used: dict[str, str] = {}
+    blocks = _nested_sets(part.regression.nested, k)
+    everyone = (tuple(range(k)),)
+    nested = iter(blocks)
+    for design, kind in zip(part.designs, part.kinds, strict=True):
+        for term in design.terms:
+            if term in used and not used[term] == kind == "nested":
+                msg = (
+                    f"the term {term!r} of {part.regression.formula!r} is both {used[term]} and "
+                    f"{kind}; a term has one kind of coefficient"
+                )
+                raise SpecError(msg)
+        where = []
+        for j, term in enumerate(design.terms):
+            column = design.matrix[:, j]
+            if term in terms and np.array_equal(columns[terms.index(term)], column):
+                where.append(terms.index(term))
+                continue
+            if term in terms:
+                msg = f"the nested formulas code the term {term!r} differently; write it alike"
+                raise SpecError(msg)
+            where.append(len(terms))
+            terms.append(term)
+            columns.append(column)
+            used[term] = kind
+        shared = {"fixed": everyone, "varying": tuple((s,) for s in range(k))}
+        sets = (next(nested),) if kind == "nested" else shared[kind]
+        if design.terms:
+            effects.append(Effect(kind, design.terms, tuple(where), sets))
+        if design.offset is not None:
+            offset = design.offset if offset is None else offset + design.offset
+    matrix = _join(part.designs, columns, len(part.response.y))
+    return tuple(terms), effects, matrix, offset
+
+
+def _join(designs: tuple[Design, ...], columns: list[np.ndarray], n: int) -> np.ndarray:
+    with_terms = [d for d in designs if d.terms]
+    if len(with_terms) == 1:
+        return with_terms[0].matrix
+    return np.column_stack(columns) if columns else np.empty((n, 0))
+
+
+def _nested_sets(nested: Any, k: int) -> list[tuple[int, ...]]:
+    pairs = nested_pairs(nested)
+    sizes = [size for _, size in pairs]
+    if sizes and sum(sizes) != k:
+        msg = f"the nested blocks have {sizes} components, {sum(sizes)} in all, but k={k}"
+        raise SpecError(msg)
+    return _consecutive(sizes)
+
+
+def _consecutive(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    ends = np.cumsum(sizes, dtype=int)
+    return [tuple(range(b - n, b)) for n, b in zip(sizes, ends, strict=True)]
+
+
+def _dispersion_sets(
+    given: Any, k: int, families: tuple[Family, ...]
+) -> tuple[tuple[int, ...], ...]:
+    if isinstance(given, str) and given == "varying":
+        return tuple((s,) for s in range(k))
+    sizes = list(given) if isinstance(given, (list, tuple)) else None
+    if isinstance(given, str) and given == "fixed":
+        sizes = [k]
+    whole = sizes is not None and all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes
+    )
+    if not whole or sizes is None or sum(sizes) != k:
+        msg = (
+            f"dispersion={given!r} is not understood; use 'varying', 'fixed', or the sizes of "
+            f"consecutive blocks that add up to k={k}"
+        )
+        raise SpecError(msg)
+    if not any(f.dispersions for f in families):
+        names = " and ".join(dict.fromkeys(f.name for f in families))
+        msg = f"dispersion={given!r}: {names} has no dispersion to share; leave dispersion= out"
+        raise SpecError(msg)
+    return tuple(_consecutive(sizes))
