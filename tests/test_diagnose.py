@@ -12,6 +12,8 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.diagnose import causes, chain_memberships, convergence, convergence_table, diagnose
+from bayesmix.diagnose.diagnosis import Diagnosis
+from bayesmix.diagnose.findings import Finding
 from bayesmix.labels import relabel_theta
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.result.covariance import covariance
@@ -187,6 +189,19 @@ def test_results_are_frozen():
 
 
 # --- planted pathologies -------------------------------------------------------------------
+
+
+def test_it_is_printed_in_words():
+    table = pd.DataFrame({"r_hat": [1.001, 1.25], "ess_bulk": [900.0, 12.0], "ess_tail": 400.0})
+    finding = Finding("stuck", (1,), (), "chain 1 never moves", "Start it elsewhere")
+    found = Diagnosis(table, 1.01, 800.0, 0.015, (0, -1), (finding,))
+    assert repr(found).splitlines() == [
+        "Diagnosis of the draws",
+        "  largest R-hat 1.250, smallest ESS 12, 1.5% of the transitions divergent",
+        "  stuck: chain 1 never moves. Start it elsewhere",
+    ]
+    drawn = Diagnosis(table.assign(r_hat=np.nan), np.nan, 800.0, np.nan, (0,), ())
+    assert repr(drawn).splitlines()[1:] == ["  smallest ESS 12", "  nothing is wrong"]
 
 
 @pytest.mark.parametrize("how", ["narrow", "still", "mostly still"])

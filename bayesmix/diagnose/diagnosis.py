@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from bayesmix.spec import MixtureSpec
 __all__ = ["Diagnosis", "diagnose", "diagnose_laplace", "diagnose_stacked"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """Whether chains agree, and if not, why.
 
@@ -40,7 +40,7 @@ class Diagnosis:
         Modes of the posterior, numbered as in `Posterior.modes`, that no chain visited.
     """
 
-    table: pd.DataFrame = field(repr=False)
+    table: pd.DataFrame
     r_hat_log_density: float
     ess_log_density: float
     divergences: float
@@ -67,6 +67,17 @@ class Diagnosis:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of what is wrong."""
         return tuple(dict.fromkeys(f.kind for f in self.findings))
+
+    def __repr__(self) -> str:
+        known = (
+            (self.r_hat, f"largest R-hat {self.r_hat:.3f}"),
+            (self.ess, f"smallest ESS {self.ess:.0f}"),
+            (self.divergences, f"{self.divergences:.1%} of the transitions divergent"),
+        )
+        numbers = ", ".join(words for value, words in known if np.isfinite(value))
+        found = [str(each) for each in self.findings] or ["nothing is wrong"]
+        lines = ["Diagnosis of the draws", *([numbers] if numbers else []), *found]
+        return "\n  ".join(lines)
 
 
 def diagnose(
