@@ -22,6 +22,8 @@ from bayesmix.result.covariance import covariance, covariance_frame
 from bayesmix.result.fitted import Fitted
 from bayesmix.result.reorder import reorder
 from bayesmix.spec import MixtureSpec
+from bayesmix.survival.bands import Source
+from bayesmix.survival.cured import cured_fraction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -274,17 +276,36 @@ class PointFit(Modelled, Reported):
         return out
 
     def residuals(self, kind: str = "response") -> pd.DataFrame:
-        """Residuals against each component's mean.
+        """Residuals against each component.
 
         Parameters
         ----------
         kind : str
-            "response" or "pearson".
+            "response" (response - mean) or "pearson" (that over the standard deviation).
+            Of survival times "martingale", 1 - H(t) for an exact time and -H(t) for a
+            right-censored one with H the cumulative hazard (and what lies between for
+            intervals), or "cox-snell", H(t).
+
+        Returns
+        -------
+        DataFrame
+            Rows by components; NaN where a row tells nothing of a component's time, as
+            where it had another event.
+
+        Raises
+        ------
+        FitError
+            If no response has residuals of that kind.
         """
         return residuals(self._fitted, kind)
 
     def simulate(self, seed: Any = None, newdata: pd.DataFrame | None = None) -> pd.DataFrame:
         """Random responses from the fit, with the components drawn.
+
+        Survival times are drawn without censoring, infinite where the event never comes,
+        under the name of the time in ``surv(...)`` ("time" where it has none); those of
+        the training rows lie beyond their delayed entries, those of new rows begin at
+        zero.  Known labels stay; competing events are drawn, as the column "component".
 
         Parameters
         ----------
@@ -292,6 +313,56 @@ class PointFit(Modelled, Reported):
         newdata : DataFrame, optional
         """
         return simulate(self._fitted, newdata, generator(seed, FitError))
+
+    def cured_fraction(
+        self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
+    ) -> pd.DataFrame:
+        r"""Probability never to have the event, with an interval.
+
+        .. math:: \sum_s \pi_s(w) \lim_{t \to \infty} S_s(t \mid x)
+
+        The weights of the components "cured", and what families that leave a mass beyond
+        all times add (gompertz with a negative shape).
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Without: the training rows, or a single row where the model has no covariates.
+        response : str, optional
+            Which survival time, where the model has several.
+        **options
+            ``spent``, a time already spent without the event (a number, or a column of
+            the new data): the probability is given that.  ``ci``, the coverage.  ``interval``,
+            "delta" (on the logit scale) or "simulation", with ``draws`` and ``seed``.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, estimate, lower, upper.
+
+        Raises
+        ------
+        FitError
+            If every component has the event sooner or later.
+
+        Examples
+        --------
+        Of 400 patients 30 percent are cured, and followed for 5 years at most.
+
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> time = np.where(rng.random(400) < 0.3, np.inf, rng.weibull(1.5, 400))
+        >>> end = rng.uniform(1, 5, 400)
+        >>> data = pd.DataFrame({"time": np.minimum(time, end), "dead": (time < end).astype(int)})
+        >>> spec = bmx.Mixture("surv(time, dead) ~ 1", data, family=["weibull", "cured"], k=2)
+        >>> share = spec.fit("em", seed=1).cured_fraction()
+        >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
+        True
+        """
+        return cured_fraction(
+            Source(self._fitted.spec, self._fitted, None), newdata, response, options
+        )
 
     def bootstrap(
         self,
@@ -308,13 +379,17 @@ class PointFit(Modelled, Reported):
             Number of resamples.
         kind : str
             "parametric": responses simulated from the fit; "case": units drawn
-            with replacement.
+            with replacement.  Simulated survival times are censored again: at the time
+            of censoring of a row that was censored; for one with an event at a time
+            drawn from the Kaplan-Meier estimate of the times of censoring, given that
+            it is later.  Times known within bounds only need "case".
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
 
         References
         ----------
-        Gruen and Leisch (2004), Compstat, 1115-1122.
+        Gruen and Leisch (2004), Compstat, 1115-1122.  Davison and Hinkley (1997),
+        Bootstrap Methods and their Application, section 3.5.
         """
         return Bootstrap(resample(self._fitted, n, kind, generator(seed, FitError), progress))
 

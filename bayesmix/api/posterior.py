@@ -25,6 +25,8 @@ from bayesmix.posterior.stacking import groups_of_chains, stack
 from bayesmix.posterior.tree import to_tree
 from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
 from bayesmix.spec import MixtureSpec
+from bayesmix.survival.bands import Source
+from bayesmix.survival.cured import cured_fraction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Posterior"]
 
 PARTITION_DRAWS = 1000
+CURED_DRAWS = 1000
 STACKED_BY = ("mode", "chain")
 
 
@@ -221,10 +224,62 @@ class Posterior(Modelled, Reported):
         """
         return predict(self._drawn, newdata, what, by, ci)
 
+    def cured_fraction(
+        self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
+    ) -> pd.DataFrame:
+        r"""Probability never to have the event, with a credible interval.
+
+        .. math:: \sum_s \pi_s(w) \lim_{t \to \infty} S_s(t \mid x)
+
+        The weights of the components "cured", and what families that leave a mass beyond
+        all times add (gompertz with a negative shape).
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Without: the training rows, or a single row where the model has no covariates.
+        response : str, optional
+            Which survival time, where the model has several.
+        **options
+            ``spent``, a time already spent without the event (a number, or a column of
+            the new data): the probability is given that.  ``ci``, the coverage.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, estimate, lower, upper.
+
+        Raises
+        ------
+        FitError
+            If every component has the event sooner or later.
+
+        Examples
+        --------
+        Of 400 patients 30 percent are cured, and followed for 5 years at most.
+
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> time = np.where(rng.random(400) < 0.3, np.inf, rng.weibull(1.5, 400))
+        >>> end = rng.uniform(1, 5, 400)
+        >>> data = pd.DataFrame({"time": np.minimum(time, end), "dead": (time < end).astype(int)})
+        >>> spec = bmx.Mixture("surv(time, dead) ~ 1", data, family=["weibull", "cured"], k=2)
+        >>> share = spec.fit("laplace", seed=1).cured_fraction()
+        >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
+        True
+        """
+        return cured_fraction(
+            Source(self._drawn.spec, None, self._drawn.thinned(CURED_DRAWS)),
+            newdata,
+            response,
+            options,
+        )
+
     def simulate(
         self, draws: int = 100, seed: Any = None, newdata: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Posterior predictive responses.
+        """Posterior predictive responses; survival times as of `PointFit.simulate`.
 
         Parameters
         ----------

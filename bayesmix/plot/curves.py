@@ -10,12 +10,13 @@ import numpy as np
 
 from bayesmix.plot.accepted import point_only
 from bayesmix.plot.style import colour, line_style, marker, one_axes
-from bayesmix.plot.view import Curve, View, curves, make_view, points, y_label
+from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmix.api import PointFit
+    from bayesmix.times import Times
 
 __all__ = ["fitted"]
 
@@ -39,6 +40,10 @@ def fitted(
     darker the more probable that is.  The curves are `PointFit.predict` on a grid over
     the range of the data (within a level of `by`, of its rows), never beyond it.  What the
     other covariates are held at stands in the title.
+
+    Of survival times the exact ones are points; a tick upwards marks one that is later, a
+    tick downwards one that is earlier.  A component whose expected time is infinite has no
+    curve.
 
     An offset is divided out where all links are logarithms: the picture then shows rates,
     and the axis says per what.  With other links the curves hold it at the median of its
@@ -108,11 +113,16 @@ def _draw_points(ax: Axes, fit: PointFit, view: View) -> bool:
         place = place + rng.uniform(-JITTER, JITTER, len(place))
     if binary:
         y = y + rng.uniform(-JITTER, JITTER, len(y)) / 4
+    times = times_of(fit, view)
+    exact = np.ones(len(y), bool)
+    if times is not None:
+        exact = times.lower == times.upper
+        _draw_ticks(ax, place, y, own, times)
     hollow = _hollow(fit, view)
     many = len(y) > MANY
     for s in range(fit.k):
         for empty in (False, True):
-            at = (own == s) & (hollow == empty)
+            at = (own == s) & (hollow == empty) & exact
             if at.any():
                 shade: Any = to_rgba_array([colour(s)] * int(at.sum()), 0.15 + 0.6 * sure[at] ** 2)
                 ax.scatter(
@@ -128,6 +138,16 @@ def _draw_points(ax: Axes, fit: PointFit, view: View) -> bool:
     return binary
 
 
+def _draw_ticks(ax: Axes, place: np.ndarray, y: np.ndarray, own: np.ndarray, times: Times) -> None:
+    """Ticks on times that are censored: up where they are later, down where earlier."""
+    kinds = dict(times.kinds())
+    for kinds_there, tick in ((("right", "interval"), 2), (("left", "interval"), 3)):
+        for kind in kinds_there:
+            at = np.arange(len(y))[kinds.get(kind, slice(0))]
+            colours = [colour(s) for s in own[at]]
+            ax.scatter(place[at], y[at], s=16, marker=tick, c=colours, linewidths=0.6, zorder=2)
+
+
 def _hollow(fit: PointFit, view: View) -> np.ndarray:
     """Rows in the second of two levels of `by`."""
     data = fit.spec.spec.prepared.data
@@ -138,6 +158,8 @@ def _hollow(fit: PointFit, view: View) -> np.ndarray:
 
 def _draw_curve(ax: Axes, fit: PointFit, view: View, curve: Curve, s: int, line: int) -> None:
     means = curve.means[:, s]
+    if not np.isfinite(means).any():  # the expected time of those who may never have the event
+        return
     look: dict[str, Any] = {"linewidth": 1.8}
     if view.levels is not None or len(means) == 1:
         look |= {"marker": marker(s), "markersize": 9, "markeredgecolor": "black"}
@@ -169,6 +191,7 @@ def _legend(ax: Axes, fit: PointFit, view: View) -> None:
     from matplotlib.lines import Line2D
 
     weight = fit.mixing.to_numpy()
+    words = "component" if fit.spec.spec.prepared.events is None else "event"
     handles = [
         Line2D(
             [],
@@ -176,7 +199,7 @@ def _legend(ax: Axes, fit: PointFit, view: View) -> None:
             color=colour(s),
             marker=marker(s),
             linestyle=line_style(s) if view.by is None else "none",
-            label=f"component {c}, weight {weight[s]:.2f}",
+            label=f"{words} {c}, weight {weight[s]:.2f}",
         )
         for s, c in enumerate(fit.components)
     ]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._surv import is_surv
+from bayesmix.censored import time_name
 from bayesmix.errors import FitError
 from bayesmix.plot.grid import (
     Covariates,
@@ -22,15 +24,17 @@ from bayesmix.plot.grid import (
     refuse_held,
 )
 from bayesmix.predict import observed_response
+from bayesmix.response import middle
 
 if TYPE_CHECKING:
     from bayesmix.api import PointFit
+    from bayesmix.times import Times
 
-__all__ = ["Curve", "View", "curves", "make_view", "points", "y_label"]
+__all__ = ["Curve", "View", "curves", "make_view", "points", "times_of", "y_label"]
 
 STEPS = 201
 MOST_LEVELS = 4  # of a factor with a line style for each
-_ORDER = ("varying", "fixed", "nested")
+_ORDER = ("varying", "fixed", "nested", "dispersion")
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ def make_view(
     by = _choose_by(by, x, known, at, prepared.data)
     held = hold((n for n in known.names if n not in (x, by)), known, prepared.data, at)
     offsets = tuple(o for d, _ in by_kind for o in d.formula.offsets)
-    rate = bool(offsets) and _all_log(fit, block)
+    # The mean of a time is not always proportional to its location.
+    timed = part.response.times is not None
+    rate = bool(offsets) and not timed and _all_log(fit, block)
     levels = levels_of(prepared.data[x]) if x in known.factors else None
     by_levels = [] if by is None else levels_of(prepared.data[by])
     if offsets and not rate:
@@ -144,6 +150,9 @@ def y_label(view: View, *, jittered: bool) -> str:
     """What the vertical axis shows, and what became of the offset."""
     if jittered:
         return f"{view.name} (points moved apart)"
+    if is_surv(view.name):
+        name = f"{time_name([view.name])} (tick: censored)"
+        return f"{name} (curves: offset {' + '.join(view.offsets)} held)" if view.offsets else name
     name = f"proportion, {view.name}" if view.name.startswith("p(") else view.name
     if not view.offsets:
         return name
@@ -158,7 +167,8 @@ def points(fit: PointFit, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Place on the x axis (n,) and response on the scale of the picture (n,) of every row."""
     spec = fit.spec.spec
     rows = spec.rows.blocks[view.block]
-    y = observed_response(rows)
+    times = times_of(fit, view)
+    y = observed_response(rows) if times is None else middle(times)
     if view.rate and rows.offset is not None:
         y = y / np.exp(rows.offset)
     if view.x is None:
@@ -168,6 +178,27 @@ def points(fit: PointFit, view: View) -> tuple[np.ndarray, np.ndarray]:
         return column.to_numpy(dtype=float), y
     place = np.array([view.levels.index(v) for v in column], dtype=float)
     return place, y
+
+
+def times_of(fit: PointFit, view: View) -> Times | None:
+    """What is known of the times of all rows, where the response is a time.
+
+    Raises
+    ------
+    FitError
+        If events have responses of their own: they are no one response.
+    """
+    prepared = fit.spec.spec.prepared
+    if prepared.events is None:
+        return prepared.parts[view.block].response.times
+    found = prepared.events.times
+    if len(found) > 1:
+        msg = (
+            f"fitted() draws one response, but the events have their own: {', '.join(found)}; "
+            "fit.mean_time(newdata) gives the means as numbers"
+        )
+        raise FitError(msg)
+    return next(iter(found.values()))
 
 
 def curves(fit: PointFit, view: View) -> list[Curve]:

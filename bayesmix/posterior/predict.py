@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,9 @@ def predict(
     index = spec.prepared.index if newdata is None else newdata.index
     names = ["weight"] if what == "weight" else [b.name for b in spec.layout.blocks]
     draws = np.array(list(_values(drawn, rows, what, by)))  # (T, blocks, n, S or 1)
-    tails = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
+    # Between an infinite expected time and a finite one there is nothing to interpolate.
+    method: Any = "linear" if np.isfinite(draws).all() else "inverted_cdf"
+    tails = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0, method=method)
     stack = np.stack([draws.mean(0), *tails], axis=-1)  # (blocks, n, S or 1, 3)
     frames = {
         n: _frame(part, index, spec.components, by) for n, part in zip(names, stack, strict=True)

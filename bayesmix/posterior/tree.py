@@ -10,6 +10,7 @@ import pandas as pd
 from bayesmix.penalty import sample_prior
 from bayesmix.posterior.drawn import Drawn, draws_dataset
 from bayesmix.posterior.predict import simulate
+from bayesmix.predict import response_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -89,12 +90,18 @@ def _log_likelihood(drawn: Drawn) -> xr.Dataset:
 def _observed(drawn: Drawn) -> xr.Dataset:
     import xarray as xr
 
-    variables = {
-        data.response.name: (("row",), data.response.y)
-        for data in drawn.spec.rows.blocks
-        if data.response is not None
-    }
-    return xr.Dataset(variables, {"row": np.arange(drawn.spec.rows.n)})
+    events = drawn.spec.prepared.events
+    found = [d.response for d in drawn.spec.rows.blocks if d.response is not None]
+    times = {r.name: r.times for r in found if r.times is not None}
+    times = times if events is None else events.times
+    variables: dict[str, Any] = {r.name: (("row",), r.y) for r in found if r.times is None}
+    for name, known in times.items():
+        for bound in ("lower", "upper", "entry"):
+            variables[f"{bound} of {name}"] = (("row",), getattr(known, bound))
+    if events is not None:
+        variables["allowed"] = (("row", "component"), events.allowed)
+    coords = {"row": np.arange(drawn.spec.rows.n), "component": list(drawn.spec.components)}
+    return xr.Dataset(variables, coords if events is not None else {"row": coords["row"]})
 
 
 def _constant(drawn: Drawn) -> xr.Dataset:
@@ -106,7 +113,8 @@ def _constant(drawn: Drawn) -> xr.Dataset:
         if data.response is not None and data.response.trials is not None:
             variables[f"trials of {data.response.name}"] = (("row",), data.response.trials)
         if data.offset is not None and data.response is not None:
-            variables[f"offset of {data.response.name}"] = (("row",), data.offset)
+            dims = ("row",) if data.offset.ndim == 1 else ("component", "row")
+            variables[f"offset of {data.response.name}"] = (dims, data.offset)
     if rows.weight is not None:
         variables["case_weight"] = (("unit",), rows.weight)
     return xr.Dataset(variables)
@@ -116,7 +124,7 @@ def _predictive(drawn: Drawn, draws: int, rng: np.random.Generator) -> xr.Datase
     import xarray as xr
 
     values = simulate(drawn, None, draws, rng)
-    names = [block.name for block in drawn.spec.layout.blocks]
+    names = [response_name(drawn.spec, block) for block in drawn.spec.layout.blocks]
     variables = {
         name: (("chain", "draw", "row"), values[None, :, b]) for b, name in enumerate(names)
     }

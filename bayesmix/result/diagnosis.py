@@ -89,9 +89,9 @@ def _degenerate_words(fitted: Fitted) -> str:
     spec = fitted.spec
     gone = [spec.components[s] for s in np.flatnonzero(fitted.mixing < VANISHED)]
     if gone:
-        return (
-            f"component {', '.join(map(str, gone))} has vanished: its weight is zero. Use smaller k"
-        )
+        remedy = "Use smaller k" if spec.prepared.events is None else "Leave the event out"
+        names = ", ".join(map(str, gone))
+        return f"component {names} has vanished: its weight is zero. {remedy}"
     return (
         "a component's scale has collapsed to zero, where the likelihood has no maximum: every "
         "start ended there. Use dispersion='fixed', fewer components, or more starts"
