@@ -13,10 +13,23 @@ Examples
 'lgRD'
 """
 
+from bayesmix.plot.comparison import compare
 from bayesmix.plot.curves import fitted
 from bayesmix.plot.estimates import estimates
 from bayesmix.plot.intervals import coefficients
 from bayesmix.plot.memberships import membership, rootogram
+from bayesmix.plot.selection import selection
+from bayesmix.plot.states import states
 from bayesmix.plot.weights import mixing
 
-__all__ = ["coefficients", "estimates", "fitted", "membership", "mixing", "rootogram"]
+__all__ = [
+    "coefficients",
+    "compare",
+    "estimates",
+    "fitted",
+    "membership",
+    "mixing",
+    "rootogram",
+    "selection",
+    "states",
+]

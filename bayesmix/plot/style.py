@@ -42,8 +42,8 @@ def hatch(s: int) -> str:
     return HATCHES[s % len(HATCHES)]
 
 
-def one_axes(ax: Any) -> Axes:
-    """The axes given, or new ones.
+def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:
+    """The axes given, or new ones, of a size (width, height) in inches.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def one_axes(ax: Any) -> Axes:
     if ax is None:
         import matplotlib.pyplot as plt
 
-        return plt.subplots(layout="constrained")[1]
+        return plt.subplots(layout="constrained", figsize=size)[1]
     if not isinstance(ax, Axes):
         raise FitError(f"ax= takes one matplotlib Axes here, not {_kind(ax)}")
     return ax

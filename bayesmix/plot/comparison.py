@@ -1,0 +1,148 @@
+"""Fits ranked by a criterion, with the errors of their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.plot.style import colour, one_axes
+from bayesmix.ranking import Comparison
+from bayesmix.ranking import compare as ranked
+from bayesmix.ranking.scores import CRITERIA
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit, Posterior
+
+__all__ = ["compare"]
+
+# Kass and Raftery (1995), for twice the logarithm of a Bayes factor.
+STEPS = (2, 6, 10)
+STEPPED = ("bic", "bic_units")
+ROW = 0.45
+ERRORS = ((2, 1.2), (1, 4.0))  # standard errors, width of the line
+
+
+def compare(
+    fits: Mapping[str, PointFit | Posterior] | Comparison,
+    by: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how far every fit is behind the best one by a criterion.
+
+    The best fit stands on top, at zero.  For LOO and WAIC a thick line is one standard error
+    of the difference to each side and a thin one two: a line that reaches zero does not tell
+    the fit from the best.  BIC has no error; dotted lines at 2, 6 and 10 are where evidence
+    becomes positive, strong and very strong.  A fit whose criterion comes with a warning has
+    a hollow marker; one that cannot be ranked has words in place of a marker.
+
+    Parameters
+    ----------
+    fits : dict of str to PointFit or Posterior, or Comparison
+        Two or more fits by name, or what `compare` gave for them.
+    by : str, optional
+        As of `compare`; with a Comparison its own.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SpecError, FitError
+        As `compare`, or if `by` is not the criterion of the Comparison.
+
+    References
+    ----------
+    Kass and Raftery (1995), Journal of the American Statistical Association 90, 773-795.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("betablocker")
+    >>> spec = bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3,
+    ...                    fixed="~ Treatment")
+    >>> fits = {f"k = {k}": spec.with_k(k).fit("laplace", seed=1) for k in (1, 2, 3)}
+    >>> ax = bmx.plot.compare(fits, by="loo")
+    >>> [tick.get_text() for tick in ax.get_yticklabels()]
+    ['k = 3', 'k = 2', 'k = 1']
+    """
+    found = _comparison(fits, by)
+    table = found.table
+    height = 1.3 + ROW * len(table)
+    ax = one_axes(ax, (6.4, height))
+    known = np.isfinite(table["difference"].to_numpy(dtype=float))
+    for place, (name, row) in enumerate(table.iterrows()):
+        if known[place]:
+            _draw(ax, place, row)
+        else:
+            words = f"{name} cannot be ranked"
+            ax.annotate(words, (0.5, place), xycoords=("axes fraction", "data"), ha="center")
+    ax.axvline(0, color="0.6", linewidth=0.8, zorder=0)
+    if found.by in STEPPED:
+        furthest = table["difference"].max()
+        for step in (step for step in STEPS if step <= furthest):
+            ax.axvline(step, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+    ax.set_yticks(range(len(table)), labels=[str(name) for name in table.index])
+    ax.set_ylim(len(table) - 0.4, -0.6)
+    ax.set_xlabel(_label(found.by))
+    _legend(ax, table, known)
+    return ax
+
+
+def _comparison(fits: Any, by: str | None) -> Comparison:
+    if not isinstance(fits, Comparison):
+        return ranked(fits, by)
+    if by not in (None, fits.by):
+        msg = (
+            f"compare(by={by!r}): the comparison given is by {fits.by!r}; leave by= out, or give "
+            "the fits"
+        )
+        raise FitError(msg)
+    return fits
+
+
+def _draw(ax: Axes, place: int, row: pd.Series) -> None:
+    difference, error = row["difference"], row.get("se_difference", 0.0)
+    if error > 0:
+        for times, width in ERRORS:
+            ends = [difference - times * error, difference + times * error]
+            ax.plot(ends, [place] * 2, color=colour(0), linewidth=width, solid_capstyle="butt")
+    ax.plot(
+        [difference],
+        [place],
+        marker="o",
+        markersize=8,
+        color=colour(0),
+        markerfacecolor="white" if row["warning"] else colour(0),
+        linestyle="none",
+    )
+
+
+def _label(by: str) -> str:
+    criterion = CRITERIA[by]
+    if criterion.pointwise:
+        return f"difference in elpd ({criterion.title}) to the best; better to the right"
+    return f"difference in {criterion.title} to the best; better to the left"
+
+
+def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = []
+    if "se_difference" in table:
+        for times, width in reversed(ERRORS):
+            words = f"{times} standard error{'s' if times > 1 else ''}"
+            handles.append(Line2D([], [], color=colour(0), linewidth=width, label=words))
+    if (table["warning"].astype(bool) & known).any():
+        hollow = Line2D([], [], color=colour(0), marker="o", markerfacecolor="white")
+        hollow.set(linestyle="none", markersize=8, label="with a warning, see the table")
+        handles.append(hollow)
+    if handles:
+        ax.legend(handles=handles, fontsize="small", loc="upper left" if "se" in table else "best")

@@ -1,0 +1,107 @@
+"""Criteria along the number of components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.plot.style import colour, line_style, marker, one_axes
+from bayesmix.ranking.scores import CRITERIA
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import Selection
+
+__all__ = ["selection"]
+
+KNOWN = ("bic", "icl", "aic", "bic_units")
+
+
+def selection(
+    selected: Selection, criteria: Sequence[str] = ("bic", "icl", "aic"), ax: Axes | None = None
+) -> Axes:
+    """Draw criteria along the number of components, the chosen numbers ringed.
+
+    Smaller is better.  A fit that did not plainly converge has a hollow marker; one that
+    degenerated is never chosen, and has no marker where its criterion is not finite.
+
+    Parameters
+    ----------
+    selected : Selection
+        Made by `select`.
+    criteria : sequence of str
+        Some of "bic", "icl", "aic" and "bic_units".
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If `selected` is no Selection, or a criterion is unknown.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("betablocker")
+    >>> spec = bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=2,
+    ...                    fixed="~ Treatment")
+    >>> ax = bmx.plot.selection(bmx.select(spec, k=range(1, 5), seed=1))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['BIC: 3 components', 'ICL: 3 components', 'AIC: 4 components', 'chosen']
+    """
+    if not hasattr(selected, "best") or not hasattr(selected, "table"):
+        msg = f"selection() draws what select() gives, not a {type(selected).__name__}"
+        raise FitError(msg)
+    wanted = [criteria] if isinstance(criteria, str) else list(criteria)
+    unknown = [c for c in wanted if c not in KNOWN]
+    if unknown or not wanted:
+        raise FitError(f"criteria={unknown or wanted!r}: use some of {list(KNOWN)}")
+    ax = one_axes(ax)
+    table = selected.table
+    for number, by in enumerate(wanted):
+        _draw(ax, selected, table, by, number)
+    ax.set_xticks(table["k0"])
+    ax.set_xlabel("number of components asked for")
+    ax.set_ylabel("criterion (smaller is better)")
+    _legend(ax, table)
+    return ax
+
+
+def _draw(ax: Axes, selected: Any, table: pd.DataFrame, by: str, number: int) -> None:
+    """A curve, its markers, and a ring around the best."""
+    order = np.argsort(table["k0"].to_numpy(), kind="stable")
+    k = table["k0"].to_numpy()[order]
+    values = np.array([getattr(selected[n], by) for n in k], dtype=float)
+    shown = np.isfinite(values)
+    sound = table["converged"].to_numpy()[order]
+    best = next(n for n in k if selected[n] is selected.best(by))
+    look: dict[str, Any] = {"color": colour(number), "marker": marker(number)}
+    words = f"{CRITERIA[by].title}: {best} component{'s' if best > 1 else ''}"
+    ax.plot(k[shown], values[shown], linestyle=line_style(number), label=words, **look)
+    for at in np.flatnonzero(shown & ~sound):
+        ax.plot(k[at], values[at], markerfacecolor="white", linestyle="none", gid="hollow", **look)
+    ring: dict[str, Any] = {"marker": "o", "markersize": 17, "markeredgecolor": "black"}
+    ring |= {"markerfacecolor": "none", "linestyle": "none", "gid": "ring", "zorder": 1.9}
+    ax.plot(best, values[k == best], **ring)
+
+
+def _legend(ax: Axes, table: pd.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+
+    handles, _ = ax.get_legend_handles_labels()
+    ring = Line2D([], [], marker="o", markersize=11, markerfacecolor="none", label="chosen")
+    ring.set(markeredgecolor="black", linestyle="none")
+    handles.append(ring)
+    if not table["converged"].all():
+        hollow = Line2D([], [], marker="o", markerfacecolor="white", color="0.2")
+        hollow.set(linestyle="none", label="did not plainly converge")
+        handles.append(hollow)
+    ax.legend(handles=handles, fontsize="small", handlelength=3.2)

@@ -1,0 +1,167 @@
+"""Probabilities of competing events over time, beside what the data say without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.censored import time_name
+from bayesmix.errors import FitError
+from bayesmix.plot.grid import levels_of
+from bayesmix.plot.style import colour, line_style, one_axes, panels
+from bayesmix.survival.comparison import START
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import CompetingRisksFit, CompetingRisksPosterior
+
+__all__ = ["states"]
+
+START_COLOUR = "0.35"
+START_LABEL = "no event yet"
+ALPHA = 0.22
+BARS = 5  # limits of the steps of one state
+ENDS = ["estimate", "lower", "upper"]
+
+
+def states(
+    fit: CompetingRisksFit | CompetingRisksPosterior,
+    by: str | Sequence[str] | None = None,
+    times: Sequence[float] | None = None,
+    ci: float = 0.95,
+    ax: Any = None,
+) -> Axes | np.ndarray:
+    """Draw the probability of each competing event over time, beside Aalen-Johansen.
+
+    The numbers are those of `CompetingRisksFit.aalen_johansen`.  Curves with bands are the
+    model's probabilities, averaged over the rows; thin steps are the Aalen-Johansen estimate
+    of the same rows, which needs no model, with its limits as bars at a few times.
+
+    Parameters
+    ----------
+    fit : CompetingRisksFit or CompetingRisksPosterior
+        Point fits have bands by the delta method, posteriors credible ones.
+    by : str or sequence of str, optional
+        Columns of the model whose levels have a panel each.
+    times : sequence of float, optional
+        Of the model's curves; by default 100 from zero to the last one observed.
+    ci : float
+        Coverage of bands and bars.
+    ax : Axes, or array of Axes with `by`, optional
+        One for each group.
+
+    Returns
+    -------
+    Axes, or with `by` ndarray of Axes, one for each group
+
+    Raises
+    ------
+    FitError
+        If the fit is not of competing events, a column is not in use, or `ax` does not
+        fit.
+    DataError
+        Where the data have no Aalen-Johansen estimate, as for interval-censored times.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("mgus2")
+    >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, event="event",
+    ...                           family={"pcm": "weibull", "death": "gompertz"},
+    ...                           concomitant="~ sex")
+    >>> fit = spec.fit("em", seed=1)
+    >>> bmx.plot.states(fit).get_xlabel()
+    'years'
+    >>> [ax.get_title() for ax in bmx.plot.states(fit, by="sex")]
+    ['sex = F, n = 631', 'sex = M, n = 753']
+    """
+    if not hasattr(fit, "aalen_johansen"):
+        msg = f"states() draws fits of CompetingRisks, not a {type(fit).__name__} of other models"
+        raise FitError(msg)
+    table = fit.aalen_johansen(by=by, times=times, ci=ci)
+    events = fit.spec.spec.prepared.events
+    assert events is not None
+    names = [] if by is None else [by] if isinstance(by, str) else list(by)
+    groups = _groups(fit, table, names)
+    axes = np.array([one_axes(ax)]) if by is None else panels(ax, len(groups), "one for each group")
+    for panel, (title, part) in zip(axes, groups, strict=True):
+        for number, state in enumerate((*fit.components, START)):
+            _draw(panel, part[part["state"] == state], number, len(fit.components))
+        panel.set_title(title)
+        panel.set_xlabel(time_name(list(events.times)))
+        panel.set_ylim(0, 1)
+        panel.set_xlim(left=0)
+    axes[0].set_ylabel("probability")
+    _legend(axes[-1], fit, ci, outside=ax is None and by is not None)
+    return axes[0] if by is None else axes
+
+
+def _groups(fit: Any, table: pd.DataFrame, names: list[str]) -> list[tuple[str, pd.DataFrame]]:
+    """Title and rows of the table of every group, in the order of the levels."""
+    if not names:
+        return [("", table)]
+    data = fit.spec.spec.prepared.data
+    out = []
+    for levels, part in _split(table, names, data):
+        own = np.all([data[n] == v for n, v in zip(names, levels, strict=True)], axis=0)
+        words = ", ".join(f"{n} = {v}" for n, v in zip(names, levels, strict=True))
+        out.append((f"{words}, n = {int(own.sum())}", part))
+    return out
+
+
+def _split(
+    table: pd.DataFrame, names: list[str], data: pd.DataFrame
+) -> list[tuple[tuple, pd.DataFrame]]:
+    order = {n: {v: i for i, v in enumerate(levels_of(data[n]))} for n in names}
+    found = {}
+    for key, part in table.groupby(names, observed=True, sort=False):
+        found[key if isinstance(key, tuple) else (key,)] = part
+    rank = sorted(found, key=lambda key: [order[n][v] for n, v in zip(names, key, strict=True)])
+    return [(key, found[key]) for key in rank]
+
+
+def _draw(ax: Axes, table: pd.DataFrame, number: int, events: int) -> None:
+    """The curve with its band, the steps and their bars, of one state."""
+    look = _colour(number, events)
+    model = table[table["source"] == "model"]
+    band = model.dropna(subset=ENDS)
+    ax.fill_between(
+        band["time"], band["lower"], band["upper"], color=look, alpha=ALPHA, linewidth=0
+    )
+    line = line_style(number)
+    ax.plot(model["time"], model["estimate"], color=look, linestyle=line, linewidth=2, zorder=3)
+    steps = table[table["source"] == "nonparametric"]
+    ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
+    last = float(steps["time"].max())
+    wanted = last * (np.arange(BARS) + 0.4 + 0.6 * number / (events + 1)) / BARS
+    at = np.searchsorted(steps["time"].to_numpy(), wanted, side="right") - 1
+    bars = steps.iloc[at]
+    ax.vlines(wanted, bars["lower"], bars["upper"], color=look, linewidth=1.1, gid="limits")
+    ax.plot(wanted, bars["lower"], "_", wanted, bars["upper"], "_", color=look, markersize=5)
+
+
+def _colour(number: int, events: int) -> str:
+    return START_COLOUR if number == events else colour(number)
+
+
+def _legend(ax: Axes, fit: Any, ci: float, *, outside: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    k = len(fit.components)
+    handles: list[Any] = [
+        Line2D([], [], color=_colour(s, k), linestyle=line_style(s), linewidth=2, label=str(name))
+        for s, name in enumerate((*fit.components, START_LABEL))
+    ]
+    handles.append(Patch(facecolor="0.2", alpha=ALPHA, label=f"model, {100 * ci:g}% band"))
+    steps = Line2D([], [], color="0.2", linewidth=0.9, marker="|", markersize=9)
+    steps.set_label(f"Aalen-Johansen, {100 * ci:g}% bars")
+    look: dict[str, Any] = {"fontsize": "small", "handlelength": 3.2}
+    if outside:
+        ax.figure.legend(handles=[*handles, steps], loc="outside lower center", ncols=2, **look)
+    else:
+        ax.legend(handles=[*handles, steps], **look)
