@@ -44,6 +44,7 @@ __all__ = [
     "stirling",
     "stirling_inverse",
     "times",
+    "value_of",
     "where",
 ]
 
@@ -131,6 +132,11 @@ ndtr = _elementwise("ndtr", lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)))
 log_exprel = _elementwise("log_exprel", _log_exprel_tensor)
 log_ndtr = _elementwise("log_ndtr", _log_ndtr_tensor)
 abs = _elementwise("absolute", "abs")  # noqa: A001
+
+
+def value_of(x: Array) -> Array:
+    """The value of a `Jet` without its derivatives; anything else as it is."""
+    return x.value if isinstance(x, Jet) else x
 
 
 def square(x: Array) -> Array:

@@ -7,7 +7,8 @@ and for the knots k_0 < ... < k_m, l_j = (k_m - k_j) / (k_m - k_0),
 
     v_j(x) = (x - k_j)_+^3 - l_j (x - k_0)_+^3 - (1 - l_j) (x - k_m)_+^3
 
-The spline is linear beyond the outer knots.  Where it decreases the density is zero.
+The spline is linear beyond the outer knots.  One that decreases anywhere is no distribution:
+its likelihood is zero, whatever was observed.
 """
 
 from __future__ import annotations
@@ -72,6 +73,32 @@ def log_slope(knots: tuple[float, ...], at: Instant, gammas: tuple[Linked, ...])
     return xp.where(rises, xp.log(xp.where(rises, slope, 1.0)), -np.inf)
 
 
+@lru_cache(maxsize=64)
+def _corners(knots: tuple[float, ...]) -> np.ndarray:
+    """What gamma1, ... multiply in the slope at the ends and middles of the m pieces, (3, m, P)."""
+    a, b = np.array(knots[:-1]), np.array(knots[1:])
+    points = np.array([a, 0.5 * (a + b), b])
+    _, slopes = basis(knots, points.ravel())
+    return np.stack(slopes[1:], axis=-1).reshape(3, len(a), -1)
+
+
+def rises(knots: tuple[float, ...], gammas: tuple[Linked, ...]) -> Array:
+    """Whether the spline rises everywhere: its slope is a parabola between two knots."""
+    values = [xp.value_of(g.value) for g in gammas[1:]]
+    good: Array = np.array(True)
+    for start, middle, end in np.moveaxis(_corners(knots), 1, 0):
+        low, mid, high = (
+            sum(v * float(c) for v, c in zip(values, corner, strict=True))
+            for corner in (start, middle, end)
+        )
+        bend, tilt = 2.0 * (low - 2.0 * mid + high), 4.0 * mid - 3.0 * low - high
+        inside = (bend > 0) & (tilt < 0) & (-tilt < 2.0 * bend)
+        lowest = low - tilt * tilt / (4.0 * xp.where(bend > 0, bend, 1.0))
+        dips = inside & (lowest < 0)
+        good = good & (low >= 0) & (high >= 0) & ~dips
+    return good
+
+
 # --- the three scales ----------------------------------------------------------------------
 
 
@@ -80,26 +107,32 @@ def logpdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -
     s = level(knots, at, gammas)
     rest = log_slope(knots, at, gammas) - at.log
     if scale == "hazard":
-        return event_term(rest + s, s)
-    if scale == "odds":
-        return rest - xp.softplus(s) - xp.softplus(-s)
-    return rest - 0.5 * s * s - HALF_LOG_2PI
+        value = event_term(rest + s, s)
+    elif scale == "odds":
+        value = rest - xp.softplus(s) - xp.softplus(-s)
+    else:
+        value = rest - 0.5 * s * s - HALF_LOG_2PI
+    return xp.where(rises(knots, gammas), value, -np.inf)
 
 
 def logsf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
     """-exp(s), -log(1 + exp(s)) or log Phi(-s)."""
     s = level(knots, at, gammas)
     if scale == "hazard":
-        return minus_exp(s)
-    return -xp.softplus(s) if scale == "odds" else xp.log_ndtr(-s)
+        value = minus_exp(s)
+    else:
+        value = -xp.softplus(s) if scale == "odds" else xp.log_ndtr(-s)
+    return xp.where(rises(knots, gammas), value, -np.inf)
 
 
 def logcdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
     """Log of one minus the survival function."""
     s = level(knots, at, gammas)
     if scale == "hazard":
-        return log1mexp_exp(s)
-    return -xp.softplus(-s) if scale == "odds" else xp.log_ndtr(s)
+        value = log1mexp_exp(s)
+    else:
+        value = -xp.softplus(-s) if scale == "odds" else xp.log_ndtr(s)
+    return xp.where(rises(knots, gammas), value, -np.inf)
 
 
 def closed_form(
@@ -112,7 +145,8 @@ def closed_form(
     along, d1, d2 = _ALONG[scale](s, event)
     rise = np.where(slope > 0, np.log(slope), -np.inf)
     logf = along + np.where(event > 0, rise - at.log, 0.0)
-    steep = np.where(event > 0, event / slope, 0.0)
+    logf = np.where(rises(knots, gammas), logf, -np.inf)
+    steep = np.where((event > 0) & (slope > 0), event / np.where(slope > 0, slope, 1.0), 0.0)
     relative = [b * steep for b in slopes]
     bent = [d2 * v for v in values]
     n = len(values)
