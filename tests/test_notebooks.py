@@ -1,0 +1,89 @@
+"""The notebooks: stored as their sources are, small, run from top to bottom, and runnable here."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+
+if not (FOLDER / "make.py").exists():
+    pytest.skip("no notebooks beside the tests", allow_module_level=True)
+
+_SPEC = importlib.util.spec_from_file_location("make_notebooks", FOLDER / "make.py")
+make = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(make)
+
+QUICK = "1-quick-start"
+NAMES = [path.stem for path in make.SOURCES]
+MOST_BYTES = 700_000
+MOST_LINES = 60
+# Folders of a machine have no place in what is shown.
+PLACES = re.compile(r"(?:/tmp|/home|/root|/work|/usr|/var|[A-Z]:\\Users)\b")
+
+
+def stored(name):
+    return json.loads((FOLDER / f"{name}.ipynb").read_text("utf-8"))
+
+
+def words(notebook):
+    """The words of every output, a text for each."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            yield from ("".join(v) for k, v in data.items() if k.startswith("text/"))
+
+
+def test_every_notebook_has_a_source():
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_hold_what_their_sources_say(name):
+    held = [(c["cell_type"], "".join(c["source"])) for c in stored(name)["cells"]]
+    source = (FOLDER / "source" / f"{name}.md").read_text("utf-8")
+    assert held == list(make.cells(source)), f"run: python notebooks/make.py {name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_are_of_one_run_and_small(name):
+    notebook = stored(name)
+    code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert [c["execution_count"] for c in code] == list(range(1, len(code) + 1))
+    assert not any(o["output_type"] == "error" for c in code for o in c["outputs"])
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < MOST_BYTES
+    for text in words(notebook):
+        assert not PLACES.search(text)
+        assert "<Axes" not in text, "assign what a picture returns"
+    plain = [o["data"]["text/plain"] for c in code for o in c["outputs"] if "data" in o]
+    assert max(len("".join(each).splitlines()) for each in plain) <= MOST_LINES
+
+
+def test_sources_are_cut_into_cells():
+    text = "# A\n\nwords with `code`\n\n```python\nx = 1\n```\n\n```python\nx\n```\nend\n"
+    assert list(make.cells(text)) == [
+        ("markdown", "# A\n\nwords with `code`"),
+        ("code", "x = 1"),
+        ("code", "x"),
+        ("markdown", "end"),
+    ]
+
+
+def execute(name, folder):
+    """Run a source; what raises in a cell raises here."""
+    return make.run(make.build(FOLDER / "source" / f"{name}.md"), folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.ci] if n == QUICK else []) for n in NAMES]
+)
+def test_notebooks_run(name, tmp_path):
+    made = execute(name, tmp_path)
+    shapes = [[o["output_type"] for o in c.get("outputs", ())] for c in made.cells]
+    assert shapes == [
+        [o["output_type"] for o in c.get("outputs", ())] for c in stored(name)["cells"]
+    ], "other kinds of outputs than those stored"
