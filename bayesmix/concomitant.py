@@ -87,11 +87,14 @@ class WeightModel:
         information : ndarray, shape (R, S, Q, S, Q)
             sum_u w_u (diag(pi) - pi pi') (x) z z'.
         """
+        score = self.score(resp, log_weights, design, unit_weight)
         if design is None:
-            return self._constant(resp, log_weights, unit_weight)
+            n, pi = self._sums(resp, log_weights, unit_weight)[1:]
+            k = pi.shape[-1]
+            constant = n[..., None] * (pi[..., None] * np.eye(k) - pi[..., None] * pi[:, None])
+            return score, constant[:, :, None, :, None]
         pi = np.exp(log_weights)
         w = 1.0 if unit_weight is None else unit_weight
-        score = ((resp - pi) * w) @ design
         n_starts, k, _ = pi.shape
         q = design.shape[1]
         information = np.empty((n_starts, k, q, k, q))
@@ -103,9 +106,24 @@ class WeightModel:
                 information[:, t, :, s] = np.swapaxes(block, 1, 2)
         return score, information
 
-    def _constant(
+    def score(
+        self,
+        resp: np.ndarray,
+        log_weights: np.ndarray,
+        design: np.ndarray | None,
+        unit_weight: np.ndarray | None,
+    ) -> np.ndarray:
+        """The score of `score_information` alone, (R, S, Q)."""
+        if design is None:
+            sums, n, pi = self._sums(resp, log_weights, unit_weight)
+            return (sums - n * pi)[..., None]
+        w = 1.0 if unit_weight is None else unit_weight
+        return ((resp - np.exp(log_weights)) * w) @ design
+
+    def _sums(
         self, resp: np.ndarray, log_weights: np.ndarray, unit_weight: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Constant weights: sums of responsibilities (R, S), their total (R, 1), the weights."""
         sums = resp.sum(-1) if unit_weight is None else resp @ unit_weight
         pi = np.exp(log_weights[..., 0])
         if self.held is not None:
@@ -114,10 +132,7 @@ class WeightModel:
             pi = np.where(free, pi, 0.0)
             total = pi.sum(-1, keepdims=True)
             pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
-        n = sums.sum(-1, keepdims=True)
-        k = pi.shape[-1]
-        information = n[..., None] * (pi[..., None] * np.eye(k) - pi[..., None] * pi[:, None])
-        return (sums - n * pi)[..., None], information[:, :, None, :, None]
+        return sums, sums.sum(-1, keepdims=True), pi
 
     def component_scores(
         self, s: int, theta: np.ndarray, design: np.ndarray | None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
 
 from bayesmix.errors import DataError
 
-__all__ = ["KINDS", "Times"]
+__all__ = ["KINDS", "NOTHING", "Times"]
 
 # What is known of a time.  A row that is none of these says nothing about it.
 KINDS = ("exact", "right", "left", "interval")
@@ -79,13 +79,28 @@ class Times:
             return self
         taken = object.__new__(Times)
         whole = self.__dict__.items()
-        taken.__dict__.update({name: values[rows] for name, values in whole if name != "_kinds"})
+        taken.__dict__.update({name: values[rows] for name, values in whole if name in _BY_ROW})
         return taken
 
     @property
     def truncated(self) -> bool:
         """Whether any entry is delayed."""
-        return bool((self.entry > 0).any())
+        return self.entered is not None
+
+    @cached_property
+    def entered(self) -> slice | np.ndarray | None:
+        """The rows with a delayed entry, as in `kinds`; None without any."""
+        return which(self.entry > 0)
+
+    @cached_property
+    def points(self) -> slice | np.ndarray | None:
+        """The rows known exactly or right-censored; None without any."""
+        return which(self.code <= KINDS.index("right"))
+
+    @cached_property
+    def event(self) -> np.ndarray:
+        """1 where the time is known exactly, else 0, shape (n,)."""
+        return (self.code == KINDS.index("exact")).astype(float)
 
     def kinds(self) -> tuple[tuple[str, slice | np.ndarray], ...]:
         """The kinds of observation that occur, each with its rows.
@@ -104,6 +119,9 @@ class Times:
             for code, kind in enumerate(KINDS)
             if (rows := which(self.code == code)) is not None
         )
+
+
+_BY_ROW = frozenset(f.name for f in fields(Times))
 
 
 def which(mask: np.ndarray) -> slice | np.ndarray | None:

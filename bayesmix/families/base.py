@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,7 +212,7 @@ class Family:
             return remade, (description,)
         return super().__reduce_ex__(protocol)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters, location first."""
         return tuple(Parameter(name, get_link(link)) for name, link in self.params.items())

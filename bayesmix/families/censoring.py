@@ -24,7 +24,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.links import LINKS, Linked
-from bayesmix.times import Times, which
+from bayesmix.times import Times
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family
@@ -205,7 +205,7 @@ def contributions(survival: Survival, times: Times, linked: tuple[Linked, ...]) 
         for kind, rows in pieces(times)
     ]
     value = join(parts, linked, len(times))
-    entered = which(times.entry > 0)
+    entered = times.entered
     if entered is None:
         return value
     entry = entry_term(survival, times.take(entered), some_rows(linked, entered))

@@ -20,7 +20,7 @@ from bayesmix.families.censoring import (
 )
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.links import Linked
-from bayesmix.times import KINDS, Times, which
+from bayesmix.times import Times
 
 __all__ = ["derivatives"]
 
@@ -47,24 +47,18 @@ def derivatives(
     form = survival.closed_form if closed else None
     parts: list[tuple[Rows, Derivatives]] = []
     terms = dict(pieces(times))
-    if form is not None and (points := _points(times)) is not None:
+    if form is not None and (points := times.points) is not None:
+        # A hazard for some, a cumulative hazard for all.
         some = times.take(points)
-        event = (some.code == KINDS.index("exact")).astype(float)
         at = Instant(some.lower, some.log_lower)
-        parts.append((points, form(at, event, *some_rows(linked, points))))
+        parts.append((points, form(at, some.event, *some_rows(linked, points))))
         terms = {kind: rows for kind, rows in terms.items() if kind not in ("exact", "right")}
     for kind, rows in terms.items():
         parts.append((rows, _automatic(TERMS[kind], survival, times.take(rows), linked, rows)))
     d = _join_derivatives(parts, linked, len(times))
-    entered = which(times.entry > 0)
-    if entered is not None:
+    if (entered := times.entered) is not None:
         d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
     return _finite(d)
-
-
-def _points(times: Times) -> Rows | None:
-    """Rows known exactly or right-censored: a hazard for some, a cumulative hazard for all."""
-    return which(times.code <= KINDS.index("right"))
 
 
 def _automatic(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import compiled, penalty
-from bayesmix.likelihood import em_pass
 from bayesmix.modes import Mode
 from bayesmix.penalty import PriorModel
 from bayesmix.problem import Problem
+from bayesmix.slope import value_and_gradient
 
 if TYPE_CHECKING:
     from bayesmix.kernels import GaussianPrior, SmallDensity
@@ -88,19 +88,19 @@ def python_density(
     free = np.flatnonzero(problem.spec.free)
     likelihood = replace(problem, penalty=None)
     compiled.insist(likelihood)
-    prior = penalty.gradient(problem.spec, problem.penalty.model)
+    of_data = value_and_gradient(likelihood)
+    of_prior = penalty.gradient(problem.spec, problem.penalty.model)
 
-    def value_and_gradient(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
+    def density(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
         theta = mode.theta.copy()
         theta[free] += mode.factor @ z
-        p = em_pass(likelihood, theta[None])
-        value, slope = prior(theta)
-        gradient = (p.score[0] + slope)[free] @ mode.factor
-        value += float(p.loglik[0])
+        value, slope = of_data(theta)
+        prior, prior_slope = of_prior(theta)
+        value, gradient = value + prior, (slope + prior_slope)[free] @ mode.factor
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             # nutpie counts this as a divergence; it needs an error, not a number.
             msg = "the log density is not finite here"
             raise ValueError(msg)
         return value, gradient
 
-    return value_and_gradient
+    return density
