@@ -119,7 +119,7 @@ def _log_uncensored(
     enters = np.searchsorted(at, times.entry, side="right")
     change = np.bincount(enters, weight, len(at) + 1) - np.bincount(leaves, weight, len(at) + 1)
     at_risk = change.cumsum()[: len(at)]
-    share = np.divide(lost, at_risk, out=np.zeros_like(lost), where=lost > 0)
+    share = np.divide(lost, at_risk, out=np.zeros(len(at)), where=lost > 0)
     with np.errstate(divide="ignore"):
         return np.log1p(-np.minimum(share, 1.0)).cumsum()
 

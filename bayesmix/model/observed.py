@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.predict import draw_components, draw_response
+from bayesmix.response import middle
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["by_unit", "draw", "event_dims", "responses", "to_rows", "unit_labels"]
@@ -93,7 +94,13 @@ def to_rows(spec: MixtureSpec, values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def responses(spec: MixtureSpec) -> np.ndarray:
-    """The data as the model observes them; successes for the binomial."""
+    """The data as the model observes them; successes for the binomial.
+
+    Of a survival time, the middle of its bounds: how it was observed is part of the density.
+    """
+    events = spec.prepared.events
+    if events is not None:
+        return by_unit(spec, [np.max([middle(times) for times in events.times.values()], axis=0)])
     values = []
     for data in spec.rows.blocks:
         assert data.response is not None

@@ -140,9 +140,13 @@ def _draw_points(ax: Axes, fit: PointFit, view: View) -> bool:
 
 def _draw_ticks(ax: Axes, place: np.ndarray, y: np.ndarray, own: np.ndarray, times: Times) -> None:
     """Ticks on times that are censored: up where they are later, down where earlier."""
+    from matplotlib.markers import TICKDOWN, TICKUP
+
     kinds = dict(times.kinds())
-    for kinds_there, tick in ((("right", "interval"), 2), (("left", "interval"), 3)):
-        for kind in kinds_there:
+    upwards: tuple[Any, ...] = (TICKUP, "right", "interval")
+    downwards: tuple[Any, ...] = (TICKDOWN, "left", "interval")
+    for tick, *censored in (upwards, downwards):
+        for kind in censored:
             at = np.arange(len(y))[kinds.get(kind, slice(0))]
             colours = [colour(s) for s in own[at]]
             ax.scatter(place[at], y[at], s=16, marker=tick, c=colours, linewidths=0.6, zorder=2)

@@ -44,8 +44,11 @@ def _events_layout(
     effects: list[Effect] = []
     ancillary: dict[tuple[int, str], tuple[int, ...]] = {}
     offsets = [part.design.offset for part in events.parts]
+    texts = [part.formula.text for part in events.parts]
     for s, (part, family) in enumerate(zip(events.parts, families, strict=True)):
-        _check_ancillary(part, family, events.names[s])
+        # A formula that is another event's too says nothing of one without a location.
+        if family.location is not None or part.ancillary or texts.count(part.formula.text) == 1:
+            _check_ancillary(part, family, events.names[s])
         if family.location is None:
             continue
         for name, design in {family.location: part.design, **part.ancillary}.items():
