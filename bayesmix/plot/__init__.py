@@ -15,6 +15,7 @@ Examples
 
 from bayesmix.plot.comparison import compare
 from bayesmix.plot.curves import fitted
+from bayesmix.plot.diagnostics import diagnostics
 from bayesmix.plot.estimates import estimates
 from bayesmix.plot.intervals import coefficients
 from bayesmix.plot.memberships import membership, rootogram
@@ -25,6 +26,7 @@ from bayesmix.plot.weights import mixing
 __all__ = [
     "coefficients",
     "compare",
+    "diagnostics",
     "estimates",
     "fitted",
     "membership",

@@ -1,0 +1,237 @@
+"""Whether the chains of a posterior agree: R-hat, effective sample sizes, traces, ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayesmix.diagnose.findings import ESS, R_HAT
+from bayesmix.errors import FitError
+from bayesmix.plot.style import colour, line_style, marker, panels
+from bayesmix.posterior.tables import natural_draws
+from bayesmix.ranking.scores import is_posterior
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import Posterior
+    from bayesmix.diagnose import Diagnosis
+
+__all__ = ["diagnostics"]
+
+MOST_ROWS = 30
+MOST_POINTS = 1000
+RANK_BINS = 20
+LOST_COLOUR = "0.45"
+LEGEND_COLUMNS = 4
+LINE = 0.16  # inches for each row of the tables
+PARAMETER = ["component", "term", "effect"]
+
+
+def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndarray:
+    """Draw whether the chains agree, after relabelling.
+
+    First R-hat and the effective sample sizes of every parameter, the worst on top, with
+    dotted lines at what is wanted (at most 1.01, at least 400).  Then the trace of the log
+    density, which does not depend on labels, and of the worst parameters; beside each trace
+    the ranks of the draws among those of all chains: chains that agree have about as many in
+    every bin, the grey line.  Chains have the colour of the mode they are in, as
+    `Posterior.diagnostics` finds it, and are told apart by shade and line style; grey ones
+    are stuck or have lost a component.  One chain has no R-hat and no ranks.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    worst : int
+        Number of parameters whose draws are shown.
+    ax : array of Axes, optional
+        Two, and then for the log density and each parameter shown two (with one chain:
+        one).
+
+    Returns
+    -------
+    ndarray of Axes
+        Of R-hat and the effective sample sizes, then of trace and ranks in turn.
+
+    Raises
+    ------
+    FitError
+        If there are no draws, or stacked ones, which are no chains; or `ax` or `worst`
+        does not fit.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16, 667-718.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("betablocker")
+    >>> spec = bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial", k=3,
+    ...                    fixed="~ Treatment")
+    >>> posterior = spec.fit("nuts", draws=400, tune=400, seed=1, progress=False)
+    >>> axes = bmx.plot.diagnostics(posterior, worst=1)
+    >>> [ax.get_xlabel() for ax in axes]
+    ['R-hat', 'effective sample size', 'draw', 'rank', 'draw', 'rank']
+    """
+    _check(posterior, worst)
+    found = posterior.diagnostics()
+    table = worst_first(found.table)
+    draws = natural_draws(posterior._drawn.spec, posterior._drawn.theta)
+    names = [key for key in table[PARAMETER].itertuples(index=False, name=None) if key in draws]
+    chosen = names[: min(worst, len(names))]
+    chains = len(posterior._drawn.theta)
+    axes = _axes(ax, min(len(table), MOST_ROWS), 1 + len(chosen), ranks=chains > 1)
+    _draw_table(axes[0], axes[1], table, posterior.khat, chains)
+    looks = chain_looks(found, chains)
+    values = {"log density": posterior._drawn.log_density}
+    values |= {label(*key): draws[key] for key in chosen}
+    each = axes[2:].reshape(len(values), -1)
+    for line, (name, shown) in zip(each, values.items(), strict=True):
+        _trace(line[0], name, shown, looks)
+        if chains > 1:
+            _ranks(line[1], name, shown, looks)
+    if chains > 1:
+        _legend(each[0, 1], outside=ax is None)
+    return axes
+
+
+def _check(posterior: Any, worst: int) -> None:
+    if not is_posterior(posterior):
+        msg = f"diagnostics() draws chains, and a {type(posterior).__name__} has none"
+        raise FitError(msg)
+    if posterior.method == "stacking":
+        msg = (
+            "stacked draws are no chains; draw diagnostics() of the posterior that was stacked, "
+            "and estimates() of this one"
+        )
+        raise FitError(msg)
+    if isinstance(worst, bool) or not isinstance(worst, (int, np.integer)) or worst < 0:
+        raise FitError(f"worst={worst!r} must be a whole number of zero or more")
+
+
+def worst_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Parameters by how far they are from what is wanted; a fixed effect once."""
+    table = table[~((table["effect"] == "fixed") & table.duplicated(["term", "effect"]))]
+    least = table[["ess_bulk", "ess_tail"]].min(axis=1)
+    far = np.fmax((table["r_hat"].to_numpy() - 1) / (R_HAT - 1), ESS / least.to_numpy())
+    return table.iloc[np.argsort(-np.nan_to_num(far, nan=-1.0), kind="stable")]
+
+
+def label(component: Hashable, term: str, effect: str) -> str:
+    """A parameter in words, such as "x, 2"."""
+    return term if effect == "fixed" or component == "all" else f"{term}, {component}"
+
+
+def chain_looks(found: Diagnosis, chains: int) -> list[dict[str, Any]]:
+    """Colour by mode, shade and line style within it, and label, of every chain."""
+    from matplotlib.colors import to_rgb
+
+    modes = found.modes or (0,) * chains
+    out: list[dict[str, Any]] = []
+    for chain, mode in enumerate(modes):
+        number = modes[:chain].count(mode)
+        base = np.array(to_rgb(LOST_COLOUR if mode < 0 else colour(mode)))
+        light = 0.6 * number / max(modes.count(mode) - 1, 1)
+        words = "no mode" if mode < 0 else f"mode {mode}"
+        out.append(
+            {
+                "color": tuple(base + light * (1 - base)),
+                "linestyle": line_style(number),
+                "label": f"chain {chain}, {words}" if len(set(modes)) > 1 else f"chain {chain}",
+            }
+        )
+    return out
+
+
+def _draw_table(left: Axes, right: Axes, table: pd.DataFrame, khat: float, chains: int) -> None:
+    """R-hat and effective sample sizes by parameter."""
+    shown = table.head(MOST_ROWS)
+    places = np.arange(len(shown))
+    look: dict[str, Any] = {"linestyle": "none", "markersize": 5}
+    if shown["r_hat"].notna().any():
+        left.plot(shown["r_hat"], places, marker=marker(0), color=colour(0), **look)
+        left.axvline(R_HAT, color="0.4", linestyle=":", linewidth=1)
+        left.set_xlim(left=min(0.999, left.get_xlim()[0]))
+    else:
+        words = "one chain: no R-hat" if chains == 1 else "no R-hat"
+        words += f"\nPareto k-hat {khat:.2f}" if np.isfinite(khat) else ""
+        left.text(0.5, 0.5, words, transform=left.transAxes, ha="center", va="center")
+        left.set_xticks([])
+    for number, (name, words) in enumerate((("ess_bulk", "bulk"), ("ess_tail", "tails"))):
+        face = (colour(1), "white")[number]
+        right.plot(
+            shown[name],
+            places,
+            marker=marker(number + 1),
+            color=colour(number + 1),
+            markerfacecolor=face,
+            label=words,
+            **look,
+        )
+    right.axvline(ESS, color="0.4", linestyle=":", linewidth=1)
+    right.set_xlim(left=0)
+    right.legend(fontsize="x-small")
+    for ax, words in ((left, "R-hat"), (right, "effective sample size")):
+        ax.set_xlabel(words)
+        ax.set_ylim(len(shown) - 0.4, -0.6)
+    names = [label(*key) for key in shown[PARAMETER].itertuples(index=False, name=None)]
+    left.set_yticks(places, labels=names, fontsize="x-small")
+    right.set_yticks(places, labels=[])
+    if len(table) > len(shown):
+        left.set_title(f"the worst {len(shown)} of {len(table)}", loc="left", fontsize="small")
+
+
+def _trace(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, Any]]) -> None:
+    """Values (chain, draw) in their order, of long chains evenly spaced ones."""
+    step = -(-values.shape[1] // MOST_POINTS)
+    place = np.arange(0, values.shape[1], step)
+    for chain, look in zip(values, looks, strict=True):
+        plain = {key: value for key, value in look.items() if key != "linestyle"}
+        ax.plot(place, chain[::step], linewidth=0.6, rasterized=len(place) > 500, **plain)
+    ax.set_title(name, loc="left", fontsize="small")
+    ax.set_xlabel("draw")
+    ax.margins(x=0)
+
+
+def _ranks(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, Any]]) -> None:
+    """How many draws of every chain have ranks within each of the bins."""
+    ranks = stats.rankdata(values).reshape(values.shape)
+    edges = np.linspace(0, values.size, RANK_BINS + 1)
+    for chain, look in zip(ranks, looks, strict=True):
+        ax.stairs(np.histogram(chain - 0.5, edges)[0], edges, linewidth=1.3, baseline=None, **look)
+    ax.axhline(values.shape[1] / RANK_BINS, color="0.6", linewidth=0.8, zorder=0)
+    ax.set_ylim(bottom=0)
+    ax.set_title(name, loc="left", fontsize="small")
+    ax.set_xlabel("rank")
+    ax.set_ylabel("draws", fontsize="small")
+    ax.margins(x=0)
+
+
+def _legend(ax: Axes, *, outside: bool) -> None:
+    """Chains and their modes: above traces and ranks, or within the ranks given."""
+    look: dict[str, Any] = {"fontsize": "x-small", "handlelength": 2.6}
+    if not outside:
+        ax.legend(loc="lower left", ncols=2, **look)
+        return
+    handles, words = ax.get_legend_handles_labels()
+    ax.figure.legend(handles, words, loc="outside upper center", ncols=LEGEND_COLUMNS, **look)
+
+
+def _axes(ax: Any, rows: int, shown: int, *, ranks: bool) -> np.ndarray:
+    """The axes given, or a figure: tables in a column, traces and ranks beside them."""
+    wide = 2 if ranks else 1
+    if ax is not None:
+        return panels(ax, 2 + wide * shown, "two, then those of each parameter shown")
+    import matplotlib.pyplot as plt
+
+    height = max(1.0 + LINE * rows, 1.6 * shown + 0.6, 3.2)
+    figure = plt.figure(figsize=(11.0, height), layout="constrained")
+    parts: Any = figure.subfigures(1, 2, width_ratios=(5, 3 * wide))
+    tables, draws = parts
+    left = tables.subplots(1, 2)
+    return np.concatenate([left, draws.subplots(shown, wide, squeeze=False).ravel()])
