@@ -226,7 +226,7 @@ def _maximise(
     if budget > FIRST_STEPS:
         runs.status[runs.running()] = "resting"
     tol = FIRST_TOL
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         _over_budget(runs, budget)
         newton(problem, runs, tol=options.tol)
         if progress is not None:
@@ -236,11 +236,24 @@ def _maximise(
             break
         runs.status[again] = "running"
         tol = max(0.1 * tol, 0.01 * options.tol)
+        before = runs.loglik.copy()
         squarem(problem, runs, cycles=8, tol=tol, collapsed=collapsed)
+        _give_up(runs, before, rounds_left=ROUNDS - number)
         runs.status[runs.status == "running"] = "resting"
     runs.status[has_status(runs, "running", "resting")] = "max_iter"
     name_ends(problem, runs, collapsed)
     return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
+
+
+def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
+    """Stop starts that would stay below the best end at ten times their last round's gain."""
+    done = has_status(runs, "converged", "boundary", "singular")
+    if not done.any():
+        return
+    gap = runs.loglik[done].max() - runs.loglik
+    with np.errstate(invalid="ignore"):
+        hopeless = 10 * rounds_left * (runs.loglik - before) < gap
+    runs.status[hopeless & has_status(runs, "running", "resting")] = "max_iter"
 
 
 def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesmix.params import dispersion_entries, location_entries
 from bayesmix.result.covariance import covariance, predictor_scales
 from bayesmix.result.fitted import Fitted
 
@@ -74,14 +75,17 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
 
 def _names(fitted: Fitted, positions: np.ndarray) -> str:
     names = []
+    layout = fitted.spec.layout
+    entries = (*location_entries(layout), *dispersion_entries(layout))
+    terms = {e.at: e.term for e in entries}
     for at in positions:
-        c = fitted.spec.layout.coordinates[at]
+        c = layout.coordinates[at]
         owner = (
             "all components"
             if len(c.components) == fitted.spec.k
             else (f"component {fitted.spec.components[c.components[0]]}")
         )
-        names.append(f"{c.term} ({c.effect}, {owner})")
+        names.append(f"{terms.get(int(at), c.term)} ({c.effect}, {owner})")
     return ", ".join(names) if names else "some parameters"
 
 
