@@ -159,6 +159,8 @@ EVENTS = ["surv(years, status) ~ age10", "--event", "event", "--seed", "1"]
         (["--family", "exponential", "--event-formula", "pcm", "surv(years, status) ~ sex"],
          {"family": "exponential", "formula": {"death": "surv(years, status) ~ age10",
                                                "pcm": "surv(years, status) ~ sex"}}),
+        (["--family", "pcm=weibull", "--family", "death=spline:df=2"],
+         {"family": {"pcm": "weibull", "death": bmx.family("spline", df=2)}}),
         (["--family", "death=weibull,other=exponential", "--partial-events", "pcm=death,other"],
          {"family": {"death": "weibull", "other": "exponential"},
           "partial_events": {"pcm": ["death", "other"]}}),

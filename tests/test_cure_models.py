@@ -258,3 +258,11 @@ def test_recurrent_times_in_a_group_share_a_class():
     assert fit.loglik == pytest.approx(np.log((w * b**d * np.exp(-b * t)).sum(1)).sum(), rel=1e-10)
     drawn = fit.simulate(2).join(data["id"])
     assert (drawn.groupby("id")["component"].nunique() == 1).all()
+
+
+def test_memberships_and_labels_of_times_as_a_start():
+    """A few early times are a class of their own: the first steps have far to go."""
+    spec = bmx.Mixture("surv(years, status) ~ age", bmx.load_data("mgus2"), family="weibull", k=2)
+    fit = spec.fit(seed=1, starts=4)
+    for init in (fit.membership(), fit.clusters()):
+        assert spec.fit(init=init).loglik == pytest.approx(fit.loglik, rel=1e-8)

@@ -157,8 +157,8 @@ OPTIONS = (
             metavar="COLUMN=A,B"),
     _option("--family", "model", "family of the response, with its link if it is not the usual "
             "one, gamma:inverse; or one for each component, gaussian,student_t "
-            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3",
-            families, metavar="NAME"),
+            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3; may be "
+            "repeated", families, action="extend", metavar="NAME"),
     _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
             "which --by chooses", numbers_of_components, commands="fit", metavar="K"),
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,

@@ -41,6 +41,8 @@ FIRST_TOL = 1e-5
 # Known units keep the components apart: Newton may begin earlier.
 EARLY_TOL = 1e-3
 FIRST_STEPS = 20
+# M-steps from given memberships, at most, where the response is a survival time.
+TIMES_STEPS = 60
 COLLAPSED = 1e-8
 VANISHED = 1e-9
 ROUNDS = 40
@@ -148,7 +150,9 @@ def _nearly_collapsed(problem: Problem, runs: Runs) -> np.ndarray:
 def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
     """Starting parameters (1, D) from one membership matrix (U, S)."""
     given = Memberships(None, matrix.T[None], problem.spec.k, problem.spec.rows.allowed)
-    return from_memberships(problem, given, 1)
+    # A working response says little of censored times: the first step may go far off.
+    times = any(block.survival for block in problem.spec.layout.blocks)
+    return from_memberships(problem, given, 1, steps=TIMES_STEPS if times else 2)
 
 
 def collapse_test(problem: Problem) -> Floors:

@@ -23,6 +23,8 @@ __all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_member
 CLASSIFICATION_STEPS = 5
 # Standard deviation of the slopes of random memberships where components are known.
 TILT = 2.0
+# A change of theta with which the M-steps at given responsibilities end.
+RESTING = 1e-6
 # Responsibilities held at once.
 MOST = 1 << 22
 
@@ -133,13 +135,15 @@ def pooled(problem: Problem) -> np.ndarray:
     return _fit_memberships(problem, equal, 1, steps=8)[0]
 
 
-def from_memberships(problem: Problem, memberships: Memberships, n_starts: int) -> np.ndarray:
-    """Parameters (R, D) after the first M-steps at given responsibilities.
+def from_memberships(
+    problem: Problem, memberships: Memberships, n_starts: int, steps: int = 2
+) -> np.ndarray:
+    """Parameters (R, D) after the first M-steps at given responsibilities, so many at most.
 
     Where these have likelihood zero (a linear predictor outside the link's
     range, say), the start is moved towards the pooled fit until it has not.
     """
-    theta = _fit_memberships(problem, memberships, n_starts, steps=2)
+    theta = _fit_memberships(problem, memberships, n_starts, steps)
     loglik = log_likelihood(problem, theta)
     bad = np.flatnonzero(~np.isfinite(loglik))
     if len(bad):
@@ -192,6 +196,8 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
             theta = m_step(problem, theta, p)
         lost = ~np.isfinite(theta).all(1)
         theta[lost] = before[lost]
+        if np.abs(theta - before).max() < RESTING:
+            break
     return theta
 
 
