@@ -166,14 +166,20 @@ def data_of(name):
     return data.reset_index(drop=True)
 
 
-def model(name):
-    """The model in our interface."""
+def arguments(name):
+    """What `CompetingRisks` is given for the model: by position, and by name."""
     given = dict(SPECS.get(name, {}))
     data = data_of(name)
     default = f"{YEARS if 'years' in data else TIME} ~ 1"
     families = [rayleigh() if d == "rayl" else NAMES.get(d, d) for d in dists_of(name)]
     family = dict(zip(events_of(name), families, strict=True))
-    return bmx.CompetingRisks(given.pop("formula", default), data, "event", family, **given)
+    return (given.pop("formula", default), data, "event", family), given
+
+
+def model(name):
+    """The model in our interface."""
+    positional, named = arguments(name)
+    return bmx.CompetingRisks(*positional, **named)
 
 
 def params(spec, name, par_t):
