@@ -41,7 +41,7 @@ def load(
 
     Returns
     -------
-    Mixture, PointFit or Posterior
+    Mixture or CompetingRisks, or a fit or posterior of one
         What was saved, with equal results.
 
     Raises

@@ -422,6 +422,8 @@ class Posterior(Modelled, Reported):
     def relabel(self, method: str = "stephens", by: str | None = None) -> Self:
         """The same draws relabelled by another method.
 
+        Where events or labels name all components the draws stay as they are.
+
         Parameters
         ----------
         method : str
