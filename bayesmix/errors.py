@@ -8,6 +8,7 @@ __all__ = [
     "FitError",
     "FormulaError",
     "IdentifiabilityWarning",
+    "NotFiniteError",
     "SpecError",
 ]
 
@@ -30,6 +31,19 @@ class DataError(BayesmixError):
 
 class FitError(BayesmixError):
     """A fit that cannot be made, or a question that a fit cannot answer."""
+
+
+class NotFiniteError(ValueError):
+    """A log density without a finite value or gradient, as far from the data.
+
+    nutpie asks an error for `is_recoverable`: such a point is a divergence, and any other
+    error ends the run.
+    """
+
+    is_recoverable = True
+
+    def __init__(self) -> None:
+        super().__init__("the log density is not finite here")
 
 
 class ConvergenceWarning(UserWarning):

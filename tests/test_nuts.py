@@ -12,6 +12,7 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix import compiled
+from bayesmix.errors import NotFiniteError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.modes import Mode, find_modes
 from bayesmix.nuts import Settings, native, run, run_nutpie
@@ -128,6 +129,24 @@ def test_a_density_that_is_not_finite_is_an_error():
     density = compiled_density(problem, mode)
     with pytest.raises(ValueError, match="not finite"):
         density(np.full(len(mode.factor), 1e200))
+
+
+def test_points_without_a_finite_density_are_divergences_and_do_not_end_a_run():
+    """A normal density cut off at three, which steps of the warm-up leave."""
+    outside = []
+
+    def density(z, **_):
+        if abs(z[0]) > 3:
+            outside.append(z[0])
+            raise NotFiniteError
+        return -0.5 * float(z @ z), -z
+
+    model = run._public_model(1, density, lambda seed: np.full(1, 0.5))
+    tree = nutpie.sample(model, draws=200, tune=200, chains=1, cores=1, seed=1, progress_bar=False)
+    z = tree["posterior"]["z"].to_numpy()
+    assert outside
+    assert np.abs(z).max() <= 3
+    assert z.std() == pytest.approx(1, abs=0.3)
 
 
 def test_held_weights_have_no_kernel():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.errors import NotFiniteError
 from bayesmix.kernels._call import Floats
 from bayesmix.kernels._small_call import Integers, SmallArrays, SmallData
 
@@ -103,15 +104,14 @@ class SmallDensity:
 
         Raises
         ------
-        ValueError
+        NotFiniteError
             Where one of them is not finite.
         """
         z = np.ascontiguousarray(z, dtype=np.float64)
         gradient, value = np.empty(self.size), np.empty(1)
         addresses = (a.ctypes.data for a in (z, gradient, value, self.arguments))
         if self._call(self.size, *addresses) != 0:
-            msg = "the log density is not finite here"
-            raise ValueError(msg)
+            raise NotFiniteError
         return float(value[0]), gradient
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import compiled, penalty
+from bayesmix.errors import NotFiniteError
 from bayesmix.modes import Mode
 from bayesmix.penalty import PriorModel
 from bayesmix.problem import Problem
@@ -82,7 +83,7 @@ def python_density(
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """The density of any model and any prior, as a Python function of z (f,).
 
-    It raises ValueError where value or gradient are not finite.
+    It raises NotFiniteError where value or gradient are not finite.
     """
     assert problem.penalty is not None
     free = np.flatnonzero(problem.spec.free)
@@ -98,9 +99,7 @@ def python_density(
         prior, prior_slope = of_prior(theta)
         value, gradient = value + prior, (slope + prior_slope)[free] @ mode.factor
         if not np.isfinite(value) or not np.isfinite(gradient).all():
-            # nutpie counts this as a divergence; it needs an error, not a number.
-            msg = "the log density is not finite here"
-            raise ValueError(msg)
+            raise NotFiniteError
         return value, gradient
 
     return density

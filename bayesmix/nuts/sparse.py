@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from bayesmix.errors import NotFiniteError
 from bayesmix.modes import Mode
 from bayesmix.nuts.density import compiled_density, python_density
 from bayesmix.problem import Problem
@@ -130,7 +131,7 @@ class SparseCoordinates:
 
         Raises
         ------
-        ValueError
+        NotFiniteError
             Where they are not finite; the sampler counts it as a divergence.
         """
         others, logits, base = self._places
@@ -147,6 +148,5 @@ class SparseCoordinates:
         by_weight[0] -= score[logits].sum()
         gradient = np.append(self.scale * score[others], first * by_weight + second / first)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
-            msg = "the log density is not finite here"
-            raise ValueError(msg)
+            raise NotFiniteError
         return value, gradient
