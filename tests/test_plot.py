@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 
 import bayesmix as bmx
@@ -61,15 +62,80 @@ def made(seed=3, n=60, **columns):
 
 def curves(ax):
     """The drawn lines with data, as arrays of shape (m, 2)."""
-    return [np.asarray(line.get_xydata()) for line in ax.lines]
+    return [np.asarray(line.get_xydata()) for line in ax.lines if line.get_gid() != "cap"]
+
+
+def dots(ax):
+    """The scattered points by component."""
+    return [c for c in ax.collections if isinstance(c, PathCollection)]
 
 
 def scattered(ax):
-    return np.vstack([np.asarray(c.get_offsets()) for c in ax.collections])
+    return np.vstack([np.asarray(c.get_offsets()) for c in dots(ax)])
+
+
+def bands(ax):
+    """Lower and upper ends of the bands at every place, (m, 3) arrays of x, lower, upper."""
+    out = []
+    for band in (c for c in ax.collections if isinstance(c, PolyCollection)):
+        x, y = band.get_paths()[0].vertices.T
+        places = np.unique(x)
+        out.append(np.array([(p, y[x == p].min(), y[x == p].max()) for p in places]))
+    return out
 
 
 def heights(ax):
     return np.array([patch.get_height() for patch in ax.patches])
+
+
+# --- bands ---------------------------------------------------------------------------------
+
+
+def test_bands_of_a_straight_line_are_those_of_least_squares():
+    """One component: estimate -+ 1.96 s sqrt(1/n + (x - mean)^2 / Sxx), s with the divisor n."""
+    data = made()
+    data["y"] = 1 + 2 * data["x"] + np.random.default_rng(1).normal(0, 1, len(data))
+    fit = bmx.Mixture("y ~ x", data, k=1).fit("em", seed=1)
+    x = data["x"].to_numpy()
+    slope, start = np.polyfit(x, data["y"], 1)
+    s = np.std(data["y"] - start - slope * x)
+    for ci, z in ((0.95, 1.95996), (0.8, 1.28155)):
+        (band,) = bands(bmx.plot.fitted(fit, ci=ci))
+        at = band[:, 0]
+        half = z * s * np.sqrt(1 / len(x) + (at - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
+        np.testing.assert_allclose(band[:, 2] - start - slope * at, half, rtol=0.12)
+        np.testing.assert_allclose(start + slope * at - band[:, 1], half, rtol=0.12)
+    assert bands(bmx.plot.fitted(fit, ci=None)) == []
+    with pytest.raises(bmx.FitError, match=r"ci=95 must be a number between 0 and 1"):
+        bmx.plot.fitted(fit, ci=95)
+
+
+def test_bands_of_rates_are_of_rates(seizures):
+    ax = bmx.plot.fitted(seizures, by="Treatment")
+    for line, band in zip(curves(ax), bands(ax), strict=True):
+        assert (band[:, 1] < line[:, 1]).all()
+        assert (line[:, 1] < band[:, 2]).all()
+
+
+def test_bands_of_a_weight_are_symmetric_in_the_logit():
+    """Two components: the logit of the weight is normal, with the error of its coefficient."""
+    data = made(n=400)
+    fit = bmx.Mixture("y ~ x", data, k=2).fit("em", seed=1)
+    ax = bmx.plot.mixing(fit)
+    segment = ax.collections[0].get_segments()[0]
+    row = fit.summary().query("effect == 'weight' and component == 1")
+    wanted = row[["lower", "upper"]].to_numpy()[0]
+    np.testing.assert_allclose(segment[:, 1], wanted, atol=0.006)
+
+
+def test_no_bands_without_a_covariance():
+    data = pd.DataFrame({"y": [0.0] * 30 + [3.0, 4, 5, 6, 7, 8] * 5, "g": ["a"] * 30 + ["b"] * 30})
+    with pytest.warns(bmx.DegenerateWarning):
+        fit = bmx.Mixture("y ~ g", data, family="poisson", k=1).fit("em", seed=1)
+    assert fit.status == "boundary"
+    ax = bmx.plot.fitted(fit)
+    assert [line.get_gid() for line in ax.lines if line.get_gid() == "cap"] == []
+    assert len(curves(ax)) == 1
 
 
 # --- rootogram -----------------------------------------------------------------------------
@@ -174,13 +240,13 @@ def test_fitted_draws_the_data_and_the_predicted_means(patents):
 def test_fitted_marks_points_by_their_component_and_how_sure_it_is(patents):
     ax = bmx.plot.fitted(patents)
     members = patents.membership().to_numpy()
-    for s, points in enumerate(ax.collections):
+    for s, points in enumerate(dots(ax)):
         own = members.argmax(1) == s
         assert len(points.get_offsets()) == own.sum()
         sure = np.sort(members[own].max(1))
         assert np.sort(points.get_sizes()) == pytest.approx(40 * sure**2)
         assert np.sort(points.get_facecolors()[:, 3]) == pytest.approx(0.15 + 0.6 * sure**2)
-    colours = {tuple(c.get_facecolors()[0, :3]) for c in ax.collections}
+    colours = {tuple(c.get_facecolors()[0, :3]) for c in dots(ax)}
     styles = {line.get_linestyle() for line in ax.lines}
     assert len(colours) == len(styles) == 3
     labels = [t.get_text() for t in ax.get_legend().get_texts()]

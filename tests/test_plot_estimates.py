@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 import bayesmix as bmx
@@ -131,15 +132,51 @@ def test_memberships_of_a_posterior(trial):
     np.testing.assert_allclose(np.sort(image, 0), np.sort(members, 0))
 
 
-@pytest.mark.parametrize("picture", ["fitted", "mixing"])
-def test_pictures_of_one_value_refuse_a_posterior(trial, picture):
-    draw = getattr(bmx.plot, picture)
-    with pytest.raises(bmx.FitError, match=rf"{picture}\(\) draws a point fit.* post\.point\(\)"):
-        draw(trial["Bayes"])
-    assert draw(trial["Bayes"].point()).has_data()
-    data = bmx.load_data("betablocker").head(2)
-    assert len(trial["Bayes"].predict(data)) == 2
-    assert len(trial["Bayes"].predict(data, what="weight")) == 2
+def test_fitted_means_of_a_posterior(trial):
+    post = trial["Bayes"]
+    ax = bmx.plot.fitted(post, ci=0.8)
+    data = bmx.load_data("betablocker")
+    new = pd.DataFrame({"Treatment": data["Treatment"].cat.categories}).astype(
+        {"Treatment": data["Treatment"].dtype}
+    )
+    wanted = post.predict(new, ci=0.8)
+    lines = [line for line in ax.lines if line.get_gid() != "cap"]
+    bars = [c for c in ax.collections if isinstance(c, LineCollection)]
+    for line, bar, component in zip(lines, bars, post.components, strict=True):
+        own = wanted[component]
+        np.testing.assert_allclose(line.get_ydata(), own["estimate"])
+        ends = np.array([segment[:, 1] for segment in bar.get_segments()])
+        np.testing.assert_allclose(ends, own[["lower", "upper"]])
+    weight = post.summary().query("effect == 'weight'")["mean"]
+    words = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert [w.split()[-1] for w in words] == [f"{w:.2f}" for w in weight]
+
+
+def test_weights_of_a_posterior(trial):
+    post = trial["Bayes"]
+    ax = bmx.plot.mixing(post)
+    table = post.summary().query("effect == 'weight'")
+    np.testing.assert_allclose([b.get_height() for b in ax.patches], table["mean"])
+    ends = [c.get_segments()[0][:, 1] for c in ax.collections]
+    np.testing.assert_allclose(ends, table[["lower", "upper"]])
+
+
+@pytest.mark.filterwarnings("ignore:Laplace's approximation is poor")
+def test_weights_of_a_posterior_along_a_concomitant():
+    data = bmx.load_data("patent")
+    spec = bmx.Mixture("Patents ~ 1", data, family="poisson", k=2, concomitant="~ RDS")
+    post = spec.fit("laplace", seed=1, draws=500)
+    ax = bmx.plot.mixing(post)
+    for s, component in enumerate(post.components):
+        line = next(ln for ln in ax.lines if ln.get_label() == f"component {component}")
+        new = pd.DataFrame({"RDS": line.get_xdata()})
+        wanted = post.predict(new, what="weight")[component]
+        np.testing.assert_allclose(line.get_ydata(), wanted["estimate"])
+        x, y = ax.collections[s].get_paths()[0].vertices.T
+        at = np.isclose(x, line.get_xdata()[100])
+        np.testing.assert_allclose(
+            [y[at].min(), y[at].max()], wanted[["lower", "upper"]].iloc[100], atol=1e-12
+        )
 
 
 def test_examples():

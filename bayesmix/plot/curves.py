@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.plot.accepted import point_only
+from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.style import colour, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit
+    from bayesmix.api import PointFit, Posterior
     from bayesmix.times import Times
 
 __all__ = ["fitted"]
@@ -26,12 +26,13 @@ LEGEND_BELOW = 5000
 
 
 def fitted(
-    fit: PointFit,
+    fit: PointFit | Posterior,
     x: str | None = None,
     *,
     by: str | None = None,
     at: Mapping[str, Any] | None = None,
     response: str | None = None,
+    ci: float | None = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the data and every component's mean along a covariate.
@@ -40,6 +41,10 @@ def fitted(
     darker the more probable that is.  The curves are `PointFit.predict` on a grid over
     the range of the data (within a level of `by`, of its rows), never beyond it.  What the
     other covariates are held at stands in the title.
+
+    Bands are pointwise, of the means and not of the responses: credible ones of a posterior;
+    of a point fit from 1000 draws of the normal approximation of its estimates, and none
+    where it has no covariance matrix, as at a boundary.
 
     Of survival times the exact ones are points; a tick upwards marks one that is later, a
     tick downwards one that is earlier.  A component whose expected time is infinite has no
@@ -51,8 +56,8 @@ def fitted(
 
     Parameters
     ----------
-    fit : PointFit
-        Of a posterior, its `point()`.
+    fit : PointFit or Posterior
+        Of a posterior the means over its draws.
     x : str, optional
         A covariate of the response; by default the first numeric one, those with varying
         effects first, else the first factor (a strip of points for each level).  Without
@@ -65,6 +70,8 @@ def fitted(
         Values at which covariates are held, in place of the median or the first level.
     response : str, optional
         Which one, where the model has several; by default the first.
+    ci : float or None
+        Coverage of the bands; None: no bands.
     ax : Axes, optional
 
     Returns
@@ -74,8 +81,7 @@ def fitted(
     Raises
     ------
     FitError
-        If a name is no covariate, a value in `at` lies outside the data, or `fit` is a
-        posterior.
+        If a name is no covariate, or a value in `at` lies outside the data.
 
     Examples
     --------
@@ -88,11 +94,10 @@ def fitted(
     >>> bmx.plot.fitted(fit, at={"x2": "1"}).get_title(loc="left")
     'x2 = 1'
     """
-    point_only(fit, "fitted", "post.predict(newdata)")
     view = make_view(fit, x, by, response, at or {})
     ax = one_axes(ax)
     binary = _draw_points(ax, fit, view)
-    for number, curve in enumerate(curves(fit, view)):
+    for number, curve in enumerate(curves(fit, view, ci)):
         for s in range(fit.k):
             _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
     _label(ax, view, binary)
@@ -100,7 +105,7 @@ def fitted(
     return ax
 
 
-def _draw_points(ax: Axes, fit: PointFit, view: View) -> bool:
+def _draw_points(ax: Axes, fit: PointFit | Posterior, view: View) -> bool:
     """Scatter the rows; True where responses of 0 and 1 were moved apart."""
     from matplotlib.colors import to_rgba_array
 
@@ -152,7 +157,7 @@ def _draw_ticks(ax: Axes, place: np.ndarray, y: np.ndarray, own: np.ndarray, tim
             ax.scatter(place[at], y[at], s=16, marker=tick, c=colours, linewidths=0.6, zorder=2)
 
 
-def _hollow(fit: PointFit, view: View) -> np.ndarray:
+def _hollow(fit: PointFit | Posterior, view: View) -> np.ndarray:
     """Rows in the second of two levels of `by`."""
     data = fit.spec.spec.prepared.data
     if len(view.by_levels) != 2:
@@ -160,12 +165,18 @@ def _hollow(fit: PointFit, view: View) -> np.ndarray:
     return (data[view.by] == view.by_levels[1]).to_numpy()
 
 
-def _draw_curve(ax: Axes, fit: PointFit, view: View, curve: Curve, s: int, line: int) -> None:
+def _draw_curve(
+    ax: Axes, fit: PointFit | Posterior, view: View, curve: Curve, s: int, line: int
+) -> None:
     means = curve.means[:, s]
     if not np.isfinite(means).any():  # the expected time of those who may never have the event
         return
     look: dict[str, Any] = {"linewidth": 1.8}
-    if view.levels is not None or len(means) == 1:
+    single = view.levels is not None or len(means) == 1
+    if curve.limits is not None:
+        lower, upper = curve.limits
+        draw_band(ax, curve.place, (lower[:, s], upper[:, s]), colour(s), bars=single)
+    if single:
         look |= {"marker": marker(s), "markersize": 9, "markeredgecolor": "black"}
     ax.plot(curve.place, means, color=colour(s), linestyle=line_style(line), zorder=3, **look)
     if view.by is not None:
@@ -191,10 +202,10 @@ def _label(ax: Axes, view: View, binary: bool) -> None:
         ax.set_title(words, loc="left", fontsize="small")
 
 
-def _legend(ax: Axes, fit: PointFit, view: View) -> None:
+def _legend(ax: Axes, fit: PointFit | Posterior, view: View) -> None:
     from matplotlib.lines import Line2D
 
-    weight = fit.mixing.to_numpy()
+    weight, _ = weights_and_limits(fit, None)
     words = "component" if fit.spec.spec.prepared.events is None else "event"
     handles = [
         Line2D(

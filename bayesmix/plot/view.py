@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix._surv import is_surv
 from bayesmix.censored import time_name
 from bayesmix.errors import FitError
+from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,
     Held,
@@ -23,11 +24,11 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.predict import observed_response
+from bayesmix.predict import component_means, observed_response
 from bayesmix.response import middle
 
 if TYPE_CHECKING:
-    from bayesmix.api import PointFit
+    from bayesmix.api import PointFit, Posterior
     from bayesmix.times import Times
 
 __all__ = ["Curve", "View", "curves", "make_view", "points", "times_of", "y_label"]
@@ -73,15 +74,23 @@ class View:
 
 @dataclass(frozen=True)
 class Curve:
-    """Means along x, (m, k), for one level of `by`, with the places (m,) on the axis."""
+    """Means along x, (m, k), for one level of `by`, with the places (m,) on the axis.
+
+    `limits` are a lower and an upper array (m, k), or None.
+    """
 
     level: Any
     place: np.ndarray
     means: np.ndarray
+    limits: tuple[np.ndarray, np.ndarray] | None
 
 
 def make_view(
-    fit: PointFit, x: str | None, by: str | None, response: str | None, at: Mapping[str, Any]
+    fit: PointFit | Posterior,
+    x: str | None,
+    by: str | None,
+    response: str | None,
+    at: Mapping[str, Any],
 ) -> View:
     """Choose what moves and what is held.
 
@@ -135,7 +144,7 @@ def _choose_by(
     return next((f for f in free if len(levels_of(data[f])) <= MOST_LEVELS), None)
 
 
-def _all_log(fit: PointFit, block: int) -> bool:
+def _all_log(fit: PointFit | Posterior, block: int) -> bool:
     """Whether every component's mean is exp(linear predictor), offset included."""
     links = [
         parameter.link.name
@@ -163,7 +172,7 @@ def y_label(view: View, *, jittered: bool) -> str:
     return f"{name} (curves: offset {' + '.join(view.offsets)} held)"
 
 
-def points(fit: PointFit, view: View) -> tuple[np.ndarray, np.ndarray]:
+def points(fit: PointFit | Posterior, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Place on the x axis (n,) and response on the scale of the picture (n,) of every row."""
     spec = fit.spec.spec
     rows = spec.rows.blocks[view.block]
@@ -180,7 +189,7 @@ def points(fit: PointFit, view: View) -> tuple[np.ndarray, np.ndarray]:
     return place, y
 
 
-def times_of(fit: PointFit, view: View) -> Times | None:
+def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
     """What is known of the times of all rows, where the response is a time.
 
     Raises
@@ -201,21 +210,23 @@ def times_of(fit: PointFit, view: View) -> Times | None:
     return next(iter(found.values()))
 
 
-def curves(fit: PointFit, view: View) -> list[Curve]:
-    """Each component's mean along x, for every level of `by`.
+def curves(fit: PointFit | Posterior, view: View, ci: float | None) -> list[Curve]:
+    """Each component's mean along x with limits, for every level of `by`.
 
     The grid of a level spans the rows of that level only.
     """
     data = fit.spec.spec.prepared.data
     if view.by is None:
-        return [_level_curve(fit, view, None, np.ones(len(data), bool))]
+        return [_level_curve(fit, view, None, np.ones(len(data), bool), ci)]
     column = data[view.by]
     return [
-        _level_curve(fit, view, level, (column == level).to_numpy()) for level in view.by_levels
+        _level_curve(fit, view, level, (column == level).to_numpy(), ci) for level in view.by_levels
     ]
 
 
-def _level_curve(fit: PointFit, view: View, level: Any, rows: np.ndarray) -> Curve:
+def _level_curve(
+    fit: PointFit | Posterior, view: View, level: Any, rows: np.ndarray, ci: float | None
+) -> Curve:
     """Means along x, from new data that vary only in x."""
     spec = fit.spec.spec
     place, x = _grid(spec.prepared.data, view, rows)
@@ -225,15 +236,18 @@ def _level_curve(fit: PointFit, view: View, level: Any, rows: np.ndarray) -> Cur
     if view.by is not None:
         values[view.by] = level
     newdata = new_rows(spec, len(place), values)
-    means = fit.predict(newdata)
-    if len(spec.prepared.parts) > 1:
-        means = means[view.name]
-    out = means.to_numpy(dtype=float)
+    block = spec.layout.blocks[view.block]
+    data = spec.apply(newdata, response=False, weights=False).blocks[view.block]
+    per = np.ones(1)
     if view.rate:
         designs = spec.prepared.parts[view.block].designs
         shifts = [s for d in designs if (s := d.apply(newdata)[1]) is not None]
-        out = out / np.exp(np.sum(shifts, axis=0))[:, None]
-    return Curve(level, place, out)
+        per = np.exp(np.sum(shifts, axis=0))[:, None]
+
+    def means(theta: np.ndarray) -> np.ndarray:
+        return component_means(block, data, theta) / per
+
+    return Curve(level, place, *estimate_and_limits(fit, means, ci))
 
 
 def _grid(data: pd.DataFrame, view: View, rows: np.ndarray) -> tuple[np.ndarray, Any]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.plot.accepted import point_only
+from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
 from bayesmix.plot.grid import (
     Covariates,
     covariates_of,
@@ -21,11 +20,12 @@ from bayesmix.plot.grid import (
     refuse_held,
 )
 from bayesmix.plot.style import colour, hatch, line_style, marker, one_axes
+from bayesmix.predict import row_weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit
+    from bayesmix.api import PointFit, Posterior
 
 __all__ = ["mixing"]
 
@@ -33,24 +33,31 @@ STEPS = 201
 
 
 def mixing(
-    fit: PointFit,
+    fit: PointFit | Posterior,
     x: str | None = None,
     *,
     at: Mapping[str, Any] | None = None,
+    ci: float | None = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the weights: bars of their means, or curves along a concomitant covariate.
 
+    Bands and the lines on the bars are credible intervals of a posterior; of a point fit they
+    come from 1000 draws of the normal approximation of its estimates, and there are none
+    where it has no covariance matrix, as at a boundary.
+
     Parameters
     ----------
-    fit : PointFit
-        Of a posterior, its `point()`.
+    fit : PointFit or Posterior
+        Of a posterior the means over its draws.
     x : str, optional
         A concomitant covariate.  By default the only one there is; with none, or
         several, the bars are drawn.
     at : dict of str to object, optional
         Values at which the other concomitant covariates are held, in place of the
         median or the first level.
+    ci : float or None
+        Coverage of the intervals; None: none are drawn.
     ax : Axes, optional
 
     Returns
@@ -60,8 +67,7 @@ def mixing(
     Raises
     ------
     FitError
-        If a name is no concomitant covariate, a value lies outside the data, or `fit` is
-        a posterior.
+        If a name is no concomitant covariate, or a value lies outside the data.
 
     Examples
     --------
@@ -71,7 +77,6 @@ def mixing(
     >>> bmx.plot.mixing(spec.fit("em", seed=1)).get_xlabel()
     'RDS'
     """
-    point_only(fit, "mixing", 'post.predict(newdata, what="weight")')
     prepared = fit.spec.spec.prepared
     designs = [] if prepared.concomitant is None or fit.k == 1 else [prepared.concomitant]
     known = covariates_of(designs, prepared.data)
@@ -86,26 +91,39 @@ def mixing(
         refuse_held(one_of(x, known.names, "x"), "x", at)
     ax = one_axes(ax)
     if x is None:
-        _bars(ax, fit)
+        _bars(ax, fit, ci)
     else:
-        _along(ax, fit, x, known, at)
+        _along(ax, fit, x, known, at, ci)
     ax.set_ylim(0, 1)
     return ax
 
 
-def _bars(ax: Axes, fit: PointFit) -> None:
-    for s, value in enumerate(fit.mixing):
+def _bars(ax: Axes, fit: PointFit | Posterior, ci: float | None) -> None:
+    estimates, limits = weights_and_limits(fit, ci)
+    for s, value in enumerate(estimates):
         ax.bar(
             s, value, width=0.7, color=colour(s), edgecolor="white", hatch=hatch(s), linewidth=0.8
         )
-        ax.annotate(f"{value:.3f}", (s, value), (0, 3), textcoords="offset points", ha="center")
+        top = value
+        if limits is not None and fit.k > 1:
+            own = (limits[0][[s]], limits[1][[s]])
+            draw_band(ax, np.array([s], dtype=float), own, "black", bars=True)
+            top = max(float(own[1][0]), value)
+        ax.annotate(f"{value:.3f}", (s, top), (0, 3), textcoords="offset points", ha="center")
     ax.set_xticks(range(fit.k), labels=[str(c) for c in fit.components])
     ax.set_xlabel("component")
     several = fit.spec.spec.layout.concomitant_terms is not None
     ax.set_ylabel("mean weight over the units" if several else "weight")
 
 
-def _along(ax: Axes, fit: PointFit, x: str, known: Covariates, at: Mapping[str, Any]) -> None:
+def _along(
+    ax: Axes,
+    fit: PointFit | Posterior,
+    x: str,
+    known: Covariates,
+    at: Mapping[str, Any],
+    ci: float | None,
+) -> None:
     spec = fit.spec.spec
     column = spec.prepared.data[x]
     levels = levels_of(column) if x in known.factors else None
@@ -119,12 +137,16 @@ def _along(ax: Axes, fit: PointFit, x: str, known: Covariates, at: Mapping[str, 
         ax.set_xticks(place, labels=[str(v) for v in levels])
         ax.set_xlim(-0.5, len(levels) - 0.5)
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
-    weights = fit.predict(newdata, what="weight")
-    assert isinstance(weights, pd.DataFrame)
+    rows = spec.apply(newdata, response=False)
+    weights, limits = estimate_and_limits(fit, lambda theta: row_weights(spec, theta, rows), ci)
     for s, component in enumerate(fit.components):
+        if limits is not None:
+            draw_band(
+                ax, place, (limits[0][:, s], limits[1][:, s]), colour(s), bars=levels is not None
+            )
         ax.plot(
             place,
-            weights[component],
+            weights[:, s],
             color=colour(s),
             linestyle=line_style(s),
             linewidth=1.8,

@@ -1,0 +1,119 @@
+"""Uncertainty of what a picture draws: parameters drawn from a posterior or around estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix._arguments import fraction
+from bayesmix.errors import FitError
+from bayesmix.labels.draws import mean_weights
+from bayesmix.ranking.scores import is_posterior
+from bayesmix.result.covariance import covariance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ALPHA", "draw_band", "estimate_and_limits", "weights_and_limits"]
+
+ALPHA = 0.18
+MOST_DRAWS = 1000
+SEED = 0
+CAP = 4
+
+Limits = tuple[np.ndarray, np.ndarray]
+
+
+def parameter_draws(fit: Any) -> np.ndarray | None:
+    """Parameters (T, D): draws of a posterior, or of the normal approximation of estimates.
+
+    Those of estimates come in pairs on opposite sides, so that their mean is exact.
+
+    Returns
+    -------
+    ndarray, or None
+        None for a point fit without a covariance matrix, as at a boundary.
+    """
+    if is_posterior(fit):
+        return fit._drawn.thinned(MOST_DRAWS)
+    fitted = fit._fitted
+    free = np.flatnonzero(fitted.spec.free)
+    matrix = covariance(fitted).matrix[np.ix_(free, free)]
+    if not np.isfinite(matrix).all():
+        return None
+    values, vectors = np.linalg.eigh(matrix)
+    factor = vectors * np.sqrt(np.maximum(values, 0.0))
+    half = np.random.default_rng(SEED).standard_normal((MOST_DRAWS // 2, len(free))) @ factor.T
+    out = np.tile(fitted.theta, (MOST_DRAWS, 1))
+    out[:, free] += np.concatenate([half, -half])
+    return out
+
+
+def estimate_and_limits(
+    fit: Any, values_at: Callable[[np.ndarray], np.ndarray], ci: float | None
+) -> tuple[np.ndarray, Limits | None]:
+    """A quantity of the parameters with pointwise limits.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+    values_at : callable
+        From parameters (D,) to an array.
+    ci : float, or None
+        Coverage; None: no limits.
+
+    Returns
+    -------
+    ndarray, and (lower, upper) or None
+        Of a point fit the value at the estimates, of a posterior the mean of its draws.
+    """
+    wanted = ci is not None or is_posterior(fit)
+    draws = parameter_draws(fit) if wanted else None
+    values = None if draws is None else np.array([values_at(theta) for theta in draws])
+    if is_posterior(fit):
+        assert values is not None
+        center = values.mean(0)
+    else:
+        center = values_at(fit._fitted.theta)
+    return center, _limits(values, ci)
+
+
+def weights_and_limits(fit: Any, ci: float | None) -> tuple[np.ndarray, Limits | None]:
+    """Mean weights of the components over the units (S,), with limits; of all draws."""
+    spec = fit.spec.spec
+    if is_posterior(fit):
+        values = mean_weights(spec, fit._drawn.flat)
+        return values.mean(0), _limits(values, ci)
+    draws = None if ci is None else parameter_draws(fit)
+    found = None if draws is None else mean_weights(spec, draws)
+    return fit.mixing.to_numpy(), _limits(found, ci)
+
+
+def _limits(values: np.ndarray | None, ci: float | None) -> Limits | None:
+    """Equal-tailed limits over the first axis."""
+    if ci is None:
+        return None
+    fraction("ci", ci, 0.95, error=FitError)
+    if values is None:
+        return None
+    # Between an infinite expected time and a finite one there is nothing to interpolate.
+    method: Any = "linear" if np.isfinite(values).all() else "inverted_cdf"
+    lower, upper = np.quantile(values, [0.5 - ci / 2, 0.5 + ci / 2], axis=0, method=method)
+    return lower, upper
+
+
+def draw_band(
+    ax: Axes, place: np.ndarray, limits: Limits, colour: str, *, bars: bool = False
+) -> None:
+    """A band between the limits, or bars at single places; none where one is infinite."""
+    known = np.isfinite(limits[0]) & np.isfinite(limits[1])
+    low, high, at = limits[0][known], limits[1][known], place[known]
+    if not bars:
+        ax.fill_between(at, low, high, color=colour, alpha=ALPHA, linewidth=0, zorder=1.5)
+        return
+    ax.vlines(at, low, high, color=colour, linewidth=1.4, zorder=2.5)
+    for ends in (low, high):
+        cap: dict[str, Any] = {"marker": "_", "markersize": CAP * 2, "gid": "cap"}
+        ax.plot(at, ends, linestyle="none", color=colour, zorder=2.5, **cap)
