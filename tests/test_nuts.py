@@ -269,3 +269,22 @@ def test_rounding_in_the_mode_does_not_change_the_draws(small):
     assert not np.array_equal(other.theta, mode.theta)
     one, two = (run_nutpie(problem, (m,), SETTINGS) for m in (mode, other))
     assert np.array_equal(one.theta, two.theta)
+
+
+def test_places_without_a_finite_density_are_divergences():
+    """They end no run: the density of a half normal, which is nothing below -1."""
+
+    def density(z, **_):
+        if z[0] < -1:
+            msg = "the log density is not finite here"
+            raise ValueError(msg)
+        return -0.5 * float(z @ z), -z
+
+    made = run._public_model(2, density, lambda _: np.zeros(2))
+    tree = nutpie.sample(
+        made, draws=300, tune=200, chains=1, cores=1, seed=1, progress_bar=False, save_warmup=False
+    )
+    z = tree["posterior"]["z"].values
+    assert z.shape == (1, 300, 2)
+    assert z[..., 0].min() >= -1
+    assert tree["sample_stats"]["diverging"].values.any()

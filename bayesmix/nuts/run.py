@@ -117,9 +117,17 @@ def _sparse_model(coordinates: SparseCoordinates) -> Any:
 def _public_model(size: int, density: Callable, first_point: Callable) -> Any:
     from nutpie.compiled_pyfunc import from_pyfunc
 
+    def told(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
+        try:
+            return density(z)
+        except ValueError as error:
+            # A divergence; nutpie would end the run for an error that does not say so.
+            error.is_recoverable = True  # type: ignore[attr-defined]
+            raise
+
     return from_pyfunc(
         size,
-        lambda: density,
+        lambda: told,
         lambda *_: lambda z, **__: {"z": z},
         [np.dtype("float64")],
         [(size,)],
