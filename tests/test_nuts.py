@@ -280,7 +280,7 @@ def test_places_without_a_finite_density_are_divergences():
             raise ValueError(msg)
         return -0.5 * float(z @ z), -z
 
-    made = run._public_model(2, density, lambda _: np.zeros(2))
+    made = run._public_model(2, density, lambda _: np.array([0.3, -0.2]))
     tree = nutpie.sample(
         made, draws=300, tune=200, chains=1, cores=1, seed=1, progress_bar=False, save_warmup=False
     )
