@@ -7,7 +7,9 @@ from importlib import import_module
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
@@ -15,6 +17,7 @@ from scipy import stats
 import bayesmix as bmx
 from bayesmix.plot import style
 from bayesmix.plot.diagnostics import chain_looks
+from bayesmix.plot.ternary import grouped
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +153,213 @@ def test_diagnostics_refuses(trial, laplace):
         bmx.plot.diagnostics(stacked)
 
 
-@pytest.mark.parametrize("name", ["diagnostics"])
+# --- predictive checks ---------------------------------------------------------------------
+
+
+def band_of(ax):
+    """x, lower, upper of the shaded band."""
+    (band,) = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    x, y = band.get_paths()[0].vertices.T
+    return np.array([(p, y[x == p].min(), y[x == p].max()) for p in np.unique(x)])
+
+
+def test_rootogram_of_counts_has_the_binomial_band():
+    """Rows with count j are binomial(n, P(Y = j)) where parameters are known."""
+    data = pd.DataFrame({"y": np.random.default_rng(1).poisson(4, 300)})
+    fit = bmx.Mixture("y ~ 1", data, family="poisson", k=1).fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, draws=2000, ci=0.8)
+    counts = data["y"].value_counts()
+    bars = {p.get_x() + p.get_width() / 2: p.get_height() ** 2 for p in ax.patches}
+    for j, height in bars.items():
+        assert height == pytest.approx(counts.get(j, 0))
+    (points,) = ax.lines
+    share = stats.poisson.pmf(points.get_xdata(), data["y"].mean())
+    for q, drawn in (
+        (0.5, points.get_ydata() ** 2),
+        (0.1, np.array([s[0, 1] for s in ax.collections[0].get_segments()]) ** 2),
+        (0.9, np.array([s[1, 1] for s in ax.collections[0].get_segments()]) ** 2),
+    ):
+        np.testing.assert_allclose(drawn, stats.binom.ppf(q, 300, share), atol=1.01)
+    assert np.square(ax.get_yticks()) == pytest.approx(
+        [float(t.get_text()) for t in ax.get_yticklabels()]
+    )
+
+
+def test_large_counts_are_taken_together():
+    data = bmx.load_data("patent")
+    fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, draws=50)
+    assert "rows in 5 counts each" in ax.get_ylabel()
+    low = np.array([p.get_x() + p.get_width() / 2 for p in ax.patches]) - 2.5
+    found = [((data["Patents"] > a) & (data["Patents"] < a + 5)).sum() for a in low]
+    np.testing.assert_allclose([p.get_height() ** 2 for p in ax.patches], found)
+
+
+def test_distribution_of_normal_values_has_the_binomial_band():
+    data = pd.DataFrame({"y": np.random.default_rng(1).normal(3, 2, 200)})
+    fit = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, kind="ecdf", draws=1500, ci=0.9)
+    x, lower, upper = band_of(ax).T
+    share = stats.norm.cdf(x, data["y"].mean(), data["y"].std(ddof=0))
+    np.testing.assert_allclose(lower, stats.binom.ppf(0.05, 200, share) / 200, atol=0.011)
+    np.testing.assert_allclose(upper, stats.binom.ppf(0.95, 200, share) / 200, atol=0.011)
+    steps = next(line for line in ax.lines if line.get_label() == "observed").get_xydata()
+    for value, up_to in steps[1:-1]:
+        assert up_to == pytest.approx((data["y"] <= value).mean())
+
+
+def test_histogram_of_normal_values_integrates_to_one():
+    data = pd.DataFrame({"y": np.random.default_rng(1).normal(3, 2, 200)})
+    fit = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, draws=1000)
+    _, outline, band, middle = (p.get_data() for p in ax.patches)
+    width = np.diff(outline.edges)
+    counts = np.histogram(data["y"], outline.edges)[0]
+    np.testing.assert_allclose(outline.values, counts / (200 * width))
+    share = np.diff(stats.norm.cdf(outline.edges, data["y"].mean(), data["y"].std(ddof=0)))
+    for q, values in ((0.025, band.baseline), (0.5, middle.values), (0.975, band.values)):
+        wanted = stats.binom.ppf(q, 200, share)
+        np.testing.assert_allclose(values * 200 * width, wanted, atol=1.01)
+
+
+def test_survival_of_exponential_times():
+    rng = np.random.default_rng(2)
+    time, limit = rng.exponential(5, 300), rng.uniform(0, 20, 300)
+    seen = time <= limit
+    data = pd.DataFrame({"t": np.minimum(time, limit), "status": seen.astype(int)})
+    fit = bmx.Mixture("surv(t, status) ~ 1", data, family="exponential", k=1).fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, draws=1000)
+    rate = seen.sum() / data["t"].sum()
+    x, lower, upper = band_of(ax).T
+    share = np.exp(-rate * x)
+    np.testing.assert_allclose(lower, stats.binom.ppf(0.025, 300, share) / 300, atol=0.012)
+    np.testing.assert_allclose(upper, stats.binom.ppf(0.975, 300, share) / 300, atol=0.012)
+    observed = next(ln for ln in ax.lines if ln.get_label().startswith("observed")).get_xydata()
+    order = np.argsort(data["t"])
+    at_risk = 300 - np.arange(300)
+    wanted = np.cumprod(1 - seen[order] / at_risk)
+    np.testing.assert_allclose(observed[1:, 1], wanted, atol=1e-12)
+    assert ax.get_xlabel() == "t"
+
+
+def test_survival_with_late_entries_and_cured():
+    data = pd.DataFrame(
+        {
+            "entry": [0, 0, 1, 1, 2, 0, 0, 0.5],
+            "t": [2, 3, 4, 2, 5, 1, 6, 3],
+            "d": [1, 1, 1] + 5 * [0],
+        }
+    )
+    spec = bmx.Mixture(
+        "surv(entry, t, d, kind='counting') ~ 1", data, family=["exponential", "cured"], k=2
+    )
+    ax = bmx.plot.prior_predictive(spec, draws=20)
+    x, lower, upper = band_of(ax).T
+    assert (x[0], x[-1]) == (0, 6)
+    assert ((lower >= 0) & (upper <= 1) & (lower <= upper)).all()
+    assert lower[0] == upper[0] == 1
+
+
+def test_prior_predictive_of_known_priors():
+    """Coefficients so near zero that every count is Poisson with mean one."""
+    data = pd.DataFrame({"y": np.random.default_rng(1).poisson(1, 200)})
+    tight = {"coef": bmx.Prior("normal", mu=0, sigma=1e-6)}
+    spec = bmx.Mixture("y ~ 1", data, family="poisson", k=1, priors=tight)
+    ax = bmx.plot.prior_predictive(spec, draws=1500)
+    (points,) = ax.lines
+    share = stats.poisson.pmf(points.get_xdata(), 1.0)
+    np.testing.assert_allclose(points.get_ydata() ** 2, stats.binom.ppf(0.5, 200, share), atol=1.01)
+    wide = bmx.Mixture("y ~ 1", data, family="poisson", k=1)
+    words = bmx.plot.prior_predictive(wide).get_title(loc="left")
+    assert words.startswith("200 data sets drawn from the priors; ")
+    last = ax.patches[-1].get_x()
+    assert last < 20
+    with pytest.raises(bmx.SpecError, match="flat priors"):
+        bmx.plot.prior_predictive(bmx.Mixture("y ~ 1", data, family="poisson", k=1, priors="flat"))
+
+
+def test_predictive_of_a_posterior_and_of_proportions(trial, laplace):
+    ax = bmx.plot.posterior_predictive(laplace, draws=30)
+    assert ax.get_xlabel() == "proportion, p(Deaths, Total)"
+    assert ax.get_title(loc="left").startswith("30 data sets drawn from the posterior")
+    data = bmx.load_data("betablocker")
+    outline = ax.patches[1].get_data()
+    wanted = np.histogram(data["Deaths"] / data["Total"], outline.edges)[0]
+    np.testing.assert_allclose(outline.values * len(data) * np.diff(outline.edges), wanted)
+
+
+def test_predictive_of_one_of_several_responses_with_weights():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(
+        {"a": rng.normal(size=40), "b": rng.poisson(3, 40), "w": 1 + np.arange(40) % 3}
+    )
+    parts = [bmx.Regression("a ~ 1"), bmx.Regression("b ~ 1", family="poisson")]
+    fit = bmx.Mixture(parts, data, k=1, weights="w").fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, response="b", draws=20)
+    for bar in ax.patches:
+        at = data["b"] == bar.get_x() + bar.get_width() / 2
+        assert bar.get_height() ** 2 == pytest.approx(data["w"][at].sum())
+    own = Figure().subplots()
+    assert bmx.plot.posterior_predictive(fit, draws=20, ax=own) is own
+    assert own.get_xlabel() == "a"
+    for options, words in [
+        ({"response": "c"}, r"response='c' is no such covariate; use one of \['a', 'b'\]"),
+        ({"kind": "rootogram"}, "is for counts, and a is none"),
+        (
+            {"kind": "survival"},
+            r"does not go with a; use one of \['rootogram', 'density', 'ecdf'\]",
+        ),
+        ({"draws": 0}, "draws=0: the number of data sets"),
+        ({"ci": 2}, "ci=2 must be"),
+    ]:
+        with pytest.raises(bmx.FitError, match=words):
+            bmx.plot.posterior_predictive(fit, **options)
+
+
+def test_predictive_sends_competing_events_to_states():
+    data = bmx.load_data("mgus2")
+    spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, event="event", family="exponential")
+    with pytest.raises(bmx.FitError, match=r"see states\(\)"):
+        bmx.plot.posterior_predictive(spec.fit("em", seed=1))
+
+
+# --- ternary -------------------------------------------------------------------------------
+
+
+def test_ternary_places_units_by_their_memberships(laplace):
+    for fit in (laplace, laplace.point()):
+        ax = bmx.plot.ternary(fit)
+        members = fit.membership().to_numpy()
+        corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(3) / 2]])
+        for s, points in enumerate(ax.collections):
+            own = members[members.argmax(1) == s]
+            place = np.asarray(points.get_offsets())
+            # Every unit is within a cell of its marker, which lies in their middle.
+            gap = np.linalg.norm(place[:, None] - own @ corners, axis=2)
+            assert (gap.min(0) < 1 / 40).all()
+            assert (gap.min(1) < 1 / 40).all()
+    assert [t.get_text() for t in ax.texts] == [f"component {s}" for s in (1, 2, 3)]
+
+
+def test_ternary_counts_units_with_their_weights():
+    members = np.array([[1, 0, 0], [1, 0, 0], [0, 0.5, 0.5], [0.2, 0.2, 0.6], [0.99, 0.005, 0.005]])
+    place, count, own = grouped(members, np.array([1.0, 2, 3, 4, 5]))
+    found = {(tuple(np.round(p, 4)), c, s) for p, c, s in zip(place, count, own, strict=True)}
+    height = np.sqrt(3) / 2
+    wanted = {
+        ((round((0.0075 * 5) / 8, 4), round(0.005 * height * 5 / 8, 4)), 8.0, 0),
+        ((0.75, round(height / 2, 4)), 3.0, 1),
+        ((0.5, round(0.6 * height, 4)), 4.0, 2),
+    }
+    assert found == wanted
+
+
+def test_ternary_is_for_three(trial):
+    with pytest.raises(bmx.FitError, match=r"this fit has 2; use membership\(\)"):
+        bmx.plot.ternary(trial.with_k(2).fit("em", seed=1))
+
+
+@pytest.mark.parametrize("name", ["diagnostics", "predictive", "ternary"])
 def test_examples(name):
     import_module(f"bayesmix.plot.{name}")
     result = doctest.testmod(sys.modules[f"bayesmix.plot.{name}"])

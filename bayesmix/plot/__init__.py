@@ -19,8 +19,10 @@ from bayesmix.plot.diagnostics import diagnostics
 from bayesmix.plot.estimates import estimates
 from bayesmix.plot.intervals import coefficients
 from bayesmix.plot.memberships import membership, rootogram
+from bayesmix.plot.predictive import posterior_predictive, prior_predictive
 from bayesmix.plot.selection import selection
 from bayesmix.plot.states import states
+from bayesmix.plot.ternary import ternary
 from bayesmix.plot.weights import mixing
 
 __all__ = [
@@ -31,7 +33,10 @@ __all__ = [
     "fitted",
     "membership",
     "mixing",
+    "posterior_predictive",
+    "prior_predictive",
     "rootogram",
     "selection",
     "states",
+    "ternary",
 ]

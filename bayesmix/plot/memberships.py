@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bayesmix.api import PointFit, Posterior
 
-__all__ = ["membership", "rootogram"]
+__all__ = ["membership", "rootogram", "unit_weights"]
 
 NAMED_UNITS = 40
 TICK_GAP = 0.17
@@ -74,7 +74,7 @@ def rootogram(
     edges = _edges(bins)
     if mark is not None and mark not in fit.components:
         raise FitError(f"mark={mark!r} is no component; use one of {list(fit.components)}")
-    members, weight = fit.membership(), _unit_weights(fit)
+    members, weight = fit.membership(), unit_weights(fit)
     own = members.to_numpy().argmax(1)
     marked = None if mark is None else own == fit.components.index(mark)
     axes = panels(ax, fit.k, "one for each component")
@@ -104,7 +104,8 @@ def _edges(bins: int | Sequence[float]) -> np.ndarray:
     return edges
 
 
-def _unit_weights(fit: PointFit | Posterior) -> np.ndarray:
+def unit_weights(fit: PointFit | Posterior) -> np.ndarray:
+    """Weights of the units, (U,); ones where there are none."""
     rows = fit.spec.spec.rows
     return np.ones(rows.n_units) if rows.weight is None else rows.weight
 
