@@ -160,8 +160,8 @@ def divergent(share: float) -> list[Finding]:
         return []
     what = f"{100 * share:.1f} percent of the transitions diverged"
     remedy = (
-        "Raise target_accept, or use tighter priors for dispersions and weights: parts of the "
-        "posterior may be missed"
+        "Parts of the posterior may be missed: use tighter priors for dispersions and weights, or "
+        "sample the model of to_pymc() with a higher target_accept"
     )
     return [Finding("divergences", (), (), what, remedy)]
 
