@@ -73,7 +73,9 @@ WRONG = {
         "offset",
     ),
     "covariates of the cured": (
-        lambda: competing("surv(t, s) ~ x", family={"a": "weibull", "b": "cured"}),
+        lambda: competing(
+            {"a": TIMES, "b": "surv(t, s) ~ x"}, family={"a": "weibull", "b": "cured"}
+        ),
         SpecError,
         "no location",
     ),

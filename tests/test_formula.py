@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import bayesmix
 from bayesmix.design import build_design
-from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
+from bayesmix.errors import BayesmixError, DataError, FormulaError
 from bayesmix.formula import Scope, evaluate, parse_formula
 from bayesmix.response import read_response
 
@@ -490,8 +490,9 @@ def test_responses(text, kind, y, trials, columns):
         ("cbind(s, a)", FormulaError, r"p\(successes, trials\)"),
         ("scale(s)", FormulaError, "right side"),
         ("log(s)", DataError, r"response 'log\(s\)' is missing or infinite in 1 row \(1\)"),
-        ("surv(s, z)", SpecError, "survival times are not available yet"),
-        ("surv(s, n, kind='interval')", SpecError, "not available yet"),
+        ("surv(neg, z)", DataError, "negative in 1 row"),
+        ("surv(n, s)", DataError, "status"),
+        ("surv(s, n, kind='between')", FormulaError, "kind='between' is unknown"),
     ],
 )
 def test_responses_refused(text, error, message):
