@@ -275,3 +275,13 @@ def test_refusals():
 
 def test_names():
     assert set(partition.__all__) <= set(dir(partition))
+
+
+def test_a_partition_is_printed_in_words():
+    """Two units surely together, the third surely apart: no loss."""
+    found = consensus(np.tile([0, 0, 1], (5, 1)))
+    assert repr(found).splitlines() == [
+        "Partition of 3 units into 2 clusters, of sizes 2, 1",
+        "  expected loss     0.000 (vi)",
+        "  mean uncertainty  0.000 of the other units",
+    ]

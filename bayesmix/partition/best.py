@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +23,7 @@ LOSSES = ("vi", "binder")
 REFINED = 2_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Consensus:
     """A partition that stands for those of all draws.
 
@@ -51,12 +51,21 @@ class Consensus:
     expected_loss: float
     criterion: float
     uncertainty: np.ndarray
-    similarity: np.ndarray = field(repr=False)
+    similarity: np.ndarray
 
     @property
     def k(self) -> int:
         """Number of clusters."""
         return int(self.labels.max()) + 1
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(n) for n in np.bincount(self.labels))
+        one = "cluster" if self.k == 1 else "clusters"
+        return (
+            f"Partition of {len(self.labels)} units into {self.k} {one}, of sizes {sizes}\n"
+            f"  expected loss     {self.expected_loss:.3f} ({self.loss})\n"
+            f"  mean uncertainty  {self.uncertainty.mean():.3f} of the other units"
+        )
 
 
 def consensus(
