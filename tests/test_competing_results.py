@@ -407,6 +407,33 @@ def test_bootstrap_that_needs_cases():
             found.bootstrap(2, progress=False)
 
 
+def test_offsets_of_events():
+    """Each event has its own, in priors and draws too."""
+    data = bmx.load_data("mgus2").iloc[:300].assign(shift=0.7, copies=2.0)
+    formula = {
+        "death": "surv(years, status) ~ 1 + offset(shift)",
+        "pcm": "surv(years, status) ~ 1",
+    }
+    for weights in (None, "copies"):
+        plain, moved = (
+            bmx.CompetingRisks(f, data, "event", "exponential", weights=weights)
+            for f in ("surv(years, status) ~ 1", formula)
+        )
+        one, two = plain.fit(seed=1, starts=1), moved.fit(seed=1, starts=1)
+        assert two.loglik == pytest.approx(one.loglik, rel=1e-10)
+        np.testing.assert_allclose(
+            one.coefficients().loc["Intercept"] - two.coefficients().loc["Intercept"],
+            [0.7, 0.0],
+            atol=1e-5,
+        )
+        # The prior moves along: the same posterior mode.
+        assert moved.fit("map", seed=1, starts=1).loglik == pytest.approx(
+            plain.fit("map", seed=1, starts=1).loglik, rel=1e-8
+        )
+    drawn = moved.fit("laplace", seed=1, draws=20)
+    assert drawn.data["constant_data"]["offset of surv(years, status)"].shape == (2, 300)
+
+
 # --- pictures and PyMC ---------------------------------------------------------------------
 
 

@@ -125,9 +125,9 @@ def _default_times(
             if parameter.name in known:
                 base = _on_link_scale(known[parameter.name])
             if slot == block.slots[s][0] and rows.offset is not None:
-                base = Prior(
-                    "normal", mu=centre - float(weighted_mean(rows.offset, weight)), sigma=WIDE
-                )
+                offset = rows.offset if rows.offset.ndim == 1 else rows.offset[s]
+                shift = float(weighted_mean(offset, weight))
+                base = Prior("normal", mu=centre - shift, sigma=WIDE)
             used = int((predictor.index[s] >= 0).sum())
             for term, width, at in zip(predictor.terms, widths, predictor.index[s], strict=True):
                 if at < 0:
