@@ -5,6 +5,7 @@ import html
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ from bayesmix.describe import model_sentences
 from bayesmix.families import FAMILIES
 from bayesmix.reporting import equations, files, numbers
 from bayesmix.reporting.blocks import Table, Words
+from bayesmix.reporting.convergence import chains
 from bayesmix.reporting.page import equation_svg
+from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -224,6 +227,7 @@ def test_a_page_of_every_shape_of_model(name, tmp_path):
     titles = [title for kind, title in page.headings if kind == "h2"]
     assert titles[0] == "Can the fits be relied on?"
     assert ("Memberships" in titles) == (fit.k > 1)
+    assert ("Events over time" in titles) == (name == "events")
     curves = re.findall(r"(\w+): data and means of the components", page.words)
     blocks = fit.spec.spec.layout.blocks
     without_means = name in ("own_family", "events")
@@ -388,6 +392,28 @@ def test_chains_that_disagree_are_told():
         "4 chains of 1,000 draws; largest R-hat 1.200, smallest effective sample size 35, "
         "1.5% of transitions divergent"
     )
+
+
+def test_the_events_have_their_probabilities_over_time(tmp_path):
+    fit = events().fit("em", seed=1)
+    (section,) = [s for s in make_sections(Subject({"em": fit})) if s.title == "Events over time"]
+    picture, details = section.blocks[1:]
+    assert "Probability of each of death, pcm and of no event, along years" in picture.alt
+    pd.testing.assert_frame_equal(details.blocks[0].frame, fit.aalen_johansen())
+
+
+def test_chains_have_a_picture(trial):
+    drawn = trial["Bayes"]._drawn
+    theta = drawn.theta.reshape(4, -1, drawn.theta.shape[-1])
+    level = drawn.log_density.reshape(4, -1)
+    several = replace(drawn, method="nuts", theta=theta, log_density=level, stats={})
+    post = type(trial["Bayes"])(several, trial["Bayes"]._point)
+    section = chains(Subject({"Bayes": post, "Laplace": trial["Bayes"]}))
+    _, picture = section.blocks
+    assert picture.alt.startswith("R-hat and effective sample sizes")
+    assert "log density, " in picture.alt
+    assert picture.png[:4] == b"\x89PNG"
+    assert chains(Subject({"Laplace": trial["Bayes"]})) is None
 
 
 def test_tables_of_like_names_do_not_overwrite_each_other(tmp_path):

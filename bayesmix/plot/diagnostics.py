@@ -17,6 +17,7 @@ from bayesmix.ranking.scores import is_posterior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from bayesmix.api import Posterior
     from bayesmix.diagnose import Diagnosis
@@ -48,9 +49,9 @@ def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndar
     posterior : Posterior
     worst : int
         Number of parameters whose draws are shown.
-    ax : array of Axes, optional
+    ax : array of Axes, or Figure, optional
         Two, and then for the log density and each parameter shown two (with one chain:
-        one).
+        one); or an empty figure with a constrained layout, to make them in.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndar
         if chains > 1:
             _ranks(line[1], name, shown, looks)
     if chains > 1:
-        _legend(each[0, 1], outside=ax is None)
+        _legend(each[0, 1])
     return axes
 
 
@@ -175,7 +176,8 @@ def _draw_table(left: Axes, right: Axes, table: pd.DataFrame, khat: float, chain
         )
     right.axvline(ESS, color="0.4", linestyle=":", linewidth=1)
     right.set_xlim(left=0)
-    right.legend(fontsize="x-small")
+    above: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    right.legend(fontsize="x-small", ncols=2, frameon=False, **above)
     for ax, words in ((left, "R-hat"), (right, "effective sample size")):
         ax.set_xlabel(words)
         ax.set_ylim(len(shown) - 0.4, -0.6)
@@ -212,10 +214,12 @@ def _ranks(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, An
     ax.margins(x=0)
 
 
-def _legend(ax: Axes, *, outside: bool) -> None:
+def _legend(ax: Axes) -> None:
     """Chains and their modes: above traces and ranks, or within the ranks given."""
+    from matplotlib.figure import SubFigure
+
     look: dict[str, Any] = {"fontsize": "x-small", "handlelength": 2.6}
-    if not outside:
+    if not isinstance(ax.figure, SubFigure):
         ax.legend(loc="lower left", ncols=2, **look)
         return
     handles, words = ax.get_legend_handles_labels()
@@ -223,15 +227,20 @@ def _legend(ax: Axes, *, outside: bool) -> None:
 
 
 def _axes(ax: Any, rows: int, shown: int, *, ranks: bool) -> np.ndarray:
-    """The axes given, or a figure: tables in a column, traces and ranks beside them."""
-    wide = 2 if ranks else 1
-    if ax is not None:
-        return panels(ax, 2 + wide * shown, "two, then those of each parameter shown")
-    import matplotlib.pyplot as plt
+    """The axes given, or those of a figure: tables in a column, traces and ranks beside them."""
+    from matplotlib.figure import FigureBase
 
-    height = max(1.0 + LINE * rows, 1.6 * shown + 0.6, 3.2)
-    figure = plt.figure(figsize=(11.0, height), layout="constrained")
-    parts: Any = figure.subfigures(1, 2, width_ratios=(5, 3 * wide))
+    wide = 2 if ranks else 1
+    if ax is not None and not isinstance(ax, FigureBase):
+        return panels(ax, 2 + wide * shown, "two, then those of each parameter shown")
+    parts: Any = (ax or _figure(rows, shown)).subfigures(1, 2, width_ratios=(5, 3 * wide))
     tables, draws = parts
     left = tables.subplots(1, 2)
     return np.concatenate([left, draws.subplots(shown, wide, squeeze=False).ravel()])
+
+
+def _figure(rows: int, shown: int) -> Figure:
+    import matplotlib.pyplot as plt
+
+    height = max(1.0 + LINE * rows, 1.6 * shown + 0.6, 3.2)
+    return plt.figure(figsize=(11.0, height), layout="constrained")

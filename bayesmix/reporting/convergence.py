@@ -10,9 +10,10 @@ import pandas as pd
 from bayesmix.laplace import GOOD_K
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.numbers import fixed, plural
+from bayesmix.reporting.pictures import diagnostics_picture
 from bayesmix.reporting.subject import Subject
 
-__all__ = ["METHODS", "convergence"]
+__all__ = ["METHODS", "chains", "convergence"]
 
 METHODS = {
     "em": "maximum likelihood, by EM and Newton's method",
@@ -43,6 +44,19 @@ def convergence(subject: Subject) -> Section:
         "Can the fits be relied on?",
         (*first, Table("convergence", "How the fits ended", ends)),
     )
+
+
+def chains(subject: Subject) -> Section | None:
+    """Pictures of the chains of posteriors by NUTS."""
+    drawn = [(n, f) for n, f in subject.posteriors.items() if f.method == "nuts"]
+    if not drawn:
+        return None
+    words = (
+        "Chains that agree have an R-hat of at most 1.01 and effective sample sizes of at least "
+        "400 for every parameter, traces without trends, and ranks that are spread evenly."
+    )
+    pictures = (diagnostics_picture(name, fit) for name, fit in drawn)
+    return Section("chains", "Do the chains agree?", (Words(words), *pictures))
 
 
 def point_warnings(fit: Any) -> list[str]:

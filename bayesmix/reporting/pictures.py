@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bayesmix import plot
-from bayesmix.errors import FitError
-from bayesmix.ranking.scores import is_posterior
+from bayesmix.errors import DataError, FitError
 from bayesmix.reporting.blocks import Block, Picture, Words
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-__all__ = ["coefficients_picture", "curves_picture", "rootogram_picture", "weights_picture"]
+__all__ = [
+    "coefficients_picture",
+    "curves_picture",
+    "diagnostics_picture",
+    "rootogram_picture",
+    "states_picture",
+    "weights_picture",
+]
 
 COLUMNS = 3
 EFFECTS = ("fixed", "nested", "varying")
@@ -67,18 +72,18 @@ def rootogram_picture(name: str, fit: Any) -> Block:
 def weights_picture(name: str, fit: Any) -> Block:
     """Weights along a concomitant."""
 
-    def draw(shown: Any, figure: Figure) -> str:
-        ax = plot.mixing(shown, ax=figure.subplots())
+    def draw(figure: Figure) -> str:
+        ax = plot.mixing(fit, ax=figure.subplots())
         return f"Weights of the {fit.k} components along {ax.get_xlabel()}."
 
-    return _posterior_or_mode(f"Weights of the components of {name}", fit, draw, (5.6, 3.8))
+    return _picture(f"Weights of the components of {name}", draw, (5.6, 3.8))
 
 
 def curves_picture(name: str, fit: Any, response: str) -> Block:
     """The data of a response and the components' means."""
 
-    def draw(shown: Any, figure: Figure) -> str:
-        ax = plot.fitted(shown, response=response, ax=figure.subplots())
+    def draw(figure: Figure) -> str:
+        ax = plot.fitted(fit, response=response, ax=figure.subplots())
         held = ax.get_title(loc="left")
         return (
             f"{ax.get_ylabel()} against {ax.get_xlabel()}: points by most probable component, and "
@@ -86,17 +91,34 @@ def curves_picture(name: str, fit: Any, response: str) -> Block:
         )
 
     caption = f"{response}: data and means of the components of {name}"
-    return _posterior_or_mode(caption, fit, draw, (6.6, 4.4))
+    return _picture(caption, draw, (6.6, 4.4))
 
 
-def _posterior_or_mode(
-    caption: str, fit: Any, draw: Callable[[Any, Figure], str], size: tuple[float, float]
-) -> Picture | Words:
-    """The picture of a fit; at the mode where a picture takes no draws."""
-    made = _picture(caption, partial(draw, fit), size)
-    if isinstance(made, Words) and is_posterior(fit):
-        return _picture(f"{caption}, at the posterior mode", partial(draw, fit.point()), size)
-    return made
+def states_picture(name: str, fit: Any) -> Block:
+    """Probabilities of competing events over time, beside the Aalen-Johansen estimate."""
+
+    def draw(figure: Figure) -> str:
+        ax: Any = plot.states(fit, ax=figure.subplots())
+        return (
+            f"Probability of each of {', '.join(map(str, fit.components))} and of no event, along "
+            f"{ax.get_xlabel()}: the model's with a 95% band, and Aalen-Johansen's as steps."
+        )
+
+    return _picture(f"Probabilities of the events over time ({name})", draw, (6.6, 4.6))
+
+
+def diagnostics_picture(name: str, fit: Any) -> Block:
+    """R-hat, effective sample sizes, traces and ranks of a posterior's chains."""
+
+    def draw(figure: Figure) -> str:
+        axes = plot.diagnostics(fit, worst=2, ax=figure)
+        shown = ", ".join(dict.fromkeys(ax.get_title(loc="left") for ax in axes[2:]))
+        return (
+            "R-hat and effective sample sizes of every parameter, the worst on top, and traces of "
+            f"{shown}; the smallest and largest numbers are in the table above."
+        )
+
+    return _picture(f"The chains of {name} after relabelling", draw, (10.0, 5.2))
 
 
 def _picture(
@@ -108,7 +130,7 @@ def _picture(
     figure = Figure(figsize=size, layout="constrained")
     try:
         alt = draw(figure)
-    except FitError as error:
+    except (DataError, FitError) as error:
         return Words(f"No picture: {error}", "note")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})

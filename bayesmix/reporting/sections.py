@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bayesmix.reporting.blocks import Section
-from bayesmix.reporting.convergence import convergence
+from bayesmix.reporting.convergence import chains, convergence
 from bayesmix.reporting.criteria import criteria
 from bayesmix.reporting.estimates import estimates
 from bayesmix.reporting.model import data, model
 from bayesmix.reporting.provenance import provenance
 from bayesmix.reporting.subject import Subject
-from bayesmix.reporting.units import memberships, predictions
+from bayesmix.reporting.units import events, memberships, predictions
 
 __all__ = ["SECTIONS", "make_sections"]
 
@@ -24,8 +24,10 @@ SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     model,
     data,
     estimates,
+    chains,
     memberships,
     predictions,
+    events,
     criteria,
     provenance,
 )

@@ -9,11 +9,16 @@ import pandas as pd
 
 from bayesmix.errors import BayesmixError
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
-from bayesmix.reporting.pictures import curves_picture, rootogram_picture, weights_picture
+from bayesmix.reporting.pictures import (
+    curves_picture,
+    rootogram_picture,
+    states_picture,
+    weights_picture,
+)
 from bayesmix.reporting.subject import Subject
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["memberships", "predictions"]
+__all__ = ["events", "memberships", "predictions"]
 
 HEAD = 20
 CLEAR = 0.9
@@ -69,6 +74,28 @@ def _head(name: str, caption: str, table: pd.DataFrame, what: str) -> Details:
     part = "all" if len(short) == len(table) else f"the first {HEAD} of"
     caption = f"{caption} ({part} {len(table):,} {what})"
     return Details(caption, (Table(name, caption, table, short),))
+
+
+def events(subject: Subject) -> Section | None:
+    """Probabilities of competing events over time."""
+    blocks: list[Block] = []
+    for name, fit in subject.fits.items():
+        if subject.specs[name].prepared.events is None:
+            continue
+        blocks.append(states_picture(name, fit))
+        try:
+            table = fit.aalen_johansen()
+        except BayesmixError:  # the picture's place says why
+            continue
+        blocks.append(_head(f"states_{name}", f"Probabilities of {name} over time", table, "rows"))
+    if not blocks:
+        return None
+    words = (
+        "The model's probabilities of having had each event by a time, averaged over the subjects, "
+        "beside the Aalen-Johansen estimate, which needs no model. Where they differ by more than "
+        "their intervals, the model does not describe the times."
+    )
+    return Section("events", "Events over time", (Words(words), *blocks))
 
 
 def predictions(subject: Subject) -> Section | None:
