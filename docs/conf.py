@@ -23,6 +23,7 @@ extensions = [
     "features",
     "notebooks",
     "offline_math",
+    "pictures",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/families/*", "jupyter_execute"]

@@ -36,6 +36,7 @@ def load(path):
 check_links = load(DOCS / "check_links.py")
 features = load(DOCS / "_ext" / "features.py")
 families = load(DOCS / "_ext" / "families.py")
+pictures = load(DOCS / "_ext" / "pictures.py")
 
 
 def pages():
@@ -251,3 +252,15 @@ def test_notebooks_that_were_not_run_are_refused():
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.name)
 def test_stored_notebooks_were_run(path):
     assert not_run()(json.loads(path.read_text("utf-8"))) == ""
+
+
+def test_the_picture_of_an_example_stands_below_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "TARGET", tmp_path)
+    lines = ["The docstring as numpydoc left it."]
+    name = "bayesmix.plot.selection"
+    pictures.add_picture(None, "function", name, bmx.plot.selection, None, lines)
+    assert ".. image:: /generated/pictures/selection.png" in lines
+    assert any(line.startswith("   :alt: Draw criteria along") for line in lines)
+    assert (tmp_path / "selection.png").read_bytes()[:4] == b"\x89PNG"
+    pictures.add_picture(None, "function", "bayesmix.compare", bmx.compare, None, other := [])
+    assert other == []

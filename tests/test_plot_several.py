@@ -1,6 +1,7 @@
 """Pictures of several fits: comparisons, numbers of components, and states of competing events."""
 
 import doctest
+import inspect
 import sys
 from importlib import import_module
 
@@ -59,6 +60,18 @@ def of_lines(ax, **look):
         for line in ax.lines
         if all(getattr(line, f"get_{name}")() == value for name, value in look.items())
     ]
+
+
+def test_every_picture_is_there_with_an_example():
+    wanted = (
+        "rootogram fitted coefficients mixing membership estimates states compare diagnostics "
+        "selection ternary prior_predictive posterior_predictive"
+    ).split()
+    assert sorted(bmx.plot.__all__) == sorted(wanted)
+    for name in wanted:
+        draw = getattr(bmx.plot, name)
+        assert f"bmx.plot.{name}(" in draw.__doc__
+        assert "ax" in inspect.signature(draw).parameters
 
 
 # --- compare -------------------------------------------------------------------------------
