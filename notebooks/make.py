@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 SOURCES = tuple(sorted((HERE / "source").glob("*.md")))
 FENCE = re.compile(r"^```python\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 SECONDS_PER_CELL = 300
+ERASED = re.compile(r"[^\n]*\x1b\[K")  # a line of progress, erased at its end
 NO_WIDGETS = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # of tqdm, about its own bars
 # Warnings begin with the file of the cell, in a folder of the machine.
 CELL_FILE = re.compile(r"^\S*ipykernel_\S+:(\d+): ", re.MULTILINE)
@@ -55,9 +56,11 @@ def run(notebook: Any, folder: Path) -> Any:
         resources={"metadata": {"path": str(folder)}},
     ).execute(env=os.environ | NO_WIDGETS)
     for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
+        outputs = cell.get("outputs", [])
+        for output in outputs:
             if output.output_type == "stream":
-                output.text = CELL_FILE.sub("", output.text)
+                output.text = CELL_FILE.sub("", ERASED.sub("", output.text))
+        outputs[:] = [o for o in outputs if o.get("text") != ""]
     notebook.metadata.language_info = {"name": "python"}  # without the version of Python
     return notebook
 
