@@ -1,0 +1,52 @@
+"""The likelihood of a mixture, and the passes over its rows: the one place."""
+
+from bayesmix.likelihood.densities import (
+    by_unit,
+    join,
+    largest_shift,
+    linear_predictors,
+    log_densities,
+    log_likelihood,
+    log_weights,
+    offset_of,
+    to_rows,
+    unit_likelihood,
+    unit_terms,
+    weighted_sum,
+)
+from bayesmix.likelihood.passes import (
+    Evaluated,
+    Pass,
+    Squares,
+    closed_scale,
+    em_pass,
+    evaluate,
+    finite,
+    scatter_alpha,
+)
+from bayesmix.problem import Problem, build_problem
+
+__all__ = [
+    "Evaluated",
+    "Pass",
+    "Problem",
+    "Squares",
+    "build_problem",
+    "by_unit",
+    "closed_scale",
+    "em_pass",
+    "evaluate",
+    "finite",
+    "join",
+    "largest_shift",
+    "linear_predictors",
+    "log_densities",
+    "log_likelihood",
+    "log_weights",
+    "offset_of",
+    "scatter_alpha",
+    "to_rows",
+    "unit_likelihood",
+    "unit_terms",
+    "weighted_sum",
+]

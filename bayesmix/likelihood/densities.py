@@ -1,0 +1,176 @@
+r"""The likelihood of a mixture: the one place.
+
+    log L = sum_u w_u log sum_s m_us pi_s(w_u) prod_{i in u} f_s(y_i | x_i)
+
+Every function takes parameter vectors theta of shape (R, D), so that R starts
+are evaluated together, and walks over the rows in blocks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix import compiled
+from bayesmix.fused import fused_em, is_fused
+from bayesmix.penalty import log_prior
+from bayesmix.problem import Arrays, Chunk, Group, Problem, chunks
+
+__all__ = [
+    "by_unit",
+    "join",
+    "largest_shift",
+    "linear_predictors",
+    "log_densities",
+    "log_likelihood",
+    "log_weights",
+    "offset_of",
+    "to_rows",
+    "unit_likelihood",
+    "unit_terms",
+    "weighted_sum",
+]
+
+
+def linear_predictors(
+    arrays: Arrays, group: Group, theta: np.ndarray, rows: slice
+) -> tuple[np.ndarray, ...]:
+    """Linear predictors of a family's m components, each (R, m, n) or (R, m, 1)."""
+    etas = []
+    for number, slot in enumerate(group.slots):
+        eta = slot.coefficients(theta)
+        if not slot.constant:
+            eta = eta @ arrays.matrix[rows].T
+        if number == 0 and arrays.offset is not None:
+            eta = eta + offset_of(arrays, group, rows)
+        etas.append(eta)
+    return tuple(etas)
+
+
+def offset_of(arrays: Arrays, group: Group, rows: slice) -> np.ndarray | float:
+    """The offset of the location in a family's components, (n,) or (m, n)."""
+    if arrays.offset is None:
+        return 0.0
+    offset = arrays.offset[..., rows]
+    return offset if offset.ndim == 1 else offset[group.members]
+
+
+def by_unit(values: np.ndarray, chunk: Chunk) -> np.ndarray:
+    return values if chunk.first is None else np.add.reduceat(values, chunk.first, axis=-1)
+
+
+def to_rows(values: np.ndarray, chunk: Chunk) -> np.ndarray:
+    return values if chunk.counts is None else np.repeat(values, chunk.counts, axis=-1)
+
+
+def log_densities(
+    problem: Problem, theta: np.ndarray, chunk: Chunk, *, entry: bool = False
+) -> np.ndarray:
+    """Sum over blocks and rows of log f, or of the log survival to the entry, (R, S, units)."""
+    total = np.zeros((len(theta), problem.spec.k, 1))
+    for arrays in problem.blocks:
+        observed = arrays.entry if entry else arrays.observed
+        if observed is None:
+            continue
+        logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
+        for group in arrays.groups:
+            obs = observed[group.key].take(chunk.rows)
+            etas = linear_predictors(arrays, group, theta, chunk.rows)
+            with np.errstate(all="ignore"):
+                logf[:, group.members] = group.family.log_density(obs, etas)
+        total = total + by_unit(logf, chunk)
+    return total
+
+
+def unit_likelihood(
+    problem: Problem, theta: np.ndarray, log_pi: np.ndarray, chunk: Chunk
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood (R, units) and responsibilities (R, S, units) of a chunk.
+
+    Under truncation a unit's likelihood is divided by its chance of being seen,
+    sum_s pi_s S_s(entry).
+    """
+    loglik, resp = join(problem.allowed, log_densities(problem, theta, chunk), log_pi, chunk)
+    if problem.truncated:
+        seen = log_densities(problem, theta, chunk, entry=True)
+        loglik = loglik - join(None, seen, log_pi, chunk)[0]
+    return loglik, resp
+
+
+def join(
+    allowed: np.ndarray | None, logf: np.ndarray, log_pi: np.ndarray, chunk: Chunk
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log sums over the allowed components (R, units) and their shares (R, S, units)."""
+    terms = logf + log_pi
+    if allowed is not None:
+        terms = np.where(allowed[chunk.units].T, terms, -np.inf)
+    top = terms.max(1, keepdims=True)
+    safe = np.where(top == -np.inf, 0.0, top)
+    shifted = np.exp(terms - safe)
+    total = shifted.sum(1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        loglik = (safe + np.log(total))[:, 0]
+    return loglik, shifted / np.where(total > 0, total, 1.0)
+
+
+def log_weights(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarray:
+    z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+    return problem.spec.weights.log_weights(theta, z)
+
+
+def weighted_sum(problem: Problem, values: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """Sum over units of w_u values, where units of weight zero never count."""
+    if problem.weight is None:
+        return values.sum(-1)
+    w = problem.weight[chunk.units]
+    return np.where(w > 0, values * w, 0.0).sum(-1)
+
+
+def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Log-likelihood of shape (R,), with the log prior where the problem has a penalty."""
+    out = _log_likelihood(problem, theta)
+    if problem.penalty is None:
+        return out
+    model, jacobian = problem.penalty
+    return out + log_prior(problem.spec, model, theta, jacobian=jacobian).value
+
+
+def _log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    if is_fused(problem):
+        return np.array([fused_em(problem, one).loglik for one in theta])
+    if (engine := compiled.engine(problem)) is not None:
+        return engine.log_likelihood(theta)
+    out = np.zeros(len(theta))
+    for chunk in chunks(problem, len(theta) * problem.spec.k):
+        loglik, _ = unit_likelihood(problem, theta, log_weights(problem, theta, chunk), chunk)
+        out += weighted_sum(problem, loglik, chunk)
+    return out
+
+
+def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
+    """Largest change of a linear predictor under a step (R, D) of theta, (R,).
+
+    Those of locations with the identity link do not count: they have no scale.
+    """
+    out = np.abs(problem.spec.weights.logits(step)).max((1, 2), initial=0.0)
+    if problem.concomitant is not None:
+        logits = problem.spec.weights.logits(step)
+        out = np.abs(logits @ problem.concomitant.T).max((1, 2), initial=0.0)
+    for arrays in problem.blocks:
+        for group in arrays.groups:
+            for parameter, slot in zip(group.family.parameters, group.slots, strict=True):
+                if not slot.constant and parameter.link.name != "identity":
+                    change = slot.coefficients(step) @ arrays.matrix.T
+                    out = np.maximum(out, np.abs(change).max((1, 2)))
+    return out
+
+
+def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,)."""
+    loglik = np.empty(problem.n_units)
+    resp = np.empty((problem.n_units, problem.spec.k))
+    theta = theta[None]
+    for chunk in chunks(problem, problem.spec.k):
+        log_pi = log_weights(problem, theta, chunk)
+        unit_loglik, r = unit_likelihood(problem, theta, log_pi, chunk)
+        loglik[chunk.units], resp[chunk.units] = unit_loglik[0], r[0].T
+    return loglik, resp
