@@ -55,10 +55,12 @@ def offset_of(arrays: Arrays, group: Group, rows: slice) -> np.ndarray | float:
 
 
 def by_unit(values: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """Sums of rows (..., n) within each unit, (..., units)."""
     return values if chunk.first is None else np.add.reduceat(values, chunk.first, axis=-1)
 
 
 def to_rows(values: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """Values of units (..., units) at each of their rows, (..., n)."""
     return values if chunk.counts is None else np.repeat(values, chunk.counts, axis=-1)
 
 
@@ -113,6 +115,7 @@ def join(
 
 
 def log_weights(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """Log weights of the components, (R, S, units) or (R, S, 1)."""
     z = None if problem.concomitant is None else problem.concomitant[chunk.units]
     return problem.spec.weights.log_weights(theta, z)
 

@@ -70,6 +70,8 @@ class Pass(NamedTuple):
 
 
 class Evaluated(NamedTuple):
+    """A family's log densities in a chunk, with what they were computed from."""
+
     arrays: Arrays
     group: Group
     obs: Observed
@@ -298,6 +300,7 @@ def _squares(
 def scatter_alpha(
     spec: MixtureSpec, part: np.ndarray, info: np.ndarray, score: np.ndarray, matrix: np.ndarray
 ) -> None:
+    """Add scores (R, S, Q) and information (R, S, Q, S, Q) of the logits to those of theta."""
     has, at = spec.weights.places
     n, m = len(part), len(has)
     if not m:
