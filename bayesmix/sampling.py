@@ -30,7 +30,7 @@ from bayesmix.laplace import GOOD_K, laplace_draws
 from bayesmix.length import run_long_enough
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode, find_modes
-from bayesmix.nuts import Chains, Settings, run_nutpie
+from bayesmix.nuts import ACCEPT, Chains, Settings, run_nutpie
 from bayesmix.penalty import CONCENTRATION, Penalty, PriorModel, resolve
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.tables import natural_draws
@@ -265,8 +265,8 @@ def _nuts(
         shown if options.progress is None else options.progress,
     )
 
-    def run(thin: int) -> Drawn:
-        asked = replace(settings, thin=thin)
+    def run(thin: int, accept: float = ACCEPT) -> Drawn:
+        asked = replace(settings, thin=thin, accept=accept)
         return _drawn(problem, modes, model, point, options.sampler, asked)
 
     if options.chains == 1:

@@ -14,11 +14,12 @@ MODEL = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson"
 
 
 def a_run(r_hat, ess, shares=(1.0,), chains=4, draws=1000, steps=7.0, tail=None):
-    """Runs whose diagnosis by thin is given, and a list of those that were made."""
-    made = []
+    """Runs whose diagnosis by thin is given, and lists of those that were made and their steps."""
+    made, aimed = [], []
 
-    def run(thin):
+    def run(thin, accept):
         made.append(thin)
+        aimed.append(accept)
         return SimpleNamespace(
             thin=thin,
             theta=np.zeros((chains, draws, 3)),
@@ -39,24 +40,24 @@ def a_run(r_hat, ess, shares=(1.0,), chains=4, draws=1000, steps=7.0, tail=None)
         )
         return Diagnosis(table, 1.0, 5000.0, 0.0, (0,) * chains, ())
 
-    return run, judge, made
+    return run, judge, made, aimed
 
 
-GOOD, BAD = dict.fromkeys((1, 8, 64), 1.001), dict.fromkeys((1, 8, 64), 1.05)
-APART = dict.fromkeys((1, 8, 64), 2.1)
-MANY, FEW = dict.fromkeys((1, 8, 64), 2000.0), dict.fromkeys((1, 8, 64), 100.0)
+GOOD, BAD = dict.fromkeys((1, 16, 64), 1.001), dict.fromkeys((1, 16, 64), 1.05)
+APART = dict.fromkeys((1, 16, 64), 2.1)
+MANY, FEW = dict.fromkeys((1, 16, 64), 2000.0), dict.fromkeys((1, 16, 64), 100.0)
 RUNS = {
     "good at once": ({"r_hat": GOOD, "ess": MANY}, [1]),
-    "too few": ({"r_hat": GOOD, "ess": {1: 300.0, 8: 900.0}}, [1, 8]),
-    "too few in the tails": ({"r_hat": GOOD, "ess": MANY, "tail": FEW}, [1, 8, 64]),
-    "R-hat": ({"r_hat": {1: 1.03, 8: 1.02, 64: 1.002}, "ess": MANY}, [1, 8, 64]),
-    "never": ({"r_hat": BAD, "ess": FEW}, [1, 8, 64]),
-    "in places that do not meet": ({"r_hat": APART, "ess": FEW}, [1, 8]),
-    "a mode perhaps missed": ({"r_hat": GOOD, "ess": MANY, "shares": (0.96, 0.04)}, [1, 8]),
+    "too few": ({"r_hat": GOOD, "ess": {1: 300.0, 16: 900.0}}, [1, 16]),
+    "too few in the tails": ({"r_hat": GOOD, "ess": MANY, "tail": FEW}, [1, 16, 64]),
+    "R-hat": ({"r_hat": {1: 1.03, 16: 1.02, 64: 1.002}, "ess": MANY}, [1, 16, 64]),
+    "never": ({"r_hat": BAD, "ess": FEW}, [1, 16, 64]),
+    "in places that do not meet": ({"r_hat": APART, "ess": FEW}, [1, 16]),
+    "a mode perhaps missed": ({"r_hat": GOOD, "ess": MANY, "shares": (0.96, 0.04)}, [1, 16]),
     "a mode of no mass": ({"r_hat": GOOD, "ess": MANY, "shares": (0.995, 0.005)}, [1]),
     "few draws were asked for": ({"r_hat": BAD, "ess": FEW, "draws": 300}, [1]),
-    "64 times cost too much": ({"r_hat": BAD, "ess": FEW, "steps": 50.0}, [1, 8]),
-    "8 times cost too much": ({"r_hat": BAD, "ess": FEW, "steps": 500.0}, [1]),
+    "64 times cost too much": ({"r_hat": BAD, "ess": FEW, "steps": 10.0}, [1, 16]),
+    "16 times cost too much": ({"r_hat": BAD, "ess": FEW, "steps": 500.0}, [1]),
 }
 
 
@@ -64,9 +65,10 @@ RUNS = {
 def test_chains_run_until_they_agree_or_cost_too_much(name, monkeypatch):
     given, expected = RUNS[name]
     monkeypatch.setattr(length, "gradient_seconds", lambda *_: 1e-5)
-    run, judge, made = a_run(**given)
+    run, judge, made, aimed = a_run(**given)
     drawn, _ = length.run_long_enough(run, judge)
     assert made == expected
+    assert aimed == [0.8, 0.95, 0.95][: len(made)]
     assert drawn.thin == expected[-1]
 
 

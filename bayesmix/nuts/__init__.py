@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bayesmix.nuts.chains import LEAST_SHARE, Chains, Settings, first_draw, share_chains
+from bayesmix.nuts.chains import ACCEPT, LEAST_SHARE, Chains, Settings, first_draw, share_chains
 from bayesmix.nuts.density import gradient_seconds
 from bayesmix.nuts.run import run_nutpie
 
 __all__ = [
+    "ACCEPT",
     "LEAST_SHARE",
     "Chains",
     "Settings",

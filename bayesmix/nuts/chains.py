@@ -9,10 +9,12 @@ import numpy as np
 from bayesmix.modes import Mode
 from bayesmix.problem import Problem
 
-__all__ = ["LEAST_SHARE", "Chains", "Settings", "first_draw", "jitter", "share_chains"]
+__all__ = ["ACCEPT", "LEAST_SHARE", "Chains", "Settings", "first_draw", "jitter", "share_chains"]
 
 LEAST_SHARE = 0.01
 JITTER = 0.3
+# Of the Stan project, and nutpie's own.
+ACCEPT = 0.8
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Settings:
     progress : bool
     thin : int
         Every which draw is kept; a chain makes draws * thin.
+    accept : float
+        The mean probability of acceptance to which steps are tuned: closer to one, they
+        are shorter and reach into narrower regions.
     """
 
     draws: int
@@ -35,6 +40,7 @@ class Settings:
     seed: int
     progress: bool
     thin: int = 1
+    accept: float = ACCEPT
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def _run_mode(
         seed=seed,
         save_warmup=False,
         progress_bar=settings.progress,
-        **({} if sparse is None else {"target_accept": ACCEPT}),
+        target_accept=settings.accept if sparse is None else max(settings.accept, ACCEPT),
     )
     kept = slice(settings.thin - 1, None, settings.thin)
     z = np.asarray(tree["posterior"]["z"].values)[:, kept]
