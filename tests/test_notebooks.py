@@ -25,6 +25,17 @@ MOST_LINES = 60
 PLACES = re.compile(r"(?:/tmp|/home|/root|/work|/usr|/var|[A-Z]:\\Users)\b")
 
 
+# The arguments of R's functions: flexmix 2.3-18, flexsurv 2.3.2.
+R_ARGUMENTS = {
+    "flexmix": "formula data k cluster model concomitant control weights",
+    "FLXcontrol": "iter.max minprior tolerance verbose classify nrep",
+    "flexsurvmix": (
+        "formula data event dists pformula anc partial_events initp inits fixedpars dfns method "
+        "em.control optim.control aux sr.control integ.opts hess.control ..."
+    ),
+}
+
+
 def stored(name):
     return json.loads((FOLDER / f"{name}.ipynb").read_text("utf-8"))
 
@@ -60,6 +71,14 @@ def test_outputs_are_of_one_run_and_small(name):
         assert "<Axes" not in text, "assign what a picture returns"
     plain = [o["data"]["text/plain"] for c in code for o in c["outputs"] if "data" in o]
     assert max(len("".join(each).splitlines()) for each in plain) <= MOST_LINES
+
+
+@pytest.mark.parametrize("function", R_ARGUMENTS)
+def test_every_argument_of_the_r_functions_has_a_row(function):
+    text = (FOLDER / "source" / "6-from-r.md").read_text("utf-8")
+    table = text.partition(f"| {function} | here | |\n")[2].partition("\n\n")[0]
+    rows = [re.match(r"\| `([^`]+)` \|", line) for line in table.splitlines()[1:]]
+    assert [row[1] for row in rows] == R_ARGUMENTS[function].split()
 
 
 def test_sources_are_cut_into_cells():
