@@ -94,6 +94,22 @@ class EventQuantities:
         -------
         DataFrame
             Columns row, covariates, event, estimate, lower, upper.
+
+        Examples
+        --------
+        Of women, and of those without an event after ten years:
+
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit, women = spec.fit("em", seed=1), pd.DataFrame({"sex": ["F"]})
+        >>> fit.event_probabilities(women)[["event", "estimate"]].round(3).values.tolist()
+        [['death', 0.793], ['pcm', 0.207]]
+        >>> later = fit.event_probabilities(women, spent=10)
+        >>> later[["event", "estimate"]].round(3).values.tolist()
+        [['death', 0.68], ['pcm', 0.32]]
         """
         events = self._source.spec.components
         return self._estimates(
@@ -113,6 +129,17 @@ class EventQuantities:
         -------
         DataFrame
             Columns row, covariates, event, estimate, lower, upper; in the units of the times.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit, women = spec.fit("em", seed=1), pd.DataFrame({"sex": ["F"]})
+        >>> fit.mean_time(women)[["event", "estimate"]].round(3).values.tolist()
+        [['death', 9.591], ['pcm', 22.093]]
         """
         events = self._source.spec.components
         return self._estimates(newdata, options, mean_time, "positive", ("event", events))
@@ -138,6 +165,17 @@ class EventQuantities:
         DataFrame
             Columns row, covariates, q, event, estimate, lower, upper; infinite where
             fewer ever have it.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit, women = spec.fit("em", seed=1), pd.DataFrame({"sex": ["F"]})
+        >>> fit.quantile_time(0.5, women)[["event", "estimate"]].round(3).values.tolist()
+        [['death', 6.648], ['pcm', 15.314]]
         """
         shares = numbers("q", q, low=0.0, high=1.0)
         events = self._source.spec.components
@@ -166,6 +204,17 @@ class EventQuantities:
         -------
         DataFrame
             Columns row, covariates, event, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit, women = spec.fit("em", seed=1), pd.DataFrame({"sex": ["F"]})
+        >>> fit.restricted_mean_time(10, women)[["event", "estimate"]].round(3).values.tolist()
+        [['death', 6.21], ['pcm', 8.043]]
         """
         (limit,) = numbers("tau", tau, low=0.0)
 
@@ -195,6 +244,17 @@ class EventQuantities:
         -------
         DataFrame
             Columns row, covariates, time, event, estimate, lower, upper; per unit of time.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit, women = spec.fit("em", seed=1), pd.DataFrame({"sex": ["F"]})
+        >>> fit.density(1, women)[["event", "estimate"]].round(3).values.tolist()
+        [['death', 0.094], ['pcm', 0.043]]
         """
         grid = numbers("times", times, low=0.0)
 
@@ -226,6 +286,17 @@ class EventQuantities:
         -------
         DataFrame
             Columns row, covariates, time, state, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit, women = spec.fit("em", seed=1), pd.DataFrame({"sex": ["F"]})
+        >>> fit.state_probabilities(10, women)[["state", "estimate"]].round(3).values.tolist()
+        [['start', 0.411], ['death', 0.514], ['pcm', 0.075]]
         """
         grid = numbers("times", times, low=0.0, end=True)
 
@@ -266,6 +337,18 @@ class EventQuantities:
         DataError
             Where the data have no such estimate: interval- or left-censored times, or an
             exact time of an unknown event.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+        ...                           concomitant="~ sex")
+        >>> fit = spec.fit("em", seed=1)
+        >>> table = fit.aalen_johansen(by="sex", times=[10])
+        >>> model = table[table["source"] == "model"]
+        >>> model[["sex", "state", "estimate"]].round(3).values.tolist()[:3]
+        [['F', 'start', 0.411], ['F', 'death', 0.514], ['F', 'pcm', 0.075]]
         """
         estimator = Estimator(**known_options(options))
         return compare_states(self._source, estimator, by, times)

@@ -115,6 +115,19 @@ class MultiState:
         -------
         DataFrame
             Columns row, covariates, path, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+        ...                      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]})
+        >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+        >>> later = bmx.CompetingRisks("surv(time, status) ~ 1", data.assign(event="dead"),
+        ...                            "event", "exponential")
+        >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+        >>> states.path_probabilities()[["path", "estimate"]].round(3).values.tolist()
+        [['healthy-dead', 0.333], ['healthy-ill-dead', 0.667]]
         """
         return self._estimates(
             newdata,
@@ -139,6 +152,19 @@ class MultiState:
         -------
         DataFrame
             Columns row, covariates, final, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+        ...                      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]})
+        >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+        >>> later = bmx.CompetingRisks("surv(time, status) ~ 1", data.assign(event="dead"),
+        ...                            "event", "exponential")
+        >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+        >>> states.final_probabilities()[["final", "estimate"]].round(3).values.tolist()
+        [['dead', 1.0]]
         """
         return self._estimates(
             newdata,
@@ -166,6 +192,20 @@ class MultiState:
         DataFrame
             Columns row, covariates, final or path, estimate, lower, upper: given that this
             state is reached, or this path taken.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+        ...                      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]})
+        >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+        >>> later = bmx.CompetingRisks("surv(time, status) ~ 1", data.assign(event="dead"),
+        ...                            "event", "exponential")
+        >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+        >>> table = states.mean_time_to_final(by="path")
+        >>> table[["path", "estimate"]].round(3).values.tolist()
+        [['healthy-dead', 2.25], ['healthy-ill-dead', 4.708]]
         """
         which, axis = self._by(by)
         return self._estimates(
@@ -199,6 +239,19 @@ class MultiState:
         -------
         DataFrame
             Columns row, covariates, q, final or path, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+        ...                      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]})
+        >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+        >>> later = bmx.CompetingRisks("surv(time, status) ~ 1", data.assign(event="dead"),
+        ...                            "event", "exponential")
+        >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+        >>> states.quantile_time_to_final(0.5)[["final", "estimate"]].round(3).values.tolist()
+        [['dead', 3.085]]
         """
         shares = numbers("q", q, low=0.0, high=1.0)
         which, axis = self._by(by)
@@ -228,6 +281,20 @@ class MultiState:
         DataFrame
             Columns row, subject, step, origin, state, time: one row for each state entered,
             at a time from the start.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+        ...                      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]})
+        >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+        >>> later = bmx.CompetingRisks("surv(time, status) ~ 1", data.assign(event="dead"),
+        ...                            "event", "exponential")
+        >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+        >>> found = states.simulate(n=2, seed=1)
+        >>> found.loc[found["step"] == 1, "origin"].tolist()
+        ['healthy', 'healthy']
         """
         whole_number("n", n, "the number of subjects", 1)
         rng = generator(seed)
