@@ -2,18 +2,31 @@
 
 from pathlib import Path
 
+import bayesmix as bmx
 from bayesmix.demo import patents
 
 IMAGES = Path(__file__).parent / "images"
-WANTED = ("patents-means", "patents-memberships")
+WANTED = ("patents-means", "patents-memberships", "mgus2-states")
 SEED = 1
+
+
+def gammopathy():
+    """The states of the competing events in the README."""
+    fit = bmx.CompetingRisks(
+        {"pcm": "surv(years, status) ~ 1", "death": "surv(years, status) ~ age"},
+        bmx.load_data("mgus2"),
+        event="event",
+        family={"pcm": "weibull", "death": "gompertz"},
+        concomitant="~ age + sex",
+    ).fit("em", seed=SEED)
+    return bmx.plot.states(fit).figure
 
 
 def draw(folder: Path) -> list[Path]:
     """Save the pictures as PNG of less than 100 kB each."""
     folder.mkdir(parents=True, exist_ok=True)
     text: list[str] = []
-    figures = patents(SEED, text.append)
+    figures = patents(SEED, text.append) | {"mgus2-states": gammopathy()}
     files = []
     for name in WANTED:
         files.append(folder / f"{name}.png")

@@ -245,17 +245,18 @@ def blocks():
     return re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_the_first_example_of_the_readme_prints_what_it_says():
+@pytest.mark.parametrize("number", [0, 2], ids=["regressions", "competing events"])
+def test_an_example_of_the_readme_prints_what_it_says(number):
     if not README.exists():
         pytest.skip("no README beside the tests")
     kinds = [kind for kind, _ in blocks()]
-    first = kinds.index("python")
-    assert kinds[first + 1] == "text"
+    at = [i for i, kind in enumerate(kinds) if kind == "python"][number]
+    assert kinds[at + 1] == "text"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(blocks()[first][1], str(README), "exec"), {})
+        exec(compile(blocks()[at][1], str(README), "exec"), {"bmx": bmx} if number else {})
     lines = [line.rstrip() for line in printed.getvalue().splitlines()]
-    assert lines == [line.rstrip() for line in blocks()[first + 1][1].splitlines()]
+    assert lines == [line.rstrip() for line in blocks()[at + 1][1].splitlines()]
 
 
 @pytest.mark.slow
