@@ -45,6 +45,9 @@ def derivatives(
         Zero where the term is -inf.
     """
     form = survival.closed_form if closed else None
+    if form is not None and isinstance(times.points, slice) and times.entered is None:
+        # A sampler's case: nothing to put together.
+        return _finite(form(Instant(times.lower, times.log_lower), times.event, *linked))
     parts: list[tuple[Rows, Derivatives]] = []
     terms = dict(pieces(times))
     if form is not None and (points := times.points) is not None:
