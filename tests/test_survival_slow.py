@@ -100,7 +100,7 @@ def test_criteria_choose_the_families_that_aic_chooses(by):
     table = bmx.compare({name: sampled(name)[0] for name in MGUS2}, by=by)
     order = sorted(MGUS2, key=lambda name: maximum(name).aic)
     assert order[-1] == "exponential"
-    names = list(table.index)
+    names = list(table.table.index)
     assert (names[0], names[-1]) == (order[0], order[-1])
 
 
