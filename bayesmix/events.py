@@ -172,6 +172,9 @@ def _components(
     """Names of the components, and the family of each."""
     observed = [c for c in _levels(values, column) if c not in partial]
     named = isinstance(family, Mapping)
+    if named:  # categories that no row has need no family
+        held = {plain(v) for v in values.dropna().unique()}
+        observed = [c for c in observed if c in family or c in held]
     names = (*observed, *(c for c in family if c not in observed)) if named else tuple(observed)
     if not names:
         msg = f"the event column {column!r} has no known event; every value is missing"
@@ -217,9 +220,8 @@ def allowed_events(
     """Which events (n, S) every row may have had."""
     values = data[column]
     allowed = np.ones((len(data), len(names)), bool)
-    known = values.notna().to_numpy()
     for code in values.dropna().unique():
-        where = (values == code).to_numpy() & known
+        where = (values == code).to_numpy(dtype=bool, na_value=False)  # missing strings are NA
         may = partial.get(plain(code), (plain(code),))
         if any(e not in names for e in may):
             msg = (

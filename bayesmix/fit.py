@@ -130,7 +130,7 @@ def _check(method: str, options: FitOptions) -> None:
         msg = f"method={method!r} is not available in this version; use one of {METHODS}"
         raise SpecError(msg)
     if method not in METHODS:
-        msg = f"method={method!r} is unknown; use one of {METHODS}"
+        msg = f"method={method!r} is unknown; use one of {(*METHODS, *LATER)}"
         raise SpecError(msg)
     if options.algorithm not in ALGORITHMS:
         msg = f"algorithm={options.algorithm!r} is unknown; use one of {ALGORITHMS}"

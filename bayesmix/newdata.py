@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._rows import check_data
-from bayesmix.design import Design, Units, build_units, select_rows
+from bayesmix.design import Design, Units, build_units, check_columns, select_rows
 from bayesmix.errors import DataError
 from bayesmix.events import allowed_events, restricted
 from bayesmix.families import Observed
@@ -188,6 +188,7 @@ def _event_rows(
     matrix: np.ndarray,
     offset: np.ndarray | None,
 ) -> BlockRows:
+    check_columns(newdata, [events.column])
     allowed = allowed_events(newdata, events.column, events.names, events.partial)
     responses = [
         restricted(part.formula, newdata, allowed[:, s], prepared.scope)

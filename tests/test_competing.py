@@ -395,3 +395,56 @@ def test_states_that_cannot_be(states):
         bmx.MultiState(
             {"ill": fits["healthy"], "dead": fits["ill"]} | {"transplant": fits["healthy"]}
         )
+
+
+# --- event columns as they come ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["string", "string[python]", "category", object])
+def test_events_of_any_string_type_are_read_alike(dtype):
+    wanted = competing().fit(seed=1)
+    found = competing(data=DATA.astype({"e": dtype})).fit(seed=1)
+    assert found.components == ("a", "b")
+    assert found.loglik == wanted.loglik
+
+
+def test_events_in_pyarrow_strings_are_read_alike():
+    pytest.importorskip("pyarrow")
+    data = DATA.convert_dtypes(dtype_backend="pyarrow")
+    assert competing(data=data).fit(seed=1).loglik == competing().fit(seed=1).loglik
+
+
+def test_categories_that_no_row_has_need_no_family():
+    levels = pd.Categorical(DATA.e, categories=["b", "never seen", "a"])
+    families = {"a": "exponential", "b": "exponential"}
+    assert competing(data=DATA.assign(e=levels), family=families).components == ("b", "a")
+
+
+def test_memberships_of_new_rows_need_the_event_column():
+    fit = competing().fit(seed=1)
+    with pytest.raises(DataError, match="Column 'e' is not in the data"):
+        fit.membership(DATA.drop(columns="e"))
+
+
+def test_a_restricted_mean_has_one_limit():
+    with pytest.raises(FitError, match="one number"):
+        competing().fit(seed=1).restricted_mean_time([1.0, 2.0])
+
+
+@pytest.mark.parametrize("scale", ["hazard", "odds", "normal"])
+def test_splines_fit_better_with_more_knots_among_theirs(scale):
+    """The quantile knots of df = 2 are among those of df = 4, and the outer ones of df = 1 too.
+
+    Without inner knots they are the Weibull, loglogistic and lognormal distribution.
+    """
+    data = bmx.load_data("pbc").assign(event="end")
+    logliks = []
+    for df in (1, 2, 4):
+        family = bmx.family("spline", df=df, scale=scale)
+        fit = competing("surv(years, status) ~ log_bili", data, "event", family).fit(seed=1)
+        assert fit.status == "converged"
+        logliks.append(fit.loglik)
+    assert logliks[0] < logliks[1] < logliks[2]
+    known = {"hazard": "weibull", "odds": "loglogistic", "normal": "lognormal"}[scale]
+    same = competing("surv(years, status) ~ log_bili", data, "event", known).fit(seed=1)
+    assert logliks[0] == pytest.approx(same.loglik, abs=1e-6)

@@ -20,6 +20,7 @@ from bayesmix.survival.estimates import (
     band,
     known_options,
     numbers,
+    one_number,
     rows_of,
     spent_by_row,
     tidy,
@@ -216,10 +217,10 @@ class EventQuantities:
         >>> fit.restricted_mean_time(10, women)[["event", "estimate"]].round(3).values.tolist()
         [['death', 6.21], ['pcm', 8.043]]
         """
-        (limit,) = numbers("tau", tau, low=0.0)
+        limit = one_number("tau", tau, low=0.0)
 
         def quantity(times: EventTimes) -> np.ndarray:
-            return restricted_mean_time(times, float(limit))
+            return restricted_mean_time(times, limit)
 
         events = self._source.spec.components
         return self._estimates(newdata, options, quantity, "positive", ("event", events))

@@ -129,10 +129,17 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
 
 
 def pooled(problem: Problem) -> np.ndarray:
-    """Parameters (D,) of all components fitted to everything alike."""
+    """Parameters (D,) of all components fitted to everything alike.
+
+    Where M-steps lead to a likelihood of zero (a spline that falls somewhere), they
+    are left out: the families' own starts.
+    """
     k, n = problem.spec.k, problem.n_units
     equal = Memberships(np.broadcast_to(np.int16(-1), (1, n)), None, k, problem.spec.rows.allowed)
-    return _fit_memberships(problem, equal, 1, steps=8)[0]
+    theta = _fit_memberships(problem, equal, 1, steps=8)
+    if not np.isfinite(log_likelihood(problem, theta)).all():
+        theta = _fit_memberships(problem, equal, 1, steps=0)
+    return theta[0]
 
 
 def from_memberships(

@@ -20,6 +20,7 @@ __all__ = [
     "event_times",
     "known_options",
     "numbers",
+    "one_number",
     "rows_of",
     "spent_by_row",
     "tidy",
@@ -180,6 +181,15 @@ def numbers(
         msg = f"{name}={given!r} must be finite numbers {least} {low:g}{top}"
         raise FitError(msg)
     return values
+
+
+def one_number(name: str, given: Any, *, low: float) -> float:
+    """A single number above low."""
+    values = numbers(name, given, low=low)
+    if len(values) > 1:
+        msg = f"{name}={given!r} must be one number; call once for each"
+        raise FitError(msg)
+    return float(values[0])
 
 
 def spent_by_row(
