@@ -232,6 +232,21 @@ def test_states_refuses(points, gammopathy):
         bmx.plot.states(gammopathy, by="sex", ax=Figure().subplots())
 
 
+def test_expected_times_without_a_closed_form_have_no_bands():
+    data = bmx.load_data("mgus2").head(60)
+    data["seen"] = (data["status"] == 1).astype(int)
+    family = bmx.family("spline", df=1)
+    spec = bmx.Mixture("surv(years, seen) ~ sex", data, family=family, k=1)
+    fit, post = spec.fit("em", seed=1), spec.fit("laplace", seed=1, draws=200)
+    for shown, point, title in ((fit, fit, ""), (post, post.point(), "at the posterior mode")):
+        ax = bmx.plot.fitted(shown)
+        assert not [line for line in ax.lines if line.get_gid() == "cap"]
+        means = point.predict(pd.DataFrame({"sex": data["sex"].cat.categories}))
+        np.testing.assert_allclose(ax.lines[0].get_ydata(), means[1])
+        assert title in ax.get_title(loc="left")
+        assert bool(title) == bool(ax.get_title(loc="left"))
+
+
 @pytest.mark.parametrize("name", ["comparison", "selection", "states"])
 def test_examples(name):
     import_module(f"bayesmix.plot.{name}")

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.style import colour, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
+from bayesmix.ranking.scores import is_posterior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,9 @@ def fitted(
 
     Bands are pointwise, of the means and not of the responses: credible ones of a posterior;
     of a point fit from 1000 draws of the normal approximation of its estimates, and none
-    where it has no covariance matrix, as at a boundary.
+    where it has no covariance matrix, as at a boundary.  Expected times without a closed form
+    (splines, times of your own without ``mean=``) have no bands, and those of a posterior are
+    drawn at its mode, which the title says.
 
     Of survival times the exact ones are points; a tick upwards marks one that is later, a
     tick downwards one that is earlier.  A component whose expected time is infinite has no
@@ -100,7 +103,7 @@ def fitted(
     for number, curve in enumerate(curves(fit, view, ci)):
         for s in range(fit.k):
             _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
-    _label(ax, view, binary)
+    _label(ax, view, binary, "curves at the posterior mode" if at_mode(fit, view) else "")
     _legend(ax, fit, view)
     return ax
 
@@ -191,14 +194,20 @@ def _draw_curve(
         )
 
 
-def _label(ax: Axes, view: View, binary: bool) -> None:
+def at_mode(fit: PointFit | Posterior, view: View) -> bool:
+    """Whether the curves are those of one value of the parameters of a posterior."""
+    return view.slow and is_posterior(fit)
+
+
+def _label(ax: Axes, view: View, binary: bool, note: str) -> None:
     ax.set_ylabel(y_label(view, jittered=binary))
     ax.set_xlabel("row, in the order of the data" if view.x is None else view.x)
     if view.levels is not None:
         ax.set_xticks(range(len(view.levels)), labels=[str(v) for v in view.levels])
         ax.set_xlim(-0.5, len(view.levels) - 0.5)
-    if view.held:
-        words = textwrap.fill(", ".join(str(h) for h in view.held), 70)
+    notes = [str(h) for h in view.held] + ([note] if note else [])
+    if notes:
+        words = textwrap.fill(", ".join(notes), 70)
         ax.set_title(words, loc="left", fontsize="small")
 
 

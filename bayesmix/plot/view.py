@@ -25,6 +25,7 @@ from bayesmix.plot.grid import (
     refuse_held,
 )
 from bayesmix.predict import component_means, observed_response
+from bayesmix.ranking.scores import is_posterior
 from bayesmix.response import middle
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "View", "curves", "make_view", "points", "times_of", "y_label"]
 
 STEPS = 201
+INTEGRALS = ("spline",)  # families of times whose mean is an integral
 MOST_LEVELS = 4  # of a factor with a line style for each
 _ORDER = ("varying", "fixed", "nested", "dispersion")
 
@@ -58,6 +60,8 @@ class View:
     held : list of Held
     rate : bool
         Whether responses and means are divided by exp(offset).
+    slow : bool
+        Whether means are integrals, too slow for many draws: then one curve, without a band.
     offsets : tuple of str
     """
 
@@ -69,6 +73,7 @@ class View:
     by_levels: list[Any]
     held: list[Held]
     rate: bool
+    slow: bool
     offsets: tuple[str, ...]
 
 
@@ -122,7 +127,9 @@ def make_view(
         moving = [c for d, _ in by_kind for b in d.offsets for c in b.columns]
         unnamed = [c for c in dict.fromkeys(moving) if c not in known.names]
         held += hold(unnamed, known, prepared.data, {})
-    return View(block, names[block], x, levels, by, by_levels, held, rate, offsets)
+    families = fit.spec.spec.layout.blocks[block].families
+    slow = any(f.is_survival and (f.mean is None or f.name in INTEGRALS) for f in families)
+    return View(block, names[block], x, levels, by, by_levels, held, rate, slow, offsets)
 
 
 def _choose_x(x: str | None, known: Covariates, at: Mapping[str, Any]) -> str | None:
@@ -247,6 +254,10 @@ def _level_curve(
     def means(theta: np.ndarray) -> np.ndarray:
         return component_means(block, data, theta) / per
 
+    if view.slow:
+        point: Any = fit
+        point = point.point() if is_posterior(fit) else point
+        return Curve(level, place, means(point._fitted.theta), None)
     return Curve(level, place, *estimate_and_limits(fit, means, ci))
 
 
