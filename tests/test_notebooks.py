@@ -96,13 +96,17 @@ def execute(name, folder):
     return make.run(make.build(FOLDER / "source" / f"{name}.md"), folder)
 
 
+def kinds(notebook):
+    """What each cell shows, less warnings: those about draws depend on the machine."""
+    return [
+        [o["output_type"] for o in cell.get("outputs", ()) if o.get("name") != "stderr"]
+        for cell in notebook["cells"]
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.ci] if n == QUICK else []) for n in NAMES]
 )
 def test_notebooks_run(name, tmp_path):
-    made = execute(name, tmp_path)
-    shapes = [[o["output_type"] for o in c.get("outputs", ())] for c in made.cells]
-    assert shapes == [
-        [o["output_type"] for o in c.get("outputs", ())] for c in stored(name)["cells"]
-    ], "other kinds of outputs than those stored"
+    assert kinds(execute(name, tmp_path)) == kinds(stored(name))
