@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+import bayesmix as bmx
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, family
 from bayesmix.families.censoring import Survival
@@ -326,3 +327,8 @@ def test_models_that_do_not_fit_together(models):
     for q in ([0.0, 0.5], [1.0], [[0.5]], [np.nan]):
         with pytest.raises(SpecError, match="must be numbers between 0 and 1"):
             multistate.quantile_times(models, way, q)
+
+
+def test_a_list_of_fits_is_refused():
+    with pytest.raises(SpecError, match="dict of states to fits; given a list"):
+        bmx.MultiState([])

@@ -79,6 +79,9 @@ class MultiState:
         fits: Mapping[Hashable, CompetingRisksFit | CompetingRisksPosterior],
         start: Hashable | None = None,
     ) -> None:
+        if not isinstance(fits, Mapping):
+            msg = f"MultiState takes a dict of states to fits; given a {type(fits).__name__}"
+            raise SpecError(msg)
         wrong = [s for s, fit in fits.items() if not isinstance(fit, EventQuantities)]
         if wrong:
             msg = (
