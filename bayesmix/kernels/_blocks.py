@@ -161,12 +161,20 @@ def linear_predictor(
     coef: Array, s: int, columns: Array, top: int, m: int, offset: Array, out: Array
 ) -> None:
     """``out[i] = offset[i] + sum_j coef[s, j] columns[top + j, i]``."""
-    for i in range(m):
-        out[i] = offset[i]
-    for j in range(coef.shape[1]):
-        slope = coef[s, j]
+    width = coef.shape[1]
+    if width % 2 == 1:
+        a = coef[s, 0]
         for i in range(m):
-            out[i] += slope * columns[top + j, i]
+            out[i] = offset[i] + a * columns[top, i]
+    else:
+        for i in range(m):
+            out[i] = offset[i]
+    j = width % 2
+    while j < width:  # two columns at once: the sum is loaded and stored half as often
+        a, b, c = coef[s, j], coef[s, j + 1], top + j
+        for i in range(m):
+            out[i] = out[i] + a * columns[c, i] + b * columns[c + 1, i]
+        j += 2
 
 
 @elementwise
@@ -292,11 +300,21 @@ def add_sums(
     column: int,
 ) -> None:
     """``target[row, column + j] += sum_i values[i] columns[top + j, i]``."""
-    for j in range(width):
-        result = 0.0
+    j = 0
+    while j + 2 <= width:  # two sums at once: the values are loaded once for two columns
+        s0 = s1 = 0.0
+        c = top + j
         for i in range(m):
-            result += values[i] * columns[top + j, i]
-        target[row, column + j] += result
+            s0 += values[i] * columns[c, i]
+            s1 += values[i] * columns[c + 1, i]
+        target[row, column + j] += s0
+        target[row, column + j + 1] += s1
+        j += 2
+    if j < width:
+        s0 = 0.0
+        for i in range(m):
+            s0 += values[i] * columns[top + j, i]
+        target[row, column + j] += s0
 
 
 @reduction

@@ -134,7 +134,7 @@ def to_rows(model: Integers, row: int, unit: int, n_units: int, values: Array, o
 
 
 @elementwise
-def component_terms(model: Integers, s: int, row: int, n: int, full: int) -> None:
+def call_component(model: Integers, s: int, row: int, n: int, full: int) -> None:
     """The family's outputs at the linear predictors in `ETA`, each `LINE` values apart."""
     at, line, zeros = 8 * row, model[LINE], model[ZEROS]
     out = model[TERMS] + 8 * s * N_TERMS * line
@@ -165,7 +165,14 @@ def component_terms(model: Integers, s: int, row: int, n: int, full: int) -> Non
                 for i in range(m):
                     terms[t * line + start + i] = block[t * BLOCK + i]
         start += m
-    # Where the density is zero the derivatives may be anything.
+
+
+@elementwise
+def component_terms(model: Integers, s: int, row: int, n: int, full: int) -> None:
+    """The same; where the density is zero the derivatives, which may be anything, are 0."""
+    call_component(model, s, row, n, full)
+    line = model[LINE]
+    out = model[TERMS] + 8 * s * N_TERMS * line
     logf, d1 = doubles(out + 8 * LOGF * line, n), doubles(out + 8 * D1 * line, n)
     for i in range(n):
         d1[i] = 0.0 if logf[i] == -math.inf else d1[i]
@@ -220,13 +227,21 @@ def chunk_terms(
 ) -> float:
     """The E step of a chunk: family terms, weights, `POSTERIOR`; gives its log-likelihood."""
     s, line = model[N_COMPONENTS], model[LINE]
-    joint, posterior = matrix(model[JOINT], s, line), matrix(model[POSTERIOR], s, line)
-    totals, weight = doubles(model[TOTALS], line), doubles(model[UNIT_WEIGHT], line)
+    joint = matrix(model[JOINT], s, line)
     prior_terms(model, unit, n_units)
     family_terms(model, row, n, full, working)
     for component in range(s):
         logf = doubles(model[TERMS] + 8 * (component * N_TERMS + LOGF) * line, n)
         by_unit(model, row, unit, n_units, logf, joint[component])
+    return join_terms(model, unit, n_units)
+
+
+@elementwise
+def join_terms(model: Integers, unit: int, n_units: int) -> float:
+    """`POSTERIOR` of a chunk's units from `JOINT`, and their log-likelihood."""
+    s, line = model[N_COMPONENTS], model[LINE]
+    joint, posterior = matrix(model[JOINT], s, line), matrix(model[POSTERIOR], s, line)
+    totals, weight = doubles(model[TOTALS], line), doubles(model[UNIT_WEIGHT], line)
     if model[ALLOWED] != 0:
         allowed = flags(model[ALLOWED] + s * unit, s * n_units)
         for component in range(s):

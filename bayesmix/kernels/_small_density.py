@@ -57,11 +57,11 @@ class SmallDensity:
     def __init__(
         self, data: SmallData, origin: Floats, factor: Floats, free: Integers, prior: GaussianPrior
     ) -> None:
-        from bayesmix.kernels._small_pass import pass_callback
+        from bayesmix.kernels._small_score import score_callback
         from bayesmix.kernels._small_slope import copy_callback, density_callback
 
         self.size = len(free)
-        self._arrays = SmallArrays(data, (pass_callback,))
+        self._arrays = SmallArrays(data, (score_callback,))
         numbers = np.concatenate(
             [
                 np.ravel(origin),
@@ -131,10 +131,10 @@ class SmallUnits:
     """
 
     def __init__(self, data: SmallData) -> None:
-        from bayesmix.kernels._small_pass import pass_callback
+        from bayesmix.kernels._small_score import score_callback
         from bayesmix.kernels._small_units import slopes_callback, units_callback
 
-        self._arrays = SmallArrays(data, (pass_callback,))
+        self._arrays = SmallArrays(data, (score_callback,))
         _, _, self.size, self.n_units = self._arrays.shape
         zeros = self._arrays.zeros
         self.arguments = np.array(

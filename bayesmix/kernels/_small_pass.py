@@ -19,7 +19,6 @@ from bayesmix.kernels._small_places import (
     NONE,
     OWN,
     SIZE,
-    SLOPE,
 )
 from bayesmix.kernels._small_sums import (
     add_component,
@@ -49,10 +48,10 @@ def run_pass(model_address: int, theta_address: int, given: int, working: int) -
         if given == INFORMATION:
             add_chunk(model, row, n, unit, n_units)
         elif given != NONE:
-            if given != OWN and given != SLOPE:
+            if given != OWN:
                 use_responsibilities(model, given, unit, n_units)
             for s in range(model[N_COMPONENTS]):
-                add_component(model, s, row, n, unit, n_units, given, working)
+                add_component(model, s, row, n, unit, n_units, working)
             if model[CONSTANT] == 0:
                 add_concomitant(model, unit, n_units, given)
     if given == INFORMATION:

@@ -112,12 +112,9 @@ def component_share(
 
 @elementwise
 def add_component(
-    model: Integers, s: int, row: int, n: int, unit: int, n_units: int, given: int, working: int
+    model: Integers, s: int, row: int, n: int, unit: int, n_units: int, working: int
 ) -> None:
-    """Add a component's sums over a chunk: r, r statistic, r d1 x and the lower r w x x'.
-
-    The last is left out where only the score is wanted.
-    """
+    """Add a component's sums over a chunk: r, r statistic, r d1 x and the lower r w x x'."""
     k, p, line, first = model[N_COMPONENTS], model[N_COLUMNS], model[LINE], np.int64(0)
     share, c, product = (
         doubles(model[SHARE], line),
@@ -141,8 +138,6 @@ def add_component(
             for i in range(n):
                 c[i] -= share[i] * terms[W * line + i] * offset[i]
     add_sums(c, columns, first, p, n, matrix(model[PARTS], k, p), s, first)
-    if given == SLOPE:
-        return
     scaled(terms, W * line, share, n, c)
     lower, grams = p > 0, matrix(model[GRAMS], k * p, p)  # lower is true, but not a literal
     add_products(c, columns, first, p, first, p, lower, n, product, grams, s * p, first)
