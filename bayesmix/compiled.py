@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bayesmix.kernels import SmallData, SmallMixture
 
 __all__ = [
+    "chosen_by_size",
     "engine",
     "has_kernel",
     "insist",
@@ -40,7 +42,10 @@ __all__ = [
 # process has compiled, and before it is compiled here: the order of what either costs.
 IMPORT_SECONDS = 0.3
 COMPILE_SECONDS = 4.0
+# Rows times components from which looking for the modes of a posterior is worth a compiler.
+WORTH_COMPILING = 5_000
 
+_by_size: ContextVar[bool] = ContextVar("by_size", default=False)
 _lock = threading.Lock()
 _spent = 0.0
 # Families whose kernels this process has loaded.
@@ -56,11 +61,14 @@ def is_wanted(problem: Problem) -> bool:
     as soon as loading it is cheap: numba is imported already, or NumPy has
     spent more than importing it takes.  Code is compiled when NumPy has spent
     as long as compiling would have taken, which at worst doubles the time, or
-    for data so large that `fused` would compile as well.
+    for data so large that `fused` would compile as well.  Within `chosen_by_size` none
+    of that counts.
     """
     setting = os.environ.get("BAYESMIX_COMPILE", "")
     if setting in ("0", "1"):
         return setting == "1"
+    if _by_size.get():
+        return problem.n_rows * problem.spec.k >= WORTH_COMPILING
     family = problem.blocks[0].groups[0].family
     if family.name in _ready or _spent > COMPILE_SECONDS or is_large(problem):
         return True
@@ -69,6 +77,20 @@ def is_wanted(problem: Problem) -> bool:
     if "numba" not in sys.modules and _spent <= IMPORT_SECONDS:
         return False
     return family.kernel is not None and is_compiled(family.kernel)
+
+
+@contextmanager
+def chosen_by_size() -> Iterator[None]:
+    """Choose engines by the size of a problem, not by time spent or what has been compiled.
+
+    Engines differ in the last bits, which may send a start to another mode: within this, a
+    seed gives the same modes whatever this process or an earlier one has done.
+    """
+    token = _by_size.set(True)
+    try:
+        yield
+    finally:
+        _by_size.reset(token)
 
 
 def is_large(problem: Problem) -> bool:

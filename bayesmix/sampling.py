@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix import compiled
 from bayesmix._arguments import as_asked, generator, whole_number
 from bayesmix.diagnose import (
     Diagnosis,
@@ -82,6 +83,17 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
         If an option is not understood, the priors are improper, or there is no mode.
     """
     _check(method, options)
+    with compiled.chosen_by_size():
+        drawn, found = _fit_posterior(spec, method, options, priors)
+    for finding in found:
+        warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+    return replace(drawn, asked=as_asked(options))
+
+
+def _fit_posterior(
+    spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any
+) -> tuple[Drawn, tuple[Finding, ...]]:
+    """Relabelled draws, and what is wrong with them."""
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
     model = _proper(spec, method, resolve(spec, priors))
@@ -92,14 +104,10 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
     point = _point(spec, options, priors, rng)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
     modes = _modes(problem, point, rng)
-    found: tuple[Finding, ...] = ()
     if method == "laplace":
-        drawn = relabelled(_laplace(problem, modes, model, point, options, rng), METHOD, None)
-    else:
-        drawn, found = _nuts(problem, modes, model, point, options, rng)
-    for finding in found:
-        warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
-    return replace(drawn, asked=as_asked(options))
+        drawn = _laplace(problem, modes, model, point, options, rng)
+        return relabelled(drawn, METHOD, None), ()
+    return _nuts(problem, modes, model, point, options, rng)
 
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import nutpie
@@ -288,3 +290,50 @@ def test_places_without_a_finite_density_are_divergences():
     assert z.shape == (1, 300, 2)
     assert z[..., 0].min() >= -1
     assert tree["sample_stats"]["diverging"].values.any()
+
+
+# A seed decides.
+
+SAME_SEED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import bayesmix as bmx
+from bayesmix import compiled
+
+data = bmx.load_data("fabricfault")
+model = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2)
+if "warm" in sys.argv:
+    compiled._spent = 1e9
+    model.fit("em", seed=1, starts=3)
+    assert "poisson" in compiled._ready
+for method, options in {"laplace": {}, "nuts": {"tune": 50, "chains": 2}}.items():
+    found = model.fit(method, seed=4, draws=50, progress=False, **options)
+    print(found.data["posterior"]["coef"].values.tobytes().hex())
+    print(found.modes["log_density"].to_numpy().tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_what_a_process_did_before_does_not_change_the_draws(monkeypatch):
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    cold, warm = (
+        subprocess.run(
+            [sys.executable, "-c", SAME_SEED, how], capture_output=True, text=True, check=True
+        ).stdout
+        for how in ("cold", "warm")
+    )
+    assert len(cold) > 1000
+    assert cold == warm
+
+
+def test_size_alone_decides_about_compiling_for_a_posterior(monkeypatch):
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    monkeypatch.setattr(compiled, "_spent", 1e9)
+    few = posterior_problem(VIGNETTE["salmonella_k2"])
+    many = pd.concat([D] * 5, ignore_index=True)
+    many = posterior_problem(bmx.Mixture("y ~ x", many, family="poisson", k=2))
+    assert compiled.is_wanted(few)
+    with compiled.chosen_by_size():
+        assert not compiled.is_wanted(few)
+        assert compiled.is_wanted(many)
+    assert compiled.is_wanted(few)
