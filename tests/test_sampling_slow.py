@@ -19,26 +19,25 @@ KEYS = ["component", "term", "effect"]
 DEGENERATE = {"mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2"}
 # Two modes that no chain leaves, and their shares (Laplace's estimate).
 SEVERAL_MODES = {"fabricfault_nested_k2": [0.80, 0.20]}
-# Chains of these run longer than they keep draws, 8 or 64 times, in 0.9 to 12 CPU seconds.  The
-# largest R-hat and the smallest bulk ESS of the seeds 1 to 5, and why.
+# Chains of these run longer than they keep draws, 16 or 64 times, in 2 to 9 CPU seconds.  Why, with
+# the largest R-hat and the smallest bulk ESS of the seeds 1 to 5 (docs/benchmarks.md).
 LONGER = {
-    # Modes with 61 to 75, 19 to 23 and up to 12 percent: 1.006 and 791.
+    # Modes with 57 to 92, up to 33, 10 and 5 percent: 1.006 and 869.
     "patent_varying_k3",
-    # A mode with 94 percent of the mass and others with 5, 0.6 and 0.6: 1.003 and 1570.
+    # One mode, or two with 61 and 38 percent and a neck between them.
     "patent_fixed_k3",
-    # 94, 2, 2 and 2 percent: 1.004 and 1362; 1.004 and 1473.
+    # 94, 3, 2 and 2 percent.
     "seizure_1",
     "seizure_2",
-    # 87 and 13 percent: 1.003 and 2219; with others in between 1.007 and 759.
+    # 87 and 13 percent: 1.002 and 2727; with others in between.
     "tribolium_k2",
     "betablocker_fix_k4",
-    # A component may empty or become the twin of another: 1.002 and 1881; 1.002 and 1779.
+    # A component may empty or become the twin of another: 1.001 and 3407.
     "mehta_fix_k3",
     "mehta_sub15_fix_k2",
+    # 98 and 2 percent, a narrow region where a component vanishes.
+    "trypanosome_k2",
 }
-# A narrow region of one or two percent, where a component vanishes, seldom entered or left: R-hat
-# 1.000 to 1.003 and bulk ESS 2349 to 4013 with the seeds 2 to 5, but 1.044 and 88 with seed 1.
-SLOW_MIXING = {"trypanosome_k2"}
 # Few units say how steep the curve is, so the prior moves it; reported and not tested.
 SHIFTED = {"trypanosome_k2"}
 REGULAR = [
@@ -52,7 +51,7 @@ REGULAR = [
     "salmonella_k2",
     "seizure_3",
 ]
-HEALTHY = sorted(set(flexmix_models(bmx)) - DEGENERATE - set(SEVERAL_MODES) - SLOW_MIXING)
+HEALTHY = sorted(set(flexmix_models(bmx)) - DEGENERATE - set(SEVERAL_MODES))
 
 # Their posterior is spread over several modes, or moved by its prior.
 ELSEWHERE = {"patent_varying_k3", "betablocker_fix_k4", "patent_fixed_k3"} | SHIFTED
@@ -96,7 +95,7 @@ def test_chains_agree_with_default_settings(name):
 @pytest.mark.parametrize("name", sorted(LONGER))
 def test_chains_run_longer_where_they_have_to(name):
     tree = sampled(name)[0].data
-    assert tree.attrs["thin"] in (8, 64)
+    assert tree.attrs["thin"] in (16, 64)
     assert dict(tree["posterior"].sizes)["draw"] == 1000
 
 
@@ -115,19 +114,6 @@ def test_chains_of_a_plain_mixture_agree_and_are_near_ml():
     gap = (both["Bayes_estimate"] - both["ML_estimate"]).abs()
     assert (gap < 1.5 * both["Bayes_error"]).all()
     assert np.abs(found.loo().elpd - found.waic().elpd) < 1
-
-
-@slow
-@pytest.mark.parametrize("name", sorted(SLOW_MIXING))
-def test_chains_that_mix_slowly_say_so(name):
-    """Short of the limits above with some seeds; see SLOW_MIXING for what was measured."""
-    found, told = sampled(name)
-    table = found.summary()
-    assert table["r_hat"].max() < 1.1
-    assert table["ess_bulk"].min() > 25
-    if table["r_hat"].max() > 1.01 or table["ess_bulk"].min() < 400:
-        assert told
-        assert not found.diagnostics().healthy
 
 
 @slow
