@@ -26,7 +26,8 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
     given : mapping of (component, parameter) to float
         The parameter is a term, a dispersion, "weight", or a concomitant term
         written ``alpha[term]``.  Of a survival time it is a parameter of the family,
-        natural where it has no covariates, or a coefficient written ``scale[age]``.
+        natural where it has no covariates, or a coefficient written ``scale[age]``;
+        a term alone is one of the location.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
         for number in block.slots[s]:
             predictor = block.predictors[number]
             for term, at in zip(predictor.terms, predictor.index[s], strict=True):
-                names = _names(block, predictor, term)
+                names = _names(block, s, predictor, term)
                 known += names[:1] if at >= 0 else []
                 if at >= 0 and name in names:
                     return int(at), value
@@ -114,13 +115,14 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
     raise SpecError(msg)
 
 
-def _names(block: BlockLayout, predictor: Predictor, term: str) -> list[str]:
+def _names(block: BlockLayout, s: int, predictor: Predictor, term: str) -> list[str]:
     """What a coefficient may be called, on the scale of its link."""
     if predictor.constant:
         return []
     whole = f"{predictor.variable}[{term}]"
     if block.survival:
-        return [whole]
+        own = predictor.variable == block.families[s].location and term != "Intercept"
+        return [whole, term] if own else [whole]
     return [term + predictor.variable.removeprefix("coef"), whole]
 
 

@@ -16,6 +16,7 @@ from bayesmix.fused import fused_information, is_fused
 from bayesmix.likelihood import (
     Evaluated,
     by_unit,
+    complete_information,
     evaluate,
     join,
     log_weights,
@@ -24,7 +25,7 @@ from bayesmix.likelihood import (
     weighted_sum,
 )
 from bayesmix.penalty import log_prior
-from bayesmix.problem import Chunk, Problem, Slot, add_linear, chunks, products, square
+from bayesmix.problem import Chunk, Problem, chunks
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["Information", "information", "unit_scores"]
@@ -112,7 +113,7 @@ def _joint_information(
     mean = np.zeros((n_starts, size, n_units))
     rows = to_rows(r, chunk)
     for piece in pieces:
-        _complete(piece, rows, chunk, matrix)
+        complete_information(piece, rows, chunk, matrix)
     z = None if problem.concomitant is None else problem.concomitant[chunk.units]
     for s in range(spec.k):
         at, g = _component_scores(problem, pieces, s, theta, z, chunk)
@@ -126,37 +127,6 @@ def _joint_information(
     scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), matrix)
     _alpha_mean(spec, resp, log_pi, z, mean)
     return loglik, mean, matrix
-
-
-def _complete(piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray) -> None:
-    """Add the expected complete-data information of a family's components."""
-    if not piece.etas:
-        return
-    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
-    r = r if group.everyone else r[:, group.members]
-    for i, one in enumerate(group.slots):
-        for j, other in enumerate(group.slots[: i + 1]):
-            c = -r * piece.d.second[i][j]
-            if one.constant and other.constant:
-                _add(matrix, one, other, c.sum(-1)[..., None, None])
-            elif one.constant:
-                _add(matrix, one, other, (c @ x)[..., None, :])
-            elif other.constant:
-                _add(matrix, one, other, (c @ x)[..., None])
-            elif i == j:
-                add_linear(arrays, one, None, products(arrays, c, chunk.rows), matrix[:, 0], matrix)
-            else:
-                _add(matrix, one, other, square(arrays, products(arrays, c, chunk.rows)))
-
-
-def _add(matrix: np.ndarray, one: Slot, other: Slot, part: np.ndarray) -> None:
-    """Add the components' parts (R, m, P, Q) of two parameters, and their transposes."""
-    for m, (has, at) in enumerate(zip(one.has, one.at, strict=True)):
-        has2, at2 = other.has[m], other.at[m]
-        block = part[:, m, has[:, None], has2]
-        matrix[:, at[:, None], at2] += block
-        if one is not other:
-            matrix[:, at2[:, None], at] += np.swapaxes(block, 1, 2)
 
 
 def _member(values: np.ndarray, m: int) -> np.ndarray:

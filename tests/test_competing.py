@@ -189,7 +189,7 @@ QUANTITIES = {
     "times": (lambda f: f.state_probabilities([1, -1]), "of at least 0"),
     "density at zero": (lambda f: f.density(0.0), "above 0"),
     "spent column": (lambda f: f.mean_time(spent="age"), "no column of newdata"),
-    "groups": (lambda f: f.aalen_johansen(by="x"), "not among the columns in use"),
+    "groups": (lambda f: f.aalen_johansen(by="q"), "not among the columns that"),
 }
 
 
@@ -448,3 +448,24 @@ def test_splines_fit_better_with_more_knots_among_theirs(scale):
     known = {"hazard": "weibull", "odds": "loglogistic", "normal": "lognormal"}[scale]
     same = competing("surv(years, status) ~ log_bili", data, "event", known).fit(seed=1)
     assert logliks[0] == pytest.approx(same.loglik, abs=1e-6)
+
+
+def test_groups_by_a_column_that_no_formula_uses():
+    """The Aalen-Johansen estimate of each group is that of its own rows alone."""
+    fit = reference.model("mgus2_exp_exp").fit("em", seed=1)
+    table = fit.aalen_johansen(by="sex", times=[5.0])
+    data = reference.data_of("mgus2_exp_exp")
+    alone = bmx.CompetingRisks(
+        "surv(years, status) ~ 1", data[data["sex"] == "F"], "event", "exponential"
+    )
+    own = alone.fit("em", seed=1).aalen_johansen(times=[5.0])
+    both = [t[t["source"] == "nonparametric"] for t in (table[table["sex"] == "F"], own)]
+    np.testing.assert_allclose(both[0]["estimate"], both[1]["estimate"])
+
+
+def test_a_term_alone_is_held_in_the_location():
+    spec = competing("surv(t, s) ~ x", family="weibull")
+    one = spec.fit(seed=1, fixed_params={("a", "x"): 0.1})
+    other = spec.fit(seed=1, fixed_params={("a", "scale[x]"): 0.1})
+    assert one.loglik == other.loglik
+    assert one.params["scale"].sel(component="a", term="x") == 0.1

@@ -226,8 +226,8 @@ def test_states_of_a_posterior(gammopathy):
 def test_states_refuses(points, gammopathy):
     with pytest.raises(bmx.FitError, match="draws fits of CompetingRisks, not a PointFit"):
         bmx.plot.states(points["k = 2"])
-    with pytest.raises(bmx.FitError, match="not among the columns in use"):
-        bmx.plot.states(gammopathy, by="age")
+    with pytest.raises(bmx.FitError, match="not among the columns that"):
+        bmx.plot.states(gammopathy, by="height")
     with pytest.raises(bmx.FitError, match="an array of 2 matplotlib Axes"):
         bmx.plot.states(gammopathy, by="sex", ax=Figure().subplots())
 

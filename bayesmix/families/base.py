@@ -173,6 +173,8 @@ class Family:
     survival: Survival | None = field(default=None, repr=False)
     timed: str | None = field(default=None, repr=False)
     settle: Callable[[Times], Family] | None = field(default=None, repr=False)
+    # Whether the log density is concave in all parameters together, whatever was observed.
+    concave: bool = field(default=False, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kernel_link: str | None = field(default=None, repr=False)
     kernel: KernelFamily | None = field(default=None, repr=False)

@@ -303,6 +303,7 @@ def _make(
         mean=partial(mean, knots, scale),
         simulate=partial(simulate, knots, scale),
         priors=partial(priors, knots, names, scale),
+        concave=True,
         options={"knots": list(given or np.exp(knots)), "scale": scale},
     )
 

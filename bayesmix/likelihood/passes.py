@@ -20,7 +20,17 @@ from bayesmix.likelihood.densities import (
     weighted_sum,
 )
 from bayesmix.penalty import log_prior
-from bayesmix.problem import Arrays, Chunk, Group, Problem, add_linear, chunks, products, square
+from bayesmix.problem import (
+    Arrays,
+    Chunk,
+    Group,
+    Problem,
+    Slot,
+    add_linear,
+    chunks,
+    products,
+    square,
+)
 from bayesmix.spec import MixtureSpec
 
 if TYPE_CHECKING:
@@ -31,6 +41,7 @@ __all__ = [
     "Pass",
     "Squares",
     "closed_scale",
+    "complete_information",
     "em_pass",
     "evaluate",
     "finite",
@@ -268,9 +279,55 @@ def _accumulate(
         flat = products(arrays, r * curvature[number], chunk.rows)
         add_linear(arrays, slot, b, flat, out.score, out.scoring)
         location = location or (b, flat)
+    if group.family.concave and working is None:
+        complete_information(piece, r, chunk, out.scoring, between=True)
     if location is not None and closed_scale(group.family):
         b, flat = location
         _squares(piece, r, square(arrays, flat), b, out.squares)
+
+
+def complete_information(
+    piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray, *, between: bool = False
+) -> None:
+    """Add the expected complete-data information (R, D, D) of a family's components.
+
+    Parameters
+    ----------
+    piece : Evaluated
+    r : ndarray, shape (R, S, n) or (R, m, n)
+        Weighted responsibilities, of all components or of the family's own.
+    chunk : Chunk
+    matrix : ndarray
+    between : bool
+        Only what stands between two parameters of the family.
+    """
+    if not piece.etas:
+        return
+    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
+    r = r if r.shape[1] == len(group.members) else r[:, group.members]
+    for i, one in enumerate(group.slots):
+        for j, other in enumerate(group.slots[: i + 1 - between]):
+            c = -r * piece.d.second[i][j]
+            if one.constant and other.constant:
+                _add(matrix, one, other, c.sum(-1)[..., None, None])
+            elif one.constant:
+                _add(matrix, one, other, (c @ x)[..., None, :])
+            elif other.constant:
+                _add(matrix, one, other, (c @ x)[..., None])
+            elif i == j:
+                add_linear(arrays, one, None, products(arrays, c, chunk.rows), matrix[:, 0], matrix)
+            else:
+                _add(matrix, one, other, square(arrays, products(arrays, c, chunk.rows)))
+
+
+def _add(matrix: np.ndarray, one: Slot, other: Slot, part: np.ndarray) -> None:
+    """Add the components' parts (R, m, P, Q) of two parameters, and their transposes."""
+    for m, (has, at) in enumerate(zip(one.has, one.at, strict=True)):
+        has2, at2 = other.has[m], other.at[m]
+        block = part[:, m, has[:, None], has2]
+        matrix[:, at[:, None], at2] += block
+        if one is not other:
+            matrix[:, at2[:, None], at] += np.swapaxes(block, 1, 2)
 
 
 def closed_scale(family: Family) -> bool:

@@ -97,10 +97,13 @@ def _groups(
     names = list(_names(by))
     if not names:
         return [({}, np.arange(spec.rows.n))]
-    data = spec.prepared.data
+    data = spec.prepared.table
     unknown = [n for n in names if n not in data.columns]
     if unknown:
-        msg = f"by={by!r}: {unknown} are not among the columns in use, {list(data.columns)}"
+        msg = (
+            f"by={by!r}: {unknown} are not among the columns that the model keeps, "
+            f"{list(data.columns)}; a model with dropped rows or from a file has those in use"
+        )
         raise FitError(msg)
     many = [n for n in names if data[n].nunique() > 20]
     if many:
