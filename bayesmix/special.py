@@ -199,11 +199,15 @@ def mills(x: np.ndarray) -> np.ndarray:
     return np.sqrt(2 / np.pi) / special.erfcx(-np.asarray(x, dtype=float) / np.sqrt(2))
 
 
-def mills_excess(x: np.ndarray) -> np.ndarray:
+def mills_excess(x: np.ndarray, ratio: np.ndarray | None = None) -> np.ndarray:
     """`mills(x)` + x, which cancels in the lower tail: there by its asymptotic series."""
     x = np.asarray(x, dtype=float)
+    ratio = mills(x) if ratio is None else ratio
+    far = x < -50
+    if not far.any():
+        return ratio + x
     inverse = -1 / np.minimum(x, -1.0)
-    return np.where(x < -50, inverse * _horner(_MILLS, inverse * inverse), mills(x) + x)
+    return np.where(far, inverse * _horner(_MILLS, inverse * inverse), ratio + x)
 
 
 def log_exprel(x: np.ndarray) -> np.ndarray:
