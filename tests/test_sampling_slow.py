@@ -315,8 +315,8 @@ def test_intervals_cover_the_truth():
 
 def check_sampler(caplog, sampler, **options):
     """Another sampler's draws beside nutpie's, and nothing but our own words."""
-    one = sampled("betablocker_fix_k2")[0]
-    model = models()["betablocker_fix_k2"]
+    one = sampled("nregfix_nested")[0]
+    model = models()["nregfix_nested"]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         other = model.fit("nuts", seed=2, sampler=sampler, progress=False, **options)
@@ -330,7 +330,8 @@ def check_sampler(caplog, sampler, **options):
     relative = np.sqrt(0.5 / a["ess_bulk"] + 0.5 / b["ess_bulk"])
     # Tails are heavier than normal ones: twice the error of a normal's deviation.
     assert ((b["sd"] / a["sd"] - 1).abs() < 8 * relative).all()
-    assert one.waic().elpd == pytest.approx(other.waic().elpd, abs=0.2)
+    # Seeds of one sampler differ by up to 0.25.
+    assert one.waic().elpd == pytest.approx(other.waic().elpd, abs=0.5)
 
 
 @slow
