@@ -80,11 +80,12 @@ def test_several_numbers_of_components_and_a_posterior(folder, capsys, tmp_path)
     assert [made / name for name in names] == [made.parent / file for file in out["files"]]
     assert sorted(names) == sorted(p.name for p in made.iterdir())
     summary = pd.read_csv(made / "summary.csv")
-    assert summary["mean"].tolist() == [row["mean"] for row in out["fit"]["summary"]]
+    wanted = [row["mean"] for row in out["fit"]["summary"]]
+    np.testing.assert_allclose(summary["mean"], wanted, rtol=1e-14)
     assert len(pd.read_csv(made / "membership.csv")) == 22
     assert len(pd.read_csv(made / "predictions.csv")) == 44
     again = bmx.load(made / "fit.nc")
-    assert again.summary()["mean"].tolist() == summary["mean"].tolist()
+    np.testing.assert_allclose(again.summary()["mean"], summary["mean"], rtol=1e-14)
     page = (made / "report.html").read_text("utf-8")
     assert "bayesmix fit" in page
     assert "--fixed &#x27;~ Treatment&#x27;" in page
@@ -217,7 +218,9 @@ def test_select(folder, capsys, tmp_path):
     assert out["selection"][2]["bic"] == pytest.approx(2 * 197.6753 + 10 * np.log(70), abs=2e-3)
     assert out["best"]["bic"] == 3
     table = pd.read_csv(tmp_path / "selection.csv")
-    assert table["loglik"].tolist() == [row["loglik"] for row in out["selection"]]
+    # Older pandas reads the last digit of a number otherwise than it was written.
+    wanted = [row["loglik"] for row in out["selection"]]
+    np.testing.assert_allclose(table["loglik"], wanted, rtol=1e-14)
     text = told(capsys, [*arguments, "--k", "2,3", "--by", "icl"]).out
     assert re.search(r"ICL is lowest for k = [23]\.", text)
 
