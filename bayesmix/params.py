@@ -25,6 +25,7 @@ __all__ = [
     "location_entries",
     "parameter_link",
     "permute",
+    "table_terms",
     "term_dim",
     "term_name",
     "to_dataset",
@@ -84,6 +85,11 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
                 for j in used:
                     name = predictor.variable + ("" if alone else f"[{predictor.terms[j]}]")
                     yield Entry(s, name, int(predictor.index[s, j]), link)
+
+
+def table_terms(layout: Layout) -> dict[int, str]:
+    """Names of the coefficients and dispersions in tables, by their entries of theta."""
+    return {e.at: e.term for e in (*location_entries(layout), *dispersion_entries(layout))}
 
 
 def parameter_link(block: BlockLayout, s: int, number: int) -> Link:

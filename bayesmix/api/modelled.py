@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["Modelled"]
 
 
-class Modelled:
+class Modelled(ABC):
     """A model, or a result of one: its subclasses say what they hold."""
 
     @property
+    @abstractmethod
     def _specification(self) -> MixtureSpec:
-        raise NotImplementedError
+        """The model's specification."""
 
     @property
+    @abstractmethod
     def _content(self) -> tuple[MixtureSpec | Fitted | Drawn, Any]:
         """What a file keeps of it: numbers with their specification, and the priors given."""
-        raise NotImplementedError
 
     @property
     def components(self) -> tuple[Hashable, ...]:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import generator, whole_number
-from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior, EventQuantities
+from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
+from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
 from bayesmix.survival import multistate
 from bayesmix.survival.bands import Estimator, Source
@@ -306,7 +307,7 @@ class MultiState:
         for source in self._sources():
             if source.draws is None:
                 assert source.fitted is not None
-                thetas.append(np.repeat(source.fitted.theta[None], 1, axis=0))
+                thetas.append(source.fitted.theta[None])
             else:
                 thetas.append(source.draws[rng.integers(0, len(source.draws), n)])
         single = all(len(t) == 1 for t in thetas)

@@ -12,8 +12,7 @@ import pandas as pd
 from bayesmix import describe
 from bayesmix._arguments import generator
 from bayesmix.api.bootstrap import Bootstrap
-from bayesmix.api.modelled import Modelled
-from bayesmix.api.reported import Reported
+from bayesmix.api.result import Result
 from bayesmix.errors import FitError
 from bayesmix.predict import predict, residuals, simulate
 from bayesmix.resample import resample
@@ -23,7 +22,6 @@ from bayesmix.result.fitted import Fitted
 from bayesmix.result.reorder import reorder
 from bayesmix.spec import MixtureSpec
 from bayesmix.survival.bands import Source
-from bayesmix.survival.cured import cured_fraction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +32,7 @@ __all__ = ["PointFit"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PointFit(Modelled, Reported):
+class PointFit(Result):
     """A fit by maximum likelihood: estimates, and how they were reached.
 
     Made by `Mixture.fit`.
@@ -59,6 +57,10 @@ class PointFit(Modelled, Reported):
     @property
     def _specification(self) -> MixtureSpec:
         return self._fitted.spec
+
+    @property
+    def _source(self) -> Source:
+        return Source(self._fitted.spec, self._fitted, None)
 
     @property
     def _content(self) -> tuple[Fitted, Any]:
@@ -313,56 +315,6 @@ class PointFit(Modelled, Reported):
         newdata : DataFrame, optional
         """
         return simulate(self._fitted, newdata, generator(seed, FitError))
-
-    def cured_fraction(
-        self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
-    ) -> pd.DataFrame:
-        r"""Probability never to have the event, with an interval.
-
-        .. math:: \sum_s \pi_s(w) \lim_{t \to \infty} S_s(t \mid x)
-
-        The weights of the components "cured", and what families that leave a mass beyond
-        all times add (gompertz with a negative shape).
-
-        Parameters
-        ----------
-        newdata : DataFrame, optional
-            Without: the training rows, or a single row where the model has no covariates.
-        response : str, optional
-            Which survival time, where the model has several.
-        **options
-            ``spent``, a time already spent without the event (a number, or a column of
-            the new data): the probability is given that.  ``ci``, the coverage.  ``interval``,
-            "delta" (on the logit scale) or "simulation", with ``draws`` and ``seed``.
-
-        Returns
-        -------
-        DataFrame
-            Columns row, covariates, estimate, lower, upper.
-
-        Raises
-        ------
-        FitError
-            If every component has the event sooner or later.
-
-        Examples
-        --------
-        Of 400 patients 30 percent are cured, and followed for 5 years at most.
-
-        >>> import numpy as np, pandas as pd
-        >>> import bayesmix as bmx
-        >>> rng = np.random.default_rng(1)
-        >>> time = np.where(rng.random(400) < 0.3, np.inf, rng.weibull(1.5, 400))
-        >>> end = rng.uniform(1, 5, 400)
-        >>> data = pd.DataFrame({"time": np.minimum(time, end), "dead": (time < end).astype(int)})
-        >>> spec = bmx.Mixture("surv(time, dead) ~ 1", data, family=["weibull", "cured"], k=2)
-        >>> share = spec.fit("em", seed=1).cured_fraction()
-        >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
-        True
-        """
-        return cured_fraction(
-            Source(self._fitted.spec, self._fitted, None), newdata, response, options
-        )
 
     def bootstrap(
         self,

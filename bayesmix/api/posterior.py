@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from bayesmix._arguments import generator, whole_number
-from bayesmix.api.modelled import Modelled
 from bayesmix.api.pointfit import PointFit
-from bayesmix.api.reported import Reported
+from bayesmix.api.result import Result
 from bayesmix.api.stacking import Stacking
 from bayesmix.diagnose import Diagnosis
 from bayesmix.errors import FitError
@@ -26,7 +25,6 @@ from bayesmix.posterior.tree import to_tree
 from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
 from bayesmix.spec import MixtureSpec
 from bayesmix.survival.bands import Source
-from bayesmix.survival.cured import cured_fraction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,12 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["Posterior"]
 
 PARTITION_DRAWS = 1000
-CURED_DRAWS = 1000
+# Draws that quantities of new rows are computed from.
+MOST_DRAWS = 1000
 STACKED_BY = ("mode", "chain")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Modelled, Reported):
+class Posterior(Result):
     """Draws from the posterior of a mixture, with the components relabelled.
 
     Made by ``Mixture.fit("nuts")`` or ``Mixture.fit("laplace")``.
@@ -68,6 +67,10 @@ class Posterior(Modelled, Reported):
     @property
     def _specification(self) -> MixtureSpec:
         return self._drawn.spec
+
+    @property
+    def _source(self) -> Source:
+        return Source(self._drawn.spec, None, self._drawn.thinned(MOST_DRAWS))
 
     @property
     def _content(self) -> tuple[Drawn, Any]:
@@ -223,58 +226,6 @@ class Posterior(Modelled, Reported):
         ci : float
         """
         return predict(self._drawn, newdata, what, by, ci)
-
-    def cured_fraction(
-        self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
-    ) -> pd.DataFrame:
-        r"""Probability never to have the event, with a credible interval.
-
-        .. math:: \sum_s \pi_s(w) \lim_{t \to \infty} S_s(t \mid x)
-
-        The weights of the components "cured", and what families that leave a mass beyond
-        all times add (gompertz with a negative shape).
-
-        Parameters
-        ----------
-        newdata : DataFrame, optional
-            Without: the training rows, or a single row where the model has no covariates.
-        response : str, optional
-            Which survival time, where the model has several.
-        **options
-            ``spent``, a time already spent without the event (a number, or a column of
-            the new data): the probability is given that.  ``ci``, the coverage.
-
-        Returns
-        -------
-        DataFrame
-            Columns row, covariates, estimate, lower, upper.
-
-        Raises
-        ------
-        FitError
-            If every component has the event sooner or later.
-
-        Examples
-        --------
-        Of 400 patients 30 percent are cured, and followed for 5 years at most.
-
-        >>> import numpy as np, pandas as pd
-        >>> import bayesmix as bmx
-        >>> rng = np.random.default_rng(1)
-        >>> time = np.where(rng.random(400) < 0.3, np.inf, rng.weibull(1.5, 400))
-        >>> end = rng.uniform(1, 5, 400)
-        >>> data = pd.DataFrame({"time": np.minimum(time, end), "dead": (time < end).astype(int)})
-        >>> spec = bmx.Mixture("surv(time, dead) ~ 1", data, family=["weibull", "cured"], k=2)
-        >>> share = spec.fit("laplace", seed=1).cured_fraction()
-        >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
-        True
-        """
-        return cured_fraction(
-            Source(self._drawn.spec, None, self._drawn.thinned(CURED_DRAWS)),
-            newdata,
-            response,
-            options,
-        )
 
     def simulate(
         self, draws: int = 100, seed: Any = None, newdata: pd.DataFrame | None = None

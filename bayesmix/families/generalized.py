@@ -17,7 +17,7 @@ from bayesmix.links import Linked, get_link
 from bayesmix.tails import log_density, log_lower, log_ratio, log_upper
 from bayesmix.times import Times
 
-__all__ = ["Line", "best", "centred", "draw", "exponential", "log_moment", "survival"]
+__all__ = ["Line", "best", "centred", "draw", "exponential", "log_moment", "survival", "variance"]
 
 Array = Any
 # A start is chosen by at most so many times.
@@ -114,6 +114,12 @@ def log_moment(power: np.ndarray, Q: np.ndarray, P: np.ndarray | None) -> np.nda
     d = np.sqrt(Q * Q + 2 * P)
     s1, s2 = two_shapes(Q, P)
     return log_ratio(s1, power / d) + log_ratio(s2, -power / d)
+
+
+def variance(mu: np.ndarray, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Of exp(mu + u), where E exp(u) = exp(one) and E exp(2 u) = exp(two)."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(two), np.exp(2 * (mu + one)) * np.expm1(two - 2 * one), np.inf)
 
 
 def two_shapes(Q: np.ndarray, P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,8 +52,7 @@ def mean(mu: np.ndarray, sigma: np.ndarray, Q: np.ndarray, P: np.ndarray) -> np.
 def variance(mu: np.ndarray, sigma: np.ndarray, Q: np.ndarray, P: np.ndarray) -> np.ndarray:
     """mean^2 (E exp(2 sigma w) / (E exp(sigma w))^2 - 1)."""
     one, two = (generalized.log_moment(k * np.asarray(sigma), Q, P) for k in (1, 2))
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(two), np.exp(2 * (mu + one)) * np.expm1(two - 2 * one), np.inf)
+    return generalized.variance(mu, one, two)
 
 
 def simulate(

@@ -69,8 +69,7 @@ def mean(mu: np.ndarray, sigma: np.ndarray, s1: np.ndarray, s2: np.ndarray) -> n
 def variance(mu: np.ndarray, sigma: np.ndarray, s1: np.ndarray, s2: np.ndarray) -> np.ndarray:
     """mean^2 (E exp(2 sigma u) / (E exp(sigma u))^2 - 1)."""
     one, two = _log_moment(1.0, sigma, s1, s2), _log_moment(2.0, sigma, s1, s2)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(two), np.exp(2 * (mu + one)) * np.expm1(two - 2 * one), np.inf)
+    return generalized.variance(mu, one, two)
 
 
 def simulate(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.information import information, unit_scores
-from bayesmix.params import dispersion_entries, location_entries
+from bayesmix.params import table_terms
 from bayesmix.problem import Group, Problem
 from bayesmix.result.fitted import Fitted
 from bayesmix.spec import MixtureSpec
@@ -149,8 +149,7 @@ def _regular(fitted: Fitted) -> np.ndarray:
 def covariance_frame(spec: MixtureSpec, cov: Covariance) -> pd.DataFrame:
     """The covariance of the free parameters with their names on both sides."""
     names = []
-    entries = (*location_entries(spec.layout), *dispersion_entries(spec.layout))
-    terms = {e.at: e.term for e in entries}
+    terms = table_terms(spec.layout)
     for at, c in enumerate(spec.layout.coordinates):
         everyone = len(c.components) == spec.k > 1
         owners = [spec.components[s] for s in c.components]

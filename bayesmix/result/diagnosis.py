@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.params import dispersion_entries, location_entries
+from bayesmix.params import table_terms
 from bayesmix.result.covariance import covariance, predictor_scales
 from bayesmix.result.fitted import Fitted
 
@@ -76,8 +76,7 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
 def _names(fitted: Fitted, positions: np.ndarray) -> str:
     names = []
     layout = fitted.spec.layout
-    entries = (*location_entries(layout), *dispersion_entries(layout))
-    terms = {e.at: e.term for e in entries}
+    terms = table_terms(layout)
     for at in positions:
         c = layout.coordinates[at]
         owner = (
