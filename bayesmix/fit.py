@@ -46,7 +46,7 @@ from bayesmix.spec import MixtureSpec
 __all__ = ["FitOptions", "fit_point"]
 
 METHODS = ("em", "ml", "map")
-LATER = ("laplace", "nuts")
+DRAWS = ("laplace", "nuts")
 ALGORITHMS = ("em", "cem", "sem")
 AGREE = 1e-6
 PACKAGE = str(Path(__file__).parent)
@@ -126,11 +126,14 @@ def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
 
 
 def _check(method: str, options: FitOptions) -> None:
-    if method in LATER:
-        msg = f"method={method!r} is not available in this version; use one of {METHODS}"
+    if method in DRAWS:
+        msg = (
+            f"method={method!r} gives draws, and a point fit is needed here; use one of {METHODS}, "
+            f"or fit(method={method!r}) of the model itself"
+        )
         raise SpecError(msg)
     if method not in METHODS:
-        msg = f"method={method!r} is unknown; use one of {(*METHODS, *LATER)}"
+        msg = f"method={method!r} is unknown; use one of {(*METHODS, *DRAWS)}"
         raise SpecError(msg)
     if options.algorithm not in ALGORITHMS:
         msg = f"algorithm={options.algorithm!r} is unknown; use one of {ALGORITHMS}"

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Ends", "Fitted", "canonical_order"]
 
-STATUSES = ("converged", "boundary", "degenerate", "max_iter", "reduced")
-
 
 class Ends(NamedTuple):
     """How the starts ended.
