@@ -467,3 +467,18 @@ def test_a_term_alone_is_held_in_the_location():
     other = spec.fit(seed=1, fixed_params={("a", "scale[x]"): 0.1})
     assert one.loglik == other.loglik
     assert one.params["scale"].sel(component="a", term="x") == 0.1
+
+
+def test_states_of_posteriors():
+    fits = {s: reference.model(f"illdeath_{s}") for s in ("healthy", "ill")}
+    drawn = {s: m.fit("laplace", seed=1, draws=1000) for s, m in fits.items()}
+    states = bmx.MultiState(drawn)
+    women = pd.DataFrame({"sex": ["f"]})
+    parts = [drawn[s].event_probabilities(women).set_index("event")["estimate"] for s in drawn]
+    table = states.path_probabilities(women).set_index("path")["estimate"]
+    # Draws of the two are independent: the mean of the product is nearly that of the means.
+    assert table["healthy-ill-dead"] == pytest.approx(parts[0]["ill"] * parts[1]["dead"], rel=0.01)
+    found = states.simulate(50, women, seed=1)
+    assert sorted(found["subject"].unique()) == list(range(50))
+    with pytest.raises(SpecError, match="have posteriors and the others point fits"):
+        bmx.MultiState(drawn | {"ill": fits["ill"].fit(seed=1)})

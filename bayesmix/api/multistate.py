@@ -90,6 +90,13 @@ class MultiState:
                 "has one, whose events are the states that may follow"
             )
             raise SpecError(msg)
+        drawn = [s for s, fit in fits.items() if isinstance(fit, CompetingRisksPosterior)]
+        if 0 < len(drawn) < len(fits):
+            msg = (
+                f"the states {drawn} have posteriors and the others point fits; give fits of one "
+                "kind, so that their uncertainty is of one kind"
+            )
+            raise SpecError(msg)
         self._fits = dict(fits)
         self._along: Ways = ways({s: f.components for s, f in self._fits.items()}, start)
 
@@ -276,7 +283,7 @@ class MultiState:
         Parameters
         ----------
         n : int
-            Subjects for each row; from posteriors for each row and one draw each.
+            Subjects for each row; of posteriors each has a draw of its own.
         newdata : DataFrame, optional
         seed : int or numpy.random.Generator, optional
 
@@ -303,17 +310,12 @@ class MultiState:
         whole_number("n", n, "the number of subjects", 1)
         rng = generator(seed)
         rows, index = self._rows(newdata)
-        thetas = []
-        for source in self._sources():
-            if source.draws is None:
-                assert source.fitted is not None
-                thetas.append(source.fitted.theta[None])
-            else:
-                thetas.append(source.draws[rng.integers(0, len(source.draws), n)])
-        single = all(len(t) == 1 for t in thetas)
-        models = self._models(np.hstack(thetas), rows)
-        found = multistate.simulate(models, self._along, rng, n if single else 1)
-        if not single:  # one subject of every draw
+        sources = self._sources()
+        fits = [s.fitted.theta[None] for s in sources if s.fitted is not None]
+        drawn = [s.draws[rng.integers(0, len(s.draws), n)] for s in sources if s.draws is not None]
+        models = self._models(np.hstack(fits or drawn), rows)
+        found = multistate.simulate(models, self._along, rng, n if fits else 1)
+        if drawn:  # one subject of every draw
             found["subject"] = found["draw"]
         found["row"] = index.index.to_numpy()[found["row"].to_numpy()]
         return found.drop(columns="draw").sort_values(["row", "subject", "step"], ignore_index=True)

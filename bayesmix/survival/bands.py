@@ -93,16 +93,8 @@ class Estimator:
             From parameters (T, D), those of the fits side by side, to (T, n, ...).
         scale : str
             "probability" or "positive": where intervals are symmetric.
-
-        Raises
-        ------
-        FitError
-            For point fits and posteriors together.
         """
         draws = [s.draws for s in sources if s.draws is not None]
-        if draws and len(draws) < len(sources):
-            msg = "point fits and posteriors are given together; use fits of one kind"
-            raise FitError(msg)
         if draws:
             least = min(len(d) for d in draws)
             values = values_at(np.hstack([d[:least] for d in draws]))
