@@ -183,6 +183,8 @@ def exponential():
 QUANTITIES = {
     "level": (lambda f: f.mean_time(ci=95), "ci=95"),
     "interval": (lambda f: f.mean_time(interval="exact"), "'delta', 'simulation'"),
+    "draws of nothing": (lambda f: f.mean_time(draws=500), "belong to interval='simulation'"),
+    "seed of nothing": (lambda f: f.mean_time(seed=1), "belong to interval='simulation'"),
     "unknown option": (lambda f: f.mean_time(level=0.9), "unknown options \\['level'\\]"),
     "share": (lambda f: f.quantile_time(1.5), "q=1.5 must be"),
     "limit": (lambda f: f.restricted_mean_time(0), "tau=0 must be"),
@@ -309,6 +311,8 @@ def test_a_posterior_gives_credible_limits():
     means = 1 / rates[:: max(1, -(-len(rates) // 1000))]
     np.testing.assert_allclose(table["estimate"], means.mean(0))
     np.testing.assert_allclose(table["lower"], np.quantile(means, 0.025, axis=0))
+    with pytest.raises(FitError, match="belongs to point fits"):
+        draws.mean_time(interval="delta")
 
 
 def test_no_covariance_no_limits():

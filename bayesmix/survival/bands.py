@@ -61,25 +61,31 @@ class Estimator:
     ----------
     ci : float
         Coverage of the intervals.
-    interval : str
-        Of a point fit: "delta", or "simulation" from the normal approximation.
-    draws : int
-        Of a simulation.
+    interval : str, optional
+        Of a point fit: "delta", the default, or "simulation" from the normal approximation.
+    draws : int, optional
+        Of a simulation, 1000 by default.
     seed : int or numpy.random.Generator, optional
         Of a simulation.
     """
 
     ci: float = 0.95
-    interval: str = "delta"
-    draws: int = 1000
+    interval: str | None = None
+    draws: int | None = None
     seed: Any = None
 
     def __post_init__(self) -> None:
         """Check the options."""
         fraction("ci", self.ci, 0.95, error=FitError)
-        whole_number("draws", self.draws, "the number of draws", 100, FitError)
-        if self.interval not in INTERVALS:
+        if self.interval not in (None, *INTERVALS):
             msg = f"interval={self.interval!r} is unknown; use one of {INTERVALS}"
+            raise FitError(msg)
+        if self.draws is not None:
+            whole_number("draws", self.draws, "the number of draws", 100, FitError)
+        if self.interval != "simulation" and (self.draws, self.seed) != (None, None):
+            msg = (
+                "draws= and seed= belong to interval='simulation'; give that too, or leave them out"
+            )
             raise FitError(msg)
 
     def over(self, sources: Sequence[Source], values_at: Values, scale: str) -> Band:
@@ -96,6 +102,12 @@ class Estimator:
         """
         draws = [s.draws for s in sources if s.draws is not None]
         if draws:
+            if self.interval is not None:
+                msg = (
+                    f"interval={self.interval!r} belongs to point fits; a posterior's limits are "
+                    "those of its draws, so leave it out"
+                )
+                raise FitError(msg)
             least = min(len(d) for d in draws)
             values = values_at(np.hstack([d[:least] for d in draws]))
             return Band(values.mean(0), *self._tails(values))
@@ -109,7 +121,7 @@ class Estimator:
         factor = linalg.block_diag(*factors)
         if self.interval == "simulation":
             rng = generator(self.seed)
-            moves = rng.standard_normal((self.draws, factor.shape[1])) @ factor.T
+            moves = rng.standard_normal((self.draws or 1000, factor.shape[1])) @ factor.T
             return Band(center, *self._tails(values_at(theta + moves)))
         return self._delta(values_at, theta, factor, scale, center)
 
