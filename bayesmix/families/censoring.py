@@ -23,6 +23,7 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.kernel import TimesKernel
 from bayesmix.links import LINKS, Linked
 from bayesmix.times import Times
 
@@ -80,6 +81,8 @@ class Survival(NamedTuple):
     closed_form : callable, optional
         ``closed_form(at, event, *linked)``: `Derivatives` of log f where `event`
         is 1 and of log S where it is 0; `event` has shape (n,) or ().
+    kernel : TimesKernel, optional
+        The same as scalar functions, for compiled code.
     """
 
     logpdf: Callable[..., Array]
@@ -88,6 +91,7 @@ class Survival(NamedTuple):
     logcdf: Callable[..., Array] | None = None
     never: Callable[..., np.ndarray] | None = None
     closed_form: Callable[..., Derivatives] | None = None
+    kernel: TimesKernel | None = None
 
     def log_distribution(self, at: Instant, *linked: Linked) -> Array:
         """Log of the distribution function."""
@@ -143,19 +147,25 @@ def _interval(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> A
 def _narrow(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
     """An interval in which the cumulative hazard hardly grows: the hazard's quadrature."""
     lower = _right(survival, times, linked)
-    width = times.upper - times.lower
     hazards = []
-    for node in _NODES:
-        t = times.lower + node * width
-        at = Instant(t, times.log_lower + np.log1p(node * width / times.lower))
+    for at in nodes(times):
         logsf = survival.logsf(at, *linked)
         there = logsf > -np.inf
         logpdf = survival.logpdf(at, *linked)
         hazards.append(xp.where(there, logpdf - xp.where(there, logsf, 0.0), -np.inf))
     there = (hazards[0] > -np.inf) & (hazards[1] > -np.inf) & (lower > -np.inf)
     first, second = (xp.where(there, h, 0.0) for h in hazards)
-    growth = xp.logaddexp(first, second) + np.log(0.5 * width)
+    growth = xp.logaddexp(first, second) + np.log(0.5 * (times.upper - times.lower))
     return xp.where(there, lower + log1mexp_exp(growth), -np.inf)
+
+
+def nodes(times: Times) -> tuple[Instant, ...]:
+    """Gauss-Legendre nodes of narrow intervals."""
+    width = times.upper - times.lower
+    return tuple(
+        Instant(times.lower + node * width, times.log_lower + np.log1p(node * width / times.lower))
+        for node in _NODES
+    )
 
 
 TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {

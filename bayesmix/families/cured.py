@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from bayesmix.families.base import Array, Family
 from bayesmix.families.censoring import Instant, Survival
+from bayesmix.families.kernel import Line, TimesKernel
 
 
 def logpdf(at: Instant) -> Array:
@@ -18,6 +22,17 @@ def logsf(at: Instant) -> Array:
     return np.zeros(at.t.shape)
 
 
+def kernel_line(ops: Any) -> Line:
+    """Give a cumulative hazard of zero."""
+
+    def line(
+        _t: float, _log_t: float, _first: float, _second: float
+    ) -> tuple[float, float, float, float, float, float]:
+        return -math.inf, 0.0, 0.0, 0.0, 0.0, 0.0
+
+    return line
+
+
 FAMILY = Family(
     "cured",
     params={},
@@ -28,6 +43,7 @@ FAMILY = Family(
         quantile=lambda p: np.full(np.shape(p), np.inf),
         logcdf=logpdf,
         never=lambda: np.ones(()),
+        kernel=TimesKernel("cured", kernel_line, "extreme"),
     ),
     mean=lambda: np.inf,
     variance=lambda: np.inf,

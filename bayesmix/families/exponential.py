@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import Instant, Survival, event_term, log1mexp_exp, minus_exp
 from bayesmix.families.guess import guess
+from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.links import Linked
 from bayesmix.times import Times
 
@@ -32,6 +35,17 @@ def closed_form(at: Instant, event: np.ndarray, rate: Linked) -> Derivatives:
     return Derivatives(event * rate.log + x, (event + x,), ((x,),))
 
 
+def kernel_line(ops: Any) -> Line:
+    """Give the log cumulative hazard, log(rate t)."""
+
+    def line(
+        _t: float, log_t: float, rate: float, _second: float
+    ) -> tuple[float, float, float, float, float, float]:
+        return rate + log_t, 1.0, 0.0, -log_t, 0.0, 0.0
+
+    return line
+
+
 def quantile(p: np.ndarray, rate: np.ndarray) -> np.ndarray:
     """-log(1 - p) / rate."""
     return -np.log1p(-np.asarray(p)) / rate
@@ -52,7 +66,14 @@ FAMILY = Family(
     params={"rate": "log"},
     location="rate",
     links=("log",),
-    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
+    survival=Survival(
+        logpdf,
+        logsf,
+        quantile,
+        logcdf,
+        closed_form=closed_form,
+        kernel=TimesKernel("exponential", kernel_line, "extreme"),
+    ),
     start=start,
     mean=lambda rate: 1 / rate,
     variance=lambda rate: 1 / rate**2,

@@ -5,6 +5,8 @@ With a negative shape it dies out, and a share exp(rate / shape) never has the e
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix import arrays as xp
@@ -18,6 +20,7 @@ from bayesmix.families.censoring import (
     minus_exp,
 )
 from bayesmix.families.guess import guess
+from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.links import Linked
 from bayesmix.priors import Prior
 from bayesmix.special import log_exprel_parts
@@ -60,6 +63,20 @@ def closed_form(at: Instant, event: np.ndarray, rate: Linked, shape: Linked) -> 
         (event - hazard, event * at.t + cross),
         ((-hazard, cross), (cross, -hazard * np.square(at.t) * (bend + slope * slope))),
     )
+
+
+def kernel_line(ops: Any) -> Line:
+    """Give the log cumulative hazard, log(rate t (exp(u) - 1) / u) with u = shape t."""
+    log_exprel = ops.log_exprel
+
+    def line(
+        t: float, log_t: float, rate: float, shape: float
+    ) -> tuple[float, float, float, float, float, float]:
+        u = shape * t
+        level, slope = log_exprel(u)
+        return rate + log_t + level, 1.0, t * slope, u - level - log_t, 0.0, t * (1.0 - slope)
+
+    return line
 
 
 def never(rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -139,7 +156,15 @@ FAMILY = Family(
     params={"shape": "identity", "rate": "log"},
     location="rate",
     links=("log",),
-    survival=Survival(logpdf, logsf, quantile, logcdf, never, closed_form),
+    survival=Survival(
+        logpdf,
+        logsf,
+        quantile,
+        logcdf,
+        never,
+        closed_form,
+        kernel=TimesKernel("gompertz", kernel_line, "extreme"),
+    ),
     start=start,
     mean=mean,
     variance=variance,

@@ -1,4 +1,4 @@
-"""What a family gives the fused kernels: one scalar function of a row.
+"""What a family gives the compiled kernels: one scalar function of a row.
 
 No numba here: the kernels compile the function when they first use it.
 """
@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["KernelFamily", "Term"]
+__all__ = ["KernelFamily", "Line", "Term", "TimesKernel"]
 
 Term = Callable[..., tuple[float, ...]]
+Line = Callable[[float, float, float, float], tuple[float, float, float, float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,31 @@ class KernelFamily:
     make_term: Callable[[Any], Term]
     dispersion: bool = False
     aux: bool = False
+
+
+@dataclass(frozen=True)
+class TimesKernel:
+    """A family of times as the kernels see it: a number x of the time whose distribution is known.
+
+    Parameters
+    ----------
+    name : str
+        Part of the cache's file name.
+    make_line : callable
+        ``make_line(ops)`` returns ``line(t, log_t, first, second)``, of a time, its logarithm
+        and the linear predictors of the family's parameters in their order (what it does not
+        have is any number).  It gives x with its derivatives in the two, then log |dx / dt| with
+        its two.
+    along : str
+        The distribution of x: "extreme" (x is the log cumulative hazard), "logistic" (the log
+        odds of an event by t) or "normal" (the normal quantile of the distribution function).
+
+    Notes
+    -----
+    `ops` has ``exp, log, log1p`` as for `KernelFamily`, ``log_exprel`` with its derivative, and
+    ``clip``, which keeps x finite.  `make_line` is kept on disk as there.
+    """
+
+    name: str
+    make_line: Callable[[Any], Line]
+    along: str

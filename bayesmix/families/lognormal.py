@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -10,6 +12,7 @@ from bayesmix.families.along import HUGE, normal
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import Instant, Survival
 from bayesmix.families.guess import guess
+from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.links import Linked
 from bayesmix.priors import Prior
 from bayesmix.times import Times
@@ -52,6 +55,20 @@ def closed_form(at: Instant, event: np.ndarray, meanlog: Linked, sdlog: Linked) 
     )
 
 
+def kernel_line(ops: Any) -> Line:
+    """Give the standardised log time, (log t - meanlog) / sdlog."""
+    exp, clip = ops.exp, ops.clip
+
+    def line(
+        _t: float, log_t: float, meanlog: float, sdlog: float
+    ) -> tuple[float, float, float, float, float, float]:
+        precision = exp(-sdlog)
+        z = clip((log_t - meanlog) * precision)
+        return z, -precision, -z, -sdlog - log_t, 0.0, -1.0
+
+    return line
+
+
 def quantile(p: np.ndarray, meanlog: np.ndarray, sdlog: np.ndarray) -> np.ndarray:
     """exp(meanlog + sdlog z_p)."""
     return np.exp(meanlog + sdlog * special.ndtri(p))
@@ -88,7 +105,14 @@ FAMILY = Family(
     params={"meanlog": "identity", "sdlog": "log"},
     location="meanlog",
     links=("identity",),
-    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
+    survival=Survival(
+        logpdf,
+        logsf,
+        quantile,
+        logcdf,
+        closed_form=closed_form,
+        kernel=TimesKernel("lognormal", kernel_line, "normal"),
+    ),
     start=start,
     mean=mean,
     variance=variance,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix.families import weibull
@@ -16,6 +18,7 @@ from bayesmix.families.censoring import (
     minus_exp,
 )
 from bayesmix.families.guess import guess
+from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.links import Linked
 from bayesmix.times import Times
 
@@ -51,6 +54,19 @@ def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) ->
         (excess, event + w * excess),
         ((bend, cross), (cross, w * (excess + cross))),
     )
+
+
+def kernel_line(ops: Any) -> Line:
+    """Give the log cumulative hazard, log(scale) + shape log(t)."""
+    exp, clip = ops.exp, ops.clip
+
+    def line(
+        _t: float, log_t: float, scale: float, shape: float
+    ) -> tuple[float, float, float, float, float, float]:
+        w = clip(exp(shape) * log_t)
+        return scale + w, 1.0, w, shape - log_t, 0.0, 1.0
+
+    return line
 
 
 def usual_scale(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -90,7 +106,14 @@ FAMILY = Family(
     params={"shape": "log", "scale": "log"},
     location="scale",
     links=("log",),
-    survival=Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form),
+    survival=Survival(
+        logpdf,
+        logsf,
+        quantile,
+        logcdf,
+        closed_form=closed_form,
+        kernel=TimesKernel("weibull_ph", kernel_line, "extreme"),
+    ),
     start=start,
     mean=mean,
     variance=variance,

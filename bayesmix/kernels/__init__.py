@@ -46,6 +46,7 @@ from bayesmix.kernels._small_call import (
 )
 from bayesmix.kernels._small_density import GaussianPrior, SmallDensity, SmallUnits
 from bayesmix.kernels._small_kernels import is_compiled, warm
+from bayesmix.kernels._times_data import TimesChunk, TimesData, TimesItem, TimesPredictor
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -64,6 +65,10 @@ __all__ = [
     "SmallPass",
     "SmallRun",
     "SmallUnits",
+    "TimesChunk",
+    "TimesData",
+    "TimesItem",
+    "TimesPredictor",
     "em_pass",
     "information_pass",
     "is_compiled",

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.kernels import _math
@@ -49,14 +50,21 @@ def family_callback(family: KernelFamily) -> CFunc:
 
 
 def _cache_name(family: KernelFamily) -> str | None:
-    """File name in the cache; None where a change of the family could go unnoticed."""
-    make = family.make_term
+    return cache_name(f"family-{family.name}", family.make_term)
+
+
+def cache_name(stem: str, make: Callable[[Any], Any], *used: ModuleType) -> str | None:
+    """File name in the cache; None where a change of what `make` makes could go unnoticed.
+
+    `used` are modules elsewhere whose numbers are compiled in.
+    """
     if not inspect.isfunction(make) or make.__closure__ or make.__defaults__:
         return None
     source = inspect.getsourcefile(make)
     if source is None or not Path(source).is_file():
         return None
-    return f"family-{family.name}-{make.__name__}-{source_digest([Path(source)])}"
+    sources = [Path(source), *(Path(str(module.__file__)) for module in used)]
+    return f"{stem}-{make.__name__}-{source_digest(sources)}"
 
 
 # One array for all outputs: LLVM does not vectorise a loop for which it would have to check many

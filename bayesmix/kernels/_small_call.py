@@ -97,6 +97,12 @@ class SmallData:
     weight: Floats | None = None
     allowed: NDArray[Any] | None = None
 
+    def for_scores(self) -> SmallArrays:
+        """Lay the data out for the pass that gives the score."""
+        from bayesmix.kernels._small_score import score_callback
+
+        return SmallArrays(self, (score_callback,))
+
     def prepare(self) -> SmallMixture:
         """Lay the data out for the kernel."""
         return SmallMixture(self)

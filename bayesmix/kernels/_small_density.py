@@ -12,7 +12,8 @@ import numpy as np
 
 from bayesmix.errors import NotFiniteError
 from bayesmix.kernels._call import Floats
-from bayesmix.kernels._small_call import Integers, SmallArrays, SmallData
+from bayesmix.kernels._small_call import Integers, SmallData
+from bayesmix.kernels._times_data import TimesData
 
 NOT_FINITE = 3
 
@@ -37,7 +38,7 @@ class SmallDensity:
 
     Parameters
     ----------
-    data : SmallData
+    data : SmallData or TimesData
     origin : ndarray, shape (D,)
     factor : ndarray, shape (f, f)
     free : ndarray of int, shape (f,)
@@ -55,13 +56,17 @@ class SmallDensity:
     """
 
     def __init__(
-        self, data: SmallData, origin: Floats, factor: Floats, free: Integers, prior: GaussianPrior
+        self,
+        data: SmallData | TimesData,
+        origin: Floats,
+        factor: Floats,
+        free: Integers,
+        prior: GaussianPrior,
     ) -> None:
-        from bayesmix.kernels._small_score import score_callback
         from bayesmix.kernels._small_slope import copy_callback, density_callback
 
         self.size = len(free)
-        self._arrays = SmallArrays(data, (score_callback,))
+        self._arrays = data.for_scores()
         numbers = np.concatenate(
             [
                 np.ravel(origin),
@@ -131,10 +136,9 @@ class SmallUnits:
     """
 
     def __init__(self, data: SmallData) -> None:
-        from bayesmix.kernels._small_score import score_callback
         from bayesmix.kernels._small_units import slopes_callback, units_callback
 
-        self._arrays = SmallArrays(data, (score_callback,))
+        self._arrays = data.for_scores()
         _, _, self.size, self.n_units = self._arrays.shape
         zeros = self._arrays.zeros
         self.arguments = np.array(

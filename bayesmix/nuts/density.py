@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix import compiled, penalty
+from bayesmix import compiled, compiled_times, penalty
 from bayesmix.errors import NotFiniteError
 from bayesmix.modes import Mode
 from bayesmix.penalty import PriorModel
@@ -42,15 +42,15 @@ def compiled_density(problem: Problem, mode: Mode) -> SmallDensity | None:
     from bayesmix.kernels import SmallDensity
 
     free = np.flatnonzero(problem.spec.free)
-    return SmallDensity(
-        compiled.small_data(problem), mode.theta, mode.factor, free, _prior(problem, model, mode)
-    )
+    of_times = compiled_times.has_kernel(problem)
+    data = compiled_times.times_data(problem) if of_times else compiled.small_data(problem)
+    return SmallDensity(data, mode.theta, mode.factor, free, _prior(problem, model, mode))
 
 
 def _has_kernel(problem: Problem, model: PriorModel) -> bool:
     return (
         os.environ.get("BAYESMIX_COMPILE") != "0"
-        and compiled.has_kernel(problem)
+        and (compiled.has_kernel(problem) or compiled_times.has_kernel(problem))
         and all(group.is_normal for group in model.groups)
     )
 
