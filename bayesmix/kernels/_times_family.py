@@ -115,8 +115,10 @@ def _interval(survival: Any) -> Callable[..., None]:
             upper, upper_a, upper_b = survival(at[2, i], at[3, i], eta[i], eta[n + i])
             value, slope = _between(lower, upper)
             terms[i] = value
-            terms[n + i] = lower_a + slope * (lower_a - upper_a)
-            terms[2 * n + i] = lower_b + slope * (lower_b - upper_b)
+            # Nobody may be left at the upper bound, whose derivatives are then any number.
+            far = slope == 0.0
+            terms[n + i] = lower_a + (0.0 if far else slope * (lower_a - upper_a))
+            terms[2 * n + i] = lower_b + (0.0 if far else slope * (lower_b - upper_b))
 
     return interval
 

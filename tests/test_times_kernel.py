@@ -1,0 +1,372 @@
+"""The compiled pass over survival times beside the families' arrays and the likelihood."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import survival_models as reference
+from test_survival_bayes import CASES as MODELS
+from test_survival_bayes import D, competing, latent
+
+import bayesmix as bmx
+from bayesmix import compiled, compiled_times
+from bayesmix.compiled_times import _numbers
+from bayesmix.errors import NotFiniteError
+from bayesmix.families import Observed, family
+from bayesmix.families.censoring import TERMS, contributions, pieces
+from bayesmix.held import hold
+from bayesmix.kernels import GaussianPrior, SmallDensity
+from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.links import Linked
+from bayesmix.nuts.density import compiled_density, python_density
+from bayesmix.penalty import Penalty, resolve
+from bayesmix.problem import Chunk
+from bayesmix.slope import value_and_gradient
+from bayesmix.times import Times
+
+KNOWN = ("exponential", "weibull", "weibull_ph", "gompertz", "lognormal", "loglogistic", "cured")
+LARGE = np.geomspace(1e-5, 3e4, 40)
+
+
+# --- one term --------------------------------------------------------------------------------
+
+
+def bounds(kind, t):
+    """Times that are known in one way, up to a number t."""
+    lower = {"left": 0.0 * t, "interval": 0.4 * t, "narrow": t * (1 - 2e-6)}.get(kind, t)
+    upper = np.full(len(t), np.inf) if kind == "right" else t
+    return Times(lower, upper, np.zeros(len(t)))
+
+
+def compiled_term(name, kind, times, etas):
+    """A family's term with its derivatives (3, n), by the kernel."""
+    from bayesmix.kernels._times_family import term_callback
+
+    callback = term_callback(family(name).survival.kernel, kind)
+    numbers, etas = np.ascontiguousarray(_numbers(kind, times)), np.ascontiguousarray(etas)
+    out = np.full((3, len(times)), np.nan)
+    callback.ctypes(len(times), *(a.ctypes.data for a in (numbers, etas, out)))
+    return out
+
+
+def parameters(rng, n):
+    """Linear predictors (2, n) from usual ones to far beyond any data."""
+    return rng.normal(size=(2, n)) * np.geomspace(0.1, 8.0, n)
+
+
+@pytest.mark.parametrize("kind", list(TERMS))
+@pytest.mark.parametrize("name", KNOWN)
+def test_terms_are_those_of_the_arrays(name, kind):
+    rng = np.random.default_rng(4)
+    t = np.tile(LARGE, 30)
+    etas, times, f = parameters(rng, len(t)), bounds(kind, t), family(name)
+    assert [k for k, _ in pieces(times)] == [kind]
+    got = compiled_term(name, kind, times, etas)
+    p = len(f.parameters)
+    linked = tuple(Linked(q.link, eta) for q, eta in zip(f.parameters, etas, strict=False))
+    with np.errstate(all="ignore"):
+        value = contributions(f.survival, times, linked)
+        d = f.derivatives(Observed(t, None, 0.0, times), tuple(etas[:p]))
+    # Below e^-690 the kernel's numbers are zero.
+    there = (value > -690.0) if kind in ("left", "interval") else np.isfinite(value)
+    assert there.mean() > 0.3 or name == "cured"
+    impossible = value == -np.inf
+    if (
+        kind == "interval"
+    ):  # else the difference of the bounds' survival functions is rounded to zero
+        impossible &= lower_survival(f, times, linked) == -np.inf
+    assert (got[0][impossible] == -np.inf).all()
+    size = rounding(f, kind, times, linked, value, d.first, etas)
+    there &= size < 1e10
+    assert (np.abs(got[0][there] - value[there]) <= 1e-13 * size[there] + 1e-300).all()
+    for mine, theirs in zip(got[1 : 1 + p], d.first, strict=True):
+        steep = np.abs(d.first).max(0)
+        usable = there & (steep > 1e-290)
+        assert usable.mean() > 0.3
+        allowed = 1e-11 * steep[usable] * np.maximum(1.0, size[usable])
+        assert (np.abs(mine[usable] - theirs[usable]) <= allowed).all()
+
+
+def rounding(f, kind, times, linked, value, first, etas):
+    """What relative errors of log t and of the linear predictors make of a term, by its slopes."""
+    reach = 1 + np.abs(np.log(times.upper if kind != "right" else times.lower))
+    size = np.abs(value)
+    for slope, eta in zip(first, etas, strict=False):
+        size = size + np.abs(slope) * (reach + np.abs(eta))
+    if kind != "interval":
+        return size
+    # The difference of two survival functions has the errors of these.
+    lower = lower_survival(f, times, linked)
+    with np.errstate(all="ignore"):
+        gap = -np.log1p(-np.exp(np.minimum(value - lower, 0.0)))
+        error = np.abs(lower) * (reach + np.abs(etas).sum(0)) / gap
+    return size + np.nan_to_num(error, nan=0.0)
+
+
+def lower_survival(f, times, linked):
+    """The log survival function at the lower bounds."""
+    right = Times(times.lower, np.full(len(times), np.inf), times.entry)
+    with np.errstate(all="ignore"):
+        return contributions(f.survival, right, linked)
+
+
+@pytest.mark.parametrize("kind", list(TERMS))
+@pytest.mark.parametrize("name", KNOWN[:-1])
+def test_terms_in_the_tails_have_no_nan(name, kind):
+    """Where the density is not zero, whatever the parameters, derivatives are numbers."""
+    grid = np.array([-300.0, -60.0, -20.0, -3.0, -0.5, 0.0, 0.5, 3.0, 20.0, 60.0, 300.0])
+    t = np.repeat([1e-200, 1e-30, 1.0, 1e30, 1e60], len(grid) ** 2)
+    first, second = (np.tile(v.ravel(), 5) for v in np.meshgrid(grid, grid))
+    got = compiled_term(name, kind, bounds(kind, t), np.stack([first, second]))
+    assert not np.isnan(got[0]).any()
+    assert (got[0] < np.inf).all()
+    assert not np.isnan(got[1:, got[0] > -np.inf]).any()
+
+
+def test_the_scaled_complementary_error_function():
+    """Through the log of the normal distribution function, against mpmath with 50 digits."""
+    z = np.concatenate([-np.geomspace(1e-8, 1e8, 60), np.geomspace(1e-8, 37.0, 40)])
+    # A lognormal time known to lie below 1 with a mean logarithm of -z.
+    times = bounds("left", np.ones(len(z)))
+    value, slope, _ = compiled_term("lognormal", "left", times, np.stack([-z, 0 * z]))
+    with mp.workdps(50):
+        root = mp.sqrt(2)
+        below = [mp.erfc(-mp.mpf(x) / root) / 2 for x in z]
+        above = [mp.erfc(mp.mpf(x) / root) / 2 for x in z]
+        pairs = zip(below, above, strict=True)
+        logs = np.array([float(mp.log(p) if p < q else mp.log1p(-q)) for p, q in pairs])
+        density = [mp.exp(-(mp.mpf(x) ** 2) / 2) / mp.sqrt(2 * mp.pi) for x in z]
+        mills = np.array([float(f / p) for f, p in zip(density, below, strict=True)])
+    # In the upper tail exp(-z^2 / 2) has the error of its exponent.
+    allowed = 2e-15 + 2e-16 * np.maximum(z, 0) ** 2
+    assert (np.abs(value / logs - 1) < allowed).all()
+    assert (np.abs(slope / -mills - 1) < allowed).all()
+
+
+# --- whole models ----------------------------------------------------------------------------
+
+
+def plain_density(problem):
+    """The compiled log-likelihood of theta with its gradient."""
+    size = problem.spec.layout.size
+    nothing = GaussianPrior(0.0, np.zeros(size), np.zeros((size, size)))
+    data = compiled_times.times_data(problem)
+    return SmallDensity(data, np.zeros(size), np.eye(size), np.arange(size), nothing)
+
+
+def check(problem, theta, rel=1e-6):
+    """Against the likelihood, its differences, and the gradient through Python."""
+    value, gradient = plain_density(problem)(theta)
+    assert value == pytest.approx(log_likelihood(problem, theta[None])[0], rel=1e-12)
+    expected, slope = value_and_gradient(problem)(theta)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert gradient == pytest.approx(slope, rel=1e-9, abs=1e-11 * np.abs(slope).max())
+    steps = 1e-5 * np.maximum(1.0, np.abs(theta)) * np.eye(len(theta))
+    up, down = log_likelihood(problem, theta + steps), log_likelihood(problem, theta - steps)
+    numeric = (up - down) / (2 * steps.diagonal())
+    assert gradient == pytest.approx(numeric, rel=rel, abs=rel * np.abs(numeric).max())
+
+
+def offset_model():
+    return latent("surv(t, s) ~ x + offset(z)", "weibull_ph")
+
+
+NARROW = D.assign(up=np.where(np.arange(len(D)) % 2, D["t"] * (1 + 1e-6), D["up"]))
+EXTRA = {
+    "narrow intervals": lambda: bmx.Mixture(
+        "surv(lo, up, kind='interval') ~ x", NARROW, family=["gompertz", "lognormal"], k=2
+    ),
+    "an offset": offset_model,
+    "weights of zero and known classes": lambda: latent(
+        "surv(t, s) ~ x", "loglogistic", weights="w", labels="known", concomitant="~ z"
+    ),
+    "groups with delayed entry": lambda: latent(
+        "surv(entry, t, s, kind='counting') ~ x | g", "gompertz"
+    ),
+    "two responses": lambda: bmx.Mixture(
+        [
+            bmx.Regression("surv(t, s) ~ x", family="weibull", fixed="~ z"),
+            bmx.Regression(
+                "surv(lo, up, kind='interval') ~ 1", family="lognormal", dispersion="fixed"
+            ),
+        ],
+        D,
+        k=2,
+        group="g",
+    ),
+    "one component": lambda: bmx.Mixture("surv(t, s) ~ x", D, family="gompertz", k=1),
+}
+SHAPES = {n: m for n, m in (MODELS | EXTRA).items() if n not in ("gamma times", "times and counts")}
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_value_and_gradient(name):
+    spec = SHAPES[name]().spec
+    problem = build_problem(spec)
+    assert compiled_times.has_kernel(problem)
+    rng = np.random.default_rng(7)
+    for scale in (0.0, 0.2, 0.6):
+        check(problem, scale * rng.normal(size=spec.layout.size))
+
+
+def few_units(problem, _per_row):
+    """Three units in each chunk."""
+    edges = np.append(problem.first, problem.n_rows) if problem.first is not None else None
+    for a in range(0, problem.n_units, 3):
+        b = min(a + 3, problem.n_units)
+        if edges is None:
+            yield Chunk(slice(a, b), slice(a, b), None, None)
+        else:
+            rows = slice(int(edges[a]), int(edges[b]))
+            yield Chunk(rows, slice(a, b), edges[a:b] - edges[a], np.diff(edges[a : b + 1]))
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_chunks_do_not_matter(name, monkeypatch):
+    """The rows in many small chunks give what they give in one."""
+    problem = build_problem(SHAPES[name]().spec)
+    theta = 0.3 * np.random.default_rng(3).normal(size=problem.spec.layout.size)
+    value, gradient = plain_density(problem)(theta)
+    monkeypatch.setattr(compiled_times, "chunks", few_units)
+    assert len(compiled_times.times_data(problem).chunks) > 2
+    again, slope = plain_density(problem)(theta)
+    assert again == pytest.approx(value, rel=1e-13)
+    assert slope == pytest.approx(gradient, rel=1e-11, abs=1e-12 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("name", list(reference.REFERENCE))
+def test_models_of_the_reference(name):
+    spec = reference.model(name).spec
+    problem = build_problem(spec)
+    known = {n for n in KNOWN if n != "cured"}
+    used = {group.family.name for arrays in problem.blocks for group in arrays.groups}
+    assert compiled_times.has_kernel(problem) == (used <= known)
+    if not used <= known:
+        return
+    evaluations = [e for e in reference.REFERENCE[name]["evaluations"] if e["loglik"] is not None]
+    for given in evaluations[:2]:
+        dataset = reference.params(reference.model(name), name, given["par_t"])
+        theta = bmx.params.from_dataset(spec, dataset)
+        value, _ = plain_density(problem)(theta)
+        assert value == pytest.approx(given["loglik"], rel=1e-9)
+        check(problem, theta, rel=1e-5)
+
+
+def test_an_impossible_component_has_no_slope():
+    problem = build_problem(latent().spec)
+    theta = np.zeros(problem.spec.layout.size)
+    location = problem.spec.layout.blocks[0].predictors[0]
+    theta[location.index[0, 0]] = -900.0
+    value, gradient = plain_density(problem)(theta)
+    assert value == pytest.approx(log_likelihood(problem, theta[None])[0], rel=1e-12)
+    assert np.isfinite(gradient).all()
+    assert (gradient[location.index[0]] == 0).all()
+
+
+def test_a_density_of_zero_is_not_finite():
+    problem = build_problem(latent().spec)
+    theta = np.zeros(problem.spec.layout.size)
+    theta[problem.spec.layout.blocks[0].predictors[0].index] = -900.0
+    assert log_likelihood(problem, theta[None])[0] == -np.inf
+    with pytest.raises(NotFiniteError):
+        plain_density(problem)(theta)
+
+
+# --- what samplers use -------------------------------------------------------------------------
+
+
+def posterior(spec):
+    priors = resolve(spec, None)
+    return build_problem(spec, penalty=Penalty(priors, jacobian=True))
+
+
+def some_mode(spec, rng):
+    from bayesmix.modes import Mode
+
+    f = int(spec.free.sum())
+    theta = 0.2 * rng.normal(size=spec.layout.size)
+    for at, value in spec.held.items():
+        theta[at] = value
+    return Mode(theta, 0.0, 0.3 * np.eye(f) + 0.05 * rng.normal(size=(f, f)), 0.0, 1.0)
+
+
+HELD = {("a", "shape"): 1.7, ("b", "rate[x]"): 0.2}
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_density_with_priors_is_pythons(held, monkeypatch):
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    spec, rng = competing(concomitant="~ z").spec, np.random.default_rng(2)
+    spec = hold(spec, HELD) if held else spec
+    problem, mode = posterior(spec), some_mode(spec, rng)
+    density, python = compiled_density(problem, mode), python_density(problem, mode)
+    assert isinstance(density, SmallDensity)
+    assert len(mode.factor) == spec.layout.size - (len(HELD) if held else 0)
+    for _ in range(3):
+        z = rng.normal(size=len(mode.factor))
+        (value, gradient), (expected, slope) = density(z), python(z)
+        assert value == pytest.approx(expected, rel=1e-12)
+        assert gradient == pytest.approx(slope, rel=1e-9, abs=1e-10 * np.abs(slope).max())
+
+
+@pytest.mark.parametrize("name", ["gamma times", "times and counts"])
+def test_what_has_no_kernel_is_left_to_python(name):
+    spec = MODELS[name]().spec
+    assert not compiled_times.has_kernel(build_problem(spec))
+    assert compiled_density(posterior(spec), some_mode(spec, np.random.default_rng(1))) is None
+
+
+def test_regressions_have_no_kernel_of_times():
+    spec = bmx.Mixture("count ~ x", D, family="poisson", k=2).spec
+    assert not compiled_times.has_kernel(build_problem(spec))
+    assert not compiled.has_kernel(build_problem(competing().spec))
+
+
+def test_held_probabilities_are_left_to_python():
+    spec = hold(competing().spec, {("a", "weight"): 0.3})
+    assert not compiled_times.has_kernel(build_problem(spec))
+
+
+def test_nobody_who_wants_no_compiler_gets_one(monkeypatch):
+    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
+    spec = competing().spec
+    assert compiled_density(posterior(spec), some_mode(spec, np.random.default_rng(1))) is None
+
+
+def test_threads_share_no_buffers():
+    from concurrent.futures import ThreadPoolExecutor
+
+    problem = build_problem(competing(concomitant="~ z").spec)
+    density = plain_density(problem)
+    thetas = 0.3 * np.random.default_rng(6).normal(size=(64, problem.spec.layout.size))
+    alone = [density(theta) for theta in thetas]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(density, thetas))
+    for (value, gradient), (other, slope) in zip(alone, together, strict=True):
+        assert value == other
+        np.testing.assert_array_equal(gradient, slope)
+
+
+@pytest.mark.slow
+def test_draws_are_those_of_the_python_way(monkeypatch):
+    """Means within four Monte Carlo errors, spreads within a tenth."""
+    data = bmx.load_data("mgus2")
+
+    def draws():
+        model = bmx.CompetingRisks(
+            "surv(years, status) ~ age10",
+            data,
+            "event",
+            {"pcm": "weibull", "death": "gompertz"},
+            concomitant="~ age10",
+        )
+        return model.fit("nuts", seed=5, progress=False)
+
+    fast = draws()
+    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
+    slow = draws()
+    a, b = fast._drawn.theta, slow._drawn.theta
+    ess = np.array([min(f.summary()["ess_bulk"]) for f in (fast, slow)])
+    spread = b.std((0, 1))
+    error = spread * np.sqrt((1 / ess).sum())
+    assert (np.abs(a.mean((0, 1)) - b.mean((0, 1))) < 4 * error).all()
+    np.testing.assert_allclose(a.std((0, 1)), spread, rtol=0.1)
