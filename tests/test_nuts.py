@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import subprocess
 import sys
+from itertools import permutations
 
 import numpy as np
 import nutpie
@@ -14,8 +15,9 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix import compiled
+from bayesmix import modes as modes_module
 from bayesmix.errors import NotFiniteError
-from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.modes import Mode, find_modes
 from bayesmix.nuts import Settings, native, run, run_nutpie
 from bayesmix.nuts.density import compiled_density, python_density
@@ -290,6 +292,49 @@ def test_places_without_a_finite_density_are_divergences():
     assert z.shape == (1, 300, 2)
     assert z[..., 0].min() >= -1
     assert tree["sample_stats"]["diverging"].values.any()
+
+
+# Modes.
+
+
+def modes_of(name, seed):
+    problem = posterior_problem(VIGNETTE[name])
+    with compiled.chosen_by_size():
+        first = VIGNETTE[name].fit("map", seed=seed, starts=10)._fitted.theta
+        return find_modes(problem, first[None], 100, np.random.default_rng(seed)), problem
+
+
+@pytest.mark.parametrize("seed", [2, 5, 6, 7])
+def test_modes_that_random_starts_miss_are_found_from_others(seed):
+    """Of a thousand random starts one ended at the second mode, with 38 percent of the mass."""
+    modes, problem = modes_of("patent_fixed_k3", seed)
+    assert [m.share for m in modes[:2]] == pytest.approx([0.61, 0.38], abs=0.02)
+    for mode in modes[:2]:
+        steps = 1e-4 * mode.factor.T
+        free, theta = problem.spec.free, np.tile(mode.theta, (2, len(steps), 1))
+        theta[0][:, free] += steps
+        theta[1][:, free] -= steps
+        up, down = log_likelihood(problem, theta.reshape(-1, theta.shape[-1])).reshape(2, -1)
+        assert np.abs(up - down).max() / 2e-4 < 1e-3
+        # In these coordinates the curvature is the identity.
+        curved = (up + down - 2 * mode.log_density) / 1e-8
+        assert curved == pytest.approx(-np.ones(len(steps)), abs=1e-2)
+
+
+def test_starts_from_a_mode_merge_two_components_and_split_a_third():
+    (mode, *_), problem = modes_of("nregfix_nested", 1)
+    before = unit_terms(problem, mode.theta)[1].T
+    moved = modes_module._shuffled(problem, mode.theta, np.random.default_rng(3))
+    np.testing.assert_allclose(moved.sum(1), 1)
+    assert (moved >= 0).all()
+    for new in moved:
+        both = {}
+        for s, t, u in permutations(range(3)):
+            merged = np.allclose(new[s], before[s] + before[t])
+            if merged and np.allclose(new[t] + new[u], before[u]):
+                both[s, t, u] = True
+        assert len(both) == 1
+    assert len(np.unique(moved.round(6), axis=0)) == len(moved)
 
 
 # A seed decides.
