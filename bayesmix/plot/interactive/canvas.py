@@ -19,6 +19,7 @@ WIDTH = 900
 LINE = 18  # dots for each name down an axis
 GREY = "#888888"
 MARGIN = 0.04
+ABOVE = 30  # dots of plotly's buttons
 GAP = 80  # dots between rows of panels, for the words around them
 MARKERS = {
     "plotly": ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"),
@@ -120,11 +121,14 @@ class Canvas:
     def finished(self) -> PlotCollection:
         """The collection with its legends."""
         if self.backend == "plotly":
-            self.collection.viz["figure"].item().update_layout(
+            figure = self.collection.viz["figure"].item()
+            top = 1 - ABOVE / figure.layout.height
+            figure.update_layout(
                 template="plotly_white",
                 width=None,  # as wide as the cell of a notebook
-                margin={"l": 60, "r": 20, "t": 50, "b": 60},
+                margin={"l": 60, "r": 20, "t": 3 * ABOVE if self.named else 2 * ABOVE, "b": 60},
                 showlegend=bool(self.named),
+                legend={"orientation": "h", "yref": "container", "y": top, "yanchor": "top"},
             )
         for panel in set(self.named.values()) if self.backend == "bokeh" else ():
             panel.legend.click_policy = "hide"
@@ -176,7 +180,7 @@ def new_canvas(
 
     data = data.rename({name: variable(str(name)) for name in data.data_vars})
     pen = import_module(f"arviz_plots.backend.{backend}")
-    total = sum(heights) + GAP * len(heights)
+    total = sum(heights) + GAP * (len(heights) + 1)
     figure: dict[str, Any] = {"figsize": (WIDTH, total), "figsize_units": "dots"}
     if len(heights) > 1:
         figure["height_ratios"] = list(heights)

@@ -58,7 +58,7 @@ def draw_chains(
                 _ranks(canvas, name, counts[name][number], edges, look, number)
         canvas.label(canvas.panel(name, "trace"), name, "draw")
         if counts:
-            canvas.label(canvas.panel(name, "ranks"), name, "rank", "draws")
+            canvas.label(canvas.panel(name, "ranks"), name, "draws by rank")
             even = draws.shape[1] / (len(edges) - 1)
             canvas.pen.hline(even, canvas.panel(name, "ranks"), color=GREY, width=1)
             canvas.pen.ylim((0, 1.05 * float(counts[name].max())), canvas.panel(name, "ranks"))

@@ -52,7 +52,7 @@ def draw_intervals(
     data = xr.Dataset({t: (f"line of {t}", table["estimate"]) for t, table in own.items()})
     heights = [60 + LINE * (1 + len(tables)) * len(lines)] * rows
     canvas = new_canvas(backend, data, heights, columns)
-    for term in terms:
+    for place, term in enumerate(terms):
         panel = canvas.panel(term)
         for number, (name, table) in enumerate(tables.items()):
             part = table[table["term"] == term]
@@ -65,7 +65,7 @@ def draw_intervals(
             shown = np.append(shown, 0.0)
         canvas.room(panel, shown)
         canvas.lines_down(panel, lines)
-        canvas.label(panel, term, label, "component")
+        canvas.label(panel, term, label, "" if place % columns else "component")
     return canvas.finished()
 
 
