@@ -46,6 +46,14 @@ CASES = {
     "weights, offset": lambda: bmx.Mixture(
         "y ~ x + offset(log(exposure))", D, family="poisson", k=2, weights="w"
     ),
+    "seven columns, offset": lambda: bmx.Mixture(
+        "y ~ x * z + I(x**2) + I(z**2) + I(x**3) + offset(log(exposure))",
+        D,
+        family="poisson",
+        k=3,
+    ),
+    "two columns, rows beyond a chunk": lambda: bmx.Mixture("x ~ z", D, k=2),
+    "no columns": lambda: bmx.Mixture("x ~ 0", D, k=2),
     "labels": lambda: bmx.Mixture("y ~ x", D, family="poisson", k=2, labels="known"),
     "concomitants of groups": lambda: bmx.Mixture(
         "y ~ x | unit", D.assign(z=D["unit"] / 100), family="poisson", k=2, concomitant="~ z"
@@ -94,6 +102,24 @@ def test_the_compiled_density_is_that_of_likelihood_and_priors(name, monkeypatch
     density = compiled_density(problem, mode)
     assert density is not None
     check_density(density, problem, mode, rng)
+
+
+def test_rows_that_a_component_cannot_have_made_leave_its_gradient_to_the_prior(monkeypatch):
+    """A Poisson mean of exp(800 + 30 x) is beyond all numbers: that component has no row."""
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    model = bmx.Mixture("y ~ x", D, family="poisson", k=2)
+    problem, layout = posterior_problem(model), model.spec.layout
+    location = layout.blocks[0].predictors[0].index
+    theta = np.zeros(layout.size)
+    theta[location[0]], theta[location[1]] = (1.0, 0.1), (900.0, 30.0)
+    mode = Mode(theta, 0.0, np.eye(layout.size), 0.0, 1.0)
+    value, gradient = compiled_density(problem, mode)(np.zeros(layout.size))
+    assert value == pytest.approx(float(log_likelihood(problem, theta[None])[0]), rel=1e-12)
+    priors = [problem.penalty.model.single[at][0].parameters for at in location[1]]
+    pull = [
+        (p["mu"] - x) / p["sigma"] ** 2 for p, x in zip(priors, theta[location[1]], strict=True)
+    ]
+    assert gradient[location[1]] == pytest.approx(pull, rel=1e-9)
 
 
 def test_the_python_density_is_that_of_likelihood_and_priors(monkeypatch):
