@@ -78,8 +78,9 @@ class Linked:
 
     @cached_property
     def value(self) -> Array:
-        """The parameter on its natural scale."""
-        return self.link.inverse(self.eta)
+        """The parameter on its natural scale; it may be infinite at a boundary."""
+        with np.errstate(over="ignore"):
+            return self.link.inverse(self.eta)
 
     @cached_property
     def log(self) -> Array:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
-from bayesmix.em.run import Options, make_starts, maximise
+from bayesmix.em.run import MANY_UNITS, Options, Outcome, make_starts, maximise
+from bayesmix.em.starts import Memberships, from_memberships
 from bayesmix.errors import FitError
 from bayesmix.information import information
+from bayesmix.likelihood import unit_terms
 from bayesmix.params import permute
 from bayesmix.problem import Problem
 from bayesmix.result.fitted import canonical_order
@@ -16,6 +19,9 @@ from bayesmix.result.fitted import canonical_order
 __all__ = ["Mode", "find_modes"]
 
 SAME = 1e-3
+# Modes with more of the mass are looked around: so many starts from each, from at most so
+# many modes at once, so many times as that finds new ones.
+WORTH, SHUFFLED, AT_ONCE, ROUNDS = 0.01, 6, 4, 3
 
 
 @dataclass(frozen=True)
@@ -64,21 +70,79 @@ def find_modes(
     """
     starts = [first] if n_starts < 1 else [first, make_starts(problem, n_starts, rng)]
     outcome = maximise(problem, np.vstack(starts), Options())
-    good = np.flatnonzero(outcome.status == "converged")
-    if not len(good):
+    if not (outcome.status == "converged").any():
         msg = (
             "no start ended at a mode of the posterior: its density may be unbounded or flat. "
             "Use proper priors (not 'flat'), or a simpler model"
         )
         raise FitError(msg)
-    found: list[tuple[np.ndarray, float]] = []
+    modes = _with_ends(problem, (), outcome)
+    if not modes:
+        msg = "the posterior is flat around its mode: the data and priors do not determine it"
+        raise FitError(msg)
+    return _look_around(problem, modes, rng) if n_starts > 0 else modes
+
+
+def _look_around(
+    problem: Problem, modes: tuple[Mode, ...], rng: np.random.Generator
+) -> tuple[Mode, ...]:
+    """The modes with those that are found from the heavier ones, and again from these.
+
+    From a mode of `patent_fixed_k3` with 61 percent of the mass every third start leads
+    to one with 38, of random starts one in hundreds.  Components that known units name
+    are not shuffled; with many units one mode has the mass.
+    """
+    if problem.spec.k < 3 or problem.spec.named or problem.n_units > MANY_UNITS:
+        return modes
+    done: list[np.ndarray] = []
+    for _ in range(ROUNDS):
+        new = [m.theta for m in modes if m.share > WORTH and not _among(m.theta, done)][:AT_ONCE]
+        if not new:
+            break
+        done += new
+        shuffled = np.concatenate([_shuffled(problem, theta, rng) for theta in new])
+        given = Memberships(None, shuffled, problem.spec.k, problem.spec.rows.allowed)
+        outcome = maximise(problem, from_memberships(problem, given, len(shuffled)), Options())
+        modes = _with_ends(problem, modes, outcome)
+    return modes
+
+
+def _among(theta: np.ndarray, done: list[np.ndarray]) -> bool:
+    return any(theta is other for other in done)
+
+
+def _shuffled(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Memberships (start, S, U) with two components merged and a third one split at random.
+
+    The moves of Ueda, Nakano, Ghahramani and Hinton (2000), Neural Computation 12, 2109-2128.
+    """
+    k = problem.spec.k
+    moves = [(s, t, u) for u in range(k) for s, t in combinations(set(range(k)) - {u}, 2)]
+    memberships = unit_terms(problem, theta)[1].T
+    order = rng.permutation(len(moves))
+    out = np.empty((SHUFFLED, *memberships.shape))
+    for i, new in enumerate(out):
+        s, t, u = moves[order[i % len(moves)]]
+        part = rng.random(problem.n_units)
+        new[:] = memberships
+        new[s] += memberships[t]
+        new[t], new[u] = part * memberships[u], (1 - part) * memberships[u]
+    return out
+
+
+def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Outcome) -> tuple[Mode, ...]:
+    """The modes and those of the ends of starts that differ from them, by decreasing mass."""
+    found = [(m.theta, m.log_density) for m in modes]
+    good = np.flatnonzero(outcome.status == "converged")
+    new = []
     for r in good[np.argsort(-outcome.loglik[good])]:
         theta = outcome.theta[r]
         theta = permute(problem.spec.layout, theta, canonical_order(problem.spec, theta))
         value = float(outcome.loglik[r])
         if not any(_same(theta, value, other) for other in found):
             found.append((theta, value))
-    return _weigh(problem, found)
+            new.append(_mode(problem, theta, value))
+    return _shared([*modes, *(mode for mode in new if mode is not None)])
 
 
 def _same(theta: np.ndarray, value: float, other: tuple[np.ndarray, float]) -> bool:
@@ -86,18 +150,21 @@ def _same(theta: np.ndarray, value: float, other: tuple[np.ndarray, float]) -> b
     return bool(near.all()) and abs(value - other[1]) < 1e-4
 
 
-def _weigh(problem: Problem, found: list[tuple[np.ndarray, float]]) -> tuple[Mode, ...]:
+def _mode(problem: Problem, theta: np.ndarray, value: float) -> Mode | None:
+    """The mode at a maximum, its share not known yet; None where the density is flat."""
     free = np.flatnonzero(problem.spec.free)
-    modes: list[Mode] = []
-    for theta, value in found:
-        matrix = information(problem, theta[None]).matrix[0][np.ix_(free, free)]
-        values, vectors = np.linalg.eigh(matrix)
-        if values[0] > 0:
-            log_mass = value + 0.5 * (len(free) * np.log(2 * np.pi) - np.log(values).sum())
-            modes.append(Mode(theta, value, vectors / np.sqrt(values), float(log_mass), np.nan))
+    matrix = information(problem, theta[None]).matrix[0][np.ix_(free, free)]
+    values, vectors = np.linalg.eigh(matrix)
+    if not values[0] > 0:
+        return None
+    log_mass = value + 0.5 * (len(free) * np.log(2 * np.pi) - np.log(values).sum())
+    return Mode(theta, value, vectors / np.sqrt(values), float(log_mass), np.nan)
+
+
+def _shared(modes: list[Mode]) -> tuple[Mode, ...]:
+    """The modes with their shares of the mass, by decreasing ones."""
     if not modes:
-        msg = "the posterior is flat around its mode: the data and priors do not determine it"
-        raise FitError(msg)
+        return ()
     masses = np.array([m.log_mass for m in modes])
     shares = np.exp(masses - masses.max())
     shares /= shares.sum()

@@ -110,7 +110,8 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
             for s, slots in enumerate(block.slots):
                 if base is not None and number in slots[1:] and predictor.index[s, base] >= 0:
                     link = parameter_link(block, s, number)
-                    values[s] = link.inverse(theta[predictor.index[s, base]])
+                    with np.errstate(over="ignore"):  # at a boundary it may be infinite
+                        values[s] = link.inverse(theta[predictor.index[s, base]])
             if not np.isnan(values).all():
                 out[predictor.variable] = values
     return out

@@ -54,15 +54,52 @@ class _Kind:
     positive: tuple[str, ...]
     support: str  # "real", "positive", "unit", "simplex"
     logpdf: Any = None
+    quantile: Any = None
 
 
 KINDS: dict[str, _Kind] = {
-    "normal": _Kind(("mu", "sigma"), ("sigma",), "real", _normal),
-    "student_t": _Kind(("nu", "mu", "sigma"), ("nu", "sigma"), "real", _student_t),
-    "lognormal": _Kind(("mu", "sigma"), ("sigma",), "positive", _lognormal),
-    "inverse_gamma": _Kind(("alpha", "beta"), ("alpha", "beta"), "positive", _inverse_gamma),
-    "gamma": _Kind(("alpha", "beta"), ("alpha", "beta"), "positive", _gamma),
-    "beta": _Kind(("alpha", "beta"), ("alpha", "beta"), "unit", _beta),
+    "normal": _Kind(
+        ("mu", "sigma"),
+        ("sigma",),
+        "real",
+        _normal,
+        lambda q, mu, sigma: mu + sigma * special.ndtri(q),
+    ),
+    "student_t": _Kind(
+        ("nu", "mu", "sigma"),
+        ("nu", "sigma"),
+        "real",
+        _student_t,
+        lambda q, nu, mu, sigma: mu + sigma * special.stdtrit(nu, q),
+    ),
+    "lognormal": _Kind(
+        ("mu", "sigma"),
+        ("sigma",),
+        "positive",
+        _lognormal,
+        lambda q, mu, sigma: np.exp(mu + sigma * special.ndtri(q)),
+    ),
+    "inverse_gamma": _Kind(
+        ("alpha", "beta"),
+        ("alpha", "beta"),
+        "positive",
+        _inverse_gamma,
+        lambda q, alpha, beta: beta / special.gammainccinv(alpha, q),
+    ),
+    "gamma": _Kind(
+        ("alpha", "beta"),
+        ("alpha", "beta"),
+        "positive",
+        _gamma,
+        lambda q, alpha, beta: special.gammaincinv(alpha, q) / beta,
+    ),
+    "beta": _Kind(
+        ("alpha", "beta"),
+        ("alpha", "beta"),
+        "unit",
+        _beta,
+        lambda q, alpha, beta: special.betaincinv(alpha, beta, q),
+    ),
     "dirichlet": _Kind(("concentration",), ("concentration",), "simplex"),
 }
 
@@ -75,8 +112,10 @@ class Prior:
     ----------
     kind : str
         "normal" (mu, sigma), "student_t" (nu, mu, sigma), "lognormal" (mu and sigma
-        of the logarithm), "inverse_gamma" and "gamma" (alpha, beta), "beta"
-        (alpha, beta), "dirichlet" (concentration, the same for every component).
+        of the logarithm), "gamma" (shape alpha and rate beta, mean alpha / beta),
+        "inverse_gamma" (alpha, beta; the reciprocal of a gamma variable, mean
+        beta / (alpha - 1)), "beta" (alpha, beta), "dirichlet" (concentration, the
+        same for every component).
     **parameters : float
 
     Raises
@@ -189,6 +228,35 @@ class Prior:
             msg = f"the {self.kind} prior has a joint density only"
             raise SpecError(msg)
         return density(x, **self.parameters)
+
+    def quantile(self, q: Any) -> Any:
+        """Quantiles.
+
+        Parameters
+        ----------
+        q : array_like
+            Probabilities.
+
+        Returns
+        -------
+        ndarray, of the shape of `q`
+
+        Raises
+        ------
+        SpecError
+            For a Dirichlet prior, which has none.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> bmx.Prior("normal", mu=0, sigma=1).quantile([0.025, 0.975]).round(2)
+        array([-1.96,  1.96])
+        """
+        quantile = KINDS[self.kind].quantile
+        if quantile is None:
+            msg = f"the {self.kind} prior has no quantiles: it is joint, for all components"
+            raise SpecError(msg)
+        return quantile(np.asarray(q, float), **self.parameters)
 
     def sample(self, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Random draws.

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +144,69 @@ def test_a_stored_fit_begins_another(folder, capsys, tmp_path):
     found = as_json(capsys, arguments)["fit"]
     assert found["loglik"] == pytest.approx(first.loglik, abs=1e-9)
     assert found["iterations"] < 5
+
+
+@pytest.fixture(scope="module")
+def two(folder):
+    """A file with two responses of two components."""
+    rng = np.random.default_rng(3)
+    x, first = rng.normal(size=120), rng.random(120) < 0.5
+    score = np.where(first, 1 + x, 4 - x) + rng.normal(0, 0.5, 120)
+    visits = rng.poisson(np.where(first, 1.0, 6.0))
+    data = pd.DataFrame({"x": x, "score": score, "visits": visits, "total": visits + 3})
+    data.to_csv(folder / "two.csv", index=False)
+    return pd.read_csv(folder / "two.csv")
+
+
+SCORE, VISITS = "score ~ x", "visits ~ 1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts", "k"),
+    [
+        ([SCORE, VISITS, "--family", "gaussian", "--family", "poisson"],
+         [{"formula": SCORE}, {"formula": VISITS, "family": "poisson"}], 2),
+        # Each family beside its formula.
+        ([SCORE, "--family", "student_t", VISITS, "--family", "poisson"],
+         [{"formula": SCORE, "family": "student_t"}, {"formula": VISITS, "family": "poisson"}], 2),
+        ([SCORE, VISITS], [{"formula": SCORE}, {"formula": VISITS}], 2),
+        (["visits ~ x", "total ~ 1", "--family", "poisson"],
+         [{"formula": "visits ~ x", "family": "poisson"},
+          {"formula": "total ~ 1", "family": "poisson"}], 2),
+        ([SCORE, VISITS, "--family", "gaussian,student_t", "--family", "poisson",
+          "--fixed", "visits ~ x"],
+         [{"formula": SCORE, "family": ["gaussian", "student_t"]},
+          {"formula": VISITS, "family": "poisson", "fixed": "~ x"}], 2),
+        (["score ~ 1", VISITS, "--dispersion", "score=fixed", "--dispersion", "visits=1,2",
+          "--nested", "score ~ x", "2", "--nested", "score ~ 0", "1", "--k", "3"],
+         [{"formula": "score ~ 1", "dispersion": "fixed", "nested": [("~ x", 2), ("~ 0", 1)]},
+          {"formula": VISITS, "dispersion": [1, 2]}], 3),
+        (["p(visits, total) ~ x", "score ~ 1", "--family", "binomial", "--family", "gaussian",
+          "--fixed", "p(visits,total) ~ score"],
+         [{"formula": "p(visits, total) ~ x", "family": "binomial", "fixed": "~ score"},
+          {"formula": "score ~ 1"}], 2),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateWarning")
+def test_several_responses(folder, two, capsys, arguments, parts, k):
+    out = as_json(capsys, ["fit", folder / "two.csv", *arguments, "--seed", "1", "--starts", "3"])
+    spec = bmx.Mixture([bmx.Regression(**part) for part in parts], two, k=k)
+    fit = spec.fit("em", seed=1, starts=3)
+    assert out["formulas"] == [part["formula"] for part in parts]
+    assert out["fit"]["loglik"] == fit.loglik
+    assert out["fit"]["df"] == fit.df
+    assert [row["term"] for row in out["fit"]["summary"]] == fit.summary()["term"].tolist()
+
+
+def test_files_and_selection_of_several_responses(folder, two, capsys, tmp_path):
+    given = [folder / "two.csv", SCORE, VISITS, "--family", "gaussian", "--family", "poisson"]
+    out = as_json(capsys, ["fit", *given, "--seed", "1", "--out", tmp_path])
+    assert len(out["files"]) == 5
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert list(table) == ["row", "score 1", "score 2", "visits 1", "visits 2"]
+    assert bmx.load(tmp_path / "fit.nc").loglik == out["fit"]["loglik"]
+    best = as_json(capsys, ["select", *given, "--seed", "1", "--k", "1:3"])["best"]
+    assert best["bic"] == 2
 
 
 EVENTS = ["surv(years, status) ~ age10", "--event", "event", "--seed", "1"]
@@ -328,6 +390,18 @@ BAD = [
      1, "names each event once"),
     (["fit", "{patent}", "surv(RDS) ~ 1", "--event", "nobody", "--family", "weibull"], 1, "nobody"),
     (["fit", "{patent}", "Patents ~ lgRD", "--family", "=weibull"], 2, "pcm=weibull"),
+    (["fit", "{two}", SCORE, VISITS, *["--family", "poisson"] * 3], 1, "3 times for 2 formulas"),
+    (["fit", "{two}", SCORE, *["--family", "gaussian"] * 2], 1, "2 times for 1 formula;"),
+    (["fit", "{two}", SCORE, VISITS, "--family", "score=gaussian"], 1, "goes with --event"),
+    (["fit", "{two}", SCORE, VISITS, "--fixed", "~ x"], 1, "several responses score, visits"),
+    (["fit", "{two}", SCORE, VISITS, "--fixed", "x"], 1, "--fixed 'score ~ x'"),
+    (["fit", "{two}", SCORE, VISITS, "--dispersion", "fixed"], 1, "--dispersion score=fixed"),
+    (["fit", "{two}", SCORE, VISITS, "--dispersion", "z=fixed"], 1, "'z' is not among"),
+    (["fit", "{two}", SCORE, VISITS, *["--fixed", "visits ~ x"] * 2], 1, "twice for visits"),
+    (["fit", "{two}", SCORE, SCORE], 1, "the same response"),
+    (["fit", "{two}", SCORE, VISITS, "--event", "x", "--family", "weibull"], 1, "one FORMULA; 2"),
+    (["fit", "{two}", "score", "~", "x"], 2, "'score' has no ~; write it in quotes"),
+    (["fit", "{two}", SCORE, "--k", "2", "visits"], 2, "'visits' has no ~; write it in quotes"),
     (["report", "{folder}/none.nc"], 1, "none.nc"),
     (["report", "{patent}"], 1, "patent.csv"),
     (["data", "--csv"], 1, "--csv writes one dataset"),
@@ -348,12 +422,12 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def bad_files(folder):
+def bad_files(folder, two):
     (folder / "ragged.csv").write_text("y,x\n1,2\n1,2,3,4\n")
     (folder / "latin.csv").write_bytes("y,größe\n1,2\n".encode("latin-1"))
     (folder / "twice.csv").write_text("y,x,x\n1,2,3\n")
     (folder / "empty.csv").write_text("")
-    return {"folder": folder, "patent": folder / "patent.csv"}
+    return {"folder": folder, "patent": folder / "patent.csv", "two": folder / "two.csv"}
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), BAD)
@@ -408,46 +482,6 @@ def test_data_as_csv_and_json(capsys, name):
 def test_the_list_of_datasets_as_json(capsys):
     found = json.loads(told(capsys, ["data", "--json"]).out)
     assert [d["name"] for d in found["datasets"]] == list(bmx.list_data()["name"])
-
-
-@pytest.mark.parametrize(
-    ("words", "wanted"),
-    [
-        (["bayesmix", "se"], "select"),
-        (["bayesmix", "fit", "--conc"], "--concomitant"),
-        (["bayesmix", "fit", "--method", "n"], "nuts"),
-        (["bayesmix", "select", "--method", "n"], ""),
-        (["bayesmix", "completion", "f"], "fish"),
-    ],
-)
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-def test_bash_completes(capsys, tmp_path, words, wanted):
-    script = tmp_path / "bayesmix.bash"
-    script.write_text(told(capsys, ["completion", "bash"]).out)
-    quoted = " ".join(f"'{word}'" for word in words)
-    code = (
-        f"source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _bayesmix; "
-        'echo "${COMPREPLY[@]}"'
-    )
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == wanted
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_completions_name_every_option(capsys, shell, tmp_path):
-    text = told(capsys, ["completion", shell]).out
-    for option in OPTIONS:
-        flag = option.flag if shell == "zsh" else f"-l {option.flag[2:]} "
-        assert flag in text
-    for command in ("fit", "select", "report", "data", "demo", "completion"):
-        assert command in text
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"no {shell} that could read the script")
-    file = tmp_path / "completion"
-    file.write_text(text)
-    subprocess.run([program, "-n", str(file)], check=True, capture_output=True)
 
 
 def test_options_stand_once_for_each_command():

@@ -347,6 +347,27 @@ def test_a_held_logit_of_a_concomitant(fits):
     assert fit.concomitant().loc["h", 2] == 0
 
 
+def test_an_infinite_dispersion_is_silent_and_poisson():
+    """A negative binomial component without overdispersion: alpha is infinite, nothing is NaN."""
+    data = bmx.load_data("patent")
+    spec = bmx.Mixture("Patents ~ lgRD", data, family="negative_binomial", k=3)
+    with pytest.warns(bmx.DegenerateWarning, match="alpha"):
+        fit = spec.fit("em", seed=1)
+    params = fit.params.copy(deep=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at_infinity = np.flatnonzero(np.isinf(fit.summary()["se"]))
+        assert len(at_infinity)
+        params["alpha"][:] = np.inf
+        poisson = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3)
+        assert spec.log_likelihood(params) == pytest.approx(
+            poisson.log_likelihood(params.drop_vars("alpha")), abs=1e-9
+        )
+        assert np.isfinite(fit.residuals("pearson")).all(axis=None)
+        counts = fit.simulate(seed=1)
+    assert np.isfinite(counts).all(axis=None)
+
+
 # --- other algorithms ----------------------------------------------------------------------
 
 

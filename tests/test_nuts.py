@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import subprocess
 import sys
+from itertools import permutations
 
 import numpy as np
 import nutpie
@@ -14,8 +15,9 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix import compiled
+from bayesmix import modes as modes_module
 from bayesmix.errors import NotFiniteError
-from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.modes import Mode, find_modes
 from bayesmix.nuts import Settings, native, run, run_nutpie
 from bayesmix.nuts.density import compiled_density, python_density
@@ -44,6 +46,14 @@ CASES = {
     "weights, offset": lambda: bmx.Mixture(
         "y ~ x + offset(log(exposure))", D, family="poisson", k=2, weights="w"
     ),
+    "seven columns, offset": lambda: bmx.Mixture(
+        "y ~ x * z + I(x**2) + I(z**2) + I(x**3) + offset(log(exposure))",
+        D,
+        family="poisson",
+        k=3,
+    ),
+    "two columns, rows beyond a chunk": lambda: bmx.Mixture("x ~ z", D, k=2),
+    "no columns": lambda: bmx.Mixture("x ~ 0", D, k=2),
     "labels": lambda: bmx.Mixture("y ~ x", D, family="poisson", k=2, labels="known"),
     "concomitants of groups": lambda: bmx.Mixture(
         "y ~ x | unit", D.assign(z=D["unit"] / 100), family="poisson", k=2, concomitant="~ z"
@@ -92,6 +102,24 @@ def test_the_compiled_density_is_that_of_likelihood_and_priors(name, monkeypatch
     density = compiled_density(problem, mode)
     assert density is not None
     check_density(density, problem, mode, rng)
+
+
+def test_rows_that_a_component_cannot_have_made_leave_its_gradient_to_the_prior(monkeypatch):
+    """A Poisson mean of exp(800 + 30 x) is beyond all numbers: that component has no row."""
+    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
+    model = bmx.Mixture("y ~ x", D, family="poisson", k=2)
+    problem, layout = posterior_problem(model), model.spec.layout
+    location = layout.blocks[0].predictors[0].index
+    theta = np.zeros(layout.size)
+    theta[location[0]], theta[location[1]] = (1.0, 0.1), (900.0, 30.0)
+    mode = Mode(theta, 0.0, np.eye(layout.size), 0.0, 1.0)
+    value, gradient = compiled_density(problem, mode)(np.zeros(layout.size))
+    assert value == pytest.approx(float(log_likelihood(problem, theta[None])[0]), rel=1e-12)
+    priors = [problem.penalty.model.single[at][0].parameters for at in location[1]]
+    pull = [
+        (p["mu"] - x) / p["sigma"] ** 2 for p, x in zip(priors, theta[location[1]], strict=True)
+    ]
+    assert gradient[location[1]] == pytest.approx(pull, rel=1e-9)
 
 
 def test_the_python_density_is_that_of_likelihood_and_priors(monkeypatch):
@@ -290,6 +318,49 @@ def test_places_without_a_finite_density_are_divergences():
     assert z.shape == (1, 300, 2)
     assert z[..., 0].min() >= -1
     assert tree["sample_stats"]["diverging"].values.any()
+
+
+# Modes.
+
+
+def modes_of(name, seed):
+    problem = posterior_problem(VIGNETTE[name])
+    with compiled.chosen_by_size():
+        first = VIGNETTE[name].fit("map", seed=seed, starts=10)._fitted.theta
+        return find_modes(problem, first[None], 100, np.random.default_rng(seed)), problem
+
+
+@pytest.mark.parametrize("seed", [2, 5, 6, 7])
+def test_modes_that_random_starts_miss_are_found_from_others(seed):
+    """Of a thousand random starts one ended at the second mode, with 38 percent of the mass."""
+    modes, problem = modes_of("patent_fixed_k3", seed)
+    assert [m.share for m in modes[:2]] == pytest.approx([0.61, 0.38], abs=0.02)
+    for mode in modes[:2]:
+        steps = 1e-4 * mode.factor.T
+        free, theta = problem.spec.free, np.tile(mode.theta, (2, len(steps), 1))
+        theta[0][:, free] += steps
+        theta[1][:, free] -= steps
+        up, down = log_likelihood(problem, theta.reshape(-1, theta.shape[-1])).reshape(2, -1)
+        assert np.abs(up - down).max() / 2e-4 < 1e-3
+        # In these coordinates the curvature is the identity.
+        curved = (up + down - 2 * mode.log_density) / 1e-8
+        assert curved == pytest.approx(-np.ones(len(steps)), abs=1e-2)
+
+
+def test_starts_from_a_mode_merge_two_components_and_split_a_third():
+    (mode, *_), problem = modes_of("nregfix_nested", 1)
+    before = unit_terms(problem, mode.theta)[1].T
+    moved = modes_module._shuffled(problem, mode.theta, np.random.default_rng(3))
+    np.testing.assert_allclose(moved.sum(1), 1)
+    assert (moved >= 0).all()
+    for new in moved:
+        both = {}
+        for s, t, u in permutations(range(3)):
+            merged = np.allclose(new[s], before[s] + before[t])
+            if merged and np.allclose(new[t] + new[u], before[u]):
+                both[s, t, u] = True
+        assert len(both) == 1
+    assert len(np.unique(moved.round(6), axis=0)) == len(moved)
 
 
 # A seed decides.

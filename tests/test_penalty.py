@@ -24,6 +24,8 @@ PRIORS = [
 def test_densities_and_draws(prior, truth):
     x = truth.ppf(np.linspace(0.001, 0.999, 31))
     np.testing.assert_allclose(prior.logpdf(x), truth.logpdf(x), rtol=1e-12, atol=1e-12)
+    q = np.array([1e-6, 0.025, 0.5, 0.975, 1 - 1e-6])
+    np.testing.assert_allclose(prior.quantile(q), truth.ppf(q), rtol=1e-8)
     draws = prior.sample(20000, np.random.default_rng(1))
     assert stats.kstest(draws, truth.cdf).pvalue > 1e-3
 
@@ -36,6 +38,7 @@ def test_densities_and_draws(prior, truth):
         (lambda: Prior("normal", mu=0, sigma=-1), "must be a positive number"),
         (lambda: Prior("normal", mu=np.nan, sigma=1), "must be a number"),
         (lambda: Prior("dirichlet", concentration=2).logpdf(0.5), "joint"),
+        (lambda: Prior("dirichlet", concentration=2).quantile(0.5), "no quantiles"),
     ],
 )
 def test_wrong_priors_are_refused(call, words):

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from bayesmix.cli.parser import make_parser
+from bayesmix.cli.parser import make_parser, parse
 from bayesmix.errors import BayesmixError
 
 __all__ = ["main"]
@@ -52,13 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    parser = make_parser()
     try:
-        given = parser.parse_args(argv)
-    except SystemExit as done:  # argparse has answered --help, --version or an error
+        given = parse(argv)
+    except SystemExit as done:  # --help, --version or an error has been answered
         return int(done.code or 0)
     if given.command is None:
-        parser.print_help()
+        make_parser().print_help()
         return 0
     from bayesmix.cli.commands import COMMANDS  # not for --help, which is to be quick
 

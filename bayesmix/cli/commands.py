@@ -93,7 +93,7 @@ def _read_json(given: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any
     columns = columns_read(data[told["used"]])
     return {
         "command": given.command,
-        "formula": given.formula,
+        "formulas": given.formula,
         "data": {"file": given.data, "rows": len(data), "columns": columns},
     }
 

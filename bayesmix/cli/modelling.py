@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 import bayesmix as bmx
-from bayesmix.cli.options import OPTIONS, Named
+from bayesmix.cli.options import OPTIONS
+from bayesmix.cli.responses import made_family, regressions
 from bayesmix.errors import SpecError
 from bayesmix.priors import KINDS
 
@@ -51,18 +52,14 @@ def make_model(given: argparse.Namespace, data: pd.DataFrame) -> Any:
 def _mixture(
     given: argparse.Namespace, data: pd.DataFrame, options: dict[str, Any], events: dict[str, Any]
 ) -> Callable[[], Any]:
-    named = any(one.event for one in options.get("family", []))
+    named = any(one.event for families in options.get("family", []) for one in families)
     if events or named:
         names = [*map(_flag, events), *(["--family EVENT=..."] if named else [])]
         msg = f"{', '.join(names)} goes with --event, the column of competing events; give it too"
         raise SpecError(msg)
     options["k"] = _numbers(given)[0]
-    if "family" in options:
-        made = [_family(one) for one in options["family"]]
-        options["family"] = made[0] if len(made) == 1 else made
-    if "nested" in options:
-        options["nested"] = [(formula, _size(size)) for formula, size in options["nested"]]
-    return partial(bmx.Mixture, given.formula, data, **options)
+    parts = regressions(given.formula, options)
+    return partial(bmx.Mixture, parts, data, **options)
 
 
 def _competing(
@@ -75,8 +72,14 @@ def _competing(
     if "family" not in options:
         msg = "--event needs --family, one for all events or for each: pcm=weibull,death=gompertz"
         raise SpecError(msg)
-    families = options.pop("family")
-    every = {one.event: _family(one) for one in families}
+    if len(given.formula) > 1:
+        msg = (
+            f"--event goes with one FORMULA; {len(given.formula)} were given: write "
+            "--event-formula EVENT FORMULA for an event that has its own"
+        )
+        raise SpecError(msg)
+    families = [one for several in options.pop("family") for one in several]
+    every = {one.event: made_family(one) for one in families}
     if len(every) < len(families) or ("" in every and len(every) > 1):
         msg = "--family names each event once, pcm=weibull,death=gompertz, or one family for all"
         raise SpecError(msg)
@@ -86,9 +89,9 @@ def _competing(
         extra.setdefault(event, {})[parameter] = text
     own = dict(events.pop("event_formula", []))
     events["partial_events"] = dict(events.pop("partial_events", [])) or None
-    formula: Any = given.formula
+    formula: Any = given.formula[0]
     if own:
-        formula = _formulas(given.formula, own, data, {**events, "families": every})
+        formula = _formulas(formula, own, data, {**events, "families": every})
     if extra:
         events["ancillary"] = extra
     return partial(bmx.CompetingRisks, formula, data, **options, **events)
@@ -113,17 +116,6 @@ def _numbers(given: argparse.Namespace) -> list[int]:
     if given.k is not None:
         return list(given.k)
     return [2] if given.command == "fit" else [1, 2, 3, 4, 5]
-
-
-def _family(given: Named) -> Any:
-    return bmx.family(given.name, **given.options) if given.options else given.name
-
-
-def _size(text: str) -> int:
-    if not text.isdecimal():
-        msg = f"--nested: {text!r} is no number of components; write --nested '~ x' 2"
-        raise SpecError(msg)
-    return int(text)
 
 
 def _priors(given: list[tuple[str, str, list[float]]], flat: bool) -> Any:

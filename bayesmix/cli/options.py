@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["OPTIONS", "Option", "whole"]
+__all__ = ["OPTIONS", "Option", "formula", "whole"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,13 @@ class Option:
     def name(self) -> str:
         """The keyword in Python."""
         return str(self.more.get("dest", self.flag.removeprefix("--").replace("-", "_")))
+
+
+def formula(text: str) -> str:
+    """A formula with a response."""
+    if "~" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} has no ~; write it in quotes, 'y ~ x'")
+    return text
 
 
 def whole(text: str) -> int:
@@ -101,9 +108,10 @@ def _family(text: str) -> Named:
     return Named(event, name, options)
 
 
-def dispersion(text: str) -> str | list[int]:
-    """A word, or sizes of blocks: 1,2."""
-    return [int(n) for n in text.split(",")] if re.fullmatch(r"\d+(,\d+)*", text) else text
+def dispersion(text: str) -> tuple[str, str | list[int]]:
+    """A response, if it is named, and a word or sizes of blocks: fixed, 1,2 or y=1,2."""
+    response, _, how = text.rpartition("=")
+    return response, [int(n) for n in how.split(",")] if re.fullmatch(r"\d+(,\d+)*", how) else how
 
 
 def prior(text: str) -> tuple[str, str, list[float]]:
@@ -157,19 +165,22 @@ OPTIONS = (
             metavar="COLUMN=A,B"),
     _option("--family", "model", "family of the response, with its link if it is not the usual "
             "one, gamma:inverse; or one for each component, gaussian,student_t "
-            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3; may be "
-            "repeated", families, action="extend", metavar="NAME"),
+            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3; with "
+            "several FORMULAs once for each, in their order, or once for all", families,
+            action="append", metavar="NAME"),
     _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
             "which --by chooses", numbers_of_components, commands="fit", metavar="K"),
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,
             commands="select", metavar="K"),
-    _option("--fixed", "model", "effects with one coefficient for all components, '~ x'",
+    _option("--fixed", "model", "effects with one coefficient for all components, '~ x'; with "
+            "several FORMULAs '~' follows the response: 'y2 ~ x'", action="append",
             metavar="FORMULA"),
-    _option("--nested", "model", "effects of a block of N components; once for each block, "
-            "--nested '~ 0' 1 --nested '~ x' 2", nargs=2, action="append",
-            metavar=("FORMULA", "N")),
-    _option("--dispersion", "model", "varying (default), fixed, or sizes of the blocks that "
-            "share one: 1,2", dispersion, metavar="HOW"),
+    _option("--nested", "model", "effects of a block of N components: once for each block, "
+            "--nested '~ 0' 1 --nested '~ x' 2; with several FORMULAs 'y2 ~ x'", nargs=2,
+            action="append", metavar=("FORMULA", "N")),
+    _option("--dispersion", "model", "how dispersions differ: varying (default), fixed, or sizes "
+            "of the blocks that share one, 1,2; with several FORMULAs y2=fixed", dispersion,
+            action="append", metavar="HOW"),
     _option("--concomitant", "model", "covariates of the components' weights, '~ w'",
             metavar="FORMULA"),
     _option("--group", "model", "column whose rows share one component", metavar="COLUMN"),
@@ -180,28 +191,29 @@ OPTIONS = (
             "'coef[x]=normal(0, 2.5)'; may be repeated (default: scaled to the data)", prior,
             action="append", metavar="NAME=PRIOR"),
     _switch("--flat-priors", "model", "no priors at all, for the method map", FITS),
-    _option("--na-action", "model", "rows with missing values in the columns in use are an "
+    _option("--na-action", "model", "rows with missing values: in the columns in use they are an "
             "error (default), or dropped and counted", choices=("error", "drop")),
     _option("--event", "events", "column that names the event of a subject, empty where unknown; "
             "the response is surv(time, status)", commands="fit", metavar="COLUMN"),
     _option("--event-formula", "events", "times and covariates of one event, in place of "
             "FORMULA; may be repeated", commands="fit", nargs=2, action="append",
             metavar=("EVENT", "FORMULA")),
-    _option("--ancillary", "events", "covariates of another parameter of an event's family, "
+    _option("--ancillary", "events", "covariates of another parameter of an event's family: "
             "--ancillary pcm shape '~ sex'; may be repeated", commands="fit", nargs=3,
             action="append", metavar=("EVENT", "PARAMETER", "FORMULA")),
     _option("--partial-events", "events", "a code that stands for several events: a_or_b=a,b; "
             "may be repeated", levels, "fit", action="append", metavar="CODE=A,B"),
-    _option("--truncation", "events", "with delayed entry: probabilities from time zero "
-            "(mixture, default), or given that entry is reached (component)", commands="fit",
+    _option("--truncation", "events", "probabilities of events with delayed entry: from time "
+            "zero (mixture, default), or given that entry is reached (component)", commands="fit",
             choices=("mixture", "component")),
-    _option("--method", "fit", "em, ml: maximum likelihood; map: posterior mode; laplace, nuts: "
-            "draws from the posterior (default: em)", commands="fit",
+    _option("--method", "fit", "how it is fitted: em, ml: maximum likelihood; map: posterior mode; "
+            "laplace, nuts: draws from the posterior (default: em)", commands="fit",
             choices=("em", "ml", "map", "laplace", "nuts")),
-    _option("--method", "fit", "em, ml: maximum likelihood; map: posterior mode (default: em)",
+    _option("--method", "fit", "how it is fitted: em, ml: maximum likelihood; map: posterior mode "
+            "(default: em)",
             commands="select", choices=("em", "ml", "map")),
     _option("--seed", "fit", "seed: the same seed gives the same result", seed, metavar="N"),
-    _option("--init", "fit", "where one start begins: a stored fit", commands="fit",
+    _option("--init", "fit", "a stored fit from which the one start begins", commands="fit",
             metavar="FIT.nc"),
     _option("--hold", "fit", "hold a parameter at a value, natural scale; may be repeated: "
             "--hold 2 Intercept 0.5", nargs=3, action="append", dest="fixed_params",
@@ -212,7 +224,8 @@ OPTIONS = (
     _option("--max-iter", "point", "most iterations of a start", whole, metavar="N"),
     _option("--min-weight", "point", "components with a smaller weight are removed", number,
             metavar="X"),
-    _option("--algorithm", "point", "em (default), cem: classification, or sem: stochastic",
+    _option("--algorithm", "point", "steps of a start: em (default), cem: classification, or "
+            "sem: stochastic",
             choices=("em", "cem", "sem")),
     _option("--draws", "draws", "draws of laplace (4000), or of each chain of nuts (1000)",
             whole, "fit", metavar="N"),

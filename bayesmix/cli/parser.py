@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from bayesmix.cli.options import OPTIONS
+from bayesmix.cli.options import OPTIONS, formula
 
-__all__ = ["make_parser"]
+__all__ = ["make_parser", "parse"]
 
 USAGE = 2
 PARTS = {
@@ -138,11 +139,35 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; formulas may stand between options, which argparse does not expect.
+
+    Raises
+    ------
+    SystemExit
+        Once --help, --version or an error has been answered.
+    """
+    parser = make_parser()
+    given, more = parser.parse_known_args(argv)
+    modelling = given.command in ("fit", "select")
+    if more and (not modelling or any(word.startswith("-") for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    try:
+        given.formula = [*given.formula, *map(formula, more)] if modelling else None
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"argument FORMULA: {error}")
+    return given
+
+
 def _add_positionals(parser: argparse.ArgumentParser, command: str) -> None:
     if command in ("fit", "select"):
         parser.add_argument("data", metavar="DATA.csv", help="the data; - for standard input")
         parser.add_argument(
-            "formula", metavar="FORMULA", help="response and varying effects, 'y ~ x'"
+            "formula",
+            nargs="+",
+            type=formula,
+            metavar="FORMULA",
+            help="response and varying effects, 'y ~ x'; one for each of several responses",
         )
     elif command == "report":
         parser.add_argument(

@@ -121,8 +121,9 @@ def start(y: np.ndarray) -> dict:
 
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Draw responses: Poisson counts with gamma means."""
-    return draw_counts(rng, rng.gamma(alpha, mu / alpha))
+    """Draw responses: Poisson counts with gamma means; Poisson alone where alpha is infinite."""
+    finite = np.where(np.isinf(alpha), 1.0, alpha)
+    return draw_counts(rng, np.where(np.isinf(alpha), mu, rng.gamma(finite, mu / finite)))
 
 
 def priors(y: np.ndarray) -> dict[str, Prior]:

@@ -23,7 +23,7 @@ from bayesmix.kernels._compile import (
     matrix,
     reduction,
 )
-from bayesmix.kernels._families import N_CHANNELS, N_TERMS
+from bayesmix.kernels._families import LOGF, N_CHANNELS, N_TERMS
 
 Array = NDArray[np.float64]
 
@@ -65,7 +65,8 @@ class Model(NamedTuple):
 class Work(NamedTuple):
     """Buffers of one block; B = BLOCK.
 
-    columns (P + 1 + Q, B): X, ones, Z; terms (S, N_TERMS * B): the family's outputs;
+    columns (P + 1 + Q, B): X, ones, Z; terms (S * N_TERMS, B): the family's outputs, at
+    s N_TERMS + place;
     joint, prior, posterior (S, B); each, shared (N_CHANNELS * S, B): see `_information`;
     the rest (B,).
     """
@@ -116,7 +117,7 @@ def make_work(model: Model, address: int) -> Work:
         ones[i] = 1.0
     return Work(
         matrix(address, width, BLOCK),
-        matrix(terms, s, N_TERMS * BLOCK),
+        matrix(terms, s * N_TERMS, BLOCK),
         matrix(joint, s, BLOCK),
         matrix(joint + line * s, s, BLOCK),
         matrix(joint + line * 2 * s, s, BLOCK),
@@ -267,7 +268,7 @@ def block_terms(rows: Rows, model: Model, start: int, m: int, work: Work) -> flo
     family_terms(rows, model, start, m, work)
     for s in range(model.n_components):
         for i in range(m):
-            work.joint[s, i] += work.terms[s, i]
+            work.joint[s, i] += work.terms[s * N_TERMS + LOGF, i]
     if rows.allowed != 0:
         drop_forbidden(rows, start, m, work.joint)
     softmax(work.joint, m, work.total, work.mass, work.posterior)

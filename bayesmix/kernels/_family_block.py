@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmix.kernels import _math
 from bayesmix.kernels._cache import source_digest
 from bayesmix.kernels._call import BLOCK
-from bayesmix.kernels._compile import FAMILY_SIGNATURE, callback, doubles, scalar
+from bayesmix.kernels._compile import FAMILY_SIGNATURE, callback, doubles, matrix, scalar
 from bayesmix.kernels._families import (
     D1,
     D_DISP,
@@ -76,12 +76,12 @@ def _without_dispersion(term: Any) -> Callable[..., None]:
         _full: int, m: int, dispersion: float, y: int, aux: int, const: int, eta: int, out: int
     ) -> None:
         y_, aux_, const_, eta_ = doubles(y, m), doubles(aux, m), doubles(const, m), doubles(eta, m)
-        terms = doubles(out, N_TERMS * BLOCK)
+        terms = matrix(out, N_TERMS, BLOCK)
         for i in range(m):
             logf, d1, w = term(y_[i], aux_[i], const_[i], eta_[i], dispersion)
-            terms[LOGF * BLOCK + i] = logf
-            terms[D1 * BLOCK + i] = d1
-            terms[W * BLOCK + i] = w
+            terms[LOGF, i] = logf
+            terms[D1, i] = d1
+            terms[W, i] = w
 
     return family
 
@@ -91,26 +91,26 @@ def _with_dispersion(term: Any) -> Callable[..., None]:
         full: int, m: int, dispersion: float, y: int, aux: int, const: int, eta: int, out: int
     ) -> None:
         y_, aux_, const_, eta_ = doubles(y, m), doubles(aux, m), doubles(const, m), doubles(eta, m)
-        terms = doubles(out, N_TERMS * BLOCK)
+        terms = matrix(out, N_TERMS, BLOCK)
         if full == 0:  # what is not stored is not computed
             for i in range(m):
                 logf, d1, w, statistic, _, _, _ = term(
                     y_[i], aux_[i], const_[i], eta_[i], dispersion
                 )
-                terms[LOGF * BLOCK + i] = logf
-                terms[D1 * BLOCK + i] = d1
-                terms[W * BLOCK + i] = w
-                terms[STATISTIC * BLOCK + i] = statistic
+                terms[LOGF, i] = logf
+                terms[D1, i] = d1
+                terms[W, i] = w
+                terms[STATISTIC, i] = statistic
         else:
             for i in range(m):
                 logf, d1, w, _, d_disp, h_disp, h_cross = term(
                     y_[i], aux_[i], const_[i], eta_[i], dispersion
                 )
-                terms[LOGF * BLOCK + i] = logf
-                terms[D1 * BLOCK + i] = d1
-                terms[W * BLOCK + i] = w
-                terms[D_DISP * BLOCK + i] = d_disp
-                terms[H_DISP * BLOCK + i] = h_disp
-                terms[H_CROSS * BLOCK + i] = h_cross
+                terms[LOGF, i] = logf
+                terms[D1, i] = d1
+                terms[W, i] = w
+                terms[D_DISP, i] = d_disp
+                terms[H_DISP, i] = h_disp
+                terms[H_CROSS, i] = h_cross
 
     return family

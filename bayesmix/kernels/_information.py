@@ -35,6 +35,7 @@ from bayesmix.kernels._families import (
     H_CROSS,
     H_DISP,
     N_CHANNELS,
+    N_TERMS,
     W,
 )
 from bayesmix.kernels._passes import PASS_SIGNATURE
@@ -66,10 +67,10 @@ def multipliers(model: Model, m: int, work: Work) -> None:
     for s in range(model.n_components):
         for kind in range(N_CHANNELS):
             row = N_CHANNELS * s + kind
-            at = D1 * BLOCK if kind == COEF else D_DISP * BLOCK
+            place = s * N_TERMS + (D1 if kind == COEF else D_DISP)
             for i in range(m):
                 r = work.posterior[s, i]
-                u = 1.0 if kind == ALPHA else work.terms[s, at + i]
+                u = 1.0 if kind == ALPHA else work.terms[place, i]
                 u = 0.0 if r == 0.0 else u  # which may be infinite
                 work.each[row, i] = u
                 work.shared[row, i] = r * u
@@ -84,10 +85,11 @@ def pair_weights(s: int, kind: int, t: int, other: int, m: int, work: Work, out:
     """
     a, b = N_CHANNELS * s + kind, N_CHANNELS * t + other
     if s == t:
-        at = W * BLOCK if kind == COEF else (H_DISP if other == DISPERSION else H_CROSS) * BLOCK
+        mixed = H_DISP if other == DISPERSION else H_CROSS
+        place = s * N_TERMS + (W if kind == COEF else mixed)
         for i in range(m):
             r = work.posterior[s, i]
-            h = 0.0 if kind == ALPHA or r == 0.0 else work.terms[s, at + i]
+            h = 0.0 if kind == ALPHA or r == 0.0 else work.terms[place, i]
             out[i] = r * (h - (1.0 - r) * work.each[a, i] * work.each[b, i])
     else:
         for i in range(m):

@@ -27,7 +27,7 @@ from bayesmix.kernels._blocks import (
 )
 from bayesmix.kernels._call import BLOCK
 from bayesmix.kernels._compile import callback, doubles, elementwise, matrix
-from bayesmix.kernels._families import D1, STATISTIC, W
+from bayesmix.kernels._families import D1, N_TERMS, STATISTIC, W
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -47,10 +47,10 @@ def store_posterior(address: int, start: int, m: int, posterior: Array) -> None:
 
 
 @elementwise
-def scaled(values: Array, at: int, scale: Array, m: int, out: Array) -> None:
-    """``out[i] = scale[i] values[at + i]``, 0 where the scale is 0 whatever the value."""
+def scaled(values: Array, scale: Array, m: int, out: Array) -> None:
+    """``out[i] = scale[i] values[i]``, 0 where the scale is 0 whatever the value."""
     for i in range(m):
-        out[i] = scale[i] * values[at + i] if scale[i] != 0.0 else 0.0
+        out[i] = scale[i] * values[i] if scale[i] != 0.0 else 0.0
 
 
 @elementwise
@@ -59,15 +59,15 @@ def component_sums(
 ) -> None:
     """Add one component's sums over a block: r, r statistic, r d1 x and the lower r w x x'."""
     share, c = work.eta, work.c  # the predictor is not needed any more
-    first, p = np.int64(0), model.n_columns
-    scaled(work.weight, first, work.posterior[s], m, share)
+    first, p, terms = np.int64(0), model.n_columns, s * N_TERMS
+    scaled(work.weight, work.posterior[s], m, share)
     sums[0, s] += total(share, m)
     if model.has_dispersion != 0:
-        scaled(work.terms[s], STATISTIC * BLOCK + first, share, m, c)
+        scaled(work.terms[terms + STATISTIC], share, m, c)
         sums[1, s] += total(c, m)
-    scaled(work.terms[s], D1 * BLOCK + first, share, m, c)
+    scaled(work.terms[terms + D1], share, m, c)
     add_sums(c, work.columns, first, p, m, score, s, first)
-    scaled(work.terms[s], W * BLOCK + first, share, m, c)
+    scaled(work.terms[terms + W], share, m, c)
     lower = p > 0  # True, but not a literal
     add_products(c, work.columns, first, p, first, p, lower, m, work.product, gram, s * p, first)
 

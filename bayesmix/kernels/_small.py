@@ -134,6 +134,13 @@ def to_rows(model: Integers, row: int, unit: int, n_units: int, values: Array, o
 
 
 @elementwise
+def terms_of(model: Integers, s: int) -> Array:
+    """A component's outputs of the family, (N_TERMS, LINE)."""
+    line = model[LINE]
+    return matrix(model[TERMS] + 8 * s * N_TERMS * line, N_TERMS, line)
+
+
+@elementwise
 def call_component(model: Integers, s: int, row: int, n: int, full: int) -> None:
     """The family's outputs at the linear predictors in `ETA`, each `LINE` values apart."""
     at, line, zeros = 8 * row, model[LINE], model[ZEROS]
@@ -160,10 +167,10 @@ def call_component(model: Integers, s: int, row: int, n: int, full: int) -> None
             target,
         )
         if not direct:
-            block, terms = doubles(target, N_TERMS * BLOCK), doubles(out, N_TERMS * line)
+            block, terms = matrix(target, N_TERMS, BLOCK), matrix(out + 8 * start, N_TERMS, line)
             for t in range(N_TERMS):
                 for i in range(m):
-                    terms[t * line + start + i] = block[t * BLOCK + i]
+                    terms[t, i] = block[t, i]
         start += m
 
 

@@ -11,9 +11,9 @@ from bayesmix.kernels._compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels._families import D1, D_DISP, H_CROSS, H_DISP, N_TERMS, W
+from bayesmix.kernels._families import D1, D_DISP, H_CROSS, H_DISP, W
 from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import Array, Integers, by_unit
+from bayesmix.kernels._small import Array, Integers, by_unit, terms_of
 from bayesmix.kernels._small_places import (
     ALPHA_INDEX,
     CHANNELS,
@@ -37,7 +37,6 @@ from bayesmix.kernels._small_places import (
     SHARE,
     SIZE,
     SQUARES,
-    TERMS,
     UNIT_WEIGHT,
     Z_SCORE,
     C,
@@ -62,16 +61,16 @@ def add_complete(model: Integers, s: int, row: int, n: int, unit: int, n_units: 
         doubles(model[C], line),
         doubles(model[PRODUCT], line),
     )
-    terms = matrix(model[TERMS], k, N_TERMS * line)[s]
+    terms = terms_of(model, s)
     columns = matrix(model[X] + 8 * p * row, p, n)
     component_share(model, s, row, unit, n_units, share)
-    scaled(terms, W * line, share, n, c)
+    scaled(terms[W], share, n, c)
     lower, grams = p > 0, matrix(model[GRAMS], k * p, p)  # lower is true, but not a literal
     add_products(c, columns, first, p, first, p, lower, n, product, grams, s * p, first)
     if model[HAS_DISPERSION] != 0:
-        scaled(terms, H_CROSS * line, share, n, c)
+        scaled(terms[H_CROSS], share, n, c)
         add_sums(c, columns, first, p, n, matrix(model[PARTS], k, p), s, first)
-        scaled(terms, H_DISP * line, share, n, c)
+        scaled(terms[H_DISP], share, n, c)
         doubles(model[SQUARES], k)[s] += total(c, n)
 
 
@@ -93,20 +92,19 @@ def fill_channels(model: Integers, s: int, row: int, n: int, unit: int, n_units:
     """
     k, p, q, line = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[LINE]
     channels, c = matrix(model[CHANNELS], p + 1 + q, line), doubles(model[C], line)
-    terms = matrix(model[TERMS], k, N_TERMS * line)[s]
+    terms = terms_of(model, s)
     columns, z = matrix(model[X] + 8 * p * row, p, n), matrix(model[Z] + 8 * q * unit, q, n_units)
     places, count = doubles(model[PLACES], model[SIZE]), 0
     index = integers(model[INDEX] + 8 * s * p, p)
     for j in range(p):
         if index[j] >= 0:
             for i in range(n):
-                c[i] = terms[D1 * line + i] * columns[j, i]
+                c[i] = terms[D1, i] * columns[j, i]
             unit_channel(model, row, unit, n_units, c, channels[count])
             places[count] = index[j]
             count += 1
     if model[HAS_DISPERSION] != 0:
-        d_disp = terms[D_DISP * line :]
-        unit_channel(model, row, unit, n_units, d_disp, channels[count])
+        unit_channel(model, row, unit, n_units, terms[D_DISP], channels[count])
         places[count] = integers(model[DISPERSION_INDEX], k)[s]
         count += 1
     if s > 0:

@@ -11,9 +11,9 @@ from bayesmix.kernels._compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels._families import D1, N_TERMS, STATISTIC, W
+from bayesmix.kernels._families import D1, STATISTIC, W
 from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import Array, Integers, to_rows
+from bayesmix.kernels._small import Array, Integers, terms_of, to_rows
 from bayesmix.kernels._small_places import (
     ALPHA_INDEX,
     CONSTANT,
@@ -42,7 +42,6 @@ from bayesmix.kernels._small_places import (
     SIZE,
     SLOPE,
     SQUARES,
-    TERMS,
     UNIT_WEIGHT,
     Z_INFORMATION,
     Z_SCORE,
@@ -121,24 +120,24 @@ def add_component(
         doubles(model[C], line),
         doubles(model[PRODUCT], line),
     )
-    terms = matrix(model[TERMS], k, N_TERMS * line)[s]
+    terms = terms_of(model, s)
     columns = matrix(model[X] + 8 * p * row, p, n)
     doubles(model[MASS], k)[s] += component_share(model, s, row, unit, n_units, share)
     doubles(model[COUNT], k)[s] += total(share, n)
     if model[HAS_DISPERSION] != 0:
-        scaled(terms, STATISTIC * line, share, n, c)
+        scaled(terms[STATISTIC], share, n, c)
         doubles(model[SQUARES], k)[s] += total(c, n)
-    scaled(terms, D1 * line, share, n, c)
+    scaled(terms[D1], share, n, c)
     if working != 0:
         eta = doubles(working + 8 * row, n)
         for i in range(n):
-            c[i] += share[i] * terms[W * line + i] * eta[i]
+            c[i] += share[i] * terms[W, i] * eta[i]
         if model[OFFSET] != 0:
             offset = doubles(model[OFFSET] + 8 * row, n)
             for i in range(n):
-                c[i] -= share[i] * terms[W * line + i] * offset[i]
+                c[i] -= share[i] * terms[W, i] * offset[i]
     add_sums(c, columns, first, p, n, matrix(model[PARTS], k, p), s, first)
-    scaled(terms, W * line, share, n, c)
+    scaled(terms[W], share, n, c)
     lower, grams = p > 0, matrix(model[GRAMS], k * p, p)  # lower is true, but not a literal
     add_products(c, columns, first, p, first, p, lower, n, product, grams, s * p, first)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import interactive
 from bayesmix.plot.style import colour, one_axes
 from bayesmix.ranking import Comparison
 from bayesmix.ranking import compare as ranked
@@ -32,7 +33,8 @@ def compare(
     fits: Mapping[str, PointFit | Posterior] | Comparison,
     by: str | None = None,
     ax: Axes | None = None,
-) -> Axes:
+    backend: str | None = None,
+) -> Any:
     """Draw how far every fit is behind the best one by a criterion.
 
     The best fit stands on top, at zero.  For LOO and WAIC a thick line is one standard error
@@ -48,10 +50,12 @@ def compare(
     by : str, optional
         As of `compare`; with a Comparison its own.
     ax : Axes, optional
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's.
 
     Returns
     -------
-    Axes
+    Axes, or of an interactive backend ArviZ's PlotCollection
 
     Raises
     ------
@@ -73,8 +77,16 @@ def compare(
     >>> [tick.get_text() for tick in ax.get_yticklabels()]
     ['k = 3', 'k = 2', 'k = 1']
     """
+    drawable = interactive(backend, ax)
     found = _comparison(fits, by)
     table = found.table
+    furthest = table["difference"].max() if found.by in STEPPED else 0
+    marks = [step for step in STEPS if step <= furthest]
+    if drawable:
+        from bayesmix.plot.interactive import draw_comparison
+
+        errors = [(times, width, _error_words(times)) for times, width in ERRORS]
+        return draw_comparison(str(backend), table, _label(found.by), errors, marks)
     height = 1.3 + ROW * len(table)
     ax = one_axes(ax, (6.4, height))
     known = np.isfinite(table["difference"].to_numpy(dtype=float))
@@ -85,10 +97,8 @@ def compare(
             words = f"{name} cannot be ranked"
             ax.annotate(words, (0.5, place), xycoords=("axes fraction", "data"), ha="center")
     ax.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-    if found.by in STEPPED:
-        furthest = table["difference"].max()
-        for step in (step for step in STEPS if step <= furthest):
-            ax.axvline(step, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+    for mark in marks:
+        ax.axvline(mark, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     ax.set_yticks(range(len(table)), labels=[str(name) for name in table.index])
     ax.set_ylim(len(table) - 0.4, -0.6)
     ax.set_xlabel(_label(found.by))
@@ -132,13 +142,17 @@ def _label(by: str) -> str:
     return f"difference in {criterion.title} to the best; better to the left"
 
 
+def _error_words(times: int) -> str:
+    return f"{times} standard error{'s' if times > 1 else ''}"
+
+
 def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray) -> None:
     from matplotlib.lines import Line2D
 
     handles = []
     if "se_difference" in table:
         for times, width in reversed(ERRORS):
-            words = f"{times} standard error{'s' if times > 1 else ''}"
+            words = _error_words(times)
             handles.append(Line2D([], [], color=colour(0), linewidth=width, label=words))
     if (table["warning"].astype(bool) & known).any():
         hollow = Line2D([], [], color=colour(0), marker="o", markerfacecolor="white")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.style import colour, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
@@ -26,6 +27,7 @@ MANY = 2000
 LEGEND_BELOW = 5000
 
 
+@matplotlib_only
 def fitted(
     fit: PointFit | Posterior,
     x: str | None = None,

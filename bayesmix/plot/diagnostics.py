@@ -11,11 +11,13 @@ from scipy import stats
 
 from bayesmix.diagnose.findings import ESS, R_HAT
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import interactive
 from bayesmix.plot.style import colour, line_style, marker, panels
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.ranking.scores import is_posterior
 
 if TYPE_CHECKING:
+    from arviz_plots import PlotCollection
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,7 +35,9 @@ LINE = 0.16  # inches for each row of the tables
 PARAMETER = ["component", "term", "effect"]
 
 
-def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndarray:
+def diagnostics(
+    posterior: Posterior, worst: int = 3, ax: Any = None, backend: str | None = None
+) -> Any:
     """Draw whether the chains agree, after relabelling.
 
     First R-hat and the effective sample sizes of every parameter, the worst on top, with
@@ -52,10 +56,12 @@ def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndar
     ax : array of Axes, or Figure, optional
         Two, and then for the log density and each parameter shown two (with one chain:
         one); or an empty figure with a constrained layout, to make them in.
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's; they show every draw.
 
     Returns
     -------
-    ndarray of Axes
+    ndarray of Axes, or of an interactive backend ArviZ's PlotCollection
         Of R-hat and the effective sample sizes, then of trace and ranks in turn.
 
     Raises
@@ -80,17 +86,20 @@ def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndar
     ['R-hat', 'effective sample size', 'draw', 'rank', 'draw', 'rank']
     """
     _check(posterior, worst)
+    drawable = interactive(backend, ax)
     found = posterior.diagnostics()
     table = worst_first(found.table)
     draws = natural_draws(posterior._drawn.spec, posterior._drawn.theta)
     names = [key for key in table[PARAMETER].itertuples(index=False, name=None) if key in draws]
     chosen = names[: min(worst, len(names))]
     chains = len(posterior._drawn.theta)
-    axes = _axes(ax, min(len(table), MOST_ROWS), 1 + len(chosen), ranks=chains > 1)
-    _draw_table(axes[0], axes[1], table, posterior.khat, chains)
     looks = chain_looks(found, chains)
     values = {"log density": posterior._drawn.log_density}
     values |= {label(*key): draws[key] for key in chosen}
+    if drawable:
+        return _interactive(str(backend), table, values, looks)
+    axes = _axes(ax, min(len(table), MOST_ROWS), 1 + len(chosen), ranks=chains > 1)
+    _draw_table(axes[0], axes[1], table, posterior.khat, chains)
     each = axes[2:].reshape(len(values), -1)
     for line, (name, shown) in zip(each, values.items(), strict=True):
         _trace(line[0], name, shown, looks)
@@ -99,6 +108,25 @@ def diagnostics(posterior: Posterior, worst: int = 3, ax: Any = None) -> np.ndar
     if chains > 1:
         _legend(each[0, 1])
     return axes
+
+
+def _interactive(
+    backend: str,
+    table: pd.DataFrame,
+    values: dict[str, np.ndarray],
+    looks: Sequence[dict[str, Any]],
+) -> PlotCollection:
+    from matplotlib.colors import to_hex
+
+    from bayesmix.plot.interactive import draw_chains
+
+    shown = table.head(MOST_ROWS)
+    names = [label(*key) for key in shown[PARAMETER].itertuples(index=False, name=None)]
+    several = len(looks) > 1
+    counts = {name: rank_counts(shape)[0] for name, shape in values.items()} if several else {}
+    edges = rank_counts(values["log density"])[1]
+    coloured = [look | {"color": to_hex(look["color"])} for look in looks]
+    return draw_chains(backend, shown.set_axis(names), values, counts, edges, coloured)
 
 
 def _check(posterior: Any, worst: int) -> None:
@@ -200,12 +228,18 @@ def _trace(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, An
     ax.margins(x=0)
 
 
-def _ranks(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, Any]]) -> None:
-    """How many draws of every chain have ranks within each of the bins."""
+def rank_counts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many draws of every chain, (chain, bin), have ranks within each bin, and its edges."""
     ranks = stats.rankdata(values).reshape(values.shape)
     edges = np.linspace(0, values.size, RANK_BINS + 1)
-    for chain, look in zip(ranks, looks, strict=True):
-        ax.stairs(np.histogram(chain - 0.5, edges)[0], edges, linewidth=1.3, baseline=None, **look)
+    return np.array([np.histogram(chain - 0.5, edges)[0] for chain in ranks]), edges
+
+
+def _ranks(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, Any]]) -> None:
+    """How many draws of every chain have ranks within each of the bins."""
+    counts, edges = rank_counts(values)
+    for chain, look in zip(counts, looks, strict=True):
+        ax.stairs(chain, edges, linewidth=1.3, baseline=None, **look)
     ax.axhline(values.shape[1] / RANK_BINS, color="0.6", linewidth=0.8, zorder=0)
     ax.set_ylim(bottom=0)
     ax.set_title(name, loc="left", fontsize="small")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
@@ -26,7 +25,8 @@ def estimates(
     terms: Sequence[str] | None = None,
     dispersions: bool = False,
     ax: Any = None,
-) -> np.ndarray:
+    backend: str | None = None,
+) -> Any:
     """Draw the estimates of several fits of one model, a panel for each term.
 
     The numbers are those of `compare_estimates`, which matches the components of the
@@ -44,10 +44,12 @@ def estimates(
         Draw dispersions too, on their natural scale.
     ax : array of Axes, optional
         One for each term.
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's.
 
     Returns
     -------
-    ndarray of Axes, one for each term
+    ndarray of Axes, one for each term; of an interactive backend ArviZ's PlotCollection
 
     Raises
     ------
@@ -71,7 +73,7 @@ def estimates(
             "post}; coefficients() draws one"
         )
     tables = estimate_rows(fits, dispersions)
-    return draw_panels(tables, terms, ax, "estimate, 95% interval")
+    return draw_panels(tables, terms, ax, "estimate, 95% interval", backend)
 
 
 def estimate_rows(fits: Mapping[str, Any], dispersions: bool) -> dict[str, pd.DataFrame]:

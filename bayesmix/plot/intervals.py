@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import interactive
 from bayesmix.plot.style import colour, marker, panels
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def coefficients(
     terms: Sequence[str] | None = None,
     ci: float = 0.95,
     ax: Any = None,
-) -> np.ndarray:
+    backend: str | None = None,
+) -> Any:
     """Draw coefficients with their intervals, a panel for each term.
 
     Point fits have Wald intervals, posteriors means and equal-tailed credible intervals.
@@ -45,10 +47,12 @@ def coefficients(
         Coverage of the intervals.
     ax : array of Axes, optional
         One for each term.
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's.
 
     Returns
     -------
-    ndarray of Axes, one for each term
+    ndarray of Axes, one for each term; of an interactive backend ArviZ's PlotCollection
 
     Raises
     ------
@@ -68,12 +72,16 @@ def coefficients(
     if not named:
         raise FitError("coefficients() needs a fit, or a dict with at least one")
     tables = {name: coefficient_rows(fit, ci) for name, fit in named.items()}
-    return draw_panels(tables, terms, ax, "estimate")
+    return draw_panels(tables, terms, ax, "estimate", backend)
 
 
 def draw_panels(
-    tables: Mapping[str, pd.DataFrame], terms: Sequence[str] | None, ax: Any, label: str
-) -> np.ndarray:
+    tables: Mapping[str, pd.DataFrame],
+    terms: Sequence[str] | None,
+    ax: Any,
+    label: str,
+    backend: str | None,
+) -> Any:
     """A panel for each term with the estimates and intervals of every table.
 
     Parameters
@@ -85,6 +93,7 @@ def draw_panels(
     ax : array of Axes, or None
     label : str
         Below the horizontal axes.
+    backend : str, or None
 
     Raises
     ------
@@ -97,6 +106,11 @@ def draw_panels(
     if unknown or not wanted:
         raise FitError(f"terms={unknown or wanted!r}: use some of {known}")
     lines = _lines(tables, wanted)
+    if interactive(backend, ax):
+        from bayesmix.plot.interactive import draw_intervals
+
+        shifts = [_shift(number, len(tables)) for number in range(len(tables))]
+        return draw_intervals(str(backend), tables, wanted, lines, shifts, label)
     axes = panels(ax, len(wanted), "one for each term", share_x=False)
     for panel, term in zip(axes, wanted, strict=True):
         own = [table[table["term"] == term] for table in tables.values()]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.style import colour, hatch, one_axes, panels
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ NAMED_UNITS = 40
 TICK_GAP = 0.17
 
 
+@matplotlib_only
 def rootogram(
     fit: PointFit | Posterior,
     mark: Hashable = None,
@@ -159,6 +161,7 @@ def count_ticks(most: float) -> list[float]:
     return ticks
 
 
+@matplotlib_only
 def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Heat map of the memberships, units by components.
 

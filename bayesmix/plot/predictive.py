@@ -8,10 +8,11 @@ import numpy as np
 
 from bayesmix._arguments import fraction, generator, whole_number
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import interactive
+from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
-from bayesmix.plot.replicates import POINTS, Replicates, kind_of, of_model, of_priors
+from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
 from bayesmix.plot.style import colour, marker, one_axes
-from bayesmix.survival.nonparametric import kaplan_meier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,8 @@ def posterior_predictive(
     ci: float = 0.95,
     seed: Any = 0,
     ax: Axes | None = None,
-) -> Axes:
+    backend: str | None = None,
+) -> Any:
     """Draw the data beside data sets that the fitted model would give.
 
     Bars or a black line are the data, the coloured middle and its band the median and the
@@ -61,10 +63,12 @@ def posterior_predictive(
         Coverage of the band.
     seed : int or numpy.random.Generator, optional
     ax : Axes, optional
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's.
 
     Returns
     -------
-    Axes
+    Axes, or of an interactive backend ArviZ's PlotCollection
 
     Raises
     ------
@@ -94,7 +98,8 @@ def posterior_predictive(
     'Patents'
     """
     rng = _checked(draws, ci, seed)
-    return _picture(of_model(fit, response, draws, rng), kind, ci, ax)
+    interactive(backend, ax)  # refused before data sets are drawn
+    return _picture(of_model(fit, response, draws, rng), kind, ci, ax, backend)
 
 
 def prior_predictive(
@@ -105,7 +110,8 @@ def prior_predictive(
     ci: float = 0.95,
     seed: Any = 0,
     ax: Axes | None = None,
-) -> Axes:
+    backend: str | None = None,
+) -> Any:
     """Draw the data beside data sets that the priors would give.
 
     As `posterior_predictive`, with parameters drawn from the priors.  Priors that
@@ -125,10 +131,12 @@ def prior_predictive(
         Coverage of the band.
     seed : int or numpy.random.Generator, optional
     ax : Axes, optional
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's.
 
     Returns
     -------
-    Axes
+    Axes, or of an interactive backend ArviZ's PlotCollection
 
     Raises
     ------
@@ -147,7 +155,8 @@ def prior_predictive(
     '200 data sets drawn from the priors'
     """
     rng = _checked(draws, ci, seed)
-    return _picture(of_priors(spec, response, draws, rng), kind, ci, ax)
+    interactive(backend, ax)  # refused before data sets are drawn
+    return _picture(of_priors(spec, response, draws, rng), kind, ci, ax, backend)
 
 
 def _checked(draws: int, ci: float, seed: Any) -> np.random.Generator:
@@ -156,96 +165,56 @@ def _checked(draws: int, ci: float, seed: Any) -> np.random.Generator:
     return generator(seed, FitError)
 
 
-def _picture(replicates: Replicates, kind: str | None, ci: float, ax: Axes | None) -> Axes:
-    kind = kind_of(replicates, kind)
+def _picture(
+    replicates: Replicates, kind: str | None, ci: float, ax: Axes | None, backend: str | None
+) -> Any:
+    check = make_check(replicates, kind_of(replicates, kind), ci)
+    if interactive(backend, ax):
+        from bayesmix.plot.interactive import draw_check
+
+        return draw_check(str(backend), check)
     ax = one_axes(ax)
-    draw = {"rootogram": _rootogram, "density": _density, "ecdf": _ecdf, "survival": _survival}
-    ends = draw[kind](ax, replicates, ci)
+    draw = {"rootogram": _rootogram, "density": _density}.get(check.kind, _curves)
+    draw(ax, check)
     ax.set_xlabel(replicates.name)
-    title = replicates.source
-    outside = replicates.outside(*ends)
-    if outside > 0 and kind != "survival":
-        share = f"{outside:.1%}" if outside >= 0.001 else "less than 0.1%"
-        title += f"; {share} of the values lie beyond the axis"
-    ax.set_title(title, loc="left", fontsize="small")
+    ax.set_ylabel(check.label)
+    ax.set_title(check.title, loc="left", fontsize="small")
     ax.legend(fontsize="small")
     return ax
 
 
-def _band(values: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median and limits over the data sets."""
-    middle, lower, upper = np.quantile(values, [0.5, 0.5 - ci / 2, 0.5 + ci / 2], axis=0)
-    return middle, lower, upper
-
-
-def _words(ci: float) -> str:
-    return f"drawn: median, {100 * ci:g}%"
-
-
-def _rootogram(ax: Axes, replicates: Replicates, ci: float) -> tuple[float, float]:
-    edges = replicates.edges(*replicates.limits(), whole=True)
-    observed, drawn = replicates.counts(edges)
-    width = edges[1] - edges[0]
-    place = (edges[:-1] + edges[1:]) / 2
+def _rootogram(ax: Axes, check: Check) -> None:
     look: dict[str, Any] = {"facecolor": FACE, "edgecolor": EDGE, "linewidth": 0.8}
-    ax.bar(place, np.sqrt(observed), width=0.9 * width, label="observed", **look)
-    middle, lower, upper = np.sqrt(_band(drawn, ci))
-    ax.vlines(place, lower, upper, color=colour(1), linewidth=1.6)
+    width = 0.9 * (check.ends[1] - check.ends[0]) / len(check.place)
+    ax.bar(check.place, np.sqrt(check.observed), width=width, label=check.observed_words, **look)
+    ax.vlines(
+        check.place, np.sqrt(check.lower), np.sqrt(check.upper), color=colour(1), linewidth=1.6
+    )
     points: dict[str, Any] = {"linestyle": "none", "marker": marker(0), "markersize": 4.5}
-    ax.plot(place, middle, color=colour(1), label=_words(ci), **points)
-    ticks = count_ticks(max(float(observed.max()), float(upper.max()) ** 2))
+    ax.plot(check.place, np.sqrt(check.middle), color=colour(1), label=check.words, **points)
+    ticks = count_ticks(max(float(check.observed.max()), float(check.upper.max())))
     ax.set_yticks(np.sqrt(ticks), labels=[f"{t:g}" for t in ticks])
     ax.set_ylim(bottom=0)
-    per = "" if width == 1 else f" in {width:g} counts each"
-    ax.set_ylabel(f"rows{per} (square-root scale)")
-    return float(edges[0]), float(edges[-1])
 
 
-def _density(ax: Axes, replicates: Replicates, ci: float) -> tuple[float, float]:
-    edges = replicates.edges(*replicates.limits(), whole=False)
-    per = replicates.weight.sum() * np.diff(edges)
-    observed, drawn = (counts / per for counts in replicates.counts(edges))
-    ax.stairs(observed, edges, fill=True, color=FACE, label="observed")
-    ax.stairs(observed, edges, color="black", linewidth=0.9, zorder=3)
-    middle, lower, upper = _band(drawn, ci)
+def _density(ax: Axes, check: Check) -> None:
+    edges = check.place
+    ax.stairs(check.observed, edges, fill=True, color=FACE, label=check.observed_words)
+    ax.stairs(check.observed, edges, color="black", linewidth=0.9, zorder=3)
     look: dict[str, Any] = {"facecolor": colour(1), "alpha": ALPHA, "linewidth": 0}
-    ax.stairs(upper, edges, baseline=lower, fill=True, **look)
+    ax.stairs(check.upper, edges, baseline=check.lower, fill=True, **look)
     line: dict[str, Any] = {"color": colour(1), "linestyle": "--", "linewidth": 1.8}
-    ax.stairs(middle, edges, baseline=None, zorder=3.1, label=_words(ci), **line)
-    ax.set_ylabel("density")
-    return float(edges[0]), float(edges[-1])
+    ax.stairs(check.middle, edges, baseline=None, zorder=3.1, label=check.words, **line)
 
 
-def _ecdf(ax: Axes, replicates: Replicates, ci: float) -> tuple[float, float]:
-    low, high = replicates.limits()
-    grid = np.linspace(low, high, POINTS)
-    _, drawn = replicates.shares_up_to(grid)
-    steps = np.unique(replicates.observed)
-    observed, _ = replicates.shares_up_to(steps)
-    _curves(ax, grid, drawn, ci)
-    place = np.concatenate([[low], steps, [high]])
-    values = np.concatenate([[0.0], observed, [1.0]])
-    ax.step(place, values, where="post", color="black", linewidth=1.2, label="observed")
-    ax.set_ylabel("share of rows up to the value")
-    return low, high
-
-
-def _survival(ax: Axes, replicates: Replicates, ci: float) -> tuple[float, float]:
-    times = replicates.times
-    assert times is not None
-    observed = kaplan_meier(times, replicates.weight)
-    last = float(observed.time[-1])
-    grid = np.linspace(0, last, POINTS)
-    _curves(ax, grid, replicates.survival(grid), ci)
-    look: dict[str, Any] = {"color": "black", "linewidth": 1.2, "label": "observed, Kaplan-Meier"}
-    ax.step(observed.time, observed.estimate[:, 0], where="post", **look)
-    ax.set_ylim(0, 1)
-    ax.set_xlim(0, last)
-    ax.set_ylabel("share without the event")
-    return 0.0, last
-
-
-def _curves(ax: Axes, grid: np.ndarray, drawn: np.ndarray, ci: float) -> None:
-    middle, lower, upper = _band(drawn, ci)
-    ax.fill_between(grid, lower, upper, color=colour(1), alpha=ALPHA, linewidth=0)
-    ax.plot(grid, middle, color=colour(1), linestyle="--", linewidth=1.8, label=_words(ci))
+def _curves(ax: Axes, check: Check) -> None:
+    """Shares along the values, of the data as steps."""
+    look: dict[str, Any] = {"color": colour(1), "alpha": ALPHA, "linewidth": 0}
+    ax.fill_between(check.place, check.lower, check.upper, **look)
+    line: dict[str, Any] = {"color": colour(1), "linestyle": "--", "linewidth": 1.8}
+    ax.plot(check.place, check.middle, label=check.words, **line)
+    steps: dict[str, Any] = {"color": "black", "linewidth": 1.2, "label": check.observed_words}
+    ax.step(check.observed_place, check.observed, where="post", **steps)
+    if check.kind == "survival":
+        ax.set_ylim(0, 1)
+        ax.set_xlim(*check.ends)

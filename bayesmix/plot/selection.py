@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.style import colour, line_style, marker, one_axes
 from bayesmix.ranking.scores import CRITERIA
 
@@ -22,6 +23,7 @@ __all__ = ["selection"]
 KNOWN = ("bic", "icl", "aic", "bic_units")
 
 
+@matplotlib_only
 def selection(
     selected: Selection, criteria: Sequence[str] = ("bic", "icl", "aic"), ax: Axes | None = None
 ) -> Axes:

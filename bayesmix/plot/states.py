@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.censored import time_name
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.style import colour, line_style, one_axes, panels
 from bayesmix.survival.comparison import START
@@ -28,6 +29,7 @@ BARS = 5  # limits of the steps of one state
 ENDS = ["estimate", "lower", "upper"]
 
 
+@matplotlib_only
 def states(
     fit: CompetingRisksFit | CompetingRisksPosterior,
     by: str | Sequence[str] | None = None,

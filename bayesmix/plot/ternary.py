@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.memberships import unit_weights
 from bayesmix.plot.style import colour, marker, one_axes
 
@@ -23,6 +24,7 @@ SMALLEST, LARGEST = 14.0, 500.0  # areas of markers
 SHOWN = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
 
 
+@matplotlib_only
 def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Draw the memberships of three components in a triangle.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FitError
+from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
 from bayesmix.plot.grid import (
     Covariates,
@@ -32,6 +33,7 @@ __all__ = ["mixing"]
 STEPS = 201
 
 
+@matplotlib_only
 def mixing(
     fit: PointFit | Posterior,
     x: str | None = None,

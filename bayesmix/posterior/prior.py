@@ -36,7 +36,6 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
     if model is None:
         return pd.DataFrame({"parameter": ["all"], "prior": ["flat"], "words": ["no prior"]})
     rows: dict[str, tuple[str, str]] = {}
-    rng = np.random.default_rng(0)
     for at, (prior, _) in sorted(model.single.items()):
         c = spec.layout.coordinates[at]
         name = c.variable if c.term == c.variable else f"{c.variable}[{c.term}]"
@@ -44,12 +43,13 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
             continue
         if name in rows:
             name = f"{name} of component {spec.components[c.components[0]]}"
-        low, high = np.quantile(prior.sample(20_000, rng), [0.025, 0.975])
+        low, high = prior.quantile([0.025, 0.975])
         rows[name] = (repr(prior), f"95% between {low:.3g} and {high:.3g}")
     if model.concentration is not None:
         a = model.concentration
+        units = "unit" if a == 2 else "units"
         words = (
-            f"as if {a - 1:g} more units had been seen in every component"
+            f"as if {a - 1:g} more {units} had been seen in every component"
             if a >= 1
             else "surplus components are emptied"
         )

@@ -48,8 +48,8 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
     if end in ("boundary", "singular"):
         return "boundary", (_unbounded(fitted),)
     words = (
-        f"the fit stopped after {fitted.iterations} iterations before it converged; raise "
-        "max_iter=, or try more starts"
+        f"the fit stopped after {fitted.iterations} iterations before it converged; try more "
+        "starts=, a larger max_iter=, or a model with fewer parameters"
     )
     return "max_iter", (("max_iter", words),)
 
@@ -84,7 +84,8 @@ def _names(fitted: Fitted, positions: np.ndarray) -> str:
             if len(c.components) == fitted.spec.k
             else (f"component {fitted.spec.components[c.components[0]]}")
         )
-        names.append(f"{terms.get(int(at), c.term)} ({c.effect}, {owner})")
+        term = terms.get(int(at), c.term)
+        names.append(f"{term} ({owner})" if term == c.effect else f"{term} ({c.effect}, {owner})")
     return ", ".join(names) if names else "some parameters"
 
 

@@ -176,8 +176,9 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
             continue
         se = _se(cov, e.at)
         _, _, low, high = _wald(theta[e.at], se, z)
-        ends = np.sort(e.link.inverse(np.array([low, high])))
-        estimate = float(e.link.inverse(theta[e.at]))
+        with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
+            ends = np.sort(e.link.inverse(np.array([low, high])))
+            estimate = float(e.link.inverse(theta[e.at]))
         name = e.link.name
         rows.append((component, e.term, "dispersion", estimate, se, np.nan, np.nan, *ends, name))
     return rows

@@ -1,0 +1,233 @@
+"""Completion of the command line: the scripts, and what real shells make of them."""
+
+import os
+import re
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bayesmix import cli
+from bayesmix.cli.completion import words_of
+from bayesmix.cli.options import OPTIONS
+from bayesmix.cli.parser import make_parser
+from bayesmix.data import list_data
+from bayesmix.families import FAMILIES
+
+SHELLS = ["bash", "zsh", "fish"]
+PATIENCE = 20.0
+# What is typed before the key TAB is pressed, and what the line is then.  The folder has
+# data.csv, fit.nc and the folder results.
+TYPED = {
+    "bayesmix se": "select",
+    "bayesmix --ver": "--version",
+    "bayesmix fit --conc": "fit --concomitant",
+    "bayesmix fit data.csv y~x --method n": "fit data.csv y~x --method nuts",
+    "bayesmix fit --method=n": "fit --method=nuts",
+    "bayesmix select --method n": "select --method n",
+    "bayesmix fit --family neg": "fit --family negative_binomial",
+    "bayesmix fit da": "fit data.csv",
+    "bayesmix fit --k 3 da": "fit --k 3 data.csv",
+    "bayesmix fit --fixed da": "fit --fixed da",
+    "bayesmix fit --init fi": "fit --init fit.nc",
+    "bayesmix fit data.csv --out r": "fit data.csv --out results/",
+    "bayesmix fit data.csv --out da": "fit data.csv --out da",
+    "bayesmix report ML=fi": "report ML=fit.nc",
+    "bayesmix data beta": "data betablocker",
+    "bayesmix data da": "data da",
+    "bayesmix completion f": "completion fish",
+    "bayesmix demo da": "demo da",
+}
+SETUPS = {
+    "bash": """\
+PS1='> '
+bind 'set enable-bracketed-paste off'
+source ./script
+bayesmix() { printf 'GOT<%s>\\n' "$*"; }
+""",
+    "zsh": """\
+PS1='> '
+unsetopt beep auto_remove_slash
+autoload -Uz compinit
+compinit -u -D
+source ./script
+bayesmix() { print -r -- "GOT<$*>" }
+""",
+}
+
+
+@pytest.fixture
+def place(tmp_path, capsys):
+    """A folder with files, and a function that writes the script of a shell there."""
+    (tmp_path / "data.csv").touch()
+    (tmp_path / "fit.nc").touch()
+    (tmp_path / "results").mkdir()
+
+    def write(shell):
+        assert cli.main(["completion", shell]) == 0
+        (tmp_path / "script").write_text(capsys.readouterr().out)
+        return tmp_path
+
+    return write
+
+
+def needed(shell):
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed here, so its completions were not tried")
+    return program
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, command, folder, **environment):
+        spawn = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *command]
+        self.process = subprocess.Popen(
+            spawn,
+            cwd=folder,
+            env={**os.environ, "TERM": "vt100", **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.text = ""
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait_for(self, mark):
+        """What was shown up to a mark, which is taken off."""
+        until = time.monotonic() + PATIENCE
+        while mark not in self.text:
+            ready, _, _ = select.select(
+                [self.process.stdout], [], [], max(0, until - time.monotonic())
+            )
+            assert ready, f"no {mark!r} on the terminal: {self.text!r}"
+            self.text += os.read(self.process.stdout.fileno(), 4096).decode(errors="replace")
+        before, _, self.text = self.text.partition(mark)
+        return before
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def on_a_terminal(shell, program, folder):
+    """The lines as the shell has completed them."""
+    rc = folder / ".zshrc" if shell == "zsh" else folder / "rc"
+    rc.write_text(SETUPS[shell])
+    command = [program, "-i"] if shell == "zsh" else [program, "--rcfile", str(rc), "-i"]
+    terminal = Terminal(command, folder, ZDOTDIR=str(folder), HOME=str(folder))
+    try:
+        terminal.wait_for("> ")
+        found = {}
+        for line in TYPED:
+            terminal.type(f"{line}\t\r")
+            terminal.wait_for("GOT<")
+            found[line] = terminal.wait_for(">").strip()
+        return found
+    finally:
+        terminal.close()
+
+
+def asked_of_fish(program, folder):
+    """The lines as fish would complete them; it can be asked without a terminal."""
+    asked = [f"echo ==; complete -C {shlex.quote(line)}" for line in TYPED]
+    code = "\n".join(["source ./script", *asked])
+    done = subprocess.run(
+        [program, "-c", code],
+        cwd=folder, env={**os.environ, "HOME": str(folder)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    answers = [part.strip().splitlines() for part in done.stdout.split("==\n")[1:]]
+    found = {}
+    for line, offered in zip(TYPED, answers, strict=True):
+        first, _, _ = line.rpartition(" ")
+        whole = line if len(offered) != 1 else f"{first} {offered[0].split(chr(9))[0]}"
+        found[line] = whole.removeprefix("bayesmix ")
+    return found
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes(place, shell):
+    program = needed(shell)
+    folder = place(shell)
+    found = (
+        asked_of_fish(program, folder) if shell == "fish" else on_a_terminal(shell, program, folder)
+    )
+    assert found == TYPED
+
+
+def test_zsh_completes_from_a_folder_of_functions(place):
+    program = needed("zsh")
+    folder = place("zsh")
+    (folder / "_bayesmix").write_text((folder / "script").read_text())
+    code = "fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; print $_comps[bayesmix]"
+    done = subprocess.run(
+        [program, "-f", "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("_bayesmix\n", "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_can_read_its_script(place, shell):
+    program = needed(shell)
+    done = subprocess.run([program, "-n", "script"], cwd=place(shell), capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+# --- without a shell -------------------------------------------------------------------------
+
+
+def flags_in(text, shell, command):
+    """The options of a command that a script knows."""
+    if shell == "fish":
+        lines = [line for line in text.splitlines() if f"'__bayesmix_in {command}'" in line]
+        return {f"--{flag}" for line in lines for flag in re.findall(r" -l (\S+) -d '", line)}
+    part = text.partition(f"\n    {command})\n")[2].partition("\n      ;;\n")[0]
+    if shell == "bash":
+        return set(re.search(r'compgen -W "(--help[^"]*)"', part)[1].split())
+    return set(re.findall(r"(--[\w-]+)=?\[", part))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_command_has_its_options_and_no_others(capsys, shell):
+    assert cli.main(["completion", shell]) == 0
+    text = capsys.readouterr().out
+    for command in ("fit", "select", "report", "data", "demo", "completion"):
+        flags = {o.flag for o in OPTIONS if command in o.commands.split()} | {"--help"}
+        flags |= {"--no-progress"} if "--progress" in flags else set()
+        assert flags_in(text, shell, command) == flags
+
+
+def test_values_are_offered_where_they_are_known():
+    words = {
+        (command, word.flag): word
+        for command, (_, several) in words_of(make_parser()).items()
+        for word in several
+    }
+    assert words["fit", "--method"].values[0].choices == ("em", "ml", "map", "laplace", "nuts")
+    assert words["select", "--method"].values[0].choices == ("em", "ml", "map")
+    assert words["select", "--family"].values[0].choices == FAMILIES
+    assert words["data", ""].values[0].choices == tuple(list_data()["name"])
+    assert [value.called for value in words["fit", "--nested"].values] == ["FORMULA", "N"]
+    assert words["fit", "--out"].values[0].place == "folders"
+    assert words["report", "--out"].values[0].place == "files"
+    assert words["fit", "--json"].values == ()
+    # An option that takes any text offers nothing, files neither.
+    assert words["fit", "--fixed"].values[0].choices == ()
+    assert words["fit", "--fixed"].values[0].place == ""
+
+
+def test_what_is_said_about_an_option_is_short_and_plain():
+    for command, (_, words) in words_of(make_parser()).items():
+        for word in words:
+            assert 3 < len(word.about) <= 80, (command, word)
+            assert "(" not in word.about
+            assert "%" not in word.about
