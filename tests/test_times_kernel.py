@@ -166,16 +166,12 @@ def check(problem, theta, rel=1e-6):
     assert gradient == pytest.approx(numeric, rel=rel, abs=rel * np.abs(numeric).max())
 
 
-def offset_model():
-    return latent("surv(t, s) ~ x + offset(z)", "weibull_ph")
-
-
 NARROW = D.assign(up=np.where(np.arange(len(D)) % 2, D["t"] * (1 + 1e-6), D["up"]))
 EXTRA = {
     "narrow intervals": lambda: bmx.Mixture(
         "surv(lo, up, kind='interval') ~ x", NARROW, family=["gompertz", "lognormal"], k=2
     ),
-    "an offset": offset_model,
+    "an offset": lambda: latent("surv(t, s) ~ x + offset(z)", "weibull_ph"),
     "weights of zero and known classes": lambda: latent(
         "surv(t, s) ~ x", "loglogistic", weights="w", labels="known", concomitant="~ z"
     ),

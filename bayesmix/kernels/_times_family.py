@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from bayesmix import special
 from bayesmix.families import along, censoring
 from bayesmix.kernels import _times_math
-from bayesmix.kernels._compile import callback, doubles, matrix, scalar
+from bayesmix.kernels._compile import callback, matrix, scalar
 from bayesmix.kernels._family_block import cache_name
 from bayesmix.kernels._times_math import ALONG, extreme_distribution, log1mexp, log1p
 
@@ -86,12 +86,12 @@ def _point_term(line: Any, distribution: Any) -> Any:
 
 def _at_points(term: Any) -> Callable[..., None]:
     def points(n: int, numbers: int, etas: int, out: int) -> None:
-        at, eta, terms = matrix(numbers, 2, n), doubles(etas, 2 * n), doubles(out, 3 * n)
+        at, eta, terms = matrix(numbers, 2, n), matrix(etas, 2, n), matrix(out, 3, n)
         for i in range(n):
-            value, d_a, d_b = term(at[0, i], at[1, i], eta[i], eta[n + i])
-            terms[i] = value
-            terms[n + i] = d_a
-            terms[2 * n + i] = d_b
+            value, d_a, d_b = term(at[0, i], at[1, i], eta[0, i], eta[1, i])
+            terms[0, i] = value
+            terms[1, i] = d_a
+            terms[2, i] = d_b
 
     return points
 
@@ -109,16 +109,16 @@ def _between(lower: float, upper: float) -> tuple[float, float]:
 
 def _interval(survival: Any) -> Callable[..., None]:
     def interval(n: int, numbers: int, etas: int, out: int) -> None:
-        at, eta, terms = matrix(numbers, 4, n), doubles(etas, 2 * n), doubles(out, 3 * n)
+        at, eta, terms = matrix(numbers, 4, n), matrix(etas, 2, n), matrix(out, 3, n)
         for i in range(n):
-            lower, lower_a, lower_b = survival(at[0, i], at[1, i], eta[i], eta[n + i])
-            upper, upper_a, upper_b = survival(at[2, i], at[3, i], eta[i], eta[n + i])
+            lower, lower_a, lower_b = survival(at[0, i], at[1, i], eta[0, i], eta[1, i])
+            upper, upper_a, upper_b = survival(at[2, i], at[3, i], eta[0, i], eta[1, i])
             value, slope = _between(lower, upper)
-            terms[i] = value
+            terms[0, i] = value
             # Nobody may be left at the upper bound, whose derivatives are then any number.
             far = slope == 0.0
-            terms[n + i] = lower_a + (0.0 if far else slope * (lower_a - upper_a))
-            terms[2 * n + i] = lower_b + (0.0 if far else slope * (lower_b - upper_b))
+            terms[1, i] = lower_a + (0.0 if far else slope * (lower_a - upper_a))
+            terms[2, i] = lower_b + (0.0 if far else slope * (lower_b - upper_b))
 
     return interval
 
@@ -143,18 +143,18 @@ def _narrow(survival: Any, density: Any) -> Callable[..., None]:
     hazard = scalar(hazard)
 
     def narrow(n: int, numbers: int, etas: int, out: int) -> None:
-        at, eta, terms = matrix(numbers, 7, n), doubles(etas, 2 * n), doubles(out, 3 * n)
+        at, eta, terms = matrix(numbers, 7, n), matrix(etas, 2, n), matrix(out, 3, n)
         for i in range(n):
-            a, b = eta[i], eta[n + i]
+            a, b = eta[0, i], eta[1, i]
             lower, lower_a, lower_b = survival(at[0, i], at[1, i], a, b)
             first, first_a, first_b = hazard(at[2, i], at[3, i], a, b)
             second, second_a, second_b = hazard(at[4, i], at[5, i], a, b)
             growth, share = _growth(first, second)
             value, slope = extreme_distribution(growth + at[6, i])
             there = first > -math.inf and second > -math.inf and lower > -math.inf
-            terms[i] = lower + value if there else -math.inf
+            terms[0, i] = lower + value if there else -math.inf
             rest = 1.0 - share
-            terms[n + i] = lower_a + slope * (share * first_a + rest * second_a)
-            terms[2 * n + i] = lower_b + slope * (share * first_b + rest * second_b)
+            terms[1, i] = lower_a + slope * (share * first_a + rest * second_a)
+            terms[2, i] = lower_b + slope * (share * first_b + rest * second_b)
 
     return narrow

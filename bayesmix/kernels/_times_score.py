@@ -135,7 +135,7 @@ def add_item(model: Integers, item: Integers, theta: Array) -> None:
 def add_slopes(model: Integers, item: Integers) -> None:
     """Add an item's part of the score; `POSTERIOR` has the units' weights in the components."""
     n, line, first = item[N_PAIRS], model[LINE], np.int64(0)
-    out, unit = doubles(model[TERMS] + 8 * item[OUTPUTS], 3 * n), integers(item[UNITS], n)
+    out, unit = matrix(model[TERMS] + 8 * item[OUTPUTS], 3, n), integers(item[UNITS], n)
     posterior = matrix(model[POSTERIOR], model[N_COMPONENTS], line)[item[COMPONENT]]
     share, c = doubles(model[SHARE], n), doubles(model[C], n)
     for i in range(n):
@@ -145,7 +145,7 @@ def add_slopes(model: Integers, item: Integers) -> None:
         p = item[at]
         if p > 0:
             predictor = item[at : at + PREDICTOR_WIDTH]
-            scaled(out, (j + 1) * n, share, n, c)
+            scaled(out[j + 1], share, n, c)
             parts = matrix(model[PARTS], np.int64(1), p)
             if predictor[DESIGN] != 0:
                 clear(model[PARTS], p)
