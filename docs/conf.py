@@ -80,6 +80,7 @@ html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}
+html_sidebars = {name: [] for name in ("families", "comparison")}  # no section to navigate
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -106,9 +107,16 @@ def _skip(app, what, name, member, skip, options):
 
 
 def _signature(app, what, name, thing, options, signature, returned):
-    """No signature for classes that are made by a function and hold private parts."""
+    """No signature for classes that are made by a function and hold private parts.
+
+    Of Family only what its users give: the fields after `bounds` are for the shipped families.
+    """
     if signature is not None and signature.startswith("(_"):
         return "", None
+    if name == "bayesmix.Family":
+        given, found, _ = signature.partition(", links=")
+        assert found, signature
+        return given.replace("bounds=<factory>", "bounds={}") + ")", None
     return None
 
 
