@@ -358,7 +358,9 @@ def test_a_poor_laplace_approximation_is_told(trial):
     assert "Pareto k-hat is 0.90" in posterior_warnings(Fit)[0]
     Fit.khat = np.nan  # no estimate is no good one
     assert posterior_warnings(Fit)
-    modes = pd.DataFrame({"log_density": [0, -1], "share": [0.7, 0.3], "chains": [1, 0]})
+    modes = pd.DataFrame({"log_density": [0, -1], "share": [0.7, 0.3], "chains": [1, 0]}).assign(
+        apart=""
+    )
     Fit.khat, Fit.modes = 0.1, modes
     assert "about 30% of the mass" in posterior_warnings(Fit)[0]
 
@@ -373,7 +375,7 @@ def test_chains_that_disagree_are_told():
 
     class Chains:
         method, spec, loo, waic = "nuts", None, None, None
-        modes = pd.DataFrame({"log_density": [0.0], "share": [1.0], "chains": [4]})
+        modes = pd.DataFrame({"log_density": [0.0], "share": [1.0], "chains": [4]}).assign(apart="")
 
         @property
         def data(self):

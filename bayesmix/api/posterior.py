@@ -111,17 +111,17 @@ class Posterior(Result):
     def modes(self) -> pd.DataFrame:
         """Modes that differ beyond labels: log density, share of the mass, chains begun there.
 
-        The share is Laplace's estimate.  A sparse Dirichlet prior has no modes: the one
-        listed then is where the chains began, under the default Dirichlet prior.
+        The share is Laplace's estimate.  Chains are shared by it; at every other mode with
+        more than one percent (as many as there are chains, the heaviest ones) one chain
+        more begins that is in no summary.  `apart` says what became of it: "stayed"
+        where the mode is a place of its own, which the draws leave out and `stack` weighs,
+        "connected" where chains go from there to the others or come from them; empty
+        where there was none.
+
+        A sparse Dirichlet prior has no modes: the one listed then is where the chains
+        began, under the default Dirichlet prior.
         """
-        d = self._drawn
-        return pd.DataFrame(
-            {
-                "log_density": [m.log_density for m in d.modes],
-                "share": [m.share for m in d.modes],
-                "chains": [int((d.chain_mode == i).sum()) for i in range(len(d.modes))],
-            }
-        ).rename_axis("mode")
+        return tables.modes_table(self._drawn)
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
@@ -281,7 +281,8 @@ class Posterior(Result):
     def diagnostics(self) -> Diagnosis:
         """R-hat and ESS after relabelling, and why chains disagree where they do.
 
-        `unvisited` names the modes, as `modes` lists them, that no chain came to.
+        `unvisited` names the modes, as `modes` lists them, that no chain came to, and
+        `apart` those where a chain that is not among the draws stayed.
         """
         return chain_diagnosis(self._drawn)
 
@@ -303,8 +304,10 @@ class Posterior(Result):
         Parameters
         ----------
         by : str
-            "mode": chains in one mode together, as `diagnostics` finds them; "chain":
-            every chain by itself.
+            "mode": chains in one mode together, as `diagnostics` finds them, and those
+            that stayed apart in modes of their own (see `modes`), so that every mode with
+            more than one percent of the mass is weighed; "chain": every reported chain by
+            itself.
         seed : int or numpy.random.Generator, optional
             Of the resampling.
 
@@ -341,9 +344,13 @@ class Posterior(Result):
                 f"'chain'; these draws are by {self.method!r}"
             )
             raise FitError(msg)
-        chains = range(len(self._drawn.theta))
-        modes = self.diagnostics().modes if by == "mode" else tuple(chains)
-        found = stack(self._drawn, groups_of_chains(modes), generator(seed))
+        drawn = self._drawn
+        if by == "mode":
+            places = () if drawn.apart is None else drawn.visits.places
+            groups = groups_of_chains(self.diagnostics().modes, places)
+        else:
+            groups = groups_of_chains(tuple(range(len(drawn.theta))))
+        found = stack(drawn, groups, generator(seed))
         posterior = type(self)(found.drawn, self._point)
         return Stacking(found.table, found.elpd_loo, found.se, posterior)
 
