@@ -1,13 +1,17 @@
 """The documentation site: `make docs`, warnings are errors, nothing is fetched from a network."""
 
 import hashlib
+import os
 import sys
+import sysconfig
 from importlib.metadata import version as installed
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "_ext"))
+# Pages call the command `bayesmix` of the environment that builds them.
+os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
 
 project = "bayesmix"
 author = "The bayesmix developers"
