@@ -9,6 +9,10 @@ a narrow region that long steps do not enter, and length alone helps less (R-hat
 after 64 times the usual steps for `patent_varying_k3`, 1.006 after 16 times shorter ones).
 A longer run is made only if its estimated cost is small, in a unit of work that is the
 same on every machine, so that a seed gives the same draws everywhere.
+
+Chains apart (`nuts.modes_apart`) are those of the first run.  They neither cause a longer one
+nor are part of its cost: a thousand draws tell whether a mode is left soon, and in many
+times as many a chain would leave most modes, whatever their mass.
 """
 
 from __future__ import annotations
@@ -34,23 +38,23 @@ APART = 1.5
 
 
 def run_long_enough(
-    run: Callable[[int, float], Drawn], judge: Callable[[Drawn], Diagnosis]
+    run: Callable[[int, float, Drawn | None], Drawn], judge: Callable[[Drawn], Diagnosis]
 ) -> tuple[Drawn, Diagnosis]:
     """The shortest run that will do, or the longest that is affordable.
 
     Parameters
     ----------
     run : callable
-        From the number of draws for one that is kept and the acceptance aimed at to
-        relabelled draws.
+        From the number of draws for one that is kept, the acceptance aimed at and the
+        run before, if there was one, to relabelled draws.
     judge : callable
     """
-    drawn = run(*RUNS[0])
+    drawn = run(*RUNS[0], None)
     diagnosis = judge(drawn)
     for thin, accept in RUNS[1:]:
         if _is_enough(drawn, diagnosis) or not _is_worth_it(drawn, diagnosis, thin):
             break
-        drawn = run(thin, accept)
+        drawn = run(thin, accept, drawn)
         diagnosis = judge(drawn)
     return drawn, diagnosis
 

@@ -218,10 +218,20 @@ class Prior:
         x : array, Jet or PyTensor variable
             Inside the support.
 
+        Returns
+        -------
+        array, Jet or PyTensor variable, of the shape of `x`
+
         Raises
         ------
         SpecError
             For a Dirichlet prior, whose density is joint.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> round(float(bmx.Prior("gamma", alpha=1, beta=2).logpdf(0.5)), 4)
+        -0.3069
         """
         density = KINDS[self.kind].logpdf
         if density is None:
@@ -274,6 +284,13 @@ class Prior:
         ------
         SpecError
             For a Dirichlet prior, whose draws are joint.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayesmix as bmx
+        >>> bmx.Prior("beta", alpha=2, beta=2).sample(3, np.random.default_rng(1)).shape
+        (3,)
         """
         p = self.parameters
         if self.kind == "normal":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,13 +15,19 @@ from bayesmix.errors import SpecError
 from bayesmix.likelihood import log_likelihood
 from bayesmix.model import draws_to_theta, initial_point, to_pymc
 from bayesmix.modes import Mode
-from bayesmix.nuts import Chains, Settings, first_draw, share_chains
+from bayesmix.nuts import Chains, Settings, beginnings, first_draw
 from bayesmix.problem import Problem
 
 __all__ = ["run_pymc"]
 
 
-def run_pymc(problem: Problem, modes: tuple[Mode, ...], sampler: str, settings: Settings) -> Chains:
+def run_pymc(
+    problem: Problem,
+    modes: tuple[Mode, ...],
+    sampler: str,
+    settings: Settings,
+    apart: Sequence[int] = (),
+) -> Chains:
     """Sample the PyMC model; every chain begins near a mode.
 
     Parameters
@@ -32,6 +38,8 @@ def run_pymc(problem: Problem, modes: tuple[Mode, ...], sampler: str, settings: 
     sampler : str
         "pymc" or "numpyro".
     settings : Settings
+    apart : sequence of int
+        Modes at which one chain more begins; these chains come last.
 
     Raises
     ------
@@ -46,14 +54,14 @@ def run_pymc(problem: Problem, modes: tuple[Mode, ...], sampler: str, settings: 
     assert problem.penalty is not None
     spec = problem.spec
     model = to_pymc(spec, problem.penalty.model)
-    where = np.repeat(np.arange(len(modes)), share_chains(modes, settings.chains))
+    where = np.repeat(*np.array(beginnings(modes, settings.chains, apart)).T)
     rng = np.random.default_rng(settings.seed)
     first = [initial_point(spec, model, first_draw(problem, modes[i], rng)) for i in where]
     with _quiet(settings.progress):
         tree: Any = pm.sample(
             draws=settings.draws * settings.thin,
             tune=settings.tune,
-            chains=settings.chains,
+            chains=len(where),
             cores=1,
             random_seed=settings.seed,
             progressbar=settings.progress,

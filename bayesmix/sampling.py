@@ -20,8 +20,7 @@ from bayesmix.diagnose import (
     diagnose,
     diagnose_laplace,
     diagnose_stacked,
-    missed_modes,
-    unvisited,
+    lesser_modes,
 )
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.fit import FitOptions, fit_point
@@ -31,9 +30,9 @@ from bayesmix.laplace import GOOD_K, laplace_draws
 from bayesmix.length import run_long_enough
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode, find_modes
-from bayesmix.nuts import ACCEPT, Chains, Settings, run_nutpie
+from bayesmix.nuts import ACCEPT, Chains, Settings, modes_apart, run_nutpie
 from bayesmix.penalty import CONCENTRATION, Penalty, PriorModel, resolve
-from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.priors import Prior
 from bayesmix.problem import Problem
@@ -129,9 +128,11 @@ def chain_diagnosis(drawn: Drawn) -> Diagnosis:
     )
     if sparse:
         return found
-    missed = unvisited(drawn.problem, drawn.modes, drawn.chain_mode, drawn.theta)
-    words = missed_modes(drawn.modes, missed)
-    return replace(found, findings=(*found.findings, *words), unvisited=missed)
+    missed, apart = drawn.visits.unvisited, drawn.own_places
+    begun = () if drawn.apart is None else drawn.apart.mode
+    left = [int(m) for m in begun if m not in apart]
+    words = lesser_modes(drawn.modes, apart, missed, left)
+    return replace(found, findings=(*found.findings, *words), unvisited=missed, apart=apart)
 
 
 def methods_agreement(drawn: Drawn) -> pd.DataFrame:
@@ -273,9 +274,9 @@ def _nuts(
         shown if options.progress is None else options.progress,
     )
 
-    def run(thin: int, accept: float = ACCEPT) -> Drawn:
+    def run(thin: int, accept: float = ACCEPT, before: Drawn | None = None) -> Drawn:
         asked = replace(settings, thin=thin, accept=accept)
-        return _drawn(problem, modes, model, point, options.sampler, asked)
+        return _drawn(problem, modes, model, point, options.sampler, asked, before)
 
     if options.chains == 1:
         return run(options.thin or 1), ()
@@ -294,13 +295,16 @@ def _drawn(
     point: Fitted,
     sampler: str,
     settings: Settings,
+    before: Drawn | None,
 ) -> Drawn:
-    """One run of all chains, relabelled."""
-    chains: Chains = (
-        run_nutpie(problem, modes, settings)
+    """One run of all chains, relabelled; chains apart are those of the run before."""
+    apart = () if before is not None else modes_apart(modes, settings.chains)
+    made: Chains = (
+        run_nutpie(problem, modes, settings, apart)
         if sampler == "nutpie"
-        else run_pymc(problem, modes, sampler, settings)
+        else run_pymc(problem, modes, sampler, settings, apart)
     )
+    chains = made.part(slice(settings.chains))
     drawn = Drawn(
         problem.spec,
         model,
@@ -315,8 +319,15 @@ def _drawn(
         point,
         "none",
         thin=settings.thin,
+        apart=_apart(made.part(slice(settings.chains, None))) if before is None else before.apart,
     )
     return relabelled(drawn, METHOD, None)
+
+
+def _apart(chains: Chains) -> Apart | None:
+    if not len(chains.mode):
+        return None
+    return Apart(chains.theta, chains.theta, chains.log_density, chains.stats, chains.mode)
 
 
 def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:
@@ -330,5 +341,11 @@ def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:
     by : str, optional
         What "ordering" sorts by.
     """
-    found = relabel(drawn.problem, drawn.raw, method, mode=drawn.point.theta, by=by)
-    return replace(drawn, theta=found.theta, relabelling=method)
+
+    def labelled(raw: np.ndarray) -> np.ndarray:
+        return relabel(drawn.problem, raw, method, mode=drawn.point.theta, by=by).theta
+
+    apart = drawn.apart
+    if apart is not None:
+        apart = replace(apart, theta=labelled(apart.raw))
+    return replace(drawn, theta=labelled(drawn.raw), relabelling=method, apart=apart)

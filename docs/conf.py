@@ -1,13 +1,17 @@
 """The documentation site: `make docs`, warnings are errors, nothing is fetched from a network."""
 
 import hashlib
+import os
 import sys
+import sysconfig
 from importlib.metadata import version as installed
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "_ext"))
+# Pages call the command `bayesmix` of the environment that builds them.
+os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
 
 project = "bayesmix"
 author = "The bayesmix developers"
@@ -80,6 +84,7 @@ html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}
+html_sidebars = {name: [] for name in ("families", "comparison")}  # no section to navigate
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -106,9 +111,16 @@ def _skip(app, what, name, member, skip, options):
 
 
 def _signature(app, what, name, thing, options, signature, returned):
-    """No signature for classes that are made by a function and hold private parts."""
+    """No signature for classes that are made by a function and hold private parts.
+
+    Of Family only what its users give: the fields after `bounds` are for the shipped families.
+    """
     if signature is not None and signature.startswith("(_"):
         return "", None
+    if name == "bayesmix.Family":
+        given, found, _ = signature.partition(", links=")
+        assert found, signature
+        return given.replace("bounds=<factory>", "bounds={}") + ")", None
     return None
 
 

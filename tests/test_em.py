@@ -339,6 +339,21 @@ def test_holding_everything_evaluates(fits):
     assert again.loglik == pytest.approx(fit.loglik, abs=1e-8)
 
 
+@pytest.mark.parametrize(("family", "held"), [("poisson", -3.0), ("negative_binomial", -3.0)])
+def test_random_starts_know_held_coefficients(family, held):
+    """A constraint near the maximum costs what the quadratic approximation says, and no more."""
+    data = bmx.load_data("fabricfault")
+    spec = bmx.Mixture("Faults ~ 1", data, family=family, k=2, fixed="~ log(Length)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bmx.DegenerateWarning)  # alpha may be infinite
+        free = spec.fit("em", seed=1)
+        fit = spec.fit("em", seed=1, fixed_params={(1, "Intercept"): held})
+    row = free.summary().query("component == 1 and term == 'Intercept'").iloc[0]
+    cost = 0.5 * ((held - row["estimate"]) / row["se"]) ** 2
+    assert 0 < cost < 0.1
+    assert free.loglik - fit.loglik == pytest.approx(cost, abs=0.5 * cost + 1e-4)
+
+
 def test_a_held_logit_of_a_concomitant(fits):
     fit = model("groups").fit(seed=1, fixed_params={(2, "alpha[h]"): 0.0})
     plain = bmx.Mixture("grouped ~ x | g", D, k=2).fit(seed=1)

@@ -17,7 +17,7 @@ def a_run(r_hat, ess, shares=(1.0,), chains=4, draws=1000, steps=7.0, tail=None)
     """Runs whose diagnosis by thin is given, and lists of those that were made and their steps."""
     made, aimed = [], []
 
-    def run(thin, accept):
+    def run(thin, accept, _before):
         made.append(thin)
         aimed.append(accept)
         return SimpleNamespace(

@@ -18,11 +18,13 @@ from bayesmix import reporting
 from bayesmix.describe import model_sentences
 from bayesmix.families import FAMILIES
 from bayesmix.reporting import equations, files, numbers
-from bayesmix.reporting.blocks import Table, Words
+from bayesmix.reporting.blocks import Picture, Table, Words
 from bayesmix.reporting.convergence import chains
+from bayesmix.reporting.criteria import criteria
 from bayesmix.reporting.page import equation_svg
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject
+from bayesmix.reporting.typical import typical_rows
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
@@ -63,7 +65,7 @@ class Page(HTMLParser):
         self.words += data
         if self.headings and self.stack[-1] == self.headings[-1][0]:
             self.headings[-1][1] += data
-        if self.stack[-1] == "caption":
+        if "caption" in self.stack:
             self.tables[-1]["caption"] += data
         if self.stack[-1] in ("th", "td"):
             self.tables[-1]["rows"][-1][-1] += data
@@ -358,7 +360,9 @@ def test_a_poor_laplace_approximation_is_told(trial):
     assert "Pareto k-hat is 0.90" in posterior_warnings(Fit)[0]
     Fit.khat = np.nan  # no estimate is no good one
     assert posterior_warnings(Fit)
-    modes = pd.DataFrame({"log_density": [0, -1], "share": [0.7, 0.3], "chains": [1, 0]})
+    modes = pd.DataFrame({"log_density": [0, -1], "share": [0.7, 0.3], "chains": [1, 0]}).assign(
+        apart=""
+    )
     Fit.khat, Fit.modes = 0.1, modes
     assert "about 30% of the mass" in posterior_warnings(Fit)[0]
 
@@ -373,7 +377,7 @@ def test_chains_that_disagree_are_told():
 
     class Chains:
         method, spec, loo, waic = "nuts", None, None, None
-        modes = pd.DataFrame({"log_density": [0.0], "share": [1.0], "chains": [4]})
+        modes = pd.DataFrame({"log_density": [0.0], "share": [1.0], "chains": [4]}).assign(apart="")
 
         @property
         def data(self):
@@ -397,9 +401,35 @@ def test_chains_that_disagree_are_told():
 def test_the_events_have_their_probabilities_over_time(tmp_path):
     fit = events().fit("em", seed=1)
     (section,) = [s for s in make_sections(Subject({"em": fit})) if s.title == "Events over time"]
-    picture, details = section.blocks[1:]
+    picture, details, typical = section.blocks[1:]
     assert "Probability of each of death, pcm and of no event, along years" in picture.alt
     pd.testing.assert_frame_equal(details.blocks[0].frame, fit.aalen_johansen())
+    # Women and men with the median age, each with both events.
+    age = bmx.load_data("mgus2").head(300)["age10"].median()
+    subjects = pd.DataFrame({"age10": [age, age], "sex": pd.Categorical(["F", "M"])})
+    wanted = fit.event_probabilities(subjects)
+    assert (
+        typical.frame[["sex", "event"]].to_numpy().tolist()
+        == wanted[["sex", "event"]].to_numpy().tolist()
+    )
+    for end in ("estimate", "lower", "upper"):
+        np.testing.assert_allclose(typical.frame[f"probability {end}"], wanted[end])
+        mean, median = fit.mean_time(subjects), fit.quantile_time(0.5, subjects)
+        np.testing.assert_allclose(typical.frame[f"mean time {end}"], mean[end])
+        np.testing.assert_allclose(typical.frame[f"median time {end}"], median[end])
+
+
+def test_typical_subjects_are_few_and_may_have_no_covariates():
+    data = bmx.load_data("mgus2").head(300)
+    data["clinic"] = np.resize(list("abcdefghi"), len(data))
+    family = {"pcm": "weibull", "death": "gompertz"}
+    formula = "surv(years, status) ~ "
+    alike = bmx.CompetingRisks(formula + "1", data, event="event", family=family).spec
+    assert typical_rows(alike).shape == (1, 0)
+    # Nine clinics are too many; they stay at the first.
+    many = bmx.CompetingRisks(formula + "clinic + sex", data, event="event", family=family).spec
+    rows = typical_rows(many)
+    assert rows[["clinic", "sex"]].to_numpy().tolist() == [["a", "F"], ["a", "M"]]
 
 
 def test_chains_have_a_picture(trial):
@@ -445,8 +475,40 @@ def test_fits_with_other_numbers_of_components_are_ranked(patents, tmp_path, no_
     page = made(tmp_path, {"two": two, "three": patents}, tables=tmp_path)
     assert page.table("Ranking by BIC")["fit"].tolist() == ["three", "two"]
     assert "The estimates do not stand side by side" in page.words
-    assert bmx.compare({"two": two, "three": patents}, "bic").verdict in page.words
+    ranked = bmx.compare({"two": two, "three": patents}, "bic")
+    assert ranked.verdict in page.words
+    shown = page.table("Ranking by BIC")["difference to the best"]
+    assert [plain(v) for v in shown] == [0.0, round(two.bic - patents.bic, 2)]
     assert page.headings[0][1] == "Mixtures of regressions of Patents"
+
+
+def test_a_ranking_has_a_picture(patents):
+    fits = {"two": patents.spec.with_k(2).fit(seed=1), "three": patents}
+    section = criteria(Subject(fits))
+    (picture,) = [block for block in section.blocks if isinstance(block, Picture)]
+    assert picture.png[:4] == b"\x89PNG"
+    behind = fits["two"].bic - fits["three"].bic
+    assert picture.alt.endswith(f"three 0.0, two {behind:.1f}.")
+    assert not [b for b in criteria(Subject({"one": patents})).blocks if isinstance(b, Picture)]
+
+
+def test_fits_of_one_model_stand_side_by_side_beside_those_of_another(
+    patents, tmp_path, no_pictures
+):
+    fits = {"ML": patents, "MAP": patents.spec.fit("map", seed=1)}
+    page = made(tmp_path, fits | {"two": patents.spec.with_k(2).fit(seed=1)}, tables=tmp_path)
+    check_page(page)
+    stored = pd.read_csv(tmp_path / "estimates_ML.csv")
+    wanted = bmx.compare_estimates(fits)
+    np.testing.assert_allclose(stored["MAP_estimate"], wanted["MAP_estimate"])
+    assert page.table("Estimates of two")["component"].tolist()[:2] == ["1", "1"]
+    assert "The estimates do not stand side by side" in page.words
+
+
+def test_a_point_fit_and_a_posterior_of_two_models_are_ranked_by_bic(trial):
+    fits = {"ML": trial["ML"].spec.with_k(2).fit(seed=1), "Bayes": trial["Bayes"]}
+    tables = [b for b in criteria(Subject(fits)).blocks if isinstance(b, Table)]
+    assert tables[-1].frame["fit"].tolist() == list(bmx.compare(fits, "bic").table.index)
 
 
 def test_posteriors_have_their_priors_and_predictive_criteria(trial, trial_page):

@@ -28,7 +28,7 @@ from bayesmix.inputs import Events, Prepared
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.modes import Mode
 from bayesmix.penalty import PriorModel
-from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.priors import Prior
 from bayesmix.result.fitted import Ends, Fitted
 from bayesmix.spec import MixtureSpec
@@ -298,7 +298,8 @@ def test_everything_is_stored():
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "
-        "relabelling khat thin asked",
+        "relabelling khat thin asked apart",
+        Apart: "theta raw log_density stats mode",
         Mode: "theta log_density factor log_mass share",
         PriorModel: "single concentration spread",
         Prior: "kind parameters",

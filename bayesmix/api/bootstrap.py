@@ -66,6 +66,16 @@ class Bootstrap:
         ------
         FitError
             If fewer than two refits ended well, or `ci` is no fraction.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> resampled = fit.bootstrap(n=20, kind="case", seed=1, progress=False)
+        >>> resampled.summary(ci=0.9).shape
+        (6, 9)
         """
         return resampled_summary(self._resampled, ci)
 

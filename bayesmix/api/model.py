@@ -82,12 +82,27 @@ class Model(Modelled):
         ------
         SpecError
             If the parameters do not fit the model.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> round(spec.log_likelihood(fit.params), 4), round(fit.loglik, 4)
+        (-86.3311, -86.3311)
         """
         theta = from_dataset(self._spec, params)
         return float(log_likelihood(build_problem(self._spec), theta[None])[0])
 
     def priors(self) -> pd.DataFrame:
         """The priors: parameter, prior, and what it says in words.
+
+        Returns
+        -------
+        DataFrame
+            Of positive parameters, and of coefficients on the scale of the link, the
+            words have the middle 95 percent.
 
         Examples
         --------
@@ -116,6 +131,15 @@ class Model(Modelled):
         ------
         SpecError
             Under flat priors.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> tree = spec.sample_prior(draws=50, seed=1)
+        >>> dict(tree["prior_predictive"].dataset.sizes)
+        {'chain': 1, 'draw': 50, 'row': 32}
         """
         whole_number("draws", draws, "the number of draws", 1)
         return prior_tree(self._spec, self._resolved(), draws, generator(seed))
@@ -209,10 +233,11 @@ class Model(Modelled):
         draws : int, optional
             Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
         tune, chains : int, optional
-            Warm-up steps (1000) and chains (4) of "nuts".
+            Warm-up steps (1000) and chains (4) of "nuts".  `Posterior.modes` lists chains
+            apart, which are not among them.
         thin : int, optional
             One draw of "nuts" is kept of so many.  By default all are, or, where the
-            chains would not agree otherwise and it takes seconds, one of 8 or 64:
+            chains would not agree otherwise and it takes seconds, one of 16 or 64:
             `draws` are kept, and the chains are longer.
         sampler : str, optional
             Of "nuts": "nutpie" (default), "pymc" or "numpyro".
@@ -234,6 +259,21 @@ class Model(Modelled):
         -----
         DegenerateWarning, IdentifiabilityWarning, ConvergenceWarning
             If the fit is no plain success; `PointFit.status` and `reasons` say why.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.status, round(fit.loglik, 4)
+        ('converged', -86.3311)
+        >>> held = spec.fit("em", seed=1, fixed_params={(1, "Intercept"): -3.0})
+        >>> held.df, fit.df
+        (3, 4)
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.data["posterior"]["coef"].sizes["draw"]
+        500
         """
         sampling = {
             "draws": draws,

@@ -72,6 +72,20 @@ class Modelled(ABC):
         ------
         DataError
             If the folder does not exist, or a column holds what a file cannot.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fit.save(Path(folder) / "fit.nc")
+        ...     again = bmx.load(Path(folder) / "fit.nc")
+        >>> again.loglik == fit.loglik
+        True
         """
         value, priors = self._content
         storage.save(path, value, priors)

@@ -158,20 +158,64 @@ class PointFit(Result):
         return self._fitted.ends.frame()
 
     def coefficients(self) -> pd.DataFrame:
-        """Coefficients, terms by components; NaN where a component lacks a term."""
+        """Coefficients, terms by components; NaN where a component lacks a term.
+
+        They are on the scale of the family's link.
+
+        Returns
+        -------
+        DataFrame, terms by components
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.coefficients().round(2).loc["Intercept"].tolist()
+        [-3.13, -2.36]
+        """
         return tables.coefficient_table(self._fitted.spec, self._fitted.theta)
 
     def dispersion(self) -> pd.DataFrame:
-        """Dispersions on natural scales, components by parameters."""
+        """Dispersions on natural scales, components by parameters.
+
+        Returns
+        -------
+        DataFrame, components by parameters
+            Such as ``sigma`` of a Gaussian family; NaN where a component has none.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("NregFix")
+        >>> spec = bmx.Mixture("y ~ x1", data, k=3, fixed="~ x2", dispersion="fixed")
+        >>> spec.fit("em", seed=1).dispersion()["sigma"].round(2).tolist()
+        [0.97, 0.97, 0.97]
+        """
         return tables.dispersion_table(self._fitted.spec, self._fitted.theta)
 
     def concomitant(self) -> pd.DataFrame:
         """Multinomial-logit coefficients, terms by components; the baseline's are zero.
 
+        They are the alpha of log(pi_s / pi_1) = z' alpha_s.
+
+        Returns
+        -------
+        DataFrame, terms by components
+
         Raises
         ------
         FitError
             If the weights are constant.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+        >>> spec.fit("em", seed=1).concomitant().loc["RDS"].round(1).tolist()
+        [0.0, -40.3, 0.7]
         """
         return tables.concomitant_table(self._fitted.spec, self._fitted.theta)
 
@@ -184,13 +228,35 @@ class PointFit(Result):
         Parameters
         ----------
         kind : str
-            "observed": inverse of the exact observed information.  "robust":
-            sandwich, for sampling weights.
+            "observed": inverse of the exact observed information.  "robust": the
+            sandwich J^-1 K J^-1 of the information J and the sum K of the outer
+            products of the units' scores (White 1982), for sampling weights.
+
+        Returns
+        -------
+        DataFrame, free parameters by free parameters
+            Both indexes are (component, term, effect); a parameter that several
+            components share stands once.
 
         Raises
         ------
         FitError
             If the kind is unknown.
+
+        References
+        ----------
+        White (1982), Econometrica 50, 1-25.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.covariance().shape
+        (4, 4)
+        >>> fit.covariance().index.get_level_values("term").tolist()
+        ['log(Length)', 'Intercept', 'Intercept', 'weight']
         """
         return covariance_frame(self._fitted.spec, covariance(self._fitted, kind))
 
@@ -208,6 +274,21 @@ class PointFit(Result):
             Rows by effect (fixed, nested, varying, dispersion, concomitant,
             weight), component and term.  `scale` says on which scale `se` and
             the interval were computed.
+
+        Raises
+        ------
+        FitError
+            If `ci` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> row = fit.summary().iloc[0]
+        >>> row["term"], round(float(row["estimate"]), 3), round(float(row["se"]), 3)
+        ('log(Length)', 0.799, 0.235)
         """
         return tables.summary(self._fitted, ci)
 
@@ -225,6 +306,23 @@ class PointFit(Result):
         -------
         DataFrame
             Units by components; the index is the group's value or the row's index.
+
+        Raises
+        ------
+        DataError
+            If the new data lack a column or level, or the response is outside the
+            family's support.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.membership().iloc[0].round(2).tolist()
+        [0.99, 0.01]
+        >>> fit.membership(data.head(3)).shape
+        (3, 2)
         """
         return tables.membership(self._fitted, newdata, rows=rows)
 
@@ -237,6 +335,20 @@ class PointFit(Result):
             Other data, with the response.
         rows : bool
             Repeat by row.
+
+        Returns
+        -------
+        Series
+            Names of components; the index is that of `membership`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.clusters().value_counts().to_dict()
+        {1: 27, 2: 5}
         """
         return tables.clusters(self._fitted, newdata, rows=rows)
 
@@ -247,7 +359,17 @@ class PointFit(Result):
         -------
         DataFrame
             prior: mean membership over units; size: rows by most probable
-            component; post_positive: rows with membership above 1e-4; ratio.
+            component; post_positive: rows with membership above 1e-4; ratio: size
+            over post_positive, near one for a component with few doubtful members.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.sizes()[["size", "post_positive"]].values.tolist()
+        [[27, 32], [5, 32]]
         """
         return tables.sizes(self._fitted)
 
@@ -264,15 +386,48 @@ class PointFit(Result):
         by : str
             "component", or "marginal": means weighted by pi(w).
 
+        Returns
+        -------
+        DataFrame, rows by components, or Series
+            The latter for "marginal".  With several responses their names are the
+            first level of the columns.
+
         Raises
         ------
         FitError, DataError
             If an argument is unknown, or the new data lack a column or level.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> import pandas as pd
+        >>> roll = pd.DataFrame({"Length": [500.0]})
+        >>> fit.predict(roll).round(2).values.tolist()
+        [[6.29, 13.52]]
+        >>> round(float(fit.predict(roll, by="marginal").iloc[0]), 2)
+        7.75
         """
         return predict(self._fitted, newdata, what, by)
 
     def fitted(self) -> pd.DataFrame:
-        """Means of the training rows, rows by components."""
+        """Means of the training rows, rows by components.
+
+        Returns
+        -------
+        DataFrame, rows by components
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.fitted().shape
+        (32, 2)
+        """
         out = predict(self._fitted, None, "mean", "component")
         assert isinstance(out, pd.DataFrame)
         return out
@@ -298,6 +453,15 @@ class PointFit(Result):
         ------
         FitError
             If no response has residuals of that kind.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.residuals("pearson").iloc[0].round(2).tolist()
+        [-0.3, -2.25]
         """
         return residuals(self._fitted, kind)
 
@@ -313,6 +477,25 @@ class PointFit(Result):
         ----------
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
+
+        Returns
+        -------
+        DataFrame
+            A column for each response, and the component that was drawn.
+
+        Raises
+        ------
+        FitError
+            If a family cannot be simulated.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> list(fit.simulate(seed=1).columns)
+        ['Faults', 'component']
         """
         return simulate(self._fitted, newdata, generator(seed, FitError))
 
@@ -338,10 +521,30 @@ class PointFit(Result):
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
 
+        Returns
+        -------
+        Bootstrap
+            The refits; its `summary` has standard errors, intervals and biases.
+
+        Raises
+        ------
+        FitError
+            If `n` or the kind is wrong, or responses cannot be simulated.
+
         References
         ----------
         Gruen and Leisch (2004), Compstat, 1115-1122.  Davison and Hinkley (1997),
         Bootstrap Methods and their Application, section 3.5.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> resampled = fit.bootstrap(n=20, kind="case", seed=1, progress=False)
+        >>> list(resampled.summary().columns[:5])
+        ['component', 'term', 'effect', 'estimate', 'se']
         """
         return Bootstrap(resample(self._fitted, n, kind, generator(seed, FitError), progress))
 
@@ -367,6 +570,15 @@ class PointFit(Result):
         FitError
             If components would move that the model tells apart (nested blocks,
             families, labels).
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> fit.mixing.round(2).tolist(), fit.relabel(by="weight").mixing.round(2).tolist()
+        ([0.8, 0.2], [0.2, 0.8])
         """
         return type(self)(reorder(self._fitted, by, concomitant, order), self._priors)
 

@@ -104,6 +104,22 @@ class Posterior(Result):
         predictive : int
             Number of posterior predictive data sets.
         seed : int
+            Of these.
+
+        Returns
+        -------
+        xarray.DataTree
+            As `data`, with the group posterior_predictive where it was asked for.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> tree = posterior.to_datatree(predictive=50)
+        >>> "posterior_predictive" in tree.children
+        True
         """
         return to_tree(self._drawn, predictive=predictive, seed=seed)
 
@@ -111,17 +127,17 @@ class Posterior(Result):
     def modes(self) -> pd.DataFrame:
         """Modes that differ beyond labels: log density, share of the mass, chains begun there.
 
-        The share is Laplace's estimate.  A sparse Dirichlet prior has no modes: the one
-        listed then is where the chains began, under the default Dirichlet prior.
+        The share is Laplace's estimate.  Chains are shared by it; at every other mode with
+        more than one percent (as many as there are chains, the heaviest ones) one chain
+        more begins that is in no summary.  `apart` says what became of it: "stayed"
+        where the mode is a place of its own, which the draws leave out and `stack` weighs,
+        "connected" where chains go from there to the others or come from them; empty
+        where there was none.
+
+        A sparse Dirichlet prior has no modes: the one listed then is where the chains
+        began, under the default Dirichlet prior.
         """
-        d = self._drawn
-        return pd.DataFrame(
-            {
-                "log_density": [m.log_density for m in d.modes],
-                "share": [m.share for m in d.modes],
-                "chains": [int((d.chain_mode == i).sum()) for i in range(len(d.modes))],
-            }
-        ).rename_axis("mode")
+        return tables.modes_table(self._drawn)
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
@@ -135,7 +151,22 @@ class Posterior(Result):
         -------
         DataFrame
             The rows of `PointFit.summary`: component, term, effect; then mean, sd,
-            lower, upper, ess_bulk, ess_tail, r_hat.
+            lower, upper (natural scales), ess_bulk, ess_tail, r_hat.  Draws that are no
+            chains, as Laplace's, have no r_hat.
+
+        Raises
+        ------
+        FitError
+            If `ci` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> list(posterior.summary(ci=0.9).columns[3:7])
+        ['mean', 'sd', 'lower', 'upper']
         """
         return tables.posterior_summary(self._drawn, ci)
 
@@ -148,6 +179,21 @@ class Posterior(Result):
             Repeat by row.
         uncertainty : bool
             Add their standard deviations over the draws.
+
+        Returns
+        -------
+        DataFrame
+            Units by components; with `uncertainty` the columns are (component, "mean")
+            and (component, "sd").
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.membership().shape
+        (32, 2)
         """
         return tables.membership(self._drawn, rows=rows, uncertainty=uncertainty)
 
@@ -161,9 +207,28 @@ class Posterior(Result):
         max_k : int, optional
             Most clusters.
 
+        Returns
+        -------
+        Consensus
+            `labels`, `k`, the expected loss, and the uncertainty of every unit.
+
+        Raises
+        ------
+        FitError
+            If the loss is unknown.
+
         References
         ----------
         Wade and Ghahramani (2018), Bayesian Analysis 13, 559-626.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> len(posterior.clusters().labels)
+        32
         """
         draws = draw_memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
         return consensus(memberships=draws, loss=loss, max_k=max_k)
@@ -224,6 +289,29 @@ class Posterior(Result):
         by : str
             "component", or "marginal": means weighted by pi(w).
         ci : float
+            Probability of the intervals, which are of the mean and not of a response.
+
+        Returns
+        -------
+        DataFrame
+            Columns estimate (the mean over the draws), lower and upper, below each
+            component unless "marginal".
+
+        Raises
+        ------
+        FitError, DataError
+            If an argument is unknown, or the new data lack a column or level.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> import pandas as pd
+        >>> roll = pd.DataFrame({"Length": [500.0]})
+        >>> list(posterior.predict(roll, by="marginal").columns)
+        ['estimate', 'lower', 'upper']
         """
         return predict(self._drawn, newdata, what, by, ci)
 
@@ -235,6 +323,7 @@ class Posterior(Result):
         Parameters
         ----------
         draws : int
+            Number of data sets, each from parameters drawn from the posterior.
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
 
@@ -242,6 +331,20 @@ class Posterior(Result):
         -------
         DataFrame
             Rows by draws; with several responses the columns are (response, draw).
+
+        Raises
+        ------
+        FitError
+            If a family cannot be simulated.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.simulate(draws=5, seed=1).shape
+        (32, 5)
         """
         whole_number("draws", draws, "the number of draws", 1)
         values = simulate(self._drawn, newdata, draws, generator(seed))
@@ -263,25 +366,72 @@ class Posterior(Result):
         seed : int
             Of the refits.
 
+        Returns
+        -------
+        Loo
+            `elpd_loo` = sum over units u of log p(y_u | y_-u), its standard error, and
+            the Pareto k of every unit.
+
         References
         ----------
         Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432.
+        Paananen, Piironen, Buerkner and Vehtari (2021), Statistics and Computing 31, 16.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> len(posterior.loo().pareto_k)
+        32
         """
         return posterior_loo(self._drawn, repaired=repair, seed=seed)
 
     def waic(self) -> Waic:
         """The widely applicable information criterion, by unit.
 
+        elpd_waic is the sum over units of the log of the mean density over the draws,
+        less the variance of the log density; that variance above 0.4 is warned of.
+
+        Returns
+        -------
+        Waic
+
         References
         ----------
         Watanabe (2010), Journal of Machine Learning Research 11, 3571-3594.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> waic = posterior.waic()
+        >>> waic.elpd_waic < 0 < waic.p_waic
+        True
         """
         return posterior_waic(self._drawn)
 
     def diagnostics(self) -> Diagnosis:
         """R-hat and ESS after relabelling, and why chains disagree where they do.
 
-        `unvisited` names the modes, as `modes` lists them, that no chain came to.
+        `unvisited` names the modes, as `modes` lists them, that no chain came to, and
+        `apart` those where a chain that is not among the draws stayed.
+
+        Returns
+        -------
+        Diagnosis
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=2000, seed=1)
+        >>> posterior.diagnostics().healthy
+        True
         """
         return chain_diagnosis(self._drawn)
 
@@ -303,8 +453,10 @@ class Posterior(Result):
         Parameters
         ----------
         by : str
-            "mode": chains in one mode together, as `diagnostics` finds them; "chain":
-            every chain by itself.
+            "mode": chains in one mode together, as `diagnostics` finds them, and those
+            that stayed apart in modes of their own (see `modes`), so that every mode with
+            more than one percent of the mass is weighed; "chain": every reported chain by
+            itself.
         seed : int or numpy.random.Generator, optional
             Of the resampling.
 
@@ -341,9 +493,13 @@ class Posterior(Result):
                 f"'chain'; these draws are by {self.method!r}"
             )
             raise FitError(msg)
-        chains = range(len(self._drawn.theta))
-        modes = self.diagnostics().modes if by == "mode" else tuple(chains)
-        found = stack(self._drawn, groups_of_chains(modes), generator(seed))
+        drawn = self._drawn
+        if by == "mode":
+            places = () if drawn.apart is None else drawn.visits.places
+            groups = groups_of_chains(self.diagnostics().modes, places)
+        else:
+            groups = groups_of_chains(tuple(range(len(drawn.theta))))
+        found = stack(drawn, groups, generator(seed))
         posterior = type(self)(found.drawn, self._point)
         return Stacking(found.table, found.elpd_loo, found.se, posterior)
 
@@ -355,6 +511,15 @@ class Posterior(Result):
         DataFrame
             Stephens, ECR, pivot and ordering, by each other; 1 where they agree up
             to one renaming of the components.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.relabel_agreement().shape
+        (4, 4)
         """
         return methods_agreement(self._drawn)
 
@@ -367,6 +532,19 @@ class Posterior(Result):
         """The posterior mode as a `PointFit` (natural scale, no Jacobian).
 
         A sparse Dirichlet prior has none: then that under the default Dirichlet prior.
+
+        Returns
+        -------
+        PointFit
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.point().method
+        'map'
         """
         return self._point
 
@@ -381,6 +559,31 @@ class Posterior(Result):
             "stephens", "ecr", "pivot" (to the posterior mode) or "ordering".
         by : str, optional
             The term, dispersion or "weight" that "ordering" sorts by.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        FitError
+            If the method is unknown, or `by` names nothing to sort by.
+
+        References
+        ----------
+        Stephens (2000), Journal of the Royal Statistical Society B 62, 795-809.
+        Papastamoulis and Iliopoulos (2010), Journal of Computational and Graphical
+        Statistics 19, 313-331.  Marin, Mengersen and Robert (2005), Handbook of
+        Statistics 25, 459-507 (the pivot).
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.relabel("ordering", by="Intercept").summary().shape[0]
+        6
         """
         if method not in METHODS:
             msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"

@@ -49,6 +49,9 @@ class EventQuantities(Result):
     ``interval``, ``draws``, ``seed``
         Of a point fit: "delta" (by the delta method, on the logit or log scale), or
         "simulation" with so many draws from the estimates' normal approximation.
+
+    All raise a `DataError` where the new data lack a column or level, and a `FitError` where an
+    option is unknown or does not apply.
     """
 
     def _estimates(

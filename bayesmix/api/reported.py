@@ -43,5 +43,18 @@ class Reported:
         ------
         DataError
             If the folder of the page does not exist.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = fit.report(Path(folder) / "report.html")
+        >>> [file.name for file in files]
+        ['report.html']
         """
         return report(self, path, title=title, tables=tables, code=code)

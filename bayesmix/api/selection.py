@@ -51,6 +51,23 @@ class Selection:
         ----------
         by : str
             "bic", "bic_units", "aic", "icl" or "loglik".
+
+        Returns
+        -------
+        PointFit
+
+        Raises
+        ------
+        FitError
+            If the criterion is unknown, or no fit can be chosen by it.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
+        >>> selection = bmx.select(spec, k=[1, 2, 3], seed=1)
+        >>> [selection.best(by).k for by in ("bic", "icl")]
+        [2, 2]
         """
         return self._fits[best_of({k: f._fitted for k, f in self._fits.items()}, by)]
 
@@ -69,15 +86,23 @@ def select(
     Parameters
     ----------
     spec : Mixture
-    k : iterable of int
-        The numbers of components.
+    k : iterable of int, or int
+        The numbers of components, or one.
     method : str
+        "em", "ml" or "map".
     **options
-        As in `Mixture.fit`.
+        As in `Mixture.fit`, but ``init``: every k makes its own starts.
 
     Returns
     -------
     Selection
+        The fits by ``[k]``, their criteria as ``table``, and ``best("bic")``.
+
+    Raises
+    ------
+    SpecError
+        If the model is no `Mixture` (competing events have as many components as
+        events), a k is no positive whole number, or an option does not apply.
 
     Examples
     --------

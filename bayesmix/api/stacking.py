@@ -22,8 +22,9 @@ class Stacking:
     Parameters
     ----------
     table : DataFrame
-        By group: its chains, their share of all chains, elpd_loo with its standard
-        error se, bad_k, the number of units whose Pareto k is too high, and weight.
+        By group: its chains, whether they were kept apart (numbered after the reported
+        ones), their share of the reported chains, elpd_loo with its standard error se,
+        bad_k, the number of units whose Pareto k is too high, and weight.
     elpd_loo : float
         Expected log predictive density of the weighted groups, units left out.
     se : float
@@ -48,7 +49,8 @@ class Stacking:
     def _lines(self) -> list[tuple[str, str]]:
         lines = []
         for row in self.table.itertuples():
-            words = f"weight {row.weight:.3f} ({row.share:.0%} of the chains), elpd_loo "
+            what = "kept apart" if row.apart else f"{row.share:.0%} of the chains"
+            words = f"weight {row.weight:.3f} ({what}), elpd_loo "
             words += f"{row.elpd_loo:.2f} (standard error {row.se:.2f})"
             lines.append((f"chains {row.chains}", words))
         lines.append(("stacked", f"elpd_loo {self.elpd_loo:.2f} (standard error {self.se:.2f})"))

@@ -39,13 +39,18 @@ class Waic:
     n_draws: int
 
     @property
-    def elpd(self) -> float:
-        """Expected log predictive density of new data; WAIC is -2 times it."""
+    def elpd_waic(self) -> float:
+        """Expected log predictive density of new units."""
         return float(self.pointwise["elpd_waic"].sum())
 
     @property
+    def elpd(self) -> float:
+        """The same as `elpd_waic`."""
+        return self.elpd_waic
+
+    @property
     def se(self) -> float:
-        """Standard error of `elpd` over units."""
+        """Standard error of `elpd_waic` over units."""
         return standard_error(self.pointwise["elpd_waic"].to_numpy()[counted(self.pointwise)])
 
     @property
@@ -70,9 +75,9 @@ class Waic:
 
     def _lines(self) -> list[tuple[str, str]]:
         lines = [
-            ("elpd_waic", f"{self.elpd:.2f} (standard error {self.se:.2f})"),
+            ("elpd_waic", f"{self.elpd_waic:.2f} (standard error {self.se:.2f})"),
             ("p_waic", f"{self.p_waic:.2f}"),
-            ("WAIC", f"{-2 * self.elpd:.2f} (-2 elpd_waic)"),
+            ("WAIC", f"{-2 * self.elpd_waic:.2f} (-2 elpd_waic)"),
             *weight_words(self.pointwise),
         ]
         return lines + ([("warning", self.warning)] if self.warning else [])

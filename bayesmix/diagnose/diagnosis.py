@@ -38,6 +38,9 @@ class Diagnosis:
     findings : tuple of Finding
     unvisited : tuple of int
         Modes of the posterior, numbered as in `Posterior.modes`, that no chain visited.
+    apart : tuple of int
+        Modes, numbered so, that are places of their own beside these chains: a chain that
+        began there, and is not among them, does not come to where they are.
     """
 
     table: pd.DataFrame
@@ -47,6 +50,7 @@ class Diagnosis:
     modes: tuple[int, ...]
     findings: tuple[Finding, ...]
     unvisited: tuple[int, ...] = ()
+    apart: tuple[int, ...] = ()
 
     @property
     def healthy(self) -> bool:

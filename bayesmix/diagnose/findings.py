@@ -19,8 +19,8 @@ __all__ = [
     "divergent",
     "few_draws",
     "in_modes",
+    "lesser_modes",
     "lost_components",
-    "missed_modes",
     "poor_approximation",
     "slow",
     "standing",
@@ -43,8 +43,8 @@ class Finding:
     ----------
     kind : str
         "stuck", "different modes", "vanished component", "twin components",
-        "divergences", "unvisited modes" or "slow mixing"; of Laplace's draws "poor
-        approximation" or "few draws".
+        "divergences", "modes apart", "unvisited modes" or "slow mixing"; of Laplace's
+        draws "poor approximation" or "few draws".
     chains : tuple of int
         The chains it concerns, numbered from 0 as ArviZ does.
     components : tuple of hashable
@@ -219,12 +219,42 @@ def poor_approximation(khat: float) -> list[Finding]:
     return [Finding("poor approximation", (), (), what, "Use method='nuts'")]
 
 
-def missed_modes(modes: Sequence[Mode], unvisited: Sequence[int]) -> list[Finding]:
-    """Words for modes with some of the mass to which no chain came."""
-    at = [m for m in unvisited if modes[m].share > LEAST_SHARE]
-    if not at:
-        return []
-    shares = ", ".join(f"mode {m} with {modes[m].share:.0%} of the mass" for m in at)
-    what = f"no chain visited {shares} (Laplace's estimate; see Posterior.modes)"
-    remedy = "Use more draws= or a larger thin= so that chains move between modes, or more chains="
-    return [Finding("unvisited modes", (), (), what, remedy)]
+def lesser_modes(
+    modes: Sequence[Mode], apart: Sequence[int], unvisited: Sequence[int], left: Sequence[int]
+) -> list[Finding]:
+    """Words for modes with some of the mass that the draws leave out.
+
+    Parameters
+    ----------
+    modes : sequence of Mode
+    apart, unvisited : sequence of int
+        Modes where a chain stayed apart, and those to which none or hardly any came.
+    left : sequence of int
+        Modes where a chain apart began and did not stay.
+    """
+    estimate = "(Laplace's estimate; see Posterior.modes)"
+    found = []
+    if apart:
+        what = (
+            f"what began at {_with_shares(modes, apart)} {estimate} stayed there, apart from "
+            "these chains, and is not among the draws"
+        )
+        remedy = "The draws leave it out; Posterior.stack() weighs it with the others"
+        found.append(Finding("modes apart", (), (), what, remedy))
+    missed = [m for m in unvisited if modes[m].share > LEAST_SHARE]
+    if missed:
+        what = f"no chain visited {_with_shares(modes, missed)} {estimate}"
+        if late := [m for m in missed if m in left]:
+            what += (
+                f", or hardly: a chain that began at {_list('mode', late)}, and is not among the "
+                "draws, was there for long before it came to where the others are"
+            )
+        remedy = (
+            "Use more draws= or a larger thin= so that chains move between modes, or more chains="
+        )
+        found.append(Finding("unvisited modes", (), (), what, remedy))
+    return found
+
+
+def _with_shares(modes: Sequence[Mode], at: Sequence[int]) -> str:
+    return ", ".join(f"mode {m} with {modes[m].share:.0%} of the mass" for m in at)

@@ -185,7 +185,8 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
         closed_scale(g.family) for arrays in problem.blocks for g in arrays.groups
     )
     steps = min(steps, 1) if simple else steps
-    if (runner := compiled.runner(problem)) is not None:
+    fixed = _held_coefficients(problem)
+    if not len(fixed) and (runner := compiled.runner(problem)) is not None:
         eta = next(iter(working.values()))
         size = max(1, MOST // (spec.k * problem.n_units))  # starts at once
         for a in range(0, n_starts, size):
@@ -194,7 +195,9 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
             theta[some] = runner.first_steps(theta[some], given, eta, steps)
         return theta
     first = em_pass(problem, theta, responsibilities=resp, working=working)
-    theta = _first_step(problem, theta, first)
+    # The working response, less what held coefficients contribute to it.
+    known = first.scoring[:, :, fixed] @ theta[0, fixed]
+    theta = _first_step(problem, theta, first._replace(score=first.score - known))
     theta[:, held] = values
     for _ in range(steps):
         before = theta
@@ -206,6 +209,14 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
         if np.abs(theta - before).max() < RESTING:
             break
     return theta
+
+
+def _held_coefficients(problem: Problem) -> np.ndarray:
+    """Positions in theta of the location's coefficients that are held."""
+    groups = [group for arrays in problem.blocks for group in arrays.groups]
+    slots = [group.slots[0] for group in groups if group.family.location is not None]
+    at = {int(j) for slot in slots for each in slot.at for j in each}
+    return np.array(sorted(at & set(problem.spec.held)), dtype=int)
 
 
 def _first_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:

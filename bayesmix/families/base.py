@@ -246,10 +246,20 @@ class Family:
         ----------
         link : str or Link
 
+        Returns
+        -------
+        Family
+
         Raises
         ------
         SpecError
             If there is no location, or the link's means do not suit it.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> bmx.family("binomial").with_link("probit").params["mu"].name
+        'probit'
         """
         if self.location is None:
             msg = f"family {self.name!r} has no location, so it has no link"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from bayesmix.nuts.chains import ACCEPT, LEAST_SHARE, Chains, Settings, first_draw, share_chains
+from bayesmix.nuts.chains import (
+    ACCEPT,
+    LEAST_SHARE,
+    Chains,
+    Settings,
+    beginnings,
+    first_draw,
+    modes_apart,
+    share_chains,
+)
 from bayesmix.nuts.density import gradient_seconds
 from bayesmix.nuts.run import run_nutpie
 
@@ -11,8 +20,10 @@ __all__ = [
     "LEAST_SHARE",
     "Chains",
     "Settings",
+    "beginnings",
     "first_draw",
     "gradient_seconds",
+    "modes_apart",
     "run_nutpie",
     "share_chains",
 ]

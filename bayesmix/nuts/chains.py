@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,17 @@ import numpy as np
 from bayesmix.modes import Mode
 from bayesmix.problem import Problem
 
-__all__ = ["ACCEPT", "LEAST_SHARE", "Chains", "Settings", "first_draw", "jitter", "share_chains"]
+__all__ = [
+    "ACCEPT",
+    "LEAST_SHARE",
+    "Chains",
+    "Settings",
+    "beginnings",
+    "first_draw",
+    "jitter",
+    "modes_apart",
+    "share_chains",
+]
 
 LEAST_SHARE = 0.01
 JITTER = 0.3
@@ -56,12 +67,17 @@ class Chains:
     stats: dict[str, np.ndarray]
     mode: np.ndarray
 
+    def part(self, some: slice) -> Chains:
+        """Some of the chains."""
+        stats = {name: values[some] for name, values in self.stats.items()}
+        return Chains(self.theta[some], self.log_density[some], stats, self.mode[some])
+
 
 def share_chains(modes: tuple[Mode, ...], chains: int) -> list[int]:
     """Chains that begin at every mode, in proportion to its share of the mass.
 
-    A mode of a few percent gets no chain of its own: pooled with the others it
-    would count for much more than its mass.  `Posterior.modes` lists it.
+    A mode of a few percent gets none of them: pooled with the others it would count
+    for much more than its mass.  `modes_apart` has it.
     """
     wanted = np.array([m.share if m.share > LEAST_SHARE else 0.0 for m in modes])
     wanted = wanted / wanted.sum() * chains
@@ -69,6 +85,23 @@ def share_chains(modes: tuple[Mode, ...], chains: int) -> list[int]:
     rest = np.argsort(-(wanted - counts), kind="stable")
     counts[rest[: chains - counts.sum()]] += 1
     return counts.tolist()
+
+
+def modes_apart(modes: tuple[Mode, ...], chains: int) -> tuple[int, ...]:
+    """Modes with some of the mass at which sharing lets no chain begin, by number.
+
+    One chain more begins at each of them and is not pooled with the others.  They are
+    the heaviest such modes, and no more than there are chains.
+    """
+    shared = share_chains(modes, chains)
+    left = [m for m, mode in enumerate(modes) if mode.share > LEAST_SHARE and not shared[m]]
+    return tuple(sorted(left, key=lambda m: -modes[m].share)[:chains])
+
+
+def beginnings(modes: tuple[Mode, ...], chains: int, apart: Sequence[int]) -> list[tuple[int, int]]:
+    """Modes by number and how many chains begin there: those to be pooled, then those apart."""
+    shared = enumerate(share_chains(modes, chains))
+    return [(m, count) for m, count in shared if count] + [(m, 1) for m in apart]
 
 
 def jitter(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesmix.likelihood import log_likelihood
 from bayesmix.modes import Mode
-from bayesmix.nuts.chains import Chains, Settings, jitter, share_chains
+from bayesmix.nuts.chains import Chains, Settings, beginnings, jitter
 from bayesmix.nuts.density import compiled_density, python_density
 from bayesmix.nuts.native import native_model
 from bayesmix.nuts.sparse import ACCEPT, SparseCoordinates
@@ -20,7 +20,9 @@ from bayesmix.problem import Problem
 __all__ = ["run_nutpie"]
 
 
-def run_nutpie(problem: Problem, modes: tuple[Mode, ...], settings: Settings) -> Chains:
+def run_nutpie(
+    problem: Problem, modes: tuple[Mode, ...], settings: Settings, apart: Sequence[int] = ()
+) -> Chains:
     """Sample with nutpie from every mode that holds some of the mass.
 
     Parameters
@@ -29,16 +31,17 @@ def run_nutpie(problem: Problem, modes: tuple[Mode, ...], settings: Settings) ->
         With the priors and the Jacobian as its penalty.
     modes : tuple of Mode
     settings : Settings
+    apart : sequence of int
+        Modes at which one chain more begins; these chains come last.
     """
-    counts = share_chains(modes, settings.chains)
-    used = [number for number, count in enumerate(counts) if count]
+    begin = beginnings(modes, settings.chains, apart)
     parts = [
-        _run_mode(problem, modes[number], counts[number], settings, settings.seed + 7919 * number)
-        for number in used
+        _run_mode(problem, modes[number], count, settings, settings.seed + 7919 * number)
+        for number, count in begin
     ]
     thetas, stats = zip(*parts, strict=True)
     joined = {name: np.concatenate([s[name] for s in stats]) for name in stats[0]}
-    mode = np.repeat(np.arange(len(modes)), counts)
+    mode = np.repeat(*np.array(begin).T)
     return Chains(np.concatenate(thetas), joined["logp"], joined, mode)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.diagnose import Visits, visits
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode
 from bayesmix.params import dispersion_link, term_dim
@@ -21,7 +22,31 @@ from bayesmix.spec import MixtureSpec
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Drawn", "draws_dataset"]
+__all__ = ["Apart", "Drawn", "draws_dataset"]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Chains that began at modes for which sharing by mass had no chain.
+
+    They tell whether such a mode is a place of its own and are weighed by stacking, but
+    are in no summary: one chain of five would count for 20 percent, whatever its mode's mass.
+
+    Parameters
+    ----------
+    theta, raw : ndarray, shape (chain, draw, D)
+        Relabelled, and as they were drawn.
+    log_density : ndarray, shape (chain, draw)
+    stats : dict of str to ndarray, each (chain, draw)
+    mode : ndarray of int, shape (chain,)
+        The mode at which each began.
+    """
+
+    theta: np.ndarray
+    raw: np.ndarray
+    log_density: np.ndarray
+    stats: dict[str, np.ndarray]
+    mode: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,8 @@ class Drawn:
         A chain made so many draws for each that is kept.
     asked : dict of str to str
         The options that were given, as Python texts by name.
+    apart : Apart, optional
+        Chains that are not among these draws.
     """
 
     spec: MixtureSpec
@@ -73,6 +100,7 @@ class Drawn:
     khat: float = np.nan
     thin: int = 1
     asked: Mapping[str, str] = field(default_factory=dict)
+    apart: Apart | None = None
 
     @cached_property
     def problem(self) -> Problem:
@@ -89,6 +117,37 @@ class Drawn:
         """Log-likelihood by unit, (chain, draw, U)."""
         out = unit_log_likelihood(self.problem, self.flat)
         return out.reshape(*self.theta.shape[:2], -1)
+
+    @cached_property
+    def visits(self) -> Visits:
+        """The modes to which chains came."""
+        chains = (self.chain_mode, self.theta)
+        more = () if self.apart is None else (self.apart.mode, self.apart.theta)
+        return visits(self.problem, self.modes, *chains, *more)
+
+    @property
+    def own_places(self) -> tuple[int, ...]:
+        """Modes that are places of their own: a chain apart began there and stayed."""
+        if self.apart is None:
+            return ()
+        begun = zip(self.apart.mode.tolist(), self.visits.places, strict=True)
+        return tuple(mode for mode, place in begun if place >= 0)
+
+    @property
+    def whole(self) -> Drawn:
+        """All draws, with the chains apart after the others."""
+        more = self.apart
+        if more is None:
+            return self
+        return replace(
+            self,
+            theta=np.concatenate([self.theta, more.theta]),
+            raw=np.concatenate([self.raw, more.raw]),
+            log_density=np.concatenate([self.log_density, more.log_density]),
+            stats={n: np.concatenate([v, more.stats[n]]) for n, v in self.stats.items()},
+            chain_mode=np.concatenate([self.chain_mode, more.mode]),
+            apart=None,
+        )
 
     def thinned(self, most: int) -> np.ndarray:
         """At most so many draws, evenly spaced, (T, D)."""

@@ -12,7 +12,7 @@ from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.result.tables import component_index, summary
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["membership", "natural_draws", "posterior_summary"]
+__all__ = ["membership", "modes_table", "natural_draws", "posterior_summary"]
 
 MOST_DRAWS = 2000
 
@@ -38,6 +38,21 @@ def natural_draws(
         for s, component in enumerate(spec.components):
             out[component, "weight", "weight"] = weight[..., s]
     return out
+
+
+def modes_table(drawn: Drawn) -> pd.DataFrame:
+    """Modes by number: log density, share, reported chains begun there, and the chain apart."""
+    modes, apart = drawn.modes, [""] * len(drawn.modes)
+    for mode in () if drawn.apart is None else drawn.apart.mode:
+        apart[mode] = "stayed" if mode in drawn.own_places else "connected"
+    return pd.DataFrame(
+        {
+            "log_density": [m.log_density for m in modes],
+            "share": [m.share for m in modes],
+            "chains": [int((drawn.chain_mode == i).sum()) for i in range(len(modes))],
+            "apart": apart,
+        }
+    ).rename_axis("mode")
 
 
 def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:

@@ -92,7 +92,8 @@ def posterior_warnings(fit: Any) -> list[str]:
     else:
         words += [str(finding) for finding in fit.diagnostics().findings]
     modes = fit.modes
-    missed = modes[(modes["chains"] == 0) & (modes["share"] > SMALL_SHARE)]
+    nowhere = (modes["chains"] == 0) & (modes["apart"] == "")
+    missed = modes[nowhere & (modes["share"] > SMALL_SHARE)]
     if len(missed):
         shares = ", ".join(f"{share:.0%}" for share in missed["share"])
         words.append(

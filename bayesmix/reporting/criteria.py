@@ -9,8 +9,10 @@ import pandas as pd
 
 from bayesmix.errors import FitError, SpecError
 from bayesmix.ranking import compare
+from bayesmix.ranking.scores import CRITERIA
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.numbers import fixed, number
+from bayesmix.reporting.pictures import comparison_picture
 from bayesmix.reporting.subject import Subject
 
 __all__ = ["criteria"]
@@ -23,6 +25,12 @@ POINT = {
     "bic_units": "BIC by units",
     "icl": "ICL",
 }
+RANKING = {
+    "difference": "difference to the best",
+    "se": "standard error",
+    "se_difference": "standard error of the difference",
+    "p": "effective parameters",
+}
 
 
 def criteria(subject: Subject) -> Section:
@@ -34,6 +42,8 @@ def criteria(subject: Subject) -> Section:
     if subject.posteriors:
         blocks += _posterior_tables(subject.posteriors)
         blocks += _ranking(subject.posteriors, "loo")
+    if len(subject.points) == len(subject.posteriors) == 1 and len(subject.models) == 2:
+        blocks += _ranking(subject.fits, "bic")  # of a posterior at its mode
     return Section("criteria", "Criteria", tuple(blocks))
 
 
@@ -75,7 +85,9 @@ def _ranking(fits: Mapping[str, Any], by: str) -> Iterator[Block]:
         yield Words(f"These fits cannot be ranked: {error}.", "note")
         return
     table = ranked.table.reset_index()
-    shown = table.drop(columns="warning")
+    shown = table.drop(columns="warning").rename(columns=RANKING)
+    shown = shown.rename(columns={"value": "elpd" if CRITERIA[by].pointwise else by.upper()})
     shown = shown.map(lambda v: fixed(v) if isinstance(v, float) else number(v))
     yield Table(f"ranking_{by}", f"Ranking by {by.upper()}", table, shown)
+    yield comparison_picture(ranked)
     yield Words(ranked.verdict)

@@ -24,32 +24,54 @@ READING = (
 
 
 def estimates(subject: Subject) -> Section:
-    """The estimates of all fits, a picture, and every fit's full table."""
+    """The estimates of all fits, those of one model side by side, with pictures."""
     blocks: list[Block] = [Words(READING)]
-    blocks += _side_by_side(subject) if len(subject.fits) > 1 else []
-    alone = [_alone(name, fit) for name, fit in subject.fits.items()]
-    if any(isinstance(block, Table) for block in blocks):
-        blocks += [Details(f"{t.caption}, with errors and diagnostics", (t,)) for t in alone]
-    else:
-        for (name, fit), table in zip(subject.fits.items(), alone, strict=True):
-            blocks += [table, coefficients_picture({name: fit})]
+    blocks += _why_apart(subject)
+    for model in subject.models:
+        fits = {n: fit for n, fit in subject.fits.items() if subject.like(n) == model}
+        if len(subject.models) > 1 and len(fits) > 1:
+            blocks.append(Words(f"The estimates of {', '.join(fits)}", "heading"))
+        blocks += _of_one_model(fits, "" if len(subject.models) == 1 else f"_{model}")
     return Section("estimates", "Estimates", tuple(blocks))
 
 
-def _side_by_side(subject: Subject) -> Iterator[Block]:
+def _why_apart(subject: Subject) -> Iterator[Block]:
+    """Why fits of several models have tables of their own."""
+    if len(subject.models) == 1:
+        return
     try:
-        table = compare_estimates(subject.fits)
+        compare_estimates({name: subject.fits[name] for name in subject.models})
     except (SpecError, FitError) as error:
         yield Words(f"The estimates do not stand side by side: {error}.", "note")
-        return
+
+
+def _of_one_model(fits: dict[str, Any], suffix: str) -> Iterator[Block]:
+    """The estimates of fits of one model: side by side where there are several."""
+    alone = [_alone(name, fit) for name, fit in fits.items()]
+    if len(fits) > 1:
+        try:
+            yield _side_by_side(fits, f"estimates{suffix}")
+        except (SpecError, FitError) as error:
+            yield Words(f"The estimates do not stand side by side: {error}.", "note")
+        else:
+            yield coefficients_picture(fits)
+            for table in alone:
+                yield Details(f"{table.caption}, with errors and diagnostics", (table,))
+            return
+    for (name, fit), table in zip(fits.items(), alone, strict=True):
+        yield table
+        yield coefficients_picture({name: fit})
+
+
+def _side_by_side(fits: dict[str, Any], file: str) -> Table:
+    table = compare_estimates(fits)
     shown = _once(table)
     columns: dict[str, Any] = {key: shown[key] for key in KEYS}
-    for name in subject.fits:
+    for name in fits:
         columns[name] = [number(v) for v in shown[f"{name}_estimate"]]
         ends = zip(shown[f"{name}_lower"], shown[f"{name}_upper"], strict=True)
         columns[f"{name}, 95% interval"] = [interval(*pair) for pair in ends]
-    yield Table("estimates", "Estimates side by side", table, pd.DataFrame(columns))
-    yield coefficients_picture(subject.fits)
+    return Table(file, "Estimates side by side", table, pd.DataFrame(columns))
 
 
 def _once(table: pd.DataFrame) -> pd.DataFrame:

@@ -31,6 +31,8 @@ EQUATION_SIZE = 13
 # A number, a bound such as "< 0.0001", or an interval.
 ONE = r"(< )?\N{MINUS SIGN}?(\d[\d.,]*(e[+\N{MINUS SIGN}]?\d+)?|\N{INFINITY})"
 NUMERIC = re.compile(f"{ONE}( to {ONE})?")
+LONG = 24  # letters of a cell that has room for several words in a line
+SMALLEST = 0.6  # of its size, on a narrow screen: below that words cannot be read
 PIXELS = 1.5  # of a picture for one of the page
 
 
@@ -109,7 +111,7 @@ def _(block: Table) -> str:
     caption = _text(block.caption)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table>'
-        f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
+        f"<caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
         "</table></div>"
     )
 
@@ -118,7 +120,8 @@ def _cell(place: int, value: object, numeric: bool) -> str:
     words = _text(number(value))
     if place == 0:
         return f'<th scope="row">{words}</th>'
-    return f"<td{_number_class(numeric)}>{words}</td>"
+    long = ' class="long"' if len(words) > LONG else ""
+    return f"<td{_number_class(numeric) or long}>{words}</td>"
 
 
 def _number_class(numeric: bool) -> str:
@@ -137,10 +140,12 @@ def _is_numeric(column: pd.Series) -> bool:
 def _(block: Picture) -> str:
     data = base64.b64encode(block.png).decode()
     width = round(int.from_bytes(block.png[16:20]) / PIXELS)  # the header of a PNG
+    caption = _text(block.caption)
     return (
-        f'<figure><img src="data:image/png;base64,{data}" width="{width}" '
-        f'alt="{_text(block.alt)}">'
-        f"<figcaption>{_text(block.caption)}</figcaption></figure>"
+        f'<figure><div class="scroll" role="region" tabindex="0" aria-label="{caption}">'
+        f'<img src="data:image/png;base64,{data}" width="{width}" '
+        f'style="min-width:{round(SMALLEST * width)}px" alt="{_text(block.alt)}"></div>'
+        f"<figcaption>{caption}</figcaption></figure>"
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix import plot
 from bayesmix.errors import DataError, FitError
+from bayesmix.ranking import Comparison
+from bayesmix.ranking.scores import CRITERIA
 from bayesmix.reporting.blocks import Block, Picture, Words
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "coefficients_picture",
+    "comparison_picture",
     "curves_picture",
     "diagnostics_picture",
     "rootogram_picture",
@@ -50,6 +53,20 @@ def coefficients_picture(fits: Mapping[str, Any]) -> Block:
     lines = math.ceil(len(terms) / COLUMNS)
     size = (2.9 * min(len(terms), COLUMNS) + 0.6, 0.6 + 2.5 * lines)
     return _picture("Coefficients with 95% intervals", draw, size)
+
+
+def comparison_picture(ranked: Comparison) -> Block:
+    """How far every fit is behind the best by a criterion, with the errors of that."""
+
+    def draw(figure: Figure) -> str:
+        ax = plot.compare(ranked, ax=figure.subplots())
+        behind = (f"{name} {d:.1f}" for name, d in ranked.table["difference"].dropna().items())
+        return f"{ax.get_xlabel()}: {', '.join(behind)}."
+
+    size = (6.6, 1.3 + 0.45 * len(ranked.table))
+    title = CRITERIA[ranked.by].title
+    errors = ", with one and two standard errors" if "se_difference" in ranked.table else ""
+    return _picture(f"Differences to the best by {title}{errors}", draw, size)
 
 
 def rootogram_picture(name: str, fit: Any) -> Block:

@@ -16,11 +16,12 @@ from bayesmix.reporting.pictures import (
     weights_picture,
 )
 from bayesmix.reporting.subject import Subject
+from bayesmix.reporting.typical import typical_events
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["events", "memberships", "predictions"]
 
-HEAD = 20
+HEAD = 100
 CLEAR = 0.9
 
 
@@ -79,15 +80,15 @@ def _head(name: str, caption: str, table: pd.DataFrame, what: str) -> Details:
 def events(subject: Subject) -> Section | None:
     """Probabilities of competing events over time."""
     blocks: list[Block] = []
-    for name, fit in subject.fits.items():
-        if subject.specs[name].prepared.events is None:
-            continue
+    of_events = {n: f for n, f in subject.fits.items() if subject.specs[n].prepared.events}
+    for name, fit in of_events.items():
         blocks.append(states_picture(name, fit))
         try:
             table = fit.aalen_johansen()
         except BayesmixError:  # the picture's place says why
             continue
         blocks.append(_head(f"states_{name}", f"Probabilities of {name} over time", table, "rows"))
+    blocks += [typical_events(name, fit, subject.specs[name]) for name, fit in of_events.items()]
     if not blocks:
         return None
     words = (

@@ -13,7 +13,7 @@ from bayesmix.likelihood import log_likelihood
 from bayesmix.links import LINKS, Link
 from bayesmix.modes import Mode
 from bayesmix.penalty import Penalty, PriorModel
-from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.priors import Prior
 from bayesmix.result.fitted import Ends, Fitted
 from bayesmix.spec import MixtureSpec
@@ -171,7 +171,6 @@ MODE = ("theta", "log_density", "factor", "log_mass", "share")
 
 def pack_drawn(arrays: Arrays, drawn: Drawn) -> dict[str, Any]:
     """Describe draws without their specification."""
-    by_draw = {"theta": drawn.theta, "raw": drawn.raw, "log_density": drawn.log_density}
     modes = {name: np.array([getattr(m, name) for m in drawn.modes]) for name in MODE}
     return {
         "method": drawn.method,
@@ -181,17 +180,30 @@ def pack_drawn(arrays: Arrays, drawn: Drawn) -> dict[str, Any]:
         "priors": _pack_model(drawn.priors),
         "thin": drawn.thin,
         "asked": dict(drawn.asked),
+        **_pack_chains(arrays, "posterior", drawn),
+        "chain_mode": pack(arrays, "posterior/chain_mode", drawn.chain_mode, "chain"),
+        "apart": None if drawn.apart is None else _pack_apart(arrays, drawn.apart),
+        "modes": {name: pack(arrays, f"modes/{name}", v) for name, v in modes.items()},
+        "point": pack_fitted(arrays, drawn.point),
+    }
+
+
+def _pack_apart(arrays: Arrays, apart: Apart) -> dict[str, Any]:
+    mode = pack(arrays, "apart/chain_mode", apart.mode, "chain")
+    return {**_pack_chains(arrays, "apart", apart), "chain_mode": mode}
+
+
+def _pack_chains(arrays: Arrays, group: str, chains: Drawn | Apart) -> dict[str, Any]:
+    by_draw = {"theta": chains.theta, "raw": chains.raw, "log_density": chains.log_density}
+    return {
         "draws": {
-            name: pack(arrays, f"posterior/{name}", v, *DRAWS, *("parameter",) * (v.ndim - 2))
+            name: pack(arrays, f"{group}/{name}", v, *DRAWS, *("parameter",) * (v.ndim - 2))
             for name, v in by_draw.items()
         },
         "stats": [
-            [name, pack(arrays, f"posterior/stat_{i}", v, *DRAWS)]
-            for i, (name, v) in enumerate(drawn.stats.items())
+            [name, pack(arrays, f"{group}/stat_{i}", v, *DRAWS)]
+            for i, (name, v) in enumerate(chains.stats.items())
         ],
-        "chain_mode": pack(arrays, "posterior/chain_mode", drawn.chain_mode, "chain"),
-        "modes": {name: pack(arrays, f"modes/{name}", v) for name, v in modes.items()},
-        "point": pack_fitted(arrays, drawn.point),
     }
 
 
@@ -203,7 +215,6 @@ def unpack_drawn(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpec
         priors=_unpack_model(described["priors"], spec),
         method=described["method"],
         sampler=described["sampler"],
-        stats={name: unpack(arrays, values) for name, values in described["stats"]},
         modes=tuple(_mode(modes, i) for i in range(len(modes["share"]))),
         chain_mode=unpack(arrays, described["chain_mode"]),
         point=unpack_fitted(arrays, described["point"], spec),
@@ -211,8 +222,22 @@ def unpack_drawn(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpec
         khat=from_json(described["khat"]),
         thin=described.get("thin", 1),
         asked=described.get("asked", {}),
-        **{name: unpack(arrays, values) for name, values in described["draws"].items()},
+        apart=_unpack_apart(arrays, described.get("apart")),
+        **_unpack_chains(arrays, described),
     )
+
+
+def _unpack_apart(arrays: Arrays, described: Mapping[str, Any] | None) -> Apart | None:
+    """Chains apart; files that were written before there were any have none."""
+    if described is None:
+        return None
+    mode = unpack(arrays, described["chain_mode"])
+    return Apart(mode=mode, **_unpack_chains(arrays, described))
+
+
+def _unpack_chains(arrays: Arrays, described: Mapping[str, Any]) -> dict[str, Any]:
+    draws = {name: unpack(arrays, values) for name, values in described["draws"].items()}
+    return {**draws, "stats": {name: unpack(arrays, values) for name, values in described["stats"]}}
 
 
 def _mode(modes: Mapping[str, np.ndarray], i: int) -> Mode:
