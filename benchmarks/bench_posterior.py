@@ -230,29 +230,42 @@ def print_other_data(folder: Path) -> None:
     )
 
 
+def called(family: str, n: int) -> Case:
+    """Three components and two covariates, by the number of rows."""
+    rng = np.random.default_rng(2)
+    x, z, w = rng.normal(size=(3, n))
+    component = rng.integers(0, 3, n)
+    y = np.array([0.0, 3.0, -4.0])[component] + x + rng.normal(size=n)
+    if family == "poisson":
+        y = rng.poisson(np.exp(np.array([0.0, 1.0, 2.0])[component] + 0.3 * x))
+    data = pd.DataFrame({"x": x, "z": z, "w": w, "y": y})
+    if family == "gaussian, logit":
+        model = bmx.Mixture("y ~ x + z", data, k=3, concomitant="~ w")
+        return Case("", MODEL + GAUSSIAN + LOGIT + OBSERVED, model)
+    model = bmx.Mixture("y ~ x + z", data, family=family, k=3)
+    components = GAUSSIAN if family == "gaussian" else POISSON
+    return Case("", MODEL + components + CONSTANT + OBSERVED, model)
+
+
 def print_calls(folder: Path, sizes: list[int]) -> None:
     """Log density with gradient, a call."""
     print(
         f"\n{'log density and gradient':<26}{'rows':>9}{'bayesmix ms':>13}{'pm.Mixture ms':>15}"
         f"{'ratio':>8}"
     )
-    rng = np.random.default_rng(2)
-    for n in sizes:
-        x, z = rng.normal(size=(2, n))
-        y = np.array([0.0, 3.0, -4.0])[rng.integers(0, 3, n)] + x + rng.normal(size=n)
-        model = bmx.Mixture("y ~ x + z", pd.DataFrame({"x": x, "z": z, "y": y}), k=3)
-        case = Case("", MODEL + GAUSSIAN + CONSTANT + OBSERVED, model)
-        number = max(5, 300_000 // n)
-        np.savez(folder / "calls.npz", calls=number, **case.arrays())
-        _, printed = run(
-            COMMON + case.theirs + CALLS, [folder / "calls.npz"], folder / "pm.Mixture"
-        )
-        theirs, ours = float(printed), own_call(model, number)
-        print(
-            f"{'gaussian, k=3':<26}{n:>9}{1e3 * ours:>13.3f}{1e3 * theirs:>15.3f}"
-            f"{theirs / ours:>8.1f}",
-            flush=True,
-        )
+    for family in ("gaussian", "gaussian, logit", "poisson"):
+        for n in sizes:
+            case, number = called(family, n), max(5, 300_000 // n)
+            np.savez(folder / "calls.npz", calls=number, **case.arrays())
+            _, printed = run(
+                COMMON + case.theirs + CALLS, [folder / "calls.npz"], folder / "pm.Mixture"
+            )
+            theirs, ours = float(printed), own_call(case.model, number)
+            print(
+                f"{family + ', k=3':<26}{n:>9}{1e3 * ours:>13.3f}{1e3 * theirs:>15.3f}"
+                f"{theirs / ours:>8.1f}",
+                flush=True,
+            )
 
 
 def own_call(model: bmx.Mixture, number: int) -> float:

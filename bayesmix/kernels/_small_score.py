@@ -46,7 +46,7 @@ from bayesmix.kernels._small_places import (
     WEIGHT,
     C,
 )
-from bayesmix.kernels._small_plain import add_component, add_plain, predictor
+from bayesmix.kernels._small_plain import add_component, add_plain, component_predictors
 from bayesmix.kernels._small_sums import add_concomitant, assemble, clear_sums
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def joint_terms(model: Integers, row: int, n: int, unit: int, n_units: int) -> N
     joint = matrix(model[JOINT], k, model[LINE])
     prior_terms(model, unit, n_units)
     for s in range(k):
-        predictor(model, s, row, n)
+        component_predictors(model, s, row, n)
         call_component(model, s, row, n, first)
         by_unit(model, row, unit, n_units, terms_of(model, s)[LOGF], joint[s])
 
@@ -97,8 +97,8 @@ def run_score(model_address: int, theta_address: int, _given: int, _working: int
             joint_terms(model, row, n, unit, n_units)
             loglik += join_terms(model, unit, n_units)
             add_units(model, row, n, unit, n_units)
-        if model[CONSTANT] == 0:
-            add_concomitant(model, unit, n_units, given)
+            if model[CONSTANT] == 0:
+                add_concomitant(model, unit, n_units, given)
     assemble(model, given)
     return loglik
 
