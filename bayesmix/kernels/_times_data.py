@@ -114,38 +114,40 @@ class TimesArrays:
     def __init__(self, data: TimesData) -> None:
         from bayesmix.kernels._times_score import times_callback
 
-        kernel = times_callback()
+        kernel: Any = times_callback()
         self._kept: list[Any] = [kernel]
-        k, q = data.alpha_index.shape
-        line, width, outputs = _largest(data)
-        bounds = np.cumsum([0, *(chunk.n_units for chunk in data.chunks)])
         self.model = np.zeros(places.N_PLACES, dtype=np.int64)
-        for at, number in {
+        for at, number in (self._sizes(data) | self._addresses(data)).items():
+            self.model[at] = number
+        self.model[places.PASS_KERNEL] = kernel.address
+        starts = 8 * np.cumsum([0, *_buffers(data)])
+        self.model[places.N_DATA :] = starts[:-1]
+        self.work = int(starts[-1]) // 8
+        self.zeros = slice(*(starts[places.ZEROS - places.N_DATA :][:2] // 8))
+
+    def _sizes(self, data: TimesData) -> dict[int, int]:
+        k, q = data.alpha_index.shape
+        return {
             places.N_COMPONENTS: k,
             places.N_CONCOMITANT: q,
             places.SIZE: data.size,
-            places.N_UNITS: bounds[-1],
+            places.N_UNITS: sum(chunk.n_units for chunk in data.chunks),
             places.N_CHUNKS: len(data.chunks),
-            places.LINE: line,
+            places.LINE: _largest(data).line,
             places.CONSTANT: data.Z is None,
-            places.PASS_KERNEL: kernel.address,
+            own.TRUNCATED: data.truncated,
+        }
+
+    def _addresses(self, data: TimesData) -> dict[int, int]:
+        bounds = np.cumsum([0, *(chunk.n_units for chunk in data.chunks)])
+        return {
             places.WEIGHT: self._numbers(data.weight),
             places.Z: self._numbers(None if data.Z is None else _by_chunk(data.Z, bounds)),
             places.BOUNDS: self._integers(bounds),
             places.ALPHA_INDEX: self._integers(data.alpha_index),
             own.CHUNKS: self._integers(self._chunks(data)),
             own.ITEMS: self._integers([self._item(*item) for item in _items(data)]),
-            own.TRUNCATED: data.truncated,
-        }.items():
-            self.model[at] = number
-        lengths = places.buffers(k, 0, q, data.size, line, 0, 0)
-        lengths[places.COEF - places.N_DATA] = lengths[places.PARTS - places.N_DATA] = width
-        lengths[places.ETA - places.N_DATA] = 2 * line
-        lengths[places.TERMS - places.N_DATA] = outputs
-        starts = 8 * np.cumsum([0, *lengths])
-        self.model[places.N_DATA :] = starts[:-1]
-        self.work = int(starts[-1]) // 8
-        self.zeros = slice(*(starts[places.ZEROS - places.N_DATA :][:2] // 8))
+        }
 
     def _numbers(self, values: Floats | None) -> int:
         """The address of floats, 0 for None."""
@@ -194,10 +196,32 @@ def _items(data: TimesData) -> Iterator[tuple[TimesItem, int]]:
                 place += OUTPUTS * len(item.units)
 
 
-def _largest(data: TimesData) -> tuple[int, int, int]:
+class _Largest(NamedTuple):
     """The most units or pairs of a chunk, columns of a design, and outputs of a chunk."""
+
+    line: int
+    columns: int
+    outputs: int
+
+
+def _largest(data: TimesData) -> _Largest:
     items = list(_items(data))
     units = [chunk.n_units for chunk in data.chunks] + [len(item.units) for item, _ in items]
     columns = [len(predictor.at) for item, _ in items for predictor in item.predictors]
     outputs = [place + OUTPUTS * len(item.units) for item, place in items]
-    return max(units, default=0), max(columns, default=0), max(outputs, default=0)
+    return _Largest(max(units, default=0), max(columns, default=0), max(outputs, default=0))
+
+
+def _buffers(data: TimesData) -> list[int]:
+    """Numbers in each buffer, as `_small_places.buffers` but for those of a design."""
+    k, q = data.alpha_index.shape
+    line, columns, outputs = _largest(data)
+    lengths = places.buffers(k, 0, q, data.size, line, 0, 0)
+    for at, length in {
+        places.COEF: columns,
+        places.PARTS: columns,
+        places.ETA: 2 * line,
+        places.TERMS: outputs,
+    }.items():
+        lengths[at - places.N_DATA] = length
+    return lengths

@@ -19,7 +19,6 @@ __all__ = ["ALONG", "clip", "exp", "log", "log1mexp", "log1p", "log_exprel"]
 
 exp, log, log1p = _math.exp, _math.log, _math.log1p
 
-LOG_2 = math.log(2.0)
 # Even coefficients of the series of log((exp(u) - 1) / u), and of its slope's.
 A = EXPREL
 B = tuple(2.0 * k * a for k, a in enumerate(A, start=1))
@@ -43,8 +42,8 @@ def log1mexp(h: float) -> tuple[float, float]:
     # Kahan's expm1: the logarithm has the same rounding errors as the difference.
     down = -log(q)
     rest = h * (1.0 - 0.5 * h) if h < TINY else (1.0 if q == 0.0 else (1.0 - q) * (h / down))
-    value = log(rest) if h < LOG_2 else -log1p(q / rest)
-    return value, (0.0 if rest == 0.0 else q / rest)
+    odds = q / rest
+    return -log1p(odds), (0.0 if rest == 0.0 else odds)
 
 
 @scalar
@@ -112,12 +111,15 @@ def erfcx(x: float) -> float:
 def log_ndtr(x: float) -> tuple[float, float]:
     """Log of the normal distribution function; its derivative is the inverse Mills ratio."""
     tail = erfcx(abs(x) * ROOT_HALF)
-    gauss = exp(-0.5 * x * x)
+    square = 0.5 * x * x
+    gauss = exp(-square)
     beyond = 0.5 * tail * gauss
-    lower = log(0.5 * tail) - 0.5 * x * x
-    upper = -log1p(beyond / (1.0 - beyond))
-    ratio = 0.5 * ROOT_TWO_BY_PI * gauss / (1.0 - beyond)
-    return (lower, ROOT_TWO_BY_PI / tail) if x < 0.0 else (upper, ratio)
+    below = x < 0.0
+    # The odds of the other side; far below, of what is left without exp(-x^2 / 2).
+    inverse = 1.0 / (tail if below else 1.0 - beyond)
+    odds = 2.0 * inverse - 1.0 if below else beyond * inverse
+    value = -log1p(odds) - (square if below else 0.0)
+    return value, ROOT_TWO_BY_PI * inverse * (1.0 if below else 0.5 * gauss)
 
 
 # --- the distributions of x ----------------------------------------------------------------
