@@ -584,22 +584,44 @@ def test_ctrl_c_ends_nuts(folder):
         terminal.close()
 
 
+def run_line(capsys, line, code=0):
+    """Run a line of a page, with what follows > as the file for its output."""
+    _, *words = shlex.split(line)
+    target = words.index(">") if ">" in words else len(words)
+    out = told(capsys, words[:target], code).out
+    for file in words[target + 1 :]:
+        Path(file).write_text(out)
+
+
+def page(name):
+    path = Path(__file__).parents[1] / name
+    if not path.exists():
+        pytest.skip(f"no {name} beside the tests")
+    return path.read_text("utf-8")
+
+
 def test_the_commands_of_the_readme(capsys, tmp_path, monkeypatch):
-    readme = Path(__file__).parents[1] / "README.md"
-    if not readme.exists():
-        pytest.skip("no README beside the tests")
-    blocks = re.findall(r"^```sh\n(.*?)^```", readme.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(.*?)^```", page("README.md"), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("bayesmix")]
     assert len(lines) == 4
     monkeypatch.chdir(tmp_path)
     for line in lines:
-        _, *words = shlex.split(line)
-        target = words.index(">") if ">" in words else len(words)
-        out = told(capsys, words[:target]).out
-        for file in words[target + 1 :]:
-            Path(file).write_text(out)
+        run_line(capsys, line)
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"patent.csv", "results", "report.html", "tables"}
+
+
+def test_the_commands_of_their_page(capsys, tmp_path, monkeypatch):
+    """The build of the site shows an error of a command as it shows any output."""
+    text = page("docs/howto/terminal.md").replace("\\\n", " ")
+    (cell,) = re.findall(r"^:tags: \[remove-cell\]\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(cell, "terminal.md", "exec"), {})
+    lines = re.findall(r"^!(bayesmix .*)$", text, re.MULTILINE)
+    assert len(lines) == 8
+    for line in lines:
+        command, _, status = line.partition("; echo")
+        run_line(capsys, command, 1 if status else 0)
 
 
 def test_a_pipe_has_nothing_but_the_results(folder):
