@@ -680,16 +680,17 @@ def test_numbers_as_the_page_shows_them(value, words):
 
 
 def test_tables_in_latex():
-    frame = pd.DataFrame({"a_b": ["x & y", "50%"], "n": [1.5, np.inf]})
+    intervals = [f"{numbers.MINUS}1.5 to 2", "< 0.0001"]  # numbers too, though they are text
+    frame = pd.DataFrame({"a_b": ["x & y", "50%"], "n": [1.5, np.inf], "i": intervals})
     rows = files.latex_table(frame, "Rows #1").splitlines()
     assert rows[1:-2] == [
         r"\caption{Rows \#1}",
-        r"\begin{tabular}{lr}",
+        r"\begin{tabular}{lrr}",
         r"\toprule",
-        r"a\_b & n \\",
+        r"a\_b & n & i \\",
         r"\midrule",
-        r"x \& y & 1.5 \\",
-        r"50\% & $\infty$ \\",
+        r"x \& y & 1.5 & $-$1.5 to 2 \\",
+        r"50\% & $\infty$ & \textless{} 0.0001 \\",
         r"\bottomrule",
     ]
 
