@@ -113,9 +113,9 @@ def _(block: Table) -> str:
 
 def _cell(place: int, value: object, numeric: bool) -> str:
     words = _text(number(value))
-    if place == 0:
-        return f'<th scope="row">{words}</th>'
     long = ' class="long"' if len(words) > LONG else ""
+    if place == 0:
+        return f'<th scope="row"{long}>{words}</th>'
     return f"<td{_number_class(numeric) or long}>{words}</td>"
 
 
