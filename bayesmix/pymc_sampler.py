@@ -71,6 +71,9 @@ def run_pymc(
             compute_convergence_checks=False,
             discard_tuned_samples=True,
         )
+    sizes = tree["posterior"].sizes
+    if (sizes["chain"], sizes["draw"]) != (len(where), settings.draws * settings.thin):
+        raise KeyboardInterrupt  # PyMC takes it for the end of a chain
     tree = tree.isel(draw=slice(settings.thin - 1, None, settings.thin))
     theta = draws_to_theta(spec, tree["posterior"].to_dataset())
     for at, value in spec.held.items():

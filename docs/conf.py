@@ -4,8 +4,11 @@ import hashlib
 import os
 import sys
 import sysconfig
+from dataclasses import fields
 from importlib.metadata import version as installed
 from pathlib import Path
+
+import bayesmix
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -35,6 +38,7 @@ exclude_patterns = ["_build", "generated/families/*", "jupyter_execute"]
 # Docstrings. `validation` makes the build fail where a public docstring has no summary, documents
 # a parameter that is not there, misses one, or has its sections in the wrong order.
 autosummary_generate = True
+autosummary_context = {"no_page": {"Family": [field.name for field in fields(bayesmix.Family)]}}
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 default_role = "py:obj"

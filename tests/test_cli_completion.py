@@ -2,14 +2,12 @@
 
 import os
 import re
-import select
 import shlex
 import shutil
 import subprocess
-import sys
-import time
 
 import pytest
+from terminal import Terminal
 
 from bayesmix import cli
 from bayesmix.cli.completion import words_of
@@ -19,7 +17,6 @@ from bayesmix.data import list_data
 from bayesmix.families import FAMILIES
 
 SHELLS = ["bash", "zsh", "fish"]
-PATIENCE = 20.0
 # What is typed before the key TAB is pressed, and what the line is then.  The folder has
 # data.csv, fit.nc and the folder results.
 TYPED = {
@@ -80,41 +77,6 @@ def needed(shell):
     if program is None:
         pytest.skip(f"{shell} is not installed here, so its completions were not tried")
     return program
-
-
-class Terminal:
-    """A program on a terminal of its own."""
-
-    def __init__(self, command, folder, **environment):
-        spawn = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *command]
-        self.process = subprocess.Popen(
-            spawn,
-            cwd=folder,
-            env={**os.environ, "TERM": "vt100", **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self.text = ""
-
-    def type(self, text):
-        self.process.stdin.write(text.encode())
-        self.process.stdin.flush()
-
-    def wait_for(self, mark):
-        """What was shown up to a mark, which is taken off."""
-        until = time.monotonic() + PATIENCE
-        while mark not in self.text:
-            ready, _, _ = select.select(
-                [self.process.stdout], [], [], max(0, until - time.monotonic())
-            )
-            assert ready, f"no {mark!r} on the terminal: {self.text!r}"
-            self.text += os.read(self.process.stdout.fileno(), 4096).decode(errors="replace")
-        before, _, self.text = self.text.partition(mark)
-        return before
-
-    def close(self):
-        self.process.kill()
-        self.process.communicate()
 
 
 def on_a_terminal(shell, program, folder):

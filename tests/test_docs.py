@@ -4,7 +4,9 @@ import doctest
 import importlib
 import inspect
 import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 import types
@@ -109,6 +111,32 @@ def test_code_on_pages_is_run_by_the_build(path):
         assert not {"text", "console", "output"} & set(fences)
     if "code-cell" in fences:
         assert path.read_text("utf-8").startswith("---\nfile_format: mystnb\n")
+
+
+def code_of(path):
+    """The code cells of a page, less their options, as one script."""
+    cell = r"^```\{code-cell\} python\n(?::\w+:.*\n)*(.*?)^```"
+    return "\n".join(re.findall(cell, path.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+
+
+# Commands of a terminal are no Python; those of the README are tested with the command line.
+SCRIPTS = [path for path in pages() if code_of(path) and not re.search("^!", code_of(path), re.M)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: str(p.relative_to(DOCS)))
+def test_code_on_pages_runs_as_a_script_too(path, tmp_path):
+    """Not only in the notebook that the build makes of a page."""
+    script = tmp_path / "page.py"
+    script.write_text(code_of(path), "utf-8")
+    done = subprocess.run(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda p: str(p.relative_to(DOCS)))

@@ -2,8 +2,10 @@
 
 import dataclasses
 import logging
+import signal
 import subprocess
 import sys
+import threading
 from itertools import permutations
 
 import numpy as np
@@ -279,6 +281,26 @@ def test_another_nutpie_is_used_by_its_public_way(small, fresh, monkeypatch, cap
     assert np.isfinite(found.theta).all()
     (record,) = [r for r in caplog.records if "from_pyfunc" in r.message]
     assert record.name == "bayesmix"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.3], ids=["while threads begin", "while they run"])
+def test_an_interruption_is_not_the_end_of_a_short_run(small, monkeypatch, delay):
+    problem, modes = small
+    sample = nutpie.sample
+
+    def interrupted(model, **options):
+        running = sample(model, **options)
+        if delay:
+            threading.Timer(delay, signal.raise_signal, [signal.SIGINT]).start()
+        else:
+            signal.raise_signal(signal.SIGINT)
+        return running
+
+    monkeypatch.setattr(nutpie, "sample", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run_nutpie(problem, modes, dataclasses.replace(SETTINGS, draws=500_000))
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_thinned_draws_are_those_of_a_longer_run(small):

@@ -522,3 +522,41 @@ def test_examples(name):
     result = doctest.testmod(import_module(f"bayesmix.plot{name}"))
     assert result.attempted
     assert not result.failed
+
+
+# --- many levels, and bands that reach far -------------------------------------------------
+
+
+def test_levels_that_would_overlap_are_slanted():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"y": rng.normal(size=300), "few": np.resize(["a", "b"], 300)})
+    data["long"] = np.resize([f"level number {i}" for i in range(12)], 300)
+    data["many"] = np.resize([f"c{i:02d}" for i in range(60)], 300)
+    for name, rotation in {"few": 0, "long": 45, "many": 90}.items():
+        fit = bmx.Mixture(f"y ~ {name}", data, k=1).fit("em")
+        ax = bmx.plot.fitted(fit)
+        ax.figure.canvas.draw()
+        ticks = ax.get_xticklabels()
+        assert [tick.get_text() for tick in ticks] == sorted(set(data[name]))
+        assert {tick.get_rotation() for tick in ticks} == {rotation}
+        if rotation == 0:
+            boxes = [tick.get_window_extent() for tick in ticks]
+            assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_a_band_that_reaches_far_does_not_hide_the_data():
+    data = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [0, 0, 1, 3]})
+    fit = bmx.Mixture("y ~ x", data, family="poisson", k=1).fit("em")
+    at = np.array([1.0, 3.0])
+    estimate = fit.coefficients().to_numpy().ravel()[[0, 1]]
+    variance = at @ fit.covariance().to_numpy() @ at
+    upper = np.exp(at @ estimate + 1.96 * variance**0.5)
+    assert upper > 6
+    ax = bmx.plot.fitted(fit)
+    assert ax.get_title(loc="left") == "what lies beyond the axis is cut off"
+    # Six tenths of the range of data and curve beyond them, and a margin.
+    highest = max(3.0, np.exp(at @ estimate))
+    assert 1.6 * highest < ax.get_ylim()[1] < 1.7 * highest
+    assert -0.4 < ax.get_ylim()[0] <= 0
+    narrow = bmx.plot.fitted(fit, ci=0.2)
+    assert narrow.get_title(loc="left") == ""

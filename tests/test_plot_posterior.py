@@ -212,7 +212,7 @@ def test_histogram_of_normal_values_integrates_to_one():
     data = pd.DataFrame({"y": np.random.default_rng(1).normal(3, 2, 200)})
     fit = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
     ax = bmx.plot.posterior_predictive(fit, draws=1000)
-    _, outline, band, middle = (p.get_data() for p in ax.patches)
+    outline, band, middle = (p.get_data() for p in ax.patches)
     width = np.diff(outline.edges)
     counts = np.histogram(data["y"], outline.edges)[0]
     np.testing.assert_allclose(outline.values, counts / (200 * width))
@@ -283,7 +283,7 @@ def test_predictive_of_a_posterior_and_of_proportions(trial, laplace):
     assert ax.get_xlabel() == "proportion, p(Deaths, Total)"
     assert ax.get_title(loc="left").startswith("30 data sets drawn from the posterior")
     data = bmx.load_data("betablocker")
-    outline = ax.patches[1].get_data()
+    outline = ax.patches[0].get_data()
     wanted = np.histogram(data["Deaths"] / data["Total"], outline.edges)[0]
     np.testing.assert_allclose(outline.values * len(data) * np.diff(outline.edges), wanted)
 

@@ -19,8 +19,8 @@ from bayesmix.describe import model_sentences
 from bayesmix.families import FAMILIES
 from bayesmix.reporting import equations, files, numbers
 from bayesmix.reporting.blocks import Picture, Table, Words
-from bayesmix.reporting.convergence import chains
-from bayesmix.reporting.criteria import criteria
+from bayesmix.reporting.convergence import chains, convergence, posterior_warnings
+from bayesmix.reporting.criteria import criteria, criteria_doubts
 from bayesmix.reporting.page import equation_svg
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject
@@ -368,7 +368,6 @@ def test_a_poor_laplace_approximation_is_told(trial):
 
 
 def test_chains_that_disagree_are_told():
-    from bayesmix.reporting.convergence import convergence
 
     finding = "slow mixing: the largest R-hat is 1.20. Draw more"
     table = pd.DataFrame({"r_hat": [1.2, 1.0], "ess_bulk": [35.4, 900.0]})
@@ -385,7 +384,7 @@ def test_chains_that_disagree_are_told():
 
         def diagnostics(self):
             return SimpleNamespace(
-                findings=[finding], table=table, divergences=0.015, healthy=False
+                findings=[finding], table=table, divergences=0.015, healthy=False, kinds=()
             )
 
     warned, ends = convergence(Subject({"Bayes": Chains()})).blocks
@@ -396,6 +395,26 @@ def test_chains_that_disagree_are_told():
         "4 chains of 1,000 draws; largest R-hat 1.200, smallest effective sample size 35, "
         "1.5% of transitions divergent"
     )
+
+
+def test_missed_modes_are_told_once(trial):
+    modes = pd.DataFrame({"share": [0.7, 0.3], "chains": [4, 0], "apart": ["", ""]})
+    for finding, words in (("unvisited modes: one", 1), ("divergences: some", 2)):
+        found = SimpleNamespace(findings=[finding], kinds=(finding.split(":")[0],))
+        fit = SimpleNamespace(method="nuts", modes=modes, diagnostics=lambda found=found: found)
+        assert len(posterior_warnings(fit)) == words
+
+
+def test_a_doubtful_criterion_is_told_where_the_fits_are_judged(trial, trial_page):
+    page = trial_page[0]
+    bayes = trial["Bayes"]
+    variance = bayes.data["log_likelihood"]["p(Deaths, Total)"].var(("chain", "draw"), ddof=1)
+    assert (variance > 0.4).any()  # where WAIC cannot be relied on
+    first, second = (block.text for block in convergence(Subject(trial)).blocks[:2])
+    assert first == "All fits ended well."
+    assert second.startswith("One of the criteria cannot be relied on")
+    assert "there are no warnings" not in page.words
+    assert criteria_doubts(Subject(trial))[0] in page.words
 
 
 def test_the_events_have_their_probabilities_over_time(tmp_path):
@@ -661,16 +680,17 @@ def test_numbers_as_the_page_shows_them(value, words):
 
 
 def test_tables_in_latex():
-    frame = pd.DataFrame({"a_b": ["x & y", "50%"], "n": [1.5, np.inf]})
+    intervals = [f"{numbers.MINUS}1.5 to 2", "< 0.0001"]  # numbers too, though they are text
+    frame = pd.DataFrame({"a_b": ["x & y", "50%"], "n": [1.5, np.inf], "i": intervals})
     rows = files.latex_table(frame, "Rows #1").splitlines()
     assert rows[1:-2] == [
         r"\caption{Rows \#1}",
-        r"\begin{tabular}{lr}",
+        r"\begin{tabular}{lrr}",
         r"\toprule",
-        r"a\_b & n \\",
+        r"a\_b & n & i \\",
         r"\midrule",
-        r"x \& y & 1.5 \\",
-        r"50\% & $\infty$ \\",
+        r"x \& y & 1.5 & $-$1.5 to 2 \\",
+        r"50\% & $\infty$ & \textless{} 0.0001 \\",
         r"\bottomrule",
     ]
 

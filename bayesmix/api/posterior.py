@@ -369,8 +369,8 @@ class Posterior(Result):
         Returns
         -------
         Loo
-            `elpd_loo` = sum over units u of log p(y_u | y_-u), its standard error, and
-            the Pareto k of every unit.
+            `elpd_loo`, the sum over the units of the log density of a unit given the
+            others, its standard error, and the Pareto k of every unit.
 
         References
         ----------

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 
+from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.parser import make_parser, parse
 from bayesmix.errors import BayesmixError
 
 __all__ = ["main"]
 
 ERROR, USAGE, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141
+# Options that messages of the package call by their names in Python.
+SPOKEN = ("model", "events", "fit", "point", "draws")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: done; 1: the data, the model or the fit have an error; 2: the command was wrong.
+        0: done; 1: the data, the model or the fit have an error; 2: the command was wrong;
+        130: interrupted; 141: the reader of the output has gone.
 
     Examples
     --------
@@ -48,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BayesmixError, OSError) as error:
         return _tell_error(error)
     except KeyboardInterrupt:
+        after_the_keys = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+        print(f"{after_the_keys}bayesmix: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -67,7 +74,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _tell_error(error: Exception) -> int:
-    message = " ".join(str(error).split())
+    message = _as_options(str(error))
     if isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename}: {error.strerror}"
     print(f"bayesmix: error: {message}", file=sys.stderr)
@@ -75,5 +82,16 @@ def _tell_error(error: Exception) -> int:
 
 
 def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
-    words = " ".join(str(message).split())
-    print(f"bayesmix: warning: {words}", file=sys.stderr)
+    print(f"bayesmix: warning: {_as_options(str(message))}", file=sys.stderr)
+
+
+def _as_options(text: str) -> str:
+    """A message in one line, with na_action='drop' as --na-action drop."""
+    flags = {option.name: option.flag for option in OPTIONS if option.part in SPOKEN}
+
+    def flag(found: re.Match[str]) -> str:
+        value = found[2].strip("'")
+        return f"{flags[found[1]]} {value}" if value else flags[found[1]]
+
+    names = "|".join(flags)
+    return re.sub(rf"\b({names})=('\w+'|\d[\d.]*\b|(?![\w'\[{{(]))", flag, " ".join(text.split()))

@@ -14,9 +14,9 @@ import bayesmix as bmx
 from bayesmix.cli import modelling
 from bayesmix.cli.completion import script
 from bayesmix.cli.datasets import dataset_text, list_text
-from bayesmix.cli.output import fit_json, records, write_fit, write_json
+from bayesmix.cli.output import fit_json, make_folder, records, write_fit, write_json
 from bayesmix.cli.parser import make_parser
-from bayesmix.cli.reading import column_lines, columns_read, read_csv
+from bayesmix.cli.reading import called, column_lines, columns_read, read_csv
 from bayesmix.errors import SpecError
 
 __all__ = ["COMMANDS"]
@@ -27,6 +27,7 @@ Command = Callable[[argparse.Namespace], None]
 def fit(given: argparse.Namespace) -> None:
     """Fit a model, show it, and write its files."""
     told = _read(given)
+    make_folder(given.out)
     made, selection = modelling.fit(given, told["spec"])
     files: list[Path] = []
     if given.out is not None:
@@ -47,11 +48,11 @@ def fit(given: argparse.Namespace) -> None:
 def select(given: argparse.Namespace) -> None:
     """Fit a model with several numbers of components and show their criteria."""
     told = _read(given)
+    make_folder(given.out)
     selection = modelling.select(given, told["spec"])
     table = selection.table
     files = []
     if given.out is not None:
-        given.out.mkdir(parents=True, exist_ok=True)
         files = [given.out / "selection.csv"]
         table.to_csv(files[0], index=False)
     if given.json:
@@ -73,7 +74,7 @@ def _chosen(given: argparse.Namespace, selection: Any) -> str:
 
 def _read(given: argparse.Namespace) -> dict[str, Any]:
     """The data and the model, with the columns that it does not use."""
-    data = read_csv(given.data, given.sep, given.levels or [])
+    data = read_csv(given.data, given.sep, given.levels or [], given.decimal)
     spec = modelling.make_model(given, data)
     used = spec.spec.prepared.columns
     labels = [spec.spec.prepared.labels_column]
@@ -84,7 +85,7 @@ def _read(given: argparse.Namespace) -> dict[str, Any]:
 def _read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
     data, used = told["data"], told["used"]
     unused = [str(name) for name in data if name not in used]
-    head = f"{'standard input' if given.data == '-' else given.data}: {len(data)} rows"
+    head = f"{called(given.data)}: {len(data)} rows"
     return [head, *column_lines(data[used], unused)]
 
 
@@ -113,18 +114,29 @@ def report(given: argparse.Namespace) -> None:
 
 
 def _named(given: list[str]) -> dict[str, str]:
-    """Files by name: the one given, else that of the file, or its path where names repeat."""
-    stems = [Path(text).stem for text in given]
+    """Files by name: the one given, else that of the file, its folder or its path."""
+    pairs = [_name_and_path(text) for text in given]
+    without = [path for name, path in pairs if not name]
+    short = dict(zip(without, _short(without), strict=True))
     out: dict[str, str] = {}
-    for text, stem in zip(given, stems, strict=True):
-        name, equals, path = text.partition("=")
-        if not equals or Path(text).exists():
-            name, path = stem if stems.count(stem) == 1 else text, text
-        if name in out:
-            msg = f"two fits are called {name!r}; give names, as in ML=first.nc Bayes=second.nc"
+    for name, path in pairs:
+        called = name or short[path]
+        if called in out:
+            msg = f"two fits are called {called!r}; give names, as in ML=first.nc Bayes=second.nc"
             raise SpecError(msg)
-        out[name] = path
+        out[called] = path
     return out
+
+
+def _name_and_path(text: str) -> tuple[str, str]:
+    name, _, path = text.partition("=")
+    return (name, path) if name and path and not Path(text).exists() else ("", text)
+
+
+def _short(paths: list[str]) -> list[str]:
+    """The shortest names of one kind that tell files apart."""
+    kinds = ([Path(path).stem for path in paths], [Path(path).parent.name for path in paths])
+    return next((names for names in kinds if len(set(names)) == len(names) and all(names)), paths)
 
 
 def data(given: argparse.Namespace) -> None:

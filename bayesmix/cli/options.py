@@ -160,6 +160,8 @@ def _switch(flag: str, part: str, words: str, commands: str) -> Option:
 OPTIONS = (
     _option("--sep", "read", "what parts the columns of the file: one character, or tab "
             "(default: a comma)", separator, metavar="CHAR"),
+    _option("--decimal", "read", "decimal mark of numbers: a point (default) or a comma",
+            choices=(".", ",")),
     _option("--levels", "read", "order of the levels of a text column, the reference first: "
             "arm=placebo,drug; may be repeated (default: sorted)", levels, action="append",
             metavar="COLUMN=A,B"),
@@ -238,7 +240,8 @@ OPTIONS = (
     _option("--by", "out", "criterion that chooses among several numbers of components "
             "(default: bic)", choices=("bic", "bic_units", "aic", "icl")),
     _option("--out", "out", "folder for the results, made if it is not there: summary.csv, "
-            "membership.csv, predictions.csv, fit.nc, report.html", Path, "fit",
+            "membership.csv, predictions.csv (of competing events event_probabilities.csv and "
+            "states.csv), fit.nc, report.html", Path, "fit",
             metavar="DIR"),
     _option("--out", "out", "folder for selection.csv, made if it is not there", Path,
             "select", metavar="DIR"),

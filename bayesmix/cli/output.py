@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
+from bayesmix.errors import BayesmixError
 from bayesmix.ranking.scores import is_posterior
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 
-__all__ = ["fit_json", "records", "write_fit", "write_json"]
+__all__ = ["fit_json", "make_folder", "records", "write_fit", "write_json"]
 
 
 def write_json(values: Mapping[str, Any]) -> None:
@@ -55,22 +59,39 @@ def fit_json(fit: Any) -> dict[str, Any]:
     return out | {"summary": records(fit.summary())}
 
 
+def make_folder(folder: Path | None) -> None:
+    """Make the folder of --out, before anything is fitted that could not be written there.
+
+    Raises
+    ------
+    OSError
+        If it is a file, or nothing may be written there.
+    """
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file; --out names a folder", str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
 def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path]:
     """Write the tables, the fit itself and its report.
 
     Parameters
     ----------
     folder : Path
-        Made if it is not there.
     fit : PointFit or Posterior
     selection : Selection or None
     command : str
         The command that was run, for the report.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tables = {"summary.csv": fit.summary(), "membership.csv": _units(fit.membership())}
     if fit._specification.prepared.events is None:
         tables["predictions.csv"] = _units(_flat(fit.predict()))
+    else:
+        tables |= _event_tables(fit)
     if selection is not None:
         tables["selection.csv"] = selection.table
     files = []
@@ -80,6 +101,16 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     fit.save(folder / "fit.nc")
     page = fit.report(folder / "report.html", code=command)
     return [*files, folder / "fit.nc", *page]
+
+
+def _event_tables(fit: Any) -> dict[str, pd.DataFrame]:
+    """Probabilities of the events, by subject and over time."""
+    tables = {"event_probabilities.csv": fit.event_probabilities()}
+    try:
+        tables["states.csv"] = fit.aalen_johansen()
+    except BayesmixError as error:
+        warnings.warn(f"states.csv is not written: {error}", stacklevel=2)
+    return tables
 
 
 def _units(table: pd.DataFrame) -> pd.DataFrame:

@@ -37,11 +37,24 @@ The same in Python:
 READING = """\
 The file has names of columns in its first line. A column of numbers is read as numbers, one of
 True and False as these, anything else as text, whose levels are sorted (see --levels). Empty
-cells, NA and NaN are missing. A file called - is standard input."""
+cells, NA and NaN are missing. A file called - is standard input. A name that is no word stands in
+backquotes, and the formula in single quotes: '`my column` ~ x'."""
+SEVERAL = """\
+Several formulas are several responses that share the components, each with its own family:
+--fixed, --nested and --dispersion then name the response they are for."""
+ABOUT_EVENTS = """\
+With --event the components are competing events, each with its own distribution of times; these
+options are those of bmx.CompetingRisks. Without it, surv(time, status) ~ x is a mixture of --k
+latent classes, and --family weibull,cured one with subjects who never have the event.
+--out writes probabilities of events and states over time; quantiles, restricted means and values
+for other covariates are read off the stored fit in Python:
+bmx.load("results/fit.nc").quantile_time(0.5)."""
 FIT = f"""\
 Fit a model to a CSV file. Given several numbers of components, these are fitted by maximum
 likelihood (or to the posterior mode, --method map), and the one that --by chooses is kept; the
 methods laplace and nuts then draw from its posterior.
+
+{SEVERAL}
 
 {READING}"""
 FIT_EXAMPLES = """\
@@ -50,13 +63,17 @@ examples:
   bayesmix fit data.csv "y ~ x" --family poisson --k 1:5 --concomitant "~ w" --out results
   bayesmix fit trial.csv "p(deaths, total) ~ 1" --family binomial --k 3 --group center \\
       --fixed "~ arm" --levels arm=placebo,drug --method nuts --seed 1 --out results
+  bayesmix fit data.csv "score ~ x" "visits ~ 1" --family gaussian --family poisson --k 2
   bayesmix fit mgus.csv "surv(years, status) ~ age" --event event \\
       --family pcm=weibull,death=gompertz --concomitant "~ sex" --out results
   bayesmix fit data.csv "y ~ x" --k 3 --json | python -m json.tool
 
-exit codes: 0 done; 1 an error in the data, the model or the fit; 2 a wrong command"""
+exit codes: 0 done; 1 an error in the data, the model or the fit; 2 a wrong command;
+130 interrupted. A fit that did not converge is done: its status and a warning say so."""
 SELECT = f"""\
 Fit a model with several numbers of components and show their criteria.
+
+{SEVERAL}
 
 {READING}"""
 SELECT_EXAMPLES = """\
@@ -71,12 +88,16 @@ examples:
   bayesmix report results/fit.nc --out report.html
   bayesmix report ML=em/fit.nc Bayes=nuts/fit.nc --out report.html --tables tables"""
 COMPLETION = """\
-Print a script that completes commands and options in a shell.
+Print a script that completes commands, options, their values and files in a shell.
 
   bash: bayesmix completion bash > ~/.local/share/bash-completion/completions/bayesmix
-  zsh:  bayesmix completion zsh > a file called _bayesmix in a folder of $fpath
+        (needs the package bash-completion), or in ~/.bashrc:
+        source <(bayesmix completion bash)
+  zsh:  in ~/.zshrc, after compinit: source <(bayesmix completion zsh)
+        or as a file called _bayesmix in a folder of $fpath
   fish: bayesmix completion fish > ~/.config/fish/completions/bayesmix.fish"""
 SHELLS = ("bash", "zsh", "fish")
+ABOUTS = {"events": ABOUT_EVENTS}
 SETTINGS: dict[str, dict[str, Any]] = {
     "fit": {"help": "fit a model to a CSV file", "description": FIT, "epilog": FIT_EXAMPLES},
     "select": {
@@ -130,10 +151,12 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=form,
         allow_abbrev=False,
     )
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, settings in SETTINGS.items():
         made = commands.add_parser(name, formatter_class=form, allow_abbrev=False, **settings)
+        made.set_defaults(parser=made)
         _add_positionals(made, name)
         _add_options(made, name)
     return parser
@@ -147,15 +170,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     SystemExit
         Once --help, --version or an error has been answered.
     """
-    parser = make_parser()
-    given, more = parser.parse_known_args(argv)
+    given, more = make_parser().parse_known_args(argv)
     modelling = given.command in ("fit", "select")
     if more and (not modelling or any(word.startswith("-") for word in more)):
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+        given.parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         given.formula = [*given.formula, *map(formula, more)] if modelling else None
     except argparse.ArgumentTypeError as error:
-        parser.error(f"argument FORMULA: {error}")
+        given.parser.error(f"argument FORMULA: {error}")
     return given
 
 
@@ -188,5 +210,5 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             continue
         title = PARTS[option.part]
         if title not in groups:
-            groups[title] = parser.add_argument_group(title)
+            groups[title] = parser.add_argument_group(title, ABOUTS.get(option.part))
         groups[title].add_argument(option.flag, help=option.help, **option.more)

@@ -14,12 +14,19 @@ from bayesmix.errors import DataError
 from bayesmix.reporting.model import described
 from bayesmix.reporting.numbers import MINUS
 
-__all__ = ["column_lines", "columns_read", "read_csv"]
+__all__ = ["called", "column_lines", "columns_read", "read_csv"]
 
 MISSING = ["", "NA", "NaN", "nan"]
+# Other things than commas that part columns, and how --sep names them.
+OTHER_MARKS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 
-def read_csv(file: str, sep: str | None, levels: Sequence[tuple[str, list[str]]]) -> pd.DataFrame:
+def read_csv(
+    file: str,
+    sep: str | None,
+    levels: Sequence[tuple[str, list[str]]],
+    decimal: str | None = None,
+) -> pd.DataFrame:
     """Read a CSV file with names of columns in its first line.
 
     Parameters
@@ -30,6 +37,8 @@ def read_csv(file: str, sep: str | None, levels: Sequence[tuple[str, list[str]]]
         What parts the columns; a comma unless given.
     levels : sequence of (str, list of str)
         Text columns with their levels in order.
+    decimal : str, optional
+        The decimal mark; a point unless given.
 
     Raises
     ------
@@ -38,27 +47,66 @@ def read_csv(file: str, sep: str | None, levels: Sequence[tuple[str, list[str]]]
     OSError
         If it cannot be read.
     """
-    sep = sep or ","
+    mark, point = sep or ",", decimal or "."
+    if mark == point:
+        msg = f"{mark!r} cannot part the columns and be the decimal mark; give --sep ';', say"
+        raise DataError(msg)
+    text, file = _text(file), called(file)
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8-sig")
         _check_names(file, text, sep)
-        frame = pd.read_csv(io.StringIO(text), sep=sep, na_values=MISSING, keep_default_na=False)
-    except (UnicodeDecodeError, ValueError) as error:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=mark,
+            decimal=point,
+            na_values=MISSING,
+            keep_default_na=False,
+            low_memory=False,  # else a long column may become numbers here and text there
+        )
+    except (ValueError, csv.Error) as error:
         if isinstance(error, DataError):
             raise
-        msg = f"{file}: not read as CSV: {error}. It must be UTF-8 text; see also --sep"
+        msg = f"{file}: not read as CSV: {error}; see also --sep"
         raise DataError(msg) from error
     for column, names in dict(levels).items():
         frame[column] = _factor(file, frame, column, names)
     return frame
 
 
-def _check_names(file: str, text: str, sep: str) -> None:
-    """Refuse names that stand twice: pandas would rename the second without a word."""
-    names = next(csv.reader(io.StringIO(text), delimiter=sep), [])
+def called(file: str) -> str:
+    """The file in words."""
+    return "standard input" if file == "-" else file
+
+
+def _text(file: str) -> str:
+    try:
+        if file == "-":
+            text = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig").read()
+        else:
+            text = Path(file).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"{called(file)}: byte {error.start + 1}"
+        msg = f"{place} is not UTF-8 text; store the file as CSV in UTF-8"
+        raise DataError(msg) from error
+    if not text.strip():
+        msg = f"{called(file)}: the file is empty; names of columns are wanted in its first line"
+        raise DataError(msg)
+    return text
+
+
+def _check_names(file: str, text: str, sep: str | None) -> None:
+    """Refuse names that stand twice, which pandas would change, and other separators."""
+    names = next(row for row in csv.reader(io.StringIO(text), delimiter=sep or ",") if row)
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     if twice:
         msg = f"{file}: more than one column is called {', '.join(twice)}; rename them"
+        raise DataError(msg)
+    other = next((mark for mark in OTHER_MARKS if mark in names[0]), None)
+    if sep is None and len(names) == 1 and other is not None:
+        mark = OTHER_MARKS[other]
+        msg = (
+            f"{file}: its only column is called {names[0]!r}; if that is several, give --sep "
+            f"{mark} (and --decimal , for numbers such as 1,5), else --sep ,"
+        )
         raise DataError(msg)
 
 

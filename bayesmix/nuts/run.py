@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -56,16 +59,19 @@ def _run_mode(
     mode = _rounded(mode, free)
     sparse = SparseCoordinates(problem, mode) if problem.penalty.model.is_sparse else None
     model, cores = _model(problem, mode) if sparse is None else (_sparse_model(sparse), 1)
-    tree = nutpie.sample(
-        model,
-        draws=settings.draws * settings.thin,
-        tune=settings.tune,
-        chains=chains,
-        cores=min(cores, chains),
-        seed=seed,
-        save_warmup=False,
-        progress_bar=settings.progress,
-        target_accept=settings.accept if sparse is None else max(settings.accept, ACCEPT),
+    tree = _interruptible(
+        lambda: nutpie.sample(
+            model,
+            blocking=False,
+            draws=settings.draws * settings.thin,
+            tune=settings.tune,
+            chains=chains,
+            cores=min(cores, chains),
+            seed=seed,
+            save_warmup=False,
+            progress_bar=settings.progress,
+            target_accept=settings.accept if sparse is None else max(settings.accept, ACCEPT),
+        )
     )
     kept = slice(settings.thin - 1, None, settings.thin)
     z = np.asarray(tree["posterior"]["z"].values)[:, kept]
@@ -78,6 +84,38 @@ def _run_mode(
     theta = np.tile(mode.theta, (*z.shape[:2], 1))
     theta[..., free] += z @ mode.factor.T
     return theta, stats
+
+
+def _interruptible(begin: Callable[[], Any]) -> Any:
+    """The draws of a run in the background; an interruption ends it and is passed on.
+
+    nutpie itself would take an interrupted run for a short one, and an exception while its
+    threads begin leaves them running without what they call.
+    """
+    with _later_interruption() as pressed:
+        running = begin()
+    try:
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+        return running.wait()
+    except BaseException:
+        running.cancel()
+        raise
+
+
+@contextmanager
+def _later_interruption() -> Iterator[list[int]]:
+    """Keep Ctrl-C from raising an exception; the list tells whether it was pressed."""
+    pressed: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is None or threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _rounded(mode: Mode, free: np.ndarray) -> Mode:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.bands import draw_band, weights_and_limits
-from bayesmix.plot.style import colour, line_style, marker, one_axes
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
 from bayesmix.ranking.scores import is_posterior
 
@@ -25,6 +25,7 @@ __all__ = ["fitted"]
 JITTER = 0.16
 MANY = 2000
 LEGEND_BELOW = 5000
+ROOM = 0.6  # of the range of the data, on each side
 
 
 @matplotlib_only
@@ -49,7 +50,9 @@ def fitted(
     of a point fit from 1000 draws of the normal approximation of its estimates, and none
     where it has no covariance matrix, as at a boundary.  Expected times without a closed form
     (splines, times of your own without ``mean=``) have no bands, and those of a posterior are
-    drawn at its mode, which the title says.
+    drawn at its mode, which the title says.  The axis ends near the data and the means of the
+    components that have rows; where it cuts a band, or the mean of an empty component, the
+    title says so.
 
     Of survival times the exact ones are points; a tick upwards marks one that is later, a
     tick downwards one that is earlier.  A component whose expected time is infinite has no
@@ -101,21 +104,43 @@ def fitted(
     """
     view = make_view(fit, x, by, response, at or {})
     ax = one_axes(ax)
-    binary = _draw_points(ax, fit, view)
-    for number, curve in enumerate(curves(fit, view, ci)):
+    members = fit.membership(rows=True).to_numpy()
+    binary = _draw_points(ax, fit, view, members)
+    drawn = curves(fit, view, ci)
+    for number, curve in enumerate(drawn):
         for s in range(fit.k):
             _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
-    _label(ax, view, binary, "curves at the posterior mode" if at_mode(fit, view) else "")
+    notes = ["curves at the posterior mode"] if at_mode(fit, view) else []
+    means = [curve.means[:, np.unique(members.argmax(1))].ravel() for curve in drawn]
+    if _cut(ax, np.concatenate([points(fit, view)[1], *means])):
+        notes.append("what lies beyond the axis is cut off")
+    _label(ax, view, binary, notes)
     _legend(ax, fit, view)
     return ax
 
 
-def _draw_points(ax: Axes, fit: PointFit | Posterior, view: View) -> bool:
+def _cut(ax: Axes, values: np.ndarray) -> bool:
+    """End the axis near the data and the means of components that have some.
+
+    Bands, and means of components to which no row belongs, may lie so far away that
+    nothing else would be seen.
+    """
+    known = values[np.isfinite(values)]
+    room = ROOM * (known.max() - known.min())
+    low, high = ax.dataLim.intervaly
+    ends = max(low, known.min() - room), min(high, known.max() + room)
+    if room == 0 or ends == (low, high):
+        return False
+    margin = 0.05 * (ends[1] - ends[0])
+    ax.set_ylim(ends[0] - margin, ends[1] + margin)
+    return True
+
+
+def _draw_points(ax: Axes, fit: PointFit | Posterior, view: View, members: np.ndarray) -> bool:
     """Scatter the rows; True where responses of 0 and 1 were moved apart."""
     from matplotlib.colors import to_rgba_array
 
     place, y = points(fit, view)
-    members = fit.membership(rows=True).to_numpy()
     own, sure = members.argmax(1), members.max(1)
     rng = np.random.default_rng(0)
     binary = bool(np.isin(y, (0, 1)).all())
@@ -201,13 +226,12 @@ def at_mode(fit: PointFit | Posterior, view: View) -> bool:
     return view.slow and is_posterior(fit)
 
 
-def _label(ax: Axes, view: View, binary: bool, note: str) -> None:
+def _label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
     ax.set_ylabel(y_label(view, jittered=binary))
     ax.set_xlabel("row, in the order of the data" if view.x is None else view.x)
     if view.levels is not None:
-        ax.set_xticks(range(len(view.levels)), labels=[str(v) for v in view.levels])
-        ax.set_xlim(-0.5, len(view.levels) - 0.5)
-    notes = [str(h) for h in view.held] + ([note] if note else [])
+        level_ticks(ax, view.levels)
+    notes = [str(h) for h in view.held] + more
     if notes:
         words = textwrap.fill(", ".join(notes), 70)
         ax.set_title(words, loc="left", fontsize="small")

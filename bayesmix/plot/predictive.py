@@ -199,8 +199,8 @@ def _rootogram(ax: Axes, check: Check) -> None:
 
 def _density(ax: Axes, check: Check) -> None:
     edges = check.place
-    ax.stairs(check.observed, edges, fill=True, color=FACE, label=check.observed_words)
-    ax.stairs(check.observed, edges, color="black", linewidth=0.9, zorder=3)
+    seen: dict[str, Any] = {"color": "black", "linewidth": 1.2, "label": check.observed_words}
+    ax.stairs(check.observed, edges, baseline=None, zorder=3, **seen)
     look: dict[str, Any] = {"facecolor": colour(1), "alpha": ALPHA, "linewidth": 0}
     ax.stairs(check.upper, edges, baseline=check.lower, fill=True, **look)
     line: dict[str, Any] = {"color": colour(1), "linestyle": "--", "linewidth": 1.8}

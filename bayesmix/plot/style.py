@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from bayesmix.errors import FitError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["colour", "hatch", "line_style", "marker", "one_axes", "panels"]
+__all__ = ["colour", "hatch", "level_ticks", "line_style", "marker", "one_axes", "panels"]
 
 # Okabe and Ito (2008), without the yellow that is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -20,6 +21,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++")
 COLUMNS = 4
+LETTERS = 11  # of a tick label on an inch
+SLANTED = 5  # slanted labels on an inch
 
 
 def colour(s: int) -> str:
@@ -40,6 +43,19 @@ def line_style(s: int) -> Any:
 def hatch(s: int) -> str:
     """Hatch of the component at position s."""
     return HATCHES[s % len(HATCHES)]
+
+
+def level_ticks(ax: Axes, levels: Sequence[object]) -> None:
+    """Levels of a factor along the axis; slanted or upright where they would overlap."""
+    labels = [str(level) for level in levels]
+    inches = ax.bbox.width / ax.figure.dpi
+    look: dict[str, Any] = {}
+    if len(labels) * (max(map(len, labels)) + 2) > LETTERS * inches:
+        look = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    if len(labels) > SLANTED * inches:
+        look = {"rotation": 90, "fontsize": "x-small"}
+    ax.set_xticks(range(len(labels)), labels=labels, **look)
+    ax.set_xlim(-0.5, len(labels) - 0.5)
 
 
 def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:

@@ -21,7 +21,7 @@ __all__ = ["ternary"]
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
 MESH = 40  # units within 1 / MESH of each other are one marker
 SMALLEST, LARGEST = 14.0, 500.0  # areas of markers
-SHOWN = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
+SHOWN = tuple(n * 10**power for power in range(7) for n in (1, 2, 5))
 
 
 @matplotlib_only

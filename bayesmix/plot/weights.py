@@ -20,7 +20,7 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.plot.style import colour, hatch, line_style, marker, one_axes
+from bayesmix.plot.style import colour, hatch, level_ticks, line_style, marker, one_axes
 from bayesmix.predict import row_weights
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ def _along(
     else:
         values = np.array(levels, dtype=object)
         place = np.arange(len(levels), dtype=float)
-        ax.set_xticks(place, labels=[str(v) for v in levels])
-        ax.set_xlim(-0.5, len(levels) - 0.5)
+        level_ticks(ax, levels)
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
     rows = spec.apply(newdata, response=False)
     weights, limits = estimate_and_limits(fit, lambda theta: row_weights(spec, theta, rows), ci)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesmix.laplace import GOOD_K
 from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.criteria import criteria_doubts
 from bayesmix.reporting.numbers import fixed, plural
 from bayesmix.reporting.pictures import diagnostics_picture
 from bayesmix.reporting.subject import Subject
@@ -39,6 +40,11 @@ def convergence(subject: Subject) -> Section:
     ends = pd.DataFrame(rows, columns=["fit", "method", "status", "in numbers"])
     fine = "The fit ended" if len(rows) == 1 else "All fits ended"
     first = warned or [Words(f"{fine} well; there are no warnings.", "good")]
+    if not warned and criteria_doubts(subject):
+        first = [
+            Words(f"{fine} well.", "good"),
+            Words("One of the criteria cannot be relied on; its section says which.", "note"),
+        ]
     return Section(
         "convergence",
         "Can the fits be relied on?",
@@ -90,7 +96,10 @@ def posterior_warnings(fit: Any) -> list[str]:
                 f"{GOOD_K}. Its intervals may be wrong."
             )
     else:
-        words += [str(finding) for finding in fit.diagnostics().findings]
+        found = fit.diagnostics()
+        words += [str(finding) for finding in found.findings]
+        if "unvisited modes" in found.kinds:  # told already
+            return words
     modes = fit.modes
     nowhere = (modes["chains"] == 0) & (modes["apart"] == "")
     missed = modes[nowhere & (modes["share"] > SMALL_SHARE)]

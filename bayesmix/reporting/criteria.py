@@ -15,7 +15,7 @@ from bayesmix.reporting.numbers import fixed, number
 from bayesmix.reporting.pictures import comparison_picture
 from bayesmix.reporting.subject import Subject
 
-__all__ = ["criteria"]
+__all__ = ["criteria", "criteria_doubts"]
 
 POINT = {
     "loglik": "log-likelihood",
@@ -40,7 +40,8 @@ def criteria(subject: Subject) -> Section:
         blocks.append(_point_table(subject.points))
         blocks += _ranking(subject.points, "bic")
     if subject.posteriors:
-        blocks += _posterior_tables(subject.posteriors)
+        blocks.append(_posterior_table(subject))
+        blocks += [Words(words, "warning") for words in criteria_doubts(subject)]
         blocks += _ranking(subject.posteriors, "loo")
     if len(subject.points) == len(subject.posteriors) == 1 and len(subject.models) == 2:
         blocks += _ranking(subject.fits, "bic")  # of a posterior at its mode
@@ -58,21 +59,30 @@ def _point_table(fits: Mapping[str, Any]) -> Table:
     return Table("criteria", caption, table, shown)
 
 
-def _posterior_tables(fits: Mapping[str, Any]) -> Iterator[Block]:
-    rows, doubts = [], []
-    for name, fit in fits.items():
-        loo, waic = fit.loo(), fit.waic()
-        rows.append((name, fit.k, "LOO", loo.elpd, loo.se, loo.p_loo))
-        rows.append((name, fit.k, "WAIC", waic.elpd, waic.se, waic.p_waic))
-        doubts += [f"{name}: {words}." for words in (loo.warning, waic.warning) if words]
+def criteria_doubts(subject: Subject) -> list[str]:
+    """Where a criterion of a posterior cannot be relied on."""
+    found = {
+        f"{name}: {each.warning}.": None
+        for name, both in subject.predictive.items()
+        for each in both
+        if each.warning
+    }
+    return list(found)
+
+
+def _posterior_table(subject: Subject) -> Table:
+    rows = []
+    for name, (loo, waic) in subject.predictive.items():
+        k = subject.posteriors[name].k
+        rows.append((name, k, "LOO", loo.elpd, loo.se, loo.p_loo))
+        rows.append((name, k, "WAIC", waic.elpd, waic.se, waic.p_waic))
     names = ["fit", "components", "criterion", "elpd", "standard error", "effective parameters"]
     table = pd.DataFrame(rows, columns=names)
     shown = table.copy()
     for column in names[3:]:
         shown[column] = [fixed(v) for v in table[column]]
     caption = "Expected log predictive density (elpd) of units left out: larger is better"
-    yield Table("criteria_posteriors", caption, table, shown)
-    yield from (Words(words, "warning") for words in dict.fromkeys(doubts))
+    return Table("criteria_posteriors", caption, table, shown)
 
 
 def _ranking(fits: Mapping[str, Any], by: str) -> Iterator[Block]:

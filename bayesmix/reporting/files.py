@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmix.reporting.blocks import Block, Details, Section, Table
-from bayesmix.reporting.numbers import MINUS, number
+from bayesmix.reporting.numbers import MINUS, is_numeric, number
 
 __all__ = ["latex_table", "tables_of", "write_tables"]
 
@@ -68,7 +68,7 @@ def _free(stem: str, taken: set[str]) -> str:
 
 def latex_table(frame: pd.DataFrame, caption: str) -> str:
     """A table in LaTeX, with the rules of the package booktabs."""
-    numeric = [pd.api.types.is_numeric_dtype(frame.iloc[:, j]) for j in range(frame.shape[1])]
+    numeric = [is_numeric(frame.iloc[:, j]) for j in range(frame.shape[1])]
     columns = "".join("r" if n else "l" for n in numeric)
     head = " & ".join(map(escape, frame.columns))
     rows = (

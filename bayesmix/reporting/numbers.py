@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-__all__ = ["MINUS", "fixed", "interval", "number", "p_value", "plural"]
+__all__ = ["MINUS", "fixed", "interval", "is_numeric", "number", "p_value", "plural"]
 
 MINUS = "\N{MINUS SIGN}"
+# A number, a bound such as "< 0.0001", or an interval.
+ONE = rf"(< )?{MINUS}?(\d[\d.,]*(e[+{MINUS}]?\d+)?|\N{{INFINITY}})"
+NUMERIC = re.compile(f"{ONE}( to {ONE})?")
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -55,3 +60,11 @@ def plural(count: float, word: str) -> str:
     """A count with its noun."""
     shown = f"{count:,.0f}" if float(count).is_integer() else f"{count:g}"
     return f"{shown} {word}" if count == 1 else f"{shown} {word}s"
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column has numbers, also where they were written as text."""
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    texts = [str(v) for v in column if str(v)]
+    return bool(texts) and all(NUMERIC.fullmatch(text) for text in texts)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
-import re
 from collections.abc import Sequence
 from functools import singledispatch
 from importlib.resources import files
-
-import pandas as pd
 
 from bayesmix.reporting.blocks import (
     Code,
@@ -22,15 +19,12 @@ from bayesmix.reporting.blocks import (
     Table,
     Words,
 )
-from bayesmix.reporting.numbers import number
+from bayesmix.reporting.numbers import is_numeric, number
 
 __all__ = ["equation_svg", "page", "write_block"]
 
 LABELS = {"warning": "Warning: ", "note": "Note: ", "good": ""}
 EQUATION_SIZE = 13
-# A number, a bound such as "< 0.0001", or an interval.
-ONE = r"(< )?\N{MINUS SIGN}?(\d[\d.,]*(e[+\N{MINUS SIGN}]?\d+)?|\N{INFINITY})"
-NUMERIC = re.compile(f"{ONE}( to {ONE})?")
 LONG = 24  # letters of a cell that has room for several words in a line
 SMALLEST = 0.6  # of its size, on a narrow screen: below that words cannot be read
 PIXELS = 1.5  # of a picture for one of the page
@@ -99,7 +93,8 @@ def _(block: Pairs) -> str:
 @write_block.register
 def _(block: Table) -> str:
     frame = block.frame if block.shown is None else block.shown
-    numeric = [_is_numeric(frame.iloc[:, j]) for j in range(frame.shape[1])]
+    # The first column names the rows.
+    numeric = [j > 0 and is_numeric(frame.iloc[:, j]) for j in range(frame.shape[1])]
     head = "".join(
         f'<th scope="col"{_number_class(n)}>{_text(c)}</th>'
         for c, n in zip(frame.columns, numeric, strict=True)
@@ -118,22 +113,14 @@ def _(block: Table) -> str:
 
 def _cell(place: int, value: object, numeric: bool) -> str:
     words = _text(number(value))
-    if place == 0:
-        return f'<th scope="row">{words}</th>'
     long = ' class="long"' if len(words) > LONG else ""
+    if place == 0:
+        return f'<th scope="row"{long}>{words}</th>'
     return f"<td{_number_class(numeric) or long}>{words}</td>"
 
 
 def _number_class(numeric: bool) -> str:
     return ' class="number"' if numeric else ""
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    """Numbers, also where they were written as text."""
-    if pd.api.types.is_numeric_dtype(column):
-        return True
-    texts = [str(v) for v in column if str(v)]
-    return bool(texts) and all(NUMERIC.fullmatch(text) for text in texts)
 
 
 @write_block.register

@@ -44,6 +44,11 @@ class Subject:
         """The fits that are one value of the parameters."""
         return {n: fit for n, fit in self.fits.items() if n not in self.posteriors}
 
+    @cached_property
+    def predictive(self) -> dict[str, tuple[Any, Any]]:
+        """Leave-one-out density and WAIC of every posterior."""
+        return {name: (fit.loo(), fit.waic()) for name, fit in self.posteriors.items()}
+
     def like(self, other: str) -> str:
         """The name of the first fit with the model and data of this one."""
         mine = self.specs[other]
