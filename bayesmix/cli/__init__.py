@@ -94,4 +94,6 @@ def _as_options(text: str) -> str:
         return f"{flags[found[1]]} {value}" if value else flags[found[1]]
 
     names = "|".join(flags)
-    return re.sub(rf"\b({names})=('\w+'|\d[\d.]*\b|(?![\w'\[{{(]))", flag, " ".join(text.split()))
+    return re.sub(
+        rf"\b({names})=('\w+'|-?\d[\d.]*\b|(?=[\s,;.:)]|$))", flag, " ".join(text.split())
+    )

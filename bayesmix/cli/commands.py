@@ -141,6 +141,9 @@ def _short(paths: list[str]) -> list[str]:
 
 def data(given: argparse.Namespace) -> None:
     """List the datasets, or show one."""
+    if given.csv and given.json:
+        msg = "--csv and --json contradict each other; give one of them"
+        raise SpecError(msg)
     if given.name is None:
         if given.csv:
             msg = "--csv writes one dataset: give its name; bayesmix data lists them"

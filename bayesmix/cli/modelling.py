@@ -42,6 +42,9 @@ def make_model(given: argparse.Namespace, data: pd.DataFrame) -> Any:
     """
     options = given_of(given, "model")
     options["priors"] = _priors(options.pop("prior", []), options.pop("flat_priors", False))
+    if options["priors"] is not None and given.method in (None, "em", "ml"):
+        msg = f"maximum likelihood (--method {given.method or 'em'}) uses no priors; leave them out"
+        raise SpecError(msg)
     events = given_of(given, "events")
     make = _mixture if "event" not in events else _competing
     call = make(given, data, options, events)

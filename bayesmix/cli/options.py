@@ -104,8 +104,15 @@ def _family(text: str) -> Named:
     options: dict[str, Any] = {}
     for setting in settings:
         key, given, value = setting.partition("=")
-        options |= {key: int(value) if value.isdecimal() else value} if given else {"link": key}
+        options |= {key: _setting(key, value)} if given else {"link": key}
     return Named(event, name, options)
+
+
+def _setting(key: str, value: str) -> Any:
+    """A family's option: a word, a whole number, or knots with slashes between."""
+    if key == "knots":
+        return tuple(number(part) for part in value.split("/"))
+    return int(value) if value.isdecimal() else value
 
 
 def dispersion(text: str) -> tuple[str, str | list[int]]:
@@ -167,9 +174,9 @@ OPTIONS = (
             metavar="COLUMN=A,B"),
     _option("--family", "model", "family of the response, with its link if it is not the usual "
             "one, gamma:inverse; or one for each component, gaussian,student_t "
-            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3; with "
-            "several FORMULAs once for each, in their order, or once for all", families,
-            action="append", metavar="NAME"),
+            "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3 (or "
+            "spline:knots=1/3/9); with several FORMULAs once for each, in their order, or once for "
+            "all", families, action="append", metavar="NAME"),
     _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
             "which --by chooses", numbers_of_components, commands="fit", metavar="K"),
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,

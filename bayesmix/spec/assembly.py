@@ -78,7 +78,10 @@ def _names(labels: pd.Categorical | None, k: int) -> tuple[Hashable, ...]:
         return tuple(range(1, k + 1))
     known = [plain(c) for c in labels.categories]
     if len(known) > k:
-        msg = f"the labels name {len(known)} components {known}, but k={k}; use k of at least that"
+        names = ", ".join([*map(repr, known[:6]), *(["..."] if len(known) > 6 else [])])
+        msg = (
+            f"the labels name {len(known)} components [{names}], but k={k}; use k of at least that"
+        )
         raise SpecError(msg)
     rest = [n for n in range(1, 2 * k + 1) if n not in known and n > len(known)]
     return (*known, *rest[: k - len(known)])
