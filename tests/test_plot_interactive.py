@@ -275,6 +275,35 @@ def test_density_between_its_edges(plotly):
     assert (np.asarray(low.y) <= np.asarray(high.y)).all()
 
 
+# --- competing events ----------------------------------------------------------------------
+
+
+def test_states_over_time_beside_aalen_johansen(plotly):
+    data = bmx.load_data("mgus2").head(300)
+    family = {"pcm": "weibull", "death": "gompertz"}
+    spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, event="event", family=family)
+    fit = spec.fit("em", seed=1)
+    collection = bmx.plot.states(fit, by="sex", times=[0.0, 5.0, 10.0], backend="plotly")
+    table = fit.aalen_johansen(by="sex", times=[0.0, 5.0, 10.0])
+    assert len(collection.viz["plot"].data_vars) == 2
+    for title in collection.viz["plot"].data_vars:
+        sex = str(title).split(" = ")[1][0]
+        traces, axis = panel(collection, title)
+        assert axis.title.text == "years"
+        assert {t.name for t in traces if t.name} == {"death", "pcm", "no event yet"}
+        for state in ("death", "pcm"):
+            own = table[(table["sex"] == sex) & (table["state"] == state)]
+            curve, steps, limits = (t for t in traces if t.name == state and t.mode == "lines")
+            model, free = (own[own["source"] == s] for s in ("model", "nonparametric"))
+            np.testing.assert_allclose(curve.y, model["estimate"])
+            np.testing.assert_allclose(steps.y, free["estimate"])
+            ends = np.reshape(limits.y, (-1, 3))
+            for at, low, high in zip(limits.x[::3], ends[:, 0], ends[:, 1], strict=True):
+                now = free[free["time"] <= at].iloc[-1]
+                assert (low, high) == (now["lower"], now["upper"])
+    assert "all rows" in bmx.plot.states(fit, backend="plotly").viz["plot"].data_vars
+
+
 # --- bokeh ---------------------------------------------------------------------------------
 
 
@@ -304,7 +333,7 @@ def test_matplotlib_stays_the_default(laplace):
 def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
     static = set(bmx.plot.__all__) - set(backends.PICTURES)
     assert static == {
-        *("fitted", "membership", "mixing", "rootogram", "selection", "states", "ternary"),
+        *("fitted", "membership", "mixing", "rootogram", "selection", "ternary"),
     }
     for name in static:
         with pytest.raises(bmx.FitError) as found:

@@ -253,3 +253,12 @@ def test_examples(name):
     result = doctest.testmod(sys.modules[f"bayesmix.plot.{name}"])
     assert result.attempted
     assert not result.failed
+
+
+def test_states_by_a_column_that_the_model_does_not_use():
+    data = bmx.load_data("mgus2").head(300)
+    family = {"pcm": "weibull", "death": "gompertz"}
+    spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, event="event", family=family)
+    axes = bmx.plot.states(spec.fit("em", seed=1), by="sex", times=[1.0, 5.0])
+    counts = data["sex"].value_counts()
+    assert [ax.get_title() for ax in axes] == [f"sex = {s}, n = {counts[s]}" for s in "FM"]

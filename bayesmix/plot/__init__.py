@@ -1,8 +1,8 @@
 """Pictures of a fit; matplotlib is imported when the first one is drawn.
 
 Components differ by colour, marker, line style and hatch, so that a picture can be read
-by colour-blind people and in black and white.  Six pictures have an interactive form too, drawn by
-ArviZ's backends: ``backend="plotly"`` or ``backend="bokeh"``.
+by colour-blind people and in black and white.  Seven pictures have an interactive form too,
+drawn by ArviZ's backends: ``backend="plotly"`` or ``backend="bokeh"``.
 
 Examples
 --------

@@ -20,6 +20,7 @@ PICTURES = (
     "estimates",
     "posterior_predictive",
     "prior_predictive",
+    "states",
 )
 
 

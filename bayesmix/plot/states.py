@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix.censored import time_name
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import matplotlib_only
+from bayesmix.plot.backends import interactive
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.style import colour, line_style, one_axes, panels
 from bayesmix.survival.comparison import START
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
     from bayesmix.api import CompetingRisksFit, CompetingRisksPosterior
 
-__all__ = ["states"]
+__all__ = ["limits_at", "states"]
 
-START_COLOUR = "0.35"
+START_COLOUR, START_HEX = "0.35", "#595959"  # the same grey
 START_LABEL = "no event yet"
 ALPHA = 0.22
 BARS = 5  # limits of the steps of one state
 ENDS = ["estimate", "lower", "upper"]
 
 
-@matplotlib_only
 def states(
     fit: CompetingRisksFit | CompetingRisksPosterior,
     by: str | Sequence[str] | None = None,
     times: Sequence[float] | None = None,
     ci: float = 0.95,
     ax: Any = None,
-) -> Axes | np.ndarray:
+    backend: str | None = None,
+) -> Any:
     """Draw the probability of each competing event over time, beside Aalen-Johansen.
 
     The numbers are those of `CompetingRisksFit.aalen_johansen`.  Curves with bands are the
@@ -48,17 +48,20 @@ def states(
     fit : CompetingRisksFit or CompetingRisksPosterior
         Point fits have bands by the delta method, posteriors credible ones.
     by : str or sequence of str, optional
-        Columns of the model whose levels have a panel each.
+        Columns of the data whose levels have a panel each.
     times : sequence of float, optional
         Of the model's curves; by default 100 from zero to the last one observed.
     ci : float
         Coverage of bands and bars.
     ax : Axes, or array of Axes with `by`, optional
         One for each group.
+    backend : {"matplotlib", "plotly", "bokeh"}, optional
+        The interactive ones are ArviZ's.
 
     Returns
     -------
-    Axes, or with `by` ndarray of Axes, one for each group
+    Axes, or with `by` ndarray of Axes, one for each group; of an interactive backend ArviZ's
+    PlotCollection
 
     Raises
     ------
@@ -84,11 +87,19 @@ def states(
     if not hasattr(fit, "aalen_johansen"):
         msg = f"states() draws fits of CompetingRisks, not a {type(fit).__name__} of other models"
         raise FitError(msg)
+    drawable = interactive(backend, ax)
     table = fit.aalen_johansen(by=by, times=times, ci=ci)
     events = fit.spec.spec.prepared.events
     assert events is not None
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
     groups = _groups(fit, table, names)
+    if drawable:
+        from bayesmix.plot.interactive import draw_states
+
+        k = len(fit.components)
+        looks = {state: (str(state), _colour(s, k)) for s, state in enumerate(fit.components)}
+        looks |= {START: (START_LABEL, START_HEX)}
+        return draw_states(str(backend), groups, looks, time_name(list(events.times)))
     axes = np.array([one_axes(ax)]) if by is None else panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):
         for number, state in enumerate((*fit.components, START)):
@@ -106,7 +117,7 @@ def _groups(fit: Any, table: pd.DataFrame, names: list[str]) -> list[tuple[str, 
     """Title and rows of the table of every group, in the order of the levels."""
     if not names:
         return [("", table)]
-    data = fit.spec.spec.prepared.data
+    data = fit.spec.spec.prepared.table
     out = []
     for levels, part in _split(table, names, data):
         own = np.all([data[n] == v for n, v in zip(names, levels, strict=True)], axis=0)
@@ -138,12 +149,20 @@ def _draw(ax: Axes, table: pd.DataFrame, number: int, events: int) -> None:
     ax.plot(model["time"], model["estimate"], color=look, linestyle=line, linewidth=2, zorder=3)
     steps = table[table["source"] == "nonparametric"]
     ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
+    wanted, lower, upper = limits_at(steps, number, events)
+    ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
+    ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
+
+
+def limits_at(
+    steps: pd.DataFrame, number: int, events: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A few times, other ones for each state, and the limits of the steps there."""
     last = float(steps["time"].max())
     wanted = last * (np.arange(BARS) + 0.4 + 0.6 * number / (events + 1)) / BARS
     at = np.searchsorted(steps["time"].to_numpy(), wanted, side="right") - 1
     bars = steps.iloc[at]
-    ax.vlines(wanted, bars["lower"], bars["upper"], color=look, linewidth=1.1, gid="limits")
-    ax.plot(wanted, bars["lower"], "_", wanted, bars["upper"], "_", color=look, markersize=5)
+    return wanted, bars["lower"].to_numpy(), bars["upper"].to_numpy()
 
 
 def _colour(number: int, events: int) -> str:
