@@ -623,7 +623,7 @@ def test_the_commands_of_the_readme(capsys, tmp_path, monkeypatch):
 
 def test_the_commands_of_their_page(capsys, tmp_path, monkeypatch):
     """The build of the site shows an error of a command as it shows any output."""
-    text = page("docs/howto/terminal.md").replace("\\\n", " ")
+    text = page("docs/howto/terminal.md")
     (cell,) = re.findall(r"^:tags: \[remove-cell\]\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(cell, "terminal.md", "exec"), {})
