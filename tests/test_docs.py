@@ -193,9 +193,16 @@ def test_a_wrong_table_of_features_is_seen(tmp_path):
 def test_the_page_of_families_has_every_family_and_reads_its_file():
     listed = families.listed()
     assert {name for _, name, _ in listed} == set(FAMILIES)
+    assert [title for title, name, _ in listed if name == "gamma"] == ["gamma", "gamma, of times"]
     assert len({title for title, _, _ in listed}) == len(listed)
     assert families.body_of(bmx.family("gamma"), "variance") == "`mu ** 2 / shape`"
-    assert families.body_of(bmx.family("weibull"), "mean") == "Scale Gamma(1 + 1 / shape)."
+    assert families.body_of(bmx.family("weibull"), "mean") == "scale Gamma(1 + 1 / shape)."
+    splines = families.summary_of(bmx.family("spline"))
+    assert (
+        splines
+        == inspect.getdoc(importlib.import_module("bayesmix.families.spline")).split("\n")[0]
+    )
+    assert families.lines_of(r"S(t) = 1,\ a = 2").split("\n")[1:3] == [r"S(t) = 1 \\[1ex]", "a = 2"]
     waiting = bmx.Family("w", {"rate": "log"}, "rate", logpdf=lambda y, rate: -rate * y)
     assert families.body_of(waiting, "mean") is None
 

@@ -107,7 +107,7 @@ def start(times: Times) -> dict:
 
 
 def mean(rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    r"""\exp(z) E_1(z) / shape with z = rate / shape; infinite for a negative shape.
+    """exp(z) E_1(z) / shape with z = rate / shape; infinite for a negative shape.
 
     By a continued fraction that holds for a shape of zero as well.  Where z is small it
     converges slowly, and the exponential integral is taken instead.

@@ -7,6 +7,7 @@ density function.
 
 import ast
 import inspect
+import re
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -32,11 +33,9 @@ def of_times(fam):
 def listed():
     """Heading, name for `family=`, and family, for regressions and then for times."""
     every = [(name, name, families.family(name)) for name in families.FAMILIES]
-    times = getattr(families, "TIMES", {})
-    for name in times:
-        if not of_times(families.family(name)):  # a regression family of the same name
-            twin = import_module(f"bayesmix.families.{times[name]}").FAMILY
-            every.append((f"{name}, of times", name, twin))
+    twins = [(name, family) for _, name, family in every if getattr(family, "timed", None)]
+    for name, family in twins:  # a distribution of times of the same name
+        every.append((f"{name}, of times", name, families.resolve(family, survival=True)))
     return every
 
 
@@ -45,8 +44,11 @@ def body_of(fam, keyword):
     function = getattr(fam, keyword)
     if function is None:
         return None
+    function = getattr(function, "func", function)  # of a partial
     if function.__name__ != "<lambda>":
-        return inspect.getdoc(function).splitlines()[0]
+        words = inspect.getdoc(function).splitlines()[0]
+        name = words.partition(" ")[0].lower()
+        return name + words[len(name) :] if name in fam.params else words
     tree = ast.parse(Path(inspect.getsourcefile(function)).read_text("utf-8"))
     found = [
         node.value.body
@@ -134,8 +136,22 @@ def draw(fam, path):
 def summary_of(fam):
     """The first line of the file that the family is in."""
     functions = (fam.density, fam.mean, fam.simulate, getattr(fam, "settle", None), fam.start)
-    module = inspect.getmodule(next(f for f in functions if f is not None))
+    first = next(f for f in functions if f is not None)
+    module = inspect.getmodule(getattr(first, "func", first))  # of a partial too
     return inspect.getdoc(module).splitlines()[0]
+
+
+def lines_of(equation):
+    """An equation with what stands below it: a line for each function, two definitions a line."""
+    parts = equation.split(",\\ ")
+    if len(parts) == 1:
+        return equation
+    functions = [part for part in parts if re.match(r"\w\(", part)]
+    rest = [part for part in parts if part not in functions]
+    pairs = [",\\quad ".join(rest[i : i + 2]) for i in range(0, len(rest), 2)]
+    return "\n".join(
+        ("\\begin{gathered}", " \\\\[1ex]\n".join(functions + pairs), "\\end{gathered}")
+    )
 
 
 def section(title, name, fam):
@@ -143,7 +159,7 @@ def section(title, name, fam):
     place = title.replace(", ", "-").replace(" ", "-")
     lines = [f"(family-{place})=", f"### {title}", "", f'`family="{name}"`. {summary_of(fam)}', ""]
     if fam.equation:
-        lines += ["$$", fam.equation, "$$", ""]
+        lines += ["$$", lines_of(fam.equation), "$$", ""]
     if fam.parameters:
         lines += ["| parameter | link | role |", "| --- | --- | --- |"]
         for parameter in fam.parameters:
