@@ -9,7 +9,6 @@ import ast
 import inspect
 import re
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import matplotlib
