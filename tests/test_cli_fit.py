@@ -3,6 +3,7 @@
 import inspect
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -499,6 +500,13 @@ def test_a_fit_that_is_no_success_warns_in_one_line(capsys, tmp_path):
     # JSON knows no infinity and no NaN.
     assert [row["lower"] for row in fit["summary"]] == ["-inf", "-inf"]
     assert [row["se"] for row in fit["summary"]] == ["inf", "inf"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_fit(folder, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(modelling, "fit", None)
+    given = ["fit", folder / "patent.csv", *PATENT, "--out", folder / "closed"]
+    assert told(capsys, given, 1).err == f"bayesmix: error: {folder}/closed: Permission denied\n"
 
 
 def test_an_interruption_is_one_line(monkeypatch, capsys):

@@ -70,6 +70,14 @@ def test_the_citation_names_the_version():
     assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == PROJECT["version"]
 
 
+def test_a_change_is_accepted_by_lint_then_documentation_then_tests():
+    gate = ROOT / ".ci" / "run"
+    if not gate.exists():
+        pytest.skip("no .ci beside the tests")
+    steps = re.findall(r"^make (\w+)", gate.read_text("utf-8"), re.MULTILINE)
+    assert steps == ["lint", "docs", "test"]  # the summary of the tests comes last
+
+
 def test_the_notice_names_every_dataset():
     notice = (ROOT / "NOTICE").read_text("utf-8")
     missing = [

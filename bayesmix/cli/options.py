@@ -264,6 +264,7 @@ OPTIONS = (
     _switch("--json", "out", "write the results to standard output as one JSON object",
             "fit select report data"),
     _switch("--csv", "out", "write the dataset to standard output as CSV", "data"),
-    Option("--progress", "out", FITS, "show progress (default: on a terminal only)",
+    Option("--progress", "out", FITS, "show progress (default: on a terminal only; the bars of "
+           "nuts need one)",
            {"action": argparse.BooleanOptionalAction}),
 )  # fmt: skip
