@@ -7,16 +7,18 @@ Each function gives the log density of x (where `event` is 1) or the log surviva
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from bayesmix.families.censoring import LARGEST, Instant
 from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.kernel import Line
 from bayesmix.links import Linked
 from bayesmix.special import mills, mills_excess, softplus
 
-__all__ = ["Along", "cumulative", "extreme", "logistic", "normal", "scaled"]
+__all__ = ["Along", "cumulative", "extreme", "logistic", "normal", "scaled", "scaled_line"]
 
 Along = tuple[np.ndarray, np.ndarray, np.ndarray]
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
@@ -75,3 +77,17 @@ def scaled(
         (-a * first, event + x * first),
         ((a * (a * second), cross), (cross, x * both)),
     )
+
+
+def scaled_line(ops: Any) -> Line:
+    """Give x = shape log(t / scale) to the kernels; see `families.kernel.TimesKernel`."""
+    exp, clip = ops.exp, ops.clip
+
+    def line(
+        _t: float, log_t: float, scale: float, shape: float
+    ) -> tuple[float, float, float, float, float, float]:
+        a = exp(shape)
+        x = clip(a * (log_t - scale))
+        return x, -a, x, shape - log_t, 0.0, 1.0
+
+    return line

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.families.along import logistic, scaled
+from bayesmix.families.along import logistic, scaled, scaled_line
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import Instant, Survival
 from bayesmix.families.guess import guess
-from bayesmix.families.kernel import Line, TimesKernel
+from bayesmix.families.kernel import TimesKernel
 from bayesmix.links import Linked
 from bayesmix.priors import Prior
 from bayesmix.times import Times
@@ -46,20 +44,6 @@ def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
 def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
     """Derivatives in (log scale, log shape)."""
     return scaled(logistic, at, event, scale, shape)
-
-
-def kernel_line(ops: Any) -> Line:
-    """Give the log odds of an event by t, shape log(t / scale)."""
-    exp, clip = ops.exp, ops.clip
-
-    def line(
-        _t: float, log_t: float, scale: float, shape: float
-    ) -> tuple[float, float, float, float, float, float]:
-        a = exp(shape)
-        x = clip(a * (log_t - scale))
-        return x, -a, x, shape - log_t, 0.0, 1.0
-
-    return line
 
 
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -118,7 +102,7 @@ FAMILY = Family(
         quantile,
         logcdf,
         closed_form=closed_form,
-        kernel=TimesKernel("loglogistic", kernel_line, "logistic"),
+        kernel=TimesKernel("loglogistic", scaled_line, "logistic"),
     ),
     start=start,
     mean=mean,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import special
 
-from bayesmix.families.along import extreme, scaled
+from bayesmix.families.along import extreme, scaled, scaled_line
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.censoring import (
     Instant,
@@ -17,7 +15,7 @@ from bayesmix.families.censoring import (
     minus_exp,
 )
 from bayesmix.families.guess import guess, shape_prior
-from bayesmix.families.kernel import Line, TimesKernel
+from bayesmix.families.kernel import TimesKernel
 from bayesmix.links import Linked
 from bayesmix.priors import Prior
 from bayesmix.times import Times
@@ -47,20 +45,6 @@ def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
 def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
     """Derivatives in (log scale, log shape)."""
     return scaled(extreme, at, event, scale, shape)
-
-
-def kernel_line(ops: Any) -> Line:
-    """Give the log cumulative hazard, shape log(t / scale)."""
-    exp, clip = ops.exp, ops.clip
-
-    def line(
-        _t: float, log_t: float, scale: float, shape: float
-    ) -> tuple[float, float, float, float, float, float]:
-        a = exp(shape)
-        x = clip(a * (log_t - scale))
-        return x, -a, x, shape - log_t, 0.0, 1.0
-
-    return line
 
 
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -108,7 +92,7 @@ FAMILY = Family(
         quantile,
         logcdf,
         closed_form=closed_form,
-        kernel=TimesKernel("weibull", kernel_line, "extreme"),
+        kernel=TimesKernel("weibull", scaled_line, "extreme"),
     ),
     start=start,
     mean=mean,
