@@ -168,7 +168,7 @@ OPTIONS = (
     _option("--sep", "read", "what parts the columns of the file: one character, or tab "
             "(default: a comma)", separator, metavar="CHAR"),
     _option("--decimal", "read", "decimal mark of numbers: a point (default) or a comma",
-            choices=(".", ",")),
+            choices=(".", ","), metavar="CHAR"),
     _option("--levels", "read", "order of the levels of a text column, the reference first: "
             "arm=placebo,drug; may be repeated (default: sorted)", levels, action="append",
             metavar="COLUMN=A,B"),
