@@ -25,6 +25,7 @@ __all__ = [
     "location_entries",
     "parameter_link",
     "permute",
+    "plain_name",
     "table_terms",
     "term_dim",
     "term_name",
@@ -122,6 +123,11 @@ def coefficients(predictor: Predictor, theta: np.ndarray) -> np.ndarray:
     return np.where(predictor.index >= 0, predictor.coefficients(theta), np.nan)
 
 
+def plain_name(name: str) -> str:
+    """A name that ArviZ can store: no slash, which separates groups of a DataTree."""
+    return name.replace("/", "_")
+
+
 def term_dim(layout: Layout, block: BlockLayout) -> str:
     """Name of the dimension of a response's terms."""
     return "term" if len(layout.blocks) == 1 else f"term_{block.name}"
@@ -180,6 +186,7 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
         between its components, or a value is outside its range.
     """
     layout = spec.layout
+    params = _as_written(layout, params)
     theta = np.zeros(layout.size)
     for block in layout.blocks:
         dim = term_dim(layout, block)
@@ -205,6 +212,15 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
             _fill(theta, predictor, link.forward(np.where(has, natural, 0.5)), natural)
     _read_weights(spec, params, theta)
     return theta
+
+
+def _as_written(layout: Layout, params: xr.Dataset) -> xr.Dataset:
+    """The Dataset under the model's own names, where draws were stored under plain ones."""
+    names = [p.variable for block in layout.blocks for p in block.predictors]
+    names += [term_dim(layout, block) for block in layout.blocks]
+    have = {*getattr(params, "data_vars", ()), *getattr(params, "dims", ())}
+    stored = {plain_name(n): n for n in names if n not in have and plain_name(n) in have}
+    return params.rename(stored) if stored else params
 
 
 def _read(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ __all__ = ["component_means", "predict", "residuals", "simulate"]
 WHAT = ("mean", "link", "weight")
 KINDS = ("response", "pearson")
 TIME_KINDS = ("martingale", "cox-snell")
+PACKAGE = str(Path(__file__).parent)
 
 
 def predict(
@@ -213,10 +217,13 @@ def simulate(
     rows = simulation_rows(spec, newdata)
     index = spec.prepared.index if newdata is None else newdata.index
     drawn = draw_components(spec, fitted.theta, rows, rng)
-    out: dict[str, Any] = {
-        response_name(spec, block): draw_response(block, data, fitted.theta, drawn, rng)
+    values = [
+        draw_response(block, data, fitted.theta, drawn, rng)
         for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
-    }
+    ]
+    warn_of_impossible(np.array(values))
+    names = [response_name(spec, block) for block in spec.layout.blocks]
+    out: dict[str, Any] = dict(zip(names, values, strict=True))
     out["component"] = np.array(spec.components, dtype=object)[drawn]
     return pd.DataFrame(out, index=index).infer_objects()
 
@@ -286,18 +293,47 @@ def draw_response(
     drawn: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Responses (n,) of rows with known components."""
-    out = np.empty(len(drawn))
+    """Responses (n,) of rows with known components, NaN where the component has none.
+
+    A mean outside its range, as of a Poisson response with the identity link, is of no
+    distribution; its density is zero.
+    """
+    out = np.full(len(drawn), np.nan)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        at = np.flatnonzero(drawn == s)
+        parameters = natural(block, data, theta, s)
+        values = {n: np.broadcast_to(v, len(drawn)) for n, v in parameters.items()}
+        at = np.flatnonzero((drawn == s) & _possible(family, values))
         if not len(at):
             continue
         entry = censored.entries(data, key)
         late = np.zeros(len(at)) if entry is None else entry[at]
-        values = natural(block, data, theta, s)
-        values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in values.items()}
+        values = {n: v[at] for n, v in values.items()}
         out[at] = _draw(family, values, data, at, late, rng)
     return out
+
+
+def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Rows whose parameters are within their ranges, (n,)."""
+    inside: np.ndarray | bool = True
+    for parameter in family.parameters:
+        lower, upper = family.bounds.get(parameter.name, (-np.inf, np.inf))
+        lower = max(lower, parameter.link.lower)
+        upper = min(upper, parameter.link.upper)
+        value = values[parameter.name]
+        inside = inside & (value >= lower) & (value <= upper)
+    return np.asarray(inside)
+
+
+def warn_of_impossible(drawn: np.ndarray) -> None:
+    """Say that some responses could not be drawn."""
+    missing = int(np.isnan(drawn).sum())
+    if missing:
+        msg = (
+            f"{missing} of {drawn.size} simulated responses are missing: their mean is outside its "
+            "range there, as below zero by the identity link. A log or logit link cannot leave it; "
+            "or give narrower priors"
+        )
+        warnings.warn(msg, UserWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def _draw(

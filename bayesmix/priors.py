@@ -136,7 +136,7 @@ class Prior:
     parameters: Mapping[str, float]
 
     def __init__(self, kind: str, **parameters: float) -> None:
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             msg = f"a prior of kind {kind!r} is unknown; use one of {', '.join(KINDS)}"
             raise SpecError(msg)
         wanted = KINDS[kind]

@@ -106,6 +106,12 @@ def _simulated(fitted: Fitted, rng: np.random.Generator) -> Rows:
     ):
         assert data.response is not None
         y = draw_response(layout, data, fitted.theta, drawn, rng)
+        if np.isnan(y).any():
+            msg = (
+                f"bootstrap(kind='parametric'): {int(np.isnan(y).sum())} responses cannot be "
+                "drawn, as their mean in the drawn component is outside its range; use kind='case'"
+            )
+            raise FitError(msg)
         events = spec.prepared.events
         responses = [replace(data.response, y=y)] * spec.k
         if events is not None:

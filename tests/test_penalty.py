@@ -34,6 +34,7 @@ def test_densities_and_draws(prior, truth):
     ("call", "words"),
     [
         (lambda: Prior("cauchy", mu=0), "unknown; use one of"),
+        (lambda: Prior(["normal"], mu=0, sigma=1), "unknown; use one of"),
         (lambda: Prior("normal", mu=0), "takes mu, sigma"),
         (lambda: Prior("normal", mu=0, sigma=-1), "must be a positive number"),
         (lambda: Prior("normal", mu=np.nan, sigma=1), "must be a number"),
@@ -175,6 +176,8 @@ def test_dispersion_priors_vanish_faster_than_any_power_at_zero(specs):
         ({"coef": Prior("gamma", alpha=1, beta=1)}, "the parameter is real"),
         ({"weight": Prior("beta", alpha=1, beta=1)}, "dirichlet"),
         ({"coef": 3}, "use a bmx.Prior"),
+        ({"coef[x1": Prior("normal", mu=0, sigma=1)}, "parameters are"),
+        ({1: Prior("normal", mu=0, sigma=1)}, "names are text"),
         ("wide", "must be None, 'flat' or a dict"),
     ],
 )
@@ -193,6 +196,29 @@ def test_the_users_priors_take_their_places():
     assert chosen["Intercept"] == wide
     assert model.spread[1] == 9
     assert model.spread[0] != 9
+
+
+def test_the_prior_of_a_term_goes_before_that_of_its_variable_in_any_order():
+    data = bmx.load_data("NregFix")
+    spec = bmx.Mixture("y ~ x1", data, k=2, concomitant="~ w").spec
+    narrow, wide = Prior("normal", mu=0, sigma=0.5), Prior("normal", mu=0, sigma=9)
+    given = {"coef[x1]": narrow, "coef": wide, "alpha[w[1]]": narrow, "alpha": wide}
+    for names in (list(given), list(reversed(given))):
+        model = resolve(spec, {name: given[name] for name in names})
+        chosen = {spec.layout.coordinates[j].term: p for j, (p, _) in model.single.items()}
+        assert (chosen["x1"], chosen["Intercept"]) == (narrow, wide)
+        assert model.spread.tolist() == [9, 0.5]
+    with pytest.raises(bmx.SpecError, match="concomitant terms are"):
+        resolve(spec, {"alpha[]": narrow})
+
+
+def test_a_dispersion_called_alpha_has_its_prior_with_one_component():
+    spec = bmx.Mixture("few ~ 1", nregfix(), family="negative_binomial", k=1).spec
+    own = Prior("gamma", alpha=2, beta=1)
+    ignored = Prior("dirichlet", concentration=3)
+    model = resolve(spec, {"alpha": own, "weight": ignored})
+    (at,) = [j for j, c in enumerate(spec.layout.coordinates) if c.variable == "alpha"]
+    assert model.single[at][0] == own
 
 
 # --- case weights and outliers -------------------------------------------------------------

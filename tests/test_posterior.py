@@ -7,6 +7,7 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy import stats
 from vignette_models import flexmix_models
 
@@ -397,6 +398,40 @@ def test_the_tree(name, request):
     assert tree.attrs["method"] == found.method
 
 
+def test_the_tree_of_rows_with_two_levels_of_index():
+    data = bmx.load_data("fabricfault")
+    data.index = pd.MultiIndex.from_arrays([data.index % 2, data.index], names=["side", None])
+    model = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    units = quietly(model, "laplace", draws=50).data["log_likelihood"].coords["unit"]
+    assert units.values.tolist() == [str((i % 2, i)) for i in range(len(data))]
+
+
+@pytest.mark.parametrize(
+    ("response", "stored"), [("row", "row_"), ("log(draw / 100)", "log(draw _ 100)")]
+)
+def test_the_tree_holds_responses_of_any_name(response, stored, tmp_path):
+    data = bmx.load_data("NregFix").rename(columns={"y": "row"})
+    data["draw"] = np.exp(data["row"] / data["row"].std())
+    model = bmx.Mixture(f"{response} ~ x1", data, k=2)
+    tree = quietly(model, "laplace", draws=50).to_datatree(predictive=3)
+    for group in ("log_likelihood", "observed_data", "posterior_predictive"):
+        assert list(tree[group].data_vars) == [stored]
+    assert list(model.sample_prior(3)["prior_predictive"].data_vars) == [stored]
+    tree.to_netcdf(tmp_path / "tree.nc")
+    assert xr.open_datatree(tmp_path / "tree.nc")["posterior"].equals(tree["posterior"])
+
+
+def test_two_responses_with_a_slash():
+    data = bmx.load_data("NregFix")
+    parts = [bmx.Regression("I(y / 2) ~ x2"), bmx.Regression("x1 ~ 1")]
+    found = quietly(bmx.Mixture(parts, data, k=2), "laplace", draws=50)
+    names = {"coef_I(y _ 2)", "sigma_I(y _ 2)", "coef_x1", "sigma_x1", "weight"}
+    assert set(found.data["posterior"].data_vars) == names
+    params = found.data["posterior"].to_dataset().isel(chain=0, draw=3)
+    total = float(found.data["log_likelihood"].isel(chain=0, draw=3).to_dataset().to_array().sum())
+    assert found.spec.log_likelihood(params) == pytest.approx(total, abs=1e-9)
+
+
 @pytest.mark.parametrize("name", posteriors())
 def test_log_likelihoods_add_up_to_the_models(name, request):
     found = request.getfixturevalue(name)
@@ -443,6 +478,17 @@ def test_planted_switches_are_undone(centers, method):
     pd.testing.assert_frame_equal(undone.membership(), whole.membership(), rtol=1e-6)
     # What needs no labels stays as it was.
     assert planted.waic().elpd == pytest.approx(whole.waic().elpd, abs=1e-8)
+
+
+def test_only_an_ordering_is_by_something(centers):
+    with pytest.raises(bmx.FitError, match="leave by= out"):
+        centers.relabel("pivot", by="weight")
+
+
+@pytest.mark.parametrize("max_k", [0, -1, 1.5, "two"])
+def test_the_most_clusters_are_a_positive_integer(centers, max_k):
+    with pytest.raises(bmx.FitError, match="integer of at least 1"):
+        centers.clusters(max_k=max_k)
 
 
 def test_relabelling_by_an_ordering(centers):
@@ -605,6 +651,42 @@ def test_moments_of_prior_draws():
     assert tree["prior_predictive"]["y"].shape == (1, 4000, len(data))
     again = model.sample_prior(4000, seed=1)["prior"]
     assert again.to_dataset().equals(prior.to_dataset())
+
+
+@pytest.mark.parametrize(
+    ("family", "link", "response"),
+    [
+        ("poisson", "identity", "y"),
+        ("negative_binomial", "inverse", "y"),
+        ("gamma", "inverse", "y"),
+        ("gaussian", "inverse", "y"),
+        ("binomial", "identity", "p(y, 9)"),
+        ("binomial", "log", "p(y, 9)"),
+    ],
+)
+def test_prior_draws_with_means_outside_their_range_are_missing_and_told(family, link, response):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"y": rng.integers(1, 9, 30), "x": rng.normal(size=30)})
+    model = bmx.Mixture(f"{response} ~ x", data, family=bmx.family(family, link=link), k=1)
+    with pytest.warns(UserWarning, match="mean is outside its range"):
+        tree = model.sample_prior(200, seed=1)
+    coef = tree["prior"]["coef"].to_numpy()[0, :, 0]
+    eta = coef[:, :1] + coef[:, 1:] * data["x"].to_numpy()
+    with np.errstate(all="ignore"):
+        mean = {"identity": eta, "inverse": 1 / eta, "log": np.exp(eta)}[link]
+    upper = 1.0 if family == "binomial" else np.inf
+    (y,) = tree["prior_predictive"].data_vars.values()
+    np.testing.assert_array_equal(np.isnan(y.to_numpy()[0]), (mean < 0) | (mean > upper))
+
+
+def test_prior_draws_of_counts_beyond_numbers_are_infinite_and_not_missing():
+    data = pd.DataFrame({"y": [1, 2, 3, 4], "x": [0.0, 1.0, 2.0, 3.0]})
+    wide = {"coef": bmx.Prior("normal", mu=0, sigma=1000)}
+    for family in ("poisson", "negative_binomial"):
+        tree = bmx.Mixture("y ~ x", data, family=family, k=1, priors=wide).sample_prior(50, seed=1)
+        y = tree["prior_predictive"]["y"].to_numpy()
+        assert not np.isnan(y).any()
+        assert np.isinf(y).any()
 
 
 def test_prior_draws_of_concomitants_are_exchangeable():

@@ -132,6 +132,12 @@ class Model(Modelled):
         SpecError
             Under flat priors.
 
+        Warns
+        -----
+        UserWarning
+            If means are outside their range under the priors, as below zero by an identity
+            link: the responses are then missing.
+
         Examples
         --------
         >>> import bayesmix as bmx

@@ -215,7 +215,7 @@ class Posterior(Result):
         Raises
         ------
         FitError
-            If the loss is unknown.
+            If the loss is unknown, or `max_k` is no positive integer.
 
         References
         ----------
@@ -567,7 +567,8 @@ class Posterior(Result):
         Raises
         ------
         FitError
-            If the method is unknown, or `by` names nothing to sort by.
+            If the method is unknown, or `by` names nothing to sort by or goes with another
+            method.
 
         References
         ----------

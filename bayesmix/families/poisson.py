@@ -65,13 +65,18 @@ def kernel_term(ops: Any) -> Term:
 
 
 def draw_counts(rng: np.random.Generator, mu: np.ndarray) -> np.ndarray:
-    """Draw counts; above 1e15 the normal limit, which doubles cannot tell apart."""
+    """Draw counts; above 1e15 the normal limit, which doubles cannot tell apart.
+
+    An infinite mean gives infinite counts.
+    """
     mu = np.asarray(mu, dtype=float)
     small = mu < 1e15
     counts = rng.poisson(np.where(small, mu, 0.0)).astype(float)
     if small.all():
         return counts
-    return np.where(small, counts, np.rint(mu + np.sqrt(mu) * rng.standard_normal(mu.shape)))
+    large = np.where(np.isinf(mu), 0.0, mu)
+    normal = np.rint(large + np.sqrt(large) * rng.standard_normal(mu.shape))
+    return np.where(small, counts, np.where(np.isinf(mu), mu, normal))
 
 
 FAMILY = Family(

@@ -95,12 +95,15 @@ def relabel(
     Raises
     ------
     FitError
-        If the method is unknown, or lacks what it needs.
+        If the method is unknown, lacks what it needs, or has no use for `by`.
     """
     flat = theta.reshape(-1, theta.shape[-1])
     layout = problem.spec.layout
     if method not in METHODS:
         msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
+        raise FitError(msg)
+    if by is not None and method != "ordering":
+        msg = f"relabel(method={method!r}, by={by!r}): only 'ordering' sorts; leave by= out"
         raise FitError(msg)
     if method == "pivot" and mode is None:
         msg = "relabel(method='pivot') compares the draws with a point fit; give mode="

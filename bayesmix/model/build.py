@@ -10,9 +10,9 @@ from bayesmix.errors import SpecError
 from bayesmix.model.density import unit_log_likelihood
 from bayesmix.model.observed import draw, event_dims, responses, unit_labels
 from bayesmix.model.theta import Theta, forward
-from bayesmix.model.variables import Variable, plain_name, variables
+from bayesmix.model.variables import Variable, variables
 from bayesmix.model.weights import add_weights
-from bayesmix.params import dispersion_link, term_dim
+from bayesmix.params import dispersion_link, plain_name, term_dim
 from bayesmix.penalty import PriorModel
 from bayesmix.spec import MixtureSpec
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.model.variables import plain_name, variables
+from bayesmix.model.variables import variables
 from bayesmix.model.weights import weight_values
-from bayesmix.params import dispersion_link, term_dim
+from bayesmix.params import dispersion_link, plain_name, term_dim
 from bayesmix.spec import MixtureSpec
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import numpy as np
 
 from bayesmix.layout import BlockLayout, Predictor
 from bayesmix.links import Link, get_link
-from bayesmix.params import dispersion_link, term_dim
+from bayesmix.params import dispersion_link, plain_name, term_dim
 from bayesmix.spec import MixtureSpec
 
-__all__ = ["Variable", "plain_name", "variables"]
+__all__ = ["Variable", "variables"]
 
 # Effects whose coefficients belong to single components, and what their variables are called.
 APART = ("varying", "dispersion")
@@ -58,11 +58,6 @@ class Variable:
             )
             for j, label in enumerate(self.coords[-1])
         ]
-
-
-def plain_name(name: str) -> str:
-    """A name that ArviZ can store: no slash, which separates groups of a DataTree."""
-    return name.replace("/", "_")
 
 
 def variables(spec: MixtureSpec) -> list[Variable]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError
 from bayesmix.partition.losses import (
     criterion,
@@ -101,14 +102,17 @@ def consensus(
     Raises
     ------
     FitError
-        If the loss is unknown, or there are too many units for a similarity matrix.
+        If the loss is unknown, `max_k` is no positive integer, or there are too many
+        units for a similarity matrix.
     """
     if loss not in LOSSES:
         msg = f"consensus(loss={loss!r}) is unknown; use one of {LOSSES}"
         raise FitError(msg)
+    if max_k is not None:
+        max_k = whole_number("max_k", max_k, "the largest number of clusters", 1, FitError)
     p = similarity(allocations, memberships=memberships)
     n = len(p)
-    most = n if max_k is None else max_k
+    most = n if max_k is None else min(max_k, n)
     draws = allocations if memberships is None else memberships.argmax(2)
     assert draws is not None
     own_draw = best_draw(loss, p, draws, most)

@@ -26,7 +26,7 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
     given : None, "flat" or dict
         None: the defaults.  "flat": no prior, returned as None.  A dict maps names
         of `fit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
-        "alpha[term]") to a `Prior`.
+        "alpha[term]") to a `Prior`; that of a term goes before that of its variable.
 
     Raises
     ------
@@ -41,11 +41,10 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
     model = default_priors(spec)
     single = dict(model.single)
     concentration, spread = model.concentration, model.spread
-    for name, prior in (given or {}).items():
-        if not isinstance(prior, Prior):
-            msg = f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...)"
-            raise SpecError(msg)
-        if spec.k == 1 and name.split("[")[0] in ("weight", "alpha"):
+    variables = {spec.layout.coordinates[j].variable for j in single}
+    for name, prior in _general_first(given or {}, variables):
+        of_weights = name.split("[")[0] in {"weight", "alpha"} - variables
+        if spec.k == 1 and of_weights:
             continue  # one component has no weights; select() goes through it too
         if name == "weight" and concentration is not None:
             concentration = _concentration(prior)
@@ -56,23 +55,34 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
                 "concomitant= out"
             )
             raise SpecError(msg)
-        elif spread is not None and name.split("[")[0] == "alpha":
+        elif spread is not None and of_weights:
             spread = _spread(spec, spread, name, prior)
         else:
             _replace(spec, single, name, prior)
     return PriorModel(single, concentration, spread)
 
 
+def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[str, Prior]]:
+    """The user's priors, those of whole variables before those of single terms."""
+    for name, prior in given.items():
+        if not isinstance(name, str):
+            msg = f"priors has the name {name!r}; names are text, those of fit.params"
+            raise SpecError(msg)
+        if not isinstance(prior, Prior):
+            msg = f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...)"
+            raise SpecError(msg)
+    whole = variables | {"alpha"}
+    return sorted(given.items(), key=lambda item: item[0] not in whole)
+
+
 def _replace(
     spec: MixtureSpec, single: dict[int, tuple[Prior, Link]], name: str, prior: Prior
 ) -> None:
     """Put the user's prior in the places that a name stands for."""
-    variable, bracket, term = name.partition("[")
-    term = term.removesuffix("]")
     at = [
         j
         for j, c in enumerate(spec.layout.coordinates)
-        if j in single and c.variable == variable and (not bracket or c.term == term)
+        if j in single and name in (c.variable, f"{c.variable}[{c.term}]")
     ]
     if not at:
         known = {c.variable for j, c in enumerate(spec.layout.coordinates) if j in single}
@@ -106,8 +116,8 @@ def _concentration(prior: Prior) -> float:
 
 def _spread(spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
     terms = list(spec.layout.concomitant_terms or ())
-    term = name.removeprefix("alpha[").removesuffix("]") if name != "alpha" else ""
-    if term and term not in terms:
+    chosen = [name in ("alpha", f"alpha[{term}]") for term in terms]
+    if not any(chosen):
         msg = f"priors has {name!r}, but the concomitant terms are {terms}"
         raise SpecError(msg)
     if prior.kind != "normal" or prior.parameters["mu"] != 0:
@@ -116,5 +126,4 @@ def _spread(spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior) -> n
             "sigma=), the same for every component"
         )
         raise SpecError(msg)
-    chosen = [t == term or not term for t in terms]
     return np.where(chosen, prior.parameters["sigma"], spread)

@@ -14,6 +14,7 @@ from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode
 from bayesmix.params import dispersion_link, term_dim
 from bayesmix.penalty import PriorModel
+from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.pointwise import unit_log_likelihood
 from bayesmix.problem import Problem
 from bayesmix.result.fitted import Fitted
@@ -163,8 +164,6 @@ def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     spec : MixtureSpec
     theta : ndarray, shape (chain, draw, D)
     """
-    import xarray as xr
-
     layout = spec.layout
     lead = ("chain", "draw")
     variables: dict[str, Any] = {}
@@ -191,7 +190,7 @@ def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         coords["concomitant_term"] = list(layout.concomitant_terms)
         alpha = spec.weights.logits(theta)
         variables["alpha"] = ((*lead, "component", "concomitant_term"), alpha)
-    return xr.Dataset(variables, coords=coords)
+    return dataset(variables, coords)
 
 
 def _index(components: tuple[Hashable, ...]) -> np.ndarray:

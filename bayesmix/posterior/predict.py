@@ -17,6 +17,7 @@ from bayesmix.predict import (
     linear_predictors,
     row_weights,
     simulation_rows,
+    warn_of_impossible,
 )
 from bayesmix.spec import Rows
 
@@ -114,4 +115,5 @@ def simulate(
         component = draw_components(spec, flat[at], rows, rng)
         for b, (block, data) in enumerate(zip(spec.layout.blocks, rows.blocks, strict=True)):
             out[d, b] = draw_response(block, data, flat[at], component, rng)
+    warn_of_impossible(out)
     return out

@@ -9,8 +9,9 @@ import pandas as pd
 
 from bayesmix.errors import SpecError
 from bayesmix.penalty import PriorModel, sample_prior
+from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import draws_dataset
-from bayesmix.predict import draw_components, draw_response
+from bayesmix.predict import draw_components, draw_response, warn_of_impossible
 from bayesmix.spec import MixtureSpec
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def prior_tree(
                 zip(spec.layout.blocks, spec.rows.blocks, strict=True)
             ):
                 out[d, b] = draw_response(block, data, theta[d], component, rng)
+    warn_of_impossible(out)
     variables: dict[str, Any] = {
         block.name: (("chain", "draw", "row"), out[None, :, b])
         for b, block in enumerate(spec.layout.blocks)
@@ -102,6 +104,6 @@ def prior_tree(
     return xr.DataTree.from_dict(
         {
             "prior": draws_dataset(spec, theta[None]),
-            "prior_predictive": xr.Dataset(variables, coords),
+            "prior_predictive": dataset(variables, coords),
         }
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bayesmix.penalty import sample_prior
+from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import Drawn, draws_dataset
 from bayesmix.posterior.predict import simulate
 from bayesmix.predict import response_name
@@ -57,26 +57,21 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
 
 
 def _stats(drawn: Drawn) -> xr.Dataset:
-    import xarray as xr
-
     chains, draws = drawn.theta.shape[:2]
     known = {"diverging", "depth", "n_steps", "energy", "tree_depth", "step_size"}
     kept = {n: v for n, v in drawn.stats.items() if n in known}
     variables: dict[str, Any] = {n: (("chain", "draw"), v) for n, v in kept.items()}
     variables["lp"] = (("chain", "draw"), drawn.log_density)
-    return xr.Dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws)})
+    return dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws)})
 
 
 def _unit_labels(drawn: Drawn) -> np.ndarray:
-    index = drawn.spec.rows.units.index
-    labels = index.astype(str) if isinstance(index, pd.MultiIndex) else index
-    values = labels.to_numpy()
-    return values if values.dtype.kind in "iuf" else values.astype(str)
+    values = drawn.spec.rows.units.index.to_numpy()
+    # One text each: of a MultiIndex the values are tuples, which NumPy would take for a matrix.
+    return values if values.dtype.kind in "iuf" else np.array([str(label) for label in values])
 
 
 def _log_likelihood(drawn: Drawn) -> xr.Dataset:
-    import xarray as xr
-
     chains, draws = drawn.theta.shape[:2]
     coords = {
         "chain": np.arange(chains),
@@ -84,12 +79,10 @@ def _log_likelihood(drawn: Drawn) -> xr.Dataset:
         "unit": _unit_labels(drawn),
     }
     name = " & ".join(block.name for block in drawn.spec.layout.blocks)
-    return xr.Dataset({name: (("chain", "draw", "unit"), drawn.log_likelihood)}, coords)
+    return dataset({name: (("chain", "draw", "unit"), drawn.log_likelihood)}, coords)
 
 
 def _observed(drawn: Drawn) -> xr.Dataset:
-    import xarray as xr
-
     events = drawn.spec.prepared.events
     found = [d.response for d in drawn.spec.rows.blocks if d.response is not None]
     times = {r.name: r.times for r in found if r.times is not None}
@@ -101,12 +94,10 @@ def _observed(drawn: Drawn) -> xr.Dataset:
     if events is not None:
         variables["allowed"] = (("row", "component"), events.allowed)
     coords = {"row": np.arange(drawn.spec.rows.n), "component": list(drawn.spec.components)}
-    return xr.Dataset(variables, coords if events is not None else {"row": coords["row"]})
+    return dataset(variables, coords if events is not None else {"row": coords["row"]})
 
 
 def _constant(drawn: Drawn) -> xr.Dataset:
-    import xarray as xr
-
     rows = drawn.spec.rows
     variables: dict[str, Any] = {"unit_of_row": (("row",), rows.units.codes)}
     for data in rows.blocks:
@@ -117,16 +108,14 @@ def _constant(drawn: Drawn) -> xr.Dataset:
             variables[f"offset of {data.response.name}"] = (dims, data.offset)
     if rows.weight is not None:
         variables["case_weight"] = (("unit",), rows.weight)
-    return xr.Dataset(variables)
+    return dataset(variables, {})
 
 
 def _predictive(drawn: Drawn, draws: int, rng: np.random.Generator) -> xr.Dataset:
-    import xarray as xr
-
     values = simulate(drawn, None, draws, rng)
     names = [response_name(drawn.spec, block) for block in drawn.spec.layout.blocks]
     variables = {
         name: (("chain", "draw", "row"), values[None, :, b]) for b, name in enumerate(names)
     }
     coords = {"chain": [0], "draw": np.arange(draws), "row": np.arange(drawn.spec.rows.n)}
-    return xr.Dataset(variables, coords)
+    return dataset(variables, coords)
