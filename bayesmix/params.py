@@ -25,6 +25,7 @@ __all__ = [
     "location_entries",
     "parameter_link",
     "permute",
+    "plain_components",
     "plain_name",
     "table_terms",
     "term_dim",
@@ -126,6 +127,12 @@ def coefficients(predictor: Predictor, theta: np.ndarray) -> np.ndarray:
 def plain_name(name: str) -> str:
     """A name that ArviZ can store: no slash, which separates groups of a DataTree."""
     return name.replace("/", "_")
+
+
+def plain_components(components: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """Components as ArviZ can store them: all as text where names and numbers are mixed."""
+    mixed = len({type(component) for component in components}) > 1
+    return tuple(str(component) for component in components) if mixed else components
 
 
 def term_dim(layout: Layout, block: BlockLayout) -> str:
@@ -237,7 +244,9 @@ def _read(
         msg = f"params lack the variable {name!r}; they have {list(params.data_vars)}"
         raise SpecError(msg)
     chosen = params[name]
-    wanted: dict[str, Any] = {"component": list(components)}
+    stored = "component" in chosen.coords and chosen["component"].values.tolist()
+    as_text = list(plain_components(components))
+    wanted: dict[str, Any] = {"component": as_text if stored == as_text else list(components)}
     if dim is not None:
         wanted[dim] = list(terms)
     for key, labels in wanted.items():

@@ -158,9 +158,11 @@ def _check(method: str, options: SamplingOptions) -> None:
 def _proper(spec: MixtureSpec, method: str, model: PriorModel | None) -> PriorModel:
     """The priors, or an error where the posterior would be improper without them."""
     if model is None:
+        why = "makes an improper posterior" if spec.k > 1 else "may make an improper posterior"
         msg = (
-            f"priors='flat' makes an improper posterior, which method={method!r} cannot draw from; "
-            "leave priors= out for the weakly informative defaults, or give your own"
+            f"priors='flat' {why}, which method={method!r} cannot draw from; leave priors= out for "
+            "the weakly informative defaults, or give your own, such as "
+            "Prior('normal', mu=0, sigma=100)"
         )
         raise SpecError(msg)
     if spec.weights.held is not None:

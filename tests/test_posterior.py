@@ -421,6 +421,20 @@ def test_the_tree_holds_responses_of_any_name(response, stored, tmp_path):
     assert xr.open_datatree(tmp_path / "tree.nc")["posterior"].equals(tree["posterior"])
 
 
+def test_the_tree_holds_components_of_which_only_some_have_names(tmp_path):
+    data = bmx.load_data("NregFix")
+    data["known"] = pd.Series("low", data.index).where(data["class"].eq(1) & (data.index % 3 == 0))
+    found = quietly(bmx.Mixture("y ~ x1", data, k=3, labels="known"), "laplace", draws=50)
+    assert found.components == ("low", 2, 3)
+    tree = found.data
+    assert tree["posterior"].coords["component"].values.tolist() == ["low", "2", "3"]
+    tree.to_netcdf(tmp_path / "tree.nc")
+    params = xr.open_datatree(tmp_path / "tree.nc")["posterior"].to_dataset().isel(chain=0, draw=3)
+    total = float(tree["log_likelihood"]["y"].isel(chain=0, draw=3).sum())
+    assert found.spec.log_likelihood(params) == pytest.approx(total, abs=1e-9)
+    assert found.spec.to_pymc().coords["component"] == ("low", "2", "3")
+
+
 def test_two_responses_with_a_slash():
     data = bmx.load_data("NregFix")
     parts = [bmx.Regression("I(y / 2) ~ x2"), bmx.Regression("x1 ~ 1")]

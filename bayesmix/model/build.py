@@ -12,7 +12,7 @@ from bayesmix.model.observed import draw, event_dims, responses, unit_labels
 from bayesmix.model.theta import Theta, forward
 from bayesmix.model.variables import Variable, variables
 from bayesmix.model.weights import add_weights
-from bayesmix.params import dispersion_link, plain_name, term_dim
+from bayesmix.params import dispersion_link, plain_components, plain_name, term_dim
 from bayesmix.penalty import PriorModel
 from bayesmix.spec import MixtureSpec
 
@@ -79,7 +79,8 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None, likelihood: str = "gra
         raise SpecError(msg)
     graph = _likelihood(spec, likelihood)
     theta = Theta(spec)
-    with pm.Model(coords={"component": spec.components, "unit": unit_labels(spec)}) as model:
+    coords = {"component": plain_components(spec.components), "unit": unit_labels(spec)}
+    with pm.Model(coords=coords) as model:
         for whole in variables(spec):
             kinds = {priors.single[int(at)][0].kind for at in whole.at.ravel()}
             for variable in [whole] if len(kinds) == 1 else whole.split():

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix.layout import BlockLayout, Predictor
 from bayesmix.links import Link, get_link
-from bayesmix.params import dispersion_link, plain_name, term_dim
+from bayesmix.params import dispersion_link, plain_components, plain_name, term_dim
 from bayesmix.spec import MixtureSpec
 
 __all__ = ["Variable", "variables"]
@@ -123,9 +123,10 @@ def _varying(
             for at in free
         )
         return _made(name, (f"{name}_entry",), (labels,), np.array(free), get_link("identity"))
+    names = plain_components(spec.components)
     dims = ("component" if len(rows) == spec.k else f"component_{name}", dim)
     coords = (
-        tuple(spec.components[s] for s in rows),
+        tuple(names[s] for s in rows),
         tuple(location.terms[p] for p in columns),
     )
     return _made(name, dims, coords, at, get_link("identity"))
@@ -138,7 +139,8 @@ def _dispersion(spec: MixtureSpec, predictor: Predictor, link: Link) -> list[Var
     entries = list(dict.fromkeys(index[index >= 0].tolist()))
     free = [at for at in entries if at not in spec.held]
     if len(free) == spec.k:
-        return _made(name, ("component",), (spec.components,), index, link)
+        names = plain_components(spec.components)
+        return _made(name, ("component",), (names,), index, link)
     labels = tuple(
         ", ".join(str(spec.components[s]) for s in spec.layout.coordinates[at].components)
         for at in free

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.model.theta import Theta
+from bayesmix.params import plain_components
 from bayesmix.penalty import PriorModel
 from bayesmix.spec import MixtureSpec
 
@@ -104,7 +105,8 @@ def _constant_weights(spec: MixtureSpec, priors: PriorModel, theta: Theta) -> No
     dim = "component" if whole else "component_free"
     model = pm.modelcontext(None)
     if not whole:
-        model.add_coord(dim, tuple(spec.components[s] for s in free))
+        names = plain_components(spec.components)
+        model.add_coord(dim, tuple(names[s] for s in free))
     concentration = np.full(len(free), priors.concentration)
     share = pm.Dirichlet("weight" if whole else "weight_free", a=concentration, dims=dim)
     logits = _log_ratios(share)

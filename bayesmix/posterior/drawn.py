@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix.diagnose import Visits, visits
 from bayesmix.likelihood import build_problem
 from bayesmix.modes import Mode
-from bayesmix.params import dispersion_link, term_dim
+from bayesmix.params import dispersion_link, plain_components, term_dim
 from bayesmix.penalty import PriorModel
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.pointwise import unit_log_likelihood
@@ -170,7 +170,7 @@ def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     coords: dict[str, Any] = {
         "chain": np.arange(theta.shape[0]),
         "draw": np.arange(theta.shape[1]),
-        "component": _index(layout.components),
+        "component": _index(plain_components(layout.components)),
     }
     for block in layout.blocks:
         dim = term_dim(layout, block)

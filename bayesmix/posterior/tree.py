@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.params import plain_components
 from bayesmix.penalty import sample_prior
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import Drawn, draws_dataset
@@ -93,7 +94,8 @@ def _observed(drawn: Drawn) -> xr.Dataset:
             variables[f"{bound} of {name}"] = (("row",), getattr(known, bound))
     if events is not None:
         variables["allowed"] = (("row", "component"), events.allowed)
-    coords = {"row": np.arange(drawn.spec.rows.n), "component": list(drawn.spec.components)}
+    names = list(plain_components(drawn.spec.components))
+    coords = {"row": np.arange(drawn.spec.rows.n), "component": names}
     return dataset(variables, coords if events is not None else {"row": coords["row"]})
 
 
