@@ -380,6 +380,40 @@ def test_columns_and_indexes_come_back_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("double", [1.5, None, 2.0, -1.0, 0.0, 1e300]),
+        ("float", [1.5, None, 2.0, -1.0, 0.0, 3.0]),
+        ("int64", [1, None, 2**62 + 1, -1, 0, 5]),
+        ("uint8", [1, None, 255, 3, 0, 5]),
+        ("bool", [True, None, False, True, True, False]),
+        ("string", ["a", None, "b", "", "é", "a"]),
+        ("large_string", ["a", None, "b", "", "é", "a"]),
+    ],
+)
+def test_columns_of_arrow_come_back_equal(name, values, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    dtype = pd.ArrowDtype(pyarrow.type_for_alias(name))
+    frame = pd.DataFrame({"v": pd.array(values, dtype=dtype)})
+    arrays = Arrays()
+    described = columns.pack_frame(arrays, "training", frame)
+    write(tmp_path / "frame.nc", {"frame": described}, arrays)
+    found, back = read(tmp_path / "frame.nc", lambda _: None)
+    again = columns.unpack_frame(back, found["frame"])
+    pd.testing.assert_frame_equal(again, frame, check_exact=True)
+
+
+def test_fits_to_arrow_frames_come_back_equal(tmp_path):
+    pytest.importorskip("pyarrow")
+    data = simulated().convert_dtypes(dtype_backend="pyarrow")
+    fit = bmx.Mixture("y ~ x", data).fit("em", seed=1)
+    fit.save(tmp_path / "fit.nc")
+    again = bmx.load(tmp_path / "fit.nc")
+    pd.testing.assert_frame_equal(again.summary(), fit.summary())
+    pd.testing.assert_frame_equal(again.predict(), fit.predict())
+
+
+@pytest.mark.parametrize(
     "values",
     [
         pd.Series([1j] * N),

@@ -73,6 +73,8 @@ def _kind(dtype: Any) -> str | None:
         return {"M": "time", "m": "time", "O": "object", "U": "object"}.get(dtype.kind)
     if str(dtype) in MASKED:
         return "masked"
+    if isinstance(dtype, pd.ArrowDtype):
+        return "arrow" if dtype.kind in "biuf" or dtype.type is str else None
     kinds = {
         pd.CategoricalDtype: "categorical",
         pd.StringDtype: "object",
@@ -109,6 +111,27 @@ def _unpack_masked(arrays: Arrays, described: Described) -> Any:
     out = pd.array(arrays.get(described["array"]), dtype=described["dtype"])
     out[arrays.get(described["missing"])] = pd.NA
     return out
+
+
+def _pack_arrow(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
+    """Numbers as pandas' own with missing values, texts as objects, and the type in Arrow."""
+    dtype = values.dtype
+    if dtype.kind in "biuf":
+        name = dtype.numpy_dtype.name
+        pandas_name = name.replace("int", "Int").replace("uI", "UI").replace("float", "Float")
+        plain: Any = values.astype("boolean" if name == "bool" else pandas_name)
+    else:
+        plain = np.asarray(values, dtype=object)
+    return {"arrow": str(dtype.pyarrow_dtype), "values": pack(arrays, at, plain, *dims)}
+
+
+def _unpack_arrow(arrays: Arrays, described: Described) -> Any:
+    import pyarrow
+
+    values = unpack(arrays, described["values"])
+    dtype: Any = pd.ArrowDtype(pyarrow.type_for_alias(described["arrow"]))
+    # One by one: NumPy would make whole numbers beyond 2^53 beside missing ones inexact.
+    return pd.array([None if pd.isna(value) else value for value in values], dtype=dtype)
 
 
 def _pack_categorical(arrays: Arrays, at: str, values: pd.Categorical, dims: Dims) -> Described:
@@ -223,6 +246,7 @@ def _unpack_interval(arrays: Arrays, described: Described) -> Any:
 _KINDS: dict[str, tuple[Callable[..., Described], Callable[..., Any]]] = {
     "number": (_pack_number, _unpack_number),
     "masked": (_pack_masked, _unpack_masked),
+    "arrow": (_pack_arrow, _unpack_arrow),
     "categorical": (_pack_categorical, _unpack_categorical),
     "object": (_pack_object, _unpack_object),
     "time": (_pack_time, _unpack_time),
