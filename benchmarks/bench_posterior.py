@@ -41,6 +41,13 @@ fit.summary()
 import numpy as np
 np.savez(sys.argv[2], theta=fit._drawn.theta)
 """
+OTHER = """
+import numpy as np
+import pandas as pd
+rng = np.random.default_rng(1)
+data = pd.DataFrame(rng.normal(size=(150, 5)), columns=list("abcdy"))
+data["y"] += np.where(np.arange(150) < 60, 4 + data["a"], data["b"])
+"""
 MODEL = """
 import pymc as pm
 with pm.Model() as model:
@@ -217,11 +224,8 @@ def print_other_data(folder: Path) -> None:
         return set((caches / "numba").rglob("*.kernel"))
 
     before = files()
-    code = OURS.replace("{seed}", "1").replace(
-        "{model}",
-        'bmx.Mixture("dist ~ a + b + c + d", pd.DataFrame({n: [((i * p) % 17) / 4 + (i % 3) '
-        'for i in range(90)] for n, p in zip(["dist", "a", "b", "c", "d"], [5, 7, 11, 13, 3])}), '
-        "k=2)",
+    code = OTHER + OURS.replace("{seed}", "1").replace(
+        "{model}", 'bmx.Mixture("y ~ a + b + c + d", data, k=2)'
     )
     cpu, _ = run(code, [folder, folder / "draws.npz"], caches)
     print(
