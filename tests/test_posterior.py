@@ -298,12 +298,28 @@ def test_predictions_are_quantiles_over_the_draws(faults, new):
     [
         ({"what": "median"}, "unknown; use one of"),
         ({"by": "marginal", "what": "link"}, "by is 'component'"),
-        ({"ci": 95}, "must lie between 0 and 1"),
+        ({"ci": 95}, "must be a number between 0 and 1"),
+        ({"ci": "wide"}, "must be a number between 0 and 1"),
     ],
 )
 def test_wrong_predictions_are_refused(faults, options, words):
     with pytest.raises(bmx.FitError, match=words):
         faults.predict(**options)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda fit: fit.to_datatree(predictive=-1),
+        lambda fit: fit.to_datatree(predictive=2.5),
+        lambda fit: fit.to_datatree(seed="a"),
+        lambda fit: fit.loo(seed="a"),
+        lambda fit: fit.summary(ci="wide"),
+    ],
+)
+def test_wrong_numbers_are_refused(faults, call):
+    with pytest.raises(bmx.FitError, match=r"is an integer of at least 0|must be a number between"):
+        call(faults)
 
 
 def test_simulated_responses(faults):

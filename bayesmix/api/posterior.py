@@ -111,6 +111,11 @@ class Posterior(Result):
         xarray.DataTree
             As `data`, with the group posterior_predictive where it was asked for.
 
+        Raises
+        ------
+        FitError
+            If a number is no whole number of at least 0.
+
         Examples
         --------
         >>> import bayesmix as bmx
@@ -121,6 +126,8 @@ class Posterior(Result):
         >>> "posterior_predictive" in tree.children
         True
         """
+        whole_number("predictive", predictive, "the number of predictive data sets", 0, FitError)
+        whole_number("seed", seed, "the seed of the predictive data sets", 0, FitError)
         return to_tree(self._drawn, predictive=predictive, seed=seed)
 
     @property
@@ -372,6 +379,11 @@ class Posterior(Result):
             `elpd_loo`, the sum over the units of the log density of a unit given the
             others, its standard error, and the Pareto k of every unit.
 
+        Raises
+        ------
+        FitError
+            If the seed is no whole number of at least 0, or the draws are stacked.
+
         References
         ----------
         Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432.
@@ -386,6 +398,7 @@ class Posterior(Result):
         >>> len(posterior.loo().pareto_k)
         32
         """
+        whole_number("seed", seed, "the seed of the refits", 0, FitError)
         return posterior_loo(self._drawn, repaired=repair, seed=seed)
 
     def waic(self) -> Waic:

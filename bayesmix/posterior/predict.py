@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.predict import (
@@ -54,9 +55,7 @@ def predict(
     if by not in ("component", "marginal") or (by == "marginal" and what != "mean"):
         msg = f"predict(what={what!r}, by={by!r}): by is 'component', or 'marginal' with 'mean'"
         raise FitError(msg)
-    if not 0 < ci < 1:
-        msg = f"ci={ci!r} must lie between 0 and 1, such as 0.95"
-        raise FitError(msg)
+    ci = fraction("ci", ci, 0.95, error=FitError)
     spec = drawn.spec
     rows = spec.apply(newdata, response=False, weights=what == "weight" or by == "marginal")
     index = spec.prepared.index if newdata is None else newdata.index

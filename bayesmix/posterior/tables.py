@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.params import dispersion_entries, location_entries
 from bayesmix.posterior.drawn import Drawn
@@ -69,9 +70,7 @@ def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
     """
     import arviz_stats
 
-    if not 0 < ci < 1:
-        msg = f"ci={ci!r} must lie between 0 and 1, such as 0.95"
-        raise FitError(msg)
+    ci = fraction("ci", ci, 0.95, error=FitError)
     index = summary(drawn.point)[["component", "term", "effect"]]
     draws = natural_draws(drawn.spec, drawn.theta)
     tails = [0.5 - ci / 2, 0.5 + ci / 2]
