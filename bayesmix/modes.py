@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -71,9 +72,12 @@ def find_modes(
     starts = [first] if n_starts < 1 else [first, make_starts(problem, n_starts, rng)]
     outcome = maximise(problem, np.vstack(starts), Options())
     if not (outcome.status == "converged").any():
+        ends = ", ".join(f"{n} {end}" for end, n in Counter(outcome.status.tolist()).items())
         msg = (
-            "no start ended at a mode of the posterior: its density may be unbounded or flat. "
-            "Use proper priors (not 'flat'), or a simpler model"
+            f"no start ended at a mode of the posterior ({ends}): its density may be unbounded or "
+            "flat, or highest where a mean reaches the end of its range, as zero by an identity or "
+            "inverse link. Use a link that keeps within the range, such as log, tighter priors, "
+            "or a simpler model"
         )
         raise FitError(msg)
     modes = _with_ends(problem, (), outcome)

@@ -617,6 +617,19 @@ def test_options_that_do_not_go_together_are_refused(models, method, options, wo
         models["fabricfault_fix_k2"].fit(method, seed=1, **options)
 
 
+def test_a_mean_at_the_end_of_its_range_is_no_mode_and_told():
+    # A convex course of counts: the line that fits best is as low as it may be at x = 0.
+    data = pd.DataFrame({"y": [0, 0, 3, 9, 21, 35, 60], "x": np.arange(7.0)})
+    link = bmx.family("poisson", link="identity")
+    model = bmx.Mixture("y ~ x", data, family=link, k=1)
+    inside = xr.Dataset(
+        {"coef": (("component", "term"), [[1.0, 6.0]]), "weight": ("component", [1.0])},
+        {"component": [1], "term": ["Intercept", "x"]},
+    )
+    with pytest.raises(bmx.FitError, match=r"end of its range.*such as log"):
+        quietly(model, "laplace", init=inside)
+
+
 def test_nothing_to_draw_is_refused():
     model = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=1)
     with pytest.raises(bmx.SpecError, match="holds every parameter"):
