@@ -722,6 +722,14 @@ def test_prior_draws_with_means_outside_their_range_are_missing_and_told(family,
     np.testing.assert_array_equal(np.isnan(y.to_numpy()[0]), (mean < 0) | (mean > upper))
 
 
+def test_predictive_draws_of_times_are_called_alike():
+    data = bmx.load_data("NregFix").assign(t=lambda frame: np.exp(frame["y"] / 10), seen=1)
+    model = bmx.Mixture("surv(t, seen) ~ 1", data, family="weibull", k=1)
+    found = quietly(model, "laplace", draws=50).to_datatree(predictive=2)
+    assert list(found["posterior_predictive"].data_vars) == ["t"]
+    assert list(model.sample_prior(2)["prior_predictive"].data_vars) == ["t"]
+
+
 def test_prior_draws_of_counts_beyond_numbers_are_infinite_and_not_missing():
     data = pd.DataFrame({"y": [1, 2, 3, 4], "x": [0.0, 1.0, 2.0, 3.0]})
     wide = {"coef": bmx.Prior("normal", mu=0, sigma=1000)}

@@ -11,7 +11,7 @@ from bayesmix.errors import SpecError
 from bayesmix.penalty import PriorModel, sample_prior
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import draws_dataset
-from bayesmix.predict import draw_components, draw_response, warn_of_impossible
+from bayesmix.predict import draw_components, draw_response, response_name, warn_of_impossible
 from bayesmix.spec import MixtureSpec
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def prior_tree(
                 out[d, b] = draw_response(block, data, theta[d], component, rng)
     warn_of_impossible(out)
     variables: dict[str, Any] = {
-        block.name: (("chain", "draw", "row"), out[None, :, b])
+        response_name(spec, block): (("chain", "draw", "row"), out[None, :, b])
         for b, block in enumerate(spec.layout.blocks)
     }
     coords = {"chain": [0], "draw": np.arange(draws), "row": np.arange(spec.rows.n)}
