@@ -56,8 +56,8 @@ class Mixture(Model):
     priors : None, "flat" or dict
         None: defaults scaled to the data.  "flat": none.  A dict maps names of
         `PointFit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
-        "alpha[term]") to a `Prior`; the others keep their defaults.  Maximum
-        likelihood uses none.
+        "alpha[term]") to a `Prior`, that of a term before that of its variable;
+        the others keep their defaults.  Maximum likelihood uses none.
     na_action : str
         "error", or "drop" rows with missing values in the columns used.
 
