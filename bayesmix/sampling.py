@@ -86,7 +86,7 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
         drawn, found = _fit_posterior(spec, method, options, priors)
     for finding in found:
         warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
-    return replace(drawn, asked=as_asked(options))
+    return drawn
 
 
 def _fit_posterior(
@@ -255,6 +255,7 @@ def _laplace(
         point,
         "none",
         draws.khat,
+        asked=as_asked(options),
     )
 
 
@@ -278,7 +279,8 @@ def _nuts(
 
     def run(thin: int, accept: float = ACCEPT, before: Drawn | None = None) -> Drawn:
         asked = replace(settings, thin=thin, accept=accept)
-        return _drawn(problem, modes, model, point, options.sampler, asked, before)
+        drawn = _drawn(problem, modes, model, point, options.sampler, asked, before)
+        return replace(drawn, asked=as_asked(options))
 
     if options.chains == 1:
         return run(options.thin or 1), ()
