@@ -1,9 +1,8 @@
-"""A specification as a PyMC model, and the way between its variables and theta."""
+"""The frozen specification of a mixture, and how one is assembled."""
 
-from __future__ import annotations
+from bayesmix.inputs import Regression, prepare
+from bayesmix.newdata import BlockRows, Rows
+from bayesmix.spec.assembly import assemble
+from bayesmix.spec.mixture import MixtureSpec
 
-from bayesmix.model.build import to_pymc
-from bayesmix.model.observed import to_rows
-from bayesmix.model.points import draws_to_theta, initial_point, point
-
-__all__ = ["draws_to_theta", "initial_point", "point", "to_pymc", "to_rows"]
+__all__ = ["BlockRows", "MixtureSpec", "Regression", "Rows", "assemble", "prepare"]

@@ -1,155 +1,188 @@
-"""Random variables of the weights: constant ones, or the logits of concomitants.
+r"""The multinomial logit of the weights, and constant weights as its simplest case.
 
-Constant weights have a Dirichlet prior over the components whose weight is not
-held.  Logits have a normal prior with sum zero over the components; where some
-are held the others have what that prior is given the held ones.
+log pi_s(w) = w' alpha_s - log sum_t exp(w' alpha_t), with alpha_1 = 0
+(Dayton and Macready 1988, JASA 83, 173-178).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from bayesmix.model.theta import Theta
-from bayesmix.params import plain_components
-from bayesmix.penalty import PriorModel
-from bayesmix.spec import MixtureSpec
-
-__all__ = ["add_weights", "weight_values"]
-
-Tensor = Any
+__all__ = ["WeightModel"]
 
 
-class _Logits(NamedTuple):
-    """Free logits and their normal prior: entries of theta, labels, mean and covariance."""
+@dataclass(frozen=True)
+class WeightModel:
+    """How the weights depend on concomitant covariates.
 
-    at: np.ndarray
-    labels: tuple[str, ...]
-    mean: np.ndarray
-    covariance: np.ndarray
-
-
-def _free_weights(spec: MixtureSpec) -> np.ndarray:
-    """Components whose constant weight is not held; the first is the baseline of the others."""
-    held = spec.weights.held
-    return np.arange(spec.k) if held is None else np.flatnonzero(np.isnan(held))
-
-
-def _free_logits(spec: MixtureSpec) -> np.ndarray:
-    """Entries of theta of the logits that are not held, by term and component."""
-    at = spec.layout.alpha[1:].T.ravel()
-    return np.array([j for j in at if j not in spec.held], dtype=int)
-
-
-def _logits_given_held(spec: MixtureSpec, model: PriorModel) -> _Logits:
-    """The prior of free logits given the held ones.
-
-    With precision (I - 11'/k) / tau_q^2 of the contrasts of term q.
+    Parameters
+    ----------
+    index : ndarray of int, shape (S, Q)
+        Entries of theta for alpha; -1 in the baseline's row.
+    held : ndarray, shape (S,), or None
+        Probabilities of components with a fixed weight, NaN elsewhere; only for
+        constant weights.  The others share the remaining probability.
     """
-    assert model.spread is not None
-    terms: tuple[Hashable, ...] = spec.layout.concomitant_terms or ()
-    at = spec.layout.alpha[1:].T
-    k, total = spec.k, at.size
-    precision = np.zeros((total, total))
-    for q, tau in enumerate(model.spread):
-        rows = slice(q * (k - 1), (q + 1) * (k - 1))
-        precision[rows, rows] = (np.eye(k - 1) - 1 / k) / tau**2
-    held = np.array([j in spec.held for j in at.ravel()])
-    values = np.array([spec.held[j] for j in at.ravel()[held]])
-    covariance = np.linalg.inv(precision[np.ix_(~held, ~held)])
-    names = [f"{spec.components[s]}:{term}" for term in terms for s in range(1, k)]
-    return _Logits(
-        at.ravel()[~held],
-        tuple(n for n, h in zip(names, held, strict=True) if not h),
-        -covariance @ precision[np.ix_(~held, held)] @ values,
-        covariance,
-    )
+
+    index: np.ndarray
+    held: np.ndarray | None = None
+
+    @cached_property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the free logits in the flattened (S, Q) and their entries of theta."""
+        has = np.flatnonzero(self.index.ravel() >= 0)
+        return has, self.index.ravel()[has]
+
+    def logits(self, theta: np.ndarray) -> np.ndarray:
+        """Alpha of shape (..., S, Q) from theta (..., D)."""
+        return np.where(self.index >= 0, theta[..., self.index], 0.0)
+
+    def log_weights(self, theta: np.ndarray, design: np.ndarray | None) -> np.ndarray:
+        """Log weights of shape (..., S, U), or (..., S, 1) where they are constant.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (..., D)
+        design : ndarray, shape (U, Q), or None
+        """
+        alpha = self.logits(theta)
+        eta = alpha if design is None else alpha @ design.T
+        if self.held is not None:
+            return self._with_held(eta)
+        return eta - _logsumexp(eta)
+
+    def _with_held(self, eta: np.ndarray) -> np.ndarray:
+        assert self.held is not None
+        known = np.isfinite(self.held)[:, None]
+        rest = np.log1p(-np.nansum(self.held)) if not known.all() else 0.0
+        free = np.where(known, -np.inf, eta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            free = free - _logsumexp(free) + rest
+            return np.where(known, np.log(self.held)[:, None], free)
+
+    def score_information(
+        self,
+        resp: np.ndarray,
+        log_weights: np.ndarray,
+        design: np.ndarray | None,
+        unit_weight: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Score and complete-data information in alpha, for components by terms.
+
+        Parameters
+        ----------
+        resp : ndarray, shape (R, S, U)
+            Responsibilities.
+        log_weights : ndarray, shape (R, S, U) or (R, S, 1)
+        design : ndarray, shape (U, Q), or None
+        unit_weight : ndarray, shape (U,), or None
+
+        Returns
+        -------
+        score : ndarray, shape (R, S, Q)
+            sum_u w_u (r_us - pi_us) z_u.
+        information : ndarray, shape (R, S, Q, S, Q)
+            sum_u w_u (diag(pi) - pi pi') (x) z z'.
+        """
+        score = self.score(resp, log_weights, design, unit_weight)
+        if design is None:
+            n, pi = self._sums(resp, log_weights, unit_weight)[1:]
+            k = pi.shape[-1]
+            constant = n[..., None] * (pi[..., None] * np.eye(k) - pi[..., None] * pi[:, None])
+            return score, constant[:, :, None, :, None]
+        pi = np.exp(log_weights)
+        w = 1.0 if unit_weight is None else unit_weight
+        n_starts, k, _ = pi.shape
+        q = design.shape[1]
+        information = np.empty((n_starts, k, q, k, q))
+        for s in range(k):
+            for t in range(s, k):
+                c = -pi[:, s] * pi[:, t] + (pi[:, s] if s == t else 0.0)
+                block = np.swapaxes((c * w)[:, :, None] * design, 1, 2) @ design
+                information[:, s, :, t] = block
+                information[:, t, :, s] = np.swapaxes(block, 1, 2)
+        return score, information
+
+    def score(
+        self,
+        resp: np.ndarray,
+        log_weights: np.ndarray,
+        design: np.ndarray | None,
+        unit_weight: np.ndarray | None,
+    ) -> np.ndarray:
+        """The score of `score_information` alone, (R, S, Q)."""
+        if design is None:
+            sums, n, pi = self._sums(resp, log_weights, unit_weight)
+            return (sums - n * pi)[..., None]
+        w = 1.0 if unit_weight is None else unit_weight
+        return ((resp - np.exp(log_weights)) * w) @ design
+
+    def _sums(
+        self, resp: np.ndarray, log_weights: np.ndarray, unit_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Constant weights: sums of responsibilities (R, S), their total (R, 1), the weights."""
+        sums = resp.sum(-1) if unit_weight is None else resp @ unit_weight
+        pi = np.exp(log_weights[..., 0])
+        if self.held is not None:
+            free = np.isnan(self.held)
+            sums = np.where(free, sums, 0.0)
+            pi = np.where(free, pi, 0.0)
+            total = pi.sum(-1, keepdims=True)
+            pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
+        return sums, sums.sum(-1, keepdims=True), pi
+
+    def component_scores(
+        self, s: int, theta: np.ndarray, design: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of log pi_s in alpha, up to a term that all components share.
+
+        Parameters
+        ----------
+        s : int
+            Position of the component.
+        theta : ndarray, shape (R, D)
+        design : ndarray, shape (U, Q), or None
+
+        Returns
+        -------
+        at : ndarray of int, shape (m,)
+            Entries of theta.
+        scores : ndarray, shape (m, U), (m, 1) or (R, m, 1)
+            The shared term drops out of covariances over components.  With held
+            weights it is no longer shared, and stays.
+        """
+        if self.held is None:
+            at = self.index[s][self.index[s] >= 0]
+            return at, np.ones((len(at), 1)) if design is None else design.T[: len(at)]
+        has = (self.index[:, 0] >= 0) & np.isnan(self.held)
+        at = self.index[has, 0]
+        if np.isfinite(self.held[s]):
+            return at, np.zeros((len(at), 1))
+        share = np.exp(self.log_weights(theta, None)[..., 0])
+        share = np.where(np.isnan(self.held), share, 0.0)
+        share = share / share.sum(-1, keepdims=True)
+        return at, ((np.arange(len(has)) == s)[has] - share[:, has])[..., None]
+
+    def unit_scores(
+        self, resp: np.ndarray, log_weights: np.ndarray, design: np.ndarray | None
+    ) -> np.ndarray:
+        """Scores of the units in alpha, (R, S, Q, U)."""
+        pi = np.broadcast_to(np.exp(log_weights), resp.shape)
+        if self.held is not None:
+            free = np.isnan(self.held)[:, None]
+            resp, pi = np.where(free, resp, 0.0), np.where(free, pi, 0.0)
+            total = pi.sum(1, keepdims=True)
+            pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
+            pi = pi * resp.sum(1, keepdims=True)
+        difference = (resp - pi)[:, :, None]
+        return difference if design is None else difference * design.T
 
 
-def weight_values(spec: MixtureSpec, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """Values at theta (D,) of the weights' random variables, under every name they may have."""
-    if spec.layout.concomitant_terms is not None:
-        logits = spec.weights.logits(theta)
-        return {
-            "alpha_centred": (logits - logits.mean(0)).T,
-            "alpha_free": theta[_free_logits(spec)],
-        }
-    free = _free_weights(spec)
-    weight = np.exp(spec.weights.log_weights(theta, None)[:, 0])
-    share = weight[free] / weight[free].sum() if len(free) else weight[free]
-    return {"weight": weight, "weight_free": share}
-
-
-def add_weights(spec: MixtureSpec, priors: PriorModel, theta: Theta) -> None:
-    """Register the random variables of the weights in the model whose context it is."""
-    if spec.layout.concomitant_terms is None:
-        _constant_weights(spec, priors, theta)
-    else:
-        _logits(spec, priors, theta)
-
-
-def _constant_weights(spec: MixtureSpec, priors: PriorModel, theta: Theta) -> None:
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    free = _free_weights(spec)
-    whole = len(free) == spec.k
-    if len(free) < 2:
-        held = np.full(1, np.nan) if spec.weights.held is None else spec.weights.held
-        known = np.where(np.isnan(held), 1 - np.nansum(held), held)
-        pm.Deterministic("weight", pt.as_tensor(known), dims="component")
-        return
-    assert priors.concentration is not None
-    dim = "component" if whole else "component_free"
-    model = pm.modelcontext(None)
-    if not whole:
-        names = plain_components(spec.components)
-        model.add_coord(dim, tuple(names[s] for s in free))
-    concentration = np.full(len(free), priors.concentration)
-    share = pm.Dirichlet("weight" if whole else "weight_free", a=concentration, dims=dim)
-    logits = _log_ratios(share)
-    theta.add(spec.layout.alpha[free[1:], 0], logits, logits)
-    if not whole:
-        held = np.asarray(spec.weights.held)
-        total = pt.as_tensor(np.where(np.isnan(held), 0.0, held))
-        total = pt.set_subtensor(total[free], share * (1 - np.nansum(held)))
-        pm.Deterministic("weight", total, dims="component")
-
-
-def _logits(spec: MixtureSpec, priors: PriorModel, theta: Theta) -> None:
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    model = pm.modelcontext(None)
-    terms: tuple[Hashable, ...] = spec.layout.concomitant_terms or ()
-    model.add_coord("concomitant_term", terms)
-    index = spec.layout.alpha[1:]
-    if len(_free_logits(spec)) == index.size:
-        assert priors.spread is not None
-        centred = pm.ZeroSumNormal(
-            "alpha_centred",
-            sigma=priors.spread[:, None],
-            n_zerosum_axes=1,
-            dims=("concomitant_term", "component"),
-        )
-        contrasts = centred.T[1:] - centred.T[0]
-        theta.add(index, contrasts.ravel(), contrasts.ravel())
-    elif len(_free_logits(spec)):
-        known = _logits_given_held(spec, priors)
-        model.add_coord("alpha_entry", known.labels)
-        root = np.linalg.cholesky(known.covariance)
-        free = pm.MvNormal("alpha_free", mu=known.mean, chol=root, dims="alpha_entry")
-        theta.add(known.at, free, free)
-    zero = pt.zeros((1, index.shape[1]))
-    alpha = theta.vector()[index.ravel()].reshape(index.shape)
-    pm.Deterministic("alpha", pt.concatenate([zero, alpha]), dims=("component", "concomitant_term"))
-
-
-def _log_ratios(weight: Tensor) -> Tensor:
-    """Logits of all but the first of some weights, which is the baseline."""
-    import pytensor.tensor as pt
-
-    logs = pt.log(weight)
-    return logs[1:] - logs[0]
+def _logsumexp(eta: np.ndarray) -> np.ndarray:
+    top = eta.max(-2, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(eta - top).sum(-2, keepdims=True))
