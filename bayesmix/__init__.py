@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         load,
         select,
     )
-    from bayesmix.data import list_data, load_data
+    from bayesmix.comparison import compare, compare_estimates
+    from bayesmix.datasets import list_data, load_data
+    from bayesmix.distributions import Prior
     from bayesmix.errors import (
         BayesmixError,
         ConvergenceWarning,
@@ -43,9 +45,7 @@ if TYPE_CHECKING:
         SpecError,
     )
     from bayesmix.families import Family, family
-    from bayesmix.inputs import Regression
-    from bayesmix.priors import Prior
-    from bayesmix.ranking import compare, compare_estimates
+    from bayesmix.model.prepare import Regression
     from bayesmix.reporting import report
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
@@ -66,7 +66,7 @@ _HOMES = {
         "load",
         "select",
     ),
-    "bayesmix.data": ("list_data", "load_data"),
+    "bayesmix.datasets": ("list_data", "load_data"),
     "bayesmix.errors": (
         "BayesmixError",
         "ConvergenceWarning",
@@ -78,9 +78,9 @@ _HOMES = {
         "SpecError",
     ),
     "bayesmix.families": ("Family", "family"),
-    "bayesmix.inputs": ("Regression",),
-    "bayesmix.priors": ("Prior",),
-    "bayesmix.ranking": ("compare", "compare_estimates"),
+    "bayesmix.model.prepare": ("Regression",),
+    "bayesmix.distributions": ("Prior",),
+    "bayesmix.comparison": ("compare", "compare_estimates"),
     "bayesmix.reporting": ("report",),
     "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
 }

@@ -22,9 +22,9 @@ import pandas as pd
 from bench_first_fit import machine
 
 import bayesmix as bmx
-from bayesmix.diagnose import convergence
-from bayesmix.labels import relabel
-from bayesmix.penalty import resolve
+from bayesmix.posterior.diagnostics import convergence
+from bayesmix.posterior.labels import relabel
+from bayesmix.priors import resolve
 
 COMMON = """
 import sys
@@ -275,10 +275,10 @@ def print_calls(folder: Path, sizes: list[int]) -> None:
 def own_call(model: bmx.Mixture, number: int) -> float:
     import time
 
+    from bayesmix.estimation.modes import Mode
     from bayesmix.likelihood import build_problem
-    from bayesmix.modes import Mode
-    from bayesmix.nuts.density import compiled_density
-    from bayesmix.penalty import Penalty
+    from bayesmix.priors import Penalty
+    from bayesmix.sampling.density import compiled_density
 
     problem = build_problem(model.spec, penalty=Penalty(resolve(model.spec, None), jacobian=True))
     size = model.spec.layout.size

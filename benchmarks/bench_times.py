@@ -24,8 +24,8 @@ import json, sys, time
 import numpy as np
 import bayesmix as bmx
 from bayesmix.likelihood import build_problem
-from bayesmix.nuts.density import compiled_density, python_density
-from bayesmix.penalty import Penalty
+from bayesmix.sampling.density import compiled_density, python_density
+from bayesmix.priors import Penalty
 data = bmx.load_data("mgus2")
 def fitted(pcm, death, x, **options):
     family = {"pcm": pcm, "death": death}

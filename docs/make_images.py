@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import bayesmix as bmx
-from bayesmix.demo import patents
+from bayesmix.cli.demo import patents
 
 IMAGES = Path(__file__).parent / "images"
 WANTED = ("patents-means", "patents-memberships", "mgus2-states")

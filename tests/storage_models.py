@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
-from bayesmix.fit import FitOptions, fit_point
+from bayesmix.estimation.point import FitOptions, fit_point
 
 
 def half(x):

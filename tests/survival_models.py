@@ -13,7 +13,7 @@ import pandas as pd
 
 import bayesmix as bmx
 from bayesmix import arrays as xp
-from bayesmix.params import to_dataset
+from bayesmix.model.params import to_dataset
 
 HERE = Path(__file__).parent
 REFERENCE = {

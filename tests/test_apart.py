@@ -12,13 +12,13 @@ from vignette_models import TESTS, flexmix_models
 
 import bayesmix as bmx
 from bayesmix.api.posterior import Posterior
-from bayesmix.diagnose import visits
+from bayesmix.comparison.stacked import groups_of_chains
+from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.modes import Mode
-from bayesmix.nuts import beginnings, modes_apart, run_nutpie
-from bayesmix.nuts.chains import Settings
-from bayesmix.penalty import Penalty, resolve
-from bayesmix.posterior.stacking import groups_of_chains
+from bayesmix.posterior.diagnostics import visits
+from bayesmix.priors import Penalty, resolve
+from bayesmix.sampling import beginnings, modes_apart, run_nutpie
+from bayesmix.sampling.chains import Settings
 
 DRAWS = 400
 

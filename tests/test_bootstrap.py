@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.resample import resampled_summary
+from bayesmix.estimation.bootstrap import resampled_summary
 
 N, SIGMA = 300, 20.0
 

@@ -10,9 +10,9 @@ import pytest
 
 from bayesmix.errors import DataError
 from bayesmix.families import TIMES, Observed, family
-from bayesmix.families.censoring import NARROW
-from bayesmix.response import Response
-from bayesmix.times import Times
+from bayesmix.families.survival.base import NARROW
+from bayesmix.formula.response import Response
+from bayesmix.formula.times import Times
 
 INF = np.inf
 SCALE, SHAPE = 2.5, 1.4

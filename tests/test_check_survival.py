@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix._language.scope import Scope
-from bayesmix._surv import read_times
 from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
-from bayesmix.survival.readings import KIND_WORDS, read_columns
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.surv import read_times
+from bayesmix.survival.check.times import KIND_WORDS, read_columns
 
 inf, nan = np.inf, np.nan
 

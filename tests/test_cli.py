@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import bayesmix as bmx
-from bayesmix import cli, demo
+from bayesmix import cli
+from bayesmix.cli import demo
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -146,7 +147,7 @@ def test_demo_says_where_it_did_not_reach_the_known_maximum():
 
 def test_demo_leaves_pyplot_alone(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom bayesmix.demo import run\n"
+        "import sys\nfrom pathlib import Path\nfrom bayesmix.cli.demo import run\n"
         f"run(Path({str(tmp_path)!r}), 1, lambda text: None, sample=False)\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )

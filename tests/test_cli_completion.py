@@ -13,7 +13,7 @@ from bayesmix import cli
 from bayesmix.cli.completion import words_of
 from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.parser import make_parser
-from bayesmix.data import list_data
+from bayesmix.datasets import list_data
 from bayesmix.families import FAMILIES
 
 SHELLS = ["bash", "zsh", "fish"]

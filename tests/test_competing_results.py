@@ -14,12 +14,12 @@ import survival_models as models
 from scipy import integrate, stats
 
 import bayesmix as bmx
-from bayesmix.censored import censored_again, draw_times, limits, residual
+from bayesmix.comparison import fingerprint
 from bayesmix.errors import DataError, FitError, SpecError
 from bayesmix.families import family
-from bayesmix.ranking import fingerprint
+from bayesmix.formula.times import Times
+from bayesmix.results.censoring import censored_again, draw_times, limits, residual
 from bayesmix.survival.nonparametric import kaplan_meier
-from bayesmix.times import Times
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::bayesmix.{name}")

@@ -19,8 +19,8 @@ import xarray as xr
 
 import bayesmix as bmx
 from bayesmix.errors import DataError
-from bayesmix.inputs import Events
 from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.model.prepare import Events
 
 DATA = Path(__file__).parent / "data"
 

@@ -12,13 +12,15 @@ from numpy.testing import assert_allclose
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix import compiled, fused, kernels
-from bayesmix.em import run, starts
-from bayesmix.em.loop import Runs, climb, squarem
-from bayesmix.held import hold
-from bayesmix.information import information
-from bayesmix.likelihood import build_problem, em_pass, log_likelihood
-from bayesmix.penalty import Penalty, resolve
+from bayesmix import kernels
+from bayesmix.estimation import maximise as run
+from bayesmix.estimation import starts
+from bayesmix.estimation.em import Runs, climb, squarem
+from bayesmix.likelihood import build_problem, em_pass, fused, log_likelihood
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.information import information
+from bayesmix.model.fixed import hold
+from bayesmix.priors import Penalty, resolve
 
 FAMILIES = ("gaussian", "poisson", "binomial")
 # Formula, options; more than a block of rows, so that there are several chunks.

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from bayesmix import FitError
-from bayesmix.criteria import (
+from bayesmix.comparison.criteria import (
     Matching,
     good_k,
     loo,
@@ -16,7 +16,7 @@ from bayesmix.criteria import (
     stacking_weights,
     waic,
 )
-from bayesmix.criteria.matching import _rotate, _scale, _translate
+from bayesmix.comparison.matching import _rotate, _scale, _translate
 
 # --- Pareto-smoothed importance sampling ---------------------------------------------------
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from vignette_models import flexmix_models, survival_models
 
-import bayesmix.data
-from bayesmix.data import DATASETS, describe_data, list_data, load_data
+import bayesmix.datasets
+from bayesmix.datasets import DATASETS, describe_data, list_data, load_data
 from bayesmix.errors import DataError
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -130,7 +130,9 @@ def test_the_list_names_every_dataset_with_rows_and_source():
 
 
 def test_every_file_is_described():
-    shipped = {path.name for path in files("bayesmix.data").iterdir() if path.name.endswith(".csv")}
+    shipped = {
+        path.name for path in files("bayesmix.datasets").iterdir() if path.name.endswith(".csv")
+    }
     assert shipped == {f"{name}.csv" for name in DATASETS}
 
 
@@ -146,7 +148,7 @@ def test_rows_and_columns(name):
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_header_of_the_file_holds_the_described_columns_and_no_other(name):
-    header = files("bayesmix.data").joinpath(f"{name}.csv").read_text("ascii").splitlines()[0]
+    header = files("bayesmix.datasets").joinpath(f"{name}.csv").read_text("ascii").splitlines()[0]
     assert header.split(",") == SHAPES[name][1]
 
 
@@ -181,7 +183,7 @@ def test_column_sums(name, column, total):
 @pytest.mark.parametrize("name", SHAPES)
 def test_numbers_are_those_pandas_reads(name):
     frame = load_data(name)
-    inferred = pd.read_csv(str(files("bayesmix.data").joinpath(f"{name}.csv")))
+    inferred = pd.read_csv(str(files("bayesmix.datasets").joinpath(f"{name}.csv")))
     for column in frame.columns:
         if (name, column) not in LEVELS:
             assert frame[column].dtype == inferred[column].dtype, column
@@ -274,7 +276,7 @@ def test_a_name_like_none_of_them_is_refused(given):
 
 
 @pytest.mark.parametrize(
-    "module", [bayesmix.data, bayesmix.data.dataset], ids=lambda module: module.__name__
+    "module", [bayesmix.datasets, bayesmix.datasets.catalogue], ids=lambda module: module.__name__
 )
 def test_the_examples_run(module):
     outcome = doctest.testmod(module)

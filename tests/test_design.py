@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmix.data import load_data
-from bayesmix.design import (
+from bayesmix.datasets import load_data
+from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
+from bayesmix.formula.design import (
     build_design,
     build_units,
     check_columns,
     rank_deficiency,
     select_rows,
 )
-from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
-from bayesmix.formula import Scope, parse_formula
+from bayesmix.formula.transforms import Scope, parse_formula
 
 NOTHING = Scope()
 

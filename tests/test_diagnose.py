@@ -11,12 +11,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.diagnose import causes, chain_memberships, convergence, convergence_table, diagnose
-from bayesmix.diagnose.diagnosis import Diagnosis
-from bayesmix.diagnose.findings import Finding
-from bayesmix.labels import relabel_theta
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
-from bayesmix.result.covariance import covariance
+from bayesmix.posterior.diagnostics import (
+    causes,
+    chain_memberships,
+    convergence,
+    convergence_table,
+    diagnose,
+)
+from bayesmix.posterior.diagnostics.diagnosis import Diagnosis
+from bayesmix.posterior.diagnostics.findings import Finding
+from bayesmix.posterior.labels import relabel_theta
+from bayesmix.results.covariance import covariance
 
 N, CHAINS, DRAWS = 150, 4, 400
 
@@ -409,6 +415,6 @@ def test_memberships_by_chain_do_not_depend_on_batches(monkeypatch):
     fit = fitted()
     theta = normal_chains(fit, n=11)
     expected = chain_memberships(fit.problem, theta)
-    monkeypatch.setattr("bayesmix.labels.draws.BATCH", 8 * 3 * N * 3)
+    monkeypatch.setattr("bayesmix.posterior.labels.draws.BATCH", 8 * 3 * N * 3)
     for a, b in zip(chain_memberships(fit.problem, theta), expected, strict=True):
         assert_allclose(a, b)

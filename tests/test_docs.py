@@ -18,7 +18,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.families import FAMILIES
-from bayesmix.response import Response
+from bayesmix.formula.response import Response
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -84,7 +84,7 @@ def test_every_public_class_and_function_has_an_example():
 
 def modules_with_examples():
     """Modules of the package with examples, less those whose own tests run them."""
-    tested = ("bayesmix.cli", "bayesmix.demo", "bayesmix.data", "bayesmix.plot")
+    tested = ("bayesmix.cli", "bayesmix.cli.demo", "bayesmix.datasets", "bayesmix.plot")
     found = []
     for path in sorted((ROOT / "bayesmix").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -200,7 +200,9 @@ def test_the_page_of_families_has_every_family_and_reads_its_file():
     splines = families.summary_of(bmx.family("spline"))
     assert (
         splines
-        == inspect.getdoc(importlib.import_module("bayesmix.families.spline")).split("\n")[0]
+        == inspect.getdoc(importlib.import_module("bayesmix.families.survival.spline")).split("\n")[
+            0
+        ]
     )
     assert families.lines_of(r"S(t) = 1,\ a = 2").split("\n")[1:3] == [r"S(t) = 1 \\[1ex]", "a = 2"]
     waiting = bmx.Family("w", {"rate": "log"}, "rate", logpdf=lambda y, rate: -rate * y)

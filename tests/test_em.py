@@ -11,10 +11,10 @@ from scipy import optimize, special, stats
 from statsmodels.discrete.count_model import ZeroInflatedNegativeBinomialP, ZeroInflatedPoisson
 
 import bayesmix as bmx
-from bayesmix.em.run import Options, make_starts, maximise
+from bayesmix.estimation.bootstrap import match_order
+from bayesmix.estimation.maximise import Options, make_starts, maximise
 from bayesmix.likelihood import build_problem, em_pass
-from bayesmix.params import permute
-from bayesmix.resample import match_order
+from bayesmix.model.params import permute
 
 N = 240
 
@@ -1063,7 +1063,7 @@ def test_refits_that_turn_are_counted_where_they_belong(monkeypatch):
         turned = permute(problem.spec.layout, outcome.theta, np.array([1, 0]))
         return replace(outcome, theta=turned)
 
-    monkeypatch.setattr("bayesmix.resample.maximise", turning)
+    monkeypatch.setattr("bayesmix.estimation.bootstrap.maximise", turning)
     np.testing.assert_allclose(fit.bootstrap(5, seed=1).draws, straight, rtol=1e-10, atol=1e-12)
 
 

@@ -16,9 +16,9 @@ from scipy import integrate, stats
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import REGRESSIONS as FAMILIES
 from bayesmix.families import Observed, family
-from bayesmix.families.search import search_start
-from bayesmix.links import LINKS, get_link
-from bayesmix.response import Response
+from bayesmix.families.links import LINKS, get_link
+from bayesmix.families.start import search_start
+from bayesmix.formula.response import Response
 
 N = 200
 TRIALS = 12.0

@@ -7,9 +7,9 @@ import pytest
 import survival_models as reference
 
 import bayesmix as bmx
-from bayesmix.information import information
 from bayesmix.likelihood import build_problem, em_pass, log_likelihood
-from bayesmix.result.covariance import covariance
+from bayesmix.likelihood.information import information
+from bayesmix.results.covariance import covariance
 
 EVALUATED = list(reference.REFERENCE)
 FITTED = [name for name in EVALUATED if "loglik" in reference.REFERENCE[name]]

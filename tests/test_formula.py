@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayesmix
-from bayesmix.design import build_design
 from bayesmix.errors import BayesmixError, DataError, FormulaError
-from bayesmix.formula import Scope, evaluate, parse_formula
-from bayesmix.response import read_response
+from bayesmix.formula.design import build_design
+from bayesmix.formula.response import read_response
+from bayesmix.formula.transforms import Scope, evaluate, parse_formula
 
 NOTHING = Scope()
 
@@ -517,11 +517,12 @@ def test_only_one_module_touches_formulae():
 
 def test_formulae_and_pandas_wait_until_they_are_needed():
     code = (
-        "import sys, bayesmix.formula, bayesmix.design, bayesmix.response\n"
+        "import sys\n"
+        "from bayesmix.formula import design, response, transforms\n"
         "assert not {'formulae', 'pandas', 'scipy'} & set(sys.modules)\n"
         "import pandas as pd\n"
-        "from bayesmix.design import build_design\n"
-        "from bayesmix.formula import Scope, parse_formula\n"
+        "from bayesmix.formula.design import build_design\n"
+        "from bayesmix.formula.transforms import Scope, parse_formula\n"
         "data = pd.DataFrame({'x': [1., 2., 3.], 'f': ['a', 'b', 'a'], 'g': ['u', 'v', 'v']})\n"
         "build_design(parse_formula('~ x*f*g + log(x)', 'fixed'), data, Scope(),\n"
         "             implicit_intercept=True, reference_coding=False)\n"

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix import fused
-from bayesmix.information import information
-from bayesmix.likelihood import build_problem, em_pass, log_likelihood
+from bayesmix.likelihood import build_problem, em_pass, fused, log_likelihood
+from bayesmix.likelihood.information import information
 
 
 def model(family, concomitant, labels=None):

@@ -424,7 +424,7 @@ logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 import numba
 settings = lambda: {k: v for k, v in vars(numba.config).items() if k.startswith("CACHE")}
 before = settings()
-from bayesmix.kernels._families import FAMILIES
+from bayesmix.kernels.families import FAMILIES
 from bayesmix.kernels._family_block import family_callback
 one, out = np.ones(1), np.zeros(8 * 256)
 kernel = family_callback(FAMILIES["poisson"])

@@ -9,12 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linear_sum_assignment
 
 import bayesmix as bmx
-from bayesmix import labels
 from bayesmix.errors import FitError
-from bayesmix.labels.methods import costs, one_hot
-from bayesmix.labels.orders import assign
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
-from bayesmix.params import permute
+from bayesmix.model.params import permute
+from bayesmix.posterior import labels
+from bayesmix.posterior.labels.methods import costs, one_hot
+from bayesmix.posterior.labels.orders import assign
 
 N = 90
 ALL = ("pivot", "ecr", "stephens", "ordering")
@@ -177,8 +177,8 @@ def test_no_method_crosses_symmetric_sets(symmetric):
 def test_distinguished_components_stay_and_nothing_is_computed(monkeypatch):
     spec, problem = make(data=DATA, labels="label", k=2)
     assert spec.layout.symmetric == ((0,), (1,))
-    monkeypatch.setattr("bayesmix.labels.relabelling.membership_batches", None)
-    monkeypatch.setattr("bayesmix.labels.relabelling.unit_terms", None)
+    monkeypatch.setattr("bayesmix.posterior.labels.relabel.membership_batches", None)
+    monkeypatch.setattr("bayesmix.posterior.labels.relabel.unit_terms", None)
     theta = well_apart(spec)[1]
     for method in ALL:
         found = labels.relabel(problem, theta, method, mode=theta[0])
@@ -322,8 +322,8 @@ def test_memberships_are_those_of_every_draw(name, monkeypatch):
     theta = well_apart(spec, n=7, noise=2.0)[1]
     expected = np.array([unit_terms(problem, t)[1] for t in theta])
     assert_allclose(labels.draw_memberships(problem, theta), expected, atol=1e-12)
-    monkeypatch.setattr("bayesmix.labels.draws.BATCH", 1)
-    monkeypatch.setattr("bayesmix.labels.draws.BLOCK", 1)
+    monkeypatch.setattr("bayesmix.posterior.labels.draws.BATCH", 1)
+    monkeypatch.setattr("bayesmix.posterior.labels.draws.BLOCK", 1)
     assert_allclose(labels.draw_memberships(problem, theta), expected, atol=1e-12)
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix import length
-from bayesmix.diagnose import Diagnosis
+from bayesmix.posterior.diagnostics import Diagnosis
+from bayesmix.sampling import length
 
 MODEL = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=2)
 

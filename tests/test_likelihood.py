@@ -10,11 +10,10 @@ import xarray as xr
 from scipy import special, stats
 
 import bayesmix as bmx
-from bayesmix import fused
-from bayesmix.held import hold
-from bayesmix.information import information
-from bayesmix.likelihood import build_problem, em_pass, log_likelihood, unit_terms
-from bayesmix.links import get_link
+from bayesmix.families.links import get_link
+from bayesmix.likelihood import build_problem, em_pass, fused, log_likelihood, unit_terms
+from bayesmix.likelihood.information import information
+from bayesmix.model.fixed import hold
 
 N = 30
 

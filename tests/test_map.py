@@ -7,10 +7,10 @@ import pytest
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix.fit import FitOptions, fit_point
-from bayesmix.information import information
-from bayesmix.penalty import resolve
-from bayesmix.priors import Prior
+from bayesmix.distributions import Prior
+from bayesmix.estimation.point import FitOptions, fit_point
+from bayesmix.likelihood.information import information
+from bayesmix.priors import resolve
 
 DEGENERATE = ("mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2")
 

@@ -16,11 +16,11 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix import arrays as xp
-from bayesmix.held import hold
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
-from bayesmix.model import draws_to_theta, initial_point, point, to_pymc, to_rows
-from bayesmix.params import to_dataset
-from bayesmix.penalty import log_prior, resolve
+from bayesmix.model.fixed import hold
+from bayesmix.model.params import to_dataset
+from bayesmix.priors import log_prior, resolve
+from bayesmix.pymc_model import draws_to_theta, initial_point, point, to_pymc, to_rows
 
 MODE = {"mode": "FAST_COMPILE"}  # no numba
 N = 24
@@ -525,7 +525,7 @@ def test_predictions_follow_components_groups_and_labels():
 
 
 def test_draws_of_some_units_are_refused():
-    from bayesmix.model.observed import draw
+    from bayesmix.pymc_model.observed import draw
 
     spec = CASES["gaussian"]().spec
     rng = np.random.default_rng(0)

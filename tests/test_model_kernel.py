@@ -10,8 +10,8 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.model.kernel import kernel_log_likelihood
 from bayesmix.posterior.pointwise import unit_log_likelihood
+from bayesmix.pymc_model.kernel import kernel_log_likelihood
 
 VIGNETTE = flexmix_models(bmx)
 RNG = np.random.default_rng(8)

@@ -11,7 +11,7 @@ from scipy import integrate, special, stats
 import bayesmix as bmx
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, family
-from bayesmix.families.censoring import Survival
+from bayesmix.families.survival.base import Survival
 from bayesmix.survival import multistate
 from bayesmix.survival.quantities import Component, EventTimes, state_probabilities
 from bayesmix.survival.sums import distribution

@@ -8,8 +8,8 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, SpecError
+from bayesmix.formula.times import Times
 from bayesmix.survival.nonparametric import aalen_johansen, first_times, kaplan_meier
-from bayesmix.times import Times
 
 REFERENCE = Path(__file__).parent / "reference"
 

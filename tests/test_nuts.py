@@ -16,14 +16,15 @@ from nutpie import compile_pymc
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix import compiled
-from bayesmix import modes as modes_module
 from bayesmix.errors import NotFiniteError
+from bayesmix.estimation import modes as modes_module
+from bayesmix.estimation.modes import Mode, find_modes
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
-from bayesmix.modes import Mode, find_modes
-from bayesmix.nuts import Settings, native, run, run_nutpie
-from bayesmix.nuts.density import compiled_density, python_density
-from bayesmix.penalty import Penalty, resolve
+from bayesmix.likelihood import engine as compiled
+from bayesmix.priors import Penalty, resolve
+from bayesmix.sampling import Settings, native, run_nutpie
+from bayesmix.sampling import nutpie as run
+from bayesmix.sampling.density import compiled_density, python_density
 
 VIGNETTE = flexmix_models(bmx)
 RNG = np.random.default_rng(3)
@@ -133,7 +134,7 @@ def test_the_python_density_is_that_of_likelihood_and_priors(monkeypatch):
 
 
 def test_held_parameters_do_not_move(monkeypatch):
-    from bayesmix.held import hold
+    from bayesmix.model.fixed import hold
 
     monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
     model, rng = CASES["gaussian, concomitants"](), np.random.default_rng(5)
@@ -182,7 +183,7 @@ def test_points_without_a_finite_density_are_divergences_and_do_not_end_a_run():
 
 
 def test_held_weights_have_no_kernel():
-    from bayesmix.held import hold
+    from bayesmix.model.fixed import hold
 
     spec = hold(CASES["binomial, groups, constant weights"]().spec, {(1, "weight"): 0.3})
     assert not compiled.has_kernel(build_problem(spec))
@@ -196,7 +197,7 @@ def small():
     model = VIGNETTE["betablocker_fix_k2"]
     problem = posterior_problem(model)
     first = model.fit("map", seed=1, starts=5)
-    from bayesmix.params import from_dataset
+    from bayesmix.model.params import from_dataset
 
     theta = from_dataset(model.spec, first.params)
     return problem, find_modes(problem, theta[None], 0, np.random.default_rng(0))
@@ -391,7 +392,7 @@ SAME_SEED = """
 import sys, warnings
 warnings.simplefilter("ignore")
 import bayesmix as bmx
-from bayesmix import compiled
+from bayesmix.likelihood import engine as compiled
 
 data = bmx.load_data("fabricfault")
 model = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2)

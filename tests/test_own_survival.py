@@ -9,10 +9,10 @@ from scipy import stats
 import bayesmix as bmx
 from bayesmix import arrays as xp
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import censoring as numbers
 from bayesmix.families import family, resolve
-from bayesmix.response import Response
-from bayesmix.times import Times
+from bayesmix.families.survival import base as numbers
+from bayesmix.formula.response import Response
+from bayesmix.formula.times import Times
 
 LOWER = np.array([0.02, 0.5, 1.3, 4.0, 0.7, 0.0, 3.0, 0.9, 2.0, 0.0])
 UPPER = np.array([0.02, 0.5, 1.3, 4.0, np.inf, 0.6, np.inf, 1.5, 2.5, 5.0])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesmix import partition
 from bayesmix.errors import FitError
-from bayesmix.partition import (
+from bayesmix.posterior import partition
+from bayesmix.posterior.partition import (
     binder,
     canonical,
     consensus,
@@ -18,7 +18,7 @@ from bayesmix.partition import (
     variation_bound,
     variation_of_information,
 )
-from bayesmix.partition.search import best_cut, refine
+from bayesmix.posterior.partition.search import best_cut, refine
 
 
 def all_partitions(n):
@@ -128,9 +128,9 @@ def test_similarity_in_blocks(monkeypatch):
     z = draws(3, n_units=23, n_draws=41)
     expected = np.mean([same(one) for one in z], axis=0)
     assert_allclose(similarity(z), expected)
-    monkeypatch.setattr("bayesmix.partition.similarities.BLOCK", 100)
+    monkeypatch.setattr("bayesmix.posterior.partition.similarities.BLOCK", 100)
     assert_allclose(similarity(z), expected)
-    monkeypatch.setattr("bayesmix.partition.similarities.SINGLE", 10)
+    monkeypatch.setattr("bayesmix.posterior.partition.similarities.SINGLE", 10)
     found = similarity(z)
     assert found.dtype == np.float32
     assert_allclose(found, expected, rtol=1e-6)

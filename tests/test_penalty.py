@@ -6,9 +6,9 @@ from scipy import stats
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix.penalty import gradient, log_prior, resolve, sample_prior
-from bayesmix.penalty.scales import as_copies, column_spread, weighted_sd
-from bayesmix.priors import Prior
+from bayesmix.distributions import Prior
+from bayesmix.priors import gradient, log_prior, resolve, sample_prior
+from bayesmix.priors.scales import as_copies, column_spread, weighted_sd
 
 PRIORS = [
     (Prior("normal", mu=1, sigma=2), stats.norm(1, 2)),
@@ -81,7 +81,7 @@ def test_derivatives_by_differences(specs, name, jacobian):
 
 
 def test_derivatives_with_a_held_weight(specs):
-    from bayesmix.held import hold
+    from bayesmix.model.fixed import hold
 
     spec = hold(specs["betablocker_fix_k3"], {(2, "weight"): 0.3})
     model = resolve(spec, {"weight": Prior("dirichlet", concentration=4)})
@@ -128,7 +128,7 @@ def test_the_density_of_theta_is_that_of_its_draws(specs):
 
 
 def test_relabelling_leaves_the_prior_as_it_is(specs):
-    from bayesmix.params import permute
+    from bayesmix.model.params import permute
 
     for name in ("nregfix_varying", "betablocker_fix_k3"):
         spec = specs[name]

@@ -13,12 +13,12 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.api import Posterior
-from bayesmix.criteria import loo
-from bayesmix.modes import Mode
-from bayesmix.nuts import share_chains
-from bayesmix.params import permute, to_dataset
-from bayesmix.penalty import resolve
-from bayesmix.posterior.stacking import groups_of_chains
+from bayesmix.comparison.criteria import loo
+from bayesmix.comparison.stacked import groups_of_chains
+from bayesmix.estimation.modes import Mode
+from bayesmix.model.params import permute, to_dataset
+from bayesmix.priors import resolve
+from bayesmix.sampling import share_chains
 
 KEYS = ["component", "term", "effect"]
 SIGMA = 7.0
@@ -660,7 +660,7 @@ def test_the_same_seed_gives_the_same_chains(models, chains):
 
 def test_the_log_density_is_that_of_the_draws(chains):
     from bayesmix.likelihood import build_problem, log_likelihood
-    from bayesmix.penalty import Penalty
+    from bayesmix.priors import Penalty
 
     drawn = chains._drawn
     problem = build_problem(drawn.spec, penalty=Penalty(drawn.priors, jacobian=True))

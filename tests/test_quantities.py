@@ -8,7 +8,8 @@ import pytest
 from scipy import integrate, special, stats
 
 from bayesmix.errors import DataError
-from bayesmix.families import TIMES, censoring, family, resolve
+from bayesmix.families import TIMES, family, resolve
+from bayesmix.families.survival import base as censoring
 from bayesmix.survival import quantities
 from bayesmix.survival.quantities import Component, EventTimes
 

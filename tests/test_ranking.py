@@ -9,10 +9,10 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix import FitError, SpecError
-from bayesmix.criteria import loo, waic
+from bayesmix.comparison import differences, fingerprint
+from bayesmix.comparison.criteria import loo, waic
+from bayesmix.comparison.scores import weights
 from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.ranking import differences, fingerprint
-from bayesmix.ranking.scores import weights
 
 PATENT = bmx.load_data("patent")
 FABRIC = bmx.load_data("fabricfault")
@@ -240,7 +240,7 @@ def test_stacking_weights_are_the_best_mixture():
 
 
 def score_of(terms):
-    from bayesmix.ranking.scores import Score
+    from bayesmix.comparison.scores import Score
 
     return Score(terms.sum(), 0.0, 1.0, "", True, terms)
 
@@ -285,8 +285,8 @@ def test_a_comparison_is_frozen_and_prints():
 
 
 def test_the_public_function_and_the_module_of_one_name():
-    from bayesmix.ranking import compare
-    from bayesmix.selection import selection_table
+    from bayesmix.comparison import compare
+    from bayesmix.estimation.select import selection_table
 
     assert callable(selection_table)
     assert bmx.compare is compare

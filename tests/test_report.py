@@ -15,7 +15,6 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix import reporting
-from bayesmix.describe import model_sentences
 from bayesmix.families import FAMILIES
 from bayesmix.reporting import equations, files, numbers
 from bayesmix.reporting.blocks import Picture, Table, Words
@@ -25,6 +24,7 @@ from bayesmix.reporting.page import equation_svg
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject
 from bayesmix.reporting.typical import typical_rows
+from bayesmix.results.describe import model_sentences
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
@@ -647,8 +647,8 @@ def test_every_link_can_be_drawn(link):
 
 
 def test_every_link_has_an_equation():
-    from bayesmix.describe import SCALES
-    from bayesmix.links import LINKS
+    from bayesmix.families.links import LINKS
+    from bayesmix.results.describe import SCALES
 
     assert set(LINKS) <= set(equations.LINKS) & set(SCALES)
 

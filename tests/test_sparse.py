@@ -8,11 +8,11 @@ import pytest
 from scipy import integrate, special, stats
 
 import bayesmix as bmx
-from bayesmix.labels import filled_counts
+from bayesmix.estimation.modes import find_modes
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.modes import find_modes
-from bayesmix.nuts.sparse import TOTAL, SparseCoordinates, bend, unbend
-from bayesmix.penalty import Penalty, resolve
+from bayesmix.posterior.labels import filled_counts
+from bayesmix.priors import Penalty, resolve
+from bayesmix.sampling.sparse import TOTAL, SparseCoordinates, bend, unbend
 
 SPARSE = {"weight": bmx.Prior.sparse()}
 slow = pytest.mark.slow

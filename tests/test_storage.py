@@ -22,18 +22,19 @@ from storage_models import MADE, OWN, WAITING, half, mode, results, simulated, w
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix import formula, storage
+from bayesmix import storage
+from bayesmix.distributions import Prior
 from bayesmix.errors import DataError
-from bayesmix.inputs import Events, Prepared
+from bayesmix.estimation.modes import Mode
+from bayesmix.formula import transforms
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.modes import Mode
-from bayesmix.penalty import PriorModel
+from bayesmix.model import MixtureSpec
+from bayesmix.model.prepare import Events, Prepared
 from bayesmix.posterior.drawn import Apart, Drawn
-from bayesmix.priors import Prior
-from bayesmix.result.fitted import Ends, Fitted
-from bayesmix.spec import MixtureSpec
+from bayesmix.priors import PriorModel
+from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage import checks, columns
-from bayesmix.storage.arrays import Arrays, read, write
+from bayesmix.storage.file import Arrays, read, write
 
 DATA = Path(__file__).parent / "data"
 
@@ -543,12 +544,12 @@ def test_a_design_that_is_no_longer_the_same(fits, tmp_path, monkeypatch):
     fits["transformed"].save(path)
     libraries = {**manifest(path)["libraries"], "formulae": "0.1"}
     rewritten(path, libraries=libraries)
-    made = formula._Bounded.__call__
+    made = transforms._Bounded.__call__
 
     def other(self, x, *args, **options):
         return made(self, x, *args, **options) * (1 + 1e-6)
 
-    monkeypatch.setattr(formula._Bounded, "__call__", other)
+    monkeypatch.setattr(transforms._Bounded, "__call__", other)
     with pytest.raises(DataError) as error:
         bmx.load(path, **OWN)
     assert "the term 'bs(x, df=4)[0]' of 'y'; the term 'bs(x, df=4)[1]' of 'y'" in str(error.value)

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmix._language.scope import Scope
-from bayesmix.design import select_rows
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.formula import parse_formula
-from bayesmix.response import complete_columns, middle, read_response
-from bayesmix.times import Times
+from bayesmix.formula.design import select_rows
+from bayesmix.formula.response import complete_columns, middle, read_response
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.times import Times
+from bayesmix.formula.transforms import parse_formula
 
 inf, nan = np.inf, np.nan
 

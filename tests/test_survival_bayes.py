@@ -10,8 +10,8 @@ from test_model import _no_compiler, check_density  # noqa: F401  (a fixture and
 import bayesmix as bmx
 from bayesmix.errors import SpecError
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.penalty import resolve
-from bayesmix.slope import value_and_gradient
+from bayesmix.likelihood.gradient import value_and_gradient
+from bayesmix.priors import resolve
 
 N = 24
 

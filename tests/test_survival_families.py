@@ -16,11 +16,12 @@ from scipy import integrate, stats
 from scipy.interpolate import CubicSpline
 
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import TIMES, family, resolve, spline
-from bayesmix.families import censoring as numbers
-from bayesmix.links import Linked, get_link
-from bayesmix.response import Response
-from bayesmix.times import Times
+from bayesmix.families import TIMES, family, resolve
+from bayesmix.families.links import Linked, get_link
+from bayesmix.families.survival import base as numbers
+from bayesmix.families.survival import spline
+from bayesmix.formula.response import Response
+from bayesmix.formula.times import Times
 
 mp.mp.dps = 50
 KNOTS = (0.3, 1.0, 2.5, 8.0)

@@ -6,8 +6,8 @@ import pytest
 from scipy import special
 
 from bayesmix.arrays import jets
-from bayesmix.special import lgamma1p, stirling_inverse
-from bayesmix.tails import log_density, log_lower, log_upper
+from bayesmix.arrays.generalized_f import log_density, log_lower, log_upper
+from bayesmix.arrays.special import lgamma1p, stirling_inverse
 
 SHAPES = (-1000.0, -20.0, -2.0, -1.0, -0.3, -0.05, 0.1, 0.7, 1.0, 1.3, 5.0, 100.0)
 PLACES = (-6.0, -1.5, -0.2, 0.4, 2.0, 8.0)

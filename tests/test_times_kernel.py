@@ -8,20 +8,20 @@ from test_survival_bayes import CASES as MODELS
 from test_survival_bayes import D, competing, latent
 
 import bayesmix as bmx
-from bayesmix import compiled, compiled_times
-from bayesmix.compiled_times import _numbers
 from bayesmix.errors import NotFiniteError
 from bayesmix.families import Observed, family
-from bayesmix.families.censoring import TERMS, contributions, pieces
-from bayesmix.held import hold
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import TERMS, contributions, pieces
+from bayesmix.formula.times import Times
 from bayesmix.kernels import GaussianPrior, SmallDensity
-from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.links import Linked
-from bayesmix.nuts.density import compiled_density, python_density
-from bayesmix.penalty import Penalty, resolve
-from bayesmix.problem import Chunk
-from bayesmix.slope import value_and_gradient
-from bayesmix.times import Times
+from bayesmix.likelihood import build_problem, log_likelihood, times
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.gradient import value_and_gradient
+from bayesmix.likelihood.problem import Chunk
+from bayesmix.likelihood.times import _numbers
+from bayesmix.model.fixed import hold
+from bayesmix.priors import Penalty, resolve
+from bayesmix.sampling.density import compiled_density, python_density
 
 KNOWN = ("exponential", "weibull", "weibull_ph", "gompertz", "lognormal", "loglogistic", "cured")
 LARGE = np.geomspace(1e-5, 3e4, 40)
@@ -39,7 +39,7 @@ def bounds(kind, t):
 
 def compiled_term(name, kind, times, etas):
     """A family's term with its derivatives (3, n), by the kernel."""
-    from bayesmix.kernels._times_family import term_callback
+    from bayesmix.kernels.times_families import term_callback
 
     callback = term_callback(family(name).survival.kernel, kind)
     numbers, etas = np.ascontiguousarray(_numbers(kind, times)), np.ascontiguousarray(etas)
@@ -149,7 +149,7 @@ def plain_density(problem):
     """The compiled log-likelihood of theta with its gradient."""
     size = problem.spec.layout.size
     nothing = GaussianPrior(0.0, np.zeros(size), np.zeros((size, size)))
-    data = compiled_times.times_data(problem)
+    data = times.times_data(problem)
     return SmallDensity(data, np.zeros(size), np.eye(size), np.arange(size), nothing)
 
 
@@ -198,7 +198,7 @@ SHAPES = {n: m for n, m in (MODELS | EXTRA).items() if n not in ("gamma times", 
 def test_value_and_gradient(name):
     spec = SHAPES[name]().spec
     problem = build_problem(spec)
-    assert compiled_times.has_kernel(problem)
+    assert times.has_kernel(problem)
     rng = np.random.default_rng(7)
     for scale in (0.0, 0.2, 0.6):
         check(problem, scale * rng.normal(size=spec.layout.size))
@@ -222,8 +222,8 @@ def test_chunks_do_not_matter(name, monkeypatch):
     problem = build_problem(SHAPES[name]().spec)
     theta = 0.3 * np.random.default_rng(3).normal(size=problem.spec.layout.size)
     value, gradient = plain_density(problem)(theta)
-    monkeypatch.setattr(compiled_times, "chunks", few_units)
-    assert len(compiled_times.times_data(problem).chunks) > 2
+    monkeypatch.setattr(times, "chunks", few_units)
+    assert len(times.times_data(problem).chunks) > 2
     again, slope = plain_density(problem)(theta)
     assert again == pytest.approx(value, rel=1e-13)
     assert slope == pytest.approx(gradient, rel=1e-11, abs=1e-12 * np.abs(gradient).max())
@@ -235,7 +235,7 @@ def test_models_of_the_reference(name):
     problem = build_problem(spec)
     known = {n for n in KNOWN if n != "cured"}
     used = {group.family.name for arrays in problem.blocks for group in arrays.groups}
-    assert compiled_times.has_kernel(problem) == (used <= known)
+    assert times.has_kernel(problem) == (used <= known)
     if not used <= known:
         return
     evaluations = [e for e in reference.REFERENCE[name]["evaluations"] if e["loglik"] is not None]
@@ -276,7 +276,7 @@ def posterior(spec):
 
 
 def some_mode(spec, rng):
-    from bayesmix.modes import Mode
+    from bayesmix.estimation.modes import Mode
 
     f = int(spec.free.sum())
     theta = 0.2 * rng.normal(size=spec.layout.size)
@@ -307,19 +307,19 @@ def test_the_density_with_priors_is_pythons(held, monkeypatch):
 @pytest.mark.parametrize("name", ["gamma times", "times and counts"])
 def test_what_has_no_kernel_is_left_to_python(name):
     spec = MODELS[name]().spec
-    assert not compiled_times.has_kernel(build_problem(spec))
+    assert not times.has_kernel(build_problem(spec))
     assert compiled_density(posterior(spec), some_mode(spec, np.random.default_rng(1))) is None
 
 
 def test_regressions_have_no_kernel_of_times():
     spec = bmx.Mixture("count ~ x", D, family="poisson", k=2).spec
-    assert not compiled_times.has_kernel(build_problem(spec))
+    assert not times.has_kernel(build_problem(spec))
     assert not compiled.has_kernel(build_problem(competing().spec))
 
 
 def test_held_probabilities_are_left_to_python():
     spec = hold(competing().spec, {("a", "weight"): 0.3})
-    assert not compiled_times.has_kernel(build_problem(spec))
+    assert not times.has_kernel(build_problem(spec))
 
 
 def test_nobody_who_wants_no_compiler_gets_one(monkeypatch):

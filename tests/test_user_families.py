@@ -12,7 +12,7 @@ from scipy import special, stats
 import bayesmix as bmx
 from bayesmix import arrays as xp
 from bayesmix.errors import DataError, SpecError
-from bayesmix.response import Response
+from bayesmix.formula.response import Response
 
 
 def response(y) -> Response:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bayesmix import storage
 
 if TYPE_CHECKING:
+    from bayesmix.model import MixtureSpec
     from bayesmix.posterior.drawn import Drawn
-    from bayesmix.result.fitted import Fitted
-    from bayesmix.spec import MixtureSpec
+    from bayesmix.results.fitted import Fitted
 
 __all__ = ["Modelled"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix.resample import Resampled, resampled_summary
+from bayesmix.estimation.bootstrap import Resampled, resampled_summary
 
 __all__ = ["Bootstrap"]
 

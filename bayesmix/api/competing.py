@@ -11,9 +11,9 @@ from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.quantities import EventQuantities
-from bayesmix.events import prepare_events
-from bayesmix.formula import Scope
-from bayesmix.spec import assemble
+from bayesmix.formula.transforms import Scope
+from bayesmix.model import assemble
+from bayesmix.model.events import prepare_events
 
 if TYPE_CHECKING:
     from bayesmix.families import Family

@@ -9,7 +9,7 @@ from bayesmix.api.mixture import Mixture
 
 if TYPE_CHECKING:
     from bayesmix.api.model import Model
-    from bayesmix.spec import MixtureSpec
+    from bayesmix.model import MixtureSpec
 
 __all__ = ["model_of"]
 

@@ -11,7 +11,7 @@ from bayesmix.api.kinds import model_of
 from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
 
 if TYPE_CHECKING:
     from bayesmix.families import Family

@@ -9,8 +9,8 @@ import pandas as pd
 
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
-from bayesmix.formula import Scope
-from bayesmix.spec import Regression, assemble, prepare
+from bayesmix.formula.transforms import Scope
+from bayesmix.model import Regression, assemble, prepare
 
 if TYPE_CHECKING:
     from bayesmix.families import Family

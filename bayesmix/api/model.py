@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
 
-from bayesmix import describe
 from bayesmix._arguments import generator, whole_number
-from bayesmix.api.modelled import Modelled
+from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.errors import SpecError
-from bayesmix.fit import FitOptions, fit_point
+from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.params import from_dataset
-from bayesmix.penalty import resolve
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import from_dataset
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.posterior.prior import prior_table, prior_tree
-from bayesmix.result.fitted import Fitted
-from bayesmix.sampling import SamplingOptions, fit_posterior
-from bayesmix.spec import MixtureSpec
+from bayesmix.posterior.prior_predictive import prior_table, prior_tree
+from bayesmix.priors import resolve
+from bayesmix.results import describe
+from bayesmix.results.fitted import Fitted
+from bayesmix.sampling.posterior import SamplingOptions, fit_posterior
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.penalty import PriorModel
+    from bayesmix.priors import PriorModel
 
 __all__ = ["Model"]
 
@@ -184,7 +184,7 @@ class Model(Modelled):
         >>> [variable.name for variable in spec.to_pymc().free_RVs]
         ['coef_fixed', 'coef_varying', 'weight']
         """
-        from bayesmix.model import to_pymc
+        from bayesmix.pymc_model import to_pymc
 
         return to_pymc(self._spec, self._resolved(), likelihood)
 

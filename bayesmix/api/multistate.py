@@ -13,7 +13,6 @@ from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
 from bayesmix.survival import multistate
-from bayesmix.survival.bands import Estimator, Source
 from bayesmix.survival.estimates import (
     event_times,
     known_options,
@@ -21,6 +20,7 @@ from bayesmix.survival.estimates import (
     rows_of,
     tidy,
 )
+from bayesmix.survival.intervals import Estimator, Source
 from bayesmix.survival.quantities import EventTimes
 from bayesmix.survival.ways import Ways, ways
 

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from bayesmix import describe
 from bayesmix._arguments import generator
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.result import Result
 from bayesmix.errors import FitError
-from bayesmix.predict import predict, residuals, simulate
-from bayesmix.resample import resample
-from bayesmix.result import tables
-from bayesmix.result.covariance import covariance, covariance_frame
-from bayesmix.result.fitted import Fitted
-from bayesmix.result.reorder import reorder
-from bayesmix.spec import MixtureSpec
-from bayesmix.survival.bands import Source
+from bayesmix.estimation.bootstrap import resample
+from bayesmix.model import MixtureSpec
+from bayesmix.results import describe, tables
+from bayesmix.results.covariance import covariance, covariance_frame
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.predict import predict, residuals, simulate
+from bayesmix.results.reorder import reorder
+from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,26 +11,26 @@ from bayesmix._arguments import generator, whole_number
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.result import Result
 from bayesmix.api.stacking import Stacking
-from bayesmix.diagnose import Diagnosis
+from bayesmix.comparison.stacked import groups_of_chains, stack
 from bayesmix.errors import FitError
-from bayesmix.labels import METHODS, draw_memberships
-from bayesmix.partition import Consensus, consensus
+from bayesmix.model import MixtureSpec
 from bayesmix.posterior import tables, words
+from bayesmix.posterior.diagnostics import Diagnosis
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_table
-from bayesmix.posterior.loo import posterior_loo, posterior_waic
+from bayesmix.posterior.labels import METHODS, draw_memberships
+from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
-from bayesmix.posterior.stacking import groups_of_chains, stack
 from bayesmix.posterior.tree import to_tree
-from bayesmix.sampling import chain_diagnosis, methods_agreement, relabelled
-from bayesmix.spec import MixtureSpec
-from bayesmix.survival.bands import Source
+from bayesmix.sampling.posterior import chain_diagnosis, methods_agreement, relabelled
+from bayesmix.sampling.refits import posterior_loo, posterior_waic
+from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmix.api.model import Model
-    from bayesmix.criteria import Loo, Waic
+    from bayesmix.comparison.criteria import Loo, Waic
 
 __all__ = ["Posterior"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.api.result import Result
-from bayesmix.survival.bands import Estimator
 from bayesmix.survival.comparison import START, compare_states
 from bayesmix.survival.estimates import (
     band,
@@ -20,6 +19,7 @@ from bayesmix.survival.estimates import (
     spent_by_row,
     tidy,
 )
+from bayesmix.survival.intervals import Estimator
 from bayesmix.survival.quantities import (
     EventTimes,
     density,

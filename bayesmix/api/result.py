@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmix.api.modelled import Modelled
+from bayesmix.api.base import Modelled
 from bayesmix.api.reported import Reported
-from bayesmix.survival.bands import Source
 from bayesmix.survival.cured import cured_fraction
+from bayesmix.survival.intervals import Source
 
 __all__ = ["Result"]
 

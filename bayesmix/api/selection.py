@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmix import describe
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.errors import SpecError
-from bayesmix.selection import best_of, check_range, selection_table
+from bayesmix.estimation.select import best_of, check_range, selection_table
+from bayesmix.results import describe
 
 __all__ = ["Selection", "select"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix import jets as _jets
-from bayesmix import special as _special
-from bayesmix.jets import Jet, jets
+from bayesmix.arrays import autodiff as _jets
+from bayesmix.arrays import special as _special
+from bayesmix.arrays.autodiff import Jet, jets
 
 __all__ = [
     "Jet",

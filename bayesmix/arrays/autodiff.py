@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from scipy import special
 
-from bayesmix.special import (
+from bayesmix.arrays.special import (
     lgamma1p,
     log1mexp,
     log1pmx,

@@ -170,7 +170,7 @@ def _width() -> int:
 
 def demo(given: argparse.Namespace) -> None:
     """Run the demonstration."""
-    from bayesmix.demo import run
+    from bayesmix.cli.demo import run
 
     run(given.out, given.seed, print)
 

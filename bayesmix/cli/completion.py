@@ -103,7 +103,7 @@ def _suggested(action: argparse.Action) -> list[str]:
 
         return list(FAMILIES)
     if action.dest == "name":
-        from bayesmix.data import list_data
+        from bayesmix.datasets import list_data
 
         return list(list_data()["name"])
     return []

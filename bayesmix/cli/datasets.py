@@ -17,7 +17,7 @@ def list_text(width: int) -> str:
     width : int
         Columns of the terminal.
     """
-    from bayesmix.data import list_data
+    from bayesmix.datasets import list_data
 
     table = list_data()
     widest = max(len(name) for name in table["name"])
@@ -35,7 +35,7 @@ def dataset_text(name: str, width: int) -> str:
     DataError
         If there is no dataset of that name.
     """
-    from bayesmix.data import describe_data, load_data
+    from bayesmix.datasets import describe_data, load_data
 
     frame, columns = load_data(name), describe_data(name)
     widest = max(len(column) for column in columns["column"])

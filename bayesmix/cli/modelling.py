@@ -12,8 +12,8 @@ import pandas as pd
 import bayesmix as bmx
 from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.responses import made_family, regressions
+from bayesmix.distributions import KINDS
 from bayesmix.errors import SpecError
-from bayesmix.priors import KINDS
 
 __all__ = ["fit", "make_model", "select"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import BayesmixError
-from bayesmix.ranking.scores import is_posterior
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 
 __all__ = ["fit_json", "make_folder", "records", "write_fit", "write_json"]

@@ -1,11 +1,11 @@
 """Predictive criteria from draws: WAIC, and PSIS leave-one-out with its repairs."""
 
-from bayesmix.criteria._loo import Loo, loo
-from bayesmix.criteria._waic import Waic, waic
-from bayesmix.criteria.matching import Matching
-from bayesmix.criteria.psis import good_k, psis_smooth, resample_indices
-from bayesmix.criteria.repair import repair
-from bayesmix.criteria.stacking import stacking_weights
+from bayesmix.comparison.loo import Loo, loo
+from bayesmix.comparison.matching import Matching
+from bayesmix.comparison.psis import good_k, psis_smooth, resample_indices
+from bayesmix.comparison.repair import repair
+from bayesmix.comparison.stacking import stacking_weights
+from bayesmix.comparison.waic import Waic, waic
 
 __all__ = [
     "Loo",

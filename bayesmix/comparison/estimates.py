@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
-from bayesmix.ranking.fingerprint import check_fits, check_same_data, mixture_spec
-from bayesmix.ranking.scores import is_posterior
-from bayesmix.resample import best_order
+from bayesmix.estimation.bootstrap import best_order
 
 __all__ = ["compare_estimates"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesmix.criteria.pointwise import (
+from bayesmix.comparison.pointwise import (
     blocks,
     checked,
     counted,
@@ -17,8 +17,8 @@ from bayesmix.criteria.pointwise import (
     standard_error,
     weight_words,
 )
-from bayesmix.criteria.psis import good_k, psis_smooth
-from bayesmix.criteria.words import as_html, as_text, plural
+from bayesmix.comparison.psis import good_k, psis_smooth
+from bayesmix.comparison.words import as_html, as_text, plural
 
 __all__ = ["Loo", "loo"]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from bayesmix.criteria.psis import psis_smooth
+from bayesmix.comparison.psis import psis_smooth
 
 __all__ = ["Matching", "match_unit"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.criteria.pointwise import standard_error
+from bayesmix.comparison.pointwise import standard_error
+from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
+from bayesmix.comparison.scores import CRITERIA, Score, available, is_posterior, score, weights
 from bayesmix.errors import SpecError
-from bayesmix.ranking.fingerprint import check_fits, check_same_data, mixture_spec
-from bayesmix.ranking.scores import CRITERIA, Score, available, is_posterior, score, weights
 
 __all__ = ["Comparison", "compare"]
 

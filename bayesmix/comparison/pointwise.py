@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.criteria.words import plural
+from bayesmix.comparison.words import plural
 from bayesmix.errors import FitError
 
 __all__ = [

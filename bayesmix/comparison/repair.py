@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.criteria._loo import Loo
-from bayesmix.criteria.matching import Matching, match_unit
+from bayesmix.comparison.loo import Loo
+from bayesmix.comparison.matching import Matching, match_unit
 from bayesmix.errors import FitError
 
 __all__ = ["repair"]

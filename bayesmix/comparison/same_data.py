@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.inputs import Events
-from bayesmix.spec import MixtureSpec
-from bayesmix.times import Times
+from bayesmix.formula.times import Times
+from bayesmix.model import MixtureSpec
+from bayesmix.model.prepare import Events
 
 __all__ = ["check_fits", "check_same_data", "differences", "fingerprint", "mixture_spec"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesmix.criteria import Loo, good_k, loo, stacking_weights
-from bayesmix.criteria.pointwise import counted, standard_error
+from bayesmix.comparison.criteria import Loo, good_k, loo, stacking_weights
+from bayesmix.comparison.pointwise import counted, standard_error
 from bayesmix.posterior.drawn import Drawn
 
 __all__ = ["Stacked", "groups_of_chains", "stack"]

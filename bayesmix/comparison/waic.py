@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesmix.criteria.pointwise import (
+from bayesmix.comparison.pointwise import (
     blocks,
     checked,
     counted,
@@ -17,7 +17,7 @@ from bayesmix.criteria.pointwise import (
     standard_error,
     weight_words,
 )
-from bayesmix.criteria.words import as_html, as_text, plural
+from bayesmix.comparison.words import as_html, as_text, plural
 
 __all__ = ["Waic", "waic"]
 

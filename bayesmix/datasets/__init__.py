@@ -2,7 +2,7 @@
 
 Examples
 --------
->>> from bayesmix.data import load_data
+>>> from bayesmix.datasets import load_data
 >>> seizure = load_data("seizure")
 >>> seizure["Treatment"].cat.categories.tolist()
 ['No', 'Yes']
@@ -12,9 +12,9 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from bayesmix.data.dataset import Column, Dataset, read
-from bayesmix.data.regression import REGRESSION
-from bayesmix.data.survival import SURVIVAL
+from bayesmix.datasets.catalogue import Column, Dataset, read
+from bayesmix.datasets.regression import REGRESSION
+from bayesmix.datasets.survival import SURVIVAL
 from bayesmix.errors import DataError
 
 __all__ = ["DATASETS", "Column", "Dataset", "describe_data", "list_data", "load_data"]

@@ -79,7 +79,7 @@ def read(dataset: Dataset) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from bayesmix.data import DATASETS
+    >>> from bayesmix.datasets import DATASETS
     >>> read(DATASETS["fabricfault"]).head(2)
        Length  Faults
     0     551       6

@@ -1,6 +1,6 @@
 """The datasets of the flexmix vignette "regression-examples"."""
 
-from bayesmix.data.dataset import Column, Dataset
+from bayesmix.datasets.catalogue import Column, Dataset
 
 __all__ = ["REGRESSION"]
 

@@ -1,6 +1,6 @@
 """Survival data with competing events, prepared from the R package survival."""
 
-from bayesmix.data.dataset import Column, Dataset
+from bayesmix.datasets.catalogue import Column, Dataset
 
 __all__ = ["SURVIVAL"]
 

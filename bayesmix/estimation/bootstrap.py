@@ -9,21 +9,21 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix._arguments import whole_number
-from bayesmix.censored import censored_again, limits
-from bayesmix.em.run import Options, maximise
 from bayesmix.errors import FitError
-from bayesmix.inputs import Events
+from bayesmix.estimation.maximise import Options, maximise
+from bayesmix.estimation.progress import Progress
+from bayesmix.families.links import get_link
+from bayesmix.formula.response import Response, middle
+from bayesmix.formula.times import Times
 from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.links import get_link
-from bayesmix.newdata import block_rows
-from bayesmix.params import permute
-from bayesmix.predict import draw_components, draw_response
-from bayesmix.progress import Progress
-from bayesmix.response import Response, middle
-from bayesmix.result.fitted import Fitted
-from bayesmix.result.tables import summary
-from bayesmix.spec import MixtureSpec, Rows
-from bayesmix.times import Times
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model.params import permute
+from bayesmix.model.prepare import Events
+from bayesmix.model.rows import block_rows
+from bayesmix.results.censoring import censored_again, limits
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.predict import draw_components, draw_response
+from bayesmix.results.tables import summary
 
 __all__ = ["Resampled", "match_order", "resample", "resampled_summary"]
 
@@ -218,7 +218,7 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
 
 
 def _estimates(fitted: Fitted, like: pd.DataFrame) -> np.ndarray:
-    from bayesmix.result.tables import estimates
+    from bayesmix.results.tables import estimates
 
     values = estimates(fitted.spec, fitted.theta)
     return np.array(

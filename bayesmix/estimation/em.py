@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix import compiled
-from bayesmix.concomitant import WeightModel
-from bayesmix.em.step import m_step
+from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Pass, Problem, Squares, em_pass
+from bayesmix.likelihood import engine as compiled
+from bayesmix.model.weights import WeightModel
 
 if TYPE_CHECKING:
     from bayesmix.kernels import SmallMixture

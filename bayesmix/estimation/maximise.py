@@ -8,10 +8,9 @@ from functools import reduce
 
 import numpy as np
 
-from bayesmix import compiled
-from bayesmix.em.loop import Floors, Runs, climb, squarem
-from bayesmix.em.newton import newton
-from bayesmix.em.starts import (
+from bayesmix.estimation.em import Floors, Runs, climb, squarem
+from bayesmix.estimation.newton import newton
+from bayesmix.estimation.starts import (
     Memberships,
     classify,
     from_memberships,
@@ -21,9 +20,10 @@ from bayesmix.em.starts import (
     random_memberships,
     subsample,
 )
-from bayesmix.em.step import m_step
+from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
-from bayesmix.problem import BLOCK, Arrays
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.problem import BLOCK, Arrays
 
 __all__ = [
     "Options",

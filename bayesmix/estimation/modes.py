@@ -8,14 +8,14 @@ from itertools import combinations
 
 import numpy as np
 
-from bayesmix.em.run import MANY_UNITS, Options, Outcome, make_starts, maximise
-from bayesmix.em.starts import Memberships, from_memberships
 from bayesmix.errors import FitError
-from bayesmix.information import information
+from bayesmix.estimation.maximise import MANY_UNITS, Options, Outcome, make_starts, maximise
+from bayesmix.estimation.starts import Memberships, from_memberships
 from bayesmix.likelihood import unit_terms
-from bayesmix.params import permute
-from bayesmix.problem import Problem
-from bayesmix.result.fitted import canonical_order
+from bayesmix.likelihood.information import information
+from bayesmix.likelihood.problem import Problem
+from bayesmix.model.params import permute
+from bayesmix.results.fitted import canonical_order
 
 __all__ = ["Mode", "find_modes"]
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix import compiled
-from bayesmix.em.loop import Runs
-from bayesmix.information import Information, information
+from bayesmix.estimation.em import Runs
 from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.information import Information, information
 
 __all__ = ["LARGE_STEP", "newton"]
 

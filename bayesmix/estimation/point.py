@@ -12,9 +12,15 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import as_asked, fraction, generator, plain, whole_number
-from bayesmix.em.loop import Runs
-from bayesmix.em.newton import newton
-from bayesmix.em.run import (
+from bayesmix.errors import (
+    ConvergenceWarning,
+    DegenerateWarning,
+    FitError,
+    IdentifiabilityWarning,
+    SpecError,
+)
+from bayesmix.estimation.em import Runs
+from bayesmix.estimation.maximise import (
     Options,
     Outcome,
     best,
@@ -26,22 +32,16 @@ from bayesmix.em.run import (
     name_ends,
     start_from,
 )
-from bayesmix.errors import (
-    ConvergenceWarning,
-    DegenerateWarning,
-    FitError,
-    IdentifiabilityWarning,
-    SpecError,
-)
-from bayesmix.held import hold
+from bayesmix.estimation.newton import newton
+from bayesmix.estimation.progress import Progress
+from bayesmix.estimation.reduce import reduced_start
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
-from bayesmix.params import from_dataset
-from bayesmix.penalty import Penalty, resolve
-from bayesmix.progress import Progress
-from bayesmix.reduce import reduced_start
-from bayesmix.result.diagnosis import diagnose
-from bayesmix.result.fitted import Ends, Fitted, canonical_order
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.fixed import hold
+from bayesmix.model.params import from_dataset
+from bayesmix.priors import Penalty, resolve
+from bayesmix.results.fitted import Ends, Fitted, canonical_order
+from bayesmix.results.status import diagnose
 
 __all__ = ["FitOptions", "fit_point"]
 
@@ -49,7 +49,7 @@ METHODS = ("em", "ml", "map")
 DRAWS = ("laplace", "nuts")
 ALGORITHMS = ("em", "cem", "sem")
 AGREE = 1e-6
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.concomitant import WeightModel
-from bayesmix.em.run import Options, maximise, mean_weights, start_from
 from bayesmix.errors import SpecError
+from bayesmix.estimation.maximise import Options, maximise, mean_weights, start_from
 from bayesmix.likelihood import Problem, build_problem, unit_terms
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.weights import WeightModel
 
 __all__ = ["reduced_start", "without_components"]
 

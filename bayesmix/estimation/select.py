@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, SpecError
-from bayesmix.result.fitted import Fitted
+from bayesmix.results.fitted import Fitted
 
 __all__ = ["CRITERIA", "best_of", "check_range", "selection_table"]
 

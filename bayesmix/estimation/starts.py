@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix import compiled
-from bayesmix.em.step import m_step
+from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import (
     Pass,
     Problem,
@@ -16,7 +15,8 @@ from bayesmix.likelihood import (
     em_pass,
     log_likelihood,
 )
-from bayesmix.spec import Rows
+from bayesmix.likelihood import engine as compiled
+from bayesmix.model import Rows
 
 __all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Derivatives, Family, Observed, Parameter
-from bayesmix.links import Link
+from bayesmix.families.links import Link
 
 __all__ = [
     "FAMILIES",
@@ -101,7 +101,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         msg = f"family {name!r} is unknown{hint}; use one of {', '.join(FAMILIES)}, or a Family"
         raise SpecError(msg)
     else:
-        file = import_module(f"bayesmix.families.{name}")
+        folder = "regression" if name in REGRESSIONS else "survival"
+        file = import_module(f"bayesmix.families.{folder}.{name}")
         found, make = file.FAMILY, getattr(file, "make", None)
     if options:
         if make is None:
@@ -148,7 +149,7 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
             f"family={found.name!r}"
         )
         raise SpecError(msg)
-    return import_module(f"bayesmix.families.{found.timed}").FAMILY
+    return import_module(f"bayesmix.families.survival.{found.timed}").FAMILY
 
 
 def shipped(f: Family) -> dict[str, Any] | None:

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import censoring
-from bayesmix.families.censoring import Survival
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import KernelFamily
-from bayesmix.families.own import check_own, own_survival
-from bayesmix.families.search import search_start
-from bayesmix.families.time_derivatives import derivatives
-from bayesmix.links import Link, Linked, get_link
-from bayesmix.priors import Prior
-from bayesmix.response import Response
-from bayesmix.times import Times
+from bayesmix.families.links import Link, Linked, get_link
+from bayesmix.families.start import search_start
+from bayesmix.families.survival import base as censoring
+from bayesmix.families.survival.base import Survival
+from bayesmix.families.survival.derivatives import derivatives
+from bayesmix.families.survival.user import check_own, own_survival
+from bayesmix.formula.response import Response
+from bayesmix.formula.times import Times
 
 __all__ = ["Derivatives", "Family", "Observed", "Parameter"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import DataError, SpecError
-from bayesmix.links import Link
+from bayesmix.families.links import Link
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family, Observed

@@ -40,7 +40,7 @@ class Link:
 
     Examples
     --------
-    >>> from bayesmix.links import get_link
+    >>> from bayesmix.families.links import get_link
     >>> round(float(get_link("logit").inverse(0.0)), 3)
     0.5
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import DataError
-from bayesmix.links import Link
+from bayesmix.families.links import Link
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family, Observed

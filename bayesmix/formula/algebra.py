@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import product
 
-from bayesmix._language.expressions import Expression, read_expression
-from bayesmix._language.tokens import Token, match_brackets, split_at, top_level
 from bayesmix.errors import FormulaError
+from bayesmix.formula.expressions import Expression, read_expression
+from bayesmix.formula.tokens import Token, match_brackets, split_at, top_level
 
 __all__ = ["RightSide", "read_right_side"]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix._language.expressions import Expression, compiled, read_text
-from bayesmix._language.scope import Scope
-from bayesmix._rows import check_columns, near_names
-from bayesmix._values import check_finite, numeric_values, row_values
 from bayesmix.errors import BayesmixError, DataError, FormulaError
+from bayesmix.formula.expressions import Expression, compiled, read_text
+from bayesmix.formula.frames import check_columns, near_names
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.values import check_finite, numeric_values, row_values
 
 if TYPE_CHECKING:
     import pandas as pd

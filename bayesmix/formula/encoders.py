@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix._factors import FactorEncoder, encode_factor
-from bayesmix._language.binding import BoundExpression, bind
-from bayesmix._language.coding import Block
-from bayesmix._language.expressions import Expression
-from bayesmix._language.scope import Scope
-from bayesmix._values import check_finite, numeric_values
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.formula import CategoryBox, make_transform
+from bayesmix.formula.binding import BoundExpression, bind
+from bayesmix.formula.coding import Block
+from bayesmix.formula.expressions import Expression
+from bayesmix.formula.factors import FactorEncoder, encode_factor
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.transforms import CategoryBox, make_transform
+from bayesmix.formula.values import check_finite, numeric_values
 
 if TYPE_CHECKING:
     import pandas as pd

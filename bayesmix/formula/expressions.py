@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import pairwise
 from types import CodeType
 
-from bayesmix._language.tokens import Token, match_brackets, tokenize
 from bayesmix.errors import FormulaError
+from bayesmix.formula.tokens import Token, match_brackets, tokenize
 
 __all__ = ["Expression", "compiled", "read_expression", "read_text"]
 
@@ -47,6 +47,7 @@ class Expression:
 
 @lru_cache(maxsize=1024)
 def compiled(source: str) -> CodeType:
+    """The code of a Python expression."""
     return compile(source, "<formula>", "eval")
 
 
@@ -121,6 +122,7 @@ def _role(token: Token, before: Token | None, after: Token | None, label: str) -
 
 @lru_cache(maxsize=256)
 def read_text(text: str, what: str) -> Expression:
+    """A text that is one expression; `what` names it in messages."""
     label = f"The {what} {text!r}"
     tokens = tokenize(text, label)
     if not tokens:

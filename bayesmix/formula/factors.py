@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix._language.binding import BoundExpression
-from bayesmix._rows import first_rows
-from bayesmix._values import describe
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.formula import CategoryBox
+from bayesmix.formula.binding import BoundExpression
+from bayesmix.formula.frames import first_rows
+from bayesmix.formula.transforms import CategoryBox
+from bayesmix.formula.values import describe
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bayesmix._language.algebra import RightSide, read_right_side
-from bayesmix._language.expressions import Expression, read_expression
-from bayesmix._language.tokens import Token, match_brackets, split_at, tokenize
 from bayesmix.errors import FormulaError
+from bayesmix.formula.algebra import RightSide, read_right_side
+from bayesmix.formula.expressions import Expression, read_expression
+from bayesmix.formula.tokens import Token, match_brackets, split_at, tokenize
 
 __all__ = ["ParsedFormula", "parse_formula"]
 

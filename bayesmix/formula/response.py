@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bayesmix._language.binding import evaluate
-from bayesmix._language.scope import Scope
-from bayesmix._language.tokens import match_brackets, split_at, tokenize
-from bayesmix._rows import check_data, first_rows
-from bayesmix._surv import is_surv, read_times, surv_call
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.times import Times
+from bayesmix.formula.binding import evaluate
+from bayesmix.formula.frames import check_data, first_rows
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.surv import is_surv, read_times, surv_call
+from bayesmix.formula.times import Times
+from bayesmix.formula.tokens import match_brackets, split_at, tokenize
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -45,7 +45,7 @@ class Times:
     Examples
     --------
     >>> import numpy as np
-    >>> from bayesmix.times import Times
+    >>> from bayesmix.formula.times import Times
     >>> times = Times(np.array([2.0, 3.0]), np.array([2.0, np.inf]), np.zeros(2))
     >>> [kind for kind, _ in times.kinds()]
     ['exact', 'right']

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix._language.binding import CODINGS, evaluate
-from bayesmix._language.parse import ParsedFormula, parse_formula
-from bayesmix._language.scope import Scope
 from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula.binding import CODINGS, evaluate
+from bayesmix.formula.parser import ParsedFormula, parse_formula
+from bayesmix.formula.scope import Scope
 
 __all__ = [
     "CategoryBox",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix._rows import first_rows
 from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula.frames import first_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesmix.kernels._call import prepare, run
-from bayesmix.kernels._families import FAMILIES, KernelFamily
 from bayesmix.kernels._results import (
     InformationResult,
     PassResult,
@@ -37,16 +36,17 @@ from bayesmix.kernels._results import (
     information_result,
     information_size,
 )
-from bayesmix.kernels._small_call import (
+from bayesmix.kernels.density import GaussianPrior, SmallDensity, SmallUnits
+from bayesmix.kernels.families import FAMILIES, KernelFamily
+from bayesmix.kernels.pack import (
     KINDS,
     SmallData,
     SmallMixture,
     SmallPass,
     SmallRun,
 )
-from bayesmix.kernels._small_density import GaussianPrior, SmallDensity, SmallUnits
-from bayesmix.kernels._small_kernels import is_compiled, warm
-from bayesmix.kernels._times_data import TimesChunk, TimesData, TimesItem, TimesPredictor
+from bayesmix.kernels.pack_times import TimesChunk, TimesData, TimesItem, TimesPredictor
+from bayesmix.kernels.warm import is_compiled, warm
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmix.kernels import _math
+from bayesmix.kernels import math as _math
 from bayesmix.kernels._call import BLOCK
-from bayesmix.kernels._compile import (
+from bayesmix.kernels.compile import (
     call_family,
     doubles,
     elementwise,
@@ -23,7 +23,7 @@ from bayesmix.kernels._compile import (
     matrix,
     reduction,
 )
-from bayesmix.kernels._families import LOGF, N_CHANNELS, N_TERMS
+from bayesmix.kernels.families import LOGF, N_CHANNELS, N_TERMS
 
 Array = NDArray[np.float64]
 

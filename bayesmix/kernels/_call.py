@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesmix.kernels._families import FAMILIES, N_CHANNELS, N_TERMS, KernelFamily
+from bayesmix.kernels.families import FAMILIES, N_CHANNELS, N_TERMS, KernelFamily
 
 BLOCK = 256
 SMALLEST_CHUNK = 64 * BLOCK  # about half a millisecond of work

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.kernels import _math
-from bayesmix.kernels._cache import source_digest
+from bayesmix.kernels import math as _math
 from bayesmix.kernels._call import BLOCK
-from bayesmix.kernels._compile import FAMILY_SIGNATURE, callback, doubles, matrix, scalar
-from bayesmix.kernels._families import (
+from bayesmix.kernels.cache import source_digest
+from bayesmix.kernels.compile import FAMILY_SIGNATURE, callback, doubles, matrix, scalar
+from bayesmix.kernels.families import (
     D1,
     D_DISP,
     H_CROSS,

@@ -25,8 +25,9 @@ from bayesmix.kernels._blocks import (
     read_rows,
 )
 from bayesmix.kernels._call import BLOCK
-from bayesmix.kernels._compile import callback, doubles, elementwise, matrix
-from bayesmix.kernels._families import (
+from bayesmix.kernels._passes import PASS_SIGNATURE
+from bayesmix.kernels.compile import callback, doubles, elementwise, matrix
+from bayesmix.kernels.families import (
     ALPHA,
     COEF,
     D1,
@@ -38,7 +39,6 @@ from bayesmix.kernels._families import (
     N_TERMS,
     W,
 )
-from bayesmix.kernels._passes import PASS_SIGNATURE
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

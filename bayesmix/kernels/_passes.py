@@ -26,8 +26,8 @@ from bayesmix.kernels._blocks import (
     total,
 )
 from bayesmix.kernels._call import BLOCK
-from bayesmix.kernels._compile import callback, doubles, elementwise, matrix
-from bayesmix.kernels._families import D1, N_TERMS, STATISTIC, W
+from bayesmix.kernels.compile import callback, doubles, elementwise, matrix
+from bayesmix.kernels.families import D1, N_TERMS, STATISTIC, W
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -9,11 +9,10 @@ import math
 
 import numpy as np
 
-from bayesmix.kernels import _math
-from bayesmix.kernels._compile import doubles, elementwise, matrix, reduction
-from bayesmix.kernels._families import D1, LOGF, N_TERMS, STATISTIC
-from bayesmix.kernels._small import Integers, call_component
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels import math as _math
+from bayesmix.kernels.compile import doubles, elementwise, matrix, reduction
+from bayesmix.kernels.families import D1, LOGF, N_TERMS, STATISTIC
+from bayesmix.kernels.record import (
     ALPHA,
     COEF,
     CONSTANT,
@@ -42,6 +41,7 @@ from bayesmix.kernels._small_places import (
     X,
     Z,
 )
+from bayesmix.kernels.rows import Integers, call_component
 
 exp, log = _math.exp, _math.log
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.kernels._blocks import total
-from bayesmix.kernels._compile import (
+from bayesmix.kernels._small_plain import add_component, add_plain, component_predictors
+from bayesmix.kernels.compile import (
     SMALL_PASS_SIGNATURE,
     callback,
     doubles,
@@ -16,19 +17,8 @@ from bayesmix.kernels._compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels._families import LOGF
-from bayesmix.kernels._small import (
-    Integers,
-    by_unit,
-    call_component,
-    chunk_of,
-    join_terms,
-    prior_terms,
-    read_parameters,
-    terms_of,
-    to_rows,
-)
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.families import LOGF
+from bayesmix.kernels.record import (
     ALLOWED,
     CONSTANT,
     FIRST,
@@ -46,8 +36,18 @@ from bayesmix.kernels._small_places import (
     WEIGHT,
     C,
 )
-from bayesmix.kernels._small_plain import add_component, add_plain, component_predictors
-from bayesmix.kernels._small_sums import add_concomitant, assemble, clear_sums
+from bayesmix.kernels.rows import (
+    Integers,
+    by_unit,
+    call_component,
+    chunk_of,
+    join_terms,
+    prior_terms,
+    read_parameters,
+    terms_of,
+    to_rows,
+)
+from bayesmix.kernels.sums import add_concomitant, assemble, clear_sums
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

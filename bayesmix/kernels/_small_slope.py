@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import types
 
-from bayesmix.kernels._compile import (
+from bayesmix.kernels.compile import (
     call_pass,
     callback,
     doubles,
@@ -20,9 +20,8 @@ from bayesmix.kernels._compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels._small import Array, Integers
-from bayesmix.kernels._small_density import NOT_FINITE
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.density import NOT_FINITE
+from bayesmix.kernels.record import (
     ALPHA_INDEX,
     LOG_PRIOR,
     N_COMPONENTS,
@@ -34,6 +33,7 @@ from bayesmix.kernels._small_places import (
     SIZE,
     SLOPE,
 )
+from bayesmix.kernels.rows import Array, Integers
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from numba import types
 
-from bayesmix.kernels._compile import callback, doubles, elementwise, integers, matrix
-from bayesmix.kernels._small import Array
+from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix
+from bayesmix.kernels.rows import Array
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import types
 
-from bayesmix.kernels._compile import call_pass, callback, doubles, elementwise, integers
-from bayesmix.kernels._small import Integers, chunk_of, chunk_terms, read_parameters
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.compile import call_pass, callback, doubles, elementwise, integers
+from bayesmix.kernels.record import (
     LINE,
     N_CHUNKS,
     N_DATA,
@@ -27,6 +26,7 @@ from bayesmix.kernels._small_places import (
     TOTALS,
     WEIGHT,
 )
+from bayesmix.kernels.rows import Integers, chunk_of, chunk_terms, read_parameters
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -5,7 +5,7 @@ Times have no one design and response: what stands there for small data holds th
 
 from __future__ import annotations
 
-from bayesmix.kernels import _small_places as places
+from bayesmix.kernels import record as places
 
 # Addresses of the chunks and of the items, each a row of integers, and whether observations are
 # followed by survivals to delayed entries.

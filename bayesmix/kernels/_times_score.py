@@ -14,54 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.kernels._blocks import add_sums, linear_predictor, total
-from bayesmix.kernels._compile import (
-    SMALL_PASS_SIGNATURE,
-    callback,
-    doubles,
-    elementwise,
-    integers,
-    matrix,
-)
 from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import (
-    Array,
-    Integers,
-    chunk_of,
-    gather,
-    join_terms,
-    prior_terms,
-    read_parameters,
-)
-from bayesmix.kernels._small_places import (
-    COEF,
-    CONSTANT,
-    ETA,
-    JOINT,
-    LINE,
-    MASS,
-    N_CHUNKS,
-    N_COMPONENTS,
-    N_PLACES,
-    PARTS,
-    POSTERIOR,
-    SCORE,
-    SHARE,
-    SIZE,
-    SLOPE,
-    TERMS,
-    UNIT_WEIGHT,
-    WEIGHT,
-    ZEROS,
-    C,
-)
-from bayesmix.kernels._small_sums import (
-    add_concomitant,
-    assemble,
-    clear,
-    clear_sums,
-    scatter_vector,
-)
-from bayesmix.kernels._times_family import call_term
 from bayesmix.kernels._times_places import (
     BARRED,
     CHUNK_WIDTH,
@@ -89,6 +42,53 @@ from bayesmix.kernels._times_places import (
     TRUNCATED,
     UNITS,
 )
+from bayesmix.kernels.compile import (
+    SMALL_PASS_SIGNATURE,
+    callback,
+    doubles,
+    elementwise,
+    integers,
+    matrix,
+)
+from bayesmix.kernels.record import (
+    COEF,
+    CONSTANT,
+    ETA,
+    JOINT,
+    LINE,
+    MASS,
+    N_CHUNKS,
+    N_COMPONENTS,
+    N_PLACES,
+    PARTS,
+    POSTERIOR,
+    SCORE,
+    SHARE,
+    SIZE,
+    SLOPE,
+    TERMS,
+    UNIT_WEIGHT,
+    WEIGHT,
+    ZEROS,
+    C,
+)
+from bayesmix.kernels.rows import (
+    Array,
+    Integers,
+    chunk_of,
+    gather,
+    join_terms,
+    prior_terms,
+    read_parameters,
+)
+from bayesmix.kernels.sums import (
+    add_concomitant,
+    assemble,
+    clear,
+    clear_sums,
+    scatter_vector,
+)
+from bayesmix.kernels.times_families import call_term
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -15,7 +15,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
-from bayesmix.kernels._cache import DiskCache, log_once
+from bayesmix.kernels.cache import DiskCache, log_once
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

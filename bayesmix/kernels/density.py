@@ -12,8 +12,8 @@ import numpy as np
 
 from bayesmix.errors import NotFiniteError
 from bayesmix.kernels._call import Floats
-from bayesmix.kernels._small_call import Integers, SmallData
-from bayesmix.kernels._times_data import TimesData
+from bayesmix.kernels.pack import Integers, SmallData
+from bayesmix.kernels.pack_times import TimesData
 
 NOT_FINITE = 3
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.kernels._blocks import add_products, add_sums, total
-from bayesmix.kernels._compile import (
+from bayesmix.kernels._passes import scaled
+from bayesmix.kernels.compile import (
     doubles,
     elementwise,
     integers,
     matrix,
 )
-from bayesmix.kernels._families import D1, D_DISP, H_CROSS, H_DISP, W
-from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import Array, Integers, by_unit, terms_of
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.families import D1, D_DISP, H_CROSS, H_DISP, W
+from bayesmix.kernels.record import (
     ALPHA_INDEX,
     CHANNELS,
     DISPERSION_INDEX,
@@ -43,7 +42,8 @@ from bayesmix.kernels._small_places import (
     X,
     Z,
 )
-from bayesmix.kernels._small_sums import (
+from bayesmix.kernels.rows import Array, Integers, by_unit, terms_of
+from bayesmix.kernels.sums import (
     add_concomitant,
     clear,
     component_share,

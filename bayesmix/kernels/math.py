@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from bayesmix.kernels._compile import from_bits, scalar, to_bits
+from bayesmix.kernels.compile import from_bits, scalar, to_bits
 
 LN2_HIGH = 6.93147180369123816490e-01  # 33 bits: k * LN2_HIGH is exact
 LN2_LOW = 1.90821492927058770002e-10

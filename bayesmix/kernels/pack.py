@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmix.kernels import _small_places as places
+from bayesmix.kernels import record as places
 from bayesmix.kernels._call import BLOCK, Floats
-from bayesmix.kernels._families import N_TERMS, KernelFamily
+from bayesmix.kernels.families import N_TERMS, KernelFamily
 
 Integers = NDArray[np.int64]
 NO_ARGUMENTS = np.zeros(3, dtype=np.int64)
@@ -167,7 +167,7 @@ class SmallMixture:
     """
 
     def __init__(self, data: SmallData) -> None:
-        from bayesmix.kernels._small_kernels import callbacks
+        from bayesmix.kernels.warm import callbacks
 
         runs, newton, *called = callbacks()
         self._kernel, self._newton = runs().ctypes, newton().ctypes

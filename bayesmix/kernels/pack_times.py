@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmix.kernels import _small_places as places
 from bayesmix.kernels import _times_places as own
+from bayesmix.kernels import record as places
 from bayesmix.kernels._call import Floats
-from bayesmix.kernels._small_call import Integers, _address, _by_chunk
+from bayesmix.kernels.pack import Integers, _address, _by_chunk
 
 if TYPE_CHECKING:
     from bayesmix.families.kernel import TimesKernel
@@ -174,7 +174,7 @@ class TimesArrays:
 
     def _item(self, item: TimesItem, place: int) -> list[int]:
         """The integers of an item."""
-        from bayesmix.kernels._times_family import term_callback
+        from bayesmix.kernels.times_families import term_callback
 
         term: Any = term_callback(item.family, item.kind)
         self._kept.append(term)

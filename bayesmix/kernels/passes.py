@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.kernels._compile import SMALL_PASS_SIGNATURE, callback, doubles, integers
-from bayesmix.kernels._small import chunk_of, chunk_terms, read_parameters
-from bayesmix.kernels._small_information import add_chunk, assemble_information
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.compile import SMALL_PASS_SIGNATURE, callback, doubles, integers
+from bayesmix.kernels.information import add_chunk, assemble_information
+from bayesmix.kernels.record import (
     CONSTANT,
     INFORMATION,
     N_CHUNKS,
@@ -20,7 +19,8 @@ from bayesmix.kernels._small_places import (
     OWN,
     SIZE,
 )
-from bayesmix.kernels._small_sums import (
+from bayesmix.kernels.rows import chunk_of, chunk_terms, read_parameters
+from bayesmix.kernels.sums import (
     add_component,
     add_concomitant,
     assemble,

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmix.kernels import _math
+from bayesmix.kernels import math as _math
 from bayesmix.kernels._blocks import linear_predictor, softmax, total
 from bayesmix.kernels._call import BLOCK
-from bayesmix.kernels._compile import call_family, doubles, elementwise, flags, integers, matrix
-from bayesmix.kernels._families import D1, D_DISP, LOGF, N_TERMS
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.compile import call_family, doubles, elementwise, flags, integers, matrix
+from bayesmix.kernels.families import D1, D_DISP, LOGF, N_TERMS
+from bayesmix.kernels.record import (
     ALLOWED,
     ALPHA,
     ALPHA_INDEX,

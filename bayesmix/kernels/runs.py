@@ -1,6 +1,6 @@
 """Whole runs of starts over small data in one call: EM, squared extrapolation, first steps.
 
-They do what `bayesmix.em.loop` and `bayesmix.em.starts` do, one start after another.  The pass over
+They do what `estimation.em` and `estimation.starts` do, one start after another.  The pass over
 the rows and the M step are callbacks of their own, called by address: so they are compiled once,
 not into every function here.
 """
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import types
 
-from bayesmix.kernels import _math
-from bayesmix.kernels._compile import (
+from bayesmix.kernels import math as _math
+from bayesmix.kernels.compile import (
     call_pass,
     call_step,
     callback,
@@ -24,8 +24,7 @@ from bayesmix.kernels._compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels._small import Array, Integers
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.record import (
     ALPHA_INDEX,
     CLASSIFY,
     CONSTANT,
@@ -58,6 +57,7 @@ from bayesmix.kernels._small_places import (
     SQUARES,
     STEP_KERNEL,
 )
+from bayesmix.kernels.rows import Array, Integers
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -1,4 +1,4 @@
-"""The M step of small data, as `bayesmix.em.step` does it for any data."""
+"""The M step of small data, as `bayesmix.estimation.step` does it for any data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.kernels import _math
-from bayesmix.kernels._compile import (
+from bayesmix.kernels import math as _math
+from bayesmix.kernels._small_solve import TINY, factorise, substitute
+from bayesmix.kernels.compile import (
     SMALL_STEP_SIGNATURE,
     callback,
     doubles,
@@ -17,8 +18,7 @@ from bayesmix.kernels._compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels._small import Array, Integers
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.record import (
     ALPHA_INDEX,
     COEFFICIENT,
     CONSTANT,
@@ -51,8 +51,8 @@ from bayesmix.kernels._small_places import (
     STEP,
     Z,
 )
-from bayesmix.kernels._small_places import COUNT as COUNTS
-from bayesmix.kernels._small_solve import TINY, factorise, substitute
+from bayesmix.kernels.record import COUNT as COUNTS
+from bayesmix.kernels.rows import Array, Integers
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.kernels._blocks import add_products, add_sums, total
-from bayesmix.kernels._compile import (
+from bayesmix.kernels._passes import scaled
+from bayesmix.kernels.compile import (
     doubles,
     elementwise,
     integers,
     matrix,
 )
-from bayesmix.kernels._families import D1, STATISTIC, W
-from bayesmix.kernels._passes import scaled
-from bayesmix.kernels._small import Array, Integers, terms_of, to_rows
-from bayesmix.kernels._small_places import (
+from bayesmix.kernels.families import D1, STATISTIC, W
+from bayesmix.kernels.record import (
     ALPHA_INDEX,
     CONSTANT,
     COUNT,
@@ -49,6 +48,7 @@ from bayesmix.kernels._small_places import (
     X,
     Z,
 )
+from bayesmix.kernels.rows import Array, Integers, terms_of, to_rows
 
 
 @elementwise

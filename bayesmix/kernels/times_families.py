@@ -11,12 +11,13 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from bayesmix import special
-from bayesmix.families import along, censoring
-from bayesmix.kernels import _times_math
-from bayesmix.kernels._compile import callback, matrix, scalar
+from bayesmix.arrays import special
+from bayesmix.families.survival import along
+from bayesmix.families.survival import base as censoring
+from bayesmix.kernels import times_math as _times_math
 from bayesmix.kernels._family_block import cache_name
-from bayesmix.kernels._times_math import ALONG, extreme_distribution, log1mexp, log1p
+from bayesmix.kernels.compile import callback, matrix, scalar
+from bayesmix.kernels.times_math import ALONG, extreme_distribution, log1mexp, log1p
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-from bayesmix.families.along import HALF_LOG_2PI, HUGE
-from bayesmix.families.censoring import LARGEST
-from bayesmix.kernels import _math
-from bayesmix.kernels._compile import scalar
-from bayesmix.special import EXPREL
+from bayesmix.arrays.special import EXPREL
+from bayesmix.families.survival.along import HALF_LOG_2PI, HUGE
+from bayesmix.families.survival.base import LARGEST
+from bayesmix.kernels import math as _math
+from bayesmix.kernels.compile import scalar
 
 __all__ = ["ALONG", "clip", "exp", "log", "log1mexp", "log1p", "log_exprel"]
 

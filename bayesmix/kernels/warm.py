@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bayesmix.kernels._families import FAMILIES, KernelFamily
+from bayesmix.kernels.families import FAMILIES, KernelFamily
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -18,7 +18,7 @@ NAMES = ("small-pass", "small-step", "small-newton", "small-runs")
 
 def is_compiled(family: KernelFamily) -> bool:
     """Whether the kernels of small data can be loaded from this machine's cache."""
-    from bayesmix.kernels import _cache
+    from bayesmix.kernels import cache as _cache
 
     if not _cache.may_be_kept(NAMES):
         return False
@@ -48,9 +48,9 @@ def warm() -> None:
 
 def callbacks() -> tuple[Callable[[], CFunc], ...]:
     """The functions that compile or load the kernels, in the order of their use."""
-    from bayesmix.kernels._small_pass import pass_callback
-    from bayesmix.kernels._small_runs import small_callback
     from bayesmix.kernels._small_solve import newton_callback
-    from bayesmix.kernels._small_step import step_callback
+    from bayesmix.kernels.passes import pass_callback
+    from bayesmix.kernels.runs import small_callback
+    from bayesmix.kernels.step import step_callback
 
     return small_callback, newton_callback, pass_callback, step_callback

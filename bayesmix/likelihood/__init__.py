@@ -25,7 +25,7 @@ from bayesmix.likelihood.passes import (
     finite,
     scatter_alpha,
 )
-from bayesmix.problem import Problem, build_problem
+from bayesmix.likelihood.problem import Problem, build_problem
 
 __all__ = [
     "Evaluated",

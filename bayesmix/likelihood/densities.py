@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix import compiled
-from bayesmix.fused import fused_em, is_fused
-from bayesmix.penalty import log_prior
-from bayesmix.problem import Arrays, Chunk, Group, Problem, chunks
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.fused import fused_em, is_fused
+from bayesmix.likelihood.problem import Arrays, Chunk, Group, Problem, chunks
+from bayesmix.priors import log_prior
 
 __all__ = [
     "by_unit",

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix import fused
-from bayesmix.problem import Problem
+from bayesmix.likelihood import fused
+from bayesmix.likelihood.problem import Problem
 
 if TYPE_CHECKING:
     from bayesmix.kernels import SmallData, SmallMixture

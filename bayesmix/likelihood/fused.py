@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.problem import Arrays, Group, Problem
+from bayesmix.likelihood.problem import Arrays, Group, Problem
 
 __all__ = ["FusedInformation", "FusedPass", "fused_em", "fused_information", "is_fused"]
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bayesmix import compiled
 from bayesmix.families import Derivatives
-from bayesmix.fused import is_fused
 from bayesmix.likelihood import (
     by_unit,
     em_pass,
@@ -21,8 +19,10 @@ from bayesmix.likelihood import (
     to_rows,
     weighted_sum,
 )
-from bayesmix.pairs import Part, Plan, Side, Terms, make_plan
-from bayesmix.problem import Chunk, Problem, chunks
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.fused import is_fused
+from bayesmix.likelihood.pairs import Part, Plan, Side, Terms, make_plan
+from bayesmix.likelihood.problem import Chunk, Problem, chunks
 
 __all__ = ["value_and_gradient"]
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix import compiled
-from bayesmix.fused import fused_information, is_fused
 from bayesmix.likelihood import (
     Evaluated,
     by_unit,
@@ -24,9 +22,11 @@ from bayesmix.likelihood import (
     to_rows,
     weighted_sum,
 )
-from bayesmix.penalty import log_prior
-from bayesmix.problem import Chunk, Problem, chunks
-from bayesmix.spec import MixtureSpec
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.fused import fused_information, is_fused
+from bayesmix.likelihood.problem import Chunk, Problem, chunks
+from bayesmix.model import MixtureSpec
+from bayesmix.priors import log_prior
 
 __all__ = ["Information", "information", "unit_scores"]
 

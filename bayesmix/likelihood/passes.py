@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmix import compiled
 from bayesmix.families import Derivatives, Family, Observed
-from bayesmix.fused import FusedPass, fused_em, is_fused
+from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.densities import (
     by_unit,
     join,
@@ -19,8 +18,8 @@ from bayesmix.likelihood.densities import (
     to_rows,
     weighted_sum,
 )
-from bayesmix.penalty import log_prior
-from bayesmix.problem import (
+from bayesmix.likelihood.fused import FusedPass, fused_em, is_fused
+from bayesmix.likelihood.problem import (
     Arrays,
     Chunk,
     Group,
@@ -31,7 +30,8 @@ from bayesmix.problem import (
     products,
     square,
 )
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.priors import log_prior
 
 if TYPE_CHECKING:
     from bayesmix.kernels import SmallPass

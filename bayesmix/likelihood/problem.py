@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.families import Family, Observed
-from bayesmix.layout import BlockLayout, Predictor
-from bayesmix.penalty import Penalty
-from bayesmix.spec import MixtureSpec, Rows
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model.layout import BlockLayout, Predictor
+from bayesmix.priors import Penalty
 
 __all__ = [
     "Arrays",

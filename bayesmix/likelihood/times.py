@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.families import Family
-from bayesmix.families.censoring import Instant, nodes, pieces
+from bayesmix.families.survival.base import Instant, nodes, pieces
+from bayesmix.formula.times import Times
 from bayesmix.likelihood import to_rows
-from bayesmix.pairs import Part, Side, Terms, make_plan
-from bayesmix.problem import Chunk, Problem, chunks
-from bayesmix.times import Times
+from bayesmix.likelihood.pairs import Part, Side, Terms, make_plan
+from bayesmix.likelihood.problem import Chunk, Problem, chunks
 
 if TYPE_CHECKING:
     from bayesmix.families.kernel import TimesKernel

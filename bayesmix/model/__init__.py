@@ -1,8 +1,8 @@
 """The frozen specification of a mixture, and how one is assembled."""
 
-from bayesmix.inputs import Regression, prepare
-from bayesmix.newdata import BlockRows, Rows
-from bayesmix.spec.assembly import assemble
-from bayesmix.spec.mixture import MixtureSpec
+from bayesmix.model.assemble import assemble
+from bayesmix.model.prepare import Regression, prepare
+from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.spec import MixtureSpec
 
 __all__ = ["BlockRows", "MixtureSpec", "Regression", "Rows", "assemble", "prepare"]

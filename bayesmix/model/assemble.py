@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import plain, whole_number
-from bayesmix.concomitant import WeightModel
 from bayesmix.errors import SpecError
-from bayesmix.identifiability import check_identified
-from bayesmix.inputs import Prepared
-from bayesmix.layout import PartLayout, build_layout
-from bayesmix.newdata import BlockRows, Rows
-from bayesmix.spec.competing import plan_events
-from bayesmix.spec.mixture import MixtureSpec
-from bayesmix.spec.regression import plan
+from bayesmix.model.competing import plan_events
+from bayesmix.model.identifiability import check_identified
+from bayesmix.model.layout import PartLayout, build_layout
+from bayesmix.model.prepare import Prepared
+from bayesmix.model.regression import plan
+from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.spec import MixtureSpec
+from bayesmix.model.weights import WeightModel
 
 __all__ = ["assemble"]
 

@@ -6,13 +6,13 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from bayesmix.design import Design
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
-from bayesmix.inputs import EventPart, Events, Part
-from bayesmix.layout import Effect, PartLayout
-from bayesmix.newdata import BlockRows, block_rows
-from bayesmix.spec.regression import settled
+from bayesmix.formula.design import Design
+from bayesmix.model.layout import Effect, PartLayout
+from bayesmix.model.prepare import EventPart, Events, Part
+from bayesmix.model.regression import settled
+from bayesmix.model.rows import BlockRows, block_rows
 
 __all__ = ["plan_events"]
 

@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import column_name, plain
-from bayesmix._rows import check_data, first_rows
-from bayesmix._surv import is_surv, surv_call
-from bayesmix.design import Design, build_design, build_units, check_columns, select_rows
 from bayesmix.errors import DataError, FormulaError, SpecError
-from bayesmix.formula import ParsedFormula, Scope, parse_formula
-from bayesmix.identifiability import check_full_rank
-from bayesmix.inputs import (
+from bayesmix.formula.design import Design, build_design, build_units, check_columns, select_rows
+from bayesmix.formula.frames import check_data, first_rows
+from bayesmix.formula.response import Response, middle, read_response
+from bayesmix.formula.surv import is_surv, surv_call
+from bayesmix.formula.times import Times
+from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
+from bayesmix.model.identifiability import check_full_rank
+from bayesmix.model.prepare import (
     EventPart,
     Events,
     Part,
@@ -24,9 +26,7 @@ from bayesmix.inputs import (
     complete,
     concomitant_design,
 )
-from bayesmix.response import Response, middle, read_response
-from bayesmix.times import Times
-from bayesmix.unitdata import case_weights
+from bayesmix.model.units import case_weights
 
 __all__ = [
     "TRUNCATIONS",

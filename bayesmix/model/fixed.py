@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.concomitant import WeightModel
 from bayesmix.errors import SpecError
-from bayesmix.layout import BlockLayout, Layout, Predictor
-from bayesmix.params import parameter_link
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout, Layout, Predictor
+from bayesmix.model.params import parameter_link
+from bayesmix.model.weights import WeightModel
 
 __all__ = ["hold"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bayesmix.design import rank_deficiency
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Family, Observed
-from bayesmix.layout import Layout
-from bayesmix.response import Response
+from bayesmix.formula.design import rank_deficiency
+from bayesmix.formula.response import Response
+from bayesmix.model.layout import Layout
 
 __all__ = ["check_full_rank", "check_identified", "check_varies"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.layout import BlockLayout, Layout, Predictor
-from bayesmix.links import Link
-from bayesmix.spec import MixtureSpec
+from bayesmix.families.links import Link
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout, Layout, Predictor
 
 if TYPE_CHECKING:
     import xarray as xr

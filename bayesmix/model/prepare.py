@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import column_name
-from bayesmix._rows import check_data
-from bayesmix.design import (
+from bayesmix.errors import FormulaError, SpecError
+from bayesmix.formula.design import (
     Design,
     Units,
     build_design,
@@ -24,12 +24,12 @@ from bayesmix.design import (
     check_columns,
     select_rows,
 )
-from bayesmix.errors import FormulaError, SpecError
-from bayesmix.formula import ParsedFormula, Scope, parse_formula
-from bayesmix.identifiability import check_full_rank
-from bayesmix.response import Response, complete_columns, read_response
-from bayesmix.times import Times
-from bayesmix.unitdata import case_weights, constant_in_units, known_labels
+from bayesmix.formula.frames import check_data
+from bayesmix.formula.response import Response, complete_columns, read_response
+from bayesmix.formula.times import Times
+from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
+from bayesmix.model.identifiability import check_full_rank
+from bayesmix.model.units import case_weights, constant_in_units, known_labels
 
 __all__ = [
     "EventPart",

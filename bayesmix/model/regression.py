@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.design import Design
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
-from bayesmix.identifiability import check_varies
-from bayesmix.inputs import Part, nested_pairs
-from bayesmix.layout import Effect, PartLayout
-from bayesmix.newdata import BlockRows, block_rows
-from bayesmix.times import Times
+from bayesmix.formula.design import Design
+from bayesmix.formula.times import Times
+from bayesmix.model.identifiability import check_varies
+from bayesmix.model.layout import Effect, PartLayout
+from bayesmix.model.prepare import Part, nested_pairs
+from bayesmix.model.rows import BlockRows, block_rows
 
 __all__ = ["plan", "settled"]
 

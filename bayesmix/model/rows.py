@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bayesmix._rows import check_data
-from bayesmix.design import Design, Units, build_units, check_columns, select_rows
 from bayesmix.errors import DataError
-from bayesmix.events import allowed_events, restricted
 from bayesmix.families import Observed
-from bayesmix.inputs import Events, Part, Prepared
-from bayesmix.layout import BlockLayout, Layout, PartLayout
-from bayesmix.response import Response, complete_columns, read_response
-from bayesmix.times import Times
-from bayesmix.unitdata import constant_in_units
+from bayesmix.formula.design import Design, Units, build_units, check_columns, select_rows
+from bayesmix.formula.frames import check_data
+from bayesmix.formula.response import Response, complete_columns, read_response
+from bayesmix.formula.times import Times
+from bayesmix.model.events import allowed_events, restricted
+from bayesmix.model.layout import BlockLayout, Layout, PartLayout
+from bayesmix.model.prepare import Events, Part, Prepared
+from bayesmix.model.units import constant_in_units
 
 __all__ = ["BlockRows", "Rows", "apply", "block_rows"]
 

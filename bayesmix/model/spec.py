@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from bayesmix.concomitant import WeightModel
-from bayesmix.inputs import Prepared
-from bayesmix.layout import Layout
-from bayesmix.newdata import Rows, apply
+from bayesmix.model.layout import Layout
+from bayesmix.model.prepare import Prepared
+from bayesmix.model.rows import Rows, apply
+from bayesmix.model.weights import WeightModel
 
 __all__ = ["MixtureSpec"]
 
@@ -81,7 +81,7 @@ class MixtureSpec:
 
     def with_k(self, k: int) -> MixtureSpec:
         """The same model with another number of components."""
-        from bayesmix.spec.assembly import assemble
+        from bayesmix.model.assemble import assemble
 
         return assemble(self.prepared, k)
 

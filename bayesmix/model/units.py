@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import plain
-from bayesmix.design import Units
 from bayesmix.errors import DataError
+from bayesmix.formula.design import Units
 
 __all__ = ["case_weights", "constant_in_units", "known_labels"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix._arguments import fraction
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
-from bayesmix.labels.draws import mean_weights
-from bayesmix.ranking.scores import is_posterior
-from bayesmix.result.covariance import covariance
+from bayesmix.posterior.labels.draws import mean_weights
+from bayesmix.results.covariance import covariance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.comparison import Comparison
+from bayesmix.comparison import compare as ranked
+from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.backends import interactive
 from bayesmix.plot.style import colour, one_axes
-from bayesmix.ranking import Comparison
-from bayesmix.ranking import compare as ranked
-from bayesmix.ranking.scores import CRITERIA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

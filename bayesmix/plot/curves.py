@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
-from bayesmix.ranking.scores import is_posterior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmix.api import PointFit, Posterior
-    from bayesmix.times import Times
+    from bayesmix.formula.times import Times
 
 __all__ = ["fitted"]
 

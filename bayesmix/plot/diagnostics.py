@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.diagnose.findings import ESS, R_HAT
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.backends import interactive
 from bayesmix.plot.style import colour, line_style, marker, panels
+from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.ranking.scores import is_posterior
 
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayesmix.api import Posterior
-    from bayesmix.diagnose import Diagnosis
+    from bayesmix.posterior.diagnostics import Diagnosis
 
 __all__ = ["diagnostics"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError
-from bayesmix.plot.intervals import EFFECTS, draw_panels, with_lines
-from bayesmix.ranking import compare_estimates
+from bayesmix.plot.coefficients import EFFECTS, draw_panels, with_lines
 
 if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.design import Design
 from bayesmix.errors import FitError
-from bayesmix.spec import MixtureSpec
+from bayesmix.formula.design import Design
+from bayesmix.model import MixtureSpec
 
 __all__ = [
     "Covariates",

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.censored import time_name
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
+from bayesmix.formula.times import Times
+from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
-from bayesmix.predict import observed_response
-from bayesmix.ranking.scores import is_posterior
-from bayesmix.spec import MixtureSpec
+from bayesmix.results.censoring import time_name
+from bayesmix.results.predict import observed_response
 from bayesmix.survival.nonparametric import kaplan_meier
-from bayesmix.times import Times
 
 __all__ = ["KINDS", "Replicates", "kind_of", "of_model", "of_priors"]
 

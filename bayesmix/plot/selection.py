@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.style import colour, line_style, marker, one_axes
-from bayesmix.ranking.scores import CRITERIA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

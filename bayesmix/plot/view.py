@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._surv import is_surv
-from bayesmix.censored import time_name
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
+from bayesmix.formula.response import middle
+from bayesmix.formula.surv import is_surv
 from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,
@@ -24,13 +25,12 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.predict import component_means, observed_response
-from bayesmix.ranking.scores import is_posterior
-from bayesmix.response import middle
+from bayesmix.results.censoring import time_name
+from bayesmix.results.predict import component_means, observed_response
 
 if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior
-    from bayesmix.times import Times
+    from bayesmix.formula.times import Times
 
 __all__ = ["Curve", "View", "curves", "make_view", "points", "times_of", "y_label"]
 

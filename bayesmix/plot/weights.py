@@ -21,7 +21,7 @@ from bayesmix.plot.grid import (
     refuse_held,
 )
 from bayesmix.plot.style import colour, hatch, level_ticks, line_style, marker, one_axes
-from bayesmix.predict import row_weights
+from bayesmix.results.predict import row_weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.params import plain_name
+from bayesmix.model.params import plain_name
 
 if TYPE_CHECKING:
     import xarray as xr

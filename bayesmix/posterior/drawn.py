@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.diagnose import Visits, visits
+from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import build_problem
-from bayesmix.modes import Mode
-from bayesmix.params import dispersion_link, plain_components, term_dim
-from bayesmix.penalty import PriorModel
+from bayesmix.likelihood.problem import Problem
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import dispersion_link, plain_components, term_dim
 from bayesmix.posterior.dataset import dataset
+from bayesmix.posterior.diagnostics import Visits, visits
 from bayesmix.posterior.pointwise import unit_log_likelihood
-from bayesmix.problem import Problem
-from bayesmix.result.fitted import Fitted
-from bayesmix.spec import MixtureSpec
+from bayesmix.priors import PriorModel
+from bayesmix.results.fitted import Fitted
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bayesmix.labels import filled_counts
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.labels import filled_counts
 
 __all__ = ["filled_table", "filled_words"]
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
+from bayesmix.model import Rows
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.predict import (
+from bayesmix.results.predict import (
     component_means,
     draw_components,
     draw_response,
@@ -20,7 +21,6 @@ from bayesmix.predict import (
     simulation_rows,
     warn_of_impossible,
 )
-from bayesmix.spec import Rows
 
 __all__ = ["predict", "simulate"]
 

@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import SpecError
-from bayesmix.penalty import PriorModel, sample_prior
+from bayesmix.model import MixtureSpec
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import draws_dataset
-from bayesmix.predict import draw_components, draw_response, response_name, warn_of_impossible
-from bayesmix.spec import MixtureSpec
+from bayesmix.priors import PriorModel, sample_prior
+from bayesmix.results.predict import (
+    draw_components,
+    draw_response,
+    response_name,
+    warn_of_impossible,
+)
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,11 +7,11 @@ import pandas as pd
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
-from bayesmix.params import dispersion_entries, location_entries
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import dispersion_entries, location_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
-from bayesmix.result.tables import component_index, summary
-from bayesmix.spec import MixtureSpec
+from bayesmix.results.tables import component_index, summary
 
 __all__ = ["membership", "modes_table", "natural_draws", "posterior_summary"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.params import plain_components
-from bayesmix.penalty import sample_prior
+from bayesmix.model.params import plain_components
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import Drawn, draws_dataset
 from bayesmix.posterior.predict import simulate
-from bayesmix.predict import response_name
+from bayesmix.priors import sample_prior
+from bayesmix.results.predict import response_name
 
 if TYPE_CHECKING:
     import xarray as xr

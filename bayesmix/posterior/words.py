@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bayesmix.describe import as_html, as_text, model_title, spec_lines
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
+from bayesmix.results.describe import as_html, as_text, model_title, spec_lines
 
 __all__ = ["posterior_html", "posterior_text"]
 

@@ -9,11 +9,11 @@ the components, so that no component is singled out as the baseline:
 for the contrasts a_q to the first component.
 """
 
-from bayesmix.penalty.defaults import CONCENTRATION
-from bayesmix.penalty.density import log_prior
-from bayesmix.penalty.model import LogPrior, Penalty, PriorModel
-from bayesmix.penalty.resolve import resolve
-from bayesmix.penalty.sampling import gradient, sample_prior
+from bayesmix.priors.defaults import CONCENTRATION
+from bayesmix.priors.draw import gradient, sample_prior
+from bayesmix.priors.log_density import log_prior
+from bayesmix.priors.model import LogPrior, Penalty, PriorModel
+from bayesmix.priors.resolve import resolve
 
 __all__ = [
     "CONCENTRATION",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.layout import BlockLayout
-from bayesmix.links import Link, get_link
-from bayesmix.params import dispersion_link
-from bayesmix.penalty.model import PriorModel
-from bayesmix.penalty.scales import (
+from bayesmix.distributions import Prior
+from bayesmix.families.links import Link, get_link
+from bayesmix.model import BlockRows, MixtureSpec
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.params import dispersion_link
+from bayesmix.priors.model import PriorModel
+from bayesmix.priors.scales import (
     as_copies,
     column_spread,
     row_weight,
     weighted_mean,
     weighted_sd,
 )
-from bayesmix.priors import Prior
-from bayesmix.spec import BlockRows, MixtureSpec
 
 __all__ = ["default_priors"]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from bayesmix.penalty.density import log_prior
-from bayesmix.penalty.model import PriorModel
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.priors.log_density import log_prior
+from bayesmix.priors.model import PriorModel
 
 __all__ = ["gradient", "sample_prior"]
 

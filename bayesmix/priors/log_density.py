@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from bayesmix.jets import jets
-from bayesmix.links import Linked
-from bayesmix.penalty.model import Group, LogPrior, PriorModel
-from bayesmix.priors import KINDS
-from bayesmix.spec import MixtureSpec
+from bayesmix.arrays.autodiff import jets
+from bayesmix.distributions import KINDS
+from bayesmix.families.links import Linked
+from bayesmix.model import MixtureSpec
+from bayesmix.priors.model import Group, LogPrior, PriorModel
 
 __all__ = ["log_prior"]
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.links import Link
-from bayesmix.priors import KINDS, Prior
+from bayesmix.distributions import KINDS, Prior
+from bayesmix.families.links import Link
 
 __all__ = ["Group", "LogPrior", "Penalty", "PriorModel"]
 

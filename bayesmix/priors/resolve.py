@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
-from bayesmix.links import Link
-from bayesmix.penalty.defaults import default_priors
-from bayesmix.penalty.model import PriorModel
-from bayesmix.priors import Prior
-from bayesmix.spec import MixtureSpec
+from bayesmix.families.links import Link
+from bayesmix.model import MixtureSpec
+from bayesmix.priors.defaults import default_priors
+from bayesmix.priors.model import PriorModel
 
 __all__ = ["resolve"]
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.model.density import unit_log_likelihood
-from bayesmix.model.observed import draw, event_dims, responses, unit_labels
-from bayesmix.model.theta import Theta, forward
-from bayesmix.model.variables import Variable, variables
-from bayesmix.model.weights import add_weights
-from bayesmix.params import dispersion_link, plain_components, plain_name, term_dim
-from bayesmix.penalty import PriorModel
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.priors import PriorModel
+from bayesmix.pymc_model.density import unit_log_likelihood
+from bayesmix.pymc_model.observed import draw, event_dims, responses, unit_labels
+from bayesmix.pymc_model.theta import Theta, forward
+from bayesmix.pymc_model.variables import Variable, variables
+from bayesmix.pymc_model.weights import add_weights
 
 __all__ = ["to_pymc"]
 
@@ -98,7 +98,7 @@ def _likelihood(spec: MixtureSpec, likelihood: str) -> tuple[Tensor, Tensor]:
         raise SpecError(msg)
     if likelihood == "graph":
         return unit_log_likelihood(spec)
-    from bayesmix.model.kernel import kernel_log_likelihood
+    from bayesmix.pymc_model.kernel import kernel_log_likelihood
 
     return kernel_log_likelihood(spec)
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, Observed
-from bayesmix.layout import BlockLayout
-from bayesmix.model.theta import shared
-from bayesmix.problem import used_columns
-from bayesmix.spec import BlockRows, MixtureSpec
+from bayesmix.likelihood.problem import used_columns
+from bayesmix.model import BlockRows, MixtureSpec
+from bayesmix.model.layout import BlockLayout
+from bayesmix.pymc_model.theta import shared
 
 __all__ = ["unit_log_likelihood"]
 

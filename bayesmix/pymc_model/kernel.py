@@ -16,11 +16,11 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import numba_funcify
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from bayesmix import compiled
 from bayesmix.errors import SpecError
 from bayesmix.kernels import SmallData, SmallUnits
 from bayesmix.likelihood import build_problem
-from bayesmix.spec import MixtureSpec
+from bayesmix.likelihood import engine as compiled
+from bayesmix.model import MixtureSpec
 
 __all__ = ["kernel_log_likelihood"]
 

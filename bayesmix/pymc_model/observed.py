@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.predict import draw_components, draw_response
-from bayesmix.response import middle
-from bayesmix.spec import MixtureSpec
+from bayesmix.formula.response import middle
+from bayesmix.model import MixtureSpec
+from bayesmix.results.predict import draw_components, draw_response
 
 __all__ = ["by_unit", "draw", "event_dims", "responses", "to_rows", "unit_labels"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.model.variables import variables
-from bayesmix.model.weights import weight_values
-from bayesmix.params import dispersion_link, plain_name, term_dim
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import dispersion_link, plain_name, term_dim
+from bayesmix.pymc_model.variables import variables
+from bayesmix.pymc_model.weights import weight_values
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.links import Link
-from bayesmix.spec import MixtureSpec
+from bayesmix.families.links import Link
+from bayesmix.model import MixtureSpec
 
 __all__ = ["Theta", "forward", "shared"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.layout import BlockLayout, Predictor
-from bayesmix.links import Link, get_link
-from bayesmix.params import dispersion_link, plain_components, plain_name, term_dim
-from bayesmix.spec import MixtureSpec
+from bayesmix.families.links import Link, get_link
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout, Predictor
+from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
 
 __all__ = ["Variable", "variables"]
 

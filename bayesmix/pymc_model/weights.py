@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.model.theta import Theta
-from bayesmix.params import plain_components
-from bayesmix.penalty import PriorModel
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import plain_components
+from bayesmix.priors import PriorModel
+from bayesmix.pymc_model.theta import Theta
 
 __all__ = ["add_weights", "weight_values"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayesmix.families import FAMILIES, Family, family
-from bayesmix.inputs import Regression
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.prepare import Regression
 
 __all__ = ["events_code", "fit_code", "model_code"]
 

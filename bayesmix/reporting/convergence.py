@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.laplace import GOOD_K
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.criteria import criteria_doubts
 from bayesmix.reporting.numbers import fixed, plural
 from bayesmix.reporting.pictures import diagnostics_picture
 from bayesmix.reporting.subject import Subject
+from bayesmix.sampling.laplace import GOOD_K
 
 __all__ = ["METHODS", "chains", "convergence"]
 

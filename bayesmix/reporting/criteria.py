@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix.comparison import compare
+from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError, SpecError
-from bayesmix.ranking import compare
-from bayesmix.ranking.scores import CRITERIA
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.numbers import fixed, number
 from bayesmix.reporting.pictures import comparison_picture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bayesmix.describe import family_title
-from bayesmix.inputs import Part
-from bayesmix.layout import BlockLayout
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.prepare import Part
 from bayesmix.reporting.blocks import Equation
-from bayesmix.spec import MixtureSpec
+from bayesmix.results.describe import family_title
 
 __all__ = ["model_equations", "upright"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError, SpecError
-from bayesmix.ranking import compare_estimates
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.numbers import interval, number, p_value
 from bayesmix.reporting.pictures import coefficients_picture

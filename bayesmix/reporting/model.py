@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from bayesmix.describe import model_sentences, spec_lines
-from bayesmix.inputs import Prepared
+from bayesmix.model import MixtureSpec
+from bayesmix.model.prepare import Prepared
 from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Words
 from bayesmix.reporting.equations import model_equations
 from bayesmix.reporting.numbers import number, plural
 from bayesmix.reporting.subject import Subject
-from bayesmix.spec import MixtureSpec
+from bayesmix.results.describe import model_sentences, spec_lines
 
 __all__ = ["data", "described", "model"]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bayesmix import plot
+from bayesmix.comparison import Comparison
+from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import DataError, FitError
-from bayesmix.ranking import Comparison
-from bayesmix.ranking.scores import CRITERIA
 from bayesmix.reporting.blocks import Block, Picture, Words
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from bayesmix.model import MixtureSpec
 from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
 from bayesmix.reporting.code import events_code, fit_code, model_code
 from bayesmix.reporting.subject import Subject
-from bayesmix.spec import MixtureSpec
 
 __all__ = ["provenance"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from bayesmix.comparison.same_data import differences, fingerprint, mixture_spec
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import SpecError
-from bayesmix.ranking.fingerprint import differences, fingerprint, mixture_spec
-from bayesmix.ranking.scores import is_posterior
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
 
 __all__ = ["Subject", "make_subject"]
 

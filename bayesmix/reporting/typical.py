@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import BayesmixError
+from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import covariates_of, levels_of, new_rows
 from bayesmix.reporting.blocks import Table, Words
 from bayesmix.reporting.numbers import interval, number
-from bayesmix.spec import MixtureSpec
 
 __all__ = ["typical_events", "typical_rows"]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import BayesmixError
+from bayesmix.model import MixtureSpec
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.pictures import (
     curves_picture,
@@ -17,7 +18,6 @@ from bayesmix.reporting.pictures import (
 )
 from bayesmix.reporting.subject import Subject
 from bayesmix.reporting.typical import typical_events
-from bayesmix.spec import MixtureSpec
 
 __all__ = ["events", "memberships", "predictions"]
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bayesmix._surv import surv_call
 from bayesmix.errors import FitError
 from bayesmix.families import Family
-from bayesmix.families.censoring import log_survival
-from bayesmix.newdata import BlockRows
-from bayesmix.times import KINDS, Times
+from bayesmix.families.survival.base import log_survival
+from bayesmix.formula.surv import surv_call
+from bayesmix.formula.times import KINDS, Times
+from bayesmix.model.rows import BlockRows
 
 __all__ = ["censored_again", "draw_times", "entries", "limits", "residual", "time_name"]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.information import information, unit_scores
-from bayesmix.params import table_terms
-from bayesmix.problem import Group, Problem
-from bayesmix.result.fitted import Fitted
-from bayesmix.spec import MixtureSpec
+from bayesmix.likelihood.information import information, unit_scores
+from bayesmix.likelihood.problem import Group, Problem
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import table_terms
+from bayesmix.results.fitted import Fitted
 
 __all__ = ["Covariance", "covariance", "covariance_frame", "predictor_scales"]
 

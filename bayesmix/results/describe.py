@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.families import Family
-from bayesmix.inputs import Events, Part
-from bayesmix.layout import BlockLayout
-from bayesmix.result.fitted import Fitted
-from bayesmix.result.tables import sizes, summary
-from bayesmix.spec import MixtureSpec
-from bayesmix.survival.words import event_lines, family_words, times_lines
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.prepare import Events, Part
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.tables import sizes, summary
+from bayesmix.results.words import event_lines, family_words, times_lines
 
 __all__ = [
     "family_title",

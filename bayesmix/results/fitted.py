@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.likelihood import Problem, build_problem, unit_terms
-from bayesmix.params import permute, to_dataset
-from bayesmix.penalty import Penalty, log_prior
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import permute, to_dataset
+from bayesmix.priors import Penalty, log_prior
 
 if TYPE_CHECKING:
     import xarray as xr

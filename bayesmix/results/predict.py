@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix import censored
 from bayesmix.errors import FitError
 from bayesmix.families import Family
-from bayesmix.families.censoring import expected, log_survival
-from bayesmix.layout import BlockLayout
-from bayesmix.links import Linked
-from bayesmix.response import binomial_arguments
-from bayesmix.result.fitted import Fitted
-from bayesmix.result.tables import component_index
-from bayesmix.spec import BlockRows, MixtureSpec, Rows
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import expected, log_survival
+from bayesmix.formula.response import binomial_arguments
+from bayesmix.model import BlockRows, MixtureSpec, Rows
+from bayesmix.model.layout import BlockLayout
+from bayesmix.results import censoring
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.tables import component_index
 
 __all__ = ["component_means", "predict", "residuals", "simulate"]
 
 WHAT = ("mean", "link", "weight")
 KINDS = ("response", "pearson")
 TIME_KINDS = ("martingale", "cox-snell")
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parents[1])
 
 
 def predict(
@@ -184,9 +184,9 @@ def _residuals(
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         times = data.observed[key].times
         assert times is not None
-        entry = censored.entries(data, key)
+        entry = censoring.entries(data, key)
         times = times if entry is None else replace(times, entry=entry)
-        out[:, s] = censored.residual(family, times, natural(block, data, theta, s), kind)
+        out[:, s] = censoring.residual(family, times, natural(block, data, theta, s), kind)
     return out
 
 
@@ -234,7 +234,7 @@ def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
         return block.name
     events = spec.prepared.events
     written = [block.name] if events is None else list(events.times)
-    return censored.time_name(written)
+    return censoring.time_name(written)
 
 
 def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
@@ -278,7 +278,7 @@ def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray
     late = False
     for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-            entry = None if data.entry is None else censored.entries(data, key)
+            entry = None if data.entry is None else censoring.entries(data, key)
             if entry is not None:
                 late = True
                 log = log_survival(family, entry, natural(block, data, theta, s))
@@ -305,7 +305,7 @@ def draw_response(
         at = np.flatnonzero((drawn == s) & _possible(family, values))
         if not len(at):
             continue
-        entry = censored.entries(data, key)
+        entry = censoring.entries(data, key)
         late = np.zeros(len(at)) if entry is None else entry[at]
         values = {n: v[at] for n, v in values.items()}
         out[at] = _draw(family, values, data, at, late, rng)
@@ -345,7 +345,7 @@ def _draw(
     rng: np.random.Generator,
 ) -> np.ndarray:
     if family.is_survival:
-        return censored.draw_times(family, values, entry, rng)
+        return censoring.draw_times(family, values, entry, rng)
     if family.location is None:
         return np.zeros(len(at))
     if family.simulate is None:

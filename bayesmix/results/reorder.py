@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.params import dispersions
-from bayesmix.result.fitted import Fitted
+from bayesmix.model.params import dispersions
+from bayesmix.results.fitted import Fitted
 
 __all__ = ["reorder"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.params import table_terms
-from bayesmix.result.covariance import covariance, predictor_scales
-from bayesmix.result.fitted import Fitted
+from bayesmix.model.params import table_terms
+from bayesmix.results.covariance import covariance, predictor_scales
+from bayesmix.results.fitted import Fitted
 
 __all__ = ["diagnose"]
 

@@ -10,19 +10,19 @@ from scipy import special
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
-from bayesmix.layout import EFFECTS, BlockLayout
+from bayesmix.families.links import get_link
 from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.links import get_link
-from bayesmix.params import (
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import EFFECTS, BlockLayout
+from bayesmix.model.params import (
     coefficients,
     dispersion_entries,
     dispersions,
     location_entries,
     term_name,
 )
-from bayesmix.result.covariance import Covariance, covariance
-from bayesmix.result.fitted import Ends, Fitted
-from bayesmix.spec import MixtureSpec
+from bayesmix.results.covariance import Covariance, covariance
+from bayesmix.results.fitted import Ends, Fitted
 
 __all__ = [
     "clusters",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.times import KINDS, Times
+from bayesmix.formula.times import KINDS, Times
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
-    from bayesmix.inputs import Events
-    from bayesmix.spec import MixtureSpec
+    from bayesmix.model import MixtureSpec
+    from bayesmix.model.prepare import Events
 
 __all__ = ["event_lines", "family_words", "times_lines"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayesmix.nuts.chains import (
+from bayesmix.sampling.chains import (
     ACCEPT,
     LEAST_SHARE,
     Chains,
@@ -12,8 +12,8 @@ from bayesmix.nuts.chains import (
     modes_apart,
     share_chains,
 )
-from bayesmix.nuts.density import gradient_seconds
-from bayesmix.nuts.run import run_nutpie
+from bayesmix.sampling.density import gradient_seconds
+from bayesmix.sampling.nutpie import run_nutpie
 
 __all__ = [
     "ACCEPT",

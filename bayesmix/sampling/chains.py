@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.modes import Mode
-from bayesmix.problem import Problem
+from bayesmix.estimation.modes import Mode
+from bayesmix.likelihood.problem import Problem
 
 __all__ = [
     "ACCEPT",

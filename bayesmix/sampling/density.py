@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix import compiled, compiled_times, penalty
+from bayesmix import priors
 from bayesmix.errors import NotFiniteError
-from bayesmix.modes import Mode
-from bayesmix.penalty import PriorModel
-from bayesmix.problem import Problem
-from bayesmix.slope import value_and_gradient
+from bayesmix.estimation.modes import Mode
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood import times
+from bayesmix.likelihood.gradient import value_and_gradient
+from bayesmix.likelihood.problem import Problem
+from bayesmix.priors import PriorModel
 
 if TYPE_CHECKING:
     from bayesmix.kernels import GaussianPrior, SmallDensity
@@ -42,15 +44,15 @@ def compiled_density(problem: Problem, mode: Mode) -> SmallDensity | None:
     from bayesmix.kernels import SmallDensity
 
     free = np.flatnonzero(problem.spec.free)
-    of_times = compiled_times.has_kernel(problem)
-    data = compiled_times.times_data(problem) if of_times else compiled.small_data(problem)
+    of_times = times.has_kernel(problem)
+    data = times.times_data(problem) if of_times else compiled.small_data(problem)
     return SmallDensity(data, mode.theta, mode.factor, free, _prior(problem, model, mode))
 
 
 def _has_kernel(problem: Problem, model: PriorModel) -> bool:
     return (
         os.environ.get("BAYESMIX_COMPILE") != "0"
-        and (compiled.has_kernel(problem) or compiled_times.has_kernel(problem))
+        and (compiled.has_kernel(problem) or times.has_kernel(problem))
         and all(group.is_normal for group in model.groups)
     )
 
@@ -68,8 +70,8 @@ def _prior(problem: Problem, model: PriorModel, mode: Mode) -> GaussianPrior:
 
     spec, theta = problem.spec, mode.theta[None]
     free = np.flatnonzero(spec.free)
-    whole = penalty.log_prior(spec, model, theta, jacobian=True)
-    normal = penalty.log_prior(spec, replace(model, concentration=None), theta, jacobian=True)
+    whole = priors.log_prior(spec, model, theta, jacobian=True)
+    normal = priors.log_prior(spec, replace(model, concentration=None), theta, jacobian=True)
     value, concentration = float(whole.value[0]), model.concentration or 0.0
     if concentration:
         value -= concentration * float(spec.weights.log_weights(theta, None).sum())
@@ -90,7 +92,7 @@ def python_density(
     likelihood = replace(problem, penalty=None)
     compiled.insist(likelihood)
     of_data = value_and_gradient(likelihood)
-    of_prior = penalty.gradient(problem.spec, problem.penalty.model)
+    of_prior = priors.gradient(problem.spec, problem.penalty.model)
 
     def density(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
         theta = mode.theta.copy()

@@ -21,9 +21,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bayesmix.diagnose import ESS, R_HAT, Diagnosis
-from bayesmix.nuts import ACCEPT, LEAST_SHARE, gradient_seconds
+from bayesmix.posterior.diagnostics import ESS, R_HAT, Diagnosis
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.sampling import ACCEPT, LEAST_SHARE, gradient_seconds
 
 __all__ = ["run_long_enough"]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import log_likelihood
-from bayesmix.modes import Mode
-from bayesmix.nuts.chains import Chains, Settings, beginnings, jitter
-from bayesmix.nuts.density import compiled_density, python_density
-from bayesmix.nuts.native import native_model
-from bayesmix.nuts.sparse import ACCEPT, SparseCoordinates
-from bayesmix.problem import Problem
+from bayesmix.likelihood.problem import Problem
+from bayesmix.sampling.chains import Chains, Settings, beginnings, jitter
+from bayesmix.sampling.density import compiled_density, python_density
+from bayesmix.sampling.native import native_model
+from bayesmix.sampling.sparse import ACCEPT, SparseCoordinates
 
 __all__ = ["run_nutpie"]
 

@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix import compiled
 from bayesmix._arguments import as_asked, generator, whole_number
-from bayesmix.diagnose import (
+from bayesmix.distributions import Prior
+from bayesmix.errors import ConvergenceWarning, SpecError
+from bayesmix.estimation.modes import Mode, find_modes
+from bayesmix.estimation.point import FitOptions, fit_point
+from bayesmix.likelihood import build_problem
+from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.problem import Problem
+from bayesmix.model import MixtureSpec
+from bayesmix.model.fixed import hold
+from bayesmix.posterior.diagnostics import (
     Diagnosis,
     Finding,
     diagnose,
@@ -22,23 +30,15 @@ from bayesmix.diagnose import (
     diagnose_stacked,
     lesser_modes,
 )
-from bayesmix.errors import ConvergenceWarning, SpecError
-from bayesmix.fit import FitOptions, fit_point
-from bayesmix.held import hold
-from bayesmix.labels import METHODS, agreement, filled_counts, relabel
-from bayesmix.laplace import GOOD_K, laplace_draws
-from bayesmix.length import run_long_enough
-from bayesmix.likelihood import build_problem
-from bayesmix.modes import Mode, find_modes
-from bayesmix.nuts import ACCEPT, Chains, Settings, modes_apart, run_nutpie
-from bayesmix.penalty import CONCENTRATION, Penalty, PriorModel, resolve
 from bayesmix.posterior.drawn import Apart, Drawn
+from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.priors import Prior
-from bayesmix.problem import Problem
-from bayesmix.pymc_sampler import run_pymc
-from bayesmix.result.fitted import Fitted
-from bayesmix.spec import MixtureSpec
+from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve
+from bayesmix.results.fitted import Fitted
+from bayesmix.sampling import ACCEPT, Chains, Settings, modes_apart, run_nutpie
+from bayesmix.sampling.laplace import GOOD_K, laplace_draws
+from bayesmix.sampling.length import run_long_enough
+from bayesmix.sampling.pymc import run_pymc
 
 __all__ = ["SAMPLERS", "SamplingOptions", "fit_posterior", "relabelled"]
 
@@ -46,7 +46,7 @@ SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
 MODE_STARTS = 100
 WHOLE = 0.99
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True)

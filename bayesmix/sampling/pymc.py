@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
+from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import log_likelihood
-from bayesmix.model import draws_to_theta, initial_point, to_pymc
-from bayesmix.modes import Mode
-from bayesmix.nuts import Chains, Settings, beginnings, first_draw
-from bayesmix.problem import Problem
+from bayesmix.likelihood.problem import Problem
+from bayesmix.pymc_model import draws_to_theta, initial_point, to_pymc
+from bayesmix.sampling import Chains, Settings, beginnings, first_draw
 
 __all__ = ["run_pymc"]
 

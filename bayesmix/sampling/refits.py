@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.criteria import Loo, Matching, Waic, loo, repair, waic
+from bayesmix.comparison.criteria import Loo, Matching, Waic, loo, repair, waic
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.nuts import Settings, run_nutpie
-from bayesmix.penalty import Penalty
+from bayesmix.likelihood.problem import Problem
+from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import unit_log_likelihood
-from bayesmix.problem import Problem
-from bayesmix.spec import MixtureSpec
+from bayesmix.priors import Penalty
+from bayesmix.sampling import Settings, run_nutpie
 
 __all__ = ["posterior_loo", "posterior_waic"]
 

@@ -26,9 +26,9 @@ import numpy as np
 from scipy.special import expit
 
 from bayesmix.errors import NotFiniteError
-from bayesmix.modes import Mode
-from bayesmix.nuts.density import compiled_density, python_density
-from bayesmix.problem import Problem
+from bayesmix.estimation.modes import Mode
+from bayesmix.likelihood.problem import Problem
+from bayesmix.sampling.density import compiled_density, python_density
 
 __all__ = ["ACCEPT", "SparseCoordinates", "bend", "unbend"]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from bayesmix.errors import BayesmixError, DataError
 from bayesmix.families import Family
+from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.result.fitted import Fitted
-from bayesmix.spec import MixtureSpec
-from bayesmix.storage.arrays import Arrays, read, write
+from bayesmix.results.fitted import Fitted
+from bayesmix.storage.file import Arrays, read, write
 from bayesmix.storage.fits import (
     pack_drawn,
     pack_fitted,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
 
 __all__ = ["differences", "fingerprints"]
 

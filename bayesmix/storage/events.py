@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayesmix.families import Family
-from bayesmix.inputs import Events
-from bayesmix.storage.names import pack_families, unpack_families
+from bayesmix.model.prepare import Events
+from bayesmix.storage.objects import pack_families, unpack_families
 from bayesmix.storage.values import as_json, from_json
 
 __all__ = ["pack_events", "unpack_events"]

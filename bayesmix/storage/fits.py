@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.distributions import Prior
 from bayesmix.errors import DataError
+from bayesmix.estimation.modes import Mode
+from bayesmix.families.links import LINKS, Link
 from bayesmix.likelihood import log_likelihood
-from bayesmix.links import LINKS, Link
-from bayesmix.modes import Mode
-from bayesmix.penalty import Penalty, PriorModel
+from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Apart, Drawn
-from bayesmix.priors import Prior
-from bayesmix.result.fitted import Ends, Fitted
-from bayesmix.spec import MixtureSpec
-from bayesmix.storage.arrays import Arrays
+from bayesmix.priors import Penalty, PriorModel
+from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage.columns import pack, unpack
+from bayesmix.storage.file import Arrays
 from bayesmix.storage.values import as_json, from_json
 
 __all__ = [

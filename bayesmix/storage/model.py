@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.concomitant import WeightModel
 from bayesmix.errors import BayesmixError, DataError
-from bayesmix.events import prepare_components
+from bayesmix.estimation.reduce import without_components
 from bayesmix.families import Family
-from bayesmix.inputs import Part, Prepared, Regression, nested_pairs, prepare
-from bayesmix.reduce import without_components
-from bayesmix.spec import MixtureSpec, assemble
-from bayesmix.storage.arrays import Arrays
+from bayesmix.model import MixtureSpec, assemble
+from bayesmix.model.events import prepare_components
+from bayesmix.model.prepare import Part, Prepared, Regression, nested_pairs, prepare
+from bayesmix.model.weights import WeightModel
 from bayesmix.storage.checks import differences, fingerprints
 from bayesmix.storage.columns import pack, pack_frame, unpack, unpack_frame
 from bayesmix.storage.events import pack_events, unpack_events
-from bayesmix.storage.names import pack_families, pack_scope, unpack_families, unpack_scope
+from bayesmix.storage.file import Arrays
+from bayesmix.storage.objects import pack_families, pack_scope, unpack_families, unpack_scope
 from bayesmix.storage.values import as_json
 
 __all__ = ["pack_spec", "unpack_spec"]

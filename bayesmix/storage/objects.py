@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix._language.binding import MATHS, TRANSFORMS
-from bayesmix._language.scope import Scope
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Family, remade, shipped
-from bayesmix.inputs import Prepared
-from bayesmix.storage.arrays import Arrays
+from bayesmix.formula.binding import MATHS, TRANSFORMS
+from bayesmix.formula.scope import Scope
+from bayesmix.model.prepare import Prepared
 from bayesmix.storage.columns import pack, unpack
+from bayesmix.storage.file import Arrays
 from bayesmix.storage.values import as_json, from_json
 
 __all__ = ["pack_families", "pack_scope", "unpack_families", "unpack_scope"]

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.spec import MixtureSpec
-from bayesmix.survival.bands import Estimator, Source
+from bayesmix.formula.times import Times
+from bayesmix.model import MixtureSpec
 from bayesmix.survival.estimates import band
+from bayesmix.survival.intervals import Estimator, Source
 from bayesmix.survival.nonparametric import UNKNOWN, StateCurves, aalen_johansen, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
-from bayesmix.times import Times
 
 __all__ = ["compare_states"]
 

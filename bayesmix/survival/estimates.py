@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.links import Linked
-from bayesmix.spec import MixtureSpec, Rows
-from bayesmix.survival.bands import Band, Estimator, Source
+from bayesmix.families.links import Linked
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.survival.intervals import Band, Estimator, Source
 from bayesmix.survival.quantities import Component, EventTimes
 
 __all__ = [

@@ -17,9 +17,9 @@ from scipy import linalg, special
 
 from bayesmix._arguments import fraction, generator, whole_number
 from bayesmix.errors import FitError, IdentifiabilityWarning
-from bayesmix.result.covariance import covariance
-from bayesmix.result.fitted import Fitted
-from bayesmix.spec import MixtureSpec
+from bayesmix.model import MixtureSpec
+from bayesmix.results.covariance import covariance
+from bayesmix.results.fitted import Fitted
 
 __all__ = ["Band", "Estimator", "Source"]
 

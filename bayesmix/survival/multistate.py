@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.families import censoring as time_of
+from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component, EventTimes, mean_time
 from bayesmix.survival.sums import mixed_quantile
 from bayesmix.survival.ways import Path, Ways

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bayesmix.errors import DataError, SpecError
-from bayesmix.times import KINDS, Times
+from bayesmix.formula.times import KINDS, Times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def kaplan_meier(
     --------
     >>> import numpy as np
     >>> from bayesmix.survival.nonparametric import kaplan_meier
-    >>> from bayesmix.times import Times
+    >>> from bayesmix.formula.times import Times
     >>> times = Times(np.array([1.0, 2.0, 3.0]), np.array([1.0, np.inf, 3.0]), np.zeros(3))
     >>> kaplan_meier(times).estimate[:, 0].round(3).tolist()
     [1.0, 0.667, 0.667, 0.0]

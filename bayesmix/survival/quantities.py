@@ -16,9 +16,9 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import DataError
 from bayesmix.families import Family
-from bayesmix.families import censoring as time_of
-from bayesmix.families.censoring import Instant, Survival
-from bayesmix.links import Linked
+from bayesmix.families.links import Linked
+from bayesmix.families.survival import base as time_of
+from bayesmix.families.survival.base import Instant, Survival
 
 __all__ = [
     "Component",

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from bayesmix.families import censoring as time_of
+from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component
 
 __all__ = ["distribution", "mixed_quantile"]

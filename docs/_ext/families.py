@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 
 from bayesmix import families
-from bayesmix.response import Response
+from bayesmix.formula.response import Response
 
 TARGET = Path(__file__).parents[1] / "generated" / "families"
 STEP = 0.7  # of a parameter on the scale of its link: half and twice, under a log link
@@ -94,7 +94,7 @@ def grid(fam, sets):
 def response(fam, y):
     """The values y as a response that the family reads: with trials, or as exact times."""
     if of_times(fam):
-        from bayesmix.times import Times
+        from bayesmix.formula.times import Times
 
         return Response("y", "survival", y, None, ("y",), Times(y, y, np.zeros_like(y)))
     if fam.binomial:

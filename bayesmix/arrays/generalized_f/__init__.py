@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.jets import Jet, compose, fit
-from bayesmix.tails.deviance import deviance
-from bayesmix.tails.integral import constant, falling_tail, flip, shape_jets
-from bayesmix.tails.inverse import log_ratio, start_quantile
-from bayesmix.tails.shapes import HALF_LOG_2PI, inverse_shapes, rises
-from bayesmix.tails.slow import slow_tail
+from bayesmix.arrays.autodiff import Jet, compose, fit
+from bayesmix.arrays.generalized_f.deviance import deviance
+from bayesmix.arrays.generalized_f.integral import constant, falling_tail, flip, shape_jets
+from bayesmix.arrays.generalized_f.inverse import log_ratio, start_quantile
+from bayesmix.arrays.generalized_f.shapes import HALF_LOG_2PI, inverse_shapes, rises
+from bayesmix.arrays.generalized_f.slow import slow_tail
 
 __all__ = ["log_density", "log_lower", "log_ratio", "log_upper", "quantile"]
 
@@ -56,7 +56,7 @@ def log_density(w: Array, Q: Array, p: Array | None = None) -> Array:
     The normal density is the limit at Q = 0:
 
     >>> import numpy as np
-    >>> from bayesmix.tails import log_density
+    >>> from bayesmix.arrays.generalized_f import log_density
     >>> float(np.exp(log_density(0.0, 0.0)) * np.sqrt(2 * np.pi))
     1.0
     """
@@ -82,7 +82,7 @@ def log_upper(w: Array, Q: Array, p: Array | None = None) -> Array:
     An exponential time with Q = 1, S(t) = exp(-t):
 
     >>> import numpy as np
-    >>> from bayesmix.tails import log_upper
+    >>> from bayesmix.arrays.generalized_f import log_upper
     >>> bool(np.isclose(log_upper(np.log(700.0), 1.0), -700.0, rtol=1e-12))
     True
     """
@@ -111,7 +111,7 @@ def quantile(share: np.ndarray, Q: np.ndarray, p: np.ndarray | None = None) -> n
 
     Examples
     --------
-    >>> from bayesmix.tails import quantile
+    >>> from bayesmix.arrays.generalized_f import quantile
     >>> round(float(quantile(0.5, 0.0)), 12)
     0.0
     """
@@ -138,7 +138,7 @@ def _evaluate(core: Any, name: str, *arguments: Array) -> Array:
     """A core function of flat arrays, for arrays, jets or tensors of any shape."""
     given = tuple(a for a in arguments if a is not None)
     if any(xp.is_tensor(a) for a in given):
-        from bayesmix.tails.tensor import elementwise
+        from bayesmix.arrays.generalized_f.pytensor import elementwise
 
         return elementwise(name, given)
     shape = np.broadcast_shapes(*(np.shape(a) for a in given))

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.tails.series import monomials, near, series
+from bayesmix.arrays.generalized_f.series import monomials, near, series
 
 __all__ = ["Deviance", "deviance", "direct", "expanded"]
 

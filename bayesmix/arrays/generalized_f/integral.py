@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.jets import Jet
-from bayesmix.tails.deviance import Deviance, deviance, direct, expanded
-from bayesmix.tails.nodes import DEPTH, NODES, WEIGHTS
-from bayesmix.tails.series import near
-from bayesmix.tails.shapes import HALF_LOG_2PI, normaliser
+from bayesmix.arrays.autodiff import Jet
+from bayesmix.arrays.generalized_f.deviance import Deviance, deviance, direct, expanded
+from bayesmix.arrays.generalized_f.nodes import DEPTH, NODES, WEIGHTS
+from bayesmix.arrays.generalized_f.series import near
+from bayesmix.arrays.generalized_f.shapes import HALF_LOG_2PI, normaliser
 
 __all__ = ["constant", "falling_tail", "flip", "shape_jets"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from bayesmix.special import log1pmx, stirling_value
-from bayesmix.tails.shapes import inverse_shapes
+from bayesmix.arrays.generalized_f.shapes import inverse_shapes
+from bayesmix.arrays.special import log1pmx, stirling_value
 
 __all__ = ["log_ratio", "start_quantile"]
 

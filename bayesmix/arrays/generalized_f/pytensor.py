@@ -17,7 +17,7 @@ from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 
-from bayesmix.jets import jets
+from bayesmix.arrays.autodiff import jets
 
 __all__ = ["Elementwise", "elementwise"]
 
@@ -25,7 +25,7 @@ _HIGHEST_ORDER = 2
 
 
 class Elementwise(Op):
-    """All derivatives of one order of a function in `bayesmix.tails`, in its q arguments.
+    """All derivatives of one order of a function of this package, in its q arguments.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Elementwise(Op):
 
     def values(self, *arguments: np.ndarray) -> list[np.ndarray]:
         """The outputs as arrays."""
-        function = getattr(import_module("bayesmix.tails"), self.name)
+        function = getattr(import_module("bayesmix.arrays.generalized_f"), self.name)
         if self.order == 0:
             return [np.asarray(function(*arguments))]
         jet = function(*jets(*arguments))

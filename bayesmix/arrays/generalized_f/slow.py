@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.jets import Jet, compose
-from bayesmix.tails.nodes import DEPTH, NODES, WEIGHTS
-from bayesmix.tails.shapes import inverse_shapes
+from bayesmix.arrays.autodiff import Jet, compose
+from bayesmix.arrays.generalized_f.nodes import DEPTH, NODES, WEIGHTS
+from bayesmix.arrays.generalized_f.shapes import inverse_shapes
 
 __all__ = ["slow_tail"]
 

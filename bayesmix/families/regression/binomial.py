@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.special import stirling_value
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import KernelFamily, Term
-from bayesmix.links import Linked
-from bayesmix.special import stirling_value
+from bayesmix.families.links import Linked
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:

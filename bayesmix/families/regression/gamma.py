@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.special import stirling
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.special import stirling
+from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -97,7 +97,7 @@ FAMILY = Family(
     constant=constant,
     priors=priors,
     collapse=("shape", 1),
-    timed="gamma_time",
+    timed="gamma",
     equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
     source="McCullagh and Nelder (1989), chapter 8",
     example={"mu": 2.5, "shape": 3.0},

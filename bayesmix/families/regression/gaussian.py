@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import KernelFamily, Term
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
+from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 

@@ -6,11 +6,11 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.special import log1pmx, stirling
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.poisson import draw_counts, is_count
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.special import log1pmx, stirling
+from bayesmix.families.links import Linked
+from bayesmix.families.regression.poisson import draw_counts, is_count
 
 # Beyond these the density is its limit to the last digit.
 RANGE = (1e-100, 1e100)

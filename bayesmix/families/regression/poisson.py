@@ -11,7 +11,7 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import KernelFamily, Term
-from bayesmix.links import Linked
+from bayesmix.families.links import Linked
 
 
 def is_count(y: np.ndarray) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.special import log1pmx, stirling
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.special import log1pmx, stirling
+from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Beyond these the density is its limit to the last digit.

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix.families.censoring import LARGEST, Instant
+from bayesmix.arrays.special import mills, mills_excess, softplus
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import Line
-from bayesmix.links import Linked
-from bayesmix.special import mills, mills_excess, softplus
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import LARGEST, Instant
 
 __all__ = ["Along", "cumulative", "extreme", "logistic", "normal", "scaled", "scaled_line"]
 

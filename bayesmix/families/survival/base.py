@@ -24,8 +24,8 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import TimesKernel
-from bayesmix.links import LINKS, Linked
-from bayesmix.times import Times
+from bayesmix.families.links import LINKS, Linked
+from bayesmix.formula.times import Times
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family

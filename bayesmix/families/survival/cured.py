@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.base import Array, Family
-from bayesmix.families.censoring import Instant, Survival
 from bayesmix.families.kernel import Line, TimesKernel
+from bayesmix.families.survival.base import Instant, Survival
 
 
 def logpdf(at: Instant) -> Array:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.families.censoring import (
+from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import (
     TERMS,
     Array,
     Instant,
@@ -18,9 +20,7 @@ from bayesmix.families.censoring import (
     pieces,
     some_rows,
 )
-from bayesmix.families.derivatives import Derivatives
-from bayesmix.links import Linked
-from bayesmix.times import Times
+from bayesmix.formula.times import Times
 
 __all__ = ["derivatives"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import Instant, Survival, event_term, log1mexp_exp, minus_exp
-from bayesmix.families.guess import guess
 from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.links import Linked
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import Instant, Survival, event_term, log1mexp_exp, minus_exp
+from bayesmix.families.survival.start import guess
+from bayesmix.formula.times import Times
 
 
 def logpdf(at: Instant, rate: Linked) -> Array:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from bayesmix import tails
-from bayesmix.families import generalized
+from bayesmix.arrays import generalized_f
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
-from bayesmix.families.censoring import Instant
-from bayesmix.families.generalized import Line
-from bayesmix.families.guess import guess
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival import generalized
+from bayesmix.families.survival.base import Instant
+from bayesmix.families.survival.generalized import Line
+from bayesmix.families.survival.start import guess
+from bayesmix.formula.times import Times
 
 
 def line(at: Instant, rate: Linked, shape: Linked) -> Line:
@@ -26,7 +26,7 @@ def line(at: Instant, rate: Linked, shape: Linked) -> Line:
 def quantile(p: np.ndarray, rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """(shape / rate) exp(Q w_p)."""
     Q = 1 / np.sqrt(shape)
-    return shape / rate * np.exp(Q * tails.quantile(p, Q))
+    return shape / rate * np.exp(Q * generalized_f.quantile(p, Q))
 
 
 def start(times: Times) -> dict:

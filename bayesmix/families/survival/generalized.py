@@ -9,13 +9,13 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.families.censoring import Instant, Survival, contributions
+from bayesmix.arrays.autodiff import Jet
+from bayesmix.arrays.generalized_f import log_density, log_lower, log_ratio, log_upper
 from bayesmix.families.derivatives import Derivatives
-from bayesmix.families.guess import Guess, guess
-from bayesmix.jets import Jet
-from bayesmix.links import Linked, get_link
-from bayesmix.tails import log_density, log_lower, log_ratio, log_upper
-from bayesmix.times import Times
+from bayesmix.families.links import Linked, get_link
+from bayesmix.families.survival.base import Instant, Survival, contributions
+from bayesmix.families.survival.start import Guess, guess
+from bayesmix.formula.times import Times
 
 __all__ = ["Line", "best", "centred", "draw", "exponential", "log_moment", "survival", "variance"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix import tails
-from bayesmix.families import generalized
+from bayesmix.arrays import generalized_f
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
-from bayesmix.families.censoring import Instant
-from bayesmix.families.generalized import Line
-from bayesmix.families.guess import Guess, guess
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival import generalized
+from bayesmix.families.survival.base import Instant
+from bayesmix.families.survival.generalized import Line
+from bayesmix.families.survival.start import Guess, guess
+from bayesmix.formula.times import Times
 
 PARAMS = {"mu": "identity", "sigma": "log", "Q": "identity", "P": "log"}
 
@@ -27,7 +27,7 @@ def quantile(
     p: np.ndarray, mu: np.ndarray, sigma: np.ndarray, Q: np.ndarray, P: np.ndarray
 ) -> np.ndarray:
     """exp(mu + sigma w_p)."""
-    return np.exp(mu + sigma * tails.quantile(p, Q, np.log(P)))
+    return np.exp(mu + sigma * generalized_f.quantile(p, Q, np.log(P)))
 
 
 def candidates(rough: Guess) -> list[dict[str, float]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix import tails
-from bayesmix.families import generalized
+from bayesmix.arrays import generalized_f
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family
-from bayesmix.families.censoring import Instant
-from bayesmix.families.generalized import Line
-from bayesmix.families.guess import Guess, guess
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival import generalized
+from bayesmix.families.survival.base import Instant
+from bayesmix.families.survival.generalized import Line
+from bayesmix.families.survival.start import Guess, guess
+from bayesmix.formula.times import Times
 
 PARAMS = {"mu": "identity", "sigma": "log", "s1": "log", "s2": "log"}
 
@@ -37,7 +37,7 @@ def quantile(
 ) -> np.ndarray:
     """exp(mu + sigma d w_p)."""
     log_d, Q, log_P = shapes(np.log(s1), np.log(s2))
-    return np.exp(mu + sigma * np.exp(log_d) * tails.quantile(p, Q, log_P))
+    return np.exp(mu + sigma * np.exp(log_d) * generalized_f.quantile(p, Q, log_P))
 
 
 def candidates(rough: Guess) -> list[dict[str, float]]:
@@ -58,7 +58,7 @@ def start(times: Times) -> dict:
 def _log_moment(power: float, sigma: np.ndarray, s1: np.ndarray, s2: np.ndarray) -> np.ndarray:
     b = power * np.asarray(sigma, dtype=float)
     s1, s2 = np.asarray(s1, dtype=float), np.asarray(s2, dtype=float)
-    return tails.log_ratio(s1, b) + tails.log_ratio(s2, -b)
+    return generalized_f.log_ratio(s1, b) + generalized_f.log_ratio(s2, -b)
 
 
 def mean(mu: np.ndarray, sigma: np.ndarray, s1: np.ndarray, s2: np.ndarray) -> np.ndarray:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix import tails
-from bayesmix.families import generalized
+from bayesmix.arrays import generalized_f
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
-from bayesmix.families.censoring import Instant
-from bayesmix.families.generalized import Line
-from bayesmix.families.guess import Guess, shape_prior
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival import generalized
+from bayesmix.families.survival.base import Instant
+from bayesmix.families.survival.generalized import Line
+from bayesmix.families.survival.start import Guess, shape_prior
+from bayesmix.formula.times import Times
 
 PARAMS = {"scale": "log", "shape": "log", "k": "log"}
 
@@ -27,7 +27,7 @@ def line(at: Instant, scale: Linked, shape: Linked, k: Linked) -> Line:
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray, k: np.ndarray) -> np.ndarray:
     """Scale k^(1 / shape) exp(Q w_p / shape)."""
     Q = 1 / np.sqrt(k)
-    return scale * np.exp((np.log(k) + Q * tails.quantile(p, Q)) / shape)
+    return scale * np.exp((np.log(k) + Q * generalized_f.quantile(p, Q)) / shape)
 
 
 def candidates(rough: Guess) -> list[dict[str, float]]:
@@ -58,7 +58,7 @@ def variance(scale: np.ndarray, shape: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 def _log_moment(power: float, shape: np.ndarray, k: np.ndarray) -> np.ndarray:
     b = power / np.asarray(shape, dtype=float)
-    return tails.log_ratio(np.asarray(k, dtype=float), b) + b * np.log(k)
+    return generalized_f.log_ratio(np.asarray(k, dtype=float), b) + b * np.log(k)
 
 
 def simulate(

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.families.along import cumulative
+from bayesmix.arrays.special import log_exprel_parts
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import (
+from bayesmix.families.kernel import Line, TimesKernel
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.along import cumulative
+from bayesmix.families.survival.base import (
     Instant,
     Survival,
     event_term,
     log1mexp_exp,
     minus_exp,
 )
-from bayesmix.families.guess import guess
-from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.special import log_exprel_parts
-from bayesmix.times import Times
+from bayesmix.families.survival.start import guess
+from bayesmix.formula.times import Times
 
 # Levels of the continued fraction for the mean, and of the quadrature for the variance.
 _LEVELS = 80

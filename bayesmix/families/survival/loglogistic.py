@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.families.along import logistic, scaled, scaled_line
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import Instant, Survival
-from bayesmix.families.guess import guess
 from bayesmix.families.kernel import TimesKernel
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.along import logistic, scaled, scaled_line
+from bayesmix.families.survival.base import Instant, Survival
+from bayesmix.families.survival.start import guess
+from bayesmix.formula.times import Times
 
 # Standard deviation of a standard logistic variable.
 LOGISTIC_SD = np.pi / np.sqrt(3)

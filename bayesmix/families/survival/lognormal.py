@@ -8,14 +8,14 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.families.along import HUGE, normal
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import Instant, Survival
-from bayesmix.families.guess import guess
 from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.along import HUGE, normal
+from bayesmix.families.survival.base import Instant, Survival
+from bayesmix.families.survival.start import guess
+from bayesmix.formula.times import Times
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 

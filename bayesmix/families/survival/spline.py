@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families.along import extreme, logistic, normal
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import (
+from bayesmix.families.links import Linked, get_link
+from bayesmix.families.survival.along import extreme, logistic, normal
+from bayesmix.families.survival.base import (
     Instant,
     Survival,
     by_quadrature,
@@ -32,10 +34,8 @@ from bayesmix.families.censoring import (
     minus_exp,
     quantile,
 )
-from bayesmix.families.guess import guess, working
-from bayesmix.links import Linked, get_link
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.survival.start import guess, working
+from bayesmix.formula.times import Times
 
 __all__ = ["SCALES", "make"]
 

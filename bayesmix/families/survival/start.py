@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.distributions import Prior
+from bayesmix.formula.times import Times
 
 __all__ = ["Guess", "guess", "shape_prior"]
 

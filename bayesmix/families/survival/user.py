@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.autodiff import Jet
 from bayesmix.errors import SpecError
-from bayesmix.families.censoring import Instant, Survival
-from bayesmix.jets import Jet
-from bayesmix.links import Linked
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import Instant, Survival
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family, Observed

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from bayesmix.families.along import extreme, scaled, scaled_line
+from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import (
+from bayesmix.families.kernel import TimesKernel
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.along import extreme, scaled, scaled_line
+from bayesmix.families.survival.base import (
     Instant,
     Survival,
     event_term,
     log1mexp_exp,
     minus_exp,
 )
-from bayesmix.families.guess import guess, shape_prior
-from bayesmix.families.kernel import TimesKernel
-from bayesmix.links import Linked
-from bayesmix.priors import Prior
-from bayesmix.times import Times
+from bayesmix.families.survival.start import guess, shape_prior
+from bayesmix.formula.times import Times
 
 
 def log_cumulative(at: Instant, scale: Linked, shape: Linked) -> Array:

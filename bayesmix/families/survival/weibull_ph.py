@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families import weibull
-from bayesmix.families.along import extreme
 from bayesmix.families.base import Array, Derivatives, Family
-from bayesmix.families.censoring import (
+from bayesmix.families.kernel import Line, TimesKernel
+from bayesmix.families.links import Linked
+from bayesmix.families.survival import weibull
+from bayesmix.families.survival.along import extreme
+from bayesmix.families.survival.base import (
     LARGEST,
     Instant,
     Survival,
@@ -17,10 +19,8 @@ from bayesmix.families.censoring import (
     log1mexp_exp,
     minus_exp,
 )
-from bayesmix.families.guess import guess
-from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.links import Linked
-from bayesmix.times import Times
+from bayesmix.families.survival.start import guess
+from bayesmix.formula.times import Times
 
 
 def log_cumulative(at: Instant, scale: Linked, shape: Linked) -> Array:

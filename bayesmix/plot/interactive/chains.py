@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.diagnose.findings import ESS, R_HAT
 from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, new_canvas
 from bayesmix.plot.style import colour
+from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 
 if TYPE_CHECKING:
     import xarray as xr

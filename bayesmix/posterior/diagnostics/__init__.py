@@ -1,10 +1,15 @@
 """Diagnostics of relabelled chains: whether they agree, and if not, why."""
 
-from bayesmix.diagnose.chains import Chains, chain_memberships
-from bayesmix.diagnose.convergence import Convergence, convergence, convergence_table
-from bayesmix.diagnose.diagnosis import Diagnosis, diagnose, diagnose_laplace, diagnose_stacked
-from bayesmix.diagnose.findings import ESS, GOOD_K, R_HAT, Finding, lesser_modes
-from bayesmix.diagnose.missed import Visits, visits
+from bayesmix.posterior.diagnostics.chains import Chains, chain_memberships
+from bayesmix.posterior.diagnostics.convergence import Convergence, convergence, convergence_table
+from bayesmix.posterior.diagnostics.diagnosis import (
+    Diagnosis,
+    diagnose,
+    diagnose_laplace,
+    diagnose_stacked,
+)
+from bayesmix.posterior.diagnostics.findings import ESS, GOOD_K, R_HAT, Finding, lesser_modes
+from bayesmix.posterior.diagnostics.visits import Visits, visits
 
 __all__ = [
     "ESS",

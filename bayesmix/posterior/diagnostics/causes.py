@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.diagnose.chains import Chains
-from bayesmix.labels.orders import assign
-from bayesmix.layout import Layout
-from bayesmix.params import permute
+from bayesmix.model.layout import Layout
+from bayesmix.model.params import permute
+from bayesmix.posterior.diagnostics.chains import Chains
+from bayesmix.posterior.labels.orders import assign
 
 __all__ = ["log_density_error", "modes", "stuck", "twins", "vanished"]
 

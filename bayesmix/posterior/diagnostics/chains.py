@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.labels.draws import mean_weights, membership_batches
-from bayesmix.problem import Problem
+from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.labels.draws import mean_weights, membership_batches
 
 __all__ = ["Chains", "chain_memberships"]
 

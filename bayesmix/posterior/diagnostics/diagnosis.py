@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix.diagnose import causes, findings
-from bayesmix.diagnose.chains import Chains, chain_memberships, unit_weight
-from bayesmix.diagnose.convergence import convergence, convergence_table
-from bayesmix.diagnose.findings import Finding
-from bayesmix.problem import Problem
-from bayesmix.spec import MixtureSpec
+from bayesmix.likelihood.problem import Problem
+from bayesmix.model import MixtureSpec
+from bayesmix.posterior.diagnostics import causes, findings
+from bayesmix.posterior.diagnostics.chains import Chains, chain_memberships, unit_weight
+from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
+from bayesmix.posterior.diagnostics.findings import Finding
 
 __all__ = ["Diagnosis", "diagnose", "diagnose_laplace", "diagnose_stacked"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix.diagnose.causes import between
-from bayesmix.diagnose.chains import Chains
-from bayesmix.modes import Mode
-from bayesmix.nuts import LEAST_SHARE
-from bayesmix.spec import MixtureSpec
+from bayesmix.estimation.modes import Mode
+from bayesmix.model import MixtureSpec
+from bayesmix.posterior.diagnostics.causes import between
+from bayesmix.posterior.diagnostics.chains import Chains
+from bayesmix.sampling import LEAST_SHARE
 
 __all__ = [
     "Finding",

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from bayesmix.labels import relabel
-from bayesmix.modes import Mode
-from bayesmix.problem import Problem
+from bayesmix.estimation.modes import Mode
+from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.labels import relabel
 
 __all__ = ["Visits", "visits"]
 

@@ -6,17 +6,17 @@ draws.  Every method here chooses one order of the components for each draw, amo
 those that `layout.symmetric` allows.
 """
 
-from bayesmix.labels.draws import component_values, draw_memberships, membership_batches
-from bayesmix.labels.filled import filled_counts
-from bayesmix.labels.methods import METHODS, Relabelled, ecr, ordering, pivotal, stephens
-from bayesmix.labels.orders import (
+from bayesmix.posterior.labels.draws import component_values, draw_memberships, membership_batches
+from bayesmix.posterior.labels.filled import filled_counts
+from bayesmix.posterior.labels.methods import METHODS, Relabelled, ecr, ordering, pivotal, stephens
+from bayesmix.posterior.labels.orders import (
     agreement,
     assign,
     relabel_allocations,
     relabel_memberships,
     relabel_theta,
 )
-from bayesmix.labels.relabelling import Relabelling, relabel
+from bayesmix.posterior.labels.relabel import Relabelling, relabel
 
 __all__ = [
     "METHODS",

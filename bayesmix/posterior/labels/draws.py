@@ -8,9 +8,9 @@ import numpy as np
 
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, log_weights, unit_likelihood
-from bayesmix.params import dispersion_link
-from bayesmix.problem import BLOCK, chunks
-from bayesmix.spec import MixtureSpec
+from bayesmix.likelihood.problem import BLOCK, chunks
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import dispersion_link
 
 __all__ = ["component_values", "draw_memberships", "mean_weights", "membership_batches"]
 

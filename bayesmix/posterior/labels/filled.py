@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.labels.draws import membership_batches
-from bayesmix.problem import Problem
+from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.labels.draws import membership_batches
 
 __all__ = ["filled_counts"]
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-from bayesmix.labels.orders import Symmetric, assign, identity
+from bayesmix.posterior.labels.orders import Symmetric, assign, identity
 
 __all__ = ["METHODS", "Relabelled", "costs", "ecr", "one_hot", "ordering", "pivotal", "stephens"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from bayesmix.layout import Layout
-from bayesmix.params import permute
+from bayesmix.model.layout import Layout
+from bayesmix.model.params import permute
 
 __all__ = [
     "Symmetric",

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.labels.draws import BATCH, component_values, membership_batches
-from bayesmix.labels.methods import (
+from bayesmix.likelihood import Problem, unit_terms
+from bayesmix.posterior.labels.draws import BATCH, component_values, membership_batches
+from bayesmix.posterior.labels.methods import (
     METHODS,
     Relabelled,
     costs,
@@ -18,8 +19,7 @@ from bayesmix.labels.methods import (
     one_hot,
     ordering,
 )
-from bayesmix.labels.orders import Symmetric, assign, identity, relabel_theta
-from bayesmix.likelihood import Problem, unit_terms
+from bayesmix.posterior.labels.orders import Symmetric, assign, identity, relabel_theta
 
 __all__ = ["Relabelling", "relabel"]
 

@@ -3,8 +3,8 @@
 A partition needs no labels, so that nothing here depends on relabelling.
 """
 
-from bayesmix.partition.best import LOSSES, Consensus, consensus
-from bayesmix.partition.losses import (
+from bayesmix.posterior.partition.best import LOSSES, Consensus, consensus
+from bayesmix.posterior.partition.losses import (
     binder,
     canonical,
     expected_binder,
@@ -12,7 +12,7 @@ from bayesmix.partition.losses import (
     variation_bound,
     variation_of_information,
 )
-from bayesmix.partition.similarities import similarity
+from bayesmix.posterior.partition.similarities import similarity
 
 __all__ = [
     "LOSSES",

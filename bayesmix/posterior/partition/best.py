@@ -8,14 +8,14 @@ import numpy as np
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError
-from bayesmix.partition.losses import (
+from bayesmix.posterior.partition.losses import (
     criterion,
     expected_variation,
     own_and_size,
     unit_losses,
 )
-from bayesmix.partition.search import best_cut, best_draw, refine
-from bayesmix.partition.similarities import similarity
+from bayesmix.posterior.partition.search import best_cut, best_draw, refine
+from bayesmix.posterior.partition.similarities import similarity
 
 __all__ = ["LOSSES", "Consensus", "consensus"]
 

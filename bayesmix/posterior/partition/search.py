@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from bayesmix.partition.losses import canonical, own_and_size, unit_losses
+from bayesmix.posterior.partition.losses import canonical, own_and_size, unit_losses
 
 __all__ = ["best_cut", "best_draw", "refine"]
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix._arguments import column_name
-from bayesmix._language.scope import Scope
-from bayesmix._rows import check_data
-from bayesmix._surv import is_surv
 from bayesmix.errors import FormulaError, SpecError
-from bayesmix.events import TRUNCATIONS
-from bayesmix.formula import parse_formula
-from bayesmix.survival.event_column import EventColumn, read_events
-from bayesmix.survival.readings import (
+from bayesmix.formula.frames import check_data
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.surv import is_surv
+from bayesmix.formula.transforms import parse_formula
+from bayesmix.model.events import TRUNCATIONS
+from bayesmix.survival.check.consistency import check_together
+from bayesmix.survival.check.events import EventColumn, read_events
+from bayesmix.survival.check.subjects import check_subjects
+from bayesmix.survival.check.times import (
     EXACT,
     INTERVAL,
     KIND_WORDS,
@@ -28,8 +30,6 @@ from bayesmix.survival.readings import (
     Reading,
     read_columns,
 )
-from bayesmix.survival.subjects import check_subjects
-from bayesmix.survival.together import check_together
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.survival.event_column import MANY, EventColumn, counted
-from bayesmix.survival.readings import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, UNREADABLE
+from bayesmix.survival.check.events import MANY, EventColumn, counted
+from bayesmix.survival.check.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, UNREADABLE
 
 __all__ = ["check_together"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix._arguments import plain
-from bayesmix._rows import near_names
 from bayesmix.errors import SpecError
-from bayesmix.events import partial_codes
+from bayesmix.formula.frames import near_names
+from bayesmix.model.events import partial_codes
 
 if TYPE_CHECKING:
     import pandas as pd

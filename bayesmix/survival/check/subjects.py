@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix._rows import first_rows, near_names
+from bayesmix.formula.frames import first_rows, near_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesmix.survival.event_column import EventColumn
+    from bayesmix.survival.check.events import EventColumn
 
 __all__ = ["check_subjects"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix._language.scope import Scope
-from bayesmix._rows import first_rows
-from bayesmix._surv import SurvCall, surv_call
 from bayesmix.errors import BayesmixError
-from bayesmix.formula import evaluate
+from bayesmix.formula.frames import first_rows
+from bayesmix.formula.scope import Scope
+from bayesmix.formula.surv import SurvCall, surv_call
+from bayesmix.formula.transforms import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Families of numbers: one file each."""

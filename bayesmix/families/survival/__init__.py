@@ -1,0 +1,1 @@
+"""Families of times: one file each, and what they have in common."""
