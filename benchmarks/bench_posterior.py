@@ -275,8 +275,8 @@ def print_calls(folder: Path, sizes: list[int]) -> None:
 def own_call(model: bmx.Mixture, number: int) -> float:
     import time
 
-    from bayesmix.estimation.modes import Mode
     from bayesmix.likelihood import build_problem
+    from bayesmix.posterior.mode import Mode
     from bayesmix.priors import Penalty
     from bayesmix.sampling.density import compiled_density
 

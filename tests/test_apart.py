@@ -12,10 +12,10 @@ from vignette_models import TESTS, flexmix_models
 
 import bayesmix as bmx
 from bayesmix.api.posterior import Posterior
-from bayesmix.comparison.stacked import groups_of_chains
-from bayesmix.estimation.modes import Mode
+from bayesmix.comparison.stacking import groups_of_chains
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.posterior.diagnostics import visits
+from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, resolve
 from bayesmix.sampling import beginnings, modes_apart, run_nutpie
 from bayesmix.sampling.chains import Settings

@@ -9,8 +9,8 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
+from bayesmix.formula.response import read_times
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.surv import read_times
 from bayesmix.survival.check.times import KIND_WORDS, read_columns
 
 inf, nan = np.inf, np.nan

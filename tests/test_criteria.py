@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from bayesmix import FitError
-from bayesmix.comparison.criteria import (
+from bayesmix.comparison import (
     Matching,
     good_k,
     loo,
@@ -16,7 +16,7 @@ from bayesmix.comparison.criteria import (
     stacking_weights,
     waic,
 )
-from bayesmix.comparison.matching import _rotate, _scale, _translate
+from bayesmix.comparison.repair import _rotate, _scale, _translate
 
 # --- Pareto-smoothed importance sampling ---------------------------------------------------
 

@@ -13,9 +13,9 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, family
 from bayesmix.families.survival.base import Survival
 from bayesmix.survival import multistate
+from bayesmix.survival.multistate import ways
 from bayesmix.survival.quantities import Component, EventTimes, state_probabilities
 from bayesmix.survival.sums import distribution
-from bayesmix.survival.ways import ways
 
 REFERENCE = Path(__file__).parent / "reference" / "flexsurvmix_multistate.json"
 

@@ -18,9 +18,10 @@ from vignette_models import flexmix_models
 import bayesmix as bmx
 from bayesmix.errors import NotFiniteError
 from bayesmix.estimation import modes as modes_module
-from bayesmix.estimation.modes import Mode, find_modes
+from bayesmix.estimation.modes import find_modes
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.likelihood import engine as compiled
+from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, resolve
 from bayesmix.sampling import Settings, native, run_nutpie
 from bayesmix.sampling import nutpie as run

@@ -128,9 +128,9 @@ def test_similarity_in_blocks(monkeypatch):
     z = draws(3, n_units=23, n_draws=41)
     expected = np.mean([same(one) for one in z], axis=0)
     assert_allclose(similarity(z), expected)
-    monkeypatch.setattr("bayesmix.posterior.partition.similarities.BLOCK", 100)
+    monkeypatch.setattr("bayesmix.posterior.partition.losses.BLOCK", 100)
     assert_allclose(similarity(z), expected)
-    monkeypatch.setattr("bayesmix.posterior.partition.similarities.SINGLE", 10)
+    monkeypatch.setattr("bayesmix.posterior.partition.losses.SINGLE", 10)
     found = similarity(z)
     assert found.dtype == np.float32
     assert_allclose(found, expected, rtol=1e-6)

@@ -7,8 +7,9 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.distributions import Prior
+from bayesmix.model import assemble
 from bayesmix.priors import gradient, log_prior, resolve, sample_prior
-from bayesmix.priors.scales import as_copies, column_spread, weighted_sd
+from bayesmix.priors.defaults import as_copies, column_spread, weighted_sd
 
 PRIORS = [
     (Prior("normal", mu=1, sigma=2), stats.norm(1, 2)),
@@ -101,7 +102,7 @@ def test_one_component_has_no_weights():
     spec = bmx.Mixture("y ~ x1", bmx.load_data("NregFix"), k=2).spec
     given = {"weight": Prior("dirichlet", concentration=4)}
     assert resolve(spec, given).concentration == 4
-    assert resolve(spec.with_k(1), given).concentration is None
+    assert resolve(assemble(spec.prepared, 1), given).concentration is None
 
 
 @pytest.mark.parametrize("name", [*MODELS, "mixed"])

@@ -180,6 +180,6 @@ def test_weights_of_a_posterior_along_a_concomitant():
 
 
 def test_examples():
-    result = doctest.testmod(sys.modules["bayesmix.plot.estimates"])
+    result = doctest.testmod(sys.modules["bayesmix.plot.coefficients"])
     assert result.attempted
     assert not result.failed

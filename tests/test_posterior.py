@@ -13,10 +13,10 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.api import Posterior
-from bayesmix.comparison.criteria import loo
-from bayesmix.comparison.stacked import groups_of_chains
-from bayesmix.estimation.modes import Mode
+from bayesmix.comparison import loo
+from bayesmix.comparison.stacking import groups_of_chains
 from bayesmix.model.params import permute, to_dataset
+from bayesmix.posterior.mode import Mode
 from bayesmix.priors import resolve
 from bayesmix.sampling import share_chains
 

@@ -9,8 +9,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix import FitError, SpecError
-from bayesmix.comparison import differences, fingerprint
-from bayesmix.comparison.criteria import loo, waic
+from bayesmix.comparison import differences, fingerprint, loo, waic
 from bayesmix.comparison.scores import weights
 from bayesmix.likelihood import build_problem, unit_terms
 

@@ -23,7 +23,7 @@ from bayesmix.reporting.criteria import criteria, criteria_doubts
 from bayesmix.reporting.page import equation_svg
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject
-from bayesmix.reporting.typical import typical_rows
+from bayesmix.reporting.units import typical_rows
 from bayesmix.results.describe import model_sentences
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
-from bayesmix.comparison.criteria import psis_smooth
+from bayesmix.comparison import psis_smooth
 
 SEED = 1
 KEYS = ["component", "term", "effect"]

@@ -25,12 +25,12 @@ import bayesmix as bmx
 from bayesmix import storage
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError
-from bayesmix.estimation.modes import Mode
 from bayesmix.formula import transforms
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.model.prepare import Events, Prepared
 from bayesmix.posterior.drawn import Apart, Drawn
+from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage import checks, columns

@@ -276,7 +276,7 @@ def posterior(spec):
 
 
 def some_mode(spec, rng):
-    from bayesmix.estimation.modes import Mode
+    from bayesmix.posterior.mode import Mode
 
     f = int(spec.free.sum())
     theta = 0.2 * rng.normal(size=spec.layout.size)

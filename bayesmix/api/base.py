@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from bayesmix import storage
+from bayesmix.reporting import report
+from bayesmix.survival.cured import cured_fraction
+from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
     from bayesmix.model import MixtureSpec
     from bayesmix.posterior.drawn import Drawn
     from bayesmix.results.fitted import Fitted
 
-__all__ = ["Modelled"]
+__all__ = ["Modelled", "Reported", "Result"]
 
 
 class Modelled(ABC):
@@ -89,3 +95,111 @@ class Modelled(ABC):
         """
         value, priors = self._content
         storage.save(path, value, priors)
+
+
+class Reported:
+    """A fit that can be written as a page."""
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        tables: str | os.PathLike[str] | None = None,
+        code: str | None = None,
+    ) -> list[Path]:
+        """Write the fit as one HTML page; `bmx.report` takes several fits side by side.
+
+        Parameters
+        ----------
+        path : str or path
+            The page; a file that is there is replaced.
+        title : str, optional
+            The heading.
+        tables : str or path, optional
+            Folder for the tables as CSV and LaTeX; made if it is not there.
+        code : str, optional
+            How the data were read, shown above the code of the model.
+
+        Returns
+        -------
+        list of Path
+            The files written, the page first.
+
+        Raises
+        ------
+        DataError
+            If the folder of the page does not exist.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = fit.report(Path(folder) / "report.html")
+        >>> [file.name for file in files]
+        ['report.html']
+        """
+        return report(self, path, title=title, tables=tables, code=code)
+
+
+class Result(Modelled, Reported):
+    """A point fit or a posterior."""
+
+    @property
+    @abstractmethod
+    def _source(self) -> Source:
+        """The parameters that quantities of new rows are computed from."""
+
+    def cured_fraction(
+        self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
+    ) -> pd.DataFrame:
+        r"""Probability never to have the event, with a confidence or credible interval.
+
+        .. math:: \sum_s \pi_s(w) \lim_{t \to \infty} S_s(t \mid x)
+
+        The weights of the components "cured", and what families that leave a mass beyond
+        all times add (gompertz with a negative shape).
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Without: the training rows, or a single row where the model has no covariates.
+        response : str, optional
+            Which survival time, where the model has several.
+        **options
+            ``spent``, a time already spent without the event (a number, or a column of
+            the new data): the probability is given that.  ``ci``, the coverage.  Of a point
+            fit ``interval``, "delta" (on the logit scale) or "simulation", with ``draws``
+            and ``seed``.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, estimate, lower, upper.
+
+        Raises
+        ------
+        FitError
+            If every component has the event sooner or later.
+
+        Examples
+        --------
+        Of 400 patients 30 percent are cured, and followed for 5 years at most.
+
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> time = np.where(rng.random(400) < 0.3, np.inf, rng.weibull(1.5, 400))
+        >>> end = rng.uniform(1, 5, 400)
+        >>> data = pd.DataFrame({"time": np.minimum(time, end), "dead": (time < end).astype(int)})
+        >>> spec = bmx.Mixture("surv(time, dead) ~ 1", data, family=["weibull", "cured"], k=2)
+        >>> share = spec.fit("em", seed=1).cured_fraction()
+        >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
+        True
+        """
+        return cured_fraction(self._source, newdata, response, options)

@@ -126,7 +126,7 @@ class Mixture(Model):
         >>> spec.with_k(3).df
         8
         """
-        return self._of(self._spec.with_k(k), self._priors)
+        return self._of(assemble(self._spec.prepared, k), self._priors)
 
 
 def _regressions(

@@ -13,16 +13,17 @@ from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
 from bayesmix.survival import multistate
-from bayesmix.survival.estimates import (
+from bayesmix.survival.intervals import (
+    Estimator,
+    Source,
     event_times,
     known_options,
     numbers,
     rows_of,
     tidy,
 )
-from bayesmix.survival.intervals import Estimator, Source
+from bayesmix.survival.multistate import Ways, ways
 from bayesmix.survival.quantities import EventTimes
-from bayesmix.survival.ways import Ways, ways
 
 __all__ = ["MultiState"]
 

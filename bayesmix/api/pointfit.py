@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import generator
+from bayesmix.api.base import Result
 from bayesmix.api.bootstrap import Bootstrap
-from bayesmix.api.result import Result
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
 from bayesmix.model import MixtureSpec
@@ -68,7 +68,7 @@ class PointFit(Result):
     @property
     def spec(self) -> Model:
         """The model that was fitted, such as a `Mixture`."""
-        from bayesmix.api.kinds import model_of
+        from bayesmix.api.loading import model_of
 
         return model_of(self._fitted.spec, self._priors)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from bayesmix._arguments import generator, whole_number
+from bayesmix.api.base import Result
 from bayesmix.api.pointfit import PointFit
-from bayesmix.api.result import Result
 from bayesmix.api.stacking import Stacking
-from bayesmix.comparison.stacked import groups_of_chains, stack
+from bayesmix.comparison.stacking import groups_of_chains, stack
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior import tables, words
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmix.api.model import Model
-    from bayesmix.comparison.criteria import Loo, Waic
+    from bayesmix.comparison.loo import Loo
+    from bayesmix.comparison.waic import Waic
 
 __all__ = ["Posterior"]
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.api.result import Result
+from bayesmix.api.base import Result
 from bayesmix.survival.comparison import START, compare_states
-from bayesmix.survival.estimates import (
+from bayesmix.survival.intervals import (
+    Estimator,
     band,
     known_options,
     numbers,
@@ -19,7 +20,6 @@ from bayesmix.survival.estimates import (
     spent_by_row,
     tidy,
 )
-from bayesmix.survival.intervals import Estimator
 from bayesmix.survival.quantities import (
     EventTimes,
     density,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayesmix.comparison.words import as_html, as_text
+from bayesmix.comparison.pointwise import as_html, as_text
 
 if TYPE_CHECKING:
     from bayesmix.api.posterior import Posterior

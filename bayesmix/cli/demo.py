@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayesmix.api import PointFit, Posterior, Selection
-    from bayesmix.comparison.criteria import Loo
+    from bayesmix.comparison.loo import Loo
 
 __all__ = ["bayes", "patents", "run", "trial"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmix.errors import DataError
+from bayesmix.reporting.files import MINUS
 from bayesmix.reporting.model import described
-from bayesmix.reporting.numbers import MINUS
 
 __all__ = ["called", "column_lines", "columns_read", "read_csv"]
 

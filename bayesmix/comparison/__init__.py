@@ -1,14 +1,29 @@
-"""Several fits to the same data: which is best by a criterion, and estimates side by side."""
+"""Fits to the same data compared: criteria, stacking, estimates side by side."""
 
 from bayesmix.comparison.estimates import compare_estimates
+from bayesmix.comparison.loo import Loo, loo
 from bayesmix.comparison.order import Comparison, compare
+from bayesmix.comparison.psis import good_k, psis_smooth, resample_indices
+from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.same_data import check_same_data, differences, fingerprint
+from bayesmix.comparison.stacking import stacking_weights
+from bayesmix.comparison.waic import Waic, waic
 
 __all__ = [
     "Comparison",
+    "Loo",
+    "Matching",
+    "Waic",
     "check_same_data",
     "compare",
     "compare_estimates",
     "differences",
     "fingerprint",
+    "good_k",
+    "loo",
+    "psis_smooth",
+    "repair",
+    "resample_indices",
+    "stacking_weights",
+    "waic",
 ]

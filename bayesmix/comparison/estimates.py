@@ -11,7 +11,8 @@ import pandas as pd
 from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
-from bayesmix.estimation.bootstrap import best_order
+from bayesmix.model import assemble
+from bayesmix.results.matching import best_order
 
 __all__ = ["compare_estimates"]
 
@@ -98,7 +99,7 @@ def _summary(fit: Any, ci: float) -> pd.DataFrame:
 def _symmetric(fit: Any) -> tuple[tuple[int, ...], ...]:
     """Interchangeable components, whatever parameters are held."""
     spec = mixture_spec(fit)
-    return spec.with_k(spec.k).layout.symmetric if spec.held else spec.layout.symmetric
+    return assemble(spec.prepared, spec.k).layout.symmetric if spec.held else spec.layout.symmetric
 
 
 def _add(out: pd.DataFrame, name: str, summary: pd.DataFrame) -> None:
@@ -139,7 +140,8 @@ def _matched(reference: Any, fit: Any, name: str, ci: float) -> pd.DataFrame:
     spec, own_spec = mixture_spec(reference), mixture_spec(fit)
     names = list(spec.components)
     if spec.layout.symmetric != own_spec.layout.symmetric:
-        spec = spec.with_k(spec.k)  # held in one of them only: labels are matched all the same
+        # Held in one of them only: labels are matched all the same.
+        spec = assemble(spec.prepared, spec.k)
     mine, theirs = (f.membership()[names].to_numpy() for f in (reference, fit))
     order = best_order(spec, mine, theirs)
     if (order == np.arange(spec.k)).all():

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.comparison.criteria import stacking_weights
 from bayesmix.comparison.pointwise import counted
+from bayesmix.comparison.stacking import stacking_weights
 from bayesmix.errors import FitError
 
 __all__ = ["CRITERIA", "Criterion", "Score", "available", "is_posterior", "score", "weights"]

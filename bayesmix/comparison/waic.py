@@ -10,14 +10,16 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix.comparison.pointwise import (
+    as_html,
+    as_text,
     blocks,
     checked,
     counted,
     frame,
+    plural,
     standard_error,
     weight_words,
 )
-from bayesmix.comparison.words import as_html, as_text, plural
 
 __all__ = ["Waic", "waic"]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError
@@ -16,12 +15,13 @@ from bayesmix.families.links import get_link
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import Times
 from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model import Rows
 from bayesmix.model.params import permute
 from bayesmix.model.prepare import Events
 from bayesmix.model.rows import block_rows
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.matching import best_order
 from bayesmix.results.predict import draw_components, draw_response
 from bayesmix.results.tables import summary
 
@@ -178,17 +178,6 @@ def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:
     """
     other = unit_terms(fitted.problem, theta)[1]
     return best_order(fitted.spec, fitted.unit_terms[1], other)
-
-
-def best_order(spec: MixtureSpec, mine: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Assignment within the symmetric sets that maximises sum of mine * other."""
-    overlap = mine.T @ np.nan_to_num(other)
-    order = np.arange(spec.k)
-    for members in spec.layout.symmetric:
-        at = np.array(members)
-        mine_at, other_at = linear_sum_assignment(-overlap[np.ix_(at, at)])
-        order[at[mine_at]] = at[other_at]
-    return order
 
 
 def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -15,38 +15,15 @@ from bayesmix.likelihood import unit_terms
 from bayesmix.likelihood.information import information
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model.params import permute
+from bayesmix.posterior.mode import Mode
 from bayesmix.results.fitted import canonical_order
 
-__all__ = ["Mode", "find_modes"]
+__all__ = ["find_modes"]
 
 SAME = 1e-3
 # Modes with more of the mass are looked around: so many starts from each, from at most so
 # many modes at once, so many times as that finds new ones.
 WORTH, SHUFFLED, AT_ONCE, ROUNDS = 0.01, 6, 4, 3
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A mode of the density of theta.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (D,)
-        Held parameters at their values.
-    log_density : float
-    factor : ndarray, shape (f, f)
-        A square root L of the inverse curvature in the free parameters, L L' = H^-1.
-    log_mass : float
-        Laplace's estimate of the log mass around it.
-    share : float
-        Its share of the mass of all modes found.
-    """
-
-    theta: np.ndarray
-    log_density: float
-    factor: np.ndarray
-    log_mass: float
-    share: float
 
 
 def find_modes(

@@ -11,9 +11,14 @@ import numpy as np
 
 from bayesmix.errors import BayesmixError, DataError, FormulaError
 from bayesmix.formula.expressions import Expression, compiled, read_text
-from bayesmix.formula.frames import check_columns, near_names
+from bayesmix.formula.frames import (
+    check_columns,
+    check_finite,
+    near_names,
+    numeric_values,
+    row_values,
+)
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.values import check_finite, numeric_values, row_values
 
 if TYPE_CHECKING:
     import pandas as pd

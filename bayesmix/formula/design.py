@@ -12,11 +12,18 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.binding import BoundExpression, refuse_unknown
 from bayesmix.formula.coding import Block, coding_plan
 from bayesmix.formula.encoders import Encoder, assemble, block_names, encode, evaluated
-from bayesmix.formula.frames import Units, build_units, check_columns, check_data, select_rows
+from bayesmix.formula.frames import (
+    Units,
+    build_units,
+    check_columns,
+    check_data,
+    check_finite,
+    row_values,
+    select_rows,
+)
 from bayesmix.formula.rank import rank_deficiency
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.transforms import ParsedFormula
-from bayesmix.formula.values import check_finite, row_values
 
 if TYPE_CHECKING:
     import pandas as pd

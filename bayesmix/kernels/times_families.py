@@ -12,8 +12,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from bayesmix.arrays import special
-from bayesmix.families.survival import along
 from bayesmix.families.survival import base as censoring
+from bayesmix.families.survival import derivatives
 from bayesmix.kernels import times_math as _times_math
 from bayesmix.kernels._family_block import cache_name
 from bayesmix.kernels.compile import callback, matrix, scalar
@@ -60,7 +60,9 @@ def term_callback(family: TimesKernel, kind: str) -> CFunc:
         "interval": lambda: _interval(_point_term(line, survival)),
         "narrow": lambda: _narrow(_point_term(line, survival), _density_term(line, density)),
     }
-    name = cache_name(f"times-{family.name}-{kind}", family.make_line, along, censoring, special)
+    name = cache_name(
+        f"times-{family.name}-{kind}", family.make_line, derivatives, censoring, special
+    )
     return callback(makers[kind](), TERM_SIGNATURE, name)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from bayesmix.arrays.special import EXPREL
-from bayesmix.families.survival.along import HALF_LOG_2PI, HUGE
 from bayesmix.families.survival.base import LARGEST
+from bayesmix.families.survival.derivatives import HALF_LOG_2PI, HUGE
 from bayesmix.kernels import math as _math
 from bayesmix.kernels.compile import scalar
 

@@ -12,8 +12,7 @@ from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.design import Design, build_design, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data, first_rows
-from bayesmix.formula.response import Response, middle, read_response
-from bayesmix.formula.surv import is_surv, surv_call
+from bayesmix.formula.response import Response, is_surv, middle, read_response, surv_call
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank

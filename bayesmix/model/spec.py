@@ -79,12 +79,6 @@ class MixtureSpec:
         """Number of units, or the sum of their weights."""
         return self.rows.n_units if self.rows.weight is None else float(self.rows.weight.sum())
 
-    def with_k(self, k: int) -> MixtureSpec:
-        """The same model with another number of components."""
-        from bayesmix.model.assemble import assemble
-
-        return assemble(self.prepared, k)
-
     def apply(self, newdata: pd.DataFrame | None, *, response: bool, weights: bool = True) -> Rows:
         """New data through the same encodings.
 

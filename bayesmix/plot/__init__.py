@@ -14,11 +14,10 @@ Examples
 'lgRD'
 """
 
-from bayesmix.plot.coefficients import coefficients
+from bayesmix.plot.coefficients import coefficients, estimates
 from bayesmix.plot.comparison import compare
 from bayesmix.plot.curves import fitted
 from bayesmix.plot.diagnostics import diagnostics
-from bayesmix.plot.estimates import estimates
 from bayesmix.plot.memberships import membership, rootogram
 from bayesmix.plot.predictive import posterior_predictive, prior_predictive
 from bayesmix.plot.selection import selection

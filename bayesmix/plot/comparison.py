@@ -12,8 +12,7 @@ from bayesmix.comparison import Comparison
 from bayesmix.comparison import compare as ranked
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import interactive
-from bayesmix.plot.style import colour, one_axes
+from bayesmix.plot.style import colour, interactive, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.comparison.scores import is_posterior
-from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.bands import draw_band, weights_and_limits
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, matplotlib_only, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from scipy import stats
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import interactive
-from bayesmix.plot.style import colour, line_style, marker, panels
+from bayesmix.plot.style import colour, interactive, line_style, marker, panels
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 from bayesmix.posterior.tables import natural_draws
 

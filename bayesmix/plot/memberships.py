@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import matplotlib_only
-from bayesmix.plot.style import colour, hatch, one_axes, panels
+from bayesmix.plot.style import colour, hatch, matplotlib_only, one_axes, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

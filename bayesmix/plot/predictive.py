@@ -8,11 +8,10 @@ import numpy as np
 
 from bayesmix._arguments import fraction, generator, whole_number
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import interactive
 from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
-from bayesmix.plot.style import colour, marker, one_axes
+from bayesmix.plot.style import colour, interactive, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

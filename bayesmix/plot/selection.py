@@ -10,8 +10,7 @@ import pandas as pd
 
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import matplotlib_only
-from bayesmix.plot.style import colour, line_style, marker, one_axes
+from bayesmix.plot.style import colour, line_style, marker, matplotlib_only, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

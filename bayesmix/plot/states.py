@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import interactive
 from bayesmix.plot.grid import levels_of
-from bayesmix.plot.style import colour, line_style, one_axes, panels
+from bayesmix.plot.style import colour, interactive, line_style, one_axes, panels
 from bayesmix.results.censoring import time_name
 from bayesmix.survival.comparison import START
 

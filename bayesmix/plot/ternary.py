@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.memberships import unit_weights
-from bayesmix.plot.style import colour, marker, one_axes
+from bayesmix.plot.style import colour, marker, matplotlib_only, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,7 @@ import pandas as pd
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
-from bayesmix.formula.response import middle
-from bayesmix.formula.surv import is_surv
+from bayesmix.formula.response import is_surv, middle
 from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.plot.backends import matplotlib_only
 from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
 from bayesmix.plot.grid import (
     Covariates,
@@ -20,7 +19,15 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.plot.style import colour, hatch, level_ticks, line_style, marker, one_axes
+from bayesmix.plot.style import (
+    colour,
+    hatch,
+    level_ticks,
+    line_style,
+    marker,
+    matplotlib_only,
+    one_axes,
+)
 from bayesmix.results.predict import row_weights
 
 if TYPE_CHECKING:

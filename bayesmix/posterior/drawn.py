@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link, plain_components, term_dim
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.diagnostics import Visits, visits
+from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.pointwise import unit_log_likelihood
 from bayesmix.priors import PriorModel
 from bayesmix.results.fitted import Fitted

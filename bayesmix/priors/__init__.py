@@ -11,8 +11,7 @@ for the contrasts a_q to the first component.
 
 from bayesmix.priors.defaults import CONCENTRATION
 from bayesmix.priors.draw import gradient, sample_prior
-from bayesmix.priors.log_density import log_prior
-from bayesmix.priors.model import LogPrior, Penalty, PriorModel
+from bayesmix.priors.log_density import LogPrior, Penalty, PriorModel, log_prior
 from bayesmix.priors.resolve import resolve
 
 __all__ = [

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.model import MixtureSpec
-from bayesmix.priors.log_density import log_prior
-from bayesmix.priors.model import PriorModel
+from bayesmix.priors.log_density import PriorModel, log_prior
 
 __all__ = ["gradient", "sample_prior"]
 

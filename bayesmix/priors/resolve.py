@@ -12,7 +12,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.priors.defaults import default_priors
-from bayesmix.priors.model import PriorModel
+from bayesmix.priors.log_density import PriorModel
 
 __all__ = ["resolve"]
 

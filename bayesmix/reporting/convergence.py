@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.criteria import criteria_doubts
-from bayesmix.reporting.numbers import fixed, plural
+from bayesmix.reporting.files import fixed, plural
 from bayesmix.reporting.pictures import diagnostics_picture
 from bayesmix.reporting.subject import Subject
 from bayesmix.sampling.laplace import GOOD_K

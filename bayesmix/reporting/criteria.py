@@ -11,7 +11,7 @@ from bayesmix.comparison import compare
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError, SpecError
 from bayesmix.reporting.blocks import Block, Section, Table, Words
-from bayesmix.reporting.numbers import fixed, number
+from bayesmix.reporting.files import fixed, number
 from bayesmix.reporting.pictures import comparison_picture
 from bayesmix.reporting.subject import Subject
 

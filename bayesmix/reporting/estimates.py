@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError, SpecError
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
-from bayesmix.reporting.numbers import interval, number, p_value
+from bayesmix.reporting.files import interval, number, p_value
 from bayesmix.reporting.pictures import coefficients_picture
 from bayesmix.reporting.subject import Subject
 

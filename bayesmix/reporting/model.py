@@ -11,7 +11,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.prepare import Prepared
 from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Words
 from bayesmix.reporting.equations import model_equations
-from bayesmix.reporting.numbers import number, plural
+from bayesmix.reporting.files import number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import model_sentences, spec_lines
 

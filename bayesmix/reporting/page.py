@@ -19,7 +19,7 @@ from bayesmix.reporting.blocks import (
     Table,
     Words,
 )
-from bayesmix.reporting.numbers import is_numeric, number
+from bayesmix.reporting.files import is_numeric, number
 
 __all__ = ["equation_svg", "page", "write_block"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
-from bayesmix.formula.surv import surv_call
+from bayesmix.formula.response import surv_call
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.rows import BlockRows
 

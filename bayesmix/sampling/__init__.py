@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bayesmix.sampling.chains import (
     ACCEPT,
-    LEAST_SHARE,
     Chains,
     Settings,
     beginnings,
@@ -17,7 +16,6 @@ from bayesmix.sampling.nutpie import run_nutpie
 
 __all__ = [
     "ACCEPT",
-    "LEAST_SHARE",
     "Chains",
     "Settings",
     "beginnings",

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.mode import LEAST_SHARE, Mode
 
 __all__ = [
     "ACCEPT",
-    "LEAST_SHARE",
     "Chains",
     "Settings",
     "beginnings",
@@ -22,7 +21,6 @@ __all__ = [
     "share_chains",
 ]
 
-LEAST_SHARE = 0.01
 JITTER = 0.3
 # Of the Stan project, and nutpie's own.
 ACCEPT = 0.8

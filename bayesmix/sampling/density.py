@@ -14,11 +14,11 @@ import numpy as np
 
 from bayesmix import priors
 from bayesmix.errors import NotFiniteError
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood import times
 from bayesmix.likelihood.gradient import value_and_gradient
 from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel
 
 if TYPE_CHECKING:

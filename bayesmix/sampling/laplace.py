@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from bayesmix.comparison.criteria import psis_smooth, resample_indices
-from bayesmix.estimation.modes import Mode
+from bayesmix.comparison.psis import psis_smooth, resample_indices
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.diagnostics import GOOD_K
+from bayesmix.posterior.mode import Mode
 
 __all__ = ["GOOD_K", "LaplaceDraws", "laplace_draws"]
 

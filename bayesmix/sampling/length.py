@@ -23,7 +23,8 @@ import numpy as np
 
 from bayesmix.posterior.diagnostics import ESS, R_HAT, Diagnosis
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.sampling import ACCEPT, LEAST_SHARE, gradient_seconds
+from bayesmix.posterior.mode import LEAST_SHARE
+from bayesmix.sampling import ACCEPT, gradient_seconds
 
 __all__ = ["run_long_enough"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Settings, beginnings, jitter
 from bayesmix.sampling.density import compiled_density, python_density
 from bayesmix.sampling.native import native_model

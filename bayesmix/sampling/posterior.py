@@ -15,7 +15,7 @@ import pandas as pd
 from bayesmix._arguments import as_asked, generator, whole_number
 from bayesmix.distributions import Prior
 from bayesmix.errors import ConvergenceWarning, SpecError
-from bayesmix.estimation.modes import Mode, find_modes
+from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood import engine as compiled
@@ -32,6 +32,7 @@ from bayesmix.posterior.diagnostics import (
 )
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
+from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve
 from bayesmix.results.fitted import Fitted

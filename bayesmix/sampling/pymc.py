@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.mode import Mode
 from bayesmix.pymc_model import draws_to_theta, initial_point, to_pymc
 from bayesmix.sampling import Chains, Settings, beginnings, first_draw
 

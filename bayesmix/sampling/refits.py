@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.comparison.criteria import Loo, Matching, Waic, loo, repair, waic
+from bayesmix.comparison.loo import Loo, loo
+from bayesmix.comparison.repair import Matching, repair
+from bayesmix.comparison.waic import Waic, waic
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.likelihood.problem import Problem

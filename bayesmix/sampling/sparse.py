@@ -26,8 +26,8 @@ import numpy as np
 from scipy.special import expit
 
 from bayesmix.errors import NotFiniteError
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.density import compiled_density, python_density
 
 __all__ = ["ACCEPT", "SparseCoordinates", "bend", "unbend"]

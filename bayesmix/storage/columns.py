@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError
-from bayesmix.storage.file import Arrays
-from bayesmix.storage.values import as_json, from_json
+from bayesmix.storage.file import Arrays, as_json, from_json
 
 __all__ = ["pack", "pack_frame", "pack_index", "unpack", "unpack_frame", "unpack_index"]
 

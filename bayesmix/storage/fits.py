@@ -10,16 +10,15 @@ import numpy as np
 
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError
-from bayesmix.estimation.modes import Mode
 from bayesmix.families.links import LINKS, Link
 from bayesmix.likelihood import log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Apart, Drawn
+from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, PriorModel
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage.columns import pack, unpack
-from bayesmix.storage.file import Arrays
-from bayesmix.storage.values import as_json, from_json
+from bayesmix.storage.file import Arrays, as_json, from_json
 
 __all__ = [
     "pack_drawn",

@@ -15,16 +15,68 @@ from bayesmix.estimation.reduce import without_components
 from bayesmix.families import Family
 from bayesmix.model import MixtureSpec, assemble
 from bayesmix.model.events import prepare_components
-from bayesmix.model.prepare import Part, Prepared, Regression, nested_pairs, prepare
+from bayesmix.model.prepare import Events, Part, Prepared, Regression, nested_pairs, prepare
 from bayesmix.model.weights import WeightModel
-from bayesmix.storage.checks import differences, fingerprints
 from bayesmix.storage.columns import pack, pack_frame, unpack, unpack_frame
-from bayesmix.storage.events import pack_events, unpack_events
-from bayesmix.storage.file import Arrays
-from bayesmix.storage.objects import pack_families, pack_scope, unpack_families, unpack_scope
-from bayesmix.storage.values import as_json
+from bayesmix.storage.file import Arrays, as_json, from_json
+from bayesmix.storage.objects import (
+    differences,
+    fingerprints,
+    pack_families,
+    pack_scope,
+    unpack_families,
+    unpack_scope,
+)
 
-__all__ = ["pack_spec", "unpack_spec"]
+__all__ = ["pack_events", "pack_spec", "unpack_events", "unpack_spec"]
+
+
+def pack_events(events: Events) -> dict[str, Any]:
+    """Describe what a user wrote about competing events, event by event in their order."""
+    return {
+        "column": events.column,
+        "names": [_name(name) for name in events.names],
+        "families": pack_families(list(events.families)),
+        "formulas": [part.formula.text for part in events.parts],
+        "ancillary": [
+            {name: design.formula.text for name, design in part.ancillary.items()}
+            for part in events.parts
+        ],
+        "partial": [[_name(code), [_name(e) for e in may]] for code, may in events.partial.items()],
+        "truncation": events.truncation,
+    }
+
+
+def unpack_events(
+    described: Mapping[str, Any], families: Mapping[str, Family] | None
+) -> dict[str, Any]:
+    """Arguments of `prepare_components`, all but those that every model has.
+
+    Parameters
+    ----------
+    described : mapping
+        From `pack_events`.
+    families : mapping of str to Family, or None
+        The user's families.
+    """
+    names = tuple(from_json(name) for name in described["names"])
+    partial = {
+        from_json(code): tuple(from_json(e) for e in may) for code, may in described["partial"]
+    }
+    return {
+        "event": described["column"],
+        "names": names,
+        "families": tuple(unpack_families(described["families"], families)),
+        "formula": dict(zip(names, described["formulas"], strict=True)),
+        "ancillary": dict(zip(names, described["ancillary"], strict=True)),
+        "partial": partial,
+        "truncation": described["truncation"],
+    }
+
+
+def _name(event: Any) -> Any:
+    return as_json(event, "the name of an event")
+
 
 # Their transformations and types decide what a design is.
 LIBRARIES = ("formulae", "numpy", "pandas")

@@ -11,8 +11,7 @@ import pandas as pd
 from bayesmix.errors import FitError
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
-from bayesmix.survival.estimates import band
-from bayesmix.survival.intervals import Estimator, Source
+from bayesmix.survival.intervals import Estimator, Source, band
 from bayesmix.survival.nonparametric import UNKNOWN, StateCurves, aalen_johansen, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 

@@ -13,8 +13,15 @@ from bayesmix.errors import FitError
 from bayesmix.families.survival.base import log_survival
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
-from bayesmix.survival.estimates import band, known_options, rows_of, spent_by_row, tidy
-from bayesmix.survival.intervals import Estimator, Source
+from bayesmix.survival.intervals import (
+    Estimator,
+    Source,
+    band,
+    known_options,
+    rows_of,
+    spent_by_row,
+    tidy,
+)
 from bayesmix.survival.quantities import EventTimes
 
 __all__ = ["cured_fraction", "never"]

@@ -7,21 +7,36 @@ estimates' normal approximation), a posterior the mean of its draws with equal-t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import linalg, special
 
 from bayesmix._arguments import fraction, generator, whole_number
 from bayesmix.errors import FitError, IdentifiabilityWarning
-from bayesmix.model import MixtureSpec
+from bayesmix.families.links import Linked
+from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
+from bayesmix.survival.quantities import Component, EventTimes
 
-__all__ = ["Band", "Estimator", "Source"]
+__all__ = [
+    "Band",
+    "Estimator",
+    "Source",
+    "band",
+    "event_times",
+    "known_options",
+    "numbers",
+    "one_number",
+    "rows_of",
+    "spent_by_row",
+    "tidy",
+]
 
 Values = Callable[[np.ndarray], np.ndarray]
 # Step of the delta method, in standard errors.
@@ -175,3 +190,214 @@ def _factor(fitted: Fitted) -> np.ndarray | None:
     out = np.zeros((len(cov.matrix), len(free)))
     out[free] = vectors * np.sqrt(np.maximum(values, 0.0))
     return out
+
+
+Quantity = Callable[[EventTimes], np.ndarray]
+# Numbers held at once: draws x rows x times x events.
+MOST = 1 << 21
+
+
+def band(
+    estimator: Estimator,
+    source: Source,
+    rows: Rows,
+    quantity: Quantity,
+    scale: str,
+    *,
+    spent: np.ndarray | None = None,
+    average: np.ndarray | None = None,
+) -> Band:
+    """Estimates of a quantity at every row, or averaged over them, with limits.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    source : Source
+    rows : Rows
+    quantity : callable
+        From `EventTimes` of D draws and n rows to an array (D, n, ...).
+    scale : str
+        "probability" or "positive": where intervals are symmetric.
+    spent : ndarray, shape (n,), optional
+        Time already spent without an event: everything is given that.
+    average : ndarray, shape (n,), optional
+        Weights of the rows in an average over them.
+    """
+
+    def values_at(theta: np.ndarray) -> np.ndarray:
+        if average is None:
+            return _values(source.spec, theta, rows, quantity, spent)
+        return _averages(source.spec, theta, rows, quantity, average)
+
+    return estimator.over([source], values_at, scale)
+
+
+def _values(
+    spec: MixtureSpec,
+    theta: np.ndarray,
+    rows: Rows,
+    quantity: Quantity,
+    spent: np.ndarray | None,
+) -> np.ndarray:
+    """A quantity at draws (T, D) of theta and all rows, (T, n, ...), some rows at a time."""
+    parts, a = [], 0
+    size = 1
+    while a < rows.n:
+        span = slice(a, min(a + size, rows.n))
+        times = event_times(spec, theta, rows, span)
+        times = times if spent is None else times.after(spent[span])
+        parts.append(np.asarray(quantity(times)))
+        a = span.stop
+        size = max(1, MOST // max(parts[-1][:, 0].size, 1))
+    return np.concatenate(parts, axis=1)
+
+
+def _averages(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, quantity: Quantity, weight: np.ndarray
+) -> np.ndarray:
+    """A quantity averaged over rows, (T, 1, ...); equal rows are computed once."""
+    data = rows.blocks[0]
+    parts = [data.matrix] if rows.concomitant is None else [data.matrix, rows.concomitant]
+    parts += [] if data.offset is None else [np.atleast_2d(data.offset).T]
+    _, first, place = np.unique(np.hstack(parts), axis=0, return_index=True, return_inverse=True)
+    total = np.bincount(place.ravel(), weight, len(first))
+    used = np.flatnonzero(total > 0)
+    out: Any = 0.0
+    for k in used:
+        at = slice(int(first[k]), int(first[k]) + 1)
+        out = out + total[k] * np.asarray(quantity(event_times(spec, theta, rows, at)))
+    return out / total.sum()
+
+
+def event_times(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, span: slice = slice(None)
+) -> EventTimes:
+    """Probabilities and distributions of the events at rows of covariates.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+        Of competing events.
+    theta : ndarray, shape (T, D)
+    rows : Rows
+    span : slice
+        The rows.
+    """
+    block, data = spec.layout.blocks[0], rows.blocks[0]
+    matrix = data.matrix[span]
+    z = None if rows.concomitant is None else rows.concomitant[span]
+    log_pi = spec.weights.log_weights(theta, z)
+    pi = np.broadcast_to(np.exp(log_pi), (len(theta), spec.k, len(matrix)))
+    components = []
+    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
+        natural = {}
+        for parameter, slot in zip(family.parameters, slots, strict=True):
+            eta = block.predictors[slot].coefficients(theta)[:, s] @ matrix.T
+            if slot == slots[0] and data.offset is not None:
+                offset = data.offset if data.offset.ndim == 1 else data.offset[s]
+                eta = eta + offset[span]
+            natural[parameter.name] = np.asarray(Linked(parameter.link, eta).value)
+        components.append(Component(family, natural))
+    return EventTimes(spec.components, np.moveaxis(pi, 1, 2), tuple(components))
+
+
+def rows_of(spec: MixtureSpec, newdata: pd.DataFrame | None) -> tuple[Rows, pd.DataFrame]:
+    """Rows to estimate at, and their covariates with an index that tells them apart.
+
+    Without new data: the training rows, or a single row where the model has no covariates.
+    """
+    names = _covariates(spec)
+    if newdata is None and not names:
+        first = spec.prepared.table.iloc[:1]
+        return spec.apply(first, response=False), first[[]].reset_index(drop=True)
+    rows = spec.apply(newdata, response=False)
+    table = spec.prepared.data if newdata is None else newdata
+    return rows, table[[n for n in names if n in table.columns]]
+
+
+def _covariates(spec: MixtureSpec) -> list[str]:
+    """Columns that the formulas use on their right sides."""
+    designs = [d for part in spec.prepared.parts for d in part.designs]
+    designs += [] if spec.prepared.concomitant is None else [spec.prepared.concomitant]
+    return list(dict.fromkeys(n for d in designs for n in d.formula.names))
+
+
+def known_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an `Estimator`; others are refused by name."""
+    known = [f.name for f in fields(Estimator)]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        msg = f"unknown options {unknown}; there are spent, {', '.join(known)}"
+        raise FitError(msg)
+    return dict(given)
+
+
+def numbers(
+    name: str, given: Any, *, low: float, high: float = np.inf, end: bool = False
+) -> np.ndarray:
+    """Numbers as an array (m,), each between low (itself too, with `end`) and high."""
+    try:
+        values = np.atleast_1d(np.asarray(given, dtype=float))
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    inside = np.isfinite(values) & (values < high) & ((values >= low) if end else (values > low))
+    if values.ndim != 1 or not len(values) or not inside.all():
+        top = "" if high == np.inf else f" and below {high:g}"
+        least = "of at least" if end else "above"
+        msg = f"{name}={given!r} must be finite numbers {least} {low:g}{top}"
+        raise FitError(msg)
+    return values
+
+
+def one_number(name: str, given: Any, *, low: float) -> float:
+    """A single number above low."""
+    values = numbers(name, given, low=low)
+    if len(values) > 1:
+        msg = f"{name}={given!r} must be one number; call once for each"
+        raise FitError(msg)
+    return float(values[0])
+
+
+def spent_by_row(
+    spent: float | str | None, newdata: pd.DataFrame | None, n: int
+) -> np.ndarray | None:
+    """Times already spent, (n,): a number, or a column of the new data."""
+    if spent is None:
+        return None
+    if isinstance(spent, str):
+        if newdata is None or spent not in newdata.columns:
+            msg = f"spent={spent!r} is no column of newdata; give one, or a number"
+            raise FitError(msg)
+        return np.asarray(newdata[spent], dtype=float)
+    return np.full(n, float(numbers("spent", spent, low=0.0, end=True)[0]))
+
+
+def tidy(
+    band: Band, covariates: pd.DataFrame, axes: Sequence[tuple[str, Sequence[Any]]]
+) -> pd.DataFrame:
+    """A band (n, ...) as a table with one row for each number.
+
+    Parameters
+    ----------
+    band : Band
+    covariates : DataFrame of n rows
+    axes : sequence of (str, sequence)
+        Name and labels of every axis after the first.
+
+    Returns
+    -------
+    DataFrame
+        Columns row, the covariates, one for each axis, estimate, lower, upper.
+    """
+    shape = band.estimate.shape
+    places = np.indices(shape).reshape(len(shape), -1)
+    columns: dict[str, Any] = {"row": covariates.index.to_numpy()[places[0]]}
+    taken = {"row", "estimate", "lower", "upper", *(name for name, _ in axes)}
+    columns |= {str(n): covariates[n].array.take(places[0]) for n in covariates if n not in taken}
+    for (name, labels), place in zip(axes, places[1:], strict=True):
+        values = np.empty(len(labels), dtype=object)
+        values[:] = list(labels)
+        columns[name] = pd.Series(values[place]).infer_objects().array
+    for name in ("estimate", "lower", "upper"):
+        columns[name] = getattr(band, name).ravel()
+    return pd.DataFrame(columns)

@@ -15,9 +15,8 @@ from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import Jet, compose, fit
 from bayesmix.arrays.generalized_f.deviance import deviance
 from bayesmix.arrays.generalized_f.integral import constant, falling_tail, flip, shape_jets
-from bayesmix.arrays.generalized_f.inverse import log_ratio, start_quantile
-from bayesmix.arrays.generalized_f.shapes import HALF_LOG_2PI, inverse_shapes, rises
-from bayesmix.arrays.generalized_f.slow import slow_tail
+from bayesmix.arrays.generalized_f.inverse import log_ratio, slow_tail, start_quantile
+from bayesmix.arrays.generalized_f.series import HALF_LOG_2PI, inverse_shapes, rises
 
 __all__ = ["log_density", "log_lower", "log_ratio", "log_upper", "quantile"]
 

@@ -10,9 +10,14 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import Jet
 from bayesmix.arrays.generalized_f.deviance import Deviance, deviance, direct, expanded
-from bayesmix.arrays.generalized_f.nodes import DEPTH, NODES, WEIGHTS
-from bayesmix.arrays.generalized_f.series import near
-from bayesmix.arrays.generalized_f.shapes import HALF_LOG_2PI, normaliser
+from bayesmix.arrays.generalized_f.series import (
+    DEPTH,
+    HALF_LOG_2PI,
+    NODES,
+    WEIGHTS,
+    near,
+    normaliser,
+)
 
 __all__ = ["constant", "falling_tail", "flip", "shape_jets"]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
-from bayesmix.arrays.generalized_f.shapes import inverse_shapes
+from bayesmix import arrays as xp
+from bayesmix.arrays.autodiff import Jet, compose
+from bayesmix.arrays.generalized_f.series import DEPTH, NODES, WEIGHTS, inverse_shapes
 from bayesmix.arrays.special import log1pmx, stirling_value
 
-__all__ = ["log_ratio", "start_quantile"]
+__all__ = ["log_ratio", "slow_tail", "start_quantile"]
 
 # Shapes nearer to zero are those of a normal distribution to ten digits of a starting value.
 _NORMAL = 1e-3
@@ -67,3 +71,105 @@ def log_ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     excess = a * log1pmx(x) + (a * x - 0.5) * np.log1p(x)
     remainder = stirling_value(a * (1 + x)) - stirling_value(a)
     return np.where(inside, excess + remainder, np.inf)
+
+
+Array = Any
+
+
+def slow_tail(w: Array, Q: Array, P: Array | None, p: Array | None) -> Array:
+    """Logarithm of the upper tail where its shape s = s2 is below one and w before the cliff.
+
+    With z = log odds of the tail + log N, N = s1 + s2, r = 1 / N and l(z) = log(1 + r e^z) / r,
+
+        log tail = s z - log Gamma(1 + s) - B(s, r) + log(1 + s I),
+        I = int_0^inf e^(-s y) (e^(-l(z - y)) - 1) dy,
+
+    where B(s, r) = log Gamma(N - s) - log Gamma(N) + s log N.  The integrand of I falls like
+    e^(-(1 + s) y) however small s is, and s I keeps its relative accuracy.
+
+    Parameters
+    ----------
+    w, Q, P, p : ndarray or Jet, shape (n,)
+        P = exp(p); None for P = 0.
+
+    Returns
+    -------
+    ndarray or Jet, shape (n,)
+    """
+    other, own = inverse_shapes(Q, P)
+    d = xp.sqrt(own + other)
+    s = 1 / own
+    log_rest = _log_rest(own, other)
+    z = -d * w - xp.log(own) - log_rest
+    r = None if P is None else 0.5 * P
+    value = s * z - xp.lgamma1p(s) + xp.log1p(s * _excess(z, s, r, p))
+    return value if r is None else value - _beta_part(s, r, log_rest)
+
+
+def _log_rest(own: Array, other: Array) -> Array:
+    """log(1 - s r) with s r = s / (s1 + s2)."""
+    share = other / (own + other)
+    small = xp.where(share < 0.5, share, 0.5)
+    return xp.where(share < 0.5, xp.log1p(-small), xp.log(own / (own + other)))
+
+
+def _beta_part(s: Array, r: Array, log_rest: Array) -> Array:
+    share = s * r
+    small = xp.where(share < 0.5, share, 0.5)
+    excess = xp.where(share < 0.5, xp.log1pmx(-small), log_rest + share)
+    remainder = xp.stirling_inverse(r * xp.exp(-log_rest)) - xp.stirling_inverse(r)
+    return excess / r - (s + 0.5) * log_rest + remainder
+
+
+def _excess(z: Array, s: Array, r: Array | None, p: Array | None) -> Array:
+    """I, as an array or a Jet like its arguments."""
+    if not isinstance(z, Jet):
+        return _integral(z, s, r, 0)[0]
+    r_value = None if r is None else r.value
+    value, first, second = _integral(z.value, s.value, r_value, 2)
+    outer = Jet(value, np.stack(first), np.stack([np.stack(row) for row in second]))
+    return compose(outer, (z, s) if r is None else (z, s, p))
+
+
+def _integral(z: np.ndarray, s: np.ndarray, r: np.ndarray | None, order: int) -> tuple:
+    """I with its derivatives in (z, s) or (z, s, p = log r)."""
+    reach = DEPTH / (1 + s[:, None])
+    y = reach * NODES
+    weight = reach * WEIGHTS * np.exp(-s[:, None] * y)
+    rise, *rise_p = _log_odds(z[:, None] - y, None if r is None else r[:, None])
+    gap = weight * np.expm1(-rise)
+    value = gap.sum(axis=1)
+    if order == 0:
+        return value, [], []
+    by_y = gap * y
+    I_s, I_ss = -by_y.sum(axis=1), (by_y * y).sum(axis=1)
+    # e^(-s y) is the only place of y beside z - y: an integration by parts gives the rest.
+    here, *here_p = _log_odds(z, r)
+    left = np.exp(-here)
+    slope = np.exp(z) / (1.0 if r is None else 1 + r * np.exp(z))
+    I_z = np.expm1(-here) - s * value
+    I_zz, I_zs = -left * slope - s * I_z, -value - s * I_s
+    if r is None:
+        return value, [I_z, I_s], [[I_zz, I_zs], [I_zs, I_ss]]
+    inner = weight * np.exp(-rise)
+    moved = inner * rise_p[0]
+    I_p, I_sp = -moved.sum(axis=1), (moved * y).sum(axis=1)
+    I_pp = (moved * rise_p[0] - inner * rise_p[1]).sum(axis=1)
+    I_zp = -left * here_p[0] - s * I_p
+    return (
+        value,
+        [I_z, I_s, I_p],
+        [[I_zz, I_zs, I_zp], [I_zs, I_ss, I_sp], [I_zp, I_sp, I_pp]],
+    )
+
+
+def _log_odds(t: np.ndarray, r: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    """l(t) and, with r > 0, its two derivatives in log r."""
+    e = np.exp(t)
+    if r is None:
+        return (e,)
+    o = r * e
+    value = np.log1p(o) / r
+    ratio = e / (1 + o)
+    first = ratio - value
+    return value, first, -ratio * o / (1 + o) - first

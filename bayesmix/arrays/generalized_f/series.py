@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-__all__ = ["NEAR", "TERMS", "monomials", "near", "series"]
+from bayesmix import arrays as xp
+
+__all__ = [
+    "DEPTH",
+    "HALF_LOG_2PI",
+    "NEAR",
+    "NODES",
+    "TERMS",
+    "WEIGHTS",
+    "inverse_shapes",
+    "monomials",
+    "near",
+    "normaliser",
+    "rises",
+    "series",
+]
 
 # Below this |d x| the closed form cancels and the series is used: its nearest singularity lies at
 # |d x| = pi, so 11 terms leave (NEAR / pi)^11, about 1e-13 of the deviance.
@@ -88,3 +105,70 @@ def series(name: str, x: np.ndarray, monomials: np.ndarray, slope: bool = False)
         total += c[:, n : n + 1]
     total *= x
     return total if slope else np.multiply(total, x, out=total)
+
+
+Array = Any
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+
+def inverse_shapes(Q: Array, P: Array | None) -> tuple[Array, Array]:
+    """1 / s1 and 1 / s2, the rates at which the lower and the upper tail of w fall.
+
+    1 / s1 + 1 / s2 = d^2 and (1 / s1 - 1 / s2) = Q d.  With P = None (zero) one of them is zero.
+    """
+    positive = Q >= 0
+    size = xp.where(positive, Q, -Q)
+    if P is None:
+        slow, quick = Q * Q, 0.0 * Q
+    else:
+        d = xp.sqrt(Q * Q + 2 * P)
+        slow, quick = 0.5 * d * (d + size), P * d / (d + size)
+    return xp.where(positive, slow, quick), xp.where(positive, quick, slow)
+
+
+def normaliser(Q: Array, P: Array | None) -> Array:
+    """n(Q, P) = R(1 / (s1 + s2)) - R(1 / s1) - R(1 / s2), with R(r) = S(1 / r) of Stirling.
+
+    The density of w at zero is exp(n) / sqrt(2 pi): by Stirling's formula all large terms cancel
+    exactly, so that n goes smoothly to zero with Q and P.
+    """
+    lower, upper = inverse_shapes(Q, P)
+    total = -xp.stirling_inverse(lower)
+    if P is None:
+        return total - xp.stirling_inverse(upper)
+    return total - xp.stirling_inverse(upper) + xp.stirling_inverse(0.5 * P)
+
+
+def rises(w: Array, Q: Array, P: Array | None) -> Array:
+    """Whether the upper tail is the one to integrate at w, and the lower its complement.
+
+    From the mode outwards where both shapes are at least one.  A tail with a shape s < 1 is long
+    and flat and ends in a cliff at odds of about 1 / (s1 + s2): it is taken up to the cliff, by
+    `slow.slow_tail`, and the other tail beyond.
+    """
+    lower, upper = inverse_shapes(Q, P)
+    a, b = (xp.where(r > 0, r, 1.0) for r in (lower, upper))
+    along = xp.sqrt(lower + upper) * w
+    odds = along - xp.log(a) + xp.log(b)  # their logarithm, d w + log(s1 / s2)
+    cliff = along - xp.log(a) + xp.log1p(upper / a)  # the same + log(s1 + s2)
+    mirrored = along + xp.log(b) - xp.log1p(lower / b)  # the same - log(s1 + s2)
+    crosses = xp.where(
+        lower > 1, xp.where(upper > 1, odds, cliff), xp.where(upper > 1, mirrored, w)
+    )
+    return crosses >= 0
+
+
+# The density has fallen by e^-36 at the last node.  Gauss-Legendre in t with y = expm1(b t) /
+# expm1(b): 28 nodes give every tail here, from a normal's to an exponential's, to 1e-12.
+DEPTH = 36.0
+_COUNT, _BEND = 28, 1.75
+
+
+def _rule() -> tuple[np.ndarray, np.ndarray]:
+    t, weight = np.polynomial.legendre.leggauss(_COUNT)
+    t = 0.5 * (t + 1)
+    total = np.expm1(_BEND)
+    return np.expm1(_BEND * t) / total, 0.5 * weight * _BEND * np.exp(_BEND * t) / total
+
+
+NODES, WEIGHTS = _rule()

@@ -15,7 +15,6 @@ from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.families.links import Linked
-from bayesmix.families.survival.along import cumulative
 from bayesmix.families.survival.base import (
     Instant,
     Survival,
@@ -23,6 +22,7 @@ from bayesmix.families.survival.base import (
     log1mexp_exp,
     minus_exp,
 )
+from bayesmix.families.survival.derivatives import cumulative
 from bayesmix.families.survival.start import guess
 from bayesmix.formula.times import Times
 

@@ -9,8 +9,8 @@ from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import Linked
-from bayesmix.families.survival.along import logistic, scaled, scaled_line
 from bayesmix.families.survival.base import Instant, Survival
+from bayesmix.families.survival.derivatives import logistic, scaled, scaled_line
 from bayesmix.families.survival.start import guess
 from bayesmix.formula.times import Times
 

@@ -12,8 +12,8 @@ from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.families.links import Linked
-from bayesmix.families.survival.along import HUGE, normal
 from bayesmix.families.survival.base import Instant, Survival
+from bayesmix.families.survival.derivatives import HUGE, normal
 from bayesmix.families.survival.start import guess
 from bayesmix.formula.times import Times
 

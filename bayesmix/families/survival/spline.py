@@ -24,7 +24,6 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.links import Linked, get_link
-from bayesmix.families.survival.along import extreme, logistic, normal
 from bayesmix.families.survival.base import (
     Instant,
     Survival,
@@ -34,6 +33,7 @@ from bayesmix.families.survival.base import (
     minus_exp,
     quantile,
 )
+from bayesmix.families.survival.derivatives import extreme, logistic, normal
 from bayesmix.families.survival.start import guess, working
 from bayesmix.formula.times import Times
 

@@ -9,7 +9,6 @@ from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import Linked
-from bayesmix.families.survival.along import extreme, scaled, scaled_line
 from bayesmix.families.survival.base import (
     Instant,
     Survival,
@@ -17,6 +16,7 @@ from bayesmix.families.survival.base import (
     log1mexp_exp,
     minus_exp,
 )
+from bayesmix.families.survival.derivatives import extreme, scaled, scaled_line
 from bayesmix.families.survival.start import guess, shape_prior
 from bayesmix.formula.times import Times
 

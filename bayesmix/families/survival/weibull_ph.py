@@ -10,7 +10,6 @@ from bayesmix.families.base import Array, Derivatives, Family
 from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.families.links import Linked
 from bayesmix.families.survival import weibull
-from bayesmix.families.survival.along import extreme
 from bayesmix.families.survival.base import (
     LARGEST,
     Instant,
@@ -19,6 +18,7 @@ from bayesmix.families.survival.base import (
     log1mexp_exp,
     minus_exp,
 )
+from bayesmix.families.survival.derivatives import extreme
 from bayesmix.families.survival.start import guess
 from bayesmix.formula.times import Times
 

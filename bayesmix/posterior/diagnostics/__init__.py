@@ -1,6 +1,6 @@
 """Diagnostics of relabelled chains: whether they agree, and if not, why."""
 
-from bayesmix.posterior.diagnostics.chains import Chains, chain_memberships
+from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships
 from bayesmix.posterior.diagnostics.convergence import Convergence, convergence, convergence_table
 from bayesmix.posterior.diagnostics.diagnosis import (
     Diagnosis,

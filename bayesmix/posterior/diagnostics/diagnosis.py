@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.diagnostics import causes, findings
-from bayesmix.posterior.diagnostics.chains import Chains, chain_memberships, unit_weight
+from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships, unit_weight
 from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
 from bayesmix.posterior.diagnostics.findings import Finding
 

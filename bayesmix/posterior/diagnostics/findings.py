@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix.estimation.modes import Mode
 from bayesmix.model import MixtureSpec
-from bayesmix.posterior.diagnostics.causes import between
-from bayesmix.posterior.diagnostics.chains import Chains
-from bayesmix.sampling import LEAST_SHARE
+from bayesmix.posterior.diagnostics.causes import Chains, between
+from bayesmix.posterior.mode import LEAST_SHARE, Mode
 
 __all__ = [
     "Finding",

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from bayesmix.estimation.modes import Mode
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.labels import relabel
+from bayesmix.posterior.mode import Mode
 
 __all__ = ["Visits", "visits"]
 

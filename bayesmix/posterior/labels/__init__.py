@@ -7,7 +7,6 @@ those that `layout.symmetric` allows.
 """
 
 from bayesmix.posterior.labels.draws import component_values, draw_memberships, membership_batches
-from bayesmix.posterior.labels.filled import filled_counts
 from bayesmix.posterior.labels.methods import METHODS, Relabelled, ecr, ordering, pivotal, stephens
 from bayesmix.posterior.labels.orders import (
     agreement,
@@ -16,7 +15,7 @@ from bayesmix.posterior.labels.orders import (
     relabel_memberships,
     relabel_theta,
 )
-from bayesmix.posterior.labels.relabel import Relabelling, relabel
+from bayesmix.posterior.labels.relabel import Relabelling, filled_counts, relabel
 
 __all__ = [
     "METHODS",

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.likelihood import Problem, unit_terms
+from bayesmix.likelihood import unit_terms
+from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.labels.draws import BATCH, component_values, membership_batches
 from bayesmix.posterior.labels.methods import (
     METHODS,
@@ -21,7 +22,7 @@ from bayesmix.posterior.labels.methods import (
 )
 from bayesmix.posterior.labels.orders import Symmetric, assign, identity, relabel_theta
 
-__all__ = ["Relabelling", "relabel"]
+__all__ = ["Relabelling", "filled_counts", "relabel"]
 
 # Bytes of memberships that may be in memory at once.
 LIMIT = 200_000_000
@@ -197,3 +198,41 @@ def _match(
     weighted = found.reference if weight is None else found.reference * weight[:, None]
     order = assign((near.T @ weighted)[None], symmetric)[0]
     return replace(found, orders=found.orders[:, order], reference=found.reference[:, order])
+
+
+def filled_counts(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Number of components to which at least one unit is allocated, at every draw.
+
+    Every unit is allocated once by its memberships p_us; a unit of case weight w as
+    often as w copies of it, w rounded to a whole number and one at least.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (..., D)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int, shape (...)
+    """
+    flat = theta.reshape(-1, theta.shape[-1])
+    out = np.empty(len(flat), int)
+    for draws, _, p in membership_batches(problem, flat):
+        out[draws] = _has_units(problem, p, rng).sum(1)
+    return out.reshape(theta.shape[:-1])
+
+
+def _has_units(problem: Problem, p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which components have units, (R, S), by memberships p (R, S, U)."""
+    has = np.zeros(p.shape[:2], bool)
+    if problem.weight is None:
+        top = np.cumsum(p, axis=1)
+        component = (top < rng.random(top[:, -1:].shape) * top[:, -1:]).sum(1)
+        has[np.arange(len(p))[:, None], component] = True
+        return has
+    counted = problem.weight > 0
+    copies = np.maximum(1, np.rint(problem.weight[counted])).astype(int)
+    share = p[:, :, counted].swapaxes(1, 2)
+    share = share / share.sum(2, keepdims=True)
+    return rng.multinomial(copies, share).any(1)

@@ -9,10 +9,10 @@ from bayesmix.posterior.partition.losses import (
     canonical,
     expected_binder,
     expected_variation,
+    similarity,
     variation_bound,
     variation_of_information,
 )
-from bayesmix.posterior.partition.similarities import similarity
 
 __all__ = [
     "LOSSES",

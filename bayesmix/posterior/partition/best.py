@@ -12,10 +12,10 @@ from bayesmix.posterior.partition.losses import (
     criterion,
     expected_variation,
     own_and_size,
+    similarity,
     unit_losses,
 )
 from bayesmix.posterior.partition.search import best_cut, best_draw, refine
-from bayesmix.posterior.partition.similarities import similarity
 
 __all__ = ["LOSSES", "Consensus", "consensus"]
 

@@ -12,13 +12,12 @@ import numpy as np
 from bayesmix._arguments import column_name
 from bayesmix.errors import FormulaError, SpecError
 from bayesmix.formula.frames import check_data
+from bayesmix.formula.response import is_surv
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.surv import is_surv
 from bayesmix.formula.transforms import parse_formula
 from bayesmix.model.events import TRUNCATIONS
-from bayesmix.survival.check.consistency import check_together
+from bayesmix.survival.check.consistency import check_subjects, check_together
 from bayesmix.survival.check.events import EventColumn, read_events
-from bayesmix.survival.check.subjects import check_subjects
 from bayesmix.survival.check.times import (
     EXACT,
     INTERVAL,

@@ -10,8 +10,8 @@ import numpy as np
 
 from bayesmix.errors import BayesmixError
 from bayesmix.formula.frames import first_rows
+from bayesmix.formula.response import SurvCall, surv_call
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.surv import SurvCall, surv_call
 from bayesmix.formula.transforms import evaluate
 
 if TYPE_CHECKING:
