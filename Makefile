@@ -16,7 +16,7 @@ PYTHON ?=
 PYTEST_ARGS ?=
 MARK ?= not slow
 # Tests of the source archive that `make dist` runs against the installed wheel.
-DIST_TESTS ?= tests/test_data.py tests/test_families.py tests/test_flexmix_reference.py tests/test_storage.py tests/test_cli_fit.py
+DIST_TESTS ?= tests/datasets/test_data.py tests/families/test_families.py tests/estimation/test_flexmix_reference.py tests/storage/test_storage.py tests/cli/test_cli_fit.py
 
 # Prints the first Python 3.12 to 3.14 that runs and can make a virtual environment. Every folder
 # of PATH is tried, not only the first hit: a pyenv shim may stand for a version that is not

@@ -67,13 +67,14 @@ def imports(path):
         for node in ast.walk(test)
         if isinstance(node, ast.ImportFrom) and (node.module or "") == "bayesmix.api"
     }
+    known = {module for module, _ in files()}
     for node in ast.walk(tree):
         if node in named:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module == "bayesmix":
-            yield from (f"bayesmix.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bayesmix."):
-            yield node.module
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bayesmix":
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                yield module if module in known else node.module
         elif isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.startswith("bayesmix."))
 
@@ -102,6 +103,32 @@ def test_imports_go_one_way():
         and order[room_of(used)] > order[room_of(module)]
     ]
     assert wrong == []
+
+
+def circles(graph):
+    """Sets of modules that import each other, directly or through others."""
+    reached = {}
+    for module in graph:
+        seen, ahead = set(), [module]
+        while ahead:
+            new = graph[ahead.pop()] - seen
+            seen |= new
+            ahead += new
+        reached[module] = seen
+    return {frozenset(m for m in graph if a in reached[m] and m in reached[a]) for a in graph} - {
+        frozenset()
+    }
+
+
+def test_no_two_files_import_each_other():
+    known = dict(files())
+    graph = {
+        module: {used for used in imports(path) if used in known and used != module}
+        for module, path in known.items()
+        if module != "bayesmix"
+    }
+    graph = {module: used - {"bayesmix"} for module, used in graph.items()}
+    assert circles(graph) == set()
 
 
 @pytest.mark.parametrize("library", ["formulae"])

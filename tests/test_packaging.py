@@ -81,7 +81,9 @@ def test_a_change_is_accepted_by_lint_then_documentation_then_tests():
 def test_the_notice_names_every_dataset():
     notice = (ROOT / "NOTICE").read_text("utf-8")
     missing = [
-        path.stem for path in (ROOT / "bayesmix" / "data").glob("*.csv") if path.stem not in notice
+        path.stem
+        for path in (ROOT / "bayesmix" / "datasets").glob("*.csv")
+        if path.stem not in notice
     ]
     assert not missing
 

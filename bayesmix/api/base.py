@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from bayesmix.posterior.drawn import Drawn
     from bayesmix.results.fitted import Fitted
 
-__all__ = ["Modelled", "Reported", "Result"]
+__all__ = ["MODELS", "Modelled", "Reported", "Result", "model_of"]
+
+# The public model by whether the components are competing events; each class enters itself.
+MODELS: dict[bool, Any] = {}
+
+
+def model_of(spec: MixtureSpec, priors: Any = None) -> Any:
+    """The public model of a specification whose priors were checked before."""
+    return MODELS[spec.prepared.events is not None]._of(spec, priors)
 
 
 class Modelled(ABC):

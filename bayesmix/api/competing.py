@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
+from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
@@ -167,3 +168,6 @@ class CompetingRisks(Model):
         )
         assert prepared.events is not None
         super().__init__(assemble(prepared, len(prepared.events.names)), priors)
+
+
+MODELS[True] = CompetingRisks

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bayesmix import storage
-from bayesmix.api.competing import CompetingRisks
-from bayesmix.api.mixture import Mixture
+from bayesmix.api.base import model_of
 from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
@@ -17,13 +16,7 @@ from bayesmix.model import MixtureSpec
 if TYPE_CHECKING:
     from bayesmix.families import Family
 
-__all__ = ["load", "model_of"]
-
-
-def model_of(spec: MixtureSpec, priors: Any = None) -> Model:
-    """The public model of a specification whose priors were checked before."""
-    kind = Mixture if spec.prepared.events is None else CompetingRisks
-    return kind._of(spec, priors)
+__all__ = ["load"]
 
 
 def load(

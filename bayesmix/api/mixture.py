@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
 from bayesmix.formula.transforms import Scope
@@ -147,3 +148,6 @@ def _regressions(
             raise SpecError(msg)
         return tuple(formula)
     return (Regression(formula, family, fixed, nested, dispersion),)
+
+
+MODELS[False] = Mixture

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import generator
-from bayesmix.api.base import Result
+from bayesmix.api.base import Result, model_of
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
@@ -25,7 +25,6 @@ from bayesmix.survival.intervals import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.api.model import Model
 
 __all__ = ["PointFit"]
 
@@ -66,10 +65,8 @@ class PointFit(Result):
         return self._fitted, self._priors
 
     @property
-    def spec(self) -> Model:
+    def spec(self) -> Any:
         """The model that was fitted, such as a `Mixture`."""
-        from bayesmix.api.loading import model_of
-
         return model_of(self._fitted.spec, self._priors)
 
     @property

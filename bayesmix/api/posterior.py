@@ -29,7 +29,6 @@ from bayesmix.survival.intervals import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.api.model import Model
     from bayesmix.comparison.loo import Loo
     from bayesmix.comparison.waic import Waic
 
@@ -538,7 +537,7 @@ class Posterior(Result):
         return methods_agreement(self._drawn)
 
     @property
-    def spec(self) -> Model:
+    def spec(self) -> Any:
         """The model, such as a `Mixture`."""
         return self._point.spec
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmix.comparison.pointwise import as_html, as_text
 
 if TYPE_CHECKING:
-    from bayesmix.api.posterior import Posterior
+    from bayesmix.api.base import Result
 
 __all__ = ["Stacking"]
 
@@ -36,7 +36,7 @@ class Stacking:
     table: pd.DataFrame
     elpd_loo: float
     se: float
-    posterior: Posterior
+    posterior: Result
 
     @property
     def warning(self) -> str:

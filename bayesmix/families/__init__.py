@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
@@ -177,3 +178,12 @@ def remade(description: Mapping[str, Any]) -> Family:
     if description.get("survival") and not found.is_survival:
         return resolve(found, survival=True)
     return found if description["link"] is None else found.with_link(description["link"])
+
+
+def _reduced(f: Family) -> Any:
+    """A shipped family is pickled by name, for its functions may have none."""
+    description = shipped(f)
+    return object.__reduce_ex__(f, 2) if description is None else (remade, (description,))
+
+
+copyreg.pickle(Family, _reduced)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.interface import Array, Observed, Parameter
 from bayesmix.families.kernel import KernelFamily
 from bayesmix.families.links import Link, Linked, get_link
 from bayesmix.families.start import search_start
@@ -24,32 +25,7 @@ from bayesmix.families.survival.user import check_own, own_survival
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
-__all__ = ["Derivatives", "Family", "Observed", "Parameter"]
-
-Array = Any
-
-
-class Observed(NamedTuple):
-    """A response as a family sees it; the fields have shape (n,)."""
-
-    y: np.ndarray
-    trials: np.ndarray | None
-    const: np.ndarray | float
-    times: Times | None = None
-
-    def take(self, rows: slice | np.ndarray) -> Observed:
-        """The same for some rows."""
-        trials = None if self.trials is None else self.trials[rows]
-        const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
-        times = None if self.times is None else self.times.take(rows)
-        return Observed(self.y[rows], trials, const, times)
-
-
-class Parameter(NamedTuple):
-    """A parameter of a family and the link to its linear predictor."""
-
-    name: str
-    link: Link
+__all__ = ["Array", "Derivatives", "Family", "Observed", "Parameter"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,14 +181,6 @@ class Family:
         object.__setattr__(self, "params", {name: links[name] for name in order})
         if self.survival is None and (self.logsf is not None or self.hazard is not None):
             object.__setattr__(self, "survival", own_survival(self))
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle a shipped family by name, for its functions may have none."""
-        from bayesmix.families import remade, shipped
-
-        if (description := shipped(self)) is not None:
-            return remade, (description,)
-        return super().__reduce_ex__(protocol)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import DataError, SpecError
+from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Link
-
-if TYPE_CHECKING:
-    from bayesmix.families.base import Family, Observed
 
 __all__ = ["check_density", "check_start", "inside"]
 
@@ -19,12 +17,12 @@ __all__ = ["check_density", "check_start", "inside"]
 _TRIED = (0.5, 1.5)
 
 
-def check_density(family: Family, obs: Observed) -> None:
+def check_density(family: FamilyLike, obs: Observed) -> None:
     """Call a family's `logpdf` with arrays and for derivatives, before any fit does.
 
     Parameters
     ----------
-    family : Family
+    family : FamilyLike
     obs : Observed
         The n responses.
 
@@ -60,7 +58,7 @@ def check_density(family: Family, obs: Observed) -> None:
         raise DataError(msg)
 
 
-def _numbers(family: Family, logf: Any) -> np.ndarray:
+def _numbers(family: FamilyLike, logf: Any) -> np.ndarray:
     if isinstance(logf, (np.ndarray, float, int)):
         return np.asarray(logf, dtype=float)
     msg = (
@@ -70,7 +68,7 @@ def _numbers(family: Family, logf: Any) -> np.ndarray:
     raise SpecError(msg)
 
 
-def _refuse_shape(family: Family, shape: tuple[int, ...], n: int) -> None:
+def _refuse_shape(family: FamilyLike, shape: tuple[int, ...], n: int) -> None:
     names = ", ".join(p.name for p in family.parameters)
     msg = (
         f"logpdf of the family {family.name!r} returned shape {shape} for {n} responses; it must "
@@ -80,7 +78,7 @@ def _refuse_shape(family: Family, shape: tuple[int, ...], n: int) -> None:
     raise SpecError(msg)
 
 
-def _differentiate(family: Family, obs: Observed, etas: tuple[np.ndarray, ...]) -> None:
+def _differentiate(family: FamilyLike, obs: Observed, etas: tuple[np.ndarray, ...]) -> None:
     try:
         shape = family.automatic(obs, etas).logf.shape
     except (TypeError, ValueError, AttributeError) as error:
@@ -100,12 +98,12 @@ def inside(link: Link, value: Any) -> bool:
     return bool(np.all(np.isfinite(eta)) and np.all(np.asarray(value) > link.lower))
 
 
-def check_start(family: Family, given: Any, n: int) -> dict[str, Any]:
+def check_start(family: FamilyLike, given: Any, n: int) -> dict[str, Any]:
     """The values of a family's `start`, if they are what `Family` asks for.
 
     Parameters
     ----------
-    family : Family
+    family : FamilyLike
     given : mapping of str to float or ndarray
     n : int
         Number of responses.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.errors import DataError
+from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Link
-
-if TYPE_CHECKING:
-    from bayesmix.families.base import Family, Observed
 
 __all__ = ["search_start"]
 
@@ -22,7 +19,7 @@ _CANDIDATES = 600
 _IMPOSSIBLE = 1e300
 
 
-def search_start(family: Family, obs: Observed) -> dict[str, float]:
+def search_start(family: FamilyLike, obs: Observed) -> dict[str, float]:
     """Rough maximum-likelihood values of the intercept-only model.
 
     A grid over the parameters' linear predictors, on the scale of the data,
@@ -31,7 +28,7 @@ def search_start(family: Family, obs: Observed) -> dict[str, float]:
 
     Parameters
     ----------
-    family : Family
+    family : FamilyLike
     obs : Observed
         The n responses.
 
@@ -74,7 +71,7 @@ def search_start(family: Family, obs: Observed) -> dict[str, float]:
     }
 
 
-def _cost(family: Family, obs: Observed) -> Callable[[np.ndarray], float]:
+def _cost(family: FamilyLike, obs: Observed) -> Callable[[np.ndarray], float]:
     """Minus the mean log density, as a function of the linear predictors."""
     n = len(obs.y)
     if n > _RESPONSES:

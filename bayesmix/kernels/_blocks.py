@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmix.kernels import math as _math
-from bayesmix.kernels._call import BLOCK
 from bayesmix.kernels.compile import (
     call_family,
     doubles,
@@ -24,6 +23,7 @@ from bayesmix.kernels.compile import (
     reduction,
 )
 from bayesmix.kernels.families import LOGF, N_CHANNELS, N_TERMS
+from bayesmix.kernels.record import BLOCK
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesmix.kernels.families import FAMILIES, N_CHANNELS, N_TERMS, KernelFamily
+from bayesmix.kernels.record import BLOCK
 
-BLOCK = 256
 SMALLEST_CHUNK = 64 * BLOCK  # about half a millisecond of work
 MOST_CHUNKS = 64
 

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.kernels import math as _math
-from bayesmix.kernels._call import BLOCK
 from bayesmix.kernels.cache import source_digest
 from bayesmix.kernels.compile import FAMILY_SIGNATURE, callback, doubles, matrix, scalar
 from bayesmix.kernels.families import (
@@ -24,6 +23,7 @@ from bayesmix.kernels.families import (
     KernelFamily,
     W,
 )
+from bayesmix.kernels.record import BLOCK
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -24,7 +24,6 @@ from bayesmix.kernels._blocks import (
     read_model,
     read_rows,
 )
-from bayesmix.kernels._call import BLOCK
 from bayesmix.kernels._passes import PASS_SIGNATURE
 from bayesmix.kernels.compile import callback, doubles, elementwise, matrix
 from bayesmix.kernels.families import (
@@ -39,6 +38,7 @@ from bayesmix.kernels.families import (
     N_TERMS,
     W,
 )
+from bayesmix.kernels.record import BLOCK
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

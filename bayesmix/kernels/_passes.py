@@ -25,9 +25,9 @@ from bayesmix.kernels._blocks import (
     read_rows,
     total,
 )
-from bayesmix.kernels._call import BLOCK
 from bayesmix.kernels.compile import callback, doubles, elementwise, matrix
 from bayesmix.kernels.families import D1, N_TERMS, STATISTIC, W
+from bayesmix.kernels.record import BLOCK
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc

@@ -20,13 +20,13 @@ from bayesmix.kernels.compile import (
     integers,
     matrix,
 )
-from bayesmix.kernels.density import NOT_FINITE
 from bayesmix.kernels.record import (
     ALPHA_INDEX,
     LOG_PRIOR,
     N_COMPONENTS,
     N_DATA,
     N_PLACES,
+    NOT_FINITE,
     PASS_KERNEL,
     PI,
     SCORE,

@@ -15,8 +15,6 @@ from bayesmix.kernels._call import Floats
 from bayesmix.kernels.pack import Integers, SmallData
 from bayesmix.kernels.pack_times import TimesData
 
-NOT_FINITE = 3
-
 
 @dataclass(frozen=True)
 class GaussianPrior:

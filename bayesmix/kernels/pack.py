@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmix.kernels import record as places
-from bayesmix.kernels._call import BLOCK, Floats
+from bayesmix.kernels._call import Floats
 from bayesmix.kernels.families import N_TERMS, KernelFamily
+from bayesmix.kernels.record import BLOCK
 
 Integers = NDArray[np.int64]
 NO_ARGUMENTS = np.zeros(3, dtype=np.int64)

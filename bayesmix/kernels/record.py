@@ -116,3 +116,8 @@ def buffers(s: int, p: int, q: int, size: int, line: int, scratch: int, n_terms:
         *(size, size, size, size, size * size, size, size),
         *(channels * line, size * line, channels * channels),
     ]
+
+
+NOT_FINITE = 3
+
+BLOCK = 256

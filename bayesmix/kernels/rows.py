@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from bayesmix.kernels import math as _math
 from bayesmix.kernels._blocks import linear_predictor, softmax, total
-from bayesmix.kernels._call import BLOCK
 from bayesmix.kernels.compile import call_family, doubles, elementwise, flags, integers, matrix
 from bayesmix.kernels.families import D1, D_DISP, LOGF, N_TERMS
 from bayesmix.kernels.record import (
@@ -24,6 +23,7 @@ from bayesmix.kernels.record import (
     ALPHA,
     ALPHA_INDEX,
     AUX,
+    BLOCK,
     BOUNDS,
     COEF,
     CONSTANT,

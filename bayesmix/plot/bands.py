@@ -14,6 +14,7 @@ from bayesmix.posterior.labels.draws import mean_weights
 from bayesmix.results.covariance import covariance
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 __all__ = ["ALPHA", "draw_band", "estimate_and_limits", "weights_and_limits"]
@@ -117,3 +118,17 @@ def draw_band(
     for ends in (low, high):
         cap: dict[str, Any] = {"marker": "_", "markersize": CAP * 2, "gid": "cap"}
         ax.plot(at, ends, linestyle="none", color=colour, zorder=2.5, **cap)
+
+
+BARS = 5  # limits of the steps of one state
+
+
+def limits_at(
+    steps: pd.DataFrame, number: int, events: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A few times, other ones for each state, and the limits of the steps there."""
+    last = float(steps["time"].max())
+    wanted = last * (np.arange(BARS) + 0.4 + 0.6 * number / (events + 1)) / BARS
+    at = np.searchsorted(steps["time"].to_numpy(), wanted, side="right") - 1
+    bars = steps.iloc[at]
+    return wanted, bars["lower"].to_numpy(), bars["upper"].to_numpy()

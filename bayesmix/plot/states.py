@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.plot.bands import limits_at
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.style import colour, interactive, line_style, one_axes, panels
 from bayesmix.results.censoring import time_name
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
 
     from bayesmix.api import CompetingRisksFit, CompetingRisksPosterior
 
-__all__ = ["limits_at", "states"]
+__all__ = ["states"]
 
 START_COLOUR, START_HEX = "0.35", "#595959"  # the same grey
 START_LABEL = "no event yet"
 ALPHA = 0.22
-BARS = 5  # limits of the steps of one state
 ENDS = ["estimate", "lower", "upper"]
 
 
@@ -151,17 +151,6 @@ def _draw(ax: Axes, table: pd.DataFrame, number: int, events: int) -> None:
     wanted, lower, upper = limits_at(steps, number, events)
     ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
     ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
-
-
-def limits_at(
-    steps: pd.DataFrame, number: int, events: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A few times, other ones for each state, and the limits of the steps there."""
-    last = float(steps["time"].max())
-    wanted = last * (np.arange(BARS) + 0.4 + 0.6 * number / (events + 1)) / BARS
-    at = np.searchsorted(steps["time"].to_numpy(), wanted, side="right") - 1
-    bars = steps.iloc[at]
-    return wanted, bars["lower"].to_numpy(), bars["upper"].to_numpy()
 
 
 def _colour(number: int, events: int) -> str:

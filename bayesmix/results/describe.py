@@ -271,7 +271,7 @@ TITLES = {
     "gompertz": "Gompertz",
     "zero": "a point mass at zero",
 }
-KINDS = {
+EFFECT_WORDS = {
     "varying": "differ from component to component",
     "nested": "are shared by blocks of components",
     "fixed": "are the same in all components",
@@ -340,7 +340,7 @@ def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
         out = [f"These terms have an effect: {', '.join(every)}."] if every else []
     else:
         out = [
-            f"The effects of these terms {KINDS[kind]}: {', '.join(names)}."
+            f"The effects of these terms {EFFECT_WORDS[kind]}: {', '.join(names)}."
             for kind, names in terms.items()
             if names
         ]

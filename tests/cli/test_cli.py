@@ -16,7 +16,7 @@ import bayesmix as bmx
 from bayesmix import cli
 from bayesmix.cli import demo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 
 

@@ -612,7 +612,7 @@ def run_line(capsys, line, code=0):
 
 
 def page(name):
-    path = Path(__file__).parents[1] / name
+    path = Path(__file__).parents[2] / name
     if not path.exists():
         pytest.skip(f"no {name} beside the tests")
     return path.read_text("utf-8")

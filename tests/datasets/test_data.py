@@ -15,7 +15,7 @@ import bayesmix.datasets
 from bayesmix.datasets import DATASETS, describe_data, list_data, load_data
 from bayesmix.errors import DataError
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference"
 
 SHAPES = {
     "NregFix": (200, ["x1", "x2", "w", "y", "class"]),

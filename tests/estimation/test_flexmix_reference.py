@@ -13,7 +13,7 @@ import bayesmix as bmx
 ENTRIES = {
     e["id"]: e
     for e in json.loads(
-        (Path(__file__).parent / "reference" / "flexmix_examples.json").read_text()
+        (Path(__file__).parents[1] / "reference" / "flexmix_examples.json").read_text()
     )["entries"]
 }
 DEGENERATE = ("mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2")

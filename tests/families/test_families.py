@@ -22,7 +22,9 @@ from bayesmix.formula.response import Response
 
 N = 200
 TRIALS = 12.0
-PRECISE = json.loads((Path(__file__).parent / "reference" / "family_densities.json").read_text())
+PRECISE = json.loads(
+    (Path(__file__).parents[1] / "reference" / "family_densities.json").read_text()
+)
 
 
 @dataclass(frozen=True)

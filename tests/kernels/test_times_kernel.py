@@ -4,8 +4,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 import survival_models as reference
-from test_survival_bayes import CASES as MODELS
-from test_survival_bayes import D, competing, latent
+from times_models import CASES as MODELS
+from times_models import D, competing, latent
 
 import bayesmix as bmx
 from bayesmix.errors import NotFiniteError

@@ -15,7 +15,7 @@ from bayesmix.comparison import psis_smooth
 
 SEED = 1
 KEYS = ["component", "term", "effect"]
-# ML is on the boundary of its parameters here; test_map.py has their posterior modes.
+# ML is on the boundary of its parameters here; estimation/test_map.py has their posterior modes.
 DEGENERATE = {"mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2"}
 # Two modes that no chain leaves, and their shares (Laplace's estimate).
 SEVERAL_MODES = {"fabricfault_nested_k2": [0.80, 0.20]}

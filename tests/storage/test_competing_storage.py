@@ -22,7 +22,7 @@ from bayesmix.errors import DataError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model.prepare import Events
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 pytestmark = [
@@ -198,7 +198,7 @@ def test_in_a_fresh_process(fits, tmp_path):
         print(json.dumps(out))
     """)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(DATA.parent), str(tmp_path)],
+        [sys.executable, "-W", "ignore", "-c", code, str(Path(__file__).parent), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,

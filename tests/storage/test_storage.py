@@ -36,7 +36,7 @@ from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage import checks, columns
 from bayesmix.storage.file import Arrays, read, write
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::bayesmix.{name}")
@@ -122,7 +122,7 @@ def test_in_a_fresh_process(fits, tmp_path):
         assert not {"pymc", "arviz", "pytensor", "nutpie"} & set(sys.modules)
     """)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(DATA.parent), str(tmp_path)],
+        [sys.executable, "-W", "ignore", "-c", code, str(Path(__file__).parent), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,

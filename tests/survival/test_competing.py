@@ -12,7 +12,7 @@ from scipy import special, stats
 import bayesmix as bmx
 from bayesmix.errors import DataError, FitError, FormulaError, SpecError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 DATA = pd.DataFrame(
     {
         "t": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],

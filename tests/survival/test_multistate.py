@@ -17,7 +17,7 @@ from bayesmix.survival.multistate import ways
 from bayesmix.survival.quantities import Component, EventTimes, state_probabilities
 from bayesmix.survival.sums import distribution
 
-REFERENCE = Path(__file__).parent / "reference" / "flexsurvmix_multistate.json"
+REFERENCE = Path(__file__).parents[1] / "reference" / "flexsurvmix_multistate.json"
 
 # A gamma distribution by SciPy, with and without a formula for quantiles.
 PLAIN = Family(

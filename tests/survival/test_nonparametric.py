@@ -11,7 +11,7 @@ from bayesmix.errors import DataError, SpecError
 from bayesmix.formula.times import Times
 from bayesmix.survival.nonparametric import aalen_johansen, first_times, kaplan_meier
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference"
 
 # Ten subjects, with ties between events, and between events and censored times.
 TIME = np.array([2.0, 3, 3, 5, 6, 7, 7, 8, 10, 12])

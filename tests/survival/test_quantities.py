@@ -13,7 +13,7 @@ from bayesmix.families.survival import base as censoring
 from bayesmix.survival import quantities
 from bayesmix.survival.quantities import Component, EventTimes
 
-REFERENCE = Path(__file__).parent / "reference" / "flexsurvmix_quantities.json"
+REFERENCE = Path(__file__).parents[1] / "reference" / "flexsurvmix_quantities.json"
 MODELS = json.loads(REFERENCE.read_text())["models"]
 
 

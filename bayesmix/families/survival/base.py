@@ -17,18 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.interface import FamilyLike
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import LINKS, Linked
 from bayesmix.formula.times import Times
-
-if TYPE_CHECKING:
-    from bayesmix.families.base import Family
 
 __all__ = [
     "Instant",
@@ -276,12 +274,12 @@ _RULE = np.polynomial.legendre.leggauss(16)
 _LOG_MAX = 690.0
 
 
-def log_survival(family: Family, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
+def log_survival(family: FamilyLike, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
     """Log of the probability that the event comes after t.
 
     Parameters
     ----------
-    family : Family
+    family : FamilyLike
         One for times.
     t : float or ndarray
         Any time, zero and infinity included.
@@ -301,7 +299,7 @@ def log_survival(family: Family, t: Array, natural: Mapping[str, Array]) -> np.n
     return np.where(inside, logsf, np.where(t <= 0, 0.0, last))
 
 
-def log_density_at(family: Family, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
+def log_density_at(family: FamilyLike, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
     """Log density at t, shaped as `log_survival`; at zero its limit, -inf below and at infinity."""
     survival, linked, t = _prepare(family, t, natural)
     inside = (t >= 0) & (t < np.inf)
@@ -310,7 +308,7 @@ def log_density_at(family: Family, t: Array, natural: Mapping[str, Array]) -> np
         return np.where(inside, survival.logpdf(at, *linked), -np.inf)
 
 
-def quantile(family: Family, p: Array, natural: Mapping[str, Array]) -> np.ndarray:
+def quantile(family: FamilyLike, p: Array, natural: Mapping[str, Array]) -> np.ndarray:
     """The time that a share p does not exceed; infinite where fewer ever have the event.
 
     Shapes as of `log_survival`.  By bisection of log t where the family has no formula.
@@ -332,7 +330,7 @@ def quantile(family: Family, p: Array, natural: Mapping[str, Array]) -> np.ndarr
     return np.where(p <= 0, 0.0, np.where(p >= 1, np.inf, found))
 
 
-def restricted_mean(family: Family, tau: Array, natural: Mapping[str, Array]) -> np.ndarray:
+def restricted_mean(family: FamilyLike, tau: Array, natural: Mapping[str, Array]) -> np.ndarray:
     """Expected time until the event or tau: the survival function's integral from 0 to tau.
 
     Shapes as of `log_survival`.  Gauss-Legendre in log t between quantiles, to ten digits.
@@ -361,7 +359,7 @@ def restricted_mean(family: Family, tau: Array, natural: Mapping[str, Array]) ->
     return total
 
 
-def expected(family: Family, natural: Mapping[str, Array]) -> np.ndarray:
+def expected(family: FamilyLike, natural: Mapping[str, Array]) -> np.ndarray:
     """Expected time, infinite where it does not exist or the event may never come."""
     if family.mean is not None:
         shape = np.broadcast_shapes(*(np.shape(v) for v in natural.values()))
@@ -369,7 +367,7 @@ def expected(family: Family, natural: Mapping[str, Array]) -> np.ndarray:
     return by_quadrature(family, natural)
 
 
-def by_quadrature(family: Family, natural: Mapping[str, Array]) -> np.ndarray:
+def by_quadrature(family: FamilyLike, natural: Mapping[str, Array]) -> np.ndarray:
     """The survival function's integral, infinite where its tail is too heavy."""
     far = np.exp(_LOG_MAX)
     found = restricted_mean(family, far, natural)
@@ -379,7 +377,7 @@ def by_quadrature(family: Family, natural: Mapping[str, Array]) -> np.ndarray:
 
 
 def _prepare(
-    family: Family, t: Array, natural: Mapping[str, Array]
+    family: FamilyLike, t: Array, natural: Mapping[str, Array]
 ) -> tuple[Survival, tuple[Linked, ...], np.ndarray]:
     """The distribution, its parameters, and t in the shape to which all broadcast."""
     assert family.survival is not None

@@ -18,18 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import Jet
 from bayesmix.errors import SpecError
+from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import Instant, Survival
-
-if TYPE_CHECKING:
-    from bayesmix.families.base import Family, Observed
 
 __all__ = ["TOLERANCE", "check_own", "own_survival"]
 
@@ -231,12 +229,12 @@ class DensityTail:
         return at.t * np.where(fallen, powers, 1e9).min(axis=0)
 
 
-def own_survival(family: Family) -> Survival:
+def own_survival(family: FamilyLike) -> Survival:
     """The distribution of times that a user's functions describe.
 
     Parameters
     ----------
-    family : Family
+    family : FamilyLike
         With `logpdf`, `logsf` or `hazard`, or several.
 
     Returns
@@ -287,12 +285,12 @@ class Product:
 # --- checks --------------------------------------------------------------------------------
 
 
-def check_own(family: Family, obs: Observed, natural: dict[str, Any]) -> None:
+def check_own(family: FamilyLike, obs: Observed, natural: dict[str, Any]) -> None:
     """Compare what follows by quadrature with a rule of half the nodes, and S' with f.
 
     Parameters
     ----------
-    family : Family
+    family : FamilyLike
     obs : Observed
         The times; at most 100 of them are tried.
     natural : dict of str to float
@@ -324,7 +322,7 @@ def check_own(family: Family, obs: Observed, natural: dict[str, Any]) -> None:
 
 
 def _check_hazard(
-    family: Family, logsf: HazardSurvival, at: Instant, linked: tuple[Linked, ...]
+    family: FamilyLike, logsf: HazardSurvival, at: Instant, linked: tuple[Linked, ...]
 ) -> None:
     fine, coarse = logsf(at, *linked), HazardSurvival(logsf.function, 2)(at, *linked)
     # The error of the fine rule is about the square of the coarse one's.
@@ -336,7 +334,7 @@ def _check_hazard(
 
 
 def _check_density(
-    family: Family, logsf: DensityTail, at: Instant, linked: tuple[Linked, ...]
+    family: FamilyLike, logsf: DensityTail, at: Instant, linked: tuple[Linked, ...]
 ) -> None:
     total = np.logaddexp(logsf.below(at, *linked), logsf.above(at, *linked))
     _refuse(
@@ -345,7 +343,7 @@ def _check_density(
     )  # fmt: skip
 
 
-def _check_agreement(family: Family, at: Instant, linked: tuple[Linked, ...]) -> None:
+def _check_agreement(family: FamilyLike, at: Instant, linked: tuple[Linked, ...]) -> None:
     """The density is minus the slope of the survival function."""
     assert family.survival is not None
     assert isinstance(family.survival.logsf, Given)
@@ -360,7 +358,7 @@ def _check_agreement(family: Family, at: Instant, linked: tuple[Linked, ...]) ->
 
 
 def _refuse(
-    family: Family, at: Instant, error: np.ndarray, argument: str, what: str, remedy: str
+    family: FamilyLike, at: Instant, error: np.ndarray, argument: str, what: str, remedy: str
 ) -> None:
     bad = ~(error <= TOLERANCE)
     if not bad.any():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesmix.plot.bands import limits_at
 from bayesmix.plot.interactive.canvas import Canvas, apart, new_canvas
-from bayesmix.plot.states import limits_at
 
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection

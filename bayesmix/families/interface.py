@@ -1,0 +1,81 @@
+"""What the helpers of a family may ask of it, so that they need not import it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.links import Link
+from bayesmix.formula.times import Times
+
+__all__ = ["Array", "FamilyLike", "Observed", "Parameter"]
+
+Array = Any
+
+
+class Observed(NamedTuple):
+    """A response as a family sees it; the fields have shape (n,)."""
+
+    y: np.ndarray
+    trials: np.ndarray | None
+    const: np.ndarray | float
+    times: Times | None = None
+
+    def take(self, rows: slice | np.ndarray) -> Observed:
+        """The same for some rows."""
+        trials = None if self.trials is None else self.trials[rows]
+        const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
+        times = None if self.times is None else self.times.take(rows)
+        return Observed(self.y[rows], trials, const, times)
+
+
+class Parameter(NamedTuple):
+    """A parameter of a family and the link to its linear predictor."""
+
+    name: str
+    link: Link
+
+
+class FamilyLike(Protocol):
+    """A family, as checks, starts and times see one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Its parameters."""
+
+    @property
+    def density(self) -> Callable[..., Array] | None:
+        """A shipped family's log density."""
+
+    @property
+    def logpdf(self) -> Callable[..., Array] | None:
+        """The user's log density."""
+
+    @property
+    def logsf(self) -> Callable[..., Array] | None:
+        """The user's log survival function."""
+
+    @property
+    def hazard(self) -> Callable[..., Array] | None:
+        """The user's hazard."""
+
+    @property
+    def mean(self) -> Callable[..., Array] | None:
+        """The expected response."""
+
+    @property
+    def survival(self) -> Any:
+        """The distribution, where it is one of times."""
+
+    def log_density(self, obs: Observed, etas: tuple[Array, ...]) -> Array:
+        """Log density at linear predictors."""
+
+    def automatic(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
+        """Log density with its derivatives by automatic differentiation."""
