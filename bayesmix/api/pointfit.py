@@ -215,7 +215,7 @@ class PointFit(Result):
         """
         return tables.concomitant_table(self._fitted.spec, self._fitted.theta)
 
-    def covariance(self, kind: str = "observed") -> pd.DataFrame:
+    def covariance(self, kind: str = "observed", cluster: Any = None) -> pd.DataFrame:
         """Covariance of the free parameters on their unconstrained scales.
 
         Dispersions are there as logarithms (their link), constant weights as
@@ -227,6 +227,9 @@ class PointFit(Result):
             "observed": inverse of the exact observed information.  "robust": the
             sandwich J^-1 K J^-1 of the information J and the sum K of the outer
             products of the units' scores (White 1982), for sampling weights.
+        cluster : str, Series or array, optional
+            Of "robust": a column of the data, or its values by row.  Scores are summed over
+            each of the G clusters first, and K is multiplied by G / (G - 1).
 
         Returns
         -------
@@ -237,11 +240,13 @@ class PointFit(Result):
         Raises
         ------
         FitError
-            If the kind is unknown.
+            If the kind is unknown, or `cluster` goes with another kind.
+        DataError
+            If there is no such column, or a group lies in two clusters.
 
         References
         ----------
-        White (1982), Econometrica 50, 1-25.
+        White (1982), Econometrica 50, 1-25.  Liang and Zeger (1986), Biometrika 73, 13-22.
 
         Examples
         --------
@@ -254,7 +259,7 @@ class PointFit(Result):
         >>> fit.covariance().index.get_level_values("term").tolist()
         ['log(Length)', 'Intercept', 'Intercept', 'weight']
         """
-        return covariance_frame(self._fitted.spec, covariance(self._fitted, kind))
+        return covariance_frame(self._fitted.spec, covariance(self._fitted, kind, cluster))
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Estimates, standard errors, z, p-values and Wald intervals.
@@ -370,9 +375,13 @@ class PointFit(Result):
         return tables.sizes(self._fitted)
 
     def predict(
-        self, newdata: pd.DataFrame | None = None, what: str = "mean", by: str = "component"
+        self,
+        newdata: pd.DataFrame | None = None,
+        what: str = "mean",
+        by: str = "component",
+        ci: float | None = None,
     ) -> pd.DataFrame | pd.Series:
-        """Predictions for rows; binomial means are per trial, offsets included.
+        """Predict rows; binomial means are per trial, offsets included.
 
         Parameters
         ----------
@@ -380,13 +389,19 @@ class PointFit(Result):
         what : str
             "mean", "link" or "weight".
         by : str
-            "component", or "marginal": means weighted by pi(w).
+            "component"; "marginal", means weighted by pi(w); or "membership", means weighted
+            by the unit's own memberships, for which new data need the response.
+        ci : float, optional
+            Coverage of confidence intervals of the mean, by the delta method on the log scale
+            for positive means and on the logit scale for probabilities.
 
         Returns
         -------
         DataFrame, rows by components, or Series
-            The latter for "marginal".  With several responses their names are the
-            first level of the columns.
+            The latter for "marginal" and "membership".  With several responses their names
+            are the first level of the columns.  With `ci` a tidy frame: row, component
+            (missing where means are over the components), estimate, lower, upper, and
+            response where there are several.
 
         Raises
         ------
@@ -405,8 +420,10 @@ class PointFit(Result):
         [[6.29, 13.52]]
         >>> round(float(fit.predict(roll, by="marginal").iloc[0]), 2)
         7.75
+        >>> fit.predict(roll, by="marginal", ci=0.9).round(1)[["lower", "upper"]].values.tolist()
+        [[6.4, 9.4]]
         """
-        return predict(self._fitted, newdata, what, by)
+        return predict(self._fitted, newdata, what, by, ci)
 
     def fitted(self) -> pd.DataFrame:
         """Means of the training rows, rows by components.

@@ -294,7 +294,8 @@ class Posterior(Result):
         what : str
             "mean", "link" or "weight".
         by : str
-            "component", or "marginal": means weighted by pi(w).
+            "component"; "marginal", means weighted by pi(w); or "membership", means weighted
+            by the unit's own memberships, for which new data need the response.
         ci : float
             Probability of the intervals, which are of the mean and not of a response.
 
@@ -302,7 +303,7 @@ class Posterior(Result):
         -------
         DataFrame
             Columns estimate (the mean over the draws), lower and upper, below each
-            component unless "marginal".
+            component where predictions are by component.
 
         Raises
         ------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import FitError
+from bayesmix.errors import DataError, FitError
 from bayesmix.likelihood.information import information, unit_scores
 from bayesmix.likelihood.problem import Group, Problem
 from bayesmix.model import MixtureSpec
@@ -30,7 +30,7 @@ class Covariance(NamedTuple):
     undetermined: np.ndarray
 
 
-def covariance(fitted: Fitted, kind: str = "observed") -> Covariance:
+def covariance(fitted: Fitted, kind: str = "observed", cluster: Any = None) -> Covariance:
     """Covariance matrix of theta.
 
     Parameters
@@ -41,21 +41,59 @@ def covariance(fitted: Fitted, kind: str = "observed") -> Covariance:
         observed-data likelihood.  "robust": J^-1 V J^-1 with V the sum over
         units of w_u^2 s_u s_u', for sampling weights and misspecification
         (White 1982).
+    cluster : str, Series or array, optional
+        Of "robust": a column of the data, or values by row.  Scores are summed over the
+        units of a cluster first, and V is multiplied by G / (G - 1) for G clusters.
 
     Raises
     ------
-    FitError
-        If the kind is unknown.
+    FitError, DataError
+        If the kind is unknown, or the clusters do not go with the data.
     """
     if kind not in ("observed", "robust"):
         msg = f"covariance(kind={kind!r}) is unknown; use 'observed' or 'robust'"
         raise FitError(msg)
+    if cluster is not None and kind != "robust":
+        msg = f"cluster= goes with kind='robust', not with kind={kind!r}"
+        raise FitError(msg)
+    if cluster is not None:
+        return _covariance(fitted, kind, _cluster_codes(fitted.spec, cluster))
     if kind not in fitted.covariances:
         fitted.covariances[kind] = _covariance(fitted, kind)
     return fitted.covariances[kind]
 
 
-def _covariance(fitted: Fitted, kind: str) -> Covariance:
+def _cluster_codes(spec: MixtureSpec, cluster: Any) -> np.ndarray:
+    """The number of every unit's cluster, (U,)."""
+    table, units = spec.prepared.table, spec.rows.units
+    name = cluster if isinstance(cluster, str) else "cluster"
+    if isinstance(cluster, str):
+        if cluster not in table.columns:
+            msg = (
+                f"cluster={cluster!r} is no column of the rows in use; give its values by row, as "
+                f"in cluster=data[{cluster!r}]"
+            )
+            raise DataError(msg)
+        cluster = table[cluster]
+    if isinstance(cluster, pd.Series) and table.index.isin(cluster.index).all():
+        cluster = cluster if cluster.index.equals(table.index) else cluster.reindex(table.index)
+    codes, levels = pd.factorize(np.asarray(cluster))
+    if len(codes) != len(table):
+        msg = f"cluster= has {len(codes)} values for {len(table)} rows; give one for each row"
+        raise DataError(msg)
+    if (codes < 0).any():
+        msg = f"cluster={name!r} is missing in {int((codes < 0).sum())} rows; fill it in"
+        raise DataError(msg)
+    if (codes != codes[units.first][units.codes]).any():
+        msg = f"cluster={name!r} differs within a group; a group lies in one cluster"
+        raise DataError(msg)
+    if len(levels) < 2:
+        msg = f"cluster={name!r} has one value; a clustered variance needs two clusters or more"
+        raise DataError(msg)
+    return codes[units.first]
+
+
+def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -> Covariance:
     is_free = fitted.spec.free
     free = np.flatnonzero(is_free)
     at = np.ix_(free, free)
@@ -68,6 +106,11 @@ def _covariance(fitted: Fitted, kind: str) -> Covariance:
         scores = unit_scores(fitted.problem, fitted.theta)[:, free]
         weight = fitted.problem.weight
         scores = scores if weight is None else scores * weight[:, None]
+        if clusters is not None:
+            count = int(clusters.max()) + 1
+            summed = np.zeros((count, scores.shape[1]))
+            np.add.at(summed, clusters, scores)
+            scores = summed * np.sqrt(count / (count - 1))
         inverse = inverse @ (scores.T @ scores) @ inverse
     out = np.full(is_free.shape * 2, np.nan)
     undetermined = np.zeros(len(out), bool)

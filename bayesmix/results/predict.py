@@ -4,73 +4,174 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import expected, log_survival
-from bayesmix.formula.response import binomial_arguments
+from bayesmix.formula.response import Response, binomial_arguments, read_response
+from bayesmix.formula.transforms import Scope
+from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
+from bayesmix.model.prepare import Part
 from bayesmix.results import censoring
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import component_index
+from bayesmix.results.uncertainty import Source, estimates
 
-__all__ = ["component_means", "predict", "residuals", "simulate"]
+__all__ = ["Prediction", "component_means", "mean_scale", "predict", "residuals", "simulate"]
 
 WHAT = ("mean", "link", "weight")
+BY = ("component", "marginal", "membership")
 KINDS = ("response", "pearson")
 TIME_KINDS = ("martingale", "cox-snell")
 PACKAGE = str(Path(__file__).parents[1])
 
 
 def predict(
-    fitted: Fitted, newdata: pd.DataFrame | None, what: str, by: str
+    fitted: Fitted, newdata: pd.DataFrame | None, what: str, by: str, ci: float | None = None
 ) -> pd.DataFrame | pd.Series:
     """Means, linear predictors or weights of new rows.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    newdata : DataFrame, optional
+    what, by : str
+        See `checked`.
+    ci : float, optional
+        Coverage of intervals by the delta method; with it the result is a tidy frame.
 
     Raises
     ------
     FitError
         If what or by is unknown, or a marginal linear predictor is asked for.
     """
-    if what not in WHAT:
-        msg = f"predict(what={what!r}) is unknown; use one of {WHAT}"
-        raise FitError(msg)
-    if by not in ("component", "marginal"):
-        msg = f"predict(by={by!r}) is unknown; use 'component' or 'marginal'"
-        raise FitError(msg)
-    if by == "marginal" and what != "mean":
-        msg = f"predict(what={what!r}, by='marginal') has no meaning; marginal goes with 'mean'"
-        raise FitError(msg)
     spec = fitted.spec
-    weighted = what == "weight" or by == "marginal"
-    rows = spec.apply(newdata, response=False, weights=weighted)
+    at = Prediction.of(spec, newdata, what, by)
     index = spec.prepared.index if newdata is None else newdata.index
-    weights = row_weights(spec, fitted.theta, rows) if weighted else np.empty(0)
-    if what == "weight":
-        return pd.DataFrame(weights, index=index, columns=component_index(spec))
-    frames: dict[str, pd.DataFrame | pd.Series] = {}
-    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
-        values = (
-            linear_predictors(block, data, fitted.theta)
-            if what == "link"
-            else component_means(block, data, fitted.theta)
-        )
-        if by == "marginal":
-            total = np.where(weights > 0, weights * values, 0.0).sum(1)
-            frames[block.name] = pd.Series(total, index=index, name=block.name)
-        else:
-            frames[block.name] = pd.DataFrame(values, index=index, columns=component_index(spec))
+    if ci is not None:
+        return _with_limits(fitted, at, index, ci)
+    values = dict(zip(at.names, at.values(fitted.theta), strict=True))
+    frames = {
+        name: pd.Series(value[:, 0], index=index, name=name)
+        if at.by != "component"
+        else pd.DataFrame(value, index=index, columns=component_index(spec))
+        for name, value in values.items()
+    }
     if len(frames) == 1:
         return next(iter(frames.values()))
     return pd.concat(frames, axis=1)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted, and for which rows.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    rows : Rows
+    what, by : str
+    problem : Problem, or None
+        The rows with their responses, where means are weighted by memberships.
+    """
+
+    spec: MixtureSpec
+    rows: Rows
+    what: str
+    by: str
+    problem: Problem | None = None
+
+    @classmethod
+    def of(cls, spec: MixtureSpec, newdata: pd.DataFrame | None, what: str, by: str) -> Prediction:
+        """A prediction for new rows, or those of the model.
+
+        Raises
+        ------
+        FitError
+            If `what` or `by` is unknown, or they do not go together.
+        """
+        if what not in WHAT:
+            msg = f"predict(what={what!r}) is unknown; use one of {WHAT}"
+            raise FitError(msg)
+        if by not in BY:
+            msg = f"predict(by={by!r}) is unknown; use one of {BY}"
+            raise FitError(msg)
+        if by != "component" and what != "mean":
+            msg = f"predict(what={what!r}, by={by!r}) has no meaning; by={by!r} goes with 'mean'"
+            raise FitError(msg)
+        own = by == "membership"
+        weighted = what == "weight" or by != "component"
+        rows = spec.apply(newdata, response=own, weights=weighted)
+        return cls(spec, rows, what, by, build_problem(spec, rows) if own else None)
+
+    @property
+    def names(self) -> list[str]:
+        """The responses, or "weight"."""
+        if self.what == "weight":
+            return ["weight"]
+        return [block.name for block in self.spec.layout.blocks]
+
+    def values(self, theta: np.ndarray) -> np.ndarray:
+        """Predictions (responses, n, S), or (responses, n, 1) over the components."""
+        spec, rows = self.spec, self.rows
+        if self.what == "weight":
+            return np.array(row_weights(spec, theta, rows))[None]
+        function = linear_predictors if self.what == "link" else component_means
+        pairs = zip(spec.layout.blocks, rows.blocks, strict=True)
+        values = np.array([function(block, data, theta) for block, data in pairs])
+        if self.by == "component":
+            return values
+        weights = (
+            row_weights(spec, theta, rows)
+            if self.problem is None
+            else unit_terms(self.problem, theta)[1][rows.units.codes]
+        )
+        return np.where(weights > 0, weights * values, 0.0).sum(-1, keepdims=True)
+
+    @property
+    def scales(self) -> list[str]:
+        """Where the intervals of each response are symmetric."""
+        if self.what == "weight":
+            return ["probability"]
+        return [
+            mean_scale(b) if self.what == "mean" else "identity" for b in self.spec.layout.blocks
+        ]
+
+
+def mean_scale(block: BlockLayout) -> str:
+    """Where intervals of means are symmetric: on the scale of the location's range."""
+    links = {f.parameters[0].link for f in block.families if f.parameters}
+    ranges = {(link.lower, link.upper) for link in links}
+    if ranges == {(0.0, 1.0)}:
+        return "probability"
+    return "positive" if ranges == {(0.0, np.inf)} else "identity"
+
+
+def _with_limits(fitted: Fitted, at: Prediction, index: pd.Index, ci: float) -> pd.DataFrame:
+    """Rows by response, row and component: estimate, lower, upper."""
+    fraction("ci", ci, 0.95, error=FitError)
+    found = estimates(Source(at.spec, fitted, None), at.values)
+    parts = [found.part(number).limits(ci, scale) for number, scale in enumerate(at.scales)]
+    lower, upper = (np.array(ends) for ends in zip(*parts, strict=True))
+    n_names, n_rows, n_cells = found.value.shape
+    owners = component_index(at.spec) if at.by == "component" else pd.Index([pd.NA])
+    columns: dict[str, Any] = {}
+    if n_names > 1:
+        columns["response"] = np.repeat(np.array(at.names, dtype=object), n_rows * n_cells)
+    columns["row"] = np.tile(index.repeat(n_cells), n_names)
+    columns["component"] = np.tile(owners, n_names * n_rows)
+    numbers = {"estimate": found.value, "lower": lower, "upper": upper}
+    return pd.DataFrame(columns | {n: v.ravel() for n, v in numbers.items()})
 
 
 def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:
@@ -239,15 +340,24 @@ def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
 
 def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
     """Rows to simulate responses for: they need the trials, but not the successes."""
-    trials = any(b.response is not None and b.response.trials is not None for b in spec.rows.blocks)
-    if newdata is None or not trials:
-        return spec.apply(newdata, response=False)
-    for part in spec.prepared.parts:
-        if part.response.trials is not None and part.formula.response is not None:
-            successes, _ = binomial_arguments(part.formula.response)
-            if successes.isidentifier() and successes not in newdata:
-                newdata = newdata.assign(**{successes: 0})
-    return spec.apply(newdata, response=True)
+    rows = spec.apply(newdata, response=False)
+    if newdata is None:
+        return rows
+    blocks = [
+        replace(data, response=_trials_alone(part, newdata, spec.prepared.scope))
+        if part.response.trials is not None
+        else data
+        for part, data in zip(spec.prepared.parts, rows.blocks, strict=True)
+    ]
+    return replace(rows, blocks=tuple(blocks))
+
+
+def _trials_alone(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response:
+    assert part.formula.response is not None
+    _, trials = binomial_arguments(part.formula.response)
+    return read_response(
+        replace(part.formula, response=f"p(0 * ({trials}), {trials})"), newdata, scope
+    )
 
 
 def draw_components(

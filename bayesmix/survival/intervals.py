@@ -22,6 +22,7 @@ from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.uncertainty import Source
 from bayesmix.survival.quantities import Component, EventTimes
 
 __all__ = [
@@ -57,15 +58,6 @@ class Band:
     estimate: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the numbers come from: a point fit, or draws (T, D) of a posterior."""
-
-    spec: MixtureSpec
-    fitted: Fitted | None
-    draws: np.ndarray | None
 
 
 @dataclass(frozen=True)

@@ -297,7 +297,7 @@ def test_predictions_are_quantiles_over_the_draws(faults, new):
     ("options", "words"),
     [
         ({"what": "median"}, "unknown; use one of"),
-        ({"by": "marginal", "what": "link"}, "by is 'component'"),
+        ({"by": "marginal", "what": "link"}, "has no meaning"),
         ({"ci": 95}, "must be a number between 0 and 1"),
         ({"ci": "wide"}, "must be a number between 0 and 1"),
     ],
