@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 TESTS = Path(__file__).parent
-FOLDERS = (TESTS / "data", TESTS.parent / "bayesmix" / "data")
+FOLDERS = (TESTS / "data", TESTS.parent / "bayesmix" / "datasets")
 
 
 def flexmix_models(bmx):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import special as _scipy
 
 from bayesmix.arrays import autodiff as _jets
 from bayesmix.arrays import special as _special
@@ -148,7 +148,7 @@ def betaln(a: Array, b: Array) -> Array:
     """Logarithm of the beta function, B(a, b) = G(a) G(b) / G(a + b)."""
     if is_tensor(a) or is_tensor(b):
         return gammaln(a) + gammaln(b) - gammaln(a + b)
-    return special.betaln(a, b)
+    return _scipy.betaln(a, b)
 
 
 def logaddexp(a: Array, b: Array) -> Array:

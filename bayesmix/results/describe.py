@@ -331,7 +331,7 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
 def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
     """Which coefficients are whose."""
     location = block.predictors[0]
-    terms: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    terms: dict[str, list[str]] = {kind: [] for kind in EFFECT_WORDS}
     for term, column in zip(location.terms, location.index.T, strict=True):
         if column.max() >= 0:
             terms[spec.layout.coordinates[int(column.max())].effect].append(term)

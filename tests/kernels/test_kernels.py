@@ -469,7 +469,7 @@ def test_an_edit_in_a_called_function_of_another_file_is_seen(run_copy):
     second = run_copy()
     assert result_of(second) == (1, pytest.approx(np.e))
     assert second.stderr == ""
-    source = run_copy.package / "_math.py"
+    source = run_copy.package / "math.py"
     old = "return 0.0 if x < EXP_MIN else result"
     assert old in source.read_text()
     source.write_text(

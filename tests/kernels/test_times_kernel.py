@@ -20,6 +20,7 @@ from bayesmix.likelihood.gradient import value_and_gradient
 from bayesmix.likelihood.problem import Chunk
 from bayesmix.likelihood.times import _numbers
 from bayesmix.model.fixed import hold
+from bayesmix.model.params import from_dataset
 from bayesmix.priors import Penalty, resolve
 from bayesmix.sampling.density import compiled_density, python_density
 
@@ -241,7 +242,7 @@ def test_models_of_the_reference(name):
     evaluations = [e for e in reference.REFERENCE[name]["evaluations"] if e["loglik"] is not None]
     for given in evaluations[:2]:
         dataset = reference.params(reference.model(name), name, given["par_t"])
-        theta = bmx.params.from_dataset(spec, dataset)
+        theta = from_dataset(spec, dataset)
         value, _ = plain_density(problem)(theta)
         assert value == pytest.approx(given["loglik"], rel=1e-9)
         check(problem, theta, rel=1e-5)

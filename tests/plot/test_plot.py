@@ -517,7 +517,7 @@ def test_importing_the_pictures_does_not_import_matplotlib():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("name", ["", ".curves", ".memberships", ".weights", ".intervals"])
+@pytest.mark.parametrize("name", ["", ".curves", ".memberships", ".weights", ".coefficients"])
 def test_examples(name):
     result = doctest.testmod(import_module(f"bayesmix.plot{name}"))
     assert result.attempted

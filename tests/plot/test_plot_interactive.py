@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.plot import backends
+from bayesmix.plot import style
 
 REASON = "the extra 'interactive' is not installed"
 
@@ -331,7 +331,7 @@ def test_matplotlib_stays_the_default(laplace):
 
 
 def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
-    static = set(bmx.plot.__all__) - set(backends.PICTURES)
+    static = set(bmx.plot.__all__) - set(style.PICTURES)
     assert static == {
         *("fitted", "membership", "mixing", "rootogram", "selection", "ternary"),
     }
@@ -340,7 +340,7 @@ def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
             getattr(bmx.plot, name)(laplace, backend="plotly")
         words = str(found.value)
         assert words.startswith(f"{name}() is drawn by matplotlib only")
-        assert all(other in words for other in backends.PICTURES)
+        assert all(other in words for other in style.PICTURES)
 
 
 def test_unknown_backends_and_axes_are_refused(plotly, laplace):

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import bayesmix as bmx
+from bayesmix.comparison import Comparison
 from bayesmix.plot import style
 
 
@@ -124,7 +125,7 @@ def test_compare_tells_of_warnings_and_of_what_cannot_be_ranked(posteriors, poin
     table = ready.table.copy()
     table.loc["k = 2", "warning"] = "something"
     table.loc["k = 1", ["value", "difference"]] = np.nan
-    ax = bmx.plot.compare(bmx.ranking.Comparison("bic", table, ready.best_by, ready.verdict))
+    ax = bmx.plot.compare(Comparison("bic", table, ready.best_by, ready.verdict))
     faces = [line.get_markerfacecolor() for line in ax.lines if line.get_marker() == "o"]
     assert faces == [style.colour(0), "white"]
     assert [t.get_text() for t in ax.texts] == ["k = 1 cannot be ranked"]

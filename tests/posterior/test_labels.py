@@ -1,5 +1,6 @@
 """Relabelling: planted permutations, tiny cases by hand, and what must not be crossed."""
 
+import importlib
 import itertools
 
 import numpy as np
@@ -177,7 +178,8 @@ def test_no_method_crosses_symmetric_sets(symmetric):
 def test_distinguished_components_stay_and_nothing_is_computed(monkeypatch):
     spec, problem = make(data=DATA, labels="label", k=2)
     assert spec.layout.symmetric == ((0,), (1,))
-    monkeypatch.setattr("bayesmix.posterior.labels.relabel.membership_batches", None)
+    module = importlib.import_module("bayesmix.posterior.labels.relabel")
+    monkeypatch.setattr(module, "membership_batches", None)
     monkeypatch.setattr("bayesmix.posterior.labels.relabel.unit_terms", None)
     theta = well_apart(spec)[1]
     for method in ALL:

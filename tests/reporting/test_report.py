@@ -16,7 +16,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix import reporting
 from bayesmix.families import FAMILIES
-from bayesmix.reporting import equations, files, numbers
+from bayesmix.reporting import equations, files
 from bayesmix.reporting.blocks import Picture, Table, Words
 from bayesmix.reporting.convergence import chains, convergence, posterior_warnings
 from bayesmix.reporting.criteria import criteria, criteria_doubts
@@ -287,7 +287,7 @@ def test_a_browser_shows_it_without_the_network(trial_page, tmp_path, width):
 
 
 def plain(text):
-    return float(text.replace(numbers.MINUS, "-"))
+    return float(text.replace(files.MINUS, "-"))
 
 
 def test_estimates_stand_side_by_side_as_compare_estimates_has_them(trial, trial_page):
@@ -311,7 +311,7 @@ def test_estimates_stand_side_by_side_as_compare_estimates_has_them(trial, trial
 def test_the_numbers_of_a_point_fit(patents, tmp_path, no_pictures):
     page = made(tmp_path, patents, tables=tmp_path)
     # The log-likelihood that the vignette of R's flexmix prints is -197.6753.
-    assert f"reached the best log-likelihood, {numbers.MINUS}197.6750" in page.words
+    assert f"reached the best log-likelihood, {files.MINUS}197.6750" in page.words
     assert "The fit ended well; there are no warnings." in page.words
     table = page.table("Criteria of point fits")
     assert plain(table["BIC"][0]) == pytest.approx(2 * 197.6753 + 10 * np.log(70), abs=6e-3)
@@ -664,23 +664,23 @@ def test_names_can_be_drawn(name):
     ("value", "words"),
     [
         (0.123456, "0.1235"),
-        (-2.5, f"{numbers.MINUS}2.5"),
+        (-2.5, f"{files.MINUS}2.5"),
         (12345.678, "12345.68"),
-        (1e-9, f"1e{numbers.MINUS}09"),
+        (1e-9, f"1e{files.MINUS}09"),
         (np.nan, ""),
         (np.inf, "\N{INFINITY}"),
-        (-np.inf, f"{numbers.MINUS}\N{INFINITY}"),
-        (np.int64(-3), f"{numbers.MINUS}3"),
+        (-np.inf, f"{files.MINUS}\N{INFINITY}"),
+        (np.int64(-3), f"{files.MINUS}3"),
         (True, "yes"),
         ("text-1", "text-1"),
     ],
 )
 def test_numbers_as_the_page_shows_them(value, words):
-    assert numbers.number(value) == words
+    assert files.number(value) == words
 
 
 def test_tables_in_latex():
-    intervals = [f"{numbers.MINUS}1.5 to 2", "< 0.0001"]  # numbers too, though they are text
+    intervals = [f"{files.MINUS}1.5 to 2", "< 0.0001"]  # numbers too, though they are text
     frame = pd.DataFrame({"a_b": ["x & y", "50%"], "n": [1.5, np.inf], "i": intervals})
     rows = files.latex_table(frame, "Rows #1").splitlines()
     assert rows[1:-2] == [

@@ -33,7 +33,7 @@ from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel
 from bayesmix.results.fitted import Ends, Fitted
-from bayesmix.storage import checks, columns
+from bayesmix.storage import columns, objects
 from bayesmix.storage.file import Arrays, read, write
 
 DATA = Path(__file__).parents[1] / "data"
@@ -560,10 +560,10 @@ def test_a_design_that_is_no_longer_the_same(fits, tmp_path, monkeypatch):
 def test_checksums_see_changes_and_not_the_last_digit():
     rng = np.random.default_rng(1)
     x = rng.normal(size=20000) * 1e3
-    first = {"x": checks.fingerprint(x)}
+    first = {"x": objects.fingerprint(x)}
 
     def differ(values):
-        return checks.differences(first, {"x": checks.fingerprint(values)})
+        return objects.differences(first, {"x": objects.fingerprint(values)})
 
     assert differ(x) == []
     assert differ(x * (1 + 1e-14)) == []
@@ -574,10 +574,10 @@ def test_checksums_see_changes_and_not_the_last_digit():
     one[7] += 0.01
     for values in (x * (1 + 1e-6), x[:-1], swapped, one, -x):
         assert differ(values) == ["x"]
-    assert checks.differences(first, {}) == ["x (no longer there)"]
-    assert checks.differences({}, first) == ["x (not there before)"]
+    assert objects.differences(first, {}) == ["x (no longer there)"]
+    assert objects.differences({}, first) == ["x (not there before)"]
     for values in (np.zeros(3), np.empty(0), np.array([1.7e308] * 9), np.array([5e-324])):
-        assert checks.fingerprint(values) == checks.fingerprint(values.copy())
+        assert objects.fingerprint(values) == objects.fingerprint(values.copy())
 
 
 # --- files of each format ------------------------------------------------------------------

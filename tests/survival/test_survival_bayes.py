@@ -11,6 +11,7 @@ import bayesmix as bmx
 from bayesmix.errors import SpecError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.likelihood.gradient import value_and_gradient
+from bayesmix.model.params import from_dataset
 from bayesmix.priors import resolve
 
 # --- the density -----------------------------------------------------------------------------
@@ -59,7 +60,7 @@ def test_the_samplers_gradient_at_the_evaluations_of_flexsurv(name):
     known = [e for e in reference.REFERENCE[name]["evaluations"] if e["loglik"] is not None]
     for given in known[:2]:
         dataset = reference.params(model, name, given["par_t"])
-        theta = bmx.params.from_dataset(model.spec, dataset)
+        theta = from_dataset(model.spec, dataset)
         problem = build_problem(model.spec)
         value, _ = value_and_gradient(problem)(theta)
         assert value == pytest.approx(given["loglik"], rel=1e-9)
