@@ -31,7 +31,13 @@ if TYPE_CHECKING:
         load,
         select,
     )
-    from bayesmix.comparison import compare, compare_estimates
+    from bayesmix.comparison import (
+        compare,
+        compare_estimates,
+        comparisons,
+        predictions,
+        slopes,
+    )
     from bayesmix.datasets import list_data, load_data
     from bayesmix.distributions import Prior
     from bayesmix.errors import (
@@ -80,7 +86,13 @@ _HOMES = {
     "bayesmix.families": ("Family", "family"),
     "bayesmix.model.prepare": ("Regression",),
     "bayesmix.distributions": ("Prior",),
-    "bayesmix.comparison": ("compare", "compare_estimates"),
+    "bayesmix.comparison": (
+        "compare",
+        "compare_estimates",
+        "comparisons",
+        "predictions",
+        "slopes",
+    ),
     "bayesmix.reporting": ("report",),
     "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
 }
@@ -111,13 +123,16 @@ __all__ = [
     "check_survival",
     "compare",
     "compare_estimates",
+    "comparisons",
     "family",
     "list_data",
     "load",
     "load_data",
     "plot",
+    "predictions",
     "report",
     "select",
+    "slopes",
 ]
 
 

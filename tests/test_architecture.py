@@ -29,18 +29,21 @@ PUBLIC = [
     "check_survival",
     "compare",
     "compare_estimates",
+    "comparisons",
     "family",
     "list_data",
     "load",
     "load_data",
     "plot",
+    "predictions",
     "report",
     "select",
+    "slopes",
 ]
 POINT_FIT = (
     "method status converged iterations loglik df aic bic bic_units icl n_obs n_units k "
     "k_requested mixing params starts coefficients dispersion concomitant covariance summary "
-    "membership clusters sizes predict fitted residuals simulate bootstrap relabel save report"
+    "membership clusters sizes predict fitted residuals simulate wald bootstrap relabel save report"
 ).split()
 
 

@@ -163,6 +163,11 @@ class Result(Modelled, Reported):
     def _source(self) -> Source:
         """The parameters that quantities of new rows are computed from."""
 
+    @property
+    def source(self) -> Source:
+        """The specification with its estimates or draws, which `bmx.slopes` and others read."""
+        return self._source
+
     def cured_fraction(
         self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
     ) -> pd.DataFrame:

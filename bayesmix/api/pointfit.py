@@ -12,6 +12,7 @@ import pandas as pd
 from bayesmix._arguments import generator
 from bayesmix.api.base import Result, model_of
 from bayesmix.api.bootstrap import Bootstrap
+from bayesmix.comparison import Wald, wald
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
 from bayesmix.model import MixtureSpec
@@ -511,6 +512,58 @@ class PointFit(Result):
         ['Faults', 'component']
         """
         return simulate(self._fitted, newdata, generator(seed, FitError))
+
+    def wald(
+        self,
+        hypothesis: str | Sequence[str],
+        ci: float = 0.95,
+        kind: str = "observed",
+        cluster: Any = None,
+    ) -> Wald:
+        r"""Test hypotheses about coefficients.
+
+        .. math:: W = r^\top (R V R^\top)^{-1} r
+
+        with r what the hypothesis says to be zero, R its derivatives in the parameters and V
+        their covariance; W is chi-squared with as many degrees of freedom as r has entries.
+
+        Parameters
+        ----------
+        hypothesis : str or list of str
+            Arithmetic on estimates as `summary` has them.  ``"x[1]"`` is the coefficient of x
+            in component 1, ``"x"`` those of all components: ``"x[1] = x[2] = x[3]"``,
+            ``"x = 0"``, ``"exp(x[1]) = 2"``.  Coefficients of the weights are
+            ``"alpha[z][2]"``.  A list is tested jointly.
+        ci : float
+            Coverage of the intervals of the table.
+        kind, cluster
+            Which covariance, as of `covariance`.
+
+        Returns
+        -------
+        Wald
+            statistic, df, p_value, and a table of each thing said.
+
+        Raises
+        ------
+        FitError
+            If it cannot be read, or concerns what the data do not determine.
+
+        References
+        ----------
+        Wald (1943), Transactions of the American Mathematical Society 54, 426-482.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+        >>> fit = spec.fit("em", seed=1)
+        >>> test = fit.wald("lgRD[1] = lgRD[2] = lgRD[3]")
+        >>> test.df, test.p_value < 0.01
+        (2, True)
+        """
+        return wald(self._source, hypothesis, ci, kind, cluster)
 
     def bootstrap(
         self,

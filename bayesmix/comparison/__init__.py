@@ -1,5 +1,6 @@
 """Fits to the same data compared: criteria, stacking, estimates side by side."""
 
+from bayesmix.comparison.effects import Wald, comparisons, predictions, slopes, wald
 from bayesmix.comparison.estimates import compare_estimates
 from bayesmix.comparison.loo import Loo, loo
 from bayesmix.comparison.order import Comparison, compare
@@ -14,16 +15,21 @@ __all__ = [
     "Loo",
     "Matching",
     "Waic",
+    "Wald",
     "check_same_data",
     "compare",
     "compare_estimates",
+    "comparisons",
     "differences",
     "fingerprint",
     "good_k",
     "loo",
+    "predictions",
     "psis_smooth",
     "repair",
     "resample_indices",
+    "slopes",
     "stacking_weights",
     "waic",
+    "wald",
 ]

@@ -18,6 +18,7 @@ from bayesmix.plot.coefficients import coefficients, estimates
 from bayesmix.plot.comparison import compare
 from bayesmix.plot.curves import fitted
 from bayesmix.plot.diagnostics import diagnostics
+from bayesmix.plot.effects import effects
 from bayesmix.plot.memberships import membership, rootogram
 from bayesmix.plot.predictive import posterior_predictive, prior_predictive
 from bayesmix.plot.selection import selection
@@ -29,6 +30,7 @@ __all__ = [
     "coefficients",
     "compare",
     "diagnostics",
+    "effects",
     "estimates",
     "fitted",
     "membership",

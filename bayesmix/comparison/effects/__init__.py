@@ -1,0 +1,6 @@
+"""What a fit says about its variables: predictions, differences and slopes, with their errors."""
+
+from bayesmix.comparison.effects.verbs import comparisons, predictions, slopes
+from bayesmix.comparison.effects.wald import Wald, wald
+
+__all__ = ["Wald", "comparisons", "predictions", "slopes", "wald"]

@@ -1,0 +1,203 @@
+"""The data that effects are computed at: rows in use, grids, and rows with a variable changed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import plain
+from bayesmix.errors import DataError, FitError
+from bayesmix.model import MixtureSpec
+
+__all__ = ["Contrast", "contrasts", "data_of", "slope_contrast"]
+
+# Half the distance of a slope's two points, in standard deviations of the variable.
+STEP = 1e-4
+SPREADS = ("sd", "iqr", "minmax")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two frames that differ in one variable; the effect is (high - low) / distance.
+
+    Parameters
+    ----------
+    term, label : str
+        The variable, and what is compared: "1 - 0", or "dY/dX".
+    high, low : DataFrame
+    distance : ndarray, shape (n,), or float
+    """
+
+    term: str
+    label: str
+    high: pd.DataFrame
+    low: pd.DataFrame
+    distance: Any = 1.0
+
+
+def data_of(spec: MixtureSpec, newdata: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows (n,) that effects are averaged over, with their case weights (n,).
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    newdata : DataFrame, dict or None
+        None: the training rows.  A dict of values by variable: their combinations, with the
+        other variables at their means, or their most frequent values.
+    """
+    table = spec.prepared.table
+    if newdata is None:
+        weight = spec.rows.weight
+        return table, np.ones(len(table)) if weight is None else weight[spec.rows.units.codes]
+    if isinstance(newdata, Mapping):
+        newdata = _grid(spec, newdata)
+    return newdata, np.ones(len(newdata))
+
+
+def _grid(spec: MixtureSpec, values: Mapping[str, Any]) -> pd.DataFrame:
+    """All combinations of the values given, other covariates at typical values."""
+    data = spec.prepared.data
+    _known(data, values)
+    lists = {n: [v] if np.isscalar(v) else list(v) for n, v in values.items()}
+    grid = pd.DataFrame(list(itertools.product(*lists.values())), columns=list(lists))
+    out = {
+        name: _as(data[name], grid[name].tolist()) if name in grid else _typical(data[name])
+        for name in data.columns
+        if name != spec.prepared.group
+    }
+    return pd.DataFrame(out, index=grid.index)
+
+
+def _typical(column: pd.Series) -> Any:
+    if _numeric(column):
+        return float(column.mean())
+    return column.mode().iloc[0]
+
+
+def _known(data: pd.DataFrame, names: Any) -> None:
+    missing = [n for n in names if n not in data.columns]
+    if missing:
+        msg = f"{', '.join(map(repr, missing))} is no variable of the model; it has " + ", ".join(
+            map(repr, data.columns)
+        )
+        raise FitError(msg)
+
+
+def contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Contrast]:
+    """The contrasts of `comparisons`.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    data : DataFrame
+    variables : str, list of str, or dict
+        See `comparisons`.
+    """
+    if isinstance(variables, str):
+        variables = [variables]
+    if not isinstance(variables, Mapping):
+        variables = dict.fromkeys(variables)
+    _known(spec.prepared.data, variables)
+    _present(data, variables)
+    return [c for n, v in variables.items() for c in _of_variable(spec, data, n, v)]
+
+
+def _present(data: pd.DataFrame, names: Any) -> None:
+    missing = [n for n in names if n not in data.columns]
+    if missing:
+        msg = f"newdata lacks the column {', '.join(map(repr, missing))}; its effect needs it"
+        raise DataError(msg)
+
+
+def _of_variable(spec: MixtureSpec, data: pd.DataFrame, name: str, values: Any) -> list[Contrast]:
+    column = spec.prepared.table[name]
+    if values is None:
+        values = 1.0 if _numeric(column) else _levels(column)
+    if isinstance(values, str) and values in SPREADS and _numeric(column):
+        return [_spread(data, column, name, values)]
+    if isinstance(values, int | float | np.number) and _numeric(column):
+        high = data[name].to_numpy(float) + float(values)
+        return [Contrast(name, f"+{float(values):g}", data.assign(**{name: high}), data)]
+    levels = [] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
+    if len(levels) < 2:
+        msg = (
+            f"{{{name!r}: {values!r}}} is not understood; give two or more values, or of a numeric "
+            f"variable a number to add, or one of {SPREADS}"
+        )
+        raise FitError(msg)
+    frames = [data.assign(**{name: _as(column, [v] * len(data), data.index)}) for v in levels]
+    return [
+        Contrast(name, f"{plain(high)} - {plain(levels[0])}", frame, frames[0])
+        for high, frame in zip(levels[1:], frames[1:], strict=True)
+    ]
+
+
+def _spread(data: pd.DataFrame, column: pd.Series, name: str, how: str) -> Contrast:
+    """A change of a numeric variable by its own spread in the training rows."""
+    training = column.to_numpy(float)
+    if how == "sd":
+        half, here = np.std(training, ddof=1) / 2, data[name].to_numpy(float)
+        low, high, label = here - half, here + half, "+1 sd"
+    else:
+        tails, label = ((0.25, 0.75), "Q3 - Q1") if how == "iqr" else ((0.0, 1.0), "max - min")
+        low, high = (np.full(len(data), q) for q in np.quantile(training, tails))
+    return Contrast(name, label, data.assign(**{name: high}), data.assign(**{name: low}))
+
+
+def _levels(column: pd.Series) -> list[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        seen = set(column.dropna())
+        return [level for level in column.cat.categories if level in seen]
+    return sorted(column.dropna().unique().tolist())
+
+
+def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
+    """Values as the training column has them: its levels, where it is categorical."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        unknown = [v for v in dict.fromkeys(values) if v not in column.cat.categories]
+        if unknown:
+            levels = ", ".join(map(repr, column.cat.categories))
+            msg = f"{unknown[0]!r} is no level of {column.name!r}; it has {levels}"
+            raise DataError(msg)
+        return pd.Series(pd.Categorical(values, dtype=column.dtype), index=index)
+    return pd.Series(values, index=index)
+
+
+def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast:
+    """Two points around every row, for the derivative in a numeric variable.
+
+    Where a transformation such as ``bs`` ends at the training range, the points stay in it.
+    """
+    _known(spec.prepared.data, [name])
+    _present(data, [name])
+    if not _numeric(data[name]):
+        msg = f"slopes({name!r}): {name!r} is no number; use comparisons({name!r}) for its levels"
+        raise FitError(msg)
+    training = spec.prepared.table[name].to_numpy(float)
+    spread = float(np.std(training)) or float(np.abs(training).max()) or 1.0
+    here = data[name].to_numpy(float)
+    high, low = here + STEP * spread, here - STEP * spread
+    try:
+        _apply(spec, data, name, high, low)
+    except DataError:
+        high, low = (np.clip(x, training.min(), training.max()) for x in (high, low))
+        _apply(spec, data, name, high, low)
+    return Contrast(
+        name, "dY/dX", data.assign(**{name: high}), data.assign(**{name: low}), high - low
+    )
+
+
+def _apply(
+    spec: MixtureSpec, data: pd.DataFrame, name: str, high: np.ndarray, low: np.ndarray
+) -> None:
+    for values in (high, low):
+        spec.apply(data.assign(**{name: values}), response=False)
+
+
+def _numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)

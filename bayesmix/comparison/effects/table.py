@@ -1,0 +1,195 @@
+"""Averages over rows, and the tidy table of effects."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from bayesmix.comparison.effects.hypothesis import parse
+from bayesmix.errors import DataError, FitError
+from bayesmix.results.uncertainty import Estimates, Source, estimates
+
+__all__ = ["Averages", "Labels", "table", "tested"]
+
+BETWEEN = ("pairwise", "reference", "sequential")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the values (terms, responses, ..., cells) of an effect are.
+
+    `terms` has pairs of a term and its contrast, `cells` pairs of a part and a component,
+    None for the marginal.
+    """
+
+    terms: tuple[tuple[Any, Any], ...]
+    responses: tuple[str, ...]
+    cells: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Averages:
+    """The rows, or groups of rows, that a table has.
+
+    Parameters
+    ----------
+    keys : DataFrame, or None
+        The values of the columns of `by`, a row for each group.
+    index : Index
+        Of the table's units: row labels, or numbers.
+    codes : ndarray of int, shape (n,), or None
+        The group of each row; None where every row stands for itself.
+    weight : ndarray, shape (n,)
+    """
+
+    keys: pd.DataFrame | None
+    index: pd.Index
+    codes: np.ndarray | None
+    weight: np.ndarray
+
+    @classmethod
+    def of(cls, data: pd.DataFrame, weight: np.ndarray, by: Any) -> Averages:
+        """The groups that ``by=`` names."""
+        if by is None or by is False:
+            return cls(None, data.index, None, weight)
+        if by is True:
+            return cls(None, pd.RangeIndex(1), np.zeros(len(data), int), weight)
+        names = [by] if isinstance(by, str) else list(by)
+        missing = [n for n in names if n not in data.columns]
+        if missing:
+            msg = (
+                f"by={by!r}: the data have no column {missing[0]!r}; give newdata= with it, or "
+                "by=True for the average over all rows"
+            )
+            raise DataError(msg)
+        grouped = data.groupby(names, observed=True, dropna=False, sort=True)
+        codes = grouped.ngroup().to_numpy()
+        first = np.unique(codes, return_index=True)[1]
+        keys = data.iloc[first][names].reset_index(drop=True)
+        return cls(keys, keys.index, codes, weight)
+
+    def of_rows(self, values: np.ndarray) -> np.ndarray:
+        """Weighted means over the rows of each group: (..., n, m) to (..., groups, m)."""
+        if self.codes is None:
+            return values
+        share = np.zeros((len(self.index), len(self.codes)))
+        share[self.codes, np.arange(len(self.codes))] = self.weight
+        total = share.sum(1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            return (share / total) @ values
+
+
+def table(
+    source: Source,
+    values_at: Callable[[np.ndarray], np.ndarray],
+    labels: Labels,
+    averages: Averages,
+    *,
+    scale: str,
+    ci: float,
+    hypothesis: Any,
+    kind: str,
+    cluster: Any,
+) -> pd.DataFrame:
+    """The tidy table of values (terms, responses, rows, cells), or the tests of hypotheses."""
+    between = isinstance(hypothesis, str) and hypothesis in BETWEEN
+    if between:
+        places, labels = _between(labels, hypothesis)
+        whole, scale = values_at, "identity"
+
+        def values_at(theta: np.ndarray) -> np.ndarray:
+            values = whole(theta)
+            return values[..., places[:, 1]] - values[..., places[:, 0]]
+
+    frame = _frame(labels, averages)
+    options = {"kind": kind, "cluster": cluster}
+    if hypothesis is not None and not between:
+        names = {f"b{i + 1}": np.array([i]) for i in range(len(frame))}
+        return tested(
+            source, lambda theta: values_at(theta).ravel(), names, hypothesis, ci, options
+        )
+    found = estimates(source, lambda theta: values_at(theta).ravel(), **options)
+    lower, upper = found.limits(ci, scale)
+    frame["estimate"], frame["se"] = found.value, found.se
+    frame["lower"], frame["upper"] = lower, upper
+    return frame
+
+
+def _frame(labels: Labels, averages: Averages) -> pd.DataFrame:
+    """The labels of the values, in their order."""
+    shape = (len(labels.terms), len(labels.responses), len(averages.index), len(labels.cells))
+    at = np.indices(shape).reshape(4, -1)
+    columns: dict[str, Any] = {}
+    if averages.keys is not None:
+        for name in averages.keys.columns:
+            columns[name] = averages.keys[name].array.take(at[2])
+    if len(labels.responses) > 1:
+        columns["response"] = np.array(labels.responses, dtype=object)[at[1]]
+    for name, place in (("term", 0), ("contrast", 1)):
+        columns[name] = pd.array([pair[place] for pair in labels.terms], dtype=object).take(at[0])
+    columns["part"] = np.array([part for part, _ in labels.cells], dtype=object)[at[3]]
+    owners = pd.Series([component for _, component in labels.cells], dtype=object)
+    numbers = owners.dropna().map(lambda c: isinstance(c, int)).all()
+    columns["component"] = owners.astype("Int64" if numbers else object).array.take(at[3])
+    index = None
+    if averages.codes is None:
+        index = averages.index.take(at[2]).rename(averages.index.name or "row")
+    return pd.DataFrame(columns, index=index)
+
+
+def tested(
+    source: Source,
+    values_at: Callable[[np.ndarray], np.ndarray],
+    names: Mapping[str, np.ndarray],
+    hypothesis: str | Sequence[str],
+    ci: float,
+    options: Mapping[str, Any],
+) -> pd.DataFrame:
+    """Tests of hypotheses about named values: a row for each thing said to be zero."""
+    texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
+    rules = [parse(text, names) for text in texts]
+
+    def restrictions(theta: np.ndarray) -> np.ndarray:
+        values = values_at(theta)
+        return np.concatenate([rule(values) for rule in rules])
+
+    found = estimates(source, restrictions, **options)
+    size = 1 + max(int(at.max()) for at in names.values())
+    counts = [len(rule(np.ones(size))) for rule in rules]
+    return _test_table(found, np.repeat(np.array(texts, dtype=object), counts), ci)
+
+
+def _test_table(found: Estimates, names: np.ndarray, ci: float) -> pd.DataFrame:
+    """Estimates against zero: z and p-value, or of draws the probability to be above zero."""
+    lower, upper = found.limits(ci)
+    out = pd.DataFrame({"hypothesis": names, "estimate": found.value, "se": found.se})
+    out["lower"], out["upper"] = lower, upper
+    if found.draws is not None:
+        out["probability"] = (found.draws > 0).mean(0)
+        return out
+    with np.errstate(all="ignore"):
+        out["z"] = np.where(found.se > 0, found.value / found.se, np.nan)
+    out["p_value"] = 2 * special.ndtr(-np.abs(out["z"]))
+    return out
+
+
+def _between(labels: Labels, how: str) -> tuple[np.ndarray, Labels]:
+    """Pairs of cells (pairs, 2) of two components, and the labels of their differences."""
+    owned = [i for i, (_, component) in enumerate(labels.cells) if component is not None]
+    if len(owned) < 2:
+        msg = f"hypothesis={how!r} compares components; this result has fewer than two"
+        raise FitError(msg)
+    pairs = list(itertools.combinations(owned, 2))
+    if how == "reference":
+        pairs = [(owned[0], i) for i in owned[1:]]
+    elif how == "sequential":
+        pairs = list(itertools.pairwise(owned))
+    names = [f"{labels.cells[j][1]} - {labels.cells[i][1]}" for i, j in pairs]
+    cells = tuple(("total", name) for name in names)
+    return np.array(pairs), replace(labels, cells=cells)

@@ -1,0 +1,321 @@
+"""The three verbs: predictions, comparisons, slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrast
+from bayesmix.comparison.effects.quantities import PARTS, Quantity, quantity, split
+from bayesmix.comparison.effects.table import Averages, Labels, table
+from bayesmix.errors import FitError
+from bayesmix.model import MixtureSpec
+from bayesmix.results.uncertainty import Source
+
+__all__ = ["comparisons", "predictions", "slopes"]
+
+
+def predictions(
+    fit: Any,
+    newdata: Any = None,
+    by: Any = None,
+    *,
+    what: str = "mean",
+    response: str | None = None,
+    time: float | None = None,
+    ci: float = 0.95,
+    hypothesis: Any = None,
+    kind: str = "observed",
+    cluster: Any = None,
+) -> pd.DataFrame:
+    r"""Predict rows, or averages over rows, with standard errors.
+
+    .. math:: \mu(x, z) = \sum_s \pi_s(z) \, \mu_s(x)
+
+    A point fit gives standard errors by the delta method, a posterior those of its draws.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+    newdata : DataFrame or dict, optional
+        Other rows than the training rows; the response is not needed.  A dict of values by
+        variable makes a row of each combination, with the other variables at their means, or
+        at their most frequent values.
+    by : True, str or list of str, optional
+        Average over all rows, or by the values of these columns.  The training rows count by
+        their case weights.
+    what : str
+        "mean", "link" (the location's linear predictor), "weight", or "survival", P(T > time).
+    response : str, optional
+        One of several responses; by default all, named in a column "response".
+    time : float, optional
+        Of ``what="survival"``.
+    ci : float
+        Coverage of the intervals.  Those of positive means are symmetric on the log scale,
+        those of probabilities on the logit scale.
+    hypothesis : str or list of str, optional
+        Arithmetic on the rows of the result, b1, b2, ...: ``"b1 = b2"``.  Or "pairwise",
+        "reference" or "sequential": differences between the components.
+    kind, cluster
+        Of a point fit: which covariance, as in `PointFit.covariance`.
+
+    Returns
+    -------
+    DataFrame
+        Columns term, contrast (both missing here), part ("total"), component (missing for the
+        marginal), estimate, se, lower, upper.  Without `by` the index has the labels of the
+        rows, and each stands once for every component and the marginal; columns of `by` come
+        first.  With a hypothesis: hypothesis, estimate, se, lower, upper, and z and p_value, or
+        of a posterior probability, that the estimate is above zero.
+
+    Raises
+    ------
+    FitError, DataError
+        If an argument is unknown or does not go with the model, or the new data lack a column
+        or level.
+
+    References
+    ----------
+    Arel-Bundock, Greifer and Heiss (2024), Journal of Statistical Software 111(9): the verbs.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> fit = spec.fit("em", seed=1)
+    >>> at = bmx.predictions(fit, {"Length": [300, 600]})
+    >>> at[at["component"].isna()]["estimate"].round(2).tolist()
+    [5.15, 8.97]
+    """
+    spec = _source(fit).spec
+    q = quantity(spec, what, response, time)
+    data, weight = data_of(spec, newdata)
+    rows = spec.apply(None if newdata is None else data, response=False, weights=q.weighted)
+
+    def at(theta: np.ndarray) -> np.ndarray:
+        weights, values = q.values(spec, rows, theta)
+        if not q.marginal:
+            return values
+        total = np.where(weights > 0, weights * values, 0.0).sum(-1, keepdims=True)
+        return np.concatenate([total, values], -1)
+
+    lead = ("total",) if q.marginal else ()
+    labels = _labels(spec, q, [(pd.NA, pd.NA)], lead)
+    return _answer(
+        fit,
+        lambda theta: at(theta)[None],
+        labels,
+        data,
+        weight,
+        by,
+        q.scale,
+        ci,
+        hypothesis,
+        kind,
+        cluster,
+    )
+
+
+def comparisons(
+    fit: Any,
+    variables: Any,
+    newdata: Any = None,
+    by: Any = None,
+    *,
+    what: str = "mean",
+    response: str | None = None,
+    time: float | None = None,
+    ci: float = 0.95,
+    hypothesis: Any = None,
+    kind: str = "observed",
+    cluster: Any = None,
+) -> pd.DataFrame:
+    r"""Compare predictions at two values of a variable, all else equal.
+
+    In a mixture with concomitants a variable acts on the mean in two ways, and the total is
+    split into them:
+
+    .. math::
+
+       \Delta \sum_s \pi_s \mu_s
+         = \sum_s \bar\pi_s \, \Delta\mu_s + \sum_s \bar\mu_s \, \Delta\pi_s ,
+
+    the part through the components (weights held at the average of both ends) and the part
+    through the weights (means held likewise).
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+    variables : dict, str or list of str
+        ``{"x": (0, 1)}`` is the prediction at 1 less that at 0; more values are each compared
+        with the first.  ``{"x": 10}`` adds 10 to every row's value; "sd", "iqr" and "minmax"
+        compare values that far apart.  A name alone means 1 more, or each level of a factor
+        with its first.
+    newdata, by, what, response, time, ci, hypothesis, kind, cluster
+        As of `predictions`.
+
+    Returns
+    -------
+    DataFrame
+        Columns term, contrast, part, component, estimate, se, lower, upper, as of
+        `predictions`.  `part` is "total", "components" or "weights", where the component is
+        missing; the last two add to the first.  The rows of the components have the
+        difference of their own means.
+
+    Raises
+    ------
+    FitError, DataError
+        As of `predictions`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("patent")
+    >>> spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+    >>> fit = spec.fit("em", seed=1)
+    >>> effect = bmx.comparisons(fit, {"lgRD": (0, 1)}, by=True)
+    >>> effect["part"].tolist()
+    ['total', 'components', 'weights', 'total', 'total', 'total']
+    """
+    spec = _source(fit).spec
+    q = quantity(spec, what, response, time)
+    data, weight = data_of(spec, newdata)
+    found = contrasts(spec, data, variables)
+    return _differences(fit, q, found, data, weight, by, ci, hypothesis, kind, cluster)
+
+
+def slopes(
+    fit: Any,
+    variables: str | Sequence[str],
+    newdata: Any = None,
+    by: Any = None,
+    *,
+    what: str = "mean",
+    response: str | None = None,
+    time: float | None = None,
+    ci: float = 0.95,
+    hypothesis: Any = None,
+    kind: str = "observed",
+    cluster: Any = None,
+) -> pd.DataFrame:
+    r"""Derive predictions by a numeric variable, at each row or on average.
+
+    .. math::
+
+       \frac{\partial}{\partial x} \sum_s \pi_s \mu_s
+         = \sum_s \pi_s \frac{\partial \mu_s}{\partial x}
+         + \sum_s \mu_s \frac{\partial \pi_s}{\partial x}
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+    variables : str or list of str
+        Numeric variables of the model.
+    newdata, by, what, response, time, ci, hypothesis, kind, cluster
+        As of `predictions`.
+
+    Returns
+    -------
+    DataFrame
+        As of `comparisons`.
+
+    Raises
+    ------
+    FitError, DataError
+        As of `predictions`; also if a variable is no number.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("patent")
+    >>> spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+    >>> fit = spec.fit("em", seed=1)
+    >>> slope = bmx.slopes(fit, "RDS", by=True).set_index("part")["estimate"]
+    >>> float(slope["components"])  # RDS is no variable of the components
+    0.0
+    """
+    spec = _source(fit).spec
+    q = quantity(spec, what, response, time)
+    data, weight = data_of(spec, newdata)
+    names = [variables] if isinstance(variables, str) else list(variables)
+    found = [slope_contrast(spec, data, name) for name in names]
+    return _differences(fit, q, found, data, weight, by, ci, hypothesis, kind, cluster)
+
+
+def _differences(
+    fit: Any,
+    q: Quantity,
+    found: Sequence[Contrast],
+    data: pd.DataFrame,
+    weight: np.ndarray,
+    by: Any,
+    ci: float,
+    hypothesis: Any,
+    kind: str,
+    cluster: Any,
+) -> pd.DataFrame:
+    spec = _source(fit).spec
+    pairs = [
+        tuple(spec.apply(f, response=False, weights=q.weighted) for f in (c.high, c.low))
+        for c in found
+    ]
+
+    def at(theta: np.ndarray) -> np.ndarray:
+        out = []
+        for contrast, (high, low) in zip(found, pairs, strict=True):
+            change = split(
+                q.values(spec, high, theta), q.values(spec, low, theta), marginal=q.marginal
+            )
+            out.append(change / np.reshape(contrast.distance, (-1, 1)))
+        return np.array(out)
+
+    lead = PARTS if q.marginal else ()
+    labels = _labels(spec, q, [(c.term, c.label) for c in found], lead)
+    return _answer(fit, at, labels, data, weight, by, "identity", ci, hypothesis, kind, cluster)
+
+
+def _labels(
+    spec: MixtureSpec, q: Quantity, terms: list[tuple[Any, Any]], lead: tuple[str, ...]
+) -> Labels:
+    cells: list[tuple[str, Any]] = [(part, None) for part in lead]
+    cells += [("total", component) for component in spec.components]
+    return Labels(tuple(terms), q.responses, tuple(cells))
+
+
+def _answer(
+    fit: Any,
+    at: Callable[[np.ndarray], np.ndarray],
+    labels: Labels,
+    data: pd.DataFrame,
+    weight: np.ndarray,
+    by: Any,
+    scale: str,
+    ci: float,
+    hypothesis: Any,
+    kind: str,
+    cluster: Any,
+) -> pd.DataFrame:
+    averages = Averages.of(data, weight, by)
+    return table(
+        _source(fit),
+        lambda theta: averages.of_rows(at(theta)),
+        labels,
+        averages,
+        scale=scale,
+        ci=ci,
+        hypothesis=hypothesis,
+        kind=kind,
+        cluster=cluster,
+    )
+
+
+def _source(fit: Any) -> Source:
+    source = getattr(fit, "source", None)
+    if not isinstance(source, Source):
+        msg = f"effects are of a fit by Mixture.fit, not of {type(fit).__name__}"
+        raise FitError(msg)
+    return source

@@ -1,0 +1,162 @@
+"""Predictions and slopes along one variable, with intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.comparison import predictions, slopes
+from bayesmix.errors import FitError
+from bayesmix.plot.bands import draw_band
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, matplotlib_only, one_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit, Posterior
+
+__all__ = ["effects"]
+
+SHOWN = ("predictions", "slopes")
+STEPS = 60
+# How far apart the components' intervals stand at a level of a factor.
+APART = 0.5
+
+
+@matplotlib_only
+def effects(
+    fit: PointFit | Posterior,
+    x: str,
+    *,
+    show: str = "predictions",
+    at: Mapping[str, Any] | None = None,
+    what: str = "mean",
+    response: str | None = None,
+    time: float | None = None,
+    ci: float = 0.95,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw predictions, or their slopes, along a variable: each component and the mean over all.
+
+    The other variables stand at their means, or at their most frequent values, unless told.
+    The black line is the mean over the components by their weights.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+    x : str
+        A variable of the model.  Along a number there are curves with bands over the range of
+        the data, at the levels of a factor points with intervals.
+    show : str
+        "predictions" or "slopes".
+    at : dict of str to object, optional
+        Values of other variables.
+    what, response, time
+        As of `bmx.predictions`; with several responses name one.
+    ci : float
+        Coverage of the bands: confidence intervals of a point fit, credible of a posterior.
+    figsize : (float, float), optional
+    title : str, optional
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If `x` is no variable of the model, or an argument is unknown.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("patent")
+    >>> spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
+    >>> ax = bmx.plot.effects(spec.fit("em", seed=1), "RDS")
+    >>> ax.get_xlabel(), len(ax.lines)
+    ('RDS', 4)
+    """
+    if show not in SHOWN:
+        msg = f"show={show!r} is unknown; use one of {SHOWN}"
+        raise FitError(msg)
+    if any(np.ndim(value) for value in (at or {}).values()):
+        msg = f"at={at!r} gives several values of a variable; give one of each"
+        raise FitError(msg)
+    values, numeric = _values(fit, x)
+    grid = {x: values, **(at or {})}
+    options: dict[str, Any] = {"what": what, "response": response, "time": time, "ci": ci}
+    found = (
+        predictions(fit, grid, **options)
+        if show == "predictions"
+        else slopes(fit, x, grid, **options)
+    )
+    found = found[found["part"] == "total"]
+    if "response" in found:
+        msg = f"name one response: response= is one of {', '.join(found['response'].unique())}"
+        raise FitError(msg)
+    ax = one_axes(ax, figsize)
+    place = np.array(values) if numeric else np.arange(float(len(values)))
+    for number, (owner, line) in enumerate(_lines(found)):
+        _draw(ax, number, owner, place, line, levels=not numeric)
+    if not numeric:
+        level_ticks(ax, values)
+    ax.set_xlabel(x)
+    ax.set_ylabel(_y_label(fit, show, what, response, x))
+    ax.set_title(title or "", loc="left")
+    ax.legend()
+    return ax
+
+
+def _values(fit: Any, x: str) -> tuple[list[Any], bool]:
+    """Values along the axis, and whether they are numbers."""
+    data = fit.source.spec.prepared.data
+    if x not in data.columns:
+        msg = f"{x!r} is no variable of the model; it has {', '.join(map(repr, data.columns))}"
+        raise FitError(msg)
+    column = data[x]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.categories[np.isin(column.cat.categories, column.unique())]), False
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return np.linspace(column.min(), column.max(), STEPS).tolist(), True
+    return sorted(column.unique().tolist()), False
+
+
+def _lines(found: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
+    """The components in order, then the mean over them."""
+    owners = found["component"].astype(object)
+    lines = [(c, found[(owners == c).to_numpy(bool)]) for c in owners.dropna().unique()]
+    whole = found[owners.isna().to_numpy()]
+    return [*lines, *([(None, whole)] if len(whole) else [])]
+
+
+def _draw(
+    ax: Axes, number: int, owner: Any, place: np.ndarray, line: pd.DataFrame, *, levels: bool
+) -> None:
+    """The estimates of one component, or of all together, with their limits."""
+    shade = "black" if owner is None else colour(number)
+    label = "all" if owner is None else f"component {owner}"
+    if levels:
+        place = place + APART * (number / 4 - 0.25)
+        look: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": "x" if owner is None else marker(number),
+        }
+    else:
+        look = {"linestyle": "-" if owner is None else line_style(number)}
+    ax.plot(place, line["estimate"], color=shade, label=label, **look)
+    limits = line["lower"].to_numpy(), line["upper"].to_numpy()
+    draw_band(ax, place, limits, shade, bars=levels)
+
+
+def _y_label(fit: Any, show: str, what: str, response: str | None, x: str) -> str:
+    name = response or fit.source.spec.layout.blocks[0].name
+    words = {"mean": f"mean of {name}", "link": f"linear predictor of {name}"}
+    label = words.get(what, {"weight": "weight", "survival": "survival"}.get(what, what))
+    return label if show == "predictions" else f"slope of the {label} in {x}"
