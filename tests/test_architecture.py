@@ -41,9 +41,10 @@ PUBLIC = [
     "slopes",
 ]
 POINT_FIT = (
-    "method status converged iterations loglik df aic bic bic_units icl n_obs n_units k "
-    "k_requested mixing params starts coefficients dispersion concomitant covariance summary "
-    "membership clusters sizes predict fitted residuals simulate wald bootstrap relabel save report"
+    "method status converged iterations loglik df aic bic bic_units icl sabic caic entropy n_obs "
+    "n_units k k_requested mixing params starts coefficients dispersion concomitant covariance "
+    "summary membership clusters sizes classification predict fitted residuals simulate bootstrap "
+    "wald relabel save report"
 ).split()
 
 

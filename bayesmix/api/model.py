@@ -218,7 +218,8 @@ class Model(Modelled):
             plus log priors on natural scales.  "laplace": draws around the
             posterior mode, Pareto-smoothed.  "nuts": draws by NUTS.
         starts : int, optional
-            Number of random starts, 10 unless `init` is given.
+            Number of starts, divided by design or drawn at random.  By default one with
+            `init`; else 10, and 10 more where fewer than three of them reached the best.
         seed : int or numpy.random.Generator, optional
             The same seed gives the same result.
         init : PointFit, Dataset, array or labels, optional

@@ -77,12 +77,18 @@ class PointFit(Result):
 
     @property
     def status(self) -> str:
-        """How it ended: "converged", "boundary", "degenerate", "max_iter" or "reduced"."""
+        """How it ended; only "converged" is a success without a word in `reasons`.
+
+        "boundary": a parameter at infinity or a bound.  "degenerate": a scale that collapsed
+        or a component that vanished.  "spurious": an interior maximum on a component of a
+        handful of units that is ten times narrower than the others, where no start ended at
+        a regular maximum.  "max_iter": stopped early.  "reduced": by `min_weight`.
+        """
         return self._fitted.status
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is no plain success, in words; empty if it is."""
+        """What to know about how it ended, in words, such as that few starts agree."""
         return self._fitted.reasons
 
     @property
@@ -131,6 +137,25 @@ class PointFit(Result):
         return self._fitted.icl
 
     @property
+    def sabic(self) -> float:
+        """-2 loglik + df log((n_obs + 2) / 24): BIC adjusted for the sample size (Sclove 1987)."""
+        return self._fitted.sabic
+
+    @property
+    def caic(self) -> float:
+        """-2 loglik + df (log(n_obs) + 1), the consistent AIC (Bozdogan 1987)."""
+        return self._fitted.caic
+
+    @property
+    def entropy(self) -> float:
+        """Relative entropy of the memberships: 1 is clear-cut, 0 says nothing.
+
+        1 - sum_u sum_s -p_us log(p_us) / (n_units log(k)) (Ramaswamy and others 1993); 1 for
+        one component.
+        """
+        return self._fitted.entropy
+
+    @property
     def k_requested(self) -> int:
         """Number of components that were asked for."""
         return self._fitted.k_requested
@@ -150,7 +175,9 @@ class PointFit(Result):
     def starts(self) -> pd.DataFrame:
         """Log-likelihood, iterations and status of every start.
 
-        ``starts.attrs["agreeing"]`` counts the starts that reached the best.
+        ``starts.attrs["agreeing"]`` counts the starts that reached the best.  Where
+        ``starts=`` was left open and fewer than three of the ten starts did, ten more
+        follow: around the best one, with components merged and split, and random ones.
         """
         return self._fitted.ends.frame()
 
@@ -374,6 +401,31 @@ class PointFit(Result):
         [[27, 32], [5, 32]]
         """
         return tables.sizes(self._fitted)
+
+    def classification(self) -> pd.DataFrame:
+        """How clearly the units are assigned to each component.
+
+        Returns
+        -------
+        DataFrame, one row for each component
+            weight: mean weight; assigned: share of the units whose most probable
+            component it is; membership: mean membership of these units in it; odds: the
+            odds of that membership over those of the weight.
+
+        References
+        ----------
+        Nagin (2005), Group-Based Modeling of Development, section 5.4, who wants a mean
+        membership of at least 0.7 and odds of at least 5.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> spec.fit("em", seed=1).classification().round(2).loc[1].tolist()
+        [0.8, 0.84, 0.93, 3.22]
+        """
+        return tables.classification(self._fitted)
 
     def predict(
         self,

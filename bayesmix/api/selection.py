@@ -35,7 +35,12 @@ class Selection:
 
     @property
     def table(self) -> pd.DataFrame:
-        """k, k0 (requested), converged, status, iterations, loglik, df, aic, bic, icl."""
+        """One row for each requested number of components.
+
+        k, k0 (requested), converged, status, iterations, agreeing (starts at the best),
+        loglik, df, aic, bic, icl, sabic, caic, entropy (relative, 1 = clear-cut), smallest
+        (mean weight), and flags: what to look at before the fit is chosen.
+        """
         return selection_table({k: f._fitted for k, f in self._fits.items()})
 
     def __getitem__(self, k: int) -> PointFit:
@@ -50,16 +55,17 @@ class Selection:
         Parameters
         ----------
         by : str
-            "bic", "bic_units", "aic", "icl" or "loglik".
+            "bic", "bic_units", "aic", "icl", "sabic", "caic" or "loglik".
 
         Returns
         -------
         PointFit
+            Never a degenerate or spurious one.
 
         Raises
         ------
         FitError
-            If the criterion is unknown, or no fit can be chosen by it.
+            If the criterion is unknown, or every fit is degenerate or spurious.
 
         Examples
         --------
@@ -72,7 +78,7 @@ class Selection:
         return self._fits[best_of({k: f._fitted for k, f in self._fits.items()}, by)]
 
     def __repr__(self) -> str:
-        return f"Selection of the number of components\n{self.table.to_string(index=False)}"
+        return f"Selection of the number of components\n{describe.selection_text(self.table)}"
 
     def _repr_html_(self) -> str:
         return describe.selection_html(self.table)

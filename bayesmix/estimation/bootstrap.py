@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayesmix.families.links import get_link
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import Times
 from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.model import Rows
+from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.params import permute
 from bayesmix.model.prepare import Events
 from bayesmix.model.rows import block_rows
@@ -25,7 +26,7 @@ from bayesmix.results.matching import best_order
 from bayesmix.results.predict import draw_components, draw_response
 from bayesmix.results.tables import summary
 
-__all__ = ["Resampled", "match_order", "resample", "resampled_summary"]
+__all__ = ["Resampled", "match_order", "resample", "resampled_summary", "simulated_rows"]
 
 KINDS = ("parametric", "case")
 
@@ -87,20 +88,30 @@ def resample(
 
 
 def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
-    rows = fitted.spec.rows
+    spec, rows = fitted.spec, fitted.spec.rows
     if kind == "case":
         share = np.ones(rows.n_units) if rows.weight is None else rows.weight
         # The number of units drawn is the sum of their weights, as w equals w copies.
         total = round(float(share.sum()))
         return replace(rows, weight=rng.multinomial(total, share / share.sum()).astype(float))
-    return _simulated(fitted, rng)
+    return simulated_rows(fitted, rng, (spec,))[0]
 
 
-def _simulated(fitted: Fitted, rng: np.random.Generator) -> Rows:
-    """The rows with responses drawn from the fit, times censored as they were."""
+def simulated_rows(
+    fitted: Fitted, rng: np.random.Generator, specs: Sequence[MixtureSpec]
+) -> list[Rows]:
+    """The rows with responses drawn from the fit, times censored as they were.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    rng : numpy.random.Generator
+    specs : sequence of MixtureSpec
+        The specifications that read the same responses: the fit's own, or with other k.
+    """
     spec, rows = fitted.spec, fitted.spec.rows
     drawn = draw_components(spec, fitted.theta, rows, rng)
-    blocks, allowed = [], rows.allowed
+    made, allowed = [], rows.allowed
     for part, layout, data in zip(
         spec.prepared.parts, spec.layout.blocks, rows.blocks, strict=True
     ):
@@ -113,16 +124,34 @@ def _simulated(fitted: Fitted, rng: np.random.Generator) -> Rows:
             )
             raise FitError(msg)
         events = spec.prepared.events
-        responses = [replace(data.response, y=y)] * spec.k
+        responses = [replace(data.response, y=y)]
         if events is not None:
             responses, allowed = event_responses(events, rows, drawn, y, rng)
         elif part.response.times is not None:
             times = part.response.times
             limit = limits(times, _row_weights(rows), rng)
-            responses = [as_seen(part.response, censored_again(y, limit, times.entry))] * spec.k
-        truncation = "mixture" if events is None else events.truncation
-        blocks.append(block_rows(layout, responses, data.matrix, data.offset, truncation))
-    return replace(rows, blocks=tuple(blocks), allowed=allowed)
+            responses = [as_seen(part.response, censored_again(y, limit, times.entry))]
+        made.append(responses)
+    return [_with_responses(s, made, allowed if s is spec else s.rows.allowed) for s in specs]
+
+
+def _with_responses(
+    spec: MixtureSpec, made: Sequence[list[Response]], allowed: np.ndarray | None
+) -> Rows:
+    """The rows of a specification with other responses, one of each part or one a component."""
+    events = spec.prepared.events
+    truncation = "mixture" if events is None else events.truncation
+    blocks = tuple(
+        block_rows(
+            layout,
+            responses if len(responses) > 1 else responses * spec.k,
+            data.matrix,
+            data.offset,
+            truncation,
+        )
+        for layout, data, responses in zip(spec.layout.blocks, spec.rows.blocks, made, strict=True)
+    )
+    return replace(spec.rows, blocks=blocks, allowed=allowed)
 
 
 def _row_weights(rows: Rows) -> np.ndarray:

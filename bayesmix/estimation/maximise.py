@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.estimation.em import Floors, Runs, climb, squarem
 from bayesmix.estimation.newton import newton
+from bayesmix.estimation.order import unit_order
 from bayesmix.estimation.starts import (
     Memberships,
     classify,
@@ -18,21 +19,33 @@ from bayesmix.estimation.starts import (
     known_memberships,
     pooled,
     random_memberships,
+    shuffled_memberships,
     subsample,
 )
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
 from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.problem import BLOCK, Arrays
+from bayesmix.results.spurious import (
+    COLLAPSED_GAIN,
+    FEW_UNITS,
+    can_collapse,
+    narrowness,
+    own_parameters,
+    suspects,
+)
 
 __all__ = [
+    "LOST",
     "Options",
     "Outcome",
+    "agreeing",
     "best",
     "collapse_test",
     "has_status",
     "make_starts",
     "maximise",
+    "more_starts",
     "name_ends",
     "start_from",
 ]
@@ -45,15 +58,18 @@ FIRST_STEPS = 20
 TIMES_STEPS = 60
 COLLAPSED = 1e-8
 VANISHED = 1e-9
+# Ends that cannot win against any other; the last one can against the first ones.
+LOST = ("degenerate", "failed", "spurious")
 ROUNDS = 40
 MANY_UNITS = 20_000
 # Few starts are chosen from four times as many, up to so many candidates.
 CANDIDATES = 40
 SHORT_RUN = 5
-# Units for each of its parameters below which a component is a likely spurious one.
-FEW_UNITS = 3
+# Log-likelihoods that differ by less, relative to their size, are the same maximum.
+AGREE = 1e-6
 
 Progress = Callable[[str, int, float], None]
+Responsibilities = Callable[[slice, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,13 +105,30 @@ class Outcome:
     status: np.ndarray
     trace: np.ndarray
 
+    def with_(self, other: Outcome) -> Outcome:
+        """The starts of both; a trace that is shorter stays at its end."""
+        length = max(len(self.trace), len(other.trace))
+        traces = [
+            np.pad(t, ((0, length - len(t)), (0, 0)), "edge") for t in (self.trace, other.trace)
+        ]
+        return Outcome(
+            np.vstack([self.theta, other.theta]),
+            np.concatenate([self.loglik, other.loglik]),
+            np.concatenate([self.iterations, other.iterations]),
+            np.concatenate([self.status, other.status]),
+            np.hstack(traces),
+        )
 
-def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np.ndarray:
+
+def make_starts(
+    problem: Problem, n_starts: int, rng: np.random.Generator, *, designed: bool = True
+) -> np.ndarray:
     """Starting parameters (R, D), few ones chosen after short runs from more candidates.
 
-    Memberships are drawn at random; every second candidate goes through a short
-    classification run.  Where known units name every component, those of the others
-    are equal in the first start, and random in the rest.
+    A third of the candidates are `designed`, as far as there are designs; the others have
+    random memberships, and every second of them goes through a short classification run.
+    Where known units name every component, those of the others are equal in the first
+    start, and random in the rest.
 
     With many units the starts are first run on a random part of them, so that the
     passes over all rows begin near a maximum.
@@ -105,16 +138,31 @@ def make_starts(problem: Problem, n_starts: int, rng: np.random.Generator) -> np
     if problem.n_units > MANY_UNITS:
         part = subsample(problem, MANY_UNITS // 2, rng)
         outcome = maximise(part, make_starts(part, n_starts, rng), Options(tol=1e-6))
-        lost = has_status(outcome, "degenerate", "failed")
+        lost = has_status(outcome, *LOST)
         return outcome.theta[~lost] if not lost.all() else outcome.theta
     if problem.spec.named:
         return from_memberships(problem, known_memberships(problem, n_starts, rng), n_starts)
     with compiled.timed(problem):
         n = max(n_starts, min(4 * n_starts, CANDIDATES))
-        theta = from_memberships(problem, random_memberships(problem, n, rng), n)
-        if n > 1:
-            theta[1::2] = classify(problem, theta[1::2])
+        memberships, given = random_memberships(problem, n, rng, n // 3 if designed else 0)
+        theta = from_memberships(problem, memberships, n)
+        theta[given + 1 :: 2] = classify(problem, theta[given + 1 :: 2])
         return theta if n == n_starts else _chosen(problem, theta, n_starts)
+
+
+def more_starts(
+    problem: Problem, outcome: Outcome, n_starts: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Starting parameters (R, D) of a second round: half of them around the best end of the first.
+
+    There two components are merged and a third one is split; the others are random.
+    """
+    near = n_starts // 2 if problem.spec.k > 2 and not problem.spec.named else 0
+    theta = make_starts(problem, n_starts - near, rng, designed=False)
+    if not near:
+        return theta
+    moved = shuffled_memberships(problem, outcome.theta[best(outcome)], near, rng)
+    return np.vstack([from_memberships(problem, moved, near), theta])
 
 
 def _chosen(problem: Problem, theta: np.ndarray, n_starts: int) -> np.ndarray:
@@ -139,12 +187,12 @@ def _nearly_collapsed(problem: Problem, runs: Runs) -> np.ndarray:
 
     They lead to spurious maxima: a variance near zero on a handful of units.
     """
-    groups = [group for arrays in problem.blocks for group in arrays.groups]
-    if not any(group.family.collapse for group in groups):
+    groups = [g for arrays in problem.blocks for g in arrays.groups if can_collapse(arrays, g)]
+    if not groups:
         return np.zeros(len(runs.theta), bool)
-    own = max(sum(len(s.at[m]) for s in g.slots) for g in groups for m in range(len(g.members)))
+    most = FEW_UNITS * max(own_parameters(problem, group).max() for group in groups)
     units = problem.spec.n_units * mean_weights(problem, np.nan_to_num(runs.theta))
-    return (units < FEW_UNITS * own).any(1)
+    return (units < most).any(1)
 
 
 def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
@@ -167,7 +215,8 @@ def collapse_test(problem: Problem) -> Floors:
             name, sign = family.collapse
             at = group.dispersions[[p.name for p in family.dispersions].index(name)]
             if sign < 0:
-                low = np.log(_smallest_scale(arrays, arrays.observed[group.key].y))
+                y = arrays.observed[group.key].y
+                low = np.log(_smallest_scale(arrays, y, logarithmic=family.is_survival))
                 floors += [(int(j), low) for j in at]
             else:
                 ceilings += [int(j) for j in at]
@@ -179,9 +228,11 @@ def collapse_test(problem: Problem) -> Floors:
     return Floors(where, low, weights, float(np.log(VANISHED)), np.array(ceilings, dtype=int))
 
 
-def _smallest_scale(arrays: Arrays, y: np.ndarray) -> float:
-    """The residual scale of all data together, times `COLLAPSED`."""
+def _smallest_scale(arrays: Arrays, y: np.ndarray, *, logarithmic: bool) -> float:
+    """The residual scale of all data together, or that of logarithms, times `COLLAPSED`."""
     rows = slice(None, None, max(1, len(y) // 5000))
+    if logarithmic:
+        return COLLAPSED * max(float(np.log(y[y > 0]).std()), 1e-3)
     offset = 0.0 if arrays.offset is None else arrays.offset[rows]
     x, z = arrays.matrix[rows], y[rows] - offset
     residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z
@@ -271,13 +322,19 @@ def _over_budget(runs: Runs, budget: int) -> None:
 
 
 def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
-    """Starts with a lost component or no likelihood are not successes."""
+    """Starts with a lost or spurious component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
     rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
-    if len(rows) and problem.spec.k > 1 and collapsed.weights is None:
-        shares = mean_weights(problem, runs.theta[rows])
+    if not len(rows) or problem.spec.k == 1:
+        return
+    shares = mean_weights(problem, runs.theta[rows])
+    if collapsed.weights is None:
         runs.status[rows[(shares < VANISHED).any(1)]] = "degenerate"
+    for r in rows[suspects(problem, shares)]:
+        gain = narrowness(problem, runs.theta[r]).max()
+        if gain > 0 and runs.status[r] != "degenerate":
+            runs.status[r] = "degenerate" if gain > COLLAPSED_GAIN else "spurious"
 
 
 def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:
@@ -292,11 +349,20 @@ def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:
 
 
 def best(outcome: Outcome) -> int:
-    """Position of the best start; one that collapsed or failed wins only among its like."""
-    sound = ~has_status(outcome, "degenerate", "failed")
+    """Position of the best start: spurious ones only beat those that collapsed or failed."""
     values = np.where(np.isnan(outcome.loglik), -np.inf, outcome.loglik)
-    candidates = np.where(sound, values, -np.inf) if sound.any() else values
-    return int(np.argmax(candidates))
+    for worse in (LOST, LOST[:2]):
+        sound = ~has_status(outcome, *worse)
+        if sound.any():
+            return int(np.argmax(np.where(sound, values, -np.inf)))
+    return int(np.argmax(values))
+
+
+def agreeing(outcome: Outcome) -> int:
+    """How many starts of the best one's kind reached it."""
+    top = outcome.loglik[best(outcome)]
+    sound = ~has_status(outcome, *LOST)
+    return int((sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum())
 
 
 def classification(
@@ -318,15 +384,12 @@ def classification(
     current = theta.copy()
     quiet = np.zeros(len(theta), int)
     patience = 1 if rng is None else 50
+    order = np.empty(0, int) if rng is None else unit_order(problem)
     for _ in range(options.max_iter):
         active = runs.running()
         if not len(active):
             break
-        p = em_pass(
-            problem,
-            current[active],
-            responsibilities=lambda _, r: harden(r) if rng is None else _draw(r, rng),
-        )
+        p = em_pass(problem, current[active], responsibilities=_labels(rng, len(active), order))
         with np.errstate(all="ignore"):
             current[active] = m_step(problem, current[active], p)
             loglik = log_likelihood(problem, current[active])
@@ -347,8 +410,16 @@ def classification(
     return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
 
 
-def _draw(resp: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One component per unit, drawn from its responsibilities."""
-    uniform = rng.random((len(resp), 1, resp.shape[2]))
+def _labels(rng: np.random.Generator | None, n_starts: int, order: np.ndarray) -> Responsibilities:
+    """Labels of the units for one step: the most probable ones, or drawn ones."""
+    if rng is None:
+        return lambda _, resp: harden(resp)
+    uniform = np.empty((n_starts, 1, len(order)))
+    uniform[..., order] = rng.random(uniform.shape)
+    return lambda units, resp: _drawn(resp, uniform[..., units])
+
+
+def _drawn(resp: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """One component per unit by its responsibilities, from uniform numbers (R, 1, units)."""
     above = resp.cumsum(1) >= uniform * resp.sum(1, keepdims=True)
     return harden(above.astype(float))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.estimation.maximise import MANY_UNITS, Options, Outcome, make_starts, maximise
-from bayesmix.estimation.starts import Memberships, from_memberships
-from bayesmix.likelihood import unit_terms
+from bayesmix.estimation.maximise import (
+    MANY_UNITS,
+    Options,
+    Outcome,
+    has_status,
+    make_starts,
+    maximise,
+)
+from bayesmix.estimation.starts import from_memberships, shuffled_memberships
 from bayesmix.likelihood.information import information
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model.params import permute
@@ -21,6 +26,8 @@ from bayesmix.results.fitted import canonical_order
 __all__ = ["find_modes"]
 
 SAME = 1e-3
+# A narrow mode on a few units has its mass too, which priors bound.
+PROPER = ("converged", "spurious")
 # Modes with more of the mass are looked around: so many starts from each, from at most so
 # many modes at once, so many times as that finds new ones.
 WORTH, SHUFFLED, AT_ONCE, ROUNDS = 0.01, 6, 4, 3
@@ -48,7 +55,7 @@ def find_modes(
     """
     starts = [first] if n_starts < 1 else [first, make_starts(problem, n_starts, rng)]
     outcome = maximise(problem, np.vstack(starts), Options())
-    if not (outcome.status == "converged").any():
+    if not has_status(outcome, *PROPER).any():
         ends = ", ".join(f"{n} {end}" for end, n in Counter(outcome.status.tolist()).items())
         msg = (
             f"no start ended at a mode of the posterior ({ends}): its density may be unbounded or "
@@ -81,9 +88,11 @@ def _look_around(
         if not new:
             break
         done += new
-        shuffled = np.concatenate([_shuffled(problem, theta, rng) for theta in new])
-        given = Memberships(None, shuffled, problem.spec.k, problem.spec.rows.allowed)
-        outcome = maximise(problem, from_memberships(problem, given, len(shuffled)), Options())
+        starts = [
+            from_memberships(problem, shuffled_memberships(problem, t, SHUFFLED, rng), SHUFFLED)
+            for t in new
+        ]
+        outcome = maximise(problem, np.vstack(starts), Options())
         modes = _with_ends(problem, modes, outcome)
     return modes
 
@@ -92,29 +101,10 @@ def _among(theta: np.ndarray, done: list[np.ndarray]) -> bool:
     return any(theta is other for other in done)
 
 
-def _shuffled(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Memberships (start, S, U) with two components merged and a third one split at random.
-
-    The moves of Ueda, Nakano, Ghahramani and Hinton (2000), Neural Computation 12, 2109-2128.
-    """
-    k = problem.spec.k
-    moves = [(s, t, u) for u in range(k) for s, t in combinations(set(range(k)) - {u}, 2)]
-    memberships = unit_terms(problem, theta)[1].T
-    order = rng.permutation(len(moves))
-    out = np.empty((SHUFFLED, *memberships.shape))
-    for i, new in enumerate(out):
-        s, t, u = moves[order[i % len(moves)]]
-        part = rng.random(problem.n_units)
-        new[:] = memberships
-        new[s] += memberships[t]
-        new[t], new[u] = part * memberships[u], (1 - part) * memberships[u]
-    return out
-
-
 def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Outcome) -> tuple[Mode, ...]:
     """The modes and those of the ends of starts that differ from them, by decreasing mass."""
     found = [(m.theta, m.log_density) for m in modes]
-    good = np.flatnonzero(outcome.status == "converged")
+    good = np.flatnonzero(has_status(outcome, *PROPER))
     new = []
     for r in good[np.argsort(-outcome.loglik[good])]:
         theta = outcome.theta[r]

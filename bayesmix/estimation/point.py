@@ -23,12 +23,13 @@ from bayesmix.estimation.em import Runs
 from bayesmix.estimation.maximise import (
     Options,
     Outcome,
+    agreeing,
     best,
     classification,
     collapse_test,
-    has_status,
     make_starts,
     maximise,
+    more_starts,
     name_ends,
     start_from,
 )
@@ -41,14 +42,14 @@ from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset
 from bayesmix.priors import Penalty, resolve
 from bayesmix.results.fitted import Ends, Fitted, canonical_order
-from bayesmix.results.status import diagnose
+from bayesmix.results.status import ENOUGH, diagnose
 
 __all__ = ["FitOptions", "fit_point"]
 
 METHODS = ("em", "ml", "map")
 DRAWS = ("laplace", "nuts")
 ALGORITHMS = ("em", "cem", "sem")
-AGREE = 1e-6
+STARTS = 10
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -105,6 +106,10 @@ def _fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any)
         if options.min_weight > 0:
             problem, theta = reduced_start(problem, theta, options.min_weight, options.max_iter)
         outcome = _run(problem, theta, method, options, rng, progress.update)
+        if _wants_more(problem, outcome, options):
+            theta = more_starts(problem, outcome, STARTS, rng)
+            more = _run(problem, theta, method, options, rng, progress.update)
+            outcome = outcome.with_(more)
     return _finish(problem, outcome, method, options, k_requested)
 
 
@@ -170,7 +175,7 @@ def _is_params(init: Any) -> bool:
 def _starting(problem: Problem, options: FitOptions, rng: np.random.Generator) -> np.ndarray:
     spec = problem.spec
     if options.init is None:
-        return make_starts(problem, int(options.starts or 10), rng)
+        return make_starts(problem, int(options.starts or STARTS), rng)
     given = _from_init(problem, options.init, exact=options.max_iter == 0)[None]
     more = int(options.starts or 1) - 1
     theta = given if more < 1 else np.vstack([given, make_starts(problem, more, rng)])
@@ -236,6 +241,17 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
         msg = "init memberships are non-negative numbers with a positive sum in every row"
         raise SpecError(msg)
     return matrix / matrix.sum(1, keepdims=True)
+
+
+def _wants_more(problem: Problem, outcome: Outcome, options: FitOptions) -> bool:
+    """Whether the number of starts was left open and too few of them have seen the best."""
+    given = options.starts is not None or options.init is not None or options.min_weight > 0
+    return (
+        not given
+        and problem.spec.k > 1
+        and options.algorithm != "sem"
+        and agreeing(outcome) < ENOUGH
+    )
 
 
 # --- running -------------------------------------------------------------------------------
@@ -326,7 +342,7 @@ def _finish(
     theta = outcome.theta[at]
     order = canonical_order(spec, theta)
     name = options.algorithm if method == "em" else method
-    ends = _ends(problem, outcome, at)
+    ends = _ends(problem, outcome)
     fitted = Fitted(
         spec,
         theta,
@@ -344,14 +360,12 @@ def _finish(
     return _explain(fitted)
 
 
-def _ends(problem: Problem, outcome: Outcome, at: int) -> Ends:
-    sound = ~has_status(outcome, "degenerate", "failed")
-    top = outcome.loglik[at]
-    agreeing = int((sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum())
+def _ends(problem: Problem, outcome: Outcome) -> Ends:
+    reached = agreeing(outcome)
     if problem.penalty is None:
-        return Ends(outcome.loglik, outcome.iterations, outcome.status, agreeing)
+        return Ends(outcome.loglik, outcome.iterations, outcome.status, reached)
     loglik = log_likelihood(replace(problem, penalty=None), outcome.theta)
-    return Ends(loglik, outcome.iterations, outcome.status, agreeing, outcome.loglik)
+    return Ends(loglik, outcome.iterations, outcome.status, reached, outcome.loglik)
 
 
 def _explain(fitted: Fitted) -> Fitted:
@@ -360,6 +374,7 @@ def _explain(fitted: Fitted) -> Fitted:
     for kind, words in reasons:
         category = {
             "degenerate": DegenerateWarning,
+            "spurious": DegenerateWarning,
             "boundary": DegenerateWarning,
             "unidentified": IdentifiabilityWarning,
         }.get(kind, ConvergenceWarning)

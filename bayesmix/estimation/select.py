@@ -10,10 +10,15 @@ import pandas as pd
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, SpecError
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.status import seldom_reached
 
 __all__ = ["CRITERIA", "best_of", "check_range", "selection_table"]
 
-CRITERIA = ("bic", "bic_units", "aic", "icl", "loglik")
+CRITERIA = ("bic", "bic_units", "aic", "icl", "sabic", "caic", "loglik")
+# Fits that no criterion may choose.
+UNSOUND = ("degenerate", "spurious")
+# A mean weight below which a component is pointed out.
+SMALL = 0.05
 
 
 def check_range(k: Iterable[int] | int) -> list[int]:
@@ -41,10 +46,25 @@ def selection_table(fits: Mapping[int, Fitted]) -> pd.DataFrame:
             "aic": f.aic,
             "bic": f.bic,
             "icl": f.icl,
+            "sabic": f.sabic,
+            "caic": f.caic,
+            "entropy": f.entropy,
+            "smallest": float(f.mixing.min()),
+            "flags": _flags(f),
         }
         for k0, f in fits.items()
     ]
     return pd.DataFrame(rows)
+
+
+def _flags(f: Fitted) -> str:
+    """What to look at before a fit is chosen, in a few words."""
+    words = [] if f.status == "converged" else [f.status]
+    if seldom_reached(f):
+        words.append(f"{f.ends.agreeing} of {len(f.ends.loglik)} starts")
+    if f.spec.k > 1 and f.mixing.min() < SMALL:
+        words.append("small component")
+    return ", ".join(words)
 
 
 def best_of(fits: Mapping[int, Fitted], by: str) -> int:
@@ -53,5 +73,12 @@ def best_of(fits: Mapping[int, Fitted], by: str) -> int:
         msg = f"best({by!r}) is unknown; use one of {CRITERIA}"
         raise FitError(msg)
     sign = -1.0 if by == "loglik" else 1.0
-    sound = {k: f for k, f in fits.items() if f.status != "degenerate"} or dict(fits)
+    sound = {k: f for k, f in fits.items() if f.status not in UNSOUND}
+    if not sound:
+        ends = ", ".join(f"k={k}: {f.status}" for k, f in fits.items())
+        msg = (
+            f"best({by!r}) has no regular fit to choose ({ends}); use smaller k, "
+            "dispersion='fixed' or more starts="
+        )
+        raise FitError(msg)
     return min(sound, key=lambda k: sign * getattr(sound[k], by))

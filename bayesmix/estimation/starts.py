@@ -1,11 +1,15 @@
-"""Where EM begins: random memberships, short classification runs, or what the user gives."""
+"""Where EM begins: designed and random memberships, short runs, or what the user gives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
+from scipy.stats import rankdata
 
+from bayesmix.estimation.order import unit_order
+from bayesmix.estimation.splits import splits
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import (
     Pass,
@@ -14,13 +18,24 @@ from bayesmix.likelihood import (
     closed_scale,
     em_pass,
     log_likelihood,
+    unit_terms,
 )
 from bayesmix.likelihood import engine as compiled
 from bayesmix.model import Rows
 
-__all__ = ["Memberships", "from_memberships", "harden", "pooled", "random_memberships"]
+__all__ = [
+    "Memberships",
+    "from_memberships",
+    "harden",
+    "known_memberships",
+    "pooled",
+    "random_memberships",
+    "shuffled_memberships",
+]
 
 CLASSIFICATION_STEPS = 5
+# Membership of a unit in the part to which a design assigns it.
+SURE = 0.999
 # Standard deviation of the slopes of random memberships where components are known.
 TILT = 2.0
 # A change of theta with which the M-steps at given responsibilities end.
@@ -36,24 +51,29 @@ class Memberships:
     Parameters
     ----------
     labels : ndarray of int, shape (R, U), or None
-        Drawn components: responsibility 0.9 against 0.1 for each other one,
-        normalised (as R flexmix); -1 gives equal responsibilities.
+        Components of the units: responsibility `sure` against 1 - `sure` for each other
+        one, normalised; -1 gives equal responsibilities.
     matrix : ndarray, shape (R, S, U), or None
         Given responsibilities instead.
     k : int
+    allowed : ndarray of bool, shape (U, S), or None
+    sure : ndarray, shape (R,), or None
+        None: 0.9 in all starts, as R flexmix.
     """
 
     labels: np.ndarray | None
     matrix: np.ndarray | None
     k: int
     allowed: np.ndarray | None
+    sure: np.ndarray | None = None
 
     def part(self, starts: slice) -> Memberships:
         """Those of some starts."""
         if self.matrix is not None:
             return replace(self, matrix=self.matrix[starts])
         assert self.labels is not None
-        return replace(self, labels=self.labels[starts])
+        sure = None if self.sure is None else self.sure[starts]
+        return replace(self, labels=self.labels[starts], sure=sure)
 
     def __call__(self, units: slice, _resp: np.ndarray) -> np.ndarray:
         """Responsibilities (R, S, units) of a block of units."""
@@ -62,18 +82,60 @@ class Memberships:
         else:
             assert self.labels is not None
             drawn = self.labels[:, None, units] == np.arange(self.k)[:, None]
-            out = np.where(drawn, 0.9, 0.1)
+            sure = 0.9 if self.sure is None else self.sure[:, None, None]
+            out = np.where(drawn, sure, 1 - sure)
         if self.allowed is not None:
             out = out * self.allowed[units].T
         total = out.sum(1, keepdims=True)
         return np.divide(out, total, out=np.full_like(out, 1 / self.k), where=total > 0)
 
 
-def random_memberships(problem: Problem, n_starts: int, rng: np.random.Generator) -> Memberships:
-    """Uniformly drawn components of every unit."""
+def random_memberships(
+    problem: Problem, n_starts: int, rng: np.random.Generator, n_designed: int = 0
+) -> tuple[Memberships, int]:
+    """Components of every unit: by design in some starts, drawn uniformly in the others.
+
+    They belong to the units, not to the order of the rows.
+
+    Returns
+    -------
+    memberships : Memberships
+    n_designed : int
+        How many of them, at the beginning, are designed: there may be no more.
+    """
     k = problem.spec.k
-    labels = rng.integers(0, k, size=(n_starts, problem.n_units), dtype=np.int16)
-    return Memberships(labels, None, k, problem.spec.rows.allowed)
+    order = unit_order(problem)
+    designed = splits(problem, order, n_designed)
+    if len(problem.spec.layout.symmetric) > 1:  # any part may belong to any component
+        designed = np.array([rng.permutation(k)[labels] for labels in designed], np.int16)
+    n_random = n_starts - len(designed)
+    labels = np.empty((n_random, problem.n_units), np.int16)
+    labels[:, order] = rng.integers(0, k, size=labels.shape, dtype=np.int16)
+    labels = np.concatenate([designed.reshape(-1, problem.n_units), labels])
+    sure = np.where(np.arange(n_starts) < len(designed), SURE, 0.9)
+    return Memberships(labels, None, k, problem.spec.rows.allowed, sure), len(designed)
+
+
+def shuffled_memberships(
+    problem: Problem, theta: np.ndarray, n_starts: int, rng: np.random.Generator
+) -> Memberships:
+    """Those at theta (D,) with two components merged and a third one split at random.
+
+    The moves of Ueda, Nakano, Ghahramani and Hinton (2000), Neural Computation 12, 2109-2128.
+    """
+    k = problem.spec.k
+    moves = [(s, t, u) for u in range(k) for s, t in combinations(set(range(k)) - {u}, 2)]
+    memberships = unit_terms(problem, theta)[1].T
+    order, units = rng.permutation(len(moves)), unit_order(problem)
+    out = np.empty((n_starts, *memberships.shape))
+    part = np.empty(problem.n_units)
+    for i, new in enumerate(out):
+        s, t, u = moves[order[i % len(moves)]]
+        part[units] = rng.random(problem.n_units)
+        new[:] = memberships
+        new[s] += memberships[t]
+        new[t], new[u] = part * memberships[u], (1 - part) * memberships[u]
+    return Memberships(None, out, k, problem.spec.rows.allowed)
 
 
 def known_memberships(problem: Problem, n_starts: int, rng: np.random.Generator) -> Memberships:
@@ -86,8 +148,8 @@ def known_memberships(problem: Problem, n_starts: int, rng: np.random.Generator)
     features = [np.ones(n)]
     for arrays in problem.blocks:
         y = next(iter(arrays.observed.values())).y
-        y = y if problem.first is None else y[problem.first]
-        features.append(np.sqrt(12.0) * ((np.argsort(np.argsort(y)) + 0.5) / n - 0.5))
+        y = y if problem.first is None else np.maximum.reduceat(y, problem.first)
+        features.append(np.sqrt(12.0) * ((rankdata(y) - 0.5) / n - 0.5))
     if problem.concomitant is not None:
         z = problem.concomitant[:, problem.concomitant.std(0) > 0]
         features += list(((z - z.mean(0)) / z.std(0)).T)
@@ -101,7 +163,8 @@ def known_memberships(problem: Problem, n_starts: int, rng: np.random.Generator)
 def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Problem:
     """The problem of some units, drawn at random without replacement."""
     rows = problem.spec.rows
-    chosen = np.sort(rng.choice(rows.n_units, size=n_units, replace=False))
+    drawn = rng.choice(rows.n_units, size=n_units, replace=False)
+    chosen = np.sort(unit_order(problem)[drawn])
     place = np.full(rows.n_units, -1)
     place[chosen] = np.arange(n_units)
     keep = np.flatnonzero(place[rows.units.codes] >= 0)

@@ -70,12 +70,6 @@ def point_warnings(fit: Any) -> list[str]:
     words = list(fit.reasons)
     if fit.status != "converged" and not words:
         words = [f"The fit ended with the status {fit.status!r}."]
-    starts = fit.starts
-    if len(starts) > 1 and starts.attrs["agreeing"] == 1:
-        words.append(
-            f"Only one of {len(starts)} starts reached the best log-likelihood; more starts may "
-            "find a better one."
-        )
     return words
 
 

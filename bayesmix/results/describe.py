@@ -30,6 +30,7 @@ __all__ = [
     "model_sentences",
     "model_title",
     "selection_html",
+    "selection_text",
     "spec_html",
     "spec_text",
     "times_lines",
@@ -240,6 +241,19 @@ def fit_html(fitted: Fitted) -> str:
     return head + "".join(
         f.to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0) for f in frames
     )
+
+
+def selection_text(table: pd.DataFrame) -> str:
+    """A selection table as text of at most 80 columns, with its flags below."""
+    columns = ["k0", "status", "loglik", "df", "aic", "bic", "icl", "entropy", "smallest"]
+    shown = table[columns].rename(columns={"k0": "k"})
+    digits = {"entropy": 3, "smallest": 3}
+    formats = {c: f"{{:.{digits.get(c, 2)}f}}".format for c in columns if table[c].dtype == float}
+    lines = [shown.to_string(index=False, formatters=formats)]
+    lines += [
+        f"k = {k}: {flags}" for k, flags in zip(table["k0"], table["flags"], strict=True) if flags
+    ]
+    return "\n".join(lines)
 
 
 def selection_html(table: pd.DataFrame) -> str:

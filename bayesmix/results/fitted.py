@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec
@@ -58,7 +59,7 @@ class Fitted:
     method : str
         "em", "cem", "sem", "ml" ...
     status : str
-        "converged", "boundary", "degenerate", "max_iter" or "reduced".
+        "converged", "boundary", "degenerate", "spurious", "max_iter" or "reduced".
     iterations : int
         Passes over the rows of the best start.
     ends : Ends
@@ -104,6 +105,11 @@ class Fitted:
             if name in self.__dict__:
                 new.__dict__[name] = self.__dict__[name]
         return new
+
+    @property
+    def bare(self) -> Fitted:
+        """The same fit without what has been computed, to be sent to another process."""
+        return replace(self)
 
     @property
     def log_prior(self) -> float:
@@ -152,6 +158,25 @@ class Fitted:
         w = self.spec.rows.weight
         entropy = np.log(top) if w is None else np.where(w > 0, w * np.log(top), 0.0)
         return self.bic - 2 * float(entropy.sum())
+
+    @property
+    def sabic(self) -> float:
+        """-2 log L + df log((rows + 2) / 24)."""
+        return -2 * self.loglik + self.spec.df * float(np.log((self.spec.n_obs + 2) / 24))
+
+    @property
+    def caic(self) -> float:
+        """-2 log L + df (log(rows) + 1)."""
+        return self.bic + self.spec.df
+
+    @property
+    def entropy(self) -> float:
+        """One less the entropy of the memberships over its largest value; 1 is clear-cut."""
+        if self.spec.k == 1:
+            return 1.0
+        w = self.spec.rows.weight
+        each = special.entr(self.unit_terms[1]).sum(1)
+        return 1.0 - float(np.average(each, weights=w)) / float(np.log(self.spec.k))
 
     def reordered(self, order: np.ndarray) -> Fitted:
         """The same fit with its components in another order."""

@@ -7,8 +7,12 @@ import numpy as np
 from bayesmix.model.params import table_terms
 from bayesmix.results.covariance import covariance, predictor_scales
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.spurious import narrowness
 
-__all__ = ["diagnose"]
+__all__ = ["ENOUGH", "diagnose", "seldom_reached"]
+
+# Starts that should have reached the best end, of ten or more.
+ENOUGH = 3
 
 VANISHED = 1e-9
 # Linear predictors of this size mean probabilities of 0 or 1, or rates of 0 or infinity.
@@ -23,8 +27,8 @@ def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
     status : str
         One of the statuses of a point fit.
     reasons : tuple of (str, str)
-        Kind and words; the kind is "degenerate", "boundary", "unidentified",
-        "max_iter" or "reduced".
+        Kind and words; the kind is "degenerate", "spurious", "boundary", "unidentified",
+        "max_iter", "reduced" or "starts".
     """
     status, reasons = _end(fitted)
     if fitted.spec.k < fitted.k_requested:
@@ -34,6 +38,8 @@ def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         )
         status = "reduced" if status == "converged" else status
         reasons = (*reasons, ("reduced", words))
+    if status in ("converged", "boundary", "reduced") and seldom_reached(fitted):
+        reasons = (*reasons, ("starts", _seldom_words(fitted)))
     return status, reasons
 
 
@@ -45,6 +51,8 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "converged", ()
     if end == "degenerate":
         return "degenerate", (("degenerate", _degenerate_words(fitted)),)
+    if end == "spurious":
+        return "spurious", (("spurious", _spurious_words(fitted)),)
     if end in ("boundary", "singular"):
         return "boundary", (_unbounded(fitted),)
     words = (
@@ -52,6 +60,24 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         "starts=, a larger max_iter=, or a model with fewer parameters"
     )
     return "max_iter", (("max_iter", words),)
+
+
+def seldom_reached(fitted: Fitted) -> bool:
+    """Whether so few of several starts have seen the best end that a better one may be missed.
+
+    Stochastic EM ends nowhere twice.
+    """
+    n = len(fitted.ends.loglik)
+    few = ENOUGH if n >= 10 else 2
+    return fitted.method != "sem" and n > 2 and fitted.ends.agreeing < few
+
+
+def _seldom_words(fitted: Fitted) -> str:
+    n = len(fitted.ends.loglik)
+    return (
+        f"only {fitted.ends.agreeing} of {n} starts reached the highest log-likelihood: a higher "
+        f"one may have been missed. Use more of them, such as starts={5 * n}, and compare seeds"
+    )
 
 
 def _unbounded(fitted: Fitted) -> tuple[str, str]:
@@ -89,6 +115,23 @@ def _names(fitted: Fitted, positions: np.ndarray) -> str:
     return ", ".join(names) if names else "some parameters"
 
 
+def _tied_words(fitted: Fitted, components: np.ndarray) -> str:
+    """The response on which components have collapsed, where several units share it."""
+    resp = fitted.unit_terms[1]
+    for s in components:
+        for block in fitted.spec.rows.blocks:
+            if block.response is None:
+                continue
+            member = resp[fitted.spec.rows.units.codes, s] > 0.5
+            values, counts = np.unique(block.response.y[member], return_counts=True)
+            if len(values) and counts.max() > 2:
+                return (
+                    f" ({counts.max()} rows of component {fitted.spec.components[s]} have the same "
+                    f"response, {values[counts.argmax()]:g})"
+                )
+    return ""
+
+
 def _degenerate_words(fitted: Fitted) -> str:
     spec = fitted.spec
     gone = [spec.components[s] for s in np.flatnonzero(fitted.mixing < VANISHED)]
@@ -96,7 +139,25 @@ def _degenerate_words(fitted: Fitted) -> str:
         remedy = "Use smaller k" if spec.prepared.events is None else "Leave the event out"
         names = ", ".join(map(str, gone))
         return f"component {names} has vanished: its weight is zero. {remedy}"
+    tied = _tied_words(fitted, np.arange(spec.k))
     return (
-        "a component's scale has collapsed to zero, where the likelihood has no maximum: every "
-        "start ended there. Use dispersion='fixed', fewer components, or more starts"
+        f"a component's scale has collapsed to zero{tied}, where the likelihood has no maximum: "
+        "every start ended there. Use dispersion='fixed', fewer components, or more starts"
+    )
+
+
+def _spurious_words(fitted: Fitted) -> str:
+    gain = narrowness(fitted.problem, fitted.theta)
+    at = np.flatnonzero(gain > 0)
+    units = fitted.unit_terms[1].sum(0)
+    found = "; ".join(
+        f"component {fitted.spec.components[s]} fits about {units[s]:.3g} of "
+        f"{fitted.spec.rows.n_units} units and is {np.exp(gain[s] + 0.5):.2g} times narrower than "
+        "the others"
+        for s in at
+    )
+    return (
+        f"{found}{_tied_words(fitted, at)}: such a maximum comes from a few responses that happen "
+        "to be close, and no start ended at a regular one. Use dispersion='fixed', fewer "
+        "components, or more starts="
     )

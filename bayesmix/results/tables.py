@@ -25,6 +25,7 @@ from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
 
 __all__ = [
+    "classification",
     "clusters",
     "coefficient_table",
     "concomitant_table",
@@ -269,3 +270,20 @@ def sizes(fitted: Fitted) -> pd.DataFrame:
         },
         index=component_index(fitted.spec),
     )
+
+
+def classification(fitted: Fitted) -> pd.DataFrame:
+    """How well units can be assigned to each component, by its most probable members."""
+    resp, w = fitted.unit_terms[1], fitted.spec.rows.weight
+    w = np.ones(len(resp)) if w is None else w
+    mine = w[:, None] * (resp.argmax(1)[:, None] == np.arange(fitted.spec.k))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        average = (mine * resp).sum(0) / mine.sum(0)
+        odds = average / (1 - average) * (1 - fitted.mixing) / fitted.mixing
+    columns = {
+        "weight": fitted.mixing,
+        "assigned": mine.sum(0) / w.sum(),
+        "membership": average,
+        "odds": odds,
+    }
+    return pd.DataFrame(columns, index=component_index(fitted.spec))

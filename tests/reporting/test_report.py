@@ -339,15 +339,12 @@ def test_warnings_come_first_and_in_words(tmp_path, no_pictures):
     assert page.table("How the fits ended")["status"].tolist() == ["boundary"]
 
 
-def test_a_lonely_best_start_is_told(patents):
+def test_a_seldom_reached_best_is_told(patents):
     from bayesmix.reporting.convergence import point_warnings
 
-    class Fit:
-        reasons, status = (), "converged"
-        starts = patents.starts.copy()
-
-    Fit.starts.attrs["agreeing"] = 1
-    assert "Only one of 10 starts" in point_warnings(Fit)[0]
+    with pytest.warns(bmx.ConvergenceWarning, match="of 20 starts"):
+        fit = patents.spec.with_k(4).fit("em", seed=1)
+    assert "of 20 starts reached" in point_warnings(fit)[0]
     assert point_warnings(patents) == []
 
 

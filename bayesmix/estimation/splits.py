@@ -1,0 +1,111 @@
+"""Starts by design: the units divided along what one component for all would leave over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+
+import numpy as np
+
+from bayesmix.likelihood import Problem
+from bayesmix.likelihood.problem import Arrays, Group
+
+__all__ = ["splits"]
+
+# Shares of the units in a narrow part, and in a tail.
+NARROW = (0.5, 0.2)
+TAIL = 0.1
+# Slopes by which a response is divided, at most.
+SLOPES = 3
+
+
+def splits(problem: Problem, order: np.ndarray, number: int) -> np.ndarray:
+    """Components of the units, divided in ways that random ones seldom are.
+
+    Along the residuals of a least-squares fit on the link's scale: into parts of equal
+    size; into the narrowest half, or fifth, and the rest, for a tight cluster inside a
+    wide one; into a tail and the rest.  Along the units' own scores for a slope: into
+    parts of equal size, for lines that cross.
+
+    Parameters
+    ----------
+    problem : Problem
+    order : ndarray, shape (U,)
+        The units in the order of `unit_order`, which decides between equal residuals.
+    number : int
+        At most so many.
+
+    Returns
+    -------
+    ndarray of int, shape (m, U)
+    """
+    k, n = problem.spec.k, problem.n_units
+    made = list(islice(_divided(problem, order, k), number))
+    out = np.empty((len(made), n), np.int16)
+    out[:, order] = np.reshape(made, (len(made), n))
+    return out
+
+
+def _divided(problem: Problem, order: np.ndarray, k: int) -> Iterator[np.ndarray]:
+    """The divisions of the units in their order, each (U,)."""
+    groups = [(a, next((g for g in a.groups if g.slots), None)) for a in problem.blocks]
+    scores = [_scores(problem, a, group)[:, order] for a, group in groups if group is not None]
+    equal = np.arange(1, k) / k
+    residuals = [np.argsort(s[0], kind="stable") for s in scores]
+    for by in residuals:
+        yield _parts(by, equal)
+    for share in NARROW:
+        for s, by in zip(scores, residuals, strict=True):
+            yield _narrow(s[0], by, share, k)
+    rest = np.arange(k - 1) / (k - 1) * (1 - TAIL)
+    for by in residuals:
+        yield _parts(by, [*rest[1:], 1 - TAIL])
+        yield _parts(by, TAIL + rest)
+    for slope in chain.from_iterable(s[1:] for s in scores):
+        yield _parts(np.argsort(slope, kind="stable"), equal)
+
+
+def _parts(by: np.ndarray, shares: np.ndarray | list[float]) -> np.ndarray:
+    """Consecutive parts of the units in the order `by`, cut at cumulative shares."""
+    out = np.empty(len(by), np.int16)
+    cuts = np.round(np.asarray(shares) * len(by)).astype(int)
+    out[by] = np.searchsorted(cuts, np.arange(len(by)), side="right")
+    return out
+
+
+def _narrow(values: np.ndarray, by: np.ndarray, share: float, k: int) -> np.ndarray:
+    """The shortest interval with a share of the values, and k - 1 parts of the others."""
+    size = max(2, round(share * len(by)))
+    in_order = values[by]
+    at = int(np.argmin(in_order[size - 1 :] - in_order[: len(by) - size + 1]))
+    outside = np.r_[by[:at], by[at + size :]]
+    out = np.zeros(len(by), np.int16)
+    out[outside] = 1 + _parts(np.arange(len(outside)), np.arange(1, k - 1) / (k - 1))
+    return out
+
+
+def _scores(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
+    """Standardised scores of the units for the intercept and some slopes, (F, U)."""
+    z = _working(arrays, group)
+    x = arrays.matrix[:, group.has[0]]
+    residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z - z.mean()
+    slopes = x - x.mean(0)
+    slopes = slopes[:, (slopes != 0).any(0)][:, :SLOPES]
+    columns = np.vstack([np.ones(len(z)), slopes.T])
+    score = residual * columns
+    if problem.first is not None:
+        size = np.add.reduceat(np.square(columns), problem.first, axis=1)
+        score = np.add.reduceat(score, problem.first, axis=1) / np.sqrt(np.maximum(size, 1e-300))
+    # Rounded, so that equal rows are equal wherever they stand.
+    return np.round(score / np.maximum(np.abs(score).max(1, keepdims=True), 1e-300), 9)
+
+
+def _working(arrays: Arrays, group: Group) -> np.ndarray:
+    """The response on the scale of the linear predictor, less the offset, (n,)."""
+    family, obs = group.family, arrays.observed[group.key]
+    assert family.location is not None
+    begin = np.asarray(family.starting(obs)[family.location])
+    z = family.parameters[0].link.forward(begin) if begin.ndim else obs.y
+    if arrays.offset is None:
+        return z
+    return z - (arrays.offset if arrays.offset.ndim == 1 else arrays.offset[group.members[0]])

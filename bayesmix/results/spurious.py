@@ -1,0 +1,174 @@
+"""Spurious maxima: components of a handful of units that are far narrower than the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.likelihood import Problem, log_densities, unit_terms
+from bayesmix.likelihood.problem import Arrays, Group, chunks
+
+__all__ = [
+    "COLLAPSED_GAIN",
+    "FEW_UNITS",
+    "can_collapse",
+    "narrowness",
+    "own_parameters",
+    "suspects",
+]
+
+# Units for each of its own parameters below which a component is a handful.
+FEW_UNITS = 3
+# Mean gain in log density of a standard deviation a tenth of the others', and of one a
+# hundred-millionth of it: log(r) - 1/2 for a Gaussian component that is r times narrower.
+NARROW_GAIN = float(np.log(10.0)) - 0.5
+COLLAPSED_GAIN = float(np.log(1e8)) - 0.5
+
+
+def can_collapse(arrays: Arrays, group: Group) -> bool:
+    """Whether the likelihood of a family's components may grow without bound on a few units.
+
+    A user's family may, unless it gives whole numbers and so presumably probabilities.
+    """
+    family = group.family
+    if len(group.members) < 2 or len(group.slots) < 2:
+        return False
+    if not family.is_own:
+        return family.collapse is not None
+    y = arrays.observed[group.key].y
+    return family.is_survival or bool((y != np.round(y)).any())
+
+
+def narrowness(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    r"""How much narrower than the others each component is, where that is no finding.
+
+    The gain of component s over component t is the mean over its units, weighted by their
+    memberships, of
+
+    .. math:: \log f(y; \mu_s, \phi_s) - \log f(y; \mu_s, \phi_t)
+
+    with the dispersions phi_t of the other one in place of its own.  It has no unit of
+    measurement; between Gaussian components it is log(r) - (1 - 1 / r^2) / 2, with r the
+    ratio of their standard deviations, which Hathaway (1985) bounds.  A component is
+    spurious where the smallest gain over components with sufficient units is that of
+    r = 10 and it is a handful of units itself: fewer than three for each of its own
+    parameters, where the units with its commonest response count as one.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (D,)
+
+    Returns
+    -------
+    ndarray, shape (S,)
+        The gains of spurious components; zero for all others.  Above `COLLAPSED_GAIN` a
+        component has collapsed, whatever the number of its units.
+
+    References
+    ----------
+    Hathaway (1985), Annals of Statistics 13, 795-800.  McLachlan and Peel (2000), Finite
+    Mixture Models, section 3.10.
+    """
+    out = np.zeros(problem.spec.k)
+    groups = [(a, g) for a in problem.blocks for g in a.groups if can_collapse(a, g)]
+    if not groups:
+        return out
+    resp = unit_terms(problem, theta)[1]
+    resp = resp if problem.weight is None else resp * problem.weight[:, None]
+    for arrays, group in groups:
+        few = _few(problem, arrays, group, resp)
+        for m in np.flatnonzero(few | group.family.is_own):
+            others = _references(group, int(m), few, resp)
+            gain = min(_narrower(problem, theta, resp, group, int(m), int(t)) for t in others)
+            if gain > (NARROW_GAIN if few[m] else COLLAPSED_GAIN):
+                s = group.members[m]
+                out[s] = max(out[s], gain)
+    return out
+
+
+def suspects(problem: Problem, mean: np.ndarray) -> np.ndarray:
+    """Starts (R,) in which a component may be a handful of units, by its mean weights (R, S).
+
+    It saves `narrowness` a pass over the rows for all others.
+    """
+    out = np.zeros(len(mean), bool)
+    for arrays in problem.blocks:
+        for group in arrays.groups:
+            if can_collapse(arrays, group):
+                codes = _response_codes(problem, arrays, group)
+                tied = np.bincount(codes, problem.weight).max() - 1
+                most = FEW_UNITS * own_parameters(problem, group) + max(tied, 0.0)
+                units = problem.spec.n_units * mean[:, group.members]
+                out |= group.family.is_own | (units < most).any(1)
+    return out
+
+
+def own_parameters(problem: Problem, group: Group) -> np.ndarray:
+    """Parameters of a family's components, (m,); one that n components share is 1 / n."""
+    users = np.zeros(problem.spec.layout.size)
+    for slot in group.slots:
+        for at in slot.at:
+            users[at] += 1
+    m = range(len(group.members))
+    return np.array([sum((1 / users[slot.at[i]]).sum() for slot in group.slots) for i in m])
+
+
+def _response_codes(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
+    """A number for the responses of every unit (U,), the same number for the same responses."""
+    hashes = pd.util.hash_array(arrays.observed[group.key].y + 0.0)
+    if problem.first is not None:
+        hashes = np.add.reduceat(hashes, problem.first)
+    return pd.factorize(hashes)[0]
+
+
+def _few(problem: Problem, arrays: Arrays, group: Group, resp: np.ndarray) -> np.ndarray:
+    """Which of a family's components are a handful of units, (m,)."""
+    own = FEW_UNITS * own_parameters(problem, group)
+    mine = resp[:, group.members]
+    few = np.zeros(len(own), bool)
+    codes = _response_codes(problem, arrays, group)
+    for m in range(len(own)):
+        commonest = np.bincount(codes, mine[:, m]).max()
+        few[m] = mine[:, m].sum() - max(commonest - 1, 0.0) < own[m]
+    return few
+
+
+def _references(group: Group, member: int, few: np.ndarray, resp: np.ndarray) -> np.ndarray:
+    """The other components with sufficient units, else the largest one; positions in the group."""
+    others = np.flatnonzero(~few)
+    others = others[others != member]
+    if len(others):
+        return others
+    mass = resp[:, group.members].sum(0)
+    mass[member] = -1.0
+    return np.array([int(mass.argmax())])
+
+
+def _narrower(
+    problem: Problem, theta: np.ndarray, resp: np.ndarray, group: Group, s: int, t: int
+) -> float:
+    """The gain of member s of a family over member t, zero where s is the wider one.
+
+    A divergence is smaller from the narrow to the wide one than the other way.
+    """
+    mine, theirs = (_gain(problem, theta, resp, group, *pair) for pair in ((s, t), (t, s)))
+    return mine if mine < theirs else 0.0
+
+
+def _gain(
+    problem: Problem, theta: np.ndarray, resp: np.ndarray, group: Group, one: int, other: int
+) -> float:
+    """The mean gain of a member's density over that with another's dispersions."""
+    swapped = np.tile(theta, (2, 1))
+    for slot in group.slots[1:]:
+        mine, theirs = slot.index[one], slot.index[other]
+        has = (mine >= 0) & (theirs >= 0)
+        swapped[1, mine[has]] = theta[theirs[has]]
+    s, total = group.members[one], 0.0
+    for chunk in chunks(problem, 2 * problem.spec.k):
+        logf = log_densities(problem, swapped, chunk)[:, s]
+        r = resp[chunk.units, s]
+        with np.errstate(invalid="ignore"):
+            total += float(np.where(r > 0, r * (logf[0] - logf[1]), 0.0).sum())
+    return total / max(float(resp[:, s].sum()), 1e-300)

@@ -1,0 +1,160 @@
+"""Spurious maxima: what is one, what is none, and that they never win."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix import arrays as xp
+from bayesmix.likelihood import build_problem
+from bayesmix.model.params import from_dataset
+from bayesmix.results.spurious import narrowness
+
+
+def quietly(call):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call()
+
+
+def near_ties(n=90, seed=3):
+    """Responses of two classes, three of which are nearly equal, and their own component."""
+    rng = np.random.default_rng(seed)
+    y = rng.gamma(4, np.where(rng.random(n) < 0.5, 4.0, 1.0) / 4)
+    y[:3] = 6.0, 6.0002, 6.0005
+    own = np.where(np.arange(n) < 3, 2, 1)
+    return pd.DataFrame({"y": y, "status": 1}), own
+
+
+def gauss(name="own_gauss"):
+    return bmx.Family(
+        name,
+        params={"mu": "identity", "s": "log"},
+        location="mu",
+        logpdf=lambda y, mu, s: -0.5 * ((y - mu) / s) ** 2 - xp.log(s) - 0.5 * np.log(2 * np.pi),
+    )
+
+
+FAMILIES = {
+    "gaussian": ("y ~ 1", "gaussian"),
+    "own": ("y ~ 1", gauss()),
+    "weibull": ("surv(y, status) ~ 1", "weibull"),
+    "lognormal": ("surv(y, status) ~ 1", "lognormal"),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("unit", [1.0, 1e7])
+def test_three_close_values_are_no_component(name, unit):
+    formula, family = FAMILIES[name]
+    d, own = near_ties()
+    spec = bmx.Mixture(formula, d.assign(y=unit * d.y), family=family, k=2)
+    with pytest.warns(bmx.DegenerateWarning, match=r"fits about 3[.\d]* of 90 units"):
+        there = spec.fit(init=own)
+    assert there.status == "spurious"
+    assert not there.converged
+    free = quietly(lambda: spec.fit(seed=1))
+    assert free.status == "converged"
+
+
+def test_a_spurious_start_loses_against_a_regular_one():
+    d, own = near_ties()
+    d["y"] = np.where(own == 2, 6 + (d.y - 6) / 1000, d.y)
+    fit = quietly(lambda: bmx.Mixture("y ~ 1", d).fit(init=own, starts=4, seed=1))
+    assert fit.status == "converged"
+    assert fit.starts.status[0] == "spurious"
+    assert fit.starts.loglik[0] > fit.loglik
+    assert fit.starts.attrs["agreeing"] == (fit.starts.loglik[1:] > fit.loglik - 1e-5).sum()
+
+
+def test_copies_are_weights():
+    """Two copies of every unit do not make a handful of units more."""
+    d, own = near_ties()
+    copies = pd.concat([d, d], ignore_index=True)
+    weighted = bmx.Mixture("y ~ 1", d.assign(w=2), weights="w")
+    repeated = bmx.Mixture("y ~ 1", copies)
+    ends = [
+        quietly(lambda: repeated.fit(init=np.tile(own, 2))),
+        quietly(lambda: weighted.fit(init=own)),
+    ]
+    assert ends[0].loglik == pytest.approx(ends[1].loglik, rel=1e-8)
+    assert ends[0].status == ends[1].status
+
+
+def small_clusters():
+    rng = np.random.default_rng(5)
+    main = rng.normal(size=400)
+    return {
+        "eight wide outliers": np.r_[main, rng.uniform(8, 14, 8)],
+        "forty units fifty times narrower": np.r_[main, rng.normal(0.5, 0.02, 40)],
+        "seven units five times narrower": np.r_[main, rng.normal(9, 0.2, 7)],
+    }
+
+
+@pytest.mark.parametrize("kind", list(small_clusters()))
+def test_regular_small_components_stay(kind):
+    y = small_clusters()[kind]
+    fit = quietly(
+        lambda: bmx.Mixture("y ~ 1", pd.DataFrame({"y": y})).fit(
+            init=1 + (np.arange(len(y)) >= 400)
+        )
+    )
+    assert fit.status == "converged"
+
+
+@pytest.mark.parametrize("family", ["negative_binomial", "poisson"])
+def test_counts_have_bounded_densities(family):
+    rng = np.random.default_rng(2)
+    y = np.r_[rng.negative_binomial(1, 0.02, 150), np.full(5, 40)]
+    fit = quietly(lambda: bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), family=family).fit(seed=1))
+    assert fit.status != "spurious"
+
+
+def test_the_gain_is_that_of_hathaways_ratio():
+    """Between Gaussians it is log(r) - (1 - 1 / r^2) / 2, whatever the unit."""
+    d, own = near_ties()
+    spec = bmx.Mixture("y ~ 1", d)
+    fit = quietly(lambda: spec.fit(init=own))
+    sigma = fit.dispersion()["sigma"].to_numpy()
+    narrow = int(sigma.argmin())
+    ratio = sigma.max() / sigma.min()
+    got = narrowness(build_problem(spec.spec), from_dataset(spec.spec, fit.params))
+    assert got[1 - narrow] == 0
+    assert got[narrow] == pytest.approx(np.log(ratio) - 0.5 * (1 - ratio**-2), rel=1e-5)
+    resp = fit.membership().iloc[:, narrow].to_numpy()
+    mean = fit.coefficients().iloc[0, narrow]
+    by_hand = stats.norm.logpdf(d.y, mean, sigma.min()) - stats.norm.logpdf(d.y, mean, sigma.max())
+    assert got[narrow] == pytest.approx(np.average(by_hand, weights=resp), rel=1e-6)
+
+
+def test_equal_responses_collapse_own_families_too():
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"y": np.r_[np.full(30, 2.5), rng.normal(5, 1, 60)]})
+    ends = {
+        name: quietly(lambda f=f: bmx.Mixture("y ~ 1", d, family=f).fit(init=1 + (d.y == 2.5)))
+        for name, f in {"gaussian": "gaussian", "own": gauss()}.items()
+    }
+    assert {f.status for f in ends.values()} == {"degenerate"}
+    for fit in ends.values():
+        assert "30 rows" in fit.reasons[0]
+        assert "2.5" in fit.reasons[0]
+
+
+def test_no_criterion_chooses_a_spurious_fit():
+    rng = np.random.default_rng(12)
+    x, z = rng.normal(size=60), rng.random(60) < 0.5
+    d = pd.DataFrame({"x": x, "y": np.where(z, 3 + x, -3 - x) + rng.normal(size=60)})
+    d.loc[:3, "y"] = 0.1 + 0.2 * d.x[:4] + [1e-5, -1e-5, 2e-5, 0]
+    chosen = quietly(lambda: bmx.select(bmx.Mixture("y ~ x", d), k=range(1, 4), seed=1)).best("bic")
+    assert chosen.k == 2
+    assert chosen.status == "converged"
+
+
+def test_best_says_that_there_is_none():
+    d = pd.DataFrame({"y": np.r_[np.zeros(30), np.random.default_rng(1).normal(9, 1, 30)]})
+    selection = quietly(lambda: bmx.select(bmx.Mixture("y ~ 1", d), k=[2], seed=1))
+    with pytest.raises(bmx.FitError, match=r"no regular fit .*k=2: degenerate"):
+        selection.best("bic")
