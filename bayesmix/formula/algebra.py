@@ -14,9 +14,12 @@ __all__ = ["RightSide", "read_right_side"]
 Term = tuple[int, ...]  # positions of the multiplied atoms, as written
 Terms = dict[frozenset[int], Term]  # a:b and b:a are one term
 
+MOST_TERMS = 10_000
+MOST_FACTORS = 12
 _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
 _UNEXPECTED = {
-    ".": "'.' (all other columns) is refused, for a mixture names its covariates. Write them out",
+    ".": "'.' is refused: it stands neither for all other columns, which a mixture names, nor for "
+    "an attribute of a value. Write the columns out",
     "^": "'^' is R's. Write (a + b)**2 for interactions, I(x**2) for a square",
     "%in%": "'%in%' is R's. Write a:b or b/a",
     "=": "'=' assigns nothing here. A comparison is '==' inside I()",
@@ -215,7 +218,7 @@ class _Reader:
             return base
         self.at += 1
         token = self.tokens[self.at] if self.at < len(self.tokens) else None
-        if len(base) < 2 or token is None or not token.text.isdigit() or int(token.text) < 1:
+        if len(base) < 2 or token is None or not token.text.isdecimal() or int(token.text) < 1:
             raise self.fail(
                 "'**' makes the interactions of a sum, as in (a + b)**2. Write I(x**2) for a power"
             )
@@ -296,7 +299,11 @@ class _Reader:
 def _cross(left: Terms, right: Terms) -> Terms:
     """Every term of one side times every term of the other."""
     crossed: Terms = {}
+    if len(left) * len(right) > MOST_TERMS:
+        raise FormulaError(f"A product makes more than {MOST_TERMS} terms. Write those you mean.")
     for a, b in product(left.values(), right.values()):
         term = tuple(dict.fromkeys((*a, *b)))
+        if len(term) > MOST_FACTORS:
+            raise FormulaError(f"A product has more than {MOST_FACTORS} factors. Write fewer.")
         crossed.setdefault(frozenset(term), term)
     return crossed

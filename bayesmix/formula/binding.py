@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bayesmix.errors import BayesmixError, DataError, FormulaError
-from bayesmix.formula.expressions import Expression, compiled, read_text
+from bayesmix.formula.evaluation import UNREACHABLE, syntax_tree, value_of
+from bayesmix.formula.expressions import Expression, read_text
 from bayesmix.formula.frames import (
     check_columns,
     check_finite,
@@ -32,6 +33,34 @@ MATHS: dict[str, Callable[..., Any]] = {
 STATEFUL = frozenset({"bs", "center", "poly", "scale", "standardize"})
 CODINGS = frozenset({"C", "S", "T", "Sum", "Treatment"})
 TRANSFORMS = STATEFUL | CODINGS
+_MODULES = ("np", "numpy", "math")
+
+
+def _chosen(condition: Any, first: Any, second: Any) -> Any:
+    return np.where(condition, first, second)
+
+
+def _limited(x: Any, lower: Any, upper: Any) -> Any:
+    return np.clip(x, lower, upper)
+
+
+def _rounded(x: Any, decimals: Any = 0) -> Any:
+    return np.round(x, decimals)
+
+
+# Functions of NumPy that act row by row, by the usual names of its module.  They come from this
+# table, not from the module: a formula reaches no attribute of anything.
+NUMPY: dict[str, Any] = {
+    f"{module}.{name}": function
+    for module in _MODULES
+    for name, function in (
+        *((n, f) for n, f in vars(np).items() if isinstance(f, np.ufunc)),
+        ("where", _chosen),
+        ("clip", _limited),
+        ("round", _rounded),
+    )
+}
+CONSTANTS = {f"{m}.{name}": getattr(np, name) for m in _MODULES for name in ("pi", "e", "inf")}
 
 _HINTS = {
     "cbind": "Write p(successes, trials).",
@@ -86,16 +115,16 @@ class BoundExpression:
         """Value for the rows of `data`, whatever its type."""
         if self.bare:
             return data[self.columns[0]]
-        namespace: dict[str, Any] = {f"f{i}": f for i, f in enumerate(self.functions)}
+        functions = {f"f{i}": f for i, f in enumerate(self.functions)}
+        variables: dict[str, Any] = {}
         for i, name in enumerate(self.expression.variables):
             if name in self.values:
-                namespace[f"v{i}"] = self.values[name]
+                variables[f"v{i}"] = self.values[name]
             else:
-                namespace[f"v{i}"] = _operand(data[name]) if self.plain else data[name]
-        namespace["__builtins__"] = {}
+                variables[f"v{i}"] = _operand(data[name]) if self.plain else data[name]
         try:
             with np.errstate(all="ignore"):
-                return eval(compiled(self.expression.source), namespace)
+                return value_of(syntax_tree(self.expression.source), variables, functions)
         except BayesmixError:
             raise
         except Exception as error:
@@ -125,7 +154,7 @@ def unknown_names(expressions: Iterable[Expression], data: pd.DataFrame, scope: 
             for e in expressions
             for name in e.variables
             if name not in data.columns
-            and (e.source == "v0" or (name not in scope and name not in CODINGS))
+            and (e.source == "v0" or (name not in scope and name not in {*CODINGS, *CONSTANTS}))
         )
     )
 
@@ -174,7 +203,12 @@ def bind(
 
 
 def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:
-    return isinstance(function, np.ufunc) or function is _identity or name in STATEFUL
+    return (
+        isinstance(function, np.ufunc)
+        or function is _identity
+        or name in STATEFUL
+        or (name in NUMPY and function is NUMPY[name])
+    )
 
 
 def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> None:
@@ -187,6 +221,9 @@ def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope:
             f"{elsewhere[0]!r} is a variable of yours, not a column of the data; a term has to be "
             "a column. Add it to the data."
         )
+    dotted = [name for name in unknown if "." in name]
+    if dotted:
+        raise DataError(f"There is no column {dotted[0]!r}, and {UNREACHABLE}.")
     check_columns(data, unknown)
 
 
@@ -198,6 +235,8 @@ def _scope_value(
     transform: Callable[[str], Any] | None,
 ) -> Any:
     if name not in scope:
+        if name in CONSTANTS:
+            return CONSTANTS[name]
         return _function(name, expression, scope, transform)
     value = scope[name]
     if len(data) > 1 and hasattr(value, "dtype") and np.shape(value) == (len(data),):
@@ -227,6 +266,15 @@ def _function(
     found = scope.peek(name) if name in scope else None
     if name in MATHS and not isinstance(found, FunctionType):
         return MATHS[name]
+    if found is None and name in NUMPY:
+        return cast("Callable[..., Any]", NUMPY[name])
+    if found is None and "." in name:
+        last = name.rpartition(".")[2]
+        raise FormulaError(
+            f"The function {name!r} in {expression.text!r} is an attribute of a value, which a "
+            f"formula does not reach. Give it a name of its own, {last} = {name}, and write "
+            f"{last}(...)."
+        )
     if found is None or name in _RESERVED:
         hint = _HINTS.get(name) or near_names(name, [*MATHS, *TRANSFORMS, "I"], "functions")
         raise FormulaError(

@@ -6,12 +6,12 @@ import keyword
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from types import CodeType
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.evaluation import UNREACHABLE, syntax_tree
 from bayesmix.formula.tokens import Token, match_brackets, tokenize
 
-__all__ = ["Expression", "compiled", "read_expression", "read_text"]
+__all__ = ["Expression", "read_expression", "read_text"]
 
 _CONSTANTS = ("True", "False", "None")
 _INSTEAD = {
@@ -20,6 +20,7 @@ _INSTEAD = {
     "&&": "is not known. Write & between conditions in brackets",
     "||": "is not known. Write | between conditions in brackets",
     "!": "is not known. Write ~ before a condition in brackets",
+    ".": f"is refused: {UNREACHABLE}",
 }
 
 
@@ -69,7 +70,7 @@ def read_expression(tokens: list[Token], text: str, label: str) -> Expression:
     Raises
     ------
     FormulaError
-        For what is no Python expression, or would not act row by row.
+        For syntax that is not on the list of `evaluation`.
     """
     braced = tokens[0].text == "{"
     padded = [None, *tokens, None]
@@ -90,12 +91,9 @@ def read_expression(tokens: list[Token], text: str, label: str) -> Expression:
         parts[0], parts[-1] = "(", ")"
     source = " ".join(parts)
     try:
-        compiled(source)
-    except SyntaxError as error:
-        raise FormulaError(
-            f"{label}: {text!r} is not a valid expression ({error.msg}). Inside a function's "
-            "brackets the rules are Python's."
-        ) from None
+        syntax_tree(source)
+    except FormulaError as error:
+        raise FormulaError(f"{label}: {text!r:.200} is refused: {error}.") from None
     return Expression(text, source, tuple(variables), tuple(functions))
 
 
@@ -114,8 +112,7 @@ def _role(token: Token, before: Token | None, after: Token | None, label: str) -
         )
     before_text = "" if before is None else before.text
     after_text = "" if after is None else after.text
-    attribute = before_text == "."
-    if attribute or (after_text == "=" and before_text in ("(", ",")):
+    if after_text == "=" and before_text in ("(", ","):
         return ""
     return "function" if after_text == "(" else "variable"
 

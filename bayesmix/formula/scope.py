@@ -38,23 +38,18 @@ class Scope:
         return cls((frame.f_locals, frame.f_globals))
 
     def restrict(self, names: Iterable[str]) -> Scope:
-        """Keep those of the names that are here; ``np.log`` keeps the function alone."""
+        """Keep those of the names that are here."""
         kept = Scope()
         kept._used = {name: self.peek(name) for name in names if name in self}
         return kept
 
     def peek(self, name: str) -> Any:
-        """Look up a name without counting it as used."""
-        for namespace in (self._used, *self._namespaces):
-            if name in namespace:
-                return namespace[name]
-        owner, dot, attribute = name.rpartition(".")
-        if not dot:
-            raise KeyError(name)
-        try:
-            return getattr(self.peek(owner), attribute)
-        except AttributeError:
-            raise KeyError(name) from None
+        """Look up a name, not an attribute, without counting it as used."""
+        if not name.startswith("__"):  # a module's own: __builtins__, __loader__
+            for namespace in (self._used, *self._namespaces):
+                if name in namespace:
+                    return namespace[name]
+        raise KeyError(name)
 
     def __getitem__(self, name: str) -> Any:
         value = self.peek(name)

@@ -22,6 +22,10 @@ _PATTERN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+# What no formula needs, and what takes a reader of formulas beyond its limits.
+LONGEST = 100_000
+LONGEST_NUMBER = 300
+DEEPEST = 50
 
 
 class Token(NamedTuple):
@@ -46,11 +50,18 @@ def tokenize(text: str, label: str) -> list[Token]:
     -------
     list of Token
     """
+    if len(text) > LONGEST:
+        raise FormulaError(
+            f"The formula {text[:40]!r}... has {len(text)} characters; it may have {LONGEST}. Make "
+            "columns of its parts."
+        )
     tokens = []
     for match in _PATTERN.finditer(text):
         kind = match.lastgroup or "other"
         if kind == "other":
             raise FormulaError(f"{label}: {_unreadable(match.group())}")
+        if kind == "number" and len(match.group()) > LONGEST_NUMBER:
+            raise FormulaError(f"{label}: a number has more than {LONGEST_NUMBER} digits.")
         if kind != "space":
             tokens.append(Token(kind, match.group(), match.start(), match.end()))
     return tokens
@@ -74,6 +85,8 @@ def match_brackets(tokens: list[Token], label: str) -> dict[int, int]:
             continue
         if token.text in _CLOSING:
             still_open.append(i)
+            if len(still_open) > DEEPEST:
+                raise FormulaError(f"{label}: more than {DEEPEST} brackets stand in each other.")
         elif token.text in ")]}":
             if not still_open or _CLOSING[tokens[still_open[-1]].text] != token.text:
                 raise FormulaError(

@@ -8,7 +8,7 @@ supplies the transformations that remember their training data and the codings o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ def _treatment_categories(data: Any, ref: Any = None, levels: Any = None) -> Cat
     return _categories(data, make_transform("Treatment")(ref), levels)
 
 
+MOST_COLUMNS = 1000
 _OWN = {"C": _categories, "S": _sum_categories, "T": _treatment_categories}
 
 
@@ -83,11 +84,11 @@ def make_transform(name: str) -> Callable[..., Any]:
     from formulae.transforms import TRANSFORMS
 
     transform = TRANSFORMS[name]()
-    return _Bounded(name, transform) if name == "bs" else transform
+    return _Bounded(name, transform) if name in ("bs", "poly") else transform
 
 
 class _Bounded:
-    """A spline that refuses values outside the range it was made for."""
+    """Splines and polynomials of a size, the former only in the range they were made for."""
 
     def __init__(self, name: str, transform: Callable[..., Any]) -> None:
         self.name = name
@@ -95,9 +96,18 @@ class _Bounded:
         self.limits: tuple[float, float] | None = None
 
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(self.transform).bind(x, *args, **kwargs).arguments
+        for size in ("df", "degree"):
+            if isinstance(given.get(size), int) and given[size] > MOST_COLUMNS:
+                msg = f"{self.name}({size}={given[size]}) makes more than {MOST_COLUMNS} columns"
+                raise FormulaError(f"{msg}. Write a smaller number.")
+        if self.name == "bs":
+            self._check_range(x, given)
+        return self.transform(x, *args, **kwargs)
+
+    def _check_range(self, x: Any, given: Mapping[str, Any]) -> None:
         values = np.asarray(x, dtype=np.float64)
         if self.limits is None:
-            given = inspect.signature(self.transform).bind(x, *args, **kwargs).arguments
             low, high = given.get("lower_bound"), given.get("upper_bound")
             self.limits = (
                 float(values.min() if low is None else low),
@@ -113,4 +123,3 @@ class _Bounded:
                 "spline is not extrapolated: leave these rows out, or set lower_bound and "
                 "upper_bound when fitting."
             )
-        return self.transform(x, *args, **kwargs)

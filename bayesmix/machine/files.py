@@ -1,0 +1,139 @@
+"""Bytes on a disk: whole files or none, and only in place of regular files."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from bayesmix.errors import DataError
+
+__all__ = ["NoFileError", "target_file", "write_whole"]
+
+
+class NoFileError(DataError, FileNotFoundError):
+    """A file or folder that is not there."""
+
+
+def target_file(path: str | os.PathLike[str], such_as: str = "fit.nc") -> Path:
+    """Where a file may be written: the end of links, a new name or a regular file.
+
+    Parameters
+    ----------
+    path : str or path
+    such_as : str
+        A name for messages.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist, or the path is a folder, a device, a pipe or a socket.
+    """
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    if not target.parent.is_dir():
+        msg = f"the folder {str(target.parent)!r} does not exist; make it, or give another path"
+        raise NoFileError(msg)
+    if target.is_dir():
+        msg = f"{str(target)!r} is a folder; give the name of a file in it, such as {such_as!r}"
+        raise DataError(msg)
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        msg = (
+            f"{str(path)!r} is a device, a pipe or a socket, which a file would replace; give the "
+            f"path of a regular file, such as {such_as!r}"
+        )
+        raise DataError(msg)
+    return target
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fit.nc") -> Path:
+    """Write a file beside its place and move it there; a file that is there stays until then.
+
+    Parameters
+    ----------
+    path : str or path
+    content : bytes
+    such_as : str
+        A name for messages.
+
+    Returns
+    -------
+    Path
+        The file, links followed.
+
+    Raises
+    ------
+    DataError
+        As `target_file`.
+    OSError
+        If the disk is full or may not be written to; the old file is as it was.
+    """
+    target = target_file(path, such_as)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        _write_beside(temporary, content, _mode(target))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush_folder(target.parent)
+    return target
+
+
+def _mode(target: Path) -> int | None:
+    """The permissions of the file that is there; None without one."""
+    return stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+
+
+def _write_beside(temporary: Path, content: bytes, mode: int | None) -> None:
+    """A whole file beside the target, without a name until then where the system has such files."""
+    if sys.platform == "linux":
+        try:
+            handle = os.open(temporary.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+        except OSError:  # some file systems have none
+            pass
+        else:
+            with os.fdopen(handle, "wb") as file:
+                _fill(file, content, mode)
+                if _named(handle, temporary):
+                    return
+    with temporary.open("xb") as file:
+        _fill(file, content, mode)
+
+
+def _fill(file: BinaryIO, content: bytes, mode: int | None) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+    if mode is not None and sys.platform != "win32":
+        os.fchmod(file.fileno(), mode)
+
+
+def _named(handle: int, temporary: Path) -> bool:
+    """Give an open file without a name one; false where the system cannot."""
+    folder = os.open(temporary.parent, os.O_RDONLY)
+    try:
+        # Only with folders by handle does Python follow the link to the open file.
+        os.link(
+            f"/proc/self/fd/{handle}", temporary.name, src_dir_fd=folder, dst_dir_fd=folder
+        )
+    except OSError:
+        return False
+    finally:
+        os.close(folder)
+    return True
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the move last; some systems cannot open a folder."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
