@@ -6,11 +6,28 @@ import hashlib
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
 from bayesmix.estimation.point import FitOptions, fit_point
+from bayesmix.storage.file import checksum, read
+
+
+def manifest(path):
+    """What a file says of its model."""
+    with h5py.File(path) as file:
+        return json.loads(file.attrs["bayesmix"])
+
+
+def rewritten(path, *, signed=True, **changes):
+    """Change entries of a manifest; signed: with the checksum that it then needs."""
+    full = {**manifest(path), **changes}
+    if signed:
+        full["contents"] = checksum(full, read(path, lambda _: None)[1])
+    with h5py.File(path, "r+") as file:
+        file.attrs["bayesmix"] = json.dumps(full)
 
 
 def half(x):
@@ -143,7 +160,7 @@ MADE = (
     transformed,
     own_family,
 )
-OWN = {"scope": {"half": half}, "families": {"waiting": WAITING}}
+OWN = {"functions": {"half": half}, "families": {"waiting": WAITING}}
 
 
 def results(fit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +23,27 @@ __all__ = ["load"]
 def load(
     path: str | os.PathLike[str],
     *,
-    scope: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Any] | None = None,
     families: Mapping[str, Family] | None = None,
+    scope: Mapping[str, Any] | None = None,
 ) -> Model | PointFit | Posterior:
     """Read a model, fit or posterior that its method `save` wrote.
 
     The design is made again of the formulas and the stored columns, and compared with
-    the one that was fitted.  A file holds no code.
+    the one that was fitted.  A file holds no code.  Its formulas can only call bayesmix's
+    transformations and the functions that you give, and the checksum of the whole file is
+    compared before any of it is used.
 
     Parameters
     ----------
     path : str or path
-    scope : mapping of str to object, optional
+    functions : mapping of str to object, optional
         Functions of your own that the formulas use, by name, such as
         ``{"half": half}``.  Numbers, texts and small arrays of yours are in the file.
     families : mapping of str to Family, optional
         Families of your own by their names.
+    scope : mapping of str to object, optional
+        The earlier name of `functions`.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def load(
     Raises
     ------
     DataError
-        If the file is missing, damaged or of another format, if it needs an object of
+        If the file is missing, damaged, edited or of another format, if it needs an object of
         yours, or if the model is no longer the same.
 
     Examples
@@ -63,7 +69,9 @@ def load(
     >>> again.loglik == fit.loglik
     True
     """
-    stored = storage.load(path, scope, families)
+    if scope is not None:
+        warnings.warn("load(scope=) is called functions= now", FutureWarning, stacklevel=2)
+    stored = storage.load(path, {**(scope or {}), **(functions or {})}, families)
     if isinstance(stored.value, MixtureSpec):
         return model_of(stored.value, stored.priors)
     return model_of(stored.value.spec, stored.priors)._result(stored.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -239,6 +239,8 @@ def _scope_value(
             return CONSTANTS[name]
         return _function(name, expression, scope, transform)
     value = scope[name]
+    if isinstance(value, ModuleType):
+        raise FormulaError(f"{name!r} in {expression.text!r} is a module. Write a value or column.")
     if len(data) > 1 and hasattr(value, "dtype") and np.shape(value) == (len(data),):
         raise DataError(
             f"{name!r} in {expression.text!r} is an array of yours with one value a row; rows are "

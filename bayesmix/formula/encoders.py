@@ -302,7 +302,9 @@ def _numbers(value: Any, data: pd.DataFrame, text: str) -> np.ndarray | None:
     if hasattr(value, "columns"):  # a DataFrame
         value = value.to_numpy()
     values = numeric_values(value)
-    shape = np.shape(value) if values is None else values.shape
+    # An object of the user's with a shape of its own making is one value.
+    listed = isinstance(value, list) or hasattr(value, "dtype")
+    shape = values.shape if values is not None else np.shape(value) if listed else ()
     if shape[:1] != (len(data),) or len(shape) > 2:
         raise FormulaError(
             f"{label} gives {'one value' if not shape else f'the shape {shape}'}; a value for "

@@ -100,8 +100,10 @@ def _nodes(tree: ast.expr) -> Iterator[tuple[ast.AST, int]]:
 def _reason(node: ast.AST) -> str | None:
     """Why a node is refused, or None."""
     if isinstance(node, ast.Call):
-        called = isinstance(node.func, ast.Name) and node.func.id.startswith("f")
-        return None if called else "only a function's own name can be called, as in log(x)"
+        if not (isinstance(node.func, ast.Name) and node.func.id.startswith("f")):
+            return "only a function's own name can be called, as in log(x)"
+        named = [word.arg for word in node.keywords]
+        return None if len(set(named)) == len(named) else "an argument's name is repeated"
     if isinstance(node, ast.keyword):
         return None if node.arg else _REFUSED[ast.Starred]
     if isinstance(node, ast.Compare):

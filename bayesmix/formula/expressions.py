@@ -46,12 +46,6 @@ class Expression:
     functions: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
-def compiled(source: str) -> CodeType:
-    """The code of a Python expression."""
-    return compile(source, "<formula>", "eval")
-
-
 def read_expression(tokens: list[Token], text: str, label: str) -> Expression:
     """Read the tokens of one expression.
 

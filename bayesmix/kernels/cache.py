@@ -13,11 +13,13 @@ import logging
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bayesmix.errors import DataError
+from bayesmix.machine import write_whole
 
 if TYPE_CHECKING:
     from numba.core.compiler import CompileResult
@@ -121,7 +123,7 @@ class DiskCache:
         from numba.core.compiler import CompileResult
 
         try:
-            payload = pickle.loads(self._path.read_bytes())
+            payload = pickle.loads(_checked(self._path.read_bytes()))
             return CompileResult._rebuild(target_context, *payload)
         except OSError:  # not there, or not to be read
             pass
@@ -137,21 +139,20 @@ class DiskCache:
         if self._path is None or result.library.has_dynamic_globals:
             return
         try:
-            _write_whole(self._path, dumps(result._reduce()))
-        except OSError as error:
+            content = dumps(result._reduce())
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, hashlib.sha256(content).digest() + content)
+        except (OSError, DataError) as error:
+            reason = getattr(error, "strerror", error)
             log_once(
                 f"kernels are compiled in every process: cannot write to {self._path.parent} "
-                f"({error.strerror}); set XDG_CACHE_HOME to a folder that is writable"
+                f"({reason}); set XDG_CACHE_HOME to a folder that is writable"
             )
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _checked(stored: bytes) -> bytes:
+    """A kernel without its checksum; damaged machine code would end the process that runs it."""
+    digest, content = stored[:32], stored[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its checksum is another")
+    return content

@@ -115,9 +115,7 @@ def _named(handle: int, temporary: Path) -> bool:
     folder = os.open(temporary.parent, os.O_RDONLY)
     try:
         # Only with folders by handle does Python follow the link to the open file.
-        os.link(
-            f"/proc/self/fd/{handle}", temporary.name, src_dir_fd=folder, dst_dir_fd=folder
-        )
+        os.link(f"/proc/self/fd/{handle}", temporary.name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
         return False
     finally:

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bayesmix.errors import DataError
+from bayesmix.machine import target_file, write_whole
 from bayesmix.reporting.files import tables_of, write_tables
 from bayesmix.reporting.page import page
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject, make_subject
 
 __all__ = ["report"]
+
+PAGE = "report.html"
 
 
 def report(
@@ -53,7 +55,10 @@ def report(
     SpecError
         If something is no fit.
     DataError
-        If the folder of the page does not exist.
+        If the folder of the page does not exist, or the path is a folder, a device, a pipe or a
+        socket.
+    OSError
+        If the disk is full; the page that was there is as it was.
 
     Examples
     --------
@@ -68,14 +73,12 @@ def report(
     ['report.html']
     """
     subject = make_subject(fits, code)
-    file = Path(path)
-    if not file.parent.is_dir():
-        msg = f"the folder {str(file.parent)!r} does not exist; make it, or give another path"
-        raise DataError(msg)
+    target_file(path, PAGE)
     sections = make_sections(subject)
     heading = _title(subject) if title is None else title
-    file.write_text(page(heading, _lead(subject), sections), "utf-8")
-    return [file, *([] if tables is None else write_tables(Path(tables), tables_of(sections)))]
+    write_whole(path, page(heading, _lead(subject), sections).encode(), PAGE)
+    more = [] if tables is None else write_tables(Path(tables), tables_of(sections))
+    return [Path(path), *more]
 
 
 def _title(subject: Subject) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.machine import write_whole
 from bayesmix.reporting.blocks import Block, Details, Section, Table
 
 __all__ = [
@@ -126,9 +127,9 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
     for table in tables:
         stem = _free(re.sub(r"[^\w.-]+", "-", table.name), {file.stem for file in out})
         out += [folder / f"{stem}.csv", folder / f"{stem}.tex"]
-        table.frame.to_csv(out[-2], index=False, encoding="utf-8")
+        write_whole(out[-2], table.frame.to_csv(index=False).encode(), out[-2].name)
         shown = table.frame if table.shown is None else table.shown
-        out[-1].write_text(latex_table(shown, table.caption), "utf-8")
+        write_whole(out[-1], latex_table(shown, table.caption).encode(), out[-1].name)
     return out
 
 

@@ -2,7 +2,8 @@
 
 The manifest is a JSON text, the root's attribute "bayesmix"; the columns that the formulas use
 and all numbers are arrays.  A design is not stored: it is made again of formulas and columns,
-and its checksum compared.  Nothing in a file is code.
+and its checksum compared.  Nothing in a file is code: a formula is evaluated by `formula` alone,
+with its transformations and the functions that the caller gives by name.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from bayesmix.storage.model import pack_spec, unpack_spec
 
 __all__ = ["FORMAT", "Stored", "load", "save"]
 
-# 2: models of competing events.  What format 1 holds is read alike.
-FORMAT = 2
-READ = (1, 2)
+# 2: models of competing events.  3: the checksum is of the manifest too.  Earlier formats are read
+# alike.
+FORMAT = 3
+READ = (1, 2, 3)
 KINDS = {"spec": "a specification", "point": "a point fit", "posterior": "draws"}
 
 
@@ -90,7 +92,7 @@ def save(
 
 def load(
     path: str | os.PathLike[str],
-    scope: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Any] | None = None,
     families: Mapping[str, Family] | None = None,
 ) -> Stored:
     """Read what `save` wrote.
@@ -98,7 +100,7 @@ def load(
     Parameters
     ----------
     path : str or path
-    scope : mapping of str to object, optional
+    functions : mapping of str to object, optional
         The user's functions that the formulas use.
     families : mapping of str to Family, optional
         The user's families.
@@ -112,16 +114,26 @@ def load(
     manifest, arrays = read(path, lambda found: _check(path, found))
     kind = manifest["kind"]
     try:
-        spec = unpack_spec(arrays, manifest, scope, families)
+        spec = unpack_spec(arrays, manifest, functions, families)
         value: MixtureSpec | Fitted | Drawn = spec
         if kind == "point":
             value = unpack_fitted(arrays, manifest["point"], spec)
         elif kind == "posterior":
             value = unpack_drawn(arrays, manifest["posterior"], spec)
+        priors = unpack_given(manifest["call"]["priors"])
     except BayesmixError as error:
         msg = f"{os.fspath(path)!r}: {error}"
         raise DataError(msg) from error
-    return Stored(kind, value, unpack_given(manifest["call"]["priors"]))
+    except MemoryError:
+        raise
+    except Exception as error:  # an edited manifest of an early format can hold anything
+        msg = (
+            f"{os.fspath(path)!r} is damaged or was edited: what it says of the model has no "
+            f"meaning ({type(error).__name__}: {error}). Save the model again, or take another "
+            "copy of the file"
+        )
+        raise DataError(msg) from error
+    return Stored(kind, value, priors)
 
 
 def _check(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
@@ -131,7 +143,7 @@ def _check(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
     if found not in READ:
         msg = (
             f"{written} in format {found!r}; this version, {version('bayesmix')}, reads the "
-            f"formats {' and '.join(map(str, READ))}. Use the version that wrote it or a newer "
+            f"formats {', '.join(map(str, READ))}. Use the version that wrote it or a newer "
             "one, or save the model again"
         )
         raise DataError(msg)

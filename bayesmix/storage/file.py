@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
+import math
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import BayesmixError, DataError
+from bayesmix.machine import NoFileError, write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
-import datetime
-import math
 
-import pandas as pd
-
-__all__ = ["Arrays", "as_json", "from_json", "read", "write"]
+__all__ = ["Arrays", "as_json", "checksum", "from_json", "read", "write"]
 
 MANIFEST = "bayesmix"
 # Arrays of at least so many bytes are compressed.
 LARGE = 1 << 14
-
-
-class NoFileError(DataError, FileNotFoundError):
-    """A file or folder that is not there."""
+# The first format whose checksum is of the manifest too.
+WHOLE = 3
 
 
 class Arrays:
@@ -71,7 +68,7 @@ def _little(values: np.ndarray) -> bytes:
 
 
 def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write a file beside its place, then move it there: the old one stays if that fails.
+    """Write a file; the old one stays until the new one is whole.
 
     Parameters
     ----------
@@ -83,11 +80,17 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Arr
     Raises
     ------
     DataError
-        If the folder does not exist, or the path is one.
+        If the folder does not exist, or the path is a folder, a device, a pipe or a socket.
+    OSError
+        If the disk is full or may not be written to.
     """
+    write_whole(path, _as_bytes(manifest, arrays))
+
+
+def _as_bytes(manifest: Mapping[str, Any], arrays: Arrays) -> bytes:
+    """The file in memory: HDF5 writing to a full disk would end the process."""
     import xarray as xr
 
-    target = _target(path)
     stored: dict[str, tuple[str, tuple[int, ...]]] = {}
     groups: dict[str, dict[str, xr.Variable]] = {}
     for name, values in arrays.values.items():
@@ -96,29 +99,22 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Arr
         if values.size:
             group, _, leaf = name.rpartition("/")
             groups.setdefault(f"/{group}", {})[leaf] = variable
-    full = {**manifest, "arrays": stored, "contents": arrays.checksum()}
-    text = json.dumps(full, allow_nan=False)
+    full = json.loads(json.dumps({**manifest, "arrays": stored}, allow_nan=False))
+    text = json.dumps({**full, "contents": checksum(full, arrays)})
     datasets = {group: xr.Dataset(variables) for group, variables in groups.items()}
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={MANIFEST: text}), **datasets})
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        tree.to_netcdf(temporary, engine="h5netcdf")
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = tree.to_netcdf(engine="h5netcdf")
+    assert isinstance(content, memoryview)
+    return bytes(content)
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
-    target = Path(os.path.realpath(Path(path).expanduser()))
-    if not target.parent.is_dir():
-        msg = f"the folder {str(target.parent)!r} does not exist; make it first"
-        raise NoFileError(msg)
-    if target.is_dir():
-        msg = f"{str(target)!r} is a folder; give the name of a file in it, such as 'fit.nc'"
-        raise DataError(msg)
-    return target
+def checksum(manifest: Mapping[str, Any], arrays: Arrays) -> str:
+    """Sha256 of the arrays and, from format 3 on, of everything in the manifest but itself."""
+    values = arrays.checksum()
+    if manifest["format"] < WHOLE:
+        return values
+    rest = {name: entry for name, entry in manifest.items() if name != "contents"}
+    return hashlib.sha256(json.dumps([values, rest], sort_keys=True).encode()).hexdigest()
 
 
 def _variable(values: np.ndarray, dims: tuple[str, ...]) -> tuple[str, xr.Variable]:
@@ -177,6 +173,7 @@ def read(
             manifest = _manifest(tree, place)
             check(manifest)
             arrays = _arrays(tree, manifest)
+            whole = checksum(manifest, arrays) == manifest["contents"]
     except (BayesmixError, MemoryError):
         raise
     except Exception as error:  # HDF5 has many ways to say so
@@ -186,10 +183,10 @@ def read(
             "save(path) wrote; save the model again, or take another copy of the file"
         )
         raise DataError(msg) from error
-    if arrays.checksum() != manifest["contents"]:
+    if not whole:
         msg = (
-            f"{str(place)!r} is damaged: its contents are not what was written. Save the model "
-            "again, or take another copy of the file"
+            f"{str(place)!r} is damaged or was edited: its contents are not what was written. Save "
+            "the model again, or take another copy of the file"
         )
         raise DataError(msg)
     return manifest, arrays

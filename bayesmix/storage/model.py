@@ -169,7 +169,7 @@ def _sizes(given: Regression) -> list[int]:
 def unpack_spec(
     arrays: Arrays,
     manifest: Mapping[str, Any],
-    scope: Mapping[str, Any] | None,
+    functions: Mapping[str, Any] | None,
     families: Mapping[str, Family] | None,
 ) -> MixtureSpec:
     """Make the specification again: formulas on the stored columns.
@@ -179,7 +179,7 @@ def unpack_spec(
     arrays : Arrays
     manifest : mapping
         From `pack_spec`.
-    scope : mapping of str to object, or None
+    functions : mapping of str to object, or None
         The user's functions that the formulas use.
     families : mapping of str to Family, or None
         The user's families.
@@ -190,7 +190,7 @@ def unpack_spec(
         If an object of the user's is missing, or the designs are no longer the same.
     """
     prepared_by, arguments = _arguments(manifest["call"], families)
-    names = unpack_scope(arrays, manifest["scope"], scope)
+    names = unpack_scope(arrays, manifest["scope"], functions)
     data = _table(arrays, manifest)
     try:
         prepared = prepared_by(data=data, scope=names, **arguments)

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Family, remade, shipped
-from bayesmix.formula.binding import MATHS, TRANSFORMS
+from bayesmix.formula.binding import MATHS, NUMPY, TRANSFORMS
 from bayesmix.formula.scope import Scope
 from bayesmix.model import MixtureSpec
 from bayesmix.model.prepare import Prepared
@@ -98,7 +98,7 @@ def unpack_scope(
     described : mapping
         From `pack_scope`.
     given : mapping of str to object, or None
-        The user's objects by name; ``np.log`` is found in ``{"np": np}`` too.
+        The user's objects by name.
 
     Raises
     ------
@@ -118,14 +118,14 @@ def unpack_scope(
             found[name] = functions[entry["ufunc"]]
         elif name in own:
             found[name] = own.peek(name)
-        else:
+        elif name not in NUMPY:  # early formats name functions such as np.where
             missing.append(f"{name!r} ({entry.get('needed') or entry.get('ufunc')})")
     if missing:
         first = next(n for n in described if n not in found)
         msg = (
             f"the formulas use objects of yours that a file cannot hold: {', '.join(missing)}. "
             f"Define them as they were and give them, as in "
-            f"bmx.load(path, scope={{{first!r}: ...}})"
+            f"bmx.load(path, functions={{{first!r}: ...}})"
         )
         raise DataError(msg)
     return Scope([found])

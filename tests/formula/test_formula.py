@@ -363,7 +363,7 @@ def test_evaluate(text, expected):
         ("C(x)", FormulaError, "right side"),
         ("log(x, n, x, x)", FormulaError, "cannot be evaluated"),
         ("s + 1", FormulaError, "cannot be evaluated"),
-        ("I(0 < x < 3)", FormulaError, "cannot be evaluated"),
+        ("I(0 < x < 3)", FormulaError, r"Write \(0 < x\) & \(x < 3\)"),
         ("x +", FormulaError, "not a valid expression"),
         ("", FormulaError, "empty"),
     ],
@@ -425,10 +425,9 @@ def test_scope_keeps_what_formulas_use():
     for kept in (
         pickle.loads(pickle.dumps(scope)),
         copy.deepcopy(scope),
-        pickle.loads(pickle.dumps(Scope.capture().restrict(["np.exp", "factor", "absent"]))),
+        pickle.loads(pickle.dumps(Scope.capture().restrict(["factor", "absent"]))),
     ):
         assert "factor" in kept
-        assert "np.exp" in kept
         assert "secret" not in kept
         assert "DATA" not in kept
         np.testing.assert_allclose(evaluate("np.exp(x)*factor", DATA, kept, "o")[0], 2 * math.e)

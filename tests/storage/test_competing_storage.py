@@ -198,7 +198,7 @@ def test_in_a_fresh_process(fits, tmp_path):
         print(json.dumps(out))
     """)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(Path(__file__).parent), str(tmp_path)],
+        [sys.executable, "-W", "ignore", "-c", code, str(DATA.parent), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
