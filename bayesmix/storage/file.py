@@ -111,7 +111,7 @@ def _as_bytes(manifest: Mapping[str, Any], arrays: Arrays) -> bytes:
 def checksum(manifest: Mapping[str, Any], arrays: Arrays) -> str:
     """Sha256 of the arrays and, from format 3 on, of everything in the manifest but itself."""
     values = arrays.checksum()
-    if manifest["format"] < WHOLE:
+    if manifest.get("format", WHOLE) < WHOLE:
         return values
     rest = {name: entry for name, entry in manifest.items() if name != "contents"}
     return hashlib.sha256(json.dumps([values, rest], sort_keys=True).encode()).hexdigest()

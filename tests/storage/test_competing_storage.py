@@ -10,12 +10,12 @@ import sys
 import textwrap
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import survival_models as models
 import xarray as xr
+from storage_models import manifest, rewritten
 
 import bayesmix as bmx
 from bayesmix.errors import DataError
@@ -191,14 +191,14 @@ def test_in_a_fresh_process(fits, tmp_path):
     code = textwrap.dedent("""
         import json, sys
         from pathlib import Path
-        sys.path.insert(0, sys.argv[1])
+        sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
         import bayesmix as bmx
         from test_competing_storage import said
         out = {p.stem: said(bmx.load(p)) for p in Path(sys.argv[2]).glob("*.nc")}
         print(json.dumps(out))
     """)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(DATA.parent), str(tmp_path)],
+        [sys.executable, "-W", "ignore", "-c", code, str(Path(__file__).parent), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -275,13 +275,3 @@ def written_events():
 
 def written_entry():
     return models.model("simtrunc_weibull_gamma")
-
-
-def manifest(path):
-    with h5py.File(path) as file:
-        return json.loads(file.attrs["bayesmix"])
-
-
-def rewritten(path, **changes):
-    with h5py.File(path, "r+") as file:
-        file.attrs["bayesmix"] = json.dumps({**json.loads(file.attrs["bayesmix"]), **changes})

@@ -128,7 +128,7 @@ def test_edited_manifests_give_data_errors(name, data, tmp_path):
     path = tmp_path / name
     path.write_bytes((DATA / name).read_bytes())
     whole = manifest(path)
-    at = data.draw(st.sampled_from([a for a in paths_in(whole) if a]))
+    at = data.draw(st.sampled_from([a for a in paths_in(whole) if a and a[0] != "format"]))
     new = data.draw(st.sampled_from([None, -1, 2.5, "", "x", [], {}, [[0]], {"a": 1}, True]))
     changed(path, lambda m: put(m, at, new), signed=True)
     try:
