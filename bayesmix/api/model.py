@@ -19,8 +19,11 @@ from bayesmix.model.params import from_dataset
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.prior_predictive import prior_table, prior_tree
 from bayesmix.priors import resolve
+from bayesmix.pymc_model import new_data
 from bayesmix.results import describe
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.predict import simulate_at
+from bayesmix.sampling.external import draws_from_pymc, starting_values
 from bayesmix.sampling.posterior import SamplingOptions, fit_posterior
 
 if TYPE_CHECKING:
@@ -150,8 +153,45 @@ class Model(Modelled):
         whole_number("draws", draws, "the number of draws", 1)
         return prior_tree(self._spec, self._resolved(), draws, generator(seed))
 
+    def simulate(
+        self, params: xr.Dataset, newdata: pd.DataFrame | None = None, seed: Any = None
+    ) -> pd.DataFrame:
+        """Random responses at given parameters.
+
+        Parameters
+        ----------
+        params : xarray.Dataset
+            Like `PointFit.params`.
+        newdata : DataFrame, optional
+            Rows to draw for, by default those of the model; it needs no response.
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        DataFrame
+            A column for each response (successes for the binomial; a survival time without
+            censoring under the name of the time) and "component".
+
+        Raises
+        ------
+        SpecError, DataError, FitError
+            If the parameters do not fit the model, the new data lack a column, or a family
+            cannot be simulated.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> list(spec.simulate(fit.params, data.head(3), seed=1).columns)
+        ['Faults', 'component']
+        """
+        theta = from_dataset(self._spec, params)
+        return simulate_at(self._spec, theta, newdata, generator(seed))
+
     def to_pymc(self, likelihood: str = "graph") -> Any:
-        """The model for PyMC, to go on from there.
+        """The model for PyMC, as a PyMC user would write it.
 
         Parameters
         ----------
@@ -159,16 +199,20 @@ class Model(Modelled):
             "graph": written in PyTensor's own operations, for every model and
             backend.  "kernel": the compiled kernel as one operation, which is many
             times faster for many rows; for one response of a family that has a
-            kernel, and for samplers that do not need JAX.
+            kernel, and for samplers that do not need JAX.  It has the data in it: nothing
+            can be set, and there is no `mu`.
 
         Returns
         -------
         pymc.Model
-            Priors are ordinary random variables with named dimensions; the
-            parameters of `PointFit.params` are there by their names.  The
-            observed variable has one log-likelihood for every unit, with the
-            components summed out, along the dimension "unit".  The rows of a
-            group, and several responses, are further dimensions of it.
+            `pm.Data` holds the designs (`X`, `Z`), offsets, trials, groups and responses, see
+            `pymc_data`.  Free variables are called as in `PointFit.params` (`coef`, the
+            dispersions, `weight`; `alpha_centred`, which sums to zero over the components);
+            where coefficients are of several kinds the free ones are `coef_varying`,
+            `coef_fixed`, ..., and `coef` derives from them.  The likelihood reads `coef` and
+            the means `mu` (obs, component).  The observed variable has one log-likelihood for
+            every unit, with the components summed out.  Its values are arranged by unit: the
+            rows of a group, and several responses, are further dimensions.
 
         Raises
         ------
@@ -184,9 +228,116 @@ class Model(Modelled):
         >>> [variable.name for variable in spec.to_pymc().free_RVs]
         ['coef_fixed', 'coef_varying', 'weight']
         """
-        from bayesmix.pymc_model import to_pymc
+        from bayesmix.pymc_model.build import to_pymc
 
         return to_pymc(self._spec, self._resolved(), likelihood)
+
+    def pymc_data(self, newdata: pd.DataFrame | None = None) -> tuple[dict, dict]:
+        """What moves the PyMC model to new rows: ``pm.set_data(data, model=, coords=coords)``.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            By default the data of the model.  Without the response's columns the responses
+            are missing (NaN): predictions need none.  Case weights and known labels do not
+            carry over to new rows: every weight is one, every component is possible.
+
+        Returns
+        -------
+        data : dict of str to ndarray
+            `X` (obs, term), or one ``X_<response>`` for each of several; `Z` (unit,
+            concomitant_term); `offset` and `trials` (obs); `unit_of_row` and `row_number`
+            (obs), the unit of each row and its place in it; `case_weight` (unit); `allowed`
+            (unit, component); the responses by unit.  Of times also `observed_as` (0 exactly,
+            1 at least, 2 at most, 3 in an interval, 4 nothing known), `upper` (where an
+            interval ends) and `entry`.
+        coords : dict of str to tuple
+            Labels of `obs`, `unit` and, in groups, `row_in_unit`.
+
+        Raises
+        ------
+        DataError
+            If a column or group is missing, a level is new, or a value cannot be used.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> values, coords = spec.pymc_data(data[["Length"]].head(3))
+        >>> values["X"].shape, coords["obs"]
+        ((3, 2), (0, 1, 2))
+        """
+        return new_data(self._spec, newdata)
+
+    def initial_point(self, seed: Any = None) -> dict[str, Any]:
+        """Values of the PyMC model's free variables at which the components differ.
+
+        PyMC's own initial point has equal components, a saddle from which optimisers do not
+        move.  For ``pm.find_MAP(start=)`` and ``pm.sample(initvals=)``.
+
+        Parameters
+        ----------
+        seed : int or numpy.random.Generator, optional
+            Of the random starts from which the posterior mode is sought.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The mode found, on natural scales.
+
+        Raises
+        ------
+        SpecError
+            Under flat priors, which have no PyMC model.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> spec.initial_point(seed=1)["coef_varying"].shape
+        (2, 1)
+        """
+        return starting_values(self._spec, self._priors, seed)
+
+    def from_pymc(self, idata: Any, seed: Any = 0) -> Posterior:
+        """A posterior from draws of the PyMC model, made by any sampler.
+
+        Parameters
+        ----------
+        idata : xarray.DataTree
+            What `pm.sample` (or nutpie, blackjax, ...) returned for ``spec.to_pymc()``, with the
+            group posterior; sample_stats are kept where they are there.
+        seed : int or numpy.random.Generator, optional
+            Of the search for the posterior's modes.
+
+        Returns
+        -------
+        Posterior
+            Relabelled and diagnosed, with every method.
+
+        Raises
+        ------
+        SpecError
+            If there is no posterior, a variable is missing or of another shape, or the priors
+            are flat.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the chains disagree, or missed a mode.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> draws = spec.fit("laplace", draws=500, seed=1).data
+        >>> spec.from_pymc(draws).summary().shape
+        (5, 10)
+        """
+        return self._result(draws_from_pymc(self._spec, self._priors, idata, seed))  # type: ignore[return-value]
 
     def fit(
         self,

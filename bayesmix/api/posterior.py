@@ -21,6 +21,7 @@ from bayesmix.posterior.filled import filled_table
 from bayesmix.posterior.labels import METHODS, draw_memberships
 from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
+from bayesmix.posterior.sensitivity import prior_sensitivity
 from bayesmix.posterior.tree import to_tree
 from bayesmix.sampling.posterior import chain_diagnosis, methods_agreement, relabelled
 from bayesmix.sampling.refits import posterior_loo, posterior_waic
@@ -90,9 +91,10 @@ class Posterior(Result):
     def data(self) -> xr.DataTree:
         """The ArviZ DataTree.
 
-        Groups posterior, sample_stats, log_likelihood (by unit), prior,
-        observed_data and constant_data; see `to_datatree` for posterior predictive
-        draws.
+        Groups posterior, sample_stats, log_likelihood (by unit), log_prior (by variable),
+        prior, observed_data and constant_data; see `to_datatree` for posterior predictive
+        draws.  The posterior has the free variables of ``spec.to_pymc()`` and those of
+        `PointFit.params`, relabelled together, so that PyMC's functions take it as it is.
         """
         return to_tree(self._drawn, predictive=0, seed=0)
 
@@ -129,6 +131,44 @@ class Posterior(Result):
         whole_number("predictive", predictive, "the number of predictive data sets", 0, FitError)
         whole_number("seed", seed, "the seed of the predictive data sets", 0, FitError)
         return to_tree(self._drawn, predictive=predictive, seed=seed)
+
+    def sensitivity(self, alpha: float = 0.01) -> pd.DataFrame:
+        """How much the posterior depends on the priors, and how much on the data.
+
+        `arviz_stats.psense_summary` on the groups log_prior and log_likelihood: draws are
+        weighted as if the prior, or the likelihood, had the powers ``1 / (1 + alpha)`` and
+        ``1 + alpha``, and the cumulative Jensen-Shannon distance says how far that moves
+        each parameter.
+
+        Parameters
+        ----------
+        alpha : float
+            How far the powers are from one.
+
+        Returns
+        -------
+        DataFrame
+            By parameter: prior, likelihood, and diagnosis ("✓" where nothing is flagged).
+
+        Raises
+        ------
+        FitError
+            If `alpha` is no positive number, or the draws are stacked.
+
+        References
+        ----------
+        Kallioinen, Paananen, Buerkner and Vehtari (2024), Statistics and Computing 34, 57.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> list(posterior.sensitivity().columns)
+        ['prior', 'likelihood', 'diagnosis']
+        """
+        return prior_sensitivity(self._drawn, alpha)
 
     @property
     def modes(self) -> pd.DataFrame:
@@ -177,11 +217,18 @@ class Posterior(Result):
         """
         return tables.posterior_summary(self._drawn, ci)
 
-    def membership(self, rows: bool = False, uncertainty: bool = False) -> pd.DataFrame:
+    def membership(
+        self,
+        newdata: pd.DataFrame | None = None,
+        rows: bool = False,
+        uncertainty: bool = False,
+    ) -> pd.DataFrame:
         """Posterior means of P(component | data, parameters) by unit.
 
         Parameters
         ----------
+        newdata : DataFrame, optional
+            Other data, with the response.
         rows : bool
             Repeat by row.
         uncertainty : bool
@@ -193,6 +240,11 @@ class Posterior(Result):
             Units by components; with `uncertainty` the columns are (component, "mean")
             and (component, "sd").
 
+        Raises
+        ------
+        DataError
+            If the new data lack a column or level, or a response is outside the support.
+
         Examples
         --------
         >>> import bayesmix as bmx
@@ -202,13 +254,20 @@ class Posterior(Result):
         >>> posterior.membership().shape
         (32, 2)
         """
-        return tables.membership(self._drawn, rows=rows, uncertainty=uncertainty)
+        return tables.membership(self._drawn, newdata, rows=rows, uncertainty=uncertainty)
 
-    def clusters(self, loss: str = "vi", max_k: int | None = None) -> Consensus:
+    def clusters(
+        self,
+        newdata: pd.DataFrame | None = None,
+        loss: str = "vi",
+        max_k: int | None = None,
+    ) -> Consensus | pd.Series:
         """The partition of the units with the least expected loss; it needs no labels.
 
         Parameters
         ----------
+        newdata : DataFrame, optional
+            Other units, with their responses: each goes to its most probable component.
         loss : str
             "vi" (variation of information) or "binder".
         max_k : int, optional
@@ -216,13 +275,15 @@ class Posterior(Result):
 
         Returns
         -------
-        Consensus
-            `labels`, `k`, the expected loss, and the uncertainty of every unit.
+        Consensus, or Series
+            `labels`, `k`, the expected loss, and the uncertainty of every unit; of new units
+            the names of their components.
 
         Raises
         ------
         FitError
-            If the loss is unknown, or `max_k` is no positive integer.
+            If the loss is unknown, `max_k` is no positive integer, or either is given with
+            new data.
 
         References
         ----------
@@ -237,6 +298,11 @@ class Posterior(Result):
         >>> len(posterior.clusters().labels)
         32
         """
+        if newdata is not None:
+            if loss != "vi" or max_k is not None:
+                msg = "clusters(newdata=) takes no loss= or max_k=: the components stand already"
+                raise FitError(msg)
+            return tables.most_probable(self._drawn, newdata)
         draws = draw_memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
         return consensus(memberships=draws, loss=loss, max_k=max_k)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,12 @@ from scipy import special as _scipy
 from bayesmix.arrays import autodiff as _jets
 from bayesmix.arrays import special as _special
 from bayesmix.arrays.autodiff import Jet, jets
+from bayesmix.arrays.symbolic import Symbol, plain, symbolic
+from bayesmix.arrays.symbolic import log_ndtr as tensor_log_ndtr
 
 __all__ = [
     "Jet",
+    "Symbol",
     "abs",
     "betaln",
     "clip",
@@ -38,11 +42,13 @@ __all__ = [
     "log_ndtr",
     "logaddexp",
     "ndtr",
+    "plain",
     "softplus",
     "sqrt",
     "square",
     "stirling",
     "stirling_inverse",
+    "symbolic",
     "times",
     "value_of",
     "where",
@@ -51,10 +57,22 @@ __all__ = [
 Array = Any
 
 
-def is_tensor(x: object) -> bool:
+def _is_bare(x: object) -> bool:
     """Whether `x` is a PyTensor variable, asked without importing PyTensor."""
     pytensor = sys.modules.get("pytensor")
     return pytensor is not None and isinstance(x, pytensor.graph.basic.Variable)
+
+
+def _of_variables(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a function of Symbols take bare PyTensor variables too, and give one back."""
+
+    @wraps(function)
+    def call(*given: Array, **options: Array) -> Array:
+        if not any(_is_bare(x) for x in given):
+            return function(*given, **options)
+        return plain(function(*(Symbol(x) if _is_bare(x) else x for x in given), **options))
+
+    return call
 
 
 def _elementwise(name: str, tensor: str | Callable | None = None) -> Callable[[Array], Array]:
@@ -63,25 +81,17 @@ def _elementwise(name: str, tensor: str | Callable | None = None) -> Callable[[A
     def call(x: Array) -> Array:
         if isinstance(x, Jet):
             return x.apply(name)
-        if is_tensor(x):
-            import pytensor.tensor as pt
-
-            return rule(pt, x) if callable(rule) else getattr(pt, rule)(x)
+        if isinstance(x, Symbol):
+            return symbolic(rule if callable(rule) else lambda pt, v: getattr(pt, rule)(v), x)
         return function(x)
 
     call.__name__ = name
     call.__doc__ = f"Elementwise `{name}` of a NumPy array, a `Jet` or a PyTensor variable."
-    return call
+    return _of_variables(call)
 
 
 # In PyTensor both branches of a choice are evaluated, and so are their gradients: each gets an
 # argument from its own range, for zero times infinity would be NaN.
-
-
-def _log_ndtr_tensor(pt: Any, x: Array) -> Array:
-    tail, body = pt.minimum(x, -1.0), pt.maximum(x, -1.0)
-    far = pt.log(pt.erfcx(-tail / np.sqrt(2.0)) / 2) - tail * tail / 2
-    return pt.switch(pt.lt(x, -1.0), far, pt.log1p(-pt.erfc(body / np.sqrt(2.0)) / 2))
 
 
 def _stirling_tensor(pt: Any, x: Array) -> Array:
@@ -130,13 +140,13 @@ softplus = _elementwise("softplus")
 expit = _elementwise("expit", "sigmoid")
 ndtr = _elementwise("ndtr", lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)))
 log_exprel = _elementwise("log_exprel", _log_exprel_tensor)
-log_ndtr = _elementwise("log_ndtr", _log_ndtr_tensor)
+log_ndtr = _elementwise("log_ndtr", tensor_log_ndtr)
 abs = _elementwise("absolute", "abs")  # noqa: A001
 
 
 def value_of(x: Array) -> Array:
-    """The value of a `Jet` without its derivatives; anything else as it is."""
-    return x.value if isinstance(x, Jet) else x
+    """The value of a `Jet` or a `Symbol` without its derivatives; anything else as it is."""
+    return x.held() if isinstance(x, Symbol) else x.value if isinstance(x, Jet) else x
 
 
 def square(x: Array) -> Array:
@@ -144,41 +154,31 @@ def square(x: Array) -> Array:
     return x * x
 
 
+@_of_variables
 def betaln(a: Array, b: Array) -> Array:
     """Logarithm of the beta function, B(a, b) = G(a) G(b) / G(a + b)."""
-    if is_tensor(a) or is_tensor(b):
-        return gammaln(a) + gammaln(b) - gammaln(a + b)
     return _scipy.betaln(a, b)
 
 
+@_of_variables
 def logaddexp(a: Array, b: Array) -> Array:
     """log(exp(a) + exp(b)) without overflow."""
-    if is_tensor(a) or is_tensor(b):
-        import pytensor.tensor as pt
-
-        return pt.logaddexp(a, b)
     return np.logaddexp(a, b)
 
 
+@_of_variables
 def where(condition: Array, a: Array, b: Array) -> Array:
     """Choose elementwise; the derivatives follow the chosen branch."""
-    if is_tensor(condition) or is_tensor(a) or is_tensor(b):
-        import pytensor.tensor as pt
-
-        return pt.switch(condition, a, b)
     return np.where(condition, a, b)
 
 
+@_of_variables
 def clip(x: Array, lower: float = -np.inf, upper: float = np.inf) -> Array:
     """Elementwise the nearest number in [lower, upper]."""
-    if is_tensor(x):
-        import pytensor.tensor as pt
-
-        return pt.clip(x, lower, upper)
     return np.clip(x, lower, upper)
 
 
-def times(count: np.ndarray, x: Array) -> Array:
+def times(count: Array, x: Array) -> Array:
     """Multiply, where zero times minus infinity is zero."""
     with np.errstate(invalid="ignore"):
         return where(count == 0, 0.0, count * x)

@@ -140,6 +140,8 @@ class Family:
         default=None, repr=False
     )
     priors: Callable[[Any], Mapping[str, Prior]] | None = field(default=None, repr=False)
+    # The distribution of PyMC, ``pymc(pm, **natural)``, where it has one as accurate.
+    pymc: Callable[..., Any] | None = field(default=None, repr=False)
     # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
     collapse: tuple[str, int] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
@@ -319,7 +321,10 @@ class Family:
 
         A linear predictor that gives no allowed parameter has density zero.
         """
-        linked = self.linked(etas)
+        return self.log_density_of(obs, self.linked(etas))
+
+    def log_density_of(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+        """The same of parameters that are linked already, some by their values."""
         with np.errstate(all="ignore"):
             return self._guard(self._density(obs, linked), linked)
 

@@ -76,6 +76,13 @@ class Linked:
     def __init__(self, link: Link, eta: Array) -> None:
         self.link, self.eta = link, eta
 
+    @classmethod
+    def at(cls, link: Link, value: Array, eta: Array | None = None) -> Linked:
+        """A parameter known through its value; `eta` saves computing it from there."""
+        made = cls(link, link.forward(value) if eta is None else eta)
+        made.__dict__["value"] = value
+        return made
+
     @cached_property
     def value(self) -> Array:
         """The parameter on its natural scale; it may be infinite at a boundary."""
@@ -130,7 +137,7 @@ LINKS: dict[str, Link] = {
     for link in (
         Link(
             "identity",
-            forward=lambda mu: np.asarray(mu, dtype=float),
+            forward=lambda mu: np.multiply(1.0, mu),
             inverse=lambda eta: eta,
             log_inverse=xp.log,
             log1m_inverse=lambda eta: xp.log1p(-eta),
@@ -175,7 +182,7 @@ LINKS: dict[str, Link] = {
         ),
         Link(
             "cloglog",
-            forward=lambda mu: np.log(-np.log1p(-np.asarray(mu, dtype=float))),
+            forward=lambda mu: np.log(-np.log1p(np.multiply(-1.0, mu))),
             inverse=lambda eta: -xp.expm1(-xp.exp(eta)),
             log_inverse=_log_cloglog,
             log1m_inverse=lambda eta: -xp.exp(eta),
@@ -188,7 +195,7 @@ LINKS: dict[str, Link] = {
         ),
         Link(
             "inverse",
-            forward=lambda mu: 1 / np.asarray(mu, dtype=float),
+            forward=lambda mu: np.divide(1.0, mu),
             inverse=lambda eta: 1 / eta,
             log_inverse=lambda eta: -xp.log(eta),
             log1m_inverse=lambda eta: xp.log1p(-1 / eta),

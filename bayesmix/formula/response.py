@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from bayesmix.formula.tokens import match_brackets, split_at, tokenize
 
 if TYPE_CHECKING:
     import pandas as pd
-from typing import TYPE_CHECKING, NamedTuple
 
 __all__ = [
     "Response",
@@ -28,6 +28,7 @@ __all__ = [
     "read_response",
     "read_times",
     "surv_call",
+    "time_name",
 ]
 
 FORMS = (
@@ -278,3 +279,10 @@ def _check_counts(name: str, y: np.ndarray, trials: np.ndarray, data: pd.DataFra
             f"{first_rows(data, above)}. Write p(successes, trials), the trials being all cases, "
             "not the failures."
         )
+
+
+def time_name(responses: Sequence[str]) -> str:
+    """What simulated times are called: the time within all of ``surv(...)``, else "time"."""
+    calls = [{what: text for text, what in surv_call(name).named} for name in responses]
+    names = {call.get("survival time") for call in calls}
+    return (names.pop() if len(names) == 1 else None) or "time"

@@ -19,7 +19,7 @@ from bayesmix.model.layout import BlockLayout, Layout, PartLayout
 from bayesmix.model.prepare import Events, Part, Prepared
 from bayesmix.model.units import constant_in_units
 
-__all__ = ["BlockRows", "Rows", "apply", "block_rows"]
+__all__ = ["BlockRows", "Rows", "apply", "block_rows", "entries"]
 
 
 @dataclass(frozen=True)
@@ -237,3 +237,12 @@ def _apply_designs(
         if shift is not None:
             offset = shift if offset is None else offset + shift
     return matrix, offset
+
+
+def entries(data: BlockRows, key: str) -> np.ndarray | None:
+    """Delayed entries (n,) of a component's rows; None where there are none."""
+    if data.entry is not None:
+        times = data.entry[key].times
+        return None if times is None else times.lower
+    times = data.observed[key].times if key in data.observed else None
+    return times.entry if times is not None and times.truncated else None

@@ -9,10 +9,10 @@ import numpy as np
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
+from bayesmix.formula.response import time_name
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
-from bayesmix.results.censoring import time_name
 from bayesmix.results.predict import observed_response
 from bayesmix.survival.nonparametric import kaplan_meier
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.formula.response import time_name
 from bayesmix.plot.bands import limits_at
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.style import colour, interactive, line_style, one_axes, panels
-from bayesmix.results.censoring import time_name
 from bayesmix.survival.comparison import START
 
 if TYPE_CHECKING:

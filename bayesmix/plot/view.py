@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
-from bayesmix.formula.response import is_surv, middle
+from bayesmix.formula.response import is_surv, middle, time_name
 from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,
@@ -24,7 +24,6 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.results.censoring import time_name
 from bayesmix.results.predict import component_means, observed_response
 
 if TYPE_CHECKING:

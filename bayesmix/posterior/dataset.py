@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.model.data import DIMS
 from bayesmix.model.params import plain_name
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["dataset"]
-
-# Dimensions of some group: a variable is called the same in all of them.
-DIMS = frozenset(("chain", "draw", "row", "unit", "component"))
 
 
 def dataset(variables: Mapping[str, tuple[Any, Any]], coords: Mapping[str, Any]) -> xr.Dataset:
@@ -31,7 +29,7 @@ def dataset(variables: Mapping[str, tuple[Any, Any]], coords: Mapping[str, Any])
 
     taken = {plain_name(dim) for written, _ in variables.values() for dim in written}
     labels = {plain_name(name): values for name, values in coords.items()}
-    taken |= DIMS | set(labels)
+    taken |= {*DIMS, *labels}
     out: dict[str, Any] = {}
     for name, (written, values) in variables.items():
         plain = plain_name(name)

@@ -12,18 +12,19 @@ import numpy as np
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
-from bayesmix.model.params import dispersion_link, plain_components, term_dim
+from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.diagnostics import Visits, visits
 from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.pointwise import unit_log_likelihood
 from bayesmix.priors import PriorModel
+from bayesmix.priors.variables import free_variables
 from bayesmix.results.fitted import Fitted
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Apart", "Drawn", "draws_dataset"]
+__all__ = ["Apart", "Drawn", "draws_dataset", "log_prior_dataset"]
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,16 @@ class Drawn:
         return flat[:: max(1, -(-len(flat) // most))]
 
 
-def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
-    """Draws on natural scales with the names of `fit.params`, by chain and draw.
+def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> xr.Dataset:
+    """Draws on natural scales, by chain and draw: what the PyMC model has.
+
+    The free variables of that model, and the variables of `fit.params` that derive from them.
+    A coefficient that a component lacks is zero, as in the likelihood.
 
     Parameters
     ----------
     spec : MixtureSpec
+    priors : PriorModel
     theta : ndarray, shape (chain, draw, D)
     """
     layout = spec.layout
@@ -176,7 +181,7 @@ def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         dim = term_dim(layout, block)
         for predictor in block.linear():
             coords[dim] = list(predictor.terms)
-            values = np.where(predictor.index >= 0, predictor.coefficients(theta), np.nan)
+            values = predictor.coefficients(theta)
             variables[predictor.variable] = ((*lead, "component", dim), values)
         for number, predictor in block.constants():
             index = predictor.index[:, 0]
@@ -190,6 +195,31 @@ def draws_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         coords["concomitant_term"] = list(layout.concomitant_terms)
         alpha = spec.weights.logits(theta)
         variables["alpha"] = ((*lead, "component", "concomitant_term"), alpha)
+    known = {plain_name(name) for name in variables}
+    for free in free_variables(spec, priors):
+        if free.name not in known:
+            coords |= dict(zip(free.dims, map(list, free.coords), strict=True))
+            variables[free.name] = ((*lead, *free.dims), free.read(theta))
+    coords["component"] = _index(plain_components(layout.components))
+    return dataset(variables, coords)
+
+
+def log_prior_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> xr.Dataset:
+    """Log prior density of each free variable, by independent element.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    priors : PriorModel
+    theta : ndarray, shape (chain, draw, D)
+    """
+    variables: dict[str, Any] = {}
+    coords: dict[str, Any] = {"chain": np.arange(len(theta)), "draw": np.arange(theta.shape[1])}
+    for free in free_variables(spec, priors):
+        density = free.log_prior(theta)
+        dims = free.dims[: density.ndim - 2]
+        coords |= {d: list(c) for d, c in zip(dims, free.coords, strict=False)}
+        variables[free.name] = (("chain", "draw", *dims), density)
     return dataset(variables, coords)
 
 

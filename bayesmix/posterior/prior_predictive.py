@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
-from bayesmix.posterior.dataset import dataset
+from bayesmix.model.data import named_data
 from bayesmix.posterior.drawn import draws_dataset
+from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.results.predict import (
     draw_components,
     draw_response,
-    response_name,
     warn_of_impossible,
 )
 
@@ -101,14 +101,9 @@ def prior_tree(
             ):
                 out[d, b] = draw_response(block, data, theta[d], component, rng)
     warn_of_impossible(out)
-    variables: dict[str, Any] = {
-        response_name(spec, block): (("chain", "draw", "row"), out[None, :, b])
-        for b, block in enumerate(spec.layout.blocks)
-    }
-    coords = {"chain": [0], "draw": np.arange(draws), "row": np.arange(spec.rows.n)}
     return xr.DataTree.from_dict(
         {
-            "prior": draws_dataset(spec, theta[None]),
-            "prior_predictive": dataset(variables, coords),
+            "prior": draws_dataset(spec, model, theta[None]),
+            "prior_predictive": predictive_dataset(spec, named_data(spec), out[None]),
         }
     )

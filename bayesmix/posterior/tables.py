@@ -7,13 +7,14 @@ import pandas as pd
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
+from bayesmix.likelihood import build_problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_entries, location_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.results.tables import component_index, summary
 
-__all__ = ["membership", "modes_table", "natural_draws", "posterior_summary"]
+__all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]
 
 MOST_DRAWS = 2000
 
@@ -100,20 +101,27 @@ def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
     return pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1)
 
 
-def membership(drawn: Drawn, *, rows: bool, uncertainty: bool) -> pd.DataFrame:
+def membership(
+    drawn: Drawn, newdata: pd.DataFrame | None, *, rows: bool, uncertainty: bool
+) -> pd.DataFrame:
     """Posterior means of P(component | data, theta), units by components.
 
     Parameters
     ----------
     drawn : Drawn
+    newdata : DataFrame, optional
+        Other units, with their responses.
     rows : bool
         Repeat by row.
     uncertainty : bool
         Two columns for each component: mean and standard deviation over the draws.
     """
-    mean, sd = mean_membership(drawn.problem, drawn.thinned(MOST_DRAWS))
     spec = drawn.spec
-    units = spec.rows.units
+    problem, units, index = drawn.problem, spec.rows.units, spec.prepared.index
+    if newdata is not None:
+        new = spec.apply(newdata, response=True)
+        problem, units, index = build_problem(spec, new), new.units, newdata.index
+    mean, sd = mean_membership(problem, drawn.thinned(MOST_DRAWS))
     columns: pd.Index = component_index(spec)
     values = mean
     if uncertainty:
@@ -122,5 +130,10 @@ def membership(drawn: Drawn, *, rows: bool, uncertainty: bool) -> pd.DataFrame:
             [list(spec.components), ["mean", "sd"]], names=["component", None]
         )
     if rows:
-        return pd.DataFrame(values[units.codes], index=spec.prepared.index, columns=columns)
+        return pd.DataFrame(values[units.codes], index=index, columns=columns)
     return pd.DataFrame(values, index=units.index, columns=columns)
+
+
+def most_probable(drawn: Drawn, newdata: pd.DataFrame) -> pd.Series:
+    """The component of each new unit with the greatest mean membership."""
+    return membership(drawn, newdata, rows=False, uncertainty=False).idxmax(axis=1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from bayesmix.model.params import plain_components
+from bayesmix.model import MixtureSpec
+from bayesmix.model.data import NamedData, named_data, to_rows
 from bayesmix.posterior.dataset import dataset
-from bayesmix.posterior.drawn import Drawn, draws_dataset
+from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
 from bayesmix.posterior.predict import simulate
 from bayesmix.priors import sample_prior
 from bayesmix.results.predict import response_name
@@ -16,13 +19,13 @@ from bayesmix.results.predict import response_name
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["to_tree"]
+__all__ = ["predictive_dataset", "to_tree"]
 
 PRIOR_DRAWS = 1000
 
 
 def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
-    """The groups posterior, sample_stats, log_likelihood, prior, observed_data, constant_data.
+    """The groups posterior, sample_stats, log_likelihood, log_prior, prior, and the data.
 
     Parameters
     ----------
@@ -34,18 +37,20 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
     """
     import xarray as xr
 
-    spec = drawn.spec
+    spec, named = drawn.spec, named_data(drawn.spec)
     rng = np.random.default_rng(seed)
+    before = sample_prior(spec, drawn.priors, PRIOR_DRAWS, rng)[None]
     groups: dict[str, xr.Dataset] = {
-        "posterior": draws_dataset(spec, drawn.theta),
+        "posterior": draws_dataset(spec, drawn.priors, drawn.theta),
         "sample_stats": _stats(drawn),
-        "log_likelihood": _log_likelihood(drawn),
-        "prior": draws_dataset(spec, sample_prior(spec, drawn.priors, PRIOR_DRAWS, rng)[None]),
-        "observed_data": _observed(drawn),
-        "constant_data": _constant(drawn),
+        "log_likelihood": _log_likelihood(drawn, named),
+        "log_prior": log_prior_dataset(spec, drawn.priors, drawn.theta),
+        "prior": draws_dataset(spec, drawn.priors, before),
+        "observed_data": _observed(spec, named),
+        "constant_data": _constant(named),
     }
     if predictive:
-        groups["posterior_predictive"] = _predictive(drawn, predictive, rng)
+        groups["posterior_predictive"] = _predictive(drawn, named, predictive, rng)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {
         "inference_library": "bayesmix",
@@ -66,58 +71,51 @@ def _stats(drawn: Drawn) -> xr.Dataset:
     return dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws)})
 
 
-def _unit_labels(drawn: Drawn) -> np.ndarray:
-    values = drawn.spec.rows.units.index.to_numpy()
-    # One text each: of a MultiIndex the values are tuples, which NumPy would take for a matrix.
-    return values if values.dtype.kind in "iuf" else np.array([str(label) for label in values])
-
-
-def _log_likelihood(drawn: Drawn) -> xr.Dataset:
+def _log_likelihood(drawn: Drawn, named: NamedData) -> xr.Dataset:
     chains, draws = drawn.theta.shape[:2]
-    coords = {
-        "chain": np.arange(chains),
-        "draw": np.arange(draws),
-        "unit": _unit_labels(drawn),
-    }
-    name = " & ".join(block.name for block in drawn.spec.layout.blocks)
-    return dataset({name: (("chain", "draw", "unit"), drawn.log_likelihood)}, coords)
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    coords |= {"unit": _labels(named.coords["unit"])}
+    return dataset({named.response: (("chain", "draw", "unit"), drawn.log_likelihood)}, coords)
 
 
-def _observed(drawn: Drawn) -> xr.Dataset:
-    events = drawn.spec.prepared.events
-    found = [d.response for d in drawn.spec.rows.blocks if d.response is not None]
-    times = {r.name: r.times for r in found if r.times is not None}
-    times = times if events is None else events.times
-    variables: dict[str, Any] = {r.name: (("row",), r.y) for r in found if r.times is None}
-    for name, known in times.items():
-        for bound in ("lower", "upper", "entry"):
-            variables[f"{bound} of {name}"] = (("row",), getattr(known, bound))
-    if events is not None:
-        variables["allowed"] = (("row", "component"), events.allowed)
-    names = list(plain_components(drawn.spec.components))
-    coords = {"row": np.arange(drawn.spec.rows.n), "component": names}
-    return dataset(variables, coords if events is not None else {"row": coords["row"]})
+def _labels(labels: Sequence[Hashable]) -> np.ndarray:
+    """Numbers as they are; other labels as one text each, which a file can hold."""
+    values = pd.Index(list(labels)).to_numpy()
+    return values if values.dtype.kind in "iuf" else np.array([str(label) for label in labels])
 
 
-def _constant(drawn: Drawn) -> xr.Dataset:
-    rows = drawn.spec.rows
-    variables: dict[str, Any] = {"unit_of_row": (("row",), rows.units.codes)}
-    for data in rows.blocks:
-        if data.response is not None and data.response.trials is not None:
-            variables[f"trials of {data.response.name}"] = (("row",), data.response.trials)
-        if data.offset is not None and data.response is not None:
-            dims = ("row",) if data.offset.ndim == 1 else ("component", "row")
-            variables[f"offset of {data.response.name}"] = (dims, data.offset)
-    if rows.weight is not None:
-        variables["case_weight"] = (("unit",), rows.weight)
-    return dataset(variables, {})
+def _observed(spec: MixtureSpec, named: NamedData) -> xr.Dataset:
+    """Responses by row, which are the units where these are single rows."""
+    dim = row_dim(spec)
+    values = to_rows(spec, named.values[f"{named.response}_data"])
+    names = [named.response] if len(values) == 1 else list(values)
+    variables = {n: ((dim,), v) for n, v in zip(names, values.values(), strict=True)}
+    return dataset(variables, {dim: _labels(named.coords[dim])})
 
 
-def _predictive(drawn: Drawn, draws: int, rng: np.random.Generator) -> xr.Dataset:
+def row_dim(spec: MixtureSpec) -> str:
+    """The dimension of responses by row: "unit" where each row is one."""
+    return "obs" if spec.rows.units.grouped else "unit"
+
+
+def _constant(named: NamedData) -> xr.Dataset:
+    """All data of the PyMC model but the responses."""
+    kept = {n: v for n, v in named.values.items() if n != f"{named.response}_data"}
+    variables = {n: (named.dims[n], v) for n, v in kept.items()}
+    used = {dim for n in kept for dim in named.dims[n]}
+    return dataset(variables, {d: _labels(named.coords[d]) for d in sorted(used)})
+
+
+def _predictive(drawn: Drawn, named: NamedData, draws: int, rng: np.random.Generator) -> xr.Dataset:
     values = simulate(drawn, None, draws, rng)
-    names = [response_name(drawn.spec, block) for block in drawn.spec.layout.blocks]
-    variables = {
-        name: (("chain", "draw", "row"), values[None, :, b]) for b, name in enumerate(names)
-    }
-    coords = {"chain": [0], "draw": np.arange(draws), "row": np.arange(drawn.spec.rows.n)}
-    return dataset(variables, coords)
+    return predictive_dataset(drawn.spec, named, values[None])
+
+
+def predictive_dataset(spec: MixtureSpec, named: NamedData, values: np.ndarray) -> xr.Dataset:
+    """Simulated responses (chain, draw, response, row) under the names of those observed."""
+    names = [response_name(spec, block) for block in spec.layout.blocks]
+    names = [named.response] if len(names) == 1 else names
+    dim = row_dim(spec)
+    variables = {n: (("chain", "draw", dim), values[:, :, b]) for b, n in enumerate(names)}
+    coords = {"chain": np.arange(len(values)), "draw": np.arange(values.shape[1])}
+    return dataset(variables, {**coords, dim: _labels(named.coords[dim])})

@@ -1,9 +1,12 @@
-"""A specification as a PyMC model, and the way between its variables and theta."""
+"""A specification as a PyMC model, and the way between its variables and theta.
+
+`build.to_pymc` makes the model: `model.data` names the data, `parameters` adds the free variables
+and what derives from them, `predictors` the linear predictors and means, `likelihood` sums the
+components out, `random` draws responses.  Importing this package does not import PyMC.
+"""
 
 from __future__ import annotations
 
-from bayesmix.pymc_model.build import to_pymc
-from bayesmix.pymc_model.observed import to_rows
-from bayesmix.pymc_model.points import draws_to_theta, initial_point, point
+from bayesmix.pymc_model.points import draws_to_theta, initial_point, new_data
 
-__all__ = ["draws_to_theta", "initial_point", "point", "to_pymc", "to_rows"]
+__all__ = ["draws_to_theta", "initial_point", "new_data"]

@@ -1,86 +1,58 @@
-"""Between theta and the random variables of the PyMC model."""
+"""Between theta and the variables of the PyMC model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.errors import SpecError
+from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
+from bayesmix.model.data import named_data
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
-from bayesmix.pymc_model.variables import variables
-from bayesmix.pymc_model.weights import weight_values
+from bayesmix.priors import PriorModel
+from bayesmix.priors.variables import free_variables
+from bayesmix.results.predict import simulation_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
-__all__ = ["draws_to_theta", "initial_point", "point"]
+__all__ = ["draws_to_theta", "initial_point", "new_data"]
 
 
-def point(spec: MixtureSpec, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """Natural values of the random variables, under every name they may have.
-
-    A variable whose terms have priors of different kinds is split by term; both
-    the whole and its parts are given.
-
-    Parameters
-    ----------
-    spec : MixtureSpec
-    theta : ndarray, shape (D,)
-
-    Returns
-    -------
-    dict of str to ndarray
-    """
-    out: dict[str, np.ndarray] = {}
-    for whole in variables(spec):
-        for one in (whole, *whole.split()):
-            out[one.name] = np.asarray(one.link.inverse(theta[one.at]), dtype=float)
-    return out | weight_values(spec, theta)
-
-
-def initial_point(spec: MixtureSpec, model: Any, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """Where a sampler of the PyMC model begins: `initvals` of `pymc.sample`.
+def initial_point(
+    spec: MixtureSpec, priors: PriorModel, theta: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Natural values of the free variables: `initvals` of `pymc.sample`.
 
     Parameters
     ----------
     spec : MixtureSpec
-    model : pymc.Model
-        What `to_pymc` made of the specification.
+    priors : PriorModel
     theta : ndarray, shape (D,)
         For instance the mode.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Natural values of the model's free random variables.
-
-    Raises
-    ------
-    SpecError
-        If the model has a random variable that is not of the specification.
     """
-    known = point(spec, theta)
-    names = [variable.name for variable in model.free_RVs]
-    missing = [name for name in names if name not in known]
-    if missing:
-        msg = (
-            f"the PyMC model has the random variables {missing}, which this specification does "
-            "not; give initial values of your own variables yourself"
-        )
-        raise SpecError(msg)
-    return {name: known[name] for name in names}
+    return {v.name: np.asarray(v.read(theta), float) for v in free_variables(spec, priors)}
 
 
-def draws_to_theta(spec: MixtureSpec, posterior: xr.Dataset) -> np.ndarray:
+def draws_to_theta(
+    spec: MixtureSpec, priors: PriorModel | None, posterior: xr.Dataset
+) -> np.ndarray:
     """Draws of theta from draws of the PyMC model.
+
+    The variables of `fit.params` are read where they are there, else the free ones that
+    they derive from.
 
     Parameters
     ----------
     spec : MixtureSpec
+    priors : PriorModel or None
+        They decide which free variables there are.
     posterior : xarray.Dataset
-        With the variables of `fit.params` and the dimensions chain and draw.
+        With the dimensions chain and draw.
 
     Returns
     -------
@@ -89,46 +61,134 @@ def draws_to_theta(spec: MixtureSpec, posterior: xr.Dataset) -> np.ndarray:
     Raises
     ------
     SpecError
-        If a variable is missing.
+        If a variable or dimension is missing, or has another length than the model's.
     """
+    missing = [dim for dim in ("chain", "draw") if dim not in posterior.sizes]
+    if missing:
+        msg = f"the draws lack the dimensions {missing}; give what pm.sample returns"
+        raise SpecError(msg)
     layout = spec.layout
-    theta = np.empty((posterior.sizes["chain"], posterior.sizes["draw"], layout.size))
+    theta = np.full((posterior.sizes["chain"], posterior.sizes["draw"], layout.size), np.nan)
+    for variable in free_variables(spec, priors) if priors is not None else ():
+        if variable.name in posterior and variable.kind not in JOINT:
+            values = _values(posterior, variable.name, *variable.dims, shape=variable.at.shape)
+            theta[..., variable.at] = variable.link.forward(values)
     for block in layout.blocks:
         dim = plain_name(term_dim(layout, block))
         for predictor in block.linear():
-            if predictor.terms:
-                values = _read(posterior, plain_name(predictor.variable), "component", dim)
-                has = predictor.index >= 0
-                theta[..., predictor.index[has]] = values[..., has]
+            _fill(theta, posterior, predictor.variable, predictor.index, "component", dim)
         for number, predictor in block.constants():
-            has = predictor.index[:, 0] >= 0
-            natural = _read(posterior, plain_name(predictor.variable), "component")[..., has]
             link = dispersion_link(block, number)
-            theta[..., predictor.index[has, 0]] = link.forward(natural)
+            _fill(
+                theta, posterior, predictor.variable, predictor.index[:, 0], "component", link=link
+            )
     _read_logits(spec, posterior, theta)
     held = list(spec.held)
     theta[..., held] = [spec.held[j] for j in held]
+    _complete(spec, theta, posterior)
     return theta
 
 
+# Variables of all components together, which `weight` and `alpha` are read from.
+JOINT = ("dirichlet", "zero_sum_normal")
+
+
+def _fill(
+    theta: np.ndarray,
+    posterior: xr.Dataset,
+    variable: str,
+    index: np.ndarray,
+    *dims: str,
+    link: Link | None = None,
+) -> None:
+    """Put a variable of `fit.params` into theta, where it is there."""
+    name, has = plain_name(variable), index >= 0
+    if name in posterior and has.any():
+        values = _values(posterior, name, *dims, shape=index.shape)[..., has]
+        theta[..., index[has]] = values if link is None else link.forward(values)
+
+
 def _read_logits(spec: MixtureSpec, posterior: xr.Dataset, theta: np.ndarray) -> None:
-    layout = spec.layout
-    has = layout.alpha >= 0
-    if layout.concomitant_terms is not None:
-        alpha = _read(posterior, "alpha", "component", "concomitant_term")
-    else:
-        weight = _read(posterior, "weight", "component")
+    layout, k = spec.layout, spec.k
+    has, terms = layout.alpha >= 0, layout.concomitant_terms
+    if terms is not None:
+        for name, dims in (
+            ("alpha_centred", ("concomitant_term", "component")),
+            ("alpha", ("component", "concomitant_term")),
+        ):
+            if name in posterior:
+                shape = (len(terms), k) if name == "alpha_centred" else (k, len(terms))
+                alpha = _values(posterior, name, *dims, shape=shape)
+                alpha = np.swapaxes(alpha, -1, -2) if name == "alpha_centred" else alpha
+                theta[..., layout.alpha[has]] = (alpha - alpha[..., :1, :])[..., has]
+    elif "weight" in posterior and k > 1:
+        weight = _values(posterior, "weight", "component", shape=(k,))
         held = spec.weights.held
         # The baseline is the first component whose weight is not held.
-        free = np.ones(spec.k, bool) if held is None else np.isnan(held)
+        free = np.ones(k, bool) if held is None else np.isnan(held)
         base = int(np.argmax(free))
         with np.errstate(divide="ignore"):
             alpha = (np.log(weight) - np.log(weight[..., base : base + 1]))[..., None]
-    theta[..., layout.alpha[has]] = alpha[..., has]
+        theta[..., layout.alpha[has]] = alpha[..., has]
 
 
-def _read(posterior: xr.Dataset, name: str, *dims: str) -> np.ndarray:
-    if name not in posterior:
-        msg = f"the draws lack the variable {name!r}; they have {list(posterior.data_vars)}"
+def _values(posterior: xr.Dataset, name: str, *dims: str, shape: tuple[int, ...]) -> np.ndarray:
+    found = posterior[name]
+    lead = ("chain", "draw")
+    if set(found.dims) != {*lead, *dims}:
+        msg = f"the draws of {name!r} have the dimensions {found.dims}; wanted are {(*lead, *dims)}"
         raise SpecError(msg)
-    return np.asarray(posterior[name].transpose("chain", "draw", *dims).values, dtype=float)
+    values = np.asarray(found.transpose(*lead, *dims).values, dtype=float)
+    if values.shape[2:] != shape:
+        msg = (
+            f"the draws of {name!r} have the shape {values.shape[2:]} by {dims}, but the model has "
+            f"{shape}; they are of another specification"
+        )
+        raise SpecError(msg)
+    return values
+
+
+def _complete(spec: MixtureSpec, theta: np.ndarray, posterior: xr.Dataset) -> None:
+    absent = np.isnan(theta).all((0, 1))
+    if absent.any():
+        names = dict.fromkeys(spec.layout.coordinates[j].variable for j in np.flatnonzero(absent))
+        msg = (
+            f"the draws lack the variables {list(names)}; they have {list(posterior.data_vars)}. "
+            "Draws of a model that spec.to_pymc() made have them all"
+        )
+        raise SpecError(msg)
+    if np.isnan(theta).any():
+        msg = "some draws are missing (NaN); leave them out"
+        raise SpecError(msg)
+
+
+def new_data(
+    spec: MixtureSpec, newdata: pd.DataFrame | None
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[Hashable, ...]]]:
+    """What `pymc.set_data` needs to move a model to new rows: values by name, and coords.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    newdata : DataFrame, or None for the training data
+        Without the response's columns the responses are missing, and their density with them.
+    """
+    named = named_data(spec)
+    if newdata is not None:
+        observed = all(column in newdata for column in _response_columns(spec))
+        rows = spec.apply(newdata, response=True) if observed else simulation_rows(spec, newdata)
+        named = named_data(spec, rows, newdata.index, observed=observed)
+    changing = {dim: named.coords[dim] for dim in MOVING if dim in named.coords}
+    return named.values, changing
+
+
+MOVING = ("obs", "unit", "row_in_unit")
+
+
+def _response_columns(spec: MixtureSpec) -> list[str]:
+    """Columns of the training data that the responses are made of."""
+    prepared, events = spec.prepared, spec.prepared.events
+    parts = prepared.parts if events is None else events.parts
+    names = [name for part in parts for name in part.formula.response_names]
+    names += [] if events is None else [events.column]
+    return [name for name in names if name in prepared.columns]

@@ -2,39 +2,21 @@ r"""Times drawn from a model, censored as the rows were; residuals of censored t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
-from bayesmix.formula.response import surv_call
 from bayesmix.formula.times import KINDS, Times
-from bayesmix.model.rows import BlockRows
 
-__all__ = ["censored_again", "draw_times", "entries", "limits", "residual", "time_name"]
+__all__ = ["censored_again", "draw_times", "limits", "residual"]
 
 Natural = Mapping[str, np.ndarray]
 EXACT, RIGHT = KINDS.index("exact"), KINDS.index("right")
 LOG_MAX = 690.0
 HALVINGS = 70
-
-
-def time_name(responses: Sequence[str]) -> str:
-    """What simulated times are called: the time within all of ``surv(...)``, else "time"."""
-    calls = [{what: text for text, what in surv_call(name).named} for name in responses]
-    names = {call.get("survival time") for call in calls}
-    return (names.pop() if len(names) == 1 else None) or "time"
-
-
-def entries(data: BlockRows, key: str) -> np.ndarray | None:
-    """Delayed entries (n,) of a component's rows; None where there are none."""
-    if data.entry is not None:
-        times = data.entry[key].times
-        return None if times is None else times.lower
-    times = data.observed[key].times if key in data.observed else None
-    return times.entry if times is not None and times.truncated else None
 
 
 def draw_times(

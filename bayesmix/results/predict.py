@@ -16,12 +16,13 @@ from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import expected, log_survival
-from bayesmix.formula.response import Response, binomial_arguments, read_response
+from bayesmix.formula.response import Response, binomial_arguments, read_response, time_name
 from bayesmix.formula.transforms import Scope
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.prepare import Part
+from bayesmix.model.rows import entries
 from bayesmix.results import censoring
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import component_index
@@ -285,7 +286,7 @@ def _residuals(
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         times = data.observed[key].times
         assert times is not None
-        entry = censoring.entries(data, key)
+        entry = entries(data, key)
         times = times if entry is None else replace(times, entry=entry)
         out[:, s] = censoring.residual(family, times, natural(block, data, theta, s), kind)
     return out
@@ -314,12 +315,18 @@ def simulate(
         A column for each response (successes for the binomial; a survival time, without
         censoring, under the name of the time) and "component".
     """
-    spec = fitted.spec
+    return simulate_at(fitted.spec, fitted.theta, newdata, rng)
+
+
+def simulate_at(
+    spec: MixtureSpec, theta: np.ndarray, newdata: pd.DataFrame | None, rng: np.random.Generator
+) -> pd.DataFrame:
+    """The same at any parameters theta (D,)."""
     rows = simulation_rows(spec, newdata)
     index = spec.prepared.index if newdata is None else newdata.index
-    drawn = draw_components(spec, fitted.theta, rows, rng)
+    drawn = draw_components(spec, theta, rows, rng)
     values = [
-        draw_response(block, data, fitted.theta, drawn, rng)
+        draw_response(block, data, theta, drawn, rng)
         for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
     ]
     warn_of_impossible(np.array(values))
@@ -335,7 +342,7 @@ def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
         return block.name
     events = spec.prepared.events
     written = [block.name] if events is None else list(events.times)
-    return censoring.time_name(written)
+    return time_name(written)
 
 
 def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
@@ -376,10 +383,14 @@ def draw_components(
         with np.errstate(divide="ignore"):
             terms = np.log(pi) + reached
         pi = np.exp(terms - terms.max(1, keepdims=True))
+    return draw_from(pi, rng)[rows.units.codes]
+
+
+def draw_from(pi: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A component (position) for every unit, by weights (U, S) that need not add up to one."""
     cumulative = pi.cumsum(1)
-    uniform = rng.random((rows.n_units, 1)) * cumulative[:, -1:]
-    unit = np.minimum((cumulative < uniform).sum(1), spec.k - 1)
-    return unit[rows.units.codes]
+    uniform = rng.random((len(pi), 1)) * cumulative[:, -1:]
+    return np.minimum((cumulative < uniform).sum(1), pi.shape[1] - 1)
 
 
 def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray | None:
@@ -388,7 +399,7 @@ def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray
     late = False
     for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-            entry = None if data.entry is None else censoring.entries(data, key)
+            entry = None if data.entry is None else entries(data, key)
             if entry is not None:
                 late = True
                 log = log_survival(family, entry, natural(block, data, theta, s))
@@ -408,17 +419,42 @@ def draw_response(
     A mean outside its range, as of a Poisson response with the identity link, is of no
     distribution; its density is zero.
     """
+    trials = None if data.response is None else data.response.trials
     out = np.full(len(drawn), np.nan)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        parameters = natural(block, data, theta, s)
-        values = {n: np.broadcast_to(v, len(drawn)) for n, v in parameters.items()}
-        at = np.flatnonzero((drawn == s) & _possible(family, values))
-        if not len(at):
-            continue
-        entry = censoring.entries(data, key)
+        at = np.flatnonzero(drawn == s)
+        if len(at):
+            values = natural(block, data, theta, s)
+            out[at] = draw_rows(family, values, trials, entries(data, key), at, rng)
+    return out
+
+
+def draw_rows(
+    family: Family,
+    natural: Mapping[str, np.ndarray],
+    trials: np.ndarray | None,
+    entry: np.ndarray | None,
+    at: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Responses of the rows at some positions (m,), NaN where the parameters are impossible.
+
+    Parameters
+    ----------
+    family : Family
+    natural : mapping of str to ndarray
+        Natural parameters of all rows (n,), or numbers.
+    trials, entry : ndarray, shape (n,), or None
+    at : ndarray of int, shape (m,)
+    rng : numpy.random.Generator
+    """
+    values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in natural.items()}
+    out = np.full(len(at), np.nan)
+    inside = np.broadcast_to(_possible(family, values), len(at))
+    if inside.any():
+        at, values = at[inside], {n: v[inside] for n, v in values.items()}
         late = np.zeros(len(at)) if entry is None else entry[at]
-        values = {n: v[at] for n, v in values.items()}
-        out[at] = _draw(family, values, data, at, late, rng)
+        out[inside] = _draw(family, values, None if trials is None else trials[at], late, rng)
     return out
 
 
@@ -449,19 +485,17 @@ def warn_of_impossible(drawn: np.ndarray) -> None:
 def _draw(
     family: Family,
     values: dict[str, np.ndarray],
-    data: BlockRows,
-    at: np.ndarray,
+    trials: np.ndarray | None,
     entry: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
     if family.is_survival:
         return censoring.draw_times(family, values, entry, rng)
     if family.location is None:
-        return np.zeros(len(at))
+        return np.zeros(len(entry))
     if family.simulate is None:
         msg = f"family {family.name!r} has no simulate=; give one to draw responses"
         raise FitError(msg)
     if family.binomial:
-        trials = None if data.response is None else data.response.trials
-        values["trials"] = np.ones(len(at)) if trials is None else trials[at]
+        values["trials"] = np.ones(len(entry)) if trials is None else trials
     return family.simulate(rng, **values)

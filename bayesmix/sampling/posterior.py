@@ -41,7 +41,16 @@ from bayesmix.sampling.laplace import GOOD_K, laplace_draws
 from bayesmix.sampling.length import run_long_enough
 from bayesmix.sampling.pymc import run_pymc
 
-__all__ = ["SAMPLERS", "SamplingOptions", "fit_posterior", "relabelled"]
+__all__ = [
+    "METHOD",
+    "SAMPLERS",
+    "SamplingOptions",
+    "begin",
+    "chain_diagnosis",
+    "fit_posterior",
+    "methods_agreement",
+    "relabelled",
+]
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
@@ -100,14 +109,27 @@ def _fit_posterior(
     rng = generator(options.seed)
     if model.is_sparse:
         _check_sparse(method, options, model)
-        priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
-    point = _point(spec, options, priors, rng)
+    point, modes = begin(spec, model, priors, options, rng)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
-    modes = _modes(problem, point, rng)
     if method == "laplace":
         drawn = _laplace(problem, modes, model, point, options, rng)
         return relabelled(drawn, METHOD, None), ()
     return _nuts(problem, modes, model, point, options, rng)
+
+
+def begin(
+    spec: MixtureSpec,
+    model: PriorModel,
+    priors: Any,
+    options: SamplingOptions,
+    rng: np.random.Generator,
+) -> tuple[Fitted, tuple[Mode, ...]]:
+    """The posterior mode on natural scales, and all modes of theta's own density."""
+    if model.is_sparse:
+        priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
+    point = _point(spec, options, priors, rng)
+    problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
+    return point, _modes(problem, point, rng)
 
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:

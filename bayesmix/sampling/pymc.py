@@ -15,7 +15,7 @@ from bayesmix.errors import SpecError
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
-from bayesmix.pymc_model import draws_to_theta, initial_point, to_pymc
+from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling import Chains, Settings, beginnings, first_draw
 
 __all__ = ["run_pymc"]
@@ -48,15 +48,17 @@ def run_pymc(
     """
     import pymc as pm
 
+    from bayesmix.pymc_model.build import to_pymc
+
     if sampler == "numpyro" and importlib.util.find_spec("numpyro") is None:
         msg = "sampler='numpyro' needs NumPyro: pip install 'bayesmix[numpyro]'"
         raise SpecError(msg)
     assert problem.penalty is not None
-    spec = problem.spec
-    model = to_pymc(spec, problem.penalty.model)
+    spec, priors = problem.spec, problem.penalty.model
+    model = to_pymc(spec, priors)
     where = np.repeat(*np.array(beginnings(modes, settings.chains, apart)).T)
     rng = np.random.default_rng(settings.seed)
-    first = [initial_point(spec, model, first_draw(problem, modes[i], rng)) for i in where]
+    first = [initial_point(spec, priors, first_draw(problem, modes[i], rng)) for i in where]
     with _quiet(settings.progress):
         tree: Any = pm.sample(
             draws=settings.draws * settings.thin,
@@ -75,9 +77,7 @@ def run_pymc(
     if (sizes["chain"], sizes["draw"]) != (len(where), settings.draws * settings.thin):
         raise KeyboardInterrupt  # PyMC takes it for the end of a chain
     tree = tree.isel(draw=slice(settings.thin - 1, None, settings.thin))
-    theta = draws_to_theta(spec, tree["posterior"].to_dataset())
-    for at, value in spec.held.items():
-        theta[..., at] = value
+    theta = draws_to_theta(spec, priors, tree["posterior"].to_dataset())
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
     stats = {n: v for n, v in stats.items() if v.shape == theta.shape[:2]}

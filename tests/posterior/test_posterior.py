@@ -390,7 +390,7 @@ def test_case_weights_are_copies():
 def test_the_tree(name, request):
     found = request.getfixturevalue(name)
     tree = found.to_datatree(predictive=7)
-    groups = "posterior sample_stats log_likelihood prior observed_data constant_data"
+    groups = "posterior sample_stats log_likelihood log_prior prior observed_data constant_data"
     assert set(tree.children) == {*groups.split(), "posterior_predictive"}
     assert set(found.data.children) == set(groups.split())
     posterior = tree["posterior"]
@@ -399,7 +399,9 @@ def test_the_tree(name, request):
     assert dict(posterior.sizes)["chain"] == n_chains
     assert dict(posterior.sizes)["draw"] == n_draws
     names = set(found.point().params.data_vars)
-    assert set(posterior.data_vars) == names == set(tree["prior"].data_vars)
+    free = {variable.name for variable in found.spec.to_pymc().free_RVs}
+    assert set(posterior.data_vars) == names | free == set(tree["prior"].data_vars)
+    assert set(tree["log_prior"].data_vars) == free
     for variable in names:
         assert posterior[variable].dims[:2] == ("chain", "draw")
         assert posterior[variable].dims[2:] == found.point().params[variable].dims
@@ -410,7 +412,7 @@ def test_the_tree(name, request):
     (y,) = tree["posterior_predictive"].data_vars.values()
     assert y.shape == (1, 7, int(found.n_obs))
     (observed,) = tree["observed_data"].data_vars.values()
-    assert observed.sizes["row"] == found.n_obs
+    assert observed.dims == y.dims[2:]
     assert tree.attrs["method"] == found.method
 
 
@@ -423,11 +425,11 @@ def test_the_tree_of_rows_with_two_levels_of_index():
 
 
 @pytest.mark.parametrize(
-    ("response", "stored"), [("row", "row_"), ("log(draw / 100)", "log(draw _ 100)")]
+    ("response", "stored"), [("unit", "unit_"), ("log(draw / 100)", "log(draw _ 100)")]
 )
 def test_the_tree_holds_responses_of_any_name(response, stored, tmp_path):
-    data = bmx.load_data("NregFix").rename(columns={"y": "row"})
-    data["draw"] = np.exp(data["row"] / data["row"].std())
+    data = bmx.load_data("NregFix").rename(columns={"y": "unit"})
+    data["draw"] = np.exp(data["unit"] / data["unit"].std())
     model = bmx.Mixture(f"{response} ~ x1", data, k=2)
     tree = quietly(model, "laplace", draws=50).to_datatree(predictive=3)
     for group in ("log_likelihood", "observed_data", "posterior_predictive"):

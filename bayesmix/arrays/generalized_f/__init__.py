@@ -136,10 +136,10 @@ def quantile(share: np.ndarray, Q: np.ndarray, p: np.ndarray | None = None) -> n
 def _evaluate(core: Any, name: str, *arguments: Array) -> Array:
     """A core function of flat arrays, for arrays, jets or tensors of any shape."""
     given = tuple(a for a in arguments if a is not None)
-    if any(xp.is_tensor(a) for a in given):
+    if any(isinstance(a, xp.Symbol) for a in given):
         from bayesmix.arrays.generalized_f.pytensor import elementwise
 
-        return elementwise(name, given)
+        return xp.symbolic(lambda _pt, *v: elementwise(name, v), *given)
     shape = np.broadcast_shapes(*(np.shape(a) for a in given))
     count = next((len(a.first) for a in given if isinstance(a, Jet)), 0)
     flat = [_flat(a, shape, count) for a in given]

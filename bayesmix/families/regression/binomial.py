@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.special import stirling_value
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import KernelFamily, Term
 from bayesmix.families.links import Linked
@@ -18,7 +17,7 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     assert trials is not None
     fewer, more = np.minimum(y, trials - y), np.maximum(y, trials - y)
     with np.errstate(all="ignore"):
-        remainder = stirling_value(trials) - stirling_value(fewer) - stirling_value(more)
+        remainder = xp.stirling(trials) - xp.stirling(fewer) - xp.stirling(more)
         value = (
             fewer * np.log(trials / fewer)
             - more * np.log1p(-fewer / trials)

@@ -98,6 +98,7 @@ FAMILY = Family(
     mean=lambda mu, sigma: mu,
     variance=lambda mu, sigma: sigma**2,
     simulate=simulate,
+    pymc=lambda pm, mu, sigma: pm.Normal.dist(mu, sigma),
     kernel_link="identity",
     kernel=KernelFamily("gaussian", kernel_term, dispersion=True),
     priors=priors,

@@ -91,6 +91,7 @@ FAMILY = Family(
     mean=lambda mu: mu,
     variance=lambda mu: mu,
     simulate=draw_counts,
+    pymc=lambda pm, mu: pm.Poisson.dist(mu),
     valid=is_count,
     support="counts 0, 1, 2, ...",
     bounds={"mu": (0.0, np.inf)},

@@ -26,10 +26,11 @@ from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import FamilyLike
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import LINKS, Linked
-from bayesmix.formula.times import Times
+from bayesmix.formula.times import KINDS, Times
 
 __all__ = [
     "Instant",
+    "Seen",
     "Survival",
     "by_quadrature",
     "contributions",
@@ -194,20 +195,73 @@ def pieces(times: Times) -> Iterator[tuple[str, Rows]]:
 # --- all rows ------------------------------------------------------------------------------
 
 
-def contributions(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
+class Seen(NamedTuple):
+    """How times were observed, as variables of a graph.
+
+    `code` is the place in `KINDS`, `kinds` those that may occur; the fields broadcast to the
+    shape of the rows.  `entry` is None without delayed entries.
+    """
+
+    code: Array
+    lower: Array
+    upper: Array
+    entry: Array | None
+    kinds: tuple[str, ...]
+
+
+class _Bounds(NamedTuple):
+    """Positive bounds and entries of some kind of observation, with their logarithms."""
+
+    lower: Array
+    upper: Array
+    log_lower: Array
+    log_upper: Array
+    entry: Array = None
+    log_entry: Array = None
+
+
+def _seen(survival: Survival, seen: Seen, linked: tuple[Linked, ...]) -> Array:
+    """The sum of the terms; where a row is of another kind, the term of harmless times is left."""
+    value = 0.0 * seen.lower
+    for kind in seen.kinds:
+        here = seen.code == KINDS.index(kind)
+        lower = xp.where(here & (seen.lower > 0), seen.lower, 1.0)
+        upper = xp.where(here & (seen.upper < np.inf), seen.upper, 2.0)
+        bounds: Any = _Bounds(lower, upper, xp.log(lower), xp.log(upper))
+        term = TERMS[kind](survival, bounds, linked)
+        if kind == "interval":
+            narrow = bounds.log_upper - bounds.log_lower < NARROW
+            term = xp.where(narrow, _narrow(survival, bounds, linked), term)
+        value = value + xp.where(here, term, 0.0)
+    return value if seen.entry is None else _given_entry(survival, seen.entry, linked, value)
+
+
+def _given_entry(
+    survival: Survival, entry: Array, linked: tuple[Linked, ...], value: Array
+) -> Array:
+    late = entry > 0
+    t = xp.where(late, entry, 1.0)
+    reached = xp.where(late, survival.logsf(Instant(t, xp.log(t)), *linked), 0.0)
+    there = reached > -np.inf
+    return xp.where(there, value - xp.where(there, reached, 0.0), -np.inf)
+
+
+def contributions(survival: Survival, times: Times | Seen, linked: tuple[Linked, ...]) -> Array:
     """Term of the log-likelihood of each of n times.
 
     Parameters
     ----------
     survival : Survival
-    times : Times
+    times : Times, or Seen in a graph
     linked : tuple of Linked
-        Linear predictors that broadcast to (..., n): NumPy arrays or PyTensor variables.
+        Linear predictors that broadcast to (..., n).
 
     Returns
     -------
-    ndarray or TensorVariable, shape (..., n)
+    ndarray, shape (..., n)
     """
+    if isinstance(times, Seen):
+        return _seen(survival, times, linked)
     parts = [
         (rows, TERMS[kind](survival, times.take(rows), some_rows(linked, rows)))
         for kind, rows in pieces(times)
@@ -231,8 +285,6 @@ def some_rows(linked: tuple[Linked, ...], rows: Rows) -> tuple[Linked, ...]:
 
 
 def _by_row(eta: Array) -> bool:
-    if xp.is_tensor(eta):
-        return not eta.type.broadcastable[-1]
     return np.ndim(eta) > 0 and np.shape(eta)[-1] != 1
 
 
@@ -240,28 +292,11 @@ def join(parts: list[tuple[Rows, Array]], linked: tuple[Linked, ...], n: int) ->
     """Values of some rows each as one array of all n, zero where no part has a row."""
     if len(parts) == 1 and isinstance(parts[0][0], slice):
         return parts[0][1]
-    if any(xp.is_tensor(v.eta) for v in linked):
-        return _join_tensors(parts, linked, n)
     lead = np.broadcast_shapes(*(np.shape(v.eta)[:-1] for v in linked), ())
     out = np.zeros((*lead, n))
     for rows, value in parts:
         out[..., rows] = value
     return out
-
-
-def _join_tensors(parts: list[tuple[Rows, Array]], linked: tuple[Linked, ...], n: int) -> Array:
-    import pytensor.tensor as pt
-
-    # A row of zeros of the parameters' leading shape, and a place in it for rows without a part.
-    zero = sum(pt.zeros_like(v.eta[..., :1]) for v in linked)
-    place = np.zeros(n, dtype=np.int64)
-    columns, used = [zero], 1
-    for rows, value in parts:
-        index = np.arange(n)[rows]
-        place[index] = used + np.arange(len(index))
-        columns.append(value + zero)
-        used += len(index)
-    return pt.concatenate(columns, axis=-1)[..., place]
 
 
 # --- on the natural scale ------------------------------------------------------------------

@@ -14,12 +14,12 @@ from bayesmix.families.survival.base import Instant, Survival
 
 def logpdf(at: Instant) -> Array:
     """-inf: no time is possible."""
-    return np.full(at.t.shape, -np.inf)
+    return np.full_like(at.t, -np.inf)
 
 
 def logsf(at: Instant) -> Array:
     """Zero: every time is survived."""
-    return np.zeros(at.t.shape)
+    return np.zeros_like(at.t)
 
 
 def kernel_line(ops: Any) -> Line:

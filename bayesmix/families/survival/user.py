@@ -81,17 +81,17 @@ class Function:
             If it was not written for PyTensor variables, and is given some.
         """
         natural = dict(zip(self.names, values, strict=True))
-        if not any(xp.is_tensor(v) for v in values):
+        if not any(isinstance(v, xp.Symbol) for v in values):
             return self.call(t, **natural)
         try:
             found = self.call(t, **natural)
         except Exception as error:
-            raise SpecError(self._not_for_tensors(str(error))) from error
-        if not xp.is_tensor(found):
-            raise SpecError(self._not_for_tensors(f"it returned {type(found).__name__}"))
+            raise SpecError(self._not_for_symbols(str(error))) from error
+        if not isinstance(found, xp.Symbol):
+            raise SpecError(self._not_for_symbols(f"it returned {type(found).__name__}"))
         return found
 
-    def _not_for_tensors(self, why: str) -> str:
+    def _not_for_symbols(self, why: str) -> str:
         return (
             f"{self.argument} of the family {self.family!r} does not work with PyTensor variables, "
             f"which PyMC models need ({why}); write it with the functions of bayesmix.arrays, "
@@ -102,18 +102,13 @@ class Function:
 def _along(at: Instant, linked: tuple[Linked, ...], nodes: np.ndarray) -> np.ndarray:
     """Nodes along a new first axis beside the times' and the parameters' axes."""
     values = [v.value for v in linked]
-    depth = max([np.ndim(at.t), *(v.ndim if xp.is_tensor(v) else np.ndim(v) for v in values)])
+    depth = max(np.ndim(at.t), *map(np.ndim, values))
     return nodes.reshape(-1, *(1,) * depth)
 
 
 def _plain(linked: tuple[Linked, ...]) -> list[Array]:
     """The parameters without derivatives, for what decides how and where to integrate."""
-    values = [v.value for v in linked]
-    if any(xp.is_tensor(v) for v in values):
-        from pytensor.gradient import disconnected_grad
-
-        return [disconnected_grad(v) for v in values]
-    return [v.value if isinstance(v, Jet) else v for v in values]
+    return [xp.value_of(v.value) for v in linked]
 
 
 def _total(weights: Array, x: Array) -> Array:
@@ -222,10 +217,6 @@ class DensityTail:
         powers = _along(at, linked, 10.0 ** np.arange(-9.0, 9.0))
         values = _plain(linked)
         fallen = self.function(at.t + at.t * powers, *values) < self.function(at.t, *values) - 1.0
-        if any(xp.is_tensor(v) for v in values):
-            import pytensor.tensor as pt
-
-            return at.t * pt.switch(fallen, powers, 1e9).min(axis=0)
         return at.t * np.where(fallen, powers, 1e9).min(axis=0)
 
 

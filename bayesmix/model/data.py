@@ -1,0 +1,288 @@
+"""The data of a model by name, with dimensions and labels: what PyMC and ArviZ hold."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.formula.response import surv_call, time_name
+from bayesmix.formula.times import KINDS, Times
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.params import plain_components, plain_name, term_dim
+from bayesmix.model.rows import BlockRows, Rows, entries
+from bayesmix.model.spec import MixtureSpec
+
+__all__ = ["DIMS", "NamedData", "by_unit", "named_data", "names_of", "observed_name", "to_rows"]
+
+# Dimensions of some group: a variable is called the same in all of them.
+DIMS = ("chain", "draw", "obs", "unit", "row_in_unit", "response", "component", "concomitant_term")
+
+
+@dataclass(frozen=True)
+class NamedData:
+    """Arrays by name, the names of their axes, and labels along these.
+
+    Parameters
+    ----------
+    values : dict of str to ndarray
+    dims : dict of str to tuple of str
+    coords : dict of str to tuple
+    response : str
+        The name of the observed variable; its values are called ``response + "_data"``.
+    """
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    coords: dict[str, tuple[Hashable, ...]] = field(default_factory=dict)
+    response: str = ""
+
+    def add(self, name: str, values: np.ndarray, *dims: str) -> None:
+        """Give an array its name and the names of its axes."""
+        self.values[name], self.dims[name] = np.asarray(values), dims
+
+
+def named_data(
+    spec: MixtureSpec,
+    rows: Rows | None = None,
+    index: pd.Index | None = None,
+    *,
+    observed: bool = True,
+) -> NamedData:
+    """Designs, offsets, trials, groups and responses of some rows.
+
+    `X` (obs, term) or ``X_<response>``, `Z` (unit, concomitant_term), `offset`, `trials`,
+    `unit_of_row`, `row_number` (within its unit), `case_weight`, `allowed` (unit, component),
+    and the responses by unit, see `by_unit`.  Of times the value is the time, or the bound at
+    which it is censored; `observed_as` says which (0 exact, 1 right, 2 left, 3 interval,
+    4 nothing known), `upper` ends an interval, `entry` is a delayed entry.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    rows : Rows, optional
+        New rows; the training rows if not given.
+    index : Index, optional
+        Labels of new rows.
+    observed : bool
+        Whether the responses are known; otherwise they are NaN, and nothing is known of times.
+    """
+    if rows is None:
+        rows, index = spec.rows, spec.prepared.index
+    out = NamedData(coords=_coords(spec, rows, index), response=observed_name(spec))
+    values: list[np.ndarray] = []
+    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        names, dim = names_of(spec, block), plain_name(term_dim(spec.layout, block))
+        out.coords[dim] = block.predictors[0].terms
+        out.add(names["X"], data.matrix, "obs", dim)
+        if data.offset is not None:
+            by_component = data.offset.ndim == 2
+            out.add(names["offset"], data.offset.T, "obs", *["component"] * by_component)
+        trials = None if data.response is None else data.response.trials
+        if trials is not None:
+            out.add(names["trials"], np.asarray(trials, float), "obs")
+        if block.survival:
+            values += _times(spec, block, data, out)
+        else:
+            values.append(
+                data.response.y if observed and data.response else np.full(rows.n, np.nan)
+            )
+    if rows.concomitant is not None:
+        out.coords["concomitant_term"] = spec.layout.concomitant_terms or ()
+        out.add("Z", rows.concomitant, "unit", "concomitant_term")
+    if spec.rows.units.grouped:
+        unit, number = _places(rows)
+        out.add("unit_of_row", unit, "obs")
+        out.add("row_number", number, "obs")
+    if spec.rows.weight is not None:
+        weight = np.ones(rows.n_units) if rows.weight is None else rows.weight
+        out.add("case_weight", weight, "unit")
+    if spec.rows.allowed is not None:
+        allowed = np.ones((rows.n_units, spec.k)) if rows.allowed is None else rows.allowed
+        out.add("allowed", allowed.astype(float), "unit", "component")
+    dims = ("unit", *(d for d in ("row_in_unit", "response") if d in out.coords))
+    out.add(f"{out.response}_data", by_unit(spec, rows, values), *dims)
+    return out
+
+
+def _coords(
+    spec: MixtureSpec, rows: Rows, index: pd.Index | None
+) -> dict[str, tuple[Hashable, ...]]:
+    coords = {
+        "component": tuple(plain_components(spec.components)),
+        "obs": _labels(index, rows.n),
+        "unit": _labels(rows.units.index, rows.n_units),
+    }
+    if spec.rows.units.grouped:
+        coords["row_in_unit"] = tuple(range(int(np.bincount(rows.units.codes).max())))
+    names = response_names(spec)
+    return coords | ({"response": names} if len(names) > 1 else {})
+
+
+def _labels(index: pd.Index | None, n: int) -> tuple[Hashable, ...]:
+    """The index, or numbers where it does not tell rows apart."""
+    if index is None or not index.is_unique:
+        return tuple(range(n))
+    if isinstance(index, pd.MultiIndex):
+        return tuple(map(str, index))
+    return tuple(range(n)) if index.hasnans else tuple(index)
+
+
+# --- names ---------------------------------------------------------------------------------
+
+
+def response_names(spec: MixtureSpec) -> tuple[str, ...]:
+    """What is observed of a row; competing events may have times of their own."""
+    return tuple(
+        name
+        for block in spec.layout.blocks
+        for name in (dict.fromkeys(time_sources(spec, block)) if block.survival else [block.name])
+    )
+
+
+def observed_name(spec: MixtureSpec) -> str:
+    """The name of the observed variable, which no other variable or dimension has."""
+    names = response_names(spec)
+    name = plain_name(_short(names[0]) if len(names) == 1 else "responses")
+    taken = {*DIMS, "weight", "alpha", "alpha_centred", "mu"}
+    taken |= {plain_name(p.variable) for b in spec.layout.blocks for p in b.predictors}
+    taken |= {plain_name(term_dim(spec.layout, b)) for b in spec.layout.blocks}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _short(name: str) -> str:
+    return time_name([name]) if name.startswith("surv(") else name
+
+
+def names_of(spec: MixtureSpec, block: BlockLayout) -> dict[str, str]:
+    """What the data of a response are called, and its mean `mu`."""
+    several = len(spec.layout.blocks) > 1
+    ending = f"_{plain_name(block.name)}" if several else ""
+    return {name: name + ending for name in ("X", "offset", "trials", "mu")}
+
+
+# --- responses -----------------------------------------------------------------------------
+
+
+def time_sources(spec: MixtureSpec, block: BlockLayout) -> list[str]:
+    """The response that each component's time is read from."""
+    events = spec.prepared.events
+    if events is None:
+        return [block.name] * spec.k
+    return [part.response.name for part in events.parts]
+
+
+def time_data(spec: MixtureSpec, block: BlockLayout) -> dict[str, dict[str, str]]:
+    """Of each source of times the names of `observed_as`, `upper` and `entry`."""
+    sources = list(dict.fromkeys(time_sources(spec, block)))
+    several = len(response_names(spec)) > 1
+    return {
+        source: {
+            name: f"{name}_{plain_name(source)}" if several else name
+            for name in ("observed_as", "upper", "entry")
+        }
+        for source in sources
+    }
+
+
+def _times(
+    spec: MixtureSpec, block: BlockLayout, data: BlockRows, out: NamedData
+) -> list[np.ndarray]:
+    """Name what is known of the times, and return their values, one array (n,) a source."""
+    values = []
+    sources = time_sources(spec, block)
+    for source, names in time_data(spec, block).items():
+        keys = [key for key, s in zip(block.keys, sources, strict=True) if s == source]
+        times, entry = _joined(data, list(dict.fromkeys(keys)))
+        left = times.code == KINDS.index("left")
+        nothing = times.code == len(KINDS)
+        values.append(np.where(nothing, 1.0, np.where(left, times.upper, times.lower)))
+        out.add(names["observed_as"], times.code.astype(np.int64), "obs")
+        if surv_call(source).kind == "interval":
+            interval = times.code == KINDS.index("interval")
+            out.add(names["upper"], np.where(interval, times.upper, np.inf), "obs")
+        if surv_call(source).kind == "counting":
+            out.add(names["entry"], entry, "obs")
+    return values
+
+
+def _joined(data: BlockRows, keys: list[str]) -> tuple[Times, np.ndarray]:
+    """What the components that read one time know of it together, and its delayed entries.
+
+    Without a response nothing is known.
+    """
+    n = len(data.matrix)
+    lower, upper, entry = np.zeros(n), np.full(n, np.inf), np.zeros(n)
+    for key in keys if data.observed else ():
+        times = data.observed[key].times
+        assert times is not None
+        lower, upper = np.maximum(lower, times.lower), np.minimum(upper, times.upper)
+        late = entries(data, key)
+        entry = entry if late is None else np.maximum(entry, late)
+    return Times(lower, upper, np.zeros(n)), entry
+
+
+def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Unit of every row, and its place among the unit's rows."""
+    codes = np.asarray(rows.units.codes)
+    order = np.argsort(codes, kind="stable")
+    first = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order)) - first[codes[order]]
+    return codes, place
+
+
+def by_unit(spec: MixtureSpec, rows: Rows, values: list[np.ndarray]) -> np.ndarray:
+    """Arrange rows by unit.
+
+    A unit of one row and one response is a number.  The rows of a group are a further axis, as
+    long as the largest group; several responses are the last axis.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    rows : Rows
+    values : list of ndarray, shape (n,)
+        One for each response.
+
+    Returns
+    -------
+    ndarray, shape (U,), (U, M), (U, B) or (U, M, B)
+        For U units of at most M rows and B responses; zero beyond a smaller unit's rows.
+    """
+    together = np.stack(values, axis=-1) if len(values) > 1 else values[0]
+    if not spec.rows.units.grouped:
+        return together
+    unit, number = _places(rows)
+    out = np.zeros((rows.n_units, int(number.max(initial=0)) + 1, *together.shape[1:]))
+    out[unit, number] = together
+    return out
+
+
+def to_rows(
+    spec: MixtureSpec, values: np.ndarray, rows: Rows | None = None
+) -> dict[str, np.ndarray]:
+    """Back from units to the rows of the data.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    values : ndarray, shape (..., U), (..., U, M), (..., U, B) or (..., U, M, B)
+        The observed variable, or predictive draws of it.
+    rows : Rows, optional
+
+    Returns
+    -------
+    dict of str to ndarray, shape (..., n)
+        By response; rows in the order of the data.
+    """
+    names = response_names(spec)
+    stacked = np.asarray(values)[..., None] if len(names) == 1 else np.asarray(values)
+    if spec.rows.units.grouped:
+        unit, number = _places(spec.rows if rows is None else rows)
+        stacked = stacked[..., unit, number, :]
+    return {name: stacked[..., b] for b, name in enumerate(names)}

@@ -1,0 +1,59 @@
+"""How a posterior depends on its priors, by power-scaling them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.errors import FitError
+from bayesmix.model.data import named_data
+from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["prior_sensitivity"]
+
+
+def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
+    """ArviZ's power-scaling diagnostics of every parameter that is drawn.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    alpha : float
+    """
+    import arviz_stats
+    from xarray import Dataset, DataTree
+
+    if not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
+        msg = f"sensitivity(alpha={alpha!r}) must be between 0 and 1, such as 0.01"
+        raise FitError(msg)
+    if drawn.method == "stacking":
+        msg = "stacked draws are weighted already; ask the posterior before stacking"
+        raise FitError(msg)
+    posterior = draws_dataset(drawn.spec, drawn.priors, drawn.theta)
+    loglik = (("chain", "draw", "unit"), drawn.log_likelihood)
+    # ArviZ stacks results along a dimension of its own called component.
+    tree = DataTree.from_dict(
+        {
+            "posterior": posterior.rename(component=LABEL),
+            "log_likelihood": Dataset({named_data(drawn.spec).response: loglik}),
+            "log_prior": _renamed(log_prior_dataset(drawn.spec, drawn.priors, drawn.theta)),
+        }
+    )
+    moving = [
+        n
+        for n, v in tree["posterior"].data_vars.items()
+        if float(v.std(("chain", "draw")).max()) > 0
+    ]
+    return arviz_stats.psense_summary(tree, var_names=moving, alphas=(1 / (1 + alpha), 1 + alpha))
+
+
+LABEL = "mixture_component"
+
+
+def _renamed(found: xr.Dataset) -> xr.Dataset:
+    return found.rename(component=LABEL) if "component" in found.dims else found

@@ -1,0 +1,347 @@
+"""The free variables of a specification: their names, where they stand in theta, their priors.
+
+One holds the varying effects of a response, one the fixed effects, one each nested block, and
+one each dispersion; the weights have one of their own.  Parameters that are held belong to none.
+The PyMC model makes its random variables from these, and the draws of a posterior are stored
+by them, so that PyMC finds every variable of the model in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special
+
+from bayesmix.distributions import KINDS
+from bayesmix.families.links import Link, get_link
+from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout, Predictor
+from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.priors.log_density import PriorModel
+
+__all__ = ["Variable", "free_variables"]
+
+# Effects whose coefficients belong to single components, and what their variables are called.
+APART = ("varying", "dispersion")
+LABELS = {"dispersion": "ancillary"}
+IDENTITY = get_link("identity")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A free variable: independent natural parameters, or the weights together.
+
+    Parameters
+    ----------
+    name : str
+    dims : tuple of str
+    coords : tuple of tuple
+        Labels along each of `dims`.
+    kind : str
+        Of its prior: one of `bmx.Prior`, "dirichlet", "zero_sum_normal" or "multivariate_normal".
+    parameters : dict of str to ndarray
+        Of its prior, in the shape of the variable where its elements are independent.
+    at : ndarray of int
+        The entry of theta of each element, where these are independent.
+    link : Link
+        From the natural scale to theta.
+    read : callable
+        ``read(theta)``: values (..., *shape) from theta (..., D).
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    coords: tuple[tuple[Hashable, ...], ...]
+    kind: str
+    parameters: Mapping[str, np.ndarray]
+    at: np.ndarray
+    link: Link
+    read: Callable[[np.ndarray], np.ndarray]
+
+    def log_prior(self, theta: np.ndarray) -> np.ndarray:
+        """Log density of the variable itself at theta (..., D), by independent element."""
+        return _LOG_PRIORS.get(self.kind, _independent)(self, self.read(theta))
+
+
+def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
+    """Every free parameter once, in the variables of the PyMC model.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    priors : PriorModel
+    """
+    out: list[Variable] = []
+    for block in spec.layout.blocks:
+        for predictor in block.linear():
+            for entries in _coefficients(spec, block, predictor):
+                out += _of_one_kind(entries, priors)
+        for number, predictor in block.constants():
+            link = dispersion_link(block, number)
+            out += _of_one_kind(_dispersion(spec, predictor, link), priors)
+    return out + _weights(spec, priors)
+
+
+# --- coefficients and dispersions ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """Entries of theta that make a variable, before their priors are looked at."""
+
+    name: str
+    dims: tuple[str, ...]
+    coords: tuple[tuple[Hashable, ...], ...]
+    at: np.ndarray
+    link: Link = IDENTITY
+
+    def parts(self) -> list[_Entries]:
+        """One variable for each label of the last dimension."""
+        return [
+            replace(
+                self,
+                name=plain_name(f"{self.name}_{label}"),
+                dims=self.dims[:-1],
+                coords=self.coords[:-1],
+                at=self.at[..., j],
+            )
+            for j, label in enumerate(self.coords[-1])
+        ]
+
+
+def _of_one_kind(entries: _Entries, priors: PriorModel) -> list[Variable]:
+    """The variable, or its parts where their priors are of several kinds."""
+    if not entries.at.size:
+        return []
+    given = [priors.single[int(at)][0] for at in entries.at.ravel()]
+    kinds = {prior.kind for prior in given}
+    if len(kinds) > 1:
+        return [v for part in entries.parts() for v in _of_one_kind(part, priors)]
+    kind = kinds.pop()
+    parameters = {
+        name: np.reshape([prior.parameters[name] for prior in given], entries.at.shape)
+        for name in KINDS[kind].parameters
+    }
+    at, inverse = entries.at, entries.link.inverse
+    return [
+        Variable(
+            entries.name,
+            entries.dims,
+            entries.coords,
+            kind,
+            parameters,
+            at,
+            entries.link,
+            lambda theta: np.asarray(inverse(theta[..., at]), dtype=float),
+        )
+    ]
+
+
+def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -> list[_Entries]:
+    """By effect: fixed ones, each nested block, varying ones.
+
+    Of a survival time the parameters beside the location are "ancillary".
+    """
+    sets: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for at in dict.fromkeys(predictor.index[predictor.index >= 0].tolist()):
+        coordinate = spec.layout.coordinates[at]
+        who = () if coordinate.effect in APART else coordinate.components
+        sets.setdefault((coordinate.effect, who), []).append(at)
+    name, dim = plain_name(predictor.variable), plain_name(term_dim(spec.layout, block))
+    index = predictor.index
+    whole = len(sets) == 1 and (index >= 0).all() and len(np.unique(index)) == index.size
+    if whole and spec.free[index].all():
+        labels = (plain_components(spec.components), predictor.terms)
+        return [_Entries(name, ("component", dim), labels, index)]
+    return [
+        _effect(spec, block, predictor, effect, entries, _label(effect, who, list(sets)))
+        for (effect, who), entries in sorted(sets.items())
+    ]
+
+
+def _label(effect: str, who: tuple[int, ...], sets: list[tuple[str, tuple[int, ...]]]) -> str:
+    number = 1 + sum(1 for other in sets if other[0] == effect and other[1] < who)
+    return f"nested_{number}" if effect == "nested" else LABELS.get(effect, effect)
+
+
+def _effect(
+    spec: MixtureSpec,
+    block: BlockLayout,
+    predictor: Predictor,
+    effect: str,
+    entries: list[int],
+    label: str,
+) -> _Entries:
+    name = plain_name(f"{predictor.variable}_{label}")
+    # A survival time has several parameters, each with terms of its own.
+    of = name if block.survival else f"{term_dim(spec.layout, block)}_{label}"
+    dim = plain_name(f"term_{of}" if block.survival else of)
+    if effect in APART:
+        return _varying(spec, predictor, entries, name, dim)
+    free = [at for at in entries if at not in spec.held]
+    terms = tuple(spec.layout.coordinates[at].term for at in free)
+    return _Entries(name, (dim,), (terms,), np.array(free, int))
+
+
+def _varying(
+    spec: MixtureSpec, predictor: Predictor, entries: list[int], name: str, dim: str
+) -> _Entries:
+    """One coefficient a component and term, as a list where some are held or absent."""
+    coordinates = spec.layout.coordinates
+    free = [at for at in entries if at not in spec.held]
+    rows = [s for s, row in enumerate(predictor.index) if set(row.tolist()) & set(entries)]
+    columns = [p for p in range(len(predictor.terms)) if set(predictor.index[:, p]) & set(entries)]
+    at = predictor.index[np.ix_(rows, columns)]
+    if len(free) < len(entries) or sorted(at.ravel().tolist()) != sorted(entries):
+        labels = tuple(
+            f"{spec.components[coordinates[at].components[0]]}:{coordinates[at].term}"
+            for at in free
+        )
+        return _Entries(name, (f"{name}_entry",), (labels,), np.array(free, int))
+    names = plain_components(spec.components)
+    dims = ("component" if len(rows) == spec.k else f"component_{name}", dim)
+    coords = (tuple(names[s] for s in rows), tuple(predictor.terms[p] for p in columns))
+    return _Entries(name, dims, coords, at)
+
+
+def _dispersion(spec: MixtureSpec, predictor: Predictor, link: Link) -> _Entries:
+    """One for each component, or for each set of components that share it."""
+    name = plain_name(predictor.variable)
+    index = predictor.index[:, 0]
+    entries = list(dict.fromkeys(index[index >= 0].tolist()))
+    free = [at for at in entries if at not in spec.held]
+    if len(free) == spec.k:
+        names = plain_components(spec.components)
+        return _Entries(name, ("component",), (names,), index, link)
+    labels = tuple(
+        ", ".join(str(spec.components[s]) for s in spec.layout.coordinates[at].components)
+        for at in free
+    )
+    return _Entries(f"{name}_set", (f"{name}_set_of",), (labels,), np.array(free, int), link)
+
+
+# --- weights -------------------------------------------------------------------------------
+
+
+def _weights(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
+    if spec.layout.concomitant_terms is not None:
+        return _logits(spec, priors)
+    held = spec.weights.held
+    free = np.arange(spec.k) if held is None else np.flatnonzero(np.isnan(held))
+    if len(free) < 2:
+        return []
+    whole = len(free) == spec.k
+    labels = tuple(plain_components(spec.components)[s] for s in free)
+
+    def read(theta: np.ndarray) -> np.ndarray:
+        weight = np.exp(spec.weights.log_weights(theta, None)[..., 0])[..., free]
+        return weight if whole else weight / weight.sum(-1, keepdims=True)
+
+    assert priors.concentration is not None
+    return [
+        Variable(
+            "weight" if whole else "weight_free",
+            ("component" if whole else "component_free",),
+            (labels,),
+            "dirichlet",
+            {"concentration": np.full(len(free), priors.concentration)},
+            spec.layout.alpha[free, 0],
+            IDENTITY,
+            read,
+        )
+    ]
+
+
+def _logits(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
+    """All logits sum to zero over the components; beside held ones the others are a list."""
+    terms = spec.layout.concomitant_terms or ()
+    at = spec.layout.alpha[1:].T.ravel()
+    free = np.array([j not in spec.held for j in at], bool)
+    assert priors.spread is not None
+    if free.all():
+
+        def read(theta: np.ndarray) -> np.ndarray:
+            logits = spec.weights.logits(theta)
+            return np.swapaxes(logits - logits.mean(-2, keepdims=True), -1, -2)
+
+        return [
+            Variable(
+                "alpha_centred",
+                ("concomitant_term", "component"),
+                (terms, plain_components(spec.components)),
+                "zero_sum_normal",
+                {"sigma": np.asarray(priors.spread, float)[:, None]},
+                spec.layout.alpha.T,
+                IDENTITY,
+                read,
+            )
+        ]
+    if not free.any():
+        return []
+    names = [f"{spec.components[s]}:{term}" for term in terms for s in range(1, spec.k)]
+    mean, covariance = _given_held(spec, priors.spread, at, free)
+    return [
+        Variable(
+            "alpha_free",
+            ("alpha_entry",),
+            (tuple(n for n, f in zip(names, free, strict=True) if f),),
+            "multivariate_normal",
+            {"mu": mean, "cov": covariance},
+            at[free],
+            IDENTITY,
+            lambda theta: theta[..., at[free]],
+        )
+    ]
+
+
+def _given_held(
+    spec: MixtureSpec, spread: np.ndarray, at: np.ndarray, free: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of free logits given the held ones.
+
+    The contrasts of term q have the precision (I - 11'/k) / tau_q^2.
+    """
+    k = spec.k
+    precision = np.kron(np.diag(1 / np.square(spread)), np.eye(k - 1) - 1 / k)
+    values = np.array([spec.held[j] for j in at[~free]])
+    covariance = np.linalg.inv(precision[np.ix_(free, free)])
+    return -covariance @ precision[np.ix_(free, ~free)] @ values, covariance
+
+
+# --- log densities -------------------------------------------------------------------------
+
+
+def _independent(variable: Variable, values: np.ndarray) -> np.ndarray:
+    return np.asarray(KINDS[variable.kind].logpdf(values, **variable.parameters))
+
+
+def _dirichlet(variable: Variable, weight: np.ndarray) -> np.ndarray:
+    a = variable.parameters["concentration"]
+    constant = special.gammaln(a.sum()) - special.gammaln(a).sum()
+    with np.errstate(divide="ignore"):
+        return constant + ((a - 1) * np.log(weight)).sum(-1)
+
+
+def _zero_sum_normal(variable: Variable, values: np.ndarray) -> np.ndarray:
+    """Of the k - 1 directions in which a sum of zero leaves room."""
+    sigma, k = variable.parameters["sigma"], values.shape[-1]
+    z = values / sigma
+    constant = -(k - 1) * (np.log(sigma[..., 0]) + 0.5 * np.log(2 * np.pi))
+    return -0.5 * np.square(z).sum(-1) + constant
+
+
+def _multivariate_normal(variable: Variable, values: np.ndarray) -> np.ndarray:
+    covariance = variable.parameters["cov"]
+    root = np.linalg.cholesky(covariance)
+    z = np.linalg.solve(root, (values - variable.parameters["mu"])[..., None])[..., 0]
+    constant = np.log(np.diag(root)).sum() + 0.5 * len(root) * np.log(2 * np.pi)
+    return -0.5 * np.square(z).sum(-1) - constant
+
+
+_LOG_PRIORS = {
+    "dirichlet": _dirichlet,
+    "zero_sum_normal": _zero_sum_normal,
+    "multivariate_normal": _multivariate_normal,
+}

@@ -1,0 +1,181 @@
+r"""The log-likelihood of every unit as a graph.
+
+    l_u = w_u log sum_s m_us pi_s(z_u) prod_{i in u} f_s(y_i | x_i)
+
+with the families' own densities, less that of being seen at all where entries are delayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.gradient import disconnected_grad
+
+from bayesmix.arrays.symbolic import Symbol, plain
+from bayesmix.errors import SpecError
+from bayesmix.families import Family, Observed
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import Seen
+from bayesmix.formula.response import surv_call
+from bayesmix.formula.times import KINDS
+from bayesmix.model import MixtureSpec
+from bayesmix.model.data import names_of, response_names, time_data, time_sources
+from bayesmix.model.layout import BlockLayout
+from bayesmix.pymc_model.predictors import Predictors, linked
+
+__all__ = ["unit_log_likelihood"]
+
+Tensor = Any
+
+# What may be known of a time, by the form in which the response is written.
+MAY_BE = {"right": ("exact", "right"), "counting": ("exact", "right"), "interval": KINDS}
+
+
+def unit_log_likelihood(
+    spec: MixtureSpec,
+    value: Tensor,
+    log_pi: Tensor,
+    predictors: list[Predictors],
+    data: Mapping[str, Tensor],
+) -> Tensor:
+    """The log-likelihood of each unit, (unit,).
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    value : TensorVariable
+        The responses by unit, see `model.data.by_unit`.
+    log_pi : TensorVariable, shape (unit or 1, component)
+    predictors : list of Predictors
+        One for each response.
+    data : mapping of str to TensorVariable
+
+    Raises
+    ------
+    SpecError
+        If a user's density cannot be written with PyTensor variables.
+    """
+    columns = _by_row(spec, value, data)
+    terms, seen = log_pi, log_pi
+    truncated = any(rows.entry is not None for rows in spec.rows.blocks)
+    for block, predictor in zip(spec.layout.blocks, predictors, strict=True):
+        for family, members in block.groups():
+            parameters = linked(predictor, block, family, members)
+            observed = _observed(spec, block, members[0], columns, data, entry=not truncated)
+            logf = _log_density(family, observed, parameters)
+            terms = _add(spec, terms, members, logf, data, value.shape[0])
+            if truncated:
+                entry = _entry(spec, block, members[0], observed, data)
+                reached = _log_density(family, entry, parameters)
+                seen = _add(spec, seen, members, reached, data, value.shape[0])
+    if "allowed" in data:
+        terms = pt.switch(pt.gt(data["allowed"], 0), terms, -np.inf)
+    total = _log_sum_exp(terms)
+    if truncated:  # a unit is only seen if its times exceed its delayed entries
+        total = total - _log_sum_exp(seen)
+    if "case_weight" in data:
+        weight = data["case_weight"]
+        total = weight * pt.switch(pt.gt(weight, 0), total, 0.0)
+    return total
+
+
+def _column(values: Tensor) -> Any:
+    """Values of the rows as a column (obs, 1), which broadcasts with (obs, component)."""
+    return Symbol(values[:, None])
+
+
+def _by_row(spec: MixtureSpec, value: Tensor, data: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Each response as a column."""
+    names = response_names(spec)
+    if "unit_of_row" in data:
+        value = value[data["unit_of_row"], data["row_number"]]
+    together = value[:, None] if len(names) == 1 else value
+    return {name: _column(together[:, b]) for b, name in enumerate(names)}
+
+
+def _observed(
+    spec: MixtureSpec,
+    block: BlockLayout,
+    s: int,
+    columns: Mapping[str, Any],
+    data: Mapping[str, Tensor],
+    *,
+    entry: bool,
+) -> Observed:
+    """What a component reads: the response, its trials, and how times were observed."""
+    if not block.survival:
+        y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
+        one: Any = Symbol(pt.ones_like(y.variable))
+        return Observed(y, one if trials is None else _column(trials), 0.0)
+    source = time_sources(spec, block)[s]
+    y, names = columns[source], time_data(spec, block)[source]
+    code = _column(data[names["observed_as"]])
+    upper = _column(data[names["upper"]]) if names["upper"] in data else y
+    late = _column(data[names["entry"]]) if entry and names["entry"] in data else None
+    upper = np.where(code == KINDS.index("left"), y, upper)
+    seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind])
+    return Observed(y, None, 0.0, seen)
+
+
+def _entry(
+    spec: MixtureSpec, block: BlockLayout, s: int, observed: Observed, data: Mapping[str, Tensor]
+) -> Observed:
+    """The survival to a delayed entry, as if censored there; one at zero says nothing."""
+    source = time_sources(spec, block)[s]
+    entry = _column(data[time_data(spec, block)[source]["entry"]])
+    code = np.where(entry > 0, KINDS.index("right"), len(KINDS))
+    seen: Any = Seen(code, entry, entry, None, ("right",))
+    return observed._replace(times=seen)
+
+
+def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, ...]) -> Tensor:
+    """Log density of the rows, (obs, members): PyMC's own where it has one as accurate."""
+    try:
+        if observed.times is None and family.pymc is not None:
+            names = (p.name for p in family.parameters)
+            natural = {n: plain(v.value) for n, v in zip(names, parameters, strict=True)}
+            value = pm.logp(family.pymc(pm, **natural), plain(observed.y))
+        else:
+            if observed.times is None and family.constant is not None:
+                const = family.constant(observed.y, observed.trials)
+                observed = observed._replace(const=const)
+            value = plain(family.log_density_of(observed, parameters))
+        if isinstance(value, pt.TensorVariable) and value.type.ndim == 2:
+            return value
+        reason = "it does not return a PyTensor variable of the responses' shape"
+    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        reason = str(error).strip().split("\n")[0]
+    msg = (
+        f"the density of the family {family.name!r} cannot be part of a PyMC model: {reason}; "
+        "write it with the functions of bayesmix.arrays (log, exp, gammaln, where, ...)"
+    )
+    raise SpecError(msg)
+
+
+def _add(
+    spec: MixtureSpec,
+    total: Tensor,
+    members: np.ndarray,
+    logf: Tensor,
+    data: Mapping[str, Tensor],
+    n_units: Tensor,
+) -> Tensor:
+    """Add rows' log densities (obs, members) to the units' terms."""
+    if "unit_of_row" in data:
+        logf = pt.inc_subtensor(pt.zeros((n_units, len(members)))[data["unit_of_row"]], logf)
+    if len(members) == spec.k:
+        return total + logf
+    return total + pt.set_subtensor(pt.zeros((n_units, spec.k))[:, members], logf)
+
+
+def _log_sum_exp(terms: Tensor) -> Tensor:
+    """Over the components; with finite gradients where terms are -inf."""
+    top = disconnected_grad(pt.max(terms, axis=1, keepdims=True))
+    top = pt.switch(pt.eq(top, -np.inf), 0.0, top)
+    total = pt.exp(terms - top).sum(axis=1)
+    there = pt.gt(total, 0)
+    return pt.switch(there, top[:, 0] + pt.log(pt.switch(there, total, 1.0)), -np.inf)

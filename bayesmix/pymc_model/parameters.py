@@ -1,0 +1,169 @@
+"""The free variables of a PyMC model, and the parameters that derive from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayesmix.arrays.symbolic import Symbol, plain
+from bayesmix.model import MixtureSpec
+from bayesmix.model.params import dispersion_link, plain_name, term_dim
+from bayesmix.priors import PriorModel
+from bayesmix.priors.variables import Variable, free_variables
+
+__all__ = ["add_parameters", "theta_of"]
+
+Tensor = Any
+
+DISTRIBUTIONS: dict[str, tuple[str, Mapping[str, str]]] = {
+    "normal": ("Normal", {}),
+    "student_t": ("StudentT", {}),
+    "lognormal": ("LogNormal", {}),
+    "inverse_gamma": ("InverseGamma", {}),
+    "gamma": ("Gamma", {}),
+    "beta": ("Beta", {}),
+    "dirichlet": ("Dirichlet", {"concentration": "a"}),
+    "multivariate_normal": ("MvNormal", {}),
+}
+
+
+def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
+    """Register the free variables in the model whose context it is, and what derives from them.
+
+    A variable of `fit.params` that is not free itself, because some of it is shared between
+    components, absent or held, is a deterministic one.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    priors : PriorModel
+
+    Returns
+    -------
+    dict of str to TensorVariable
+        By name; coefficients that a component lacks are zero.
+    """
+    natural = _Natural(spec)
+    for variable in free_variables(spec, priors):
+        natural.add(variable, _free(variable))
+    found: dict[str, Tensor] = {}
+    for block in spec.layout.blocks:
+        dim = plain_name(term_dim(spec.layout, block))
+        for predictor in block.linear():
+            if predictor.terms:
+                name = plain_name(predictor.variable)
+                pm.modelcontext(None).add_coord(dim, predictor.terms)
+                found[name] = natural.named(name, predictor.index, "component", dim)
+        for _, predictor in block.constants():
+            name = plain_name(predictor.variable)
+            found[name] = natural.named(name, predictor.index[:, 0], "component")
+    if spec.layout.concomitant_terms is None:
+        found["weight"] = _weight(spec, natural)
+    else:
+        found["alpha"] = _alpha(spec, natural)
+    return found
+
+
+def _free(variable: Variable) -> Tensor:
+    """A random variable; its prior has constants alone, for PyMC draws again what data reach."""
+    model = pm.modelcontext(None)
+    model.add_coords(dict(zip(variable.dims, variable.coords, strict=True)))
+    if variable.kind == "zero_sum_normal":
+        sigma = variable.parameters["sigma"]
+        return pm.ZeroSumNormal(variable.name, sigma, n_zerosum_axes=1, dims=variable.dims)
+    name, arguments = DISTRIBUTIONS[variable.kind]
+    parameters = {arguments.get(n, n): v for n, v in variable.parameters.items()}
+    return getattr(pm, name)(variable.name, **parameters, dims=variable.dims)
+
+
+class _Natural:
+    """Nodes of independent parameters by their entries of theta, and of whole variables."""
+
+    def __init__(self, spec: MixtureSpec) -> None:
+        self.spec = spec
+        self.free: dict[str, tuple[Tensor, np.ndarray]] = {}
+        self.place = np.full(spec.layout.size + 2, -1)
+        self.pieces: list[Tensor] = []
+        self.length = 0
+        links = {
+            int(at): dispersion_link(block, number)
+            for block in spec.layout.blocks
+            for number, predictor in block.constants()
+            for at in predictor.index.ravel()
+            if at >= 0
+        }
+        held = {
+            at: float(links[at].inverse(np.asarray(value))) if at in links else value
+            for at, value in spec.held.items()
+        }
+        # Two entries more, for components that lack a coefficient, and those without a dispersion.
+        lacking = (spec.layout.size, spec.layout.size + 1)
+        self._piece(np.array([*held, *lacking]), pt.as_tensor([*held.values(), 0.0, np.nan]))
+
+    def _piece(self, at: np.ndarray, values: Tensor) -> None:
+        self.place[at.ravel()] = self.length + np.arange(at.size)
+        self.pieces.append(values.ravel())
+        self.length += at.size
+
+    def add(self, variable: Variable, node: Tensor) -> None:
+        self.free[variable.name] = node, variable.at
+        if variable.kind not in ("dirichlet", "zero_sum_normal"):
+            self._piece(variable.at, node)
+
+    def named(self, name: str, index: np.ndarray, *dims: str) -> Tensor:
+        """The parameters at an index in which -1 stands for none.
+
+        The free variable itself where it has them all, else one that derives from several.
+        """
+        node, at = self.free.get(name, (None, None))
+        if at is not None and np.array_equal(at, index):
+            return node
+        lacking = self.spec.layout.size + (len(dims) == 1)
+        places = self.place[np.where(index >= 0, index, lacking)]
+        return pm.Deterministic(name, pt.concatenate(self.pieces)[places], dims=dims)
+
+
+def _weight(spec: MixtureSpec, natural: _Natural) -> Tensor:
+    if "weight" in natural.free:
+        return natural.free["weight"][0]
+    held = np.full(spec.k, np.nan) if spec.weights.held is None else spec.weights.held
+    rest = 1 - np.nansum(held)
+    known = pt.as_tensor(np.where(np.isnan(held), rest, held))
+    if "weight_free" in natural.free:
+        share = natural.free["weight_free"][0]
+        known = pt.set_subtensor(known[np.flatnonzero(np.isnan(held))], share * rest)
+    return pm.Deterministic("weight", known, dims="component")
+
+
+def _alpha(spec: MixtureSpec, natural: _Natural) -> Tensor:
+    pm.modelcontext(None).add_coord("concomitant_term", spec.layout.concomitant_terms)
+    dims = ("component", "concomitant_term")
+    if "alpha_centred" in natural.free:
+        centred = natural.free["alpha_centred"][0]
+        return pm.Deterministic("alpha", centred.T - centred.T[0], dims=dims)
+    return natural.named("alpha", spec.layout.alpha, *dims)
+
+
+def theta_of(spec: MixtureSpec, parameters: Mapping[str, Tensor]) -> Tensor:
+    """Theta (D,) from the nodes of its parameters, for what computes with theta."""
+    places: dict[int, Tensor] = {}
+    for block in spec.layout.blocks:
+        for number, predictor in enumerate(block.predictors):
+            if not predictor.terms:
+                continue
+            node = parameters[plain_name(predictor.variable)]
+            if predictor.constant:
+                forward: Any = dispersion_link(block, number).forward
+                node = plain(forward(Symbol(node)))[:, None]
+            places |= {int(at): node[s, p] for (s, p), at in np.ndenumerate(predictor.index)}
+    if spec.layout.concomitant_terms is None:
+        logs = pt.log(parameters["weight"])
+        alpha = (logs - logs[0])[:, None]
+    else:
+        alpha = parameters["alpha"]
+    places |= {int(at): alpha[s, q] for (s, q), at in np.ndenumerate(spec.layout.alpha)}
+    return pt.stack([places[at] for at in range(spec.layout.size)])

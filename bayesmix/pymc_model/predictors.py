@@ -1,0 +1,170 @@
+"""From parameters and designs to the linear predictors, means and weights of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayesmix.arrays.symbolic import Symbol, plain
+from bayesmix.families import Family
+from bayesmix.families.links import Link, Linked
+from bayesmix.model import MixtureSpec
+from bayesmix.model.data import names_of
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.params import plain_name
+
+__all__ = ["Predictors", "add_predictors", "linked", "log_weights"]
+
+Tensor = Any
+
+# Beyond e^700 a number is infinite, and so are its derivatives.
+LARGEST = 700.0
+
+
+class Predictors(NamedTuple):
+    """Of one response: `eta` (obs or 1, component) by slot, natural constants (component) by slot.
+
+    `mean` (obs, component) is what the model calls `mu`; None where a family has no mean.  The
+    location's `eta` is there only where the mean does not say as much.
+    """
+
+    eta: Mapping[int, Tensor]
+    constant: Mapping[int, Tensor]
+    mean: Tensor = None
+
+
+def add_predictors(
+    spec: MixtureSpec,
+    block: BlockLayout,
+    parameters: Mapping[str, Tensor],
+    data: Mapping[str, Tensor],
+) -> Predictors:
+    """Linear predictors of every parameter of a response, and the named node `mu`.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    block : BlockLayout
+    parameters, data : mapping of str to TensorVariable
+    """
+    names = names_of(spec, block)
+    eta, constant = {}, {}
+    for number, predictor in enumerate(block.predictors):
+        node: Tensor = parameters.get(plain_name(predictor.variable))
+        if predictor.constant:
+            constant[number] = node
+            continue
+        used = np.flatnonzero((predictor.index >= 0).any(0))
+        located = any(slots and slots[0] == number for slots in block.slots)
+        if not located and [predictor.terms[p] for p in used] == ["Intercept"]:
+            eta[number] = node[:, used[0]][None]
+        elif node is None:
+            eta[number] = pt.zeros((data[names["X"]].shape[0], spec.k))
+        else:
+            eta[number] = data[names["X"]] @ node.T
+        if located and names["offset"] in data:
+            offset = data[names["offset"]]
+            eta[number] = eta[number] + (offset[:, None] if offset.ndim == 1 else offset)
+    whole = Predictors(eta, constant, None)
+    means = [_mean(whole, block, family, members) for family, members in block.groups()]
+    if any(mean is None for mean in means):
+        return whole
+    order = np.argsort(np.concatenate([members for _, members in block.groups()]))
+    n = data[names["X"]].shape[0]
+    wide = [
+        pt.broadcast_to(m, (n, len(g))) for m, (_, g) in zip(means, block.groups(), strict=True)
+    ]
+    joined = wide[0] if len(wide) == 1 else pt.concatenate(wide, axis=1)[:, order]
+    name = names["mu"]
+    while name in pm.modelcontext(None).named_vars:  # some families of times have a parameter mu
+        name = f"mean_{name}"
+    mean = pm.Deterministic(name, joined, dims=("obs", "component"))
+    families = [family for family, _ in block.groups() if family.params]
+    said = all(has_mean_as_location(f) and _exact(f.parameters[0].link) for f in families)
+    left = {slot: node for slot, node in eta.items() if not (said and slot == 0)}
+    return Predictors(left, constant, mean)
+
+
+def linked(
+    predictors: Predictors, block: BlockLayout, family: Family, members: np.ndarray
+) -> tuple[Linked, ...]:
+    """The parameters of a family in some of the components, (obs or 1, members).
+
+    The location is read from `mu` where that is the mean, so that what is done to `mu` matters.
+    """
+    out = []
+    for parameter, slot in zip(family.parameters, block.slots[members[0]], strict=True):
+        if slot in predictors.constant:
+            natural = predictors.constant[slot][members][None]
+            out.append(Linked.at(parameter.link, Symbol(natural)))
+            continue
+        by_mean = not out and predictors.mean is not None and has_mean_as_location(family)
+        if by_mean and _exact(parameter.link):
+            out.append(Linked.at(parameter.link, Symbol(predictors.mean[:, members])))
+            continue
+        eta = _within(parameter.link, predictors.eta[slot][:, members])
+        if by_mean:
+            out.append(_mean_linked(parameter.link, predictors.mean[:, members], eta))
+        else:
+            out.append(Linked(parameter.link, Symbol(eta)))
+    return tuple(out)
+
+
+def _exact(link: Link) -> bool:
+    """Whether a mean has as many digits as its linear predictor, near its limits too."""
+    return link.name in ("identity", "log", "inverse")
+
+
+def _within(link: Link, eta: Tensor) -> Tensor:
+    return pt.clip(eta, -LARGEST, LARGEST) if link.name == "log" else eta
+
+
+def _mean_linked(link: Link, mu: Tensor, eta: Tensor) -> Linked:
+    """A mean with its linear predictor, which stays as it was made unless `mu` was replaced.
+
+    Tails are exact in eta only.  The comparison of mu with itself is rewritten away, unless
+    `pymc.do` has put something else there.
+    """
+    made = plain(link.inverse(Symbol(eta)))
+    held: Any = Symbol(mu).held()
+    again = plain(link.forward(held))
+    return Linked.at(link, Symbol(mu), Symbol(pt.switch(pt.eq(mu, made), eta, again)))
+
+
+def has_mean_as_location(family: Family) -> bool:
+    """Whether the family's mean is its location, where there is a mean."""
+    if family.mean is None or family.location is None or family.is_survival:
+        return False
+    values = {p.name: p.link.inverse(0.3 + 0.2 * j) for j, p in enumerate(family.parameters)}
+    return bool(np.all(family.mean(**values) == values[family.location]))
+
+
+def _mean(
+    predictors: Predictors, block: BlockLayout, family: Family, members: np.ndarray
+) -> Tensor:
+    """Expected responses (obs or 1, members), None where no formula can be in a graph."""
+    if family.mean is None:
+        return None
+    natural = {
+        p.name: v.value
+        for p, v in zip(family.parameters, linked(predictors, block, family, members), strict=True)
+    }
+    if has_mean_as_location(family):
+        return plain(natural[str(family.location)])
+    try:
+        mean = family.mean(**natural)
+    except (TypeError, ValueError, AttributeError, NotImplementedError):
+        return None
+    return pt.atleast_2d(pt.as_tensor(plain(mean), dtype="float64"))
+
+
+def log_weights(parameters: Mapping[str, Tensor], data: Mapping[str, Tensor]) -> Tensor:
+    """Log weights of the components, (unit, component), or (1, component) where constant."""
+    if "weight" in parameters:
+        return pt.log(parameters["weight"])[None]
+    logits = data["Z"] @ parameters["alpha"].T
+    return pm.math.log_softmax(logits, axis=1)

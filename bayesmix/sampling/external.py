@@ -1,0 +1,103 @@
+"""Draws of the PyMC model that somebody else made, and points where samplers can begin."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayesmix._arguments import generator
+from bayesmix.errors import ConvergenceWarning, SpecError
+from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.model import MixtureSpec
+from bayesmix.posterior.drawn import Drawn
+from bayesmix.priors import Penalty, PriorModel, resolve
+from bayesmix.pymc_model import draws_to_theta, initial_point
+from bayesmix.sampling.posterior import (
+    METHOD,
+    SamplingOptions,
+    begin,
+    chain_diagnosis,
+    relabelled,
+)
+
+__all__ = ["draws_from_pymc", "starting_values"]
+
+PACKAGE = str(Path(__file__).parents[1])
+STATS = ("diverging", "depth", "n_steps", "energy", "tree_depth", "step_size")
+
+
+def starting_values(spec: MixtureSpec, priors: Any, seed: Any) -> dict[str, np.ndarray]:
+    """The posterior mode as values of the PyMC model's free variables.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    priors : None or dict
+        See `priors.resolve`.
+    seed : int or numpy.random.Generator, optional
+    """
+    model = _proper(resolve(spec, priors))
+    point, _ = begin(spec, model, priors, SamplingOptions(draws=0), generator(seed))
+    return initial_point(spec, model, point.theta)
+
+
+def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Drawn:
+    """A posterior from draws of the PyMC model, relabelled and diagnosed.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    priors : None or dict
+    idata : DataTree
+    seed : int or numpy.random.Generator, optional
+    """
+    model = _proper(resolve(spec, priors))
+    posterior = _group(idata, "posterior")
+    if posterior is None:
+        msg = f"from_pymc takes what pm.sample returns, with a group posterior; given {type(idata)}"
+        raise SpecError(msg)
+    theta = draws_to_theta(spec, model, posterior)
+    problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
+    density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
+    point, modes = begin(spec, model, priors, SamplingOptions(draws=0), generator(seed))
+    stats = _group(idata, "sample_stats")
+    kept = {
+        str(n): np.asarray(v.values)
+        for n, v in ({} if stats is None else stats.data_vars).items()
+        if n in STATS and v.shape == theta.shape[:2]
+    }
+    drawn = Drawn(
+        spec,
+        model,
+        "nuts",
+        str(getattr(idata, "attrs", {}).get("sampler", "pymc")),
+        theta,
+        theta,
+        density.reshape(theta.shape[:2]),
+        kept,
+        modes,
+        np.full(len(theta), -1),
+        point,
+        "none",
+    )
+    drawn = relabelled(drawn, METHOD, None)
+    if len(theta) > 1:
+        for finding in chain_diagnosis(drawn).findings:
+            warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+    return drawn
+
+
+def _group(idata: Any, name: str) -> Any:
+    """A group of a DataTree as a Dataset; None where there is none."""
+    found = getattr(idata, "children", {}).get(name)
+    return None if found is None else found.to_dataset()
+
+
+def _proper(model: PriorModel | None) -> PriorModel:
+    if model is None:
+        msg = "priors='flat': there is no PyMC model; leave priors= out, or give your own"
+        raise SpecError(msg)
+    return model
