@@ -100,3 +100,17 @@ REGRESSIONS = {
         group="g",
     ),
 }
+
+
+def density_in_a_graph(family, obs, variables):
+    """The log density of times as the PyMC model has it: how they were observed is data."""
+    from bayesmix.arrays.symbolic import Symbol, plain
+    from bayesmix.families.survival.base import Seen
+
+    times = obs.times
+    kinds = ("exact", "right", "left", "interval")
+    entry = times.entry if times.truncated else None
+    upper = np.where(times.code < 2, times.lower, times.upper)
+    seen = Seen(times.code, times.lower, upper, entry, kinds)
+    etas = tuple(Symbol(v) for v in variables)
+    return plain(family.log_density_of(obs._replace(times=seen), family.linked(etas)))
