@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
+from bayesmix._arguments import door, numeric, probabilities
 from bayesmix.errors import SpecError
 
 __all__ = ["Prior"]
@@ -104,6 +105,12 @@ KINDS: dict[str, _Kind] = {
 }
 
 
+# Where priors live, and a place inside.
+RANGES = {"real": (-np.inf, np.inf), "positive": (0.0, np.inf), "unit": (0.0, 1.0)}
+INSIDE = {"real": 0.0, "positive": 1.0, "unit": 0.5}
+
+
+@door
 @dataclass(frozen=True, init=False)
 class Prior:
     """The prior of a parameter, or of every parameter of a name.
@@ -210,13 +217,14 @@ class Prior:
         """Where it lives: "real", "positive", "unit" or "simplex"."""
         return KINDS[self.kind].support
 
+    @door(x=numeric)
     def logpdf(self, x: Any) -> Any:
         """Log density.
 
         Parameters
         ----------
         x : array, Jet or PyTensor variable
-            Inside the support.
+            Numbers outside the support have the log density of minus infinity.
 
         Returns
         -------
@@ -237,8 +245,18 @@ class Prior:
         if density is None:
             msg = f"the {self.kind} prior has a joint density only"
             raise SpecError(msg)
-        return density(x, **self.parameters)
+        if not isinstance(x, (int, float, np.ndarray, np.number, list, tuple)):
+            return density(x, **self.parameters)
+        inside = self._holds(x)
+        found = density(np.where(inside, x, INSIDE[self.support]), **self.parameters)
+        return np.where(inside, found, -np.inf)[()]
 
+    def _holds(self, x: Any) -> Any:
+        """Which values lie in the support."""
+        low, high = RANGES[self.support]
+        return (np.asarray(x) > low) & (np.asarray(x) < high)
+
+    @door(q=probabilities)
     def quantile(self, q: Any) -> Any:
         """Quantiles.
 

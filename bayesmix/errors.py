@@ -10,6 +10,8 @@ __all__ = [
     "IdentifiabilityWarning",
     "NotFiniteError",
     "SpecError",
+    "UnknownNameError",
+    "UnknownOptionError",
 ]
 
 
@@ -31,6 +33,14 @@ class DataError(BayesmixError):
 
 class FitError(BayesmixError):
     """A fit that cannot be made, or a question that a fit cannot answer."""
+
+
+class UnknownNameError(BayesmixError, AttributeError):
+    """A name that an object does not have; also an `AttributeError`, so that `hasattr` works."""
+
+
+class UnknownOptionError(SpecError, FitError, TypeError):
+    """A keyword that a function does not have; also a `TypeError`, as Python's own is."""
 
 
 class NotFiniteError(ValueError):

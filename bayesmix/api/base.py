@@ -6,11 +6,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
 from bayesmix import storage
+from bayesmix._arguments import door, unknown_name
+from bayesmix.errors import FitError
 from bayesmix.reporting import report
 from bayesmix.survival.cured import cured_fraction
 from bayesmix.survival.intervals import Source
@@ -31,13 +33,20 @@ def model_of(spec: MixtureSpec, priors: Any = None) -> Any:
     return MODELS[spec.prepared.events is not None]._of(spec, priors)
 
 
+@door(error=FitError)
 class Modelled(ABC):
     """A model, or a result of one: its subclasses say what they hold."""
+
+    _kind: ClassVar[str] = "model"
 
     @property
     @abstractmethod
     def _specification(self) -> MixtureSpec:
         """The model's specification."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what the names of other packages are called here."""
+        raise unknown_name(self, name, self._kind)
 
     @property
     @abstractmethod
@@ -155,6 +164,7 @@ class Reported:
         return report(self, path, title=title, tables=tables, code=code)
 
 
+@door(error=FitError)
 class Result(Modelled, Reported):
     """A point fit or a posterior."""
 

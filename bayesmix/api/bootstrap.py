@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import door
+from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Resampled, resampled_summary
 
 __all__ = ["Bootstrap"]
 
 
+@door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap:
     """Refits to resampled data.  Made by `PointFit.bootstrap`.

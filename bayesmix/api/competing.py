@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
@@ -60,6 +61,7 @@ class CompetingRisksPosterior(Posterior, EventQuantities):
     """
 
 
+@door
 class CompetingRisks(Model):
     r"""A mixture model of competing events.
 
@@ -164,7 +166,7 @@ class CompetingRisks(Model):
             truncation=truncation,
             weights=weights,
             na_action=na_action,
-            scope=Scope.capture(1),
+            scope=Scope.capture(2),
         )
         assert prepared.events is not None
         super().__init__(assemble(prepared, len(prepared.events.names)), priors)

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bayesmix import storage
+from bayesmix._arguments import door
 from bayesmix.api.base import model_of
 from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
+from bayesmix.errors import DataError
 from bayesmix.model import MixtureSpec
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
+@door(error=DataError)
 def load(
     path: str | os.PathLike[str],
     *,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Mixture"]
 
 
+@door
 class Mixture(Model):
     r"""A finite mixture of regressions.
 
@@ -98,7 +100,7 @@ class Mixture(Model):
         priors: Any = None,
         na_action: str = "error",
     ) -> None:
-        scope = Scope.capture(1)
+        scope = Scope.capture(2)
         regressions = _regressions(formula, family, fixed, nested, dispersion)
         prepared = prepare(
             regressions,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
 
-from bayesmix._arguments import generator, whole_number
+from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
+@door
 class Model(Modelled):
     """What `Mixture` and other kinds of models share: priors, PyMC, estimation, files.
 

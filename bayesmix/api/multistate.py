@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import generator, whole_number
+from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
@@ -31,6 +31,7 @@ Models = Mapping[Hashable, EventTimes]
 BY = ("final", "path")
 
 
+@door(error=FitError)
 class MultiState:
     r"""States and the ways through them, each state left by competing events.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import generator
+from bayesmix._arguments import door, generator
 from bayesmix.api.base import Result, model_of
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.comparison import Wald, wald
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["PointFit"]
 
 
+@door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class PointFit(Result):
     """A fit by maximum likelihood: estimates, and how they were reached.
@@ -49,6 +50,8 @@ class PointFit(Result):
     >>> fit.membership().shape, fit.sizes()["size"].to_list()
     ((32, 2), [27, 5])
     """
+
+    _kind: ClassVar[str] = "point"
 
     _fitted: Fitted
     _priors: Any = None

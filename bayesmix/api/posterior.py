@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
 
-from bayesmix._arguments import generator, whole_number
+from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.base import Result
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.stacking import Stacking
@@ -41,6 +41,7 @@ MOST_DRAWS = 1000
 STACKED_BY = ("mode", "chain")
 
 
+@door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class Posterior(Result):
     """Draws from the posterior of a mixture, with the components relabelled.
@@ -61,6 +62,8 @@ class Posterior(Result):
     >>> posterior.loo().n_bad, posterior.clusters().k
     (0, 3)
     """
+
+    _kind: ClassVar[str] = "posterior"
 
     _drawn: Drawn
     _point: PointFit

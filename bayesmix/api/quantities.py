@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.api.base import Result
+from bayesmix.errors import FitError
 from bayesmix.survival.comparison import START, compare_states
 from bayesmix.survival.intervals import (
     Estimator,
@@ -33,6 +35,7 @@ from bayesmix.survival.quantities import (
 __all__ = ["EventQuantities"]
 
 
+@door(error=FitError)
 class EventQuantities(Result):
     """What fits and posteriors of competing events say of times; subclasses give the numbers.
 

@@ -8,16 +8,18 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix._arguments import anything, door
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
-from bayesmix.errors import SpecError
+from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
 
 __all__ = ["Selection", "select"]
 
 
+@door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection:
     """Fits with several numbers of components.  Made by `select`.
@@ -84,8 +86,12 @@ class Selection:
         return describe.selection_html(self.table)
 
 
+@door(k=anything)
 def select(
-    spec: Mixture, k: Iterable[int] | int = range(1, 6), method: str = "em", **options: Any
+    spec: Mixture | CompetingRisks,
+    k: Iterable[int] | int = range(1, 6),
+    method: str = "em",
+    **options: Any,
 ) -> Selection:
     """Fit a model with several numbers of components.
 

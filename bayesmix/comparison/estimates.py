@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
@@ -24,6 +25,7 @@ SAME = ("rows", "responses", "units", "unit_codes")
 NAMES = {"se": "error", "mean": "estimate", "sd": "error"}
 
 
+@door
 def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame:
     """Estimates, errors and intervals of several fits, side by side.
 

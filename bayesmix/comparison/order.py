@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.comparison.pointwise import standard_error
 from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
 from bayesmix.comparison.scores import CRITERIA, Score, available, is_posterior, score, weights
@@ -67,6 +68,7 @@ def _title(by: str) -> str:
     return f"Comparison by {criterion.title} ({scale})"
 
 
+@door
 def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
     r"""Rank fits to the same data by a criterion.
 

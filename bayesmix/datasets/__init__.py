@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.datasets.catalogue import Column, Dataset, read
 from bayesmix.datasets.regression import REGRESSION
 from bayesmix.datasets.survival import SURVIVAL
@@ -50,6 +51,7 @@ def list_data() -> pd.DataFrame:
     )
 
 
+@door(error=DataError)
 def load_data(name: str) -> pd.DataFrame:
     """Load a dataset that comes with bayesmix.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,8 @@ from bayesmix.results.status import seldom_reached
 
 __all__ = ["CRITERIA", "best_of", "check_range", "selection_table"]
 
+# Numbers of components that are looked at, of an endless list.
+MOST = 1000
 CRITERIA = ("bic", "bic_units", "aic", "icl", "sabic", "caic", "loglik")
 # Fits that no criterion may choose.
 UNSOUND = ("degenerate", "spurious")
@@ -23,7 +26,7 @@ SMALL = 0.05
 
 def check_range(k: Iterable[int] | int) -> list[int]:
     """The numbers of components asked for, in order and once each."""
-    values = list(k) if isinstance(k, Iterable) else [k]
+    values = list(islice(k, MOST)) if isinstance(k, Iterable) else [k]
     values = [whole_number("k", n, "the number of components", 1) for n in values]
     if not values or len(set(values)) < len(values):
         msg = f"k={values!r} must list different numbers of components, such as range(1, 6)"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from bayesmix._arguments import door, family_name, shown
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Derivatives, Family, Observed, Parameter
 from bayesmix.families.links import Link
@@ -53,6 +54,7 @@ TIMES: tuple[str, ...] = (
 FAMILIES: tuple[str, ...] = (*REGRESSIONS, *TIMES)
 
 
+@door
 def family(name: str | Family, link: str | Link | None = None, **options: Any) -> Family:
     """A family by name, with its default or another link.
 
@@ -62,7 +64,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
         "student_t" or "zero".  For times: "exponential", "weibull", "weibull_ph", "gamma",
         "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf",
-        "genf_orig", "spline" or "cured".  A `Family` is returned as it is (with the link,
+        "genf_orig", "spline" or "cured".  Case does not matter, nor do the usual other
+        names: "normal", "bernoulli", "nbinom".  A `Family` is returned as it is (with the link,
         if one is given).
     link : str, optional
         "logit", "probit", "cloglog", "log" or "identity" for "binomial";
@@ -96,12 +99,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     """
     if isinstance(name, Family):
         found, make = name, None
-    elif not isinstance(name, str) or name not in FAMILIES:
-        near = difflib.get_close_matches(str(name), FAMILIES, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        msg = f"family {name!r} is unknown{hint}; use one of {', '.join(FAMILIES)}, or a Family"
-        raise SpecError(msg)
     else:
+        name = _known(name)
         folder = "regression" if name in REGRESSIONS else "survival"
         file = import_module(f"bayesmix.families.{folder}.{name}")
         found, make = file.FAMILY, getattr(file, "make", None)
@@ -111,6 +110,17 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
             raise SpecError(msg)
         found = make(**options)
     return found if link is None else found.with_link(link)
+
+
+def _known(name: str) -> str:
+    """The name here of a family, however it is written."""
+    known = family_name(name)
+    if known in FAMILIES:
+        return known
+    near = difflib.get_close_matches(known, FAMILIES, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    msg = f"family {shown(name)} is unknown{hint}; use one of {', '.join(FAMILIES)}, or a Family"
+    raise SpecError(msg)
 
 
 def resolve(given: str | Family, *, survival: bool) -> Family:

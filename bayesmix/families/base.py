@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix._arguments import door
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.check import check_density, check_start, inside
@@ -28,6 +29,11 @@ from bayesmix.formula.times import Times
 __all__ = ["Array", "Derivatives", "Family", "Observed", "Parameter"]
 
 
+# An end of a range, infinity included.
+Limit = float
+
+
+@door(only=("__init__", "with_link"))
 @dataclass(frozen=True, eq=False)
 class Family:
     """The distribution of the response in a component.
@@ -125,7 +131,7 @@ class Family:
     simulate: Callable[..., np.ndarray] | None = None
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     support: str = "finite numbers"
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[Limit, Limit]] = field(default_factory=dict)
     # What only the shipped families use: the links whose means suit the location (all
     # where empty), the density over `Linked` parameters, closed-form derivatives (None
     # where the link has none), the closed-form scale, the constants of the density, the

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import column_name
+from bayesmix._arguments import column_name, door
 from bayesmix.errors import FormulaError, SpecError
+from bayesmix.families import Family
 from bayesmix.formula.design import (
     Design,
     Units,
@@ -46,6 +47,7 @@ __all__ = [
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
 
+@door
 @dataclass(frozen=True)
 class Regression:
     """The regression of one response; several share the components of a `Mixture`.
@@ -71,10 +73,10 @@ class Regression:
     """
 
     formula: str
-    family: Any = "gaussian"
+    family: str | Family | Sequence[str | Family] = "gaussian"
     fixed: str | None = None
     nested: Sequence[tuple[str, int]] | None = None
-    dispersion: Any = "varying"
+    dispersion: str | Sequence[int] = "varying"
 
 
 @dataclass(frozen=True)

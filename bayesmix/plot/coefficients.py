@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.plot.style import colour, interactive, marker, panels
+from bayesmix.plot.picture import interactive, picture
+from bayesmix.plot.style import colour, marker, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ EFFECTS = ("fixed", "nested", "varying")
 SPREAD = 0.5
 
 
+@picture
 def coefficients(
     fits: PointFit | Posterior | Mapping[str, PointFit | Posterior],
     terms: Sequence[str] | None = None,
@@ -182,6 +184,7 @@ COLUMNS = ["component", "term", "effect"]
 ENDS = ["estimate", "lower", "upper"]
 
 
+@picture
 def estimates(
     fits: Mapping[str, PointFit | Posterior],
     terms: Sequence[str] | None = None,

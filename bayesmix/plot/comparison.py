@@ -12,7 +12,8 @@ from bayesmix.comparison import Comparison
 from bayesmix.comparison import compare as ranked
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
-from bayesmix.plot.style import colour, interactive, one_axes
+from bayesmix.plot.picture import interactive, picture
+from bayesmix.plot.style import colour, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ ROW = 0.45
 ERRORS = ((2, 1.2), (1, 4.0))  # standard errors, width of the line
 
 
+@picture
 def compare(
     fits: Mapping[str, PointFit | Posterior] | Comparison,
     by: str | None = None,

@@ -10,7 +10,8 @@ import numpy as np
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.plot.bands import draw_band, weights_and_limits
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, matplotlib_only, one_axes
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ LEGEND_BELOW = 5000
 ROOM = 0.6  # of the range of the data, on each side
 
 
-@matplotlib_only
+@picture
 def fitted(
     fit: PointFit | Posterior,
     x: str | None = None,

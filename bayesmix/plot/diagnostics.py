@@ -11,7 +11,8 @@ from scipy import stats
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
-from bayesmix.plot.style import colour, interactive, line_style, marker, panels
+from bayesmix.plot.picture import interactive, picture
+from bayesmix.plot.style import colour, line_style, marker, panels
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 from bayesmix.posterior.tables import natural_draws
 
@@ -34,6 +35,7 @@ LINE = 0.16  # inches for each row of the tables
 PARAMETER = ["component", "term", "effect"]
 
 
+@picture
 def diagnostics(
     posterior: Posterior, worst: int = 3, ax: Any = None, backend: str | None = None
 ) -> Any:

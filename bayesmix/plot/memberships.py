@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.plot.style import colour, hatch, matplotlib_only, one_axes, panels
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, hatch, one_axes, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ NAMED_UNITS = 40
 TICK_GAP = 0.17
 
 
-@matplotlib_only
+@picture
 def rootogram(
     fit: PointFit | Posterior,
     mark: Hashable = None,
@@ -160,7 +161,7 @@ def count_ticks(most: float) -> list[float]:
     return ticks
 
 
-@matplotlib_only
+@picture
 def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Heat map of the memberships, units by components.
 

@@ -10,8 +10,9 @@ from bayesmix._arguments import fraction, generator, whole_number
 from bayesmix.errors import FitError
 from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
+from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
-from bayesmix.plot.style import colour, interactive, marker, one_axes
+from bayesmix.plot.style import colour, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ ALPHA = 0.3
 FACE, EDGE = "0.85", "0.25"
 
 
+@picture
 def posterior_predictive(
     fit: Posterior | PointFit,
     response: str | None = None,
@@ -101,6 +103,7 @@ def posterior_predictive(
     return _picture(of_model(fit, response, draws, rng), kind, ci, ax, backend)
 
 
+@picture
 def prior_predictive(
     spec: Mixture | CompetingRisks,
     response: str | None = None,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
-from bayesmix.plot.style import colour, line_style, marker, matplotlib_only, one_axes
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, line_style, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ __all__ = ["selection"]
 KNOWN = ("bic", "icl", "aic", "bic_units")
 
 
-@matplotlib_only
+@picture
 def selection(
     selected: Selection, criteria: Sequence[str] = ("bic", "icl", "aic"), ax: Axes | None = None
 ) -> Axes:

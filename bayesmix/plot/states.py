@@ -12,7 +12,8 @@ from bayesmix.errors import FitError
 from bayesmix.formula.response import time_name
 from bayesmix.plot.bands import limits_at
 from bayesmix.plot.grid import levels_of
-from bayesmix.plot.style import colour, interactive, line_style, one_axes, panels
+from bayesmix.plot.picture import interactive, picture
+from bayesmix.plot.style import colour, line_style, one_axes, panels
 from bayesmix.survival.comparison import START
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ ALPHA = 0.22
 ENDS = ["estimate", "lower", "upper"]
 
 
+@picture
 def states(
     fit: CompetingRisksFit | CompetingRisksPosterior,
     by: str | Sequence[str] | None = None,

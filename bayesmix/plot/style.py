@@ -12,21 +12,13 @@ from bayesmix.errors import FitError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-import importlib.util
-from collections.abc import Callable
-from functools import wraps
-from typing import cast
 
 __all__ = [
-    "INTERACTIVE",
-    "PICTURES",
     "colour",
     "hatch",
-    "interactive",
     "level_ticks",
     "line_style",
     "marker",
-    "matplotlib_only",
     "one_axes",
     "panels",
 ]
@@ -153,59 +145,3 @@ def _kind(ax: Any) -> str:
     if isinstance(ax, (np.ndarray, list, tuple)):
         return f"{type(ax).__name__} of {np.size(np.asarray(ax, dtype=object))}"
     return type(ax).__name__
-
-
-# Backends of ArviZ, and the packages that each needs.
-INTERACTIVE = {"plotly": ("plotly", "webcolors"), "bokeh": ("bokeh",)}
-PICTURES = (
-    "coefficients",
-    "compare",
-    "diagnostics",
-    "estimates",
-    "posterior_predictive",
-    "prior_predictive",
-    "states",
-)
-
-
-def interactive(backend: str | None, ax: Any) -> bool:
-    """Whether an interactive picture is asked for, and can be drawn.
-
-    Raises
-    ------
-    FitError
-        If the backend is unknown, not installed, or given together with `ax`.
-    """
-    if backend is None or _is_matplotlib(backend):
-        return False
-    if ax is not None:
-        msg = f"ax= takes matplotlib's axes, which {backend} cannot draw on; leave out one of them"
-        raise FitError(msg)
-    missing = [name for name in INTERACTIVE[backend] if importlib.util.find_spec(name) is None]
-    if missing:
-        needs = " and ".join(missing)
-        raise FitError(f"backend={backend!r} needs {needs}: pip install 'bayesmix[interactive]'")
-    return True
-
-
-def _is_matplotlib(backend: str) -> bool:
-    if backend != "matplotlib" and backend not in INTERACTIVE:
-        known = ", ".join(map(repr, ("matplotlib", *INTERACTIVE)))
-        raise FitError(f"backend={backend!r} is unknown; use one of {known}")
-    return backend == "matplotlib"
-
-
-def matplotlib_only[**P, R](picture: Callable[P, R]) -> Callable[P, R]:
-    """A picture without an interactive form: another backend is refused by name."""
-
-    @wraps(picture)
-    def drawn(*args: Any, backend: str | None = None, **options: Any) -> R:
-        if not (backend is None or _is_matplotlib(backend)):
-            msg = (
-                f"{picture.__name__}() is drawn by matplotlib only; those with an interactive form "
-                f"are {', '.join(PICTURES)}"
-            )
-            raise FitError(msg)
-        return picture(*args, **options)
-
-    return cast("Callable[P, R]", drawn)

@@ -8,7 +8,8 @@ import numpy as np
 
 from bayesmix.errors import FitError
 from bayesmix.plot.memberships import unit_weights
-from bayesmix.plot.style import colour, marker, matplotlib_only, one_axes
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ SMALLEST, LARGEST = 14.0, 500.0  # areas of markers
 SHOWN = tuple(n * 10**power for power in range(7) for n in (1, 2, 5))
 
 
-@matplotlib_only
+@picture
 def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Draw the memberships of three components in a triangle.
 

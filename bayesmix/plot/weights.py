@@ -19,15 +19,8 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.plot.style import (
-    colour,
-    hatch,
-    level_ticks,
-    line_style,
-    marker,
-    matplotlib_only,
-    one_axes,
-)
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, hatch, level_ticks, line_style, marker, one_axes
 from bayesmix.results.predict import row_weights
 
 if TYPE_CHECKING:
@@ -40,7 +33,7 @@ __all__ = ["mixing"]
 STEPS = 201
 
 
-@matplotlib_only
+@picture
 def mixing(
     fit: PointFit | Posterior,
     x: str | None = None,

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bayesmix._arguments import door
 from bayesmix.machine import target_file, write_whole
 from bayesmix.reporting.files import tables_of, write_tables
 from bayesmix.reporting.page import page
@@ -17,6 +18,7 @@ __all__ = ["report"]
 PAGE = "report.html"
 
 
+@door
 def report(
     fits: Any,
     path: str | os.PathLike[str],

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, special
 
-from bayesmix._arguments import fraction, generator, whole_number
+from bayesmix._arguments import door, generator, shown, unknown_option, whole_number
 from bayesmix.errors import FitError, IdentifiabilityWarning
 from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
@@ -60,6 +60,7 @@ class Band:
     upper: np.ndarray
 
 
+@door(error=FitError, title="", only=("__init__",))
 @dataclass(frozen=True)
 class Estimator:
     """How uncertainty is computed.
@@ -83,7 +84,6 @@ class Estimator:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        fraction("ci", self.ci, 0.95, error=FitError)
         if self.interval not in (None, *INTERVALS):
             msg = f"interval={self.interval!r} is unknown; use one of {INTERVALS}"
             raise FitError(msg)
@@ -317,10 +317,9 @@ def _covariates(spec: MixtureSpec) -> list[str]:
 def known_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an `Estimator`; others are refused by name."""
     known = [f.name for f in fields(Estimator)]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        msg = f"unknown options {unknown}; there are spent, {', '.join(known)}"
-        raise FitError(msg)
+    for name in given:
+        if name not in known:
+            raise unknown_option("", name, ["spent", *known])
     return dict(given)
 
 
@@ -336,7 +335,7 @@ def numbers(
     if values.ndim != 1 or not len(values) or not inside.all():
         top = "" if high == np.inf else f" and below {high:g}"
         least = "of at least" if end else "above"
-        msg = f"{name}={given!r} must be finite numbers {least} {low:g}{top}"
+        msg = f"{name}={shown(given)} must be finite numbers {least} {low:g}{top}"
         raise FitError(msg)
     return values
 
@@ -345,11 +344,12 @@ def one_number(name: str, given: Any, *, low: float) -> float:
     """A single number above low."""
     values = numbers(name, given, low=low)
     if len(values) > 1:
-        msg = f"{name}={given!r} must be one number; call once for each"
+        msg = f"{name}={shown(given)} must be one number; call once for each"
         raise FitError(msg)
     return float(values[0])
 
 
+@door(error=FitError, title="")
 def spent_by_row(
     spent: float | str | None, newdata: pd.DataFrame | None, n: int
 ) -> np.ndarray | None:
@@ -360,7 +360,7 @@ def spent_by_row(
         if newdata is None or spent not in newdata.columns:
             msg = f"spent={spent!r} is no column of newdata; give one, or a number"
             raise FitError(msg)
-        return np.asarray(newdata[spent], dtype=float)
+        return numbers("spent", newdata[spent], low=0.0, end=True)
     return np.full(n, float(numbers("spent", spent, low=0.0, end=True)[0]))
 
 

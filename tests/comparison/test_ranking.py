@@ -372,9 +372,9 @@ def test_trials_belong_to_a_binomial_response():
 @pytest.mark.parametrize(
     ("fits", "words"),
     [
-        ([1, 2], "takes a dict of at least two fits by name, .* given list"),
+        ([1, 2], "takes a dict of names to fits"),
         ({}, "given 0 of them"),
-        ({"a": 1, "b": 2}, "'a' is a int, not a fit"),
+        ({"a": 1, "b": 2}, "takes a dict of names to fits"),
     ],
 )
 def test_what_is_no_dict_of_fits(call, fits, words):

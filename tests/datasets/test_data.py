@@ -269,7 +269,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_the_allowed_ones(call, 
     assert all(name in message for name in SHAPES)
 
 
-@pytest.mark.parametrize("given", ["", "qqqqqq", "../data/patent", None])
+@pytest.mark.parametrize("given", ["", "qqqqqq", "../data/patent"])
 def test_a_name_like_none_of_them_is_refused(given):
     with pytest.raises(DataError, match="There is no dataset"):
         load_data(given)

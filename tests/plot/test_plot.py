@@ -394,7 +394,7 @@ def test_fitted_reads_columns_of_every_type():
         ({"x": "x1", "at": {"x1": 0}}, "x='x1' moves, so at= cannot hold it"),
         ({"x": "x2", "by": "x2"}, "by='x2' is the covariate along the axis"),
         ({"response": "z"}, "response='z' is no such"),
-        ({"ax": 3}, "ax= takes one matplotlib Axes here, not int"),
+        ({"ax": 3}, "ax=3 is of type int; .* takes matplotlib's Axes"),
     ],
 )
 def test_fitted_refuses(artificial, options, words):

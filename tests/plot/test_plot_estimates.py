@@ -101,7 +101,9 @@ def test_a_held_coefficient_is_hollow(lines):
 
 
 def test_wrong_requests(trial, lines):
-    for few in (trial["ML"], {"ML": trial["ML"]}, {}):
+    with pytest.raises(bmx.FitError, match="takes a dict of names to fits"):
+        bmx.plot.estimates(trial["ML"])
+    for few in ({"ML": trial["ML"]}, {}):
         with pytest.raises(bmx.FitError, match="needs a dict of two or more fits by name"):
             bmx.plot.estimates(few)
     with pytest.raises(bmx.FitError, match=r"use some of \['Treatment\[Treated\]', 'Intercept'\]"):

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.plot import style
+from bayesmix.plot import picture
 
 REASON = "the extra 'interactive' is not installed"
 
@@ -331,16 +331,17 @@ def test_matplotlib_stays_the_default(laplace):
 
 
 def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
-    static = set(bmx.plot.__all__) - set(style.PICTURES)
+    static = set(bmx.plot.__all__) - set(picture.PICTURES)
     assert static == {
         *("fitted", "membership", "mixing", "rootogram", "selection", "ternary"),
     }
     for name in static:
+        shown = bmx.select(laplace.spec, k=[1]) if name == "selection" else laplace
         with pytest.raises(bmx.FitError) as found:
-            getattr(bmx.plot, name)(laplace, backend="plotly")
+            getattr(bmx.plot, name)(shown, backend="plotly")
         words = str(found.value)
         assert words.startswith(f"{name}() is drawn by matplotlib only")
-        assert all(other in words for other in style.PICTURES)
+        assert all(other in words for other in picture.PICTURES)
 
 
 def test_unknown_backends_and_axes_are_refused(plotly, laplace):

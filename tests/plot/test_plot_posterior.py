@@ -144,7 +144,7 @@ def test_diagnostics_on_axes_of_ones_own(chains):
 
 
 def test_diagnostics_refuses(trial, laplace):
-    with pytest.raises(bmx.FitError, match="a PointFit has none"):
+    with pytest.raises(bmx.FitError, match="takes a Posterior"):
         bmx.plot.diagnostics(laplace.point())
     with pytest.raises(bmx.FitError, match="worst=-1 must be a whole number"):
         bmx.plot.diagnostics(laplace, worst=-1)
@@ -309,7 +309,7 @@ def test_predictive_of_one_of_several_responses_with_weights():
             {"kind": "survival"},
             r"does not go with a; use one of \['rootogram', 'density', 'ecdf'\]",
         ),
-        ({"draws": 0}, "draws=0: the number of data sets"),
+        ({"draws": 0}, "draws=0: the number of draws"),
         ({"ci": 2}, "ci=2 must be"),
     ]:
         with pytest.raises(bmx.FitError, match=words):

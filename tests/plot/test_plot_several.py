@@ -162,7 +162,7 @@ def test_selection_marks_fits_that_did_not_converge(trial):
 
 
 def test_selection_refuses(trial, points):
-    with pytest.raises(bmx.FitError, match="what select"):
+    with pytest.raises(bmx.FitError, match=r"a Selection, as bmx.select\(\) gives"):
         bmx.plot.selection(points["k = 3"])
     selected = bmx.select(trial, k=[1, 2], seed=1)
     with pytest.raises(bmx.FitError, match=r"criteria=\['loo'\]: use some of \['bic'"):
@@ -225,7 +225,7 @@ def test_states_of_a_posterior(gammopathy):
 
 
 def test_states_refuses(points, gammopathy):
-    with pytest.raises(bmx.FitError, match="draws fits of CompetingRisks, not a PointFit"):
+    with pytest.raises(bmx.FitError, match="takes a CompetingRisksFit or a"):
         bmx.plot.states(points["k = 2"])
     with pytest.raises(bmx.FitError, match="not among the columns that"):
         bmx.plot.states(gammopathy, by="height")

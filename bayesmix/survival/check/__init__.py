@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix._arguments import column_name
+from bayesmix._arguments import column_name, door
 from bayesmix.errors import FormulaError, SpecError
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import is_surv
@@ -96,6 +96,7 @@ class SurvivalCheck:
         return f"<div>{''.join(parts)}{'' if self.problems else '<p>No problems.</p>'}</div>"
 
 
+@door
 def check_survival(
     data: pd.DataFrame,
     response: str | Mapping[Hashable, str],

@@ -1,0 +1,41 @@
+"""Arguments of the public functions, checked in one place: types, values, and other habits."""
+
+from bayesmix._arguments.door import door, unknown_option
+from bayesmix._arguments.habits import FAMILY_NAMES, family_name, name_hint, unknown_name
+from bayesmix._arguments.shown import shown
+from bayesmix._arguments.values import (
+    anything,
+    as_asked,
+    at_least,
+    column_name,
+    fraction,
+    generator,
+    numeric,
+    one_of,
+    plain,
+    probabilities,
+    share,
+    whole_number,
+)
+
+__all__ = [
+    "FAMILY_NAMES",
+    "anything",
+    "as_asked",
+    "at_least",
+    "column_name",
+    "door",
+    "family_name",
+    "fraction",
+    "generator",
+    "name_hint",
+    "numeric",
+    "one_of",
+    "plain",
+    "probabilities",
+    "share",
+    "shown",
+    "unknown_name",
+    "unknown_option",
+    "whole_number",
+]

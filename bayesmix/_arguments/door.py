@@ -1,0 +1,197 @@
+"""The public door: every argument of a public function is checked before the function begins.
+
+Types come from the annotations of the signature, values from one table by the argument's
+name.  What is written once in a signature is checked everywhere, for new functions too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from bayesmix._arguments.habits import option_hint
+from bayesmix._arguments.kinds import Kind, kind_of
+from bayesmix._arguments.shown import shown, type_name
+from bayesmix._arguments.values import ERRORS, VALUES, WORDS
+from bayesmix.errors import SpecError, UnknownOptionError
+
+__all__ = ["check_value", "door", "unknown_option"]
+
+Check = Callable[[str, Any, type[ValueError]], Any]
+SPECIAL = ("__init__", "__getitem__", "__call__")
+
+
+def door[T](
+    thing: T | None = None,
+    *,
+    error: type[ValueError] = SpecError,
+    title: str | None = None,
+    only: tuple[str, ...] = (),
+    **checks: Check,
+) -> Any:
+    """Check the arguments of a public function, or of every public method of a class.
+
+    Parameters
+    ----------
+    thing : function or class
+    error : type
+        Raised where an argument is wrong.
+    title : str, optional
+        What messages call it; its own name unless told, nothing where it is empty.
+    only : tuple of str
+        The methods of a class, where not all public ones.
+    **checks : callable
+        Of arguments whose values mean something else than elsewhere, by name.
+
+    Raises
+    ------
+    SpecError, or the given class
+        From the decorated function: what was given and what it takes.
+
+    Examples
+    --------
+    >>> @door
+    ... def doubled(draws: int) -> int:
+    ...     return 2 * draws
+    >>> doubled("3")
+    Traceback (most recent call last):
+    ...
+    bayesmix.errors.SpecError: draws='3' is a text; doubled() takes a whole number
+    """
+    if thing is None:
+        return lambda later: door(later, error=error, title=title, only=only, **checks)
+    if inspect.isclass(thing):
+        return _class_door(thing, error, title, only)
+    return _function_door(thing, error, title, checks)
+
+
+def _class_door(
+    owner: Any, error: type[ValueError], title: str | None, only: tuple[str, ...]
+) -> Any:
+    """Put a door before every public method that the class itself defines."""
+    for name, member in list(vars(owner).items()):
+        if name not in (only or SPECIAL) and (only or name.startswith("_")):
+            continue
+        inner = member.__func__ if isinstance(member, classmethod) else member
+        if not inspect.isfunction(inner) or hasattr(inner, "__wrapped__"):
+            continue
+        checked = _function_door(inner, error, title, {})
+        setattr(owner, name, classmethod(checked) if isinstance(member, classmethod) else checked)
+    return owner
+
+
+def _function_door(
+    function: Callable[..., Any],
+    error: type[ValueError],
+    title: str | None,
+    checks: Mapping[str, Check],
+) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+    plan = {
+        name: (_kind(parameter), checks.get(name, VALUES.get(name)))
+        for name, parameter in signature.parameters.items()
+        if name not in ("self", "cls")
+    }
+    title = _title(function) if title is None else title
+
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as cause:
+            raise _misfit(title, signature, kwargs, cause) from None
+        for name, value in given.arguments.items():
+            parameter = signature.parameters[name]
+            if name in plan and not _is_default(value, parameter):
+                _check(title, parameter, value, plan[name], error)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _title(function: Callable[..., Any]) -> str:
+    """What a user calls: the class for `__init__`, else the function's own name."""
+    owner, _, name = function.__qualname__.rpartition(".")
+    return f"{owner if name == '__init__' else function.__name__}()"
+
+
+def _kind(parameter: inspect.Parameter) -> Kind:
+    annotation = parameter.annotation
+    if annotation is inspect.Parameter.empty:
+        return kind_of("Any")
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return kind_of(text)
+
+
+def _is_default(value: Any, parameter: inspect.Parameter) -> bool:
+    return value is parameter.default
+
+
+def _check(
+    title: str,
+    parameter: inspect.Parameter,
+    value: Any,
+    plan: tuple[Kind, Check | None],
+    error: type[ValueError],
+) -> None:
+    kind, check = plan
+    if parameter.kind is parameter.VAR_KEYWORD:
+        for name, each in value.items():
+            check_value(title, name, each, kind, VALUES.get(name), error)
+        return
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        for each in value:
+            check_value(title, parameter.name, each, kind, check, error)
+        return
+    check_value(title, parameter.name, value, kind, check, error)
+
+
+def check_value(
+    title: str,
+    name: str,
+    value: Any,
+    kind: Kind,
+    check: Check | None,
+    error: type[ValueError],
+) -> None:
+    """Check one argument: its value, where the table has a check for it, and its type.
+
+    Raises
+    ------
+    ValueError
+        Of the class `error`, or of the argument's own.
+    """
+    error = ERRORS.get(name, error)
+    if check is not None and value is not None:
+        check(name, value, error)
+    if not kind.test(value):
+        words = WORDS.get(name, kind.words).replace("NAME", name)
+        raise error(f"{name}={shown(value)} is {type_name(value)}; {title or 'it'} takes {words}")
+
+
+def _misfit(
+    title: str,
+    signature: inspect.Signature,
+    kwargs: Mapping[str, Any],
+    cause: TypeError,
+) -> Exception:
+    known = [name for name in signature.parameters if name not in ("self", "cls")]
+    for name in kwargs:
+        if name not in known:
+            return unknown_option(title, name, known)
+    return UnknownOptionError(f"{title}: {cause}; it takes {', '.join(known) or 'nothing'}")
+
+
+def unknown_option(title: str, name: str, known: list[str]) -> Exception:
+    """The error for a keyword that a function does not have, with a hint where there is one."""
+    hint = option_hint(name, known)
+    return UnknownOptionError(
+        f"{title or 'this call'} has no option {name}=; {hint or f'it takes {_listed(known)}'}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "nothing"

@@ -1,0 +1,142 @@
+"""Which library draws a picture: matplotlib, or one of ArviZ's interactive backends."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+import numpy as np
+
+from bayesmix._arguments import door
+from bayesmix.errors import FitError
+
+__all__ = ["INTERACTIVE", "PICTURES", "interactive", "picture"]
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+# What every picture takes.
+EXTRA = {
+    "figsize": "tuple[float, float] | None",
+    "title": "str | None",
+    "backend": "str | None",
+}
+DOTS = 100  # of an inch on a screen
+
+# Backends of ArviZ, and the packages that each needs.
+INTERACTIVE = {"plotly": ("plotly", "webcolors"), "bokeh": ("bokeh",)}
+PICTURES = (
+    "coefficients",
+    "compare",
+    "diagnostics",
+    "estimates",
+    "posterior_predictive",
+    "prior_predictive",
+    "states",
+)
+
+
+def interactive(backend: str | None, ax: Any) -> bool:
+    """Whether an interactive picture is asked for, and can be drawn.
+
+    Raises
+    ------
+    FitError
+        If the backend is unknown, not installed, or given together with `ax`.
+    """
+    if backend is None or _is_matplotlib(backend):
+        return False
+    if ax is not None:
+        msg = f"ax= takes matplotlib's axes, which {backend} cannot draw on; leave out one of them"
+        raise FitError(msg)
+    missing = [name for name in INTERACTIVE[backend] if importlib.util.find_spec(name) is None]
+    if missing:
+        needs = " and ".join(missing)
+        raise FitError(f"backend={backend!r} needs {needs}: pip install 'bayesmix[interactive]'")
+    return True
+
+
+def _is_matplotlib(backend: str) -> bool:
+    if backend != "matplotlib" and backend not in INTERACTIVE:
+        known = ", ".join(map(repr, ("matplotlib", *INTERACTIVE)))
+        raise FitError(f"backend={backend!r} is unknown; use one of {known}")
+    return backend == "matplotlib"
+
+
+def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
+    """The public side of a picture: its arguments are checked, and it takes a size and a title.
+
+    Parameters
+    ----------
+    draw : callable
+        One without ``backend=`` has no interactive form, and gets one that says so.
+    """
+    own = inspect.signature(draw)
+    extra = [name for name in EXTRA if name not in own.parameters]
+
+    @wraps(draw)
+    def drawn(*args: Any, **given: Any) -> R:
+        figsize, title = given.pop("figsize", None), given.pop("title", None)
+        if "backend" in extra:
+            _refuse_interactive(draw.__name__, given.pop("backend", None))
+        found = draw(*args, **given)
+        _size_and_title(
+            found, figsize, title, new=own.bind(*args, **given).arguments.get("ax") is None
+        )
+        return found
+
+    new = [inspect.Parameter(n, KEYWORD, default=None, annotation=EXTRA[n]) for n in extra]
+    drawn.__signature__ = own.replace(parameters=[*own.parameters.values(), *new])  # type: ignore[attr-defined]
+    return cast("Callable[P, R]", door(drawn, error=FitError))
+
+
+def _refuse_interactive(name: str, backend: str | None) -> None:
+    if not (backend is None or _is_matplotlib(backend)):
+        msg = (
+            f"{name}() is drawn by matplotlib only; those with an interactive form are "
+            f"{', '.join(PICTURES)}"
+        )
+        raise FitError(msg)
+
+
+def _size_and_title(
+    found: Any, figsize: tuple[float, float] | None, title: str | None, *, new: bool
+) -> None:
+    """Give a picture its size in inches and its title."""
+    if figsize is None and title is None:
+        return
+    if hasattr(found, "viz"):  # one of ArviZ's collections
+        _interactive_size_and_title(found, figsize, title)
+        return
+    axes = np.ravel(np.asarray(found, dtype=object))
+    if figsize is not None and not new:
+        raise FitError("figsize= is the size of a new picture; one drawn on ax= has its own")
+    if figsize is not None:
+        axes[0].figure.set_size_inches(figsize)
+    if title is not None and (len(axes) == 1 or not new):
+        axes[0].set_title(title)
+    elif title is not None:
+        axes[0].figure.suptitle(title)
+
+
+def _interactive_size_and_title(
+    found: Any, figsize: tuple[float, float] | None, title: str | None
+) -> None:
+    figure = found.viz["figure"].item()
+    if hasattr(figure, "update_layout"):  # plotly
+        size = (
+            {} if figsize is None else dict(zip(("width", "height"), _dots(figsize), strict=True))
+        )
+        figure.update_layout(**size, **({} if title is None else {"title_text": title}))
+        return
+    if figsize is not None:
+        figure.width, figure.height = _dots(figsize)
+    if title is not None:
+        first = next(iter(found.viz["plot"].data_vars.values())).values.flat[0]
+        first.title.text = title
+
+
+def _dots(figsize: tuple[float, float]) -> tuple[int, int]:
+    width, height = figsize
+    return int(width * DOTS), int(height * DOTS)
