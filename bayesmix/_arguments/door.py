@@ -23,8 +23,8 @@ Check = Callable[[str, Any, type[ValueError]], Any]
 SPECIAL = ("__init__", "__getitem__", "__call__")
 
 
-def door[T](
-    thing: T | None = None,
+def door(
+    thing: Any = None,
     *,
     error: type[ValueError] = SpecError,
     title: str | None = None,

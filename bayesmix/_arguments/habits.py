@@ -80,7 +80,6 @@ NAMES: dict[str, dict[str, str]] = {
     "plot_priors": {"model": "priors(), or bmx.plot.prior_predictive(spec)"},
     "rhat": {"posterior": "summary()['r_hat']"},
     "ess": {"posterior": "summary()['ess_bulk']"},
-    "r2_score": {"any": "compare it with others: bmx.compare({name: fit})"},
     "build": {"model": "to_pymc()"},
     "graph": {"model": "to_pymc()"},
     "sample": {"model": "fit('nuts')"},

@@ -132,8 +132,8 @@ def kind_of(annotation: str) -> Kind:
 def _read(node: ast.expr) -> Kind:
     if isinstance(node, ast.BinOp):
         return _union(_alternatives(node))
-    if isinstance(node, ast.Constant):
-        return _read(ast.parse(node.value, mode="eval").body) if node.value else PLAIN["None"]
+    if isinstance(node, ast.Constant):  # None, or the name of a class in quotes
+        return kind_of(node.value) if isinstance(node.value, str) else PLAIN["None"]
     if isinstance(node, ast.Subscript):
         return _generic(_name(node.value), node.slice)
     return _simple(_name(node))

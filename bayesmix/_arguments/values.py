@@ -269,6 +269,8 @@ WORDS: dict[str, str] = {
     "fixed_params": "a dict of (component, parameter) to number, such as {(1, 'x'): 0.5}",
     "fits": "a dict of names to fits, such as {'one': fit, 'two': other}",
     "family": "the name of a family, a Family, or one for each component",
+    "priors": "a dict of names to Prior, such as {'coef': bmx.Prior('normal', mu=0, sigma=1)}, "
+    "'flat' or None",
     "params": "a Dataset of parameters, such as fit.params",
     "at": "a dict of covariates to values, such as {'x': 1.0}",
     "path": "a path",

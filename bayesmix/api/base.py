@@ -114,6 +114,7 @@ class Modelled(ABC):
         storage.save(path, value, priors)
 
 
+@door(error=FitError)
 class Reported:
     """A fit that can be written as a page."""
 

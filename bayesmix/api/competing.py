@@ -152,7 +152,7 @@ class CompetingRisks(Model):
         partial_events: Mapping[Hashable, Sequence[Hashable]] | None = None,
         truncation: str = "mixture",
         weights: str | None = None,
-        priors: Any = None,
+        priors: str | Mapping[str, Any] | None = None,
         na_action: str = "error",
     ) -> None:
         prepared = prepare_events(

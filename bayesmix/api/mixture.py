@@ -97,7 +97,7 @@ class Mixture(Model):
         group: str | None = None,
         weights: str | None = None,
         labels: str | None = None,
-        priors: Any = None,
+        priors: str | Mapping[str, Any] | None = None,
         na_action: str = "error",
     ) -> None:
         scope = Scope.capture(2)

@@ -246,7 +246,9 @@ class PointFit(Result):
         """
         return tables.concomitant_table(self._fitted.spec, self._fitted.theta)
 
-    def covariance(self, kind: str = "observed", cluster: Any = None) -> pd.DataFrame:
+    def covariance(
+        self, kind: str = "observed", cluster: str | Sequence[Any] | None = None
+    ) -> pd.DataFrame:
         """Covariance of the free parameters on their unconstrained scales.
 
         Dispersions are there as logarithms (their link), constant weights as
@@ -573,7 +575,7 @@ class PointFit(Result):
         hypothesis: str | Sequence[str],
         ci: float = 0.95,
         kind: str = "observed",
-        cluster: Any = None,
+        cluster: str | Sequence[Any] | None = None,
     ) -> Wald:
         r"""Test hypotheses about coefficients.
 

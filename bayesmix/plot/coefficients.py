@@ -54,6 +54,9 @@ def coefficients(
         One for each term.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------
@@ -211,6 +214,9 @@ def estimates(
         One for each term.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

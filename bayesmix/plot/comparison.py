@@ -53,6 +53,9 @@ def compare(
     ax : Axes, optional
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

@@ -81,6 +81,9 @@ def fitted(
     ci : float or None
         Coverage of the bands; None: no bands.
     ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

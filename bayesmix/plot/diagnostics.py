@@ -59,6 +59,9 @@ def diagnostics(
         one); or an empty figure with a constrained layout, to make them in.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's; they show every draw.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

@@ -10,7 +10,8 @@ import pandas as pd
 from bayesmix.comparison import predictions, slopes
 from bayesmix.errors import FitError
 from bayesmix.plot.bands import draw_band
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, matplotlib_only, one_axes
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ STEPS = 60
 APART = 0.5
 
 
-@matplotlib_only
+@picture
 def effects(
     fit: PointFit | Posterior,
     x: str,
@@ -38,8 +39,6 @@ def effects(
     response: str | None = None,
     time: float | None = None,
     ci: float = 0.95,
-    figsize: tuple[float, float] | None = None,
-    title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw predictions, or their slopes, along a variable: each component and the mean over all.
@@ -61,9 +60,10 @@ def effects(
         As of `bmx.predictions`; with several responses name one.
     ci : float
         Coverage of the bands: confidence intervals of a point fit, credible of a posterior.
-    figsize : (float, float), optional
-    title : str, optional
     ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------
@@ -101,7 +101,7 @@ def effects(
     if "response" in found:
         msg = f"name one response: response= is one of {', '.join(found['response'].unique())}"
         raise FitError(msg)
-    ax = one_axes(ax, figsize)
+    ax = one_axes(ax)
     place = np.array(values) if numeric else np.arange(float(len(values)))
     for number, (owner, line) in enumerate(_lines(found)):
         _draw(ax, number, owner, place, line, levels=not numeric)
@@ -109,7 +109,6 @@ def effects(
         level_ticks(ax, values)
     ax.set_xlabel(x)
     ax.set_ylabel(_y_label(fit, show, what, response, x))
-    ax.set_title(title or "", loc="left")
     ax.legend()
     return ax
 

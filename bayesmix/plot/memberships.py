@@ -49,6 +49,9 @@ def rootogram(
         Number of bins between 0 and 1, or their edges.
     ax : array of Axes, optional
         One for each component; a single Axes where there is one component.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------
@@ -173,6 +176,9 @@ def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     fit : PointFit or Posterior
         Memberships of a posterior are their means over the draws.
     ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

@@ -77,13 +77,11 @@ def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def drawn(*args: Any, **given: Any) -> R:
-        figsize, title = given.pop("figsize", None), given.pop("title", None)
+        look = {name: given.pop(name, None) for name in ("figsize", "title")}
         if "backend" in extra:
             _refuse_interactive(draw.__name__, given.pop("backend", None))
         found = draw(*args, **given)
-        _size_and_title(
-            found, figsize, title, new=own.bind(*args, **given).arguments.get("ax") is None
-        )
+        _look(found, **look, new=own.bind(*args, **given).arguments.get("ax") is None)
         return found
 
     new = [inspect.Parameter(n, KEYWORD, default=None, annotation=EXTRA[n]) for n in extra]
@@ -100,14 +98,12 @@ def _refuse_interactive(name: str, backend: str | None) -> None:
         raise FitError(msg)
 
 
-def _size_and_title(
-    found: Any, figsize: tuple[float, float] | None, title: str | None, *, new: bool
-) -> None:
+def _look(found: Any, figsize: tuple[float, float] | None, title: str | None, *, new: bool) -> None:
     """Give a picture its size in inches and its title."""
     if figsize is None and title is None:
         return
     if hasattr(found, "viz"):  # one of ArviZ's collections
-        _interactive_size_and_title(found, figsize, title)
+        _interactive_look(found, figsize, title)
         return
     axes = np.ravel(np.asarray(found, dtype=object))
     if figsize is not None and not new:
@@ -120,9 +116,7 @@ def _size_and_title(
         axes[0].figure.suptitle(title)
 
 
-def _interactive_size_and_title(
-    found: Any, figsize: tuple[float, float] | None, title: str | None
-) -> None:
+def _interactive_look(found: Any, figsize: tuple[float, float] | None, title: str | None) -> None:
     figure = found.viz["figure"].item()
     if hasattr(figure, "update_layout"):  # plotly
         size = (

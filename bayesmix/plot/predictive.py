@@ -66,6 +66,9 @@ def posterior_predictive(
     ax : Axes, optional
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------
@@ -135,6 +138,9 @@ def prior_predictive(
     ax : Axes, optional
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

@@ -39,6 +39,9 @@ def selection(
     criteria : sequence of str
         Some of "bic", "icl", "aic" and "bic_units".
     ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

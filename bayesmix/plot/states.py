@@ -58,6 +58,9 @@ def states(
         One for each group.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         The interactive ones are ArviZ's.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

@@ -38,6 +38,9 @@ def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     fit : PointFit or Posterior
         With three components.  Memberships of a posterior are their means over the draws.
     ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

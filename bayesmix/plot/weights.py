@@ -61,6 +61,9 @@ def mixing(
     ci : float or None
         Coverage of the intervals; None: none are drawn.
     ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
 
     Returns
     -------

@@ -721,7 +721,7 @@ RESULTS = {
     "marginal link": (
         lambda: fitted().predict(what="link", by="marginal"),
         FitError,
-        "no meaning; marginal goes with 'mean'",
+        "no meaning; by='marginal' goes with 'mean'",
     ),
     "new column": (lambda: fitted().predict(D[["z"]]), DataError, "'x' is not in the data"),
     "new dict": (lambda: fitted().predict({"x": [1]}), DataError, "dict.*DataFrame"),

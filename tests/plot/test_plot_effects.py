@@ -39,7 +39,7 @@ def test_curves_are_the_numbers_of_the_verbs(fit, show):
 def test_levels_are_points_and_what_cannot_be_drawn_is_refused(fit):
     ax = bmx.plot.effects(fit, "g", title="by group", figsize=(4, 3))
     assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b"]
-    assert ax.get_title(loc="left") == "by group"
+    assert ax.get_title() == "by group"
     with pytest.raises(bmx.FitError, match="no variable"):
         bmx.plot.effects(fit, "z")
     with pytest.raises(bmx.FitError, match="unknown"):

@@ -333,12 +333,13 @@ def test_matplotlib_stays_the_default(laplace):
 def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
     static = set(bmx.plot.__all__) - set(picture.PICTURES)
     assert static == {
-        *("fitted", "membership", "mixing", "rootogram", "selection", "ternary"),
+        *("effects", "fitted", "membership", "mixing", "rootogram", "selection", "ternary"),
     }
     for name in static:
         shown = bmx.select(laplace.spec, k=[1]) if name == "selection" else laplace
+        more = ["x"] if name == "effects" else []
         with pytest.raises(bmx.FitError) as found:
-            getattr(bmx.plot, name)(shown, backend="plotly")
+            getattr(bmx.plot, name)(shown, *more, backend="plotly")
         words = str(found.value)
         assert words.startswith(f"{name}() is drawn by matplotlib only")
         assert all(other in words for other in picture.PICTURES)

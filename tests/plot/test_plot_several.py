@@ -66,13 +66,13 @@ def of_lines(ax, **look):
 def test_every_picture_is_there_with_an_example():
     wanted = (
         "rootogram fitted coefficients mixing membership estimates states compare diagnostics "
-        "selection ternary prior_predictive posterior_predictive"
+        "selection ternary effects prior_predictive posterior_predictive"
     ).split()
     assert sorted(bmx.plot.__all__) == sorted(wanted)
     for name in wanted:
         draw = getattr(bmx.plot, name)
         assert f"bmx.plot.{name}(" in draw.__doc__
-        assert "ax" in inspect.signature(draw).parameters
+        assert {"ax", "figsize", "title", "backend"} <= set(inspect.signature(draw).parameters)
 
 
 # --- compare -------------------------------------------------------------------------------

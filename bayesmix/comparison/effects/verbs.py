@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import door
 from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrast
 from bayesmix.comparison.effects.quantities import PARTS, Quantity, quantity, split
 from bayesmix.comparison.effects.table import Averages, Labels, table
@@ -15,21 +16,25 @@ from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.results.uncertainty import Source
 
+if TYPE_CHECKING:
+    from bayesmix.api import PointFit, Posterior
+
 __all__ = ["comparisons", "predictions", "slopes"]
 
 
+@door(error=FitError)
 def predictions(
-    fit: Any,
-    newdata: Any = None,
-    by: Any = None,
+    fit: PointFit | Posterior,
+    newdata: pd.DataFrame | Mapping[str, Any] | None = None,
+    by: bool | str | Sequence[str] | None = None,
     *,
     what: str = "mean",
     response: str | None = None,
     time: float | None = None,
     ci: float = 0.95,
-    hypothesis: Any = None,
+    hypothesis: str | Sequence[str] | None = None,
     kind: str = "observed",
-    cluster: Any = None,
+    cluster: str | Sequence[Any] | None = None,
 ) -> pd.DataFrame:
     r"""Predict rows, or averages over rows, with standard errors.
 
@@ -120,19 +125,20 @@ def predictions(
     )
 
 
+@door(error=FitError)
 def comparisons(
-    fit: Any,
-    variables: Any,
-    newdata: Any = None,
-    by: Any = None,
+    fit: PointFit | Posterior,
+    variables: str | Sequence[str] | Mapping[str, Any],
+    newdata: pd.DataFrame | Mapping[str, Any] | None = None,
+    by: bool | str | Sequence[str] | None = None,
     *,
     what: str = "mean",
     response: str | None = None,
     time: float | None = None,
     ci: float = 0.95,
-    hypothesis: Any = None,
+    hypothesis: str | Sequence[str] | None = None,
     kind: str = "observed",
-    cluster: Any = None,
+    cluster: str | Sequence[Any] | None = None,
 ) -> pd.DataFrame:
     r"""Compare predictions at two values of a variable, all else equal.
 
@@ -188,19 +194,20 @@ def comparisons(
     return _differences(fit, q, found, data, weight, by, ci, hypothesis, kind, cluster)
 
 
+@door(error=FitError)
 def slopes(
-    fit: Any,
+    fit: PointFit | Posterior,
     variables: str | Sequence[str],
-    newdata: Any = None,
-    by: Any = None,
+    newdata: pd.DataFrame | Mapping[str, Any] | None = None,
+    by: bool | str | Sequence[str] | None = None,
     *,
     what: str = "mean",
     response: str | None = None,
     time: float | None = None,
     ci: float = 0.95,
-    hypothesis: Any = None,
+    hypothesis: str | Sequence[str] | None = None,
     kind: str = "observed",
-    cluster: Any = None,
+    cluster: str | Sequence[Any] | None = None,
 ) -> pd.DataFrame:
     r"""Derive predictions by a numeric variable, at each row or on average.
 
