@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,6 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.model import assemble
 from bayesmix.results.matching import best_order
-
-if TYPE_CHECKING:
-    from bayesmix.api import PointFit, Posterior
 
 __all__ = ["compare_estimates"]
 
@@ -29,7 +26,7 @@ NAMES = {"se": "error", "mean": "estimate", "sd": "error"}
 
 
 @door
-def compare_estimates(fits: Mapping[str, PointFit | Posterior], ci: float = 0.95) -> pd.DataFrame:
+def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame:
     """Estimates, errors and intervals of several fits, side by side.
 
     The components of the later fits are matched to those of the first by the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,6 @@ from bayesmix.comparison.pointwise import standard_error
 from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
 from bayesmix.comparison.scores import CRITERIA, Score, available, is_posterior, score, weights
 from bayesmix.errors import SpecError
-
-if TYPE_CHECKING:
-    from bayesmix.api import PointFit, Posterior
 
 __all__ = ["Comparison", "compare"]
 
@@ -72,7 +69,7 @@ def _title(by: str) -> str:
 
 
 @door
-def compare(fits: Mapping[str, PointFit | Posterior], by: str | None = None) -> Comparison:
+def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
     r"""Rank fits to the same data by a criterion.
 
     For loo and waic the standard error of the difference of two fits a and b comes

@@ -238,7 +238,7 @@ FORMULAS = {
     ),
     "no response": (lambda: model("~ x"), FormulaError, "no response; write it on the left"),
     "comparison": (lambda: model("y ~ x == 1"), FormulaError, r"'=='.*I\(x == 3\)"),
-    "dot": (lambda: model("y ~ ."), FormulaError, r"'\.' .*refused.*Write them out"),
+    "dot": (lambda: model("y ~ ."), FormulaError, r"'\.' .*refused.*Write the columns out"),
     "two groups": (lambda: model("y ~ x | g | g2"), FormulaError, "the one column"),
     "response on the right": (lambda: model("y ~ x + y"), FormulaError, "'y' is both the response"),
     "response in fixed": (
