@@ -9,13 +9,14 @@ from bayesmix.api.mixture import Mixture
 from bayesmix.api.multistate import MultiState
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
-from bayesmix.api.selection import Selection, select
+from bayesmix.api.selection import LikelihoodRatioTest, Selection, select
 
 __all__ = [
     "Bootstrap",
     "CompetingRisks",
     "CompetingRisksFit",
     "CompetingRisksPosterior",
+    "LikelihoodRatioTest",
     "Mixture",
     "MultiState",
     "PointFit",

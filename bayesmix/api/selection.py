@@ -6,17 +6,93 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import anything, door
+from bayesmix._arguments import anything, door, generator
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.errors import FitError, SpecError
+from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
 
-__all__ = ["Selection", "select"]
+__all__ = ["LikelihoodRatioTest", "Selection", "select"]
+
+KINDS = ("bootstrap", "vlmr")
+RESAMPLES = 200
+CAVEAT = (
+    "Vuong's theorem does not hold for numbers of components (Jeffries 2003), and this test "
+    "rejects the smaller model too often or too seldom; kind='bootstrap' needs no theorem"
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LikelihoodRatioTest:
+    """A test of k0 against k1 components.  Made by `Selection.test`.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
+    >>> selection = bmx.select(spec, k=[1, 2], seed=1)
+    >>> test = selection.test(1, 2, n_boot=99, seed=1, progress=False)
+    >>> round(test.statistic, 2), round(test.p_value, 2), test.draws.shape
+    (14.85, 0.01, (99,))
+    """
+
+    k0: int
+    k1: int
+    kind: str
+    _ratio: Ratio
+
+    @property
+    def statistic(self) -> float:
+        """2 (log L1 - log L0)."""
+        return self._ratio.statistic
+
+    @property
+    def p_value(self) -> float:
+        """Chance of a statistic at least as large under k0 components.
+
+        Of a bootstrap (1 + larger draws) / (1 + draws), so that it is never zero.
+        """
+        return self._ratio.p_value
+
+    @property
+    def draws(self) -> np.ndarray:
+        """Statistics of the resamples, missing where a refit failed; empty for "vlmr"."""
+        return self._ratio.draws.copy()
+
+    @property
+    def adjusted(self) -> tuple[float, float]:
+        """Statistic and p-value as Lo, Mendell and Rubin adjust them; missing for "bootstrap"."""
+        return self._ratio.adjusted or (np.nan, np.nan)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the chi-squares of "vlmr", descending; empty for "bootstrap"."""
+        return self._ratio.weights.copy()
+
+    @property
+    def caveat(self) -> str:
+        """What to keep in mind of this kind of test, in words."""
+        return CAVEAT if self.kind == "vlmr" else ""
+
+    def __repr__(self) -> str:
+        lines = [
+            ("test", f"k = {self.k0} against k = {self.k1}"),
+            ("statistic", f"{self.statistic:.4g}"),
+            ("p-value", f"{self.p_value:.3g}"),
+        ]
+        if self.kind == "bootstrap":
+            usable = int(np.isfinite(self._ratio.draws).sum())
+            lines.append(("resamples", f"{usable} of {len(self._ratio.draws)} with two maxima"))
+        else:
+            lines.append(("adjusted", "{:.4g}, p-value {:.3g}".format(*self.adjusted)))
+            lines.append(("caveat", self.caveat))
+        return describe.as_text(f"Likelihood-ratio test ({self.kind})", lines)
 
 
 @door(error=FitError)
@@ -78,6 +154,84 @@ class Selection:
         [2, 2]
         """
         return self._fits[best_of({k: f._fitted for k, f in self._fits.items()}, by)]
+
+    def test(
+        self,
+        k0: int,
+        k1: int | None = None,
+        kind: str = "bootstrap",
+        *,
+        n_boot: int | None = None,
+        seed: Any = None,
+        progress: bool | None = None,
+        n_jobs: int | None = None,
+    ) -> LikelihoodRatioTest:
+        """Test k0 components against k1 by the ratio of their likelihoods.
+
+        Parameters
+        ----------
+        k0, k1 : int
+            Requested numbers of components of two fits; by default k1 is k0 + 1.
+        kind : str
+            "bootstrap": responses are drawn from the fit with k0 components, and both models
+            fitted to them (McLachlan 1987).  "vlmr": a weighted sum of chi-squares (Vuong
+            1989; Lo, Mendell and Rubin 2001).  It is quick and customary, but its theorem
+            does not hold for numbers of components (Jeffries 2003).
+        n_boot : int, optional
+            Number of resamples of "bootstrap", 200 by default.
+        seed : int or numpy.random.Generator, optional
+        progress : bool, optional
+        n_jobs : int, optional
+            Processes for the resamples, -1 for one a core.  By default several, through
+            joblib if it is installed, where one would take more than ten seconds.  The
+            result does not depend on it.
+
+        Returns
+        -------
+        LikelihoodRatioTest
+            With statistic, p_value and draws.
+
+        Raises
+        ------
+        FitError
+            If a fit is no regular maximum, the kind is unknown, an option does not belong to
+            it, or responses cannot be simulated.
+
+        References
+        ----------
+        McLachlan (1987), Applied Statistics 36, 318-324.  Vuong (1989), Econometrica 57,
+        307-333.  Lo, Mendell and Rubin (2001), Biometrika 88, 767-778.  Jeffries (2003),
+        Biometrika 90, 991-994.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
+        >>> selection = bmx.select(spec, k=[1, 2], seed=1)
+        >>> selection.test(1, 2, kind="vlmr").p_value < 0.05
+        True
+        """
+        k1 = k0 + 1 if k1 is None else k1
+        missing = [n for n in (k0, k1) if n not in self._fits]
+        if missing:
+            msg = f"test(): k={missing[0]!r} was not fitted; there are {list(self._fits)}"
+            raise FitError(msg)
+        if kind not in KINDS:
+            msg = f"test(kind={kind!r}) is unknown; use one of {KINDS}"
+            raise FitError(msg)
+        small, large = self._fits[k0]._fitted, self._fits[k1]._fitted
+        if kind == "bootstrap":
+            n = RESAMPLES if n_boot is None else n_boot
+            rng = generator(seed, FitError)
+            ratio = bootstrap_test(small, large, n, rng, progress, n_jobs)
+        else:
+            given = {"n_boot": n_boot, "seed": seed, "progress": progress, "n_jobs": n_jobs}
+            wrong = [f"{name}=" for name, value in given.items() if value is not None]
+            if wrong:
+                msg = f"{', '.join(wrong)} belongs to kind='bootstrap', not to 'vlmr'"
+                raise FitError(msg)
+            ratio = vuong_test(small, large)
+        return LikelihoodRatioTest(k0, k1, kind, ratio)
 
     def __repr__(self) -> str:
         return f"Selection of the number of components\n{describe.selection_text(self.table)}"

@@ -326,7 +326,8 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
     rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
-    if not len(rows) or problem.spec.k == 1:
+    bounded = not any(can_collapse(arrays, g) for arrays in problem.blocks for g in arrays.groups)
+    if not len(rows) or problem.spec.k == 1 or (bounded and collapsed.weights is not None):
         return
     shares = mean_weights(problem, runs.theta[rows])
     if collapsed.weights is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 import numpy as np
 
@@ -50,26 +50,27 @@ def _divided(problem: Problem, order: np.ndarray, k: int) -> Iterator[np.ndarray
     """The divisions of the units in their order, each (U,)."""
     groups = [(a, next((g for g in a.groups if g.slots), None)) for a in problem.blocks]
     scores = [_scores(problem, a, group)[:, order] for a, group in groups if group is not None]
-    equal = np.arange(1, k) / k
+    equal = [i / k for i in range(1, k)]
     residuals = [np.argsort(s[0], kind="stable") for s in scores]
     for by in residuals:
         yield _parts(by, equal)
     for share in NARROW:
         for s, by in zip(scores, residuals, strict=True):
             yield _narrow(s[0], by, share, k)
-    rest = np.arange(k - 1) / (k - 1) * (1 - TAIL)
+    rest = [i / (k - 1) * (1 - TAIL) for i in range(k - 1)]
     for by in residuals:
         yield _parts(by, [*rest[1:], 1 - TAIL])
-        yield _parts(by, TAIL + rest)
+        yield _parts(by, [TAIL + share for share in rest])
     for slope in chain.from_iterable(s[1:] for s in scores):
         yield _parts(np.argsort(slope, kind="stable"), equal)
 
 
-def _parts(by: np.ndarray, shares: np.ndarray | list[float]) -> np.ndarray:
+def _parts(by: np.ndarray, shares: list[float]) -> np.ndarray:
     """Consecutive parts of the units in the order `by`, cut at cumulative shares."""
+    cuts = [0, *(round(share * len(by)) for share in shares), len(by)]
     out = np.empty(len(by), np.int16)
-    cuts = np.round(np.asarray(shares) * len(by)).astype(int)
-    out[by] = np.searchsorted(cuts, np.arange(len(by)), side="right")
+    for part, (begin, end) in enumerate(pairwise(cuts)):
+        out[by[begin:end]] = part
     return out
 
 
@@ -77,10 +78,12 @@ def _narrow(values: np.ndarray, by: np.ndarray, share: float, k: int) -> np.ndar
     """The shortest interval with a share of the values, and k - 1 parts of the others."""
     size = max(2, round(share * len(by)))
     in_order = values[by]
-    at = int(np.argmin(in_order[size - 1 :] - in_order[: len(by) - size + 1]))
-    outside = np.r_[by[:at], by[at + size :]]
+    at = int((in_order[size - 1 :] - in_order[: len(by) - size + 1]).argmin())
+    outside = np.concatenate([by[:at], by[at + size :]])
     out = np.zeros(len(by), np.int16)
-    out[outside] = 1 + _parts(np.arange(len(outside)), np.arange(1, k - 1) / (k - 1))
+    cuts = [round(i / (k - 1) * len(outside)) for i in range(k)]
+    for part, (begin, end) in enumerate(pairwise(cuts)):
+        out[outside[begin:end]] = 1 + part
     return out
 
 

@@ -1,0 +1,266 @@
+"""Tests of k0 against k1 components by the ratio of their likelihoods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
+
+import numpy as np
+
+from bayesmix._arguments import whole_number
+from bayesmix.errors import FitError
+from bayesmix.estimation.bootstrap import simulated_rows
+from bayesmix.estimation.maximise import LOST, Options, best, has_status, make_starts, maximise
+from bayesmix.estimation.progress import Progress
+from bayesmix.likelihood import build_problem
+from bayesmix.likelihood.information import information, unit_scores
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.results.fitted import Fitted
+
+__all__ = ["Ratio", "bootstrap_test", "vuong_test", "weighted_chi2_sf"]
+
+# Starts of the larger model in every resample, beside its fit to the data; the statistic needs
+# neither the last digits nor parameters that are at infinity.
+STARTS = 5
+ROUGH = Options(tol=1e-6, max_iter=200)
+# Seconds of work from which it is shared among processes, and resamples that tell.
+WORTH_SHARING, TRIED = 10.0, 4
+# Terms of a series that are added at once, and in all.
+TERMS, MOST_TERMS = 1 << 12, 1 << 20
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A likelihood-ratio test.
+
+    Parameters
+    ----------
+    statistic : float
+        2 (log L1 - log L0).
+    p_value : float
+    draws : ndarray
+        Statistics of the resamples, missing where a refit failed; empty without resamples.
+    adjusted : (float, float), or None
+        Statistic and p-value with the adjustment of Lo, Mendell and Rubin.
+    weights : ndarray
+        Of the chi-squares whose sum is the reference distribution; empty if there is none.
+    """
+
+    statistic: float
+    p_value: float
+    draws: np.ndarray
+    adjusted: tuple[float, float] | None
+    weights: np.ndarray
+
+
+def _checked(small: Fitted, large: Fitted) -> float:
+    """The statistic of two fits that can be compared."""
+    if not small.spec.k < large.spec.k:
+        msg = (
+            f"the test needs k0 < k1, and the fits have {small.spec.k} and {large.spec.k} "
+            "components"
+        )
+        raise FitError(msg)
+    for f in (small, large):
+        if f.method not in ("em", "ml"):
+            msg = (
+                f"the test compares maximum likelihoods, and k={f.spec.k} was fitted by "
+                f"{f.method!r}; use select(..., method='em')"
+            )
+            raise FitError(msg)
+        if f.status not in ("converged", "boundary"):
+            msg = (
+                f"the fit with k={f.spec.k} is {f.status}, so that its likelihood is no regular "
+                f"maximum: {' '.join(f.reasons)}"
+            )
+            raise FitError(msg)
+    return 2 * (large.loglik - small.loglik)
+
+
+# --- bootstrap -----------------------------------------------------------------------------
+
+
+def bootstrap_test(
+    small: Fitted,
+    large: Fitted,
+    n_boot: int,
+    rng: np.random.Generator,
+    progress: bool | None,
+    n_jobs: int | None,
+) -> Ratio:
+    """The parametric bootstrap of the likelihood ratio (McLachlan 1987).
+
+    Responses are drawn from the smaller fit and both models fitted to them, each resample
+    with a random generator of its own: the result does not depend on `n_jobs`.
+
+    Raises
+    ------
+    FitError
+        If the fits cannot be compared, responses not simulated, or no refit succeeds.
+    """
+    observed = _checked(small, large)
+    n_boot = whole_number("n_boot", n_boot, "the number of resamples", 19, FitError)
+    if n_jobs not in (None, -1):
+        n_jobs = whole_number("n_jobs", n_jobs, "the number of processes", 1, FitError)
+    if small.spec.rows.weight is not None and (small.spec.rows.weight != 1).any():
+        msg = (
+            "test(kind='bootstrap') draws a response for each row, and a case weight stands for "
+            "several: repeat the rows instead of weights=, or use kind='vlmr'"
+        )
+        raise FitError(msg)
+    draws = np.full(n_boot, np.nan)
+    with Progress(progress, n_boot, small.problem) as shown:
+        for b, value in enumerate(_resampled(small, large, rng.spawn(n_boot), n_jobs)):
+            draws[b] = value
+            shown.update("bootstrap of the likelihood ratio", n_boot - b, float(value))
+    usable = draws[np.isfinite(draws)]
+    if 2 * len(usable) < n_boot:
+        msg = (
+            f"only {len(usable)} of {n_boot} resamples have regular maxima of both models; use "
+            "smaller k, or dispersion='fixed'"
+        )
+        raise FitError(msg)
+    p = (1 + int((usable >= observed).sum())) / (1 + len(usable))
+    return Ratio(observed, p, draws, None, np.empty(0))
+
+
+def _resampled(
+    small: Fitted, large: Fitted, rngs: list[np.random.Generator], n_jobs: int | None
+) -> Iterator[float]:
+    """The statistic of every resample, in several processes where that pays."""
+    one = partial(_resample, small.bare, large.bare)
+    begin = monotonic()
+    done = 0 if n_jobs not in (None, 1) else TRIED if n_jobs is None else len(rngs)
+    for rng in rngs[:done]:
+        yield one(rng)
+    rest = rngs[done:]
+    left = len(rest) * (monotonic() - begin) / max(done, 1)
+    if n_jobs is None and left < WORTH_SHARING:
+        yield from map(one, rest)
+        return
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        yield from map(one, rest)
+        return
+    jobs = -1 if n_jobs is None else n_jobs
+    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(one)(rng) for rng in rest)
+
+
+def _resample(small: Fitted, large: Fitted, rng: np.random.Generator) -> float:
+    """The statistic of one resample; NaN where a model has no regular maximum."""
+    rows0, rows1 = simulated_rows(small, rng, (small.spec, large.spec))
+    with np.errstate(all="ignore"):
+        low = _refitted(small.spec, rows0, small.theta[None], rng, 0)
+        high = _refitted(large.spec, rows1, large.theta[None], rng, STARTS)
+        if high < low:
+            high = max(high, _refitted(large.spec, rows1, large.theta[None], rng, 4 * STARTS))
+    return max(0.0, 2 * (high - low))
+
+
+def _refitted(
+    spec: MixtureSpec, rows: Rows, theta: np.ndarray, rng: np.random.Generator, n_starts: int
+) -> float:
+    """The log-likelihood of the best regular end from theta (1, D) and other starts."""
+    problem = build_problem(replace(spec, rows=rows))
+    if n_starts:
+        theta = np.vstack([theta, make_starts(problem, n_starts, rng)])
+    outcome = maximise(problem, theta, ROUGH)
+    at = best(outcome)
+    return np.nan if has_status(outcome, *LOST)[at] else float(outcome.loglik[at])
+
+
+# --- Vuong, Lo, Mendell, Rubin ---------------------------------------------------------------
+
+
+def vuong_test(small: Fitted, large: Fitted) -> Ratio:
+    r"""The likelihood ratio against a weighted sum of chi-squares (Vuong 1989, theorem 3.3).
+
+    Its weights are the eigenvalues of
+
+    .. math::
+
+       W = \begin{pmatrix} B_{ff} J_f^{-1} & B_{fg} J_g^{-1} \\
+                          -B_{gf} J_f^{-1} & -B_{gg} J_g^{-1} \end{pmatrix}
+
+    with the observed information J of the larger model f and the smaller one g, and the
+    sums B over units of the products of their scores.  Lo, Mendell and Rubin (2001) divide
+    the statistic by 1 + 1 / ((p - q) log n), with p and q parameters and n units.
+
+    Raises
+    ------
+    FitError
+        If the fits cannot be compared, or an information is not positive definite.
+    """
+    observed = _checked(small, large)
+    parts = [_scores(f) for f in (large, small)]
+    sign = np.repeat([1.0, -1.0], [len(j) for _, j in parts])
+    scores = np.hstack([s for s, _ in parts])
+    w = small.spec.rows.weight
+    product = scores.T @ (scores if w is None else scores * w[:, None])
+    size = len(parts[0][1])
+    inverse = np.zeros_like(product)
+    inverse[:size, :size] = np.linalg.inv(parts[0][1])
+    inverse[size:, size:] = np.linalg.inv(parts[1][1])
+    weights = np.sort(np.linalg.eigvals(sign[:, None] * product @ inverse).real)[::-1]
+    extra = large.spec.df - small.spec.df
+    adjusted = observed / (1 + 1 / (extra * np.log(small.spec.n_units)))
+    p, p_adjusted = (weighted_chi2_sf(x, weights) for x in (observed, adjusted))
+    return Ratio(observed, p, np.empty(0), (adjusted, p_adjusted), weights)
+
+
+def _scores(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the units (U, f) and the information (f, f), scaled to a diagonal of one."""
+    free = np.flatnonzero(fitted.spec.free)
+    j = information(fitted.problem, fitted.theta[None]).matrix[0][np.ix_(free, free)]
+    diagonal = np.diag(j)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, np.nan))
+    j = j * np.outer(scale, scale)
+    if not np.isfinite(j).all() or np.linalg.eigvalsh(j)[0] < 1e-10:
+        msg = (
+            f"the information of the fit with k={fitted.spec.k} is not positive definite: a "
+            "parameter is at infinity or not determined; use kind='bootstrap'"
+        )
+        raise FitError(msg)
+    return unit_scores(fitted.problem, fitted.theta)[:, free] * scale, j
+
+
+def weighted_chi2_sf(x: float, weights: np.ndarray) -> float:
+    r"""P(sum_j w_j Z_j^2 > x) for independent standard normal Z_j.
+
+    .. math::
+
+       \tfrac12 + \sum_{i=0}^\infty \frac{\sin(\tfrac12 \sum_j \arctan(2 w_j u_i) - x u_i)}
+       {\pi (i + \tfrac12) \prod_j (1 + 4 w_j^2 u_i^2)^{1/4}}, \quad u_i = (i + \tfrac12) \Delta
+
+    is exact but for the chance that the sum is further than 2 pi / Delta from x: the
+    characteristic function is inverted.
+
+    Parameters
+    ----------
+    x : float
+    weights : ndarray, shape (m,)
+        Of any sign.
+
+    References
+    ----------
+    Davies (1973), Biometrika 60, 415-417.
+    """
+    size = np.abs(weights).max(initial=0.0)
+    w = weights[np.abs(weights) > 1e-9 * size]
+    if not len(w):
+        return float(x < 0)
+    w, x = w / size, x / size
+    step = 2 * np.pi / (abs(x) + np.abs(w).sum() + 12 * np.sqrt(np.square(w).sum()) + 80)
+    total, first = 0.5, 0
+    while first < MOST_TERMS:
+        i = np.arange(first, first + TERMS) + 0.5
+        wu = np.multiply.outer(2 * step * i, w)
+        size_i = np.exp(-0.25 * np.log1p(np.square(wu)).sum(1)) / (np.pi * i)
+        total += float((np.sin(0.5 * np.arctan(wu).sum(1) - x * step * i) * size_i).sum())
+        if size_i[-1] < 1e-15:
+            break
+        first += TERMS
+    return float(np.clip(total, 0.0, 1.0))
