@@ -12,10 +12,13 @@ import pandas as pd
 from bayesmix._arguments import door, generator
 from bayesmix.api.base import Result, model_of
 from bayesmix.api.bootstrap import Bootstrap
+from bayesmix.api.outside import OutsideFit
 from bayesmix.comparison import Wald, wald
+from bayesmix.comparison.outside import distal, relate
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
-from bayesmix.model import MixtureSpec
+from bayesmix.formula.transforms import Scope
+from bayesmix.model import MixtureSpec, Regression
 from bayesmix.results import describe, tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.fitted import Fitted
@@ -621,6 +624,129 @@ class PointFit(Result):
         (2, True)
         """
         return wald(self._source, hypothesis, ci, kind, cluster)
+
+    def relate(
+        self,
+        formula: str,
+        method: str = "ml",
+        assign: str | None = None,
+        data: pd.DataFrame | None = None,
+    ) -> OutsideFit:
+        r"""Regress the classes on covariates that were no part of the fit.
+
+        The classes are held: covariates cannot change what a class is, as they can as
+        concomitants.  With D the classification errors P(assigned s | class t) and w the
+        assignments, "ml" maximises
+
+        .. math:: \sum_u \sum_s w_{us} \log \sum_t \pi_t(z_u) D_{ts} ,
+
+        "bch" weighs the logarithms of pi by w D^-1, and "two-step" maximises the likelihood
+        of the model with concomitants over their coefficients alone.
+
+        Parameters
+        ----------
+        formula : str
+            Such as ``"~ age"``; the first class is the baseline.
+        method : str
+            "ml", "bch" or "two-step".
+        assign : str, optional
+            "modal" (the default) or "proportional"; "two-step" assigns none.
+        data : DataFrame, optional
+            The rows of the fit with the covariates; by default those that were given to the
+            model.
+
+        Returns
+        -------
+        OutsideFit
+            Its `summary` has standard errors that carry the first step's uncertainty.
+
+        Raises
+        ------
+        FitError
+            If the classes are too alike, or the second step has no maximum.
+        DataError, FormulaError
+            If a covariate is not there, is missing for a row, or differs within a group.
+
+        References
+        ----------
+        Vermunt (2010), Political Analysis 18, 450-469: ml.  Bolck, Croon and Hagenaars (2004),
+        Political Analysis 12, 3-27: bch.  Bakk, Tekle and Vermunt (2013), Sociological
+        Methodology 43, 272-311.  Bakk and Kuha (2018), Psychometrika 83, 871-892: two-step.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+        >>> list(fit.relate("~ RDS", method="two-step").summary().columns[:5])
+        ['component', 'term', 'effect', 'estimate', 'se']
+        """
+        scope = Scope.capture(2)
+        return OutsideFit(relate(self._fitted, formula, data, scope, method, assign))
+
+    def distal(
+        self,
+        formula: str,
+        family: Any = "gaussian",
+        method: str = "bch",
+        assign: str | None = None,
+        dispersion: str = "varying",
+        data: pd.DataFrame | None = None,
+    ) -> OutsideFit:
+        r"""Describe an outcome that was no part of the fit by class.
+
+        The classes are held: the outcome cannot change what a class is.  "bch" fits each
+        class to all units, weighted by assignments corrected for their errors; "ml" maximises
+
+        .. math:: \sum_u \sum_s w_{us} \log \sum_t \pi_t f_t(y_u) D_{ts}
+
+        and leans on the outcome's family; "two-step" does so with densities in place of
+        assignments.
+
+        Parameters
+        ----------
+        formula : str
+            Such as ``"outcome ~ 1"``, or ``"surv(time, status) ~ treatment"``; a unit has one
+            outcome, the same in all rows of a group.
+        family : str, Family or list of these
+            Of the outcome, one or one for each class.
+        method : str
+            "bch", "ml" or "two-step".
+        assign : str, optional
+            "modal" (the default) or "proportional"; "two-step" assigns none.
+        dispersion : str
+            "varying" or "fixed", over the classes.
+        data : DataFrame, optional
+            The rows of the fit with the outcome; by default those that were given to the
+            model.
+
+        Returns
+        -------
+        OutsideFit
+
+        Raises
+        ------
+        FitError
+            If the classes are too alike, or the second step has no maximum.
+        DataError, FormulaError, SpecError
+            If the outcome cannot be read, is missing, or differs within a group.
+
+        References
+        ----------
+        As of `relate`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+        >>> by_class = fit.distal("RDS ~ 1", method="bch")
+        >>> by_class.wald("Intercept[1] = Intercept[2] = Intercept[3]").df
+        2
+        """
+        scope = Scope.capture(2)
+        regression = Regression(formula, family, dispersion=dispersion)
+        return OutsideFit(distal(self._fitted, regression, data, scope, method, assign))
 
     def bootstrap(
         self,

@@ -13,6 +13,7 @@ from bayesmix._arguments import anything, door, generator
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
+from bayesmix.comparison.evidence import model_probabilities
 from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
@@ -232,6 +233,74 @@ class Selection:
                 raise FitError(msg)
             ratio = vuong_test(small, large)
         return LikelihoodRatioTest(k0, k1, kind, ratio)
+
+    def evidence(
+        self,
+        method: str = "nuts",
+        prior: Mapping[int, float] | None = None,
+        seed: Any = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        r"""Posterior probabilities of the numbers of components.
+
+        .. math:: P(k \mid y) \propto P(k) \int p(y \mid \theta_k) p(\theta_k) d\theta_k
+
+        Every model is fitted again by Bayes, with its own priors, and its evidence found by
+        `Posterior.evidence`.  Evidence compares priors as much as models: with vague ones it
+        favours few components.
+
+        Parameters
+        ----------
+        method : str
+            "nuts" or "laplace".
+        prior : dict of int to float, optional
+            P(k) before the data, by requested k; all alike unless given.
+        seed : int or numpy.random.Generator, optional
+        **options
+            As of `Mixture.fit`, such as ``draws``.
+
+        Returns
+        -------
+        DataFrame
+            By requested k: log_evidence, error (its standard error), prior and probability.
+
+        Raises
+        ------
+        FitError
+            If a posterior has no evidence (see `Posterior.evidence`), or the prior
+            probabilities do not belong to these k.
+        SpecError
+            If the priors are flat.
+
+        References
+        ----------
+        Fruehwirth-Schnatter (2004), Econometrics Journal 7, 143-167.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
+        >>> selection = bmx.select(spec, k=[1, 2], seed=1)
+        >>> table = selection.evidence("laplace", seed=1)
+        >>> int(table["probability"].idxmax())
+        2
+        """
+        prior = dict.fromkeys(self._fits, 1 / len(self._fits)) if prior is None else dict(prior)
+        if set(prior) != set(self._fits) or not all(p >= 0 for p in prior.values()):
+            msg = f"prior={prior!r} must give a probability for each of {list(self._fits)}"
+            raise FitError(msg)
+        rng = generator(seed)
+        rows = []
+        for k, fit in self._fits.items():
+            posterior = fit.spec.fit(method, seed=int(rng.integers(2**31)), **options)
+            found = posterior.evidence(rng)
+            rows.append((found.log_evidence, found.error, float(prior[k])))
+        out = pd.DataFrame(
+            rows, columns=["log_evidence", "error", "prior"], index=pd.Index(self._fits, name="k")
+        )
+        out["prior"] /= out["prior"].sum()
+        logs, before = out["log_evidence"].to_numpy(), out["prior"].to_numpy()
+        return out.assign(probability=model_probabilities(logs, before))
 
     def __repr__(self) -> str:
         return f"Selection of the number of components\n{describe.selection_text(self.table)}"

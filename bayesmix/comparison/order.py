@@ -65,6 +65,8 @@ class Comparison:
 def _title(by: str) -> str:
     criterion = CRITERIA[by]
     scale = "elpd, larger is better" if criterion.pointwise else "smaller is better"
+    if by == "evidence":
+        scale = "log p(y), larger is better"
     return f"Comparison by {criterion.title} ({scale})"
 
 
@@ -86,16 +88,16 @@ def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
     fits : dict of str to fit
         Point fits and posteriors by name, two or more.
     by : str, optional
-        "loo" or "waic", for posteriors; "bic", "aic", "icl" or "bic_units", for
-        point fits, and for posteriors at their `point()`.  Unless told, "loo" where
-        all are posteriors, else "bic".
+        "loo", "waic" or "evidence" (`Posterior.evidence`), for posteriors; "bic", "aic",
+        "icl" or "bic_units", for point fits, and for posteriors at their `point()`.
+        Unless told, "loo" where all are posteriors, else "bic".
 
     Returns
     -------
     Comparison
         Its weights are those of stacking for loo and waic, Akaike's for aic, and
-        approximate posterior probabilities of equally likely models for bic and
-        bic_units.
+        posterior probabilities of equally likely models for evidence, approximately so
+        for bic and bic_units.
 
     Raises
     ------
@@ -143,7 +145,7 @@ def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
 
 
 def _order(scores: Mapping[str, Score], by: str) -> list[str]:
-    sign = -1.0 if CRITERIA[by].pointwise else 1.0
+    sign = -1.0 if CRITERIA[by].of_draws else 1.0
     return sorted(
         scores,
         key=lambda n: (not scores[n].sound, sign * np.nan_to_num(scores[n].value, nan=np.inf)),
@@ -159,7 +161,7 @@ def _table(ranked: Mapping[str, Score], by: str) -> pd.DataFrame:
         "value": [s.value for s in scores],
         "difference": [s.value - best.value for s in scores],
     }
-    if criterion.pointwise:
+    if criterion.of_draws:
         columns["se"] = [s.se for s in scores]
         columns["se_difference"] = [_se_difference(best, s) for s in scores]
     columns["p" if criterion.pointwise else "df"] = [s.parameters for s in scores]
@@ -172,10 +174,10 @@ def _table(ranked: Mapping[str, Score], by: str) -> pd.DataFrame:
 
 
 def _se_difference(best: Score, other: Score) -> float:
-    assert best.by_unit is not None
-    assert other.by_unit is not None
     if other is best:
         return 0.0
+    if best.by_unit is None or other.by_unit is None:
+        return float(np.hypot(best.se, other.se))
     with np.errstate(invalid="ignore"):
         return standard_error(other.by_unit - best.by_unit)
 
@@ -233,8 +235,10 @@ AIC_WORDS = ((2, "it has substantial support too"), (7, "it has considerably les
 
 def _penalised_words(rivals: pd.DataFrame, by: str) -> str:
     """Words for differences of criteria that have no standard error."""
-    gap = float(rivals["difference"].iloc[0])
+    gap = abs(float(rivals["difference"].iloc[0]))
     words = f"{rivals.index[0]!r} is {gap:.1f} behind"
+    if by == "evidence":  # Kass and Raftery's scale is that of twice the logarithm
+        return f"{words}: {_step(2 * gap, BIC_WORDS, 'very strong evidence against it')}."
     if by == "icl":
         return f"{words}."
     if by == "aic":

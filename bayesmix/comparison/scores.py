@@ -27,16 +27,20 @@ class Criterion:
         better; else it is a penalised -2 log-likelihood, smaller being better.
     weighted : bool
         Whether exp(-difference / 2) has a meaning as weight.
+    of_draws : bool
+        Whether only posteriors have it; it is then larger the better.
     """
 
     title: str
     pointwise: bool = False
     weighted: bool = True
+    of_draws: bool = False
 
 
 CRITERIA = {
-    "loo": Criterion("LOO", pointwise=True),
-    "waic": Criterion("WAIC", pointwise=True),
+    "loo": Criterion("LOO", pointwise=True, of_draws=True),
+    "waic": Criterion("WAIC", pointwise=True, of_draws=True),
+    "evidence": Criterion("evidence", of_draws=True),
     "bic": Criterion("BIC"),
     "aic": Criterion("AIC"),
     "icl": Criterion("ICL", weighted=False),
@@ -66,7 +70,7 @@ def is_posterior(fit: Any) -> bool:
 
 def available(fits: Mapping[str, Any], by: str) -> list[str]:
     """The criteria besides this one that every fit has without further fitting."""
-    names = [name for name, criterion in CRITERIA.items() if not criterion.pointwise]
+    names = [name for name, criterion in CRITERIA.items() if not criterion.of_draws]
     names = [n for n in names if all(is_posterior(f) or hasattr(f, n) for f in fits.values())]
     if all(map(is_posterior, fits.values())) and by == "loo":
         names.insert(0, "waic")
@@ -81,8 +85,9 @@ def score(name: str, fit: Any, by: str) -> Score:
     FitError
         If a point fit is asked for a criterion of posterior draws.
     """
-    if CRITERIA[by].pointwise:
-        return _predictive(name, fit, by)
+    if CRITERIA[by].of_draws:
+        _needs_draws(name, fit, by)
+        return _predictive(fit, by) if CRITERIA[by].pointwise else _evidence(fit)
     point = fit.point() if is_posterior(fit) else fit
     warning = _point_warning(fit, point)
     value = float(getattr(point, by))
@@ -102,7 +107,7 @@ def _point_warning(fit: Any, point: Any) -> str:
     return f"{status}: {reasons}" if reasons else status
 
 
-def _predictive(name: str, fit: Any, by: str) -> Score:
+def _needs_draws(name: str, fit: Any, by: str) -> None:
     if not is_posterior(fit):
         msg = (
             f"compare(by={by!r}) needs posterior draws, but {name!r} is a point fit "
@@ -110,6 +115,18 @@ def _predictive(name: str, fit: Any, by: str) -> Score:
             "method='nuts'"
         )
         raise FitError(msg)
+
+
+def _evidence(fit: Any) -> Score:
+    """The log evidence; a fit without one cannot be ranked, and says why."""
+    try:
+        found = fit.evidence()
+    except FitError as cause:
+        return Score(float("nan"), float("nan"), int(fit.df), str(cause), sound=False)
+    return Score(found.log_evidence, found.error, int(fit.df), "", sound=True)
+
+
+def _predictive(fit: Any, by: str) -> Score:
     result = fit.loo() if by == "loo" else fit.waic()
     by_unit = result.pointwise[f"elpd_{by}"].to_numpy()[counted(result.pointwise)]
     parameters = result.p_loo if by == "loo" else result.p_waic
@@ -128,7 +145,8 @@ def weights(scores: list[Score], by: str) -> np.ndarray | None:
     ----------
     Yao, Vehtari, Simpson and Gelman (2018), Bayesian Analysis 13, 917-1007.
     Raftery (1995), Sociological Methodology 25, 111-163.  Burnham and Anderson
-    (2002), Model selection and multimodel inference, section 2.9.
+    (2002), Model selection and multimodel inference, section 2.9.  Of the evidence they are the
+    posterior probabilities of models that are equally likely beforehand.
     """
     if not CRITERIA[by].weighted or not all(s.sound for s in scores):
         return None
@@ -137,5 +155,7 @@ def weights(scores: list[Score], by: str) -> np.ndarray | None:
             np.column_stack([s.by_unit for s in scores if s.by_unit is not None])
         )
     values = np.array([s.value for s in scores])
+    if CRITERIA[by].of_draws:
+        values = -2 * values
     out = np.exp(-(values - values.min()) / 2)
     return out / out.sum()

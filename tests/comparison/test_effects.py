@@ -272,7 +272,7 @@ def test_slopes_of_splines_stay_in_their_range():
         (lambda f, d: bmx.predictions(f, response="z"), bmx.FitError, "responses are 'y'"),
         (lambda f, d: bmx.slopes(f, "x", d.drop(columns="x")), bmx.DataError, "lacks"),
         (lambda f, d: bmx.predictions(f, ci=2), bmx.FitError, "between 0 and 1"),
-        (lambda f, d: bmx.predictions(d), bmx.FitError, "takes a PointFit or a Posterior"),
+        (lambda f, d: bmx.predictions(d), bmx.FitError, "takes a PointFit"),
     ],
 )
 def test_what_cannot_be_asked(shared, call, error, match):

@@ -14,17 +14,17 @@ from bayesmix.comparison.effects.quantities import PARTS, Quantity, quantity, sp
 from bayesmix.comparison.effects.table import Averages, Labels, table
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
-from bayesmix.results.uncertainty import Source
 
 if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior
+    from bayesmix.api.outside import OutsideFit
 
 __all__ = ["comparisons", "predictions", "slopes"]
 
 
 @door(error=FitError)
 def predictions(
-    fit: PointFit | Posterior,
+    fit: PointFit | Posterior | OutsideFit,
     newdata: pd.DataFrame | Mapping[str, Any] | None = None,
     by: bool | str | Sequence[str] | None = None,
     *,
@@ -96,7 +96,7 @@ def predictions(
     >>> at[at["component"].isna()]["estimate"].round(2).tolist()
     [5.15, 8.97]
     """
-    spec = _source(fit).spec
+    spec = fit.source.spec
     q = quantity(spec, what, response, time)
     data, weight = data_of(spec, newdata)
     rows = spec.apply(None if newdata is None else data, response=False, weights=q.weighted)
@@ -127,7 +127,7 @@ def predictions(
 
 @door(error=FitError)
 def comparisons(
-    fit: PointFit | Posterior,
+    fit: PointFit | Posterior | OutsideFit,
     variables: str | Sequence[str] | Mapping[str, Any],
     newdata: pd.DataFrame | Mapping[str, Any] | None = None,
     by: bool | str | Sequence[str] | None = None,
@@ -187,7 +187,7 @@ def comparisons(
     >>> effect["part"].tolist()
     ['total', 'components', 'weights', 'total', 'total', 'total']
     """
-    spec = _source(fit).spec
+    spec = fit.source.spec
     q = quantity(spec, what, response, time)
     data, weight = data_of(spec, newdata)
     found = contrasts(spec, data, variables)
@@ -196,7 +196,7 @@ def comparisons(
 
 @door(error=FitError)
 def slopes(
-    fit: PointFit | Posterior,
+    fit: PointFit | Posterior | OutsideFit,
     variables: str | Sequence[str],
     newdata: pd.DataFrame | Mapping[str, Any] | None = None,
     by: bool | str | Sequence[str] | None = None,
@@ -245,7 +245,7 @@ def slopes(
     >>> float(slope["components"])  # RDS is no variable of the components
     0.0
     """
-    spec = _source(fit).spec
+    spec = fit.source.spec
     q = quantity(spec, what, response, time)
     data, weight = data_of(spec, newdata)
     names = [variables] if isinstance(variables, str) else list(variables)
@@ -265,7 +265,7 @@ def _differences(
     kind: str,
     cluster: Any,
 ) -> pd.DataFrame:
-    spec = _source(fit).spec
+    spec = fit.source.spec
     pairs = [
         tuple(spec.apply(f, response=False, weights=q.weighted) for f in (c.high, c.low))
         for c in found
@@ -308,7 +308,7 @@ def _answer(
 ) -> pd.DataFrame:
     averages = Averages.of(data, weight, by)
     return table(
-        _source(fit),
+        fit.source,
         lambda theta: averages.of_rows(at(theta)),
         labels,
         averages,
@@ -318,11 +318,3 @@ def _answer(
         kind=kind,
         cluster=cluster,
     )
-
-
-def _source(fit: Any) -> Source:
-    source = getattr(fit, "source", None)
-    if not isinstance(source, Source):
-        msg = f"effects are of a fit by Mixture.fit, not of {type(fit).__name__}"
-        raise FitError(msg)
-    return source

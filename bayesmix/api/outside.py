@@ -1,0 +1,155 @@
+"""The public class of outside variables: what predicts the classes, and what differs by class."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bayesmix._arguments import door
+from bayesmix.comparison import Wald, wald
+from bayesmix.comparison.outside import Outside
+from bayesmix.errors import FitError
+from bayesmix.results import tables
+from bayesmix.results.covariance import covariance, covariance_frame
+from bayesmix.results.uncertainty import Source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["OutsideFit"]
+
+RELATED = ("concomitant",)
+
+
+@door(error=FitError)
+@dataclass(frozen=True, eq=False, repr=False)
+class OutsideFit:
+    """A second step with the classes held.  Made by `PointFit.relate` and `PointFit.distal`.
+
+    `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` take it like a fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("patent")
+    >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+    >>> related = fit.relate("~ RDS", method="two-step")
+    >>> related.summary()["term"].tolist()
+    ['Intercept', 'RDS', 'Intercept', 'RDS']
+    """
+
+    _outside: Outside
+
+    @property
+    def method(self) -> str:
+        """How the second step was done: "ml", "bch" or "two-step"."""
+        return self._outside.method
+
+    @property
+    def assign(self) -> str | None:
+        """How units were assigned to classes: "modal", "proportional", or not at all."""
+        return self._outside.assign
+
+    @property
+    def components(self) -> tuple[Hashable, ...]:
+        """Names of the classes."""
+        return self._outside.fitted.spec.components
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """P(assigned | class): classes by assigned classes."""
+        return self._outside.errors.copy()
+
+    @property
+    def params(self) -> xr.Dataset:
+        """The estimates as of `PointFit.params`; of `relate` with those of the first step."""
+        return self._outside.fitted.params.copy(deep=True)
+
+    @property
+    def source(self) -> Source:
+        """The specification with its estimates, which `bmx.slopes` and others read."""
+        return Source(self._outside.fitted.spec, self._outside.fitted, None)
+
+    def covariance(self) -> pd.DataFrame:
+        """Covariance of the parameters on their unconstrained scales.
+
+        It is the sum of outer products of the units' influences on both steps.
+
+        Returns
+        -------
+        DataFrame
+            As of `PointFit.covariance`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+        >>> fit.distal("RDS ~ 1", method="bch").covariance().shape
+        (8, 8)
+        """
+        fitted = self._outside.fitted
+        return covariance_frame(fitted.spec, covariance(fitted))
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Estimates with standard errors that carry the first step's uncertainty.
+
+        Parameters
+        ----------
+        ci : float
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            The columns of `PointFit.summary`.  Of `relate` the coefficients of the
+            multinomial logit, with the first class as the baseline; of `distal` those of the
+            outcome in each class, and the classes' shares.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+        >>> fit.distal("RDS ~ 1", method="bch").summary()["effect"].unique().tolist()
+        ['varying', 'dispersion', 'weight']
+        """
+        out = tables.summary(self._outside.fitted, ci)
+        if self._outside.fitted.method.startswith("relate"):
+            out = out[out["effect"].isin(RELATED)].reset_index(drop=True)
+        return out
+
+    def wald(self, hypothesis: str | Sequence[str], ci: float = 0.95) -> Wald:
+        """Test hypotheses about the coefficients, as `PointFit.wald` does.
+
+        Parameters
+        ----------
+        hypothesis : str or list of str
+            ``"alpha[age] = 0"`` of `relate`; ``"Intercept[1] = Intercept[2]"`` of `distal`.
+        ci : float
+            Coverage of the intervals of the table.
+
+        Returns
+        -------
+        Wald
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("patent")
+        >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
+        >>> fit.relate("~ RDS", method="two-step").wald("alpha[RDS] = 0").df
+        2
+        """
+        return wald(self.source, hypothesis, ci, "observed", None)
+
+    def __repr__(self) -> str:
+        what, _, how = self._outside.fitted.method.partition(", ")
+        head = {"relate": "What predicts the classes", "distal": "An outcome by class"}[what]
+        if self.assign is not None:
+            how += f", {self.assign} assignment"
+        table: Any = self.summary().to_string(index=False, float_format=lambda x: f"{x:.4g}")
+        return f"{head} ({how})\n{table}"

@@ -1,0 +1,5 @@
+"""Outside variables: what predicts the classes of a fit, and what differs between them."""
+
+from bayesmix.comparison.outside.steps import Outside, distal, relate
+
+__all__ = ["Outside", "distal", "relate"]

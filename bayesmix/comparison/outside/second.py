@@ -1,0 +1,180 @@
+r"""The second step: its maximum, and a covariance that carries the first step's uncertainty.
+
+Every unit adds an objective l_u(beta; theta, D), with theta the first step's parameters and D
+the classification errors.  The estimates solve estimating equations one after the other, so
+that a unit's influence on beta is
+
+    H^-1 (s_u + (d S / d theta) phi_u + (d S / d D) delta_u) ,
+
+with s_u its score and S the sum, H = -dS/dbeta, phi_u its influence on theta, and delta_u that
+on D at fixed theta; the covariance is the sum of the outer products (Newey and McFadden 1994,
+Handbook of Econometrics IV, section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from bayesmix.comparison.outside.assigned import FirstStep, first_step
+from bayesmix.errors import FitError
+from bayesmix.likelihood.information import unit_scores
+from bayesmix.results.covariance import covariance
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.uncertainty import square_root
+
+__all__ = ["Second", "influences", "maximum"]
+
+# Step of differences in beta; of the first step's parameters, in standard errors; of errors.
+STEP, STEP_FIRST, STEP_ERRORS = 1e-5, 1e-3, 1e-6
+# Smallest curvature of a regular maximum, per unit.
+FLAT = 1e-9
+NEWTON_STEPS = 50
+# Gains of the objective at which Newton's steps end: at once, and where they shrink no more.
+SMALL, ENOUGH = 1e-18, 1e-8
+
+LogJoint = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Second:
+    """The second step's log terms (U, S) as a function of its parameters beta.
+
+    Parameters
+    ----------
+    log_joint : callable
+        From beta (m,) to log P(class | covariates) + log f(outcome | class), (U, S).  Beta
+        is in coordinates in which a change of one moves a linear predictor by about one.
+    size : int
+        Length of beta, m.
+    weight : ndarray, shape (U,)
+        Case weights.
+    """
+
+    log_joint: LogJoint
+    size: int
+    weight: np.ndarray
+
+    def slopes(self, beta: np.ndarray) -> np.ndarray:
+        """Derivatives of the log terms, (m, U, S)."""
+        moves = STEP * np.eye(self.size)
+        return np.array(
+            [(self.log_joint(beta + d) - self.log_joint(beta - d)) / (2 * STEP) for d in moves]
+        )
+
+    def unit_scores(self, step: FirstStep, beta: np.ndarray) -> np.ndarray:
+        """Scores of the units, weighted, (U, m)."""
+        pull = step.pull(self.log_joint(beta)) * self.weight[:, None]
+        return np.einsum("us,mus->um", pull, self.slopes(beta))
+
+    def information(self, step: FirstStep, beta: np.ndarray) -> np.ndarray:
+        """Minus the derivatives of the summed score, (m, m), by differences."""
+        h = 10 * STEP
+        moves = h * np.eye(self.size)
+        ends = [[self.unit_scores(step, beta + d).sum(0) for d in (m, -m)] for m in moves]
+        matrix = -np.array([(up - down) / (2 * h) for up, down in ends])
+        return (matrix + matrix.T) / 2
+
+
+def maximum(second: Second, step: FirstStep, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the objective is largest, and the information (m, m) there.
+
+    Raises
+    ------
+    FitError
+        If there is no regular maximum.
+    """
+    count = second.weight.sum()
+
+    def minus(beta: np.ndarray) -> tuple[float, np.ndarray]:
+        with np.errstate(all="ignore"):
+            value = float(step.objective(second.log_joint(beta)) @ second.weight)
+            slope = second.unit_scores(step, beta).sum(0)
+        if not (np.isfinite(value) and np.isfinite(slope).all()):
+            return 1e300, np.zeros(second.size)
+        return -value / count, -slope / count
+
+    beta = optimize.minimize(minus, start, jac=True, method="BFGS", options={"gtol": 1e-7}).x
+    before = np.inf
+    for _ in range(NEWTON_STEPS):
+        with np.errstate(all="ignore"):
+            information = second.information(step, beta)
+            score = second.unit_scores(step, beta).sum(0)
+        if not np.isfinite(information).all():
+            break
+        if np.linalg.eigvalsh(information).min() <= FLAT * count:
+            break
+        move = np.linalg.solve(information, score)
+        gain = float(score @ move)
+        if gain < SMALL or (gain < ENOUGH and gain >= before):
+            return beta, information
+        beta, before = beta + move, gain
+    msg = (
+        f"method={step.method!r} has no regular maximum in the second step: a class is predicted "
+        "perfectly, has too few units, or (with bch, whose weights may be negative) would need a "
+        "negative variance. Use method='two-step' or 'ml', or fewer covariates"
+    )
+    raise FitError(msg)
+
+
+def influences(
+    second: Second,
+    step: FirstStep,
+    fitted: Fitted,
+    assign: str,
+    beta: np.ndarray,
+    information: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Influences of the units on beta, (U, m), and on the first step's parameters, (U, D)."""
+    joint, slopes = second.log_joint(beta), second.slopes(beta)
+    root = square_root(covariance(fitted), fitted.spec.free)
+    if np.isnan(root).any():
+        msg = (
+            f"the first step (status {fitted.status!r}) has no covariance, which the second step's "
+            "standard errors need; fit a model that its data determine, or use fit('map')"
+        )
+        raise FitError(msg)
+    chosen = step.assigned.argmax(1)
+
+    def summed(pull: np.ndarray) -> np.ndarray:
+        return np.einsum("us,mus->m", pull * second.weight[:, None], slopes)
+
+    def at(theta: np.ndarray) -> np.ndarray:
+        moved = first_step(fitted, theta, step.method, assign, chosen)
+        return summed(moved.pull(joint))
+
+    h = STEP_FIRST
+    along = np.array(
+        [(at(fitted.theta + h * d) - at(fitted.theta - h * d)) / (2 * h) for d in root.T]
+    )  # (f, m)
+    standardised = unit_scores(fitted.problem, fitted.theta) * second.weight[:, None] @ root
+    scores = np.einsum("us,mus->um", step.pull(joint) * second.weight[:, None], slopes)
+    total = scores + standardised @ along
+    if step.method != "two-step":
+        total = total + _of_errors(second, step, joint, summed)
+    return np.linalg.solve(information, total.T).T, standardised @ root.T
+
+
+def _of_errors(
+    second: Second,
+    step: FirstStep,
+    joint: np.ndarray,
+    summed: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """What the units' influences on the classification errors add to their scores, (U, m)."""
+    k = step.errors.shape[0]
+    counted = step.share * second.weight[:, None]
+    size = np.maximum(counted.sum(0), 1e-300)
+    out = np.zeros((len(joint), second.size))
+    h = STEP_ERRORS
+    for t in range(k):
+        for s in range(k):
+            move = np.zeros((k, k))
+            move[t, s] = h
+            ends = [summed(step.pull(joint, step.errors + d)) for d in (move, -move)]
+            influence = counted[:, t] * (step.assigned[:, s] - step.errors[t, s]) / size[t]
+            out += np.outer(influence, (ends[0] - ends[1]) / (2 * h))
+    return out

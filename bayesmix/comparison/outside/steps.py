@@ -1,0 +1,265 @@
+"""What predicts the classes, and what differs between them, with the classes held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import linalg
+
+from bayesmix.comparison.outside.assigned import ASSIGNMENTS, METHODS, check_errors, first_step
+from bayesmix.comparison.outside.second import Second, influences, maximum
+from bayesmix.errors import DataError, FitError
+from bayesmix.formula.response import complete_columns
+from bayesmix.formula.transforms import Scope, parse_formula
+from bayesmix.model import MixtureSpec, Regression, assemble, prepare
+from bayesmix.model.prepare import concomitant_design
+from bayesmix.model.units import constant_in_units
+from bayesmix.results.covariance import Covariance
+from bayesmix.results.fitted import Ends, Fitted
+
+__all__ = ["Outside", "distal", "relate"]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The second step as a fit, and how well the first one tells the classes apart.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Its covariance carries the first step's uncertainty.
+    method : str
+    assign : str, or None
+    errors : DataFrame
+        P(assigned | class), classes by assigned classes.
+    """
+
+    fitted: Fitted
+    method: str
+    assign: str | None
+    errors: pd.DataFrame
+
+
+def relate(
+    fitted: Fitted,
+    formula: str,
+    data: pd.DataFrame | None,
+    scope: Scope,
+    method: str,
+    assign: str | None,
+) -> Outside:
+    """Regress the classes on covariates; see `PointFit.relate`."""
+    assign = _checked(fitted, method, assign)
+    spec = fitted.spec
+    parsed = parse_formula(formula, "concomitant")
+    table = _table(fitted, data)
+    _complete(table, parsed.names)
+    scope = scope.restrict([*parsed.names, *parsed.functions])
+    design = concomitant_design(parsed, table, spec.prepared.units, scope)
+    columns = tuple(dict.fromkeys([*spec.prepared.columns, *parsed.names]))
+    columns = tuple(name for name in columns if name in table.columns)
+    changed = replace(spec.prepared, concomitant=design, columns=columns, table=table)
+    whole = assemble(changed, spec.k)
+    z = design.matrix[spec.prepared.units.first]
+    has = whole.layout.alpha >= 0
+    at = whole.layout.alpha[has]
+    inverse = np.linalg.inv(np.linalg.qr(z)[1] / np.sqrt(len(z)))
+    basis = linalg.block_diag(*[inverse] * (spec.k - 1))
+    base = np.zeros(whole.layout.size)
+    ours, theirs = _same_entries(whole, spec)
+    base[ours] = fitted.theta[theirs]
+
+    def theta_of(beta: np.ndarray) -> np.ndarray:
+        theta = base.copy()
+        theta[at] = basis @ beta
+        return theta
+
+    def log_joint(beta: np.ndarray) -> np.ndarray:
+        return whole.weights.log_weights(theta_of(beta), z).T
+
+    second = Second(log_joint, len(at), _weights(spec))
+    start = np.zeros(len(at))
+    beta, of_beta, of_first, errors = _solved(fitted, second, start, method, assign)
+    moves = np.zeros((len(of_beta), whole.layout.size))
+    moves[:, at] = of_beta @ basis.T
+    moves[:, ours] = of_first[:, theirs]
+    return Outside(
+        _as_fit(whole, theta_of(beta), moves, f"relate, {method}"), method, assign, errors
+    )
+
+
+def distal(
+    fitted: Fitted,
+    regression: Regression,
+    data: pd.DataFrame | None,
+    scope: Scope,
+    method: str,
+    assign: str | None,
+) -> Outside:
+    """Describe an outcome by class; see `PointFit.distal`."""
+    assign = _checked(fitted, method, assign)
+    spec = fitted.spec
+    parsed = parse_formula(regression.formula, "formula")
+    names = [*parsed.response_names, *parsed.names]
+    table = _table(fitted, data)
+    _complete(table, [*complete_columns(parsed), *parsed.names])
+    units = spec.prepared.units
+    for name in (n for n in dict.fromkeys(names) if units.grouped and n in table):
+        codes = pd.factorize(table[name])[0].astype(float)[:, None]
+        constant_in_units(codes, units, f"the outcome's variable {name!r}", "in distal()")
+    prepared = prepare(
+        [regression],
+        table.iloc[units.first],
+        concomitant=None,
+        group=None,
+        weights=None,
+        labels=None,
+        na_action="error",
+        scope=scope,
+    )
+    made = assemble(prepared, spec.k)
+    apart = tuple((s,) for s in range(spec.k))
+    layout = replace(made.layout, components=spec.components, symmetric=apart)
+    whole = replace(made, layout=layout, rows=replace(made.rows, weight=spec.rows.weight))
+    if whole.rows.blocks[0].entry is not None:
+        msg = "distal(): an outcome with delayed entries is not available; give surv(time, status)"
+        raise FitError(msg)
+    start, basis = _start(whole)
+    second = Second(lambda beta: _log_outcome(whole, basis @ beta), len(start), _weights(spec))
+    beta, of_beta, _, errors = _solved(fitted, second, start, method, assign)
+    moves = of_beta @ basis.T
+    return Outside(_as_fit(whole, basis @ beta, moves, f"distal, {method}"), method, assign, errors)
+
+
+def _checked(fitted: Fitted, method: str, assign: str | None) -> str | None:
+    if method not in METHODS:
+        msg = f"method={method!r} is unknown; use one of {METHODS}"
+        raise FitError(msg)
+    if method == "two-step" and assign is not None:
+        msg = "method='two-step' assigns no unit to a class; leave assign= out"
+        raise FitError(msg)
+    if assign not in (None, *ASSIGNMENTS):
+        msg = f"assign={assign!r} is unknown; use one of {ASSIGNMENTS}"
+        raise FitError(msg)
+    if fitted.spec.k < 2:
+        msg = "this fit has one component, which nothing predicts and nothing can differ from"
+        raise FitError(msg)
+    if fitted.problem.truncated:
+        msg = "outside variables are not available for models with delayed entries"
+        raise FitError(msg)
+    return None if method == "two-step" else assign or "modal"
+
+
+def _table(fitted: Fitted, data: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows of the fit with the columns of the outside variables."""
+    own = fitted.spec.prepared.table
+    if data is not None and len(data) != len(own):
+        msg = f"data= has {len(data)} rows; the fit has {len(own)}, and needs the same in its order"
+        raise DataError(msg)
+    return own if data is None else data
+
+
+def _complete(table: pd.DataFrame, names: Iterable[str]) -> None:
+    """Refuse missing values: every unit of the fit takes part in the second step."""
+    for name in dict.fromkeys(n for n in names if n in table.columns):
+        missing = np.flatnonzero(table[name].isna())
+        if len(missing):
+            rows = ", ".join(str(table.index[i]) for i in missing[:5])
+            msg = (
+                f"{name!r} is missing in {len(missing)} of {len(table)} rows (such as {rows}); "
+                "fill it in, or fit the model to the rows that have it"
+            )
+            raise DataError(msg)
+
+
+def _weights(spec: MixtureSpec) -> np.ndarray:
+    weight = spec.rows.weight
+    return np.ones(spec.rows.n_units) if weight is None else weight
+
+
+def _same_entries(whole: MixtureSpec, spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Entries of theta that two models share: all but those of the weights."""
+    known = {
+        (c.variable, c.term, c.components): j
+        for j, c in enumerate(spec.layout.coordinates)
+        if c.effect not in ("weight", "concomitant")
+    }
+    pairs = [
+        (j, known[c.variable, c.term, c.components])
+        for j, c in enumerate(whole.layout.coordinates)
+        if c.effect not in ("weight", "concomitant")
+    ]
+    both = np.array(pairs, dtype=int).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _solved(
+    fitted: Fitted, second: Second, start: np.ndarray, method: str, assign: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:
+    """Beta, the units' influences on it and on the first step, and classification errors."""
+    how = assign or "proportional"
+    step = first_step(fitted, fitted.theta, method, how)
+    check_errors(step, fitted.spec.components)
+    # From the assignments taken as they are.
+    naive = replace(step, method="bch", errors=np.eye(len(step.errors)))
+    begin, _ = maximum(second, naive, start)
+    beta, information = maximum(second, step, begin)
+    of_beta, of_first = influences(second, step, fitted, how, beta, information)
+    names = pd.Index(list(fitted.spec.components), name="component")
+    errors = pd.DataFrame(step.errors, index=names, columns=names.rename("assigned"))
+    return beta, of_beta, of_first, errors
+
+
+def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: str) -> Fitted:
+    """The second step as a fit with the covariance of its influences (U, D)."""
+    ends = Ends(np.array([np.nan]), np.array([0]), np.array(["converged"]), 1)
+    out = Fitted(whole, theta, np.nan, method, "converged", 0, ends, whole.k)
+    cov = Covariance(moves.T @ moves, np.zeros(len(theta), bool))
+    out.covariances["observed"] = cov
+    return out
+
+
+def _log_outcome(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
+    """Terms log P(class) + log f(outcome | class), (U, S)."""
+    block, data = spec.layout.blocks[0], spec.rows.blocks[0]
+    out = spec.weights.log_weights(theta, None).T + np.zeros((spec.rows.n, spec.k))
+    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
+        etas = []
+        for number, slot in enumerate(slots):
+            predictor = block.predictors[slot]
+            own = predictor.coefficients(theta)[s]
+            eta = np.full(len(out), own[0]) if predictor.constant else data.matrix @ own
+            if number == 0 and data.offset is not None:
+                eta = eta + data.offset
+            etas.append(eta)
+        out[:, s] += family.log_density(data.observed[block.keys[s]], tuple(etas))
+    return out
+
+
+def _start(spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Where to begin, the same in all classes, and a basis (D, D) of comparable directions."""
+    block, data = spec.layout.blocks[0], spec.rows.blocks[0]
+    theta, basis = np.zeros(spec.layout.size), np.eye(spec.layout.size)
+    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
+        observed = data.observed[block.keys[s]]
+        values = family.starting(observed)
+        for number, (parameter, slot) in enumerate(zip(family.parameters, slots, strict=True)):
+            predictor = block.predictors[slot]
+            index = predictor.index[s]
+            eta = np.broadcast_to(parameter.link.forward(values[parameter.name]), len(data.matrix))
+            if predictor.constant:
+                theta[index[0]] = float(np.median(eta))
+                continue
+            has = np.flatnonzero(index >= 0)
+            x = data.matrix[:, has]
+            if number == 0 and data.offset is not None:
+                eta = eta - data.offset
+            theta[index[has]] = np.linalg.lstsq(x, eta, rcond=None)[0]
+            identity = number == 0 and parameter.link.name == "identity" and not family.is_survival
+            unit = float(np.std(observed.y)) or 1.0 if identity else 1.0
+            root = np.linalg.qr(x)[1] / np.sqrt(len(x))
+            basis[np.ix_(index[has], index[has])] = unit * np.linalg.inv(root)
+    return np.linalg.solve(basis, theta), basis
