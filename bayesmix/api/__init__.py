@@ -7,6 +7,7 @@ from bayesmix.api.competing import CompetingRisks, CompetingRisksFit, CompetingR
 from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.multistate import MultiState
+from bayesmix.api.outside import OutsideFit
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.selection import LikelihoodRatioTest, Selection, select
@@ -19,6 +20,7 @@ __all__ = [
     "LikelihoodRatioTest",
     "Mixture",
     "MultiState",
+    "OutsideFit",
     "PointFit",
     "Posterior",
     "Selection",

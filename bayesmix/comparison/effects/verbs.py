@@ -16,8 +16,7 @@ from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 
 if TYPE_CHECKING:
-    from bayesmix.api import PointFit, Posterior
-    from bayesmix.api.outside import OutsideFit
+    from bayesmix.api import OutsideFit, PointFit, Posterior
 
 __all__ = ["comparisons", "predictions", "slopes"]
 
