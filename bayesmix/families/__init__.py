@@ -12,6 +12,7 @@ from bayesmix._arguments import door, family_name, shown
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Derivatives, Family, Observed, Parameter
 from bayesmix.families.links import Link
+from bayesmix.families.numbers import for_numbers
 
 __all__ = [
     "FAMILIES",
@@ -34,6 +35,15 @@ REGRESSIONS: tuple[str, ...] = (
     "gamma",
     "negative_binomial",
     "student_t",
+    "beta",
+    "inverse_gaussian",
+    "zero_inflated_poisson",
+    "zero_inflated_negative_binomial",
+    "zero_inflated_binomial",
+    "hurdle_poisson",
+    "hurdle_negative_binomial",
+    "hurdle_gamma",
+    "hurdle_lognormal",
     "zero",
 )
 # Distributions of times, for a response ``surv(...)``.  "gamma" has a second one, see `resolve`.
@@ -124,7 +134,9 @@ def _known(name: str) -> str:
 
 
 def resolve(given: str | Family, *, survival: bool) -> Family:
-    """The family for a response: for "gamma" it depends on whether that gives times.
+    """The family for a response: a plain one is a time that is known exactly.
+
+    "gamma" is by mean and shape for a plain response, by rate and shape for times.
 
     Parameters
     ----------
@@ -141,6 +153,8 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
     if found.is_survival == survival:
         return found
     if found.is_survival:
+        if found.survival is not None and found.location is not None and not found.is_own:
+            return for_numbers(found)
         msg = (
             f"the family {found.name!r} is for times: write the response as surv(time, status), "
             f"or use one of {', '.join(REGRESSIONS)}"
@@ -169,8 +183,7 @@ def shipped(f: Family) -> dict[str, Any] | None:
         return None
     made: dict[str, Any] = {"name": f.name}
     made["link"] = None if f.location is None else f.parameters[0].link.name
-    if f.is_survival:
-        made["survival"] = True
+    made["survival"] = f.is_survival
     if f.options:
         made["options"] = dict(f.options)
     try:
@@ -185,8 +198,9 @@ def shipped(f: Family) -> dict[str, Any] | None:
 def remade(description: Mapping[str, Any]) -> Family:
     """The family that `shipped` described."""
     found = family(description["name"], **description.get("options", {}))
-    if description.get("survival") and not found.is_survival:
-        return resolve(found, survival=True)
+    survival = description.get("survival", found.is_survival)
+    if survival != found.is_survival:
+        return resolve(found, survival=survival)
     return found if description["link"] is None else found.with_link(description["link"])
 
 

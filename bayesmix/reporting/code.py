@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bayesmix.families import FAMILIES, Family, family
+from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
 from bayesmix.model.prepare import Regression
 
@@ -85,7 +85,7 @@ def _family(value: Any) -> str:
         return f"[{', '.join(map(_family, value))}]"
     if not isinstance(value, Family):
         return repr(value)
-    if value.name not in FAMILIES or family(value.name).density is not value.density:
+    if shipped(value) is None:
         return f"your_{value.name}"
     link = value.parameters[0].link.name if value.parameters else None
     usual = family(value.name)

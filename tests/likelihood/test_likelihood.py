@@ -560,6 +560,15 @@ LINKS = {
     "gamma": ("log", "inverse", "identity"),
     "negative_binomial": ("log", "identity"),
     "student_t": ("identity", "log", "inverse"),
+    "beta": ("logit", "cloglog"),
+    "inverse_gaussian": ("log",),
+    "zero_inflated_poisson": ("log",),
+    "zero_inflated_negative_binomial": ("log",),
+    "zero_inflated_binomial": ("logit",),
+    "hurdle_poisson": ("log",),
+    "hurdle_negative_binomial": ("log",),
+    "hurdle_gamma": ("log",),
+    "hurdle_lognormal": ("identity",),
 }
 RESPONSES = {
     "gaussian": ("y", 1.5),
@@ -568,6 +577,15 @@ RESPONSES = {
     "gamma": ("positive", 2.0),
     "negative_binomial": ("count", 3.0),
     "student_t": ("y", 1.5),
+    "beta": ("share", 0.4),
+    "inverse_gaussian": ("positive", 2.0),
+    "zero_inflated_poisson": ("count", 3.0),
+    "zero_inflated_negative_binomial": ("count", 3.0),
+    "zero_inflated_binomial": ("p(yes, trials)", 0.4),
+    "hurdle_poisson": ("count", 3.0),
+    "hurdle_negative_binomial": ("count", 3.0),
+    "hurdle_gamma": ("amount", 2.0),
+    "hurdle_lognormal": ("amount", 0.5),
 }
 STRUCTURES = {
     "varying": {"k": 3},
@@ -590,7 +608,11 @@ STRUCTURES = {
         "k": 3,
     },
 }
-DATA = D.assign(small=0.05 * Z)
+DATA = D.assign(
+    small=0.05 * Z,
+    share=D.positive / (1 + D.positive),
+    amount=D.positive.where(D["count"] > 1, 0.0),
+)
 
 
 def build(family, structure, link=None, **more):

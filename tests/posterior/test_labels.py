@@ -180,7 +180,7 @@ def test_distinguished_components_stay_and_nothing_is_computed(monkeypatch):
     assert spec.layout.symmetric == ((0,), (1,))
     module = importlib.import_module("bayesmix.posterior.labels.relabel")
     monkeypatch.setattr(module, "membership_batches", None)
-    monkeypatch.setattr("bayesmix.posterior.labels.relabel.unit_terms", None)
+    monkeypatch.setattr(module, "unit_terms", None)
     theta = well_apart(spec)[1]
     for method in ALL:
         found = labels.relabel(problem, theta, method, mode=theta[0])

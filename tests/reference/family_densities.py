@@ -46,6 +46,57 @@ def student_t(y, trials, mu, tau, kappa):
     return gammas - log(nu * pi) / 2 - tau - (nu + 1) / 2 * log(1 + z * z / nu)
 
 
+def beta(y, trials, eta, rho):
+    mu, phi = 1 / (1 + exp(-eta)), exp(rho)
+    gammas = loggamma(phi) - loggamma(mu * phi) - loggamma((1 - mu) * phi)
+    return gammas + (mu * phi - 1) * log(y) + ((1 - mu) * phi - 1) * log(1 - y)
+
+
+def inverse_gaussian(y, trials, eta, rho):
+    mu, shape = exp(eta), exp(rho)
+    return log(shape / (2 * pi * y**3)) / 2 - shape * (y - mu) ** 2 / (2 * mu**2 * y)
+
+
+def _inflated(y, f, none, psi):
+    share = 1 / (1 + exp(-psi))
+    return log((share if y == 0 else 0) + (1 - share) * exp(f))
+
+
+def _hurdle(y, f, none, psi):
+    share = 1 / (1 + exp(-psi))
+    return log(share) if y == 0 else log(1 - share) + f - log(1 - none)
+
+
+def zero_inflated_poisson(y, trials, eta, psi):
+    return _inflated(y, poisson(y, trials, eta), None, psi)
+
+
+def zero_inflated_negative_binomial(y, trials, eta, rho, psi):
+    return _inflated(y, negative_binomial(y, trials, eta, rho), None, psi)
+
+
+def zero_inflated_binomial(y, trials, eta, psi):
+    return _inflated(y, binomial(y, trials, eta), None, psi)
+
+
+def hurdle_poisson(y, trials, eta, psi):
+    return _hurdle(y, poisson(y, trials, eta), exp(poisson(mpf(0), trials, eta)), psi)
+
+
+def hurdle_negative_binomial(y, trials, eta, rho, psi):
+    none = exp(negative_binomial(mpf(0), trials, eta, rho))
+    return _hurdle(y, negative_binomial(y, trials, eta, rho), none, psi)
+
+
+def hurdle_gamma(y, trials, eta, rho, psi):
+    return _hurdle(y, gamma(y if y else mpf(1), trials, eta, rho), 0, psi)
+
+
+def hurdle_lognormal(y, trials, mu, tau, psi):
+    positive = y if y else mpf(1)
+    return _hurdle(y, gaussian(log(positive), trials, mu, tau) - log(positive), 0, psi)
+
+
 # (y, trials, linear predictors); the logarithms of 1e5, 1e10, 1e16 are near 11.5, 23 and 36.8.
 POINTS = {
     gaussian: [
@@ -83,6 +134,40 @@ POINTS = {
         (4.0, None, (0.2, 0.3, 100.0)), (-2.0, None, (5.0, 1.0, -8.0)),
         (1e8, None, (0.0, -5.0, 0.5)),
         (1e-9, None, (0.0, 0.0, 5.3)), (3.0, None, (0.0, 0.0, 2.31)),
+    ],
+    beta: [
+        (0.3, None, (-0.8, 1.8)), (1e-12, None, (-3.0, 1.0)), (0.999999, None, (2.0, 0.5)),
+        (0.31, None, (-0.8, 23.0)), (0.5, None, (0.0, -8.0)), (1e-6, None, (-12.0, 2.0)),
+        (0.7, None, (6.0, 5.0)), (0.2, None, (-1.386, 36.0)),
+    ],
+    inverse_gaussian: [
+        (2.5, None, (0.9, 1.1)), (1e-8, None, (0.0, -9.0)), (1e5, None, (9.0, 3.0)),
+        (3.0, None, (1.0, 11.5)), (40.0, None, (3.0, -8.0)), (7.0, None, (300.0, -2.0)),
+    ],
+    zero_inflated_poisson: [
+        (0.0, None, (1.2, -0.8)), (0.0, None, (8.0, -30.0)), (4.0, None, (1.2, -0.8)),
+        (0.0, None, (-30.0, 2.0)), (2e4, None, (5.0, 9.0)),
+    ],
+    zero_inflated_negative_binomial: [
+        (0.0, None, (1.2, 0.5, -0.8)), (3.0, None, (1.2, 0.5, -0.8)), (0.0, None, (3.0, 9.0, -4.0)),
+    ],
+    zero_inflated_binomial: [
+        (0.0, 12.0, (-0.8, 0.5)), (12.0, 12.0, (3.0, -2.0)), (0.0, 1.0, (30.0, -20.0)),
+    ],
+    hurdle_poisson: [
+        (0.0, None, (1.2, -0.8)), (4.0, None, (1.2, -0.8)), (1.0, None, (-12.0, 0.3)),
+        (60.0, None, (4.0, 7.0)),
+    ],
+    hurdle_negative_binomial: [
+        (0.0, None, (1.2, 0.5, -0.8)), (3.0, None, (1.2, 0.5, -0.8)), (2.0, None, (-5.0, 1.0, 0.0)),
+    ],
+    hurdle_gamma: [
+        (0.0, None, (1.0, 0.5, -0.8)), (2.5, None, (0.9, 1.1, 0.4)),
+        (1e-200, None, (0.0, -3.0, 1.0)),
+    ],
+    hurdle_lognormal: [
+        (0.0, None, (1.0, 0.5, -0.8)), (2.5, None, (0.9, -1.1, 0.4)),
+        (1e-80, None, (0.0, 3.0, 1.0)),
     ],
 }  # fmt: skip
 

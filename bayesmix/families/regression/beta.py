@@ -1,0 +1,104 @@
+"""Beta family: shares between 0 and 1, by mean and precision."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.arrays.special import stirling
+from bayesmix.distributions import Prior
+from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.links import Linked
+
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+# Outside these a parameter's remainder is its limit to the last digit.
+RANGE = (1e-200, 1e200)
+SMALL = 1e-9
+
+
+def _root(log_a: Array) -> Array:
+    """log(a) / 2 - S(a), S the remainder of Stirling's formula; log(a) + log(2 pi) / 2 near 0."""
+    near = log_a < np.log(SMALL)
+    a = xp.clip(xp.exp(xp.clip(xp.where(near, 0.0, log_a), -700.0, 460.0)), *RANGE)
+    return xp.where(near, log_a + HALF_LOG_2PI, 0.5 * xp.where(near, 0.0, log_a) - xp.stirling(a))
+
+
+def density(obs: Observed, mu: Linked, phi: Linked) -> Array:
+    """Log density with a = mu phi, b = (1 - mu) phi, by Stirling's formula and its remainder S.
+
+    phi (mu log(y / mu) + (1 - mu) log((1 - y) / (1 - mu))) + r(a) + r(b) - r(phi)
+    - log(2 pi) / 2 - log(y) - log(1 - y), where r(a) = log(a) / 2 - S(a).
+
+    The first term is -phi times a Kullback-Leibler divergence.  Near mu its two parts cancel to
+    first order, and are written without it: log(1 + x) - x.
+    """
+    log_y, log_rest = np.log(obs.y), np.log1p(-obs.y)
+    rest = -xp.expm1(mu.log)
+    up, down = (obs.y - mu.value) / mu.value, (mu.value - obs.y) / rest
+    near = (xp.abs(xp.value_of(up)) < 0.5) & (xp.abs(xp.value_of(down)) < 0.5)
+    up, down = xp.where(near, up, 0.0), xp.where(near, down, 0.0)
+    divergence = xp.where(
+        near,
+        mu.value * xp.log1pmx(up) + rest * xp.log1pmx(down),
+        mu.value * (log_y - mu.log) + rest * (log_rest - mu.log1m),
+    )
+    spread = xp.clip(phi.value, *RANGE)
+    roots = _root(mu.log + phi.log) + _root(mu.log1m + phi.log) - _root(phi.log)
+    return spread * divergence + roots - HALF_LOG_2PI - log_y - log_rest
+
+
+def curvature(obs: Observed, mu: Linked, phi: Linked) -> tuple[np.ndarray, ...]:
+    """Expected information of eta and log(phi).
+
+    slope^2 phi^2 (psi'(a) + psi'(b)) and phi^2 (mu^2 psi'(a) + (1 - mu)^2 psi'(b) - psi'(phi)),
+    with a^2 psi'(a) = a + 1/2 + a^2 S''(a).
+    """
+    a = np.clip(np.exp(mu.log + phi.log), *RANGE)
+    b = np.clip(np.exp(mu.log1m + phi.log), *RANGE)
+    bend_a, bend_b = stirling(a).scaled2, stirling(b).scaled2
+    location = np.exp(2 * (mu.log_slope - mu.log)) * (a + 0.5 + bend_a) + np.exp(
+        2 * (mu.log_slope - mu.log1m)
+    ) * (b + 0.5 + bend_b)
+    return location, 0.5 + bend_a + bend_b - stirling(np.clip(phi.value, *RANGE)).scaled2
+
+
+def start(y: np.ndarray) -> dict:
+    """The mean of all, and the precision that gives their variance."""
+    mean, variance = float(np.mean(y)), float(np.var(y))
+    phi = mean * (1 - mean) / variance - 1 if variance > 0 else 10.0
+    return {"mu": mean, "phi": float(np.clip(phi, 0.1, 1e4))}
+
+
+def simulate(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Draw responses; one too near 0 or 1 for a number becomes the nearest inside."""
+    tiny = np.finfo(float).tiny
+    return np.clip(rng.beta(mu * phi, (1 - mu) * phi), tiny, 1 - np.finfo(float).epsneg)
+
+
+def priors(y: np.ndarray) -> dict[str, Prior]:
+    """Twice the precision of all responses together, up to a factor of four or so."""
+    return {"phi": Prior("lognormal", mu=float(np.log(2 * start(y)["phi"])), sigma=1.5)}
+
+
+FAMILY = Family(
+    "beta",
+    params={"mu": "logit", "phi": "log"},
+    location="mu",
+    links=("logit", "probit", "cloglog"),
+    density=density,
+    curvature=curvature,
+    start=start,
+    mean=lambda mu, phi: mu,
+    variance=lambda mu, phi: mu * (1 - mu) / (1 + phi),
+    simulate=simulate,
+    valid=lambda y: (y > 0) & (y < 1),
+    support="numbers above 0 and below 1",
+    priors=priors,
+    collapse=("phi", 1),
+    equation=(
+        r"f(y) = \frac{\Gamma(\phi)}{\Gamma(\mu\phi)\Gamma((1-\mu)\phi)} "
+        r"y^{\mu\phi-1} (1-y)^{(1-\mu)\phi-1}"
+    ),
+    source="Ferrari and Cribari-Neto (2004), Journal of Applied Statistics 31, 799-815",
+    example={"mu": 0.3, "phi": 6.0},
+)

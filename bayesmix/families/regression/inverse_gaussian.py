@@ -1,0 +1,95 @@
+"""Inverse Gaussian family by mean and shape: the variance is mu^3 / shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.distributions import Prior
+from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.links import Linked
+
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
+
+def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
+    """-log(y)."""
+    return -np.log(y)
+
+
+def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
+    """-shape (y / mu - 1)^2 / (2 y) + log(shape) / 2 - 3 log(y) / 2 - log(2 pi) / 2."""
+    w = xp.clip(-obs.const - mu.log, -700.0, 350.0)
+    squares = xp.square(xp.expm1(w)) / obs.y
+    return 0.5 * (shape.log - shape.value * squares) + 1.5 * obs.const - HALF_LOG_2PI
+
+
+def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:
+    """Derivatives in (log mu, log shape) for the log link."""
+    if mu.link.name != "log":
+        return None
+    w = np.clip(-obs.const - mu.log, -700.0, 350.0)
+    excess, ratio = np.expm1(w), np.exp(w)  # y / mu - 1, y / mu
+    half = 0.5 * shape.value * np.square(excess) / obs.y
+    slope = shape.value * excess * ratio / obs.y
+    bend = -shape.value * ratio * (ratio + excess) / obs.y
+    return Derivatives(
+        0.5 * shape.log - half + 1.5 * obs.const - HALF_LOG_2PI,
+        (slope, 0.5 - half),
+        ((bend, slope), (slope, -half)),
+    )
+
+
+def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...]:
+    """Expected information: shape slope^2 / mu^3, and 1/2 of log(shape)."""
+    location = shape.value * np.exp(2 * mu.log_slope - 3 * mu.log)
+    return location, np.full_like(shape.value, 0.5)
+
+
+def _pooled_shape(y: np.ndarray) -> float:
+    """ML of all responses together: 1 / mean(1 / y - 1 / mean)."""
+    spread = float(np.mean(1 / y)) - 1 / float(np.mean(y))
+    return 1 / spread if spread > 0 else float(np.mean(y))
+
+
+def start(y: np.ndarray) -> dict:
+    """Each response; the shape of all together."""
+    mean = float(np.mean(y))
+    return {"mu": y, "shape": float(np.clip(_pooled_shape(y), 1e-3 * mean, 1e6 * mean))}
+
+
+def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw responses; one too small for a number becomes the smallest positive one."""
+    return np.maximum(rng.wald(mu, shape), np.finfo(float).tiny)
+
+
+def priors(y: np.ndarray) -> dict[str, Prior]:
+    """Twice the shape of all responses together, up to a factor of four or so."""
+    return {"shape": Prior("lognormal", mu=float(np.log(2 * _pooled_shape(y))), sigma=1.5)}
+
+
+FAMILY = Family(
+    "inverse_gaussian",
+    params={"mu": "log", "shape": "log"},
+    location="mu",
+    links=("log", "inverse", "identity"),
+    density=density,
+    closed_form=closed_form,
+    curvature=curvature,
+    start=start,
+    mean=lambda mu, shape: mu,
+    variance=lambda mu, shape: mu**3 / shape,
+    simulate=simulate,
+    valid=lambda y: y > 0,
+    support="positive numbers",
+    bounds={"mu": (0.0, np.inf)},
+    constant=constant,
+    priors=priors,
+    collapse=("shape", 1),
+    equation=(
+        r"f(y) = \sqrt{\frac{\lambda}{2\pi y^3}} "
+        r"\exp\left\{-\frac{\lambda (y-\mu)^2}{2\mu^2 y}\right\},\ \lambda = \mathrm{shape}"
+    ),
+    source="Tweedie (1957), Annals of Mathematical Statistics 28, 362-377",
+    example={"mu": 2.5, "shape": 4.0},
+)

@@ -1,0 +1,258 @@
+"""Families with extra zeros, made of the family of the other responses.
+
+With psi the probability of a zero of its own and f the family of the others:
+
+* zero-inflated: P(0) = psi + (1 - psi) f(0), else (1 - psi) f(y);
+* hurdle: P(0) = psi, else (1 - psi) f(y) / (1 - f(0)), where f(0) = 0 for a continuous f.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from bayesmix import arrays as xp
+from bayesmix.distributions import Prior
+from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.links import Linked
+
+__all__ = ["hurdle", "zero_inflated"]
+
+# Rounds in which zeros are drawn again, and the largest count looked for one by one.
+REJECTED, LARGEST_COUNT = 100, 10_000
+
+SOURCES = {
+    "zero_inflated": "Lambert (1992), Technometrics 34, 1-14",
+    "hurdle": "Mullahy (1986), Journal of Econometrics 33, 341-365",
+}
+
+
+def zero_inflated(base: Family) -> Family:
+    """A family of counts, and zeros beside its own.
+
+    Parameters
+    ----------
+    base : Family
+        Of counts.
+
+    Returns
+    -------
+    Family
+        With the further parameter ``psi``, the probability of a structural zero.
+    """
+    f: Any = base  # a shipped family has all functions that are asked for here
+
+    def density(obs: Observed, *linked: Linked) -> Array:
+        *others, psi = linked
+        counted = psi.log1m + f.density(obs, *others)
+        zero = obs.y == 0
+        return xp.where(zero, xp.logaddexp(psi.log, xp.where(zero, counted, 0.0)), counted)
+
+    def closed_form(obs: Observed, *linked: Linked) -> Derivatives | None:
+        *others, psi = linked
+        d = None if f.closed_form is None else f.closed_form(obs, *others)
+        return None if d is None else _inflated(obs.y == 0, d, psi)
+
+    def mean(psi: Array, **natural: Array) -> Array:
+        """(1 - psi) times the mean of the counts."""
+        return (1 - psi) * f.mean(**natural)
+
+    def variance(psi: Array, **natural: Array) -> Array:
+        """(1 - psi) (v + psi m^2), with the mean m and variance v of the counts."""
+        return (1 - psi) * (f.variance(**natural) + psi * f.mean(**natural) ** 2)
+
+    def simulate(rng: np.random.Generator, psi: Array, **natural: Array) -> np.ndarray:
+        y = f.simulate(rng, **natural)
+        return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
+
+    return _with_psi(
+        base,
+        "zero_inflated",
+        density=density,
+        closed_form=closed_form,
+        mean=mean,
+        variance=None if base.binomial else variance,  # not one number for each trial
+        simulate=simulate,
+    )
+
+
+def hurdle(base: Family) -> Family:
+    """Zeros with a probability of their own, and a family of the other responses.
+
+    Parameters
+    ----------
+    base : Family
+        Of counts, which is cut off at zero, or of positive numbers.
+
+    Returns
+    -------
+    Family
+        With the further parameter ``psi``, the probability of zero.
+    """
+    f: Any = base
+    counts = bool(f.valid(np.zeros(1))[0])
+
+    def density(obs: Observed, *linked: Linked) -> Array:
+        *others, psi = linked
+        # A zero is given what the other family allows; its density is not used.
+        logf = f.density(_given(base, np.where(obs.y == 0, 1.0, obs.y), obs.trials), *others)
+        if counts:
+            none = f.density(_given(base, np.zeros_like(obs.y), obs.trials), *others)
+            logf = logf - xp.log1mexp(xp.clip(none, upper=-1e-300))
+        return xp.where(obs.y == 0, psi.log, psi.log1m + logf)
+
+    def mean(psi: Array, **natural: Array) -> Array:
+        """(1 - psi) m / (1 - f(0)), m the mean of the others."""
+        return (1 - psi) * f.mean(**natural) / (_some(base, natural) if counts else 1.0)
+
+    def variance(psi: Array, **natural: Array) -> Array:
+        """Share (v + m^2) - (share m)^2, share = (1 - psi) / (1 - f(0))."""
+        share = (1 - psi) / (_some(base, natural) if counts else 1.0)
+        m = f.mean(**natural)
+        return share * (f.variance(**natural) + m**2) - (share * m) ** 2
+
+    def simulate(rng: np.random.Generator, psi: Array, **natural: Array) -> np.ndarray:
+        y = f.simulate(rng, **natural)
+        if counts:
+            natural = {k: np.broadcast_to(v, y.shape) for k, v in natural.items()}
+            y = _above_zero(base, rng, y, natural)
+        return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
+
+    def valid(y: np.ndarray) -> np.ndarray:
+        return (y == 0) | f.valid(np.where(y == 0, 1.0, y))
+
+    return _with_psi(
+        base,
+        "hurdle",
+        density=density,
+        mean=mean,
+        variance=variance,
+        simulate=simulate,
+        constant=None,
+        valid=valid,
+        support=base.support if counts else "numbers of zero or more",
+    )
+
+
+def _given(base: Family, y: np.ndarray, trials: np.ndarray | None) -> Observed:
+    return Observed(y, trials, 0.0 if base.constant is None else base.constant(y, trials))
+
+
+def _above_zero(
+    base: Family, rng: np.random.Generator, y: np.ndarray, natural: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Zeros among draws drawn again until none is left.
+
+    Where nearly all counts are zeros, the few that are not come one by one from the
+    distribution function.
+    """
+    f: Any = base
+    for _ in range(REJECTED):
+        again = y == 0
+        if not again.any():
+            return y
+        y[again] = f.simulate(rng, **{k: v[again] for k, v in natural.items()})
+    left = np.flatnonzero(y == 0)
+    some = {k: v.reshape(-1)[left] for k, v in natural.items()}
+    etas = tuple(np.asarray(p.link.forward(some[p.name])) for p in base.parameters)
+    missing = rng.random(len(left)) * _some(base, some)
+    count = np.zeros(len(left))
+    while (on := missing > 0).any() and count.max() < LARGEST_COUNT:
+        count[on] += 1
+        missing -= np.exp(base.log_density(_given(base, count, None), etas)) * on
+    y.reshape(-1)[left] = count
+    return y
+
+
+def _some(base: Family, natural: dict[str, Array]) -> Array:
+    """1 - f(0)."""
+    etas = tuple(np.asarray(p.link.forward(natural[p.name]))[..., None] for p in base.parameters)
+    return -np.expm1(base.log_density(_given(base, np.zeros(1), None), etas))[..., 0]
+
+
+def _inflated(zero: np.ndarray, d: Derivatives, psi: Linked) -> Derivatives:
+    """Derivatives from those of the counts: with r the probability that a zero is counted.
+
+    A mixture of two terms: the slopes' mean, and the bends' mean plus the slopes' covariance.
+    """
+    p, q = psi.value, np.exp(psi.log1m)
+    counted = psi.log1m + d.logf
+    logf = np.where(zero, np.logaddexp(psi.log, counted), counted)
+    r = np.where(zero, special.expit(counted - psi.log), 1.0)
+    both = np.where(zero, r * special.expit(psi.log - counted), 0.0)
+    # 1 - r - p and its bend, written with 1 - f: a zero that is surely counted leaves them small.
+    rare = np.where(zero, -np.expm1(d.logf), 1.0)
+    share = p + q * np.exp(d.logf)
+    slope = np.where(zero, p * q * rare / share, -p)
+    small = slope * (q - p - q * q * rare) / share
+    bend = np.where(zero, np.where(rare < 0.5, small, both - p * q), -p * q)
+    n = len(d.first)
+    second = [
+        [r * d.second[j][k] + both * d.first[j] * d.first[k] for k in range(n)] for j in range(n)
+    ]
+    cross = tuple(-both * a for a in d.first)
+    rows = tuple((*row, c) for row, c in zip(second, cross, strict=True))
+    return Derivatives(logf, (*(r * a for a in d.first), slope), (*rows, (*cross, bend)))
+
+
+def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
+    """What both kinds have in common."""
+    filled, share = (_positive_only, 1.0) if kind == "hurdle" else (np.asarray, 0.5)
+
+    def start(y: np.ndarray, *trials: np.ndarray) -> dict[str, Any]:
+        # The share of zeros, away from 0 and 1.
+        psi = share * float((np.sum(y == 0) + 0.5) / (len(y) + 1))
+        f: Any = base
+        return {**f.start(filled(y), *trials), "psi": psi}
+
+    def priors(y: np.ndarray) -> dict[str, Prior]:
+        given = {} if base.priors is None else dict(base.priors(_positive_only(y)))
+        return {**given, "psi": Prior("beta", alpha=1.0, beta=1.0)}
+
+    common = {
+        "name": f"{kind}_{base.name}",
+        "params": {**base.params, "psi": "logit"},
+        "closed_form": None,
+        "curvature": _weights(base),
+        "squares": None,
+        "start": start,
+        "priors": priors,
+        "timed": None,
+        "kernel": None,
+        "kernel_link": None,
+        "concave": False,
+        "equation": EQUATIONS[kind] + base.equation,
+        "source": SOURCES[kind],
+        "example": {**base.example, "psi": 0.3},
+    }
+    return replace(base, **(common | functions))
+
+
+def _weights(base: Family) -> Any:
+    """Positive weights for scoring: the others' information where psi leaves them, and psi's."""
+
+    def curvature(obs: Observed, *linked: Linked) -> tuple[np.ndarray, ...]:
+        etas, psi = tuple(each.eta for each in linked[:-1]), linked[-1]
+        given = _given(base, np.where(obs.y == 0, 1.0, obs.y), obs.trials)
+        left = np.exp(psi.log1m)
+        others = base.positive_curvature(given, etas, base.derivatives(given, etas))
+        return (*(left * c for c in others), left * psi.value)
+
+    return curvature
+
+
+def _positive_only(y: np.ndarray) -> np.ndarray:
+    """Responses with each zero replaced by the mean of the others."""
+    some = y[y > 0]
+    return np.where(y > 0, y, some.mean() if len(some) else 1.0)
+
+
+EQUATIONS = {
+    "zero_inflated": (
+        r"P(0) = \psi + (1-\psi) f(0),\quad P(y) = (1-\psi) f(y)\ \text{else},\quad "
+    ),
+    "hurdle": r"P(0) = \psi,\quad p(y) = (1-\psi) \frac{f(y)}{1-f(0)}\ \text{else},\quad ",
+}
