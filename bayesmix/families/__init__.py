@@ -72,9 +72,12 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     ----------
     name : str or Family
         For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
-        "student_t" or "zero".  For times: "exponential", "weibull", "weibull_ph", "gamma",
-        "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf",
-        "genf_orig", "spline" or "cured".  Case does not matter, nor do the usual other
+        "student_t", "beta", "inverse_gaussian", "zero", and with extra zeros
+        "zero_inflated_poisson", "zero_inflated_negative_binomial", "zero_inflated_binomial",
+        "hurdle_poisson", "hurdle_negative_binomial", "hurdle_gamma" and "hurdle_lognormal".
+        For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
+        "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf" and
+        "genf_orig".  For times alone: "gamma" by rate and shape, "spline" and "cured".  Case does not matter, nor do the usual other
         names: "normal", "bernoulli", "nbinom".  A `Family` is returned as it is (with the link,
         if one is given).
     link : str, optional

@@ -60,7 +60,7 @@ def for_numbers(times: Family) -> Family:
 
 def _instant(obs: Observed) -> Instant:
     """The responses and their logarithms, which are the constants that `observe` keeps."""
-    return Instant(obs.y, -np.asarray(obs.const))
+    return Instant(obs.y, -obs.const)
 
 
 def _exact(y: Any) -> Times:

@@ -221,6 +221,7 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
         "start": start,
         "priors": priors,
         "timed": None,
+        "pymc": None,
         "kernel": None,
         "kernel_link": None,
         "concave": False,
