@@ -77,9 +77,9 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         "hurdle_poisson", "hurdle_negative_binomial", "hurdle_gamma" and "hurdle_lognormal".
         For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
         "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf" and
-        "genf_orig".  For times alone: "gamma" by rate and shape, "spline" and "cured".  Case does not matter, nor do the usual other
-        names: "normal", "bernoulli", "nbinom".  A `Family` is returned as it is (with the link,
-        if one is given).
+        "genf_orig".  For times alone: "gamma" by rate and shape, "spline" and "cured".
+        Case does not matter, nor do the usual other names: "normal", "bernoulli", "nbinom".
+        A `Family` is returned as it is (with the link, if one is given).
     link : str, optional
         "logit", "probit", "cloglog", "log" or "identity" for "binomial";
         "identity", "log" or "inverse" for the others.  Families for times have one

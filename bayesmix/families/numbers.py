@@ -60,7 +60,8 @@ def for_numbers(times: Family) -> Family:
 
 def _instant(obs: Observed) -> Instant:
     """The responses and their logarithms, which are the constants that `observe` keeps."""
-    return Instant(obs.y, -obs.const)
+    logs: Any = obs.const
+    return Instant(obs.y, -logs)
 
 
 def _exact(y: Any) -> Times:
