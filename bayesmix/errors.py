@@ -4,6 +4,7 @@ __all__ = [
     "BayesmixError",
     "ConvergenceWarning",
     "DataError",
+    "DataWarning",
     "DegenerateWarning",
     "FitError",
     "FormulaError",
@@ -62,6 +63,10 @@ class ConvergenceWarning(UserWarning):
 
 class DegenerateWarning(UserWarning):
     """A fit at a boundary: a collapsed variance, a vanished component, separation."""
+
+
+class DataWarning(UserWarning):
+    """Columns that may not be what they seem, such as numbers stored as text."""
 
 
 class IdentifiabilityWarning(UserWarning):

@@ -17,6 +17,7 @@ PUBLIC = [
     "CompetingRisks",
     "ConvergenceWarning",
     "DataError",
+    "DataWarning",
     "DegenerateWarning",
     "Family",
     "FitError",

@@ -44,7 +44,7 @@ class Bootstrap:
     @property
     def draws(self) -> np.ndarray:
         """Unconstrained parameters of every refit, (n, D), components matched."""
-        return self._resampled.theta
+        return self._resampled.theta.copy()
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Estimates with bootstrap standard errors, percentile intervals and bias.

@@ -14,6 +14,7 @@ from bayesmix.api.posterior import Posterior
 from bayesmix.errors import SpecError
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import from_dataset
 from bayesmix.posterior.drawn import Drawn
@@ -152,6 +153,8 @@ class Model(Modelled):
         {'chain': 1, 'draw': 50, 'row': 32}
         """
         whole_number("draws", draws, "the number of draws", 1)
+        held = 16.0 * draws * (self._spec.layout.size + self._spec.rows.n)
+        check_memory(held, f"draws={draws}", "ask for fewer draws")
         return prior_tree(self._spec, self._resolved(), draws, generator(seed))
 
     def simulate(

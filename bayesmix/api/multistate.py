@@ -12,6 +12,7 @@ from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
+from bayesmix.machine import check_memory
 from bayesmix.survival import multistate
 from bayesmix.survival.intervals import (
     Estimator,
@@ -312,6 +313,7 @@ class MultiState:
         whole_number("n", n, "the number of subjects", 1)
         rng = generator(seed)
         rows, index = self._rows(newdata)
+        check_memory(64.0 * n * len(index), f"simulate(n={n})", "ask for fewer subjects")
         sources = self._sources()
         fits = [s.fitted.theta[None] for s in sources if s.fitted is not None]
         drawn = [s.draws[rng.integers(0, len(s.draws), n)] for s in sources if s.draws is not None]

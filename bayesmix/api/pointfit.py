@@ -110,7 +110,7 @@ class PointFit(Result):
     @property
     def trace(self) -> np.ndarray:
         """Log-likelihoods of the best start after each iteration of the starts."""
-        return self._fitted.trace
+        return self._fitted.trace.copy()
 
     @property
     def loglik(self) -> float:
@@ -170,7 +170,7 @@ class PointFit(Result):
     def mixing(self) -> pd.Series:
         """Mean weights over the units, by component."""
         index = tables.component_index(self._fitted.spec)
-        return pd.Series(self._fitted.mixing, index=index, name="weight")
+        return pd.Series(self._fitted.mixing.copy(), index=index, name="weight")
 
     @property
     def params(self) -> xr.Dataset:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.parser import make_parser, parse
 from bayesmix.errors import BayesmixError
+from bayesmix.estimation.progress import on_screen
 
 __all__ = ["main"]
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BayesmixError, OSError) as error:
         return _tell_error(error)
     except KeyboardInterrupt:
-        after_the_keys = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+        after_the_keys = "\n" if on_screen() else ""  # the terminal shows ^C
         print(f"{after_the_keys}bayesmix: interrupted", file=sys.stderr)
         return INTERRUPTED
 

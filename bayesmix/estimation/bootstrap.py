@@ -16,6 +16,7 @@ from bayesmix.families.links import get_link
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import Times
 from bayesmix.likelihood import build_problem, unit_terms
+from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.params import permute
 from bayesmix.model.prepare import Events
@@ -72,6 +73,7 @@ def resample(
         raise FitError(msg)
     n = whole_number("n", n, "the number of resamples of bootstrap()", 2, FitError)
     spec = fitted.spec
+    check_memory(16.0 * n * spec.layout.size, f"bootstrap(n={n})", "ask for fewer resamples")
     theta = np.empty((n, spec.layout.size))
     loglik, status = np.empty(n), np.empty(n, dtype="U12")
     with Progress(progress, n, fitted.problem) as shown:

@@ -37,6 +37,7 @@ from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
+from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset
@@ -151,6 +152,8 @@ def _check(method: str, options: FitOptions) -> None:
         raise SpecError(msg)
     if options.starts is not None:
         whole_number("starts", options.starts, "the number of starts", 1)
+        # Of every start its parameters, their sums, and what their last iteration had.
+        check_memory(64.0 * options.starts, f"starts={options.starts}", "ask for fewer starts")
     whole_number("max_iter", options.max_iter, "the number of iterations", 0)
     fraction("tol", options.tol, 1e-8)
     fraction("min_weight", options.min_weight, 0.05, zero=True)

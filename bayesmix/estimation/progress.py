@@ -9,7 +9,7 @@ from types import TracebackType
 
 from bayesmix.likelihood import Problem
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "on_screen"]
 
 PATIENCE = 1.0
 
@@ -26,7 +26,7 @@ class Progress:
     """
 
     def __init__(self, wanted: bool | None, n_starts: int, problem: Problem) -> None:
-        self.wanted = sys.stderr.isatty() or _in_notebook() if wanted is None else wanted
+        self.wanted = on_screen() if wanted is None else wanted
         self.n_starts, self.n_rows = n_starts, problem.n_rows
         self.begin = self.last = time.monotonic()
         self.count = 0
@@ -46,8 +46,7 @@ class Progress:
     ) -> None:
         logging.getLogger("bayesmix").removeHandler(self.notes)
         if self.shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            _write("\r\x1b[K")
 
     def update(self, stage: str, running: int, loglik: float) -> None:
         """Tell one iteration."""
@@ -64,8 +63,7 @@ class Progress:
     def show(self, words: str) -> None:
         """Put words on the line."""
         self.shown = True
-        sys.stderr.write(f"\r\x1b[K{words}")
-        sys.stderr.flush()
+        _write(f"\r\x1b[K{words}")
 
 
 class _Notes(logging.Handler):
@@ -79,5 +77,13 @@ class _Notes(logging.Handler):
         self.progress.show(record.getMessage())
 
 
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+def on_screen() -> bool:
+    """Whether somebody watches: a terminal or a notebook; windowed programs have no streams."""
+    stream = sys.stderr
+    return (stream is not None and stream.isatty()) or "ipykernel" in sys.modules
+
+
+def _write(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(text)
+        sys.stderr.flush()

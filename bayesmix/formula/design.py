@@ -11,7 +11,14 @@ import numpy as np
 from bayesmix.errors import FormulaError
 from bayesmix.formula.binding import BoundExpression, refuse_unknown
 from bayesmix.formula.coding import Block, coding_plan
-from bayesmix.formula.encoders import Encoder, assemble, block_names, encode, evaluated
+from bayesmix.formula.encoders import (
+    Encoder,
+    assemble,
+    block_names,
+    design_width,
+    encode,
+    evaluated,
+)
 from bayesmix.formula.frames import (
     Units,
     build_units,
@@ -24,6 +31,7 @@ from bayesmix.formula.frames import (
 from bayesmix.formula.rank import rank_deficiency
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.transforms import ParsedFormula
+from bayesmix.machine import check_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +157,12 @@ def build_design(
         spans_constant=intercept or reference_coding,
     )
     plan = tuple(block for block in plan if block or intercept)
+    columns = design_width(plan, encoders)
+    check_memory(
+        16.0 * len(data) * columns,
+        f"the design of {formula.text!r:.200} with {columns} columns and {len(data)} rows",
+        "name fewer products of factors with many levels",
+    )
     terms = tuple(name for names in block_names(plan, encoders) for name in names)
     _refuse_twice(terms, formula)
     shifts = [evaluated(offset, data, scope) for offset in right.offsets]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import BoundExpression, bind
 from bayesmix.formula.coding import Block
 from bayesmix.formula.expressions import Expression
+from bayesmix.formula.flags import flag_factor
 from bayesmix.formula.frames import check_finite, numeric_values
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.transforms import CategoryBox, make_transform
@@ -26,6 +28,7 @@ __all__ = [
     "NumericEncoder",
     "assemble",
     "block_names",
+    "design_width",
     "encode",
     "encode_factor",
     "evaluated",
@@ -74,6 +77,10 @@ class FactorEncoder:
         rows = np.flatnonzero(values >= first)
         out[rows, values[rows] - first] = 1.0
         return out
+
+    def size(self, coding: str) -> int:
+        """Number of columns."""
+        return len(self.levels) - (coding != "full")
 
     def names(self, coding: str) -> list[str]:
         """Name the columns."""
@@ -140,7 +147,10 @@ def encode_factor(
             "Leave it out."
         )
     encoder = FactorEncoder(bound, levels, box.contrast, unused)
-    return encoder, _positions(codes, found, levels, data, text)
+    positions = _positions(codes, found, levels, data, text)
+    counts = np.bincount(positions, minlength=len(levels)).tolist()
+    flag_factor(text, levels, counts, chosen=boxed or ordered)
+    return encoder, positions
 
 
 def _factorize(values: Any, text: str) -> tuple[np.ndarray, list[Any]]:
@@ -239,6 +249,10 @@ class NumericEncoder:
     def columns(self, values: np.ndarray, coding: str) -> np.ndarray:  # noqa: ARG002
         """Return the same with shape (n, width); there is one coding, "value"."""
         return values[:, None] if values.ndim == 1 else values
+
+    def size(self, coding: str) -> int:  # noqa: ARG002
+        """Number of columns."""
+        return self.width
 
     def names(self, coding: str) -> list[str]:  # noqa: ARG002
         """Name the columns."""
@@ -380,6 +394,11 @@ def assemble(
         )
         start += width
     return matrix
+
+
+def design_width(plan: tuple[Block, ...], encoders: tuple[Encoder, ...]) -> int:
+    """Number of columns, before any of them is named or made."""
+    return sum(prod(encoders[i].size(coding) for i, coding in block) for block in plan)
 
 
 def block_names(plan: tuple[Block, ...], encoders: tuple[Encoder, ...]) -> list[list[str]]:

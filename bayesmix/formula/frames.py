@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import DataError, SpecError
+from bayesmix.formula.flags import odd_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -293,5 +294,8 @@ def describe(value: Any) -> str:
     import pandas as pd
 
     kind = "categorical" if isinstance(dtype, pd.CategoricalDtype) else f"of type {dtype}"
-    levels = ", ".join(repr(v) for v in list(pd.unique(pd.Series(value)))[:4])
-    return f"{kind} ({levels}, ...)"
+    found = list(pd.unique(pd.Series(value)))
+    levels = ", ".join(repr(v) for v in found[:4])
+    odd = odd_numbers(found)
+    note = f"; most are numbers, but not {', '.join(map(repr, odd[:5]))}" if odd else ""
+    return f"{kind} ({levels}, ...){note}"

@@ -25,6 +25,7 @@ from bayesmix.formula.design import (
     check_columns,
     select_rows,
 )
+from bayesmix.formula.flags import flag_spelling
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import Response, complete_columns, read_response
 from bayesmix.formula.times import Times
@@ -229,6 +230,7 @@ def prepare(
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
     kept, dropped = select_rows(data, complete(columns, [p[0] for p in parsed]), na_action)
+    flag_spelling(kept, (group, labels))
     units = build_units(kept, group)
     parts = tuple(_part(r, p, kept, scope) for r, p in zip(regressions, parsed, strict=True))
     names = [p.response.name for p in parts]

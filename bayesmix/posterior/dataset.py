@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayesmix.model.data import DIMS
 from bayesmix.model.params import plain_name
 
@@ -35,5 +37,6 @@ def dataset(variables: Mapping[str, tuple[Any, Any]], coords: Mapping[str, Any])
         plain = plain_name(name)
         while plain in taken or plain in out:
             plain += "_"
-        out[plain] = (tuple(plain_name(dim) for dim in written), values)
+        # A copy: what a result hands out may be written into.
+        out[plain] = (tuple(plain_name(dim) for dim in written), np.array(values))
     return xr.Dataset(out, labels)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
+from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
 from bayesmix.posterior.dataset import dataset
@@ -117,6 +118,9 @@ class Drawn:
     @cached_property
     def log_likelihood(self) -> np.ndarray:
         """Log-likelihood by unit, (chain, draw, U)."""
+        held = 16.0 * len(self.flat) * self.spec.rows.n_units
+        what = f"the log-likelihood of {self.spec.rows.n_units} units in {len(self.flat)} draws"
+        check_memory(held, what, "ask for fewer draws")
         out = unit_log_likelihood(self.problem, self.flat)
         return out.reshape(*self.theta.shape[:2], -1)
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
+from bayesmix.machine import check_memory
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import (
     Prediction,
@@ -77,6 +78,8 @@ def simulate(
     """
     spec = drawn.spec
     rows = simulation_rows(spec, newdata)
+    held = 16.0 * draws * len(spec.layout.blocks) * rows.n
+    check_memory(held, f"{draws} simulations of {rows.n} rows", "ask for fewer draws")
     flat = drawn.flat
     out = np.empty((draws, len(spec.layout.blocks), rows.n))
     for d, at in enumerate(rng.integers(0, len(flat), draws)):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.families import Family
+from bayesmix.formula.encoders import FactorEncoder
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
@@ -126,6 +127,7 @@ def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     lines = _response_lines(spec) if events is None else event_lines(spec, events)
     terms = spec.layout.concomitant_terms
     lines.append(("weights", "constant" if terms is None else f"logit in {', '.join(terms)}"))
+    lines += _size_lines(spec)
     units = f"{spec.rows.n} rows"
     if spec.prepared.group is not None:
         units += f" in {spec.rows.n_units} groups by {spec.prepared.group}"
@@ -140,6 +142,30 @@ def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     if spec.held:
         lines.append(("held", f"{len(spec.held)} parameters at given values"))
     return lines
+
+
+def _size_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
+    """How many coefficients there are, and the levels of the factors behind them."""
+    kinds = [c.effect for c in spec.layout.coordinates if c.effect in EFFECT_WORDS]
+    weights = sum(c.effect == "concomitant" for c in spec.layout.coordinates)
+    count = f"{len(kinds)}" + (f", and {weights} of the weights" if weights else "")
+    events, concomitant = spec.prepared.events, spec.prepared.concomitant
+    parts = spec.prepared.parts if events is None else events.parts
+    designs = [d for part in parts for d in part.designs]
+    designs += [] if concomitant is None else [concomitant]
+    factors = {
+        encoder.bound.expression.text: encoder.levels
+        for design in designs
+        for encoder in design.encoders
+        if isinstance(encoder, FactorEncoder)
+    }
+    shown = "; ".join(f"{name} ({_levels(levels)})" for name, levels in factors.items())
+    return [("coefficients", count), *([("factors", shown)] if shown else [])]
+
+
+def _levels(levels: tuple[Any, ...]) -> str:
+    first = ", ".join(map(str, levels[:6]))
+    return first if len(levels) <= 6 else f"{first}, ...: {len(levels)} levels"
 
 
 def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:

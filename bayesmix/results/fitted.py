@@ -123,9 +123,9 @@ class Fitted:
         """Log-likelihood by unit (U,) and memberships (U, S)."""
         return unit_terms(self.problem, self.theta)
 
-    @cached_property
+    @property
     def params(self) -> xr.Dataset:
-        """The parameters on natural scales."""
+        """The parameters on natural scales; a new Dataset each time."""
         return to_dataset(self.spec, self.theta)
 
     @property

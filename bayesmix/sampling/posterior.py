@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -17,9 +16,11 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
+from bayesmix.estimation.progress import on_screen
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.problem import Problem
+from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.posterior.diagnostics import (
@@ -56,6 +57,9 @@ SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
 MODE_STARTS = 100
 WHOLE = 0.99
+# Copies of all draws at work together, and numbers of the sampler beside each.
+COPIES = 6
+STATISTICS = 12
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -92,6 +96,7 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
         If an option is not understood, the priors are improper, or there is no mode.
     """
     _check(method, options)
+    _check_memory(spec, method, options)
     with compiled.chosen_by_size():
         drawn, found = _fit_posterior(spec, method, options, priors)
     for finding in found:
@@ -176,6 +181,14 @@ def _check(method: str, options: SamplingOptions) -> None:
     if options.sampler not in SAMPLERS:
         msg = f"sampler={options.sampler!r} is unknown; use one of {SAMPLERS}"
         raise SpecError(msg)
+
+
+def _check_memory(spec: MixtureSpec, method: str, options: SamplingOptions) -> None:
+    """Draws are held some times at once: as drawn, on a natural scale, relabelled, in tables."""
+    chains = options.chains if method == "nuts" else 1
+    made = options.draws * (options.thin or 1) * chains
+    held = 8 * COPIES * (spec.layout.size + STATISTICS)
+    check_memory(made * held, f"draws={options.draws}", "ask for fewer draws")
 
 
 def _proper(spec: MixtureSpec, method: str, model: PriorModel | None) -> PriorModel:
@@ -291,13 +304,12 @@ def _nuts(
     rng: np.random.Generator,
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """Relabelled draws, and what is wrong with them."""
-    shown = sys.stderr.isatty() or "ipykernel" in sys.modules
     settings = Settings(
         options.draws,
         options.tune,
         options.chains,
         int(rng.integers(1, 2**31)),
-        shown if options.progress is None else options.progress,
+        on_screen() if options.progress is None else options.progress,
     )
 
     def run(thin: int, accept: float = ACCEPT, before: Drawn | None = None) -> Drawn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import BayesmixError, DataError
+from bayesmix.errors import BayesmixError, DataError, DataWarning
 from bayesmix.estimation.reduce import without_components
 from bayesmix.families import Family
 from bayesmix.model import MixtureSpec, assemble
@@ -193,7 +194,9 @@ def unpack_spec(
     names = unpack_scope(arrays, manifest["scope"], functions)
     data = _table(arrays, manifest)
     try:
-        prepared = prepared_by(data=data, scope=names, **arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # given when the model was written
+            prepared = prepared_by(data=data, scope=names, **arguments)
         whole = assemble(replace(prepared, n_dropped=manifest["n_dropped"]), manifest["call"]["k"])
     except BayesmixError as error:
         msg = f"the model cannot be made again of the stored data: {error}. {_origin(manifest)}"

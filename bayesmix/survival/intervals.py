@@ -19,6 +19,7 @@ from scipy import linalg, special
 from bayesmix._arguments import door, generator, shown, unknown_option, whole_number
 from bayesmix.errors import FitError, IdentifiabilityWarning
 from bayesmix.families.links import Linked
+from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
@@ -89,6 +90,7 @@ class Estimator:
             raise FitError(msg)
         if self.draws is not None:
             whole_number("draws", self.draws, "the number of draws", 100, FitError)
+            check_memory(64.0 * self.draws, f"draws={self.draws}", "ask for fewer draws")
         if self.interval != "simulation" and (self.draws, self.seed) != (None, None):
             msg = (
                 "draws= and seed= belong to interval='simulation'; give that too, or leave them out"
