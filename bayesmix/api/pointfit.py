@@ -22,8 +22,9 @@ from bayesmix.model import MixtureSpec, Regression
 from bayesmix.results import describe, tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.predict import predict, residuals, simulate
+from bayesmix.results.predict import predict, simulate
 from bayesmix.results.reorder import reorder
+from bayesmix.results.residuals import quantile_residuals, residuals
 from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
@@ -506,27 +507,38 @@ class PointFit(Result):
         assert isinstance(out, pd.DataFrame)
         return out
 
-    def residuals(self, kind: str = "response") -> pd.DataFrame:
-        """Residuals against each component.
+    def residuals(self, kind: str = "response", seed: Any = None) -> pd.DataFrame | pd.Series:
+        """Residuals against each component, or normal scores of the mixture as a whole.
 
         Parameters
         ----------
         kind : str
-            "response" (response - mean) or "pearson" (that over the standard deviation).
-            Of survival times "martingale", 1 - H(t) for an exact time and -H(t) for a
+            "response" (response - mean), "pearson" (that over the standard deviation) or
+            "deviance" (the signed root of what the density gains at a mean of y).  Of
+            survival times "martingale", 1 - H(t) for an exact time and -H(t) for a
             right-censored one with H the cumulative hazard (and what lies between for
-            intervals), or "cox-snell", H(t).
+            intervals), or "cox-snell", H(t).  "quantile": the normal score of the response
+            in the mixture's distribution, given the earlier rows of its group; standard
+            normal under the model, for counts and censored times by a random draw within
+            the jump or the bounds.
+        seed : int or numpy.random.Generator, optional
+            Of "quantile".
 
         Returns
         -------
-        DataFrame
+        DataFrame, or Series
             Rows by components; NaN where a row tells nothing of a component's time, as
-            where it had another event.
+            where it had another event.  Of "quantile" a value for each row, or with several
+            responses a column for each.
 
         Raises
         ------
         FitError
-            If no response has residuals of that kind.
+            If no response has residuals of that kind, or `seed` goes with another kind.
+
+        References
+        ----------
+        Dunn and Smyth (1996), Journal of Computational and Graphical Statistics 5, 236-244.
 
         Examples
         --------
@@ -536,7 +548,14 @@ class PointFit(Result):
         >>> fit = spec.fit("em", seed=1)
         >>> fit.residuals("pearson").iloc[0].round(2).tolist()
         [-0.3, -2.25]
+        >>> fit.residuals("quantile", seed=1).shape
+        (32,)
         """
+        if kind == "quantile":
+            return quantile_residuals(self._fitted, generator(seed, FitError))
+        if seed is not None:
+            msg = f"seed= goes with kind='quantile', not with kind={kind!r}; leave it out"
+            raise FitError(msg)
         return residuals(self._fitted, kind)
 
     def simulate(self, seed: Any = None, newdata: pd.DataFrame | None = None) -> pd.DataFrame:

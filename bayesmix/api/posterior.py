@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,6 +12,7 @@ from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.base import Result
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.stacking import Stacking
+from bayesmix.comparison.checks import predictive_check
 from bayesmix.comparison.evidence import Evidence, bridge_evidence
 from bayesmix.comparison.stacking import groups_of_chains, stack
 from bayesmix.errors import FitError
@@ -540,6 +542,55 @@ class Posterior(Result):
         True
         """
         return bridge_evidence(self._drawn, generator(seed, FitError))
+
+    def predictive_check(
+        self,
+        statistics: Mapping[str, Callable[..., float]],
+        draws: int = 500,
+        ci: float = 0.95,
+        seed: Any = None,
+    ) -> pd.DataFrame:
+        """Compare statistics of the data with those of posterior predictive data.
+
+        Parameters
+        ----------
+        statistics : dict of str to callable
+            Functions of the response, a Series by row (with several responses a DataFrame of
+            them), that give one number: ``{"zeros": lambda y: (y == 0).mean()}``.
+        draws : int
+            Number of simulated data sets.
+        ci : float
+            Probability of the intervals.
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        DataFrame
+            statistic; observed; mean, lower and upper over the simulated data; and p_value,
+            the share of these with at least the observed value.  A p-value near 0 or 1 says
+            that the model does not give such data.
+
+        Raises
+        ------
+        FitError
+            If a statistic gives several numbers, or a response is a survival time.
+
+        References
+        ----------
+        Gelman, Meng and Stern (1996), Statistica Sinica 6, 733-807.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> found = posterior.predictive_check({"largest": max}, draws=100, seed=1)
+        >>> float(found["observed"].iloc[0])
+        28.0
+        """
+        rng = generator(seed, FitError)
+        return predictive_check(self._drawn, statistics, draws, ci, rng)
 
     def diagnostics(self) -> Diagnosis:
         """R-hat and ESS after relabelling, and why chains disagree where they do.

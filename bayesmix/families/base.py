@@ -69,6 +69,9 @@ class Family:
         ``mean(**params)``: expected response.  Predictions need it.
     variance : callable, optional
         ``variance(**params)``: variance of a response.  Pearson residuals need it.
+    tails : callable, optional
+        ``tails(y, **params)``: P(Y <= y) and P(Y > y), each accurate where it is small.
+        Quantile residuals need it.
     simulate : callable, optional
         ``simulate(rng, **params)``: random responses of the parameters' shape.
     valid : callable, optional
@@ -128,6 +131,7 @@ class Family:
     start: Callable[..., Mapping[str, Any]] | None = None
     mean: Callable[..., Array] | None = None
     variance: Callable[..., Array] | None = None
+    tails: Callable[..., tuple[Array, Array]] | None = None
     simulate: Callable[..., np.ndarray] | None = None
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     support: str = "finite numbers"

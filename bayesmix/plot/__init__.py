@@ -21,6 +21,7 @@ from bayesmix.plot.diagnostics import diagnostics
 from bayesmix.plot.effects import effects
 from bayesmix.plot.memberships import membership, rootogram
 from bayesmix.plot.predictive import posterior_predictive, prior_predictive
+from bayesmix.plot.residuals import residuals
 from bayesmix.plot.selection import selection
 from bayesmix.plot.states import states
 from bayesmix.plot.ternary import ternary
@@ -37,6 +38,7 @@ __all__ = [
     "mixing",
     "posterior_predictive",
     "prior_predictive",
+    "residuals",
     "rootogram",
     "selection",
     "states",

@@ -28,12 +28,21 @@ from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import component_index
 from bayesmix.results.uncertainty import Source, estimates
 
-__all__ = ["Prediction", "component_means", "mean_scale", "predict", "residuals", "simulate"]
+__all__ = [
+    "Prediction",
+    "component_means",
+    "linear_predictors",
+    "mean_scale",
+    "natural",
+    "observed_response",
+    "predict",
+    "row_log_densities",
+    "row_weights",
+    "simulate",
+]
 
 WHAT = ("mean", "link", "weight")
 BY = ("component", "marginal", "membership")
-KINDS = ("response", "pearson")
-TIME_KINDS = ("martingale", "cox-snell")
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -210,6 +219,21 @@ def natural(
     return out
 
 
+def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Log densities of the rows' responses in every component, (n, S)."""
+    eta = linear_predictors(block, data, theta)
+    out = np.empty(eta.shape)
+    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
+        etas = []
+        for number, slot in enumerate(slots):
+            own = block.predictors[slot].coefficients(theta)[s]
+            constant = block.predictors[slot].constant
+            other = np.full(len(out), own[0]) if constant else data.matrix @ own
+            etas.append(eta[:, s] if number == 0 else other)
+        out[:, s] = family.log_density(data.observed[block.keys[s]], tuple(etas))
+    return out
+
+
 def component_means(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
     """Expected responses (n, S); per trial for the binomial."""
     n = len(data.matrix)
@@ -230,78 +254,6 @@ def observed_response(data: BlockRows) -> np.ndarray:
     assert data.response is not None
     trials = data.response.trials
     return data.response.y if trials is None else data.response.y / np.maximum(trials, 1)
-
-
-def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
-    """Residuals against each component.
-
-    Parameters
-    ----------
-    fitted : Fitted
-    kind : str
-        "response": y - mean; "pearson": that over the component's standard
-        deviation.  Of survival times: "martingale" or "cox-snell", see
-        `censored.residual`.  With several responses, those that have such residuals.
-
-    Raises
-    ------
-    FitError
-        If no response has residuals of that kind.
-    """
-    known = (*KINDS, *TIME_KINDS)
-    if kind not in known:
-        msg = f"residuals(kind={kind!r}) is unknown; use one of {known}"
-        raise FitError(msg)
-    spec = fitted.spec
-    frames = {
-        block.name: pd.DataFrame(
-            _residuals(spec, block, data, fitted.theta, kind),
-            index=spec.prepared.index,
-            columns=component_index(spec),
-        )
-        for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
-        if block.survival == (kind in TIME_KINDS)
-    }
-    if not frames:
-        right, what = (TIME_KINDS, "a survival time") if kind in KINDS else (KINDS, "no time")
-        names = ", ".join(block.name for block in spec.layout.blocks)
-        msg = f"residuals(kind={kind!r}): {names} is {what}; use one of {right}"
-        raise FitError(msg)
-    if len(frames) == len(spec.layout.blocks) == 1:
-        return next(iter(frames.values()))
-    return pd.concat(frames, axis=1)
-
-
-def _residuals(
-    spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
-) -> np.ndarray:
-    if kind in KINDS:
-        values = observed_response(data)[:, None] - component_means(block, data, theta)
-        if kind == "response":
-            return values
-        spread = np.sqrt(_variances(block, data, theta))
-        # A point mass has no spread: its Pearson residuals are missing.
-        return np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
-    out = np.empty((len(data.matrix), spec.k))
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        times = data.observed[key].times
-        assert times is not None
-        entry = entries(data, key)
-        times = times if entry is None else replace(times, entry=entry)
-        out[:, s] = censoring.residual(family, times, natural(block, data, theta, s), kind)
-    return out
-
-
-def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    out = np.empty((len(data.matrix), len(block.families)))
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        if family.variance is None:
-            msg = f"family {family.name!r} has no variance=; Pearson residuals need it"
-            raise FitError(msg)
-        out[:, s] = family.variance(**natural(block, data, theta, s))
-        trials = data.observed[key].trials
-        out[:, s] /= 1.0 if trials is None else np.maximum(trials, 1)
-    return out
 
 
 def simulate(

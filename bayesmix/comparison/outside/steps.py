@@ -19,6 +19,7 @@ from bayesmix.model.prepare import concomitant_design
 from bayesmix.model.units import constant_in_units
 from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
+from bayesmix.results.predict import row_log_densities
 
 __all__ = ["Outside", "distal", "relate"]
 
@@ -224,19 +225,8 @@ def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: st
 
 def _log_outcome(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
     """Terms log P(class) + log f(outcome | class), (U, S)."""
-    block, data = spec.layout.blocks[0], spec.rows.blocks[0]
-    out = spec.weights.log_weights(theta, None).T + np.zeros((spec.rows.n, spec.k))
-    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
-        etas = []
-        for number, slot in enumerate(slots):
-            predictor = block.predictors[slot]
-            own = predictor.coefficients(theta)[s]
-            eta = np.full(len(out), own[0]) if predictor.constant else data.matrix @ own
-            if number == 0 and data.offset is not None:
-                eta = eta + data.offset
-            etas.append(eta)
-        out[:, s] += family.log_density(data.observed[block.keys[s]], tuple(etas))
-    return out
+    density = row_log_densities(spec.layout.blocks[0], spec.rows.blocks[0], theta)
+    return spec.weights.log_weights(theta, None).T + density
 
 
 def _start(spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
@@ -94,6 +95,16 @@ def kernel_term(ops: Any) -> Term:
     return term
 
 
+def tails(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y) for y successes in these trials."""
+    count = np.floor(y)
+    none, all_of_them = count < 0, count >= trials
+    inside = np.clip(count, 0.0, np.maximum(trials - 1, 0.0))
+    lower, upper = special.bdtr(inside, trials, mu), special.bdtrc(inside, trials, mu)
+    lower = np.where(none, 0.0, np.where(all_of_them, 1.0, lower))
+    return lower, np.where(none, 1.0, np.where(all_of_them, 0.0, upper))
+
+
 FAMILY = Family(
     "binomial",
     params={"mu": "logit"},
@@ -105,6 +116,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu: mu * (1 - mu),  # per trial
+    tails=tails,
     simulate=lambda rng, mu, trials: rng.binomial(trials.astype(np.int64), mu).astype(float),
     constant=constant,
     binomial=True,

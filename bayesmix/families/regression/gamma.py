@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.special import stirling
@@ -79,6 +80,12 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     return {"shape": Prior("lognormal", mu=float(np.log(2 * _pooled_shape(y))), sigma=1.5)}
 
 
+def tails(y: np.ndarray, mu: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y)."""
+    scaled = shape * np.maximum(y, 0.0) / mu
+    return special.gammainc(shape, scaled), special.gammaincc(shape, scaled)
+
+
 FAMILY = Family(
     "gamma",
     params={"mu": "log", "shape": "log"},
@@ -90,6 +97,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**2 / shape,
+    tails=tails,
     simulate=simulate,
     valid=lambda y: y > 0,
     support="positive numbers",

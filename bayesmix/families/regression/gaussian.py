@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
@@ -85,6 +86,12 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     return {"sigma": Prior("lognormal", mu=float(np.log(0.5 * (np.std(y) or 1.0))), sigma=1.0)}
 
 
+def tails(y: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y)."""
+    z = (y - mu) / sigma
+    return special.ndtr(z), special.ndtr(-z)
+
+
 FAMILY = Family(
     "gaussian",
     params={"mu": "identity", "sigma": "log"},
@@ -97,6 +104,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, sigma: mu,
     variance=lambda mu, sigma: sigma**2,
+    tails=tails,
     simulate=simulate,
     pymc=lambda pm, mu, sigma: pm.Normal.dist(mu, sigma),
     kernel_link="identity",

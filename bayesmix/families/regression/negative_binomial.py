@@ -14,6 +14,8 @@ from bayesmix.families.regression.poisson import draw_counts, is_count
 
 # Beyond these the density is its limit to the last digit.
 RANGE = (1e-100, 1e100)
+# Where (mu + y) / alpha is below this, tails are those of the Poisson distribution.
+LIMIT = 1e-9
 TERMS = 12
 
 
@@ -131,6 +133,19 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     return {"alpha": Prior("lognormal", mu=float(np.log(5.0)), sigma=1.5)}
 
 
+def tails(y: np.ndarray, mu: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y): incomplete beta functions, or the Poisson limit of large alpha."""
+    count = np.floor(y)
+    none, count = count < 0, np.maximum(count, 0.0)
+    a = np.clip(alpha, RANGE[0], 1 / LIMIT)
+    poisson = alpha * LIMIT > mu + count
+    lower = np.where(poisson, special.pdtr(count, mu), special.betainc(a, count + 1, a / (a + mu)))
+    upper = np.where(
+        poisson, special.pdtrc(count, mu), special.betainc(count + 1, a, mu / (a + mu))
+    )
+    return np.where(none, 0.0, lower), np.where(none, 1.0, upper)
+
+
 FAMILY = Family(
     "negative_binomial",
     params={"mu": "log", "alpha": "log"},
@@ -142,6 +157,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, alpha: mu,
     variance=lambda mu, alpha: mu + mu**2 / alpha,
+    tails=tails,
     simulate=simulate,
     valid=is_count,
     support="counts 0, 1, 2, ...",

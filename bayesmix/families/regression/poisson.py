@@ -79,6 +79,14 @@ def draw_counts(rng: np.random.Generator, mu: np.ndarray) -> np.ndarray:
     return np.where(small, counts, np.where(np.isinf(mu), mu, normal))
 
 
+def tails(y: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y)."""
+    count = np.floor(y)
+    none, count = count < 0, np.maximum(count, 0.0)
+    lower, upper = special.pdtr(count, mu), special.pdtrc(count, mu)
+    return np.where(none, 0.0, lower), np.where(none, 1.0, upper)
+
+
 FAMILY = Family(
     "poisson",
     params={"mu": "log"},
@@ -90,6 +98,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu: mu,
+    tails=tails,
     simulate=draw_counts,
     pymc=lambda pm, mu: pm.Poisson.dist(mu),
     valid=is_count,

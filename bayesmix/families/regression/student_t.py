@@ -136,6 +136,15 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     }
 
 
+def tails(
+    y: np.ndarray, mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y); normal ones for nu at infinity."""
+    z = (y - mu) / sigma
+    far = np.minimum(nu, 1e100)
+    return special.stdtr(far, z), special.stdtr(far, -z)
+
+
 FAMILY = Family(
     "student_t",
     params={"mu": "identity", "sigma": "log", "nu": "log"},
@@ -147,6 +156,7 @@ FAMILY = Family(
     start=start,
     mean=mean,
     variance=variance,
+    tails=tails,
     simulate=simulate,
     priors=priors,
     collapse=("sigma", -1),

@@ -19,6 +19,7 @@ FAMILY = Family(
     density=density,
     mean=lambda: 0.0,
     variance=lambda: 0.0,
+    tails=lambda y: (np.where(y >= 0, 1.0, 0.0), np.where(y >= 0, 0.0, 1.0)),
     simulate=lambda rng: np.zeros(()),
     equation=r"f(0) = 1",
     source="Lambert (1992), Technometrics 34, 1-14 (zero inflation)",

@@ -1,0 +1,99 @@
+"""Normal scores of the responses against the normal distribution, with an envelope."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from bayesmix.comparison.scores import is_posterior
+from bayesmix.errors import FitError
+from bayesmix.plot.bands import draw_band
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, one_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit, Posterior
+
+__all__ = ["residuals"]
+
+
+@picture
+def residuals(
+    fit: PointFit | Posterior,
+    *,
+    response: str | None = None,
+    ci: float = 0.95,
+    seed: Any = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""Draw the quantile residuals in order against normal quantiles.
+
+    Under the model the residuals are independent standard normal, and the i-th smallest of n
+    has a score that is beta(i, n - i + 1) distributed on the scale of probabilities: the band
+    is pointwise, so that a few of many points outside it mean nothing.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+        Of a posterior its `point`.
+    response : str, optional
+        Which one, where the model has several; by default the first.
+    ci : float
+        Coverage of the band at each point.
+    seed : int or numpy.random.Generator, optional
+        Of the random part of the residuals of counts and censored times.
+    ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If the response is unknown, or has no quantile residuals.
+
+    References
+    ----------
+    Dunn and Smyth (1996), Journal of Computational and Graphical Statistics 5, 236-244.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("fabricfault")
+    >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+    >>> ax = bmx.plot.residuals(spec.fit("em", seed=1))
+    >>> ax.get_xlabel(), len(ax.lines[0].get_xdata())
+    ('normal quantiles', 32)
+    """
+    found: Any = (fit.point() if is_posterior(fit) else fit).residuals("quantile", seed=seed)
+    if found.ndim == 2:
+        name = found.columns[0] if response is None else response
+        if name not in found:
+            msg = f"response={name!r} is unknown; use one of {', '.join(map(repr, found))}"
+            raise FitError(msg)
+        found = found[name]
+    elif response not in (None, found.name):
+        msg = f"response={response!r} is unknown; the model has {found.name!r}"
+        raise FitError(msg)
+    scores = np.sort(found.to_numpy())
+    place = np.arange(1, len(scores) + 1)
+    normal = special.ndtri((place - 0.5) / len(scores))
+    tails = (0.5 - ci / 2, 0.5 + ci / 2)
+    low, high = (
+        special.ndtri(special.betaincinv(place, len(scores) - place + 1, tail)) for tail in tails
+    )
+    ax = one_axes(ax)
+    ax.plot(normal, scores, linestyle="none", marker="o", markersize=3, color=colour(0))
+    ax.plot(normal[[0, -1]], normal[[0, -1]], color="black", linewidth=0.8)
+    draw_band(ax, normal, (low, high), "black")
+    ax.set_xlabel("normal quantiles")
+    ax.set_ylabel(f"quantile residuals of {found.name}")
+    return ax

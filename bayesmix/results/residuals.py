@@ -1,0 +1,262 @@
+"""Residuals against each component, and normal scores of the mixture as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from bayesmix.errors import FitError
+from bayesmix.families import Family
+from bayesmix.families.survival.base import log_survival
+from bayesmix.model import BlockRows, MixtureSpec
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.rows import entries
+from bayesmix.results import censoring
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.predict import (
+    component_means,
+    natural,
+    observed_response,
+    row_log_densities,
+    row_weights,
+)
+from bayesmix.results.tables import component_index
+
+__all__ = ["quantile_residuals", "residuals"]
+
+KINDS = ("response", "pearson", "deviance")
+TIME_KINDS = ("martingale", "cox-snell")
+SMALLEST = np.finfo(float).tiny
+
+
+def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
+    """Residuals against each component.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    kind : str
+        "response": y - mean; "pearson": that over the component's standard
+        deviation; "deviance": the root of twice what the log density gains where the mean
+        is y, with the sign of y - mean.  Of survival times: "martingale" or "cox-snell", see
+        `censoring.residual`.  With several responses, those that have such residuals.
+
+    Raises
+    ------
+    FitError
+        If no response has residuals of that kind.
+    """
+    known = (*KINDS, *TIME_KINDS, "quantile")
+    if kind not in known:
+        msg = f"residuals(kind={kind!r}) is unknown; use one of {known}"
+        raise FitError(msg)
+    spec = fitted.spec
+    frames = {
+        block.name: pd.DataFrame(
+            _residuals(spec, block, data, fitted.theta, kind),
+            index=spec.prepared.index,
+            columns=component_index(spec),
+        )
+        for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
+        if block.survival == (kind in TIME_KINDS)
+    }
+    if not frames:
+        right, what = (TIME_KINDS, "a survival time") if kind in KINDS else (KINDS, "no time")
+        names = ", ".join(block.name for block in spec.layout.blocks)
+        msg = f"residuals(kind={kind!r}): {names} is {what}; use one of {right}"
+        raise FitError(msg)
+    if len(frames) == len(spec.layout.blocks) == 1:
+        return next(iter(frames.values()))
+    return pd.concat(frames, axis=1)
+
+
+def _residuals(
+    spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
+) -> np.ndarray:
+    if kind in KINDS:
+        values = observed_response(data)[:, None] - component_means(block, data, theta)
+        if kind == "response":
+            return values
+        if kind == "deviance":
+            gain = _saturated(block, data, theta) - row_log_densities(block, data, theta)
+            return np.sign(values) * np.sqrt(2 * np.maximum(gain, 0.0))
+        spread = np.sqrt(_variances(block, data, theta))
+        # A point mass has no spread: its Pearson residuals are missing.
+        return np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
+    out = np.empty((len(data.matrix), spec.k))
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        times = data.observed[key].times
+        assert times is not None
+        entry = entries(data, key)
+        times = times if entry is None else replace(times, entry=entry)
+        out[:, s] = censoring.residual(family, times, natural(block, data, theta, s), kind)
+    return out
+
+
+def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    out = np.empty((len(data.matrix), len(block.families)))
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        if family.variance is None:
+            msg = f"family {family.name!r} has no variance=; Pearson residuals need it"
+            raise FitError(msg)
+        out[:, s] = family.variance(**natural(block, data, theta, s))
+        trials = data.observed[key].trials
+        out[:, s] /= 1.0 if trials is None else np.maximum(trials, 1)
+    return out
+
+
+def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Log densities (n, S) where the mean is the response itself."""
+    y = observed_response(data)
+    out = np.empty((len(y), len(block.families)))
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        values = natural(block, data, theta, s)
+        if family.location is not None:
+            values[family.location] = y
+            if family.mean is None or not np.allclose(family.mean(**values), y, equal_nan=True):
+                msg = (
+                    f"residuals(kind='deviance'): the location of the {family.name} family is not "
+                    "its mean; use 'pearson' or 'quantile'"
+                )
+                raise FitError(msg)
+        with np.errstate(divide="ignore"):
+            etas = tuple(
+                np.broadcast_to(p.link.forward(np.asarray(values[p.name], float)), y.shape)
+                for p in family.parameters
+            )
+        out[:, s] = family.log_density(data.observed[key], etas)
+    return out
+
+
+def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | pd.DataFrame:
+    r"""Normal scores of the responses, given the earlier ones of their unit.
+
+    .. math:: r_i = \Phi^{-1}(u_i), \qquad u_i = F(y_i-) + v_i \, P(y_i), \quad v_i \sim U(0, 1)
+
+    with F the distribution of the mixture: the components' distributions by their weights,
+    and by the densities of the unit's rows and responses before this one.  Under the model
+    they are independent standard normal.  Where a time is known within bounds only, u is
+    drawn between these.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    FitError
+        If a family has no distribution function, or the model is of competing events.
+
+    References
+    ----------
+    Dunn and Smyth (1996), Journal of Computational and Graphical Statistics 5, 236-244.
+    Rosenblatt (1952), Annals of Mathematical Statistics 23, 470-472: rows of one unit.
+    """
+    spec, theta = fitted.spec, fitted.theta
+    if spec.prepared.events is not None:
+        msg = "residuals(kind='quantile') is not available for competing events; use 'cox-snell'"
+        raise FitError(msg)
+    pairs = list(zip(spec.layout.blocks, spec.rows.blocks, strict=True))
+    with np.errstate(divide="ignore"):
+        log_share = np.log(row_weights(spec, theta, spec.rows))
+    if spec.rows.allowed is not None:
+        allowed = spec.rows.allowed[spec.rows.units.codes]
+        log_share = np.where(allowed, log_share, -np.inf)
+    entered = [_entered(block, data, theta) for block, data in pairs]
+    log_share = log_share + _by_unit(np.sum(entered, axis=0), spec.rows.units.codes)
+    # Of a time its density given that the delayed entry is reached.
+    densities = [
+        row_log_densities(block, data, theta) - late
+        for (block, data), late in zip(pairs, entered, strict=True)
+    ]
+    earlier = _earlier(np.sum(densities, axis=0), spec.rows.units.codes)
+    out = {}
+    for (block, data), density in zip(pairs, densities, strict=True):
+        terms = log_share + earlier
+        share = np.exp(terms - terms.max(1, keepdims=True))
+        share = share / share.sum(1, keepdims=True)
+        ends = np.array([_ends(block, data, theta, s) for s in range(spec.k)])  # (S, 4, n)
+        below, at, above, beyond = np.einsum("ns,san->an", share, ends)
+        v = rng.random(len(below))
+        lower, upper = below + v * (at - below), above + (1 - v) * (beyond - above)
+        near = lower < upper
+        tail = ndtri(np.maximum(np.where(near, lower, upper), SMALLEST))
+        out[block.name] = pd.Series(np.where(near, tail, -tail), index=spec.prepared.index)
+        log_share = log_share + density  # the next response of a row is given this one
+    if len(out) > 1:
+        return pd.DataFrame(out)
+    return next(iter(out.values())).rename(pairs[0][0].name)
+
+
+def _earlier(density: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Sums (n, S) of the log densities of the earlier rows of each row's unit."""
+    out = np.zeros_like(density)
+    order = np.argsort(codes, kind="stable")
+    first = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    counts = np.diff(np.append(first, len(codes)))
+    for step in range(1, int(counts.max())):
+        rows = order[first[counts > step] + step]
+        before = order[first[counts > step] + step - 1]
+        out[rows] = out[before] + density[before]
+    return out
+
+
+def _entered(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Log chances (n, S) that delayed entries are reached, where the mixture is truncated."""
+    out = np.zeros((len(data.matrix), len(block.families)))
+    if data.entry is None:
+        return out
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        late = entries(data, key)
+        if late is not None:
+            out[:, s] = log_survival(family, late, natural(block, data, theta, s))
+    return out
+
+
+def _by_unit(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Sums of rows (n, S) over their unit, at each of its rows."""
+    total = np.zeros((int(codes.max()) + 1, values.shape[1]))
+    np.add.at(total, codes, values)
+    return total[codes]
+
+
+def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.ndarray:
+    """P(Y < y), P(Y <= y), P(Y > y) and P(Y >= y) in component s, (4, n).
+
+    Of a time known within bounds: beyond which it lies, and up to which.
+    """
+    family, observed = block.families[s], data.observed[block.keys[s]]
+    values = natural(block, data, theta, s)
+    if observed.times is not None:
+        return _ends_of_times(family, data, block.keys[s], values)
+    if family.tails is None:
+        msg = (
+            f"residuals(kind='quantile') needs the distribution function of the {family.name} "
+            "family; give it as tails=, or use kind='pearson'"
+        )
+        raise FitError(msg)
+    if observed.trials is not None:
+        values["trials"] = observed.trials
+    at, above = family.tails(observed.y, **values)
+    below, beyond = family.tails(np.nextafter(observed.y, -np.inf), **values)
+    return np.array([np.broadcast_to(x, observed.y.shape) for x in (below, at, above, beyond)])
+
+
+def _ends_of_times(
+    family: Family, data: BlockRows, key: str, values: dict[str, np.ndarray]
+) -> np.ndarray:
+    times = data.observed[key].times
+    assert times is not None
+    entry = entries(data, key)
+    late = times.entry if entry is None else entry
+    reached = log_survival(family, late, values)
+    log_first = log_survival(family, times.lower, values) - reached
+    log_last = log_survival(family, times.upper, values) - reached
+    # Beyond a right-censored time lies everything, the mass that never has the event too.
+    log_last = np.where(np.isinf(times.upper), -np.inf, log_last)
+    first, last = np.exp(log_first), np.exp(log_last)
+    return np.array([-np.expm1(log_first), -np.expm1(log_last), last, first])

@@ -1,0 +1,181 @@
+"""Residuals of counts, times and groups: against SciPy, statsmodels and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import special, stats
+
+import bayesmix as bmx
+
+POINTS = {
+    "gaussian": ({"mu": 0.4, "sigma": 1.3}, lambda p: stats.norm(p["mu"], p["sigma"])),
+    "student_t": (
+        {"mu": 0.4, "sigma": 1.3, "nu": 4.5},
+        lambda p: stats.t(p["nu"], p["mu"], p["sigma"]),
+    ),
+    "gamma": (
+        {"mu": 2.0, "shape": 3.0},
+        lambda p: stats.gamma(p["shape"], scale=p["mu"] / p["shape"]),
+    ),
+    "poisson": ({"mu": 3.2}, lambda p: stats.poisson(p["mu"])),
+    "negative_binomial": (
+        {"mu": 3.2, "alpha": 1.7},
+        lambda p: stats.nbinom(p["alpha"], p["alpha"] / (p["alpha"] + p["mu"])),
+    ),
+    "binomial": ({"trials": 7.0, "mu": 0.3}, lambda p: stats.binom(7, p["mu"])),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_tails_are_those_of_scipy(name):
+    values, theirs = POINTS[name]
+    y = np.array([-1.0, 0.0, 1.0, 2.5, 3.0, 6.0, 7.0, 40.0])
+    lower, upper = bmx.family(name).tails(y, **values)
+    np.testing.assert_allclose(lower, theirs(values).cdf(y), rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(upper, theirs(values).sf(y), rtol=1e-9, atol=1e-300)
+
+
+def test_large_alpha_is_the_poisson_limit():
+    lower, upper = bmx.family("negative_binomial").tails(np.arange(9.0), mu=3.0, alpha=1e15)
+    np.testing.assert_allclose(lower, stats.poisson(3.0).cdf(np.arange(9)), rtol=1e-9)
+    np.testing.assert_allclose(upper, stats.poisson(3.0).sf(np.arange(9)), rtol=1e-9)
+
+
+def normal(values):
+    return stats.kstest(values, "norm").pvalue > 1e-3
+
+
+def test_scores_of_counts_are_normal_under_the_model_only():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=1500)
+    y = rng.poisson(np.where(rng.random(1500) < 0.4, np.exp(2.3 + 0.2 * x), np.exp(0.2 - 0.4 * x)))
+    data = pd.DataFrame({"x": x, "y": y})
+    spec = bmx.Mixture("y ~ x", data, "poisson", 2)
+    scores = spec.fit(seed=1).residuals("quantile", seed=1)
+    assert scores.index.equals(data.index)
+    assert normal(scores)
+    assert not normal(spec.with_k(1).fit(seed=1).residuals("quantile", seed=1))
+    np.testing.assert_array_equal(scores, spec.fit(seed=1).residuals("quantile", seed=1))
+
+
+def test_scores_of_a_gaussian_mixture_are_its_distribution_function():
+    rng = np.random.default_rng(2)
+    y = np.concatenate([rng.normal(-2, 1, 60), rng.normal(3, 0.5, 40)])
+    fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), k=2).fit(seed=1)
+    mu = fit.coefficients().loc["Intercept"].to_numpy()
+    sigma = fit.dispersion()["sigma"].to_numpy()
+    u = stats.norm.cdf(y[:, None], mu, sigma) @ fit.mixing.to_numpy()
+    np.testing.assert_allclose(fit.residuals("quantile"), special.ndtri(u), rtol=1e-8, atol=1e-10)
+
+
+def test_scores_within_groups_are_independent():
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(300), 4)
+    level = np.repeat(np.where(rng.random(300) < 0.5, -1.5, 1.5), 4)
+    data = pd.DataFrame({"g": groups, "y": level + rng.normal(size=1200)})
+    data = data.sample(frac=1, random_state=1)
+    fit = bmx.Mixture("y ~ 1 | g", data, k=2).fit(seed=1)
+    scores = fit.residuals("quantile")
+    assert normal(scores)
+    wide = scores.groupby(data["g"]).apply(lambda s: pd.Series(s.to_numpy())).unstack()
+    assert np.abs(np.corrcoef(wide.T) - np.eye(4)).max() < 0.25
+    blind = bmx.Mixture("y ~ 1", data, k=2).fit(seed=1).residuals("quantile")
+    wide = blind.groupby(data["g"]).apply(lambda s: pd.Series(s.to_numpy())).unstack()
+    assert np.corrcoef(wide.T)[0, 1] > 0.4
+
+
+def test_scores_of_censored_times_and_several_responses():
+    rng = np.random.default_rng(4)
+    n = 1000
+    second = rng.random(n) < 0.5
+    time = np.where(second, 5.0, 1.0) * rng.weibull(1.5, n)
+    end = rng.uniform(1, 8, n)
+    data = pd.DataFrame({"t": np.minimum(time, end), "d": (time < end).astype(int)})
+    data["z"] = np.where(second, 2.0, 0.0) + rng.normal(size=n)
+    items = [bmx.Regression("surv(t, d) ~ 1", "weibull"), bmx.Regression("z ~ 1")]
+    scores = bmx.Mixture(items, data, k=2).fit(seed=1).residuals("quantile", seed=2)
+    assert list(scores.columns) == ["surv(t, d)", "z"]
+    assert normal(scores["surv(t, d)"])
+    assert normal(scores["z"])
+    assert abs(np.corrcoef(scores.T)[0, 1]) < 0.12
+
+
+def test_extreme_responses_have_finite_scores():
+    data = pd.DataFrame({"y": np.append(np.random.default_rng(5).normal(size=50), 0.0)})
+    fit = bmx.Mixture("y ~ 1", data, k=1).fit()
+    far = data.assign(y=np.append(data["y"].to_numpy()[:-1], 60.0))
+    shifted = bmx.Mixture("y ~ 1", far, k=1).fit(init=fit.params, max_iter=0)
+    scores = shifted.residuals("quantile")
+    assert np.isfinite(scores).all()
+    assert scores.iloc[-1] > 30
+
+
+@pytest.mark.parametrize("name", ["poisson", "binomial", "gamma"])
+def test_deviance_residuals_are_those_of_statsmodels(name):
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=60)
+    mean = np.exp(0.5 + 0.4 * x)
+    families = {
+        "poisson": sm.families.Poisson(),
+        "binomial": sm.families.Binomial(),
+        "gamma": sm.families.Gamma(sm.families.links.Log()),
+    }
+    draws = {
+        "poisson": rng.poisson(mean),
+        "binomial": rng.integers(0, 2, 60),
+        "gamma": rng.gamma(3, mean / 3),
+    }
+    data = pd.DataFrame({"x": x, "y": draws[name]})
+    fit = bmx.Mixture("y ~ x", data, name, 1).fit()
+    theirs = sm.GLM(data["y"], sm.add_constant(data["x"]), families[name]).fit(tol=1e-12)
+    spread = fit.dispersion()["shape"].iloc[0] ** 0.5 if name == "gamma" else 1.0
+    ours = fit.residuals("deviance")[1]
+    np.testing.assert_allclose(ours, theirs.resid_deviance * spread, rtol=1e-5, atol=1e-6)
+
+
+def test_what_cannot_be_asked():
+    data = bmx.load_data("fabricfault")
+    fit = bmx.Mixture("Faults ~ 1", data, "poisson", 2).fit(seed=1)
+    with pytest.raises(bmx.FitError, match="unknown"):
+        fit.residuals("studentised")
+    with pytest.raises(bmx.FitError, match="seed="):
+        fit.residuals("pearson", seed=1)
+    own = bmx.Family("waiting", {"rate": "log"}, "rate", lambda y, rate: np.log(rate) - rate * y)
+    fit = bmx.Mixture("Length ~ 1", data, own, 1).fit(seed=1)
+    with pytest.raises(bmx.FitError, match="tails="):
+        fit.residuals("quantile")
+
+
+def test_statistics_of_simulated_data_have_p_values():
+    rng = np.random.default_rng(7)
+    y = rng.poisson(np.where(rng.random(120) < 0.3, 9.0, 1.0))
+    spec = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), "poisson", 2)
+    checks = {"zeros": lambda y: (y == 0).mean(), "largest": max}
+    found = spec.fit("laplace", seed=1).predictive_check(checks, draws=200, seed=1)
+    assert found["statistic"].tolist() == ["zeros", "largest"]
+    assert found["observed"].tolist() == [(y == 0).mean(), y.max()]
+    assert found["p_value"].between(0.02, 1).all()
+    one = spec.with_k(1).fit("laplace", seed=1).predictive_check(checks, draws=200, seed=1)
+    assert (one["p_value"] < 0.01).all()
+    with pytest.raises(bmx.FitError, match="one number"):
+        spec.fit("laplace", seed=1).predictive_check({"all": lambda y: y}, draws=5)
+
+
+def test_the_picture_has_the_scores_within_their_band():
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    data = bmx.load_data("fabricfault")
+    fit = bmx.Mixture("Faults ~ 1", data, "poisson", 2, fixed="~ log(Length)").fit(seed=1)
+    ax = bmx.plot.residuals(fit, seed=3, title="faults")
+    scores = np.sort(fit.residuals("quantile", seed=3))
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), scores)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    low = special.ndtri(stats.beta(1, 32).ppf(0.025))
+    assert band.min() == pytest.approx(low, rel=1e-6)
+    with pytest.raises(bmx.FitError, match="unknown"):
+        bmx.plot.residuals(fit, response="Length")
+    plt.close("all")
