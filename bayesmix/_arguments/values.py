@@ -262,13 +262,15 @@ WORDS: dict[str, str] = {
     "weights": _COLUMN,
     "labels": _COLUMN,
     "event": _COLUMN,
-    "formula": "a formula as text, such as 'y ~ x', or a list of bmx.Regression",
+    "formula": "a formula as text, such as 'y ~ x', or a list of bmx.Regression, one for each "
+    "response; components with different covariates are nested=[('~ 0', 1), ('~ x', 1)]",
     "fixed": "a formula as text, such as '~ x'",
     "concomitant": "a formula as text, such as '~ x'",
     "nested": "a list of (formula, number of components), such as [('~ x', 1), ('~ 0', 2)]",
     "fixed_params": "a dict of (component, parameter) to number, such as {(1, 'x'): 0.5}",
     "fits": "a dict of names to fits, such as {'one': fit, 'two': other}",
-    "family": "the name of a family, a Family, or one for each component",
+    "family": "the name of a family, a Family, one for each component, or a dict of numbers of "
+    "components such as {'zero': 1, 'poisson': 'k'}",
     "priors": "a dict of names to Prior, such as {'coef': bmx.Prior('normal', mu=0, sigma=1)}, "
     "'flat' or None",
     "params": "a Dataset of parameters, such as fit.params",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from bayesmix._arguments import door
+from bayesmix._arguments import door, shown
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
@@ -37,8 +37,10 @@ class Mixture(Model):
         Response and varying effects, ``"y ~ x"``; ``"y ~ x | g"`` also gives the
         group.  Several `Regression` share the components.
     data : DataFrame
-    family : str, Family or list of these
-        One for all components, or one for each.
+    family : str, Family, list or dict of these
+        One for all components, or one for each.  A dict has the number of components of
+        each family, with "k" for all that are left, so that `select` can change k:
+        ``{"zero": 1, "poisson": "k"}``.
     k : int
         Number of components.
     fixed : str, optional
@@ -88,7 +90,10 @@ class Mixture(Model):
         self,
         formula: str | Sequence[Regression],
         data: pd.DataFrame,
-        family: str | Family | Sequence[str | Family] = "gaussian",
+        family: str
+        | Family
+        | Sequence[str | Family]
+        | Mapping[str | Family, int | str] = "gaussian",
         k: int = 2,
         fixed: str | None = None,
         nested: Sequence[tuple[str, int]] | None = None,
@@ -139,7 +144,11 @@ def _regressions(
         formula = [formula]
     if isinstance(formula, (list, tuple)):
         if not all(isinstance(r, Regression) for r in formula):
-            msg = f"a list of responses holds bmx.Regression objects; given {list(formula)!r}"
+            msg = (
+                f"formula={shown(list(formula))}: a list has a bmx.Regression for each response. "
+                "Components with different covariates are blocks of one model: their common terms "
+                "in the formula, the others in nested=[('~ 0', 1), ('~ x', 1)]"
+            )
             raise SpecError(msg)
         mine = {"fixed": fixed, "nested": nested}
         given = [n for n, v in mine.items() if v is not None]

@@ -30,6 +30,7 @@ from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import Response, complete_columns, read_response
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
+from bayesmix.model.blocks import FamilyBlocks, family_blocks
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.units import case_weights, constant_in_units, known_labels
 
@@ -57,8 +58,9 @@ class Regression:
     ----------
     formula : str
         Response and varying effects.
-    family : str, Family or list of these
-        One for all components, or one for each.
+    family : str, Family, list or dict of these
+        One for all components, or one for each.  A dict has the number of components of
+        each family, with "k" for all that are left: ``{"zero": 1, "poisson": "k"}``.
     fixed : str, optional
         Effects with one coefficient for all components.
     nested : list of (str, int), optional
@@ -74,10 +76,16 @@ class Regression:
     """
 
     formula: str
-    family: str | Family | Sequence[str | Family] = "gaussian"
+    family: (
+        str | Family | Sequence[str | Family] | Mapping[str | Family, int | str] | FamilyBlocks
+    ) = "gaussian"
     fixed: str | None = None
     nested: Sequence[tuple[str, int]] | None = None
     dispersion: str | Sequence[int] = "varying"
+
+    def __post_init__(self) -> None:
+        """Read a dict of families."""
+        object.__setattr__(self, "family", family_blocks(self.family))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
 from bayesmix.formula.design import Design
 from bayesmix.formula.times import Times
+from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.identifiability import check_varies
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.prepare import Part, nested_pairs
@@ -46,6 +47,7 @@ def settled(families: Sequence[Family], times: Sequence[Times]) -> list[Family]:
 
 
 def _families(given: Any, k: int, *, survival: bool = False) -> tuple[Family, ...]:
+    given = given.listed(k) if isinstance(given, FamilyBlocks) else given
     if isinstance(given, (list, tuple)):
         if len(given) != k:
             msg = f"family= lists {len(given)} families for k={k} components; give one or {k}"

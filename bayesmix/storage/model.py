@@ -15,6 +15,7 @@ from bayesmix.errors import BayesmixError, DataError, DataWarning
 from bayesmix.estimation.reduce import without_components
 from bayesmix.families import Family
 from bayesmix.model import MixtureSpec, assemble
+from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.events import prepare_components
 from bayesmix.model.prepare import Events, Part, Prepared, Regression, nested_pairs, prepare
 from bayesmix.model.weights import WeightModel
@@ -161,6 +162,8 @@ def _sizes(given: Regression) -> list[int]:
     """Numbers of components that blocks and lists of families imply."""
     out = [sum(size for _, size in nested_pairs(given.nested))] if given.nested else []
     out += [len(given.family)] if isinstance(given.family, list | tuple) else []
+    blocks = given.family.total if isinstance(given.family, FamilyBlocks) else None
+    out += [] if blocks is None else [blocks]
     return out + ([] if isinstance(given.dispersion, str) else [int(sum(given.dispersion))])
 
 

@@ -15,6 +15,7 @@ from bayesmix.families import Family, remade, shipped
 from bayesmix.formula.binding import MATHS, NUMPY, TRANSFORMS
 from bayesmix.formula.scope import Scope
 from bayesmix.model import MixtureSpec
+from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.prepare import Prepared
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
@@ -138,6 +139,8 @@ def pack_families(given: Any) -> Any:
     """Describe `Regression.family`: shipped families by name and link, others by their name."""
     if isinstance(given, list | tuple):
         return [pack_families(f) for f in given]
+    if isinstance(given, FamilyBlocks):
+        return {"blocks": pack_families(given.families), "sizes": list(given.sizes)}
     if not isinstance(given, Family):
         return given
     if (description := shipped(given)) is not None:
@@ -157,6 +160,9 @@ def unpack_families(described: Any, given: Mapping[str, Family] | None) -> Any:
     DataError
         If a family is not given, or has other parameters than the one that was saved.
     """
+    if isinstance(described, dict) and "blocks" in described:
+        families = unpack_families(described["blocks"], given)
+        return FamilyBlocks(tuple(families), tuple(described["sizes"]))
     if not isinstance(described, list):
         return _family(described, given or {})
     # One object for each family: components of the same family share it.
