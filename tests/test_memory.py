@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.machine import available_bytes, check_memory
+from bayesmix._arguments.memory import available_bytes, check_memory
 
 HUGE = 10**13
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pandas as pd
 
 from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments.memory import check_memory
 from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.errors import SpecError
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import from_dataset
 from bayesmix.posterior.drawn import Drawn

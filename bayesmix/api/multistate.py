@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments.memory import check_memory
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
-from bayesmix.machine import check_memory
 from bayesmix.survival import multistate
 from bayesmix.survival.intervals import (
     Estimator,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import whole_number
+from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError
 from bayesmix.estimation.maximise import Options, maximise
 from bayesmix.estimation.progress import Progress
@@ -16,7 +17,6 @@ from bayesmix.families.links import get_link
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import Times
 from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.params import permute
 from bayesmix.model.prepare import Events

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import as_asked, fraction, generator, plain, whole_number
+from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import (
     ConvergenceWarning,
     DegenerateWarning,
@@ -37,7 +38,6 @@ from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
-from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset

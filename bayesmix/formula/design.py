@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FormulaError
 from bayesmix.formula.binding import BoundExpression, refuse_unknown
 from bayesmix.formula.coding import Block, coding_plan
@@ -31,7 +32,6 @@ from bayesmix.formula.frames import (
 from bayesmix.formula.rank import rank_deficiency
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.transforms import ParsedFormula
-from bayesmix.machine import check_memory
 
 if TYPE_CHECKING:
     import pandas as pd

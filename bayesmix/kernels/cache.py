@@ -18,8 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayesmix._arguments.files import write_whole
 from bayesmix.errors import DataError
-from bayesmix.machine import write_whole
 
 if TYPE_CHECKING:
     from numba.core.compiler import CompileResult

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix._arguments.memory import check_memory
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
-from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
 from bayesmix.posterior.dataset import dataset

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import fraction
+from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError
-from bayesmix.machine import check_memory
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import (
     Prediction,

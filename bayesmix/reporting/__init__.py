@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesmix._arguments import door
-from bayesmix.machine import target_file, write_whole
+from bayesmix._arguments.files import target_file, write_whole
 from bayesmix.reporting.files import tables_of, write_tables
 from bayesmix.reporting.page import page
 from bayesmix.reporting.sections import make_sections

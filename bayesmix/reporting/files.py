@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.machine import write_whole
+from bayesmix._arguments.files import write_whole
 from bayesmix.reporting.blocks import Block, Details, Section, Table
 
 __all__ = [

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import as_asked, generator, whole_number
+from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.estimation.modes import find_modes
@@ -20,7 +21,6 @@ from bayesmix.estimation.progress import on_screen
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.problem import Problem
-from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.posterior.diagnostics import (

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.files import NoFileError, write_whole
 from bayesmix.errors import BayesmixError, DataError
-from bayesmix.machine import NoFileError, write_whole
 
 if TYPE_CHECKING:
     import xarray as xr

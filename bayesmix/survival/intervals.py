@@ -17,9 +17,9 @@ import pandas as pd
 from scipy import linalg, special
 
 from bayesmix._arguments import door, generator, shown, unknown_option, whole_number
+from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError, IdentifiabilityWarning
 from bayesmix.families.links import Linked
-from bayesmix.machine import check_memory
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted

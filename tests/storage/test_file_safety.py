@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from storage_models import manifest, rewritten
 
 import bayesmix as bmx
+from bayesmix._arguments.files import write_whole
 from bayesmix.errors import BayesmixError, DataError
-from bayesmix.machine import write_whole
 
 DATA = Path(__file__).parents[1] / "data"
 FORMULA = "y ~ x + g"
