@@ -84,8 +84,8 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.installed-run ## fit the shipped examples; tables and pictures go to demo-output/
 	$(BIN)/bayesmix demo --out demo-output
 
-test: $(VENV)/.installed-test ## the fast tests
-	$(BIN)/python -m pytest -m "$(MARK)" $(PYTEST_ARGS)
+test: $(VENV)/.installed-test ## the fast tests, on all cores
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(MARK)" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-test ## the slow tests only: MCMC, large data
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
