@@ -223,6 +223,7 @@ def _is(place: Path, what: Callable[[Path], bool]) -> bool:
 VALUES: dict[str, Check] = {
     "ci": share(0.95),
     "path": _file,
+    "checkpoint": _file,
     "tables": _folder,
     "seed": _seed,
     "draws": at_least(1, "the number of draws"),
@@ -250,6 +251,7 @@ ERRORS: dict[str, type[ValueError]] = {
     "data": DataError,
     "newdata": DataError,
     "path": DataError,
+    "checkpoint": DataError,
     "ci": FitError,
 }
 
@@ -276,6 +278,7 @@ WORDS: dict[str, str] = {
     "params": "a Dataset of parameters, such as fit.params",
     "at": "a dict of covariates to values, such as {'x': 1.0}",
     "path": "a path",
+    "checkpoint": "a path",
     "ax": "matplotlib's Axes",
     "posterior": "a Posterior, as fit('laplace') and fit('nuts') give",
     "selected": "a Selection, as bmx.select() gives",

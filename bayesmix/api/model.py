@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import pandas as pd
 
+from bayesmix import storage
 from bayesmix._arguments import door, generator, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix.api.base import Modelled
@@ -360,6 +363,7 @@ class Model(Modelled):
         chains: int | None = None,
         thin: int | None = None,
         sampler: str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> Any:
         """Estimate the parameters.
@@ -403,6 +407,10 @@ class Model(Modelled):
             `draws` are kept, and the chains are longer.
         sampler : str, optional
             Of "nuts": "nutpie" (default), "pymc" or "numpyro".
+        checkpoint : str or path, optional
+            A file that keeps what a run of "nuts" has drawn so far, such as "run.nc".  The
+            same call after the run was ended goes on from there, to the same draws.
+            Chains are then drawn in up to five rounds, each with a short warm-up.
         progress : bool, optional
             Whether to show progress; by default on terminals and in notebooks.
 
@@ -443,6 +451,7 @@ class Model(Modelled):
             "chains": chains,
             "thin": thin,
             "sampler": sampler,
+            "checkpoint": checkpoint,
         }
         point: dict[str, Any] = {
             "starts": starts,
@@ -459,12 +468,33 @@ class Model(Modelled):
         }
         if method in ("laplace", "nuts"):
             _refuse_options(method, {n: v for n, v in point.items() if v != POINT_DEFAULTS[n]})
-            options = SamplingOptions(**_sampling_given(method, sampling), **common)
-            return self._result(fit_posterior(self._spec, method, options, self._priors))
+            given = _sampling_given(method, sampling)
+            given.pop("checkpoint", None)
+            saved = None
+            if checkpoint is not None:
+                saved = self._checkpoint(checkpoint, {**given, **common, "method": method})
+                common["seed"] = saved.seed
+            options = SamplingOptions(**given, **common)
+            return self._result(fit_posterior(self._spec, method, options, self._priors, saved))
         _refuse_options(method, {n: v for n, v in sampling.items() if v is not None})
         return self._result(
             fit_point(self._spec, method, FitOptions(**point, **common), self._priors)
         )
+
+    def _checkpoint(self, path: Any, options: Mapping[str, Any]) -> storage.Checkpoint:
+        """The file that keeps a run; options say which run it is."""
+        if options.get("sampler") not in (None, "nutpie"):
+            msg = "checkpoint= goes with sampler='nutpie', whose chains can go on; leave it out"
+            raise SpecError(msg)
+        seed, init = options.get("seed"), options.get("init")
+        if init is not None or not (seed is None or isinstance(seed, int | np.integer)):
+            msg = (
+                "checkpoint= makes the same run again, so it takes seed= as a whole number, or "
+                "none, and no init="
+            )
+            raise SpecError(msg)
+        same = {name: value for name, value in options.items() if name != "progress"}
+        return storage.Checkpoint(path, self._spec, self._priors, same)
 
     def _result(self, value: Fitted | Drawn) -> PointFit | Posterior:
         """The public result with these numbers, of the class that belongs to this kind of model."""

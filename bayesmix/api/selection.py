@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -314,6 +315,8 @@ def select(
     spec: Mixture | CompetingRisks,
     k: Iterable[int] | int = range(1, 6),
     method: str = "em",
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Selection:
     """Fit a model with several numbers of components.
@@ -325,6 +328,9 @@ def select(
         The numbers of components, or one.
     method : str
         "em", "ml" or "map".
+    checkpoint : str or path, optional
+        A file that keeps every fit as soon as it is made, such as "selection.nc".  The same
+        call after the run was ended makes only those that are missing.
     **options
         As in `Mixture.fit`, but ``init``: every k makes its own starts.
 
@@ -361,4 +367,15 @@ def select(
     if method in ("laplace", "nuts"):
         msg = f"select() compares point fits, not method={method!r}; see bmx.compare"
         raise SpecError(msg)
-    return Selection({n: spec.with_k(n).fit(method, **options) for n in check_range(k)})
+    if checkpoint is None:
+        return Selection({n: spec.with_k(n).fit(method, **options) for n in check_range(k)})
+    saved = spec.with_k(1)._checkpoint(checkpoint, {**options, "method": method})
+    options["seed"] = saved.seed
+    fits: dict[int, Any] = {}
+    for n in check_range(k):
+        model = spec.with_k(n)
+        kept = saved.get_fit(f"k_{n}", model._spec)
+        fits[n] = model.fit(method, **options) if kept is None else model._result(kept)
+        if kept is None:
+            saved.put_fit(f"k_{n}", fits[n]._fitted)
+    return Selection(fits)

@@ -244,6 +244,8 @@ OPTIONS = (
             "need)", whole, "fit", metavar="N"),
     _option("--sampler", "draws", "program of nuts (default: nutpie)", commands="fit",
             choices=("nutpie", "pymc", "numpyro")),
+    _option("--checkpoint", "draws", "file that keeps what nuts has drawn so far; the same command "
+            "goes on from it", Path, "fit", metavar="FILE"),
     _option("--by", "out", "criterion that chooses among several numbers of components "
             "(default: bic)", choices=("bic", "bic_units", "aic", "icl")),
     _option("--out", "out", "folder for the results, made if it is not there: summary.csv, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bayesmix.sampling.chains import (
     ACCEPT,
     Chains,
+    Saved,
     Settings,
     beginnings,
     first_draw,
@@ -17,6 +18,7 @@ from bayesmix.sampling.nutpie import run_nutpie
 __all__ = [
     "ACCEPT",
     "Chains",
+    "Saved",
     "Settings",
     "beginnings",
     "first_draw",

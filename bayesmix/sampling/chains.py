@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from bayesmix.posterior.mode import LEAST_SHARE, Mode
 __all__ = [
     "ACCEPT",
     "Chains",
+    "Saved",
     "Settings",
     "beginnings",
     "first_draw",
@@ -24,6 +26,18 @@ __all__ = [
 JITTER = 0.3
 # Of the Stan project, and nutpie's own.
 ACCEPT = 0.8
+
+
+class Saved(Protocol):
+    """Where the parts of a run are kept, so that a run that was ended goes on from them."""
+
+    def get(self, part: str) -> dict[str, np.ndarray] | None:
+        """The arrays of a part by name; None where it was not made yet."""
+        ...
+
+    def put(self, part: str, values: Mapping[str, np.ndarray]) -> None:
+        """Keep a part."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,8 @@ class Settings:
     accept : float
         The mean probability of acceptance to which steps are tuned: closer to one, they
         are shorter and reach into narrower regions.
+    saved : Saved, optional
+        Chains are then drawn in rounds, each of which is kept there.
     """
 
     draws: int
@@ -50,6 +66,7 @@ class Settings:
     progress: bool
     thin: int = 1
     accept: float = ACCEPT
+    saved: Saved | None = None
 
 
 @dataclass(frozen=True)
@@ -57,18 +74,27 @@ class Chains:
     """Draws of theta (chain, draw, D) with the sampler's statistics.
 
     `log_density` (chain, draw); `stats` by name, each (chain, draw); `mode` (chain,), the
-    mode at which a chain began.
+    mode at which a chain began; `pooled` chains come first, those apart after them.
+    `interrupted`: Ctrl-C ended the run, and these are the draws so far.
     """
 
     theta: np.ndarray
     log_density: np.ndarray
     stats: dict[str, np.ndarray]
     mode: np.ndarray
+    pooled: int
+    interrupted: bool = False
 
     def part(self, some: slice) -> Chains:
         """Some of the chains."""
         stats = {name: values[some] for name, values in self.stats.items()}
-        return Chains(self.theta[some], self.log_density[some], stats, self.mode[some])
+        return replace(
+            self,
+            theta=self.theta[some],
+            log_density=self.log_density[some],
+            stats=stats,
+            mode=self.mode[some],
+        )
 
 
 def share_chains(modes: tuple[Mode, ...], chains: int) -> list[int]:

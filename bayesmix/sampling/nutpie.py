@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,22 @@ import numpy as np
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
-from bayesmix.sampling.chains import Chains, Settings, beginnings, jitter
+from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
 from bayesmix.sampling.density import compiled_density, python_density
 from bayesmix.sampling.native import native_model
 from bayesmix.sampling.sparse import ACCEPT, SparseCoordinates
 
 __all__ = ["run_nutpie"]
+
+
+# With a checkpoint a chain is drawn in so many rounds of at least so many draws.  A later round
+# begins where the one before ended, and adapts anew in a few steps.
+ROUNDS, SHORTEST_ROUND, TUNE_AGAIN = 5, 100, 100
+# A chain that was interrupted earlier says nothing.
+LEAST_DRAWS = 10
+
+FirstPoint = Callable[[int], np.ndarray]
+Drawn = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def run_nutpie(
@@ -36,71 +47,214 @@ def run_nutpie(
     settings : Settings
     apart : sequence of int
         Modes at which one chain more begins; these chains come last.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C ends the run before there are draws.  Afterwards they are what it gives.
     """
+    chains: list[Drawn] = []
     begin = beginnings(modes, settings.chains, apart)
-    parts = [
-        _run_mode(problem, modes[number], count, settings, settings.seed + 7919 * number)
-        for number, count in begin
-    ]
-    thetas, stats = zip(*parts, strict=True)
-    joined = {name: np.concatenate([s[name] for s in stats]) for name in stats[0]}
-    mode = np.repeat(*np.array(begin).T)
-    return Chains(np.concatenate(thetas), joined["logp"], joined, mode)
+    interrupted = False
+    for place, (number, count) in enumerate(begin):
+        target = _Target(problem, modes[number], settings, f"place_{place}")
+        made, interrupted = target.chains(count, settings.seed + 7919 * number)
+        chains += made
+        if interrupted:
+            break
+    mode = np.repeat(*np.array(begin).T)[: len(chains)]
+    least = LEAST_DRAWS if interrupted else 0
+    kept = [i for i, (theta, _) in enumerate(chains) if len(theta) >= least]
+    pooled = sum(i < settings.chains for i in kept)
+    if not pooled:
+        raise KeyboardInterrupt
+    length = min(len(chains[i][0]) for i in kept)
+    theta = np.array([chains[i][0][:length] for i in kept])
+    names = chains[kept[0]][1]
+    stats = {name: np.array([chains[i][1][name][:length] for i in kept]) for name in names}
+    return Chains(theta, stats["logp"], stats, mode[kept], pooled, interrupted)
 
 
-def _run_mode(
-    problem: Problem, mode: Mode, chains: int, settings: Settings, seed: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Draws of theta (chain, draw, D) and the sampler's statistics."""
-    import nutpie
+class _Target:
+    """The density around one mode, and chains of draws from it."""
 
-    assert problem.penalty is not None
-    free = np.flatnonzero(problem.spec.free)
-    mode = _rounded(mode, free)
-    sparse = SparseCoordinates(problem, mode) if problem.penalty.model.is_sparse else None
-    model, cores = _model(problem, mode) if sparse is None else (_sparse_model(sparse), 1)
-    tree = _interruptible(
-        lambda: nutpie.sample(
+    def __init__(self, problem: Problem, mode: Mode, settings: Settings, name: str) -> None:
+        assert problem.penalty is not None
+        self.problem, self.settings, self.name = problem, settings, name
+        self.free = np.flatnonzero(problem.spec.free)
+        self.mode = _rounded(mode, self.free)
+        self.sparse = None
+        self.accept = settings.accept
+        if problem.penalty.model.is_sparse:
+            self.sparse = SparseCoordinates(problem, self.mode)
+            self.accept = max(settings.accept, ACCEPT)
+
+    def chains(self, count: int, seed: int) -> tuple[list[Drawn], bool]:
+        """Draws of so many chains by chain, and whether they were interrupted."""
+        if self.settings.saved is None:
+            made, interrupted = self._at_once(count, seed)
+        else:
+            made, interrupted = self._in_rounds(count, seed, self.settings.saved)
+        kept = slice(self.settings.thin - 1, None, self.settings.thin)
+        thinned = [(z[kept], {n: v[kept] for n, v in stats.items()}) for z, stats in made]
+        return [self._on_theta(*chain) for chain in thinned], interrupted
+
+    def _at_once(self, count: int, seed: int) -> tuple[list[Drawn], bool]:
+        model, cores = self._model(self._first_point)
+        draws, tune = self.settings.draws * self.settings.thin, self.settings.tune
+
+        def begin() -> list[Any]:
+            return [self._begin(model, draws, tune, seed, chains=count, cores=min(cores, count))]
+
+        (made,), interrupted = _finished(begin)
+        return made, interrupted
+
+    def _in_rounds(self, count: int, seed: int, saved: Saved) -> tuple[list[Drawn], bool]:
+        """Chains one by one, each round of which is kept as soon as it is drawn."""
+        whole = self.settings.draws * self.settings.thin
+        rounds = max(1, min(ROUNDS, whole // SHORTEST_ROUND))
+        parts: list[list[Drawn]] = [[] for _ in range(count)]
+        interrupted = False
+        for number, draws in enumerate(_shares(whole, rounds)):
+            waiting = []
+            for chain in range(count):
+                found = saved.get(self._part(chain, number))
+                if found is None:
+                    waiting.append(chain)
+                else:
+                    parts[chain].append((found.pop("z"), found))
+            while waiting and not interrupted:
+                batch, waiting = waiting[: self._cores], waiting[self._cores :]
+                made, interrupted = self._round(batch, parts, number, draws, seed)
+                for chain, part in zip(batch, made, strict=True):
+                    parts[chain].append(part)
+                    if not interrupted:
+                        saved.put(self._part(chain, number), {"z": part[0], **part[1]})
+            if interrupted:
+                break
+        return [_joined(one) for one in parts if one], interrupted
+
+    def _round(
+        self, batch: list[int], parts: list[list[Drawn]], number: int, draws: int, seed: int
+    ) -> tuple[list[Drawn], bool]:
+        """One round of some chains, which run side by side."""
+        tune = min(self.settings.tune, TUNE_AGAIN) if number else self.settings.tune
+
+        def begin() -> list[Any]:
+            running = []
+            for chain in batch:
+                last = parts[chain][-1][0][-1] if number else None
+                first = self._first_point if last is None else lambda _, z=last: z.copy()
+                own = np.random.SeedSequence([seed, chain, number]).generate_state(1)[0] // 2
+                model, _ = self._model(first)
+                running.append(self._begin(model, draws, tune, int(own), chains=1, cores=1))
+            return running
+
+        made, interrupted = _finished(begin)
+        return [one for (one,) in made], interrupted
+
+    def _part(self, chain: int, number: int) -> str:
+        return f"thin_{self.settings.thin}_{self.name}_chain_{chain}_round_{number}"
+
+    def _begin(
+        self, model: Any, draws: int, tune: int, seed: int, *, chains: int, cores: int
+    ) -> Any:
+        import nutpie
+
+        return nutpie.sample(
             model,
             blocking=False,
-            draws=settings.draws * settings.thin,
-            tune=settings.tune,
+            draws=draws,
+            tune=tune,
             chains=chains,
-            cores=min(cores, chains),
+            cores=cores,
             seed=seed,
             save_warmup=False,
-            progress_bar=settings.progress,
-            target_accept=settings.accept if sparse is None else max(settings.accept, ACCEPT),
+            progress_bar=self.settings.progress and self.settings.saved is None,
+            target_accept=self.accept,
         )
-    )
-    kept = slice(settings.thin - 1, None, settings.thin)
-    z = np.asarray(tree["posterior"]["z"].values)[:, kept]
+
+    def _first_point(self, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(abs(int(seed)))
+        if self.sparse is not None:
+            return self.sparse.centre + jitter(self.sparse.size, rng)
+        return jitter(len(self.mode.factor), rng)
+
+    @cached_property
+    def _density(self) -> Any:
+        """The compiled density; None where there is none."""
+        return None if self.sparse is not None else compiled_density(self.problem, self.mode)
+
+    @cached_property
+    def _cores(self) -> int:
+        return self._model(self._first_point)[1]
+
+    def _model(self, first_point: FirstPoint) -> tuple[Any, int]:
+        """The density as nutpie takes it, and the processors that it can use."""
+        if self.sparse is not None:
+            return _public_model(self.sparse.size, self.sparse.density, first_point), 1
+        size, density = len(self.mode.factor), self._density
+        if density is None:
+            density = python_density(self.problem, self.mode)
+        elif (native := native_model(density, first_point)) is not None:
+            return native, _processors()
+        return _public_model(size, density, first_point), 1
+
+    def _on_theta(self, z: np.ndarray, stats: dict[str, np.ndarray]) -> Drawn:
+        """A chain (T, f) in the coordinates of the mode as draws of theta (T, D)."""
+        if self.sparse is not None:
+            theta = self.sparse.theta(z)
+            return theta, stats | {"logp": log_likelihood(self.problem, theta)}
+        theta = np.tile(self.mode.theta, (len(z), 1))
+        theta[:, self.free] += z @ self.mode.factor.T
+        return theta, stats
+
+
+def _shares(whole: int, parts: int) -> list[int]:
+    """A number of draws in parts that differ by one at most."""
+    return [len(some) for some in np.array_split(np.arange(whole), parts)]
+
+
+def _joined(parts: list[Drawn]) -> Drawn:
+    names = parts[0][1]
+    stats = {name: np.concatenate([stats[name] for _, stats in parts]) for name in names}
+    return np.concatenate([z for z, _ in parts]), stats
+
+
+def _by_chain(tree: Any) -> list[Drawn]:
+    """Draws and statistics of each chain; a chain that was interrupted has fewer."""
+    z = np.asarray(tree["posterior"]["z"].values)
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
-    stats = {n: v[:, kept] for n, v in stats.items() if v.ndim == 2}
-    if sparse is not None:
-        theta = sparse.theta(z)
-        density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
-        return theta, stats | {"logp": density.reshape(z.shape[:2])}
-    theta = np.tile(mode.theta, (*z.shape[:2], 1))
-    theta[..., free] += z @ mode.factor.T
-    return theta, stats
+    stats = {n: v for n, v in stats.items() if v.ndim == 2 and v.dtype.kind in "biuf"}
+    lengths = np.isfinite(z).all(-1).sum(1)
+    return [
+        (z[c, :length], {n: v[c, :length] for n, v in stats.items()})
+        for c, length in enumerate(lengths)
+    ]
 
 
-def _interruptible(begin: Callable[[], Any]) -> Any:
-    """The draws of a run in the background; an interruption ends it and is passed on.
+def _finished(begin: Callable[[], list[Any]]) -> tuple[list[list[Drawn]], bool]:
+    """The draws of runs in the background by run and chain, and whether Ctrl-C ended them.
 
     nutpie itself would take an interrupted run for a short one, and an exception while its
     threads begin leaves them running without what they call.
     """
     with _later_interruption() as pressed:
         running = begin()
+    trees: list[Any] = []
     try:
         if pressed:
             signal.raise_signal(signal.SIGINT)
-        return running.wait()
+        trees.extend(run.wait() for run in running)
+    except KeyboardInterrupt:
+        with _later_interruption():
+            trees += [run.abort() for run in running[len(trees) :]]
+        return [_by_chain(tree) for tree in trees], True
     except BaseException:
-        running.cancel()
+        for run in running:
+            run.cancel()
         raise
+    return [_by_chain(tree) for tree in trees], False
 
 
 @contextmanager
@@ -129,30 +283,6 @@ def _rounded(mode: Mode, free: np.ndarray) -> Mode:
     theta[free] = np.round(theta[free] / scale, 5) * scale
     factor = np.round(mode.factor / scale[:, None], 5) * scale[:, None]
     return replace(mode, theta=theta, factor=factor)
-
-
-def _model(problem: Problem, mode: Mode) -> tuple[Any, int]:
-    """The density as nutpie takes it, and the processors that it can use."""
-    size = len(mode.factor)
-
-    def first_point(seed: int) -> np.ndarray:
-        return jitter(size, np.random.default_rng(abs(int(seed))))
-
-    density = compiled_density(problem, mode)
-    if density is None:
-        return _public_model(size, python_density(problem, mode), first_point), 1
-    native = native_model(density, first_point)
-    if native is None:
-        return _public_model(size, density, first_point), 1
-    return native, _processors()
-
-
-def _sparse_model(coordinates: SparseCoordinates) -> Any:
-    def first_point(seed: int) -> np.ndarray:
-        rng = np.random.default_rng(abs(int(seed)))
-        return coordinates.centre + jitter(coordinates.size, rng)
-
-    return _public_model(coordinates.size, coordinates.density, first_point)
 
 
 def _public_model(size: int, density: Callable, first_point: Callable) -> Any:

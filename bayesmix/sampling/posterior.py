@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve
 from bayesmix.results.fitted import Fitted
-from bayesmix.sampling import ACCEPT, Chains, Settings, modes_apart, run_nutpie
+from bayesmix.sampling import ACCEPT, Chains, Saved, Settings, modes_apart, run_nutpie
 from bayesmix.sampling.laplace import GOOD_K, laplace_draws
 from bayesmix.sampling.length import run_long_enough
 from bayesmix.sampling.pymc import run_pymc
@@ -78,7 +78,13 @@ class SamplingOptions:
     thin: int | None = None
 
 
-def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any) -> Drawn:
+def fit_posterior(
+    spec: MixtureSpec,
+    method: str,
+    options: SamplingOptions,
+    priors: Any,
+    saved: Saved | None = None,
+) -> Drawn:
     """Draw from the posterior, relabelled.
 
     Parameters
@@ -89,6 +95,8 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
     options : SamplingOptions
     priors : None or dict
         See `penalty.resolve`.
+    saved : Saved, optional
+        Where the parts of a run of NUTS are kept.
 
     Raises
     ------
@@ -98,14 +106,14 @@ def fit_posterior(spec: MixtureSpec, method: str, options: SamplingOptions, prio
     _check(method, options)
     _check_memory(spec, method, options)
     with compiled.chosen_by_size():
-        drawn, found = _fit_posterior(spec, method, options, priors)
+        drawn, found = _fit_posterior(spec, method, options, priors, saved)
     for finding in found:
         warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
     return drawn
 
 
 def _fit_posterior(
-    spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any
+    spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any, saved: Saved | None
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """Relabelled draws, and what is wrong with them."""
     if options.fixed_params:
@@ -119,7 +127,7 @@ def _fit_posterior(
     if method == "laplace":
         drawn = _laplace(problem, modes, model, point, options, rng)
         return relabelled(drawn, METHOD, None), ()
-    return _nuts(problem, modes, model, point, options, rng)
+    return _nuts(problem, modes, model, point, options, rng, saved)
 
 
 def begin(
@@ -302,6 +310,7 @@ def _nuts(
     point: Fitted,
     options: SamplingOptions,
     rng: np.random.Generator,
+    saved: Saved | None,
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """Relabelled draws, and what is wrong with them."""
     settings = Settings(
@@ -310,6 +319,7 @@ def _nuts(
         options.chains,
         int(rng.integers(1, 2**31)),
         on_screen() if options.progress is None else options.progress,
+        saved=saved,
     )
 
     def run(thin: int, accept: float = ACCEPT, before: Drawn | None = None) -> Drawn:
@@ -317,6 +327,33 @@ def _nuts(
         drawn = _drawn(problem, modes, model, point, options.sampler, asked, before)
         return replace(drawn, asked=as_asked(options))
 
+    try:
+        return _long_enough(run, options)
+    except _InterruptedError as stop:
+        drawn = stop.drawn
+        chains, draws = drawn.theta.shape[:2]
+        warnings.warn(
+            f"interrupted: the posterior has the {draws} draws of each of {chains} chains so far, "
+            f"of {options.draws} and {options.chains} requested"
+            + ("; the same call goes on from the checkpoint" if saved is not None else ""),
+            ConvergenceWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+        return drawn, () if chains == 1 else chain_diagnosis(drawn).findings
+
+
+class _InterruptedError(Exception):
+    """Ctrl-C ended a run that had draws."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        super().__init__("interrupted")
+        self.drawn = drawn
+
+
+def _long_enough(
+    run: Callable[..., Drawn], options: SamplingOptions
+) -> tuple[Drawn, tuple[Finding, ...]]:
+    """The draws of one run, or of as long ones as the chains need."""
     if options.chains == 1:
         return run(options.thin or 1), ()
     if options.thin is None and options.sampler == "nutpie":
@@ -343,7 +380,7 @@ def _drawn(
         if sampler == "nutpie"
         else run_pymc(problem, modes, sampler, settings, apart)
     )
-    chains = made.part(slice(settings.chains))
+    chains = made.part(slice(made.pooled))
     drawn = Drawn(
         problem.spec,
         model,
@@ -358,9 +395,12 @@ def _drawn(
         point,
         "none",
         thin=settings.thin,
-        apart=_apart(made.part(slice(settings.chains, None))) if before is None else before.apart,
+        apart=_apart(made.part(slice(made.pooled, None))) if before is None else before.apart,
     )
-    return relabelled(drawn, METHOD, None)
+    drawn = relabelled(drawn, METHOD, None)
+    if made.interrupted:  # a whole run is better than a part of a longer one
+        raise _InterruptedError(drawn if before is None else before)
+    return drawn
 
 
 def _apart(chains: Chains) -> Apart | None:

@@ -81,7 +81,7 @@ def run_pymc(
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
     stats = {n: v for n, v in stats.items() if v.shape == theta.shape[:2]}
-    return Chains(theta, density.reshape(theta.shape[:2]), stats, where)
+    return Chains(theta, density.reshape(theta.shape[:2]), stats, where, settings.chains)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from bayesmix.families import Family
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.fitted import Fitted
+from bayesmix.storage.checkpoint import Checkpoint
 from bayesmix.storage.file import Arrays, read, write
 from bayesmix.storage.fits import (
     pack_drawn,
@@ -30,7 +31,7 @@ from bayesmix.storage.fits import (
 )
 from bayesmix.storage.model import pack_spec, unpack_spec
 
-__all__ = ["FORMAT", "Stored", "load", "save"]
+__all__ = ["FORMAT", "Checkpoint", "Stored", "load", "save"]
 
 # 2: models of competing events.  3: the checksum is of the manifest too.  Earlier formats are read
 # alike.
@@ -145,6 +146,12 @@ def _check(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
             f"{written} in format {found!r}; this version, {version('bayesmix')}, reads the "
             f"formats {', '.join(map(str, READ))}. Use the version that wrote it or a newer "
             "one, or save the model again"
+        )
+        raise DataError(msg)
+    if kind == "checkpoint":
+        msg = (
+            f"{os.fspath(path)!r} is the checkpoint of a run, not its result; the same call of "
+            "fit() or select(), with checkpoint=, goes on from it"
         )
         raise DataError(msg)
     if kind not in KINDS:

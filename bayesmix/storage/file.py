@@ -20,7 +20,7 @@ from bayesmix.errors import BayesmixError, DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Arrays", "as_json", "checksum", "from_json", "read", "write"]
+__all__ = ["WHOLE", "Arrays", "as_json", "checksum", "from_json", "read", "write"]
 
 MANIFEST = "bayesmix"
 # Arrays of at least so many bytes are compressed.

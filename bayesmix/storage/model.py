@@ -30,7 +30,14 @@ from bayesmix.storage.objects import (
     unpack_scope,
 )
 
-__all__ = ["pack_events", "pack_spec", "unpack_events", "unpack_spec"]
+__all__ = [
+    "pack_events",
+    "pack_spec",
+    "pack_state",
+    "unpack_events",
+    "unpack_spec",
+    "unpack_state",
+]
 
 
 def pack_events(events: Events) -> dict[str, Any]:
@@ -87,8 +94,7 @@ LIBRARIES = ("formulae", "numpy", "pandas")
 def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
     """Describe a specification; the columns that its formulas use go to the arrays."""
     prepared = spec.prepared
-    k, kept = _kept(spec)
-    held = spec.weights.held
+    k, _ = _kept(spec)
     labels = prepared.labels
     rows = None if labels is None else labels.take(prepared.units.codes)
     return {
@@ -111,15 +117,33 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
         "labels": None if rows is None else pack(arrays, "training/labels", rows, "row"),
         "scope": pack_scope(arrays, prepared),
         "components": [as_json(c, "a component's name") for c in spec.components],
-        "kept": kept,
+        **pack_state(spec),
+        "parameters": _parameters(spec),
+        "checks": fingerprints(spec),
+    }
+
+
+def pack_state(spec: MixtureSpec) -> dict[str, Any]:
+    """What became of a specification since it was written: components removed, parameters held."""
+    held = spec.weights.held
+    return {
+        "kept": _kept(spec)[1],
         "symmetric": [list(members) for members in spec.layout.symmetric],
         "held": [[int(at), float(value)] for at, value in spec.held.items()],
         "held_weights": (
             None if held is None else [None if np.isnan(w) else float(w) for w in held]
         ),
-        "parameters": _parameters(spec),
-        "checks": fingerprints(spec),
     }
+
+
+def unpack_state(whole: MixtureSpec, state: Mapping[str, Any]) -> MixtureSpec:
+    """A specification as `pack_state` found it, from the one that was written."""
+    kept, held = state["kept"], state["held_weights"]
+    spec = whole if kept == list(range(whole.k)) else without_components(whole, kept)
+    layout = replace(spec.layout, symmetric=tuple(map(tuple, state["symmetric"])))
+    known = None if held is None else np.array([np.nan if w is None else w for w in held])
+    weights = WeightModel(layout.alpha, known)
+    return replace(spec, layout=layout, weights=weights, held=dict(state["held"]))
 
 
 def _regression(part: Part) -> dict[str, Any]:
@@ -204,18 +228,9 @@ def unpack_spec(
     except BayesmixError as error:
         msg = f"the model cannot be made again of the stored data: {error}. {_origin(manifest)}"
         raise DataError(msg) from error
-    kept = manifest["kept"]
-    spec = whole if kept == list(range(whole.k)) else without_components(whole, kept)
+    spec = unpack_state(whole, manifest)
     _check(spec, manifest)
-    held = manifest["held_weights"]
-    layout = replace(spec.layout, symmetric=tuple(map(tuple, manifest["symmetric"])))
-    known = None if held is None else np.array([np.nan if w is None else w for w in held])
-    return replace(
-        spec,
-        layout=layout,
-        weights=WeightModel(layout.alpha, known),
-        held=dict(manifest["held"]),
-    )
+    return spec
 
 
 def _arguments(
