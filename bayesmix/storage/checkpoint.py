@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments.files import target_file
 from bayesmix.errors import DataError
-from bayesmix.machine import target_file
 from bayesmix.model import MixtureSpec
 from bayesmix.results.fitted import Fitted
 from bayesmix.storage.file import WHOLE, Arrays, read, write
