@@ -216,7 +216,8 @@ def collapse_test(problem: Problem) -> Floors:
             at = group.dispersions[[p.name for p in family.dispersions].index(name)]
             if sign < 0:
                 y = arrays.observed[group.key].y
-                low = np.log(_smallest_scale(arrays, y, logarithmic=family.is_survival))
+                logarithmic = family.is_survival or family.location != "mu"
+                low = np.log(_smallest_scale(arrays, y, logarithmic=logarithmic))
                 floors += [(int(j), low) for j in at]
             else:
                 ceilings += [int(j) for j in at]

@@ -12,6 +12,7 @@ from bayesmix.estimation.maximise import (
     MANY_UNITS,
     Options,
     Outcome,
+    best,
     has_status,
     make_starts,
     maximise,
@@ -22,6 +23,7 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.model.params import permute
 from bayesmix.posterior.mode import Mode
 from bayesmix.results.fitted import canonical_order
+from bayesmix.results.spurious import narrowness, tied_words
 
 __all__ = ["find_modes"]
 
@@ -64,11 +66,24 @@ def find_modes(
             "or a simpler model"
         )
         raise FitError(msg)
+    if not has_status(outcome, "converged").any():
+        _refuse_ties(problem, outcome.theta[best(outcome)])
     modes = _with_ends(problem, (), outcome)
     if not modes:
         msg = "the posterior is flat around its mode: the data and priors do not determine it"
         raise FitError(msg)
     return _look_around(problem, modes, rng) if n_starts > 0 else modes
+
+
+def _refuse_ties(problem: Problem, theta: np.ndarray) -> None:
+    """Equal responses are no density: the narrower a component on them, the higher it is."""
+    tied = tied_words(problem, theta, np.flatnonzero(narrowness(problem, theta)))
+    if tied:
+        msg = (
+            f"the posterior is highest where the scale of a component all but vanishes{tied}. Use "
+            "dispersion='fixed', a prior that keeps the scale away from zero, or smaller k"
+        )
+        raise FitError(msg)
 
 
 def _look_around(

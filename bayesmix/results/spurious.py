@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.likelihood import Problem, log_densities, unit_terms
-from bayesmix.likelihood.problem import Arrays, Group, chunks
+from bayesmix.likelihood.problem import Arrays, Group, Slot, chunks
 
 __all__ = [
     "COLLAPSED_GAIN",
@@ -15,6 +15,7 @@ __all__ = [
     "narrowness",
     "own_parameters",
     "suspects",
+    "tied_words",
 ]
 
 # Units for each of its own parameters below which a component is a handful.
@@ -104,6 +105,31 @@ def suspects(problem: Problem, mean: np.ndarray) -> np.ndarray:
     return out
 
 
+def tied_words(problem: Problem, theta: np.ndarray, components: np.ndarray) -> str:
+    """The response that several units of a component share, in brackets; empty without one."""
+    spec, resp = problem.spec, unit_terms(problem, theta)[1]
+    for s in components:
+        for block in spec.rows.blocks:
+            member = resp[spec.rows.units.codes, s] > 0.5
+            if block.response is None or not member.any():
+                continue
+            values, counts = np.unique(block.response.y[member], return_counts=True)
+            if counts.max() > 2:
+                return (
+                    f" ({counts.max()} rows of component {spec.components[s]} have the same "
+                    f"response, {values[counts.argmax()]:g})"
+                )
+    return ""
+
+
+def _collapsing(group: Group) -> tuple[Slot, ...]:
+    """The dispersion at whose limit the likelihood is unbounded; all of a user's family."""
+    if group.family.collapse is None:
+        return group.slots[1:]
+    names = [p.name for p in group.family.parameters]
+    return (group.slots[names.index(group.family.collapse[0])],)
+
+
 def own_parameters(problem: Problem, group: Group) -> np.ndarray:
     """Parameters of a family's components, (m,); one that n components share is 1 / n."""
     users = np.zeros(problem.spec.layout.size)
@@ -161,7 +187,7 @@ def _gain(
 ) -> float:
     """The mean gain of a member's density over that with another's dispersions."""
     swapped = np.tile(theta, (2, 1))
-    for slot in group.slots[1:]:
+    for slot in _collapsing(group):
         mine, theirs = slot.index[one], slot.index[other]
         has = (mine >= 0) & (theirs >= 0)
         swapped[1, mine[has]] = theta[theirs[has]]

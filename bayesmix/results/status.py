@@ -7,7 +7,7 @@ import numpy as np
 from bayesmix.model.params import table_terms
 from bayesmix.results.covariance import covariance, predictor_scales
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.spurious import narrowness
+from bayesmix.results.spurious import narrowness, tied_words
 
 __all__ = ["ENOUGH", "diagnose", "seldom_reached"]
 
@@ -115,23 +115,6 @@ def _names(fitted: Fitted, positions: np.ndarray) -> str:
     return ", ".join(names) if names else "some parameters"
 
 
-def _tied_words(fitted: Fitted, components: np.ndarray) -> str:
-    """The response on which components have collapsed, where several units share it."""
-    resp = fitted.unit_terms[1]
-    for s in components:
-        for block in fitted.spec.rows.blocks:
-            if block.response is None:
-                continue
-            member = resp[fitted.spec.rows.units.codes, s] > 0.5
-            values, counts = np.unique(block.response.y[member], return_counts=True)
-            if len(values) and counts.max() > 2:
-                return (
-                    f" ({counts.max()} rows of component {fitted.spec.components[s]} have the same "
-                    f"response, {values[counts.argmax()]:g})"
-                )
-    return ""
-
-
 def _degenerate_words(fitted: Fitted) -> str:
     spec = fitted.spec
     gone = [spec.components[s] for s in np.flatnonzero(fitted.mixing < VANISHED)]
@@ -139,7 +122,7 @@ def _degenerate_words(fitted: Fitted) -> str:
         remedy = "Use smaller k" if spec.prepared.events is None else "Leave the event out"
         names = ", ".join(map(str, gone))
         return f"component {names} has vanished: its weight is zero. {remedy}"
-    tied = _tied_words(fitted, np.arange(spec.k))
+    tied = tied_words(fitted.problem, fitted.theta, np.arange(spec.k))
     return (
         f"a component's scale has collapsed to zero{tied}, where the likelihood has no maximum: "
         "every start ended there. Use dispersion='fixed', fewer components, or more starts"
@@ -150,6 +133,7 @@ def _spurious_words(fitted: Fitted) -> str:
     gain = narrowness(fitted.problem, fitted.theta)
     at = np.flatnonzero(gain > 0)
     units = fitted.unit_terms[1].sum(0)
+    tied = tied_words(fitted.problem, fitted.theta, at)
     found = "; ".join(
         f"component {fitted.spec.components[s]} fits about {units[s]:.3g} of "
         f"{fitted.spec.rows.n_units} units and is {np.exp(gain[s] + 0.5):.2g} times narrower than "
@@ -157,7 +141,7 @@ def _spurious_words(fitted: Fitted) -> str:
         for s in at
     )
     return (
-        f"{found}{_tied_words(fitted, at)}: such a maximum comes from a few responses that happen "
+        f"{found}{tied}: such a maximum comes from a few responses that happen "
         "to be close, and no start ended at a regular one. Use dispersion='fixed', fewer "
         "components, or more starts="
     )

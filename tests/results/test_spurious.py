@@ -105,6 +105,26 @@ def test_regular_small_components_stay(kind):
     assert fit.status == "converged"
 
 
+@pytest.mark.parametrize("family", ["hurdle_gamma", "hurdle_lognormal"])
+def test_a_class_of_zeros_is_regular(family):
+    """All its units have the same response, which says nothing of a scale."""
+    rng = np.random.default_rng(3)
+    y = np.r_[np.zeros(40), np.where(rng.random(160) < 0.2, 0, rng.gamma(2, 3, 160))]
+    g = np.repeat(np.arange(50), 4)
+    spec = bmx.Mixture("y ~ 1 | g", pd.DataFrame({"y": y, "g": g}), family=family)
+    fit = quietly(lambda: spec.fit(init=1 + (np.arange(50) >= 10)))
+    assert fit.status != "spurious"
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e12])
+def test_lognormal_amounts_collapse_in_no_unit(unit):
+    """Their dispersion has no unit; that of the responses is no floor for it."""
+    rng = np.random.default_rng(3)
+    y = unit * np.exp(np.where(rng.random(200) < 0.5, 0.0, 2.0) + 0.3 * rng.normal(size=200))
+    fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), family="lognormal").fit(seed=1)
+    assert fit.status == "converged"
+
+
 @pytest.mark.parametrize("family", ["negative_binomial", "poisson"])
 def test_counts_have_bounded_densities(family):
     rng = np.random.default_rng(2)
@@ -141,6 +161,21 @@ def test_equal_responses_collapse_own_families_too():
     for fit in ends.values():
         assert "30 rows" in fit.reasons[0]
         assert "2.5" in fit.reasons[0]
+
+
+@pytest.mark.parametrize("method", ["map", "laplace"])
+def test_priors_do_not_hide_equal_responses(method):
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame({"y": np.r_[rng.normal(size=120), np.full(12, 6.5)]})
+    spec = bmx.Mixture("y ~ 1", d)
+    if method == "map":
+        fit = quietly(lambda: spec.fit("map", seed=1))
+        assert not fit.converged
+        assert "12 rows" in fit.reasons[0]
+        assert "6.5" in fit.reasons[0]
+    else:
+        with pytest.raises(bmx.FitError, match=r"the same response, 6\.5"):
+            quietly(lambda: spec.fit("laplace", seed=1, draws=100))
 
 
 def test_no_criterion_chooses_a_spurious_fit():
