@@ -10,8 +10,9 @@ import argparse
 import time
 import warnings
 
-import bayesmix as bmx
 from bench_first_fit import machine
+
+import bayesmix as bmx
 
 
 def main() -> None:
