@@ -63,12 +63,16 @@ def door(
     if thing is None:
         return lambda later: door(later, error=error, title=title, only=only, **checks)
     if inspect.isclass(thing):
-        return _class_door(thing, error, title, only)
+        return _class_door(thing, error, title, only, checks)
     return _function_door(thing, error, title, checks)
 
 
 def _class_door(
-    owner: Any, error: type[ValueError], title: str | None, only: tuple[str, ...]
+    owner: Any,
+    error: type[ValueError],
+    title: str | None,
+    only: tuple[str, ...],
+    checks: Mapping[str, Check],
 ) -> Any:
     """Put a door before every public method that the class itself defines."""
     for name, member in list(vars(owner).items()):
@@ -77,7 +81,7 @@ def _class_door(
         inner = member.__func__ if isinstance(member, classmethod) else member
         if not inspect.isfunction(inner) or hasattr(inner, "__wrapped__"):
             continue
-        checked = _function_door(inner, error, title, {})
+        checked = _function_door(inner, error, title, checks)
         setattr(owner, name, classmethod(checked) if isinstance(member, classmethod) else checked)
     return owner
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 import pandas as pd
 
-from bayesmix import storage
+from bayesmix import methods
 from bayesmix._arguments import door, generator, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
-from bayesmix.errors import SpecError
-from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import from_dataset
@@ -28,7 +24,6 @@ from bayesmix.results import describe
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.predict import simulate_at
 from bayesmix.sampling.external import draws_from_pymc, starting_values
-from bayesmix.sampling.posterior import SamplingOptions, fit_posterior
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -349,22 +344,7 @@ class Model(Modelled):
     def fit(
         self,
         method: str = "em",
-        *,
-        starts: int | None = None,
-        seed: Any = None,
-        init: Any = None,
-        fixed_params: Mapping[tuple[Hashable, str], float] | None = None,
-        tol: float = 1e-8,
-        max_iter: int = 1000,
-        min_weight: float = 0.0,
-        algorithm: str = "em",
-        draws: int | None = None,
-        tune: int | None = None,
-        chains: int | None = None,
-        thin: int | None = None,
-        sampler: str | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        progress: bool | None = None,
+        **options: Any,
     ) -> Any:
         """Estimate the parameters.
 
@@ -445,56 +425,7 @@ class Model(Modelled):
         >>> posterior.data["posterior"]["coef"].sizes["draw"]
         500
         """
-        sampling = {
-            "draws": draws,
-            "tune": tune,
-            "chains": chains,
-            "thin": thin,
-            "sampler": sampler,
-            "checkpoint": checkpoint,
-        }
-        point: dict[str, Any] = {
-            "starts": starts,
-            "tol": tol,
-            "max_iter": max_iter,
-            "min_weight": min_weight,
-            "algorithm": algorithm,
-        }
-        common: dict[str, Any] = {
-            "seed": seed,
-            "init": init,
-            "fixed_params": fixed_params,
-            "progress": progress,
-        }
-        if method in ("laplace", "nuts"):
-            _refuse_options(method, {n: v for n, v in point.items() if v != POINT_DEFAULTS[n]})
-            given = _sampling_given(method, sampling)
-            given.pop("checkpoint", None)
-            saved = None
-            if checkpoint is not None:
-                saved = self._checkpoint(checkpoint, {**given, **common, "method": method})
-                common["seed"] = saved.seed
-            options = SamplingOptions(**given, **common)
-            return self._result(fit_posterior(self._spec, method, options, self._priors, saved))
-        _refuse_options(method, {n: v for n, v in sampling.items() if v is not None})
-        return self._result(
-            fit_point(self._spec, method, FitOptions(**point, **common), self._priors)
-        )
-
-    def _checkpoint(self, path: Any, options: Mapping[str, Any]) -> storage.Checkpoint:
-        """The file that keeps a run; options say which run it is."""
-        if options.get("sampler") not in (None, "nutpie"):
-            msg = "checkpoint= goes with sampler='nutpie', whose chains can go on; leave it out"
-            raise SpecError(msg)
-        seed, init = options.get("seed"), options.get("init")
-        if init is not None or not (seed is None or isinstance(seed, int | np.integer)):
-            msg = (
-                "checkpoint= makes the same run again, so it takes seed= as a whole number, or "
-                "none, and no init="
-            )
-            raise SpecError(msg)
-        same = {name: value for name, value in options.items() if name != "progress"}
-        return storage.Checkpoint(path, self._spec, self._priors, same)
+        return self._result(methods.estimate(self._spec, method, options, self._priors))
 
     def _result(self, value: Fitted | Drawn) -> PointFit | Posterior:
         """The public result with these numbers, of the class that belongs to this kind of model."""
@@ -509,28 +440,5 @@ class Model(Modelled):
         return describe.spec_html(self._spec)
 
 
-POINT_DEFAULTS: dict[str, Any] = {
-    "starts": None,
-    "tol": 1e-8,
-    "max_iter": 1000,
-    "min_weight": 0.0,
-    "algorithm": "em",
-}
-
-
-def _refuse_options(method: str, given: Mapping[str, Any]) -> None:
-    """No option is accepted and ignored."""
-    if given:
-        msg = (
-            f"{', '.join(f'{n}=' for n in given)} does not go with method={method!r}; leave it out"
-        )
-        raise SpecError(msg)
-
-
-def _sampling_given(method: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a sampler that were given, and its number of draws."""
-    given = {n: v for n, v in sampling.items() if v is not None}
-    if method == "laplace":
-        _refuse_options(method, {n: v for n, v in given.items() if n != "draws"})
-        return {"draws": 4000, **given}
-    return {"draws": 1000, **given}
+# Help and completion show the options of all methods.
+Model.fit.__signature__ = methods.signature(Model.fit)  # type: ignore[attr-defined]

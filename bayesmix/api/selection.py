@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix import methods
 from bayesmix._arguments import anything, door, generator
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
@@ -364,12 +365,12 @@ def select(
     if "init" in options:
         msg = "select() makes its own starts for every k; leave init= out"
         raise SpecError(msg)
-    if method in ("laplace", "nuts"):
-        msg = f"select() compares point fits, not method={method!r}; see bmx.compare"
-        raise SpecError(msg)
+    methods.named(method, "point")
     if checkpoint is None:
         return Selection({n: spec.with_k(n).fit(method, **options) for n in check_range(k)})
-    saved = spec.with_k(1)._checkpoint(checkpoint, {**options, "method": method})
+    saved = methods.checkpoint(
+        spec.with_k(1)._spec, spec._priors, checkpoint, {**options, "method": method}
+    )
     options["seed"] = saved.seed
     fits: dict[int, Any] = {}
     for n in check_range(k):

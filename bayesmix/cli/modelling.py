@@ -13,6 +13,7 @@ import bayesmix as bmx
 from bayesmix.cli.options import OPTIONS, Named
 from bayesmix.distributions import KINDS
 from bayesmix.errors import SpecError
+from bayesmix.methods import named
 
 __all__ = ["fit", "made_family", "make_model", "regressions", "select"]
 
@@ -115,7 +116,6 @@ def _dispersion(given: tuple[str, str | list[int]]) -> tuple[str, str | list[int
 _PARSED: dict[str, Any] = {"fixed": _fixed, "nested": _nested, "dispersion": _dispersion}
 
 
-DRAWING = ("laplace", "nuts")
 # What a model of competing events takes of the options of a mixture.
 WITH_EVENTS = ("family", "concomitant", "weights", "priors", "na_action")
 
@@ -239,7 +239,7 @@ def _prior(kind: str, values: list[float]) -> Any:
 def select(given: argparse.Namespace, spec: Any) -> Any:
     """Fits with several numbers of components."""
     options = _fit_options(given, spec, "fit", "point")
-    if options.get("method") in DRAWING:
+    if named(options.get("method", "em")).gives == "posterior":
         options["method"] = "em"
     return bmx.select(spec, k=_numbers(given), progress=given.progress, **options)
 
@@ -252,7 +252,7 @@ def fit(given: argparse.Namespace, spec: Any) -> tuple[Any, Any]:
             raise SpecError(msg)
         options = _fit_options(given, spec, "fit", "point", "draws")
         return spec.fit(progress=given.progress, **options), None
-    drawing = given.method in DRAWING
+    drawing = named(given.method or "em").gives == "posterior"
     sampling = given_of(given, "draws")
     if sampling and not drawing:
         _refuse(sampling, given.method or "em")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bayesmix.methods import ALGORITHMS, METHODS
+
 __all__ = ["OPTIONS", "Option", "formula", "whole"]
 
 
@@ -147,6 +149,7 @@ def separator(text: str) -> str:
 
 
 FITS = "fit select"
+POINTS = tuple(method.name for method in METHODS.values() if method.gives == "point")
 
 
 def _option(
@@ -217,10 +220,10 @@ OPTIONS = (
             choices=("mixture", "component")),
     _option("--method", "fit", "how it is fitted: em, ml: maximum likelihood; map: posterior mode; "
             "laplace, nuts: draws from the posterior (default: em)", commands="fit",
-            choices=("em", "ml", "map", "laplace", "nuts")),
+            choices=tuple(METHODS)),
     _option("--method", "fit", "how it is fitted: em, ml: maximum likelihood; map: posterior mode "
             "(default: em)",
-            commands="select", choices=("em", "ml", "map")),
+            commands="select", choices=POINTS),
     _option("--seed", "fit", "seed: the same seed gives the same result", seed, metavar="N"),
     _option("--init", "fit", "a stored fit from which the one start begins", commands="fit",
             metavar="FIT.nc"),
@@ -235,7 +238,7 @@ OPTIONS = (
             metavar="X"),
     _option("--algorithm", "point", "steps of a start: em (default), cem: classification, or "
             "sem: stochastic",
-            choices=("em", "cem", "sem")),
+            choices=tuple(ALGORITHMS)),
     _option("--draws", "draws", "draws of laplace (4000), or of each chain of nuts (1000)",
             whole, "fit", metavar="N"),
     _option("--tune", "draws", "warm-up steps of nuts (1000)", whole, "fit", metavar="N"),

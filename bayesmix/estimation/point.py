@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import as_asked, fraction, generator, plain, whole_number
+from bayesmix._arguments import as_asked, door, generator, one_of, plain, shown
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import (
     ConvergenceWarning,
@@ -47,13 +47,12 @@ from bayesmix.results.status import ENOUGH, diagnose
 
 __all__ = ["FitOptions", "fit_point"]
 
-METHODS = ("em", "ml", "map")
-DRAWS = ("laplace", "nuts")
 ALGORITHMS = ("em", "cem", "sem")
 STARTS = 10
 PACKAGE = str(Path(__file__).parents[1])
 
 
+@door(title="fit()", algorithm=one_of(*ALGORITHMS))
 @dataclass(frozen=True)
 class FitOptions:
     """The options of a point fit; see `Mixture.fit`."""
@@ -132,18 +131,6 @@ def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
 
 
 def _check(method: str, options: FitOptions) -> None:
-    if method in DRAWS:
-        msg = (
-            f"method={method!r} gives draws, and a point fit is needed here; use one of {METHODS}, "
-            f"or fit(method={method!r}) of the model itself"
-        )
-        raise SpecError(msg)
-    if method not in METHODS:
-        msg = f"method={method!r} is unknown; use one of {(*METHODS, *DRAWS)}"
-        raise SpecError(msg)
-    if options.algorithm not in ALGORITHMS:
-        msg = f"algorithm={options.algorithm!r} is unknown; use one of {ALGORITHMS}"
-        raise SpecError(msg)
     if method != "em" and options.algorithm != "em":
         msg = f"algorithm={options.algorithm!r} belongs to method='em', not to {method!r}"
         raise SpecError(msg)
@@ -151,12 +138,8 @@ def _check(method: str, options: FitOptions) -> None:
         msg = "min_weight= belongs to maximum likelihood; the prior of the weights does its work"
         raise SpecError(msg)
     if options.starts is not None:
-        whole_number("starts", options.starts, "the number of starts", 1)
         # Of every start its parameters, their sums, and what their last iteration had.
         check_memory(64.0 * options.starts, f"starts={options.starts}", "ask for fewer starts")
-    whole_number("max_iter", options.max_iter, "the number of iterations", 0)
-    fraction("tol", options.tol, 1e-8)
-    fraction("min_weight", options.min_weight, 0.05, zero=True)
     if options.max_iter == 0 and not _is_params(options.init):
         msg = "max_iter=0 evaluates given parameters: give them as init=, like fit.params"
         raise SpecError(msg)
@@ -214,7 +197,7 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
     values = np.asarray(init)
     n, n_units = spec.rows.n, spec.rows.n_units
     if values.ndim not in (1, 2):
-        described = repr(init) if values.ndim == 0 else f"an array of shape {values.shape}"
+        described = shown(init) if values.ndim == 0 else f"an array of shape {values.shape}"
         msg = (
             f"init is {described} and no start; give a fit, params, memberships (units or rows by "
             "components) or the label of every unit"

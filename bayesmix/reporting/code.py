@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bayesmix import methods
 from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
 from bayesmix.model.prepare import Regression
@@ -103,7 +104,5 @@ def _priors(priors: Any) -> str:
 
 def fit_code(method: str, asked: Mapping[str, str]) -> str:
     """The call that fits a model."""
-    # "cem" and "sem" are algorithms of the method "em".
-    given = "em" if method in ("cem", "sem") else method
     options = "".join(f", {name}={value}" for name, value in asked.items())
-    return f"spec.fit({given!r}{options})"
+    return f"spec.fit({methods.call_of(method)!r}{options})"

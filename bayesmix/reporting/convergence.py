@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix import methods
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.criteria import criteria_doubts
 from bayesmix.reporting.files import fixed, plural
@@ -14,17 +15,8 @@ from bayesmix.reporting.pictures import diagnostics_picture
 from bayesmix.reporting.subject import Subject
 from bayesmix.sampling.laplace import GOOD_K
 
-__all__ = ["METHODS", "chains", "convergence"]
+__all__ = ["chains", "convergence"]
 
-METHODS = {
-    "em": "maximum likelihood, by EM and Newton's method",
-    "ml": "maximum likelihood, by direct maximisation",
-    "cem": "classification likelihood, by classification EM",
-    "sem": "maximum likelihood, by stochastic EM",
-    "map": "mode of the posterior",
-    "laplace": "posterior, by Laplace's approximation",
-    "nuts": "posterior, by NUTS",
-}
 SMALL_SHARE = 0.01
 
 
@@ -36,7 +28,7 @@ def convergence(subject: Subject) -> Section:
         found = posterior_warnings(fit) if name in subject.posteriors else point_warnings(fit)
         warned += [Words(subject.named(name, words), "warning") for words in found]
         ended = _posterior_end(fit) if name in subject.posteriors else _point_end(fit)
-        rows.append((name, METHODS.get(fit.method, fit.method), *ended))
+        rows.append((name, methods.words(fit.method), *ended))
     ends = pd.DataFrame(rows, columns=["fit", "method", "status", "in numbers"])
     fine = "The fit ended" if len(rows) == 1 else "All fits ended"
     first = warned or [Words(f"{fine} well; there are no warnings.", "good")]

@@ -17,7 +17,7 @@ from bayesmix.priors import Penalty, PriorModel, resolve
 from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling.posterior import (
     METHOD,
-    SamplingOptions,
+    LaplaceOptions,
     begin,
     chain_diagnosis,
     relabelled,
@@ -40,7 +40,7 @@ def starting_values(spec: MixtureSpec, priors: Any, seed: Any) -> dict[str, np.n
     seed : int or numpy.random.Generator, optional
     """
     model = _proper(resolve(spec, priors))
-    point, _ = begin(spec, model, priors, SamplingOptions(draws=0), generator(seed))
+    point, _ = begin(spec, model, priors, LaplaceOptions(), generator(seed))
     return initial_point(spec, model, point.theta)
 
 
@@ -62,7 +62,7 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
     theta = draws_to_theta(spec, model, posterior)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
-    point, modes = begin(spec, model, priors, SamplingOptions(draws=0), generator(seed))
+    point, modes = begin(spec, model, priors, LaplaceOptions(), generator(seed))
     stats = _group(idata, "sample_stats")
     kept = {
         str(n): np.asarray(v.values)

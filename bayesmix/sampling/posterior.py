@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import as_asked, generator, whole_number
+from bayesmix._arguments import as_asked, at_least, door, generator, one_of
 from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import ConvergenceWarning, SpecError
@@ -45,7 +46,8 @@ from bayesmix.sampling.pymc import run_pymc
 __all__ = [
     "METHOD",
     "SAMPLERS",
-    "SamplingOptions",
+    "LaplaceOptions",
+    "NutsOptions",
     "begin",
     "chain_diagnosis",
     "fit_posterior",
@@ -63,25 +65,35 @@ STATISTICS = 12
 PACKAGE = str(Path(__file__).parents[1])
 
 
+@door(title="fit()", draws=at_least(10, "the number of draws"))
 @dataclass(frozen=True)
-class SamplingOptions:
-    """The options of a posterior; see `Mixture.fit`."""
+class LaplaceOptions:
+    """The options of every posterior; see `Mixture.fit`."""
 
-    draws: int
-    tune: int = 1000
-    chains: int = 4
+    draws: int = 4000
     seed: Any = None
-    sampler: str = "nutpie"
     init: Any = None
     fixed_params: Mapping[tuple[Hashable, str], float] | None = None
     progress: bool | None = None
+
+
+@door(title="fit()", draws=at_least(10, "the number of draws"), sampler=one_of(*SAMPLERS))
+@dataclass(frozen=True)
+class NutsOptions(LaplaceOptions):
+    """The options of NUTS; see `Mixture.fit`."""
+
+    draws: int = 1000
+    tune: int = 1000
+    chains: int = 4
     thin: int | None = None
+    sampler: str = "nutpie"
+    checkpoint: str | os.PathLike[str] | None = None
 
 
 def fit_posterior(
     spec: MixtureSpec,
     method: str,
-    options: SamplingOptions,
+    options: LaplaceOptions,
     priors: Any,
     saved: Saved | None = None,
 ) -> Drawn:
@@ -92,7 +104,7 @@ def fit_posterior(
     spec : MixtureSpec
     method : str
         "laplace" or "nuts".
-    options : SamplingOptions
+    options : LaplaceOptions
     priors : None or dict
         See `penalty.resolve`.
     saved : Saved, optional
@@ -103,8 +115,7 @@ def fit_posterior(
     SpecError, FitError
         If an option is not understood, the priors are improper, or there is no mode.
     """
-    _check(method, options)
-    _check_memory(spec, method, options)
+    _check_memory(spec, options)
     with compiled.chosen_by_size():
         drawn, found = _fit_posterior(spec, method, options, priors, saved)
     for finding in found:
@@ -113,7 +124,7 @@ def fit_posterior(
 
 
 def _fit_posterior(
-    spec: MixtureSpec, method: str, options: SamplingOptions, priors: Any, saved: Saved | None
+    spec: MixtureSpec, method: str, options: LaplaceOptions, priors: Any, saved: Saved | None
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """Relabelled draws, and what is wrong with them."""
     if options.fixed_params:
@@ -127,6 +138,7 @@ def _fit_posterior(
     if method == "laplace":
         drawn = _laplace(problem, modes, model, point, options, rng)
         return relabelled(drawn, METHOD, None), ()
+    assert isinstance(options, NutsOptions)
     return _nuts(problem, modes, model, point, options, rng, saved)
 
 
@@ -134,7 +146,7 @@ def begin(
     spec: MixtureSpec,
     model: PriorModel,
     priors: Any,
-    options: SamplingOptions,
+    options: LaplaceOptions,
     rng: np.random.Generator,
 ) -> tuple[Fitted, tuple[Mode, ...]]:
     """The posterior mode on natural scales, and all modes of theta's own density."""
@@ -178,23 +190,11 @@ def methods_agreement(drawn: Drawn) -> pd.DataFrame:
     return agreement(orders)
 
 
-def _check(method: str, options: SamplingOptions) -> None:
-    whole_number("draws", options.draws, "the number of draws", 10)
-    if method == "laplace":
-        return
-    whole_number("tune", options.tune, "the number of tuning steps", 10)
-    whole_number("chains", options.chains, "the number of chains", 1)
-    if options.thin is not None:
-        whole_number("thin", options.thin, "the draws made for each that is kept", 1)
-    if options.sampler not in SAMPLERS:
-        msg = f"sampler={options.sampler!r} is unknown; use one of {SAMPLERS}"
-        raise SpecError(msg)
-
-
-def _check_memory(spec: MixtureSpec, method: str, options: SamplingOptions) -> None:
+def _check_memory(spec: MixtureSpec, options: LaplaceOptions) -> None:
     """Draws are held some times at once: as drawn, on a natural scale, relabelled, in tables."""
-    chains = options.chains if method == "nuts" else 1
-    made = options.draws * (options.thin or 1) * chains
+    made = options.draws
+    if isinstance(options, NutsOptions):
+        made *= (options.thin or 1) * options.chains
     held = 8 * COPIES * (spec.layout.size + STATISTICS)
     check_memory(made * held, f"draws={options.draws}", "ask for fewer draws")
 
@@ -218,7 +218,7 @@ def _proper(spec: MixtureSpec, method: str, model: PriorModel | None) -> PriorMo
     return model
 
 
-def _check_sparse(method: str, options: SamplingOptions, model: PriorModel) -> None:
+def _check_sparse(method: str, options: LaplaceOptions, model: PriorModel) -> None:
     """Refuse what a Dirichlet prior below one has no room for."""
     what = f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1, and"
     if method == "laplace":
@@ -228,6 +228,7 @@ def _check_sparse(method: str, options: SamplingOptions, model: PriorModel) -> N
             "least 1"
         )
         raise SpecError(msg)
+    assert isinstance(options, NutsOptions)
     if options.sampler != "nutpie":
         msg = (
             f"{what} weights become smaller than the smallest number, which the PyMC model of "
@@ -249,7 +250,7 @@ def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[M
 
 
 def _point(
-    spec: MixtureSpec, options: SamplingOptions, priors: Any, rng: np.random.Generator
+    spec: MixtureSpec, options: LaplaceOptions, priors: Any, rng: np.random.Generator
 ) -> Fitted:
     """The posterior mode, from the user's start or random ones."""
     starts = None if options.init is not None else MODE_STARTS
@@ -265,7 +266,7 @@ def _laplace(
     modes: tuple[Mode, ...],
     model: PriorModel,
     point: Fitted,
-    options: SamplingOptions,
+    options: LaplaceOptions,
     rng: np.random.Generator,
 ) -> Drawn:
     """Draws around the heaviest mode; the other modes are told, not visited."""
@@ -308,7 +309,7 @@ def _nuts(
     modes: tuple[Mode, ...],
     model: PriorModel,
     point: Fitted,
-    options: SamplingOptions,
+    options: NutsOptions,
     rng: np.random.Generator,
     saved: Saved | None,
 ) -> tuple[Drawn, tuple[Finding, ...]]:
@@ -351,7 +352,7 @@ class _InterruptedError(Exception):
 
 
 def _long_enough(
-    run: Callable[..., Drawn], options: SamplingOptions
+    run: Callable[..., Drawn], options: NutsOptions
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """The draws of one run, or of as long ones as the chains need."""
     if options.chains == 1:

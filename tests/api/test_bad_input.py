@@ -822,7 +822,7 @@ RESULTS = {
     "select posteriors": (
         lambda: bmx.select(model(), k=[1, 2], method="nuts"),
         SpecError,
-        "compares point fits, not method='nuts'",
+        "method='nuts' gives a posterior; here point fits are needed",
     ),
     "simulate seed": (lambda: fitted().simulate(seed="one"), FitError, "seed='one' is no seed"),
     "bootstrap seed": (lambda: fitted().bootstrap(9, seed=-1), FitError, "seed=-1 is no seed"),
