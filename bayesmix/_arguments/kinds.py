@@ -61,19 +61,13 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_hashable(value: Any) -> bool:
+    """A name: what can be looked up, compared and written, missing values not among it."""
     try:
         hash(value)
+        repr(value)
+        return bool(value == value) and not callable(value)
     except Exception:  # noqa: BLE001 - a class of the user's may raise anything
         return False
-    return not callable(value) and _has_text(value)
-
-
-def _has_text(value: Any) -> bool:
-    try:
-        repr(value)
-    except Exception:  # noqa: BLE001
-        return False
-    return True
 
 
 def _is_listed(value: Any) -> bool:
