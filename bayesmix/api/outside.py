@@ -88,8 +88,8 @@ class OutsideFit:
         >>> import bayesmix as bmx
         >>> data = bmx.load_data("patent")
         >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
-        >>> fit.distal("RDS ~ 1", method="bch").covariance().shape
-        (8, 8)
+        >>> fit.distal("RDS ~ 1", dispersion="fixed").covariance().shape
+        (6, 6)
         """
         fitted = self._outside.fitted
         return covariance_frame(fitted.spec, covariance(fitted))
@@ -114,7 +114,7 @@ class OutsideFit:
         >>> import bayesmix as bmx
         >>> data = bmx.load_data("patent")
         >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
-        >>> fit.distal("RDS ~ 1", method="bch").summary()["effect"].unique().tolist()
+        >>> fit.distal("RDS ~ 1", dispersion="fixed").summary()["effect"].unique().tolist()
         ['varying', 'dispersion', 'weight']
         """
         out = tables.summary(self._outside.fitted, ci)

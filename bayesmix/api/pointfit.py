@@ -483,7 +483,7 @@ class PointFit(Result):
         >>> round(float(fit.predict(roll, by="marginal").iloc[0]), 2)
         7.75
         >>> fit.predict(roll, by="marginal", ci=0.9).round(1)[["lower", "upper"]].values.tolist()
-        [[6.4, 9.4]]
+        [[6.6, 9.1]]
         """
         return predict(self._fitted, newdata, what, by, ci)
 
@@ -734,7 +734,8 @@ class PointFit(Result):
         assign : str, optional
             "modal" (the default) or "proportional"; "two-step" assigns none.
         dispersion : str
-            "varying" or "fixed", over the classes.
+            "varying" or "fixed", over the classes.  The weights of "bch" may be negative, and
+            need "fixed" where a class would get a negative variance.
         data : DataFrame, optional
             The rows of the fit with the outcome; by default those that were given to the
             model.
@@ -759,7 +760,7 @@ class PointFit(Result):
         >>> import bayesmix as bmx
         >>> data = bmx.load_data("patent")
         >>> fit = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3).fit("em", seed=1)
-        >>> by_class = fit.distal("RDS ~ 1", method="bch")
+        >>> by_class = fit.distal("RDS ~ 1", dispersion="fixed")
         >>> by_class.wald("Intercept[1] = Intercept[2] = Intercept[3]").df
         2
         """

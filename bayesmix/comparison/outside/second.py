@@ -115,7 +115,8 @@ def maximum(second: Second, step: FirstStep, start: np.ndarray) -> tuple[np.ndar
     msg = (
         f"method={step.method!r} has no regular maximum in the second step: a class is predicted "
         "perfectly, has too few units, or (with bch, whose weights may be negative) would need a "
-        "negative variance. Use method='two-step' or 'ml', or fewer covariates"
+        "negative variance. Use method='two-step' or 'ml', dispersion='fixed' for an outcome, or "
+        "fewer covariates"
     )
     raise FitError(msg)
 
