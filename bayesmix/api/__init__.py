@@ -7,7 +7,7 @@ from bayesmix.api.competing import CompetingRisks, CompetingRisksFit, CompetingR
 from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.multistate import MultiState
-from bayesmix.api.outside import OutsideFit
+from bayesmix.api.outside import OutsideFit, OutsidePosterior
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.selection import LikelihoodRatioTest, Selection, select
@@ -21,6 +21,7 @@ __all__ = [
     "Mixture",
     "MultiState",
     "OutsideFit",
+    "OutsidePosterior",
     "PointFit",
     "Posterior",
     "Selection",

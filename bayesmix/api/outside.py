@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix.comparison import Wald, wald
-from bayesmix.comparison.outside import Outside
+from bayesmix.comparison.outside import Outside, OutsideDraws
 from bayesmix.errors import FitError
+from bayesmix.posterior.tables import natural_draws
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.uncertainty import Source
@@ -19,7 +21,7 @@ from bayesmix.results.uncertainty import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OutsideFit"]
+__all__ = ["OutsideFit", "OutsidePosterior"]
 
 RELATED = ("concomitant",)
 
@@ -118,9 +120,7 @@ class OutsideFit:
         ['varying', 'dispersion', 'weight']
         """
         out = tables.summary(self._outside.fitted, ci)
-        if self._outside.fitted.method.startswith("relate"):
-            out = out[out["effect"].isin(RELATED)].reset_index(drop=True)
-        return out
+        return _shown(out, self._outside.name)
 
     def wald(self, hypothesis: str | Sequence[str], ci: float = 0.95) -> Wald:
         """Test hypotheses about the coefficients, as `PointFit.wald` does.
@@ -147,9 +147,96 @@ class OutsideFit:
         return wald(self.source, hypothesis, ci, "observed", None)
 
     def __repr__(self) -> str:
-        what, _, how = self._outside.fitted.method.partition(", ")
-        head = {"relate": "What predicts the classes", "distal": "An outcome by class"}[what]
-        if self.assign is not None:
-            how += f", {self.assign} assignment"
-        table: Any = self.summary().to_string(index=False, float_format=lambda x: f"{x:.4g}")
-        return f"{head} ({how})\n{table}"
+        return _text(self._outside.name, self.method, self.assign, self.summary())
+
+
+@door(error=FitError)
+@dataclass(frozen=True, eq=False, repr=False)
+class OutsidePosterior:
+    """A second step for every draw of a posterior.  Made by `Posterior.relate` and `distal`.
+
+    The draws are of a cut posterior: the outside variables do not inform the classes.
+    `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` take it like a posterior.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> import bayesmix as bmx
+    >>> rng = np.random.default_rng(1)
+    >>> second = rng.random(200) < 0.4
+    >>> data = pd.DataFrame({"y": 4.0 * second, "x": 1.0 * second}) + rng.normal(size=(200, 2))
+    >>> posterior = bmx.Mixture("y ~ 1", data, k=2).fit("laplace", draws=500, seed=1)
+    >>> related = posterior.relate("~ x", draws=20, seed=1)
+    >>> related.summary().columns.tolist()
+    ['component', 'term', 'effect', 'mean', 'sd', 'lower', 'upper']
+    """
+
+    _outside: OutsideDraws
+
+    @property
+    def method(self) -> str:
+        """How the second step was done: "ml", "bch" or "two-step"."""
+        return self._outside.method
+
+    @property
+    def assign(self) -> str | None:
+        """How units were assigned to classes: "modal", "proportional", or not at all."""
+        return self._outside.assign
+
+    @property
+    def components(self) -> tuple[Hashable, ...]:
+        """Names of the classes."""
+        return self._outside.spec.components
+
+    @property
+    def source(self) -> Source:
+        """The specification with its draws, which `bmx.slopes` and others read."""
+        return Source(self._outside.spec, None, self._outside.theta)
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Means, standard deviations and equal-tailed intervals.
+
+        Parameters
+        ----------
+        ci : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            component, term, effect, mean, sd, lower, upper: the rows of
+            `OutsideFit.summary`.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> second = rng.random(200) < 0.4
+        >>> data = pd.DataFrame({"y": 4.0 * second, "x": 1.0 * second}) + rng.normal(size=(200, 2))
+        >>> posterior = bmx.Mixture("y ~ 1", data, k=2).fit("laplace", draws=500, seed=1)
+        >>> len(posterior.relate("~ x", draws=20, seed=1).summary())
+        2
+        """
+        draws = natural_draws(self._outside.spec, self._outside.theta)
+        tails = [0.5 - ci / 2, 0.5 + ci / 2]
+        rows = [(*key, x.mean(), x.std(ddof=1), *np.quantile(x, tails)) for key, x in draws.items()]
+        columns = ["component", "term", "effect", "mean", "sd", "lower", "upper"]
+        return _shown(pd.DataFrame(rows, columns=columns), self._outside.name)
+
+    def __repr__(self) -> str:
+        return _text(self._outside.name, self.method, self.assign, self.summary())
+
+
+def _shown(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Of `relate` the rows of the weights alone: the others are the first step's."""
+    if name == "relate":
+        return table[table["effect"].isin(RELATED)].reset_index(drop=True)
+    return table
+
+
+def _text(name: str, method: str, assign: str | None, table: pd.DataFrame) -> str:
+    head = {"relate": "What predicts the classes", "distal": "An outcome by class"}[name]
+    how = method if assign is None else f"{method}, {assign} assignment"
+    shown = table.to_string(index=False, float_format=lambda x: f"{x:.4g}")
+    return f"{head} ({how})\n{shown}"

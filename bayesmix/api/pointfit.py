@@ -14,7 +14,7 @@ from bayesmix.api.base import Result, model_of
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.outside import OutsideFit
 from bayesmix.comparison import Wald, wald
-from bayesmix.comparison.outside import distal, relate
+from bayesmix.comparison.outside import distal, relate, solved
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
 from bayesmix.formula.transforms import Scope
@@ -701,7 +701,8 @@ class PointFit(Result):
         ['component', 'term', 'effect', 'estimate', 'se']
         """
         scope = Scope.capture(2)
-        return OutsideFit(relate(self._fitted, formula, data, scope, method, assign))
+        stage = relate(self._fitted, formula, data, scope)
+        return OutsideFit(solved(stage, self._fitted, method, assign))
 
     def distal(
         self,
@@ -766,7 +767,8 @@ class PointFit(Result):
         """
         scope = Scope.capture(2)
         regression = Regression(formula, family, dispersion=dispersion)
-        return OutsideFit(distal(self._fitted, regression, data, scope, method, assign))
+        stage = distal(self._fitted, regression, data, scope)
+        return OutsideFit(solved(stage, self._fitted, method, assign))
 
     def bootstrap(
         self,

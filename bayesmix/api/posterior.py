@@ -10,13 +10,16 @@ import pandas as pd
 
 from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.base import Result
+from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.stacking import Stacking
 from bayesmix.comparison.checks import predictive_check
 from bayesmix.comparison.evidence import Evidence, bridge_evidence
+from bayesmix.comparison.outside import cut, distal, relate
 from bayesmix.comparison.stacking import groups_of_chains, stack
 from bayesmix.errors import FitError
-from bayesmix.model import MixtureSpec
+from bayesmix.formula.transforms import Scope
+from bayesmix.model import MixtureSpec, Regression
 from bayesmix.posterior import tables, words
 from bayesmix.posterior.diagnostics import Diagnosis
 from bayesmix.posterior.drawn import Drawn
@@ -542,6 +545,107 @@ class Posterior(Result):
         True
         """
         return bridge_evidence(self._drawn, generator(seed, FitError))
+
+    def relate(
+        self,
+        formula: str,
+        method: str = "two-step",
+        assign: str | None = None,
+        draws: int = 200,
+        seed: Any = None,
+        data: pd.DataFrame | None = None,
+    ) -> OutsidePosterior:
+        """Regress the classes on covariates, for every draw (a cut posterior).
+
+        Parameters
+        ----------
+        formula, method, assign, data
+            As of `PointFit.relate`.
+        draws : int
+            Number of draws of the posterior.
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        OutsidePosterior
+
+        Raises
+        ------
+        FitError, DataError, FormulaError
+            As of `PointFit.relate`.
+
+        References
+        ----------
+        Plummer (2015), Statistics and Computing 25, 37-43.  Bakk and Kuha (2018),
+        Psychometrika 83, 871-892.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> second = rng.random(200) < 0.4
+        >>> data = pd.DataFrame({"y": 4.0 * second, "x": 1.0 * second}) + rng.normal(size=(200, 2))
+        >>> posterior = bmx.Mixture("y ~ 1", data, k=2).fit("laplace", draws=500, seed=1)
+        >>> posterior.relate("~ x", draws=20, seed=1).summary()["term"].tolist()
+        ['Intercept', 'x']
+        """
+        stage = relate(self._drawn.point, formula, data, Scope.capture(2))
+        return self._cut(stage, method, assign, draws, seed)
+
+    def distal(
+        self,
+        formula: str,
+        family: Any = "gaussian",
+        method: str = "two-step",
+        assign: str | None = None,
+        dispersion: str = "varying",
+        draws: int = 200,
+        seed: Any = None,
+        data: pd.DataFrame | None = None,
+    ) -> OutsidePosterior:
+        """Describe an outcome by class, for every draw (a cut posterior).
+
+        Parameters
+        ----------
+        formula, family, method, assign, dispersion, data
+            As of `PointFit.distal`.
+        draws : int
+            Number of draws of the posterior.
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        OutsidePosterior
+
+        Raises
+        ------
+        FitError, DataError, FormulaError, SpecError
+            As of `PointFit.distal`.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> second = rng.random(200) < 0.4
+        >>> data = pd.DataFrame({"y": 4.0 * second, "x": 1.0 * second}) + rng.normal(size=(200, 2))
+        >>> posterior = bmx.Mixture("y ~ 1", data, k=2).fit("laplace", draws=500, seed=1)
+        >>> by_class = posterior.distal("x ~ 1", dispersion="fixed", draws=20, seed=1)
+        >>> by_class.summary()["effect"].tolist()
+        ['varying', 'varying', 'dispersion', 'dispersion', 'weight', 'weight']
+        """
+        regression = Regression(formula, family, dispersion=dispersion)
+        stage = distal(self._drawn.point, regression, data, Scope.capture(2))
+        return self._cut(stage, method, assign, draws, seed)
+
+    def _cut(
+        self, stage: Any, method: str, assign: str | None, draws: int, seed: Any
+    ) -> OutsidePosterior:
+        rng = generator(seed, FitError)
+        flat = self._drawn.flat
+        chosen = flat[rng.choice(len(flat), min(draws, len(flat)), replace=False)]
+        return OutsidePosterior(cut(stage, self._drawn.point, chosen, method, assign, rng))
 
     def predictive_check(
         self,

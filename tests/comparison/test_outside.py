@@ -212,6 +212,21 @@ def test_a_missing_outcome_is_an_error(classes):
         fit.relate("~ out", data=gaps)
 
 
+def test_posteriors_cut_the_second_step_from_the_first(classes):
+    _, fit = classes
+    posterior = fit.spec.fit("laplace", draws=500, seed=1)
+    related = posterior.relate("~ age", draws=60, seed=1)
+    own = related.summary().set_index("term").loc["age"]
+    point = fit.relate("~ age", method="two-step").summary().set_index("term").loc["age"]
+    assert own["mean"] == pytest.approx(point["estimate"], abs=0.6 * point["se"])
+    assert 0.6 < own["sd"] / point["se"] < 1.6
+    means = posterior.distal("out ~ 1", draws=60, seed=1).summary()
+    assert (means["effect"] == "varying").sum() == 2
+    assert means["mean"].iloc[:2].tolist() == pytest.approx([0.0, 2.0], abs=0.6)
+    slope = bmx.slopes(related, "age", what="weight", by=True)
+    np.testing.assert_allclose(slope["estimate"].sum(), 0.0, atol=1e-10)
+
+
 @pytest.mark.slow
 def test_intervals_cover_the_truth():
     rng = np.random.default_rng(5)

@@ -16,14 +16,14 @@ from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 
 if TYPE_CHECKING:
-    from bayesmix.api import OutsideFit, PointFit, Posterior
+    from bayesmix.api import OutsideFit, OutsidePosterior, PointFit, Posterior
 
 __all__ = ["comparisons", "predictions", "slopes"]
 
 
 @door(error=FitError)
 def predictions(
-    fit: PointFit | Posterior | OutsideFit,
+    fit: PointFit | Posterior | OutsideFit | OutsidePosterior,
     newdata: pd.DataFrame | Mapping[str, Any] | None = None,
     by: bool | str | Sequence[str] | None = None,
     *,
@@ -126,7 +126,7 @@ def predictions(
 
 @door(error=FitError)
 def comparisons(
-    fit: PointFit | Posterior | OutsideFit,
+    fit: PointFit | Posterior | OutsideFit | OutsidePosterior,
     variables: str | Sequence[str] | Mapping[str, Any],
     newdata: pd.DataFrame | Mapping[str, Any] | None = None,
     by: bool | str | Sequence[str] | None = None,
@@ -195,7 +195,7 @@ def comparisons(
 
 @door(error=FitError)
 def slopes(
-    fit: PointFit | Posterior | OutsideFit,
+    fit: PointFit | Posterior | OutsideFit | OutsidePosterior,
     variables: str | Sequence[str],
     newdata: pd.DataFrame | Mapping[str, Any] | None = None,
     by: bool | str | Sequence[str] | None = None,

@@ -1,5 +1,12 @@
 """Outside variables: what predicts the classes of a fit, and what differs between them."""
 
-from bayesmix.comparison.outside.steps import Outside, distal, relate
+from bayesmix.comparison.outside.steps import (
+    Outside,
+    OutsideDraws,
+    cut,
+    distal,
+    relate,
+    solved,
+)
 
-__all__ = ["Outside", "distal", "relate"]
+__all__ = ["Outside", "OutsideDraws", "cut", "distal", "relate", "solved"]

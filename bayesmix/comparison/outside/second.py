@@ -79,8 +79,18 @@ class Second:
         return (matrix + matrix.T) / 2
 
 
-def maximum(second: Second, step: FirstStep, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def maximum(
+    second: Second, step: FirstStep, start: np.ndarray, *, near: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the objective is largest, and the information (m, m) there.
+
+    Parameters
+    ----------
+    second : Second
+    step : FirstStep
+    start : ndarray, shape (m,)
+    near : bool
+        Whether Newton's method can begin at the start.
 
     Raises
     ------
@@ -97,7 +107,9 @@ def maximum(second: Second, step: FirstStep, start: np.ndarray) -> tuple[np.ndar
             return 1e300, np.zeros(second.size)
         return -value / count, -slope / count
 
-    beta = optimize.minimize(minus, start, jac=True, method="BFGS", options={"gtol": 1e-7}).x
+    beta = start
+    if not near:
+        beta = optimize.minimize(minus, start, jac=True, method="BFGS", options={"gtol": 1e-7}).x
     before = np.inf
     for _ in range(NEWTON_STEPS):
         with np.errstate(all="ignore"):

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
-from bayesmix.comparison.outside.assigned import ASSIGNMENTS, METHODS, check_errors, first_step
+from bayesmix.comparison.outside.assigned import (
+    ASSIGNMENTS,
+    METHODS,
+    FirstStep,
+    check_errors,
+    first_step,
+)
 from bayesmix.comparison.outside.second import Second, influences, maximum
 from bayesmix.errors import DataError, FitError
 from bayesmix.formula.response import complete_columns
@@ -21,7 +27,43 @@ from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.predict import row_log_densities
 
-__all__ = ["Outside", "distal", "relate"]
+__all__ = ["Outside", "OutsideDraws", "Stage", "cut", "distal", "relate", "solved"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A second step before it is solved.
+
+    Parameters
+    ----------
+    name : str
+        "relate" or "distal".
+    spec : MixtureSpec
+        The model that the second step completes.
+    second : Second
+    start : ndarray, shape (m,)
+    at : ndarray of int, shape (m,)
+        Entries of its theta that beta gives, theta[at] = basis beta.
+    basis : ndarray, shape (m, m)
+    ours, theirs : ndarray of int
+        Entries of theta that come from the first step, and their places there.
+    """
+
+    name: str
+    spec: MixtureSpec
+    second: Second
+    start: np.ndarray
+    at: np.ndarray
+    basis: np.ndarray
+    ours: np.ndarray
+    theirs: np.ndarray
+
+    def theta(self, beta: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """All parameters (D,), from beta and those of the first step."""
+        theta = np.zeros(self.spec.layout.size)
+        theta[self.ours] = first[self.theirs]
+        theta[self.at] = self.basis @ beta
+        return theta
 
 
 @dataclass(frozen=True)
@@ -30,6 +72,8 @@ class Outside:
 
     Parameters
     ----------
+    name : str
+        "relate" or "distal".
     fitted : Fitted
         Its covariance carries the first step's uncertainty.
     method : str
@@ -38,22 +82,27 @@ class Outside:
         P(assigned | class), classes by assigned classes.
     """
 
+    name: str
     fitted: Fitted
     method: str
     assign: str | None
     errors: pd.DataFrame
 
 
-def relate(
-    fitted: Fitted,
-    formula: str,
-    data: pd.DataFrame | None,
-    scope: Scope,
-    method: str,
-    assign: str | None,
-) -> Outside:
-    """Regress the classes on covariates; see `PointFit.relate`."""
-    assign = _checked(fitted, method, assign)
+@dataclass(frozen=True)
+class OutsideDraws:
+    """Draws (T, D) of the second step's parameters, each given a draw of the first step's."""
+
+    name: str
+    spec: MixtureSpec
+    theta: np.ndarray
+    method: str
+    assign: str | None
+
+
+def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope) -> Stage:
+    """The classes on covariates; see `PointFit.relate`."""
+    _check_first(fitted)
     spec = fitted.spec
     parsed = parse_formula(formula, "concomitant")
     table = _table(fitted, data)
@@ -65,43 +114,25 @@ def relate(
     changed = replace(spec.prepared, concomitant=design, columns=columns, table=table)
     whole = assemble(changed, spec.k)
     z = design.matrix[spec.prepared.units.first]
-    has = whole.layout.alpha >= 0
-    at = whole.layout.alpha[has]
+    at = whole.layout.alpha[whole.layout.alpha >= 0]
     inverse = np.linalg.inv(np.linalg.qr(z)[1] / np.sqrt(len(z)))
     basis = linalg.block_diag(*[inverse] * (spec.k - 1))
-    base = np.zeros(whole.layout.size)
-    ours, theirs = _same_entries(whole, spec)
-    base[ours] = fitted.theta[theirs]
-
-    def theta_of(beta: np.ndarray) -> np.ndarray:
-        theta = base.copy()
-        theta[at] = basis @ beta
-        return theta
 
     def log_joint(beta: np.ndarray) -> np.ndarray:
-        return whole.weights.log_weights(theta_of(beta), z).T
+        theta = np.zeros(whole.layout.size)
+        theta[at] = basis @ beta
+        return whole.weights.log_weights(theta, z).T
 
     second = Second(log_joint, len(at), _weights(spec))
-    start = np.zeros(len(at))
-    beta, of_beta, of_first, errors = _solved(fitted, second, start, method, assign)
-    moves = np.zeros((len(of_beta), whole.layout.size))
-    moves[:, at] = of_beta @ basis.T
-    moves[:, ours] = of_first[:, theirs]
-    return Outside(
-        _as_fit(whole, theta_of(beta), moves, f"relate, {method}"), method, assign, errors
-    )
+    places = _same_entries(whole, spec)
+    return Stage("relate", whole, second, np.zeros(len(at)), at, basis, *places)
 
 
 def distal(
-    fitted: Fitted,
-    regression: Regression,
-    data: pd.DataFrame | None,
-    scope: Scope,
-    method: str,
-    assign: str | None,
-) -> Outside:
-    """Describe an outcome by class; see `PointFit.distal`."""
-    assign = _checked(fitted, method, assign)
+    fitted: Fitted, regression: Regression, data: pd.DataFrame | None, scope: Scope
+) -> Stage:
+    """An outcome by class; see `PointFit.distal`."""
+    _check_first(fitted)
     spec = fitted.spec
     parsed = parse_formula(regression.formula, "formula")
     names = [*parsed.response_names, *parsed.names]
@@ -130,12 +161,87 @@ def distal(
         raise FitError(msg)
     start, basis = _start(whole)
     second = Second(lambda beta: _log_outcome(whole, basis @ beta), len(start), _weights(spec))
-    beta, of_beta, _, errors = _solved(fitted, second, start, method, assign)
-    moves = of_beta @ basis.T
-    return Outside(_as_fit(whole, basis @ beta, moves, f"distal, {method}"), method, assign, errors)
+    none = np.empty(0, int)
+    return Stage("distal", whole, second, start, np.arange(len(start)), basis, none, none)
 
 
-def _checked(fitted: Fitted, method: str, assign: str | None) -> str | None:
+def solved(stage: Stage, fitted: Fitted, method: str, assign: str | None) -> Outside:
+    """The second step's estimates, with the first step's uncertainty."""
+    assign = _checked(method, assign)
+    how = assign or "proportional"
+    step, beta, information = _estimated(stage, fitted, method, how)
+    of_beta, of_first = influences(stage.second, step, fitted, how, beta, information)
+    moves = np.zeros((len(of_beta), stage.spec.layout.size))
+    moves[:, stage.at] = of_beta @ stage.basis.T
+    moves[:, stage.ours] = of_first[:, stage.theirs]
+    names = pd.Index(list(fitted.spec.components), name="component")
+    errors = pd.DataFrame(step.errors, index=names, columns=names.rename("assigned"))
+    found = _as_fit(stage.spec, stage.theta(beta, fitted.theta), moves, method)
+    return Outside(stage.name, found, method, assign, errors)
+
+
+def cut(
+    stage: Stage,
+    fitted: Fitted,
+    draws: np.ndarray,
+    method: str,
+    assign: str | None,
+    rng: np.random.Generator,
+) -> OutsideDraws:
+    """Draws of the second step, each given a draw of the first, which it does not inform.
+
+    Given the first step's parameters those of the second are normal around their estimate,
+    with the sandwich of its units' scores as covariance.
+
+    Parameters
+    ----------
+    stage : Stage
+    fitted : Fitted
+        A point of the first step, where the estimates begin.
+    draws : ndarray, shape (T, D)
+        Of the first step's parameters.
+    method, assign : str
+    rng : numpy.random.Generator
+
+    References
+    ----------
+    Plummer (2015), Statistics and Computing 25, 37-43: cut posteriors.
+    """
+    assign = _checked(method, assign)
+    how = assign or "proportional"
+    _, begin, _ = _estimated(stage, fitted, method, how)
+    out = []
+    for first in draws:
+        step = first_step(fitted, first, method, how)
+        beta, information = maximum(stage.second, step, begin, near=True)
+        scores = stage.second.unit_scores(step, beta)
+        moves = np.linalg.solve(information, scores.T)  # (m, U)
+        drawn = beta + moves @ rng.standard_normal(moves.shape[1])
+        out.append(stage.theta(drawn, first))
+    return OutsideDraws(stage.name, stage.spec, np.array(out), method, assign)
+
+
+def _estimated(
+    stage: Stage, fitted: Fitted, method: str, how: str
+) -> tuple[FirstStep, np.ndarray, np.ndarray]:
+    """The first step, beta, and the information (m, m), from the assignments as they are."""
+    step = first_step(fitted, fitted.theta, method, how)
+    check_errors(step, fitted.spec.components)
+    naive = replace(step, method="bch", errors=np.eye(len(step.errors)))
+    begin, _ = maximum(stage.second, naive, stage.start)
+    return step, *maximum(stage.second, step, begin)
+
+
+def _check_first(fitted: Fitted) -> None:
+    if fitted.spec.k < 2:
+        msg = "this fit has one component, which nothing predicts and nothing can differ from"
+        raise FitError(msg)
+    if fitted.problem.truncated:
+        msg = "outside variables are not available for models with delayed entries"
+        raise FitError(msg)
+
+
+def _checked(method: str, assign: str | None) -> str | None:
     if method not in METHODS:
         msg = f"method={method!r} is unknown; use one of {METHODS}"
         raise FitError(msg)
@@ -144,12 +250,6 @@ def _checked(fitted: Fitted, method: str, assign: str | None) -> str | None:
         raise FitError(msg)
     if assign not in (None, *ASSIGNMENTS):
         msg = f"assign={assign!r} is unknown; use one of {ASSIGNMENTS}"
-        raise FitError(msg)
-    if fitted.spec.k < 2:
-        msg = "this fit has one component, which nothing predicts and nothing can differ from"
-        raise FitError(msg)
-    if fitted.problem.truncated:
-        msg = "outside variables are not available for models with delayed entries"
         raise FitError(msg)
     return None if method == "two-step" else assign or "modal"
 
@@ -195,23 +295,6 @@ def _same_entries(whole: MixtureSpec, spec: MixtureSpec) -> tuple[np.ndarray, np
     ]
     both = np.array(pairs, dtype=int).reshape(-1, 2)
     return both[:, 0], both[:, 1]
-
-
-def _solved(
-    fitted: Fitted, second: Second, start: np.ndarray, method: str, assign: str | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:
-    """Beta, the units' influences on it and on the first step, and classification errors."""
-    how = assign or "proportional"
-    step = first_step(fitted, fitted.theta, method, how)
-    check_errors(step, fitted.spec.components)
-    # From the assignments taken as they are.
-    naive = replace(step, method="bch", errors=np.eye(len(step.errors)))
-    begin, _ = maximum(second, naive, start)
-    beta, information = maximum(second, step, begin)
-    of_beta, of_first = influences(second, step, fitted, how, beta, information)
-    names = pd.Index(list(fitted.spec.components), name="component")
-    errors = pd.DataFrame(step.errors, index=names, columns=names.rename("assigned"))
-    return beta, of_beta, of_first, errors
 
 
 def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: str) -> Fitted:
