@@ -241,6 +241,7 @@ VALUES: dict[str, Check] = {
     "min_weight": share(0.05, zero=True),
     "figsize": positive_pair,
     "eps": share(1e-4, zero=True),
+    "among": one_of("all", "events"),
 }
 
 # Errors of arguments that belong to one stage, wherever they stand.

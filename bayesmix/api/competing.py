@@ -13,12 +13,16 @@ from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.quantities import EventQuantities
+from bayesmix.errors import DataError
+from bayesmix.families import resolve
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import prepare_events
+from bayesmix.survival.check import refuse_mistakes
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
+    from bayesmix.model.prepare import Events, Prepared
 
 __all__ = ["CompetingRisks", "CompetingRisksFit", "CompetingRisksPosterior"]
 
@@ -155,21 +159,44 @@ class CompetingRisks(Model):
         priors: str | Mapping[str, Any] | None = None,
         na_action: str = "error",
     ) -> None:
-        prepared = prepare_events(
-            formula,
-            data,
-            event=event,
-            family=family,
-            ancillary=ancillary,
-            concomitant=concomitant,
-            partial_events=partial_events,
-            truncation=truncation,
-            weights=weights,
-            na_action=na_action,
-            scope=Scope.capture(2),
-        )
+        scope = Scope.capture(2)
+        try:
+            prepared = prepare_events(
+                formula,
+                data,
+                event=event,
+                family=family,
+                ancillary=ancillary,
+                concomitant=concomitant,
+                partial_events=partial_events,
+                truncation=truncation,
+                weights=weights,
+                na_action=na_action,
+                scope=scope,
+            )
+        except DataError:
+            if na_action == "error" and event in data.columns:
+                refuse_mistakes(data, formula, event, partial_events, scope, None)
+            raise
         assert prepared.events is not None
+        _refuse_mistakes(prepared, prepared.events, formula, scope)
         super().__init__(assemble(prepared, len(prepared.events.names)), priors)
+
+
+def _refuse_mistakes(prepared: Prepared, events: Events, formula: Any, scope: Scope) -> None:
+    """Refuse what `check_survival` calls a mistake in the rows that count."""
+    table = prepared.table
+    if prepared.weight is not None:
+        table = table[prepared.weight > 0]
+    families = zip(events.names, events.families, strict=True)
+    never = {name: not resolve(f, survival=True).params for name, f in families}
+    try:
+        refuse_mistakes(table, formula, events.column, events.partial or None, scope, never)
+    except DataError as error:
+        if len(table) == len(prepared.table):
+            raise
+        zero = f" (rows whose weight in {prepared.weights_column!r} is zero do not count)"
+        raise DataError(f"{error}{zero}") from None
 
 
 MODELS[True] = CompetingRisks

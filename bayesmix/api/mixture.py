@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -38,9 +38,10 @@ class Mixture(Model):
         group.  Several `Regression` share the components.
     data : DataFrame
     family : str, Family, list or dict of these
-        One for all components, or one for each.  A dict has the number of components of
+        One for all components, or one for each.  A dict of numbers has those of
         each family, with "k" for all that are left, so that `select` can change k:
-        ``{"zero": 1, "poisson": "k"}``.
+        ``{"zero": 1, "poisson": "k"}``.  A dict of families names the components, which
+        `labels` then use: ``{"sick": "weibull", "cured": "cured"}``.
     k : int
         Number of components.
     fixed : str, optional
@@ -93,7 +94,8 @@ class Mixture(Model):
         family: str
         | Family
         | Sequence[str | Family]
-        | Mapping[str | Family, int | str] = "gaussian",
+        | Mapping[str | Family, int | str]
+        | Mapping[Hashable, str | Family] = "gaussian",
         k: int = 2,
         fixed: str | None = None,
         nested: Sequence[tuple[str, int]] | None = None,

@@ -30,6 +30,8 @@ __all__ = ["MultiState"]
 
 Models = Mapping[Hashable, EventTimes]
 BY = ("final", "path")
+# Draws that tell whether some stay in a state.
+MOST_DRAWS = 1000
 
 
 @door(error=FitError)
@@ -116,7 +118,10 @@ class MultiState:
     def path_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
-        """Probability of each path.
+        """Probability of each path, to its end.
+
+        Where some never leave a state, as with a Gompertz distribution of negative shape, the
+        ways that end there are paths as well.
 
         Parameters
         ----------
@@ -143,18 +148,19 @@ class MultiState:
         >>> states.path_probabilities()[["path", "estimate"]].round(3).values.tolist()
         [['healthy-dead', 0.333], ['healthy-ill-dead', 0.667]]
         """
+        along = self._with_staying(newdata)
         return self._estimates(
             newdata,
             options,
-            lambda models: multistate.path_probabilities(models, self._along),
+            lambda models: multistate.path_probabilities(models, along),
             "probability",
-            ("path", self._along.names),
+            ("path", along.names),
         )
 
     def final_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
-        """Probability to end in each final state.
+        """Probability to end in each final state, and in each one that some never leave.
 
         Parameters
         ----------
@@ -180,16 +186,21 @@ class MultiState:
         >>> states.final_probabilities()[["final", "estimate"]].round(3).values.tolist()
         [['dead', 1.0]]
         """
+        along = self._with_staying(newdata)
         return self._estimates(
             newdata,
             options,
-            lambda models: multistate.final_probabilities(models, self._along),
+            lambda models: multistate.final_probabilities(models, along),
             "probability",
-            ("final", self._along.finals),
+            ("final", along.finals),
         )
 
     def mean_time_to_final(
-        self, newdata: pd.DataFrame | None = None, by: str = "final", **options: Any
+        self,
+        newdata: pd.DataFrame | None = None,
+        by: str = "final",
+        among: str = "all",
+        **options: Any,
     ) -> pd.DataFrame:
         """Expected time from the start to each final state, or along each path.
 
@@ -198,14 +209,17 @@ class MultiState:
         newdata : DataFrame, optional
         by : str
             "final" or "path".
+        among : {"all", "events"}
+            All those on the way, whose mean is infinite where some never arrive, or those
+            who do.
         **options
             See `path_probabilities`.
 
         Returns
         -------
         DataFrame
-            Columns row, covariates, final or path, estimate, lower, upper: given that this
-            state is reached, or this path taken.
+            Columns row, covariates, final or path, estimate, lower, upper: given that the
+            events are those of the way.
 
         Examples
         --------
@@ -225,7 +239,7 @@ class MultiState:
         return self._estimates(
             newdata,
             options,
-            lambda models: multistate.mean_times(models, self._along)[which],
+            lambda models: multistate.mean_times(models, self._along, among)[which],
             "positive",
             axis,
         )
@@ -235,6 +249,7 @@ class MultiState:
         q: float | Sequence[float] = (0.25, 0.5, 0.75),
         newdata: pd.DataFrame | None = None,
         by: str = "final",
+        among: str = "all",
         **options: Any,
     ) -> pd.DataFrame:
         """Times from the start by which shares q have reached a final state, or ended a path.
@@ -242,10 +257,13 @@ class MultiState:
         Parameters
         ----------
         q : float or sequence of float
-            Between 0 and 1, of those who reach that state or take that path.
+            Between 0 and 1, of those on the way to that state or on that path.
         newdata : DataFrame, optional
         by : str
             "final" or "path".
+        among : {"all", "events"}
+            As of `mean_time_to_final`: infinite where fewer of all arrive, or shares of those
+            who do.
         **options
             See `path_probabilities`.
 
@@ -272,7 +290,7 @@ class MultiState:
         return self._estimates(
             newdata,
             options,
-            lambda models: multistate.quantile_times(models, self._along, shares)[which],
+            lambda models: multistate.quantile_times(models, self._along, shares, among)[which],
             "positive",
             ("q", list(shares)),
             axis,
@@ -294,7 +312,8 @@ class MultiState:
         -------
         DataFrame
             Columns row, subject, step, origin, state, time: one row for each state entered,
-            at a time from the start.
+            at a time from the start.  Who never leaves a state has a last row with it as
+            origin and state, at an infinite time.
 
         Examples
         --------
@@ -337,6 +356,15 @@ class MultiState:
             raise FitError(msg)
         return (0, ("path", self._along.names)) if by == "path" else (1, ("final", self.finals))
 
+    def _with_staying(self, newdata: pd.DataFrame | None) -> Ways:
+        """The ways, with those that end where some stay."""
+        rows, _ = self._rows(newdata)
+        sources = self._sources()
+        drawn = [_draws(s) for s in sources]
+        least = min(len(d) for d in drawn)
+        theta = np.hstack([d[:least] for d in drawn])
+        return self._along.staying(multistate.staying(self._models(theta, rows)))
+
     def _sources(self) -> list[Source]:
         return [fit._source for fit in self._fits.values()]
 
@@ -376,3 +404,11 @@ class MultiState:
             return np.asarray(quantity(self._models(theta, rows)))
 
         return tidy(estimator.over(self._sources(), values_at, scale), index, axes)
+
+
+def _draws(source: Source) -> np.ndarray:
+    """Parameters (T, D) of a fit; some of the draws of a posterior."""
+    if source.fitted is not None:
+        return source.fitted.theta[None]
+    assert source.draws is not None
+    return source.draws[:MOST_DRAWS]

@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.api.base import Result
 from bayesmix.errors import FitError
-from bayesmix.survival.comparison import START, compare_states
+from bayesmix.survival.comparison import compare_states, start_state
 from bayesmix.survival.intervals import (
     Estimator,
     band,
@@ -75,7 +75,11 @@ class EventQuantities(Result):
     def event_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
-        """Probability of each event.
+        """Probability that each event ever comes.
+
+        Where some of those who would have an event never do, as with a Gompertz distribution
+        of negative shape, the probabilities add up to less than one: `cured_fraction` is the
+        rest.  An event that is none, of the family "cured", has its own share.
 
         Parameters
         ----------
@@ -109,12 +113,18 @@ class EventQuantities(Result):
             newdata, options, event_probabilities, "probability", ("event", events)
         )
 
-    def mean_time(self, newdata: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
-        """Expected time to each event among those who have it; infinite where there is none.
+    def mean_time(
+        self, newdata: pd.DataFrame | None = None, among: str = "all", **options: Any
+    ) -> pd.DataFrame:
+        """Expected time to each event of those who would have that one.
+
+        Infinite where the expectation does not exist, and where some never have the event.
 
         Parameters
         ----------
         newdata : DataFrame, optional
+        among : {"all", "events"}
+            All of them, or those who ever have the event.
         **options
             See `EventQuantities`.
 
@@ -135,21 +145,28 @@ class EventQuantities(Result):
         [['death', 9.591], ['pcm', 22.093]]
         """
         events = self._source.spec.components
-        return self._estimates(newdata, options, mean_time, "positive", ("event", events))
+
+        def quantity(times: EventTimes) -> np.ndarray:
+            return mean_time(times, among)
+
+        return self._estimates(newdata, options, quantity, "positive", ("event", events))
 
     def quantile_time(
         self,
         q: float | Sequence[float] = (0.25, 0.5, 0.75),
         newdata: pd.DataFrame | None = None,
+        among: str = "all",
         **options: Any,
     ) -> pd.DataFrame:
-        """Times by which shares q of those with an event have had it.
+        """Times by which shares q of those who would have an event have had it.
 
         Parameters
         ----------
         q : float or sequence of float
             Between 0 and 1.
         newdata : DataFrame, optional
+        among : {"all", "events"}
+            All of them, or those who ever have the event.
         **options
             See `EventQuantities`.
 
@@ -174,14 +191,18 @@ class EventQuantities(Result):
         events = self._source.spec.components
 
         def quantity(times: EventTimes) -> np.ndarray:
-            return quantile_time(times, shares)
+            return quantile_time(times, shares, among)
 
         return self._estimates(
             newdata, options, quantity, "positive", ("q", list(shares)), ("event", events)
         )
 
     def restricted_mean_time(
-        self, tau: float, newdata: pd.DataFrame | None = None, **options: Any
+        self,
+        tau: float,
+        newdata: pd.DataFrame | None = None,
+        among: str = "all",
+        **options: Any,
     ) -> pd.DataFrame:
         """Expected time to each event or tau, whichever comes first.
 
@@ -190,6 +211,8 @@ class EventQuantities(Result):
         tau : float
             From the origin, in the units of the times.
         newdata : DataFrame, optional
+        among : {"all", "events"}
+            All who would have the event, or those who ever have it.
         **options
             See `EventQuantities`.
 
@@ -212,7 +235,7 @@ class EventQuantities(Result):
         limit = one_number("tau", tau, low=0.0)
 
         def quantity(times: EventTimes) -> np.ndarray:
-            return restricted_mean_time(times, limit)
+            return restricted_mean_time(times, limit, among)
 
         events = self._source.spec.components
         return self._estimates(newdata, options, quantity, "positive", ("event", events))
@@ -267,6 +290,8 @@ class EventQuantities(Result):
     ) -> pd.DataFrame:
         """Probability to be without an event, the state "start", and to have had each one.
 
+        Where an event is called "start", the state without one is called "no event".
+
         Parameters
         ----------
         times : float or sequence of float
@@ -293,10 +318,11 @@ class EventQuantities(Result):
         """
         grid = numbers("times", times, low=0.0, end=True)
 
-        def quantity(events: EventTimes) -> np.ndarray:
-            return state_probabilities(events, grid)
+        def quantity(times: EventTimes) -> np.ndarray:
+            return state_probabilities(times, grid)
 
-        states = ("state", (START, *self._source.spec.components))
+        events = self._source.spec.components
+        states = ("state", (start_state(events), *events))
         return self._estimates(
             newdata, options, quantity, "probability", ("time", list(grid)), states
         )

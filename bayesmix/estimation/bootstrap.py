@@ -18,9 +18,10 @@ from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import Times
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
 from bayesmix.model.prepare import Events
-from bayesmix.model.rows import block_rows
+from bayesmix.model.rows import block_rows, regression_rows
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.matching import best_order
@@ -113,7 +114,7 @@ def simulated_rows(
     """
     spec, rows = fitted.spec, fitted.spec.rows
     drawn = draw_components(spec, fitted.theta, rows, rng)
-    made, allowed = [], rows.allowed
+    made: list[tuple[list[Response], np.ndarray | None]] = []
     for part, layout, data in zip(
         spec.prepared.parts, spec.layout.blocks, rows.blocks, strict=True
     ):
@@ -126,34 +127,33 @@ def simulated_rows(
             )
             raise FitError(msg)
         events = spec.prepared.events
-        responses = [replace(data.response, y=y)]
         if events is not None:
-            responses, allowed = event_responses(events, rows, drawn, y, rng)
-        elif part.response.times is not None:
+            made.append(event_responses(events, rows, drawn, y, rng))
+            continue
+        response = replace(data.response, y=y)
+        if part.response.times is not None:
             times = part.response.times
             limit = limits(times, _row_weights(rows), rng)
-            responses = [as_seen(part.response, censored_again(y, limit, times.entry))]
-        made.append(responses)
-    return [_with_responses(s, made, allowed if s is spec else s.rows.allowed) for s in specs]
+            response = as_seen(part.response, censored_again(y, limit, times.entry))
+        made.append(([response], None))
+    return [_with_responses(s, made) for s in specs]
 
 
 def _with_responses(
-    spec: MixtureSpec, made: Sequence[list[Response]], allowed: np.ndarray | None
+    spec: MixtureSpec, made: Sequence[tuple[list[Response], np.ndarray | None]]
 ) -> Rows:
     """The rows of a specification with other responses, one of each part or one a component."""
-    events = spec.prepared.events
-    truncation = "mixture" if events is None else events.truncation
+    events, rows = spec.prepared.events, spec.rows
     blocks = tuple(
-        block_rows(
-            layout,
-            responses if len(responses) > 1 else responses * spec.k,
-            data.matrix,
-            data.offset,
-            truncation,
+        regression_rows(layout, responses[0], data.matrix, data.offset)
+        if events is None
+        else block_rows(layout, responses, data.matrix, data.offset, may, events.truncation)
+        for layout, data, (responses, may) in zip(
+            spec.layout.blocks, rows.blocks, made, strict=True
         )
-        for layout, data, responses in zip(spec.layout.blocks, spec.rows.blocks, made, strict=True)
     )
-    return replace(spec.rows, blocks=blocks, allowed=allowed)
+    allowed = allowed_units(rows.units, [b.allowed for b in blocks], rows.known)
+    return replace(rows, blocks=blocks, allowed=allowed)
 
 
 def _row_weights(rows: Rows) -> np.ndarray:
@@ -167,7 +167,7 @@ def as_seen(response: Response, times: Times) -> Response:
 
 def event_responses(
     events: Events, rows: Rows, drawn: np.ndarray, y: np.ndarray, rng: np.random.Generator
-) -> tuple[list[Response], np.ndarray | None]:
+) -> tuple[list[Response], np.ndarray]:
     """What is seen of drawn events (n,) and times (n,): responses by event, and the events known.
 
     A time before its censoring tells the event; a censored one tells none.
@@ -198,7 +198,7 @@ def event_responses(
         responses.append(as_seen(part.response, Times(lower, upper, seen.entry)))
     allowed = np.ones((len(y), k), bool)
     allowed[exact] = drawn[exact, None] == np.arange(k)
-    return responses, None if rows.allowed is None else allowed
+    return responses, allowed
 
 
 def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:

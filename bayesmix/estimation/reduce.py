@@ -72,8 +72,17 @@ def without_components(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
         msg = "min_weight= would remove a component that has labelled units; lower it"
         raise SpecError(msg)
     layout = spec.layout.subset(keep)
-    allowed = None if spec.rows.allowed is None else spec.rows.allowed[:, keep]
-    rows = replace(spec.rows, allowed=allowed)
+    rows = replace(
+        spec.rows,
+        blocks=tuple(replace(b, allowed=_some(b.allowed, keep)) for b in spec.rows.blocks),
+        allowed=_some(spec.rows.allowed, keep),
+        known=_some(spec.rows.known, keep),
+    )
     if layout.concomitant_terms is None:
         rows = replace(rows, concomitant=None)
     return replace(spec, layout=layout, rows=rows, weights=WeightModel(layout.alpha))
+
+
+def _some(allowed: np.ndarray | None, keep: list[int]) -> np.ndarray | None:
+    """Columns of some components."""
+    return None if allowed is None else allowed[:, keep]

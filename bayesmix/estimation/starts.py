@@ -172,21 +172,11 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
     first = np.full(n_units, len(keep))
     np.minimum.at(first, codes, np.arange(len(keep)))
     units = replace(rows.units, codes=codes, index=rows.units.index[chosen], first=first)
-    blocks = tuple(
-        replace(
-            b,
-            matrix=b.matrix[keep],
-            offset=None if b.offset is None else b.offset[..., keep],
-            response=None if b.response is None else b.response.take(keep),
-            observed={key: obs.take(keep) for key, obs in b.observed.items()},
-            entry=None if b.entry is None else {k: obs.take(keep) for k, obs in b.entry.items()},
-        )
-        for b in rows.blocks
-    )
+    by_unit = (rows.concomitant, rows.weight, rows.allowed, rows.known)
     part = Rows(
-        blocks,
+        tuple(b.take(keep) for b in rows.blocks),
         units,
-        *(None if x is None else x[chosen] for x in (rows.concomitant, rows.weight, rows.allowed)),
+        *(None if x is None else x[chosen] for x in by_unit),
     )
     return build_problem(replace(problem.spec, rows=part), penalty=problem.penalty)
 

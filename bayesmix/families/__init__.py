@@ -45,6 +45,7 @@ REGRESSIONS: tuple[str, ...] = (
     "hurdle_gamma",
     "hurdle_lognormal",
     "zero",
+    "point",
 )
 # Distributions of times, for a response ``surv(...)``.  "gamma" has a second one, see `resolve`.
 TIMES: tuple[str, ...] = (
@@ -72,7 +73,7 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     ----------
     name : str or Family
         For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
-        "student_t", "beta", "inverse_gaussian", "zero", and with extra zeros
+        "student_t", "beta", "inverse_gaussian", "zero", "point", and with extra zeros
         "zero_inflated_poisson", "zero_inflated_negative_binomial", "zero_inflated_binomial",
         "hurdle_poisson", "hurdle_negative_binomial", "hurdle_gamma" and "hurdle_lognormal".
         For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
@@ -85,9 +86,9 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         "identity", "log" or "inverse" for the others.  Families for times have one
         link only.
     **options
-        Of "spline": ``df`` (coefficients beside the intercept, 3 unless told) or ``knots``
-        (ascending times, the outer ones included), and ``scale``, "hazard", "odds" or
-        "normal".
+        Of "point": ``at``, the value that has all the mass (1 unless told).  Of "spline":
+        ``df`` (coefficients beside the intercept, 3 unless told) or ``knots`` (ascending times,
+        the outer ones included), and ``scale``, "hazard", "odds" or "normal".
 
     Returns
     -------

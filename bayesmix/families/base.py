@@ -81,6 +81,10 @@ class Family:
     bounds : mapping of str to (float, float), optional
         Allowed values of a parameter, where its link can give others: outside
         them the density is zero.
+    discrete : bool, optional
+        Whether `logpdf` gives probabilities of single values, not a density.  It matters beside
+        other families, which must be of the same kind.  By default it follows from the
+        responses, from `valid`, and from whether `logpdf` sums to one over whole numbers.
 
     Raises
     ------
@@ -136,11 +140,13 @@ class Family:
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     support: str = "finite numbers"
     bounds: Mapping[str, tuple[Limit, Limit]] = field(default_factory=dict)
-    # What only the shipped families use: the links whose means suit the location (all
-    # where empty), the density over `Linked` parameters, closed-form derivatives (None
-    # where the link has none), the closed-form scale, the constants of the density, the
-    # default priors of the dispersions given the response (or its `Times`), what it
-    # reads, and its fused kernel.
+    discrete: bool | None = None
+    # What only the shipped families use: the value that has all the mass (an atom); the links
+    # whose means suit the location (all where empty), the density over `Linked` parameters,
+    # closed-form derivatives (None where the link has none), the closed-form scale, the
+    # constants of the density, the default priors of the dispersions given the response (or
+    # its `Times`), what it reads, and its fused kernel.
+    atom: float | None = field(default=None, repr=False)
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)

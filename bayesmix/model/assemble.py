@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ import pandas as pd
 
 from bayesmix._arguments import plain, whole_number
 from bayesmix.errors import SpecError
+from bayesmix.model.atoms import allowed_units
 from bayesmix.model.competing import plan_events
-from bayesmix.model.identifiability import check_identified
+from bayesmix.model.identifiability import check_identified, check_varies
 from bayesmix.model.layout import PartLayout, build_layout
 from bayesmix.model.prepare import Prepared
 from bayesmix.model.regression import plan
@@ -19,7 +20,7 @@ from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.weights import WeightModel
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "component_names"]
 
 
 def assemble(prepared: Prepared, k: int) -> MixtureSpec:
@@ -39,17 +40,19 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
         raise SpecError(msg)
     if prepared.events is not None:
         planned = plan_events(prepared.parts[0], prepared.events, k)
-        known = prepared.events.allowed
         apart = tuple((s,) for s in range(k))
-        return _assembled(
-            prepared, prepared.events.names, [planned], apart, None if known.all() else known
-        )
-    components = _names(prepared.labels, k)
+        return _assembled(prepared, prepared.events.names, [planned], apart, None)
+    components = component_names(prepared, k)
     several = len(prepared.parts) > 1
-    plans = [plan(part, k, f"_{part.response.name}" if several else "") for part in prepared.parts]
-    symmetric = _symmetric(k, [layout for layout, _ in plans], prepared.labels)
-    allowed = None if prepared.labels is None else _allowed(prepared.labels, k)
-    return _assembled(prepared, components, plans, symmetric, allowed)
+    plans = [
+        plan(part, components, f"_{part.response.name}" if several else "")
+        for part in prepared.parts
+    ]
+    for part, (layout, rows) in zip(prepared.parts, plans, strict=True):
+        check_varies(part.response, layout, rows.observed, _counted(prepared))
+    known = None if prepared.labels is None else _known(prepared.labels, components)
+    symmetric = _symmetric(k, [layout for layout, _ in plans], known)
+    return _assembled(prepared, components, plans, symmetric, known)
 
 
 def _assembled(
@@ -57,7 +60,7 @@ def _assembled(
     components: tuple[Hashable, ...],
     plans: Sequence[tuple[PartLayout, BlockRows]],
     symmetric: tuple[tuple[int, ...], ...],
-    allowed: np.ndarray | None,
+    known: np.ndarray | None,
 ) -> MixtureSpec:
     concomitant = None if len(components) == 1 else prepared.concomitant
     layout = build_layout(
@@ -69,14 +72,34 @@ def _assembled(
     rows = tuple(data for _, data in plans)
     check_identified(layout, [r.matrix for r in rows])
     unit_matrix = None if concomitant is None else concomitant.matrix[prepared.units.first]
-    data = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed)
+    allowed = allowed_units(prepared.units, [r.allowed for r in rows], known)
+    data = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed, known)
     return MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
 
 
-def _names(labels: pd.Categorical | None, k: int) -> tuple[Hashable, ...]:
+def _counted(prepared: Prepared) -> np.ndarray | slice:
+    """Rows whose unit has a positive case weight."""
+    if prepared.weight is None:
+        return slice(None)
+    return prepared.weight[prepared.units.codes] > 0
+
+
+def component_names(prepared: Prepared, k: int) -> tuple[Hashable, ...]:
+    """Names of k components: those of a dict of families, else of the labels, then numbers.
+
+    Raises
+    ------
+    SpecError
+        If the dicts, the labels and k do not agree.
+    """
+    labels = prepared.labels
+    known = [] if labels is None else [plain(c) for c in labels.categories]
+    given = [p.regression.family for p in prepared.parts]
+    dicts = [tuple(f) for f in given if isinstance(f, Mapping)]
+    if dicts:
+        return _named(dicts, known, k)
     if labels is None:
         return tuple(range(1, k + 1))
-    known = [plain(c) for c in labels.categories]
     if len(known) > k:
         names = ", ".join([*map(repr, known[:6]), *(["..."] if len(known) > 6 else [])])
         msg = (
@@ -87,13 +110,33 @@ def _names(labels: pd.Categorical | None, k: int) -> tuple[Hashable, ...]:
     return (*known, *rest[: k - len(known)])
 
 
-def _symmetric(k: int, parts: list[PartLayout], labels: pd.Categorical | None) -> tuple:
+def _named(dicts: list[tuple[Hashable, ...]], known: list[Hashable], k: int) -> tuple:
+    """The names in dicts of families, which the labels use."""
+    names = dicts[0]
+    other = next((d for d in dicts if set(d) != set(names)), None)
+    if other is not None:
+        msg = f"the dicts of family= name {list(names)} and {list(other)}; name the same components"
+        raise SpecError(msg)
+    if len(names) != k:
+        msg = f"family= names {len(names)} components {list(names)}, but k={k}; give k={len(names)}"
+        raise SpecError(msg)
+    strange = [c for c in known if c not in names]
+    if strange:
+        msg = (
+            f"labels= has {strange}, but family= names the components {list(names)}; give these a "
+            "family too, or correct the labels"
+        )
+        raise SpecError(msg)
+    return names
+
+
+def _symmetric(k: int, parts: list[PartLayout], known: np.ndarray | None) -> tuple:
     """Sets of components that no block, family or label tells apart."""
     keys: list[list[Any]] = [[] for _ in range(k)]
     for part in parts:
         effects, shared = part.effects, part.shared
         for s in range(k):
-            keys[s].append(part.families[s].name)
+            keys[s].append(part.keys[s])
             keys[s] += [
                 i
                 for e in effects
@@ -108,18 +151,19 @@ def _symmetric(k: int, parts: list[PartLayout], labels: pd.Categorical | None) -
             keys[s].append(
                 next((i for i, m in enumerate(shared) if s in m and 1 < len(m) < k), "own")
             )
-    n_known = 0 if labels is None else len(labels.categories)
-    for s in range(n_known):
-        keys[s].append(("label", s))
+    for s in range(k):
+        if known is not None and (known[:, s] & (known.sum(1) == 1)).any():
+            keys[s].append(("label", s))
     sets: dict[Any, list[int]] = {}
     for s in range(k):
         sets.setdefault(repr(keys[s]), []).append(s)
     return tuple(tuple(members) for members in sets.values())
 
 
-def _allowed(labels: pd.Categorical, k: int) -> np.ndarray:
-    codes = np.asarray(labels.codes)
-    allowed = np.ones((len(codes), k), bool)
-    known = codes >= 0
-    allowed[known] = codes[known, None] == np.arange(k)
+def _known(labels: pd.Categorical, components: tuple[Hashable, ...]) -> np.ndarray:
+    """The components (U, S) that the labels leave possible."""
+    places = np.array([components.index(plain(c)) for c in labels.categories])
+    allowed = np.ones((len(labels), len(components)), bool)
+    known = labels.codes >= 0
+    allowed[known] = places[labels.codes[known], None] == np.arange(len(components))
     return allowed

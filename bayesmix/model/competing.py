@@ -34,7 +34,8 @@ def plan_events(joint: Part, events: Events, k: int) -> tuple[PartLayout, BlockR
         [r.times for r in responses if r.times],
     )
     layout, matrix, offset = _events_layout(joint, events, tuple(families))
-    return layout, block_rows(layout, responses, matrix, offset, events.truncation)
+    allowed = events.allowed
+    return layout, block_rows(layout, responses, matrix, offset, allowed, events.truncation)
 
 
 def _events_layout(

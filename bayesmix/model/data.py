@@ -99,12 +99,20 @@ def named_data(
     if spec.rows.weight is not None:
         weight = np.ones(rows.n_units) if rows.weight is None else rows.weight
         out.add("case_weight", weight, "unit")
-    if spec.rows.allowed is not None:
-        allowed = np.ones((rows.n_units, spec.k)) if rows.allowed is None else rows.allowed
-        out.add("allowed", allowed.astype(float), "unit", "component")
+    _add_allowed(spec, rows, out)
     dims = ("unit", *(d for d in ("row_in_unit", "response") if d in out.coords))
     out.add(f"{out.response}_data", by_unit(spec, rows, values), *dims)
     return out
+
+
+def _add_allowed(spec: MixtureSpec, rows: Rows, out: NamedData) -> None:
+    """The components a unit may belong to; beside point masses, what its label says of them."""
+    if spec.rows.allowed is not None:
+        allowed = np.ones((rows.n_units, spec.k)) if rows.allowed is None else rows.allowed
+        out.add("allowed", allowed.astype(float), "unit", "component")
+    if spec.rows.known is not None and any(b.allowed is not None for b in spec.rows.blocks):
+        known = np.ones((rows.n_units, spec.k)) if rows.known is None else rows.known
+        out.add("known", known.astype(float), "unit", "component")
 
 
 def _coords(

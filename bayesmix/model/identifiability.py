@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import Family, Observed
+from bayesmix.families import Observed
 from bayesmix.formula.design import rank_deficiency
 from bayesmix.formula.response import Response
-from bayesmix.model.layout import Layout
+from bayesmix.model.layout import Layout, PartLayout
 
 __all__ = ["check_full_rank", "check_identified", "check_varies"]
 
@@ -25,18 +25,22 @@ def check_full_rank(matrix: np.ndarray, terms: tuple[str, ...], where: str) -> N
 
 
 def check_varies(
-    response: Response, families: tuple[Family, ...], observed: Mapping[str, Observed]
+    response: Response,
+    layout: PartLayout,
+    observed: Mapping[str, Observed],
+    counted: np.ndarray | slice,
 ) -> None:
-    """A response without variation leaves nothing to estimate from."""
+    """A response without variation in the rows that count leaves nothing to estimate from."""
     if response.times is not None:
-        _check_events(response)
+        _check_events(response, counted)
         return
-    y = response.y
-    first = next((f for f in families if f.location is not None), None)
-    if first is None:
+    pairs = zip(layout.families, layout.keys, strict=True)
+    found = next(((f, k) for f, k in pairs if f.location is not None), None)
+    if found is None:
         return
+    first, obs = found[0], observed[found[1]].take(counted)
+    y, trials = obs.y, obs.trials
     spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
-    trials = observed[first.name].trials
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
     if spread or empty:
         msg = (
@@ -46,11 +50,13 @@ def check_varies(
         raise DataError(msg)
 
 
-def _check_events(response: Response) -> None:
+def _check_events(response: Response, counted: np.ndarray | slice) -> None:
     assert response.times is not None
-    if not any(kind != "right" for kind, _ in response.times.kinds()):
+    times = response.times.take(counted)
+    if not any(kind != "right" for kind, _ in times.kinds()):
+        rows = "" if len(times) == len(response.y) else " in the rows with a positive weight"
         msg = (
-            f"the response {response.name!r} has no event: all {len(response.y)} times are "
+            f"the response {response.name!r} has no event{rows}: all {len(times)} times are "
             "right-censored or unknown, so there is nothing to estimate; check the status column"
         )
         raise DataError(msg)

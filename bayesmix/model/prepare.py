@@ -6,9 +6,11 @@ concomitants are checked.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,7 @@ __all__ = [
     "prepare",
 ]
 
+PACKAGE = str(Path(__file__).parents[1])
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
 
@@ -60,7 +63,8 @@ class Regression:
         Response and varying effects.
     family : str, Family, list or dict of these
         One for all components, or one for each.  A dict has the number of components of
-        each family, with "k" for all that are left: ``{"zero": 1, "poisson": "k"}``.
+        each family, with "k" for all that are left: ``{"zero": 1, "poisson": "k"}``.  A dict of
+        families names the components.
     fixed : str, optional
         Effects with one coefficient for all components.
     nested : list of (str, int), optional
@@ -77,7 +81,12 @@ class Regression:
 
     formula: str
     family: (
-        str | Family | Sequence[str | Family] | Mapping[str | Family, int | str] | FamilyBlocks
+        str
+        | Family
+        | Sequence[str | Family]
+        | Mapping[str | Family, int | str]
+        | Mapping[Hashable, str | Family]
+        | FamilyBlocks
     ) = "gaussian"
     fixed: str | None = None
     nested: Sequence[tuple[str, int]] | None = None
@@ -241,6 +250,8 @@ def prepare(
     flag_spelling(kept, (group, labels))
     units = build_units(kept, group)
     parts = tuple(_part(r, p, kept, scope) for r, p in zip(regressions, parsed, strict=True))
+    if labels is not None:
+        _warn_of_position(regressions, data[labels], labels)
     names = [p.response.name for p in parts]
     if len(set(names)) < len(names):
         msg = f"two regressions have the same response {names}; each needs its own"
@@ -259,6 +270,26 @@ def prepare(
         dropped,
         kept[list(columns)] if dropped else kept,
     )
+
+
+def _warn_of_position(regressions: Sequence[Regression], values: pd.Series, labels: str) -> None:
+    """Labels and a list of families meet by position: say so where that may not be meant."""
+    ordered = isinstance(values.dtype, pd.CategoricalDtype)
+    found = list(values.cat.categories) if ordered else sorted(values.dropna().unique(), key=str)
+    for family in (r.family for r in regressions):
+        if not isinstance(family, list | tuple) or all(f == family[0] for f in family):
+            continue
+        if not (ordered and len(found) == len(family)):
+            pairs = ", ".join(
+                f"{name!r} is {f if isinstance(f, str) else getattr(f, 'name', f)!s}"
+                for name, f in zip(found, family, strict=False)
+            )
+            warnings.warn(
+                f"labels={labels!r} and a list of families go together by position: {pairs}. If "
+                "that is not meant, give family= as a dict from the labels to families",
+                UserWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
 
 
 def _parse(regression: Regression) -> Parsed:

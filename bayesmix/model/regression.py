@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,29 +12,40 @@ from bayesmix.families import Family, resolve
 from bayesmix.formula.design import Design
 from bayesmix.formula.times import Times
 from bayesmix.model.blocks import FamilyBlocks
-from bayesmix.model.identifiability import check_varies
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.prepare import Part, nested_pairs
-from bayesmix.model.rows import BlockRows, block_rows
+from bayesmix.model.rows import BlockRows, regression_rows
 
 __all__ = ["plan", "settled"]
 
 
-def plan(part: Part, k: int, suffix: str) -> tuple[PartLayout, BlockRows]:
+def plan(part: Part, components: tuple[Hashable, ...], suffix: str) -> tuple[PartLayout, BlockRows]:
     """The parameters and rows of one response."""
+    k = len(components)
     survival = part.response.times is not None
-    families = _families(part.regression.family, k, survival=survival)
+    families = _families(part.regression.family, components, survival=survival)
     if part.response.times is not None:
         families = tuple(settled(families, [part.response.times] * k))
     terms, effects, matrix, offset = _design(part, k)
     shared = _dispersion_sets(part.regression.dispersion, k, families)
     if survival and "Intercept" not in terms:  # the parameters beside the location need one
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
-    keys = tuple(f.name for f in families)
-    layout = PartLayout(part.response.name, suffix, families, keys, terms, tuple(effects), shared)
-    rows = block_rows(layout, [part.response] * k, matrix, offset)
-    check_varies(part.response, families, rows.observed)
-    return layout, rows
+    layout = PartLayout(
+        part.response.name, suffix, families, _keys(families), terms, tuple(effects), shared
+    )
+    return layout, regression_rows(layout, part.response, matrix, offset)
+
+
+def _keys(families: Sequence[Family]) -> tuple[str, ...]:
+    """Names of the components' families, numbered where several have the same."""
+    alike: dict[str, list[Family]] = {}
+    for f in families:
+        known = alike.setdefault(f.name, [])
+        known += [] if f in known else [f]
+    places = [alike[f.name].index(f) for f in families]
+    return tuple(
+        f"{f.name} {i + 1}" if i else f.name for f, i in zip(families, places, strict=True)
+    )
 
 
 def settled(families: Sequence[Family], times: Sequence[Times]) -> list[Family]:
@@ -46,8 +57,13 @@ def settled(families: Sequence[Family], times: Sequence[Times]) -> list[Family]:
     return [made[id(f), id(t)] for f, t in zip(families, times, strict=True)]
 
 
-def _families(given: Any, k: int, *, survival: bool = False) -> tuple[Family, ...]:
+def _families(
+    given: Any, components: tuple[Hashable, ...], *, survival: bool = False
+) -> tuple[Family, ...]:
+    k = len(components)
     given = given.listed(k) if isinstance(given, FamilyBlocks) else given
+    if isinstance(given, Mapping):
+        given = [given[name] for name in components]
     if isinstance(given, (list, tuple)):
         if len(given) != k:
             msg = f"family= lists {len(given)} families for k={k} components; give one or {k}"
@@ -59,9 +75,10 @@ def _families(given: Any, k: int, *, survival: bool = False) -> tuple[Family, ..
     else:
         families = (resolve(given, survival=survival),) * k
     distinct = {id(f): f for f in families}.values()
-    names = [f.name for f in distinct]
+    names = [(f.name, str(f.options)) for f in distinct]
     if len(set(names)) < len(names):
-        msg = f"two different families are both named {names}; give each its own name"
+        twice = [name for i, (name, _) in enumerate(names) if names[i] in names[:i]]
+        msg = f"two different families are both named {twice}; give each its own name"
         raise SpecError(msg)
     if not survival:
         _check_links(distinct)

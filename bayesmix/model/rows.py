@@ -14,12 +14,13 @@ from bayesmix.formula.design import Design, Units, build_units, check_columns, s
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import Response, complete_columns, read_response
 from bayesmix.formula.times import Times
+from bayesmix.model.atoms import allowed_units, read_by_component
 from bayesmix.model.events import allowed_events, restricted
 from bayesmix.model.layout import BlockLayout, Layout, PartLayout
 from bayesmix.model.prepare import Events, Part, Prepared
 from bayesmix.model.units import constant_in_units
 
-__all__ = ["BlockRows", "Rows", "apply", "block_rows", "entries"]
+__all__ = ["BlockRows", "Rows", "apply", "block_rows", "entries", "regression_rows"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class BlockRows:
         The response as each component reads it, by the block's `keys`.
     entry : dict of str to Observed, or None
         Survivals to the delayed entries, where the whole mixture is truncated.
+    allowed : ndarray of bool, shape (n, S), or None
+        The components that each row leaves possible; None where all are.
     """
 
     matrix: np.ndarray
@@ -43,6 +46,18 @@ class BlockRows:
     response: Response | None
     observed: Mapping[str, Observed]
     entry: Mapping[str, Observed] | None = None
+    allowed: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> BlockRows:
+        """The same for some rows, by position."""
+        return BlockRows(
+            self.matrix[rows],
+            None if self.offset is None else self.offset[..., rows],
+            None if self.response is None else self.response.take(rows),
+            {key: obs.take(rows) for key, obs in self.observed.items()},
+            None if self.entry is None else {k: obs.take(rows) for k, obs in self.entry.items()},
+            None if self.allowed is None else self.allowed[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,8 @@ class Rows:
         Case weights of the units.
     allowed : ndarray of bool, shape (U, S), or None
         The components a unit may belong to.
+    known : ndarray of bool, shape (U, S), or None
+        The same as far as labels say it, whatever the responses are.
     """
 
     blocks: tuple[BlockRows, ...]
@@ -65,6 +82,7 @@ class Rows:
     concomitant: np.ndarray | None
     weight: np.ndarray | None = None
     allowed: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -121,18 +139,26 @@ def apply(
             blocks.append(_event_rows(prepared, prepared.events, block, newdata, matrix, offset))
         else:
             read = read_response(part.formula, newdata, prepared.scope)
-            blocks.append(block_rows(block, [read] * layout.k, matrix, offset))
+            blocks.append(regression_rows(block, read, matrix, offset))
     concomitant = None
     if weighted is not None:
         design, _ = weighted.apply(newdata)
         if units.grouped:
             constant_in_units(design, units, "the concomitant variables", "in the new data")
         concomitant = design[units.first]
-    allowed = None
-    if response and prepared.events is not None:
-        e = prepared.events
-        allowed = allowed_events(newdata, e.column, e.names, e.partial)
+    allowed = allowed_units(units, [b.allowed for b in blocks], None)
     return Rows(tuple(blocks), units, concomitant, None, allowed)
+
+
+def regression_rows(
+    block: BlockLayout | PartLayout,
+    response: Response,
+    matrix: np.ndarray,
+    offset: np.ndarray | None,
+) -> BlockRows:
+    """Rows of one response, which all components read."""
+    read, allowed = read_by_component(response, block.families)
+    return replace(block_rows(block, read, matrix, offset, allowed), response=response)
 
 
 def block_rows(
@@ -140,6 +166,7 @@ def block_rows(
     responses: Sequence[Response],
     matrix: np.ndarray,
     offset: np.ndarray | None,
+    allowed: np.ndarray | None = None,
     truncation: str = "mixture",
 ) -> BlockRows:
     """Rows of a response as every component's family reads them.
@@ -152,7 +179,8 @@ def block_rows(
     block : BlockLayout or PartLayout
     responses : sequence of Response, length S
         What each component reads.
-    matrix, offset : ndarray
+    matrix, offset, allowed : ndarray
+        As in `BlockRows`.
     truncation : str
         "mixture" or "component".
     """
@@ -167,7 +195,8 @@ def block_rows(
             entered, response = _split_entry(response, response.times)
             entries[key] = family.observe(entered)
         observed[key] = family.observe(response)
-    return BlockRows(matrix, offset, responses[0], observed, entries if apart else None)
+    entry = entries if apart else None
+    return BlockRows(matrix, offset, responses[0], observed, entry, allowed)
 
 
 def _split_entry(response: Response, times: Times) -> tuple[Response, Response]:
@@ -194,7 +223,7 @@ def _event_rows(
         restricted(part.formula, newdata, allowed[:, s], prepared.scope)
         for s, part in enumerate(events.parts)
     ]
-    return block_rows(block, responses, matrix, offset, events.truncation)
+    return block_rows(block, responses, matrix, offset, allowed, events.truncation)
 
 
 def _event_offsets(events: Events, newdata: pd.DataFrame) -> np.ndarray | None:

@@ -40,16 +40,11 @@ def parameter_draws(fit: Any) -> np.ndarray | None:
     if is_posterior(fit):
         return fit._drawn.thinned(MOST_DRAWS)
     fitted = fit._fitted
-    free = np.flatnonzero(fitted.spec.free)
-    matrix = covariance(fitted).matrix[np.ix_(free, free)]
-    if not np.isfinite(matrix).all():
+    cov = covariance(fitted)
+    if cov.undetermined.any() or np.isnan(cov.root).any():
         return None
-    values, vectors = np.linalg.eigh(matrix)
-    factor = vectors * np.sqrt(np.maximum(values, 0.0))
-    half = np.random.default_rng(SEED).standard_normal((MOST_DRAWS // 2, len(free))) @ factor.T
-    out = np.tile(fitted.theta, (MOST_DRAWS, 1))
-    out[:, free] += np.concatenate([half, -half])
-    return out
+    half = np.random.default_rng(SEED).standard_normal((MOST_DRAWS // 2, cov.root.shape[1]))
+    return fitted.theta + np.concatenate([half, -half]) @ cov.root.T
 
 
 def estimate_and_limits(

@@ -14,7 +14,8 @@ from bayesmix.plot.bands import limits_at
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.style import colour, line_style, one_axes, panels
-from bayesmix.survival.comparison import START
+from bayesmix.survival.comparison import COLUMNS, start_state
+from bayesmix.survival.intervals import covariate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,6 +96,7 @@ def states(
     table = fit.aalen_johansen(by=by, times=times, ci=ci)
     events = fit.spec.spec.prepared.events
     assert events is not None
+    start = start_state(fit.components)
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
     groups = _groups(fit, table, names)
     if drawable:
@@ -102,11 +104,11 @@ def states(
 
         k = len(fit.components)
         looks = {state: (str(state), _colour(s, k)) for s, state in enumerate(fit.components)}
-        looks |= {START: (START_LABEL, START_HEX)}
+        looks |= {start: (START_LABEL, START_HEX)}
         return draw_states(str(backend), groups, looks, time_name(list(events.times)))
     axes = np.array([one_axes(ax)]) if by is None else panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):
-        for number, state in enumerate((*fit.components, START)):
+        for number, state in enumerate((*fit.components, start)):
             _draw(panel, part[part["state"] == state], number, len(fit.components))
         panel.set_title(title)
         panel.set_xlabel(time_name(list(events.times)))
@@ -135,7 +137,8 @@ def _split(
 ) -> list[tuple[tuple, pd.DataFrame]]:
     order = {n: {v: i for i, v in enumerate(levels_of(data[n]))} for n in names}
     found = {}
-    for key, part in table.groupby(names, observed=True, sort=False):
+    columns = list(covariate_names(names, COLUMNS).values())
+    for key, part in table.groupby(columns, observed=True, sort=False):
         found[key if isinstance(key, tuple) else (key,)] = part
     rank = sorted(found, key=lambda key: [order[n][v] for n, v in zip(names, key, strict=True)])
     return [(key, found[key]) for key in rank]

@@ -219,8 +219,8 @@ def _response_scale(
     block: BlockLayout, rows: BlockRows, s: int, link: Link, weight: np.ndarray | None
 ) -> tuple[float, float]:
     """Where linear predictors are: the link of the mean response, and their unit."""
-    assert rows.response is not None
-    y, trials = rows.response.y, rows.observed[block.keys[s]].trials
+    obs = rows.observed[block.keys[s]]
+    y, trials = obs.y, obs.trials
     mean = float(weighted_mean(y, weight))
     if trials is not None:
         n = len(y) if weight is None else weight.sum()

@@ -109,6 +109,7 @@ def _observed(
     """What a component reads: the response, its trials, and how times were observed."""
     if not block.survival:
         y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
+        y = _beside_atoms(spec, block, s, y)
         one: Any = Symbol(pt.ones_like(y.variable))
         return Observed(y, one if trials is None else _column(trials), 0.0)
     source = time_sources(spec, block)[s]
@@ -119,6 +120,17 @@ def _observed(
     upper = np.where(code == KINDS.index("left"), y, upper)
     seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind])
     return Observed(y, None, 0.0, seen)
+
+
+def _beside_atoms(spec: MixtureSpec, block: BlockLayout, s: int, y: Any) -> Any:
+    """What a density reads at rows that belong to an atom: a value that has one."""
+    rows = spec.rows.blocks[spec.layout.blocks.index(block)]
+    if rows.allowed is None or block.families[s].atom is not None:
+        return y
+    values = np.sort(rows.observed[block.keys[s]].y)
+    for at in {f.atom for f in block.families if f.atom is not None}:
+        y = np.where(y == at, float(values[len(values) // 2]), y)
+    return y
 
 
 def _entry(

@@ -46,8 +46,9 @@ def draw(
     unit = data["unit_of_row"].astype(int) if grouped else np.arange(n_units)
     n_rows = len(unit)
     terms = log_pi + np.zeros((n_units, 1))
-    if "allowed" in data and spec.prepared.events is None:
-        terms = np.where(data["allowed"] > 0, terms, -np.inf)
+    if spec.rows.known is not None:
+        known = data["known"] if "known" in data else data["allowed"]
+        terms = np.where(known > 0, terms, -np.inf)
     values, reached = [], np.zeros((n_units, spec.k))
     for block, given in zip(spec.layout.blocks, predictors, strict=True):
         np.add.at(reached, unit, _reached(spec, block, given, data, n_rows))

@@ -84,15 +84,18 @@ def _given(regression: Regression) -> list[str]:
 def _family(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_family, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name!r}: {_family(f)}' for name, f in value.items())}}}"
     if not isinstance(value, Family):
         return repr(value)
-    if shipped(value) is None:
+    made = shipped(value)
+    if made is None:
         return f"your_{value.name}"
-    link = value.parameters[0].link.name if value.parameters else None
-    usual = family(value.name)
-    if link is None or link == usual.parameters[0].link.name:
-        return repr(value.name)
-    return f"bmx.family({value.name!r}, link={link!r})"
+    usual, options = family(value.name), dict(made.get("options", {}))
+    if usual.parameters and made["link"] != usual.parameters[0].link.name:
+        options = {"link": made["link"], **options}
+    given = "".join(f", {name}={option!r}" for name, option in options.items())
+    return f"bmx.family({value.name!r}{given})" if given else repr(value.name)
 
 
 def _priors(priors: Any) -> str:

@@ -24,10 +24,18 @@ class Covariance(NamedTuple):
 
     Held parameters have variance NaN; those at infinity, or not determined by
     the data, variance infinity.
+
+    What depends on none of the m directions `flat` (m, D) has a variance all the same:
+    `root` (D, f) is a square root of the covariance across them, whatever parameters they
+    are made of (the rates of two groups may be known where those of a third, the reference,
+    are at infinity).  A row of `flat` moves its linear predictors by about one.  NaN in
+    `root` where the point is no maximum.
     """
 
     matrix: np.ndarray
     undetermined: np.ndarray
+    root: np.ndarray
+    flat: np.ndarray
 
 
 def covariance(fitted: Fitted, kind: str = "observed", cluster: Any = None) -> Covariance:
@@ -100,7 +108,7 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     matrix = information(fitted.problem, fitted.theta[None]).matrix[0][at]
     scale = predictor_scales(fitted.problem)[free]
     scales = np.outer(scale, scale)
-    inverse, flat = _inverse(matrix * scales)
+    inverse, along = _inverse(matrix * scales)
     inverse *= scales
     if kind == "robust":
         scores = unit_scores(fitted.problem, fitted.theta)[:, free]
@@ -114,13 +122,18 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
         inverse = inverse @ (scores.T @ scores) @ inverse
     out = np.full(is_free.shape * 2, np.nan)
     undetermined = np.zeros(len(out), bool)
-    undetermined[free] = flat
+    undetermined[free] = (np.abs(along) > 1e-3).any(1)
+    root, flat = np.zeros((len(out), len(free))), np.zeros((len(out), along.shape[1]))
+    root[free], flat[free] = _square_root(inverse), scale[:, None] * along
     if fitted.status == "degenerate":
-        undetermined |= is_free & ~_regular(fitted)
+        lost = is_free & ~_regular(fitted)
+        undetermined |= lost
+        root[lost] = 0.0
+        flat = np.column_stack([flat, np.diag(predictor_scales(fitted.problem))[:, lost]])
     out[at] = inverse
     out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf
-    return Covariance(out, undetermined)
+    return Covariance(out, undetermined, root, flat.T)
 
 
 def predictor_scales(problem: Problem) -> np.ndarray:
@@ -163,20 +176,29 @@ def _counted_rows(problem: Problem) -> slice | np.ndarray:
 
 
 def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse on the directions that the data determine, and the entries of the others.
+    """Inverse on the directions that the data determine, and the others as columns.
 
     A direction is flat where its standard error exceeds a thousand units of the
     linear predictor: the parameters there are at infinity, or not identified.
     """
     if not len(matrix) or not np.isfinite(matrix).all():
-        return np.full(matrix.shape, np.nan), np.zeros(len(matrix), bool)
+        return np.full(matrix.shape, np.nan), np.zeros((len(matrix), 0))
     values, vectors = np.linalg.eigh(matrix)
     flat = np.abs(values) < FLAT
-    undetermined = (np.abs(vectors[:, flat]) > 1e-3).any(1)
     known, along = values[~flat], vectors[:, ~flat]
     if (known < 0).any():
-        return np.full(matrix.shape, np.nan), undetermined
-    return (along / known) @ along.T, undetermined
+        return np.full(matrix.shape, np.nan), vectors[:, flat]
+    return (along / known) @ along.T, vectors[:, flat]
+
+
+def _square_root(matrix: np.ndarray) -> np.ndarray:
+    """L with L L' = matrix, from the correlations: units of measurement lose no digits."""
+    if not np.isfinite(matrix).all():
+        return np.full(matrix.shape, np.nan)
+    scale = np.sqrt(np.diag(matrix))
+    safe = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(matrix / np.outer(safe, safe))
+    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _regular(fitted: Fitted) -> np.ndarray:

@@ -309,7 +309,6 @@ TITLES = {
     "student_t": "Student's t",
     "weibull": "Weibull",
     "gompertz": "Gompertz",
-    "zero": "a point mass at zero",
 }
 EFFECT_WORDS = {
     "varying": "differ from component to component",
@@ -338,6 +337,8 @@ def model_sentences(spec: MixtureSpec) -> list[str]:
 
 def family_title(family: Family) -> str:
     """The name of a family in a sentence."""
+    if family.atom is not None:
+        return f"a point mass at {family.atom:g}" if family.atom else "a point mass at zero"
     return TITLES.get(family.name, family.name.replace("_", " "))
 
 

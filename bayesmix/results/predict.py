@@ -328,8 +328,8 @@ def draw_components(
     components are more probable in which these are reached.
     """
     pi = row_weights(spec, theta, rows)[rows.units.first]
-    if rows.allowed is not None and spec.prepared.events is None:
-        pi = np.where(rows.allowed, pi, 0.0)
+    if rows.known is not None:
+        pi = np.where(rows.known, pi, 0.0)
     reached = _log_reached(spec, theta, rows)
     if reached is not None:
         with np.errstate(divide="ignore"):
@@ -443,8 +443,6 @@ def _draw(
 ) -> np.ndarray:
     if family.is_survival:
         return censoring.draw_times(family, values, entry, rng)
-    if family.location is None:
-        return np.zeros(len(entry))
     if family.simulate is None:
         msg = f"family {family.name!r} has no simulate=; give one to draw responses"
         raise FitError(msg)

@@ -216,7 +216,9 @@ def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
 
 def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str], float]:
     """Natural estimates by (component, term, effect), as the summary names them."""
-    held = Covariance(np.full((len(theta), len(theta)), np.nan), np.zeros(len(theta), bool))
+    n = len(theta)
+    none = np.full((n, n), np.nan)
+    held = Covariance(none, np.zeros(n, bool), none, np.zeros((0, n)))
     ends = Ends(np.empty(0), np.empty(0), np.empty(0), 0)
     view = Fitted(spec, theta, np.nan, "", "", 0, ends, spec.k)
     with np.errstate(divide="ignore", invalid="ignore"):  # errors that are not used

@@ -19,18 +19,19 @@ from scipy import special
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
-from bayesmix.results.covariance import Covariance, covariance, predictor_scales
+from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["SCALES", "Estimates", "Source", "estimates", "square_root"]
+__all__ = ["SCALES", "SHIFT", "Estimates", "Source", "depends", "estimates"]
 
 Values = Callable[[np.ndarray], np.ndarray]
 # Step of the differences, in standard errors.
 STEP = 1e-3
-# How far a parameter that the data do not determine is moved, in units of its linear
-# predictor, to see which values depend on it: far enough to leave a limit such as p = 1.
+# How far parameters go along a direction that the data do not determine, in units of their
+# linear predictors, to see which values depend on it: far enough to leave a limit such as
+# p = 1.  A change below these shares of a value and of its standard error is none.
 SHIFT = 20.0
-DEPENDS = 1e-6
+DEPENDS, DEPENDS_SE = 1e-6, 1e-3
 # Where intervals are symmetric.
 SCALES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
     "identity": (np.asarray, np.asarray),
@@ -158,17 +159,22 @@ def estimates(
     fitted = source.fitted
     cov = covariance(fitted, kind, cluster)
     center = np.asarray(values_at(fitted.theta), dtype=float)
-    root = square_root(cov, fitted.spec.free)
-    moves = differences(values_at, fitted.theta, root.T, STEP)
     unknown = np.zeros(center.shape, bool)
-    if np.isnan(root).any():
+    if np.isnan(cov.root).any():
         return Estimates(center, np.full((1, *center.shape), np.nan), unknown)
-    for shift in SHIFT * np.diag(predictor_scales(fitted.problem))[cov.undetermined]:
+    moves = differences(values_at, fitted.theta, cov.root.T, STEP)
+    se = np.sqrt(np.square(moves).sum(0))
+    for shift in SHIFT * cov.flat:
         for moved in (fitted.theta + shift, fitted.theta - shift):
             with np.errstate(all="ignore"):
-                still = np.abs(values_at(moved) - center) <= DEPENDS * np.abs(center)
-            unknown |= ~still & np.isfinite(center)
+                unknown |= depends(np.asarray(values_at(moved)), center, se)
     return Estimates(center, moves, unknown)
+
+
+def depends(moved: np.ndarray, center: np.ndarray, se: np.ndarray) -> np.ndarray:
+    """Whether finite values changed by more than nothing, measured by their size and error."""
+    still = np.abs(moved - center) <= DEPENDS * np.abs(center) + DEPENDS_SE * se
+    return ~still & np.isfinite(center)
 
 
 def differences(
@@ -180,21 +186,3 @@ def differences(
         for along in directions
     ]
     return np.array(out) if out else np.zeros((1, *np.shape(values_at(theta))))
-
-
-def square_root(cov: Covariance, free: np.ndarray) -> np.ndarray:
-    """L (D, f) with L L' the covariance of the determined free parameters, zero elsewhere.
-
-    It is taken from the correlations, so that parameters of very different units do not
-    lose digits.  NaN where there is no covariance.
-    """
-    at = np.flatnonzero(free & ~cov.undetermined)
-    matrix = cov.matrix[np.ix_(at, at)]
-    out = np.zeros((len(free), len(at)))
-    if not np.isfinite(matrix).all():
-        return np.full(out.shape, np.nan)
-    scale = np.sqrt(np.diag(matrix))
-    safe = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(matrix / np.outer(safe, safe))
-    out[at] = scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
-    return out

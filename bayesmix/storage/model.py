@@ -168,6 +168,10 @@ def _kept(spec: MixtureSpec) -> tuple[int, list[int]]:
     if events is not None:
         return len(events.names), [events.names.index(name) for name in spec.components]
     labels = spec.prepared.labels
+    families = [part.regression.family for part in spec.prepared.parts]
+    named = [list(f) for f in families if isinstance(f, Mapping)]
+    if named:
+        return len(named[0]), [named[0].index(name) for name in spec.components]
     known = [] if labels is None else labels.categories.tolist()
     places = [_place(name, known) for name in spec.components]
     given = [size for part in spec.prepared.parts for size in _sizes(part.regression)]

@@ -141,6 +141,9 @@ def pack_families(given: Any) -> Any:
         return [pack_families(f) for f in given]
     if isinstance(given, FamilyBlocks):
         return {"blocks": pack_families(given.families), "sizes": list(given.sizes)}
+    if isinstance(given, Mapping):
+        names = [as_json(name, "the name of a component") for name in given]
+        return {"names": names, "families": [pack_families(f) for f in given.values()]}
     if not isinstance(given, Family):
         return given
     if (description := shipped(given)) is not None:
@@ -163,6 +166,9 @@ def unpack_families(described: Any, given: Mapping[str, Family] | None) -> Any:
     if isinstance(described, dict) and "blocks" in described:
         families = unpack_families(described["blocks"], given)
         return FamilyBlocks(tuple(families), tuple(described["sizes"]))
+    if isinstance(described, dict) and "names" in described:
+        names = [from_json(name) for name in described["names"]]
+        return dict(zip(names, unpack_families(described["families"], given), strict=True))
     if not isinstance(described, list):
         return _family(described, given or {})
     # One object for each family: components of the same family share it.

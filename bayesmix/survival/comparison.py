@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,19 @@ import pandas as pd
 from bayesmix.errors import FitError
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
-from bayesmix.survival.intervals import Estimator, Source, band
+from bayesmix.survival.intervals import Estimator, Source, band, covariate_names
 from bayesmix.survival.nonparametric import UNKNOWN, StateCurves, aalen_johansen, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
-__all__ = ["compare_states"]
+__all__ = ["COLUMNS", "compare_states", "start_state"]
 
 POINTS = 100
-START = "start"
+COLUMNS = ("time", "state", "estimate", "lower", "upper", "source")
+
+
+def start_state(events: Sequence[Hashable]) -> str:
+    """What the state without an event is called: "start", unless an event is called so."""
+    return next(name for name in ("start", "no event", "without an event") if name not in events)
 
 
 def compare_states(
@@ -51,7 +56,9 @@ def compare_states(
     observed, codes = _observed(spec)
     grid = _grid(observed, times)
     frames = []
-    for levels, rows in _groups(spec, by):
+    names = covariate_names(_names(by), COLUMNS)
+    for found, rows in _groups(spec, by):
+        levels = {names[name]: value for name, value in found.items()}
         frames.append(_model(source, estimator, grid, rows).assign(**levels))
         weight = None if spec.rows.weight is None else spec.rows.weight[rows]
         curves = aalen_johansen(
@@ -59,8 +66,7 @@ def compare_states(
         )
         frames.append(_nonparametric(spec, curves).assign(**levels))
     out = pd.concat(frames, ignore_index=True)
-    names = list(_names(by))
-    return out[[*names, "time", "state", "estimate", "lower", "upper", "source"]]
+    return out[[*names.values(), *COLUMNS]]
 
 
 def _observed(spec: MixtureSpec) -> tuple[Times, np.ndarray]:
@@ -127,7 +133,7 @@ def _model(
         return state_probabilities(times, grid)
 
     found = band(estimator, source, spec.rows, states_at, "probability", average=weight)
-    states = (START, *spec.components)
+    states = (start_state(spec.components), *spec.components)
     return pd.DataFrame(
         {
             "time": np.repeat(grid, len(states)),
@@ -141,5 +147,5 @@ def _model(
 
 
 def _nonparametric(spec: MixtureSpec, curves: StateCurves) -> pd.DataFrame:
-    table = curves.table(spec.components, START)
+    table = curves.table(spec.components, start_state(spec.components))
     return table[["time", "state", "estimate", "lower", "upper"]].assign(source="nonparametric")

@@ -7,7 +7,7 @@ estimates' normal approximation), a posterior the mean of its draws with equal-t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.uncertainty import Source
+from bayesmix.results.uncertainty import SHIFT, Source, depends
 from bayesmix.survival.quantities import Component, EventTimes
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Estimator",
     "Source",
     "band",
+    "covariate_names",
     "event_times",
     "known_options",
     "numbers",
@@ -43,6 +44,7 @@ __all__ = [
 Values = Callable[[np.ndarray], np.ndarray]
 # Step of the delta method, in standard errors.
 STEP = 0.05
+RANKED: Any = "inverted_cdf"
 PACKAGE = str(Path(__file__).parents[1])
 INTERVALS = ("delta", "simulation")
 # Where intervals are symmetric.
@@ -123,19 +125,26 @@ class Estimator:
         fits = [s.fitted for s in sources if s.fitted is not None]
         theta = np.concatenate([f.theta for f in fits])
         center = values_at(theta[None])[0]
-        factors = [factor for f in fits if (factor := _factor(f)) is not None]
-        if len(factors) < len(fits):
-            unknown = np.full(center.shape, np.nan)
-            return Band(center, unknown, unknown)
-        factor = linalg.block_diag(*factors)
+        known = [covariance(f) for f in fits]
+        factor = linalg.block_diag(*(cov.root for cov in known))
+        if np.isnan(factor).any():
+            _warn_of_none(fits)
+            return Band(center, np.full(center.shape, np.nan), np.full(center.shape, np.nan))
         if self.interval == "simulation":
             rng = generator(self.seed)
             moves = rng.standard_normal((self.draws or 1000, factor.shape[1])) @ factor.T
-            return Band(center, *self._tails(values_at(theta + moves)))
-        return self._delta(values_at, theta, factor, scale, center)
+            values = values_at(theta + moves)
+            se = np.abs(np.subtract(*np.quantile(values, [0.84, 0.16], axis=0, method=RANKED)))
+            found = Band(center, *self._tails(values))
+        else:
+            found, se = self._delta(values_at, theta, factor, scale, center)
+        flat = linalg.block_diag(*(cov.flat for cov in known))
+        return _without_unknown(found, values_at, theta, flat, se) if len(flat) else found
 
     def _tails(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        tails = np.quantile(values, [0.5 - self.ci / 2, 0.5 + self.ci / 2], axis=0)
+        # Between an infinite value and a finite one there is nothing to interpolate.
+        method: Any = "linear" if np.isfinite(values).all() else RANKED
+        tails = np.quantile(values, [0.5 - self.ci / 2, 0.5 + self.ci / 2], axis=0, method=method)
         return tails[0], tails[1]
 
     def _delta(
@@ -145,19 +154,22 @@ class Estimator:
         factor: np.ndarray,
         scale: str,
         center: np.ndarray,
-    ) -> Band:
-        """Symmetric on the logit or log scale; slopes by differences along the factor."""
+    ) -> tuple[Band, np.ndarray]:
+        """Symmetric on the logit or log scale; slopes by differences along the factor.
+
+        With standard errors.
+        """
         forward, inverse = SCALES[scale]
         moves = np.concatenate([STEP * factor.T, -STEP * factor.T])
         with np.errstate(all="ignore"):
-            values = forward(values_at(theta + moves))
-            up, down = np.split(values, 2)
-            se = np.sqrt(np.square((up - down) / (2 * STEP)).sum(0))
-            reach = special.ndtri(0.5 + self.ci / 2) * se
+            natural = values_at(theta + moves)
+            se = np.sqrt(np.square(np.subtract(*np.split(natural, 2)) / (2 * STEP)).sum(0))
+            change = np.subtract(*np.split(forward(natural), 2)) / (2 * STEP)
+            reach = special.ndtri(0.5 + self.ci / 2) * np.sqrt(np.square(change).sum(0))
             lower, upper = inverse(forward(center) - reach), inverse(forward(center) + reach)
         # Where a quantity cannot vary (a probability of zero, an infinite time) it is its interval.
         still = ~np.isfinite(forward_of(forward, center))
-        return Band(center, np.where(still, center, lower), np.where(still, center, upper))
+        return Band(center, np.where(still, center, lower), np.where(still, center, upper)), se
 
 
 def forward_of(forward: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
@@ -166,24 +178,33 @@ def forward_of(forward: Callable[[np.ndarray], np.ndarray], values: np.ndarray) 
         return forward(values)
 
 
-def _factor(fitted: Fitted) -> np.ndarray | None:
-    """A square root (D, f) of the covariance of theta; None where there is none."""
-    cov = covariance(fitted)
-    free = np.flatnonzero(fitted.spec.free)
-    matrix = cov.matrix[np.ix_(free, free)]
-    if not np.isfinite(matrix).all():
+def _warn_of_none(fits: Sequence[Fitted]) -> None:
+    status = next(f.status for f in fits if np.isnan(covariance(f).root).any())
+    warnings.warn(
+        f"no intervals: the fit (status {status!r}) has no finite covariance, for it is no "
+        "maximum; use fit('map') or a posterior",
+        IdentifiabilityWarning,
+        skip_file_prefixes=(PACKAGE,),
+    )
+
+
+def _without_unknown(
+    found: Band, values_at: Values, theta: np.ndarray, flat: np.ndarray, se: np.ndarray
+) -> Band:
+    """No limits for what depends on parameters at infinity, or not determined by the data."""
+    with np.errstate(all="ignore"):
+        moved = values_at(theta + SHIFT * np.concatenate([flat, -flat]))
+        unknown = depends(moved, found.estimate, np.where(np.isfinite(se), se, 0.0)).any(0)
+    if unknown.any():
         warnings.warn(
-            f"no intervals: the fit (status {fitted.status!r}) has no finite covariance, for its "
-            "data do not determine all parameters, or it is no maximum; use fit('map') or a "
-            "posterior",
+            f"no intervals for {int(unknown.sum())} of {unknown.size} numbers, which depend on "
+            "parameters at infinity or not determined by the data (see fit.reasons); use "
+            "fit('map') or a posterior for these",
             IdentifiabilityWarning,
             skip_file_prefixes=(PACKAGE,),
         )
-        return None
-    values, vectors = np.linalg.eigh(matrix)
-    out = np.zeros((len(cov.matrix), len(free)))
-    out[free] = vectors * np.sqrt(np.maximum(values, 0.0))
-    return out
+    lower, upper = (np.where(unknown, np.nan, v) for v in (found.lower, found.upper))
+    return Band(found.estimate, lower, upper)
 
 
 Quantity = Callable[[EventTimes], np.ndarray]
@@ -381,13 +402,15 @@ def tidy(
     Returns
     -------
     DataFrame
-        Columns row, the covariates, one for each axis, estimate, lower, upper.
+        Columns row, the covariates, one for each axis, estimate, lower, upper.  A covariate
+        that is called like one of these is called "time (covariate)", say.
     """
     shape = band.estimate.shape
     places = np.indices(shape).reshape(len(shape), -1)
     columns: dict[str, Any] = {"row": covariates.index.to_numpy()[places[0]]}
-    taken = {"row", "estimate", "lower", "upper", *(name for name, _ in axes)}
-    columns |= {str(n): covariates[n].array.take(places[0]) for n in covariates if n not in taken}
+    taken = ("row", "estimate", "lower", "upper", *(name for name, _ in axes))
+    names = covariate_names(covariates.columns, taken)
+    columns |= {new: covariates[n].array.take(places[0]) for n, new in names.items()}
     for (name, labels), place in zip(axes, places[1:], strict=True):
         values = np.empty(len(labels), dtype=object)
         values[:] = list(labels)
@@ -395,3 +418,8 @@ def tidy(
     for name in ("estimate", "lower", "upper"):
         columns[name] = getattr(band, name).ravel()
     return pd.DataFrame(columns)
+
+
+def covariate_names(names: Iterable[Any], taken: Sequence[str]) -> dict[Any, str]:
+    """What columns of covariates are called in a table with other columns of its own."""
+    return {n: f"{n} (covariate)" if str(n) in taken else str(n) for n in names}

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families.survival import base as time_of
-from bayesmix.survival.quantities import Component, EventTimes, mean_time
+from bayesmix.survival.quantities import Component, EventTimes, event_probabilities, mean_time
 from bayesmix.survival.sums import mixed_quantile
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ __all__ = [
     "path_probabilities",
     "quantile_times",
     "simulate",
+    "staying",
     "ways",
 ]
 
 Path = tuple[Hashable, ...]
+# Shares below this are rounding.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class Ways:
     def to(self, final: Hashable) -> list[int]:
         """Places of the paths that end in a final state."""
         return [i for i, path in enumerate(self.paths) if path[-1] == final]
+
+    def staying(self, states: Sequence[Hashable]) -> Ways:
+        """The same with the ways that end in some of the states, for those who never leave them."""
+        begun = dict.fromkeys(path[: i + 1] for path in self.paths for i in range(len(path) - 1))
+        ends = tuple(path for path in begun if path[-1] in states)
+        paths = (*self.paths, *ends)
+        return Ways(self.start, paths, tuple(dict.fromkeys(path[-1] for path in paths)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,6 +145,9 @@ def _walk(transitions: Mapping[Hashable, Sequence[Hashable]], path: Path) -> Ite
 def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np.ndarray:
     """Probability of each of P paths, (D, n, P): the product of its steps' probabilities.
 
+    Of a path to a state with a model of its own (see `Ways.staying`): to come there and never
+    leave.
+
     Parameters
     ----------
     models : mapping of state to `EventTimes`
@@ -142,13 +155,33 @@ def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np
     along : Ways
     """
     _check_models(models)
+    ever = {state: event_probabilities(model) for state, model in models.items()}
+    stay = staying_probabilities(models)
+    one = np.ones(models[along.start].weights.shape[:2])
     return np.stack(
         [
-            np.prod([models[a].weights[..., models[a].names.index(b)] for a, b in steps], axis=0)
-            for steps in map(_steps, along.paths)
+            np.prod(
+                [ever[a][..., models[a].names.index(b)] for a, b in _steps(path)]
+                + [stay.get(path[-1], one)],
+                axis=0,
+            )
+            for path in along.paths
         ],
         axis=-1,
     )
+
+
+def staying_probabilities(models: Mapping[Hashable, EventTimes]) -> dict[Hashable, np.ndarray]:
+    """Probability (D, n) that each state with a model is never left."""
+    return {
+        state: np.maximum(1.0 - event_probabilities(model).sum(axis=-1), 0.0)
+        for state, model in models.items()
+    }
+
+
+def staying(models: Mapping[Hashable, EventTimes]) -> list[Hashable]:
+    """The states that some never leave."""
+    return [s for s, p in staying_probabilities(models).items() if (p > ROUNDING).any()]
 
 
 def final_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np.ndarray:
@@ -157,36 +190,46 @@ def final_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> n
     return np.stack([by_path[..., along.to(f)].sum(axis=-1) for f in along.finals], axis=-1)
 
 
-def mean_times(models: Mapping[Hashable, EventTimes], along: Ways) -> tuple[np.ndarray, np.ndarray]:
+def mean_times(
+    models: Mapping[Hashable, EventTimes], along: Ways, among: str = "all"
+) -> tuple[np.ndarray, np.ndarray]:
     """Expected time from the start to the end of each path, and to each final state.
+
+    Infinite where some of those on the way never arrive; `among` the "events", of those who do.
 
     Returns
     -------
     by_path : ndarray, shape (D, n, P)
-        Given that this way is taken to its end.
     by_final : ndarray, shape (D, n, F)
-        Given that this state is reached; infinite where it never is.
     """
-    arriving = path_probabilities(models, along)
-    means = {state: mean_time(model) for state, model in models.items()}
-    by_path = np.empty(arriving.shape)
-    for i, path in enumerate(along.paths):
-        pairs = _steps(path)
-        by_path[..., i] = sum(means[a][..., models[a].names.index(b)] for a, b in pairs)
-        for a, b in pairs:
-            arriving[..., i] *= _happening(_component(models[a], b))
-    total = arriving * np.where(arriving > 0, by_path, 0.0)
+    share = _shares(models, along, among)
+    means = {state: mean_time(model, among) for state, model in models.items()}
+    by_path = np.stack(
+        [
+            sum((means[a][..., models[a].names.index(b)] for a, b in _steps(path)), 0.0)
+            for path in along.paths
+        ],
+        axis=-1,
+    )
+    total = share * np.where(share > 0, by_path, 0.0)
     by_final = []
     for to in map(along.to, along.finals):
-        reached = arriving[..., to].sum(axis=-1)
+        reached = share[..., to].sum(axis=-1)
         sums = np.where(reached > 0, total[..., to].sum(axis=-1), np.inf)
         by_final.append(sums / np.where(reached > 0, reached, 1.0))
     return by_path, np.stack(by_final, axis=-1)
 
 
-def _happening(step: Component) -> np.ndarray:
-    """Share of those going to an event whom it ever reaches, (D, n) or less."""
-    return -np.expm1(time_of.log_survival(step.family, np.inf, step.natural))
+def _shares(models: Mapping[Hashable, EventTimes], along: Ways, among: str) -> np.ndarray:
+    """Probabilities (D, n, P) to be on each path, or `among` the "events" to end it."""
+    if among == "events":
+        return path_probabilities(models, along)
+    _check_models(models)
+    weight = [
+        [models[a].weights[..., models[a].names.index(b)] for a, b in _steps(path)]
+        for path in along.paths
+    ]
+    return np.stack([np.prod(w, axis=0) for w in weight], axis=-1)
 
 
 def _steps(path: Path) -> list[tuple[Hashable, Hashable]]:
@@ -205,30 +248,37 @@ def _check_models(models: Mapping[Hashable, EventTimes]) -> None:
 
 
 def quantile_times(
-    models: Mapping[Hashable, EventTimes], along: Ways, q: np.ndarray
+    models: Mapping[Hashable, EventTimes], along: Ways, q: np.ndarray, among: str = "all"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times from the start that shares q, shape (Q,), of those on a way do not exceed.
+
+    Infinite where fewer arrive; `among` the "events", of those who do.
 
     Returns
     -------
     by_path : ndarray, shape (D, n, Q, P)
     by_final : ndarray, shape (D, n, Q, F)
-        Infinite where fewer arrive.
     """
     q = np.asarray(q, dtype=float)
     if q.ndim != 1 or not ((q > 0) & (q < 1)).all():
         msg = f"q={q} must be numbers between 0 and 1, such as [0.25, 0.5, 0.75]"
         raise SpecError(msg)
-    probability = path_probabilities(models, along)
+    on_way = _shares(models, along, "all")
+    arriving = _shares(models, along, among)
     steps = [[_component(models[a], b) for a, b in pairs] for pairs in map(_steps, along.paths)]
-    by_path = [mixed_quantile([s], np.ones((*probability.shape[:2], 1)), q) for s in steps]
-    by_final = []
-    for to in map(along.to, along.finals):
-        if len(to) == 1:
-            by_final.append(by_path[to[0]])
-            continue
-        share = probability[..., to] / probability[..., to].sum(axis=-1, keepdims=True)
-        by_final.append(mixed_quantile([steps[i] for i in to], share, q))
+
+    def quantiles(to: list[int]) -> np.ndarray:
+        total = on_way[..., to].sum(axis=-1, keepdims=True)
+        whole = np.where(total > 0, total, 1.0)
+        # The same times as those by which q of the arriving, fewer of all, are there.
+        part = arriving[..., to].sum(axis=-1, keepdims=True) / whole
+        found = mixed_quantile([steps[i] for i in to], on_way[..., to] / whole, part * q)
+        return np.where(total > 0, found, np.inf)
+
+    by_path = [quantiles([i]) for i in range(len(steps))]
+    by_final = [
+        by_path[to[0]] if len(to) == 1 else quantiles(to) for to in map(along.to, along.finals)
+    ]
     return np.stack(by_path, axis=-1), np.stack(by_final, axis=-1)
 
 
@@ -262,7 +312,9 @@ def simulate(
     -------
     DataFrame
         draw, row, subject, step, origin, state, time: one row for each state entered, at a
-        time from the start.  A state that is never reached is entered at infinity.
+        time from the start.  Who never leaves a state has a last row with it as origin and
+        state, at an infinite time; so have those with an event that is none (`cured`), under
+        its name.
     """
     import pandas as pd
 
@@ -275,9 +327,15 @@ def simulate(
         following: dict[Hashable, list[tuple[np.ndarray, np.ndarray]]] = {}
         for origin, (who, since) in waiting.items():
             for state, some, time in _leave(models[origin], who, since, size, rng):
-                entered.append(_entries(some, step, origin, state, time, rows, size))
+                named = not _component(models[origin], state).family.parameters
+                comes = np.isfinite(time) | named
+                for name, part in ((state, comes), (origin, ~comes)):
+                    if part.any():
+                        entered.append(
+                            _entries(some[part], step, origin, name, time[part], rows, size)
+                        )
                 if state in models:
-                    following.setdefault(state, []).append((some, time))
+                    following.setdefault(state, []).append((some[comes], time[comes]))
         waiting = {
             state: (np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
             for state, parts in following.items()

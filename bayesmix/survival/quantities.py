@@ -25,6 +25,7 @@ __all__ = [
     "EventTimes",
     "density",
     "event_probabilities",
+    "happening",
     "mean_time",
     "quantile_time",
     "restricted_mean_time",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 Array = Any
+# A share of those who never have an event that is none: its mean is of the others.
+NEGLIGIBLE = 1e-6
 
 
 class Component(NamedTuple):
@@ -103,32 +106,47 @@ class EventTimes:
         return replace(self, weights=np.exp(reached - total), components=rest, spent=spent)
 
 
+def happening(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Share of a component who ever have its event; one where it is the name of none, `cured`.
+
+    A component without parameters that never happens is where those are who have no event:
+    its weight is their share.
+    """
+    if not family.parameters:
+        return np.ones(())
+    return 1.0 - time_of.never_happens(family, natural)
+
+
 def event_probabilities(times: EventTimes) -> np.ndarray:
-    """Probability of each event, (D, n, S)."""
-    return times.weights
+    """Probability that each event ever comes, (D, n, S): the weight, less who never have it."""
+    return times.weights * _by_event(times, lambda f, _, natural: happening(f, natural), 0.0)
 
 
-def mean_time(times: EventTimes) -> np.ndarray:
-    """Expected time of each event among those who have it: (D, n, S).
+def mean_time(times: EventTimes, among: str = "all") -> np.ndarray:
+    """Expected time of each event: (D, n, S).
 
     From the origin, time already spent included.  Infinite where the expectation does not
-    exist.  Those of a component who never have the event do not count, as with a Gompertz
-    distribution of negative shape.
+    exist, and where some, more than one in a million, never have the event, as with a Gompertz
+    distribution of negative shape; `among` the "events" these do not count.
     """
-    rest = _by_event(times, lambda family, _, natural: _mean(family, natural), 0.0)
-    return rest + _rows(times.spent)
+
+    def of_family(family: Family, _: Array, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+        events = _mean_of_events(family, natural)
+        if among == "events":
+            return events
+        never = time_of.never_happens(family, natural)
+        return np.where(never > NEGLIGIBLE, np.inf, events)
+
+    return _by_event(times, of_family, 0.0) + _rows(times.spent)
 
 
-def _mean(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+def _mean_of_events(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
     """The expectation given that the event comes, of parameters (D, n, 1)."""
-    assert family.survival is not None
     whole = np.asarray(time_of.expected(family, natural))
-    if family.survival.never is None:
-        return whole
-    never = np.broadcast_to(family.survival.never(**natural), whole.shape)
-    if not ((never > 0) & (never < 1)).any():
-        return whole
+    never = np.broadcast_to(time_of.never_happens(family, natural), whole.shape)
     some = (never > 0) & (never < 1)
+    if not some.any():
+        return whole
     # E[T | T < inf] = integral of S(t) - S(inf), over 1 - S(inf); nodes around the median.
     median = time_of.quantile(family, np.where(some, 0.5 * (1 - never), 0.5), natural)
     t = np.where(some & np.isfinite(median), median, 1.0) * _NODES
@@ -148,18 +166,35 @@ def _half_line(m: int = 241) -> tuple[np.ndarray, np.ndarray]:
 _NODES, _NODE_WEIGHTS = _half_line()
 
 
-def quantile_time(times: EventTimes, q: Array) -> np.ndarray:
-    """Times that shares q, shape (Q,), of those with an event do not exceed: (D, n, Q, S)."""
-    rest = _on_grid(times, time_of.quantile, np.asarray(q, dtype=float))
+def quantile_time(times: EventTimes, q: Array, among: str = "all") -> np.ndarray:
+    """Times that shares q, shape (Q,), of a component do not exceed: (D, n, Q, S).
+
+    Infinite where fewer ever have the event; `among` the "events", of those who do.
+    """
+
+    def of_events(family: Family, q: Array, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+        return time_of.quantile(family, q * happening(family, natural), natural)
+
+    of_family = of_events if among == "events" else time_of.quantile
+    rest = _on_grid(times, of_family, np.asarray(q, dtype=float))
     return rest + _rows(times.spent)[..., None]
 
 
-def restricted_mean_time(times: EventTimes, tau: float) -> np.ndarray:
+def restricted_mean_time(times: EventTimes, tau: float, among: str = "all") -> np.ndarray:
     """Expected time until each event or tau, whichever is first: (D, n, S).
 
-    Tau counts from the origin, time already spent included.
+    Tau counts from the origin, time already spent included.  `among` the "events": of those
+    who ever have it.
     """
-    rest = _by_event(times, time_of.restricted_mean, np.maximum(tau - _rows(times.spent), 0.0))
+
+    def of_events(family: Family, tau: Array, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+        # The integral of S(t) - S(inf), over 1 - S(inf).
+        ever = happening(family, natural)
+        whole = time_of.restricted_mean(family, tau, natural)
+        return (whole - (1 - ever) * tau) / np.where(ever > 0, ever, 1.0)
+
+    of_family = of_events if among == "events" else time_of.restricted_mean
+    rest = _by_event(times, of_family, np.maximum(tau - _rows(times.spent), 0.0))
     return rest + np.minimum(_rows(times.spent), tau)
 
 

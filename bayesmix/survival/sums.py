@@ -86,8 +86,8 @@ def _beside(step: Component, t: np.ndarray) -> dict[str, np.ndarray]:
 def mixed_quantile(
     paths: Sequence[Sequence[Component]], share: np.ndarray, q: np.ndarray
 ) -> np.ndarray:
-    """Quantiles (D, n, Q) of a mixture of sums, with shares (D, n, paths)."""
-    goal = np.broadcast_to(q, (*share.shape[:2], len(q)))
+    """Quantiles (D, n, Q) of a mixture of sums, with shares (D, n, paths); q of shape (..., Q)."""
+    goal = np.broadcast_to(q, (*share.shape[:2], np.shape(q)[-1]))
     if len(paths) == 1 and len(paths[0]) == 1:
         return time_of.quantile(paths[0][0].family, goal, _beside(paths[0][0], goal))
 

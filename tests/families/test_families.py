@@ -209,6 +209,7 @@ CASES = {
         atom=True,
     ),
     "zero": Case((), lambda y: np.where(y == 0, 0.0, -np.inf), lambda: 0.0, (np.nan,)),
+    "point": Case((), lambda y: np.where(y == 1, 0.0, -np.inf), lambda: 0.0, (np.nan,)),
 }
 WITH_PARAMETERS = [name for name in FAMILIES if CASES[name].links]
 LINKED = [(name, link) for name in WITH_PARAMETERS for link in CASES[name].links]

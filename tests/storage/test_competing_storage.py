@@ -210,10 +210,10 @@ def test_an_event_that_only_dropped_rows_had(tmp_path):
     """Components and their order are those that were fitted, not those of the rows left."""
     data = pd.DataFrame(
         {
-            "time": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            "time": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
             "status": 1,
-            "x": [np.nan, 1.0, 2.0, 0.0, 1.0, 2.0],
-            "event": ["a", "b", "c", "b", "c", "b"],
+            "x": [np.nan, 1.0, 2.0, 0.0, 1.0, 2.0, 0.0],
+            "event": ["a", "b", "c", "b", "c", "b", None],
         }
     )
     family = {"a": "exponential", "b": "exponential", "c": "weibull"}

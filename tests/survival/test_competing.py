@@ -38,7 +38,7 @@ WRONG = {
     "no such event column": (lambda: competing(event="q"), DataError, "'q' is not in the data"),
     "event values": (lambda: competing(event=DATA.e), SpecError, "takes the name of a column"),
     "event by numbers": (lambda: competing(event="s"), DataError, "names the events, as strings"),
-    "no known event": (lambda: competing(data=column("e", None)), DataError, "no known event"),
+    "no known event": (lambda: competing(data=column("e", None)), DataError, "names no event"),
     "no time": (lambda: competing("t ~ 1"), FormulaError, "no survival time on its left"),
     "no response": (lambda: competing("~ x"), FormulaError, "no survival time"),
     "group": (lambda: competing("surv(t, s) ~ 1 | x"), FormulaError, "one row for each subject"),
@@ -94,7 +94,7 @@ WRONG = {
     "event at zero": (
         lambda: competing(data=column("t", DATA.t - 1)),
         DataError,
-        "time zero has no density",
+        "time zero, where it has no density",
     ),
     "status codes": (
         lambda: competing(data=column("s", DATA.s + 1)),
@@ -104,7 +104,7 @@ WRONG = {
     "missing time": (
         lambda: competing(data=column("t", DATA.t.where(DATA.t != 3))),
         DataError,
-        "Missing values in columns in use: 't'",
+        r"the time is missing in 1 row \(2\)",
     ),
     "missing covariate": (
         lambda: competing("surv(t, s) ~ l"),

@@ -243,7 +243,8 @@ def test_a_way_that_not_all_finish():
     steps = [chain["a"].components[0], chain["b"].components[0]]
     back = distribution(steps, by_path[:, :, :2, 0])
     np.testing.assert_allclose(back[0, 0], [arriving / 2, arriving - 1e-4], atol=1e-8)
-    by_path, by_final = multistate.mean_times(chain, along(chain))
+    assert np.isinf(multistate.mean_times(chain, along(chain))[1]).all()
+    by_path, by_final = multistate.mean_times(chain, along(chain), "events")
     area = integrate.quad(lambda t: np.exp(0.8 * np.expm1(-0.5 * t)) - np.exp(-0.8), 0, np.inf)[0]
     np.testing.assert_allclose(by_path, [[[1 + area / arriving]]], rtol=1e-8)
     assert (by_final == by_path).all()
@@ -259,7 +260,7 @@ def test_those_who_never_arrive_do_not_count_in_the_mean():
         ),
         "b": leave([1.0], c=component("gompertz", shape=[-0.5], rate=[0.4])),
     }
-    by_path, by_final = multistate.mean_times(chain, along(chain))
+    by_path, by_final = multistate.mean_times(chain, along(chain), "events")
     arriving = 1 - np.exp(-0.8)
     np.testing.assert_allclose(
         by_final[0, 0, 0], (arriving * by_path[0, 0, 0] + 2.0) / (arriving + 1.0), rtol=1e-12

@@ -24,7 +24,6 @@ from bayesmix.errors import FitError
 from bayesmix.likelihood.information import unit_scores
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.uncertainty import square_root
 
 __all__ = ["Second", "influences", "maximum"]
 
@@ -143,7 +142,7 @@ def influences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Influences of the units on beta, (U, m), and on the first step's parameters, (U, D)."""
     joint, slopes = second.log_joint(beta), second.slopes(beta)
-    root = square_root(covariance(fitted), fitted.spec.free)
+    root = covariance(fitted).root
     if np.isnan(root).any():
         msg = (
             f"the first step (status {fitted.status!r}) has no covariance, which the second step's "

@@ -107,6 +107,7 @@ def tails(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray
 
 FAMILY = Family(
     "binomial",
+    discrete=True,
     params={"mu": "logit"},
     location="mu",
     links=("logit", "probit", "cloglog", "log", "identity"),

@@ -88,6 +88,7 @@ def tails(y: np.ndarray, mu: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray,
 
 FAMILY = Family(
     "gamma",
+    discrete=False,
     params={"mu": "log", "shape": "log"},
     location="mu",
     links=("log", "identity", "inverse"),

@@ -94,6 +94,7 @@ def tails(y: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray,
 
 FAMILY = Family(
     "gaussian",
+    discrete=False,
     params={"mu": "identity", "sigma": "log"},
     location="mu",
     links=("identity", "log", "inverse"),

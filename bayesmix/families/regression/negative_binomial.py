@@ -148,6 +148,7 @@ def tails(y: np.ndarray, mu: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray,
 
 FAMILY = Family(
     "negative_binomial",
+    discrete=True,
     params={"mu": "log", "alpha": "log"},
     location="mu",
     links=("log", "identity", "inverse"),

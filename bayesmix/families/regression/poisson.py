@@ -89,6 +89,7 @@ def tails(y: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 FAMILY = Family(
     "poisson",
+    discrete=True,
     params={"mu": "log"},
     location="mu",
     links=("log", "identity", "inverse"),

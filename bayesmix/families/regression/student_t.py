@@ -147,6 +147,7 @@ def tails(
 
 FAMILY = Family(
     "student_t",
+    discrete=False,
     params={"mu": "identity", "sigma": "log", "nu": "log"},
     location="mu",
     links=("identity", "log", "inverse"),

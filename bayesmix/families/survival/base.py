@@ -40,6 +40,7 @@ __all__ = [
     "log_density_at",
     "log_survival",
     "minus_exp",
+    "never_happens",
     "quantile",
     "restricted_mean",
 ]
@@ -330,8 +331,16 @@ def log_survival(family: FamilyLike, t: Array, natural: Mapping[str, Array]) -> 
     inside = (t > 0) & (t < np.inf)
     with np.errstate(all="ignore"):
         logsf = survival.logsf(_instant(np.where(inside, t, 1.0)), *linked)
-        last = np.log(_never(survival, natural))
-    return np.where(inside, logsf, np.where(t <= 0, 0.0, last))
+        found = np.where(inside, logsf, 0.0)
+        if not (t == np.inf).any():
+            return found
+        return np.where(t == np.inf, np.log(never_happens(family, natural)), found)
+
+
+def never_happens(family: FamilyLike, natural: Mapping[str, Array]) -> np.ndarray:
+    """Share that never has the event, of the shape to which the parameters broadcast, or ()."""
+    assert family.survival is not None
+    return _never(family.survival, natural)
 
 
 def log_density_at(family: FamilyLike, t: Array, natural: Mapping[str, Array]) -> np.ndarray:
@@ -396,10 +405,12 @@ def restricted_mean(family: FamilyLike, tau: Array, natural: Mapping[str, Array]
 
 def expected(family: FamilyLike, natural: Mapping[str, Array]) -> np.ndarray:
     """Expected time, infinite where it does not exist or the event may never come."""
-    if family.mean is not None:
+    if family.mean is None:
+        found = by_quadrature(family, natural)
+    else:
         shape = np.broadcast_shapes(*(np.shape(v) for v in natural.values()))
-        return np.broadcast_to(family.mean(**natural), shape)
-    return by_quadrature(family, natural)
+        found = np.broadcast_to(family.mean(**natural), shape)
+    return np.where(never_happens(family, natural) > 0, np.inf, found)
 
 
 def by_quadrature(family: FamilyLike, natural: Mapping[str, Array]) -> np.ndarray:

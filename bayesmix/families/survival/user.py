@@ -43,6 +43,8 @@ _DIFFERENCES = (
     np.array([-1 / 280, 4 / 105, -1 / 5, 4 / 5, -4 / 5, 1 / 5, -4 / 105, 1 / 280]) / _LOG_STEP
 )
 _TRIED_TIMES = 100
+# Times that stand for the end of time: what falls between them goes on falling.
+_LARGE = (1e30, 1e60)
 
 
 def _inner_rule() -> tuple[np.ndarray, np.ndarray]:
@@ -237,10 +239,11 @@ def own_survival(family: FamilyLike) -> Survival:
     def given(argument: str) -> Function:
         return Function(family.name, argument, names, getattr(family, argument))
 
+    density: Callable[..., Array]
     if family.hazard is not None and family.logsf is None:
         hazard = given("hazard")
         density = HazardDensity(hazard) if family.logpdf is None else Given(given("logpdf"))
-        return Survival(density, HazardSurvival(hazard))
+        return Survival(density, HazardSurvival(hazard), never=Never(hazard, of_hazard=True))
     if family.logsf is None:
         logpdf = given("logpdf")
         return Survival(
@@ -250,11 +253,49 @@ def own_survival(family: FamilyLike) -> Survival:
             DensityTail(logpdf, lower=True),
         )
     logsf = given("logsf")
+    density = SurvivalDensity(logsf)
     if family.logpdf is not None:
-        return Survival(Given(given("logpdf")), Given(logsf))
-    if family.hazard is not None:
-        return Survival(Product(given("hazard"), logsf), Given(logsf))
-    return Survival(SurvivalDensity(logsf), Given(logsf))
+        density = Given(given("logpdf"))
+    elif family.hazard is not None:
+        density = Product(given("hazard"), logsf)
+    return Survival(density, Given(logsf), never=Never(logsf, of_hazard=False))
+
+
+@dataclass(frozen=True)
+class Never:
+    """The share that never has the event: the survival function's level at the largest times.
+
+    It is a share where log S no longer falls over the last thirty powers of ten, else zero.
+    """
+
+    function: Function
+    of_hazard: bool
+
+    def __call__(self, **natural: np.ndarray) -> np.ndarray:
+        """From natural parameters that broadcast."""
+        values = [np.asarray(natural[name], dtype=float) for name in self.function.names]
+        with np.errstate(all="ignore"):
+            before, last = self._hazard(values) if self.of_hazard else self._survival(values)
+            return np.where(last > (1 + 1e-9) * before - 1e-9, np.exp(last), 0.0)
+
+    def _survival(self, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        # A function of exp(t), say, is no number at the very largest times.
+        tried = [self.function(np.asarray(t), *values) for t in _LARGE]
+        tried = [np.where(np.isnan(v), -np.inf, v) for v in tried]
+        return tried[0], tried[1]
+
+    def _hazard(self, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Minus the cumulative hazard, by Gauss-Legendre's rule over powers of e."""
+        nodes, weights = np.polynomial.legendre.leggauss(8)
+        total, before = np.zeros(()), np.zeros(())
+        for start in np.arange(np.log(1e-30), np.log(_LARGE[1])):
+            if start > np.log(_LARGE[0]) and not before.any():
+                before = -total
+            for node, weight in zip(nodes, weights, strict=True):
+                t = np.exp(start + 0.5 * (1 + node))
+                hazard = self.function(t, *values)
+                total = total + 0.5 * weight * t * np.where(np.isnan(hazard), np.inf, hazard)
+        return before, -total
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from bayesmix._arguments import column_name, door
-from bayesmix.errors import FormulaError, SpecError
+from bayesmix._arguments import column_name, door, plain
+from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import is_surv
 from bayesmix.formula.scope import Scope
@@ -30,10 +31,7 @@ from bayesmix.survival.check.times import (
     read_columns,
 )
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["SurvivalCheck", "check_survival"]
+__all__ = ["SurvivalCheck", "check_survival", "refuse_mistakes"]
 
 # Sums of more terms are shortened.
 MOST = 8
@@ -159,15 +157,70 @@ def check_survival(
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
     problems = [p for reading in read.values() for p in reading.problems]
     notes = [note for reading in read.values() for note in reading.notes]
+    column, readings = _compare(data, texts, read, event, subject, partial_events, problems, notes)
+    return SurvivalCheck(_table(column, readings, truncation), problems, notes)
+
+
+def refuse_mistakes(
+    data: pd.DataFrame,
+    response: str | Mapping[Hashable, str],
+    event: str,
+    partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
+    scope: Scope,
+    never: Mapping[Hashable, bool] | None,
+) -> None:
+    """Refuse data in which `check_survival` finds a mistake, in the same words.
+
+    Parameters
+    ----------
+    data, response, event, partial_events
+        As of `check_survival`.
+    scope : Scope
+    never : mapping of event to bool, or None
+        The components of a model that could be made, with whether they never happen by
+        their family.  None: it could not, and how rows are read may be why.
+
+    Raises
+    ------
+    DataError
+        With all mistakes.
+    """
+    texts = _texts(response, event)
+    if never is not None and isinstance(data[event].dtype, pd.CategoricalDtype):
+        known = {*never, *(partial_events or ())}
+        unused = [c for c in data[event].cat.categories if plain(c) not in known]
+        data = data.assign(**{event: data[event].cat.remove_categories(unused)})
+    read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
+    # Rows of one event need not have another's times.
+    problems = [p for r in read.values() for p in r.problems] if never is None else []
+    _compare(data, texts, read, event, None, partial_events, problems, [], never)
+    if len(problems) == 1:
+        raise DataError(problems[0])
+    if problems:
+        told = "\n".join(f"- {text}" for text in problems)
+        raise DataError(f"There are {len(problems)} mistakes in the data:\n{told}")
+
+
+def _compare(
+    data: pd.DataFrame,
+    texts: Mapping[Hashable, str],
+    read: Mapping[str, Reading],
+    event: str | None,
+    subject: str | None,
+    partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
+    problems: list[str],
+    notes: list[str],
+    never: Mapping[Hashable, bool] | None = None,
+) -> tuple[EventColumn, dict[Hashable, Reading]]:
+    """The event column beside the times; what is wrong is added to problems and notes."""
     column = read_events(data, event, partial_events)
+    column.components = never
     problems += column.problems
     notes += column.notes
     readings = _by_event(texts, read, column, problems)
-    time = _time_of(column, readings)
-    check_together(column, time, problems, notes)
+    check_together(column, _time_of(column, readings), problems, notes)
     check_subjects(data, event, subject, _columns_of(texts), column, problems)
-    table = _table(column, readings, truncation)
-    return SurvivalCheck(table, problems, notes)
+    return column, readings
 
 
 # --- what is asked -------------------------------------------------------------------------
@@ -210,6 +263,7 @@ def _by_event(
 ) -> dict[Hashable, Reading]:
     """The response of each event."""
     first = read[next(iter(texts.values()))]
+    column.extend(tuple(dict.fromkeys((*column.names, *(column.components or ())))))
     if None in texts or column.name is None:
         return dict.fromkeys(column.names, first)
     missing = [name for name in column.names if name not in texts]
@@ -218,9 +272,8 @@ def _by_event(
             f"There is no response for the events {missing}; give surv(...) for each of "
             f"{list(column.names)}."
         )
-    names = dict.fromkeys((*column.names, *texts))
-    column.extend(tuple(names))
-    return {name: read[texts[name]] if name in texts else first for name in names}
+    column.extend(tuple(dict.fromkeys((*column.names, *texts))))
+    return {name: read[texts[name]] if name in texts else first for name in column.names}
 
 
 # --- rows ----------------------------------------------------------------------------------
@@ -239,8 +292,6 @@ def _time_of(column: EventColumn, readings: Mapping[Hashable, Reading]) -> np.nd
 def _table(
     column: EventColumn, readings: Mapping[Hashable, Reading], truncation: str
 ) -> pd.DataFrame:
-    import pandas as pd
-
     kinds = np.column_stack([readings[name].kind for name in column.names])
     entered = np.column_stack([readings[n].entry > 0 for n in column.names]).any(axis=1)
     # A row is described by what is known of the event, and its kinds for the events allowed.

@@ -86,6 +86,13 @@ def _each_event(
                 problems.append(
                     text + "If it means that nothing happened, mark the event as missing there."
                 )
+        elif column.components and not (column.allowed[:, k] & seen).any() and seen.any():
+            if not column.means_never(name):
+                problems.append(
+                    f"The event {name!r} is in no row that had an event, and no row without a name "
+                    "that had one may have had it: nothing tells when it comes. Leave it out, or "
+                    "give it the family 'cured' if it never does."
+                )
         elif rows.any() and count < FEW:
             notes.append(
                 f"The event {name!r} was seen in {counted(rows & seen)} only: its parameters will "

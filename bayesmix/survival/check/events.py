@@ -49,6 +49,8 @@ class EventColumn:
         Place in `label_words` of what is known of each row's event.
     label_words : list of str
     problems, notes : list of str
+    components : mapping of event to bool, or None
+        Of a model: all its components, and whether they never happen by their family.
     """
 
     name: str | None
@@ -58,6 +60,7 @@ class EventColumn:
     label_words: list[str]
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    components: Mapping[Hashable, bool] | None = None
 
     @property
     def single(self) -> np.ndarray:
@@ -78,7 +81,9 @@ class EventColumn:
         return _word(name) in CENSORED | UNKNOWN
 
     def means_never(self, name: Hashable) -> bool:
-        """Whether the name of an event says that it never comes."""
+        """Whether the name of an event, or its family, says that it never comes."""
+        if self.components is not None:
+            return self.components.get(name, False)
         return _word(name) in NEVER
 
     def extend(self, names: tuple[Hashable, ...]) -> None:

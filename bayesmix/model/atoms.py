@@ -1,0 +1,182 @@
+r"""Responses with point masses: which components a value leaves possible.
+
+Families give densities, probabilities of whole numbers, or all their mass to one value, an atom.
+A likelihood compares like with like only.  Beside a density an atom is a measure of its own: a
+value at the atom has probability there and a density of zero relative to it elsewhere, so it
+belongs to the atom alone, and the other families need not allow it.  Beside probabilities the
+atom's adds to theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bayesmix.errors import DataError, SpecError
+from bayesmix.families import Family, Observed
+from bayesmix.formula.design import Units
+from bayesmix.formula.response import Response
+
+__all__ = ["allowed_units", "read_by_component"]
+
+# A share of the way between two values that is between two whole numbers wherever these stand.
+_BETWEEN = 0.381966
+
+
+def read_by_component(
+    response: Response, families: Sequence[Family]
+) -> tuple[list[Response], np.ndarray | None]:
+    """The response as each component's family reads it, and which components each row allows.
+
+    Parameters
+    ----------
+    response : Response
+        Of n rows.
+    families : sequence of Family, length S
+
+    Returns
+    -------
+    list of Response, length S
+        Beside atoms, densities read other values of the response in the place of those at an
+        atom: these rows do not belong to them.
+    ndarray of bool, shape (n, S), or None
+        None where all components are possible in all rows.
+
+    Raises
+    ------
+    SpecError
+        If densities stand beside probabilities.
+    DataError
+        If no value is off the atoms.
+    """
+    alike = [response] * len(families)
+    distinct = list({id(f): f for f in families}.values())
+    if response.times is not None or len(distinct) == 1:
+        return alike, None
+    others = [f for f in distinct if f.atom is None]
+    atoms = len(others) < len(distinct)
+    counts = {f.name: _is_discrete(f, response) for f in others}
+    if any(counts.values()) and not all(counts.values()):
+        gives = {True: "probabilities", False: "a density"}
+        named = " and ".join(f"{name!r} {gives[c]}" for name, c in counts.items())
+        msg = (
+            f"family= mixes what cannot be compared for {response.name!r}: {named}. Which of them "
+            "a row belongs to would depend on the unit of measurement; use families of one kind "
+            "('zero' and bmx.family('point', at=) stand beside both)"
+        )
+        raise SpecError(msg)
+    if not atoms or not others or any(counts.values()):
+        return alike, None
+    return _apart(response, families)
+
+
+def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Response], np.ndarray]:
+    """Atoms beside densities."""
+    y = response.y
+    places = {f.atom for f in families if f.atom is not None}
+    at_atom = np.isin(y, list(places))
+    if at_atom.all():
+        names = ", ".join(f"{a:g}" for a in sorted(places))
+        msg = (
+            f"every value of {response.name!r} is at a point mass ({names}), so nothing is left "
+            "for the other components; leave them out, or check the column"
+        )
+        raise DataError(msg)
+    allowed = np.column_stack([~at_atom if f.atom is None else y == f.atom for f in families])
+    others = np.sort(y[~at_atom])
+    filled = y.copy()
+    m = int(at_atom.sum())
+    # Values with the distribution of the others, so that starts and scales are theirs.
+    filled[at_atom] = others[((np.arange(m) + 0.5) / max(m, 1) * len(others)).astype(int)]
+    continuous = replace(response, y=filled)
+    return [response if f.atom is not None else continuous for f in families], allowed
+
+
+def _is_discrete(family: Family, response: Response) -> bool:
+    """Whether a family gives probabilities, not a density."""
+    if family.discrete is not None or not family.is_own:
+        return bool(family.discrete)
+    y = np.unique(response.y[np.isfinite(response.y)])
+    if (y != np.floor(y)).any():
+        return False
+    if family.valid is not None:
+        with np.errstate(all="ignore"):
+            good = y[_valid(family, y)]
+            middle = good[:-1] + _BETWEEN * np.diff(good)
+            if len(middle):
+                return not _valid(family, middle).any()
+    return _sums_to_one(family)
+
+
+def _sums_to_one(family: Family) -> bool:
+    """Whether a user's log density is one of probabilities of whole numbers."""
+    whole = np.arange(-500.0, 501.0)
+    obs = Observed(whole, np.ones_like(whole), 0.0)
+    totals = []
+    for value in (0.5, 1.5):  # inside every link's range, or one of them is
+        if all(p.link.lower < value < p.link.upper for p in family.parameters):
+            etas = tuple(p.link.forward(np.full(len(whole), value)) for p in family.parameters)
+            with np.errstate(all="ignore"):
+                totals.append(np.nansum(np.exp(family.log_density(obs, etas))))
+    return bool(totals) and bool(np.allclose(totals, 1.0, rtol=0, atol=1e-6))
+
+
+def _valid(family: Family, y: np.ndarray) -> np.ndarray:
+    assert family.valid is not None
+    return np.broadcast_to(np.asarray(family.valid(y), dtype=bool), y.shape)
+
+
+def allowed_units(
+    units: Units, rows: Sequence[np.ndarray | None], known: np.ndarray | None
+) -> np.ndarray | None:
+    """The components (U, S) that the rows of each unit leave possible; None where all are.
+
+    Parameters
+    ----------
+    units : Units
+    rows : sequence of ndarray of bool, shape (n, S), or None
+        By response.
+    known : ndarray of bool, shape (U, S), or None
+        What labels say.
+
+    Raises
+    ------
+    DataError
+        If nothing is left for a unit.
+    """
+    found = None if known is None else known.copy()
+    for may in rows:
+        if may is None or may.all():
+            continue
+        by_unit = may
+        if units.grouped:
+            by_unit = np.ones((len(units.first), may.shape[1]), bool)
+            np.logical_and.at(by_unit, units.codes, may)
+        _refuse_impossible(
+            units,
+            by_unit,
+            "its rows are at a point mass and off it, and share one "
+            "component; take another group, or no point mass",
+        )
+        found = by_unit if found is None else found & by_unit
+    if found is None:
+        return None
+    _refuse_impossible(
+        units,
+        found,
+        "its label names a component that cannot give its values; correct the label or the family",
+    )
+    return found
+
+
+def _refuse_impossible(units: Units, allowed: np.ndarray, why: str) -> None:
+    bad = np.flatnonzero(~allowed.any(1))
+    if len(bad):
+        what = units.name if units.grouped else "row"
+        msg = (
+            f"no component can give {len(bad)} of the {len(allowed)} units, such as "
+            f"{what} = {units.index[bad[0]]!r}: {why}"
+        )
+        raise DataError(msg)
