@@ -40,8 +40,10 @@ class NamedData:
     response: str = ""
 
     def add(self, name: str, values: np.ndarray, *dims: str) -> None:
-        """Give an array its name and the names of its axes."""
-        self.values[name], self.dims[name] = np.asarray(values), dims
+        """Give an array its name and the names of its axes; PyMC's whole numbers have 32 bits."""
+        array = np.asarray(values)
+        whole = array.dtype.kind in "iu"
+        self.values[name], self.dims[name] = array.astype(np.int32) if whole else array, dims
 
 
 def named_data(
@@ -209,7 +211,7 @@ def _times(
         left = times.code == KINDS.index("left")
         nothing = times.code == len(KINDS)
         values.append(np.where(nothing, 1.0, np.where(left, times.upper, times.lower)))
-        out.add(names["observed_as"], times.code.astype(np.int64), "obs")
+        out.add(names["observed_as"], times.code, "obs")
         if surv_call(source).kind == "interval":
             interval = times.code == KINDS.index("interval")
             out.add(names["upper"], np.where(interval, times.upper, np.inf), "obs")
