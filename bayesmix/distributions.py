@@ -13,9 +13,11 @@ from bayesmix import arrays as xp
 from bayesmix._arguments import door, numeric, probabilities
 from bayesmix.errors import SpecError
 
-__all__ = ["Prior"]
+__all__ = ["KINDS", "Prior", "as_prior", "as_priors"]
 
 LOG_2PI = float(np.log(2 * np.pi))
+# Parameters that are the ends of a support.
+ENDS = ("lower", "upper")
 
 
 def _normal(x: Any, mu: float, sigma: float) -> Any:
@@ -45,6 +47,37 @@ def _gamma(x: Any, alpha: float, beta: float) -> Any:
 
 def _beta(x: Any, alpha: float, beta: float) -> Any:
     return (alpha - 1) * xp.log(x) + (beta - 1) * xp.log1p(-x) - special.betaln(alpha, beta)
+
+
+def _half_student_t(x: Any, nu: float, sigma: float) -> Any:
+    return np.log(2.0) + _student_t(x, nu, 0.0, sigma)
+
+
+def _exponential(x: Any, lam: float) -> Any:
+    return np.log(lam) - lam * x
+
+
+def _uniform(x: Any, lower: float, upper: float) -> Any:
+    inside = (x >= lower) & (x <= upper)
+    return 0.0 * x + xp.where(inside, 0.0 * x - np.log(upper - lower), -np.inf)
+
+
+def _t_cdf(x: Any, nu: float, mu: float, sigma: float) -> Any:
+    return special.stdtr(nu, (x - mu) / sigma)
+
+
+def _truncated(logpdf: Any, cdf: Any, quantile: Any) -> tuple[Any, Any]:
+    """Log density and quantiles of a distribution cut off at `lower` and `upper`."""
+
+    def density(x: Any, lower: float, upper: float, **parameters: float) -> Any:
+        mass = cdf(upper, **parameters) - cdf(lower, **parameters)
+        return logpdf(x, **parameters) - np.log(mass)
+
+    def quantiles(q: Any, lower: float, upper: float, **parameters: float) -> Any:
+        low, high = (cdf(end, **parameters) for end in (lower, upper))
+        return quantile(low + q * (high - low), **parameters)
+
+    return density, quantiles
 
 
 @dataclass(frozen=True)
@@ -101,13 +134,54 @@ KINDS: dict[str, _Kind] = {
         _beta,
         lambda q, alpha, beta: special.betaincinv(alpha, beta, q),
     ),
+    "half_normal": _Kind(
+        ("sigma",),
+        ("sigma",),
+        "positive",
+        lambda x, sigma: np.log(2.0) + _normal(x, 0.0, sigma),
+        lambda q, sigma: sigma * special.ndtri(0.5 + 0.5 * q),
+    ),
+    "half_student_t": _Kind(
+        ("nu", "sigma"),
+        ("nu", "sigma"),
+        "positive",
+        _half_student_t,
+        lambda q, nu, sigma: sigma * special.stdtrit(nu, 0.5 + 0.5 * q),
+    ),
+    "half_cauchy": _Kind(
+        ("beta",),
+        ("beta",),
+        "positive",
+        lambda x, beta: _half_student_t(x, 1.0, beta),
+        lambda q, beta: beta * np.tan(0.5 * np.pi * q),
+    ),
+    "exponential": _Kind(
+        ("lam",), ("lam",), "positive", _exponential, lambda q, lam: -np.log1p(-q) / lam
+    ),
+    "uniform": _Kind(
+        ("lower", "upper"),
+        (),
+        "interval",
+        _uniform,
+        lambda q, lower, upper: lower + q * (upper - lower),
+    ),
     "dirichlet": _Kind(("concentration",), ("concentration",), "simplex"),
 }
+for _name, _cdf in {
+    "normal": lambda x, mu, sigma: special.ndtr((x - mu) / sigma),
+    "student_t": _t_cdf,
+}.items():
+    _whole = KINDS[_name]
+    KINDS[f"truncated_{_name}"] = _Kind(
+        (*_whole.parameters, "lower", "upper"),
+        _whole.positive,
+        "interval",
+        *_truncated(_whole.logpdf, _cdf, _whole.quantile),
+    )
 
 
-# Where priors live, and a place inside.
+# Where priors live.
 RANGES = {"real": (-np.inf, np.inf), "positive": (0.0, np.inf), "unit": (0.0, 1.0)}
-INSIDE = {"real": 0.0, "positive": 1.0, "unit": 0.5}
 
 
 @door
@@ -118,12 +192,22 @@ class Prior:
     Parameters
     ----------
     kind : str
-        "normal" (mu, sigma), "student_t" (nu, mu, sigma), "lognormal" (mu and sigma
-        of the logarithm), "gamma" (shape alpha and rate beta, mean alpha / beta),
-        "inverse_gamma" (alpha, beta; the reciprocal of a gamma variable, mean
-        beta / (alpha - 1)), "beta" (alpha, beta), "dirichlet" (concentration, the
-        same for every component).
+        "normal" (mu, sigma), "student_t" (nu, mu, sigma), "half_normal" (sigma),
+        "half_student_t" (nu, sigma), "half_cauchy" (beta), "exponential" (rate lam, mean
+        1 / lam), "lognormal" (mu and sigma of the logarithm), "gamma" (shape alpha and rate
+        beta, mean alpha / beta), "inverse_gamma" (alpha, beta; the reciprocal of a gamma
+        variable, mean beta / (alpha - 1)), "beta" (alpha, beta), "uniform" (lower, upper),
+        "dirichlet" (a or concentration, the same for every component), and
+        "truncated_normal" and "truncated_student_t" (with lower, upper).
     **parameters : float
+        Called as in PyMC, on the natural scale of the parameter and in your units.
+
+    Notes
+    -----
+    A prior that reaches beyond the parameter's support is cut off there: "normal",
+    "student_t" and "uniform" priors of a positive parameter, or of a probability;
+    `Mixture.priors` says so.  Wherever a prior is taken, so is a distribution of PreliZ with
+    its parameters.
 
     Raises
     ------
@@ -147,6 +231,8 @@ class Prior:
             msg = f"a prior of kind {kind!r} is unknown; use one of {', '.join(KINDS)}"
             raise SpecError(msg)
         wanted = KINDS[kind]
+        if kind == "dirichlet" and "a" in parameters:
+            parameters = {("concentration" if n == "a" else n): v for n, v in parameters.items()}
         if set(parameters) != set(wanted.parameters):
             msg = f"the {kind} prior takes {', '.join(wanted.parameters)}; given {parameters}"
             raise SpecError(msg)
@@ -156,6 +242,9 @@ class Prior:
                 bound = "a positive number" if name in wanted.positive else "a number"
                 msg = f"the {kind} prior has {name}={value!r}; it must be {bound}"
                 raise SpecError(msg)
+        if "lower" in parameters and not parameters["lower"] < parameters["upper"]:
+            msg = f"the {kind} prior has lower={parameters['lower']!r}; it must be below upper="
+            raise SpecError(msg)
         object.__setattr__(self, "kind", kind)
         order = {name: parameters[name] for name in wanted.parameters}
         object.__setattr__(self, "parameters", order)
@@ -218,6 +307,39 @@ class Prior:
         return KINDS[self.kind].support
 
     @door(x=numeric)
+    def within(self, support: str) -> Prior:
+        """The same, cut off where a parameter ends.
+
+        Parameters
+        ----------
+        support : str
+            Of the parameter: "real", "positive" or "unit".
+
+        Raises
+        ------
+        SpecError
+            If none of it is inside, or it is of another kind.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> bmx.Prior("normal", mu=0, sigma=2).within("positive")
+        Prior('truncated_normal', mu=0, sigma=2, lower=0, upper=inf)
+        """
+        if self.support == support:
+            return self
+        low, high = RANGES[support]
+        base = self.kind.removeprefix("truncated_")
+        if base in ("normal", "student_t", "uniform"):
+            low = max(low, self.parameters.get("lower", -np.inf))
+            high = min(high, self.parameters.get("upper", np.inf))
+            given = {**self.parameters, "lower": low, "upper": high}
+            whole = base == "uniform" or np.isinf([low, high]).all()
+            if low < high:
+                return self if whole and given == self.parameters else _cut(base, given)
+        msg = f"{self!r} does not live where the parameter does, which is {support}"
+        raise SpecError(msg)
+
     def logpdf(self, x: Any) -> Any:
         """Log density.
 
@@ -248,12 +370,12 @@ class Prior:
         if not isinstance(x, (int, float, np.ndarray, np.number, list, tuple)):
             return density(x, **self.parameters)
         inside = self._holds(x)
-        found = density(np.where(inside, x, INSIDE[self.support]), **self.parameters)
+        found = density(np.where(inside, x, self.quantile(0.5)), **self.parameters)
         return np.where(inside, found, -np.inf)[()]
 
     def _holds(self, x: Any) -> Any:
         """Which values lie in the support."""
-        low, high = RANGES[self.support]
+        low, high = RANGES.get(self.support) or (self.parameters[n] for n in ENDS)
         return (np.asarray(x) > low) & (np.asarray(x) < high)
 
     @door(q=probabilities)
@@ -310,19 +432,11 @@ class Prior:
         >>> bmx.Prior("beta", alpha=2, beta=2).sample(3, np.random.default_rng(1)).shape
         (3,)
         """
-        p = self.parameters
-        if self.kind == "normal":
-            return rng.normal(p["mu"], p["sigma"], draws)
-        if self.kind == "student_t":
-            return p["mu"] + p["sigma"] * rng.standard_t(p["nu"], draws)
-        if self.kind == "lognormal":
-            return rng.lognormal(p["mu"], p["sigma"], draws)
-        if self.kind == "gamma":
-            return rng.gamma(p["alpha"], 1 / p["beta"], draws)
-        if self.kind == "inverse_gamma":
-            return p["beta"] / rng.gamma(p["alpha"], 1.0, draws)
-        if self.kind == "beta":
-            return rng.beta(p["alpha"], p["beta"], draws)
+        draw = _DRAWS.get(self.kind)
+        if draw is not None:
+            return draw(rng, draws, **self.parameters)
+        if KINDS[self.kind].quantile is not None:
+            return self.quantile(rng.random(draws))
         msg = f"the {self.kind} prior is drawn jointly, for all components"
         raise SpecError(msg)
 
@@ -332,3 +446,93 @@ class Prior:
     def __repr__(self) -> str:
         given = ", ".join(f"{n}={v:g}" for n, v in self.parameters.items())
         return f"Prior({self.kind!r}, {given})"
+
+
+def _cut(kind: str, parameters: Mapping[str, float]) -> Prior:
+    """Cut off at ends of which one may be infinite, which a user's numbers may not be."""
+    made = object.__new__(Prior)
+    kind = kind if kind == "uniform" else f"truncated_{kind}"
+    ordered = {name: float(parameters[name]) for name in KINDS[kind].parameters}
+    object.__setattr__(made, "kind", kind)
+    object.__setattr__(made, "parameters", ordered)
+    return made
+
+
+# Random draws where NumPy has them; the other kinds by quantiles.
+_DRAWS: dict[str, Any] = {
+    "normal": lambda rng, n, mu, sigma: rng.normal(mu, sigma, n),
+    "student_t": lambda rng, n, nu, mu, sigma: mu + sigma * rng.standard_t(nu, n),
+    "lognormal": lambda rng, n, mu, sigma: rng.lognormal(mu, sigma, n),
+    "gamma": lambda rng, n, alpha, beta: rng.gamma(alpha, 1 / beta, n),
+    "inverse_gamma": lambda rng, n, alpha, beta: beta / rng.gamma(alpha, 1.0, n),
+    "beta": lambda rng, n, alpha, beta: rng.beta(alpha, beta, n),
+}
+
+
+def as_prior(given: Any) -> Any:
+    """A distribution of PreliZ as a `Prior`; anything else as it is.
+
+    Parameters
+    ----------
+    given : object
+
+    Raises
+    ------
+    SpecError
+        If the distribution has no parameters yet, or is none of the kinds of `Prior`.
+    """
+    if not type(given).__module__.startswith("preliz"):
+        return given
+    name = type(given).__name__
+    lower, upper = -np.inf, np.inf
+    if name == "Truncated":
+        lower, upper, given = float(given.lower), float(given.upper), given.dist
+        name = type(given).__name__
+    if name not in _PRELIZ:
+        msg = f"{given!r} of PreliZ has no prior of its kind; use one of {', '.join(_PRELIZ)}"
+        raise SpecError(msg)
+    kind = _PRELIZ[name]
+    names = KINDS[kind].parameters
+    values = {n: getattr(given, "alpha" if kind == "dirichlet" else n, None) for n in names}
+    if any(v is None for v in values.values()):
+        msg = f"the {name} distribution of PreliZ has no parameters yet; give it some, or fit it"
+        raise SpecError(msg)
+    numbers = {n: _one_number(name, v) for n, v in values.items()}
+    if np.isinf([lower, upper]).all():
+        return Prior(kind, **numbers)
+    if kind not in ("normal", "student_t"):
+        msg = f"a truncated {name} of PreliZ is no prior here; only Normal and StudentT are cut off"
+        raise SpecError(msg)
+    return _cut(kind, {**numbers, "lower": lower, "upper": upper})
+
+
+def as_priors(given: Any) -> Any:
+    """The user's priors by name, distributions of PreliZ as `Prior`; anything else as it is."""
+    if not isinstance(given, Mapping):
+        return given
+    return {name: as_prior(prior) for name, prior in given.items()}
+
+
+def _one_number(name: str, value: Any) -> float:
+    values = np.unique(np.asarray(value, float))
+    if len(values) != 1:
+        msg = f"{name} of PreliZ has the parameters {values.tolist()}; all components share one"
+        raise SpecError(msg)
+    return float(values[0])
+
+
+_PRELIZ = {
+    "Normal": "normal",
+    "StudentT": "student_t",
+    "TruncatedNormal": "truncated_normal",
+    "HalfNormal": "half_normal",
+    "HalfStudentT": "half_student_t",
+    "HalfCauchy": "half_cauchy",
+    "Exponential": "exponential",
+    "LogNormal": "lognormal",
+    "Gamma": "gamma",
+    "InverseGamma": "inverse_gamma",
+    "Beta": "beta",
+    "Uniform": "uniform",
+    "Dirichlet": "dirichlet",
+}

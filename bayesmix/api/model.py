@@ -13,11 +13,12 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
+from bayesmix.distributions import as_priors
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import from_dataset
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.posterior.prior_predictive import prior_table, prior_tree
+from bayesmix.posterior.prior_predictive import prior_table, prior_tree, with_predictive_ranges
 from bayesmix.priors import resolve
 from bayesmix.pymc_model import new_data
 from bayesmix.results import describe
@@ -46,7 +47,7 @@ class Model(Modelled):
 
     def __init__(self, spec: MixtureSpec, priors: Any = None) -> None:
         self._spec = spec
-        self._priors = dict(priors) if isinstance(priors, Mapping) else priors
+        self._priors = as_priors(priors)
         if priors is not None:
             self._resolved()
 
@@ -105,7 +106,8 @@ class Model(Modelled):
         -------
         DataFrame
             Of positive parameters, and of coefficients on the scale of the link, the
-            words have the middle 95 percent.
+            words have the middle 95 percent.  The last rows have that of each response under
+            the priors, beside the data, and flag one that is far wider.
 
         Examples
         --------
@@ -113,9 +115,11 @@ class Model(Modelled):
         >>> data = bmx.load_data("fabricfault")
         >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
         >>> list(spec.priors()["parameter"])
-        ['coef[log(Length)]', 'coef[Intercept]', 'weight']
+        ['coef[log(Length)]', 'coef[Intercept]', 'weight', 'Faults']
         """
-        return prior_table(self._spec, self._resolved())
+        model = self._resolved()
+        table = prior_table(self._spec, model)
+        return table if model is None else with_predictive_ranges(table, self._spec, model)
 
     def sample_prior(self, draws: int = 500, seed: Any = None) -> Any:
         """Draws of the parameters from the priors, with a simulated data set for each.

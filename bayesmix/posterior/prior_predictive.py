@@ -9,20 +9,21 @@ import pandas as pd
 
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
-from bayesmix.model.data import named_data
+from bayesmix.model.data import named_data, to_rows
 from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.results.predict import (
     draw_components,
     draw_response,
+    response_name,
     warn_of_impossible,
 )
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["prior_table", "prior_tree"]
+__all__ = ["prior_table", "prior_tree", "with_predictive_ranges"]
 
 
 def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
@@ -50,7 +51,8 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
         if name in rows:
             name = f"{name} of component {spec.components[c.components[0]]}"
         low, high = prior.quantile([0.025, 0.975])
-        rows[name] = (repr(prior), f"95% between {low:.3g} and {high:.3g}")
+        cut = ", cut off where the parameter ends" if "truncated" in prior.kind else ""
+        rows[name] = (repr(prior), f"95% between {low:.3g} and {high:.3g}{cut}")
     if model.concentration is not None:
         a = model.concentration
         units = "unit" if a == 2 else "units"
@@ -107,3 +109,56 @@ def prior_tree(
             "prior_predictive": predictive_dataset(spec, named_data(spec), out[None]),
         }
     )
+
+
+def with_predictive_ranges(
+    table: pd.DataFrame, spec: MixtureSpec, model: PriorModel
+) -> pd.DataFrame:
+    """The table of priors, with the middle 95 percent of each response under them at the end.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `prior_table`.
+    spec : MixtureSpec
+    model : PriorModel
+    """
+    draws = int(np.clip(PREDICTED // spec.rows.n, *FEWEST_MOST))
+    theta = sample_prior(spec, model, draws, np.random.default_rng(0))
+    rows = []
+    for b, block in enumerate(spec.layout.blocks):
+        if not block.survival and any(f.simulate is None for f in block.families if f.params):
+            continue
+        with np.errstate(all="ignore"):
+            drawn = np.concatenate([_one_response(spec, b, t, i) for i, t in enumerate(theta)])
+        rows.append((response_name(spec, block), "implied", _range_words(spec, b, drawn)))
+    return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True)
+
+
+# Simulated responses that a range is read from, and the fewest and most data sets.
+PREDICTED, FEWEST_MOST = 200_000, (20, 400)
+# A prior that reaches so many times as far as the data do is flagged.
+FAR = 1e4
+
+
+def _one_response(spec: MixtureSpec, b: int, theta: np.ndarray, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    component = draw_components(spec, theta, spec.rows, rng)
+    return draw_response(spec.layout.blocks[b], spec.rows.blocks[b], theta, component, rng)
+
+
+def _range_words(spec: MixtureSpec, b: int, drawn: np.ndarray) -> str:
+    named = named_data(spec)
+    names, values = zip(*to_rows(spec, named.values[f"{named.response}_data"]).items(), strict=True)
+    at = min(b, len(names) - 1)
+    observed = values[at] if len(values) == len(spec.layout.blocks) else np.concatenate(values)
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return "no response is possible under the priors"
+    low, high = np.quantile(known, [0.025, 0.975], method="inverted_cdf")
+    first, last = observed.min(), observed.max()
+    words = f"95% between {low:.3g} and {high:.3g}; the data between {first:.3g} and {last:.3g}"
+    reach = FAR * max(last - first, abs(last), np.finfo(float).tiny)
+    if max(abs(low), abs(high)) > reach:
+        words += ": FAR WIDER than the data, give narrower priors"
+    return words

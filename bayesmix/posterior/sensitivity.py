@@ -44,15 +44,13 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
             "log_prior": _renamed(log_prior_dataset(drawn.spec, drawn.priors, drawn.theta)),
         }
     )
-    moving = [
-        n
-        for n, v in tree["posterior"].data_vars.items()
-        if float(v.std(("chain", "draw")).max()) > 0
-    ]
-    return arviz_stats.psense_summary(tree, var_names=moving, alphas=(1 / (1 + alpha), 1 + alpha))
+    names = [str(n) for n, v in posterior.data_vars.items() if float(v.std(LEAD).max()) > 0]
+    table = arviz_stats.psense_summary(tree, var_names=names, alphas=(1 / (1 + alpha), 1 + alpha))
+    return table.dropna(subset=["prior", "likelihood"])  # constants: what a component lacks
 
 
 LABEL = "mixture_component"
+LEAD = ("chain", "draw")
 
 
 def _renamed(found: xr.Dataset) -> xr.Dataset:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.distributions import Prior
+from bayesmix.distributions import Prior, as_prior
 from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
@@ -64,12 +64,16 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
 
 def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[str, Prior]]:
     """The user's priors, those of whole variables before those of single terms."""
+    given = {name: as_prior(prior) for name, prior in given.items()}
     for name, prior in given.items():
         if not isinstance(name, str):
             msg = f"priors has the name {name!r}; names are text, those of fit.params"
             raise SpecError(msg)
         if not isinstance(prior, Prior):
-            msg = f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...)"
+            msg = (
+                f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...), "
+                "or a distribution of PreliZ"
+            )
             raise SpecError(msg)
     whole = variables | {"alpha"}
     return sorted(given.items(), key=lambda item: item[0] not in whole)
@@ -101,10 +105,11 @@ def _replace(
             if not np.isfinite(link.lower)
             else ("unit" if np.isfinite(link.upper) else "positive")
         )
-        if prior.support != wanted:
+        try:
+            single[j] = (prior.within(wanted), link)
+        except SpecError:
             msg = f"priors[{name!r}] is {prior!r}, but the parameter is {wanted}"
-            raise SpecError(msg)
-        single[j] = (prior, link)
+            raise SpecError(msg) from None
 
 
 def _concentration(prior: Prior) -> float:

@@ -26,6 +26,12 @@ DISTRIBUTIONS: dict[str, tuple[str, Mapping[str, str]]] = {
     "inverse_gamma": ("InverseGamma", {}),
     "gamma": ("Gamma", {}),
     "beta": ("Beta", {}),
+    "half_normal": ("HalfNormal", {}),
+    "half_student_t": ("HalfStudentT", {}),
+    "half_cauchy": ("HalfCauchy", {}),
+    "exponential": ("Exponential", {}),
+    "uniform": ("Uniform", {}),
+    "truncated_normal": ("TruncatedNormal", {}),
     "dirichlet": ("Dirichlet", {"concentration": "a"}),
     "multivariate_normal": ("MvNormal", {}),
 }
@@ -75,6 +81,11 @@ def _free(variable: Variable) -> Tensor:
     if variable.kind == "zero_sum_normal":
         sigma = variable.parameters["sigma"]
         return pm.ZeroSumNormal(variable.name, sigma, n_zerosum_axes=1, dims=variable.dims)
+    if variable.kind == "truncated_student_t":
+        given = dict(variable.parameters)
+        ends = {name: given.pop(name) for name in ("lower", "upper")}
+        whole = pm.StudentT.dist(**given)
+        return pm.Truncated(variable.name, whole, **ends, dims=variable.dims)
     name, arguments = DISTRIBUTIONS[variable.kind]
     parameters = {arguments.get(n, n): v for n, v in variable.parameters.items()}
     return getattr(pm, name)(variable.name, **parameters, dims=variable.dims)
