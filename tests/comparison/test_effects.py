@@ -279,3 +279,17 @@ def test_what_cannot_be_asked(shared, call, error, match):
     data, fit = shared
     with pytest.raises(error, match=match):
         call(fit, data)
+
+
+def test_case_weights_count_as_copies():
+    rng = np.random.default_rng(9)
+    data = pd.DataFrame({"x": rng.normal(size=60), "w": rng.integers(1, 4, 60)})
+    data["g"] = rng.choice(["a", "b"], 60)
+    data["y"] = rng.poisson(np.exp(0.3 + 0.5 * data["x"]))
+    copies = data.loc[data.index.repeat(data["w"])].reset_index(drop=True)
+    weighted = bmx.Mixture("y ~ x", data, "poisson", 1, weights="w").fit()
+    plain = bmx.Mixture("y ~ x", copies, "poisson", 1).fit()
+    for by in (True, "g"):
+        ours, theirs = (bmx.slopes(f, "x", by=by) for f in (weighted, plain))
+        np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)
+        np.testing.assert_allclose(ours["se"], theirs["se"], rtol=1e-5)

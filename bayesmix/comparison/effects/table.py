@@ -78,11 +78,12 @@ class Averages:
         """Weighted means over the rows of each group: (..., n, m) to (..., groups, m)."""
         if self.codes is None:
             return values
-        share = np.zeros((len(self.index), len(self.codes)))
-        share[self.codes, np.arange(len(self.codes))] = self.weight
-        total = share.sum(1, keepdims=True)
+        order = np.argsort(self.codes, kind="stable")
+        first = np.flatnonzero(np.diff(self.codes[order], prepend=-1))
+        weight = self.weight[order, None]
+        weighted = np.where(weight > 0, weight * values[..., order, :], 0.0)
         with np.errstate(invalid="ignore"):
-            return (share / total) @ values
+            return np.add.reduceat(weighted, first, axis=-2) / np.add.reduceat(weight, first)
 
 
 def table(
