@@ -11,7 +11,6 @@ import pandas as pd
 from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.design import Design, build_design, build_units, check_columns, select_rows
-from bayesmix.formula.flags import flag_spelling
 from bayesmix.formula.frames import check_data, first_rows
 from bayesmix.formula.response import Response, is_surv, middle, read_response, surv_call
 from bayesmix.formula.times import Times
@@ -110,7 +109,6 @@ def prepare_components(
     scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
     columns = _columns(every, weights, data)
     kept, dropped = select_rows(data, complete(columns, formulas), na_action)
-    flag_spelling(kept, (event,))
     units = build_units(kept, None)
     allowed = allowed_events(kept, event, names, partial)
     parts = tuple(
