@@ -90,7 +90,7 @@ def test_groups_labels_and_events():
     data.loc[data["known"] == "", "known"] = None
     assert "'high', 'High ' differ only" in told("y ~ x", data, labels="known", k=2)
     times = pd.DataFrame({"t": RNG.gamma(2, size=40), "s": 1, "e": ["dead", "Dead"] * 20})
-    with pytest.raises(bmx.DataError, match="'Dead', 'dead'. differ only"):
+    with pytest.raises(bmx.DataError, match=r"'Dead', 'dead'. differ only"):
         bmx.CompetingRisks("surv(t, s) ~ 1", times, event="e", family="exponential")
 
 
