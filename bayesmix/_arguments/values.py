@@ -242,6 +242,7 @@ VALUES: dict[str, Check] = {
     "figsize": positive_pair,
     "eps": share(1e-4, zero=True),
     "among": one_of("all", "events"),
+    "per": one_of("row", "unit"),
 }
 
 # Errors of arguments that belong to one stage, wherever they stand.

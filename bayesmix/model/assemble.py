@@ -45,7 +45,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
     components = component_names(prepared, k)
     several = len(prepared.parts) > 1
     plans = [
-        plan(part, components, f"_{part.response.name}" if several else "")
+        plan(part, components, f"_{part.response.name}" if several else "", prepared.units)
         for part in prepared.parts
     ]
     for part, (layout, rows) in zip(prepared.parts, plans, strict=True):

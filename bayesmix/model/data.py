@@ -12,7 +12,7 @@ from bayesmix.formula.response import surv_call, time_name
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name, term_dim
-from bayesmix.model.rows import BlockRows, Rows, entries
+from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.spec import MixtureSpec
 
 __all__ = ["DIMS", "NamedData", "by_unit", "named_data", "names_of", "observed_name", "to_rows"]
@@ -187,13 +187,16 @@ def time_sources(spec: MixtureSpec, block: BlockLayout) -> list[str]:
 
 
 def time_data(spec: MixtureSpec, block: BlockLayout) -> dict[str, dict[str, str]]:
-    """Of each source of times the names of `observed_as`, `upper` and `entry`."""
+    """Of each source of times the names of `observed_as`, `upper`, `entry` and `since`.
+
+    `since` is where a row continues another of its unit, beside late entries of others.
+    """
     sources = list(dict.fromkeys(time_sources(spec, block)))
     several = len(response_names(spec)) > 1
     return {
         source: {
             name: f"{name}_{plain_name(source)}" if several else name
-            for name in ("observed_as", "upper", "entry")
+            for name in ("observed_as", "upper", "entry", "since")
         }
         for source in sources
     }
@@ -207,7 +210,7 @@ def _times(
     sources = time_sources(spec, block)
     for source, names in time_data(spec, block).items():
         keys = [key for key, s in zip(block.keys, sources, strict=True) if s == source]
-        times, entry = _joined(data, list(dict.fromkeys(keys)))
+        times, entry, since = _joined(data, list(dict.fromkeys(keys)))
         left = times.code == KINDS.index("left")
         nothing = times.code == len(KINDS)
         values.append(np.where(nothing, 1.0, np.where(left, times.upper, times.lower)))
@@ -217,23 +220,28 @@ def _times(
             out.add(names["upper"], np.where(interval, times.upper, np.inf), "obs")
         if surv_call(source).kind == "counting":
             out.add(names["entry"], entry, "obs")
+            if any(rows.entry is not None for rows in spec.rows.blocks):
+                out.add(names["since"], since, "obs")
     return values
 
 
-def _joined(data: BlockRows, keys: list[str]) -> tuple[Times, np.ndarray]:
+def _joined(data: BlockRows, keys: list[str]) -> tuple[Times, np.ndarray, np.ndarray]:
     """What the components that read one time know of it together, and its delayed entries.
 
-    Without a response nothing is known.
+    Those of the unit, or of components where units have none; then those of components beside
+    them.  Without a response nothing is known.
     """
     n = len(data.matrix)
-    lower, upper, entry = np.zeros(n), np.full(n, np.inf), np.zeros(n)
+    lower, upper, entry, since = np.zeros(n), np.full(n, np.inf), np.zeros(n), np.zeros(n)
     for key in keys if data.observed else ():
         times = data.observed[key].times
         assert times is not None
         lower, upper = np.maximum(lower, times.lower), np.minimum(upper, times.upper)
-        late = entries(data, key)
-        entry = entry if late is None else np.maximum(entry, late)
-    return Times(lower, upper, np.zeros(n)), entry
+        late = times if data.entry is None else data.entry[key].times
+        assert late is not None
+        entry = np.maximum(entry, late.entry if data.entry is None else late.lower)
+        since = np.maximum(since, times.entry)
+    return Times(lower, upper, np.zeros(n)), entry, since
 
 
 def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray]:

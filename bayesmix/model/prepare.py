@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import column_name, door
-from bayesmix.errors import FormulaError, SpecError
+from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families import Family
 from bayesmix.formula.design import (
     Design,
@@ -29,12 +29,18 @@ from bayesmix.formula.design import (
 )
 from bayesmix.formula.flags import flag_spelling
 from bayesmix.formula.frames import check_data
-from bayesmix.formula.response import Response, complete_columns, read_response
+from bayesmix.formula.response import Response, complete_columns, is_surv, read_response
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
 from bayesmix.model.identifiability import check_full_rank
-from bayesmix.model.units import case_weights, constant_in_units, known_labels
+from bayesmix.model.units import (
+    case_weights,
+    constant_in_units,
+    known_labels,
+    once_by_unit,
+    unit_values,
+)
 
 __all__ = [
     "EventPart",
@@ -46,8 +52,11 @@ __all__ = [
     "concomitant_design",
     "nested_pairs",
     "prepare",
+    "unit_response",
 ]
 
+# A time that is the same in all rows of more than this share of the groups belongs to these.
+REPEATED = 0.9
 PACKAGE = str(Path(__file__).parents[1])
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
@@ -71,6 +80,9 @@ class Regression:
         Formula and number of components of each block.
     dispersion : str or list of int
         "varying", "fixed", or the sizes of the blocks that share one.
+    per : {"row", "unit"}
+        "unit": a time ``surv(...)`` that belongs to the group, once, beside repeated
+        measurements.  In the rows of a group it is the same, or missing in all but one.
 
     Examples
     --------
@@ -91,6 +103,7 @@ class Regression:
     fixed: str | None = None
     nested: Sequence[tuple[str, int]] | None = None
     dispersion: str | Sequence[int] = "varying"
+    per: str = "row"
 
     def __post_init__(self) -> None:
         """Read a dict of families."""
@@ -246,10 +259,13 @@ def prepare(
     data.attrs = {}  # else copied with every column that is looked at
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
-    kept, dropped = select_rows(data, complete(columns, [p[0] for p in parsed]), na_action)
+    by_row = [p for r, p in zip(regressions, parsed, strict=True) if r.per == "row"]
+    whole = _columns(by_row, weight_design, group, weights)
+    needed = [c for c in complete(columns, [p[0] for p in parsed]) if c in whole]
+    kept, dropped = select_rows(data, needed, na_action)
     flag_spelling(kept, (group, labels))
     units = build_units(kept, group)
-    parts = tuple(_part(r, p, kept, scope) for r, p in zip(regressions, parsed, strict=True))
+    parts = tuple(_part(r, p, kept, scope, units) for r, p in zip(regressions, parsed, strict=True))
     if labels is not None:
         _warn_of_position(regressions, data[labels], labels)
     names = [p.response.name for p in parts]
@@ -371,10 +387,58 @@ def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[
     return [c for c in columns if c not in open_ended]
 
 
-def _part(regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Scope) -> Part:
+def unit_response(
+    formula: ParsedFormula, names: Sequence[str], data: pd.DataFrame, units: Units, scope: Scope
+) -> tuple[pd.DataFrame, Response]:
+    """The rows with their unit's values of some columns, and the response that each has once.
+
+    Raises
+    ------
+    SpecError, DataError
+        Without groups, for another response than a time, or where values disagree.
+    """
+    text = str(formula.response)
+    if not units.grouped or not is_surv(text):
+        why = "rows are not grouped" if not units.grouped else "the response is no surv(...)"
+        msg = f"per='unit' of {text!r}: {why}; it is for a time of each group (group=)"
+        raise SpecError(msg)
+    here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]
+    whole = set(complete_columns(formula)) | set(names)
+    others = [c for c in here if c not in whole]
+    table = unit_values(data, units, [c for c in here if c in whole], others, text)
+    return table, once_by_unit(read_response(formula, table, scope), units)
+
+
+def _refuse_repeated(response: Response, units: Units) -> None:
+    """Refuse a time that stands in all rows of its group: it would count once for each."""
+    times = response.times
+    if times is None or not units.grouped:
+        return
+    bounds = np.column_stack([times.lower, times.upper, times.entry])
+    differs = (bounds != bounds[units.first][units.codes]).any(1)
+    several = np.bincount(units.codes) > 1
+    repeated = several & (np.bincount(units.codes, differs) == 0)
+    if several.any() and repeated[several].mean() > REPEATED:
+        msg = (
+            f"{response.name!r} is the same in all rows of {int(repeated.sum())} of the "
+            f"{int(several.sum())} groups with several rows, and each row would count as a time of "
+            "its own. If it is one time for each group, write bmx.Regression("
+            f'"{response.name} ~ ...", family=..., per="unit")'
+        )
+        raise DataError(msg)
+
+
+def _part(
+    regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Scope, units: Units
+) -> Part:
     formula, fixed, nested = parsed
     assert formula.response is not None
-    response = read_response(formula, data, scope)
+    if regression.per == "unit":
+        names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
+        data, response = unit_response(formula, names, data, units, scope)
+    else:
+        response = read_response(formula, data, scope)
+        _refuse_repeated(response, units)
     varying = build_design(formula, data, scope, implicit_intercept=True, reference_coding=False)
     designs: list[Design] = []
     kinds: list[str] = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
-from bayesmix.formula.design import Design
+from bayesmix.formula.design import Design, Units
 from bayesmix.formula.times import Times
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.layout import Effect, PartLayout
@@ -19,7 +19,9 @@ from bayesmix.model.rows import BlockRows, regression_rows
 __all__ = ["plan", "settled"]
 
 
-def plan(part: Part, components: tuple[Hashable, ...], suffix: str) -> tuple[PartLayout, BlockRows]:
+def plan(
+    part: Part, components: tuple[Hashable, ...], suffix: str, units: Units
+) -> tuple[PartLayout, BlockRows]:
     """The parameters and rows of one response."""
     k = len(components)
     survival = part.response.times is not None
@@ -33,7 +35,7 @@ def plan(part: Part, components: tuple[Hashable, ...], suffix: str) -> tuple[Par
     layout = PartLayout(
         part.response.name, suffix, families, _keys(families), terms, tuple(effects), shared
     )
-    return layout, regression_rows(layout, part.response, matrix, offset)
+    return layout, regression_rows(layout, part.response, matrix, offset, units)
 
 
 def _keys(families: Sequence[Family]) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from bayesmix.formula.response import Response, complete_columns, read_response
 from bayesmix.formula.times import Times
 from bayesmix.model.atoms import allowed_units, read_by_component
 from bayesmix.model.events import allowed_events, restricted
+from bayesmix.model.histories import continuing
 from bayesmix.model.layout import BlockLayout, Layout, PartLayout
-from bayesmix.model.prepare import Events, Part, Prepared
+from bayesmix.model.prepare import Events, Part, Prepared, unit_response
 from bayesmix.model.units import constant_in_units
 
 __all__ = ["BlockRows", "Rows", "apply", "block_rows", "entries", "regression_rows"]
@@ -130,7 +131,11 @@ def apply(
     blocks = []
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
         terms = block.predictors[0].terms
-        matrix, offset = _apply_designs(part, terms, newdata)
+        table, read = newdata, None
+        if part.regression.per == "unit" and response:
+            names = [n for d in part.designs for n in d.formula.names]
+            table, read = unit_response(part.formula, names, newdata, units, prepared.scope)
+        matrix, offset = _apply_designs(part, terms, table)
         if prepared.events is not None:
             offset = _event_offsets(prepared.events, newdata)
         if not response:
@@ -138,8 +143,8 @@ def apply(
         elif prepared.events is not None:
             blocks.append(_event_rows(prepared, prepared.events, block, newdata, matrix, offset))
         else:
-            read = read_response(part.formula, newdata, prepared.scope)
-            blocks.append(regression_rows(block, read, matrix, offset))
+            read = read or read_response(part.formula, newdata, prepared.scope)
+            blocks.append(regression_rows(block, read, matrix, offset, units))
     concomitant = None
     if weighted is not None:
         design, _ = weighted.apply(newdata)
@@ -155,10 +160,14 @@ def regression_rows(
     response: Response,
     matrix: np.ndarray,
     offset: np.ndarray | None,
+    units: Units,
 ) -> BlockRows:
     """Rows of one response, which all components read."""
     read, allowed = read_by_component(response, block.families)
-    return replace(block_rows(block, read, matrix, offset, allowed), response=response)
+    inside = None if response.times is None else continuing(response.times, units)
+    return replace(
+        block_rows(block, read, matrix, offset, allowed, inside=inside), response=response
+    )
 
 
 def block_rows(
@@ -168,6 +177,7 @@ def block_rows(
     offset: np.ndarray | None,
     allowed: np.ndarray | None = None,
     truncation: str = "mixture",
+    inside: np.ndarray | None = None,
 ) -> BlockRows:
     """Rows of a response as every component's family reads them.
 
@@ -183,29 +193,33 @@ def block_rows(
         As in `BlockRows`.
     truncation : str
         "mixture" or "component".
+    inside : ndarray of bool, shape (n,), optional
+        Rows whose entry is none of their unit's, see `continuing`: it is their component's.
     """
+    inside = np.zeros(len(matrix), bool) if inside is None else inside
     observed: dict[str, Observed] = {}
     entries: dict[str, Observed] = {}
-    delayed = any(r.times is not None and r.times.truncated for r in responses)
+    delayed = any(r.times is not None and (r.times.entry > 0)[~inside].any() for r in responses)
     apart = delayed and truncation == "mixture"
     for family, key, response in zip(block.families, block.keys, responses, strict=True):
         if key in observed:
             continue
         if apart and response.times is not None:
-            entered, response = _split_entry(response, response.times)
+            entered, response = _split_entry(response, response.times, inside)
             entries[key] = family.observe(entered)
         observed[key] = family.observe(response)
     entry = entries if apart else None
     return BlockRows(matrix, offset, responses[0], observed, entry, allowed)
 
 
-def _split_entry(response: Response, times: Times) -> tuple[Response, Response]:
-    """A survival to the entry, and the response without delayed entry."""
+def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[Response, Response]:
+    """A survival to the unit's entry, and the response with the entries of a component only."""
     never, none = np.full(len(times), np.inf), np.zeros(len(times))
-    entered = Times(times.entry, never, none)
+    entered = Times(np.where(inside, 0.0, times.entry), never, none)
+    own = np.where(inside, times.entry, 0.0)
     return (
         replace(response, times=entered),
-        replace(response, times=Times(times.lower, times.upper, none)),
+        replace(response, times=Times(times.lower, times.upper, own)),
     )
 
 
@@ -238,6 +252,8 @@ def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -
     """Columns that new data must have; other names in formulas are the user's own variables."""
     names: list[str] = []
     for part in prepared.parts:
+        if part.regression.per == "unit" and response:
+            continue
         names += [n for d in part.designs for n in d.formula.names]
         names += complete_columns(part.formula) if response and prepared.events is None else ()
     names += concomitant.formula.names if concomitant is not None else ()
@@ -269,9 +285,10 @@ def _apply_designs(
 
 
 def entries(data: BlockRows, key: str) -> np.ndarray | None:
-    """Delayed entries (n,) of a component's rows; None where there are none."""
-    if data.entry is not None:
-        times = data.entry[key].times
-        return None if times is None else times.lower
+    """Entries (n,) of a component's rows, late or into a history; None where there are none."""
+    late = None if data.entry is None else data.entry[key].times
     times = data.observed[key].times if key in data.observed else None
-    return times.entry if times is not None and times.truncated else None
+    own = times.entry if times is not None and times.truncated else None
+    if late is None or own is None:
+        return own if late is None else late.lower
+    return np.maximum(late.lower, own)

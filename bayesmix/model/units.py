@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError
 from bayesmix.formula.design import Units
+from bayesmix.formula.response import Response
+from bayesmix.formula.times import Times
 
-__all__ = ["case_weights", "constant_in_units", "known_labels"]
+__all__ = ["case_weights", "constant_in_units", "known_labels", "once_by_unit", "unit_values"]
 
 
 def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
@@ -24,6 +28,68 @@ def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) ->
             "component"
         )
         raise DataError(msg)
+
+
+def unit_values(
+    data: pd.DataFrame, units: Units, needed: list[str], others: list[str], name: str
+) -> pd.DataFrame:
+    """The rows with the values of their unit, from the one of its rows that has them.
+
+    Parameters
+    ----------
+    data : DataFrame of n rows
+    units : Units
+    needed, others : list of str
+        Columns that must be there, and those that may be missing (bounds of an interval).
+    name : str
+        The response.
+
+    Raises
+    ------
+    DataError
+        If no row of a unit has the values, or two rows have different ones.
+    """
+    columns = [*needed, *others]
+    there = data[needed].notna().all(axis=1).to_numpy()
+    if others:
+        there &= data[others].notna().any(axis=1).to_numpy()
+    chosen = np.full(len(units.first), len(data))
+    np.minimum.at(chosen, units.codes[there], np.flatnonzero(there))
+    lost = chosen == len(data)
+    if lost.any():
+        msg = (
+            f"{name!r} belongs to the unit (per='unit'), but {int(lost.sum())} groups have it in "
+            f"no row, such as {units.name} = {plain(units.index[lost][0])!r}; give it in one row "
+            "of each group, or leave these groups out"
+        )
+        raise DataError(msg)
+    found = data.iloc[chosen[units.codes]].set_axis(data.index)
+    for column in columns:
+        now, own = data[column], found[column]
+        differs = (now.notna() & ~(now == own).fillna(False)).to_numpy(dtype=bool)
+        if differs.any():
+            bad = units.index[units.codes[np.flatnonzero(differs)[0]]]
+            msg = (
+                f"{name!r} belongs to the unit (per='unit'), but the column {column!r} has "
+                f"different values in rows of one group, such as {units.name} = {plain(bad)!r}; it "
+                "is the same in all rows of a group, or missing in all but one"
+            )
+            raise DataError(msg)
+    return found
+
+
+def once_by_unit(response: Response, units: Units) -> Response:
+    """A time that stands in all rows of its unit, told by the first of them alone."""
+    times = response.times
+    assert times is not None
+    once = np.zeros(len(times), bool)
+    once[units.first] = True
+    told = Times(
+        np.where(once, times.lower, 0.0),
+        np.where(once, times.upper, np.inf),
+        np.where(once, times.entry, 0.0),
+    )
+    return replace(response, times=told)
 
 
 def case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:

@@ -116,7 +116,8 @@ def _observed(
     y, names = columns[source], time_data(spec, block)[source]
     code = _column(data[names["observed_as"]])
     upper = _column(data[names["upper"]]) if names["upper"] in data else y
-    late = _column(data[names["entry"]]) if entry and names["entry"] in data else None
+    own = names["entry"] if entry else names["since"]
+    late = _column(data[own]) if own in data else None
     upper = np.where(code == KINDS.index("left"), y, upper)
     seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind])
     return Observed(y, None, 0.0, seen)

@@ -281,6 +281,10 @@ def simulate_at(
         draw_response(block, data, theta, drawn, rng)
         for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
     ]
+    values = [
+        v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
+        for v, part in zip(values, spec.prepared.parts, strict=True)
+    ]
     warn_of_impossible(np.array(values))
     names = [response_name(spec, block) for block in spec.layout.blocks]
     out: dict[str, Any] = dict(zip(names, values, strict=True))
@@ -351,10 +355,10 @@ def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray
     late = False
     for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-            entry = None if data.entry is None else entries(data, key)
-            if entry is not None:
+            entered = None if data.entry is None else data.entry[key].times
+            if entered is not None:
                 late = True
-                log = log_survival(family, entry, natural(block, data, theta, s))
+                log = log_survival(family, entered.lower, natural(block, data, theta, s))
                 total[:, s] += np.bincount(rows.units.codes, log, rows.n_units)
     return total if late else None
 

@@ -153,6 +153,7 @@ def _regression(part: Part) -> dict[str, Any]:
         "formula": given.formula,
         "family": pack_families(given.family),
         "fixed": given.fixed,
+        "per": given.per,
         "nested": None if given.nested is None else nested_pairs(given.nested),
         "dispersion": blocks if isinstance(blocks, str) else [int(n) for n in blocks],
     }

@@ -1,0 +1,124 @@
+"""Rows of one subject: histories in pieces, and times that belong to the group."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+
+RNG = np.random.default_rng(4)
+N = 120
+FAST = RNG.random(N) < 0.5
+TIMES = np.where(FAST, 1.0, 5.0) * RNG.weibull(1.6, N)
+ENDS = RNG.uniform(2, 9, N)
+ENTRY = np.where(RNG.random(N) < 0.4, RNG.uniform(0, 0.6, N), 0.0)
+WHOLE = pd.DataFrame(
+    {"a": ENTRY, "t": np.minimum(TIMES, ENDS), "s": (TIMES <= ENDS) * 1, "id": np.arange(N)}
+)
+WHOLE = WHOLE[WHOLE.t > WHOLE.a].reset_index(drop=True)
+
+
+def pieces(data, cuts, unit=1.0):
+    """Every row cut at some times, in an order of no meaning."""
+    out = []
+    for row in data.itertuples():
+        inside = [c for c in cuts if row.a < c < row.t]
+        edges = [row.a, *inside, row.t]
+        for i, (start, end) in enumerate(pairwise(edges)):
+            last = i == len(inside)
+            out.append((row.id, start * unit, end * unit, row.s if last else 0))
+    frame = pd.DataFrame(out, columns=["id", "a", "t", "s"])
+    return frame.sample(frac=1.0, random_state=1)
+
+
+def fit(data, family="weibull"):
+    formula = "surv(a, t, s, kind='counting') ~ 1 | id"
+    return bmx.Mixture(formula, data, family=family, k=2).fit("em", seed=1)
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.1])
+@pytest.mark.parametrize("late", [False, True])
+def test_cut_rows_are_the_same_subjects(late, unit):
+    data = WHOLE if late else WHOLE.assign(a=0.0)
+    whole = fit(data.assign(a=data.a * unit, t=data.t * unit))
+    cut = fit(pieces(data, (0.3, 0.7, 2.0, 4.0), unit))
+    assert cut.loglik == pytest.approx(whole.loglik, abs=1e-6)
+    np.testing.assert_allclose(np.sort(cut.mixing), np.sort(whole.mixing), atol=1e-5)
+
+
+def test_memberships_of_cut_new_rows():
+    whole = fit(WHOLE)
+    new = pieces(WHOLE.head(20), (0.5, 1.5))
+    found = whole.membership(new).sort_index()
+    np.testing.assert_allclose(found, whole.membership().loc[found.index], atol=1e-9)
+
+
+# --- times of the group --------------------------------------------------------------------
+
+
+def marked():
+    counts = RNG.integers(2, 5, len(WHOLE))
+    rows = WHOLE.loc[WHOLE.index.repeat(counts), ["id", "t", "s"]].reset_index(drop=True)
+    rows["y"] = np.where(FAST[rows.id], 3.0, 0.0) + RNG.normal(size=len(rows))
+    return rows
+
+
+def joint(data, **options):
+    parts = [
+        bmx.Regression("y ~ 1"),
+        bmx.Regression("surv(t, s) ~ 1", family="weibull", **options),
+    ]
+    return bmx.Mixture(parts, data, k=2, group="id")
+
+
+def test_a_time_on_every_row_is_refused_and_told_what_to_do():
+    with pytest.raises(bmx.DataError, match='per="unit"'):
+        joint(marked())
+    with pytest.raises(bmx.DataError, match='per="unit"'):
+        bmx.Mixture("surv(t, s) ~ 1 | id", marked(), family="weibull", k=2)
+
+
+def test_a_time_of_the_unit_counts_once():
+    data = marked()
+    fit = joint(data, per="unit").fit("em", seed=1)
+    # With the time in one row only, wherever it stands.
+    last = ~data.id.duplicated(keep="last")
+    once = data.assign(t=data.t.where(last), s=data.s.where(last))
+    assert joint(once, per="unit").fit("em", seed=1).loglik == pytest.approx(fit.loglik, abs=1e-9)
+    # One marker for each group, its mean, and the time: the rows of the groups themselves.
+    alone = bmx.Mixture("surv(t, s) ~ 1", WHOLE, family="weibull", k=1).fit("em", seed=1)
+    one = bmx.Mixture(
+        [bmx.Regression("y ~ 1"), bmx.Regression("surv(t, s) ~ 1", family="weibull", per="unit")],
+        data,
+        k=1,
+        group="id",
+    ).fit("em", seed=1)
+    marker = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
+    assert one.loglik == pytest.approx(alone.loglik + marker.loglik, abs=1e-6)
+    np.testing.assert_allclose(fit.membership(data), fit.membership(), atol=1e-12)
+
+
+def test_simulated_times_are_one_for_each_group():
+    data = marked()
+    drawn = joint(data, per="unit").fit("em", seed=1).simulate(seed=1)
+    assert (drawn.groupby(data.id.to_numpy())["t"].nunique() == 1).all()
+
+
+def test_times_of_a_group_that_disagree_or_are_missing():
+    data = marked()
+    wrong = data.assign(t=data.t + (data.index == 1))
+    with pytest.raises(bmx.DataError, match="'t' has different values"):
+        joint(wrong, per="unit")
+    lost = data.assign(t=data.t.where(data.id != data.id[0]))
+    with pytest.raises(bmx.DataError, match="in no row"):
+        joint(lost, per="unit")
+    with pytest.raises(bmx.SpecError, match="group="):
+        bmx.Mixture([bmx.Regression("surv(t, s) ~ 1", "weibull", per="unit")], WHOLE, k=1)
+
+
+def test_a_saved_model_keeps_whose_the_time_is(tmp_path):
+    fit = joint(marked(), per="unit").fit("em", seed=1)
+    fit.save(tmp_path / "fit.nc")
+    assert bmx.load(tmp_path / "fit.nc").loglik == fit.loglik
