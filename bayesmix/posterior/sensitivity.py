@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,12 +48,26 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
         }
     )
     names = [str(n) for n, v in posterior.data_vars.items() if float(v.std(LEAD).max()) > 0]
-    table = arviz_stats.psense_summary(tree, var_names=names, alphas=(1 / (1 + alpha), 1 + alpha))
+    powers = (1 / (1 + alpha), 1 + alpha)
+    with _quiet():
+        table = arviz_stats.psense_summary(tree, var_names=names, alphas=powers)
     return table.dropna(subset=["prior", "likelihood"])  # constants: what a component lacks
 
 
 LABEL = "mixture_component"
 LEAD = ("chain", "draw")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without ArviZ's log line, for the table has the diagnoses."""
+    logger = logging.getLogger("arviz_stats")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _renamed(found: xr.Dataset) -> xr.Dataset:

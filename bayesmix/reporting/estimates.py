@@ -32,6 +32,7 @@ def estimates(subject: Subject) -> Section:
         if len(subject.models) > 1 and len(fits) > 1:
             blocks.append(Words(f"The estimates of {', '.join(fits)}", "heading"))
         blocks += _of_one_model(fits, "" if len(subject.models) == 1 else f"_{model}")
+        blocks += _sensitive(fits)
     return Section("estimates", "Estimates", tuple(blocks))
 
 
@@ -61,6 +62,18 @@ def _of_one_model(fits: dict[str, Any], suffix: str) -> Iterator[Block]:
     for (name, fit), table in zip(fits.items(), alone, strict=True):
         yield table
         yield coefficients_picture({name: fit})
+
+
+def _sensitive(fits: dict[str, Any]) -> Iterator[Block]:
+    """Estimates of posteriors that ArviZ's power scaling flags."""
+    for name, fit in fits.items():
+        if getattr(fit, "sensitivity", None) is None or fit.method == "stacking":
+            continue
+        table = fit.sensitivity()
+        flagged = table[table["diagnosis"] != "✓"].rename_axis("parameter").reset_index()
+        if len(flagged):
+            caption = f"Estimates that are sensitive to the prior ({name})"
+            yield Table(f"sensitivity_{name}", caption, flagged)
 
 
 def _side_by_side(fits: dict[str, Any], file: str) -> Table:

@@ -527,6 +527,21 @@ def test_a_point_fit_and_a_posterior_of_two_models_are_ranked_by_bic(trial):
     assert tables[-1].frame["fit"].tolist() == list(bmx.compare(fits, "bic").table.index)
 
 
+def test_estimates_that_a_prior_moves_are_flagged(tmp_path, no_pictures):
+    strong = {"coef[Treatment[Treated]]": bmx.Prior("normal", mu=2, sigma=0.05)}
+    spec = bmx.Mixture(
+        "p(Deaths, Total) ~ 1 | Center",
+        bmx.load_data("betablocker"),
+        family="binomial",
+        k=3,
+        fixed="~ Treatment",
+        priors=strong,
+    )
+    fit = spec.fit("laplace", seed=1, draws=400)
+    bmx.report(fit, tmp_path / "page.html")
+    assert "sensitive to the prior" in (tmp_path / "page.html").read_text()
+
+
 def test_posteriors_have_their_priors_and_predictive_criteria(trial, trial_page):
     page, folder = trial_page
     loo = trial["Bayes"].loo()
