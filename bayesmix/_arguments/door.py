@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from bayesmix._arguments.habits import option_hint
 from bayesmix._arguments.kinds import Kind, kind_of
 from bayesmix._arguments.shown import shown, type_name
@@ -111,7 +113,9 @@ def _function_door(
             parameter = signature.parameters[name]
             if name in plan and not _is_default(value, parameter):
                 _check(title, parameter, value, plan[name], error)
-        return function(*args, **kwargs)
+        # Numbers overflow on the way to a bound; what comes out is checked for what is finite.
+        with np.errstate(all="ignore"):
+            return function(*args, **kwargs)
 
     return checked
 
@@ -142,6 +146,8 @@ def _check(
     error: type[ValueError],
 ) -> None:
     kind, check = plan
+    if value is None and parameter.default is not parameter.empty:
+        check = None
     if parameter.kind is parameter.VAR_KEYWORD:
         for name, each in value.items():
             check_value(title, name, each, kind, VALUES.get(name), error)
@@ -169,7 +175,7 @@ def check_value(
         Of the class `error`, or of the argument's own.
     """
     error = ERRORS.get(name, error)
-    if check is not None and value is not None:
+    if check is not None:
         check(name, value, error)
     if not kind.test(value):
         words = WORDS.get(name, kind.words).replace("NAME", name)

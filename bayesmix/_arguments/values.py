@@ -80,7 +80,7 @@ def one_of(*choices: str) -> Check:
     """A check for words."""
 
     def check(name: str, value: Any, error: type[ValueError]) -> Any:
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise error(f"{name}={shown(value)} is unknown; use one of {choices}")
 
     return check

@@ -174,6 +174,39 @@ class Result(Modelled, Reported):
     def _source(self) -> Source:
         """The parameters that quantities of new rows are computed from."""
 
+    def plot(self, **options: Any) -> Any:
+        """Draw the picture that fits the model.
+
+        Probabilities over time of competing events (`bmx.plot.states`), data with the
+        components' means where there are covariates (`bmx.plot.fitted`), else how clearly the
+        units are assigned (`bmx.plot.rootogram`).
+
+        Parameters
+        ----------
+        **options
+            Of that picture: ``ax``, ``figsize``, ``title`` and others.
+
+        Returns
+        -------
+        Axes, or array of Axes
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> fit = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2).fit(seed=1)
+        >>> fit.plot(title="Faults of rolls").get_xlabel()
+        'Length'
+        """
+        from bayesmix import plot
+
+        prepared = self._specification.prepared
+        fit: Any = self
+        if prepared.events is not None:
+            return plot.states(fit, **options)
+        named = any(design.formula.names for part in prepared.parts for design in part.designs)
+        return plot.fitted(fit, **options) if named else plot.rootogram(fit, **options)
+
     @property
     def source(self) -> Source:
         """The specification with its estimates or draws, which `bmx.slopes` and others read."""

@@ -11,6 +11,7 @@ import pandas as pd
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, SpecError
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.printing import Printed
 from bayesmix.results.status import seldom_reached
 
 __all__ = ["CRITERIA", "best_of", "check_range", "selection_table"]
@@ -57,7 +58,7 @@ def selection_table(fits: Mapping[int, Fitted]) -> pd.DataFrame:
         }
         for k0, f in fits.items()
     ]
-    return pd.DataFrame(rows)
+    return Printed(rows)
 
 
 def _flags(f: Fitted) -> str:

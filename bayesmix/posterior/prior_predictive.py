@@ -19,6 +19,7 @@ from bayesmix.results.predict import (
     response_name,
     warn_of_impossible,
 )
+from bayesmix.results.printing import Printed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +42,7 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
         parameter, prior, and what it says: the middle 95 percent of the parameter.
     """
     if model is None:
-        return pd.DataFrame({"parameter": ["all"], "prior": ["flat"], "words": ["no prior"]})
+        return Printed({"parameter": ["all"], "prior": ["flat"], "words": ["no prior"]})
     rows: dict[str, tuple[str, str]] = {}
     for at, (prior, _) in sorted(model.single.items()):
         c = spec.layout.coordinates[at]
@@ -70,7 +71,7 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
         words = "sum to zero over the components; contrasts to the first are derived"
         rows[f"alpha[{term}]"] = (f"Prior('normal', mu=0, sigma={tau:g})", words)
     table = [(name, prior, words) for name, (prior, words) in rows.items()]
-    return pd.DataFrame(table, columns=["parameter", "prior", "words"])
+    return Printed(table, columns=["parameter", "prior", "words"])
 
 
 def prior_tree(

@@ -12,6 +12,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_entries, location_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
+from bayesmix.results.printing import Printed
 from bayesmix.results.tables import component_index, summary
 
 __all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]
@@ -98,7 +99,7 @@ def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
             )
         )
     columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
-    return pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1)
+    return Printed(pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1))
 
 
 def membership(

@@ -15,6 +15,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.prepare import Events, Part
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.printing import p_value
 from bayesmix.results.tables import sizes, summary
 
 if TYPE_CHECKING:
@@ -237,18 +238,12 @@ def spec_html(spec: MixtureSpec) -> str:
 
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
     frame = summary(fitted)
-    frame["p_value"] = [_p_value(p) for p in frame["p_value"]]
+    frame["p_value"] = [p_value(p) for p in frame["p_value"]]
     # The scale of se and interval is told where it is not the estimate's own.
     frame["scale"] = frame["scale"].where(frame["scale"] != "identity", "")
     if (frame["scale"] == "").all():
         frame = frame.drop(columns="scale")
     return frame.drop(columns="z").set_index(["component", "term", "effect"])
-
-
-def _p_value(p: float) -> str:
-    if np.isnan(p):
-        return ""
-    return "<1e-16" if p < 1e-16 else f"{p:.3g}"
 
 
 def fit_text(fitted: Fitted) -> str:

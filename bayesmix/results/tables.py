@@ -23,6 +23,7 @@ from bayesmix.model.params import (
 )
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
+from bayesmix.results.printing import Printed
 
 __all__ = [
     "classification",
@@ -107,7 +108,7 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     rows += _weight_rows(fitted, cov, z)
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
     rows.sort(key=lambda row: rank[row[2]])
-    return pd.DataFrame(rows, columns=COLUMNS.copy())
+    return Printed(rows, columns=COLUMNS.copy())
 
 
 COLUMNS = pd.Index(

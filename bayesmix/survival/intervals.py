@@ -23,6 +23,7 @@ from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.printing import Printed
 from bayesmix.results.uncertainty import SHIFT, Source, depends
 from bayesmix.survival.quantities import Component, EventTimes
 
@@ -417,7 +418,7 @@ def tidy(
         columns[name] = pd.Series(values[place]).infer_objects().array
     for name in ("estimate", "lower", "upper"):
         columns[name] = getattr(band, name).ravel()
-    return pd.DataFrame(columns)
+    return Printed(columns)
 
 
 def covariate_names(names: Iterable[Any], taken: Sequence[str]) -> dict[Any, str]:
