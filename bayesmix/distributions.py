@@ -340,6 +340,7 @@ class Prior:
         msg = f"{self!r} does not live where the parameter does, which is {support}"
         raise SpecError(msg)
 
+    @door(x=numeric)
     def logpdf(self, x: Any) -> Any:
         """Log density.
 

@@ -64,8 +64,8 @@ def _is_hashable(value: Any) -> bool:
     """A name: what can be looked up, compared and written, missing values not among it."""
     try:
         hash(value)
-        repr(value)
-        return bool(value == value) and not callable(value)
+        written = "\n" not in repr(value) and not isinstance(value, bool)
+        return written and bool(value == value) and not callable(value)
     except Exception:  # noqa: BLE001 - a class of the user's may raise anything
         return False
 

@@ -133,7 +133,7 @@ def with_predictive_ranges(
         with np.errstate(all="ignore"):
             drawn = np.concatenate([_one_response(spec, b, t, i) for i, t in enumerate(theta)])
         rows.append((response_name(spec, block), "implied", _range_words(spec, b, drawn)))
-    return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True)
+    return Printed(pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True))
 
 
 # Simulated responses that a range is read from, and the fewest and most data sets.
