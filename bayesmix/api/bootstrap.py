@@ -60,10 +60,8 @@ class Bootstrap:
         -------
         DataFrame
             The rows of `PointFit.summary`: component, term, effect, estimate; then
-            se, lower, upper, bias and scale.  Estimates and intervals are natural; as in
-            `PointFit.summary`, `scale` says on which scale `se` was computed, and `bias`
-            too: the logarithm of a dispersion (its link), the logit of a weight.  An
-            infinite `se` says that a refit ended at a bound of that scale.
+            se, lower, upper, bias and scale.  All are natural; `scale` is that of
+            `PointFit.summary`.  An infinite `se` says that a refit ended at infinity.
 
         Raises
         ------

@@ -212,7 +212,8 @@ class Model(Modelled):
         pymc.Model
             `pm.Data` holds the designs (`X`, `Z`), offsets, trials, groups and responses, see
             `pymc_data`.  Free variables are called as in `PointFit.params` (`coef`, the
-            dispersions, `weight`; `alpha_centred`, which sums to zero over the components);
+            dispersions, `weight`; `alpha_centred`, which sums to zero over the components: the
+            logits of centred and scaled concomitants);
             where coefficients are of several kinds the free ones are `coef_varying`,
             `coef_fixed`, ..., and `coef` derives from them.  The likelihood reads `coef` and
             the means `mu` (obs, component).  The observed variable has one log-likelihood for

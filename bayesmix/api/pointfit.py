@@ -310,8 +310,9 @@ class PointFit(Result):
         -------
         DataFrame
             Rows by effect (fixed, nested, varying, dispersion, concomitant,
-            weight), component and term.  `scale` says on which scale `se` and
-            the interval were computed.
+            weight), component and term.  Estimates and standard errors are natural (by the
+            delta method for dispersions and weights); `scale` says on which scale the interval
+            was computed before it was transformed back.
 
         Raises
         ------

@@ -85,14 +85,8 @@ def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame
 
 
 def _summary(fit: Any, ci: float) -> pd.DataFrame:
-    """A fit's summary with errors on natural scales, as a posterior's are."""
+    """A fit's summary; errors are on natural scales, of points and of posteriors."""
     table = fit.summary(ci=ci).reset_index(drop=True).rename(columns=NAMES)
-    if "scale" in table:
-        # The delta method: d value / d log(value) and d value / d logit(value).
-        value = table["estimate"]
-        slope = value.where(table["scale"] == "log", 1.0)
-        slope = slope.where(table["scale"] != "logit", value * (1 - value))
-        table["error"] = table["error"] * slope
     # What is held does not vary over the draws; point fits have NaN there.
     table.loc[table["error"] == 0, ["error", "lower", "upper"]] = np.nan
     return table

@@ -13,17 +13,16 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError
 from bayesmix.estimation.maximise import Options, maximise
 from bayesmix.estimation.progress import Progress
-from bayesmix.families.links import get_link
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import Times
-from bayesmix.likelihood import build_problem, unit_terms
+from bayesmix.likelihood import unit_terms
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
 from bayesmix.model.prepare import Events
 from bayesmix.model.rows import block_rows, regression_rows
 from bayesmix.results.censoring import censored_again, limits
-from bayesmix.results.fitted import Fitted
+from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
 from bayesmix.results.predict import draw_components, draw_response
 from bayesmix.results.tables import summary
@@ -80,12 +79,13 @@ def resample(
     with Progress(progress, n, fitted.problem) as shown:
         for b in range(n):
             drawn = replace(spec, rows=_rows(fitted, kind, rng))
-            outcome = maximise(
-                build_problem(drawn, penalty=fitted.penalty), fitted.theta[None], Options()
-            )
-            refit = outcome.theta[0]
+            problem = standard_problem(drawn, fitted.penalty)
+            standard = problem.spec.standard
+            assert standard is not None
+            outcome = maximise(problem, standard.to_standard(fitted.theta)[None], Options())
+            refit = standard.to_user(outcome.theta[0])
             theta[b] = permute(spec.layout, refit, match_order(fitted, refit))
-            loglik[b], status[b] = outcome.loglik[0], outcome.status[0]
+            loglik[b], status[b] = outcome.loglik[0] + standard.constant, outcome.status[0]
             shown.update("bootstrap", n - b, float(loglik[b]))
     return Resampled(fitted, kind, theta, loglik, status)
 
@@ -214,8 +214,7 @@ def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:
 def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
     """The fit's summary with bootstrap standard errors, percentile intervals and bias.
 
-    Standard errors and bias are on the scale that the summary names, as its own are;
-    percentiles are the same on every scale.
+    Standard errors and bias are natural, as the summary's own are.
     """
     fitted = resampled.fitted
     base = summary(fitted, ci)
@@ -225,12 +224,9 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
         msg = f"only {len(draws)} of {len(resampled.theta)} refits ended well; there is no summary"
         raise FitError(msg)
     low, high = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
-    links = [get_link(name) for name in base["scale"]]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a refit may end at a bound
-        scaled = np.column_stack([f.forward(x) for f, x in zip(links, draws.T, strict=True)])
-        estimate = np.array([f.forward(x) for f, x in zip(links, base["estimate"], strict=True)])
-        bias = scaled.mean(0) - estimate
-        se = np.where(np.isfinite(scaled).all(0), scaled.std(0, ddof=1), np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):  # a refit may end at a bound
+        bias = draws.mean(0) - base["estimate"].to_numpy()
+        se = np.where(np.isfinite(draws).all(0), draws.std(0, ddof=1), np.inf)
     out = base[["component", "term", "effect", "estimate"]].copy()
     out["se"], out["lower"], out["upper"] = se, low, high
     out["bias"], out["scale"] = bias, base["scale"]

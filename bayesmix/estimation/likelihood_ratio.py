@@ -14,10 +14,9 @@ from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import simulated_rows
 from bayesmix.estimation.maximise import LOST, Options, best, has_status, make_starts, maximise
 from bayesmix.estimation.progress import Progress
-from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.information import information, unit_scores
 from bayesmix.model import MixtureSpec, Rows
-from bayesmix.results.fitted import Fitted
+from bayesmix.results.fitted import Fitted, standard_problem
 
 __all__ = ["Ratio", "bootstrap_test", "vuong_test", "weighted_chi2_sf"]
 
@@ -164,12 +163,16 @@ def _refitted(
     spec: MixtureSpec, rows: Rows, theta: np.ndarray, rng: np.random.Generator, n_starts: int
 ) -> float:
     """The log-likelihood of the best regular end from theta (1, D) and other starts."""
-    problem = build_problem(replace(spec, rows=rows))
+    problem = standard_problem(replace(spec, rows=rows))
+    standard = problem.spec.standard
+    assert standard is not None
+    theta = standard.to_standard(theta)
     if n_starts:
         theta = np.vstack([theta, make_starts(problem, n_starts, rng)])
     outcome = maximise(problem, theta, ROUGH)
     at = best(outcome)
-    return np.nan if has_status(outcome, *LOST)[at] else float(outcome.loglik[at])
+    lost = has_status(outcome, *LOST)[at]
+    return np.nan if lost else float(outcome.loglik[at]) + standard.constant
 
 
 # --- Vuong, Lo, Mendell, Rubin ---------------------------------------------------------------

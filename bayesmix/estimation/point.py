@@ -42,7 +42,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset
 from bayesmix.priors import Penalty, resolve
-from bayesmix.results.fitted import Ends, Fitted, canonical_order
+from bayesmix.results.fitted import Ends, Fitted, canonical_order, standard_problem
 from bayesmix.results.status import ENOUGH, diagnose
 
 __all__ = ["FitOptions", "fit_point"]
@@ -97,20 +97,23 @@ def _fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any)
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
     penalty = _penalty(spec, priors) if method == "map" else None
-    problem = build_problem(spec, penalty=penalty)
+    problem = standard_problem(spec, penalty)
     rng = generator(options.seed)
     theta = _starting(problem, options, rng)
     if options.max_iter == 0:
-        return _evaluated(problem, theta, method, options)
+        user = problem.spec.user(theta[0])
+        return _evaluated(build_problem(spec, penalty=penalty), user, method, options)
     with Progress(options.progress, len(theta), problem) as progress:
         if options.min_weight > 0:
-            problem, theta = reduced_start(problem, theta, options.min_weight, options.max_iter)
+            spec, problem, theta = reduced_start(
+                spec, problem, theta, options.min_weight, options.max_iter
+            )
         outcome = _run(problem, theta, method, options, rng, progress.update)
         if _wants_more(problem, outcome, options):
             theta = more_starts(problem, outcome, STARTS, rng)
             more = _run(problem, theta, method, options, rng, progress.update)
             outcome = outcome.with_(more)
-    return _finish(problem, outcome, method, options, k_requested)
+    return _finish(spec, problem, penalty, outcome, method, options, k_requested)
 
 
 def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
@@ -175,12 +178,17 @@ def _from_init(problem: Problem, init: Any, *, exact: bool) -> np.ndarray:
     spec = problem.spec
     if hasattr(init, "params") and hasattr(init, "membership"):
         if exact or _same_layout(spec, init):
-            return from_dataset(spec, init.params)
+            return _standard_theta(spec, init.params)
         init = init.membership()
     if hasattr(init, "data_vars"):
-        return from_dataset(spec, init)
+        return _standard_theta(spec, init)
     matrix = _membership_matrix(spec, init)
     return start_from(problem, matrix)[0]
+
+
+def _standard_theta(spec: MixtureSpec, params: Any) -> np.ndarray:
+    assert spec.standard is not None
+    return spec.standard.to_standard(from_dataset(spec, params))
 
 
 def _same_layout(spec: MixtureSpec, fit: Any) -> bool:
@@ -297,11 +305,11 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
 
 
 def _evaluated(problem: Problem, theta: np.ndarray, method: str, options: FitOptions) -> Fitted:
-    loglik = log_likelihood(replace(problem, penalty=None), theta[:1])
+    loglik = log_likelihood(replace(problem, penalty=None), theta[None])
     ends = Ends(loglik, np.zeros(1, int), np.array(["evaluated"]), 1)
     return Fitted(
         problem.spec,
-        theta[0],
+        theta,
         float(loglik[0]),
         method,
         "max_iter",
@@ -315,8 +323,15 @@ def _evaluated(problem: Problem, theta: np.ndarray, method: str, options: FitOpt
 
 
 def _finish(
-    problem: Problem, outcome: Outcome, method: str, options: FitOptions, k_requested: int
+    spec: MixtureSpec,
+    problem: Problem,
+    penalty: Penalty | None,
+    outcome: Outcome,
+    method: str,
+    options: FitOptions,
+    k_requested: int,
 ) -> Fitted:
+    """The best start in the user's coordinates, with how all of them ended."""
     at = best(outcome)
     if not np.isfinite(outcome.loglik[at]):
         msg = (
@@ -324,9 +339,10 @@ def _finish(
             "response's scale against the family, or give init="
         )
         raise FitError(msg)
-    spec = problem.spec
-    theta = outcome.theta[at]
+    assert problem.spec.standard is not None
+    theta = problem.spec.user(outcome.theta[at])
     order = canonical_order(spec, theta)
+    constant = problem.spec.standard.constant
     name = options.algorithm if method == "em" else method
     ends = _ends(problem, outcome)
     fitted = Fitted(
@@ -338,20 +354,22 @@ def _finish(
         int(outcome.iterations[at]),
         ends,
         k_requested,
-        outcome.trace[:, at] if len(outcome.trace) else np.empty(0),
-        penalty=problem.penalty,
+        outcome.trace[:, at] + constant if len(outcome.trace) else np.empty(0),
+        penalty=penalty,
         asked=as_asked(options),
     ).reordered(order)
-    fitted.__dict__["problem"] = problem  # arranged already; a cached property
+    fitted.__dict__["standard"] = problem  # arranged already; a cached property
     return _explain(fitted)
 
 
 def _ends(problem: Problem, outcome: Outcome) -> Ends:
-    reached = agreeing(outcome)
+    assert problem.spec.standard is not None
+    reached, constant = agreeing(outcome), problem.spec.standard.constant
+    value = outcome.loglik + constant
     if problem.penalty is None:
-        return Ends(outcome.loglik, outcome.iterations, outcome.status, reached)
-    loglik = log_likelihood(replace(problem, penalty=None), outcome.theta)
-    return Ends(loglik, outcome.iterations, outcome.status, reached, outcome.loglik)
+        return Ends(value, outcome.iterations, outcome.status, reached)
+    loglik = log_likelihood(replace(problem, penalty=None), outcome.theta) + constant
+    return Ends(loglik, outcome.iterations, outcome.status, reached, value)
 
 
 def _explain(fitted: Fitted) -> Fitted:

@@ -8,27 +8,31 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.estimation.maximise import Options, maximise, mean_weights, start_from
-from bayesmix.likelihood import Problem, build_problem, unit_terms
+from bayesmix.likelihood import Problem, unit_terms
 from bayesmix.model import MixtureSpec
 from bayesmix.model.weights import WeightModel
+from bayesmix.results.fitted import standard_problem
 
 __all__ = ["reduced_start", "without_components"]
 
 
 def reduced_start(
-    problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
-) -> tuple[Problem, np.ndarray]:
+    spec: MixtureSpec, problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
+) -> tuple[MixtureSpec, Problem, np.ndarray]:
     """Fit by EM, where every start loses its components below `min_weight`.
 
     Parameters
     ----------
+    spec : MixtureSpec
     problem : Problem
+        The same in standard coordinates.
     theta : ndarray, shape (R, D)
     min_weight : float
     max_iter : int
 
     Returns
     -------
+    spec : MixtureSpec
     problem : Problem
         Of the components that are left in the best start.
     theta : ndarray, shape (R, D)
@@ -40,17 +44,19 @@ def reduced_start(
             "an event out of the model"
         )
         raise SpecError(msg)
-    return _best_reduced(problem, theta, min_weight, max_iter)[:2]
+    return _best_reduced(spec, problem, theta, min_weight, max_iter)[:3]
 
 
 def _best_reduced(
-    problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
-) -> tuple[Problem, np.ndarray, float]:
+    spec: MixtureSpec, problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
+) -> tuple[MixtureSpec, Problem, np.ndarray, float]:
     outcome = maximise(problem, theta, Options(1e-6, max_iter))
     small = (mean_weights(problem, outcome.theta) < min_weight).any(1)
     kept = np.where(small, -np.inf, np.nan_to_num(outcome.loglik, nan=-np.inf))
     top = int(np.argmax(kept))
-    whole = (problem, outcome.theta[~small], float(kept[top]))
+    assert problem.spec.standard is not None
+    loglik = float(kept[top]) + problem.spec.standard.constant
+    whole = (spec, problem, outcome.theta[~small], loglik)
     if problem.spec.k == 1 or not small.any():
         return whole
     # The best start with too small a component goes on without the smallest.
@@ -61,9 +67,10 @@ def _best_reduced(
     resp = unit_terms(problem, outcome.theta[worst])[1][:, keep]
     total = resp.sum(1, keepdims=True)
     resp = np.divide(resp, total, out=np.full_like(resp, 1 / len(keep)), where=total > 0)
-    smaller = build_problem(without_components(problem.spec, keep))
-    reduced = _best_reduced(smaller, start_from(smaller, resp), min_weight, max_iter)
-    return reduced if reduced[2] > whole[2] else whole
+    left = without_components(spec, keep)
+    smaller = standard_problem(left)
+    reduced = _best_reduced(left, smaller, start_from(smaller, resp), min_weight, max_iter)
+    return reduced if reduced[3] > whole[3] else whole
 
 
 def without_components(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:

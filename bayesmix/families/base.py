@@ -161,6 +161,11 @@ class Family:
     # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
     collapse: tuple[str, int] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
+    # How natural parameters move with the unit of the response, by name: a power of the unit,
+    # "response" (multiplied and moved like a response) or "log" (its logarithm is added); None
+    # where the response has no unit or nobody said.  `in_units` says it where this cannot.
+    units: Mapping[str, Any] | None = field(default=None, repr=False)
+    in_units: Callable[..., Any] | None = field(default=None, repr=False)
     # For times: the distribution; of a regression family, the file of its twin for times;
     # what makes a family that depends on the data's times definite; and the options by
     # which `family(name, **options)` makes it again.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from bayesmix.model.coordinates import Standard
 from bayesmix.model.layout import Layout
 from bayesmix.model.prepare import Prepared
 from bayesmix.model.rows import Rows, apply
@@ -29,6 +30,8 @@ class MixtureSpec:
         What the designs came from; new data go through the same encodings.
     held : dict of int to float
         Entries of theta that are not estimated, unconstrained scale.
+    standard : Standard, or None
+        The way back to the user's coordinates, where these are standard ones.
     """
 
     layout: Layout
@@ -36,6 +39,7 @@ class MixtureSpec:
     weights: WeightModel
     prepared: Prepared
     held: Mapping[int, float] = field(default_factory=dict)
+    standard: Standard | None = None
 
     @property
     def components(self) -> tuple[Hashable, ...]:
@@ -78,6 +82,10 @@ class MixtureSpec:
     def n_units(self) -> float:
         """Number of units, or the sum of their weights."""
         return self.rows.n_units if self.rows.weight is None else float(self.rows.weight.sum())
+
+    def user(self, theta: np.ndarray) -> np.ndarray:
+        """Theta (..., D) in the user's coordinates."""
+        return theta if self.standard is None else self.standard.to_user(theta)
 
     def apply(self, newdata: pd.DataFrame | None, *, response: bool, weights: bool = True) -> Rows:
         """New data through the same encodings.

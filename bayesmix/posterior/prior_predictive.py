@@ -13,6 +13,7 @@ from bayesmix.model.data import named_data, to_rows
 from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.priors import PriorModel, sample_prior
+from bayesmix.priors.conditional import shown
 from bayesmix.results.predict import (
     draw_components,
     draw_response,
@@ -44,7 +45,8 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
     if model is None:
         return Printed({"parameter": ["all"], "prior": ["flat"], "words": ["no prior"]})
     rows: dict[str, tuple[str, str]] = {}
-    for at, (prior, _) in sorted(model.single.items()):
+    for at in sorted(model.single):
+        prior, of = shown(spec, model, at)
         c = spec.layout.coordinates[at]
         name = c.variable if c.term == c.variable else f"{c.variable}[{c.term}]"
         if name in rows and rows[name][0] == repr(prior):
@@ -53,7 +55,8 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
             name = f"{name} of component {spec.components[c.components[0]]}"
         low, high = prior.quantile([0.025, 0.975])
         cut = ", cut off where the parameter ends" if "truncated" in prior.kind else ""
-        rows[name] = (repr(prior), f"95% between {low:.3g} and {high:.3g}{cut}")
+        words = f"95% between {low:.3g} and {high:.3g}{cut}"
+        rows[name] = (repr(prior), f"{of}, {words}" if of else words)
     if model.concentration is not None:
         a = model.concentration
         units = "unit" if a == 2 else "units"
@@ -63,12 +66,16 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
             else "surplus components are emptied"
         )
         rows["weight"] = (f"Prior('dirichlet', concentration={a:g})", words)
+    terms = spec.layout.concomitant_terms or ()
     for term, tau in zip(
-        spec.layout.concomitant_terms or (),
+        terms,
         () if model.spread is None else model.spread,
         strict=False,
     ):
         words = "sum to zero over the components; contrasts to the first are derived"
+        at = spec.layout.alpha[-1, terms.index(term)]
+        if at in model.standard:
+            words = f"at the means of the covariates that it absorbs; {words}"
         rows[f"alpha[{term}]"] = (f"Prior('normal', mu=0, sigma={tau:g})", words)
     table = [(name, prior, words) for name, (prior, words) in rows.items()]
     return Printed(table, columns=["parameter", "prior", "words"])

@@ -11,7 +11,14 @@ for the contrasts a_q to the first component.
 
 from bayesmix.priors.defaults import CONCENTRATION
 from bayesmix.priors.draw import gradient, sample_prior
-from bayesmix.priors.log_density import LogPrior, Penalty, PriorModel, log_prior
+from bayesmix.priors.log_density import (
+    LogPrior,
+    Penalty,
+    PriorModel,
+    log_prior,
+    mapped,
+    within,
+)
 from bayesmix.priors.resolve import resolve
 
 __all__ = [
@@ -21,6 +28,8 @@ __all__ = [
     "PriorModel",
     "gradient",
     "log_prior",
+    "mapped",
     "resolve",
     "sample_prior",
+    "within",
 ]

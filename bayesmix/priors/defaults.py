@@ -7,12 +7,14 @@ import numpy as np
 from bayesmix.distributions import Prior
 from bayesmix.families.links import Link, get_link
 from bayesmix.model import BlockRows, MixtureSpec
-from bayesmix.model.layout import BlockLayout
+from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.model.params import dispersion_link
+from bayesmix.model.standard import constant_shares
 from bayesmix.priors.log_density import PriorModel
 
 __all__ = [
     "as_copies",
+    "clipped_share",
     "column_spread",
     "default_priors",
     "row_weight",
@@ -63,6 +65,15 @@ def column_spread(matrix: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     return weighted_sd(clipped, weight)
 
 
+def clipped_share(matrix: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Of columns' standard deviations what is left without the pull of outliers, (p,)."""
+    if not matrix.size:
+        return np.ones(matrix.shape[1])
+    whole = weighted_sd(matrix, weight)
+    share = column_spread(matrix, weight) / np.where(whole > 0, whole, 1.0)
+    return np.where(share > 0, share, 1.0)
+
+
 def _median(x: np.ndarray, weight: np.ndarray | None) -> float:
     if weight is None:
         return float(np.median(x))
@@ -96,27 +107,39 @@ WIDE = 2.5
 CONCENTRATION = 2.0
 
 
-def default_priors(spec: MixtureSpec) -> PriorModel:
+def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
     """Priors that hold the parameters to the size of the data, and no more.
 
-    Rows count by their case weights, so that w is the same as w copies.
+    They are of standard coordinates (`model.standard`), so that neither units, nor origins,
+    nor the coding of covariates count: a slope in other units, or of year and its square
+    instead of the centred ones, has the same prior.  Rows count by their case weights: w is
+    the same as w copies.
 
-    * Coefficients: normal, mean zero, standard deviation 2.5 units of the linear
-      predictor for a change of one standard deviation in the covariate.  Values
-      beyond three robust standard deviations (1.4826 times the median absolute
-      deviation) from the median are moved there before, since otherwise one outlying
-      row would make the prior of all of them narrow: a company whose research takes
-      a hundred times the usual share of its sales says little of how fast the
-      others differ.  The unit is one for log, logit and like links, the response's
-      standard deviation for the identity.  The intercept is centred at the link of
-      the mean response.  So separation is harmless, and a slope in other units has
-      the same prior.
+    * Coefficients: normal, standard deviation 2.5 units of the linear predictor for a change
+      of one standard deviation in the part of the covariate that those before it do not
+      explain.  Values beyond three robust standard deviations (1.4826 times the median
+      absolute deviation) from a covariate's median count as if they were there, since
+      otherwise one outlying row would make the prior of all of them narrow: a company whose
+      research takes a hundred times the usual share of its sales says little of how fast the
+      others differ.  The unit is one for log, logit and like links, the response's standard
+      deviation for the identity.  The mean is zero, for the level the link of the mean
+      response.  So separation is harmless.
     * Dispersions: lognormal, see each family.  They vanish faster than any power at
       zero, so that no component can collapse.
     * Constant weights: Dirichlet with concentration 2, as if one more unit had been
       seen in every component: the mode is inside.
     * Concomitant logits: normal with sum zero over the components, 2.5 for one
-      standard deviation of the covariate, outliers moved in as above.
+      standard deviation of the covariate, outliers counted as above.
+
+    Parameters
+    ----------
+    spec, standard : MixtureSpec
+        The model in the user's and in standard coordinates.
+
+    Returns
+    -------
+    PriorModel
+        Of standard coordinates.
 
     References
     ----------
@@ -124,53 +147,47 @@ def default_priors(spec: MixtureSpec) -> PriorModel:
     """
     single: dict[int, tuple[Prior, Link]] = {}
     weight = row_weight(spec.rows.weight, spec.rows.units.codes)
-    for block, rows in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
-        _default_coefficients(block, rows, weight, single)
-        _default_dispersions(block, rows, weight, single)
+    blocks = zip(standard.layout.blocks, standard.rows.blocks, spec.rows.blocks, strict=True)
+    for block, rows, given in blocks:
+        widths = 1 / clipped_share(given.matrix, weight)
+        if block.survival:
+            _default_times(block, rows, widths, weight, single)
+        else:
+            _default_coefficients(block, rows, widths, weight, single)
+            _default_dispersions(block, rows, weight, single)
+    everything = frozenset(range(spec.layout.size))
     if spec.k == 1:
-        return PriorModel(single, None, None)
+        return PriorModel(single, None, None, everything)
     if spec.layout.concomitant_terms is None:
-        return PriorModel(single, CONCENTRATION, None)
+        return PriorModel(single, CONCENTRATION, None, everything)
     assert spec.rows.concomitant is not None
-    terms = spec.layout.concomitant_terms
-    widths = _widths(spec.rows.concomitant, terms, spec.rows.weight)
-    return PriorModel(single, None, WIDE * widths)
-
-
-def _widths(matrix: np.ndarray, terms: tuple[str, ...], weight: np.ndarray | None) -> np.ndarray:
-    """One over each column's standard deviation; the intercept's as at the columns' means."""
-    mean, sd = weighted_mean(matrix, weight), column_spread(matrix, weight)
-    widths = 1 / np.where(sd > 0, sd, np.maximum(np.abs(mean), 1e-300))
-    if "Intercept" in terms:
-        at = terms.index("Intercept")
-        others = np.arange(len(terms)) != at
-        widths[at] = np.sqrt(1 + np.sum(np.square(mean * widths)[others]))
-    return widths
+    widths = 1 / clipped_share(spec.rows.concomitant, spec.rows.weight)
+    return PriorModel(single, None, WIDE * widths, everything)
 
 
 def _default_coefficients(
     block: BlockLayout,
     rows: BlockRows,
+    widths: np.ndarray,
     weight: np.ndarray | None,
     single: dict[int, tuple[Prior, Link]],
 ) -> None:
     location = block.predictors[0]
-    widths = _widths(rows.matrix, location.terms, weight) if location.terms else np.empty(0)
-    if block.survival:
-        _default_times(block, rows, widths, weight, single)
-        return
+    level = _level(rows, location)
     for s, family in enumerate(block.families):
         if family.location is None:
             continue
-        link = family.parameters[0].link
-        centre, unit = _response_scale(block, rows, s, link, weight)
-        for term, width, at in zip(location.terms, widths, location.index[s], strict=True):
+        centre, unit = _response_scale(block, rows, s, family.parameters[0].link, weight)
+        for share, width, at in zip(level, widths, location.index[s], strict=True):
             if at >= 0:
-                mu = centre if term == "Intercept" else 0.0
-                single[int(at)] = (
-                    Prior("normal", mu=mu, sigma=float(WIDE * unit * width)),
-                    get_link("identity"),
-                )
+                normal = Prior("normal", mu=float(centre * share), sigma=float(WIDE * unit * width))
+                single[int(at)] = (normal, get_link("identity"))
+
+
+def _level(rows: BlockRows, predictor: Predictor) -> np.ndarray:
+    """Coefficients (P,) of a constant linear predictor of one; zeros where there is none."""
+    shares = constant_shares(rows.matrix, predictor.index)
+    return np.zeros(rows.matrix.shape[1]) if shares is None else shares
 
 
 def _default_times(
@@ -182,7 +199,7 @@ def _default_times(
 ) -> None:
     """Every parameter of a survival time is linear on its link's scale.
 
-    Intercepts of locations are centred at the families' rough starts, those of other
+    Levels of locations are centred at the families' rough starts, those of other
     parameters have the families' own priors, on the link's scale.
     """
     identity, copies = get_link("identity"), as_copies(weight)
@@ -192,22 +209,21 @@ def _default_times(
         known = {} if family.priors is None else family.priors(obs.times)
         for parameter, slot in zip(family.parameters, block.slots[s], strict=True):
             predictor = block.predictors[slot]
-            centre = float(np.mean(parameter.link.forward(np.asarray(begin[parameter.name]))))
-            base = Prior("normal", mu=centre, sigma=WIDE)
+            mu = float(np.mean(parameter.link.forward(np.asarray(begin[parameter.name]))))
+            base = Prior("normal", mu=mu, sigma=WIDE)
             if parameter.name in known:
                 base = _on_link_scale(known[parameter.name])
             if slot == block.slots[s][0] and rows.offset is not None:
                 offset = rows.offset if rows.offset.ndim == 1 else rows.offset[s]
-                shift = float(weighted_mean(offset, weight))
-                base = Prior("normal", mu=centre - shift, sigma=WIDE)
-            used = int((predictor.index[s] >= 0).sum())
-            for term, width, at in zip(predictor.terms, widths, predictor.index[s], strict=True):
-                if at < 0:
-                    continue
-                wide = float(base.parameters["sigma"]) * (float(width) if used > 1 else 1.0)
-                mu = float(base.parameters["mu"]) if term == "Intercept" else 0.0
-                sigma = wide if term == "Intercept" else WIDE * float(width)
-                single[int(at)] = (Prior("normal", mu=mu, sigma=sigma), identity)
+                base = Prior("normal", mu=mu - float(weighted_mean(offset, weight)), sigma=WIDE)
+            level = _level(rows, predictor)
+            for j in np.flatnonzero(predictor.index[s] >= 0):
+                alone = predictor.terms[j] == "Intercept"
+                sigma = base.parameters["sigma"] if alone else WIDE * widths[j]
+                normal = Prior(
+                    "normal", mu=float(base.parameters["mu"] * level[j]), sigma=float(sigma)
+                )
+                single[int(predictor.index[s, j])] = (normal, identity)
 
 
 def _on_link_scale(prior: Prior) -> Prior:

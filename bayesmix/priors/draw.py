@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy import special
 
 from bayesmix.model import MixtureSpec
+from bayesmix.model.coordinates import Map
 from bayesmix.priors.log_density import PriorModel, log_prior
 
 __all__ = ["gradient", "sample_prior"]
@@ -20,6 +22,22 @@ def gradient(
 
     What `log_prior` gives with the Jacobian, for samplers that call it very often.
     """
+    if (place := model.map) is None:
+        return _of_place(spec, model)
+    plain = _of_place(spec, replace(model, map=None))
+    volume = place.log_volume
+
+    def mapped(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, score = plain(place(theta))
+        return value + volume, score @ place.jacobian(theta)
+
+    return mapped
+
+
+def _of_place(
+    spec: MixtureSpec, model: PriorModel
+) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """The same as a function of what the priors are of."""
     normal = [g for g in model.groups if g.is_normal]
     if len(normal) < len(model.groups) or spec.weights.held is not None:
         return lambda theta: _general_gradient(spec, model, theta)
@@ -106,6 +124,7 @@ def sample_prior(
     if model.spread is not None:
         z = rng.standard_normal((draws, spec.k, len(model.spread))) * model.spread
         theta[:, index] = z[:, 1:] - z[:, :1]
+    place = model.map or Map.identity(spec.layout.size)
     for at, value in spec.held.items():
-        theta[:, at] = value
-    return theta
+        theta[:, at] = place.matrix[at, at] * value + place.shift[at]
+    return place.solve(theta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,8 +14,9 @@ from bayesmix.arrays.autodiff import jets
 from bayesmix.distributions import KINDS, Prior
 from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
+from bayesmix.model.coordinates import Map, Standard
 
-__all__ = ["Group", "LogPrior", "Penalty", "PriorModel", "log_prior"]
+__all__ = ["Group", "LogPrior", "Penalty", "PriorModel", "log_prior", "mapped", "placed", "within"]
 
 
 class LogPrior(NamedTuple):
@@ -64,11 +65,17 @@ class PriorModel:
         Of the symmetric Dirichlet prior of constant weights.
     spread : ndarray, shape (Q,), or None
         Standard deviations tau of the concomitant logits by term.
+    standard : frozenset of int
+        Entries whose priors are of standard coordinates; the others' are of theta itself.
+    map : Map, or None
+        From theta to what the priors are of; None where they are of theta itself.
     """
 
     single: Mapping[int, tuple[Prior, Link]]
     concentration: float | None
     spread: np.ndarray | None
+    standard: frozenset[int] = frozenset()
+    map: Map | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -92,6 +99,75 @@ class PriorModel:
         return tuple(out)
 
 
+def placed(model: PriorModel, standard: Standard) -> PriorModel:
+    """Priors of standard coordinates as priors in the user's units.
+
+    Those of a coordinate that differs from the user's by a unit alone become priors of the
+    user's.  What is left in `standard` are mostly intercepts: their priors are of the level
+    at the covariates' means.
+
+    Parameters
+    ----------
+    model : PriorModel
+        Its `standard` says which priors hold in standard coordinates.
+    standard : Standard
+    """
+    back, which = standard.to_standard, _mask(model, standard)
+    factor, shift = np.diag(back.matrix), back.shift
+    single = {
+        at: (_moved(prior, link, factor[at], shift[at]), link) if which[at] else (prior, link)
+        for at, (prior, link) in model.single.items()
+    }
+    spread = model.spread
+    if spread is not None:
+        at = np.array(sorted(set(range(len(which))) - set(single))).reshape(-1, len(spread))[0]
+        spread = np.where(which[at], spread / factor[at], spread)
+    apart = np.abs(back.matrix - np.diag(factor)).max(1, initial=0.0) > 0
+    for bend in back.bends:
+        apart |= bend.to != 0
+    left = frozenset(np.flatnonzero(which & apart).tolist())
+    return mapped(replace(model, single=single, spread=spread, standard=left), standard)
+
+
+def mapped(model: PriorModel, standard: Standard) -> PriorModel:
+    """The priors with the map from the user's theta to what they are of.
+
+    It adds multiples of other entries to an entry, and leaves volumes as they are.
+    """
+    which = _mask(model, standard)
+    if not which.any():
+        return model
+    back = standard.to_standard
+    factor = np.where(which, np.diag(back.matrix), 1.0)
+    bends = tuple(b._replace(to=b.to / factor) for b in back.bends)
+    level = Map(back.matrix / factor[:, None], np.zeros(len(which)), bends)
+    return replace(model, map=level.rows(which, Map.identity(len(which))))
+
+
+def _mask(model: PriorModel, standard: Standard) -> np.ndarray:
+    out = np.zeros(len(standard.to_user.shift), bool)
+    out[list(model.standard)] = True
+    return out
+
+
+def _moved(prior: Prior, link: Link, factor: float, shift: float) -> Prior:
+    """The prior of x where `factor` link(x) + `shift` has this one."""
+    p = prior.parameters
+    if (factor, shift) == (1.0, 0.0):
+        return prior
+    if prior.kind == "lognormal" and link.name == "log" and factor == 1:
+        return Prior("lognormal", mu=p["mu"] - shift, sigma=p["sigma"])
+    assert prior.kind == "normal"
+    assert link.name == "identity"
+    return Prior("normal", mu=(p["mu"] - shift) / factor, sigma=p["sigma"] / factor)
+
+
+def within(model: PriorModel, standard: Standard) -> PriorModel:
+    """Priors of the user's theta as a function of theta in standard coordinates."""
+    to_user = standard.to_user
+    return replace(model, map=to_user if model.map is None else model.map.after(to_user))
+
+
 def log_prior(
     spec: MixtureSpec, model: PriorModel, theta: np.ndarray, *, jacobian: bool = False
 ) -> LogPrior:
@@ -107,8 +183,11 @@ def log_prior(
         theta itself, for sampling.  (The logits of concomitant models are linear in
         their sum-zero form, and are the same in both.)
     """
+    place = model.map
+    given, theta = theta, theta if place is None else place(theta)
     n, size = theta.shape
-    value = np.zeros(n)
+    # With the Jacobian it is the density of theta itself, whatever its coordinates.
+    value = np.full(n, place.log_volume if place is not None and jacobian else 0.0)
     score = np.zeros((n, size))
     curvature = np.zeros((n, size, size))
     free = spec.free
@@ -130,6 +209,9 @@ def log_prior(
     # Only the diagonal can be negative: a prior that is not log-concave there.
     scoring = curvature.copy()
     scoring[:, np.arange(size), np.arange(size)] = np.maximum(diagonal, 0.0)
+    if place is not None:
+        scoring = place.pull(given, np.zeros_like(score), scoring)[1]
+        score, curvature = place.pull(given, score, curvature)
     return LogPrior(value, score, curvature, scoring)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from bayesmix.distributions import Prior, as_prior
 from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
+from bayesmix.model.standard import standardise
 from bayesmix.priors.defaults import default_priors
-from bayesmix.priors.log_density import PriorModel
+from bayesmix.priors.log_density import PriorModel, placed
 
 __all__ = ["resolve"]
 
@@ -38,8 +40,10 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
     if given is not None and not isinstance(given, Mapping):
         msg = f"priors={given!r} must be None, 'flat' or a dict of names to bmx.Prior"
         raise SpecError(msg)
-    model = default_priors(spec)
-    single = dict(model.single)
+    standard = standardise(spec)
+    assert standard.standard is not None
+    model = default_priors(spec, standard)
+    single, own = dict(model.single), set()
     concentration, spread = model.concentration, model.spread
     variables = {spec.layout.coordinates[j].variable for j in single}
     for name, prior in _general_first(given or {}, variables):
@@ -56,10 +60,19 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
             )
             raise SpecError(msg)
         elif spread is not None and of_weights:
-            spread = _spread(spec, spread, name, prior)
+            chosen = _chosen_terms(spec, name)
+            spread = _spread(chosen, spread, name, prior)
+            own |= set(spec.layout.alpha[1:, chosen].ravel().tolist())
         else:
-            _replace(spec, single, name, prior)
-    return PriorModel(single, concentration, spread)
+            own |= set(_replace(spec, single, name, prior))
+    user = replace(
+        model,
+        single=single,
+        concentration=concentration,
+        spread=spread,
+        standard=model.standard - own,
+    )
+    return placed(user, standard.standard)
 
 
 def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[str, Prior]]:
@@ -81,8 +94,8 @@ def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[
 
 def _replace(
     spec: MixtureSpec, single: dict[int, tuple[Prior, Link]], name: str, prior: Prior
-) -> None:
-    """Put the user's prior in the places that a name stands for."""
+) -> list[int]:
+    """Put the user's prior in the places that a name stands for, and tell these."""
     at = [
         j
         for j, c in enumerate(spec.layout.coordinates)
@@ -110,6 +123,7 @@ def _replace(
         except SpecError:
             msg = f"priors[{name!r}] is {prior!r}, but the parameter is {wanted}"
             raise SpecError(msg) from None
+    return at
 
 
 def _concentration(prior: Prior) -> float:
@@ -119,12 +133,17 @@ def _concentration(prior: Prior) -> float:
     return float(prior.parameters["concentration"])
 
 
-def _spread(spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
+def _chosen_terms(spec: MixtureSpec, name: str) -> np.ndarray:
+    """The concomitant terms that a name stands for, (Q,)."""
     terms = list(spec.layout.concomitant_terms or ())
-    chosen = [name in ("alpha", f"alpha[{term}]") for term in terms]
-    if not any(chosen):
+    chosen = np.array([name in ("alpha", f"alpha[{term}]") for term in terms])
+    if not chosen.any():
         msg = f"priors has {name!r}, but the concomitant terms are {terms}"
         raise SpecError(msg)
+    return chosen
+
+
+def _spread(chosen: np.ndarray, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
     if prior.kind != "normal" or prior.parameters["mu"] != 0:
         msg = (
             f"priors[{name!r}] is {prior!r}; concomitant logits have a Prior('normal', mu=0, "

@@ -19,9 +19,10 @@ from bayesmix.families.links import Link, get_link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.priors.conditional import Conditional, conditional, depends_on
 from bayesmix.priors.log_density import PriorModel
 
-__all__ = ["Variable", "free_variables"]
+__all__ = ["Variable", "free_variables", "logit_turn"]
 
 # Effects whose coefficients belong to single components, and what their variables are called.
 APART = ("varying", "dispersion")
@@ -40,7 +41,8 @@ class Variable:
     coords : tuple of tuple
         Labels along each of `dims`.
     kind : str
-        Of its prior: one of `bmx.Prior`, "dirichlet", "zero_sum_normal" or "multivariate_normal".
+        Of its prior: one of `bmx.Prior`, "dirichlet", "zero_sum_normal", "multivariate_normal" or
+        "conditional_normal", of coefficients whose priors are of standard coordinates.
     parameters : dict of str to ndarray
         Of its prior, in the shape of the variable where its elements are independent.
     at : ndarray of int
@@ -49,6 +51,8 @@ class Variable:
         From the natural scale to theta.
     read : callable
         ``read(theta)``: values (..., *shape) from theta (..., D).
+    given : Conditional, or None
+        Of the kind "conditional_normal": what the elements are given other entries of theta.
     """
 
     name: str
@@ -59,14 +63,17 @@ class Variable:
     at: np.ndarray
     link: Link
     read: Callable[[np.ndarray], np.ndarray]
+    given: Conditional | None = None
 
     def log_prior(self, theta: np.ndarray) -> np.ndarray:
         """Log density of the variable itself at theta (..., D), by independent element."""
+        if self.given is not None:
+            return self.given.log_density(theta, self.at)
         return _LOG_PRIORS.get(self.kind, _independent)(self, self.read(theta))
 
 
 def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
-    """Every free parameter once, in the variables of the PyMC model.
+    """Every free parameter once, in the variables of the PyMC model; each after its parents.
 
     Parameters
     ----------
@@ -81,7 +88,19 @@ def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
         for number, predictor in block.constants():
             link = dispersion_link(block, number)
             out += _of_one_kind(_dispersion(spec, predictor, link), priors)
-    return out + _weights(spec, priors)
+    return _in_order(out, priors) + _weights(spec, priors)
+
+
+def _in_order(left: list[Variable], priors: PriorModel) -> list[Variable]:
+    """Variables after those that their priors depend on."""
+    out: list[Variable] = []
+    while left:
+        later = {int(at) for variable in left for at in variable.at.ravel()}
+        ready = [v for v in left if not later & set(depends_on(priors, v.at.ravel()).tolist())]
+        assert ready, "priors that depend on one another"
+        out += ready
+        left = [v for v in left if all(v is not one for one in ready)]
+    return out
 
 
 # --- coefficients and dispersions ----------------------------------------------------------
@@ -120,6 +139,7 @@ def _of_one_kind(entries: _Entries, priors: PriorModel) -> list[Variable]:
     if len(kinds) > 1:
         return [v for part in entries.parts() for v in _of_one_kind(part, priors)]
     kind = kinds.pop()
+    joint = any(int(at) in priors.standard for at in entries.at.ravel())
     parameters = {
         name: np.reshape([prior.parameters[name] for prior in given], entries.at.shape)
         for name in KINDS[kind].parameters
@@ -130,11 +150,12 @@ def _of_one_kind(entries: _Entries, priors: PriorModel) -> list[Variable]:
             entries.name,
             entries.dims,
             entries.coords,
-            kind,
-            parameters,
+            "conditional_normal" if joint else kind,
+            {} if joint else parameters,
             at,
             entries.link,
             lambda theta: np.asarray(inverse(theta[..., at]), dtype=float),
+            conditional(priors, at) if joint else None,
         )
     ]
 
@@ -260,11 +281,12 @@ def _logits(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
     at = spec.layout.alpha[1:].T.ravel()
     free = np.array([j not in spec.held for j in at], bool)
     assert priors.spread is not None
+    turn = logit_turn(spec, priors)
     if free.all():
 
         def read(theta: np.ndarray) -> np.ndarray:
             logits = spec.weights.logits(theta)
-            return np.swapaxes(logits - logits.mean(-2, keepdims=True), -1, -2)
+            return turn @ np.swapaxes(logits - logits.mean(-2, keepdims=True), -1, -2)
 
         return [
             Variable(
@@ -281,7 +303,7 @@ def _logits(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
     if not free.any():
         return []
     names = [f"{spec.components[s]}:{term}" for term in terms for s in range(1, spec.k)]
-    mean, covariance = _given_held(spec, priors.spread, at, free)
+    mean, covariance = _given_held(spec, priors.spread, turn, at, free)
     return [
         Variable(
             "alpha_free",
@@ -296,15 +318,24 @@ def _logits(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
     ]
 
 
+def logit_turn(spec: MixtureSpec, priors: PriorModel) -> np.ndarray:
+    """What priors of logits are of those by concomitant term, (Q, Q).
+
+    The default ones are of the logits of centred and scaled covariates.
+    """
+    at = spec.layout.alpha[-1]
+    return np.eye(len(at)) if priors.map is None else priors.map.matrix[np.ix_(at, at)]
+
+
 def _given_held(
-    spec: MixtureSpec, spread: np.ndarray, at: np.ndarray, free: np.ndarray
+    spec: MixtureSpec, spread: np.ndarray, turn: np.ndarray, at: np.ndarray, free: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of free logits given the held ones.
 
-    The contrasts of term q have the precision (I - 11'/k) / tau_q^2.
+    The contrasts of what the priors are of have the precision (I - 11'/k) / tau_q^2.
     """
     k = spec.k
-    precision = np.kron(np.diag(1 / np.square(spread)), np.eye(k - 1) - 1 / k)
+    precision = np.kron((turn.T / np.square(spread)) @ turn, np.eye(k - 1) - 1 / k)
     values = np.array([spec.held[j] for j in at[~free]])
     covariance = np.linalg.inv(precision[np.ix_(free, free)])
     return -covariance @ precision[np.ix_(free, ~free)] @ values, covariance

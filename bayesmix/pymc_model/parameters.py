@@ -13,7 +13,7 @@ from bayesmix.arrays.symbolic import Symbol, plain
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
 from bayesmix.priors import PriorModel
-from bayesmix.priors.variables import Variable, free_variables
+from bayesmix.priors.variables import Variable, free_variables, logit_turn
 
 __all__ = ["add_parameters", "theta_of"]
 
@@ -55,7 +55,7 @@ def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
     """
     natural = _Natural(spec)
     for variable in free_variables(spec, priors):
-        natural.add(variable, _free(variable))
+        natural.add(variable, _free(variable, natural))
     found: dict[str, Tensor] = {}
     for block in spec.layout.blocks:
         dim = plain_name(term_dim(spec.layout, block))
@@ -70,12 +70,12 @@ def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
     if spec.layout.concomitant_terms is None:
         found["weight"] = _weight(spec, natural)
     else:
-        found["alpha"] = _alpha(spec, natural)
+        found["alpha"] = _alpha(spec, priors, natural)
     return found
 
 
-def _free(variable: Variable) -> Tensor:
-    """A random variable; its prior has constants alone, for PyMC draws again what data reach."""
+def _free(variable: Variable, natural: _Natural) -> Tensor:
+    """A random variable; its prior has no data in it, for PyMC draws again what data reach."""
     model = pm.modelcontext(None)
     model.add_coords(dict(zip(variable.dims, variable.coords, strict=True)))
     if variable.kind == "zero_sum_normal":
@@ -86,6 +86,9 @@ def _free(variable: Variable) -> Tensor:
         ends = {name: given.pop(name) for name in ("lower", "upper")}
         whole = pm.StudentT.dist(**given)
         return pm.Truncated(variable.name, whole, **ends, dims=variable.dims)
+    if variable.given is not None:
+        mean = variable.given.centre(natural.entries, pt.exp)
+        return pm.MvNormal(variable.name, mu=mean, chol=variable.given.root, dims=variable.dims)
     name, arguments = DISTRIBUTIONS[variable.kind]
     parameters = {arguments.get(n, n): v for n, v in variable.parameters.items()}
     return getattr(pm, name)(variable.name, **parameters, dims=variable.dims)
@@ -125,6 +128,11 @@ class _Natural:
         if variable.kind not in ("dirichlet", "zero_sum_normal"):
             self._piece(variable.at, node)
 
+    def entries(self, at: np.ndarray) -> list[Tensor]:
+        """Coefficients that are there already, by their entries of theta."""
+        whole = pt.concatenate(self.pieces)
+        return [whole[int(self.place[j])] for j in at]
+
     def named(self, name: str, index: np.ndarray, *dims: str) -> Tensor:
         """The parameters at an index in which -1 stands for none.
 
@@ -150,11 +158,14 @@ def _weight(spec: MixtureSpec, natural: _Natural) -> Tensor:
     return pm.Deterministic("weight", known, dims="component")
 
 
-def _alpha(spec: MixtureSpec, natural: _Natural) -> Tensor:
+def _alpha(spec: MixtureSpec, priors: PriorModel, natural: _Natural) -> Tensor:
     pm.modelcontext(None).add_coord("concomitant_term", spec.layout.concomitant_terms)
     dims = ("component", "concomitant_term")
     if "alpha_centred" in natural.free:
         centred = natural.free["alpha_centred"][0]
+        turn = logit_turn(spec, priors)
+        if (turn != np.eye(len(turn))).any():  # of centred and scaled covariates
+            centred = pt.dot(np.linalg.inv(turn), centred)
         return pm.Deterministic("alpha", centred.T - centred.T[0], dims=dims)
     return natural.named("alpha", spec.layout.alpha, *dims)
 

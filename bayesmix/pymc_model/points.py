@@ -13,7 +13,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.data import named_data
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
 from bayesmix.priors import PriorModel
-from bayesmix.priors.variables import free_variables
+from bayesmix.priors.variables import free_variables, logit_turn
 from bayesmix.results.predict import simulation_rows
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def draws_to_theta(
             _fill(
                 theta, posterior, predictor.variable, predictor.index[:, 0], "component", link=link
             )
-    _read_logits(spec, posterior, theta)
+    _read_logits(spec, priors, posterior, theta)
     held = list(spec.held)
     theta[..., held] = [spec.held[j] for j in held]
     _complete(spec, theta, posterior)
@@ -108,7 +108,9 @@ def _fill(
         theta[..., index[has]] = values if link is None else link.forward(values)
 
 
-def _read_logits(spec: MixtureSpec, posterior: xr.Dataset, theta: np.ndarray) -> None:
+def _read_logits(
+    spec: MixtureSpec, priors: PriorModel | None, posterior: xr.Dataset, theta: np.ndarray
+) -> None:
     layout, k = spec.layout, spec.k
     has, terms = layout.alpha >= 0, layout.concomitant_terms
     if terms is not None:
@@ -119,7 +121,9 @@ def _read_logits(spec: MixtureSpec, posterior: xr.Dataset, theta: np.ndarray) ->
             if name in posterior:
                 shape = (len(terms), k) if name == "alpha_centred" else (k, len(terms))
                 alpha = _values(posterior, name, *dims, shape=shape)
-                alpha = np.swapaxes(alpha, -1, -2) if name == "alpha_centred" else alpha
+                if name == "alpha_centred":
+                    turn = np.eye(len(terms)) if priors is None else logit_turn(spec, priors)
+                    alpha = np.swapaxes(np.linalg.solve(turn, alpha), -1, -2)
                 theta[..., layout.alpha[has]] = (alpha - alpha[..., :1, :])[..., has]
     elif "weight" in posterior and k > 1:
         weight = _values(posterior, "weight", "component", shape=(k,))

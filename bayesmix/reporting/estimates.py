@@ -106,7 +106,7 @@ def _alone(name: str, fit: Any) -> Table:
     columns["95% interval"] = [interval(*pair) for pair in ends]
     if "p_value" in shown:
         columns["p"] = [p_value(p) for p in shown["p_value"]]
-        columns["error on the scale"] = shown["scale"].replace("identity", "")
+        columns["interval on the scale"] = shown["scale"].replace("identity", "")
     if "r_hat" in shown:
         columns["R-hat"] = [number(v) for v in shown["r_hat"]]
         columns["effective sample size"] = [f"{v:.0f}" for v in shown["ess_bulk"]]

@@ -9,18 +9,17 @@ import pandas as pd
 
 from bayesmix.errors import DataError, FitError
 from bayesmix.likelihood.information import information, unit_scores
-from bayesmix.likelihood.problem import Group, Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import table_terms
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["Covariance", "covariance", "covariance_frame", "predictor_scales"]
+__all__ = ["Covariance", "covariance", "covariance_frame"]
 
 FLAT = 1e-6
 
 
 class Covariance(NamedTuple):
-    """`matrix` (D, D) on unconstrained scales and `undetermined` (D,).
+    """`matrix` (D, D) on unconstrained scales, and which parameters are `undetermined` (D,).
 
     Held parameters have variance NaN; those at infinity, or not determined by
     the data, variance infinity.
@@ -36,6 +35,13 @@ class Covariance(NamedTuple):
     undetermined: np.ndarray
     root: np.ndarray
     flat: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray) -> Covariance:
+        """That of parameters which are all determined."""
+        scale = np.sqrt(np.where(np.diag(matrix) > 0, np.diag(matrix), 1.0))
+        root = scale[:, None] * _root(matrix / np.outer(scale, scale))
+        return cls(matrix, np.zeros(len(matrix), bool), root, np.zeros((0, len(matrix))))
 
 
 def covariance(fitted: Fitted, kind: str = "observed", cluster: Any = None) -> Covariance:
@@ -102,17 +108,17 @@ def _cluster_codes(spec: MixtureSpec, cluster: Any) -> np.ndarray:
 
 
 def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -> Covariance:
+    """In standard coordinates, where units mean nothing, and from there to the user's."""
+    problem, theta = fitted.standard, fitted.standard_theta
+    standard = problem.spec.standard
+    assert standard is not None
     is_free = fitted.spec.free
     free = np.flatnonzero(is_free)
     at = np.ix_(free, free)
-    matrix = information(fitted.problem, fitted.theta[None]).matrix[0][at]
-    scale = predictor_scales(fitted.problem)[free]
-    scales = np.outer(scale, scale)
-    inverse, along = _inverse(matrix * scales)
-    inverse *= scales
+    inverse, flat = _inverse(information(problem, theta[None]).matrix[0][at])
     if kind == "robust":
-        scores = unit_scores(fitted.problem, fitted.theta)[:, free]
-        weight = fitted.problem.weight
+        scores = unit_scores(problem, theta)[:, free]
+        weight = problem.weight
         scores = scores if weight is None else scores * weight[:, None]
         if clusters is not None:
             count = int(clusters.max()) + 1
@@ -120,85 +126,53 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
             np.add.at(summed, clusters, scores)
             scores = summed * np.sqrt(count / (count - 1))
         inverse = inverse @ (scores.T @ scores) @ inverse
-    out = np.full(is_free.shape * 2, np.nan)
-    undetermined = np.zeros(len(out), bool)
-    undetermined[free] = (np.abs(along) > 1e-3).any(1)
-    root, flat = np.zeros((len(out), len(free))), np.zeros((len(out), along.shape[1]))
-    root[free], flat[free] = _square_root(inverse), scale[:, None] * along
+    slope = standard.to_user.jacobian(theta)[:, free]
+    undetermined = np.zeros(len(theta), bool)
+    undetermined[free] = _reached(slope[free], flat)
+    root, ways = slope @ _root(inverse), flat.T @ slope.T
     if fitted.status == "degenerate":
         lost = is_free & ~_regular(fitted)
         undetermined |= lost
         root[lost] = 0.0
-        flat = np.column_stack([flat, np.diag(predictor_scales(fitted.problem))[:, lost]])
-    out[at] = inverse
+        ways = np.concatenate([ways, np.diag(np.linalg.norm(slope, axis=1))[lost]])
+    out = np.full(is_free.shape * 2, np.nan)
+    out[at] = (root @ root.T)[at]
     out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf
-    return Covariance(out, undetermined, root, flat.T)
+    return Covariance(out, undetermined, root, ways)
 
 
-def predictor_scales(problem: Problem) -> np.ndarray:
-    """The change of every parameter that moves its linear predictor by about one, (D,).
-
-    One over a column's root mean square; where the link is the identity, times
-    the response's standard deviation.
-    """
-    out = np.ones(problem.spec.layout.size)
-    counted = _counted_rows(problem)
-    for arrays in problem.blocks:
-        rms = np.sqrt(np.mean(np.square(arrays.matrix[counted]), axis=0))
-        for group in arrays.groups:
-            spread = _spread(group, arrays.observed[group.key].y[counted])
-            for slot in group.slots:
-                unit = spread if slot is group.slots[0] else 1.0
-                if not slot.constant:
-                    for has, at in zip(slot.has, slot.at, strict=True):
-                        out[at] = unit / np.maximum(rms[has], 1e-300)
-    if problem.concomitant is not None:
-        rms = np.sqrt(np.mean(np.square(problem.concomitant), axis=0))
-        has = problem.spec.layout.alpha >= 0
-        scale = np.broadcast_to(1 / np.maximum(rms, 1e-300), has.shape)
-        out[problem.spec.layout.alpha[has]] = scale[has]
-    return out
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """A square root (f, f) of a covariance; NaN where there is none."""
+    if not np.isfinite(matrix).all():
+        return np.full(matrix.shape, np.nan)
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def _spread(group: Group, y: np.ndarray) -> float:
-    """The unit of the location's linear predictor; locations of times are on log scales."""
-    identity = group.slots and group.family.parameters[0].link.name == "identity"
-    return float(np.std(y)) or 1.0 if identity and not group.family.is_survival else 1.0
-
-
-def _counted_rows(problem: Problem) -> slice | np.ndarray:
-    """Rows whose unit has a positive case weight."""
-    if problem.weight is None:
-        return slice(None)
-    sizes = 1 if problem.first is None else np.diff(np.append(problem.first, problem.n_rows))
-    return np.repeat(problem.weight > 0, sizes)
+def _reached(slope: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Which of the user's parameters (f,) move along directions (f, m) of standard ones."""
+    if not flat.shape[1]:
+        return np.zeros(len(slope), bool)
+    size = np.linalg.norm(slope, axis=1, keepdims=True)
+    return (np.abs(slope @ flat) > 1e-3 * np.where(size > 0, size, 1.0)).any(1)
 
 
 def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse on the directions that the data determine, and the others as columns.
+    """Inverse on the directions that the data determine, and the other directions (f, m).
 
     A direction is flat where its standard error exceeds a thousand units of the
     linear predictor: the parameters there are at infinity, or not identified.
     """
+    none = np.zeros((len(matrix), 0))
     if not len(matrix) or not np.isfinite(matrix).all():
-        return np.full(matrix.shape, np.nan), np.zeros((len(matrix), 0))
+        return np.full(matrix.shape, np.nan), none
     values, vectors = np.linalg.eigh(matrix)
     flat = np.abs(values) < FLAT
     known, along = values[~flat], vectors[:, ~flat]
     if (known < 0).any():
         return np.full(matrix.shape, np.nan), vectors[:, flat]
     return (along / known) @ along.T, vectors[:, flat]
-
-
-def _square_root(matrix: np.ndarray) -> np.ndarray:
-    """L with L L' = matrix, from the correlations: units of measurement lose no digits."""
-    if not np.isfinite(matrix).all():
-        return np.full(matrix.shape, np.nan)
-    scale = np.sqrt(np.diag(matrix))
-    safe = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(matrix / np.outer(safe, safe))
-    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _regular(fitted: Fitted) -> np.ndarray:

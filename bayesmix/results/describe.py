@@ -239,7 +239,7 @@ def spec_html(spec: MixtureSpec) -> str:
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
     frame = summary(fitted)
     frame["p_value"] = [p_value(p) for p in frame["p_value"]]
-    # The scale of se and interval is told where it is not the estimate's own.
+    # The scale of an interval is told where it is not the estimate's own.
     frame["scale"] = frame["scale"].where(frame["scale"] != "identity", "")
     if (frame["scale"] == "").all():
         frame = frame.drop(columns="scale")
@@ -250,7 +250,7 @@ def fit_text(fitted: Fitted) -> str:
     """A fit as text."""
     head = as_text(f"{model_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
     table = _short_summary(fitted).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
-    note = "\n\nse is on the scale named in the last column; intervals are transformed back."
+    note = "\n\nIntervals are computed on the scale in the last column and transformed back."
     note = note if "scale" in table else ""
     return f"{head}\n\n{sizes(fitted).round(4).to_string()}\n\n{table}{note}"
 

@@ -14,12 +14,13 @@ from scipy import special
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute, to_dataset
-from bayesmix.priors import Penalty, log_prior
+from bayesmix.model.standard import standardise
+from bayesmix.priors import Penalty, log_prior, within
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Ends", "Fitted", "canonical_order"]
+__all__ = ["Ends", "Fitted", "canonical_order", "standard_problem"]
 
 
 class Ends(NamedTuple):
@@ -94,6 +95,17 @@ class Fitted:
         return build_problem(self.spec, penalty=self.penalty)
 
     @cached_property
+    def standard(self) -> Problem:
+        """The same in standard coordinates."""
+        return standard_problem(self.spec, self.penalty)
+
+    @property
+    def standard_theta(self) -> np.ndarray:
+        """Theta in standard coordinates."""
+        assert self.standard.spec.standard is not None
+        return self.standard.spec.standard.to_standard(self.theta)
+
+    @cached_property
     def covariances(self) -> dict[str, Any]:
         """Covariances that have been computed, by kind."""
         return {}
@@ -101,7 +113,7 @@ class Fitted:
     def told(self, status: str, reasons: tuple[str, ...]) -> Fitted:
         """The same fit with its status and reasons; what was computed stays."""
         new = replace(self, status=status, reasons=reasons)
-        for name in ("problem", "covariances"):
+        for name in ("problem", "standard", "covariances"):
             if name in self.__dict__:
                 new.__dict__[name] = self.__dict__[name]
         return new
@@ -181,6 +193,23 @@ class Fitted:
     def reordered(self, order: np.ndarray) -> Fitted:
         """The same fit with its components in another order."""
         return replace(self, theta=permute(self.spec.layout, self.theta, order))
+
+
+def standard_problem(spec: MixtureSpec, penalty: Penalty | None = None) -> Problem:
+    """The problem of a specification in standard coordinates.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+        In the user's coordinates.
+    penalty : Penalty, optional
+        Of the user's theta.
+    """
+    made = standardise(spec)
+    assert made.standard is not None
+    if penalty is not None:
+        penalty = penalty._replace(model=within(penalty.model, made.standard))
+    return build_problem(made, penalty=penalty)
 
 
 def canonical_order(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:

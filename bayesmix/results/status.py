@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.model.params import table_terms
-from bayesmix.results.covariance import covariance, predictor_scales
+from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.spurious import narrowness, tied_words
 
@@ -84,8 +84,7 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
     """Parameters on their way to infinity, or not determined by the data."""
     at = np.flatnonzero(covariance(fitted).undetermined)
     names = _names(fitted, at)
-    size = np.abs(fitted.theta / predictor_scales(fitted.problem))
-    if not len(at) or (size[at] > FAR).any():
+    if not len(at) or (_reach(fitted)[at] > FAR).any():
         reason = (
             f"the likelihood keeps rising towards infinite values of {names} (separation, or a "
             "limit of the family): their standard errors are infinite, the other estimates are the "
@@ -97,6 +96,22 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
         "components or fewer terms"
     )
     return "unidentified", reason
+
+
+def _reach(fitted: Fitted) -> np.ndarray:
+    """How far each parameter moves a linear predictor at the data, (D,), in standard units."""
+    problem = fitted.standard
+    out = np.abs(fitted.standard_theta)
+    for arrays in problem.blocks:
+        most = np.abs(arrays.matrix).max(0, initial=0.0)
+        for predictor in arrays.layout.linear():
+            has = predictor.index >= 0
+            out[predictor.index[has]] *= np.broadcast_to(most, has.shape)[has]
+    if problem.concomitant is not None:
+        alpha = problem.spec.layout.alpha
+        most = np.abs(problem.concomitant).max(0, initial=0.0)
+        out[alpha[alpha >= 0]] *= np.broadcast_to(most, alpha.shape)[alpha >= 0]
+    return out
 
 
 def _names(fitted: Fitted, positions: np.ndarray) -> str:

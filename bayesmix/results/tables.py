@@ -139,6 +139,11 @@ def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, fl
     return value, float(2 * special.ndtr(-abs(value))), estimate - z * se, estimate + z * se
 
 
+def _natural(se: float, slope: float) -> float:
+    """A standard error on the natural scale, by the slope of that in the scale of the link."""
+    return se if np.isinf(se) else se * slope
+
+
 def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     spec, theta = fitted.spec, fitted.theta
     rows = [
@@ -181,13 +186,14 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
             ends = np.sort(e.link.inverse(np.array([low, high])))
             estimate = float(e.link.inverse(theta[e.at]))
-        name = e.link.name
-        rows.append((component, e.term, "dispersion", estimate, se, np.nan, np.nan, *ends, name))
+            slope = abs(float(e.link.slope(np.asarray(theta[e.at]), np.asarray(estimate))))
+        row = (estimate, _natural(se, slope), np.nan, np.nan, *ends)
+        rows.append((component, e.term, "dispersion", *row, e.link.name))
     return rows
 
 
 def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
-    """Weights with standard errors of their logits, by the delta method."""
+    """Weights with standard errors by the delta method, and intervals of their logits."""
     spec = fitted.spec
     if spec.layout.concomitant_terms is not None or spec.k == 1:
         return []
@@ -211,7 +217,9 @@ def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
             )
         _, _, low, high = _wald(float(special.logit(weight[s])), se, z)
         ends = logit.inverse(np.array([low, high]))
-        rows.append((component, "weight", "weight", weight[s], se, np.nan, np.nan, *ends, "logit"))
+        error = _natural(se, weight[s] * (1 - weight[s]))
+        row = (weight[s], error, np.nan, np.nan, *ends)
+        rows.append((component, "weight", "weight", *row, "logit"))
     return rows
 
 

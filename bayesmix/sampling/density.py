@@ -54,6 +54,7 @@ def _has_kernel(problem: Problem, model: PriorModel) -> bool:
         os.environ.get("BAYESMIX_COMPILE") != "0"
         and (compiled.has_kernel(problem) or times.has_kernel(problem))
         and all(group.is_normal for group in model.groups)
+        and (model.map is None or not model.map.bends)
     )
 
 

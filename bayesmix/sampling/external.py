@@ -20,6 +20,7 @@ from bayesmix.sampling.posterior import (
     LaplaceOptions,
     begin,
     chain_diagnosis,
+    in_users,
     relabelled,
 )
 
@@ -40,7 +41,7 @@ def starting_values(spec: MixtureSpec, priors: Any, seed: Any) -> dict[str, np.n
     seed : int or numpy.random.Generator, optional
     """
     model = _proper(resolve(spec, priors))
-    point, _ = begin(spec, model, priors, LaplaceOptions(), generator(seed))
+    point, _, _ = begin(spec, model, priors, LaplaceOptions(), generator(seed))
     return initial_point(spec, model, point.theta)
 
 
@@ -62,7 +63,7 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
     theta = draws_to_theta(spec, model, posterior)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
-    point, modes = begin(spec, model, priors, LaplaceOptions(), generator(seed))
+    point, modes, standard = begin(spec, model, priors, LaplaceOptions(), generator(seed))
     stats = _group(idata, "sample_stats")
     kept = {
         str(n): np.asarray(v.values)
@@ -78,7 +79,7 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
         theta,
         density.reshape(theta.shape[:2]),
         kept,
-        modes,
+        in_users(spec, standard, modes),
         np.full(len(theta), -1),
         point,
         "none",

@@ -19,11 +19,11 @@ from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
-from bayesmix.likelihood import build_problem
 from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
+from bayesmix.model.params import permute
 from bayesmix.posterior.diagnostics import (
     Diagnosis,
     Finding,
@@ -37,7 +37,7 @@ from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve
-from bayesmix.results.fitted import Fitted
+from bayesmix.results.fitted import Fitted, canonical_order, standard_problem
 from bayesmix.sampling import ACCEPT, Chains, Saved, Settings, modes_apart, run_nutpie
 from bayesmix.sampling.laplace import GOOD_K, laplace_draws
 from bayesmix.sampling.length import run_long_enough
@@ -133,8 +133,7 @@ def _fit_posterior(
     rng = generator(options.seed)
     if model.is_sparse:
         _check_sparse(method, options, model)
-    point, modes = begin(spec, model, priors, options, rng)
-    problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
+    point, modes, problem = begin(spec, model, priors, options, rng)
     if method == "laplace":
         drawn = _laplace(problem, modes, model, point, options, rng)
         return relabelled(drawn, METHOD, None), ()
@@ -148,13 +147,52 @@ def begin(
     priors: Any,
     options: LaplaceOptions,
     rng: np.random.Generator,
-) -> tuple[Fitted, tuple[Mode, ...]]:
-    """The posterior mode on natural scales, and all modes of theta's own density."""
+) -> tuple[Fitted, tuple[Mode, ...], Problem]:
+    """The posterior mode on natural scales, and all modes of theta's own density.
+
+    The modes are of the problem that comes last, in standard coordinates.
+    """
     if model.is_sparse:
         priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
     point = _point(spec, options, priors, rng)
-    problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
-    return point, _modes(problem, point, rng)
+    problem = standard_problem(spec, Penalty(model, jacobian=True))
+    return point, _modes(problem, point, rng), problem
+
+
+def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
+    """Modes in the user's coordinates and order of components instead of standard ones."""
+    standard = problem.spec.standard
+    assert standard is not None
+    free = np.flatnonzero(spec.free)
+    volume, constant = standard.to_user.log_volume, standard.constant
+    out = []
+    for mode in modes:
+        theta = standard.to_user(mode.theta)
+        order = canonical_order(spec, theta)
+        ways = (standard.to_user.jacobian(mode.theta)[:, free] @ mode.factor).T
+        out.append(
+            replace(
+                mode,
+                theta=permute(spec.layout, theta, order),
+                log_density=mode.log_density + constant - volume,
+                factor=permute(spec.layout, ways, order)[:, free].T,
+                log_mass=mode.log_mass + constant,
+            )
+        )
+    return tuple(out)
+
+
+def _chains_in_users(problem: Problem, chains: Chains) -> Chains:
+    """Draws in the user's coordinates instead of standard ones."""
+    standard = problem.spec.standard
+    assert standard is not None
+    change = standard.constant - standard.to_user.log_volume
+    return replace(
+        chains,
+        theta=standard.to_user(chains.theta),
+        log_density=chains.log_density + change,
+        stats={n: v + change if n == "logp" else v for n, v in chains.stats.items()},
+    )
 
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:
@@ -243,9 +281,9 @@ def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[M
     model = problem.penalty.model
     starts = 0 if problem.spec.k == 1 else MODE_STARTS
     if not model.is_sparse:
-        return find_modes(problem, point.theta[None], starts, rng)
+        return find_modes(problem, point.standard_theta[None], starts, rng)
     milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
-    first = find_modes(replace(problem, penalty=milder), point.theta[None], starts, rng)[0]
+    first = find_modes(replace(problem, penalty=milder), point.standard_theta[None], starts, rng)[0]
     return (replace(first, share=1.0),)
 
 
@@ -285,17 +323,18 @@ def _laplace(
             ConvergenceWarning,
             skip_file_prefixes=(PACKAGE,),
         )
-    theta = draws.theta[None]
+    made = Chains(draws.theta[None], draws.log_density[None], {}, np.zeros(1, int), 1)
+    made = _chains_in_users(problem, made)
     return Drawn(
-        problem.spec,
+        point.spec,
         model,
         "laplace",
         draws.proposal,
-        theta,
-        theta,
-        draws.log_density[None],
-        {},
-        modes,
+        made.theta,
+        made.theta,
+        made.log_density,
+        made.stats,
+        in_users(point.spec, problem, modes),
         np.zeros(1, int),
         point,
         "none",
@@ -379,11 +418,12 @@ def _drawn(
     made: Chains = (
         run_nutpie(problem, modes, settings, apart)
         if sampler == "nutpie"
-        else run_pymc(problem, modes, sampler, settings, apart)
+        else run_pymc(point.spec, model, problem, modes, sampler, settings, apart)
     )
+    made = _chains_in_users(problem, made)
     chains = made.part(slice(made.pooled))
     drawn = Drawn(
-        problem.spec,
+        point.spec,
         model,
         "nuts",
         sampler,
@@ -391,7 +431,7 @@ def _drawn(
         chains.theta,
         chains.log_density,
         chains.stats,
-        modes,
+        in_users(point.spec, problem, modes),
         chains.mode,
         point,
         "none",

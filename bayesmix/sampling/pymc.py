@@ -14,7 +14,9 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.problem import Problem
+from bayesmix.model import MixtureSpec
 from bayesmix.posterior.mode import Mode
+from bayesmix.priors import PriorModel
 from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling import Chains, Settings, beginnings, first_draw
 
@@ -22,6 +24,8 @@ __all__ = ["run_pymc"]
 
 
 def run_pymc(
+    spec: MixtureSpec,
+    priors: PriorModel,
     problem: Problem,
     modes: tuple[Mode, ...],
     sampler: str,
@@ -32,8 +36,10 @@ def run_pymc(
 
     Parameters
     ----------
+    spec : MixtureSpec
+    priors : PriorModel
     problem : Problem
-        With the priors and the Jacobian as its penalty.
+        The same in standard coordinates, with the priors and the Jacobian as its penalty.
     modes : tuple of Mode
     sampler : str
         "pymc" or "numpyro".
@@ -53,12 +59,15 @@ def run_pymc(
     if sampler == "numpyro" and importlib.util.find_spec("numpyro") is None:
         msg = "sampler='numpyro' needs NumPyro: pip install 'bayesmix[numpyro]'"
         raise SpecError(msg)
-    assert problem.penalty is not None
-    spec, priors = problem.spec, problem.penalty.model
+    standard = problem.spec.standard
+    assert standard is not None
     model = to_pymc(spec, priors)
     where = np.repeat(*np.array(beginnings(modes, settings.chains, apart)).T)
     rng = np.random.default_rng(settings.seed)
-    first = [initial_point(spec, priors, first_draw(problem, modes[i], rng)) for i in where]
+    first = [
+        initial_point(spec, priors, standard.to_user(first_draw(problem, modes[i], rng)))
+        for i in where
+    ]
     with _quiet(settings.progress):
         tree: Any = pm.sample(
             draws=settings.draws * settings.thin,
@@ -77,7 +86,7 @@ def run_pymc(
     if (sizes["chain"], sizes["draw"]) != (len(where), settings.draws * settings.thin):
         raise KeyboardInterrupt  # PyMC takes it for the end of a chain
     tree = tree.isel(draw=slice(settings.thin - 1, None, settings.thin))
-    theta = draws_to_theta(spec, priors, tree["posterior"].to_dataset())
+    theta = standard.to_standard(draws_to_theta(spec, priors, tree["posterior"].to_dataset()))
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
     stats = {n: v for n, v in stats.items() if v.shape == theta.shape[:2]}

@@ -13,9 +13,10 @@ from bayesmix.errors import DataError
 from bayesmix.families.links import LINKS, Link
 from bayesmix.likelihood import log_likelihood
 from bayesmix.model import MixtureSpec
+from bayesmix.model.standard import standardise
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.mode import Mode
-from bayesmix.priors import Penalty, PriorModel
+from bayesmix.priors import Penalty, PriorModel, mapped
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
@@ -144,7 +145,12 @@ def _pack_model(model: PriorModel) -> dict[str, Any]:
         [int(at), *_pack_prior(prior), link.name] for at, (prior, link) in model.single.items()
     ]
     spread = None if model.spread is None else np.asarray(model.spread).tolist()
-    return {"single": single, "concentration": model.concentration, "spread": spread}
+    return {
+        "single": single,
+        "concentration": model.concentration,
+        "spread": spread,
+        "standard": sorted(model.standard),
+    }
 
 
 def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel:
@@ -157,9 +163,17 @@ def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel
         for at, kind, parameters, link in described["single"]
     }
     spread = described["spread"]
-    return PriorModel(
-        single, described["concentration"], None if spread is None else np.array(spread)
+    model = PriorModel(
+        single,
+        described["concentration"],
+        None if spread is None else np.array(spread),
+        frozenset(described.get("standard", ())),  # priors of earlier files are of the user's theta
     )
+    if not model.standard:
+        return model
+    standard = standardise(spec).standard
+    assert standard is not None
+    return mapped(model, standard)
 
 
 # --- draws ---------------------------------------------------------------------------------

@@ -154,6 +154,7 @@ def test_defaults_follow_the_units_of_the_data():
     }
     names = [c.term for c in bmx.Mixture("y ~ x1", data, k=2).spec.layout.coordinates]
     for j, r in ratio.items():
+        # The intercept's is of the level at the mean of x1, in the response's unit.
         expected = {"Intercept": 1000, "x1": 50000, "sigma": 1}[names[j]]
         assert r == pytest.approx(expected)
 

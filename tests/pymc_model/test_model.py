@@ -187,10 +187,13 @@ def target(spec, priors, theta):
 def some_theta(spec, rng, name=""):
     """Near the middle of the default priors, whatever the scales of the data."""
     theta = 0.3 * rng.normal(size=spec.layout.size)
-    for at, (prior, _) in resolve(spec, None).single.items():
+    priors = resolve(spec, None)
+    for at, (prior, _) in priors.single.items():
         if prior.kind == "normal":
             mu, sigma = prior.parameters["mu"], prior.parameters["sigma"]
             theta[at] = mu + 0.3 * min(sigma, 2.5) * theta[at]
+    if priors.map is not None:
+        theta = priors.map.solve(theta)
     if name in POINTS:
         theta = POINTS[name] + 0.1 * rng.normal(size=spec.layout.size)
     theta[list(spec.held)] = list(spec.held.values())
@@ -331,7 +334,7 @@ def test_names_where_priors_differ():
     assert kinds == {
         "coef_fixed_z": "StudentTRV",
         "coef_fixed_v": "NormalRV",
-        "coef_varying_Intercept": "NormalRV",
+        "coef_varying_Intercept": "MvNormalRV",
         "coef_varying_x": "StudentTRV",
         "sigma": "InvGammaRV",
         "weight": "DirichletRV",

@@ -301,9 +301,7 @@ def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: st
     """The second step as a fit with the covariance of its influences (U, D)."""
     ends = Ends(np.array([np.nan]), np.array([0]), np.array(["converged"]), 1)
     out = Fitted(whole, theta, np.nan, method, "converged", 0, ends, whole.k)
-    size = len(theta)
-    cov = Covariance(moves.T @ moves, np.zeros(size, bool), moves.T, np.zeros((0, size)))
-    out.covariances["observed"] = cov
+    out.covariances["observed"] = Covariance.of(moves.T @ moves)
     return out
 
 

@@ -107,6 +107,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("shape", 1),
     timed="gamma",
+    units={"mu": 1, "shape": 0},
     equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
     source="McCullagh and Nelder (1989), chapter 8",
     example={"mu": 2.5, "shape": 3.0},

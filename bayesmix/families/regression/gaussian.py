@@ -112,6 +112,7 @@ FAMILY = Family(
     kernel=KernelFamily("gaussian", kernel_term, dispersion=True),
     priors=priors,
     collapse=("sigma", -1),
+    units={"mu": "response", "sigma": 1},
     equation=r"f(y) = \frac{1}{\sigma\sqrt{2\pi}} \exp\{-(y-\mu)^2 / (2\sigma^2)\}",
     source="McCullagh and Nelder (1989), section 2.2",
     example={"mu": 0.7, "sigma": 1.3},

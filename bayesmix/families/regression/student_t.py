@@ -161,6 +161,7 @@ FAMILY = Family(
     simulate=simulate,
     priors=priors,
     collapse=("sigma", -1),
+    units={"mu": "response", "sigma": 1, "nu": 0},
     equation=(
         r"f(y) = \frac{\Gamma((\nu+1)/2)}{\Gamma(\nu/2) \sigma\sqrt{\nu\pi}} "
         r"\{1 + (y-\mu)^2 / (\nu\sigma^2)\}^{-(\nu+1)/2}"

@@ -49,6 +49,7 @@ FAMILY = Family(
     variance=lambda: np.inf,
     simulate=lambda rng: np.full((), np.inf),
     support="times that never come",
+    units={},
     equation=r"S(t) = 1",
     source="Boag (1949), Journal of the Royal Statistical Society B 11, 15-53",
 )

@@ -79,6 +79,7 @@ FAMILY = Family(
     variance=lambda rate: 1 / rate**2,
     simulate=simulate,
     support="positive times",
+    units={"rate": -1},
     equation=r"f(t) = \lambda e^{-\lambda t},\ S(t) = e^{-\lambda t},\ \lambda = \mathrm{rate}",
     source="Kalbfleisch and Prentice (2002), section 2.2.1",
     example={"rate": 0.4},

@@ -61,6 +61,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("shape", 1),
     support="positive times",
+    units={"rate": -1, "shape": 0},
     equation=r"f(t) = \frac{r^a}{\Gamma(a)} t^{a-1} e^{-r t},\ a = \mathrm{shape},\ "
     r"r = \mathrm{rate}",
     source="Kalbfleisch and Prentice (2002), section 2.2.3",

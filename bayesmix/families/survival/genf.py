@@ -87,6 +87,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("sigma", -1),
     support="positive times",
+    units={"mu": "log", "sigma": 0, "Q": 0, "P": 0},
     equation=(
         r"f(t) = \frac{d (s_1/s_2)^{s_1} e^{s_1 u}}{\sigma t (1 + s_1 e^u / s_2)^{s_1 + s_2} "
         r"B(s_1, s_2)},\ u = d (\log t - \mu) / \sigma,\ d = \sqrt{Q^2 + 2P},\ "

@@ -106,6 +106,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("sigma", -1),
     support="positive times",
+    units={"mu": "log", "sigma": 0, "s1": 0, "s2": 0},
     equation=(
         r"f(t) = \frac{(s_1/s_2)^{s_1} e^{s_1 u}}{\sigma t (1 + s_1 e^u / s_2)^{s_1 + s_2} "
         r"B(s_1, s_2)},\ u = (\log t - \mu) / \sigma"

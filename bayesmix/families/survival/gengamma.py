@@ -84,6 +84,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("sigma", -1),
     support="positive times",
+    units={"mu": "log", "sigma": 0, "Q": 0},
     equation=(
         r"f(t) = \frac{|Q| q^q}{\sigma t \Gamma(q)} \exp\{q (Q w - e^{Q w})\},\ "
         r"w = (\log t - \mu) / \sigma,\ q = Q^{-2}"

@@ -90,6 +90,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("shape", 1),
     support="positive times",
+    units={"scale": 1, "shape": 0, "k": 0},
     equation=(
         r"f(t) = \frac{a\, t^{a k - 1}}{b^{a k} \Gamma(k)} e^{-(t / b)^a},\ "
         r"a = \mathrm{shape},\ b = \mathrm{scale}"

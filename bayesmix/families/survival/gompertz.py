@@ -171,6 +171,7 @@ FAMILY = Family(
     simulate=simulate,
     priors=priors,
     support="positive times",
+    units={"rate": -1, "shape": -1},
     equation=r"h(t) = b e^{a t},\ S(t) = \exp\{-b (e^{a t} - 1) / a\},\ "
     r"a = \mathrm{shape},\ b = \mathrm{rate}",
     source="Johnson, Kotz and Balakrishnan (1995), section 22.8",

@@ -111,6 +111,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("shape", 1),
     support="positive times",
+    units={"scale": 1, "shape": 0},
     equation=r"S(t) = 1 / \{1 + (t/b)^a\},\ a = \mathrm{shape},\ b = \mathrm{scale}",
     source="Kalbfleisch and Prentice (2002), section 2.2.6",
     example={"scale": 2.0, "shape": 2.6},

@@ -120,6 +120,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("sdlog", -1),
     support="positive times",
+    units={"meanlog": "log", "sdlog": 0},
     equation=r"S(t) = \Phi\{-(\log t - m) / s\},\ m = \mathrm{meanlog},\ s = \mathrm{sdlog}",
     source="Kalbfleisch and Prentice (2002), section 2.2.4",
     example={"meanlog": 0.6, "sdlog": 0.8},

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.survival.base import (
     Instant,
@@ -35,6 +35,7 @@ from bayesmix.families.survival.base import (
 )
 from bayesmix.families.survival.derivatives import extreme, logistic, normal
 from bayesmix.families.survival.start import guess, working
+from bayesmix.families.units import Change
 from bayesmix.formula.times import Times
 
 __all__ = ["SCALES", "make"]
@@ -46,8 +47,21 @@ HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # --- the spline ----------------------------------------------------------------------------
 
 
-def basis(knots: tuple[float, ...], x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+class Spline(NamedTuple):
+    """Log knots, ascending, and what the coefficients are of.
+
+    With `turn` R, rows of an upper triangular matrix whose first entry is one, s(x) is
+    sum_j gamma_j (sum_i v_i(x) r_ij): coefficients of functions that are nearly orthogonal at
+    the data, where v_1 = 1, v_2 = x, ... are as good as dependent on short spans of log time.
+    """
+
+    knots: tuple[float, ...]
+    turn: tuple[tuple[float, ...], ...] | None = None
+
+
+def basis(spline: Spline, x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """What gamma0, gamma1, ... multiply in s(x), and in its slope, each (n,)."""
+    knots = spline.knots
     first, last = knots[0], knots[-1]
     low, high = np.maximum(x - first, 0.0), np.maximum(x - last, 0.0)
     values, slopes = [np.ones_like(x), x], [np.zeros_like(x), np.ones_like(x)]
@@ -56,37 +70,46 @@ def basis(knots: tuple[float, ...], x: np.ndarray) -> tuple[list[np.ndarray], li
         here = np.maximum(x - knot, 0.0)
         values.append(here**3 - share * low**3 - (1 - share) * high**3)
         slopes.append(3 * (here**2 - share * low**2 - (1 - share) * high**2))
-    return values, slopes
+    if spline.turn is None:
+        return values, slopes
+    columns = list(zip(*spline.turn, strict=True))
+    return tuple(  # type: ignore[return-value]
+        [
+            sum(v * r for v, r in zip(some[: j + 1], column, strict=False))
+            for j, column in enumerate(columns)
+        ]
+        for some in (values, slopes)
+    )
 
 
-def level(knots: tuple[float, ...], at: Instant, gammas: tuple[Linked, ...]) -> Array:
+def level(spline: Spline, at: Instant, gammas: tuple[Linked, ...]) -> Array:
     """The spline s(log t)."""
-    values, _ = basis(knots, at.log)
+    values, _ = basis(spline, at.log)
     return sum(g.value * v for g, v in zip(gammas, values, strict=True))
 
 
-def log_slope(knots: tuple[float, ...], at: Instant, gammas: tuple[Linked, ...]) -> Array:
+def log_slope(spline: Spline, at: Instant, gammas: tuple[Linked, ...]) -> Array:
     """Log of the spline's slope, in which gamma0 is not; -inf where it does not rise."""
-    _, slopes = basis(knots, at.log)
+    _, slopes = basis(spline, at.log)
     slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
     rises = slope > 0
     return xp.where(rises, xp.log(xp.where(rises, slope, 1.0)), -np.inf)
 
 
 @lru_cache(maxsize=64)
-def _corners(knots: tuple[float, ...]) -> np.ndarray:
+def _corners(spline: Spline) -> np.ndarray:
     """What gamma1, ... multiply in the slope at the ends and middles of the m pieces, (3, m, P)."""
-    a, b = np.array(knots[:-1]), np.array(knots[1:])
+    a, b = np.array(spline.knots[:-1]), np.array(spline.knots[1:])
     points = np.array([a, 0.5 * (a + b), b])
-    _, slopes = basis(knots, points.ravel())
+    _, slopes = basis(spline, points.ravel())
     return np.stack(slopes[1:], axis=-1).reshape(3, len(a), -1)
 
 
-def rises(knots: tuple[float, ...], gammas: tuple[Linked, ...]) -> Array:
+def rises(spline: Spline, gammas: tuple[Linked, ...]) -> Array:
     """Whether the spline rises everywhere: its slope is a parabola between two knots."""
     values = [xp.value_of(g.value) for g in gammas[1:]]
     good: Array = np.array(True)
-    for start, middle, end in np.moveaxis(_corners(knots), 1, 0):
+    for start, middle, end in np.moveaxis(_corners(spline), 1, 0):
         low, mid, high = (
             sum(v * float(c) for v, c in zip(values, corner, strict=True))
             for corner in (start, middle, end)
@@ -102,50 +125,50 @@ def rises(knots: tuple[float, ...], gammas: tuple[Linked, ...]) -> Array:
 # --- the three scales ----------------------------------------------------------------------
 
 
-def logpdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
+def logpdf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
     """Log slope - log(t) + the log density of s on its scale."""
-    s = level(knots, at, gammas)
-    rest = log_slope(knots, at, gammas) - at.log
+    s = level(spline, at, gammas)
+    rest = log_slope(spline, at, gammas) - at.log
     if scale == "hazard":
         value = event_term(rest + s, s)
     elif scale == "odds":
         value = rest - xp.softplus(s) - xp.softplus(-s)
     else:
         value = rest - 0.5 * s * s - HALF_LOG_2PI
-    return xp.where(rises(knots, gammas), value, -np.inf)
+    return xp.where(rises(spline, gammas), value, -np.inf)
 
 
-def logsf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
+def logsf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
     """-exp(s), -log(1 + exp(s)) or log Phi(-s)."""
-    s = level(knots, at, gammas)
+    s = level(spline, at, gammas)
     if scale == "hazard":
         value = minus_exp(s)
     else:
         value = -xp.softplus(s) if scale == "odds" else xp.log_ndtr(-s)
-    return xp.where(rises(knots, gammas), value, -np.inf)
+    return xp.where(rises(spline, gammas), value, -np.inf)
 
 
-def logcdf(knots: tuple[float, ...], scale: str, at: Instant, *gammas: Linked) -> Array:
+def logcdf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
     """Log of one minus the survival function."""
-    s = level(knots, at, gammas)
+    s = level(spline, at, gammas)
     if scale == "hazard":
         value = log1mexp_exp(s)
     else:
         value = -xp.softplus(-s) if scale == "odds" else xp.log_ndtr(s)
-    return xp.where(rises(knots, gammas), value, -np.inf)
+    return xp.where(rises(spline, gammas), value, -np.inf)
 
 
 def closed_form(
-    knots: tuple[float, ...], scale: str, at: Instant, event: np.ndarray, *gammas: Linked
+    spline: Spline, scale: str, at: Instant, event: np.ndarray, *gammas: Linked
 ) -> Derivatives:
     """Derivatives in gamma0, gamma1, ..."""
-    values, slopes = basis(knots, at.log)
+    values, slopes = basis(spline, at.log)
     s = sum(g.value * v for g, v in zip(gammas, values, strict=True))
     slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
     along, d1, d2 = _ALONG[scale](s, event)
     rise = np.where(slope > 0, np.log(slope), -np.inf)
     logf = along + np.where(event > 0, rise - at.log, 0.0)
-    logf = np.where(rises(knots, gammas), logf, -np.inf)
+    logf = np.where(rises(spline, gammas), logf, -np.inf)
     steep = np.where((event > 0) & (slope > 0), event / np.where(slope > 0, slope, 1.0), 0.0)
     relative = [b * steep for b in slopes]
     bent = [d2 * v for v in values]
@@ -160,13 +183,13 @@ def closed_form(
     )
 
 
-def never(knots: tuple[float, ...], scale: str, **gammas: np.ndarray) -> np.ndarray:
+def never(spline: Spline, scale: str, **gammas: np.ndarray) -> np.ndarray:
     """Survival at the last knot where the spline does not rise from there on, else zero."""
-    last = np.asarray(knots[-1])
-    _, slopes = basis(knots, last)
+    last = np.asarray(spline.knots[-1])
+    _, slopes = basis(spline, last)
     slope = sum(np.asarray(g) * v for g, v in zip(gammas.values(), slopes, strict=True))
     linked = (Linked(get_link("identity"), np.asarray(g)) for g in gammas.values())
-    flat = np.exp(logsf(knots, scale, Instant(np.exp(last), last), *linked))
+    flat = np.exp(logsf(spline, scale, Instant(np.exp(last), last), *linked))
     return np.where(slope > 0, 0.0, flat)
 
 
@@ -182,32 +205,58 @@ def line(scale: str, times: Times) -> tuple[float, float]:
     return float(-slope * rough.centre), float(slope)
 
 
-def start(names: tuple[str, ...], scale: str, times: Times) -> dict[str, float]:
+def start(names: tuple[str, ...], spline: Spline | None, scale: str, times: Times) -> dict:
     """A straight line: a Weibull, loglogistic or lognormal distribution."""
-    intercept, slope = line(scale, times)
-    return dict.fromkeys(names, 0.0) | {"gamma0": intercept, "gamma1": slope}
+    gammas = np.zeros(len(names))
+    gammas[:2] = line(scale, times)
+    if spline is not None and spline.turn is not None:
+        gammas = np.linalg.solve(np.array(spline.turn), gammas)
+    return dict(zip(names, gammas.tolist(), strict=True))
 
 
-def priors(knots: tuple[float, ...], names: tuple[str, ...], scale: str, times: Times) -> dict:
+def priors(spline: Spline, names: tuple[str, ...], scale: str, times: Times) -> dict:
     """The slope of a straight line, and bends that may change it by as much or so."""
-    _, slope = line(scale, times)
-    bend = 2.5 * slope / (knots[-1] - knots[0]) ** 2
-    first = {"gamma1": Prior("normal", mu=slope, sigma=slope)}
+    slope = start(names, spline, scale, times)["gamma1"]
+    if spline.turn is not None:
+        bend = width = 2.5
+    else:
+        bend, width = 2.5 * slope / (spline.knots[-1] - spline.knots[0]) ** 2, slope
+    first = {"gamma1": Prior("normal", mu=slope, sigma=width)}
     return first | {name: Prior("normal", mu=0.0, sigma=bend) for name in names[2:]}
 
 
+def in_units(spline: Spline, scale: str, family: Family, unit: float, obs: Observed) -> Change:
+    """With times t / u the knots move, and coefficients are of orthogonal functions.
+
+    They are orthogonal at the times that are not right-censored.
+    """
+    shift, m = float(np.log(unit)), len(spline.knots)
+    moved = Spline(tuple(knot - shift for knot in spline.knots))
+    assert obs.times is not None
+    x = working(obs.times)[np.isfinite(obs.times.upper)] - shift
+    mixing = np.eye(m)
+    mixing[0, 1] = -shift
+    if len(np.unique(x)) > m:
+        values = np.stack(basis(moved, x)[0], axis=-1)
+        triangle = np.linalg.qr(values, mode="r") / np.sqrt(len(x))
+        turn = np.linalg.inv(triangle * np.sign(np.diag(triangle))[:, None])
+        moved = moved._replace(turn=tuple(map(tuple, turn.tolist())))
+        mixing = mixing @ turn
+    return Change(_make(None, moved, scale), mixing, np.zeros(m))
+
+
 def simulate(
-    knots: tuple[float, ...], scale: str, rng: np.random.Generator, **gammas: np.ndarray
+    spline: Spline, scale: str, rng: np.random.Generator, **gammas: np.ndarray
 ) -> np.ndarray:
     """Draw times by inverting the distribution function."""
     size = np.broadcast_shapes(*(np.shape(g) for g in gammas.values()))
-    t = quantile(_make(None, knots, scale), rng.uniform(size=size), gammas)
+    t = quantile(_make(None, spline, scale), rng.uniform(size=size), gammas)
     return np.maximum(t, np.finfo(float).tiny)
 
 
-def mean(knots: tuple[float, ...], scale: str, **gammas: np.ndarray) -> np.ndarray:
+def mean(spline: Spline, scale: str, **gammas: np.ndarray) -> np.ndarray:
     """By quadrature of the survival function."""
-    return by_quadrature(_make(None, knots, scale), gammas)
+    return by_quadrature(_make(None, spline, scale), gammas)
 
 
 # --- the family ----------------------------------------------------------------------------
@@ -248,7 +297,7 @@ def make(
     if len(at) < 2 or not (np.isfinite(at) & (at > 0)).all() or not (np.diff(at) > 0).all():
         msg = f"spline: knots={at.tolist()}; they must be two or more ascending positive times"
         raise SpecError(msg)
-    return _make(None, tuple(np.log(at).tolist()), scale, tuple(at.tolist()))
+    return _make(None, Spline(tuple(np.log(at).tolist())), scale, tuple(at.tolist()))
 
 
 def settle(df: int, scale: str, times: Times) -> Family:
@@ -268,43 +317,44 @@ def settle(df: int, scale: str, times: Times) -> Family:
 @lru_cache(maxsize=256)
 def _make(
     df: int | None,
-    knots: tuple[float, ...] | None,
+    spline: Spline | None,
     scale: str,
     given: tuple[float, ...] | None = None,
 ) -> Family:
     """With log knots, or with none where they have to be found for the data."""
-    n = len(knots) if knots is not None else (df or 0) + 1
+    n = len(spline.knots) if spline is not None else (df or 0) + 1
     names = tuple(f"gamma{j}" for j in range(n))
     common: dict[str, Any] = {
         "name": "spline",
         "params": dict.fromkeys(names, "identity"),
         "location": "gamma0",
         "links": ("identity",),
-        "start": partial(start, names, scale),
+        "start": partial(start, names, spline, scale),
         "support": "positive times",
         "equation": r"g(S(t)) = \gamma_0 + \gamma_1 x + \sum_j \gamma_{j+1} v_j(x),\ x = \log t",
         "source": "Royston and Parmar (2002), Statistics in Medicine 21, 2175-2197",
         "example": dict.fromkeys(names, 0.0) | {"gamma0": -1.0, "gamma1": 1.5},
     }
-    if knots is None:
+    if spline is None:
         assert df is not None
         options: Mapping[str, Any] = {"df": df, "scale": scale}
         return Family(**common, settle=partial(settle, df, scale), options=options)
     survival = Survival(
-        logpdf=partial(logpdf, knots, scale),
-        logsf=partial(logsf, knots, scale),
-        logcdf=partial(logcdf, knots, scale),
-        never=partial(never, knots, scale),
-        closed_form=partial(closed_form, knots, scale),
+        logpdf=partial(logpdf, spline, scale),
+        logsf=partial(logsf, spline, scale),
+        logcdf=partial(logcdf, spline, scale),
+        never=partial(never, spline, scale),
+        closed_form=partial(closed_form, spline, scale),
     )
     return Family(
         **common,
         survival=survival,
-        mean=partial(mean, knots, scale),
-        simulate=partial(simulate, knots, scale),
-        priors=partial(priors, knots, names, scale),
+        mean=partial(mean, spline, scale),
+        simulate=partial(simulate, spline, scale),
+        priors=partial(priors, spline, names, scale),
+        in_units=partial(in_units, spline, scale),
         concave=True,
-        options={"knots": list(given or np.exp(knots)), "scale": scale},
+        options={"knots": list(given or np.exp(spline.knots)), "scale": scale},
     )
 
 

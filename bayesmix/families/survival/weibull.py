@@ -101,6 +101,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("shape", 1),
     support="positive times",
+    units={"scale": 1, "shape": 0},
     equation=r"S(t) = \exp\{-(t/b)^a\},\ a = \mathrm{shape},\ b = \mathrm{scale}",
     source="Kalbfleisch and Prentice (2002), section 2.2.2",
     example={"scale": 2.5, "shape": 1.4},

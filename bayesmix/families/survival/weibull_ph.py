@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.families.links import Linked
 from bayesmix.families.survival import weibull
@@ -20,6 +20,7 @@ from bayesmix.families.survival.base import (
 )
 from bayesmix.families.survival.derivatives import extreme
 from bayesmix.families.survival.start import guess
+from bayesmix.families.units import Change
 from bayesmix.formula.times import Times
 
 
@@ -86,6 +87,11 @@ def start(times: Times) -> dict:
     return {"scale": float(scale), "shape": rough.shape}
 
 
+def in_units(family: Family, unit: float, _obs: Observed) -> Change:
+    """With times t / u the scale is that of t times u^shape."""
+    return Change(family, np.eye(2), np.zeros(2), bend=(0, 1, float(np.log(unit))))
+
+
 def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """scale^(-1 / shape) Gamma(1 + 1 / shape)."""
     return weibull.mean(usual_scale(scale, shape), shape)
@@ -119,6 +125,7 @@ FAMILY = Family(
     variance=variance,
     simulate=simulate,
     priors=weibull.priors,
+    in_units=in_units,
     collapse=("shape", 1),
     support="positive times",
     equation=r"S(t) = \exp(-b t^a),\ a = \mathrm{shape},\ b = \mathrm{scale}",

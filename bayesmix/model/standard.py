@@ -1,0 +1,508 @@
+r"""Standard coordinates: the model in which units of measurement mean nothing.
+
+Columns of a design are made orthogonal and of mean square one, one after the other, as far as
+others can absorb the change,
+
+    x'_j = (x_j - sum_i t_ij x_i) / d_j:
+
+an intercept that every component with x_j has absorbs its mean, year absorbs most of year^2.
+Responses with a unit are centred and scaled, times are divided by their geometric mean.
+What remains of the model is the same model: its likelihood differs by a constant, its
+parameters by a `Map`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.families import Family, Observed
+from bayesmix.families.survival.start import working
+from bayesmix.families.units import Change, change, is_centred
+from bayesmix.formula.response import Response, middle
+from bayesmix.formula.times import KINDS, Times
+from bayesmix.model.coordinates import Bend, Map, Standard
+from bayesmix.model.layout import BlockLayout, Predictor
+from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.spec import MixtureSpec
+
+__all__ = ["constant_shares", "standardise"]
+
+EXACT = KINDS.index("exact")
+# Effects with coefficients that components share.
+SHARED = {"nested": 1, "fixed": 2}
+# Columns among which a constant is looked for, and how well they have to make it up.
+MOST_COLUMNS = 200
+CONSTANT = 1e-9
+
+
+class _Inconsistent(Exception):
+    """Components that share a parameter would need different values of it."""
+
+
+# --- columns -------------------------------------------------------------------------------
+
+
+class Turned(NamedTuple):
+    """Orthogonal columns X' = X T: `matrix` (n, P), `turn` T (P, P), `rank` (P,) their order."""
+
+    matrix: np.ndarray
+    turn: np.ndarray
+    rank: np.ndarray
+
+
+def absorbing(predictors: list[np.ndarray], free: np.ndarray) -> np.ndarray:
+    """Whether column i can take over a multiple of column j, (P, P).
+
+    Every component with j has i, a coefficient that is not held, and components that share
+    the one of i share that of j.
+
+    Parameters
+    ----------
+    predictors : list of ndarray of int, each (S, P)
+        Entries of theta, -1 for none.
+    free : ndarray of bool, shape (D,)
+    """
+    p = predictors[0].shape[1]
+    out = np.ones((p, p), bool)
+    for index in predictors:
+        has = index >= 0
+        out &= ~(has[:, None, :] & ~has[:, :, None]).any(0)
+        held = has & ~np.append(free, False)[index]
+        out &= ~(held[:, :, None] & has[:, None, :]).any(0)
+        for i in range(p):
+            for at in np.unique(index[has[:, i], i]):
+                members = index[index[:, i] == at]
+                out[i] &= (members == members[0]).all(0)
+    return out
+
+
+def orthogonal(
+    x: np.ndarray, absorbs: np.ndarray, weight: np.ndarray, kinds: np.ndarray | None = None
+) -> Turned:
+    """Columns less what others explain of them, of mean square one.
+
+    First a constant, then in the order of their kinds.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, P)
+    absorbs : ndarray of bool, shape (P, P)
+    weight : ndarray, shape (n,) or (1,)
+        Sums to one over the rows.
+    kinds : ndarray of int, shape (P,), optional
+        Whose coefficients belong to single components come first, shared ones last.
+    """
+    p = x.shape[1]
+    kinds = np.zeros(p, int) if kinds is None else kinds
+    constant = [j for j in range(p) if len(x) and x[0, j] and (x[:, j] == x[0, j]).all()]
+    rest = (j for j in range(p) if j not in constant[:1])
+    order = [*constant[:1], *sorted(rest, key=lambda j: kinds[j])]
+    out, turn, gram = np.array(x, float), np.eye(p), np.eye(p)
+    for place, j in enumerate(order):
+        done = order[:place]
+        _scale(out, turn, j, weight)
+        before = [i for i in done if absorbs[i, j]]
+        for _ in range(2 if before else 0):  # twice is enough
+            part = _products(out, before, j, weight)
+            share = np.linalg.solve(gram[np.ix_(before, before)], part)
+            out[:, j] -= out[:, before] @ share
+            turn[:, j] -= turn[:, before] @ share
+        _scale(out, turn, j, weight)
+        gram[done, j] = gram[j, done] = _products(out, done, j, weight)
+    rank = np.empty(p, int)
+    rank[order] = np.arange(p)
+    return Turned(out, turn, rank)
+
+
+def _products(x: np.ndarray, columns: list[int], j: int, weight: np.ndarray) -> np.ndarray:
+    return (weight * x[:, j]) @ x[:, columns] if len(columns) else np.zeros(0)
+
+
+def _scale(x: np.ndarray, turn: np.ndarray, j: int, weight: np.ndarray) -> None:
+    top = float(np.abs(x[:, j]).max(initial=0.0)) or 1.0
+    size = top * float(np.sqrt((weight * np.square(x[:, j] / top)).sum()))
+    if size > 0:
+        x[:, j] /= size
+        turn[:, j] /= size
+
+
+def constant_shares(matrix: np.ndarray, index: np.ndarray) -> np.ndarray | None:
+    """Coefficients (P,) of columns (n, P) that make up a constant of one.
+
+    Only columns of all components that have any, by `index` (S, P); None where they do not.
+    """
+    has = index >= 0
+    columns = np.flatnonzero(has[has.any(1)].all(0)) if has.any() else np.zeros(0, int)
+    if not 0 < len(columns) <= MOST_COLUMNS:
+        return None
+    x = matrix[:, columns]
+    out = np.zeros(matrix.shape[1])
+    alone = np.flatnonzero((x == x[0]).all(0) & (x[0] != 0))
+    if len(alone):
+        out[columns[alone[0]]] = 1 / x[0, alone[0]]
+        return out
+    out[columns] = np.linalg.lstsq(x, np.ones(len(x)))[0]
+    return out if np.abs(x @ out[columns] - 1).max() < CONSTANT else None
+
+
+# --- responses -----------------------------------------------------------------------------
+
+
+class Units(NamedTuple):
+    """The unit and the centre of a response; 1 and 0 where it has none."""
+
+    unit: float
+    centre: float
+
+
+def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
+    """Where the responses are and how far they spread; times: their geometric mean."""
+    families = [f for f in layout.families if f.location is not None]
+    if not families or any(f.units is None and f.in_units is None for f in layout.families):
+        return Units(1.0, 0.0)
+    if layout.survival:
+        return Units(_middle_time(rows, weight), 0.0)
+    y = next(iter(rows.observed.values())).y
+    top = float(np.abs(y).max(initial=0.0)) or 1.0
+    y = y / top
+    centre = float((weight * y).sum())
+    if not all(is_centred(f) for f in families):
+        return Units(top * float(np.sqrt((weight * y * y).sum())) or 1.0, 0.0)
+    return Units(top * float(np.sqrt((weight * np.square(y - centre)).sum())) or 1.0, top * centre)
+
+
+def _middle_time(rows: BlockRows, weight: np.ndarray) -> float:
+    logs, counts = [], []
+    for obs in rows.observed.values():
+        assert obs.times is not None
+        known = np.isfinite(obs.times.upper) | (obs.times.lower > 0)
+        logs.append(working(obs.times.take(known)))
+        counts.append(np.broadcast_to(weight, known.shape)[known])
+    total = np.concatenate(counts)
+    return float(np.exp(np.average(np.concatenate(logs), weights=total))) if total.any() else 1.0
+
+
+def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed:
+    """A response in standard units, as its family reads it."""
+    if obs.times is None:
+        y = (obs.y - units.centre) / units.unit
+        return family.observe(Response(name, "numeric", y, None, ()))
+    times = _in_unit(obs.times, units.unit)
+    return family.observe(Response(name, "survival", middle(times), None, (), times))
+
+
+def _in_unit(times: Times, unit: float) -> Times:
+    return Times(times.lower / unit, times.upper / unit, times.entry / unit)
+
+
+def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) -> np.ndarray:
+    """How often each row's density is per unit of its response, (n,): once, or never."""
+    if not layout.survival:
+        return np.ones(len(rows.matrix))
+    exact = np.array([rows.observed[key].times.code == EXACT for key in layout.keys])  # type: ignore[union-attr]
+    may = np.ones_like(exact) if allowed is None else allowed.T
+    some, all_of = (exact & may).any(0), (exact | ~may).all(0)
+    if (some != all_of).any():
+        raise _Inconsistent
+    return some.astype(float)
+
+
+# --- a response's block ----------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """A response in standard coordinates with the way back to the user's."""
+
+    layout: BlockLayout
+    rows: BlockRows
+    turned: Turned
+    changes: tuple[Change, ...]
+    constants: tuple[np.ndarray | None, ...]  # of each predictor
+    log_unit: np.ndarray
+
+
+def _block(
+    layout: BlockLayout, rows: BlockRows, turned: Turned, units: Units, allowed: np.ndarray | None
+) -> Block:
+    known: dict[tuple[int, str], Change] = {}
+    for family, key in zip(layout.families, layout.keys, strict=True):
+        if (id(family), key) not in known:
+            found = change(family, *units, rows.observed[key])
+            if found is None:
+                raise _Inconsistent
+            known[id(family), key] = found
+    changes = tuple(known[id(f), key] for f, key in zip(layout.families, layout.keys, strict=True))
+    families = tuple(c.family for c in changes)
+    observed, entry = rows.observed, rows.entry
+    if units != Units(1.0, 0.0):
+        by_key = dict(zip(layout.keys, families, strict=True))
+
+        def read(each: Mapping[str, Observed]) -> dict[str, Observed]:
+            return {k: measured(o, by_key[k], units, layout.name) for k, o in each.items()}
+
+        observed, entry = read(observed), entry and read(entry)
+    count = log_units(layout, rows, allowed) if units.unit != 1 else np.zeros(len(rows.matrix))
+    constants = tuple(_constant(turned, predictor) for predictor in layout.predictors)
+    return Block(
+        replace(layout, families=families),
+        BlockRows(
+            turned.matrix,
+            _offset(rows.offset, changes),
+            _response(rows.response, units),
+            observed,
+            entry,
+        ),
+        turned,
+        changes,
+        constants,
+        -np.log(units.unit) * count,
+    )
+
+
+def _constant(turned: Turned, predictor: Predictor) -> np.ndarray | None:
+    """The user's coefficients of a constant of one, where a predictor has it."""
+    if predictor.constant:
+        return np.ones(1)
+    shares = constant_shares(turned.matrix, predictor.index)
+    return None if shares is None else turned.turn @ shares
+
+
+def _offset(offset: np.ndarray | None, changes: tuple[Change, ...]) -> np.ndarray | None:
+    """Offsets of locations in units of their linear predictors."""
+    if offset is None:
+        return None
+    factors = np.array([c.mixing[0, 0] if c.mixing.size else 1.0 for c in changes])
+    if offset.ndim == 1 and (factors == factors[0]).all():
+        return offset / factors[0]
+    return offset / factors[:, None]
+
+
+def _response(response: Response | None, units: Units) -> Response | None:
+    if response is None or units == Units(1.0, 0.0):
+        return response
+    if response.times is None:
+        return replace(response, y=(response.y - units.centre) / units.unit)
+    times = _in_unit(response.times, units.unit)
+    return replace(response, y=middle(times), times=times)
+
+
+def _entries(block: Block, held: Mapping[int, float], size: int) -> Iterator[tuple]:
+    """Of each coordinate its row of the matrix (D,), its shift and its bend, or None."""
+    for s, slots in enumerate(block.layout.slots):
+        change = block.changes[s]
+        predictors = [block.layout.predictors[number] for number in slots]
+        for i, (number, predictor) in enumerate(zip(slots, predictors, strict=True)):
+            constant = block.constants[number]
+            if change.shift[i] and constant is None:
+                raise _Inconsistent
+            for column in np.flatnonzero(predictor.index[s] >= 0).tolist():
+                row = np.zeros(size)
+                for other, factor in zip(predictors, change.mixing[i], strict=True):
+                    if factor:
+                        _add(row, factor, block.turned.turn, predictor, other, s, column)
+                at = int(predictor.index[s, column])
+                shift = 0.0 if constant is None else float(change.shift[i] * constant[column])
+                bend = _bend(change, i, predictors, s, column) if change.bend else None
+                alone = bend is None and not np.delete(row, at).any()
+                if at in held and not alone:
+                    raise _Inconsistent
+                yield at, row, shift, bend
+
+
+def _add(
+    row: np.ndarray,
+    factor: float,
+    turn: np.ndarray,
+    predictor: Predictor,
+    other: Predictor,
+    s: int,
+    column: int,
+) -> None:
+    """Add what a predictor's coefficients contribute to one of another (or the same)."""
+    has = other.index[s] >= 0
+    if other is not predictor and (has & (predictor.index[s] < 0)).any():
+        raise _Inconsistent
+    turned = np.ones(1) if predictor.constant else turn[column, has]
+    row[other.index[s, has]] += factor * turned
+
+
+def _bend(
+    change: Change, i: int, predictors: list[Predictor], s: int, column: int
+) -> tuple[int, float] | None:
+    """The entry of theta that bends this one, and the factor: both intercepts alone."""
+    assert change.bend is not None
+    bent, by, log_unit = change.bend
+    if i != bent or not log_unit:
+        return None
+    used = np.flatnonzero(predictors[by].index[s] >= 0)
+    if len(used) != 1 or predictors[by].terms[used[0]] != "Intercept":
+        raise _Inconsistent
+    if column != used[0]:
+        if predictors[bent].index[s, used[0]] < 0:
+            raise _Inconsistent
+        return None
+    return int(predictors[by].index[s, used[0]]), -log_unit
+
+
+class Rules(NamedTuple):
+    """Rows of the map to the user's coordinates, their shifts and bends, by entry of theta."""
+
+    rows: dict[int, np.ndarray]
+    shifts: dict[int, float]
+    bends: dict[int, tuple[int, float]]
+
+
+def _rules(block: Block, held: Mapping[int, float], size: int) -> Rules:
+    out = Rules({}, {}, {})
+    for at, row, shift, bend in _entries(block, held, size):
+        if at in out.rows:
+            same = np.allclose(out.rows[at], row, 1e-9, 0) and np.isclose(out.shifts[at], shift)
+            if not same or out.bends.get(at) != bend:
+                raise _Inconsistent
+        out.rows[at], out.shifts[at] = row, shift
+        if bend is not None:
+            out.bends[at] = bend
+    return out
+
+
+# --- the whole -----------------------------------------------------------------------------
+
+
+def standardise(spec: MixtureSpec) -> MixtureSpec:
+    """The same model in standard coordinates; its `standard` leads back.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+        In the user's coordinates.
+
+    Returns
+    -------
+    MixtureSpec
+        With the same layout, but for families that depend on the unit of time, other rows,
+        and held values in standard coordinates.
+    """
+    rows, size = spec.rows, spec.layout.size
+    weight = _shares(None if rows.weight is None else rows.weight[rows.units.codes], rows.n)
+    made = [
+        _standard_block(spec, layout, data, weight)
+        for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True)
+    ]
+    total = Rules({}, {}, {})
+    for _, rules in made:
+        total.rows.update(rules.rows)
+        total.shifts.update(rules.shifts)
+        total.bends.update(rules.bends)
+    blocks = [block for block, _ in made]
+    rank = _rank(blocks, size)
+    concomitant = rows.concomitant
+    if concomitant is not None:
+        alpha = spec.layout.alpha
+        turned = orthogonal(
+            concomitant, absorbing([alpha], spec.free), _shares(rows.weight, rows.n_units)
+        )
+        concomitant = turned.matrix
+        for s, at in zip(*np.nonzero(alpha >= 0), strict=True):
+            row = np.zeros(size)
+            row[alpha[s]] = turned.turn[at]
+            total.rows[int(alpha[s, at])] = row
+            rank[alpha[s, at]] = turned.rank[at]
+    to_user, to_standard = _maps(total, rank)
+    by_row = np.sum([b.log_unit for b in blocks], axis=0)
+    constant = float(
+        by_row.sum() if rows.weight is None else by_row @ rows.weight[rows.units.codes]
+    )
+    standard = Standard(to_user, to_standard, constant)
+    held = {
+        at: (value - to_user.shift[at]) / to_user.matrix[at, at] for at, value in spec.held.items()
+    }
+    return replace(
+        spec,
+        layout=replace(spec.layout, blocks=tuple(b.layout for b in blocks)),
+        rows=replace(rows, blocks=tuple(b.rows for b in blocks), concomitant=concomitant),
+        held=held,
+        standard=standard,
+    )
+
+
+def _by_row(rows: Rows) -> np.ndarray | None:
+    """The components that each row may belong to, (n, S)."""
+    return None if rows.allowed is None else rows.allowed[rows.units.codes]
+
+
+def _shares(weight: np.ndarray | None, n: int) -> np.ndarray:
+    return np.full(1, 1 / max(n, 1)) if weight is None else weight / weight.sum()
+
+
+def _standard_block(
+    spec: MixtureSpec, layout: BlockLayout, rows: BlockRows, weight: np.ndarray
+) -> tuple[Block, Rules]:
+    """A block with as much of units and centre taken off as its components agree on."""
+    indices = [p.index for p in layout.predictors if not p.constant]
+    indices = indices or [np.full((spec.k, rows.matrix.shape[1]), -1)]
+    absorbs, kinds = absorbing(indices, spec.free), _kinds(spec, indices)
+    turned = orthogonal(rows.matrix, absorbs, weight, kinds)
+    units = units_of(layout, rows, weight)
+    for trial in dict.fromkeys((units, units._replace(centre=0.0))):
+        try:
+            block = _block(layout, rows, turned, trial, _by_row(spec.rows))
+            return block, _rules(block, spec.held, spec.layout.size)
+        except _Inconsistent:
+            continue
+    same = tuple(
+        Change(f, np.eye(len(f.parameters)), np.zeros(len(f.parameters))) for f in layout.families
+    )
+    plain = replace(rows, matrix=turned.matrix)
+    block = Block(
+        layout, plain, turned, same, (None,) * len(layout.predictors), np.zeros(len(rows.matrix))
+    )
+    return block, _rules(block, spec.held, spec.layout.size)
+
+
+def _kinds(spec: MixtureSpec, indices: list[np.ndarray]) -> np.ndarray:
+    """Of each column how many components share its coefficients, by `SHARED`, (P,)."""
+    out = np.zeros(indices[0].shape[1], int)
+    for index in indices:
+        for at, column in zip(*(index[index >= 0], np.nonzero(index >= 0)[1]), strict=True):
+            effect = spec.layout.coordinates[at].effect
+            out[column] = max(out[column], SHARED.get(effect, 0))
+    return out
+
+
+def _maps(rules: Rules, rank: np.ndarray) -> tuple[Map, Map]:
+    """To the user's coordinates, and back; `rank` (D,) makes the matrix upper triangular."""
+    one = np.eye(len(rank))
+    matrix, shift = one.copy(), np.zeros(len(rank))
+    for at, row in rules.rows.items():
+        matrix[at], shift[at] = row, rules.shifts.get(at, 0.0)
+    order = np.ix_(*[np.argsort(rank, kind="stable")] * 2)
+    inverse = np.empty_like(matrix)
+    # A triangular matrix is inverted without cancellation, however different its columns' units.
+    inverse[order] = np.linalg.inv(matrix[order])
+    there, back = [], []
+    for at, (by, factor) in rules.bends.items():
+        there.append(Bend(one[at], factor, matrix[by], float(shift[by])))
+        back.append(Bend(-inverse[:, at], factor, one[by], 0.0))
+    return Map(matrix, shift, tuple(there)), Map(inverse, -inverse @ shift, tuple(back))
+
+
+def _rank(blocks: list[Block], size: int) -> np.ndarray:
+    """An order of the coordinates, (D,), in which the map to the user's is upper triangular."""
+    rank = np.zeros(size)
+    for block in blocks:
+        p = block.turned.matrix.shape[1]
+        for slots in block.layout.slots:
+            for i, number in enumerate(slots):
+                index = block.layout.predictors[number].index
+                s, column = np.nonzero(index >= 0)
+                place = (
+                    column
+                    if block.layout.predictors[number].constant
+                    else block.turned.rank[column]
+                )
+                rank[index[s, column]] = i * (p + 1) + place
+    return rank

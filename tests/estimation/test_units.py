@@ -1,0 +1,158 @@
+"""Units of measurement and origins mean nothing: the same fit in other ones."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+import bayesmix as bmx
+
+N = 90
+RNG = np.random.default_rng(12)
+Z = RNG.random(N) < 0.5
+X = RNG.normal(size=N)
+ETA = np.where(Z, 1.0 + 0.6 * X, -1.0 - 0.3 * X)
+TIME = np.exp(0.5 * ETA) * RNG.weibull(2.5, N)
+MEMORYLESS = np.exp(3 * ETA) * RNG.exponential(size=N)
+CENSORED = RNG.uniform(0.5, 6.0, N)
+D = pd.DataFrame(
+    {
+        "x": X,
+        "y": 3 * ETA + RNG.normal(size=N),
+        "positive": RNG.gamma(4, np.exp(ETA) / 4),
+        "count": RNG.poisson(np.exp(1 + ETA)),
+        "successes": RNG.binomial(12, 1 / (1 + np.exp(-ETA))),
+        "n": 12,
+        "t": np.minimum(TIME, CENSORED),
+        "s": (TIME <= CENSORED).astype(int),
+    }
+)
+RESPONSES = {
+    "gaussian": "y",
+    "student_t": "y",
+    "gamma": "positive",
+    "poisson": "count",
+    "negative_binomial": "count",
+    "binomial": "p(successes, n)",
+}
+TIMES = ["exponential", "weibull", "weibull_ph", "gamma", "lognormal", "loglogistic", "gompertz"]
+SLOW = ["gengamma", "gengamma_orig", "genf", "genf_orig"]
+UNITS = {"small": (1e-12, 1e-9), "large": (1e12, 1e12)}
+
+
+def fitted(data, formula, family, method="em", **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # statuses are compared
+        spec = bmx.Mixture(f"{formula} ~ x", data, family=family, k=2, concomitant="~ x")
+        return spec.fit(method, **{"seed": 1, **options})
+
+
+def same(one, other, unit, constant, factor=1.0):
+    """The same fit, with x in another unit and its location's slopes multiplied by a factor."""
+    assert other.status == one.status
+    if (other.membership()[1] * one.membership()[2]).sum() > N / 5:
+        other = other.relabel(order=[2, 1])  # sorted by intercepts, which are elsewhere now
+    np.testing.assert_allclose(other.membership(), one.membership(), atol=1e-6)
+    assert other.loglik == pytest.approx(one.loglik - constant, rel=1e-8)
+    a, b = (f.summary().query("term == 'x'") for f in (one, other))
+    moved = np.where(a.effect == "varying", unit / factor, unit)
+    np.testing.assert_allclose(b.estimate * moved, a.estimate, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(b.se * moved, a.se, rtol=1e-4)
+
+
+@pytest.mark.parametrize("units", list(UNITS))
+@pytest.mark.parametrize("family", list(RESPONSES))
+def test_regressions(family, units):
+    unit, scale = UNITS[units]
+    response = RESPONSES[family]
+    data = D.assign(x=unit * (D.x + 1e6))
+    constant, factor = 0.0, 1.0
+    if response in ("y", "positive"):
+        data[response] *= scale
+        constant, factor = N * np.log(scale), scale if response == "y" else 1.0
+    one, other = (fitted(d, response, family, starts=2) for d in (D, data))
+    same(one, other, unit, constant, factor)
+
+
+@pytest.mark.parametrize("units", list(UNITS))
+@pytest.mark.parametrize(
+    "family", [*TIMES, *(pytest.param(f, marks=pytest.mark.slow) for f in SLOW)]
+)
+def test_times(family, units):
+    unit, scale = UNITS[units]
+    base = D.assign(t=MEMORYLESS, s=1) if family == "exponential" else D
+    data = base.assign(x=unit * (D.x - 1e6), t=scale * base.t)
+    one, other = (fitted(d, "surv(t, s)", family, starts=2) for d in (base, data))
+    same(one, other, unit, base.s.sum() * np.log(scale))
+
+
+def test_splines():
+    for scale in ("hazard", "odds", "normal"):
+        family = bmx.family("spline", df=2, scale=scale)
+        one, other = (
+            bmx.Mixture("surv(t, s) ~ x", d, family=family, k=1).fit("em")
+            for d in (D, D.assign(t=1e9 * D.t, x=D.x + 1e6))
+        )
+        assert one.status == other.status == "converged"
+        assert other.loglik == pytest.approx(one.loglik - D.s.sum() * np.log(1e9), rel=1e-9)
+        a, b = (f.summary().query("term == 'x'") for f in (one, other))
+        np.testing.assert_allclose(b.estimate, a.estimate, rtol=1e-5)
+        np.testing.assert_allclose(b.se, a.se, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ml", "map"])
+def test_methods(method):
+    data = D.assign(x=1e8 * (D.x + 1e6), y=1e-6 * D.y)
+    one, other = (fitted(d, "y", "gaussian", method, starts=3) for d in (D, data))
+    same(one, other, 1e8, N * np.log(1e-6), 1e-6)
+
+
+def test_responses_far_from_zero():
+    one, other = (fitted(d, "y", "gaussian", starts=2) for d in (D, D.assign(y=D.y + 1e6)))
+    same(one, other, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_a_quadratic_in_calendar_years(family):
+    year = np.tile(np.arange(1950, 2000, dtype=float), 3)
+    rng = np.random.default_rng(3)
+    c = year - 1975
+    mean = 2 + 0.03 * c - 0.002 * c**2
+    y = rng.poisson(np.exp(mean)) if family == "poisson" else rng.normal(mean, 0.4)
+    data = pd.DataFrame({"y": y, "year": year})
+    fit = bmx.Mixture("y ~ year + I(year**2)", data, family=family, k=1).fit("em")
+    assert fit.status == "converged"
+    design = np.column_stack([np.ones_like(c), c, c**2])
+    families = {"gaussian": sm.families.Gaussian(), "poisson": sm.families.Poisson()}
+    glm = sm.GLM(y, design, families[family]).fit(tol=1e-12)
+    # From the centred columns to the raw ones, exactly.
+    back = np.array([[1, -1975, 1975**2], [0, 1, -2 * 1975], [0, 0, 1]], float)
+    divisor = len(y) / (len(y) - 3) if family == "gaussian" else 1.0  # ML's
+    se = np.sqrt(np.diag(back @ glm.cov_params() @ back.T) / divisor)
+    table = fit.summary()[:3]
+    np.testing.assert_allclose(table.estimate, back @ glm.params, rtol=1e-6)
+    np.testing.assert_allclose(table.se, se, rtol=1e-5)
+
+
+def test_separation_is_told_whatever_the_unit():
+    x = np.r_[np.linspace(-2, -0.1, 20), np.linspace(0.1, 2, 20)]
+    for unit, shift in ((1.0, 0.0), (1e-9, 0.0), (1e9, 1e6)):
+        data = pd.DataFrame({"x": unit * (x + shift), "y": (x > 0).astype(int)})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = bmx.Mixture("y ~ x", data, family="binomial", k=1).fit("em")
+        assert fit.status == "boundary"
+        assert "towards infinite values" in fit.reasons[0]
+
+
+def test_standard_errors_are_natural():
+    """Of one component: sigma / sqrt(2 n), exactly."""
+    y = np.random.default_rng(1).normal(5, 2, 80)
+    fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), k=1).fit("em")
+    (row,) = fit.summary().query("term == 'sigma'").itertuples()
+    assert row.se == pytest.approx(y.std() / np.sqrt(160), rel=1e-6)
+    reach = 1.959964 * row.se / row.estimate
+    assert row.upper == pytest.approx(row.estimate * np.exp(reach), rel=1e-5)
+    assert row.scale == "log"
