@@ -135,8 +135,11 @@ class Standard:
         Of theta.
     constant : float
         The log-likelihood in the user's units less that in standard ones.
+    units : tuple of (float, float)
+        For each response its unit u and centre c: standard ones are (y - c) / u.
     """
 
     to_user: Map
     to_standard: Map
     constant: float
+    units: tuple[tuple[float, float], ...]

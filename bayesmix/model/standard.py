@@ -223,6 +223,7 @@ class Block(NamedTuple):
     changes: tuple[Change, ...]
     constants: tuple[np.ndarray | None, ...]  # of each predictor
     log_unit: np.ndarray
+    units: Units = Units(1.0, 0.0)
 
 
 def _block(
@@ -260,6 +261,7 @@ def _block(
         changes,
         constants,
         -np.log(units.unit) * count,
+        units,
     )
 
 
@@ -416,7 +418,7 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
     constant = float(
         by_row.sum() if rows.weight is None else by_row @ rows.weight[rows.units.codes]
     )
-    standard = Standard(to_user, to_standard, constant)
+    standard = Standard(to_user, to_standard, constant, tuple(b.units for b in blocks))
     held = {
         at: (value - to_user.shift[at]) / to_user.matrix[at, at] for at, value in spec.held.items()
     }

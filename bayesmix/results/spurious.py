@@ -109,15 +109,17 @@ def tied_words(problem: Problem, theta: np.ndarray, components: np.ndarray) -> s
     """The response that several units of a component share, in brackets; empty without one."""
     spec, resp = problem.spec, unit_terms(problem, theta)[1]
     for s in components:
-        for block in spec.rows.blocks:
+        for number, block in enumerate(spec.rows.blocks):
             member = resp[spec.rows.units.codes, s] > 0.5
             if block.response is None or not member.any():
                 continue
             values, counts = np.unique(block.response.y[member], return_counts=True)
             if counts.max() > 2:
+                unit, centre = (1.0, 0.0) if spec.standard is None else spec.standard.units[number]
+                value = unit * values[counts.argmax()] + centre
                 return (
                     f" ({counts.max()} rows of component {spec.components[s]} have the same "
-                    f"response, {values[counts.argmax()]:g})"
+                    f"response, {value:g})"
                 )
     return ""
 

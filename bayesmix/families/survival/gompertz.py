@@ -23,7 +23,7 @@ from bayesmix.families.survival.base import (
     minus_exp,
 )
 from bayesmix.families.survival.derivatives import cumulative
-from bayesmix.families.survival.start import guess
+from bayesmix.families.survival.start import guess, working
 from bayesmix.formula.times import Times
 
 # Levels of the continued fraction for the mean, and of the quadrature for the variance.
@@ -147,8 +147,10 @@ def simulate(rng: np.random.Generator, rate: np.ndarray, shape: np.ndarray) -> n
 
 
 def priors(times: Times) -> dict[str, Prior]:
-    """The log hazard changes by 2.5 or so over the mean time."""
-    return {"shape": Prior("normal", mu=0.0, sigma=2.5 * guess(times).rate)}
+    """The log hazard changes by 2.5 or so over a standard deviation of the times."""
+    known = np.isfinite(times.upper) | (times.lower > 0)
+    spread = float(np.std(np.exp(working(times.take(known))))) if known.any() else 0.0
+    return {"shape": Prior("normal", mu=0.0, sigma=2.5 / spread if spread > 0 else 2.5)}
 
 
 FAMILY = Family(
