@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         SpecError,
     )
     from bayesmix.families import Family, family
+    from bayesmix.kernels.warming import warm
     from bayesmix.model.prepare import Regression
     from bayesmix.reporting import report
     from bayesmix.survival.check import SurvivalCheck, check_survival
@@ -86,6 +87,7 @@ _HOMES = {
         "SpecError",
     ),
     "bayesmix.families": ("Family", "family"),
+    "bayesmix.kernels.warming": ("warm",),
     "bayesmix.model.prepare": ("Regression",),
     "bayesmix.distributions": ("Prior",),
     "bayesmix.comparison": (
@@ -136,6 +138,7 @@ __all__ = [
     "report",
     "select",
     "slopes",
+    "warm",
 ]
 
 

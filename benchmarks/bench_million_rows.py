@@ -15,15 +15,28 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, gammaln
+import pandas as pd
 
-from bayesmix.kernels import FAMILIES, em_pass, information_pass, logterms_pass
+import bayesmix as bmx
+from bayesmix.likelihood import Engine, Problem, build_problem
 
-N_COMPONENTS, N_COLUMNS, TRIALS = 3, 6, 5
-PASSES = {"em": em_pass, "information": information_pass, "logterms": logterms_pass}
+N_COMPONENTS, N_COLUMNS = 3, 5
+# A family, what it is fitted to, and its options.
+MODELS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "gaussian": ("y", "gaussian", {}),
+    "poisson": ("count", "poisson", {}),
+    "binomial": ("p(hits, trials)", "binomial", {}),
+    "probit": ("p(hits, trials)", bmx.family("binomial", link="probit"), {}),
+    "gamma": ("amount", "gamma", {}),
+    "student t": ("y", "student_t", {}),
+    "negative binomial": ("count", "negative_binomial", {}),
+    "weibull times": ("surv(time, event)", "weibull", {}),
+    "gaussian, groups": ("y", "gaussian", {"group": "unit"}),
+}
 
 # Seconds of CPU to have numba, then each kernel, ready in a fresh process.
 COMPILE = """
@@ -37,38 +50,36 @@ def libraries():
     import numba, numpy
     from numba.core.registry import cpu_target
     cpu_target.target_context.refresh()
-def kernel(module, name, *arguments):
-    from importlib import import_module
-    getattr(import_module("bayesmix.kernels." + module), name)(*arguments)
-from bayesmix.kernels import FAMILIES
 lap("import numba", libraries)
-lap("em", lambda: kernel("_passes", "em_callback"))
-lap("information", lambda: kernel("_information", "information_callback"))
-for family in FAMILIES.values():
-    lap(family.name, lambda: kernel("_family_block", "family_callback", family))
+from bayesmix.kernels import passes, runs, solve, step, terms
+import bayesmix as bmx
+for make in (passes.pass_callback, step.step_callback, runs.runs_callback, solve.newton_callback):
+    lap(make.__name__.removesuffix("_callback"), make)
+for name in ("gaussian", "poisson", "binomial", "gamma", "negative_binomial", "student_t"):
+    lap(name, lambda: terms.family_callback(bmx.family(name).kernel))
 print(json.dumps(spent))
 """
 
 
-def problem(family: str, n: int) -> dict[str, Any]:
-    """Data from the mixture itself, and its parameters."""
+def problem(name: str, data: pd.DataFrame) -> Problem:
+    """A model of the data, arranged for passes."""
+    response, family, options = MODELS[name]
+    formula = f"{response} ~ {' + '.join(f'x{j}' for j in range(N_COLUMNS))}"
+    return build_problem(bmx.Mixture(formula, data, family=family, k=N_COMPONENTS, **options).spec)
+
+
+def frame(n: int) -> pd.DataFrame:
+    """Responses of all kinds that depend on five covariates, in groups of twenty rows."""
     rng = np.random.default_rng(0)
-    X = np.asfortranarray(np.column_stack([np.ones(n), rng.normal(size=(n, N_COLUMNS - 1))]))
-    coef = rng.normal(scale=0.3, size=(N_COMPONENTS, N_COLUMNS))
-    weights = np.array([0.2, 0.3, 0.5])
-    disp = np.array([0.5, 1.0, 2.0])
-    component = rng.choice(N_COMPONENTS, p=weights, size=n)
-    eta = np.einsum("ij,ij->i", X, coef[component])
-    y = {
-        "gaussian": lambda: eta + disp[component] * rng.normal(size=n),
-        "poisson": lambda: rng.poisson(np.exp(eta)).astype(float),
-        "binomial": lambda: rng.binomial(TRIALS, expit(eta)).astype(float),
-    }[family]()
-    data = {"X": X, "y": y, "coef": coef, "disp": disp, "logprior": np.log(weights)}
-    if family == "poisson":
-        data["const"] = -gammaln(y + 1)
-    if family == "binomial":
-        data["aux"] = np.full(n, float(TRIALS))
+    data = pd.DataFrame({f"x{j}": rng.normal(size=n) for j in range(N_COLUMNS)})
+    eta = 0.3 + 0.2 * data.x0
+    data["y"] = eta + rng.normal(size=n)
+    data["count"] = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, n))
+    data["trials"] = rng.integers(1, 6, n)
+    data["hits"] = rng.binomial(data.trials, 1 / (1 + np.exp(-eta)))
+    data["amount"] = rng.gamma(2.0, np.exp(eta) / 2)
+    data["time"], data["event"] = rng.weibull(1.4, n) + 0.1, (rng.random(n) < 0.7).astype(int)
+    data["unit"] = np.arange(n) // 20
     return data
 
 
@@ -98,20 +109,23 @@ def print_passes(n: int, repeats: int) -> None:
     out = np.empty_like(exponents)
     unit, _ = measure(lambda: np.exp(exponents, out=out), repeats)
     print(f"np.exp over ({n}, {N_COMPONENTS}): {unit:.1f} CPU ms")
-    print(
-        f"{'family':<10}{'pass':<13}{'layout':<8}{'threads':>7}{'CPU ms':>9}{'wall ms':>9}", end=""
-    )
+    print(f"{'model':<20}{'pass':<13}{'threads':>7}{'CPU ms':>9}{'wall ms':>9}", end="")
     print(f"{'x np.exp':>10}{'memory MB':>11}")
-    runs = [("em", "F", 1), ("em", "C", 1), ("em", "F", 2), ("information", "F", 1)]
-    for family in FAMILIES:
-        data = problem(family, n)
-        layouts = {"F": data["X"], "C": np.ascontiguousarray(data["X"])}
-        for name, layout, threads in [*runs, ("information", "F", 2), ("logterms", "F", 1)]:
-            arguments = {**data, "X": layouts[layout], "n_threads": threads}
-            action = lambda f=PASSES[name], a=arguments, family=family: f(family, **a)  # noqa: E731
-            cpu, wall = measure(action, repeats)
-            print(f"{family:<10}{name:<13}{layout:<8}{threads:>7}{cpu:>9.1f}{wall:>9.1f}", end="")
-            print(f"{cpu / unit:>10.1f}{peak_megabytes(action):>11.2f}")
+    data = frame(n)
+    for name in MODELS:
+        arranged = problem(name, data)
+        theta = 0.1 * np.random.default_rng(2).normal(size=(1, arranged.spec.layout.size))
+        for threads in (1, 2):
+            engine = Engine(replace(arranged, n_threads=threads))
+            passes = {
+                "em": lambda e=engine, t=theta: e.sums(t),
+                "information": lambda e=engine, t=theta: e.information(t),
+                "gradient": lambda e=engine, t=theta: e.gradient(t[0]),
+            }
+            for kind, action in passes.items():
+                cpu, wall = measure(action, repeats)
+                print(f"{name:<20}{kind:<13}{threads:>7}{cpu:>9.1f}{wall:>9.1f}", end="")
+                print(f"{cpu / unit:>10.1f}{peak_megabytes(action):>11.2f}")
 
 
 def print_compilation() -> None:

@@ -39,6 +39,7 @@ PUBLIC = [
     "predictions",
     "report",
     "select",
+    "warm",
     "slopes",
 ]
 POINT_FIT = (

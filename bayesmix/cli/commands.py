@@ -175,6 +175,14 @@ def demo(given: argparse.Namespace) -> None:
     run(given.out, given.seed, print)
 
 
+def warm(_given: argparse.Namespace) -> None:
+    """Compile the kernels."""
+    from bayesmix.kernels import warm
+
+    warm()
+    print("The kernels are compiled: fits use them from now on.")
+
+
 def completion(given: argparse.Namespace) -> None:
     """Print completions for a shell."""
     print(script(make_parser(), given.shell), end="")
@@ -186,5 +194,6 @@ COMMANDS: dict[str, Command] = {
     "report": report,
     "data": data,
     "demo": demo,
+    "warm": warm,
     "completion": completion,
 }

@@ -28,6 +28,7 @@ examples:
   bayesmix data patent --csv > patent.csv
   bayesmix select patent.csv "Patents ~ lgRD" --family poisson --k 1:5
   bayesmix fit patent.csv "Patents ~ lgRD" --family poisson --k 3 --out results
+  bayesmix warm                    compile once, fit faster from then on
   bayesmix COMMAND --help          more about a command
 
 The same in Python:
@@ -119,6 +120,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "help": "fit two published examples, with pictures",
         "description": "Fit two published examples, explain them and save their pictures.\n"
         "Takes ten seconds to a minute, most of it to sample a posterior.",
+    },
+    "warm": {
+        "help": "compile the kernels once for this machine",
+        "description": "Compile the kernels once for this machine and user: small data are then\n"
+        "fitted by compiled code, several times faster. Takes a minute or two.",
     },
     "completion": {"help": "print completions for a shell", "description": COMPLETION},
 }

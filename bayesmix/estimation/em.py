@@ -10,11 +10,11 @@ import numpy as np
 
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Pass, Problem, Squares, em_pass
-from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.engine import engine
 from bayesmix.model.weights import WeightModel
 
 if TYPE_CHECKING:
-    from bayesmix.kernels import SmallMixture
+    from bayesmix.kernels import Mixture
 
 __all__ = ["Floors", "Runs", "climb", "squarem"]
 
@@ -172,7 +172,7 @@ def climb(
     active = runs.running()
     if not len(active) or max_iter < 1:
         return
-    if (runner := compiled.runner(problem)) is not None:
+    if (runner := engine(problem).runs) is not None:
         _compiled(runner, runs, active, max_iter, tol, collapsed, squared=False)
         if on_iteration is not None:
             on_iteration(len(runs.running()), float(np.max(runs.loglik)))
@@ -200,7 +200,7 @@ def climb(
 
 
 def _compiled(
-    runner: SmallMixture,
+    runner: Mixture,
     runs: Runs,
     active: np.ndarray,
     max_iter: int,
@@ -214,8 +214,9 @@ def _compiled(
         runs.theta[active],
         max_iter=max_iter,
         tol=tol,
-        where=collapsed.where,
-        low=collapsed.low,
+        where=np.concatenate([collapsed.where, collapsed.ceilings]),
+        low=np.concatenate([collapsed.low, np.full(len(collapsed.ceilings), -np.inf)]),
+        high=np.repeat([np.inf, HIGHEST], [len(collapsed.where), len(collapsed.ceilings)]),
         least_log_weight=collapsed.least,
         squared=squared,
     )
@@ -243,7 +244,7 @@ def squarem(
     active = runs.running()
     if not len(active):
         return
-    if (runner := compiled.runner(problem)) is not None:
+    if (runner := engine(problem).runs) is not None:
         _compiled(runner, runs, active, cycles, tol, collapsed, squared=True)
         return
     theta = runs.theta[active]

@@ -14,7 +14,8 @@ from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import simulated_rows
 from bayesmix.estimation.maximise import LOST, Options, best, has_status, make_starts, maximise
 from bayesmix.estimation.progress import Progress
-from bayesmix.likelihood.information import information, unit_scores
+from bayesmix.likelihood.engine import information
+from bayesmix.likelihood.information import unit_scores
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.fitted import Fitted, standard_problem
 

@@ -24,7 +24,7 @@ from bayesmix.estimation.starts import (
 )
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
-from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.passes import Responsibilities
 from bayesmix.likelihood.problem import BLOCK, Arrays
 from bayesmix.results.spurious import (
     COLLAPSED_GAIN,
@@ -69,7 +69,6 @@ SHORT_RUN = 5
 AGREE = 1e-6
 
 Progress = Callable[[str, int, float], None]
-Responsibilities = Callable[[slice, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -142,12 +141,11 @@ def make_starts(
         return outcome.theta[~lost] if not lost.all() else outcome.theta
     if problem.spec.named:
         return from_memberships(problem, known_memberships(problem, n_starts, rng), n_starts)
-    with compiled.timed(problem):
-        n = max(n_starts, min(4 * n_starts, CANDIDATES))
-        memberships, given = random_memberships(problem, n, rng, n // 3 if designed else 0)
-        theta = from_memberships(problem, memberships, n)
-        theta[given + 1 :: 2] = classify(problem, theta[given + 1 :: 2])
-        return theta if n == n_starts else _chosen(problem, theta, n_starts)
+    n = max(n_starts, min(4 * n_starts, CANDIDATES))
+    memberships, given = random_memberships(problem, n, rng, n // 3 if designed else 0)
+    theta = from_memberships(problem, memberships, n)
+    theta[given + 1 :: 2] = classify(problem, theta[given + 1 :: 2])
+    return theta if n == n_starts else _chosen(problem, theta, n_starts)
 
 
 def more_starts(
@@ -257,13 +255,6 @@ def maximise(
     progress : callable, optional
         Told the stage, the number of starts at work, and the best log-likelihood.
     """
-    with compiled.timed(problem):
-        return _maximise(problem, theta, options, progress)
-
-
-def _maximise(
-    problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None
-) -> Outcome:
     runs = Runs.begin(theta)
     collapsed = collapse_test(problem)
 
@@ -415,10 +406,10 @@ def classification(
 def _labels(rng: np.random.Generator | None, n_starts: int, order: np.ndarray) -> Responsibilities:
     """Labels of the units for one step: the most probable ones, or drawn ones."""
     if rng is None:
-        return lambda _, resp: harden(resp)
+        return lambda _, own: harden(own())
     uniform = np.empty((n_starts, 1, len(order)))
     uniform[..., order] = rng.random(uniform.shape)
-    return lambda units, resp: _drawn(resp, uniform[..., units])
+    return lambda units, own: _drawn(own(), uniform[..., units])
 
 
 def _drawn(resp: np.ndarray, uniform: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from bayesmix.estimation.maximise import (
     maximise,
 )
 from bayesmix.estimation.starts import from_memberships, shuffled_memberships
-from bayesmix.likelihood.information import information
+from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model.params import permute
 from bayesmix.posterior.mode import Mode

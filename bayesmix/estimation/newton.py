@@ -8,8 +8,8 @@ import numpy as np
 
 from bayesmix.estimation.em import Runs
 from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
-from bayesmix.likelihood import engine as compiled
-from bayesmix.likelihood.information import Information, information
+from bayesmix.likelihood.engine import engine, information
+from bayesmix.likelihood.information import Information
 
 __all__ = ["LARGE_STEP", "newton"]
 
@@ -52,10 +52,10 @@ def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
 
 def _all_steps(problem: Problem, info: Information, free: np.ndarray) -> _Step:
     """Newton steps in the free parameters; those that need no eigenvalues compiled, if possible."""
-    engine = compiled.engine(problem)
-    if engine is None:
+    compiled = engine(problem).steps
+    if compiled is None:
         return _steps(info.matrix[:, free[:, None], free], info.score[:, free])
-    step, decrement, definite = engine.newton_steps(info.matrix, info.score, free)
+    step, decrement, definite = compiled.newton_steps(info.matrix, info.score, free)
     flat = np.zeros(len(definite), bool)
     left = (~definite).nonzero()[0]
     if len(left):

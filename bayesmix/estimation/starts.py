@@ -20,7 +20,8 @@ from bayesmix.likelihood import (
     log_likelihood,
     unit_terms,
 )
-from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.arrange import working_by_item
+from bayesmix.likelihood.engine import engine
 from bayesmix.model import Rows
 
 __all__ = [
@@ -75,7 +76,7 @@ class Memberships:
         sure = None if self.sure is None else self.sure[starts]
         return replace(self, labels=self.labels[starts], sure=sure)
 
-    def __call__(self, units: slice, _resp: np.ndarray) -> np.ndarray:
+    def __call__(self, units: slice, _own: object = None) -> np.ndarray:
         """Responsibilities (R, S, units) of a block of units."""
         if self.matrix is not None:
             out = self.matrix[:, :, units]
@@ -239,13 +240,13 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
     )
     steps = min(steps, 1) if simple else steps
     fixed = _held_coefficients(problem)
-    if not len(fixed) and (runner := compiled.runner(problem)) is not None:
-        eta = next(iter(working.values()))
+    if not len(fixed) and (runner := engine(problem).runs) is not None:
+        by_item = working_by_item(problem, working)
         size = max(1, MOST // (spec.k * problem.n_units))  # starts at once
         for a in range(0, n_starts, size):
             some = slice(a, a + size)
-            given = resp.part(some)(slice(None), np.empty(0))
-            theta[some] = runner.first_steps(theta[some], given, eta, steps)
+            given = resp.part(some)(slice(None))
+            theta[some] = runner.first_steps(theta[some], given, by_item, steps, RESTING)
         return theta
     first = em_pass(problem, theta, responsibilities=resp, working=working)
     # The working response, less what held coefficients contribute to it.
@@ -289,12 +290,12 @@ def classify(problem: Problem, theta: np.ndarray, steps: int = CLASSIFICATION_ST
     A start stops before the step that would leave one of its components with
     less than one unit.
     """
-    if (runner := compiled.runner(problem)) is not None:
+    if (runner := engine(problem).runs) is not None:
         return runner.classify(theta, steps)
     for _ in range(steps):
         before = theta
         with np.errstate(all="ignore"):
-            p = em_pass(problem, theta, responsibilities=lambda _, r: harden(r))
+            p = em_pass(problem, theta, responsibilities=lambda _, own: harden(own()))
             theta = m_step(problem, theta, p)
         kept = np.isfinite(theta).all(1) & (p.mass >= 1).all(1)
         kept[kept] = np.isfinite(log_likelihood(problem, theta[kept]))

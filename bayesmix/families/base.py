@@ -16,7 +16,7 @@ from bayesmix.errors import DataError, SpecError
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Array, Observed, Parameter
-from bayesmix.families.kernel import KernelFamily
+from bayesmix.families.kernel import Kernel, TimesKernel
 from bayesmix.families.links import Link, Linked, get_link
 from bayesmix.families.start import search_start
 from bayesmix.families.survival import base as censoring
@@ -150,7 +150,7 @@ class Family:
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
-    curvature: Callable[..., tuple[np.ndarray, ...]] | None = field(default=None, repr=False)
+    curvature: Callable[..., tuple[np.ndarray | None, ...]] | None = field(default=None, repr=False)
     squares: Callable[..., np.ndarray] | None = field(default=None, repr=False)
     constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
         default=None, repr=False
@@ -175,8 +175,7 @@ class Family:
     # Whether the log density is concave in all parameters together, whatever was observed.
     concave: bool = field(default=False, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    kernel_link: str | None = field(default=None, repr=False)
-    kernel: KernelFamily | None = field(default=None, repr=False)
+    kernel: Kernel | TimesKernel | None = field(default=None, repr=False)
     equation: str = field(default="", repr=False)
     source: str = field(default="", repr=False)
     example: Mapping[str, float] = field(default_factory=dict, repr=False)
@@ -224,11 +223,6 @@ class Family:
     def is_survival(self) -> bool:
         """Whether it is a distribution of times, which a response ``surv(...)`` gives."""
         return self.survival is not None or self.settle is not None
-
-    @property
-    def has_kernel(self) -> bool:
-        """Whether a fused kernel exists for this family with its link."""
-        return bool(self.params) and self.parameters[0].link.name == self.kernel_link
 
     def with_link(self, link: str | Link) -> Family:
         """The same family with another link for the location.
@@ -381,13 +375,17 @@ class Family:
     ) -> tuple[np.ndarray, ...]:
         """A positive weight per linear predictor for scoring steps.
 
-        The expected information where the family gives it, else the observed
+        The expected information where the family gives it (not None), else the observed
         one, else the squared score where that is negative.
         """
+        given: tuple[np.ndarray | None, ...] = (None,) * len(d.first)
         with np.errstate(all="ignore"):
             if self.curvature is not None:
-                return self.curvature(obs, *self.linked(etas))
-            return tuple(positive(-d.second[j][j], d.first[j]) for j in range(len(d.first)))
+                given = self.curvature(obs, *self.linked(etas))
+            return tuple(
+                positive(-d.second[j][j], d.first[j]) if own is None else own
+                for j, own in enumerate(given)
+            )
 
     def _time_derivatives(
         self, obs: Observed, linked: tuple[Linked, ...], *, closed: bool

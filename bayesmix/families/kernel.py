@@ -9,42 +9,56 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["KernelFamily", "Line", "Term", "TimesKernel"]
+__all__ = ["OTHER_LINKS", "Kernel", "Line", "Term", "TimesKernel"]
+
+# Links that the kernels reach by the chain rule from the one that a term is written for.
+OTHER_LINKS = {
+    "log": ("identity", "inverse"),
+    "identity": ("log", "inverse"),
+    "logit": ("probit", "cloglog", "log", "identity"),
+}
 
 Term = Callable[..., tuple[float, ...]]
-Line = Callable[[float, float, float, float], tuple[float, float, float, float, float, float]]
+Line = Callable[[float, float, float, float], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class KernelFamily:
-    """A family as the kernels see it.
+class Kernel:
+    """A regression family as the kernels see it.
 
     Parameters
     ----------
     name : str
         Part of the cache's file name.
     make_term : callable
-        ``make_term(ops)`` returns ``term(y, aux, const, eta, dispersion)``, scalars in, and out:
-        ``logf, d1, w`` (log density, d logf / d eta, -d2 logf / d eta2); with a dispersion also
-        ``statistic, d_disp, h_disp, h_cross``: what the M step sums, then with
-        t = log(dispersion): d logf / dt, -d2 logf / dt2 and -d2 logf / (d eta dt).
-    dispersion : bool
-        Whether there is a dispersion parameter (positive).
-    aux : bool
-        Whether a second number per row (the trials) is needed.
+        ``make_term(ops)`` returns ``term(*numbers, *etas)``: of a row the numbers that `reads`
+        names, and the p linear predictors.  It gives a tuple of scalars: the log density; its p
+        derivatives; p positive curvatures for a scoring step; with `statistic` the squared
+        residual; then the lower triangle of minus the second derivatives, row by row.
+    reads : tuple of str
+        Of "y", "trials" and "const" (what in the log density depends on the data alone).
+    parameters : int
+        How many linear predictors the term has: a family without parameters has one that it
+        ignores.
+    link : str
+        The first parameter's link that the term is written for.  Others follow by the chain rule.
+    statistic : bool
+        Whether the second parameter is a scale that has a closed form given the first.
 
     Notes
     -----
-    `ops` has ``exp, log, log1p`` (the last for arguments >= 0) that vectorise; a term may use
-    these, arithmetic and conditional expressions.  Its derivatives may only be infinite or NaN
-    where logf is -inf.  Its compiled form is kept on disk if `make_term` is a module's function
-    without defaults or a closure.
+    `ops` is `bayesmix.kernels.math`: ``exp, log, log1p, expm1, stirling, ...`` that vectorise.  A
+    term may use these, arithmetic and conditional expressions; both branches are computed.  Its
+    derivatives may only be infinite or NaN where the log density is -inf.  Its compiled form is
+    kept on disk if `make_term` is a module's function without defaults or a closure.
     """
 
     name: str
     make_term: Callable[[Any], Term]
-    dispersion: bool = False
-    aux: bool = False
+    reads: tuple[str, ...] = ("y",)
+    parameters: int = 1
+    link: str = "identity"
+    statistic: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,18 +72,20 @@ class TimesKernel:
     make_line : callable
         ``make_line(ops)`` returns ``line(t, log_t, first, second)``, of a time, its logarithm
         and the linear predictors of the family's parameters in their order (what it does not
-        have is any number).  It gives x with its derivatives in the two, then log |dx / dt| with
-        its two.
+        have is any number).  It gives twelve numbers: x, with its derivatives in the first, the
+        second, and by first first, first second and second second; then log |dx / dt| with its.
     along : str
         The distribution of x: "extreme" (x is the log cumulative hazard), "logistic" (the log
         odds of an event by t) or "normal" (the normal quantile of the distribution function).
 
     Notes
     -----
-    `ops` has ``exp, log, log1p`` as for `KernelFamily`, ``log_exprel`` with its derivative, and
-    ``clip``, which keeps x finite.  `make_line` is kept on disk as there.
+    `ops` is `bayesmix.kernels.times`: ``exp, log, log1p`` as for `Kernel`, ``log_exprel`` with two
+    derivatives, and ``clip``, which keeps x finite.  `make_line` is kept on disk as there.
     """
 
     name: str
     make_line: Callable[[Any], Line]
     along: str
+    parameters: int = 2
+    statistic: bool = False

@@ -48,6 +48,7 @@ def for_numbers(times: Family) -> Family:
     return replace(
         times,
         survival=None,
+        kernel=survival.kernel,
         density=density,
         closed_form=closed_form,
         constant=lambda y, trials: -np.log(y),

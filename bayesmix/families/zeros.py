@@ -223,7 +223,6 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
         "timed": None,
         "pymc": None,
         "kernel": None,
-        "kernel_link": None,
         "concave": False,
         "equation": EQUATIONS[kind] + base.equation,
         "source": SOURCES[kind],

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bayesmix")
 
+# Modules of this room with nothing that is compiled in.
+NOT_COMPILED = ("__init__", "cache", "mixture", "names", "native", "pack", "warming")
+
 
 @functools.cache
 def log_once(message: str, level: int = logging.WARNING) -> None:
@@ -81,7 +84,8 @@ def cache_folder() -> Path | None:
 @functools.cache
 def _folder_parts() -> tuple[Path, str] | None:
     """The parent of `cache_folder` and how its name begins, without importing numba."""
-    sources = list(Path(__file__).parent.glob("*.py"))
+    folder = Path(__file__).parent
+    sources = [path for path in folder.glob("*.py") if path.stem not in NOT_COMPILED]
     try:
         name = f"kernels-{source_digest(sources)}-{version('numba')}"
         return (_user_cache_folder() / "bayesmix", name) if sources else None
@@ -91,7 +95,7 @@ def _folder_parts() -> tuple[Path, str] | None:
 
 def may_be_kept(names: Iterable[str]) -> bool:
     """Whether some machine has kept all these kernels in this user's cache; numba stays away."""
-    parts = _folder_parts()
+    parts, names = _folder_parts(), list(names)
     folders = [] if parts is None else list(parts[0].glob(f"{parts[1]}-*"))
     return any(all((f / f"{name}.kernel").is_file() for name in names) for f in folders)
 

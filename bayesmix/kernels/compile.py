@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numba
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
@@ -68,6 +70,9 @@ def callback(function: Callable[..., Any], signature: Any, cache_name: str | Non
     CFunc
         With `.address` and `.ctypes`; the latter releases the GIL while it runs.
     """
+    if cache_name is not None:
+        # Code that several processes have kept is linked by name: no two kernels may share one.
+        function.__name__ = function.__qualname__ = cache_name.replace("-", "_")
     with _lock:
         try:
             return _cached_callback(function, signature, cache_name)
@@ -147,62 +152,69 @@ def flags(address: int, size: int) -> Any:
     return carray(_byte_pointer(address), size)
 
 
-# (full, m, dispersion, y, aux, const, eta, out): see `_family_block`.
-FAMILY_SIGNATURE = types.void(types.int64, types.int64, types.float64, *[types.int64] * 5)
+def records(kind: np.dtype) -> Any:
+    """Compile the view of records at an address as an array, whose elements are read by name."""
+    pointer = _pointer_to(numba.from_dtype(kind))
+
+    @njit(forceinline=True, **_CALLEE)
+    def view(address: int) -> Any:
+        return carray(pointer(address), 1 << 40)
+
+    return view
+
+
+def caller(signature: Any) -> Any:
+    """Compile calls of functions by address: ``call(address, (one, another))``."""
+
+    @intrinsic
+    def call(_typing: Any, _address: Any, values: Any) -> Any:
+        def codegen(context: Any, builder: Any, given: Any, args: Any) -> Any:
+            kinds = [context.get_value_type(kind) for kind in signature.args]
+            nothing = signature.return_type == types.void
+            result = ir.VoidType() if nothing else context.get_value_type(signature.return_type)
+            pointer = builder.inttoptr(args[0], ir.FunctionType(result, kinds).as_pointer())
+            have = zip(given.args[1].types, signature.args, strict=True)
+            passed = [
+                context.cast(builder, builder.extract_value(args[1], i), one, other)
+                for i, (one, other) in enumerate(have)
+            ]
+            value = builder.call(pointer, passed)
+            return context.get_dummy_value() if nothing else value
+
+        return signature.return_type(types.int64, values), codegen
+
+    return call
+
+
+def loader(count: int) -> Any:
+    """Compile the reading of `count` numbers, `stride` apart, as a tuple."""
+
+    @intrinsic
+    def load(_typing: Any, _address: Any, _stride: Any, _i: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            base = builder.inttoptr(args[0], ir.DoubleType().as_pointer())
+            places = (_place(builder, args, j) for j in range(count))
+            values = [builder.load(builder.gep(base, [place])) for place in places]
+            return context.make_tuple(builder, signature.return_type, values)
+
+        return types.UniTuple(types.float64, count)(*[types.int64] * 3), codegen
+
+    return load
 
 
 @intrinsic
-def call_family(
-    _typing: Any,
-    _address: Any,
-    _full: Any,
-    _m: Any,
-    _dispersion: Any,
-    _y: Any,
-    _aux: Any,
-    _const: Any,
-    _eta: Any,
-    _out: Any,
-) -> Any:
-    """Call the family's callback at an address."""
+def store(_typing: Any, _address: Any, _stride: Any, _i: Any, values: Any) -> Any:
+    """Write a tuple's numbers `stride` apart."""
 
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        values = [context.get_value_type(kind) for kind in FAMILY_SIGNATURE.args]
-        pointer = ir.FunctionType(ir.VoidType(), values).as_pointer()
-        builder.call(builder.inttoptr(args[0], pointer), args[1:])
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        base = builder.inttoptr(args[0], ir.DoubleType().as_pointer())
+        for j in range(len(signature.args[3].types)):
+            place = _place(builder, args, j)
+            builder.store(builder.extract_value(args[3], j), builder.gep(base, [place]))
         return context.get_dummy_value()
 
-    return types.void(types.int64, *FAMILY_SIGNATURE.args), codegen
+    return types.void(*[types.int64] * 3, values), codegen
 
 
-# (model, theta, given, working) -> log-likelihood, and (model, theta, closed, new): see
-# `_small_sums` and `_small_step`.
-SMALL_PASS_SIGNATURE = types.float64(*[types.int64] * 4)
-SMALL_STEP_SIGNATURE = types.void(*[types.int64] * 4)
-
-
-@intrinsic
-def call_pass(
-    _typing: Any, _address: Any, _model: Any, _theta: Any, _given: Any, _working: Any
-) -> Any:
-    """Call the pass over small data at an address."""
-
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = ir.FunctionType(ir.DoubleType(), [ir.IntType(64)] * 4).as_pointer()
-        return builder.call(builder.inttoptr(args[0], pointer), args[1:])
-
-    return types.float64(types.int64, *SMALL_PASS_SIGNATURE.args), codegen
-
-
-@intrinsic
-def call_step(
-    _typing: Any, _address: Any, _model: Any, _theta: Any, _closed: Any, _new: Any
-) -> Any:
-    """Call the M step of small data at an address."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 4).as_pointer()
-        builder.call(builder.inttoptr(args[0], pointer), args[1:])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, *SMALL_STEP_SIGNATURE.args), codegen
+def _place(builder: Any, args: Any, j: int) -> Any:
+    return builder.add(builder.mul(args[1], ir.Constant(ir.IntType(64), j)), args[2])

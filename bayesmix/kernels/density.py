@@ -1,160 +1,203 @@
-"""A log density of few parameters and its gradient, by address: likelihood and Gaussian priors.
+"""Log densities as C functions, for samplers and graphs of other programs.
 
-This module does not import numba: it asks for the compiled kernel when a density is made.
+They take their buffers from the heap, so that threads do not share any.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import functools
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import types
 
-from bayesmix.errors import NotFiniteError
-from bayesmix.kernels._call import Floats
-from bayesmix.kernels.pack import Integers, SmallData
-from bayesmix.kernels.pack_times import TimesData
+from bayesmix.kernels.compile import (
+    callback,
+    caller,
+    doubles,
+    elementwise,
+    integers,
+    matrix,
+    records,
+)
+from bayesmix.kernels.passes import PASS_SIGNATURE, calls_at, models_at, works_at
+from bayesmix.kernels.record import CALL, DENSITY, NOT_FINITE, SCORE, VALUE, WORK, names
+from bayesmix.kernels.sums import Array
+
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
+
+# (f, z, gradient, value, density) and (f, f, z, out, density): sizes and addresses.
+DENSITY_SIGNATURE = types.int64(types.uint64, *[types.int64] * 4)
+COPY_SIGNATURE = types.int64(types.uint64, types.uint64, *[types.int64] * 3)
+# (density, theta, weights or 0, out): addresses.
+UNITS_SIGNATURE = types.void(*[types.int64] * 4)
+N_WORK, N_CALL = len(names(WORK)), len(names(CALL))
+
+call_pass, densities_at = caller(PASS_SIGNATURE), records(DENSITY)
 
 
-@dataclass(frozen=True)
-class GaussianPrior:
-    """What is added to the log-likelihood, in the coordinates z of the density.
+@elementwise
+def place_buffers(density: Any, work: int, buffers: int) -> None:
+    """The record of buffers at an address."""
+    offsets, addresses = integers(density.offsets, N_WORK), integers(work, N_WORK)
+    for i in range(N_WORK):
+        addresses[i] = offsets[i] + buffers
 
-        value + z' slope - z' curvature z / 2 + concentration sum_s log pi_s
 
-    `slope` (f,) and `curvature` (f, f); pi_s are the constant weights.
+@elementwise
+def start_call(call: int, theta: int, sums: int, last: int, want: int) -> None:
+    """A call of a pass over all chunks, at the responsibilities of theta."""
+    clear_integers(call)
+    record = calls_at(call)
+    record[0].theta, record[0].sums, record[0].last = theta, sums, last
+    record[0].want = want
+
+
+@elementwise
+def clear_integers(address: int) -> None:
+    """Set a record of a call to zero."""
+    fields = integers(address, N_CALL)
+    for i in range(N_CALL):
+        fields[i] = 0
+
+
+@elementwise
+def add_dirichlet(model: Any, work: Any, concentration: float, score: Array) -> float:
+    """Add the gradient of concentration sum_s log pi_s to the score; gives its value."""
+    k = model.k
+    index, pi = integers(model.alpha, k), doubles(work.pi, k)
+    log_pi, value = doubles(work.log_prior, k), 0.0
+    for s in range(k):
+        value += concentration * log_pi[s]
+        if index[s] >= 0:
+            score[index[s]] += concentration * (1.0 - k * pi[s])
+    return value
+
+
+@elementwise
+def add_gaussian(f: int, z: Array, prior: int, gradient: Array) -> float:
+    """Add the gradient of z' slope - z' curvature z / 2 to another; gives its value."""
+    slope, curvature = doubles(prior, f), matrix(prior + 8 * f, f, f)
+    value = 0.0
+    for i in range(f):
+        pull = 0.0
+        for j in range(f):
+            pull += curvature[i, j] * z[j]
+        gradient[i] += slope[i] - pull
+        value += z[i] * (slope[i] - 0.5 * pull)
+    return value
+
+
+@elementwise
+def place(f: int, z: Array, numbers: int, at: Array, theta: Array) -> None:
+    """Theta at z, origin + factor z in its free entries."""
+    d = len(theta)
+    origin, factor = doubles(numbers, d), matrix(numbers + 8 * d, f, f)
+    for j in range(d):
+        theta[j] = origin[j]
+    for i in range(f):
+        shift = 0.0
+        for j in range(f):
+            shift += factor[i, j] * z[j]
+        theta[at[i]] += shift
+
+
+def log_density(size: int, z_address: int, gradient_address: int, value: int, address: int) -> int:
+    """Log density and gradient at z; 0, or `NOT_FINITE`."""
+    density = densities_at(address)[0]
+    f = density.f
+    if size != f:
+        return -1
+    model = models_at(density.model)[0]
+    d, k, numbers = model.size, model.k, density.numbers
+    work, call = np.empty(N_WORK, np.int64), np.empty(N_CALL, np.int64)
+    buffers, theta = np.empty(density.length), np.empty(d)
+    sums = np.empty(model.sums)
+    place_buffers(density, work.ctypes.data, buffers.ctypes.data)
+    start_call(call.ctypes.data, theta.ctypes.data, sums.ctypes.data, model.n_chunks, SCORE)
+    z, gradient = doubles(z_address, f), doubles(gradient_address, f)
+    at, factor = integers(density.free, f), matrix(numbers + 8 * d, f, f)
+    prior = numbers + 8 * (d + f * f)
+    constants = doubles(prior, np.int64(2))
+    place(f, z, numbers, at, theta)
+    call_pass(density.pass_kernel, (density.model, work.ctypes.data, call.ctypes.data))
+    total, score = constants[0] + sums[0], sums[1 + k : 1 + k + d]
+    if constants[1] != 0.0:
+        total += add_dirichlet(model, works_at(work.ctypes.data)[0], constants[1], score)
+    for j in range(f):
+        gradient[j] = 0.0
+    for i in range(f):
+        for j in range(f):
+            gradient[j] += factor[i, j] * score[at[i]]
+    total += add_gaussian(f, z, prior + 16, gradient)
+    good = math.isfinite(total)
+    for j in range(f):
+        good = good and math.isfinite(gradient[j])
+    doubles(value, np.int64(1))[0] = total
+    # The buffers are given back after their last use by name, which has to be here.
+    kept = len(work) + len(call) + len(buffers) + len(theta) > 0
+    return 0 if good and kept else NOT_FINITE
+
+
+def copy(size: int, expanded: int, z_address: int, out_address: int, _density: int) -> int:
+    """Copy z."""
+    if size != expanded:
+        return -1
+    z, out = doubles(z_address, np.int64(size)), doubles(out_address, np.int64(size))
+    for i in range(np.int64(size)):
+        out[i] = z[i]
+    return 0
+
+
+def units(address: int, theta: int, weights: int, out: int) -> None:
+    """Write the log-likelihood of every unit, times its weight.
+
+    With `weights` (an address): the derivative by theta of the sum of those times these.
     """
-
-    value: float
-    slope: Floats
-    curvature: Floats
-    concentration: float = 0.0
-
-
-class SmallDensity:
-    """The log density of z, theta = origin + factor z, as compiled code for other compiled code.
-
-    Parameters
-    ----------
-    data : SmallData or TimesData
-    origin : ndarray, shape (D,)
-    factor : ndarray, shape (f, f)
-    free : ndarray of int, shape (f,)
-        The entries of theta that move.
-    prior : GaussianPrior
-
-    Attributes
-    ----------
-    address, copy_address : int
-        Of C functions (f, z, gradient, value, arguments), which gives 0 or a positive number where
-        the density is not finite, and (f, f, z, out, arguments), which copies z.  Any number of
-        threads may call them, and no Python is run.
-    arguments : ndarray of int
-        Its address is their last argument.  It and this object must live as long as they are used.
-    """
-
-    def __init__(
-        self,
-        data: SmallData | TimesData,
-        origin: Floats,
-        factor: Floats,
-        free: Integers,
-        prior: GaussianPrior,
-    ) -> None:
-        from bayesmix.kernels._small_slope import copy_callback, density_callback
-
-        self.size = len(free)
-        self._arrays = data.for_scores()
-        numbers = np.concatenate(
-            [
-                np.ravel(origin),
-                np.ravel(factor),
-                [prior.value, prior.concentration],
-                np.ravel(prior.slope),
-                np.ravel(prior.curvature),
-            ]
-        ).astype(np.float64)
-        free = np.ascontiguousarray(free, dtype=np.int64)
-        zeros = self._arrays.zeros
-        self.arguments = np.array(
-            [
-                self._arrays.model.ctypes.data,
-                self._arrays.work,
-                zeros.start,
-                zeros.stop,
-                self.size,
-                free.ctypes.data,
-                numbers.ctypes.data,
-            ],
-            dtype=np.int64,
-        )
-        self._kernels: tuple[Any, Any] = (density_callback(), copy_callback())
-        self._kept = (free, numbers)
-        self._call = self._kernels[0].ctypes
-
-    @property
-    def address(self) -> int:
-        """Of the log density."""
-        return self._kernels[0].address
-
-    @property
-    def copy_address(self) -> int:
-        """Of the function that copies z."""
-        return self._kernels[1].address
-
-    def __call__(self, z: Floats) -> tuple[float, Floats]:
-        """Log density and gradient (f,) at z (f,).
-
-        Raises
-        ------
-        NotFiniteError
-            Where one of them is not finite.
-        """
-        z = np.ascontiguousarray(z, dtype=np.float64)
-        gradient, value = np.empty(self.size), np.empty(1)
-        addresses = (a.ctypes.data for a in (z, gradient, value, self.arguments))
-        if self._call(self.size, *addresses) != 0:
-            raise NotFiniteError
-        return float(value[0]), gradient
+    density = densities_at(address)[0]
+    model = models_at(density.model)[0]
+    n, k, d = model.n_units, model.k, model.size
+    work, call = np.empty(N_WORK, np.int64), np.empty(N_CALL, np.int64)
+    buffers, sums, product = np.empty(density.length), np.empty(model.sums), np.empty(n)
+    place_buffers(density, work.ctypes.data, buffers.ctypes.data)
+    want = VALUE if weights == 0 else SCORE
+    start_call(call.ctypes.data, theta, sums.ctypes.data, model.n_chunks, want)
+    record = calls_at(call.ctypes.data)
+    own = doubles(model.weight, n)
+    target = doubles(out, n)
+    if weights == 0:
+        record[0].units = out
+    else:
+        given = doubles(weights, n)
+        for i in range(n):
+            product[i] = given[i] * (own[i] if model.weight != 0 else 1.0)
+        record[0].weight = product.ctypes.data
+    call_pass(density.pass_kernel, (density.model, work.ctypes.data, call.ctypes.data))
+    if weights != 0:
+        for j in range(d):
+            target[j] = sums[1 + k + j]
+    elif model.weight != 0:
+        for i in range(n):
+            target[i] = 0.0 if own[i] == 0.0 else own[i] * target[i]
+    # The buffers are given back after their last use by name, which has to be here.
+    work[0] += len(buffers) + len(call) + len(sums) + len(product)
 
 
-class SmallUnits:
-    """The log-likelihood of every unit at theta, and its transposed derivative.
+@functools.cache
+def density_callback() -> CFunc:
+    """Compile or load the log density."""
+    return callback(log_density, DENSITY_SIGNATURE, "density")
 
-    Parameters
-    ----------
-    data : SmallData
 
-    Attributes
-    ----------
-    value, slope : ctypes functions
-        Of (arguments, theta, out) and (arguments, theta, weights, out), all addresses; `out` is
-        (U,) and (D,).  Any number of threads may call them.
-    arguments : ndarray of int
-    """
+@functools.cache
+def copy_callback() -> CFunc:
+    """Compile or load the copy."""
+    return callback(copy, COPY_SIGNATURE, "copy")
 
-    def __init__(self, data: SmallData) -> None:
-        from bayesmix.kernels._small_units import slopes_callback, units_callback
 
-        self._arrays = data.for_scores()
-        _, _, self.size, self.n_units = self._arrays.shape
-        zeros = self._arrays.zeros
-        self.arguments = np.array(
-            [self._arrays.model.ctypes.data, self._arrays.work, zeros.start, zeros.stop],
-            dtype=np.int64,
-        )
-        self.value: Any = units_callback().ctypes
-        self.slope: Any = slopes_callback().ctypes
-
-    def log_likelihood(self, theta: Floats) -> Floats:
-        """Log-likelihood (U,) at theta (D,)."""
-        theta, out = np.ascontiguousarray(theta, dtype=np.float64), np.empty(self.n_units)
-        self.value(*(a.ctypes.data for a in (self.arguments, theta, out)))
-        return out
-
-    def pull(self, theta: Floats, weights: Floats) -> Floats:
-        """Derivative (D,) of the sum of the log-likelihoods times weights (U,)."""
-        theta = np.ascontiguousarray(theta, dtype=np.float64)
-        weights, out = np.ascontiguousarray(weights, dtype=np.float64), np.empty(self.size)
-        self.slope(*(a.ctypes.data for a in (self.arguments, theta, weights, out)))
-        return out
+@functools.cache
+def units_callback() -> CFunc:
+    """Compile or load the log-likelihood by unit and its transposed derivative."""
+    return callback(units, UNITS_SIGNATURE, "units")

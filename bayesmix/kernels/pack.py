@@ -1,11 +1,10 @@
-"""Small data for the kernel: from arrays to addresses, and its tasks as methods.
+"""A mixture's data laid out for the kernels: from arrays to records of addresses.
 
-This module does not import numba: it asks for the compiled kernel when a task is run.
+This module does not import numba: it asks for the compiled kernels when data are laid out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ctypes import addressof, c_char
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,374 +13,337 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmix.kernels import record as places
-from bayesmix.kernels._call import Floats
-from bayesmix.kernels.families import N_TERMS, KernelFamily
-from bayesmix.kernels.record import BLOCK
+from bayesmix.families.kernel import Kernel, TimesKernel
+from bayesmix.kernels import record as r
 
+__all__ = ["Arranged", "Item", "Laid", "Part", "Slot"]
+
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-NO_ARGUMENTS = np.zeros(3, dtype=np.int64)
+
+# Chunks that one thread takes at once, at least; and the most such parts of the rows.
+FEWEST, MOST = 64, 64
 
 
-class SmallPass(NamedTuple):
-    """Sums of a pass for R starts.
+class Slot(NamedTuple):
+    """A parameter of an item.
 
-    `loglik` (R,), `score` (R, D), `scoring` (R, D, D), `mass` (R, S); of every component the sum
-    of its statistic `squares` and the weights of its `rows` (R, S), its own `parts` of the
-    score (R, S, P) and its `grams` (R, S, P, P).
+    `at` (P,) has the entries of theta of its coefficients, -1 for none; with `design` they
+    multiply the item's matrix, else there is one, the parameter itself.
     """
 
-    loglik: Floats
-    score: Floats
-    scoring: Floats
-    mass: Floats
-    squares: Floats
-    rows: Floats
-    parts: Floats
-    grams: Floats
+    at: Integers
+    design: bool
 
 
-class SmallRun(NamedTuple):
-    """How R starts have run: `theta` (R, D), `trace` (T, R), `status` and `iterations` (R,)."""
+class Item(NamedTuple):
+    """A component's family at one response.
 
-    theta: Floats
-    trace: Floats
-    status: Integers
-    iterations: Integers
+    `link` is that of the first parameter, empty if the kernel is written for it.  `matrix` (n, P)
+    is the design of the slots; `offset` (n,) is added to the first parameter's predictor.  `closed`
+    says that the second parameter is a scale with a closed form, `concave` that cross terms of
+    parameters belong into scoring steps.
+    """
+
+    component: int
+    kernel: Kernel | TimesKernel
+    link: str
+    matrix: Floats
+    offset: Floats | None
+    slots: tuple[Slot, ...]
+    closed: bool = False
+    concave: bool = False
 
 
-# What the entries of theta are, by the names of the effects.
-KINDS = {
-    "held": places.HELD,
-    "coefficient": places.COEFFICIENT,
-    "dispersion": places.LOG_DISPERSION,
-    "concomitant": places.LOGIT,
-    "weight": places.CONSTANT_WEIGHT,
-}
+class Part(NamedTuple):
+    """Rows at which an item's observations are of one kind.
+
+    `rows` is None for all; `numbers` (m, len(rows)) are what its term reads; `kind` is one of
+    `families.survival.base.TERMS`, empty for regressions; `sign` -1 subtracts the term; `entered`
+    marks survivals to delayed entries.
+    """
+
+    item: int
+    kind: str
+    numbers: Floats
+    rows: Integers | None = None
+    sign: int = 1
+    entered: bool = False
 
 
 @dataclass(frozen=True)
-class SmallData:
-    """A mixture of regressions with its rows, for the kernel.
+class Arranged:
+    """A mixture with its rows, sorted by unit.
 
     Parameters
     ----------
-    family : KernelFamily
-    X : ndarray, shape (n, P)
-    y : ndarray, shape (n,)
-    index : ndarray of int, shape (S, P)
-        Entries of theta of the coefficients; -1: none.
-    dispersion_index : ndarray of int, shape (S,), or None
-    alpha_index : ndarray of int, shape (S, Q)
+    items : tuple of Item
+    parts : tuple of Part
+    alpha : ndarray of int, shape (S, Q)
+        Entries of theta of the logits of the weights; -1: none.
     kind : ndarray of int, shape (D,)
-        What each entry of theta is: one of `KINDS`.
+        What each entry of theta is: a kind of `record`.
+    n_rows : int
+    closed : bool
+        Whether constant weights are mean responsibilities.
     Z : ndarray, shape (U, Q), or None
         None for constant weights.
     first : ndarray of int, shape (U,), or None
         First row of each unit; None where every row is a unit.
-    offset, aux, const, weight, allowed : ndarray, optional
-        As in `bayesmix.kernels.em_pass`, the last two by units.
+    weight, allowed : ndarray, shapes (U,) and (U, S), or None
     """
 
-    family: KernelFamily
-    X: Floats
-    y: Floats
-    index: Integers
-    dispersion_index: Integers | None
-    alpha_index: Integers
+    items: tuple[Item, ...]
+    parts: tuple[Part, ...]
+    alpha: Integers
     kind: Integers
+    n_rows: int
+    closed: bool = True
     Z: Floats | None = None
     first: Integers | None = None
-    offset: Floats | None = None
-    aux: Floats | None = None
-    const: Floats | None = None
     weight: Floats | None = None
     allowed: NDArray[Any] | None = None
 
-    def for_scores(self) -> SmallArrays:
-        """Lay the data out for the pass that gives the score."""
-        from bayesmix.kernels._small_score import score_callback
 
-        return SmallArrays(self, (score_callback,))
-
-    def prepare(self) -> SmallMixture:
-        """Lay the data out for the kernel."""
-        return SmallMixture(self)
-
-
-class SmallArrays:
-    """Data laid out for the kernels, with the addresses of those that these call.
+class Laid:
+    """Data laid out for the kernels; read only, so that threads may share it.
 
     Parameters
     ----------
-    data : SmallData
-    called : tuple of callable
-        Compile or load the pass over the rows and, where it is needed, the M step.
+    data : Arranged
 
     Attributes
     ----------
-    model : ndarray of int
-        As `_small_places` says; the places of the buffers count from where these begin.
-    work : int
-        Length of the buffers.
-    zeros : slice
-        The part of the buffers that is zero.
-    shape : tuple of int
-        Components, columns, length of theta, units.
+    model : record of MODEL
+    offsets : ndarray of int
+        Where the buffers of `record.WORK` begin in a thread's memory, in bytes.
+    length : int
+        Numbers in that memory.
+    ranges : list of (int, int)
+        Chunks that are added up together, whatever the number of threads.
+    scales : list of tuple
+        Of every item with a closed scale: its component, place in the sums, and width.
     """
 
-    def __init__(self, data: SmallData, called: tuple[Callable[[], Any], ...]) -> None:
-        from bayesmix.kernels._family_block import family_callback
+    def __init__(self, data: Arranged) -> None:
+        from bayesmix.kernels.passes import pass_callback
 
-        s, p = data.index.shape
-        q, size = data.alpha_index.shape[1], len(data.kind)
-        n, n_units = len(data.y), len(data.y) if data.first is None else len(data.first)
-        first = None if data.first is None else np.append(data.first, n).astype(np.int64)
-        bounds = chunk_bounds(first, n)
-        edges = bounds if first is None else first[bounds]
-        line = max(BLOCK, int(np.diff(edges).max(initial=0)))
-        arrays = _data_arrays(data, bounds, edges, n_units)
-        for index in (data.index, data.dispersion_index, data.alpha_index, data.kind):
-            arrays.append(None if index is None else np.ascontiguousarray(index, dtype=np.int64))
-        sizes = (s, p, q, size, n_units, len(bounds) - 1, line)
-        flags = (int(data.dispersion_index is not None), int(data.Z is None))
-        kernels = [family_callback(data.family), *(make() for make in called)]
-        addresses = [each.address for each in kernels]
-        addresses += [0] * (places.X - places.FAMILY - len(addresses))
-        model = [*sizes, *flags, *addresses, *(_address(a) for a in arrays)]
-        scratch = N_TERMS * BLOCK if line > BLOCK else 1
-        lengths = places.buffers(s, p, q, size, line, scratch, N_TERMS)
-        starts = 8 * np.cumsum([0, *lengths])
-        self.model = np.array([*model, *starts[:-1]], dtype=np.int64)
-        self.work = int(starts[-1]) // 8
-        self.zeros = slice(*(starts[places.ZEROS - places.N_DATA :][:2] // 8))
-        self.shape = (s, p, size, n_units)
-        self._kept = (arrays, kernels, data.family)
+        self._kept: list[Any] = [pass_callback()]
+        self.pass_address: int = self._kept[0].address
+        bounds = _chunk_bounds(data)
+        edges = bounds if data.first is None else np.append(data.first, data.n_rows)[bounds]
+        self.model = np.zeros(1, r.MODEL)
+        self.model_address = self._keep(self.model)
+        outputs = self._items(data, edges)
+        truncated = self._parts(data, bounds, edges)
+        self._units(data, bounds)
+        k, q = data.alpha.shape
+        self._set(
+            k=k, q=q, size=len(data.kind), n_units=bounds[-1], n_rows=data.n_rows,
+            line=max(r.BLOCK, int(np.diff(edges).max(initial=0))),
+            constant=data.Z is None, closed=data.closed and data.Z is None, truncated=truncated,
+            alpha=self._integers(data.alpha), kind=self._integers(data.kind),
+        )  # fmt: skip
+        self._buffers(data, outputs)
+        n = len(bounds) - 1
+        step = max(FEWEST, -(-n // MOST))
+        self.ranges = [(a, min(a + step, n)) for a in range(0, n, step)]
 
+    @property
+    def size(self) -> int:
+        """Length of theta."""
+        return int(self.model["size"][0])
 
-class SmallMixture:
-    """Data laid out for the kernels, and the kernels' tasks; safe in several threads.
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return int(self.model["n_units"][0])
 
-    Parameters
-    ----------
-    data : SmallData
-    """
+    @property
+    def n_sums(self) -> int:
+        """How many numbers a pass adds up."""
+        return int(self.model["sums"][0])
 
-    def __init__(self, data: SmallData) -> None:
-        from bayesmix.kernels.warm import callbacks
+    def _set(self, **fields: Any) -> None:
+        for name, value in fields.items():
+            self.model[name] = value
 
-        runs, newton, *called = callbacks()
-        self._kernel, self._newton = runs().ctypes, newton().ctypes
-        self._arrays = SmallArrays(data, tuple(called))
-        self.shape = self._arrays.shape
+    def _keep(self, array: NDArray[Any]) -> int:
+        self._kept.append(array)
+        return address(array)
 
-    def _buffers(self) -> tuple[Integers, Floats]:
-        """The model with the addresses of new buffers, and these, to be kept while it is used."""
-        work = np.empty(self._arrays.work)
-        work[self._arrays.zeros] = 0.0
-        model = self._arrays.model.copy()
-        model[places.N_DATA :] += _address(work)
-        return model, work
+    def _floats(self, values: NDArray[Any] | None) -> int:
+        return 0 if values is None else self._keep(np.ascontiguousarray(values, np.float64))
 
-    def _run(
-        self,
-        task: int,
-        theta: Floats,
-        numbers: Floats | None = None,
-        arguments: Integers = NO_ARGUMENTS,
-        options: Floats | None = None,
-        counts: Integers | None = None,
-    ) -> None:
-        model, _work = self._buffers()
-        self._kernel(
-            task,
-            _address(model),
-            len(theta),
-            _address(theta),
-            _address(options),
-            _address(arguments),
-            _address(numbers),
-            _address(counts),
+    def _integers(self, values: Any) -> int:
+        return self._keep(np.ascontiguousarray(values, dtype=np.int64))
+
+    def _units(self, data: Arranged, bounds: Integers) -> None:
+        """What belongs to units: weights, their designs, and the components they may have."""
+        z, first, allowed = data.Z, data.first, data.allowed
+        if z is not None:
+            self._set(
+                z=self._floats(_by_chunk(z, bounds)), z_units=self._floats(z),
+                largest_z=self._floats(np.abs(z).max(0, initial=0.0)),
+            )  # fmt: skip
+        self._set(weight=self._floats(data.weight))
+        if first is not None:
+            self._set(first_row=self._integers(np.append(first, data.n_rows)))
+        if allowed is not None:
+            self._set(allowed=self._keep(_by_chunk(allowed != 0, bounds).view(np.uint8)))
+
+    def _items(self, data: Arranged, edges: Integers) -> int:
+        """Fill the records of items and their slots; gives the number of their outputs."""
+        from bayesmix.kernels.terms import link_callback
+
+        items = np.zeros(len(data.items), r.ITEM)
+        slots: list[tuple[int, int, bool]] = []
+        items["subtracts"][[part.item for part in data.parts if part.sign < 0]] = 1
+        designs: dict[int, int] = {}
+        k, d = len(data.alpha), len(data.kind)
+        sums, lines = 1 + k + d + d * d, 0
+        self.scales: list[tuple[int, int, int]] = []
+        for record, item in zip(items, data.items, strict=True):
+            p, statistic = len(item.slots), int(item.kernel.statistic)
+            used = any(slot.design for slot in item.slots)
+            if used and id(item.matrix) not in designs:
+                designs[id(item.matrix)] = self._floats(_by_chunk(item.matrix, edges))
+            record["component"], record["n_slots"], record["slot"] = item.component, p, len(slots)
+            record["dense"] = _dense(item)
+            record["columns"] = item.matrix.shape[1] if used else 0
+            record["x"] = designs[id(item.matrix)] if used else address(items)
+            record["offset"] = self._floats(item.offset)
+            record["place"], record["outputs"] = lines, _outputs(item)
+            record["statistic"] = 1 + 2 * p if statistic else 0
+            record["second"], record["concave"] = 1 + 2 * p + statistic, item.concave
+            if item.link and isinstance(item.kernel, Kernel):
+                link: Any = link_callback(item.kernel.link, item.link)
+                self._kept.append(link)
+                record["link"] = link.address
+            if item.closed:
+                width = len(item.slots[0].at)
+                record["squares"], record["scale_at"] = sums, item.slots[1].at[0]
+                self.scales.append((item.component, sums, width))
+                sums += 2 + width + width * width
+            slots += [(self._integers(s.at), len(s.at), s.design) for s in item.slots]
+            lines += record["outputs"]
+        self._set(
+            n_items=len(items), sums=sums, items=self._keep(items),
+            slots=self._keep(np.array(slots, r.SLOT)),
+        )  # fmt: skip
+        return lines
+
+    def _parts(self, data: Arranged, bounds: Integers, edges: Integers) -> bool:
+        """Fill the records of parts and chunks; gives whether there are delayed entries."""
+        found = [self._part(part, data.items[part.item], edges) for part in data.parts]
+        records = np.concatenate([np.zeros(0, r.PART), *(p for _, p in found)])
+        chunk = np.concatenate([np.zeros(0, int), *(c for c, _ in found)])
+        late = np.repeat([p.entered for p in data.parts], [len(c) for c, _ in found]).astype(bool)
+        order = np.lexsort((records["item"], late, chunk))
+        records, chunk, late = records[order], chunk[order], late[order]
+        n = len(bounds) - 1
+        chunks = np.zeros(n, r.CHUNK)
+        chunks["row"], chunks["n"] = edges[:-1], np.diff(edges)
+        chunks["unit"], chunks["n_units"] = bounds[:-1], np.diff(bounds)
+        chunks["first"] = np.searchsorted(chunk, np.arange(n))
+        chunks["last"] = np.searchsorted(chunk, np.arange(n), side="right")
+        chunks["entered"] = np.searchsorted(2 * chunk + late, 2 * np.arange(n) + 1)
+        self._set(n_chunks=n, chunks=self._keep(chunks), parts=self._keep(records))
+        return bool(late.any())
+
+    def _part(self, part: Part, item: Item, edges: Integers) -> tuple[Integers, NDArray[Any]]:
+        """The records of a part, one for each chunk where it has rows, and these chunks."""
+        term: Any = _term(item.kernel, part.kind)
+        self._kept.append(term)
+        numbers = np.ascontiguousarray(part.numbers, dtype=np.float64)
+        starts = edges if part.rows is None else np.searchsorted(part.rows, edges)
+        counts = np.diff(starts)
+        used = np.flatnonzero(counts)
+        out = np.zeros(len(used), r.PART)
+        out["item"], out["term"], out["sign"] = part.item, term.address, part.sign
+        out["n"], out["stride"] = counts[used], numbers.shape[1]
+        out["data"] = self._keep(numbers) + 8 * starts[used]
+        if part.rows is not None:
+            local = part.rows - np.repeat(edges[:-1], counts)
+            some = counts[used] < np.diff(edges)[used]
+            out["rows"] = np.where(some, self._integers(local) + 8 * starts[used], 0)
+        return used, out
+
+    def _buffers(self, data: Arranged, outputs: int) -> None:
+        """Where a thread's buffers begin."""
+        items = data.items
+        width = [0] * len(data.alpha)
+        for item in items:
+            width[item.component] += sum(int((slot.at >= 0).sum()) for slot in item.slots)
+        lengths = r.buffers(
+            self.model[0],
+            max((len(slot.at) for item in items for slot in item.slots), default=1),
+            max(len(item.slots) for item in items),
+            outputs,
+            max(_outputs(item) for item in items),
+            max(width) + data.alpha.shape[1],
         )
+        assert tuple(lengths) == r.names(r.WORK)
+        starts = 8 * np.cumsum([0, *lengths.values()])
+        self.offsets = starts[:-1].astype(np.int64)
+        self.length = int(starts[-1]) // 8
 
-    def log_likelihood(self, theta: Floats) -> Floats:
-        """Log-likelihood (R,) at theta (R, D)."""
-        theta = np.ascontiguousarray(theta)
-        out = np.empty(len(theta))
-        self._run(places.LOG_LIKELIHOOD, theta, out)
-        return out
-
-    def em_pass(self, theta: Floats, *, hard: bool = False) -> SmallPass:
-        """Sums of an EM step at theta (R, D).
-
-        Parameters
-        ----------
-        theta : ndarray, shape (R, D)
-        hard : bool
-            Each unit belongs to its most probable component.
-        """
-        theta = np.ascontiguousarray(theta)
-        r, (s, p, d, _) = len(theta), self.shape
-        out = np.empty((r, 1 + d + d * d + 3 * s + s * p + s * p * p))
-        self._run(places.PASS, theta, out, _integers(places.HARD if hard else places.OWN))
-        edges = np.cumsum([1, d, d * d, s, s, s, s * p])
-        loglik, score, scoring, mass, squares, count, parts, grams = np.split(out, edges, axis=1)
-        return SmallPass(
-            loglik[:, 0],
-            score,
-            scoring.reshape(r, d, d),
-            mass,
-            squares,
-            count,
-            parts.reshape(r, s, p),
-            grams.reshape(r, s, p, p),
-        )
-
-    def information(self, theta: Floats) -> tuple[Floats, Floats, Floats]:
-        """Log-likelihood (R,), score (R, D) and observed information (R, D, D)."""
-        theta = np.ascontiguousarray(theta)
-        r, d = theta.shape
-        out = np.empty((r, 1 + d + d * d))
-        self._run(places.INFORMATIONS, theta, out)
-        return out[:, 0], out[:, 1 : 1 + d], out[:, 1 + d :].reshape(r, d, d)
-
-    def newton_steps(
-        self, matrix: Floats, score: Floats, free: Integers
-    ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Newton steps where the information is surely positive definite.
-
-        Parameters
-        ----------
-        matrix : ndarray, shape (R, D, D)
-        score : ndarray, shape (R, D)
-        free : ndarray of int, shape (f,)
-            The entries of theta that move.
-
-        Returns
-        -------
-        step : ndarray, shape (R, f)
-        decrement : ndarray, shape (R,)
-            Score times step.
-        definite : ndarray of bool, shape (R,)
-            Where it is false, step and decrement say nothing.
-        """
-        r, d = score.shape
-        matrix, score = np.ascontiguousarray(matrix), np.ascontiguousarray(score)
-        free, f = np.ascontiguousarray(free, dtype=np.int64), len(free)
-        step, work = np.empty((r, f)), np.empty((f + 2) * f)
-        decrement = np.empty(r)
-        arrays = (free, matrix, score, work, step, decrement)
-        self._newton(r, d, f, *map(_address, arrays))
-        return step, decrement, np.isfinite(decrement)
-
-    def first_steps(self, theta: Floats, resp: Floats, working: Floats, steps: int) -> Floats:
-        """Parameters (R, D) after M steps at responsibilities (R, S, U).
-
-        Parameters
-        ----------
-        theta : ndarray, shape (R, D)
-            Coefficients of zero, and dispersions.
-        resp : ndarray, shape (R, S, U)
-        working : ndarray, shape (n,)
-            Linear predictors of the first step.
-        steps : int
-            How many follow.
-        """
-        theta = np.array(theta, dtype=np.float64, order="C")
-        resp, working = np.ascontiguousarray(resp), np.ascontiguousarray(working)
-        arguments = _integers(_address(resp), _address(working), steps)
-        self._run(places.MEMBERSHIPS, theta, arguments=arguments)
-        return theta
-
-    def classify(self, theta: Floats, steps: int) -> Floats:
-        """Parameters (R, D) after steps of classification EM."""
-        theta = np.array(theta, dtype=np.float64, order="C")
-        self._run(places.CLASSIFY, theta, arguments=_integers(steps))
-        return theta
-
-    def climb(
-        self,
-        theta: Floats,
-        *,
-        max_iter: int,
-        tol: float,
-        where: Integers,
-        low: Floats,
-        least_log_weight: float,
-        squared: bool = False,
-    ) -> SmallRun:
-        """EM from theta (R, D) until the log-likelihood stands still.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (R, D)
-        max_iter : int
-        tol : float
-        where, low : ndarray, shape (m,)
-            Entries of theta, and the values below which a start is degenerate.
-        least_log_weight : float
-            Likewise for the logarithms of constant weights.
-        squared : bool
-            Cycles of squared extrapolation instead of EM steps.
-        """
-        theta = np.array(theta, dtype=np.float64, order="C")
-        r = len(theta)
-        trace, counts = np.empty((r, max_iter)), np.empty((2, r), dtype=np.int64)
-        options = np.array([tol, least_log_weight, *low])
-        arguments = _integers(max_iter, len(where), *where, 0)
-        task = places.EXTRAPOLATE if squared else places.CLIMB
-        self._run(task, theta, trace, arguments, options, counts)
-        used = int(counts[1].max(initial=0))
-        return SmallRun(theta, trace[:, :used].T, counts[0], counts[1])
+    def buffers(self) -> tuple[NDArray[Any], Floats]:
+        """A record of new buffers and their memory, to be kept while it is used."""
+        memory = np.empty(self.length)
+        work = self.offsets + address(memory)
+        return work, memory
 
 
-def _data_arrays(
-    data: SmallData, bounds: Integers, edges: Integers, n_units: int
-) -> list[NDArray[Any] | None]:
-    """The arrays from X to FIRST, in the order of `_small_places`."""
-    n = len(data.y)
-    Z = np.ones((n_units, 1)) if data.Z is None else data.Z
-    first = None if data.first is None else np.append(data.first, n).astype(np.int64)
-    given: list[Any] = [
-        _by_chunk(data.X, edges),
-        data.offset,
-        data.y,
-        data.aux,
-        data.const,
-        data.weight,
-        np.append(_by_chunk(Z, bounds), Z),
-        np.abs(Z).max(0, initial=0.0),
-    ]
-    arrays = [None if a is None else np.ascontiguousarray(a, dtype=np.float64) for a in given]
-    allowed = data.allowed
-    flags = None if allowed is None else _by_chunk(allowed != 0, bounds).view(np.uint8)
-    return [*arrays, flags, bounds, first]
+def _dense(item: Item) -> int:
+    """How many leading slots have a value for each row, as terms are compiled for."""
+    designs = [slot.design for slot in item.slots]
+    if any(designs[1:]):
+        return len(designs)
+    return int(designs[0] or bool(item.link))
 
 
-def chunk_bounds(first: Integers | None, n: int) -> Integers:
+def _outputs(item: Item) -> int:
+    p = len(item.slots)
+    return 1 + 2 * p + int(item.kernel.statistic) + p * (p + 1) // 2
+
+
+def _term(kernel: Kernel | TimesKernel, kind: str) -> Any:
+    """The compiled term of a kernel for one kind of observation."""
+    if isinstance(kernel, Kernel):
+        from bayesmix.kernels.terms import family_callback
+
+        return family_callback(kernel)
+    from bayesmix.kernels.times import times_callback
+
+    return times_callback(kernel, kind)
+
+
+def _chunk_bounds(data: Arranged) -> Integers:
     """First units of the chunks and the number of units: whole units, about a block of rows."""
-    if first is None:
-        return np.append(np.arange(0, n, BLOCK), n).astype(np.int64)
+    if data.first is None:
+        return np.append(np.arange(0, data.n_rows, r.BLOCK), data.n_rows).astype(np.int64)
+    first = np.append(data.first, data.n_rows)
     bounds = [0]
     while bounds[-1] < len(first) - 1:
-        at = int(np.searchsorted(first, first[bounds[-1]] + BLOCK, side="right")) - 1
+        at = int(np.searchsorted(first, first[bounds[-1]] + r.BLOCK, side="right")) - 1
         bounds.append(min(max(at, bounds[-1] + 1), len(first) - 1))
     return np.array(bounds, dtype=np.int64)
 
 
 def _by_chunk(matrix: NDArray[Any], bounds: Integers) -> NDArray[Any]:
     """A matrix's chunks one after another, each by columns."""
-    return np.concatenate([np.ravel(matrix[a:b].T) for a, b in pairwise(bounds)])
-
-
-def _integers(*values: int) -> Integers:
-    return np.array(values, dtype=np.int64)
+    out = np.empty(matrix.size, matrix.dtype)
+    width = matrix.shape[1]
+    for a, b in pairwise(bounds.tolist()):
+        out[a * width : b * width].reshape(width, b - a)[:] = matrix[a:b].T
+    return out
 
 
 _Buffer = c_char * 0
 
 
-def _address(array: NDArray[Any] | None) -> int:
+def address(array: NDArray[Any] | None) -> int:
     """Address of a contiguous array, 0 for None."""
     if array is None:
         return 0

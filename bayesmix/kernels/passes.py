@@ -1,67 +1,314 @@
-"""The pass over small data: for an M step, for the information, or for the log-likelihood alone."""
+"""The pass over the rows: log-likelihood, score, the sums of an M step, or the information.
+
+A pass adds its sums over a range of chunks to the numbers at `call.sums`: the log-likelihood, the
+responsibilities by component, the score, the scoring matrix or observed information, and the sums
+for scales in closed form.  Parts of the rows may so be given to several threads, and their sums be
+added in a fixed order.
+"""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import types
 
-from bayesmix.kernels.compile import SMALL_PASS_SIGNATURE, callback, doubles, integers
-from bayesmix.kernels.information import add_chunk, assemble_information
-from bayesmix.kernels.record import (
-    CONSTANT,
-    INFORMATION,
-    N_CHUNKS,
-    N_COMPONENTS,
-    N_PLACES,
-    NONE,
-    OWN,
-    SIZE,
+from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix, records
+from bayesmix.kernels.information import add_information
+from bayesmix.kernels.record import CALL, HARD, INFORMATION, MODEL, OWN, SCORE, STEP, VALUE, WORK
+from bayesmix.kernels.rows import (
+    add_items,
+    chunks_at,
+    forbid,
+    items_at,
+    join,
+    prior_terms,
+    read_weights,
+    slots_at,
+    to_rows,
 )
-from bayesmix.kernels.rows import chunk_of, chunk_terms, read_parameters
 from bayesmix.kernels.sums import (
-    add_component,
-    add_concomitant,
-    assemble,
-    clear_sums,
-    use_responsibilities,
+    Array,
+    add_products,
+    add_sums,
+    clear,
+    copy,
+    scaled,
+    scatter,
+    scatter_between,
+    scatter_vector,
+    total,
 )
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
 
+# (model, work, call): addresses of records.
+PASS_SIGNATURE = types.void(*[types.int64] * 3)
+models_at, works_at, calls_at = records(MODEL), records(WORK), records(CALL)
 
-def run_pass(model_address: int, theta_address: int, given: int, working: int) -> float:
-    """One pass over all rows at theta; leaves its sums in the buffers, gives the log-likelihood.
 
-    `given` says what for (`_small_places`), `working` is 0 or the address of linear predictors in
-    place of those at theta: the score is then that of the working response.
+@elementwise
+def use_responsibilities(model: Any, work: Any, call: Any, chunk: Any) -> None:
+    """Replace the responsibilities of a chunk by hard ones, or by those (S, U) at an address."""
+    k, n = model.k, chunk.n_units
+    posterior = matrix(work.posterior, k, model.line)
+    if call.given != HARD:
+        values = matrix(call.given, k, model.n_units)
+        for s in range(k):
+            for i in range(n):
+                posterior[s, i] = values[s, chunk.unit + i]
+        return
+    for i in range(n):
+        best = 0
+        for s in range(1, k):
+            if posterior[s, i] > posterior[best, i]:
+                best = s
+        for s in range(k):
+            posterior[s, i] = 1.0 if s == best else 0.0
+
+
+@elementwise
+def give_units(model: Any, work: Any, call: Any, chunk: Any, entered: bool) -> None:
+    """Write the units' log-likelihoods and responsibilities where they are asked for.
+
+    Of survivals to delayed entries, subtract the former.
     """
-    model = integers(model_address, np.int64(N_PLACES))
-    read_parameters(model, doubles(theta_address, model[SIZE]))
-    clear_sums(model, given)
-    loglik, full = 0.0, np.int64(given == INFORMATION)
-    for chunk in range(model[N_CHUNKS]):
-        row, n, unit, n_units = chunk_of(model, chunk)
-        loglik += chunk_terms(model, row, n, unit, n_units, full, working)
-        if given == INFORMATION:
-            add_chunk(model, row, n, unit, n_units)
-        elif given != NONE:
-            if given != OWN:
-                use_responsibilities(model, given, unit, n_units)
-            for s in range(model[N_COMPONENTS]):
-                add_component(model, s, row, n, unit, n_units, working)
-            if model[CONSTANT] == 0:
-                add_concomitant(model, unit, n_units, given)
-    if given == INFORMATION:
-        assemble_information(model)
-    elif given != NONE:
-        assemble(model, given)
-    return loglik
+    k, n, line = model.k, chunk.n_units, model.line
+    if call.units != 0:
+        units, values = doubles(call.units + 8 * chunk.unit, n), doubles(work.totals, n)
+        for i in range(n):
+            units[i] = units[i] - values[i] if entered else values[i]
+    if call.posterior != 0 and not entered:
+        for s in range(k):
+            to = call.posterior + 8 * (s * model.n_units + chunk.unit)
+            copy(n, work.posterior + 8 * s * line, to)
+
+
+@elementwise
+def share_rows(model: Any, work: Any, chunk: Any, sign: float, mass: Array) -> None:
+    """Every component's weights of rows, w r, into `share`; adds their sums over units."""
+    k, line, n = model.k, model.line, chunk.n_units
+    posterior, share = matrix(work.posterior, k, line), matrix(work.share, k, line)
+    weight, net = doubles(work.unit_weight, line), doubles(work.net, k)
+    product = doubles(work.product, line)
+    for i in range(n):
+        weight[i] *= sign
+    for s in range(k):
+        for i in range(n):
+            product[i] = weight[i] * posterior[s, i]
+        to_rows(model, chunk, product, share[s])
+        of_component = total(product, n)
+        net[s] += of_component
+        if sign > 0.0:
+            mass[s] += of_component
+
+
+@elementwise
+def working_response(
+    model: Any, work: Any, call: Any, chunk: Any, number: int, share: Array, curvature: Array
+) -> None:
+    """Add the weights times curvature times given linear predictor to `c`."""
+    item, n = items_at(model.items)[number], chunk.n
+    given = integers(call.working, model.n_items)[number]
+    if given == 0:
+        return
+    c, eta = doubles(work.c, n), doubles(given + 8 * chunk.row, n)
+    for i in range(n):
+        c[i] += share[i] * curvature[i] * eta[i]
+    if item.offset != 0:
+        offset = doubles(item.offset + 8 * chunk.row, n)
+        for i in range(n):
+            c[i] -= share[i] * curvature[i] * offset[i]
+
+
+@elementwise
+def add_item(
+    model: Any, work: Any, call: Any, chunk: Any, number: int, want: int, score: Array, out: Array
+) -> None:
+    """Add an item's score and, in an M step, its scoring matrix and sums for a scale."""
+    item = items_at(model.items)[number]
+    n, p, line, width = chunk.n, item.n_slots, model.line, item.columns
+    terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
+    share = doubles(work.share + 8 * item.component * line, n)
+    c, product = doubles(work.c, line), doubles(work.product, line)
+    columns = matrix(item.x + 8 * width * chunk.row, width, n)
+    squares = 0
+    if want == STEP and item.squares != 0:
+        squares = call.sums + 8 * item.squares
+        scaled(terms[item.statistic], share, n, c)
+        doubles(squares, 2)[0] += total(c, n)
+        doubles(squares, 2)[1] += total(share, n)
+    for j in range(p):
+        slot = slots_at(model.slots)[item.slot + j]
+        vector, w = doubles(work.vector, slot.width), slot.width
+        clear(work.vector, w)
+        scaled(terms[1 + j], share, n, c)
+        if j == 0 and call.working != 0:
+            working_response(model, work, call, chunk, number, share, terms[1 + p])
+        if slot.design != 0:
+            add_sums(c, columns, n, vector)
+        else:
+            vector[0] = total(c, n)
+        scatter_vector(slot.index, vector, score)
+        if want != STEP:
+            continue
+        gram = matrix(work.gram, w, w)
+        clear(work.gram, w * w)
+        scaled(terms[1 + p + j], share, n, c)
+        if slot.design != 0:
+            add_products(c, columns, columns, w > 0, n, product, gram)
+        else:
+            gram[0, 0] = total(c, n)
+        scatter(slot.index, slot.index, w > 0, gram, out)
+        if j == 0 and squares != 0:
+            add_squares(squares + 16, w, vector, gram)
+
+
+@elementwise
+def add_squares(address: int, w: int, vector: Array, gram: Array) -> None:
+    """Keep an item's own score and lower gram matrix in its location's coefficients."""
+    own, grams = doubles(address, w), matrix(address + 8 * w, w, w)
+    for a in range(w):
+        own[a] += vector[a]
+        for b in range(a + 1):
+            grams[a, b] += gram[a, b]
+
+
+@elementwise
+def add_between(model: Any, work: Any, chunk: Any, item: Any, first: int, out: Array) -> None:
+    """Add an item's expected complete-data information; `first` 1: only between parameters."""
+    n, line, width = chunk.n, model.line, item.columns
+    terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
+    share = doubles(work.share + 8 * item.component * line, n)
+    c, product = doubles(work.c, line), doubles(work.product, line)
+    columns = matrix(item.x + 8 * width * chunk.row, width, n)
+    for j in range(first, item.n_slots):
+        for other in range(j + 1 - first):
+            one = slots_at(model.slots)[item.slot + j]
+            two = slots_at(model.slots)[item.slot + other]
+            scaled(terms[item.second + j * (j + 1) // 2 + other], share, n, c)
+            gram = matrix(work.gram, one.width, two.width)
+            clear(work.gram, one.width * two.width)
+            if one.design != 0 and two.design != 0:
+                add_products(c, columns, columns, width > 0, n, product, gram)
+                if j != other:
+                    scatter_between(one.index, two.index, gram, out)
+                    continue
+            elif one.design == 0 and two.design == 0:
+                gram[0, 0] = total(c, n)
+            else:
+                add_sums(c, columns, n, doubles(work.gram, max(one.width, two.width)))
+            scatter(one.index, two.index, j == other, gram, out)
+
+
+@elementwise
+def add_concomitant(model: Any, work: Any, want: int, chunk: Any, score: Array, out: Array) -> None:
+    """Add the multinomial logit's score and information of a chunk."""
+    k, q, line, n = model.k, model.q, model.line, chunk.n_units
+    posterior, prior = matrix(work.posterior, k, line), matrix(work.prior, k, line)
+    weight, c = doubles(work.unit_weight, line), doubles(work.c, line)
+    product, z = doubles(work.product, line), matrix(model.z + 8 * q * chunk.unit, q, n)
+    vector, gram = doubles(work.vector, q), matrix(work.gram, q, q)
+    for s in range(1, k):
+        for i in range(n):
+            c[i] = weight[i] * (posterior[s, i] - prior[s, i])
+        clear(work.vector, q)
+        add_sums(c, z, n, vector)
+        scatter_vector(model.alpha + 8 * q * s, vector, score)
+        for t in range(1, s + 1 if want >= STEP else 1):
+            same = 1.0 if s == t else 0.0
+            for i in range(n):
+                c[i] = weight[i] * prior[s, i] * (same - prior[t, i])
+            clear(work.gram, q * q)
+            add_products(c, z, z, s == t, n, product, gram)
+            scatter(model.alpha + 8 * q * s, model.alpha + 8 * q * t, s == t, gram, out)
+
+
+@elementwise
+def add_constant(model: Any, work: Any, call: Any, mass: Array, score: Array, out: Array) -> None:
+    """The same for constant weights, from the sums of responsibilities.
+
+    An M step's matrix is that of the complete data; the information is of the units as seen.
+    """
+    k = model.k
+    net, pi = doubles(work.net, k), doubles(work.pi, k)
+    index = integers(model.alpha, k)
+    everyone, seen = total(mass, k), total(net, k)
+    several = seen if call.want == INFORMATION else everyone
+    for s in range(1, k):
+        score[index[s]] += net[s] - seen * pi[s]
+        for t in range(1, s + 1 if call.want >= STEP else 1):
+            part = several * pi[s] * ((1.0 if s == t else 0.0) - pi[t])
+            out[max(index[s], index[t]), min(index[s], index[t])] += part
+
+
+@elementwise
+def sweep(model: Any, work: Any, call: Any, chunk: Any, entered: bool) -> None:
+    """Add a chunk's observations or, subtracting, its survivals to delayed entries."""
+    d, k = model.size, model.k
+    first, last = (chunk.entered, chunk.last) if entered else (chunk.first, chunk.entered)
+    sums, mass = doubles(call.sums, 1), doubles(call.sums + 8, k)
+    score, out = doubles(call.sums + 8 * (1 + k), d), matrix(call.sums + 8 * (1 + k + d), d, d)
+    # Survivals to entries leave an M step's scoring matrix that of the complete data.
+    want = SCORE if entered and call.want == STEP else call.want
+    level = max(want, SCORE)
+    prior_terms(model, work, call, chunk)
+    add_items(model, work, call, chunk, first, last, level)
+    if model.allowed != 0 and not entered:
+        forbid(model, work, chunk)
+    value = join(model, work, call, chunk)
+    sums[0] += -value if entered else value
+    give_units(model, work, call, chunk, entered)
+    if want == VALUE:
+        return
+    if call.given != OWN and not entered:
+        use_responsibilities(model, work, call, chunk)
+    share_rows(model, work, chunk, -1.0 if entered else 1.0, mass)
+    used = doubles(work.used, model.n_items)
+    if want == INFORMATION:
+        add_information(model, work, chunk, score, out)
+    for number in range(model.n_items):
+        item = items_at(model.items)[number]
+        if used[number] == 0.0:
+            continue
+        if want == INFORMATION:
+            add_between(model, work, chunk, item, np.int64(0), out)
+        else:
+            add_item(model, work, call, chunk, number, want, score, out)
+            if want == STEP and item.concave != 0 and call.working == 0:
+                add_between(model, work, chunk, item, np.int64(1), out)
+    if model.constant == 0:
+        add_concomitant(model, work, want, chunk, score, out)
+
+
+def run(model_address: int, work_address: int, call_address: int) -> None:
+    """Add the sums of chunks `call.first` to `call.last` at one theta."""
+    model, work = models_at(model_address)[0], works_at(work_address)[0]
+    call = calls_at(call_address)[0]
+    d, k = model.size, model.k
+    if model.constant != 0:
+        read_weights(model, work, doubles(call.theta, d))
+    clear(work.net, k)
+    clear(call.sums, model.sums if call.want >= STEP else 1 + k + d)
+    for number in range(call.first, call.last):
+        sweep(model, work, call, chunks_at(model.chunks)[number], number < 0)
+        if model.truncated != 0 and call.working == 0:
+            sweep(model, work, call, chunks_at(model.chunks)[number], number >= 0)
+    if call.want == VALUE:
+        return
+    mass, score = doubles(call.sums + 8, k), doubles(call.sums + 8 * (1 + k), d)
+    out = matrix(call.sums + 8 * (1 + k + d), d, d)
+    if model.constant != 0:
+        add_constant(model, work, call, mass, score, out)
+    if call.want >= STEP:
+        for i in range(d):
+            for j in range(i):
+                out[j, i] = out[i, j]
 
 
 @functools.cache
 def pass_callback() -> CFunc:
-    """Compile or load the pass over small data."""
-    return callback(run_pass, SMALL_PASS_SIGNATURE, "small-pass")
+    """Compile or load the pass."""
+    return callback(run, PASS_SIGNATURE, "pass")

@@ -1,123 +1,120 @@
-"""Places of sizes, addresses and buffers in the model of the kernels for small data."""
+"""Records that the compiled code reads: sizes, addresses and places, by name.
+
+A kernel's arguments are addresses of such records, so nothing about the data is compiled in.  All
+fields are 64-bit integers: numbers, addresses (0: absent), or places in an array.
+"""
 
 from __future__ import annotations
 
-# Sizes.  LINE: values between a chunk's rows of a buffer; CONSTANT: weights without covariates.
-(
-    N_COMPONENTS,
-    N_COLUMNS,
-    N_CONCOMITANT,
-    SIZE,
-    N_UNITS,
-    N_CHUNKS,
-    LINE,
-    HAS_DISPERSION,
-    CONSTANT,
-    # Addresses of the compiled family, pass and M step.
-    FAMILY,
-    PASS_KERNEL,
-    STEP_KERNEL,
-    # Addresses of the data; 0: absent.  X, Z and ALLOWED hold the chunks one after another, each
-    # by columns.  BOUNDS: the chunks' first units; FIRST: the units' first rows.
-    X,
-    OFFSET,
-    Y,
-    AUX,
-    DENSITY_CONSTANT,
-    WEIGHT,
-    Z,
-    LARGEST_Z,
-    ALLOWED,
-    BOUNDS,
-    FIRST,
-    # Where parameters stand in theta, -1: nowhere; KIND: what each entry of theta is.
-    INDEX,
-    DISPERSION_INDEX,
-    ALPHA_INDEX,
-    KIND,
-    N_DATA,
-) = range(28)
+import numpy as np
 
-# What a pass is for: the log-likelihood; its observed information; its score alone; the sums of an
-# M step with the pass's own responsibilities, with those of the most probable component, else with
-# those at an address.
-NONE, INFORMATION, SLOPE, OWN, HARD = range(5)
+__all__ = [
+    "BLOCK", "CALL", "CHUNK", "COEFFICIENT", "DENSITY", "HARD", "HELD", "INFORMATION", "ITEM",
+    "LEVELS", "LINK_OUTPUTS", "LOGIT", "LOG_DISPERSION", "MODEL", "NOT_FINITE", "OWN", "PART",
+    "RUN", "SCORE", "SLOT", "STEP", "VALUE", "WEIGHT", "WORK", "buffers", "names",
+]  # fmt: skip
 
-# Kinds of the entries of theta.
-HELD, COEFFICIENT, LOG_DISPERSION, LOGIT, CONSTANT_WEIGHT = range(5)
+# Rows that a family's term is computed at in one call, and about as many as a chunk has.
+BLOCK = 256
 
-# What the kernel can be asked to do, and how its runs end.
-LOG_LIKELIHOOD, PASS, INFORMATIONS, MEMBERSHIPS, CLASSIFY, CLIMB, EXTRAPOLATE = range(7)
-RUNNING, RESTING, DEGENERATE = range(3)
-
-# Buffers of one start: its parameters; of a chunk; the sums; the M step; the information.
-(
-    COEF,
-    DISPERSION,
-    ALPHA,
-    LOG_PRIOR,
-    PI,
-    ETA,
-    SHARE,
-    C,
-    PRODUCT,
-    ZEROS,
-    SCRATCH,
-    TERMS,
-    JOINT,
-    PRIOR,
-    POSTERIOR,
-    UNIT_WEIGHT,
-    TOTALS,
-    MASSES,
-    MASS,
-    COUNT,
-    SQUARES,
-    PARTS,
-    GRAMS,
-    Z_SCORE,
-    Z_INFORMATION,
-    SCORE,
-    SCORING,
-    STEP,
-    RIGHT,
-    SCALE,
-    PLACES,
-    FACTOR,
-    PROPOSAL,
-    SECOND,
-    CHANNELS,
-    MEANS,
-    PRODUCTS,
-    N_PLACES,
-) = range(N_DATA, N_DATA + 38)
+# What a pass is for; each includes what stands before it, but for INFORMATION, which has the
+# observed information in the place of an M step's scoring matrix.
+VALUE, SCORE, STEP, INFORMATION = range(4)
+# How much a family's term computes: derivatives, curvatures for a scoring step, and all second
+# derivatives.
+LEVELS = (SCORE, STEP, INFORMATION)
+# Responsibilities: those at theta, the most probable component's, or an address.
+OWN, HARD = range(2)
+# Kinds of the entries of theta: what is neither moves by a scoring step and nothing else.
+HELD, COEFFICIENT, LOG_DISPERSION, LOGIT, WEIGHT = range(5)
+# A link gives the family's own predictor with two derivatives.
+LINK_OUTPUTS = 3
 
 
-def buffers(s: int, p: int, q: int, size: int, line: int, scratch: int, n_terms: int) -> list[int]:
-    """Numbers in each buffer, in the order above.
+def _record(*names: str) -> np.dtype:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+def names(kind: np.dtype) -> tuple[str, ...]:
+    """The names of a record's fields."""
+    return kind.names or ()
+
+
+# The model: sizes (`line`: values between the lines of a chunk's buffers; `sums`: how many numbers
+# a pass adds up), flags (`constant`: weights without covariates; `closed`: which have a closed
+# form; `truncated`: units are seen only if they outlive their entries) and addresses of the data.
+MODEL = _record(
+    "k", "q", "size", "n_units", "n_rows", "n_chunks", "line", "n_items", "sums",
+    "constant", "closed", "truncated",
+    "z", "z_units", "largest_z", "weight", "allowed", "first_row",
+    "alpha", "kind", "chunks", "items", "slots", "parts",
+)  # fmt: skip
+# A range of whole units with its parts: observations, then survivals to delayed entries.
+CHUNK = _record("row", "n", "unit", "n_units", "first", "entered", "last")
+# A component's family at one response: `dense` leading slots have a value for each row, a design is
+# `columns` wide, at `x`, by chunk; `place` is the first line of its outputs; `squares` the place of
+# the sums for a scale in closed form (0: none), whose entry of theta is `scale_at`; `statistic` and
+# `second` are outputs (0: none).  `concave` adds the cross terms of parameters to the scoring;
+# `subtracts` says that some part of it has a negative sign.
+ITEM = _record(
+    "component", "n_slots", "dense", "columns", "x", "offset", "slot", "link", "place",
+    "outputs", "statistic", "second", "squares", "scale_at", "concave", "subtracts",
+)  # fmt: skip
+# A parameter of an item: where its coefficients stand in theta (-1: nowhere), and whether the
+# design multiplies them (else there is one, the parameter itself).
+SLOT = _record("index", "width", "design")
+# Rows of a chunk (0: all) at which an item's term is computed, from numbers `stride` apart.
+PART = _record("item", "term", "sign", "n", "rows", "data", "stride")
+# One call of a pass: chunks `first` to `last`; `weight` replaces the units' weights, `working` has
+# for every item the address of predictors (0: those at theta); `units` and `posterior` receive
+# log-likelihoods (U,) and responsibilities (S, U).
+CALL = _record(
+    "theta", "first", "last", "want", "given", "working", "weight", "units", "posterior", "sums"
+)
+# Starts: their theta, what is theirs among sums, responsibilities and posteriors (how far apart),
+# `steps` to do, `options` (tolerance, least log weight), entries of theta with floors and ceilings.
+RUN = _record(
+    "model", "work", "call", "pass_kernel", "step_kernel", "n_starts", "theta", "sums",
+    "given_step", "posterior_step", "steps", "options", "n_where", "where", "low", "high",
+    "trace", "counts",
+)  # fmt: skip
+# A density for other programs: its model, free entries of theta, numbers of the change of
+# coordinates and the priors, and the buffers it needs (`offsets` of WORK, `length` in all).
+DENSITY = _record("model", "pass_kernel", "f", "free", "numbers", "offsets", "length")
+NOT_FINITE = 3
+# Buffers of one thread, in the order of `buffers`.
+WORK = _record(
+    "log_prior", "pi", "net", "vector", "gram",
+    "eta", "raw", "link", "gathered", "scratch", "terms", "used",
+    "joint", "prior", "posterior", "share", "unit_weight", "totals", "masses", "c", "product",
+    "channels", "means", "places", "products",
+    "step", "right", "scale", "factor", "proposal", "second_proposal", "sums",
+)  # fmt: skip
+
+
+def buffers(model: np.void, columns: int, slots: int, outputs: int, most: int, width: int) -> dict:
+    """How many numbers each buffer of `WORK` has.
 
     Parameters
     ----------
-    s, p, q, size : int
-        Components, columns, concomitant columns, length of theta.
-    line : int
-        The most rows of a chunk, at least a block.
-    scratch : int
-    n_terms : int
+    model : record of MODEL
+    columns, slots : int
+        The widest design, and the most parameters of an item.
+    outputs, most : int
+        Outputs of all items' terms together, and of one.
+    width : int
+        The most entries of theta that a component uses.
     """
-    channels = p + 1 + q
-    return [
-        *(s * p, s, s * q, s, s),
-        *(line, line, line, line, line, scratch),
-        s * n_terms * line,
-        *(s * line, s * line, s * line, line, line, line),
-        *(s, s, s, s * p, s * p * p, s * q, (s * q) ** 2),
-        *(size, size * size),
-        *(size, size, size, size, size * size, size, size),
-        *(channels * line, size * line, channels * channels),
-    ]
-
-
-NOT_FINITE = 3
-
-BLOCK = 256
+    k, q, size, line, sums = (int(model[name]) for name in ("k", "q", "size", "line", "sums"))
+    wide = max(columns, q, 1)
+    return {
+        "log_prior": k, "pi": k, "net": k, "vector": wide, "gram": wide * wide,
+        "eta": slots * line, "raw": line, "link": LINK_OUTPUTS * line, "gathered": slots * BLOCK,
+        "scratch": most * BLOCK, "terms": outputs * line, "used": int(model["n_items"]),
+        "joint": k * line, "prior": k * line, "posterior": k * line, "share": k * line,
+        "unit_weight": line, "totals": line, "masses": line, "c": line, "product": line,
+        "channels": width * line, "means": size * line, "places": max(width, size),
+        "products": width * width,
+        "step": size, "right": size, "scale": size, "factor": size * size, "proposal": size,
+        "second_proposal": size, "sums": sums,
+    }  # fmt: skip

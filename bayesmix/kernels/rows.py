@@ -1,267 +1,324 @@
-"""The E step of small data: one start after another, over rows sorted by unit.
-
-The kernels for small data read an array of integers, the model: sizes, addresses of the data and of
-the buffers, at the places named below.  `_small_call` fills it.  Nothing about the data is compiled
-in.  The rows are walked through in chunks of whole units, which fit the processor's cache; with the
-data of a chunk side by side, every inner loop runs over adjacent numbers.
-"""
+"""The E step of a chunk: terms of all items, weights of the components, responsibilities."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bayesmix.kernels import math as _math
-from bayesmix.kernels._blocks import linear_predictor, softmax, total
-from bayesmix.kernels.compile import call_family, doubles, elementwise, flags, integers, matrix
-from bayesmix.kernels.families import D1, D_DISP, LOGF, N_TERMS
-from bayesmix.kernels.record import (
-    ALLOWED,
-    ALPHA,
-    ALPHA_INDEX,
-    AUX,
-    BLOCK,
-    BOUNDS,
-    COEF,
-    CONSTANT,
-    DENSITY_CONSTANT,
-    DISPERSION,
-    DISPERSION_INDEX,
-    ETA,
-    FAMILY,
-    FIRST,
-    HAS_DISPERSION,
-    INDEX,
-    JOINT,
-    LINE,
-    LOG_PRIOR,
-    MASSES,
-    N_CHUNKS,
-    N_COLUMNS,
-    N_COMPONENTS,
-    N_CONCOMITANT,
-    N_UNITS,
-    OFFSET,
-    PI,
-    POSTERIOR,
-    PRIOR,
-    SCRATCH,
-    TERMS,
-    TOTALS,
-    UNIT_WEIGHT,
-    WEIGHT,
-    ZEROS,
-    X,
-    Y,
-    Z,
+from bayesmix.kernels import math as scalars
+from bayesmix.kernels.compile import (
+    caller,
+    doubles,
+    elementwise,
+    flags,
+    integers,
+    matrix,
+    records,
+    reduction,
 )
+from bayesmix.kernels.record import (
+    BLOCK,
+    CHUNK,
+    INFORMATION,
+    ITEM,
+    LINK_OUTPUTS,
+    PART,
+    SCORE,
+    SLOT,
+    STEP,
+)  # fmt: skip
+from bayesmix.kernels.sums import Array, clear, copy, gather, linear_predictor, softmax, total
+from bayesmix.kernels.terms import LINK_SIGNATURE, TERM_SIGNATURE
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-exp, log = _math.exp, _math.log
-
-
-@elementwise
-def gather(theta: Array, index: int, size: int, out: Array) -> None:
-    """Take entries of theta, 0 where the index is -1."""
-    at = integers(index, size)
-    for i in range(size):
-        out[i] = theta[at[i]] if at[i] >= 0 else 0.0
-
-
-@elementwise
-def read_parameters(model: Integers, theta: Array) -> None:
-    """Coefficients, dispersions, logits and constant weights of one start."""
-    s, p, q = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT]
-    gather(theta, model[INDEX], s * p, doubles(model[COEF], s * p))
-    dispersion, alpha = doubles(model[DISPERSION], s), doubles(model[ALPHA], s * q)
-    gather(theta, model[ALPHA_INDEX], s * q, alpha)
-    if model[HAS_DISPERSION] != 0:
-        gather(theta, model[DISPERSION_INDEX], s, dispersion)
-        for i in range(s):
-            dispersion[i] = exp(dispersion[i])
-    if model[CONSTANT] != 0:
-        log_prior, pi = doubles(model[LOG_PRIOR], s), doubles(model[PI], s)
-        top, mass = alpha[0], 0.0
-        for i in range(1, s):
-            top = max(top, alpha[i])
-        for i in range(s):
-            mass += exp(alpha[i] - top)
-        for i in range(s):
-            log_prior[i] = alpha[i] - top - log(mass)
-            pi[i] = exp(log_prior[i])
+exp, log = scalars.exp, scalars.log
+call_term, call_link = caller(TERM_SIGNATURE), caller(LINK_SIGNATURE)
+chunks_at, items_at, slots_at, parts_at = (records(r) for r in (CHUNK, ITEM, SLOT, PART))
 
 
 @elementwise
-def chunk_of(model: Integers, c: int) -> Any:
-    """First row, number of rows, first unit and number of units of a chunk."""
-    bounds = integers(model[BOUNDS], model[N_CHUNKS] + 1)
-    unit, end = bounds[c], bounds[c + 1]
-    if model[FIRST] == 0:
-        return unit, end - unit, unit, end - unit
-    first = integers(model[FIRST], model[N_UNITS] + 1)
-    return first[unit], first[end] - first[unit], unit, end - unit
+def read_weights(model: Any, work: Any, theta: Array) -> None:
+    """Logarithms of constant weights, and these."""
+    k = model.k
+    log_prior, pi = doubles(work.log_prior, k), doubles(work.pi, k)
+    gather(theta, model.alpha, k, log_prior)
+    top, mass = log_prior[0], 0.0
+    for s in range(1, k):
+        top = max(top, log_prior[s])
+    for s in range(k):
+        mass += exp(log_prior[s] - top)
+    for s in range(k):
+        log_prior[s] = log_prior[s] - top - log(mass)
+        pi[s] = exp(log_prior[s])
 
 
-@elementwise
-def by_unit(model: Integers, row: int, unit: int, n_units: int, values: Array, out: Array) -> None:
+@reduction
+def by_unit(model: Any, chunk: Any, values: Array, out: Array) -> None:
     """Add to every unit its rows' values."""
-    if model[FIRST] == 0:
-        for i in range(n_units):
+    if model.first_row == 0:
+        for i in range(chunk.n_units):
             out[i] += values[i]
         return
-    first = integers(model[FIRST], model[N_UNITS] + 1)
-    for u in range(n_units):
-        for i in range(first[unit + u] - row, first[unit + u + 1] - row):
-            out[u] += values[i]
+    first = integers(model.first_row + 8 * chunk.unit, chunk.n_units + 1)
+    for u in range(chunk.n_units):
+        sum_of_unit = 0.0
+        for i in range(first[u] - chunk.row, first[u + 1] - chunk.row):
+            sum_of_unit += values[i]
+        out[u] += sum_of_unit
 
 
 @elementwise
-def to_rows(model: Integers, row: int, unit: int, n_units: int, values: Array, out: Array) -> None:
+def to_rows(model: Any, chunk: Any, values: Array, out: Array) -> None:
     """Give every row its unit's value."""
-    if model[FIRST] == 0:
-        for i in range(n_units):
+    if model.first_row == 0:
+        for i in range(chunk.n_units):
             out[i] = values[i]
         return
-    first = integers(model[FIRST], model[N_UNITS] + 1)
-    for u in range(n_units):
-        for i in range(first[unit + u] - row, first[unit + u + 1] - row):
+    first = integers(model.first_row + 8 * chunk.unit, chunk.n_units + 1)
+    for u in range(chunk.n_units):
+        for i in range(first[u] - chunk.row, first[u + 1] - chunk.row):
             out[i] = values[u]
 
 
 @elementwise
-def terms_of(model: Integers, s: int) -> Array:
-    """A component's outputs of the family, (N_TERMS, LINE)."""
-    line = model[LINE]
-    return matrix(model[TERMS] + 8 * s * N_TERMS * line, N_TERMS, line)
+def dense_of(item: Any, call: Any) -> int:
+    """How many leading slots have a value for each row; given ones do."""
+    return max(item.dense, 1) if call.working != 0 else item.dense
 
 
 @elementwise
-def call_component(model: Integers, s: int, row: int, n: int, full: int) -> None:
-    """The family's outputs at the linear predictors in `ETA`, each `LINE` values apart."""
-    at, line, zeros = 8 * row, model[LINE], model[ZEROS]
-    out = model[TERMS] + 8 * s * N_TERMS * line
-    dispersion = doubles(model[DISPERSION], model[N_COMPONENTS])[s]
-    # The family writes its outputs BLOCK values apart: long chunks are copied together.
-    direct = line == BLOCK
-    start = 0
-    while start < n:
-        m = min(n - start, BLOCK)
-        here = at + 8 * start
-        aux = model[AUX] + here if model[AUX] != 0 else zeros
-        const = model[DENSITY_CONSTANT] + here if model[DENSITY_CONSTANT] != 0 else zeros
-        target = out if direct else model[SCRATCH]
-        call_family(
-            model[FAMILY],
-            full,
-            m,
-            dispersion,
-            model[Y] + here,
-            aux,
-            const,
-            model[ETA] + 8 * start,
-            target,
-        )
-        if not direct:
-            block, terms = matrix(target, N_TERMS, BLOCK), matrix(out + 8 * start, N_TERMS, line)
-            for t in range(N_TERMS):
-                for i in range(m):
-                    terms[t, i] = block[t, i]
-        start += m
-
-
-@elementwise
-def component_terms(model: Integers, s: int, row: int, n: int, full: int) -> None:
-    """The same; where the density is zero the derivatives, which may be anything, are 0."""
-    call_component(model, s, row, n, full)
-    line = model[LINE]
-    out = model[TERMS] + 8 * s * N_TERMS * line
-    logf, d1 = doubles(out + 8 * LOGF * line, n), doubles(out + 8 * D1 * line, n)
-    for i in range(n):
-        d1[i] = 0.0 if logf[i] == -math.inf else d1[i]
-    if full != 0 and model[HAS_DISPERSION] != 0:
-        d_disp = doubles(out + 8 * D_DISP * line, n)
-        for i in range(n):
-            d_disp[i] = 0.0 if logf[i] == -math.inf else d_disp[i]
-
-
-@elementwise
-def family_terms(model: Integers, row: int, n: int, full: int, working: int) -> None:
-    """The family's outputs of all components; `working` is the address of other predictors."""
-    s, p, first = model[N_COMPONENTS], model[N_COLUMNS], np.int64(0)
-    columns = matrix(model[X] + 8 * p * row, p, n)
-    coef, eta = matrix(model[COEF], s, p), doubles(model[ETA], n)
-    offset = doubles(model[OFFSET] + 8 * row if model[OFFSET] != 0 else model[ZEROS], n)
-    for component in range(s):
-        if working != 0:
-            given = doubles(working + 8 * row, n)
-            for i in range(n):
-                eta[i] = given[i]
+def predict(model: Any, work: Any, call: Any, chunk: Any, number: int) -> None:
+    """Linear predictors of an item into `eta`; constant ones are a line's first number."""
+    item = items_at(model.items)[number]
+    theta, n, p = doubles(call.theta, model.size), chunk.n, item.columns
+    etas = matrix(work.eta, item.n_slots, model.line)
+    coef = doubles(work.vector, max(p, 1))
+    for j in range(item.n_slots):
+        slot = slots_at(model.slots)[item.slot + j]
+        gather(theta, slot.index, slot.width, coef)
+        eta = etas[j]
+        if slot.design == 0:
+            for i in range(n if j < dense_of(item, call) else 1):
+                eta[i] = coef[0]
+            continue
+        if j == 0 and item.offset != 0:
+            copy(n, item.offset + 8 * chunk.row, work.eta)
         else:
-            linear_predictor(coef, component, columns, first, n, offset, eta)
-        component_terms(model, component, row, n, full)
-
-
-@elementwise
-def prior_terms(model: Integers, unit: int, n: int) -> None:
-    """Log weights of a chunk's units into `JOINT`, weights into `PRIOR`."""
-    s, q, line, first = model[N_COMPONENTS], model[N_CONCOMITANT], model[LINE], np.int64(0)
-    joint, prior = matrix(model[JOINT], s, line), matrix(model[PRIOR], s, line)
-    if model[CONSTANT] != 0:
-        log_prior, pi = doubles(model[LOG_PRIOR], s), doubles(model[PI], s)
-        for component in range(s):
             for i in range(n):
-                joint[component, i] = log_prior[component]
-                prior[component, i] = pi[component]
-        return
-    z, alpha = matrix(model[Z] + 8 * q * unit, q, n), matrix(model[ALPHA], s, q)
-    zeros, totals = doubles(model[ZEROS], line), doubles(model[TOTALS], line)
-    for component in range(s):
-        linear_predictor(alpha, component, z, first, n, zeros, joint[component])
-    softmax(joint, n, totals, doubles(model[MASSES], line), prior)
-    for component in range(s):
+                eta[i] = 0.0
+        linear_predictor(coef, matrix(item.x + 8 * p * chunk.row, p, n), n, eta)
+    if call.working != 0:
+        working = integers(call.working, model.n_items)[number]
+        if working != 0:
+            copy(n, working + 8 * chunk.row, work.eta)
+
+
+@elementwise
+def level_of(item: Any, level: int) -> int:
+    """A level with all that an item needs for it."""
+    return INFORMATION if level == STEP and item.concave + item.subtracts > 0 else level
+
+
+@elementwise
+def lines_of(item: Any, level: int) -> int:
+    """How many outputs a term has at a level."""
+    if level == SCORE:
+        return 1 + item.n_slots
+    if level == STEP:
+        return 1 + 2 * item.n_slots + (1 if item.statistic != 0 else 0)
+    return item.outputs
+
+
+@elementwise
+def gather_rows(work: Any, item: Any, dense: int, line: int, start: int, n: int, rows: int) -> None:
+    """Predictors at n rows into `gathered`, BLOCK apart."""
+    etas = matrix(work.eta, item.n_slots, line)
+    some = matrix(work.gathered, item.n_slots, BLOCK)
+    for j in range(item.n_slots):
+        if j >= dense:
+            some[j, 0] = etas[j, 0]
+        elif rows == 0:
+            for i in range(n):
+                some[j, i] = etas[j, start + i]
+        else:
+            at = integers(rows + 8 * start, n)
+            for i in range(n):
+                some[j, i] = etas[j, at[i]]
+
+
+@elementwise
+def add_rows(work: Any, line: int, lines: int, out: int, part: Any, start: int, n: int) -> None:
+    """Add a term's outputs in `scratch` to those of an item, at n rows of a part."""
+    scratch = matrix(work.scratch, lines, BLOCK)
+    for t in range(lines):
+        target = doubles(out + 8 * t * line, line)
+        if part.rows == 0:
+            for i in range(n):
+                target[start + i] += scratch[t, i]
+            continue
+        at = integers(part.rows + 8 * start, n)
         for i in range(n):
-            joint[component, i] -= totals[i]
+            value = scratch[t, i]
+            # Nobody could have entered: the time cannot have been seen.
+            entered = math.inf if t == 0 and value == -math.inf else value
+            target[at[i]] += value if part.sign > 0 else -entered
 
 
 @elementwise
-def chunk_terms(
-    model: Integers, row: int, n: int, unit: int, n_units: int, full: int, working: int
-) -> float:
-    """The E step of a chunk: family terms, weights, `POSTERIOR`; gives its log-likelihood."""
-    s, line = model[N_COMPONENTS], model[LINE]
-    joint = matrix(model[JOINT], s, line)
-    prior_terms(model, unit, n_units)
-    family_terms(model, row, n, full, working)
-    for component in range(s):
-        logf = doubles(model[TERMS] + 8 * (component * N_TERMS + LOGF) * line, n)
-        by_unit(model, row, unit, n_units, logf, joint[component])
-    return join_terms(model, unit, n_units)
+def add_part(
+    model: Any, work: Any, call: Any, item: Any, part: Any, level: int, fresh: bool
+) -> None:
+    """Compute an item's term at the rows of a part; `fresh` if these are the item's first."""
+    line, lines, dense = model.line, lines_of(item, level), dense_of(item, call)
+    out = work.terms + 8 * item.place * line
+    if fresh and part.rows == 0 and line == BLOCK:
+        call_term(part.term, (level, dense, part.n, part.data, part.stride, work.eta, out))
+        return
+    if fresh:
+        clear(out, lines * line)
+    for start in range(0, part.n, BLOCK):
+        n = min(BLOCK, part.n - start)
+        gather_rows(work, item, dense, line, start, n, part.rows)
+        data = part.data + 8 * start
+        call_term(part.term, (level, dense, n, data, part.stride, work.gathered, work.scratch))
+        add_rows(work, line, lines, out, part, start, n)
 
 
 @elementwise
-def join_terms(model: Integers, unit: int, n_units: int) -> float:
-    """`POSTERIOR` of a chunk's units from `JOINT`, and their log-likelihood."""
-    s, line = model[N_COMPONENTS], model[LINE]
-    joint, posterior = matrix(model[JOINT], s, line), matrix(model[POSTERIOR], s, line)
-    totals, weight = doubles(model[TOTALS], line), doubles(model[UNIT_WEIGHT], line)
-    if model[ALLOWED] != 0:
-        allowed = flags(model[ALLOWED] + s * unit, s * n_units)
-        for component in range(s):
-            for i in range(n_units):
-                if allowed[component * n_units + i] == 0:
-                    joint[component, i] = -math.inf
-    softmax(joint, n_units, totals, doubles(model[MASSES], line), posterior)
-    for i in range(n_units):
-        weight[i] = 1.0
-    if model[WEIGHT] != 0:
-        given = doubles(model[WEIGHT] + 8 * unit, n_units)
-        for i in range(n_units):
-            weight[i] = given[i]
-            # A unit of weight 0 is absent, possible or not.
-            totals[i] = 0.0 if given[i] == 0.0 else given[i] * totals[i]
-    return total(totals, n_units)
+def chain(work: Any, item: Any, line: int, n: int, level: int) -> None:
+    """From derivatives in the family's own predictor to those in the link's."""
+    p = item.n_slots
+    terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
+    links = matrix(work.link, LINK_OUTPUTS, line)
+    value, slope, bend = links[0], links[1], links[2]
+    for i in range(n):
+        terms[0, i] = terms[0, i] if value[i] == value[i] else -math.inf
+    if level == INFORMATION:
+        second = item.second
+        for i in range(n):
+            terms[second, i] = terms[second, i] * slope[i] * slope[i] - terms[1, i] * bend[i]
+        for j in range(1, p):
+            cross = terms[second + j * (j + 1) // 2]
+            for i in range(n):
+                cross[i] *= slope[i]
+    for i in range(n):
+        terms[1, i] *= slope[i]
+    if level != SCORE:
+        for i in range(n):
+            terms[1 + p, i] *= slope[i] * slope[i]
+
+
+@elementwise
+def positive_curvature(work: Any, item: Any, line: int, n: int) -> None:
+    """Curvatures of what several parts have added up to: the information, or the squared score."""
+    out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
+    for j in range(item.n_slots):
+        first, curvature = out[1 + j], out[1 + item.n_slots + j]
+        second = out[item.second + j * (j + 1) // 2 + j]
+        for i in range(n):
+            curvature[i] = second[i] if second[i] > 0.0 else first[i] * first[i]
+
+
+@elementwise
+def clean(work: Any, item: Any, line: int, n: int, level: int) -> None:
+    """Where the density is zero the derivatives, which may be anything, are 0."""
+    out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
+    impossible = 0
+    for i in range(n):
+        impossible += 1 if out[0, i] == -math.inf else 0
+    if impossible == 0:
+        return
+    for t in range(1, lines_of(item, level)):
+        for i in range(n):
+            out[t, i] = 0.0 if out[0, i] == -math.inf else out[t, i]
+
+
+@elementwise
+def add_items(
+    model: Any, work: Any, call: Any, chunk: Any, first: int, last: int, level: int
+) -> None:
+    """Terms of all items with parts, and their values by unit into `joint`."""
+    line, n = model.line, chunk.n
+    joint, used = matrix(work.joint, model.k, line), doubles(work.used, model.n_items)
+    for number in range(model.n_items):
+        used[number] = 0.0
+    at = first
+    while at < last:
+        number = parts_at(model.parts)[at].item
+        item = items_at(model.items)[number]
+        predict(model, work, call, chunk, number)
+        if item.link != 0:
+            copy(n, work.eta, work.raw)
+            call_link(item.link, (n, line, work.raw, work.link))
+            copy(n, work.link, work.eta)
+        used[number] = 1.0
+        fresh, own = at >= 0, level_of(item, level)
+        while at < last and parts_at(model.parts)[at].item == number:
+            add_part(model, work, call, item, parts_at(model.parts)[at], own, fresh)
+            fresh = at < 0
+            at += 1
+        if item.link != 0:
+            chain(work, item, line, n, own)
+        if own != level and item.subtracts != 0:
+            positive_curvature(work, item, line, n)
+        clean(work, item, line, n, own)
+        logf = doubles(work.terms + 8 * item.place * line, n)
+        by_unit(model, chunk, logf, joint[item.component])
+
+
+@elementwise
+def prior_terms(model: Any, work: Any, call: Any, chunk: Any) -> None:
+    """Log weights of a chunk's units into `joint`, weights into `prior`."""
+    k, q, line, n = model.k, model.q, model.line, chunk.n_units
+    joint, prior = matrix(work.joint, k, line), matrix(work.prior, k, line)
+    if model.constant != 0:
+        log_prior, pi = doubles(work.log_prior, k), doubles(work.pi, k)
+        for s in range(k):
+            for i in range(n):
+                joint[s, i] = log_prior[s]
+                prior[s, i] = pi[s]
+        return
+    z, alpha = matrix(model.z + 8 * q * chunk.unit, q, n), doubles(work.vector, q)
+    theta, totals = doubles(call.theta, model.size), doubles(work.totals, line)
+    for s in range(k):
+        gather(theta, model.alpha + 8 * q * s, q, alpha)
+        for i in range(n):
+            joint[s, i] = 0.0
+        linear_predictor(alpha, z, n, joint[s])
+    softmax(joint, n, totals, doubles(work.masses, line), prior)
+    for s in range(k):
+        for i in range(n):
+            joint[s, i] -= totals[i]
+
+
+@elementwise
+def forbid(model: Any, work: Any, chunk: Any) -> None:
+    """Set the log terms of components that a unit may not belong to to -inf."""
+    k, n = model.k, chunk.n_units
+    allowed = flags(model.allowed + k * chunk.unit, k * n)
+    joint = matrix(work.joint, k, model.line)
+    for s in range(k):
+        for i in range(n):
+            joint[s, i] = joint[s, i] if allowed[s * n + i] != 0 else -math.inf
+
+
+@elementwise
+def join(model: Any, work: Any, call: Any, chunk: Any) -> float:
+    """`posterior` and log-likelihoods of a chunk's units; gives their weighted sum."""
+    k, line, n = model.k, model.line, chunk.n_units
+    totals, weight = doubles(work.totals, line), doubles(work.unit_weight, line)
+    softmax(
+        matrix(work.joint, k, line), n, totals, doubles(work.masses, line),
+        matrix(work.posterior, k, line),
+    )  # fmt: skip
+    address = call.weight if call.weight != 0 else model.weight
+    if address == 0:
+        for i in range(n):
+            weight[i] = 1.0
+        return total(totals, n)
+    given = doubles(address + 8 * chunk.unit, n)
+    weighted = doubles(work.product, line)
+    for i in range(n):
+        weight[i] = given[i]
+        # A unit of weight 0 is absent, possible or not.
+        weighted[i] = 0.0 if given[i] == 0.0 else given[i] * totals[i]
+    return total(weighted, n)

@@ -1,58 +1,20 @@
-"""The M step of small data, as `bayesmix.estimation.step` does it for any data."""
+"""The M step, as `bayesmix.estimation.step` does it for any model."""
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from numba import types
 
-from bayesmix.kernels import math as _math
-from bayesmix.kernels._small_solve import TINY, factorise, substitute
-from bayesmix.kernels.compile import (
-    SMALL_STEP_SIGNATURE,
-    callback,
-    doubles,
-    elementwise,
-    integers,
-    matrix,
-)
-from bayesmix.kernels.record import (
-    ALPHA_INDEX,
-    COEFFICIENT,
-    CONSTANT,
-    CONSTANT_WEIGHT,
-    DISPERSION,
-    DISPERSION_INDEX,
-    FACTOR,
-    GRAMS,
-    HAS_DISPERSION,
-    HELD,
-    INDEX,
-    KIND,
-    LARGEST_Z,
-    LOG_DISPERSION,
-    LOGIT,
-    MASS,
-    N_COLUMNS,
-    N_COMPONENTS,
-    N_CONCOMITANT,
-    N_PLACES,
-    N_UNITS,
-    PARTS,
-    PLACES,
-    RIGHT,
-    SCALE,
-    SCORE,
-    SCORING,
-    SIZE,
-    SQUARES,
-    STEP,
-    Z,
-)
-from bayesmix.kernels.record import COUNT as COUNTS
-from bayesmix.kernels.rows import Array, Integers
+from bayesmix.kernels import math as scalars
+from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix
+from bayesmix.kernels.passes import models_at, works_at
+from bayesmix.kernels.record import HELD, LOG_DISPERSION, WEIGHT
+from bayesmix.kernels.rows import items_at, slots_at
+from bayesmix.kernels.solve import TINY, factorise, substitute
+from bayesmix.kernels.sums import Array, clear
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -62,16 +24,18 @@ FARTHEST = 8.0
 RIDGE = 1e-10
 ROUNDING = 1e-13
 
-log = _math.log
+# (model, work, theta, closed, sums, new): addresses, and whether closed forms are wanted.
+STEP_SIGNATURE = types.void(*[types.int64] * 6)
+log = scalars.log
 
 
 @elementwise
-def take_system(model: Integers, n: int, scale: Array, a: Array, right: Array) -> bool:
-    """Copy the equations of the places to be solved, diagonal scaled to one; true if finite."""
-    size = model[SIZE]
-    score, scoring = doubles(model[SCORE], size), matrix(model[SCORING], size, size)
-    places, finite = doubles(model[PLACES], size), True
-    for i in range(n):
+def take_system(
+    score: Array, scoring: Array, places: Array, scale: Array, a: Array, right: Array
+) -> bool:
+    """Copy the equations of some entries of theta, diagonal scaled to one; true if finite."""
+    finite = True
+    for i in range(len(places)):
         at = int(places[i])
         scale[i] = math.sqrt(scoring[at, at]) if scoring[at, at] > TINY else 1.0
         right[i] = (score[at] if math.isfinite(score[at]) else 0.0) / scale[i]
@@ -82,51 +46,37 @@ def take_system(model: Integers, n: int, scale: Array, a: Array, right: Array) -
 
 
 @elementwise
-def scoring_step(model: Integers) -> None:
-    """Fill `STEP` by the normal equations of the free coefficients and logits."""
-    size, n = model[SIZE], 0
-    kind, places = integers(model[KIND], size), doubles(model[PLACES], size)
-    step, right = doubles(model[STEP], size), doubles(model[RIGHT], size)
-    for j in range(size):
+def scoring_step(model: Any, work: Any, score: Array, scoring: Array) -> None:
+    """Fill `step` by the normal equations of the free entries of theta."""
+    d, n = model.size, 0
+    kind, every = integers(model.kind, d), doubles(work.places, d)
+    step, right, scale = (doubles(work.step, d), doubles(work.right, d), doubles(work.scale, d))
+    for j in range(d):
         step[j] = 0.0
-        if kind[j] == COEFFICIENT or kind[j] == LOGIT:
-            places[n] = j
+        if kind[j] != HELD and kind[j] != WEIGHT:
+            every[n] = j
             n += 1
-    scale, a = doubles(model[SCALE], size), matrix(model[FACTOR], size, size)
-    if take_system(model, n, scale, a, right):
+    places, a = doubles(work.places, n), matrix(work.factor, d, d)
+    if take_system(score, scoring, places, scale, a, right):
         # The ridge keeps empty and dependent directions at rest.  `step` is not needed yet.
         if factorise(a, n, RIDGE, 0.0, step):
             substitute(a, n, step, right)
         else:
-            for i in range(n):
-                right[i] = 0.0
-        for i in range(n):
-            step[i] = 0.0
+            clear(work.right, n)
+        clear(work.step, n)
     for i in range(n):
-        right[i] /= scale[i]
-    for i in range(n):
-        step[int(places[i])] = right[i]
+        at = int(places[i])
+        step[at] = right[i] / scale[i]
+        if kind[at] == LOG_DISPERSION:
+            step[at] = min(max(step[at], -STRIDE), STRIDE)
 
 
 @elementwise
-def dispersion_step(model: Integers) -> None:
-    """Bounded scoring steps of the dispersions."""
-    size = model[SIZE]
-    kind, step = integers(model[KIND], size), doubles(model[STEP], size)
-    score, scoring = doubles(model[SCORE], size), matrix(model[SCORING], size, size)
-    for j in range(size):
-        if kind[j] == LOG_DISPERSION:
-            own = scoring[j, j] if scoring[j, j] > TINY else 1.0
-            step[j] = score[j] / own / (1.0 + RIDGE) if math.isfinite(score[j]) else 0.0
-            step[j] = min(max(step[j], -STRIDE), STRIDE)
-
-
-@elementwise
-def bound_logits(model: Integers) -> None:
+def bound_logits(model: Any, work: Any) -> None:
     """Shorten a step that would change a unit's logit by more than `FARTHEST`."""
-    k, q, n = model[N_COMPONENTS], model[N_CONCOMITANT], model[N_UNITS]
-    step, index = doubles(model[STEP], model[SIZE]), integers(model[ALPHA_INDEX], k * q)
-    largest, crude = doubles(model[LARGEST_Z], q), 0.0
+    k, q, n = model.k, model.q, model.n_units
+    step, index = doubles(work.step, model.size), integers(model.alpha, k * q)
+    largest, crude = doubles(model.largest_z, q), 0.0
     for s in range(1, k):
         change = 0.0
         for j in range(q):
@@ -134,7 +84,7 @@ def bound_logits(model: Integers) -> None:
         crude = max(crude, change)
     if not crude > FARTHEST:
         return
-    z, shift = matrix(model[Z] + 8 * q * n, n, q), 0.0  # a copy by units follows the chunks
+    z, shift = matrix(model.z_units, n, q), 0.0
     for s in range(1, k):
         for i in range(n):
             change = 0.0
@@ -147,83 +97,84 @@ def bound_logits(model: Integers) -> None:
 
 
 @elementwise
-def change_of_squares(model: Integers, s: int, theta: Array, new: Array) -> float:
+def change_of_squares(slot: Any, squares: int, theta: Array, new: Array) -> float:
     """How much a component's sum of squares differs at new coefficients: it is quadratic."""
-    k, p, first = model[N_COMPONENTS], model[N_COLUMNS], np.int64(0)
-    index, gram = (
-        integers(model[INDEX] + 8 * s * p, p),
-        matrix(model[GRAMS], k * p, p),
-    )
-    part, linear, curved = doubles(model[PARTS] + 8 * s * p, p), 0.0, 0.0
-    for i in range(first, p):
+    w = slot.width
+    index, part = integers(slot.index, w), doubles(squares + 16, w)
+    gram, linear, curved = matrix(squares + 16 + 8 * w, w, w), 0.0, 0.0
+    for i in range(w):
         at = index[i]
         if at < 0:
             continue
         delta = new[at] - theta[at]
         linear += part[i] * delta
-        curved += gram[s * p + i, i] * delta * delta
+        curved += gram[i, i] * delta * delta
         for j in range(i):
             other = index[j]
             if other >= 0:
-                curved += 2.0 * gram[s * p + i, j] * delta * (new[other] - theta[other])
+                curved += 2.0 * gram[i, j] * delta * (new[other] - theta[other])
     return curved - 2.0 * linear
 
 
 @elementwise
-def scales(model: Integers, theta: Array, new: Array) -> None:
+def scales(model: Any, work: Any, sums: int, theta: Array, new: Array) -> None:
     """sigma^2 = sum w r^2 / sum w at the new coefficients, pooled where shared."""
-    k, size = model[N_COMPONENTS], model[SIZE]
-    at, kind = integers(model[DISPERSION_INDEX], k), integers(model[KIND], size)
-    sigma, squares, count = (
-        doubles(model[DISPERSION], k),
-        doubles(model[SQUARES], k),
-        doubles(model[COUNTS], k),
+    d = model.size
+    kind, totals, counts = (
+        integers(model.kind, d),
+        doubles(work.right, d),
+        doubles(work.scale, d),
     )
-    sums, counts = doubles(model[RIGHT], size), doubles(model[SCALE], size)
-    for j in range(size):
-        sums[j] = counts[j] = 0.0
-    for s in range(k):
-        change = change_of_squares(model, s, theta, new)
+    for j in range(d):
+        totals[j] = counts[j] = 0.0
+    for number in range(model.n_items):
+        item = items_at(model.items)[number]
+        if item.squares == 0:
+            continue
+        squares, at = sums + 8 * item.squares, item.scale_at
+        change = change_of_squares(slots_at(model.slots)[item.slot], squares, theta, new)
+        own = doubles(squares, 2)
         # Below its rounding error the difference says nothing: the next step looks again.
-        total = squares[s] + sigma[s] * sigma[s] * change
-        sums[at[s]] += max(total, ROUNDING * squares[s])
-        counts[at[s]] += count[s]
-    for j in range(size):
-        if kind[j] == LOG_DISPERSION:
-            new[j] = 0.5 * log(max(sums[j] / max(counts[j], TINY), TINY))
+        whole = own[0] + math.exp(2.0 * theta[at]) * change
+        totals[at] += max(whole, ROUNDING * own[0])
+        counts[at] += own[1]
+    for number in range(model.n_items):
+        item = items_at(model.items)[number]
+        at = item.scale_at
+        if item.squares != 0 and kind[at] == LOG_DISPERSION:
+            new[at] = 0.5 * log(max(totals[at] / max(counts[at], TINY), TINY))
 
 
 @elementwise
-def constant_weights(model: Integers, new: Array) -> None:
+def constant_weights(model: Any, mass: Array, new: Array) -> None:
     """Mean responsibilities, as logits against the first component."""
-    k = model[N_COMPONENTS]
-    mass, index = doubles(model[MASS], k), integers(model[ALPHA_INDEX], k)
-    kind = integers(model[KIND], model[SIZE])
-    for s in range(1, k):
-        if kind[index[s]] == CONSTANT_WEIGHT:
+    index, kind = integers(model.alpha, model.k), integers(model.kind, model.size)
+    for s in range(1, model.k):
+        if kind[index[s]] == WEIGHT:
             new[index[s]] = log(max(mass[s], TINY)) - log(max(mass[0], TINY))
 
 
-def m_step(model_address: int, theta_address: int, closed: int, new_address: int) -> None:
+def m_step(
+    model_address: int, work_address: int, theta_address: int, closed: int, sums: int, new: int
+) -> None:
     """New parameters from the sums of a pass at theta; scales in closed form if so wanted."""
-    model = integers(model_address, np.int64(N_PLACES))
-    size = model[SIZE]
-    theta, new = doubles(theta_address, size), doubles(new_address, size)
-    step, kind = doubles(model[STEP], size), integers(model[KIND], size)
-    scoring_step(model)
-    if model[HAS_DISPERSION] != 0:
-        dispersion_step(model)
-    if model[CONSTANT] == 0:
-        bound_logits(model)
-    for j in range(size):
-        new[j] = theta[j] + (0.0 if kind[j] == HELD else step[j])
-    if closed != 0 and model[HAS_DISPERSION] != 0:
-        scales(model, theta, new)
-    if model[CONSTANT] != 0:
-        constant_weights(model, new)
+    model, work = models_at(model_address)[0], works_at(work_address)[0]
+    d, k = model.size, model.k
+    theta, out, kind = doubles(theta_address, d), doubles(new, d), integers(model.kind, d)
+    score = doubles(sums + 8 * (1 + k), d)
+    scoring_step(model, work, score, matrix(sums + 8 * (1 + k + d), d, d))
+    if model.constant == 0:
+        bound_logits(model, work)
+    step = doubles(work.step, d)
+    for j in range(d):
+        out[j] = theta[j] + (0.0 if kind[j] == HELD else step[j])
+    if closed != 0:
+        scales(model, work, sums, theta, out)
+    if model.closed != 0:
+        constant_weights(model, doubles(sums + 8, k), out)
 
 
 @functools.cache
 def step_callback() -> CFunc:
-    """Compile or load the M step of small data."""
-    return callback(m_step, SMALL_STEP_SIGNATURE, "small-step")
+    """Compile or load the M step."""
+    return callback(m_step, STEP_SIGNATURE, "step")

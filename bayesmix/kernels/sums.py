@@ -1,54 +1,22 @@
-"""The sums of an EM step of small data: score and scoring matrix of one start."""
+"""Sums over a block of rows: linear predictors, softmax, and weighted sums of columns.
+
+Arrays hold rows along their last axis, which is contiguous: every inner loop runs over rows and
+vectorises.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from bayesmix.kernels._blocks import add_products, add_sums, total
-from bayesmix.kernels._passes import scaled
-from bayesmix.kernels.compile import (
-    doubles,
-    elementwise,
-    integers,
-    matrix,
-)
-from bayesmix.kernels.families import D1, STATISTIC, W
-from bayesmix.kernels.record import (
-    ALPHA_INDEX,
-    CONSTANT,
-    COUNT,
-    DISPERSION,
-    DISPERSION_INDEX,
-    GRAMS,
-    HARD,
-    HAS_DISPERSION,
-    INDEX,
-    LINE,
-    MASS,
-    N_COLUMNS,
-    N_COMPONENTS,
-    N_CONCOMITANT,
-    N_UNITS,
-    OFFSET,
-    PARTS,
-    PI,
-    POSTERIOR,
-    PRIOR,
-    PRODUCT,
-    SCORE,
-    SCORING,
-    SHARE,
-    SIZE,
-    SLOPE,
-    SQUARES,
-    UNIT_WEIGHT,
-    Z_INFORMATION,
-    Z_SCORE,
-    C,
-    X,
-    Z,
-)
-from bayesmix.kernels.rows import Array, Integers, terms_of, to_rows
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmix.kernels import math as scalars
+from bayesmix.kernels.compile import doubles, elementwise, integers, reduction
+
+Array = NDArray[np.float64]
+
+exp, log = scalars.exp, scalars.log
 
 
 @elementwise
@@ -60,178 +28,174 @@ def clear(address: int, size: int) -> None:
 
 
 @elementwise
-def clear_sums(model: Integers, given: int) -> None:
-    """Set all sums of a pass to zero."""
-    s, p, q, size = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[SIZE]
-    clear(model[MASS], s)
-    clear(model[COUNT], s)
-    clear(model[SQUARES], s)
-    clear(model[PARTS], s * p)
-    clear(model[Z_SCORE], s * q)
-    clear(model[SCORE], size)
-    if given != SLOPE:
-        clear(model[GRAMS], s * p * p)
-        clear(model[Z_INFORMATION], s * q * s * q)
-        clear(model[SCORING], size * size)
+def copy(size: int, source: int, target: int) -> None:
+    """Copy numbers from address to address."""
+    values, out = doubles(source, size), doubles(target, size)
+    for i in range(size):
+        out[i] = values[i]
 
 
 @elementwise
-def use_responsibilities(model: Integers, given: int, unit: int, n: int) -> None:
-    """Replace the responsibilities of a chunk by hard ones, or by those (S, U) at an address."""
-    s = model[N_COMPONENTS]
-    posterior = matrix(model[POSTERIOR], s, model[LINE])
-    if given != HARD:
-        values = matrix(given, s, model[N_UNITS])
-        for component in range(s):
-            for i in range(n):
-                posterior[component, i] = values[component, unit + i]
-        return
+def gather(theta: Array, index: int, size: int, out: Array) -> None:
+    """Take entries of theta, 0 where the index is -1."""
+    at = integers(index, size)
+    for i in range(size):
+        out[i] = theta[at[i]] if at[i] >= 0 else 0.0
+
+
+@elementwise
+def scaled(values: Array, scale: Array, n: int, out: Array) -> None:
+    """``out[i] = scale[i] values[i]``, 0 where the scale is 0 whatever the value."""
     for i in range(n):
-        best = 0
-        for component in range(1, s):
-            if posterior[component, i] > posterior[best, i]:
-                best = component
-        for component in range(s):
-            posterior[component, i] = 1.0 if component == best else 0.0
+        out[i] = scale[i] * values[i] if scale[i] != 0.0 else 0.0
 
 
 @elementwise
-def component_share(
-    model: Integers, s: int, row: int, unit: int, n_units: int, share: Array
-) -> float:
-    """Fill the rows' weights of a component, w r; gives their sum over units."""
-    line = model[LINE]
-    posterior = matrix(model[POSTERIOR], model[N_COMPONENTS], line)
-    weight, product = doubles(model[UNIT_WEIGHT], line), doubles(model[PRODUCT], line)
-    for i in range(n_units):
-        product[i] = weight[i] * posterior[s, i]
-    to_rows(model, row, unit, n_units, product, share)
-    return total(product, n_units)
-
-
-@elementwise
-def add_component(
-    model: Integers, s: int, row: int, n: int, unit: int, n_units: int, working: int
-) -> None:
-    """Add a component's sums over a chunk: r, r statistic, r d1 x and the lower r w x x'."""
-    k, p, line, first = model[N_COMPONENTS], model[N_COLUMNS], model[LINE], np.int64(0)
-    share, c, product = (
-        doubles(model[SHARE], line),
-        doubles(model[C], line),
-        doubles(model[PRODUCT], line),
-    )
-    terms = terms_of(model, s)
-    columns = matrix(model[X] + 8 * p * row, p, n)
-    doubles(model[MASS], k)[s] += component_share(model, s, row, unit, n_units, share)
-    doubles(model[COUNT], k)[s] += total(share, n)
-    if model[HAS_DISPERSION] != 0:
-        scaled(terms[STATISTIC], share, n, c)
-        doubles(model[SQUARES], k)[s] += total(c, n)
-    scaled(terms[D1], share, n, c)
-    if working != 0:
-        eta = doubles(working + 8 * row, n)
-        for i in range(n):
-            c[i] += share[i] * terms[W, i] * eta[i]
-        if model[OFFSET] != 0:
-            offset = doubles(model[OFFSET] + 8 * row, n)
+def linear_predictor(coef: Array, columns: Array, n: int, out: Array) -> None:
+    """Add ``sum_j coef[j] columns[j, i]``, four columns at a time."""
+    width = columns.shape[0]
+    for j in range(0, width, 4):
+        # Columns beyond the last are the last one times zero.
+        b, c, d = min(j + 1, width - 1), min(j + 2, width - 1), min(j + 3, width - 1)
+        first = coef[j]
+        second = coef[b] if j + 1 < width else 0.0
+        third = coef[c] if j + 2 < width else 0.0
+        fourth = coef[d] if j + 3 < width else 0.0
+        if j + 2 < width:
             for i in range(n):
-                c[i] -= share[i] * terms[W, i] * offset[i]
-    add_sums(c, columns, first, p, n, matrix(model[PARTS], k, p), s, first)
-    scaled(terms[W], share, n, c)
-    lower, grams = p > 0, matrix(model[GRAMS], k * p, p)  # lower is true, but not a literal
-    add_products(c, columns, first, p, first, p, lower, n, product, grams, s * p, first)
+                out[i] += (
+                    first * columns[j, i]
+                    + second * columns[b, i]
+                    + third * columns[c, i]
+                    + fourth * columns[d, i]
+                )
+        else:
+            for i in range(n):
+                out[i] += first * columns[j, i] + second * columns[b, i]
 
 
 @elementwise
-def add_concomitant(model: Integers, unit: int, n: int, given: int) -> None:
-    """Add the multinomial logit's score (S, Q) and lower information (S Q, S Q) of a chunk.
+def softmax(terms: Array, n: int, total: Array, mass: Array, out: Array) -> None:
+    """Normalise terms (S, n): ``total = log sum_s exp(terms)``, ``out = exp(terms - total)``.
 
-    The latter is left out where only the score is wanted.
+    Terms may be -inf; where all of them are, total is -inf and out is 0.
     """
-    k, q, line, first = model[N_COMPONENTS], model[N_CONCOMITANT], model[LINE], np.int64(0)
-    posterior, prior = matrix(model[POSTERIOR], k, line), matrix(model[PRIOR], k, line)
-    weight, c, product = (
-        doubles(model[UNIT_WEIGHT], line),
-        doubles(model[C], line),
-        doubles(model[PRODUCT], line),
-    )
-    z, score = matrix(model[Z] + 8 * q * unit, q, n), matrix(model[Z_SCORE], k, q)
-    information = matrix(model[Z_INFORMATION], k * q, k * q)
-    for s in range(1, k):
-        for i in range(n):
-            c[i] = weight[i] * (posterior[s, i] - prior[s, i])
-        add_sums(c, z, first, q, n, score, s, first)
-        for t in range(1, 1 if given == SLOPE else s + 1):
-            same = 1.0 if s == t else 0.0
-            for i in range(n):
-                c[i] = weight[i] * prior[s, i] * (same - prior[t, i])
-            # All products: those of two components have no lower half of their own.
-            add_products(c, z, first, q, first, q, q < 0, n, product, information, s * q, t * q)
-
-
-@elementwise
-def constant_logits(model: Integers) -> None:
-    """The same for constant weights, from the sums of responsibilities."""
-    k = model[N_COMPONENTS]
-    mass, pi = doubles(model[MASS], k), doubles(model[PI], k)
-    score, information = doubles(model[Z_SCORE], k), matrix(model[Z_INFORMATION], k, k)
-    everyone = total(mass, k)
-    for s in range(1, k):
-        score[s] = mass[s] - everyone * pi[s]
-        for t in range(1, s + 1):
-            information[s, t] = everyone * pi[s] * ((1.0 if s == t else 0.0) - pi[t])
-
-
-@elementwise
-def scatter(
-    index: int, n: int, values: Array, row: int, column: int, sign: float, out: Array
-) -> None:
-    """Add the lower n x n values from a corner to the lower half of a matrix of theta."""
-    at = integers(index, n)
-    for a in range(n):
-        for b in range(a + 1):
-            if at[a] >= 0 and at[b] >= 0:
-                high, low = max(at[a], at[b]), min(at[a], at[b])
-                out[high, low] += sign * values[row + a, column + b]
-
-
-@elementwise
-def scatter_grams(model: Integers, out: Array) -> None:
-    """Add the components' and the logits' matrices to the lower half of one of theta."""
-    k, p, q, first = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], np.int64(0)
-    grams, information = (
-        matrix(model[GRAMS], k * p, p),
-        matrix(model[Z_INFORMATION], k * q, k * q),
-    )
-    for s in range(k):
-        scatter(model[INDEX] + 8 * s * p, p, grams, s * p, first, 1.0, out)
-    scatter(model[ALPHA_INDEX], k * q, information, first, first, 1.0, out)
-
-
-@elementwise
-def scatter_vector(index: int, n: int, values: int, out: Array) -> None:
-    """Add n values at an address to their entries of a vector of theta."""
-    at, given = integers(index, n), doubles(values, n)
+    n_components = terms.shape[0]
     for i in range(n):
-        if at[i] >= 0:
-            out[at[i]] += given[i]
+        total[i] = terms[0, i]
+    for s in range(1, n_components):
+        for i in range(n):
+            total[i] = terms[s, i] if terms[s, i] > total[i] else total[i]
+    for i in range(n):
+        mass[i] = 0.0
+        # Where all terms are -inf, -inf - -inf would be NaN.
+        total[i] = 0.0 if total[i] == -math.inf else total[i]
+    for s in range(n_components):
+        for i in range(n):
+            out[s, i] = exp(terms[s, i] - total[i])
+            mass[i] += out[s, i]
+    for i in range(n):
+        total[i] += log(mass[i])
+        mass[i] = 0.0 if mass[i] == 0.0 else 1.0 / mass[i]
+    for s in range(n_components):
+        for i in range(n):
+            out[s, i] *= mass[i]
+
+
+@reduction
+def total(values: Array, n: int) -> float:
+    """Sum of the first n values."""
+    result = 0.0
+    for i in range(n):
+        result += values[i]
+    return result
+
+
+@reduction
+def add_sums(values: Array, columns: Array, n: int, target: Array) -> None:
+    """``target[j] += sum_i values[i] columns[j, i]``, four sums at a time."""
+    width = columns.shape[0]
+    for j in range(0, width, 4):
+        b, c, d = min(j + 1, width - 1), min(j + 2, width - 1), min(j + 3, width - 1)
+        s0 = s1 = s2 = s3 = 0.0
+        if j + 2 < width:
+            for i in range(n):
+                s0 += values[i] * columns[j, i]
+                s1 += values[i] * columns[b, i]
+                s2 += values[i] * columns[c, i]
+                s3 += values[i] * columns[d, i]
+        else:
+            for i in range(n):
+                s0 += values[i] * columns[j, i]
+                s1 += values[i] * columns[b, i]
+        target[j] += s0
+        if j + 1 < width:
+            target[b] += s1
+        if j + 2 < width:
+            target[c] += s2
+        if j + 3 < width:
+            target[d] += s3
+
+
+@reduction
+def add_products(
+    values: Array, one: Array, other: Array, lower: bool, n: int, product: Array, target: Array
+) -> None:
+    """``target[j, k] += sum_i values[i] one[j, i] other[k, i]``; with `lower` only k <= j."""
+    for j in range(one.shape[0]):
+        for i in range(n):
+            product[i] = values[i] * one[j, i]
+        width = j + 1 if lower else other.shape[0]
+        k = 0
+        while k + 4 <= width:  # four sums at once: the product is loaded once for four columns
+            s0 = s1 = s2 = s3 = 0.0
+            for i in range(n):
+                s0 += product[i] * other[k, i]
+                s1 += product[i] * other[k + 1, i]
+                s2 += product[i] * other[k + 2, i]
+                s3 += product[i] * other[k + 3, i]
+            target[j, k] += s0
+            target[j, k + 1] += s1
+            target[j, k + 2] += s2
+            target[j, k + 3] += s3
+            k += 4
+        while k < width:
+            s0 = 0.0
+            for i in range(n):
+                s0 += product[i] * other[k, i]
+            target[j, k] += s0
+            k += 1
 
 
 @elementwise
-def assemble(model: Integers, given: int) -> None:
-    """Score and, unless it is all that is wanted, scoring matrix (lower half) of theta."""
-    k, p, q, size = model[N_COMPONENTS], model[N_COLUMNS], model[N_CONCOMITANT], model[SIZE]
-    score, scoring = doubles(model[SCORE], size), matrix(model[SCORING], size, size)
-    if model[CONSTANT] != 0:
-        constant_logits(model)
-    scatter_vector(model[INDEX], k * p, model[PARTS], score)
-    scatter_vector(model[ALPHA_INDEX], k * q, model[Z_SCORE], score)
-    if given != SLOPE:
-        scatter_grams(model, scoring)
-    if model[HAS_DISPERSION] != 0:
-        at, sigma = integers(model[DISPERSION_INDEX], k), doubles(model[DISPERSION], k)
-        squares, count = doubles(model[SQUARES], k), doubles(model[COUNT], k)
-        for s in range(k):
-            score[at[s]] += squares[s] / (sigma[s] * sigma[s]) - count[s]
-            if given != SLOPE:
-                scoring[at[s], at[s]] += 2.0 * count[s]
+def scatter_vector(index: int, values: Array, out: Array) -> None:
+    """Add values to their entries of a vector of theta; -1: nowhere."""
+    at = integers(index, len(values))
+    for i in range(len(values)):
+        if at[i] >= 0:
+            out[at[i]] += values[i]
+
+
+@elementwise
+def scatter(row_index: int, column_index: int, lower: bool, values: Array, out: Array) -> None:
+    """Add a matrix to the lower half of one of theta.
+
+    With `lower`, that matrix is symmetric, and only its lower half is there.
+    """
+    rows, columns = integers(row_index, values.shape[0]), integers(column_index, values.shape[1])
+    for a in range(values.shape[0]):
+        for b in range(a + 1 if lower else values.shape[1]):
+            if rows[a] >= 0 and columns[b] >= 0:
+                out[max(rows[a], columns[b]), min(rows[a], columns[b])] += values[a, b]
+
+
+@elementwise
+def scatter_between(row_index: int, column_index: int, values: Array, out: Array) -> None:
+    """Add the product matrix of two parameters on the same columns, of which the lower half is."""
+    n = values.shape[0]
+    rows, columns = integers(row_index, n), integers(column_index, n)
+    for a in range(n):
+        for b in range(n):
+            if rows[a] >= 0 and columns[b] >= 0:
+                value = values[max(a, b), min(a, b)]
+                out[max(rows[a], columns[b]), min(rows[a], columns[b])] += value

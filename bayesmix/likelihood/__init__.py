@@ -6,13 +6,18 @@ from bayesmix.likelihood.densities import (
     largest_shift,
     linear_predictors,
     log_densities,
-    log_likelihood,
     log_weights,
     offset_of,
     to_rows,
     unit_likelihood,
-    unit_terms,
     weighted_sum,
+)
+from bayesmix.likelihood.engine import (
+    Engine,
+    em_pass,
+    log_likelihood,
+    unit_terms,
+    value_and_gradient,
 )
 from bayesmix.likelihood.passes import (
     Evaluated,
@@ -20,7 +25,6 @@ from bayesmix.likelihood.passes import (
     Squares,
     closed_scale,
     complete_information,
-    em_pass,
     evaluate,
     finite,
     scatter_alpha,
@@ -28,6 +32,7 @@ from bayesmix.likelihood.passes import (
 from bayesmix.likelihood.problem import Problem, build_problem
 
 __all__ = [
+    "Engine",
     "Evaluated",
     "Pass",
     "Problem",
@@ -50,5 +55,6 @@ __all__ = [
     "to_rows",
     "unit_likelihood",
     "unit_terms",
+    "value_and_gradient",
     "weighted_sum",
 ]

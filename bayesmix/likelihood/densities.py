@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.likelihood import engine as compiled
-from bayesmix.likelihood.fused import fused_em, is_fused
 from bayesmix.likelihood.problem import Arrays, Chunk, Group, Problem, chunks
-from bayesmix.priors import log_prior
 
 __all__ = [
     "by_unit",
@@ -129,19 +126,7 @@ def weighted_sum(problem: Problem, values: np.ndarray, chunk: Chunk) -> np.ndarr
 
 
 def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """Log-likelihood of shape (R,), with the log prior where the problem has a penalty."""
-    out = _log_likelihood(problem, theta)
-    if problem.penalty is None:
-        return out
-    model, jacobian = problem.penalty
-    return out + log_prior(problem.spec, model, theta, jacobian=jacobian).value
-
-
-def _log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    if is_fused(problem):
-        return np.array([fused_em(problem, one).loglik for one in theta])
-    if (engine := compiled.engine(problem)) is not None:
-        return engine.log_likelihood(theta)
+    """Log-likelihood of shape (R,), without priors."""
     out = np.zeros(len(theta))
     for chunk in chunks(problem, len(theta) * problem.spec.k):
         loglik, _ = unit_likelihood(problem, theta, log_weights(problem, theta, chunk), chunk)

@@ -1,216 +1,340 @@
-"""Small data and grouped data by compiled code: whole EM runs of all starts in one call.
+"""Who computes: one engine a problem, chosen once by one rule.
 
-It serves models of one response and one family with a kernel, whatever their
-groups, weights, offsets, labels, concomitants and fixed or nested effects, where
-`fused` does not: that shares one pass over many rows among threads.  Everything
-else goes through NumPy, which gives the same numbers to rounding.
+Two evaluators give the same numbers to rounding: NumPy, for any family and many starts at once, and
+compiled kernels, for families with a scalar term.  The kernels are used
+
+* always or never, if the environment variable BAYESMIX_COMPILE is "1" or "0";
+* else for data of at least `LARGE` rows times items (a component's family at a response): there
+  compiling them, some seconds once per machine, pays;
+* else where this machine's cache already has all that the model needs.  ``bayesmix warm`` puts
+  everything there.
+
+So no first fit of small data waits for a compiler, and nothing depends on what a process has done
+before.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
-import threading
-import time
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bayesmix.likelihood import fused
+from bayesmix.likelihood import densities, gradient, passes
+from bayesmix.likelihood import information as observed
+from bayesmix.likelihood.arrange import (
+    arrange,
+    closed_items,
+    kernel_names,
+    known,
+    working_by_item,
+)
+from bayesmix.likelihood.information import Information
+from bayesmix.likelihood.passes import Pass, Responsibilities, Squares, Working
 from bayesmix.likelihood.problem import Problem
+from bayesmix.priors import log_prior
 
 if TYPE_CHECKING:
-    from bayesmix.kernels import SmallData, SmallMixture
+    from bayesmix.kernels import Arranged, Mixture, Sums
 
 __all__ = [
-    "chosen_by_size",
+    "Engine",
+    "compiled_data",
+    "em_pass",
     "engine",
-    "has_kernel",
-    "insist",
-    "is_usable",
-    "is_wanted",
-    "runner",
-    "small_data",
-    "timed",
+    "information",
+    "log_likelihood",
+    "may_compile",
+    "unit_terms",
+    "value_and_gradient",
 ]
 
-# Seconds that NumPy must have spent on such fits before numba is imported to load what an earlier
-# process has compiled, and before it is compiled here: the order of what either costs.
-IMPORT_SECONDS = 0.3
-COMPILE_SECONDS = 4.0
-# Rows times components from which looking for the modes of a posterior is worth a compiler.
-WORTH_COMPILING = 5_000
+# Rows times items from which compiling the kernels pays.
+LARGE = 200_000
 
-_by_size: ContextVar[bool] = ContextVar("by_size", default=False)
-_lock = threading.Lock()
-_spent = 0.0
-# Families whose kernels this process has loaded.
-_ready: set[str] = set()
-_engines: dict[int, tuple[weakref.ref[Problem], SmallMixture | None]] = {}
+logger = logging.getLogger("bayesmix")
 
 
-def is_wanted(problem: Problem) -> bool:
-    """Whether compiled code may be used now: nobody's first fit waits for a compiler.
+def engine(problem: Problem) -> Engine:
+    """The problem's engine, made when it is first asked for."""
+    if "engine" not in problem.kept:
+        problem.kept["engine"] = Engine(problem)
+    return problem.kept["engine"]
 
-    The environment variable BAYESMIX_COMPILE decides if it is "1" (always) or
-    "0" (never).  Otherwise code that this machine has compiled before is used
-    as soon as loading it is cheap: numba is imported already, or NumPy has
-    spent more than importing it takes.  Code is compiled when NumPy has spent
-    as long as compiling would have taken, which at worst doubles the time, or
-    for data so large that `fused` would compile as well.  Within `chosen_by_size` none
-    of that counts.
+
+def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Log-likelihood of shape (R,), with the log prior where the problem has a penalty."""
+    return engine(problem).log_likelihood(theta)
+
+
+def em_pass(
+    problem: Problem,
+    theta: np.ndarray,
+    *,
+    responsibilities: Responsibilities | None = None,
+    working: Working | None = None,
+) -> Pass:
+    """The sums that an EM step needs: see `Engine.sums`."""
+    return engine(problem).sums(theta, responsibilities, working)
+
+
+def information(problem: Problem, theta: np.ndarray) -> Information:
+    """Log-likelihood, score and exact observed information: see `Engine.information`."""
+    return engine(problem).information(theta)
+
+
+def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,)."""
+    return engine(problem).units(theta)
+
+
+def value_and_gradient(problem: Problem, *, insist: bool = False) -> gradient.ValueAndGradient:
+    """The log-likelihood of theta (D,) with its gradient (D,), as a quick function.
+
+    With `insist` kernels are compiled, if there are any: for samplers, which call it tens of
+    thousands of times.
     """
+    return Engine(problem, insist=True).gradient if insist else engine(problem).gradient
+
+
+class Engine:
+    """The likelihood of a problem, computed by NumPy or by compiled kernels.
+
+    Where the problem has a penalty, values, scores and informations are those of the posterior.
+
+    Parameters
+    ----------
+    problem : Problem
+    insist : bool
+        Compile whatever the rule says, unless the environment forbids it.
+    """
+
+    def __init__(self, problem: Problem, *, insist: bool = False) -> None:
+        self.problem = problem
+        compiled = may_compile(problem) if insist else _wanted(problem)
+        self._evaluator: _Evaluator = _Compiled(problem) if compiled else _Numpy(problem)
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
+        """Log-likelihood (R,) at theta (R, D)."""
+        value = self._evaluator.log_likelihood(theta)
+        penalty = self.problem.penalty
+        if penalty is None:
+            return value
+        prior = log_prior(self.problem.spec, penalty.model, theta, jacobian=penalty.jacobian)
+        return value + prior.value
+
+    def sums(
+        self,
+        theta: np.ndarray,
+        responsibilities: Responsibilities | None = None,
+        working: Working | None = None,
+    ) -> Pass:
+        """Responsibilities at theta (R, D), and the sums that the next step needs.
+
+        Parameters
+        ----------
+        theta, responsibilities, working
+            As of `passes.em_pass`.
+        """
+        p = self._evaluator.sums(theta, responsibilities, working)
+        penalty = self.problem.penalty
+        if penalty is None:
+            return p
+        prior = log_prior(self.problem.spec, penalty.model, theta, jacobian=penalty.jacobian)
+        return Pass(
+            p.loglik + prior.value, p.score + prior.score, p.scoring + prior.scoring, p.mass, {}
+        )
+
+    def information(self, theta: np.ndarray) -> Information:
+        """Log-likelihood, score and exact observed information at theta (R, D)."""
+        info = self._evaluator.information(theta)
+        penalty = self.problem.penalty
+        if penalty is None:
+            return info
+        prior = log_prior(self.problem.spec, penalty.model, theta, jacobian=penalty.jacobian)
+        return Information(
+            info.loglik + prior.value, info.score + prior.score, info.matrix + prior.curvature
+        )
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log-likelihood and its gradient (D,) at one theta (D,), of a problem without priors."""
+        assert self.problem.penalty is None
+        return self._evaluator.gradient(theta)
+
+    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,), no priors."""
+        return self._evaluator.units(theta)
+
+    @property
+    def runs(self) -> Mixture | None:
+        """The kernels' whole runs of starts, for small data without priors; else None.
+
+        Compiled M steps know no priors, and with large data runs in one call would neither report
+        progress nor be interrupted.
+        """
+        small = self.problem.penalty is None and not _is_large(self.problem)
+        return self._evaluator.mixture if small else None
+
+    @property
+    def steps(self) -> Mixture | None:
+        """The kernels' Newton steps; None where NumPy computes."""
+        return self._evaluator.mixture
+
+
+def compiled_data(problem: Problem) -> Arranged | None:
+    """The data for a compiled density, which a sampler calls tens of thousands of times.
+
+    None where a family has no kernel, or the environment forbids to compile.
+    """
+    return arrange(problem) if may_compile(problem) else None
+
+
+def may_compile(problem: Problem) -> bool:
+    """Whether there are kernels for a problem, and the environment does not forbid them."""
+    return os.environ.get("BAYESMIX_COMPILE") != "0" and known(problem)
+
+
+def _is_large(problem: Problem) -> bool:
+    items = sum(len(group.members) for arrays in problem.blocks for group in arrays.groups)
+    return problem.n_rows * items >= LARGE
+
+
+def _wanted(problem: Problem) -> bool:
+    """The rule by which compiled kernels are used: see the head of this module."""
     setting = os.environ.get("BAYESMIX_COMPILE", "")
-    if setting in ("0", "1"):
-        return setting == "1"
-    if _by_size.get():
-        return problem.n_rows * problem.spec.k >= WORTH_COMPILING
-    family = problem.blocks[0].groups[0].family
-    if family.name in _ready or _spent > COMPILE_SECONDS or is_large(problem):
+    if setting == "0" or not known(problem):
+        return False
+    if setting == "1" or _is_large(problem):
         return True
-    from bayesmix.kernels import is_compiled
+    from bayesmix import kernels
 
-    if "numba" not in sys.modules and _spent <= IMPORT_SECONDS:
-        return False
-    return family.kernel is not None and is_compiled(family.kernel)
-
-
-@contextmanager
-def chosen_by_size() -> Iterator[None]:
-    """Choose engines by the size of a problem, not by time spent or what has been compiled.
-
-    Engines differ in the last bits, which may send a start to another mode: within this, a
-    seed gives the same modes whatever this process or an earlier one has done.
-    """
-    token = _by_size.set(True)
-    try:
-        yield
-    finally:
-        _by_size.reset(token)
-
-
-def is_large(problem: Problem) -> bool:
-    """Whether a pass takes so long that neither its call nor loading it counts."""
-    return problem.n_rows * problem.spec.k >= fused.LARGE
-
-
-def has_form(problem: Problem) -> bool:
-    """Whether the kernel can do a problem that `fused` does not do."""
-    return not fused.is_fused(problem) and has_kernel(problem)
-
-
-def has_kernel(problem: Problem) -> bool:
-    """Whether the kernel can do a problem, whatever its size."""
-    if problem.spec.weights.held is not None:
-        return False
-    if len(problem.blocks) > 1 or len(problem.blocks[0].groups) > 1:
-        return False
-    family = problem.blocks[0].groups[0].family
-    return family.has_kernel and (not family.dispersions or family.squares is not None)
-
-
-def engine(problem: Problem) -> SmallMixture | None:
-    """The problem laid out for the kernel; None where it goes through NumPy.
-
-    What was decided first holds as long as the problem lives, so that a fit
-    uses one engine.
-    """
-    known = _engines.get(id(problem))
-    if known is not None and known[0]() is problem:
-        return known[1]
-    if os.environ.get("BAYESMIX_COMPILE") == "0" or not has_form(problem):
-        return None
-    return _decide(problem)
-
-
-def insist(problem: Problem) -> None:
-    """Use the kernel for a problem even if it has to be compiled first.
-
-    For sampling, which evaluates the density tens of thousands of times.
-    """
-    if os.environ.get("BAYESMIX_COMPILE") != "0" and has_form(problem):
-        _keep(problem, small_data(problem).prepare())
-
-
-def _decide(problem: Problem) -> SmallMixture | None:
-    return _keep(problem, small_data(problem).prepare() if is_wanted(problem) else None)
-
-
-def _keep(problem: Problem, made: SmallMixture | None) -> SmallMixture | None:
-    key = id(problem)
-    if made is not None:
-        _ready.add(problem.blocks[0].groups[0].family.name)
-
-    def forget(_: object) -> None:
-        _engines.pop(key, None)
-
-    _engines[key] = (weakref.ref(problem, forget), made)
-    return made
-
-
-def runner(problem: Problem) -> SmallMixture | None:
-    """The same for whole runs in one call.
-
-    Their M steps know no priors, and with large data they would neither report
-    progress nor be interrupted.
-    """
-    return engine(problem) if problem.penalty is None and not is_large(problem) else None
-
-
-def is_usable(problem: Problem) -> bool:
-    """Whether the problem's passes are done by the kernel."""
-    return engine(problem) is not None
-
-
-@contextmanager
-def timed(problem: Problem) -> Iterator[None]:
-    """Count the time of a fit that compiled code could have done, but NumPy did."""
-    global _spent
-    if not has_form(problem) or is_usable(problem):
-        yield
-        return
-    begin = time.thread_time()
-    try:
-        yield
-    finally:
-        with _lock:
-            _spent += time.thread_time() - begin
-
-
-def small_data(problem: Problem) -> SmallData:
-    """The problem as the kernel takes it, if `has_kernel` says that it can be one."""
-    from bayesmix.kernels import SmallData
-
-    arrays, layout = problem.blocks[0], problem.spec.layout
-    group = arrays.groups[0]
-    obs = arrays.observed[group.key]
-    assert group.family.kernel is not None
-    return SmallData(
-        group.family.kernel,
-        arrays.matrix,
-        obs.y,
-        arrays.layout.predictors[0].index,
-        group.dispersions[0] if group.dispersions else None,
-        layout.alpha,
-        _kinds(problem),
-        problem.concomitant,
-        problem.first,
-        arrays.offset,
-        obs.trials,
-        obs.const if isinstance(obs.const, np.ndarray) else None,
-        problem.weight,
-        problem.allowed,
+    if kernels.are_kept(kernel_names(problem)):
+        return True
+    kernels.log_once(
+        "NumPy computes: small data are fitted faster once `bayesmix warm` has compiled the "
+        "kernels for this machine",
+        logging.INFO,
     )
+    return False
 
 
-def _kinds(problem: Problem) -> np.ndarray:
-    from bayesmix.kernels import KINDS
+def _threads(problem: Problem) -> int:
+    """Threads of a pass: as the fit says, else all processors that this process may use."""
+    if problem.n_threads is not None:
+        return problem.n_threads
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    effects = (c.effect for c in problem.spec.layout.coordinates)
-    kinds = np.array([KINDS.get(e, KINDS["coefficient"]) for e in effects], dtype=np.int64)
-    kinds[~problem.spec.free] = KINDS["held"]
-    return kinds
+
+class _Evaluator(Protocol):
+    """What both ways offer, without priors; `mixture` is None where NumPy computes."""
+
+    @property
+    def mixture(self) -> Mixture | None: ...
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray: ...
+
+    def sums(
+        self,
+        theta: np.ndarray,
+        responsibilities: Responsibilities | None,
+        working: Working | None,
+    ) -> Pass: ...
+
+    def information(self, theta: np.ndarray) -> Information: ...
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]: ...
+
+    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class _Numpy:
+    """Any family, many starts at once."""
+
+    mixture = None
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._gradient: gradient.ValueAndGradient | None = None
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
+        return densities.log_likelihood(self._problem, theta)
+
+    def sums(
+        self,
+        theta: np.ndarray,
+        responsibilities: Responsibilities | None,
+        working: Working | None,
+    ) -> Pass:
+        return passes.em_pass(
+            self._problem, theta, responsibilities=responsibilities, working=working
+        )
+
+    def information(self, theta: np.ndarray) -> Information:
+        return observed.information(self._problem, theta)
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        if self._gradient is None:
+            self._gradient = gradient.value_and_gradient(self._problem)
+        return self._gradient(theta)
+
+    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return densities.unit_terms(self._problem, theta)
+
+
+class _Compiled:
+    """Families with a scalar term, by compiled kernels."""
+
+    def __init__(self, problem: Problem) -> None:
+        from bayesmix.kernels import Mixture
+
+        self._problem = problem
+        self.mixture = Mixture(arrange(problem), _threads(problem))
+        self._closed = list(closed_items(problem))
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
+        return self.mixture.log_likelihood(theta)
+
+    def sums(
+        self,
+        theta: np.ndarray,
+        responsibilities: Responsibilities | None,
+        working: Working | None,
+    ) -> Pass:
+        given = None
+        if responsibilities is not None:
+            own = lambda: np.array([self.mixture.units(one)[1] for one in theta])  # noqa: E731
+            given = responsibilities(slice(0, self._problem.n_units), own)
+        by_item = None if working is None else working_by_item(self._problem, working)
+        sums = self.mixture.em_pass(theta, given, by_item)
+        return Pass(sums.loglik, sums.score, sums.matrix, sums.mass, self._squares(sums))
+
+    def _squares(self, sums: Sums) -> dict[int, Squares]:
+        """The sums for closed scales, by response and component."""
+        out: dict[int, Squares] = {}
+        n, k = len(sums.loglik), self._problem.spec.k
+        for (number, s, columns), (total, rows, score, gram) in zip(
+            self._closed, sums.scales, strict=True
+        ):
+            p = self._problem.blocks[number].matrix.shape[1]
+            if number not in out:
+                out[number] = Squares(
+                    np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k, p)), np.zeros((n, k, p, p))
+                )
+            out[number].total[:, s], out[number].rows[:, s] = total, rows
+            out[number].score[:, s, columns] = score
+            out[number].gram[:, s, columns[:, None], columns] = gram
+        return out
+
+    def information(self, theta: np.ndarray) -> Information:
+        sums = self.mixture.information(theta)
+        return Information(sums.loglik, sums.score, sums.matrix)
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.mixture.gradient(theta)
+
+    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        loglik, resp = self.mixture.units(theta)
+        return loglik, resp.T

@@ -10,18 +10,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bayesmix.families import Derivatives
-from bayesmix.likelihood import (
-    by_unit,
-    em_pass,
-    finite,
-    join,
-    log_weights,
-    to_rows,
-    weighted_sum,
-)
-from bayesmix.likelihood import engine as compiled
-from bayesmix.likelihood.fused import is_fused
+from bayesmix.likelihood.densities import by_unit, join, log_weights, to_rows, weighted_sum
 from bayesmix.likelihood.pairs import Part, Plan, Side, Terms, make_plan
+from bayesmix.likelihood.passes import finite
 from bayesmix.likelihood.problem import Chunk, Problem, chunks
 
 __all__ = ["value_and_gradient"]
@@ -40,8 +31,6 @@ def value_and_gradient(problem: Problem) -> ValueAndGradient:
         Without priors.
     """
     assert problem.penalty is None
-    if is_fused(problem) or compiled.engine(problem) is not None:
-        return lambda theta: _of_pass(problem, theta)
     plans = [make_plan(problem, chunk) for chunk in chunks(problem, problem.spec.k)]
 
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -49,11 +38,6 @@ def value_and_gradient(problem: Problem) -> ValueAndGradient:
         return sum(value for value, _ in parts), np.sum([slope for _, slope in parts], axis=0)
 
     return value_and_gradient
-
-
-def _of_pass(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    p = em_pass(problem, theta[None])
-    return float(p.loglik[0]), p.score[0]
 
 
 def _chunk_slope(problem: Problem, plan: Plan, theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -11,22 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.likelihood import (
-    Evaluated,
-    by_unit,
-    complete_information,
-    evaluate,
-    join,
-    log_weights,
-    scatter_alpha,
-    to_rows,
-    weighted_sum,
-)
-from bayesmix.likelihood import engine as compiled
-from bayesmix.likelihood.fused import fused_information, is_fused
+from bayesmix.likelihood.densities import by_unit, join, log_weights, to_rows, weighted_sum
+from bayesmix.likelihood.passes import Evaluated, complete_information, evaluate, scatter_alpha
 from bayesmix.likelihood.problem import Chunk, Problem, chunks
 from bayesmix.model import MixtureSpec
-from bayesmix.priors import log_prior
 
 __all__ = ["Information", "information", "unit_scores"]
 
@@ -40,31 +28,13 @@ class Information(NamedTuple):
 
 
 def information(problem: Problem, theta: np.ndarray) -> Information:
-    """Log-likelihood, score and exact observed information.
-
-    Where the problem has a penalty, they are those of the posterior.
+    """Log-likelihood, score and exact observed information, without priors.
 
     Parameters
     ----------
     problem : Problem
     theta : ndarray, shape (R, D)
     """
-    info = _likelihood_information(problem, theta)
-    if problem.penalty is None:
-        return info
-    model, jacobian = problem.penalty
-    prior = log_prior(problem.spec, model, theta, jacobian=jacobian)
-    return Information(
-        info.loglik + prior.value, info.score + prior.score, info.matrix + prior.curvature
-    )
-
-
-def _likelihood_information(problem: Problem, theta: np.ndarray) -> Information:
-    if is_fused(problem):
-        parts = [fused_information(problem, one) for one in theta]
-        return Information(*(np.array(column) for column in zip(*parts, strict=True)))
-    if (engine := compiled.engine(problem)) is not None:
-        return Information(*engine.information(theta))
     size = problem.spec.layout.size
     loglik = np.zeros(len(theta))
     score = np.zeros((len(theta), size))

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.families import Family, Observed
 from bayesmix.formula.times import KINDS, NOTHING
-from bayesmix.likelihood import offset_of, to_rows
+from bayesmix.likelihood.densities import offset_of, to_rows
 from bayesmix.likelihood.problem import Arrays, Chunk, Group, Problem, Slot
 
 __all__ = ["Known", "Part", "Plan", "Side", "Terms", "make_plan"]

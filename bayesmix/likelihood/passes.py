@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from bayesmix.families import Derivatives, Family, Observed
-from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.densities import (
     by_unit,
     join,
@@ -18,7 +18,6 @@ from bayesmix.likelihood.densities import (
     to_rows,
     weighted_sum,
 )
-from bayesmix.likelihood.fused import FusedPass, fused_em, is_fused
 from bayesmix.likelihood.problem import (
     Arrays,
     Chunk,
@@ -31,15 +30,13 @@ from bayesmix.likelihood.problem import (
     square,
 )
 from bayesmix.model import MixtureSpec
-from bayesmix.priors import log_prior
-
-if TYPE_CHECKING:
-    from bayesmix.kernels import SmallPass
 
 __all__ = [
     "Evaluated",
     "Pass",
+    "Responsibilities",
     "Squares",
+    "Working",
     "closed_scale",
     "complete_information",
     "em_pass",
@@ -48,7 +45,7 @@ __all__ = [
     "scatter_alpha",
 ]
 
-Responsibilities = Callable[[slice, np.ndarray], np.ndarray]
+Responsibilities = Callable[[slice, Callable[[], np.ndarray]], np.ndarray]
 Working = dict[tuple[int, str], np.ndarray]
 
 
@@ -137,42 +134,21 @@ def em_pass(
     responsibilities: Responsibilities | None = None,
     working: Working | None = None,
 ) -> Pass:
-    """Responsibilities at theta, and the sums that the next step needs.
+    """Responsibilities at theta, and the sums that the next step needs, without priors.
 
     Parameters
     ----------
     problem : Problem
     theta : ndarray, shape (R, D)
     responsibilities : callable, optional
-        Given the units and their responsibilities (R, S, units), those to use
-        instead: a start's, or hard or drawn labels.
+        Given the units and a function that gives their responsibilities (R, S, units), those to
+        use instead: a start's, or hard or drawn labels.
     working : dict, optional
         Linear predictors (n,) of the location by block and family, in place of
         those at theta.  The score is then that of the working response
         eta + d1 / curvature, so that a step from coefficients of zero gives the
         first iteratively reweighted least-squares fit.
     """
-    p = _likelihood_pass(problem, theta, responsibilities=responsibilities, working=working)
-    if problem.penalty is None:
-        return p
-    prior = log_prior(problem.spec, problem.penalty.model, theta, jacobian=problem.penalty.jacobian)
-    return Pass(
-        p.loglik + prior.value, p.score + prior.score, p.scoring + prior.scoring, p.mass, {}
-    )
-
-
-def _likelihood_pass(
-    problem: Problem,
-    theta: np.ndarray,
-    *,
-    responsibilities: Responsibilities | None,
-    working: Working | None,
-) -> Pass:
-    if responsibilities is None and working is None:
-        if is_fused(problem):
-            return _stack([fused_em(problem, one) for one in theta])
-        if (engine := compiled.engine(problem)) is not None:
-            return _from_compiled(problem, engine.em_pass(theta))
     spec = problem.spec
     n_starts, k, size = len(theta), spec.k, spec.layout.size
     out = Pass(
@@ -188,7 +164,7 @@ def _likelihood_pass(
         unit_loglik, resp = join(problem.allowed, logf, log_pi, chunk)
         out.loglik[:] += weighted_sum(problem, unit_loglik, chunk)
         if responsibilities is not None:
-            resp = responsibilities(chunk.units, resp)
+            resp = responsibilities(chunk.units, partial(np.asarray, resp))
         weight = None if problem.weight is None else problem.weight[chunk.units]
         r = resp if weight is None else resp * weight
         out.mass[:] += r.sum(-1)
@@ -223,30 +199,6 @@ def _subtract_seen(
     for piece in pieces:
         _accumulate(piece, r, chunk, own, None)
     out.score[:] -= score
-
-
-def _stack(passes: list[FusedPass]) -> Pass:
-    """The passes of several starts as one."""
-    squares: dict[int, Squares] = {}
-    if passes[0].squares is not None:
-        columns = (
-            [getattr(p, name) for p in passes] for name in ("squares", "mass", "parts", "grams")
-        )
-        squares[0] = Squares(*(np.array(c) for c in columns))
-    return Pass(
-        np.array([p.loglik for p in passes]),
-        np.array([p.score for p in passes]),
-        np.array([p.scoring for p in passes]),
-        np.array([p.mass for p in passes]),
-        squares,
-    )
-
-
-def _from_compiled(problem: Problem, p: SmallPass) -> Pass:
-    """The compiled pass of small data in the terms of the general one."""
-    closed = closed_scale(problem.blocks[0].groups[0].family)
-    squares = {0: Squares(p.squares, p.rows, p.parts, p.grams)} if closed else {}
-    return Pass(p.loglik, p.score, p.scoring, p.mass, squares)
 
 
 def _accumulate(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -160,6 +160,13 @@ class Problem:
     n_rows: int
     n_units: int
     penalty: Penalty | None = None
+    n_threads: int | None = None
+    # What is made once of the data: see `engine.engine`.
+    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out addresses of this process."""
+        return self.__dict__ | {"kept": {}}
 
     @property
     def truncated(self) -> bool:

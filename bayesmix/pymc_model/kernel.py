@@ -17,9 +17,9 @@ from pytensor.link.numba.dispatch import numba_funcify
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from bayesmix.errors import SpecError
-from bayesmix.kernels import SmallData, SmallUnits
+from bayesmix.kernels import Arranged, Units
 from bayesmix.likelihood import build_problem
-from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.arrange import arrange, known
 from bayesmix.model import MixtureSpec
 
 __all__ = ["kernel_log_likelihood"]
@@ -44,29 +44,29 @@ def kernel_log_likelihood(spec: MixtureSpec) -> tuple[Any, Any]:
         If the kernels do not know the model.
     """
     problem = build_problem(spec)
-    if not compiled.has_kernel(problem):
-        from bayesmix.kernels import FAMILIES
-
+    if not known(problem):
+        unknown = sorted({f.name for b in spec.layout.blocks for f in b.families})
         msg = (
-            f"likelihood='kernel' is for one response of one family ({', '.join(FAMILIES)}, with "
-            "its default link) and no held weights; use likelihood='graph'"
+            f"likelihood='kernel' has no compiled form of this model (families {', '.join(unknown)}"
+            f"{', weights that are held' if spec.weights.held is not None else ''}); use "
+            "likelihood='graph'"
         )
         raise SpecError(msg)
     theta = pt.vector("theta", shape=(spec.layout.size,), dtype="float64")
-    return theta, UnitLogLikelihood(_Kernel(compiled.small_data(problem)))(theta)
+    return theta, UnitLogLikelihood(_Kernel(arrange(problem)))(theta)
 
 
 class _Kernel:
     """Data and the kernel's view of them, which is made anew where the data are copied to."""
 
-    def __init__(self, data: SmallData) -> None:
+    def __init__(self, data: Arranged) -> None:
         self.data = data
-        self.units = SmallUnits(data)
+        self.units = Units(data)
 
-    def __getstate__(self) -> SmallData:
+    def __getstate__(self) -> Arranged:
         return self.data
 
-    def __setstate__(self, data: SmallData) -> None:
+    def __setstate__(self, data: Arranged) -> None:
         self.__init__(data)  # type: ignore[misc]
 
 
@@ -123,12 +123,12 @@ class UnitSlope(Op):
 @numba_funcify.register(UnitLogLikelihood)
 def _value(op: UnitLogLikelihood, **_: Any) -> Any:
     units = op.kernel.units
-    call, arguments, n_units = units.value, units.arguments.ctypes.data, units.n_units
+    call, arguments, n_units = units.call, units.arguments.ctypes.data, units.n_units
 
     @numba_njit
     def value(theta):  # type: ignore[no-untyped-def]
         at, out = np.ascontiguousarray(theta), np.empty(n_units)
-        call(arguments, at.ctypes.data, out.ctypes.data)
+        call(arguments, at.ctypes.data, 0, out.ctypes.data)
         return out if len(at) > 0 else out[:0]  # `at` has to live until here
 
     return value
@@ -137,7 +137,7 @@ def _value(op: UnitLogLikelihood, **_: Any) -> Any:
 @numba_funcify.register(UnitSlope)
 def _slope(op: UnitSlope, **_: Any) -> Any:
     units = op.kernel.units
-    call, arguments, size = units.slope, units.arguments.ctypes.data, units.size
+    call, arguments, size = units.call, units.arguments.ctypes.data, units.size
 
     @numba_njit
     def slope(theta, weights):  # type: ignore[no-untyped-def]

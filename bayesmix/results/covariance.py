@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, FitError
-from bayesmix.likelihood.information import information, unit_scores
+from bayesmix.likelihood.engine import information
+from bayesmix.likelihood.information import unit_scores
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import table_terms
 from bayesmix.results.fitted import Fitted

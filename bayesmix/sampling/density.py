@@ -5,7 +5,6 @@ The posterior is then close to standard normal.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,15 +13,14 @@ import numpy as np
 
 from bayesmix import priors
 from bayesmix.errors import NotFiniteError
-from bayesmix.likelihood import engine as compiled
-from bayesmix.likelihood import times
-from bayesmix.likelihood.gradient import value_and_gradient
+from bayesmix.likelihood import value_and_gradient
+from bayesmix.likelihood.engine import compiled_data, may_compile
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel
 
 if TYPE_CHECKING:
-    from bayesmix.kernels import GaussianPrior, SmallDensity
+    from bayesmix.kernels import Density, GaussianPrior
 
 __all__ = ["compiled_density", "gradient_seconds", "python_density"]
 
@@ -31,7 +29,7 @@ __all__ = ["compiled_density", "gradient_seconds", "python_density"]
 COMPILED, PYTHON = (1e-6, 1e-8), (1.5e-4, 1e-7)
 
 
-def compiled_density(problem: Problem, mode: Mode) -> SmallDensity | None:
+def compiled_density(problem: Problem, mode: Mode) -> Density | None:
     """The density as compiled code; None where the likelihood or a prior has no kernel.
 
     The kernel knows priors that are normal in theta and the Dirichlet prior of
@@ -39,28 +37,24 @@ def compiled_density(problem: Problem, mode: Mode) -> SmallDensity | None:
     """
     assert problem.penalty is not None
     model = problem.penalty.model
-    if not _has_kernel(problem, model):
+    data = compiled_data(problem)
+    if data is None or not _is_native(model):
         return None
-    from bayesmix.kernels import SmallDensity
+    from bayesmix.kernels import Density
 
     free = np.flatnonzero(problem.spec.free)
-    of_times = times.has_kernel(problem)
-    data = times.times_data(problem) if of_times else compiled.small_data(problem)
-    return SmallDensity(data, mode.theta, mode.factor, free, _prior(problem, model, mode))
+    return Density(data, mode.theta, mode.factor, free, _prior(problem, model, mode))
 
 
-def _has_kernel(problem: Problem, model: PriorModel) -> bool:
-    return (
-        os.environ.get("BAYESMIX_COMPILE") != "0"
-        and (compiled.has_kernel(problem) or times.has_kernel(problem))
-        and all(group.is_normal for group in model.groups)
-        and (model.map is None or not model.map.bends)
-    )
+def _is_native(model: PriorModel) -> bool:
+    """Whether the kernels know all priors."""
+    straight = model.map is None or not model.map.bends
+    return straight and all(group.is_normal for group in model.groups)
 
 
 def gradient_seconds(problem: Problem, model: PriorModel) -> float:
     """What a gradient of the density costs, roughly, on a machine of 2026."""
-    native = _has_kernel(problem, model) and not model.is_sparse
+    native = may_compile(problem) and _is_native(model) and not model.is_sparse
     fixed, each = COMPILED if native else PYTHON
     return fixed + each * problem.n_rows * problem.spec.k
 
@@ -91,8 +85,7 @@ def python_density(
     assert problem.penalty is not None
     free = np.flatnonzero(problem.spec.free)
     likelihood = replace(problem, penalty=None)
-    compiled.insist(likelihood)
-    of_data = value_and_gradient(likelihood)
+    of_data = value_and_gradient(likelihood, insist=True)
     of_prior = priors.gradient(problem.spec, problem.penalty.model)
 
     def density(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from bayesmix.kernels import SmallDensity
+    from bayesmix.kernels import Density
 
 __all__ = ["native_model"]
 
@@ -30,15 +30,15 @@ class _Function:
     """What nutpie asks of a compiled function; `owner` keeps it and its data alive."""
 
     address: int
-    owner: SmallDensity
+    owner: Density
 
 
-def native_model(density: SmallDensity, first_point: Callable[[int], np.ndarray]) -> Any | None:
+def native_model(density: Density, first_point: Callable[[int], np.ndarray]) -> Any | None:
     """A model for `nutpie.sample` that runs no Python; None where this nutpie has another form.
 
     Parameters
     ----------
-    density : SmallDensity
+    density : Density
     first_point : callable
         From a chain's seed to its first point, shape (f,).
     """
@@ -55,7 +55,7 @@ def native_model(density: SmallDensity, first_point: Callable[[int], np.ndarray]
     return None
 
 
-def _make(density: SmallDensity, first_point: Callable[[int], np.ndarray]) -> Any:
+def _make(density: Density, first_point: Callable[[int], np.ndarray]) -> Any:
     from nutpie.compile_pymc import CompiledPyMCModel
 
     return CompiledPyMCModel(**_fields(density, first_point))

@@ -19,7 +19,6 @@ from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
-from bayesmix.likelihood import engine as compiled
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
@@ -116,8 +115,7 @@ def fit_posterior(
         If an option is not understood, the priors are improper, or there is no mode.
     """
     _check_memory(spec, options)
-    with compiled.chosen_by_size():
-        drawn, found = _fit_posterior(spec, method, options, priors, saved)
+    drawn, found = _fit_posterior(spec, method, options, priors, saved)
     for finding in found:
         warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
     return drawn

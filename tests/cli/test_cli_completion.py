@@ -162,7 +162,7 @@ def flags_in(text, shell, command):
 def test_every_command_has_its_options_and_no_others(capsys, shell):
     assert cli.main(["completion", shell]) == 0
     text = capsys.readouterr().out
-    for command in ("fit", "select", "report", "data", "demo", "completion"):
+    for command in ("fit", "select", "report", "data", "demo", "warm", "completion"):
         flags = {o.flag for o in OPTIONS if command in o.commands.split()} | {"--help"}
         flags |= {"--no-progress"} if "--progress" in flags else set()
         assert flags_in(text, shell, command) == flags

@@ -535,7 +535,9 @@ def test_messages_name_options_as_they_are_typed(words, wanted):
 # --- help, completion, terminals -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["fit", "select", "report", "data", "demo", "completion"])
+@pytest.mark.parametrize(
+    "command", ["fit", "select", "report", "data", "demo", "warm", "completion"]
+)
 def test_help_of_every_command(capsys, command):
     text = told(capsys, [command, "--help"]).out
     for option in OPTIONS:

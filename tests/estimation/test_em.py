@@ -583,7 +583,9 @@ def test_a_component_that_is_not_needed_vanishes():
 def test_components_that_the_data_do_not_tell_apart():
     """Counts with less spread than Poisson: the best mixture is one component twice."""
     counts = np.random.default_rng(4).binomial(8, 0.5, 150)
-    with pytest.warns(bmx.IdentifiabilityWarning, match="flat in .*weight.*fewer components"):
+    # Rounding decides which of two starts wins: equal components, or one of weight zero.
+    kinds = (bmx.IdentifiabilityWarning, bmx.DegenerateWarning)
+    with pytest.warns(kinds, match=r"(flat in|infinite values of) .*weight.*fewer components"):
         fit = bmx.Mixture("n ~ 1", pd.DataFrame({"n": counts}), k=2, family="poisson").fit(seed=1)
     assert fit.status == "boundary"
     assert fit.loglik == pytest.approx(stats.poisson.logpmf(counts, counts.mean()).sum(), abs=1e-6)

@@ -178,7 +178,7 @@ def test_standard_errors_of_constant_weights(fits):
 
 
 def test_the_gradient_vanishes_at_interior_maxima(fits):
-    from bayesmix.likelihood.information import information
+    from bayesmix.likelihood.engine import information
 
     for name in set(ENTRIES) - set(DEGENERATE):
         fitted = fits(name)._fitted
@@ -205,7 +205,7 @@ def test_the_vignettes_local_optimum_is_one(models):
 
 def test_a_higher_maximum_than_flexmix_found_is_interior(models):
     """patent_fixed_k3: random starts reach -211.82, above flexmix's best of -216.82."""
-    from bayesmix.likelihood.information import information
+    from bayesmix.likelihood.engine import information
 
     fit = models["patent_fixed_k3"].fit("em", starts=100, seed=1)
     assert fit.loglik > reference("patent_fixed_k3")["logLik"] + 1

@@ -8,7 +8,7 @@ import survival_models as reference
 
 import bayesmix as bmx
 from bayesmix.likelihood import build_problem, em_pass, log_likelihood
-from bayesmix.likelihood.information import information
+from bayesmix.likelihood.engine import information
 from bayesmix.results.covariance import covariance
 
 EVALUATED = list(reference.REFERENCE)

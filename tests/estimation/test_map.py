@@ -9,7 +9,7 @@ from vignette_models import flexmix_models
 import bayesmix as bmx
 from bayesmix.distributions import Prior
 from bayesmix.estimation.point import FitOptions, fit_point
-from bayesmix.likelihood.information import information
+from bayesmix.likelihood.engine import information
 from bayesmix.priors import resolve
 
 DEGENERATE = ("mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2")

@@ -13,12 +13,11 @@ from bayesmix.families import Observed, family
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import TERMS, contributions, pieces
 from bayesmix.formula.times import Times
-from bayesmix.kernels import GaussianPrior, SmallDensity
-from bayesmix.likelihood import build_problem, log_likelihood, times
-from bayesmix.likelihood import engine as compiled
+from bayesmix.kernels import Density, GaussianPrior
+from bayesmix.kernels.record import BLOCK, INFORMATION
+from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.likelihood.arrange import arrange, known, stacked
 from bayesmix.likelihood.gradient import value_and_gradient
-from bayesmix.likelihood.problem import Chunk
-from bayesmix.likelihood.times import _numbers
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset
 from bayesmix.priors import Penalty, resolve
@@ -39,13 +38,19 @@ def bounds(kind, t):
 
 
 def compiled_term(name, kind, times, etas):
-    """A family's term with its derivatives (3, n), by the kernel."""
-    from bayesmix.kernels.times_families import term_callback
+    """A family's term by the kernel, (8, n): value, slopes, curvatures, minus second ones."""
+    from bayesmix.kernels.times import times_callback
 
-    callback = term_callback(family(name).survival.kernel, kind)
-    numbers, etas = np.ascontiguousarray(_numbers(kind, times)), np.ascontiguousarray(etas)
-    out = np.full((3, len(times)), np.nan)
-    callback.ctypes(len(times), *(a.ctypes.data for a in (numbers, etas, out)))
+    callback, numbers = times_callback(family(name).survival.kernel, kind), stacked(kind, times)
+    out = np.full((8, len(times)), np.nan)
+    for a in range(0, len(times), BLOCK):
+        given = np.ascontiguousarray(numbers[:, a : a + BLOCK])
+        n = given.shape[1]
+        eta, block = np.zeros((2, BLOCK)), np.empty((8, BLOCK))
+        eta[:, :n] = etas[:, a : a + n]
+        addresses = (x.ctypes.data for x in (eta, block))
+        callback.ctypes(INFORMATION, 2, n, given.ctypes.data, n, *addresses)
+        out[:, a : a + n] = block[:, :n]
     return out
 
 
@@ -85,6 +90,17 @@ def test_terms_are_those_of_the_arrays(name, kind):
         assert usable.mean() > 0.3
         allowed = 1e-11 * steep[usable] * np.maximum(1.0, size[usable])
         assert (np.abs(mine[usable] - theirs[usable]) <= allowed).all()
+    check_second(kind, got, d, there & (size < 1e6))
+
+
+def check_second(kind, got, d, usable):
+    """Second derivatives, as accurate as differences of first ones let them be."""
+    p = len(d.first)
+    reach = np.abs(d.first).max(0) + np.abs(d.second).max((0, 1))
+    usable &= (reach > 1e-290) & (reach < 1e8)
+    for place, (i, j) in enumerate([(0, 0), (1, 0), (1, 1)][: p * (p + 1) // 2]):
+        error = np.abs(got[5 + place] + d.second[i][j])
+        assert (error <= (1e-4 if kind in ("interval", "narrow") else 1e-8) * reach)[usable].all()
 
 
 def rounding(f, kind, times, linked, value, first, etas):
@@ -120,7 +136,7 @@ def test_terms_in_the_tails_have_no_nan(name, kind):
     got = compiled_term(name, kind, bounds(kind, t), np.stack([first, second]))
     assert not np.isnan(got[0]).any()
     assert (got[0] < np.inf).all()
-    assert not np.isnan(got[1:, got[0] > -np.inf]).any()
+    assert not np.isnan(got[1:3, got[0] > -np.inf]).any()
 
 
 def test_the_scaled_complementary_error_function():
@@ -128,7 +144,7 @@ def test_the_scaled_complementary_error_function():
     z = np.concatenate([-np.geomspace(1e-8, 1e8, 60), np.geomspace(1e-8, 37.0, 40)])
     # A lognormal time known to lie below 1 with a mean logarithm of -z.
     times = bounds("left", np.ones(len(z)))
-    value, slope, _ = compiled_term("lognormal", "left", times, np.stack([-z, 0 * z]))
+    value, slope = compiled_term("lognormal", "left", times, np.stack([-z, 0 * z]))[:2]
     with mp.workdps(50):
         root = mp.sqrt(2)
         below = [mp.erfc(-mp.mpf(x) / root) / 2 for x in z]
@@ -150,8 +166,8 @@ def plain_density(problem):
     """The compiled log-likelihood of theta with its gradient."""
     size = problem.spec.layout.size
     nothing = GaussianPrior(0.0, np.zeros(size), np.zeros((size, size)))
-    data = times.times_data(problem)
-    return SmallDensity(data, np.zeros(size), np.eye(size), np.arange(size), nothing)
+    data = arrange(problem)
+    return Density(data, np.zeros(size), np.eye(size), np.arange(size), nothing)
 
 
 def check(problem, theta, rel=1e-6):
@@ -192,42 +208,17 @@ EXTRA = {
     ),
     "one component": lambda: bmx.Mixture("surv(t, s) ~ x", D, family="gompertz", k=1),
 }
-SHAPES = {n: m for n, m in (MODELS | EXTRA).items() if n not in ("gamma times", "times and counts")}
+SHAPES = {n: m for n, m in (MODELS | EXTRA).items() if n != "gamma times"}
 
 
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_value_and_gradient(name):
     spec = SHAPES[name]().spec
     problem = build_problem(spec)
-    assert times.has_kernel(problem)
+    assert known(problem)
     rng = np.random.default_rng(7)
     for scale in (0.0, 0.2, 0.6):
         check(problem, scale * rng.normal(size=spec.layout.size))
-
-
-def few_units(problem, _per_row):
-    """Three units in each chunk."""
-    edges = np.append(problem.first, problem.n_rows) if problem.first is not None else None
-    for a in range(0, problem.n_units, 3):
-        b = min(a + 3, problem.n_units)
-        if edges is None:
-            yield Chunk(slice(a, b), slice(a, b), None, None)
-        else:
-            rows = slice(int(edges[a]), int(edges[b]))
-            yield Chunk(rows, slice(a, b), edges[a:b] - edges[a], np.diff(edges[a : b + 1]))
-
-
-@pytest.mark.parametrize("name", list(SHAPES))
-def test_chunks_do_not_matter(name, monkeypatch):
-    """The rows in many small chunks give what they give in one."""
-    problem = build_problem(SHAPES[name]().spec)
-    theta = 0.3 * np.random.default_rng(3).normal(size=problem.spec.layout.size)
-    value, gradient = plain_density(problem)(theta)
-    monkeypatch.setattr(times, "chunks", few_units)
-    assert len(times.times_data(problem).chunks) > 2
-    again, slope = plain_density(problem)(theta)
-    assert again == pytest.approx(value, rel=1e-13)
-    assert slope == pytest.approx(gradient, rel=1e-11, abs=1e-12 * np.abs(gradient).max())
 
 
 @pytest.mark.parametrize("name", list(reference.REFERENCE))
@@ -236,7 +227,7 @@ def test_models_of_the_reference(name):
     problem = build_problem(spec)
     known = {n for n in KNOWN if n != "cured"}
     used = {group.family.name for arrays in problem.blocks for group in arrays.groups}
-    assert times.has_kernel(problem) == (used <= known)
+    assert known(problem) == (used <= known)
     if not used <= known:
         return
     evaluations = [e for e in reference.REFERENCE[name]["evaluations"] if e["loglik"] is not None]
@@ -296,7 +287,7 @@ def test_the_density_with_priors_is_pythons(held, monkeypatch):
     spec = hold(spec, HELD) if held else spec
     problem, mode = posterior(spec), some_mode(spec, rng)
     density, python = compiled_density(problem, mode), python_density(problem, mode)
-    assert isinstance(density, SmallDensity)
+    assert isinstance(density, Density)
     assert len(mode.factor) == spec.layout.size - (len(HELD) if held else 0)
     for _ in range(3):
         z = rng.normal(size=len(mode.factor))
@@ -305,22 +296,15 @@ def test_the_density_with_priors_is_pythons(held, monkeypatch):
         assert gradient == pytest.approx(slope, rel=1e-9, abs=1e-10 * np.abs(slope).max())
 
 
-@pytest.mark.parametrize("name", ["gamma times", "times and counts"])
-def test_what_has_no_kernel_is_left_to_python(name):
-    spec = MODELS[name]().spec
-    assert not times.has_kernel(build_problem(spec))
+def test_what_has_no_kernel_is_left_to_python():
+    spec = MODELS["gamma times"]().spec
+    assert not known(build_problem(spec))
     assert compiled_density(posterior(spec), some_mode(spec, np.random.default_rng(1))) is None
-
-
-def test_regressions_have_no_kernel_of_times():
-    spec = bmx.Mixture("count ~ x", D, family="poisson", k=2).spec
-    assert not times.has_kernel(build_problem(spec))
-    assert not compiled.has_kernel(build_problem(competing().spec))
 
 
 def test_held_probabilities_are_left_to_python():
     spec = hold(competing().spec, {("a", "weight"): 0.3})
-    assert not times.has_kernel(build_problem(spec))
+    assert not known(build_problem(spec))
 
 
 def test_nobody_who_wants_no_compiler_gets_one(monkeypatch):

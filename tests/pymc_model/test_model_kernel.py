@@ -137,7 +137,8 @@ def test_pymc_with_nutpie_draws_from_it():
 
 
 def test_what_the_kernel_does_not_know_is_refused():
-    model = bmx.Mixture("y ~ x", D, family="negative_binomial", k=2)
+    times = D.assign(t=D["y"] + 0.5)
+    model = bmx.Mixture("surv(t) ~ x", times, family="gamma", k=2)
     with pytest.raises(bmx.SpecError, match="likelihood='graph'"):
         model.to_pymc(likelihood="kernel")
     with pytest.raises(bmx.SpecError, match=r"'fast' is unknown.*graph.*kernel"):

@@ -20,7 +20,7 @@ from bayesmix.errors import NotFiniteError
 from bayesmix.estimation import modes as modes_module
 from bayesmix.estimation.modes import find_modes
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
-from bayesmix.likelihood import engine as compiled
+from bayesmix.likelihood.arrange import known
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, resolve
 from bayesmix.sampling import Settings, native, run_nutpie
@@ -187,7 +187,7 @@ def test_held_weights_have_no_kernel():
     from bayesmix.model.fixed import hold
 
     spec = hold(CASES["binomial, groups, constant weights"]().spec, {(1, "weight"): 0.3})
-    assert not compiled.has_kernel(build_problem(spec))
+    assert not known(build_problem(spec))
 
 
 # The two ways to nutpie.
@@ -356,9 +356,8 @@ def test_places_without_a_finite_density_are_divergences():
 
 def modes_of(name, seed):
     problem = posterior_problem(VIGNETTE[name])
-    with compiled.chosen_by_size():
-        first = VIGNETTE[name].fit("map", seed=seed, starts=10)._fitted.theta
-        return find_modes(problem, first[None], 100, np.random.default_rng(seed)), problem
+    first = VIGNETTE[name].fit("map", seed=seed, starts=10)._fitted.theta
+    return find_modes(problem, first[None], 100, np.random.default_rng(seed)), problem
 
 
 @pytest.mark.parametrize("seed", [2, 5, 6, 7])
@@ -400,14 +399,12 @@ SAME_SEED = """
 import sys, warnings
 warnings.simplefilter("ignore")
 import bayesmix as bmx
-from bayesmix.likelihood import engine as compiled
 
 data = bmx.load_data("fabricfault")
 model = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2)
 if "warm" in sys.argv:
-    compiled._spent = 1e9
     model.fit("em", seed=1, starts=3)
-    assert "poisson" in compiled._ready
+    model.fit("nuts", seed=1, draws=10, tune=20, chains=1, progress=False)
 for method, options in {"laplace": {}, "nuts": {"tune": 50, "chains": 2}}.items():
     found = model.fit(method, seed=4, draws=50, progress=False, **options)
     print(found.data["posterior"]["coef"].values.tobytes().hex())
@@ -426,16 +423,3 @@ def test_what_a_process_did_before_does_not_change_the_draws(monkeypatch):
     )
     assert len(cold) > 1000
     assert cold == warm
-
-
-def test_size_alone_decides_about_compiling_for_a_posterior(monkeypatch):
-    monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
-    monkeypatch.setattr(compiled, "_spent", 1e9)
-    few = posterior_problem(VIGNETTE["salmonella_k2"])
-    many = pd.concat([D] * 5, ignore_index=True)
-    many = posterior_problem(bmx.Mixture("y ~ x", many, family="poisson", k=2))
-    assert compiled.is_wanted(few)
-    with compiled.chosen_by_size():
-        assert not compiled.is_wanted(few)
-        assert compiled.is_wanted(many)
-    assert compiled.is_wanted(few)

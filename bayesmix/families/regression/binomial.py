@@ -9,7 +9,7 @@ from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.kernel import KernelFamily, Term
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
 
@@ -69,16 +69,13 @@ def start(y: np.ndarray, trials: np.ndarray) -> dict:
 
 
 def kernel_term(ops: Any) -> Term:
-    """Give the binomial probability, logit link; aux = trials.
+    """Give the binomial probability at the log odds.
 
-    const = the log of the binomial coefficient.  Both log probabilities come from
-    log1p(exp(-|eta|)), so neither tail cancels.
+    Both log probabilities come from log1p(exp(-|eta|)), so neither tail cancels.
     """
     exp, log1p = ops.exp, ops.log1p
 
-    def term(
-        y: float, trials: float, const: float, eta: float, _dispersion: float
-    ) -> tuple[float, float, float]:
+    def term(y: float, trials: float, const: float, eta: float) -> tuple[float, ...]:
         below = eta < 0.0
         size = -eta if below else eta
         odds = exp(-size)  # of the less likely outcome, <= 1
@@ -89,8 +86,9 @@ def kernel_term(ops: Any) -> Term:
         logf = const - against * size - trials * log1p(odds)
         probability = unlikely if below else likely
         complement = likely if below else unlikely
-        d1 = y * complement - failures * probability
-        return logf, d1, trials * likely * unlikely
+        slope = y * complement - failures * probability
+        information = trials * likely * unlikely
+        return logf, slope, information, information
 
     return term
 
@@ -122,8 +120,7 @@ FAMILY = Family(
     constant=constant,
     binomial=True,
     bounds={"mu": (0.0, 1.0)},
-    kernel_link="logit",
-    kernel=KernelFamily("binomial", kernel_term, aux=True),
+    kernel=Kernel("binomial", kernel_term, reads=("y", "trials", "const"), link="logit"),
     equation=r"f(y) = \binom{n}{y} \mu^y (1-\mu)^{n-y}",
     source="McCullagh and Nelder (1989), chapter 4",
     example={"mu": 0.3},

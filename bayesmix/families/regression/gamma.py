@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -9,9 +12,12 @@ from bayesmix import arrays as xp
 from bayesmix.arrays.special import stirling
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+# Linear predictors beyond it are taken for it.
+HUGE = 1e150
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
@@ -55,6 +61,29 @@ def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...
     """Expected information: shape slope^2 / mu^2, and shape^2 psi'(shape) - shape."""
     location = shape.value * np.exp(2 * (mu.log_slope - mu.log))
     return location, 0.5 + stirling(shape.value).scaled2
+
+
+def kernel_term(ops: Any) -> Term:
+    """Give the gamma density at the logarithm of the mean; const = -log(y)."""
+    exp, expm1, stirling = ops.exp, ops.expm1, ops.stirling
+
+    def term(const: float, eta: float, log_shape: float) -> tuple[float, ...]:
+        a = exp(log_shape)
+        remainder, first, second = stirling(a)
+        w = -const - eta
+        w = w if w > -HUGE else -HUGE
+        excess = expm1(w if w < 700.0 else 700.0)  # y / mu - 1
+        deviance = a * (w - excess)
+        normaliser = 0.5 * log_shape - remainder - HALF_LOG_2PI
+        residual = a * excess
+        return (
+            (-math.inf if w >= 700.0 else deviance + normaliser + const),
+            residual, deviance + 0.5 - first,
+            a, 0.5 + second,
+            a + residual, -residual, first + second - deviance,
+        )  # fmt: skip
+
+    return term
 
 
 def _pooled_shape(y: np.ndarray) -> float:
@@ -108,6 +137,7 @@ FAMILY = Family(
     collapse=("shape", 1),
     timed="gamma",
     units={"mu": 1, "shape": 0},
+    kernel=Kernel("gamma", kernel_term, reads=("const",), parameters=2, link="log"),
     equation=r"f(y) = \frac{(a/\mu)^a}{\Gamma(a)} y^{a-1} e^{-a y/\mu},\ a = \mathrm{shape}",
     source="McCullagh and Nelder (1989), chapter 8",
     example={"mu": 2.5, "shape": 3.0},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -9,6 +12,7 @@ from bayesmix import arrays as xp
 from bayesmix.arrays.special import log1pmx, stirling
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 from bayesmix.families.regression.poisson import draw_counts, is_count
 
@@ -16,7 +20,7 @@ from bayesmix.families.regression.poisson import draw_counts, is_count
 RANGE = (1e-100, 1e100)
 # Where (mu + y) / alpha is below this, tails are those of the Poisson distribution.
 LIMIT = 1e-9
-TERMS = 12
+LARGEST = float(np.log(RANGE[1]))
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
@@ -92,27 +96,64 @@ def closed_form(obs: Observed, mu: Linked, alpha: Linked) -> Derivatives | None:
     )
 
 
-def curvature(obs: Observed, mu: Linked, alpha: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information in eta and, nearly, in log(alpha).
-
-    The first is slope^2 / (mu + mu^2 / alpha).  The second is the series
-    alpha^2 sum_{j >= 2} p^j B(j, alpha) / j with p = mu / (mu + alpha), its
-    rest replaced by an integral.
-    """
+def curvature(obs: Observed, mu: Linked, alpha: Linked) -> tuple[np.ndarray | None, ...]:
+    """Expected information in eta, slope^2 / (mu + mu^2 / alpha); in log(alpha) the observed."""
     a = np.clip(alpha.value, *RANGE)
     odds = mu.log - np.log(a)
-    share = -np.logaddexp(0.0, -odds)  # log p
-    location = np.exp(2 * mu.log_slope - mu.log - np.logaddexp(0.0, odds))
-    p = np.exp(share)
-    term = 0.5 * p * p * a / (1 + a)
-    total = np.zeros_like(term)
-    for j in range(2, 2 + TERMS):
-        total = total + term
-        term = term * p * (j * j) / ((j + 1) * (j + a))
-    # The rest: term times the integral of p^(js) (1 + s)^(-1-alpha), cut at s = 1 / x.
-    j = 2 + TERMS
-    x = -j * share
-    return location, total + term * j * -np.expm1(-a * np.log1p(1 / x)) / a
+    return np.exp(2 * mu.log_slope - mu.log - np.logaddexp(0.0, odds)), None
+
+
+def kernel_term(ops: Any) -> Term:
+    """Give the probability at the logarithm of the mean; derivatives as in `closed_form`.
+
+    With n = y + alpha, log Gamma(n) is that of n moved by ten steps less the log of their product
+    where n is below ten; above, as in `density`.
+    """
+    exp, log, log1p, log1pmx = ops.exp, ops.log, ops.log1p, ops.log1pmx
+    rising, stirling, stirling_series = ops.rising, ops.stirling, ops.stirling_series
+
+    def term(y: float, const: float, eta: float, rho: float) -> tuple[float, ...]:
+        rho = rho if rho > -LARGEST else -LARGEST
+        rho = rho if rho < LARGEST else LARGEST
+        a = exp(rho)
+        of_a, first_a, second_a = stirling(a)
+        mu = exp(eta if eta < 700.0 else 700.0)
+        total = mu + a
+        scale = 1.0 / total
+        p, q = mu * scale, a * scale
+        mixed = mu * q if mu < a else a * p
+        residual = y * q - mixed
+        t = (y - mu) * scale
+        n = y + a
+        moved, product, slope, bend = rising(n)
+        inverse, inverse_n = 1.0 / moved, 1.0 / n
+        value, first, second = stirling_series(inverse)
+        small = product != 1.0
+        log_moved, log_total = log(moved), log(total)
+        near = abs(t) < 0.5
+        ratio = log_total if small else (log1p(t) if near else log_moved - log_total)
+        gamma = (moved - 0.5) * log_moved - 10.0 - log(product) - n * ratio
+        logf = value + 0.5 * rho - of_a + (gamma if small else n * ratio - 0.5 * log_moved)
+        # psi(n) - log(mu + alpha) - t, or log(n / (mu + alpha)) - t, less S'(n)
+        psi = log_moved - slope - 0.5 * inverse - ratio - t
+        psi = psi if small else (log1pmx(t) if near else ratio - t)
+        d_rho = a * (psi + first * inverse) - first_a
+        d_rho += 0.5 if small else 0.5 * y * inverse_n
+        # a^2 S''(n), with 1 / n + 1 / (2 n^2) subtracted from the trigamma function
+        trigamma = inverse * (1.0 + 0.5 * inverse) + bend - inverse_n * (1.0 + 0.5 * inverse_n)
+        curved = a * a * (second * inverse * inverse + (trigamma if small else 0.0))
+        share = a * inverse_n
+        part = 0.5 * y * inverse_n
+        h_rho = part * (1.0 + share) - d_rho - residual * t * share - curved + second_a
+        slow = h_rho if h_rho > 0.0 else d_rho * d_rho
+        return (
+            (-math.inf if eta >= 700.0 else logf + y * eta + const),
+            residual, d_rho,
+            mixed, slow,
+            q * (y * p + mixed), -residual * p, h_rho,
+        )  # fmt: skip
+
+    return term
 
 
 def start(y: np.ndarray) -> dict:
@@ -165,6 +206,7 @@ FAMILY = Family(
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
     priors=priors,
+    kernel=Kernel("negative_binomial", kernel_term, reads=("y", "const"), parameters=2, link="log"),
     equation=(
         r"f(y) = \frac{\Gamma(y+\alpha)}{\Gamma(\alpha) y!} "
         r"\frac{\alpha^\alpha \mu^y}{(\mu+\alpha)^{y+\alpha}}"

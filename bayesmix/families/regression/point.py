@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 
 __all__ = ["FAMILY", "make", "mass"]
 
@@ -16,6 +17,20 @@ __all__ = ["FAMILY", "make", "mass"]
 def density(at: float, obs: Observed) -> Array:
     """0 where y is the atom, -inf elsewhere: log probability, shape (n,)."""
     return np.where(obs.y == at, 0.0, -np.inf)
+
+
+def constant(at: float, y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
+    """The log probability itself, which has no parameter."""
+    return np.where(y == at, 0.0, -np.inf)
+
+
+def kernel_term(ops: Any) -> Term:
+    """Give the constant; the predictor is ignored."""
+
+    def term(const: float, _eta: float) -> tuple[float, ...]:
+        return const, 0.0, 0.0, 0.0
+
+    return term
 
 
 def simulate(at: float, rng: np.random.Generator) -> np.ndarray:
@@ -30,6 +45,8 @@ def mass(name: str, at: float, equation: str, source: str, **more: Any) -> Famil
         params={},
         location=None,
         density=partial(density, at),
+        constant=partial(constant, at),
+        kernel=Kernel("point", kernel_term, reads=("const",)),
         mean=lambda: at,
         variance=lambda: 0.0,
         tails=lambda y: (np.where(y >= at, 1.0, 0.0), np.where(y >= at, 0.0, 1.0)),

@@ -10,7 +10,7 @@ from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.kernel import KernelFamily, Term
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
 
@@ -48,18 +48,16 @@ def start(y: np.ndarray) -> dict:
 
 
 def kernel_term(ops: Any) -> Term:
-    """Give the Poisson probability, log link; const = -lgamma(y + 1)."""
+    """Give the Poisson probability at the logarithm of the mean."""
     exp = ops.exp
 
-    def term(
-        y: float, _aux: float, const: float, eta: float, _dispersion: float
-    ) -> tuple[float, float, float]:
+    def term(y: float, const: float, eta: float) -> tuple[float, ...]:
         # Beyond 700 the mean is a number without meaning but finite, and the probability is 0.
         mean = exp(eta if eta < 700.0 else 700.0)
         # -inf * 0 would be NaN: a count of zero has log probability -mean whatever eta is.
         count_part = 0.0 if y == 0.0 else y * eta
         logf = -math.inf if eta >= 700.0 else count_part - mean + const
-        return logf, y - mean, mean
+        return logf, y - mean, mean, mean
 
     return term
 
@@ -106,8 +104,7 @@ FAMILY = Family(
     support="counts 0, 1, 2, ...",
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
-    kernel_link="log",
-    kernel=KernelFamily("poisson", kernel_term),
+    kernel=Kernel("poisson", kernel_term, reads=("y", "const"), link="log"),
     equation=r"f(y) = \mu^y e^{-\mu} / y!",
     source="McCullagh and Nelder (1989), chapter 6",
     example={"mu": 3.2},

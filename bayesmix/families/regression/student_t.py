@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -9,11 +11,13 @@ from bayesmix import arrays as xp
 from bayesmix.arrays.special import log1pmx, stirling
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Beyond these the density is its limit to the last digit.
 RANGE = (1e-100, 1e100)
+LARGEST = float(np.log(RANGE[1]))
 SERIES_FROM = 200.0
 SERIES = (3.5, -13.0, 39.5, -119.0, 363.5, -1101.0)
 
@@ -96,6 +100,57 @@ def _nu_information(nu: np.ndarray) -> np.ndarray:
     return np.where(nu < SERIES_FROM, exact, series)
 
 
+def kernel_term(ops: Any) -> Term:
+    """Give the density of t; derivatives as in `closed_form` and `curvature`."""
+    exp, log1p, log1pmx, stirling = ops.exp, ops.log1p, ops.log1pmx, ops.stirling
+    c0, c1, c2, c3, c4, c5 = SERIES
+
+    def term(y: float, mu: float, log_sigma: float, log_nu: float) -> tuple[float, ...]:
+        log_nu = log_nu if log_nu > -LARGEST else -LARGEST
+        df = exp(log_nu if log_nu < LARGEST else LARGEST)
+        a = 0.5 * df
+        b = a + 0.5
+        below, below1, below2 = stirling(a)
+        above, above1, above2 = stirling(b)
+        inverse, share, u = 1.0 / df, a / b, 0.5 / a
+        rest = log1pmx(u)
+        tilted = a * (rest + 0.5 * u / b)
+        gammas = a * rest + above - below
+        gammas1 = tilted + above1 * share - below1
+        gammas2 = gammas1 - a * (u * share) * (u * share) + above2 * share * share - below2
+        # Expected information of log(nu): its series where the exact form cancels.
+        gap = (below2 + a + 0.5) - share * share * (above2 + b + 0.5)
+        exact = gap - df * (df + 5.0) / (2.0 * (df + 1.0) * (df + 3.0))
+        series = c0 + inverse * (
+            c1 + inverse * (c2 + inverse * (c3 + inverse * (c4 + inverse * c5)))
+        )
+        of_nu = exact if df < SERIES_FROM else series * inverse * inverse
+        precision = exp(-log_sigma)
+        z = (y - mu) * precision
+        z2 = z * z
+        s = z2 * inverse
+        kept = 1.0 / (1.0 + s)
+        taken = s * kept
+        log_s = log1p(s)
+        weight = (1.0 + inverse) * kept  # (nu + 1) / (nu + z^2)
+        pull = weight * z * precision
+        # s / (1 + s) - log(1 + s), as a sum that does not cancel
+        half_excess = a * (-log1pmx(s) - s * taken)
+        tilt = (z2 - 1.0) * kept * kept * inverse  # d weight / d log(nu)
+        shrink = 1.0 / (1.0 + 3.0 * inverse)
+        return (
+            gammas - log_sigma - HALF_LOG_2PI - (a + 0.5) * log_s,
+            pull, weight * z2 - 1.0, gammas1 + half_excess + 0.5 * taken,
+            (1.0 + inverse) * shrink * precision * precision, 2.0 * shrink, of_nu,
+            weight * precision * precision * (1.0 - 2.0 * taken),
+            2.0 * pull * kept, 2.0 * weight * z2 * kept,
+            -tilt * z * precision, -tilt * z2,
+            0.5 * taken * kept - gammas2 - half_excess - a * taken * taken,
+        )  # fmt: skip
+
+    return term
+
+
 def start(y: np.ndarray) -> dict:
     """Median, and the median deviation over that of t with 5 degrees of freedom."""
     centre = float(np.median(y))
@@ -162,6 +217,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("sigma", -1),
     units={"mu": "response", "sigma": 1, "nu": 0},
+    kernel=Kernel("student_t", kernel_term, parameters=3),
     equation=(
         r"f(y) = \frac{\Gamma((\nu+1)/2)}{\Gamma(\nu/2) \sigma\sqrt{\nu\pi}} "
         r"\{1 + (y-\mu)^2 / (\nu\sigma^2)\}^{-(\nu+1)/2}"

@@ -25,10 +25,8 @@ def logsf(at: Instant) -> Array:
 def kernel_line(ops: Any) -> Line:
     """Give a cumulative hazard of zero."""
 
-    def line(
-        _t: float, _log_t: float, _first: float, _second: float
-    ) -> tuple[float, float, float, float, float, float]:
-        return -math.inf, 0.0, 0.0, 0.0, 0.0, 0.0
+    def line(_t: float, _log_t: float, _first: float, _second: float) -> tuple[float, ...]:
+        return -math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 
     return line
 

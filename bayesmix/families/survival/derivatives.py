@@ -220,11 +220,9 @@ def scaled_line(ops: Any) -> Line:
     """Give x = shape log(t / scale) to the kernels; see `families.kernel.TimesKernel`."""
     exp, clip = ops.exp, ops.clip
 
-    def line(
-        _t: float, log_t: float, scale: float, shape: float
-    ) -> tuple[float, float, float, float, float, float]:
+    def line(_t: float, log_t: float, scale: float, shape: float) -> tuple[float, ...]:
         a = exp(shape)
         x = clip(a * (log_t - scale))
-        return x, -a, x, shape - log_t, 0.0, 1.0
+        return x, -a, x, 0.0, -a, x, shape - log_t, 0.0, 1.0, 0.0, 0.0, 0.0
 
     return line

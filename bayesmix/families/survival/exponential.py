@@ -38,10 +38,8 @@ def closed_form(at: Instant, event: np.ndarray, rate: Linked) -> Derivatives:
 def kernel_line(ops: Any) -> Line:
     """Give the log cumulative hazard, log(rate t)."""
 
-    def line(
-        _t: float, log_t: float, rate: float, _second: float
-    ) -> tuple[float, float, float, float, float, float]:
-        return rate + log_t, 1.0, 0.0, -log_t, 0.0, 0.0
+    def line(_t: float, log_t: float, rate: float, _second: float) -> tuple[float, ...]:
+        return rate + log_t, 1.0, 0.0, 0.0, 0.0, 0.0, -log_t, 0.0, 0.0, 0.0, 0.0, 0.0
 
     return line
 

@@ -69,12 +69,25 @@ def kernel_line(ops: Any) -> Line:
     """Give the log cumulative hazard, log(rate t (exp(u) - 1) / u) with u = shape t."""
     log_exprel = ops.log_exprel
 
-    def line(
-        t: float, log_t: float, rate: float, shape: float
-    ) -> tuple[float, float, float, float, float, float]:
+    def line(t: float, log_t: float, rate: float, shape: float) -> tuple[float, ...]:
         u = shape * t
-        level, slope = log_exprel(u)
-        return rate + log_t + level, 1.0, t * slope, u - level - log_t, 0.0, t * (1.0 - slope)
+        level, slope, bend = log_exprel(u)
+        bend *= t * t
+        change, rise = u - level - log_t, t * (1.0 - slope)
+        return (
+            rate + log_t + level,
+            1.0,
+            t * slope,
+            0.0,
+            0.0,
+            bend,
+            change,
+            0.0,
+            rise,
+            0.0,
+            0.0,
+            -bend,
+        )
 
     return line
 

@@ -59,12 +59,10 @@ def kernel_line(ops: Any) -> Line:
     """Give the standardised log time, (log t - meanlog) / sdlog."""
     exp, clip = ops.exp, ops.clip
 
-    def line(
-        _t: float, log_t: float, meanlog: float, sdlog: float
-    ) -> tuple[float, float, float, float, float, float]:
+    def line(_t: float, log_t: float, meanlog: float, sdlog: float) -> tuple[float, ...]:
         precision = exp(-sdlog)
         z = clip((log_t - meanlog) * precision)
-        return z, -precision, -z, -sdlog - log_t, 0.0, -1.0
+        return z, -precision, -z, 0.0, precision, z, -sdlog - log_t, 0.0, -1.0, 0.0, 0.0, 0.0
 
     return line
 

@@ -61,11 +61,9 @@ def kernel_line(ops: Any) -> Line:
     """Give the log cumulative hazard, log(scale) + shape log(t)."""
     exp, clip = ops.exp, ops.clip
 
-    def line(
-        _t: float, log_t: float, scale: float, shape: float
-    ) -> tuple[float, float, float, float, float, float]:
+    def line(_t: float, log_t: float, scale: float, shape: float) -> tuple[float, ...]:
         w = clip(exp(shape) * log_t)
-        return scale + w, 1.0, w, shape - log_t, 0.0, 1.0
+        return scale + w, 1.0, w, 0.0, 0.0, w, shape - log_t, 0.0, 1.0, 0.0, 0.0, 0.0
 
     return line
 

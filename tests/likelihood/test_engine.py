@@ -1,7 +1,6 @@
-"""The compiled engine of small data against the NumPy engine, and when it is used."""
+"""The two evaluators of the likelihood against each other, and which one is used."""
 
-import gc
-import sys
+import pickle
 import warnings
 from dataclasses import replace
 
@@ -16,13 +15,19 @@ from bayesmix import kernels
 from bayesmix.estimation import maximise as run
 from bayesmix.estimation import starts
 from bayesmix.estimation.em import Runs, climb, squarem
-from bayesmix.likelihood import build_problem, em_pass, fused, log_likelihood
-from bayesmix.likelihood import engine as compiled
-from bayesmix.likelihood.information import information
+from bayesmix.likelihood import build_problem, em_pass, log_likelihood, value_and_gradient
+from bayesmix.likelihood.engine import LARGE, engine, information
 from bayesmix.model.fixed import hold
 from bayesmix.priors import Penalty, resolve
 
 FAMILIES = ("gaussian", "poisson", "binomial")
+WAITING = bmx.Family(
+    "waiting",
+    {"rate": "log"},
+    "rate",
+    logpdf=lambda y, rate: np.log(rate) - rate * y,
+    discrete=True,
+)
 # Formula, options; more than a block of rows, so that there are several chunks.
 MODELS = {
     "varying": ("~ x1 + x2", {}),
@@ -64,6 +69,11 @@ def spec_of(family, name, n=700):
     return bmx.Mixture(f"{response} {formula}", data, family=family, **options).spec
 
 
+def computes(problem):
+    """Whether compiled code does."""
+    return engine(problem).steps is not None
+
+
 @pytest.fixture
 def both(monkeypatch):
     """Do something with a specification by NumPy, then by the compiled engine."""
@@ -73,7 +83,7 @@ def both(monkeypatch):
         for setting in ("0", "1"):
             monkeypatch.setenv("BAYESMIX_COMPILE", setting)
             problem = build_problem(spec, penalty=penalty)
-            assert compiled.is_usable(problem) == (setting == "1")
+            assert computes(problem) == (setting == "1")
             results.append(action(problem))
         return results
 
@@ -94,8 +104,11 @@ def assert_same(ours, theirs, rtol=1e-9):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", MODELS)
 def test_passes_agree(both, family, name):
-    spec = spec_of(family, name)
-    theta = some_theta(spec)
+    assert_passes_agree(both, spec_of(family, name))
+
+
+def assert_passes_agree(both, spec, start=0.0, scale=1.0):
+    theta = start + scale * some_theta(spec)
     slow, fast = both(spec, lambda problem: em_pass(problem, theta))
     assert_same(fast[:-1], slow[:-1])
     assert fast.squares.keys() == slow.squares.keys()
@@ -105,10 +118,107 @@ def test_passes_agree(both, family, name):
     assert_same(fast, slow)
     slow, fast = both(spec, lambda problem: log_likelihood(problem, theta))
     assert_allclose(fast, slow, rtol=1e-12)
+    slow, fast = both(spec, lambda problem: value_and_gradient(problem)(theta[0]))
+    assert_same(fast, slow)
+
+
+def other_data(n=700):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame(rng.normal(size=(n, 3)), columns=["x1", "x2", "x3"])
+    eta = 0.3 + 0.2 * data.x1
+    data["unit"], data["w"] = rng.integers(0, 90, n), rng.uniform(0.0, 2.0, n).round(1)
+    data["unit_w"] = 0.5 + data.unit % 3
+    data["trials"] = rng.integers(1, 9, n)
+    data["count"] = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, n))
+    data["zeros"] = np.where(rng.random(n) < 0.3, 0, data["count"])
+    data["amount"], data["tail"] = rng.gamma(2.0, np.exp(eta) / 2), eta + rng.standard_t(3, n)
+    data["hits"] = rng.binomial(data.trials, 1 / (1 + np.exp(-eta)))
+    data["yes"], data["no"] = (data.x2 > 0).astype(int), (data.x3 > 0.4).astype(int)
+    data["t"], data["s"] = rng.weibull(1.3, n) + 0.2, (rng.random(n) < 0.7).astype(int)
+    data["entry"] = np.where(rng.random(n) < 0.4, 0.1, 0.0)
+    data["lo"], data["up"] = data.t, data.t + np.where(data.s == 1, 0.0, rng.uniform(0.1, 3.0, n))
+    data["event"] = pd.Series(["a", "b"]).take(rng.integers(0, 2, n)).to_numpy()
+    data.loc[data.s == 0, "event"] = None
+    return data
+
+
+OTHER = other_data()
+ITEMS = [
+    bmx.Regression("yes ~ 1", family="binomial"),
+    bmx.Regression("no ~ x1", family="binomial"),
+    bmx.Regression("tail ~ x2", family="gaussian", fixed="~ x3"),
+    bmx.Regression("amount ~ 1", family="gaussian"),
+    bmx.Regression("surv(t, s) ~ x1", family="weibull"),
+]
+SEVERAL = {
+    "gamma": ("amount ~ x1", {"family": "gamma"}),
+    "gamma in groups": ("amount ~ x1", {"family": "gamma", "dispersion": "fixed", "group": "unit"}),
+    "negative binomial": ("count ~ x1 + offset(x3 / 4)", {"family": "negative_binomial"}),
+    "student t": ("tail ~ x1", {"family": "student_t", "weights": "w"}),
+    "three families": ("zeros ~ x1", {"family": ["zero", "poisson", "negative_binomial"], "k": 3}),
+    "three of amounts": ("amount ~ x1", {"family": ["gaussian", "gamma", "student_t"], "k": 3}),
+    "amounts by families of times": ("amount ~ x1", {"family": ["lognormal", "weibull"]}),
+    "responses": (ITEMS, {"k": 3, "concomitant": "~ x1"}),
+    "responses in groups": (ITEMS[:2], {"k": 3, "group": "unit", "weights": "unit_w"}),
+    "times in groups": ("surv(t, s) ~ x1", {"family": "lognormal", "group": "unit"}),
+    "intervals": ("surv(lo, up, kind='interval') ~ x1", {"family": ["gompertz", "weibull_ph"]}),
+    "entries": ("surv(entry, t, s, kind='counting') ~ x1", {"family": "loglogistic"}),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_passes_of_all_kinds_agree(both, name):
+    formula, options = SEVERAL[name]
+    assert_passes_agree(both, bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec)
+
+
+@pytest.mark.parametrize("name", [n for n in SEVERAL if n != "three of amounts"])
+def test_fits_of_all_kinds_agree(both, name):
+    formula, options = SEVERAL[name]
+    spec = bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec
+    matrix = np.random.default_rng(0).dirichlet(np.ones(spec.k), spec.rows.n_units)
+
+    def best(problem):
+        theta = run.start_from(problem, matrix)
+        return theta, run.maximise(problem, theta, run.Options(max_iter=200)).loglik
+
+    (theta, slow), (other, fast) = both(spec, best)
+    assert_allclose(other, theta, rtol=1e-5, atol=1e-5)
+    assert_allclose(fast, slow, rtol=1e-7)
+
+
+@pytest.mark.parametrize("truncation", ["mixture", "component"])
+def test_passes_of_competing_events_agree(both, truncation):
+    model = bmx.CompetingRisks(
+        "surv(entry, t, s, kind='counting') ~ x1",
+        OTHER,
+        "event",
+        {"a": "weibull", "b": "gompertz"},
+        ancillary={"a": {"shape": "~ x2"}},
+        concomitant="~ x1",
+        truncation=truncation,
+    )
+    assert_passes_agree(both, model.spec)
+
+
+@pytest.mark.parametrize("link", ["log", "inverse", "identity", "probit", "cloglog"])
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "gamma", "binomial"])
+def test_passes_with_other_links_agree(both, family, link):
+    if link not in bmx.family(family).links:
+        pytest.skip("no such link")
+    response = {"gaussian": "amount", "poisson": "count", "gamma": "amount"}.get(
+        family, "p(hits, trials)"
+    )
+    spec = bmx.Mixture(f"{response} ~ 1", OTHER, bmx.family(family, link=link), k=2).spec
+    start = {"log": -1.0, "identity": 0.5}.get(link, 0.8)
+    some = np.array(
+        [spec.layout.coordinates[j].effect == "varying" for j in range(spec.layout.size)]
+    )
+    assert_passes_agree(both, spec, start=np.where(some, start, 0.0), scale=0.25)
 
 
 def runs_from_memberships(problem):
-    drawn = starts.random_memberships(problem, 4, np.random.default_rng(2))
+    drawn, _ = starts.random_memberships(problem, 4, np.random.default_rng(2))
     theta = starts.from_memberships(problem, drawn, 4)
     hard = starts.classify(problem, theta.copy())
     runs = Runs.begin(theta)
@@ -131,7 +241,7 @@ def test_runs_agree(both, family, name):
 
 
 @pytest.mark.parametrize(
-    "fixed", [{(1, "x1"): 0.3}, {(2, "sigma"): 0.5, (1, "Intercept"): 0.0}], ids=["x1", "sigma"]
+    "fixed", [{(1, "x1"): 0.1}, {(2, "sigma"): 0.5, (1, "Intercept"): 0.0}], ids=["x1", "sigma"]
 )
 def test_held_parameters_stay(both, fixed):
     spec = hold(spec_of("gaussian", "varying"), fixed)
@@ -148,7 +258,7 @@ def test_held_parameters_stay(both, fixed):
 def test_held_weights_go_through_numpy(monkeypatch):
     monkeypatch.setenv("BAYESMIX_COMPILE", "1")
     spec = hold(spec_of("poisson", "varying"), {(1, "weight"): 0.3})
-    assert not compiled.is_usable(build_problem(spec))
+    assert not computes(build_problem(spec))
 
 
 def test_given_memberships(both):
@@ -233,100 +343,77 @@ def test_fits_do_not_depend_on_the_engine(monkeypatch, name):
 # --- when it is used ------------------------------------------------------------------------
 
 
+def small():
+    return build_problem(spec_of("poisson", "varying", n=100))
+
+
 @pytest.fixture
-def policy(monkeypatch):
-    """A problem, and a setter of what the policy looks at."""
+def nothing_kept(monkeypatch):
+    """A machine whose cache has no kernels."""
     monkeypatch.delenv("BAYESMIX_COMPILE", raising=False)
-    monkeypatch.setattr(compiled, "_ready", set())
-    problem = build_problem(spec_of("poisson", "varying", n=100))
-
-    def given(spent=0.0, kept=False, numba=False):
-        monkeypatch.setattr(compiled, "_spent", spent)
-        monkeypatch.setattr(kernels, "is_compiled", lambda family: kept)
-        if numba:
-            monkeypatch.setitem(sys.modules, "numba", object())
-        else:
-            monkeypatch.delitem(sys.modules, "numba", raising=False)
-        return compiled.is_wanted(problem)
-
-    return given
+    monkeypatch.setattr(kernels, "are_kept", lambda names: False)
 
 
-@pytest.mark.parametrize(
-    ("situation", "wanted"),
-    [
-        ({}, False),  # a first fit waits for nothing
-        ({"kept": True}, False),  # not even for the import of numba
-        ({"kept": True, "numba": True}, True),
-        ({"numba": True}, False),
-        ({"spent": 2.0}, False),
-        ({"spent": 2.0, "kept": True}, True),
-        ({"spent": 9.0}, True),
-    ],
-)
-def test_policy(policy, situation, wanted):
-    assert policy(**situation) is wanted
+def test_small_data_do_not_wait_for_a_compiler(nothing_kept):
+    assert not computes(small())
 
 
-def test_the_environment_decides(policy, monkeypatch):
+def test_kernels_that_this_machine_has_are_used(nothing_kept, monkeypatch):
+    asked = []
+    monkeypatch.setattr(kernels, "are_kept", lambda names: asked.append(set(names)) or True)
+    assert computes(small())
+    poisson = kernels.kernel_name(bmx.family("poisson").kernel)
+    assert asked == [{poisson}]
+
+
+def test_large_data_are_worth_a_compiler(nothing_kept):
+    n = -(-LARGE // 2)
+    data = pd.DataFrame({"y": np.arange(n) % 4})
+    assert not computes(build_problem(bmx.Mixture("y ~ 1", data[:-1], "poisson", k=2).spec))
+    assert computes(build_problem(bmx.Mixture("y ~ 1", data, "poisson", k=2).spec))
+
+
+def test_the_environment_decides(nothing_kept, monkeypatch):
     monkeypatch.setenv("BAYESMIX_COMPILE", "1")
-    assert policy()
+    assert computes(small())
     monkeypatch.setenv("BAYESMIX_COMPILE", "0")
-    assert not policy(spent=100.0, kept=True, numba=True)
+    monkeypatch.setattr(kernels, "are_kept", lambda names: True)
+    assert not computes(small())
 
 
-def test_kernels_once_loaded_are_used(policy, monkeypatch):
-    monkeypatch.setattr(compiled, "_ready", {"poisson"})
-    assert policy()
-
-
-def test_large_grouped_data_compile_at_once(policy, monkeypatch):
-    assert not policy()
-    monkeypatch.setattr(fused, "LARGE", 1)
-    assert policy()
-
-
-def test_time_of_numpy_is_counted(monkeypatch):
-    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
-    monkeypatch.setattr(compiled, "_spent", 0.0)
-    spec = spec_of("poisson", "varying", n=100)
-    spec_problem = build_problem(spec)
-    run.maximise(spec_problem, some_theta(spec), run.Options())
-    before = compiled._spent
-    assert before > 0
-    monkeypatch.setenv("BAYESMIX_COMPILE", "1")
-    run.maximise(build_problem(spec), some_theta(spec), run.Options())
-    assert compiled._spent == before
+def test_nothing_that_was_done_before_decides(nothing_kept):
+    """Not even fits that NumPy has done for a long time."""
+    for _ in range(3):
+        problem = small()
+        run.maximise(problem, some_theta(problem.spec), run.Options())
+        assert not computes(problem)
 
 
 def test_a_decision_holds_as_long_as_the_problem(monkeypatch):
     monkeypatch.setenv("BAYESMIX_COMPILE", "1")
-    problem = build_problem(spec_of("poisson", "varying", n=100))
-    engine, known = compiled.engine(problem), len(compiled._engines)
-    monkeypatch.delenv("BAYESMIX_COMPILE")
-    assert compiled.engine(problem) is engine
-    assert compiled.runner(problem) is engine
-    assert compiled.engine(replace(problem)) is not engine
-    del problem
-    gc.collect()
-    assert len(compiled._engines) < known + 1
+    problem = small()
+    one = engine(problem)
+    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
+    assert engine(problem) is one
+    assert not computes(replace(problem))
+    assert not computes(pickle.loads(pickle.dumps(problem)))
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        {"formula": "y ~ 1", "family": "gamma"},
-        {"formula": "y ~ 1", "family": ["zero", "poisson"]},
-        {"formula": [bmx.Regression("y ~ 1", "poisson"), bmx.Regression("z ~ 1", "poisson")]},
+        {"formula": "surv(y) ~ 1", "family": "gamma"},
+        {"formula": "y ~ 1", "family": ["poisson", WAITING]},
     ],
-    ids=["gamma", "zero and poisson", "two responses"],
+    ids=["gamma times", "a family of one's own"],
 )
 def test_other_models_go_through_numpy(monkeypatch, model):
     monkeypatch.setenv("BAYESMIX_COMPILE", "1")
-    data = pd.DataFrame({"y": [1, 2, 3, 4, 1, 2], "z": [3, 1, 2, 3, 1, 1]})
-    assert not compiled.is_usable(build_problem(bmx.Mixture(data=data, k=2, **model).spec))
+    data = pd.DataFrame({"y": [1, 2, 3, 4, 1, 2]})
+    assert not computes(build_problem(bmx.Mixture(data=data, k=2, **model).spec))
 
 
+@pytest.mark.slow
 def test_warm_keeps_the_kernels():
     kernels.warm()
-    assert all(kernels.is_compiled(family) for family in kernels.FAMILIES.values())
+    assert kernels.are_kept({kernels.kernel_name(bmx.family(name).kernel) for name in FAMILIES})

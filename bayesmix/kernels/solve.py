@@ -1,4 +1,4 @@
-"""Systems of equations of small data: Cholesky factors, and Newton steps from them."""
+"""Systems of equations: Cholesky factors, and Newton steps from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from numba import types
 
 from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix
-from bayesmix.kernels.rows import Array
+from bayesmix.kernels.sums import Array
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -111,4 +111,4 @@ def newton_steps(
 @functools.cache
 def newton_callback() -> CFunc:
     """Compile or load the Newton steps."""
-    return callback(newton_steps, types.void(*[types.int64] * 9), "small-newton")
+    return callback(newton_steps, types.void(*[types.int64] * 9), "newton")

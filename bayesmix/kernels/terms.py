@@ -1,0 +1,94 @@
+"""A family's scalar term, and a link, as callbacks over a block of rows.
+
+Of every family, and of times by how they were observed, there is one callback of
+``(level, dense, n, data, stride, etas, out)``: for n rows it reads the numbers that the family
+needs, `stride` apart, and its linear predictors, `BLOCK` apart, of which the first `dense` have one
+value for each row and the others one for all.  It writes to `out`, `BLOCK` apart: the log density;
+p derivatives; then, by level, p curvatures for a scoring step and the statistic of a scale in
+closed form; the lower triangle of minus the second derivatives.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from numba import types
+
+from bayesmix.kernels import math as scalars
+from bayesmix.kernels.compile import callback, doubles, loader, scalar, store
+from bayesmix.kernels.links import CHAINS
+from bayesmix.kernels.names import kernel_name, link_name
+from bayesmix.kernels.record import BLOCK, SCORE, STEP
+
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
+
+    from bayesmix.families.kernel import Kernel
+
+TERM_SIGNATURE = types.void(*[types.int64] * 7)
+# (n, stride, eta, out)
+LINK_SIGNATURE = types.void(*[types.int64] * 4)
+
+
+@functools.cache
+def family_callback(kernel: Kernel) -> CFunc:
+    """Compile or load the term of a regression family."""
+    term = scalar(kernel.make_term(scalars))
+    loop = over_rows(term, len(kernel.reads), kernel.parameters, kernel.statistic)
+    return callback(loop, TERM_SIGNATURE, kernel_name(kernel))
+
+
+def over_rows(term: Any, n_data: int, p: int, statistic: bool) -> Callable[..., None]:
+    """A term over rows; what is not stored is not computed, what is constant computed once."""
+    score, step, whole = (
+        _loops(term, n_data, p, count)
+        for count in (1 + p, 1 + 2 * p + statistic, 1 + 2 * p + statistic + p * (p + 1) // 2)
+    )
+
+    def rows(level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int) -> None:
+        if level == SCORE:
+            score(dense, n, given, stride, etas, out)
+        elif level == STEP:
+            step(dense, n, given, stride, etas, out)
+        else:
+            whole(dense, n, given, stride, etas, out)
+
+    return rows
+
+
+def _loops(term: Any, n_data: int, p: int, count: int) -> Any:
+    """The loops that store a term's first outputs: no, the first, or all predictors vary."""
+    data, every, leading = loader(n_data), loader(p), loader(1)
+
+    def loops(dense: int, n: int, given: int, stride: int, etas: int, out: int) -> None:
+        constants = every(etas, BLOCK, 0)
+        others = constants[1:]
+        if dense == 0:
+            for i in range(n):
+                store(out, BLOCK, i, term(*data(given, stride, i), *constants)[:count])
+        elif dense == 1:
+            for i in range(n):
+                eta = leading(etas, BLOCK, i)
+                store(out, BLOCK, i, term(*data(given, stride, i), *eta, *others)[:count])
+        else:
+            for i in range(n):
+                eta = every(etas, BLOCK, i)
+                store(out, BLOCK, i, term(*data(given, stride, i), *eta)[:count])
+
+    # Inlined: called by name, it could be that of another family from the cache.
+    return scalar(loops)
+
+
+@functools.cache
+def link_callback(own: str, link: str) -> CFunc:
+    """Compile or load the way from a link's predictor to that of a family's own link."""
+    chained = CHAINS[own, link]
+
+    def rows(n: int, stride: int, eta: int, out: int) -> None:
+        given = doubles(eta, n)
+        for i in range(n):
+            store(out, stride, i, chained(given[i]))
+
+    return callback(rows, LINK_SIGNATURE, link_name(own, link))

@@ -1,0 +1,333 @@
+"""What times known in one way say about a component: terms of families of times.
+
+A family gives a number x of the time whose distribution is known, with derivatives in its two
+linear predictors; a *jet* is a value with them: (value, a, b, aa, ab, bb).  Functions of a number
+give a value with two derivatives; where the value is -inf these are some finite numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bayesmix.arrays.special import EXPREL
+from bayesmix.families.survival.base import LARGEST
+from bayesmix.families.survival.derivatives import HALF_LOG_2PI, HUGE
+from bayesmix.kernels import math as scalars
+from bayesmix.kernels.compile import callback, scalar
+from bayesmix.kernels.math import log1mexp, log1p, log_ndtr
+from bayesmix.kernels.names import times_name
+from bayesmix.kernels.terms import TERM_SIGNATURE, over_rows
+
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
+
+    from bayesmix.families.kernel import TimesKernel
+
+__all__ = ["clip", "exp", "log", "log1p", "log_exprel", "times_callback"]
+
+exp, log = scalars.exp, scalars.log
+Jet = tuple[float, float, float, float, float, float]
+
+# Even coefficients of the series of log((exp(u) - 1) / u), of its slope's and its bend's.
+A = EXPREL
+B = tuple(2.0 * k * a for k, a in enumerate(A, start=1))
+C = tuple((2.0 * k - 1.0) * b for k, b in enumerate(B, start=1))
+
+
+@scalar
+def clip(x: float) -> float:
+    """Keep x finite: beyond it products would be infinite, and times zero no number."""
+    x = HUGE if x > HUGE else x
+    return -HUGE if x < -HUGE else x
+
+
+@scalar
+def _even(c: tuple[float, ...], square: float) -> float:
+    q = c[9]
+    q = q * square + c[8]
+    q = q * square + c[7]
+    q = q * square + c[6]
+    q = q * square + c[5]
+    q = q * square + c[4]
+    q = q * square + c[3]
+    q = q * square + c[2]
+    q = q * square + c[1]
+    return q * square + c[0]
+
+
+@scalar
+def log_exprel(u: float) -> tuple[float, float, float]:
+    """log((exp(u) - 1) / u); within one of zero by the series of `special.log_exprel_parts`."""
+    square = u * u
+    size = abs(u)
+    near = size < 1.0
+    far = 1.0 if near else size
+    small = exp(-far)
+    rest = 1.0 - small
+    level = (u if u > 0.0 else 0.0) + log(rest / far)
+    slope = (1.0 if u > 0.0 else -small) / rest - (1.0 if u > 0.0 else -1.0) / far
+    bend = 1.0 / (far * far) - small / (rest * rest)
+    return (
+        0.5 * u + square * _even(A, square) if near else level,
+        0.5 + u * _even(B, square) if near else slope,
+        _even(C, square) if near else bend,
+    )
+
+
+# --- the distributions of x ----------------------------------------------------------------
+
+
+@scalar
+def _hazard(x: float) -> float:
+    return exp(LARGEST if x > LARGEST else x)
+
+
+@scalar
+def _extreme_density(x: float) -> tuple[float, float, float]:
+    hazard = _hazard(x)
+    return (-math.inf if x > LARGEST else x - hazard), 1.0 - hazard, -hazard
+
+
+@scalar
+def _extreme_survival(x: float) -> tuple[float, float, float]:
+    hazard = _hazard(x)
+    return (-math.inf if x > LARGEST else -hazard), -hazard, -hazard
+
+
+@scalar
+def extreme_distribution(x: float) -> tuple[float, float, float]:
+    """log(1 - exp(-exp(x)))."""
+    hazard = _hazard(x)
+    value, odds = log1mexp(hazard)
+    slope = hazard * odds
+    small = x < -30.0
+    return (
+        x - 0.5 * hazard if small else value,
+        1.0 - 0.5 * hazard if small else slope,
+        -0.5 * hazard if small else slope * (1.0 - hazard - slope),
+    )
+
+
+@scalar
+def _logistic_density(x: float) -> tuple[float, float, float]:
+    size = abs(x)
+    small = exp(-size)
+    inverse = 1.0 / (1.0 + small)
+    share = (1.0 - small) * inverse
+    return -size - 2.0 * log1p(small), (-share if x > 0.0 else share), -2.0 * small * inverse**2
+
+
+@scalar
+def _logistic_survival(x: float) -> tuple[float, float, float]:
+    small = exp(-abs(x))
+    inverse = 1.0 / (1.0 + small)
+    return (
+        -(x if x > 0.0 else 0.0) - log1p(small),
+        -(1.0 if x > 0.0 else small) * inverse,
+        -small * inverse * inverse,
+    )
+
+
+@scalar
+def _logistic_distribution(x: float) -> tuple[float, float, float]:
+    value, slope, bend = _logistic_survival(-x)
+    return value, -slope, bend
+
+
+@scalar
+def _normal_density(x: float) -> tuple[float, float, float]:
+    return -0.5 * x * x - HALF_LOG_2PI, -x, -1.0
+
+
+@scalar
+def _normal_distribution(x: float) -> tuple[float, float, float]:
+    value, mills = log_ndtr(x)
+    return value, mills, -mills * (x + mills)
+
+
+@scalar
+def _normal_survival(x: float) -> tuple[float, float, float]:
+    value, slope, bend = _normal_distribution(-x)
+    return value, -slope, bend
+
+
+ALONG = {
+    "extreme": (_extreme_density, _extreme_survival, extreme_distribution),
+    "logistic": (_logistic_density, _logistic_survival, _logistic_distribution),
+    "normal": (_normal_density, _normal_survival, _normal_distribution),
+}
+
+
+# --- jets -----------------------------------------------------------------------------------
+
+
+@scalar
+def _along(value: float, slope: float, bend: float, x: Jet) -> Jet:
+    """A function of a number, of a jet."""
+    _, a, b, aa, ab, bb = x
+    return (
+        value,
+        slope * a,
+        slope * b,
+        slope * aa + bend * a * a,
+        slope * ab + bend * a * b,
+        slope * bb + bend * b * b,
+    )
+
+
+@scalar
+def _plus(x: Jet, y: Jet) -> Jet:
+    return x[0] + y[0], x[1] + y[1], x[2] + y[2], x[3] + y[3], x[4] + y[4], x[5] + y[5]
+
+
+@scalar
+def _minus(x: Jet, y: Jet) -> Jet:
+    return x[0] - y[0], x[1] - y[1], x[2] - y[2], x[3] - y[3], x[4] - y[4], x[5] - y[5]
+
+
+@scalar
+def _value(value: float, x: Jet) -> Jet:
+    """Another value with the derivatives of a jet."""
+    return value, x[1], x[2], x[3], x[4], x[5]
+
+
+@scalar
+def _between(lower: Jet, upper: Jet) -> Jet:
+    """log(S(l) - S(u)) from log S(l) and log S(u)."""
+    there = lower[0] > -math.inf
+    gap = lower[0] - upper[0] if there else 1.0
+    # The ratio of the two is zero from e^-800 on, whatever its slope.
+    gap = 0.0 if gap < 0.0 else (800.0 if gap > 800.0 else gap)
+    value, odds = log1mexp(gap)
+    far = gap >= 800.0
+    change = _along(value, odds, -odds * (1.0 + odds), _minus(lower, upper))
+    # Nobody may be left at the upper bound, whose derivatives are then any number.
+    return (
+        (lower[0] + value if there else -math.inf),
+        lower[1] + (0.0 if far else change[1]),
+        lower[2] + (0.0 if far else change[2]),
+        lower[3] + (0.0 if far else change[3]),
+        lower[4] + (0.0 if far else change[4]),
+        lower[5] + (0.0 if far else change[5]),
+    )
+
+
+@scalar
+def _growth(first: Jet, second: Jet) -> Jet:
+    """log(e^first + e^second)."""
+    top = first[0] if first[0] > second[0] else second[0]
+    gap = abs(first[0] - second[0]) if top > -math.inf else 0.0
+    small = exp(-gap)
+    major = 1.0 / (1.0 + small)
+    share = major if first[0] > second[0] else 1.0 - major
+    rest, spread = 1.0 - share, small * major * major
+    d_a, d_b = first[1] - second[1], first[2] - second[2]
+    return (
+        top + log1p(small),
+        share * first[1] + rest * second[1],
+        share * first[2] + rest * second[2],
+        share * first[3] + rest * second[3] + spread * d_a * d_a,
+        share * first[4] + rest * second[4] + spread * d_a * d_b,
+        share * first[5] + rest * second[5] + spread * d_b * d_b,
+    )
+
+
+# --- terms ----------------------------------------------------------------------------------
+
+
+def _makers(line: Any, along: str) -> tuple[Any, Any, Any]:
+    """Log density, log survival and log distribution function at a time, as jets."""
+    density, survival, distribution = ALONG[along]
+
+    def density_at(t: float, log_t: float, a: float, b: float) -> Jet:
+        parts = line(t, log_t, a, b)
+        value, slope, bend = density(parts[0])
+        return _plus(_along(value, slope, bend, parts[:6]), parts[6:])
+
+    def survival_at(t: float, log_t: float, a: float, b: float) -> Jet:
+        parts = line(t, log_t, a, b)
+        value, slope, bend = survival(parts[0])
+        return _along(value, slope, bend, parts[:6])
+
+    def distribution_at(t: float, log_t: float, a: float, b: float) -> Jet:
+        parts = line(t, log_t, a, b)
+        value, slope, bend = distribution(parts[0])
+        return _along(value, slope, bend, parts[:6])
+
+    return scalar(density_at), scalar(survival_at), scalar(distribution_at)
+
+
+def _interval(survival: Any) -> Any:
+    def interval(l: float, log_l: float, u: float, log_u: float, a: float, b: float) -> Jet:  # noqa: E741
+        return _between(survival(l, log_l, a, b), survival(u, log_u, a, b))
+
+    return scalar(interval)
+
+
+def _narrow(survival: Any, density: Any) -> Any:
+    def hazard(t: float, log_t: float, a: float, b: float) -> Jet:
+        value, alive = density(t, log_t, a, b), survival(t, log_t, a, b)
+        difference = _minus(value, alive)
+        return _value(difference[0] if alive[0] > -math.inf else -math.inf, difference)
+
+    hazard = scalar(hazard)
+
+    def narrow(
+        t: float, log_t: float, t1: float, log_t1: float, t2: float, log_t2: float,
+        log_width: float, a: float, b: float,
+    ) -> Jet:  # fmt: skip
+        lower = survival(t, log_t, a, b)
+        first, second = hazard(t1, log_t1, a, b), hazard(t2, log_t2, a, b)
+        growth = _growth(first, second)
+        value, slope, bend = extreme_distribution(growth[0] + log_width)
+        there = first[0] > -math.inf and second[0] > -math.inf and lower[0] > -math.inf
+        whole = _plus(lower, _along(value, slope, bend, growth))
+        return _value(whole[0] if there else -math.inf, whole)
+
+    return scalar(narrow)
+
+
+@scalar
+def _positive(information: float, score: float) -> float:
+    return information if information > 0.0 else score * score
+
+
+def _outputs(jet: Any) -> Any:
+    """The outputs of a term, from its jet: see `terms`."""
+
+    def term(*given: float) -> tuple[float, ...]:
+        value, a, b, aa, ab, bb = jet(*given)
+        return value, a, b, _positive(-aa, a), _positive(-bb, b), -aa, -ab, -bb
+
+    return scalar(term)
+
+
+# Numbers of a time and its logarithm that each kind of observation has.
+NUMBERS = {"exact": 2, "right": 2, "left": 2, "interval": 4, "narrow": 7}
+
+
+@functools.cache
+def times_callback(family: TimesKernel, kind: str) -> CFunc:
+    """Compile or load the term of a family for one kind of observation.
+
+    Parameters
+    ----------
+    family : TimesKernel
+    kind : str
+        A key of `families.survival.base.TERMS`.
+    """
+    line = scalar(family.make_line(sys.modules[__name__]))
+    density, survival, distribution = _makers(line, family.along)
+    makers: dict[str, Callable[[], Any]] = {
+        "exact": lambda: density,
+        "right": lambda: survival,
+        "left": lambda: distribution,
+        "interval": lambda: _interval(survival),
+        "narrow": lambda: _narrow(survival, density),
+    }
+    loop = over_rows(_outputs(makers[kind]()), NUMBERS[kind], 2, statistic=False)
+    return callback(loop, TERM_SIGNATURE, times_name(family, kind))

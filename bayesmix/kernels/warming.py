@@ -1,0 +1,51 @@
+"""Compiling the kernels once for a machine."""
+
+from __future__ import annotations
+
+from bayesmix.families import FAMILIES, family
+from bayesmix.families.kernel import OTHER_LINKS
+from bayesmix.families.survival.base import TERMS
+
+__all__ = ["warm"]
+
+
+def warm() -> None:
+    """Compile the kernels once for this machine and user.
+
+    It takes a minute or two.  From then on compiled code fits small data too, in this and later
+    processes; without it NumPy does, which takes several times as long.  Large data are fitted by
+    compiled code in any case.
+
+    Notes
+    -----
+    The kernels are kept in the user's cache folder, which the environment variable
+    XDG_CACHE_HOME names.  BAYESMIX_COMPILE=0 keeps compiled code away, 1 compiles whatever a fit
+    needs.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> bmx.warm()  # doctest: +SKIP
+    """
+    from bayesmix.kernels.density import copy_callback, density_callback, units_callback
+    from bayesmix.kernels.passes import pass_callback
+    from bayesmix.kernels.runs import runs_callback
+    from bayesmix.kernels.solve import newton_callback
+    from bayesmix.kernels.step import step_callback
+    from bayesmix.kernels.terms import family_callback, link_callback
+    from bayesmix.kernels.times import times_callback
+
+    for make in (
+        pass_callback, step_callback, runs_callback, newton_callback,
+        density_callback, copy_callback, units_callback,
+    ):  # fmt: skip
+        make()
+    for shipped in (family(name) for name in FAMILIES):
+        if shipped.kernel is not None:
+            family_callback(shipped.kernel)
+        if shipped.survival is not None and shipped.survival.kernel is not None:
+            for kind in TERMS:
+                times_callback(shipped.survival.kernel, kind)
+    for own, others in OTHER_LINKS.items():
+        for link in others:
+            link_callback(own, link)

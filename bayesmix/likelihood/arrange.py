@@ -1,0 +1,281 @@
+"""A problem as the compiled kernels take it: items, and the rows at which each is observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.families import Family, Observed
+from bayesmix.families.kernel import OTHER_LINKS, Kernel, TimesKernel
+from bayesmix.families.survival.base import Instant, nodes, pieces
+from bayesmix.formula.times import Times
+from bayesmix.likelihood.passes import closed_scale
+from bayesmix.likelihood.problem import Arrays, Group, Problem
+
+if TYPE_CHECKING:
+    from bayesmix.kernels import Arranged, Item, Part, Slot
+
+__all__ = [
+    "arrange",
+    "closed_items",
+    "kernel_names",
+    "kernel_of",
+    "known",
+    "stacked",
+    "working_by_item",
+]
+
+
+def kernel_of(family: Family) -> Kernel | TimesKernel | None:
+    """What the kernels know of a family, None if they do not know it with its link."""
+    if family.survival is not None:
+        return family.survival.kernel
+    if not isinstance(family.kernel, Kernel) or not family.params:
+        return family.kernel
+    link = family.parameters[0].link.name
+    known = (family.kernel.link, *OTHER_LINKS[family.kernel.link])
+    return family.kernel if link in known else None
+
+
+def known(problem: Problem) -> bool:
+    """Whether the kernels can do a problem: all its families, and no held weights."""
+    return problem.spec.weights.held is None and all(
+        kernel_of(group.family) is not None for _, group in _groups(problem)
+    )
+
+
+def kernel_names(problem: Problem) -> set[str | None]:
+    """File names of the terms and links that a problem needs."""
+    from bayesmix.kernels import kernel_name, link_name, times_name
+
+    names: set[str | None] = set()
+    for arrays, group in _groups(problem):
+        kernel = kernel_of(group.family)
+        assert kernel is not None
+        if isinstance(kernel, Kernel):
+            names.add(kernel_name(kernel))
+            if link := _link(group.family, kernel):
+                names.add(link_name(kernel.link, link))
+            continue
+        if arrays.observed[group.key].times is None:
+            names.add(times_name(kernel, "exact"))
+        for observed in (arrays.observed, arrays.entry):
+            times = None if observed is None else observed[group.key].times
+            if times is not None:
+                names |= {times_name(kernel, kind) for kind, _ in pieces(times)}
+                names |= {times_name(kernel, "right")} if times.truncated else set()
+    return names
+
+
+def _groups(problem: Problem) -> Iterator[tuple[Arrays, Group]]:
+    for arrays in problem.blocks:
+        for group in arrays.groups:
+            yield arrays, group
+
+
+def _link(family: Family, kernel: Kernel | TimesKernel) -> str:
+    """The location's link, empty if the kernel is written for it."""
+    if not isinstance(kernel, Kernel) or not family.params:
+        return ""
+    name = family.parameters[0].link.name
+    return "" if name == kernel.link else name
+
+
+def arrange(problem: Problem) -> Arranged:
+    """The problem's data for the kernels, if they are `known`."""
+    from bayesmix.kernels import Arranged
+
+    items: list[Item] = []
+    parts: list[Part] = []
+    for arrays, group in _groups(problem):
+        shared: list[Part] | None = None
+        for m, s in enumerate(group.members):
+            if shared is None or _by_component(problem, arrays, group):
+                shared = list(_parts(problem, arrays, group, int(s)))
+            parts += [part._replace(item=len(items)) for part in shared]
+            items.append(_item(arrays, group, m, int(s)))
+    return Arranged(
+        tuple(items),
+        tuple(parts),
+        problem.spec.layout.alpha,
+        _kinds(problem),
+        problem.n_rows,
+        not problem.truncated,
+        problem.concomitant,
+        problem.first,
+        problem.weight,
+        problem.allowed,
+    )
+
+
+def _item(arrays: Arrays, group: Group, m: int, component: int) -> Item:
+    from bayesmix.kernels import Item, Slot
+
+    family, kernel = group.family, kernel_of(group.family)
+    assert kernel is not None
+    offset = arrays.offset
+    if offset is not None and offset.ndim > 1:
+        offset = offset[component]
+    slots = [
+        _slot(arrays, slot.index[m], slot.constant, offset if number == 0 else None)
+        for number, slot in enumerate(group.slots)
+    ]
+    # What a kernel reads and the family does not have is any number.
+    slots += [Slot(np.array([-1]), design=False)] * (kernel.parameters - len(slots))
+    used = slots[0].design if slots else False
+    return Item(
+        component,
+        kernel,
+        _link(family, kernel),
+        arrays.matrix,
+        offset if used else None,
+        tuple(slots),
+        closed_scale(family) and kernel.statistic,
+        family.concave,
+    )
+
+
+def _slot(arrays: Arrays, index: np.ndarray, constant: bool, offset: np.ndarray | None) -> Slot:
+    """A parameter; an intercept alone needs no design."""
+    from bayesmix.kernels import Slot
+
+    if constant:
+        return Slot(index, design=False)
+    column = _only_ones(arrays, index)
+    if column is not None and offset is None:
+        return Slot(index[column : column + 1], design=False)
+    return Slot(index, design=True)
+
+
+def _only_ones(arrays: Arrays, index: np.ndarray) -> int | None:
+    """The column of a linear predictor that is a constant, None if it is not."""
+    has = np.flatnonzero(index >= 0)
+    if len(has) != 1 or not (arrays.matrix[:, has[0]] == 1).all():
+        return None
+    return int(has[0])
+
+
+def _kinds(problem: Problem) -> np.ndarray:
+    """What each entry of theta is, for the compiled M step."""
+    from bayesmix import kernels
+
+    kinds = {
+        "dispersion": kernels.LOG_DISPERSION,
+        "concomitant": kernels.LOGIT,
+        "weight": kernels.LOGIT if problem.truncated else kernels.WEIGHT,
+    }
+    effects = (c.effect for c in problem.spec.layout.coordinates)
+    out = np.array([kinds.get(e, kernels.COEFFICIENT) for e in effects], dtype=np.int64)
+    out[~problem.spec.free] = kernels.HELD
+    return out
+
+
+# --- observations ---------------------------------------------------------------------------
+
+
+def _by_component(problem: Problem, arrays: Arrays, group: Group) -> bool:
+    """Whether components of a group are observed at different rows."""
+    return problem.allowed is not None and arrays.observed[group.key].times is not None
+
+
+def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> Iterator[Part]:
+    from bayesmix.kernels import Part
+
+    obs = arrays.observed[group.key]
+    if obs.times is None:
+        kernel = kernel_of(group.family)
+        assert kernel is not None
+        kind = "" if isinstance(kernel, Kernel) else "exact"
+        yield Part(0, kind, _numbers(kernel, obs))
+        return
+    may = None
+    if problem.allowed is not None:
+        may = problem.allowed[:, component]
+        if problem.first is not None:
+            may = np.repeat(may, np.diff(np.append(problem.first, problem.n_rows)))
+    yield from _times_parts(obs.times, may, entered=False)
+    if arrays.entry is not None:
+        times = arrays.entry[group.key].times
+        assert times is not None
+        yield from _times_parts(times, None, entered=True)
+
+
+def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
+    """What a regression's term reads, (m, n); of a family of times, y and its logarithm."""
+    if isinstance(kernel, TimesKernel):
+        return np.stack([obs.y, np.log(obs.y)])
+    given = {"y": obs.y, "trials": obs.trials, "const": obs.const}
+    columns = [np.asarray(given[name], dtype=float) for name in kernel.reads]
+    return np.stack([np.broadcast_to(column, obs.y.shape) for column in columns])
+
+
+def _times_parts(times: Times, may: np.ndarray | None, *, entered: bool) -> Iterator[Part]:
+    """A part for each kind of observation; a delayed entry of its own is one that subtracts."""
+    from bayesmix.kernels import Part
+
+    for kind, rows in pieces(times):
+        some = _some(rows, len(times), may)
+        if some is None or len(some):
+            taken = times.take(slice(None) if some is None else some)
+            yield Part(0, kind, stacked(kind, taken), some, entered=entered)
+    if times.entered is not None:
+        some = _some(times.entered, len(times), may)
+        late = times.take(slice(None) if some is None else some)
+        if len(late):
+            numbers = _stack(Instant(late.entry, late.log_entry))
+            rows_of = np.arange(len(times)) if some is None else some
+            yield Part(0, "right", numbers, rows_of, -1, entered)
+
+
+def _some(rows: slice | np.ndarray, n: int, may: np.ndarray | None) -> np.ndarray | None:
+    """The rows that may belong to the component, None for all."""
+    if isinstance(rows, slice):
+        return None if may is None or may.all() else np.flatnonzero(may)
+    some = rows if may is None else rows[may[rows]]
+    return None if len(some) == n else some
+
+
+def stacked(kind: str, times: Times) -> np.ndarray:
+    """What a term of times reads: each time with its logarithm."""
+    lower = Instant(times.lower, times.log_lower)
+    upper = Instant(times.upper, times.log_upper)
+    if kind in ("exact", "right"):
+        return _stack(lower)
+    if kind == "left":
+        return _stack(upper)
+    if kind == "interval":
+        return _stack(lower, upper)
+    assert kind == "narrow"
+    return np.vstack([_stack(lower, *nodes(times)), np.log(0.5 * (times.upper - times.lower))])
+
+
+def _stack(*instants: Instant) -> np.ndarray:
+    return np.stack([values for at in instants for values in at])
+
+
+# --- by item ---------------------------------------------------------------------------------
+
+
+def closed_items(problem: Problem) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Of every item with a closed scale: its block, component and columns of the design."""
+    for arrays, group in _groups(problem):
+        if not closed_scale(group.family):
+            continue
+        for m, s in enumerate(group.members):
+            index = group.slots[0].index[m]
+            column = None if arrays.offset is not None else _only_ones(arrays, index)
+            columns = np.arange(len(index)) if column is None else np.array([column])
+            yield arrays.number, int(s), columns
+
+
+def working_by_item(
+    problem: Problem, working: dict[tuple[int, str], np.ndarray]
+) -> list[np.ndarray | None]:
+    """Given linear predictors of locations, by item."""
+    return [
+        working.get((arrays.number, group.key)) if group.slots else None
+        for arrays, group in _groups(problem)
+        for _ in group.members
+    ]
