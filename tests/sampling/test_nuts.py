@@ -120,8 +120,11 @@ def test_rows_that_a_component_cannot_have_made_leave_its_gradient_to_the_prior(
     value, gradient = compiled_density(problem, mode)(np.zeros(layout.size))
     assert value == pytest.approx(float(log_likelihood(problem, theta[None])[0]), rel=1e-12)
     priors = [problem.penalty.model.single[at][0].parameters for at in location[1]]
-    pull = [
-        (p["mu"] - x) / p["sigma"] ** 2 for p, x in zip(priors, theta[location[1]], strict=True)
+    # The intercept's prior is of the level at the mean of x.
+    level = np.array([[1.0, D["x"].mean()], [0.0, 1.0]])
+    pull = level.T @ [
+        (p["mu"] - x) / p["sigma"] ** 2
+        for p, x in zip(priors, level @ theta[location[1]], strict=True)
     ]
     assert gradient[location[1]] == pytest.approx(pull, rel=1e-9)
 
@@ -364,7 +367,7 @@ def modes_of(name, seed):
 def test_modes_that_random_starts_miss_are_found_from_others(seed):
     """Of a thousand random starts one ended at the second mode, with 38 percent of the mass."""
     modes, problem = modes_of("patent_fixed_k3", seed)
-    assert [m.share for m in modes[:2]] == pytest.approx([0.61, 0.38], abs=0.02)
+    assert [m.share for m in modes[:2]] == pytest.approx([0.66, 0.33], abs=0.02)
     for mode in modes[:2]:
         steps = 1e-4 * mode.factor.T
         free, theta = problem.spec.free, np.tile(mode.theta, (2, len(steps), 1))
