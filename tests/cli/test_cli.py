@@ -151,7 +151,9 @@ def test_demo_leaves_pyplot_alone(tmp_path):
         f"run(Path({str(tmp_path)!r}), 1, lambda text: None, sample=False)\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import warnings; warnings.simplefilter('ignore')\n" + code
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
 
 

@@ -637,7 +637,7 @@ def test_a_family_survives_pickling(name):
 def test_unknown_names_are_refused_with_a_hint():
     with pytest.raises(SpecError, match="did you mean 'poisson'"):
         family("poison")
-    with pytest.raises(SpecError, match=r"one of .*gaussian"):
+    with pytest.raises(SpecError, match="a text or a Family"):
         family(3)
     with pytest.raises(SpecError, match="link 'square' is unknown"):
         family("gaussian", "square")

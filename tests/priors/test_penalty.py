@@ -174,7 +174,6 @@ def test_dispersion_priors_vanish_faster_than_any_power_at_zero(specs):
     [
         ({"nothing": Prior("normal", mu=0, sigma=1)}, "parameters are"),
         ({"coef[zz]": Prior("normal", mu=0, sigma=1)}, "parameters are"),
-        ({"sigma": Prior("beta", alpha=1, beta=1)}, "the parameter is positive"),
         ({"coef": Prior("gamma", alpha=1, beta=1)}, "the parameter is real"),
         ({"weight": Prior("beta", alpha=1, beta=1)}, "dirichlet"),
         ({"coef": 3}, "use a bmx.Prior"),

@@ -17,8 +17,8 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.errors import NotFiniteError
-from bayesmix.estimation import modes as modes_module
 from bayesmix.estimation.modes import find_modes
+from bayesmix.estimation.starts import shuffled_memberships
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.likelihood.arrange import known
 from bayesmix.posterior.mode import Mode
@@ -383,7 +383,7 @@ def test_modes_that_random_starts_miss_are_found_from_others(seed):
 def test_starts_from_a_mode_merge_two_components_and_split_a_third():
     (mode, *_), problem = modes_of("nregfix_nested", 1)
     before = unit_terms(problem, mode.theta)[1].T
-    moved = modes_module._shuffled(problem, mode.theta, np.random.default_rng(3))
+    moved = shuffled_memberships(problem, mode.theta, 6, np.random.default_rng(3)).given
     np.testing.assert_allclose(moved.sum(1), 1)
     assert (moved >= 0).all()
     for new in moved:

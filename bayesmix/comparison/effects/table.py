@@ -61,6 +61,9 @@ class Averages:
         if by is True:
             return cls(None, pd.RangeIndex(1), np.zeros(len(data), int), weight)
         names = [by] if isinstance(by, str) else list(by)
+        if not names:
+            msg = "by=[] names no column; leave by= out, or use by=True for the average of all rows"
+            raise FitError(msg)
         missing = [n for n in names if n not in data.columns]
         if missing:
             msg = (
