@@ -383,7 +383,7 @@ def test_modes_that_random_starts_miss_are_found_from_others(seed):
 def test_starts_from_a_mode_merge_two_components_and_split_a_third():
     (mode, *_), problem = modes_of("nregfix_nested", 1)
     before = unit_terms(problem, mode.theta)[1].T
-    moved = shuffled_memberships(problem, mode.theta, 6, np.random.default_rng(3)).given
+    moved = shuffled_memberships(problem, mode.theta, 6, np.random.default_rng(3)).matrix
     np.testing.assert_allclose(moved.sum(1), 1)
     assert (moved >= 0).all()
     for new in moved:
