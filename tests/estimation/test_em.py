@@ -268,6 +268,7 @@ def test_held_parameters_against_scipy(fits):
     se = fit.summary().set_index(["component", "term"])["se"]
     assert np.isnan([se[2, "x"], se[1, "weight"], se[1, "sigma"]]).all()
     hessian_se = np.sqrt(np.diag(np.linalg.inv(numeric_hessian(negative, mine))))
+    hessian_se[3] *= np.exp(best.x[3])  # of sigma, from that of its logarithm
     ours = [se[1, "Intercept"], se[1, "x"], se[2, "Intercept"], se[2, "sigma"]]
     np.testing.assert_allclose(ours, hessian_se, rtol=1e-3)
 
@@ -317,10 +318,10 @@ def test_a_held_weight_among_three(weight):
     mine = np.array([*table[1], *table[2], *table[3], special.logit(fit.mixing[1] / (1 - weight))])
     assert negative(mine) == pytest.approx(-fit.loglik, rel=1e-10)
     assert optimize.minimize(negative, mine).fun > -fit.loglik - 1e-5
-    # Standard error of a free weight's logit, by the delta method from that of t[6].
+    # Standard error of a free weight, by the delta method from that of t[6].
     error = np.sqrt(np.linalg.inv(numeric_hessian(negative, mine))[6, 6])
-    share, own = fit.mixing[1] / (1 - weight), fit.mixing[1]
-    error *= share * (1 - share) * (1 - weight) / (own * (1 - own))
+    share = fit.mixing[1] / (1 - weight)
+    error *= share * (1 - share) * (1 - weight)
     se = fit.summary().query("effect == 'weight'").set_index("component")["se"]
     assert se[1] == pytest.approx(error, rel=1e-3)
     assert np.isnan(se[2])
@@ -657,8 +658,9 @@ def test_linear_model():
     compare(ours, ols.params, ols.bse * shrink, ols.llf)
     row = ours.summary().iloc[-1]
     assert row.estimate == pytest.approx(np.sqrt(ols.ssr / N), rel=1e-9)
-    assert row.se == pytest.approx(1 / np.sqrt(2 * N), rel=1e-6)
-    assert row.lower == pytest.approx(row.estimate * np.exp(-1.959964 * row.se), rel=1e-6)
+    of_log = 1 / np.sqrt(2 * N)
+    assert row.se == pytest.approx(np.sqrt(ols.ssr / N) * of_log, rel=1e-6)
+    assert row.lower == pytest.approx(row.estimate * np.exp(-1.959964 * of_log), rel=1e-6)
 
 
 @pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
@@ -710,7 +712,7 @@ def test_gamma_model(link):
     row = ours.summary().iloc[-1]
     assert row.estimate == pytest.approx(shape, rel=1e-6)
     curvature = N * shape * (shape * special.polygamma(1, shape) - 1)  # in log(shape)
-    assert row.se == pytest.approx(1 / np.sqrt(curvature), rel=1e-4)
+    assert row.se == pytest.approx(shape / np.sqrt(curvature), rel=1e-4)
 
 
 def test_negative_binomial_model():
@@ -719,7 +721,7 @@ def test_negative_binomial_model():
     compare(ours, nb.params.iloc[:3], nb.bse.iloc[:3], nb.llf)
     row = ours.summary().iloc[-1]
     assert row.estimate == pytest.approx(1 / nb.params["alpha"], rel=1e-5)
-    assert row.se == pytest.approx(nb.bse["alpha"] / nb.params["alpha"], rel=1e-4)
+    assert row.se == pytest.approx(nb.bse["alpha"] / nb.params["alpha"] ** 2, rel=1e-4)
 
 
 def test_student_t_model():
@@ -744,6 +746,7 @@ def test_student_t_model():
     estimates = summary.loc[names, "estimate"]
     assert ours.loglik == pytest.approx(-found.fun, abs=1e-6)
     np.testing.assert_allclose(estimates, [*found.x[:3], *np.exp(found.x[3:])], rtol=1e-3)
+    errors[3:] *= np.exp(found.x[3:])  # of sigma and nu, from those of their logarithms
     np.testing.assert_allclose(summary.loc[names, "se"], errors, rtol=2e-3)
 
 
@@ -839,6 +842,7 @@ def test_groups_with_concomitants_by_hand(fits):
     ours = [*table.estimate[:4], *np.log(table.estimate[4:6]), *table.estimate[6:]]
     np.testing.assert_allclose(ours, found.x, atol=2e-3)
     errors = np.sqrt(np.diag(np.linalg.inv(numeric_hessian(negative, found.x))))
+    errors[4:6] *= np.exp(found.x[4:6])  # of sigma, from those of its logarithm
     np.testing.assert_allclose(table.se, errors, rtol=2e-3)
     posterior = special.softmax(grouped_terms(np.array(ours)), axis=1)
     np.testing.assert_allclose(fit.membership(), posterior, atol=1e-8)
@@ -870,7 +874,7 @@ def test_known_components_with_constant_weights():
     share = D.known.eq("high").mean()
     assert fit.mixing["high"] == pytest.approx(share, rel=1e-9)
     row = fit.summary().query("effect == 'weight'").iloc[0]
-    assert row.se == pytest.approx(1 / np.sqrt(N * share * (1 - share)), rel=1e-6)
+    assert row.se == pytest.approx(np.sqrt(share * (1 - share) / N), rel=1e-6)
     assert (fit.membership().idxmax(axis=1) == D.known).all()
 
 
@@ -1166,9 +1170,11 @@ def test_the_truth_is_recovered(family):
     table = fit.summary()
     for row in table[table.effect != "concomitant"].itertuples():
         true = truth[row.component, row.term.removesuffix("_y")]
-        off = np.log(row.estimate / true) if row.effect == "dispersion" else row.estimate - true
-        assert abs(off) < 4 * row.se, row
-        assert row.se < 0.6, row
+        off, error = row.estimate - true, row.se
+        if row.effect == "dispersion":  # of the logarithm
+            off, error = np.log(row.estimate / true), row.se / row.estimate
+        assert abs(off) < 4 * error, row
+        assert error < 0.6, row
     alpha = table[table.effect == "concomitant"].set_index("term")
     for term, true in {"Intercept": -0.4, "z": 0.8}.items():
         assert abs(alpha.estimate[term] - true) < 4 * alpha.se[term]

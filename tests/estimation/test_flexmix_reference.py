@@ -145,6 +145,7 @@ def test_standard_errors(fits, name):
                 continue
             if term == "log_sigma":
                 ours = table.loc[mine, "sigma", "dispersion"]
+                value *= ml["components"][number]["sigma"]  # of sigma, by the delta method
             else:
                 rows = table.loc[mine, R_NAMES.get(term, term)]
                 ours = rows.drop("concomitant", errors="ignore").iloc[0]
