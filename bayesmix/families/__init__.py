@@ -157,7 +157,9 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
     if found.is_survival == survival:
         return found
     if found.is_survival:
-        if found.survival is not None and found.location is not None and not found.is_own:
+        # A spline, whose options are knots in units of time, stays one of times.
+        plain = found.survival is not None and found.location is not None and not found.options
+        if plain and not found.is_own:
             return for_numbers(found)
         msg = (
             f"the family {found.name!r} is for times: write the response as surv(time, status), "

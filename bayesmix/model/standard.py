@@ -37,6 +37,8 @@ SHARED = {"nested": 1, "fixed": 2}
 # Columns among which a constant is looked for, and how well they have to make it up.
 MOST_COLUMNS = 200
 CONSTANT = 1e-9
+# The largest rounding error of centred responses, in units of their usual distance.
+ROUNDED = 1e-6
 
 
 class _Inconsistent(Exception):
@@ -172,7 +174,18 @@ def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
     centre = float((weight * y).sum())
     if not all(is_centred(f) for f in families):
         return Units(top * float(np.sqrt((weight * y * y).sum())) or 1.0, 0.0)
+    if _rounded_away(y, centre):
+        return Units(1.0, 0.0)
     return Units(top * float(np.sqrt((weight * np.square(y - centre)).sum())) or 1.0, top * centre)
+
+
+def _rounded_away(y: np.ndarray, centre: float) -> bool:
+    """Whether taking the centre off loses how most responses differ: others are too far out."""
+    if not len(y):
+        return False
+    spread = float(np.median(np.abs(y - np.median(y))))
+    error = np.abs((y - centre) + centre - y)
+    return spread > 0 and float(error.max()) > ROUNDED * spread
 
 
 def _middle_time(rows: BlockRows, weight: np.ndarray) -> float:

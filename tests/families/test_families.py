@@ -513,9 +513,13 @@ def test_expected_information_of_dispersions_far_out():
     f = family("negative_binomial")
     for eta in (-40.0, 0.0, 10.0, 40.0):
         rho = np.array([-20.0, -5.0, 0.0, 5.0, 30.0])
-        location, weight = f.curvature(obs, *f.linked((np.full(5, eta), rho)))
-        assert (location > 0).all()
-        assert (weight > 0).all()
+        obs, etas = observed("negative_binomial", 3.0), (np.full(5, eta), rho)
+        location, weight = f.positive_curvature(obs, etas, f.derivatives(obs, etas))
+        # 1 / (1 / mu + 1 / alpha): the squared slope over the variance
+        expected = 1 / (np.exp(-eta) + np.exp(-rho))
+        np.testing.assert_allclose(location, expected, rtol=1e-12)
+        assert (weight >= 0).all()
+        assert np.isfinite(weight).all()
 
 
 # --- simulation, starts, responses ---------------------------------------------------------

@@ -116,6 +116,7 @@ CASES = {
 NAMES = tuple(CASES)
 every_case = pytest.mark.parametrize("name", NAMES)
 every_family = pytest.mark.parametrize("name", TIMES)
+FOR_TIMES_ALONE = ("spline", "cured")  # no plain positive response has these
 
 
 def observed(f: Any, lower: Any, upper: Any, entry: Any = 0.0) -> Any:
@@ -166,6 +167,25 @@ def test_log_density_agrees_with_mpmath_in_both_tails(name):
             assert got == pytest.approx(want, rel=5e-12, abs=5e-12), (t, natural)
         else:
             assert got == -np.inf or got < -1e249
+
+
+@every_case
+def test_the_density_of_a_plain_positive_response_agrees_with_mpmath(name):
+    f, case = resolve(name, survival=False), CASES[name]
+    for t, natural in case.at:
+        exact = {k: mp.mpf(v) for k, v in natural.items()}
+        want = float(case.log_density(mp.mpf(t), **exact))
+        obs = f.observe(Response("y", "numeric", np.array([t]), None, ("y",)))
+        etas = etas_of(f, natural)
+        got = f.log_density(obs, etas)[0]
+        if want > -1e250:
+            assert got == pytest.approx(want, rel=5e-12, abs=5e-12), (t, natural)
+            assert f.derivatives(obs, etas).logf[0] == pytest.approx(want, rel=5e-12, abs=5e-12)
+        else:
+            assert got == -np.inf or got < -1e249
+    for y in (0.0, -1.0, np.inf):
+        with pytest.raises(DataError):
+            f.observe(Response("y", "numeric", np.array([y]), None, ("y",)))
 
 
 @every_case
@@ -514,11 +534,12 @@ def test_splines_that_rise_are_told_from_those_that_do_not(seed):
     gammas = np.array(list(GAMMAS.values())) + rng.normal(0, 1.0, len(GAMMAS))
     linked = tuple(Linked(get_link("identity"), np.array(g)) for g in gammas)
     logs = np.log(KNOTS)
+    given = spline.Spline(tuple(logs))
     x = np.linspace(logs[0], logs[-1], 20001)
-    _, slopes = spline.basis(tuple(logs), x)
+    _, slopes = spline.basis(given, x)
     least = min((gammas[1:, None] * np.array(slopes[1:])).sum(0))
     if abs(least) > 1e-6:
-        assert bool(spline.rises(tuple(logs), linked)) == (least > 0)
+        assert bool(spline.rises(given, linked)) == (least > 0)
 
 
 def test_knots_come_from_the_uncensored_times():
@@ -564,8 +585,16 @@ def test_a_family_for_times_describes_itself(name):
     assert f.example.keys() == f.params.keys()
     assert resolve(name, survival=True) is family(name)
     assert pickle.loads(pickle.dumps(f)).survival is f.survival
-    with pytest.raises(SpecError, match=r"write the response as surv\("):
-        resolve(name, survival=False)
+    if name in FOR_TIMES_ALONE:
+        for given in (name, f):
+            with pytest.raises(SpecError, match=r"write the response as surv\("):
+                resolve(given, survival=False)
+    else:
+        plain = resolve(name, survival=False)
+        assert not plain.is_survival
+        assert plain.params == f.params
+        assert resolve(name, survival=False) is plain
+        assert pickle.loads(pickle.dumps(plain)) is plain
     with pytest.raises(DataError, match=r"write the response as surv\("):
         f.observe(Response("y", "numeric", np.ones(2), None, ("y",)))
 

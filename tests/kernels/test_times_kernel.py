@@ -90,7 +90,8 @@ def test_terms_are_those_of_the_arrays(name, kind):
         assert usable.mean() > 0.3
         allowed = 1e-11 * steep[usable] * np.maximum(1.0, size[usable])
         assert (np.abs(mine[usable] - theirs[usable]) <= allowed).all()
-    check_second(kind, got, d, there & (size < 1e6))
+    if p:
+        check_second(kind, got, d, there & (size < 1e6))
 
 
 def check_second(kind, got, d, usable):
@@ -99,7 +100,8 @@ def check_second(kind, got, d, usable):
     reach = np.abs(d.first).max(0) + np.abs(d.second).max((0, 1))
     usable &= (reach > 1e-290) & (reach < 1e8)
     for place, (i, j) in enumerate([(0, 0), (1, 0), (1, 1)][: p * (p + 1) // 2]):
-        error = np.abs(got[5 + place] + d.second[i][j])
+        with np.errstate(invalid="ignore"):  # infinities beyond what is usable
+            error = np.abs(got[5 + place] + d.second[i][j])
         assert (error <= (1e-4 if kind in ("interval", "narrow") else 1e-8) * reach)[usable].all()
 
 
@@ -225,10 +227,9 @@ def test_value_and_gradient(name):
 def test_models_of_the_reference(name):
     spec = reference.model(name).spec
     problem = build_problem(spec)
-    known = {n for n in KNOWN if n != "cured"}
     used = {group.family.name for arrays in problem.blocks for group in arrays.groups}
-    assert known(problem) == (used <= known)
-    if not used <= known:
+    assert known(problem) == (used <= set(KNOWN))
+    if not known(problem):
         return
     evaluations = [e for e in reference.REFERENCE[name]["evaluations"] if e["loglik"] is not None]
     for given in evaluations[:2]:
