@@ -166,6 +166,8 @@ class Family:
     # where the response has no unit or nobody said.  `in_units` says it where this cannot.
     units: Mapping[str, Any] | None = field(default=None, repr=False)
     in_units: Callable[..., Any] | None = field(default=None, repr=False)
+    # The value that has a probability beside the density of the others; None without one.
+    lump: float | None = field(default=None, repr=False)
     # For times: the distribution; of a regression family, the file of its twin for times;
     # what makes a family that depends on the data's times definite; and the options by
     # which `family(name, **options)` makes it again.

@@ -133,6 +133,8 @@ def hurdle(base: Family) -> Family:
         simulate=simulate,
         constant=None,
         valid=valid,
+        units=None if base.units is None else {**base.units, "psi": 0},
+        lump=None if counts else 0.0,
         support=base.support if counts else "numbers of zero or more",
     )
 

@@ -29,7 +29,7 @@ from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.spec import MixtureSpec
 
-__all__ = ["constant_shares", "standardise"]
+__all__ = ["Units", "constant_shares", "standardise"]
 
 EXACT = KINDS.index("exact")
 # Effects with coefficients that components share.
@@ -215,7 +215,11 @@ def _in_unit(times: Times, unit: float) -> Times:
 def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) -> np.ndarray:
     """How often each row's density is per unit of its response, (n,): once, or never."""
     if not layout.survival:
-        return np.ones(len(rows.matrix))
+        y = next(iter(rows.observed.values())).y
+        lumps = np.array([y == f.lump for f in layout.families])
+        if (lumps != lumps[0]).any():
+            raise _Inconsistent
+        return 1.0 - lumps[0]
     exact = np.array([rows.observed[key].times.code == EXACT for key in layout.keys])  # type: ignore[union-attr]
     may = np.ones_like(exact) if allowed is None else allowed.T
     some, all_of = (exact & may).any(0), (exact | ~may).all(0)

@@ -10,11 +10,13 @@ import pandas as pd
 from bayesmix.errors import DataError, FitError
 from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.information import unit_scores
+from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import table_terms
+from bayesmix.model.standard import Units
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["Covariance", "covariance", "covariance_frame"]
+__all__ = ["Covariance", "covariance", "covariance_frame", "left_units"]
 
 FLAT = 1e-6
 
@@ -116,9 +118,11 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     is_free = fitted.spec.free
     free = np.flatnonzero(is_free)
     at = np.ix_(free, free)
-    inverse, flat = _inverse(information(problem, theta[None]).matrix[0][at])
+    unit = left_units(problem)[free]
+    matrix = information(problem, theta[None]).matrix[0][at]
+    inverse, flat = _inverse(matrix * np.outer(unit, unit))
     if kind == "robust":
-        scores = unit_scores(problem, theta)[:, free]
+        scores = unit_scores(problem, theta)[:, free] * unit
         weight = problem.weight
         scores = scores if weight is None else scores * weight[:, None]
         if clusters is not None:
@@ -127,7 +131,7 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
             np.add.at(summed, clusters, scores)
             scores = summed * np.sqrt(count / (count - 1))
         inverse = inverse @ (scores.T @ scores) @ inverse
-    slope = standard.to_user.jacobian(theta)[:, free]
+    slope = standard.to_user.jacobian(theta)[:, free] * unit
     undetermined = np.zeros(len(theta), bool)
     undetermined[free] = _reached(slope[free], flat)
     root, ways = slope @ _root(inverse), flat.T @ slope.T
@@ -141,6 +145,30 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf
     return Covariance(out, undetermined, root, ways)
+
+
+def left_units(problem: Problem) -> np.ndarray:
+    """The units that standard coordinates still have, (D,); one for nearly all.
+
+    Where a family's unit is unknown, or families disagree about it, responses stay as they are:
+    a location with the identity link has their standard deviation for its unit.
+    """
+    spec = problem.spec
+    out = np.ones(spec.layout.size)
+    assert spec.standard is not None
+    for arrays, units in zip(problem.blocks, spec.standard.units, strict=True):
+        if units != Units(1.0, 0.0) or arrays.layout.survival:
+            continue
+        for group in arrays.groups:
+            if not group.slots or group.family.parameters[0].link.name != "identity":
+                continue
+            y, weight = arrays.observed[group.key].y, spec.rows.weight
+            weight = None if weight is None else weight[spec.rows.units.codes]
+            centred = y - np.average(y, weights=weight)
+            spread = float(np.sqrt(np.average(centred**2, weights=weight)))
+            index = group.slots[0].index
+            out[index[index >= 0]] = spread or 1.0
+    return out
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.model.params import table_terms
-from bayesmix.results.covariance import covariance
+from bayesmix.results.covariance import covariance, left_units
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.spurious import narrowness, tied_words
 
@@ -101,7 +101,7 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
 def _reach(fitted: Fitted) -> np.ndarray:
     """How far each parameter moves a linear predictor at the data, (D,), in standard units."""
     problem = fitted.standard
-    out = np.abs(fitted.standard_theta)
+    out = np.abs(fitted.standard_theta / left_units(problem))
     for arrays in problem.blocks:
         most = np.abs(arrays.matrix).max(0, initial=0.0)
         for predictor in arrays.layout.linear():

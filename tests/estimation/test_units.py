@@ -147,6 +147,38 @@ def test_separation_is_told_whatever_the_unit():
         assert "towards infinite values" in fit.reasons[0]
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e7])
+def test_a_probability_of_zero_has_no_unit(unit):
+    """Beside a density of the other amounts only these are measured."""
+    data = D.assign(amount=np.where(np.arange(N) % 4, D.positive, 0.0))
+    for family in ("hurdle_gamma", "hurdle_lognormal"):
+        one, other = (
+            bmx.Mixture("amount ~ x", d, family=family, k=1).fit("em")
+            for d in (data, data.assign(amount=unit * data.amount))
+        )
+        positive = int((data.amount > 0).sum())
+        assert one.status == other.status == "converged"
+        assert other.loglik == pytest.approx(one.loglik - positive * np.log(unit), rel=1e-9)
+        a, b = (f.summary().set_index("term") for f in (one, other))
+        np.testing.assert_allclose(b.se, a.se, rtol=1e-5)
+        (psi,) = (t for t in a.index if t.startswith("psi"))
+        share = 1 - positive / N
+        assert b.estimate[psi] == pytest.approx(share, rel=1e-6)
+        assert b.se[psi] == pytest.approx(np.sqrt(share * (1 - share) / N), rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e7])
+def test_a_density_beside_an_atom_is_regular_in_every_unit(unit):
+    y = np.where(np.arange(N) % 3, unit * D.y, 0.0)
+    fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), family=["zero", "gaussian"], k=2).fit(seed=1)
+    assert fit.status == "converged"
+    there = y[y != 0]
+    table = fit.summary().query("component == 2").set_index("term")
+    assert table.estimate["Intercept"] == pytest.approx(there.mean(), rel=1e-6)
+    assert table.se["Intercept"] == pytest.approx(there.std() / np.sqrt(len(there)), rel=1e-5)
+    assert table.se["sigma"] == pytest.approx(there.std() / np.sqrt(2 * len(there)), rel=1e-5)
+
+
 def test_standard_errors_are_natural():
     """Of one component: sigma / sqrt(2 n), exactly."""
     y = np.random.default_rng(1).normal(5, 2, 80)
