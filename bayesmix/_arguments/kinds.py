@@ -197,8 +197,11 @@ def _all(values: Any, kind: Kind) -> bool:
 
 
 def _plural(words: str) -> str:
-    """The words for several: "lists" of "a list"; what has no article stays."""
+    """The words for several: "lists of names" of "a list of names"; without an article, as is."""
     if " or " in words or words.startswith("("):
         return words
     bare = words.removeprefix("an ").removeprefix("a ")
-    return f"{bare}s" if bare != words else bare
+    if bare == words:
+        return words
+    head, of, rest = bare.partition(" of ")
+    return f"{head}s{of}{rest}"

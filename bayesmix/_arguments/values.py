@@ -277,6 +277,10 @@ WORDS: dict[str, str] = {
     "components such as {'zero': 1, 'poisson': 'k'}",
     "priors": "a dict of names to Prior, such as {'coef': bmx.Prior('normal', mu=0, sigma=1)}, "
     "'flat' or None",
+    "partial_events": "a dict of codes of the event column to the events that each may be, such "
+    "as {'a_or_b': ['a', 'b']}",
+    "ancillary": "a dict of events to formulas of their parameters, such as "
+    "{'death': {'shape': '~ sex'}}",
     "params": "a Dataset of parameters, such as fit.params",
     "at": "a dict of covariates to values, such as {'x': 1.0}",
     "path": "a path",

@@ -151,7 +151,7 @@ class Model(Modelled):
         >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
         >>> tree = spec.sample_prior(draws=50, seed=1)
         >>> dict(tree["prior_predictive"].dataset.sizes)
-        {'chain': 1, 'draw': 50, 'row': 32}
+        {'chain': 1, 'draw': 50, 'unit': 32}
         """
         whole_number("draws", draws, "the number of draws", 1)
         held = 16.0 * draws * (self._spec.layout.size + self._spec.rows.n)
@@ -341,7 +341,7 @@ class Model(Modelled):
         >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
         >>> draws = spec.fit("laplace", draws=500, seed=1).data
         >>> spec.from_pymc(draws).summary().shape
-        (5, 10)
+        (6, 10)
         """
         return self._result(draws_from_pymc(self._spec, self._priors, idata, seed))  # type: ignore[return-value]
 

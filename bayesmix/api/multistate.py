@@ -34,7 +34,21 @@ BY = ("final", "path")
 MOST_DRAWS = 1000
 
 
-@door(error=FitError)
+def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
+    """Refuse what is no dict of fits of competing events."""
+    if not isinstance(fits, Mapping):
+        msg = f"MultiState takes a dict of states to fits; given a {type(fits).__name__}"
+        raise SpecError(msg)
+    wrong = [s for s, fit in fits.items() if not isinstance(fit, EventQuantities)]
+    if wrong:
+        msg = (
+            f"the states {wrong} have no fits of bmx.CompetingRisks; each state that is left "
+            "has one, whose events are the states that may follow"
+        )
+        raise SpecError(msg)
+
+
+@door(error=FitError, fits=_fits_of_states)
 class MultiState:
     r"""States and the ways through them, each state left by competing events.
 
@@ -85,16 +99,6 @@ class MultiState:
         fits: Mapping[Hashable, CompetingRisksFit | CompetingRisksPosterior],
         start: Hashable | None = None,
     ) -> None:
-        if not isinstance(fits, Mapping):
-            msg = f"MultiState takes a dict of states to fits; given a {type(fits).__name__}"
-            raise SpecError(msg)
-        wrong = [s for s, fit in fits.items() if not isinstance(fit, EventQuantities)]
-        if wrong:
-            msg = (
-                f"the states {wrong} have no fits of bmx.CompetingRisks; each state that is left "
-                "has one, whose events are the states that may follow"
-            )
-            raise SpecError(msg)
         drawn = [s for s, fit in fits.items() if isinstance(fit, CompetingRisksPosterior)]
         if 0 < len(drawn) < len(fits):
             msg = (

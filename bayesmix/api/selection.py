@@ -42,7 +42,7 @@ class LikelihoodRatioTest:
     >>> selection = bmx.select(spec, k=[1, 2], seed=1)
     >>> test = selection.test(1, 2, n_boot=99, seed=1, progress=False)
     >>> round(test.statistic, 2), round(test.p_value, 2), test.draws.shape
-    (14.85, 0.01, (99,))
+    (38.56, 0.01, (99,))
     """
 
     k0: int

@@ -487,14 +487,33 @@ def test_calls_that_cannot_be(data):
         check(data, {"a": "surv(time)"}, event=None)
     with pytest.raises(SpecError, match="partial_events= needs event="):
         check(data, event=None, partial_events={"c": ["a", "b"]})
-    with pytest.raises(SpecError, match="must map a code"):
+    with pytest.raises(SpecError, match=r"the events that each may be, such as \{'a_or_b'"):
         check(data, partial_events={"c": "a"})
     with pytest.raises(SpecError, match="truncation='both' is unknown"):
         check(data, truncation="both")
-    with pytest.raises(DataError, match="DataFrame is needed"):
+    with pytest.raises(DataError, match="takes a DataFrame"):
         check(data.to_dict())
     responses = check(data, {"a": "surv(time, status)"})
     assert "no response for the events ['b']" in responses.problems[0]
+
+
+def test_a_code_may_stand_for_an_event_that_no_row_names(data):
+    """Of a model, whose families name the event; without one it may be a slip."""
+    data["event"] = data["event"].replace({"b": "a_or_b"})
+    codes = {"a_or_b": ["a", "b"]}
+    given = ("surv(time, status) ~ 1", data, "event")
+    spec = bmx.CompetingRisks(*given, {"a": "weibull", "b": "exponential"}, partial_events=codes)
+    assert spec.components == ("a", "b")
+    with pytest.raises(SpecError, match=r"uses \['c'\], but the events are \['a', 'b'\]"):
+        bmx.CompetingRisks(
+            *given,
+            {"a": "weibull", "b": "exponential"},
+            partial_events={"a_or_b": ["a", "c"]},
+        )
+    assert (
+        "stands for ['b'], but the events are ['a']"
+        in check(data, partial_events=codes).problems[0]
+    )
 
 
 def test_the_user_s_own_names_are_found(data):

@@ -56,7 +56,11 @@ WRONG = {
     "regression family": (lambda: competing(family="poisson"), SpecError, "no distribution of"),
     "unknown family": (lambda: competing(family="weibul"), SpecError, "did you mean 'weibull'"),
     "ancillary event": (lambda: competing(ancillary={"c": {}}), SpecError, "names \\['c'\\]"),
-    "ancillary form": (lambda: competing(ancillary={"a": "~ x"}), SpecError, "must map events"),
+    "ancillary form": (
+        lambda: competing(ancillary={"a": "~ x"}),
+        SpecError,
+        "a dict of events to formulas of their parameters",
+    ),
     "ancillary parameter": (
         lambda: competing(ancillary={"a": {"shape": "~ x"}}),
         SpecError,
@@ -79,7 +83,11 @@ WRONG = {
         SpecError,
         "no location",
     ),
-    "partial form": (lambda: competing(partial_events={"c": "a"}), SpecError, "must map a code"),
+    "partial form": (
+        lambda: competing(partial_events={"c": "a"}),
+        SpecError,
+        "the events that each may be",
+    ),
     "partial of nothing": (
         lambda: competing(partial_events={"c": ["a", "q"]}),
         SpecError,
@@ -185,7 +193,7 @@ QUANTITIES = {
     "interval": (lambda f: f.mean_time(interval="exact"), "'delta', 'simulation'"),
     "draws of nothing": (lambda f: f.mean_time(draws=500), "belong to interval='simulation'"),
     "seed of nothing": (lambda f: f.mean_time(seed=1), "belong to interval='simulation'"),
-    "unknown option": (lambda f: f.mean_time(level=0.9), "unknown options \\['level'\\]"),
+    "unknown option": (lambda f: f.mean_time(level=0.9), "no option level=; here it is ci="),
     "share": (lambda f: f.quantile_time(1.5), "q=1.5 must be"),
     "limit": (lambda f: f.restricted_mean_time(0), "tau=0 must be"),
     "times": (lambda f: f.state_probabilities([1, -1]), "of at least 0"),
@@ -429,7 +437,7 @@ def test_memberships_of_new_rows_need_the_event_column():
 
 
 def test_a_restricted_mean_has_one_limit():
-    with pytest.raises(FitError, match="one number"):
+    with pytest.raises(FitError, match="takes a number"):
         competing().fit(seed=1).restricted_mean_time([1.0, 2.0])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -85,8 +87,8 @@ def test_words_of_knots_and_of_latent_classes():
     assert "scale hazard)" in words
     data = bmx.load_data("mgus2")
     words = repr(bmx.Mixture("surv(years, status) ~ age", data, family=["weibull", "cured"], k=2))
-    assert "family      weibull, cured" in words
-    assert "times       975 exact, 409 right-censored" in words
+    assert re.search(r"family +weibull, cured\n", words)
+    assert re.search(r"times +975 exact, 409 right-censored\n", words)
 
 
 def test_words_of_a_posterior(posterior):
@@ -112,11 +114,11 @@ def test_what_is_refused_says_what_to_do(fit):
     with pytest.raises(FitError, match="the events name the components"):
         fit.relabel(order=["pcm", "death"])
     assert fit.relabel(order=["death", "pcm"]).loglik == fit.loglik
-    for kind in ("response", "pearson"):
+    for kind in ("response", "pearson", "deviance"):
         with pytest.raises(FitError, match=r"is a survival time; use one of \('martingale'"):
             fit.residuals(kind)
-    with pytest.raises(FitError, match=r"residuals\(kind='deviance'\) is unknown"):
-        fit.residuals("deviance")
+    with pytest.raises(FitError, match=r"residuals\(kind='schoenfeld'\) is unknown"):
+        fit.residuals("schoenfeld")
     with pytest.raises(FitError, match="no time; use one of"):
         bmx.Mixture("age ~ 1", bmx.load_data("mgus2"), k=1).fit(seed=1).residuals("cox-snell")
 

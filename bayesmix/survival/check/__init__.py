@@ -147,7 +147,7 @@ def check_survival(
     >>> check.table["contribution"].iloc[2]
     'pi_death S_death(t) + pi_pcm S_pcm(t)'
     """
-    scope = Scope.capture(1)
+    scope = Scope.capture(2)
     check_data(data)
     if truncation not in TRUNCATIONS:
         msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
@@ -213,8 +213,7 @@ def _compare(
     never: Mapping[Hashable, bool] | None = None,
 ) -> tuple[EventColumn, dict[Hashable, Reading]]:
     """The event column beside the times; what is wrong is added to problems and notes."""
-    column = read_events(data, event, partial_events)
-    column.components = never
+    column = read_events(data, event, partial_events, never)
     problems += column.problems
     notes += column.notes
     readings = _by_event(texts, read, column, problems)

@@ -51,6 +51,8 @@ class EventColumn:
     problems, notes : list of str
     components : mapping of event to bool, or None
         Of a model: all its components, and whether they never happen by their family.
+    partial : mapping of code to events
+        The events that the rows of a code may have had.
     """
 
     name: str | None
@@ -61,6 +63,7 @@ class EventColumn:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     components: Mapping[Hashable, bool] | None = None
+    partial: Mapping[Hashable, tuple[Hashable, ...]] = field(default_factory=dict)
 
     @property
     def single(self) -> np.ndarray:
@@ -86,14 +89,18 @@ class EventColumn:
             return self.components.get(name, False)
         return _word(name) in NEVER
 
+    def _may_be(self, name: Hashable) -> np.ndarray:
+        """Rows without a name of their own that may have had an event, (n,)."""
+        codes = [len(self.names) + i for i, e in enumerate(self.partial.values()) if name in e]
+        return self.unknown | np.isin(self.label, codes)
+
     def extend(self, names: tuple[Hashable, ...]) -> None:
         """Add events that no row is known to have had."""
         added = len(names) - len(self.names)
         if added == 0:
             return
-        unknown = np.repeat(self.unknown[:, None], added, axis=1)
         before = len(self.names)
-        self.allowed = np.column_stack([self.allowed, unknown])
+        self.allowed = np.column_stack([self.allowed, *map(self._may_be, names[before:])])
         self.label = np.where(self.label >= before, self.label + added, self.label)
         words = [_known(name) for name in names[before:]]
         self.label_words = [*self.label_words[:before], *words, *self.label_words[before:]]
@@ -115,7 +122,10 @@ def _known(name: Hashable) -> str:
 
 
 def read_events(
-    data: pd.DataFrame, name: str | None, partial: Mapping[Hashable, Sequence[Hashable]] | None
+    data: pd.DataFrame,
+    name: str | None,
+    partial: Mapping[Hashable, Sequence[Hashable]] | None,
+    components: Mapping[Hashable, bool] | None = None,
 ) -> EventColumn:
     """Read the column of the events, and say what is wrong with it.
 
@@ -124,6 +134,8 @@ def read_events(
     data : DataFrame of n rows
     name : str or None
     partial : mapping of code to events, or None
+    components : mapping of event to bool, or None
+        As of `EventColumn`.
 
     Raises
     ------
@@ -136,6 +148,7 @@ def read_events(
     partial = partial_codes(partial)
     n = len(data)
     alone = EventColumn(None, ("event",), np.ones((n, 1), bool), np.zeros(n, int), [""])
+    alone.components = components
     if name is None:
         return alone
     if name not in data.columns:
@@ -155,7 +168,7 @@ def read_events(
             + (" or a code of several events." if levels else ".")
         )
         return alone
-    column = _columns(name, names, data[name], partial)
+    column = _columns(name, names, data[name], partial, components)
     _check_levels(column, data[name], levels, partial)
     return column
 
@@ -173,6 +186,7 @@ def _columns(
     names: tuple[Hashable, ...],
     values: pd.Series,
     partial: Mapping[Hashable, tuple[Hashable, ...]],
+    components: Mapping[Hashable, bool] | None,
 ) -> EventColumn:
     import pandas as pd
 
@@ -183,10 +197,16 @@ def _columns(
     label = np.array([*(place[plain(v)] for v in levels), len(place)])[found]
     may = [[e in partial[c] for e in names] for c in codes]
     allowed = np.vstack([np.eye(len(names)), *may, np.ones(len(names))]).astype(bool)
-    allowed[~allowed.any(axis=1)] = True  # a code of no event that there is: a problem told
+    # A code of no event that there is, a problem told, stands for any.
+    there = {*names, *(components or ())}
+    lost = [len(names) + i for i, c in enumerate(codes) if there.isdisjoint(partial[c])]
+    allowed[lost] = True
     words = [_known(n) for n in names]
     words += [f"{' or '.join(map(str, partial[c]))} (code {c})" for c in codes]
-    return EventColumn(name, names, allowed[label], label, [*words, "unknown"])
+    words.append("unknown")
+    return EventColumn(
+        name, names, allowed[label], label, words, components=components, partial=partial
+    )
 
 
 def _check_levels(
@@ -275,12 +295,13 @@ def _wrong_codes(
     column: EventColumn, partial: Mapping[Hashable, tuple[Hashable, ...]]
 ) -> list[str]:
     texts = []
+    there = {*column.names, *(column.components or ())}
     for code, events in partial.items():
-        unknown = [e for e in events if e not in column.names]
+        unknown = [e for e in events if e not in there]
         if unknown:
             texts.append(
                 f"The code {code!r} of partial_events= stands for {unknown}, but the events are "
-                f"{list(column.names)}."
+                f"{list(dict.fromkeys((*column.names, *(column.components or ()))))}."
             )
         elif len(set(events)) == 1:
             texts.append(
