@@ -163,12 +163,17 @@ class Units(NamedTuple):
 
 def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
     """Where the responses are and how far they spread; times: their geometric mean."""
-    families = [f for f in layout.families if f.location is not None]
-    if not families or any(f.units is None and f.in_units is None for f in layout.families):
+    given = [f for f in layout.families if not _apart(f, rows)]
+    families = [f for f in given if f.location is not None]
+    if not families or any(f.units is None and f.in_units is None for f in given):
         return Units(1.0, 0.0)
     if layout.survival:
         return Units(_middle_time(rows, weight), 0.0)
-    y = next(iter(rows.observed.values())).y
+    y = next(
+        rows.observed[key].y
+        for f, key in zip(layout.families, layout.keys, strict=True)
+        if not _apart(f, rows)
+    )
     top = float(np.abs(y).max(initial=0.0)) or 1.0
     y = y / top
     centre = float((weight * y).sum())
@@ -177,6 +182,11 @@ def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
     if _rounded_away(y, centre):
         return Units(1.0, 0.0)
     return Units(top * float(np.sqrt((weight * np.square(y - centre)).sum())) or 1.0, top * centre)
+
+
+def _apart(family: Family, rows: BlockRows) -> bool:
+    """Whether a family is an atom beside densities: its rows are known, in any unit."""
+    return family.atom is not None and rows.allowed is not None
 
 
 def _rounded_away(y: np.ndarray, centre: float) -> bool:
@@ -215,11 +225,19 @@ def _in_unit(times: Times, unit: float) -> Times:
 def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) -> np.ndarray:
     """How often each row's density is per unit of its response, (n,): once, or never."""
     if not layout.survival:
-        y = next(iter(rows.observed.values())).y
-        lumps = np.array([y == f.lump for f in layout.families])
+        given = [
+            (f, rows.observed[key].y)
+            for f, key in zip(layout.families, layout.keys, strict=True)
+            if not _apart(f, rows)
+        ]
+        lumps = np.array([y == f.lump for f, y in given])
         if (lumps != lumps[0]).any():
             raise _Inconsistent
-        return 1.0 - lumps[0]
+        if rows.allowed is None:
+            return 1.0 - lumps[0]
+        # A value at an atom has a probability, which no unit changes.
+        densities = [f.atom is None for f in layout.families]
+        return (1.0 - lumps[0]) * rows.allowed[:, densities].any(1)
     exact = np.array([rows.observed[key].times.code == EXACT for key in layout.keys])  # type: ignore[union-attr]
     may = np.ones_like(exact) if allowed is None else allowed.T
     some, all_of = (exact & may).any(0), (exact | ~may).all(0)
@@ -249,7 +267,11 @@ def _block(
     known: dict[tuple[int, str], Change] = {}
     for family, key in zip(layout.families, layout.keys, strict=True):
         if (id(family), key) not in known:
-            found = change(family, *units, rows.observed[key])
+            found = (
+                Change(family, np.eye(0), np.zeros(0))
+                if _apart(family, rows)
+                else change(family, *units, rows.observed[key])
+            )
             if found is None:
                 raise _Inconsistent
             known[id(family), key] = found
@@ -260,19 +282,23 @@ def _block(
         by_key = dict(zip(layout.keys, families, strict=True))
 
         def read(each: Mapping[str, Observed]) -> dict[str, Observed]:
-            return {k: measured(o, by_key[k], units, layout.name) for k, o in each.items()}
+            return {
+                k: o if _apart(by_key[k], rows) else measured(o, by_key[k], units, layout.name)
+                for k, o in each.items()
+            }
 
         observed, entry = read(observed), entry and read(entry)
     count = log_units(layout, rows, allowed) if units.unit != 1 else np.zeros(len(rows.matrix))
     constants = tuple(_constant(turned, predictor) for predictor in layout.predictors)
     return Block(
         replace(layout, families=families),
-        BlockRows(
-            turned.matrix,
-            _offset(rows.offset, changes),
-            _response(rows.response, units),
-            observed,
-            entry,
+        replace(
+            rows,
+            matrix=turned.matrix,
+            offset=_offset(rows.offset, changes),
+            response=_response(rows.response, units),
+            observed=observed,
+            entry=entry,
         ),
         turned,
         changes,
