@@ -134,8 +134,8 @@ def kernel_term(ops: Any) -> Term:
         log_s = log1p(s)
         weight = (1.0 + inverse) * kept  # (nu + 1) / (nu + z^2)
         pull = weight * z * precision
-        # s / (1 + s) - log(1 + s), as a sum that does not cancel
-        half_excess = a * (-log1pmx(s) - s * taken)
+        # s / (1 + s) - log(1 + s), each form where it does not cancel
+        half_excess = a * (-log1pmx(s) - s * taken if s < 0.3 else taken - log_s)
         tilt = (z2 - 1.0) * kept * kept * inverse  # d weight / d log(nu)
         shrink = 1.0 / (1.0 + 3.0 * inverse)
         return (
