@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix._arguments.habits import option_hint
 from bayesmix._arguments.kinds import Kind, kind_of
 from bayesmix._arguments.shown import shown, type_name
-from bayesmix._arguments.values import ERRORS, VALUES, WORDS
+from bayesmix._arguments.values import ERRORS, NONE_BY_DEFAULT, VALUES, WORDS
 from bayesmix.errors import SpecError, UnknownOptionError
 
 __all__ = ["check_value", "door", "unknown_option"]
@@ -150,7 +150,8 @@ def _check(
         check = None
     if parameter.kind is parameter.VAR_KEYWORD:
         for name, each in value.items():
-            check_value(title, name, each, kind, VALUES.get(name), error)
+            own = None if each is None and name in NONE_BY_DEFAULT else VALUES.get(name)
+            check_value(title, name, each, kind, own, error)
         return
     if parameter.kind is parameter.VAR_POSITIONAL:
         for each in value:

@@ -16,6 +16,7 @@ from bayesmix.errors import DataError, FitError, FormulaError, SpecError
 
 __all__ = [
     "ERRORS",
+    "NONE_BY_DEFAULT",
     "VALUES",
     "WORDS",
     "anything",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 Check = Callable[[str, Any, type[ValueError]], Any]
+# Options of fits, given as keywords of any name, that are None unless given.
+NONE_BY_DEFAULT = frozenset({"checkpoint", "seed", "starts", "thin"})
 # More draws than this is a slip of the keyboard, not a plan.
 MOST = 10**8
 LARGEST_INCHES = 500

@@ -4,6 +4,7 @@ import signal
 import threading
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pytest
 
@@ -103,8 +104,15 @@ def test_what_a_checkpoint_does_not_go_with(spec, tmp_path):
     assert not path.exists()
 
 
-def test_ctrl_c_gives_the_draws_so_far(spec):
-    threading.Timer(2.5, signal.raise_signal, [signal.SIGINT]).start()
+def test_ctrl_c_gives_the_draws_so_far(spec, monkeypatch):
+    sample = nutpie.sample
+
+    def interrupted(model, **options):
+        running = sample(model, **options)
+        threading.Timer(1.0, signal.raise_signal, [signal.SIGINT]).start()
+        return running
+
+    monkeypatch.setattr(nutpie, "sample", interrupted)
     options = {**OPTIONS, "draws": 500_000}
     with pytest.warns(bmx.ConvergenceWarning, match=r"interrupted: .* of 500000 and 2 requested"):
         posterior = spec.fit("nuts", **options)
