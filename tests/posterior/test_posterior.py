@@ -561,13 +561,13 @@ def test_the_two_modes_of_the_nested_model(models):
     problem = build_problem(
         model.spec, penalty=Penalty(resolve(model.spec, model._priors), jacobian=True)
     )
-    axes = np.linspace(0.0, 0.8, 40), np.linspace(-6.0, 6.0, 121), np.linspace(-5.0, 5.0, 40)
+    axes = np.linspace(0.2, 0.6, 33), np.linspace(-4.0, 4.0, 81), np.linspace(-5.0, 5.0, 25)
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     density = log_likelihood(problem, grid)
     density = np.exp(density - density.max())
     below = density[grid[:, 1] < 0].sum() / density.sum()
     shares = list(modes["share"].head(2))
-    assert shares == pytest.approx([below, 1 - below], abs=0.02)
+    assert shares == pytest.approx([below, 1 - below], abs=0.005)
     assert modes["share"].sum() == pytest.approx(1)
     spec = found.spec.spec
     intercepts = [
@@ -858,7 +858,7 @@ def test_stacked_weights_are_the_best_of_a_grid(two_places):
         tree = az.from_dict(
             {"log_likelihood": {"y": log_lik[group]}, "posterior": {"t": log_lik[group, :, 0]}}
         )
-        by_unit.append(az.loo(tree, pointwise=True).elpd_i.values)
+        by_unit.append(az.loo(tree, reff=1.0, pointwise=True).elpd_i.values)
     one, two = np.exp(by_unit)
     grid = np.linspace(0, 1, 2001)
     elpd = [np.log(w * one + (1 - w) * two).sum() for w in grid]
