@@ -445,7 +445,7 @@ class Prior:
         return hash((self.kind, tuple(self.parameters.items())))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{n}={v:g}" for n, v in self.parameters.items())
+        given = ", ".join(f"{n}={v + 0:g}" for n, v in self.parameters.items())
         return f"Prior({self.kind!r}, {given})"
 
 

@@ -213,8 +213,12 @@ def state_probabilities(times: EventTimes, t: Array) -> np.ndarray:
     """
     log_survival = _on_grid(times, time_of.log_survival, t - _rows(times.spent))
     weights = times.weights[..., None, :]
+    events = -np.expm1(log_survival) * weights
+    over = events.sum(axis=-1, keepdims=True)
     start = (np.exp(log_survival) * weights).sum(axis=-1, keepdims=True)
-    return np.concatenate([start, -np.expm1(log_survival) * weights], axis=-1)
+    # Weights add up to one but for rounding: without events it is one exactly, and never above.
+    start = np.where(over < 0.5, 1 - over, start)
+    return np.concatenate([start, events], axis=-1)
 
 
 # --- from a family's functions to arrays ---------------------------------------------------

@@ -43,6 +43,18 @@ def two(n=1, **changed):
 LAWS = (stats.weibull_min(1.4, scale=3.0), stats.lognorm(0.7, scale=np.exp(0.5)))
 
 
+def test_without_time_nothing_has_happened():
+    """Whatever the weights add up to in floating point."""
+    weights = np.array([0.7, 0.2, 0.1])
+    assert sum(weights) != 1
+    one = Component(family("exponential"), {"rate": np.ones((1, 1))})
+    times = EventTimes(("a", "b", "c"), weights[None, None], (one,) * 3)
+    found = quantities.state_probabilities(times, np.array([0.0, 1e-18, 3.0]))[0, 0]
+    np.testing.assert_array_equal(found[0], [1, 0, 0, 0])
+    assert found[1, 0] == 1
+    np.testing.assert_allclose(found[2, 0], stats.expon.sf(3.0), rtol=1e-14)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m["id"])
 def test_against_flexsurv(model):
     times = read(model)
