@@ -1,6 +1,7 @@
 """The one list of methods: what they give, what they take, who reads it."""
 
 import inspect
+import warnings
 
 import pytest
 
@@ -63,6 +64,19 @@ def test_the_command_line_offers_the_methods():
 def test_options_that_do_not_fit(spec, method, options, message):
     with pytest.raises(bmx.SpecError, match=message):
         spec.fit(method, **options)
+
+
+def test_none_is_as_leaving_an_option_out(spec):
+    """Where None is the default."""
+    for name, method in METHODS.items():
+        quick = {"em": {"max_iter": 5}, "nuts": {"tune": 20, "chains": 1}}.get(name, {})
+        quick |= {"draws": 20, "progress": False} if method.gives == "posterior" else {}
+        none = {o.name: None for o in method.options if o.default is None}
+        assert "seed" in none
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bmx.ConvergenceWarning)
+            fit = spec.fit(name, **{**none, **quick})
+        assert fit.method == name
 
 
 def test_only_methods_that_give_points():
