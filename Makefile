@@ -77,7 +77,7 @@ $(BIN)/python:
 # .venv/.installed-run, -test, -dev and -docs say which extras are in the environment.
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".$(if $(filter run,$*),,[$*])"
-	@echo "Compiling the kernels of bayesmix, once on this machine (about 15 s)"
+	@echo "Compiling the kernels of bayesmix, once on this machine (about a minute)"
 	@$(BIN)/python -c "import bayesmix.kernels; bayesmix.kernels.warm()"
 	@touch $@
 

@@ -202,17 +202,17 @@ class Prior:
     **parameters : float
         Called as in PyMC, on the natural scale of the parameter and in your units.
 
+    Raises
+    ------
+    SpecError
+        If the kind or a parameter is unknown, missing or out of range.
+
     Notes
     -----
     A prior that reaches beyond the parameter's support is cut off there: "normal",
     "student_t" and "uniform" priors of a positive parameter, or of a probability;
     `Mixture.priors` says so.  Wherever a prior is taken, so is a distribution of PreliZ with
     its parameters.
-
-    Raises
-    ------
-    SpecError
-        If the kind or a parameter is unknown, missing or out of range.
 
     Examples
     --------

@@ -56,7 +56,9 @@ numpydoc_validation_checks = {
     "SS04",
 }
 # Users do not make these themselves, and what they hold is private.
-numpydoc_validation_overrides = {"PR01": [r"Made by `+(\w+\.fit|PointFit\.bootstrap|select)"]}
+numpydoc_validation_overrides = {
+    "PR01": [r"Made by `+(\w+\.fit|PointFit\.\w+|Posterior\.\w+|Selection\.\w+|select)"]
+}
 # Family has more fields, for the shipped families; a comment there says so.
 # The functions of arrays are those of NumPy and scipy.special by name.
 numpydoc_validation_exclude = {r"\.__\w+__$", r"bayesmix\.Family$", r"bayesmix\.arrays\."}

@@ -380,6 +380,8 @@ class Model(Modelled):
             Components with a smaller mean weight are removed, with a warning.
         algorithm : str
             "em", "cem" (classification) or "sem" (stochastic).
+        progress : bool, optional
+            Whether to show progress; by default on terminals and in notebooks.
         draws : int, optional
             Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
         tune, chains : int, optional
@@ -395,8 +397,6 @@ class Model(Modelled):
             A file that keeps what a run of "nuts" has drawn so far, such as "run.nc".  The
             same call after the run was ended goes on from there, to the same draws.
             Chains are then drawn in up to five rounds, each with a short warm-up.
-        progress : bool, optional
-            Whether to show progress; by default on terminals and in notebooks.
 
         Returns
         -------

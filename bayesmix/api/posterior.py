@@ -559,11 +559,13 @@ class Posterior(Result):
 
         Parameters
         ----------
-        formula, method, assign, data
+        formula, method, assign
             As of `PointFit.relate`.
         draws : int
             Number of draws of the posterior.
         seed : int or numpy.random.Generator, optional
+        data : DataFrame, optional
+            As of `PointFit.relate`.
 
         Returns
         -------
@@ -608,11 +610,13 @@ class Posterior(Result):
 
         Parameters
         ----------
-        formula, family, method, assign, dispersion, data
+        formula, family, method, assign, dispersion
             As of `PointFit.distal`.
         draws : int
             Number of draws of the posterior.
         seed : int or numpy.random.Generator, optional
+        data : DataFrame, optional
+            As of `PointFit.distal`.
 
         Returns
         -------

@@ -84,6 +84,8 @@ def fitted(
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
 
     Returns
     -------

@@ -64,6 +64,8 @@ def effects(
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
 
     Returns
     -------

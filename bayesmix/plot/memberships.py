@@ -52,6 +52,8 @@ def rootogram(
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
 
     Returns
     -------
@@ -179,6 +181,8 @@ def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
 
     Returns
     -------

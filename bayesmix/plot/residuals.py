@@ -50,6 +50,8 @@ def residuals(
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
 
     Returns
     -------

@@ -41,6 +41,8 @@ def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
 
     Returns
     -------

@@ -59,6 +59,7 @@ def lines_of(test, tests=TESTS):
 
 
 def anchor(test):
+    test = test.rpartition("/")[2]
     return "shown-" + test.replace("::", "-").replace(".py", "").replace("_", "-").lower()
 
 

@@ -597,9 +597,13 @@ def test_ctrl_c_ends_nuts(folder):
         terminal.wait_for("Draws", 120)  # the chains run
         terminal.type("\x03")
         code, shown = terminal.end()
-        assert code == cli.INTERRUPTED
-        assert shown.endswith("bayesmix: interrupted\r\n")
         assert "Traceback" not in shown
+        if code == cli.INTERRUPTED:  # before there was anything to give back
+            assert shown.endswith("bayesmix: interrupted\r\n")
+        else:
+            assert code == 0
+            assert "Ctrl-C" in shown
+            assert "R-hat" in shown
     finally:
         terminal.close()
 
