@@ -151,7 +151,9 @@ def bayes(
     spec = _trial_model()
     write(BAYES)
     began = perf_counter()
-    ml, post = spec.fit("em", seed=seed), spec.fit("nuts", seed=seed, draws=draws, tune=tune)
+    lengths = {"draws": draws, "tune": tune}
+    given = {name: value for name, value in lengths.items() if value is not None}
+    ml, post = spec.fit("em", seed=seed), spec.fit("nuts", seed=seed, **given)
     count = post.data["posterior"]["coef"].isel(component=0, term=0).size
     write(f"{count} draws after {perf_counter() - began:.0f} seconds.\n")
     fits = {"ML": ml, "Bayes": post}
