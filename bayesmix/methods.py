@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from bayesmix._arguments import shown, unknown_option
@@ -67,7 +67,7 @@ class Method:
 def _point() -> tuple[type, Callable[..., Fitted]]:
     from bayesmix.estimation.point import FitOptions, fit_point
 
-    return FitOptions, fit_point
+    return FitOptions, partial(fit_point, keeps=True)
 
 
 def _laplace() -> tuple[type, Callable[..., Drawn]]:
@@ -192,7 +192,8 @@ def checkpoint(spec: MixtureSpec, priors: Any, path: Any, options: Mapping[str, 
             "none, and no init="
         )
         raise SpecError(msg)
-    same = {name: value for name, value in options.items() if name != "progress"}
+    free = ("progress", "n_threads")  # the draws are the same with any
+    same = {name: value for name, value in options.items() if name not in free}
     return Checkpoint(path, spec, priors, same)
 
 

@@ -35,7 +35,7 @@ __all__ = [
 
 Check = Callable[[str, Any, type[ValueError]], Any]
 # Options of fits, given as keywords of any name, that are None unless given.
-NONE_BY_DEFAULT = frozenset({"checkpoint", "seed", "starts", "thin"})
+NONE_BY_DEFAULT = frozenset({"checkpoint", "n_threads", "seed", "starts", "thin"})
 # More draws than this is a slip of the keyboard, not a plan.
 MOST = 10**8
 LARGEST_INCHES = 500
@@ -236,6 +236,7 @@ VALUES: dict[str, Check] = {
     "max_iter": at_least(0, "the number of iterations"),
     "tune": at_least(10, "the number of tuning steps"),
     "chains": at_least(1, "the number of chains"),
+    "n_threads": at_least(1, "the number of threads"),
     "thin": at_least(1, "the draws made for each that is kept"),
     "predictive": at_least(0, "the number of predictive data sets"),
     "max_k": at_least(1, "the number of clusters"),

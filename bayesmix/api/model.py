@@ -382,6 +382,10 @@ class Model(Modelled):
             "em", "cem" (classification) or "sem" (stochastic).
         progress : bool, optional
             Whether to show progress; by default on terminals and in notebooks.
+        n_threads : int, optional
+            Threads that share the passes over the rows, and on which the chains of "nuts" run
+            side by side.  By default all processors, or one for small data.  The result is the
+            same for any number, to the last bit.
         draws : int, optional
             Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
         tune, chains : int, optional
@@ -412,7 +416,8 @@ class Model(Modelled):
         Warns
         -----
         DegenerateWarning, IdentifiabilityWarning, ConvergenceWarning
-            If the fit is no plain success; `PointFit.status` and `reasons` say why.
+            If the fit is no plain success; `PointFit.status` and `reasons` say why.  Ctrl-C
+            ends a fit with the best so far, and a warning.
 
         Examples
         --------

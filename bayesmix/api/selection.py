@@ -367,7 +367,7 @@ def select(
         raise SpecError(msg)
     methods.named(method, "point")
     if checkpoint is None:
-        return Selection({n: spec.with_k(n).fit(method, **options) for n in check_range(k)})
+        return Selection({n: _whole(spec.with_k(n), method, options) for n in check_range(k)})
     saved = methods.checkpoint(
         spec.with_k(1)._spec, spec._priors, checkpoint, {**options, "method": method}
     )
@@ -376,7 +376,15 @@ def select(
     for n in check_range(k):
         model = spec.with_k(n)
         kept = saved.get_fit(f"k_{n}", model._spec)
-        fits[n] = model.fit(method, **options) if kept is None else model._result(kept)
+        fits[n] = _whole(model, method, options) if kept is None else model._result(kept)
         if kept is None:
             saved.put_fit(f"k_{n}", fits[n]._fitted)
     return Selection(fits)
+
+
+def _whole(model: Mixture, method: str, options: Mapping[str, Any]) -> PointFit:
+    """A fit that was not interrupted."""
+    fit: PointFit = model.fit(method, **options)
+    if fit._fitted.interrupted:
+        raise KeyboardInterrupt
+    return fit

@@ -230,6 +230,8 @@ OPTIONS = (
     _option("--hold", "fit", "hold a parameter at a value, natural scale; may be repeated: "
             "--hold 2 Intercept 0.5", nargs=3, action="append", dest="fixed_params",
             metavar=("COMPONENT", "PARAMETER", "VALUE")),
+    _option("--n-threads", "fit", "threads that share the rows, and run chains (default: all "
+            "processors, one for small data)", whole, metavar="N"),
     _option("--starts", "point", "random starts (default: 10)", whole, metavar="N"),
     _option("--tol", "point", "relative change of the log-likelihood at convergence",
             number, metavar="X"),

@@ -43,6 +43,7 @@ __all__ = [
     "best",
     "collapse_test",
     "has_status",
+    "kept_so_far",
     "make_starts",
     "maximise",
     "more_starts",
@@ -83,11 +84,33 @@ class Options:
         Passes over the rows that one start may take.
     algorithm : str
         "em", "cem" (hard labels) or "sem" (drawn labels).
+    keeps : bool
+        Whether Ctrl-C ends the run with what there is, rather than with an exception.
     """
 
     tol: float = 1e-8
     max_iter: int = 1000
     algorithm: str = "em"
+    keeps: bool = False
+
+
+class _Stop:
+    """Ctrl-C within its block ends the block where the options say so; `pressed` tells."""
+
+    def __init__(self, options: Options) -> None:
+        self.keeps, self.pressed = options.keeps, False
+
+    def __enter__(self) -> _Stop:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self.pressed |= kind is KeyboardInterrupt
+        return self.keeps and kind is KeyboardInterrupt
+
+
+def kept_so_far(options: Options) -> _Stop:
+    """A block of work that Ctrl-C ends with what there is, where the options say so."""
+    return _Stop(options)
 
 
 @dataclass(frozen=True)
@@ -95,7 +118,7 @@ class Outcome:
     """All starts at their ends.
 
     `theta` (R, D), `loglik`, `iterations` and `status` (R,), and the
-    log-likelihoods of every iteration, `trace` (T, R).
+    log-likelihoods of every iteration, `trace` (T, R).  `interrupted`: by Ctrl-C.
     """
 
     theta: np.ndarray
@@ -103,6 +126,13 @@ class Outcome:
     iterations: np.ndarray
     status: np.ndarray
     trace: np.ndarray
+    interrupted: bool = False
+
+    @classmethod
+    def of(cls, runs: Runs, *, interrupted: bool) -> Outcome:
+        """The ends of runs."""
+        trace = np.array(runs.trace)
+        return cls(runs.theta, runs.loglik, runs.iterations, runs.status, trace, interrupted)
 
     def with_(self, other: Outcome) -> Outcome:
         """The starts of both; a trace that is shorter stays at its end."""
@@ -116,6 +146,7 @@ class Outcome:
             np.concatenate([self.iterations, other.iterations]),
             np.concatenate([self.status, other.status]),
             np.hstack(traces),
+            self.interrupted or other.interrupted,
         )
 
 
@@ -261,23 +292,37 @@ def maximise(
     def report(stage: str) -> Callable[[int, float], None] | None:
         return None if progress is None else lambda n, value: progress(stage, n, value)
 
-    budget = options.max_iter
-    climb(
-        problem,
-        runs,
-        max_iter=min(budget, FIRST_STEPS),
-        tol=max(options.tol, EARLY_TOL if problem.spec.named else FIRST_TOL),
-        collapsed=collapsed,
-        on_iteration=report("EM"),
-    )
-    if budget > FIRST_STEPS:
-        runs.status[runs.running()] = "resting"
+    with kept_so_far(options) as stop:
+        climb(
+            problem,
+            runs,
+            max_iter=min(options.max_iter, FIRST_STEPS),
+            tol=max(options.tol, EARLY_TOL if problem.spec.named else FIRST_TOL),
+            collapsed=collapsed,
+            on_iteration=report("EM"),
+        )
+        if options.max_iter > FIRST_STEPS:
+            runs.status[runs.running()] = "resting"
+        _finish(problem, runs, options, collapsed, report("Newton"))
+    if stop.pressed and not np.isfinite(runs.loglik).any():
+        raise KeyboardInterrupt
+    runs.status[has_status(runs, "running", "resting")] = "max_iter"
+    name_ends(problem, runs, collapsed)
+    return Outcome.of(runs, interrupted=stop.pressed)
+
+
+def _finish(
+    problem: Problem,
+    runs: Runs,
+    options: Options,
+    collapsed: Floors,
+    report: Callable[[int, float], None] | None,
+) -> None:
+    """Newton's method, and squared extrapolation of EM where it cannot."""
     tol = FIRST_TOL
     for number in range(ROUNDS):
-        _over_budget(runs, budget)
-        newton(problem, runs, tol=options.tol)
-        if progress is not None:
-            progress("Newton", int((runs.status == "resting").sum()), float(runs.loglik.max()))
+        _over_budget(runs, options.max_iter)
+        newton(problem, runs, tol=options.tol, on_iteration=report)
         again = runs.status == "resting"
         if not again.any():
             break
@@ -287,9 +332,6 @@ def maximise(
         squarem(problem, runs, cycles=8, tol=tol, collapsed=collapsed)
         _give_up(runs, before, rounds_left=ROUNDS - number)
         runs.status[runs.status == "running"] = "resting"
-    runs.status[has_status(runs, "running", "resting")] = "max_iter"
-    name_ends(problem, runs, collapsed)
-    return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
 
 
 def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
@@ -378,29 +420,30 @@ def classification(
     quiet = np.zeros(len(theta), int)
     patience = 1 if rng is None else 50
     order = np.empty(0, int) if rng is None else unit_order(problem)
-    for _ in range(options.max_iter):
-        active = runs.running()
-        if not len(active):
-            break
-        p = em_pass(problem, current[active], responsibilities=_labels(rng, len(active), order))
-        with np.errstate(all="ignore"):
-            current[active] = m_step(problem, current[active], p)
-            loglik = log_likelihood(problem, current[active])
-        runs.iterations[active] += 1
-        change = np.abs(loglik - runs.loglik[active])
-        still = change <= options.tol * (np.abs(loglik) + 0.1)
-        better = loglik > runs.loglik[active] if rng is not None else np.isfinite(loglik)
-        runs.theta[active[better]] = current[active[better]]
-        runs.loglik[active[better]] = loglik[better]
-        runs.trace.append(runs.loglik.copy())
-        quiet[active] = np.where(still if rng is None else ~better, quiet[active] + 1, 0)
-        runs.status[active[quiet[active] >= patience]] = "converged"
-        runs.status[active[collapsed(current[active]) | ~np.isfinite(loglik)]] = "degenerate"
-        if progress is not None:
-            progress("CEM" if rng is None else "SEM", len(active), float(runs.loglik.max()))
+    with kept_so_far(options) as stop:
+        for _ in range(options.max_iter):
+            active = runs.running()
+            if not len(active):
+                break
+            p = em_pass(problem, current[active], responsibilities=_labels(rng, len(active), order))
+            with np.errstate(all="ignore"):
+                current[active] = m_step(problem, current[active], p)
+                loglik = log_likelihood(problem, current[active])
+            runs.iterations[active] += 1
+            change = np.abs(loglik - runs.loglik[active])
+            still = change <= options.tol * (np.abs(loglik) + 0.1)
+            better = loglik > runs.loglik[active] if rng is not None else np.isfinite(loglik)
+            runs.theta[active[better]] = current[active[better]]
+            runs.loglik[active[better]] = loglik[better]
+            runs.trace.append(runs.loglik.copy())
+            quiet[active] = np.where(still if rng is None else ~better, quiet[active] + 1, 0)
+            runs.status[active[quiet[active] >= patience]] = "converged"
+            runs.status[active[collapsed(current[active]) | ~np.isfinite(loglik)]] = "degenerate"
+            if progress is not None:
+                progress("CEM" if rng is None else "SEM", len(active), float(runs.loglik.max()))
     runs.status[runs.running()] = "max_iter"
     name_ends(problem, runs, collapsed)
-    return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
+    return Outcome.of(runs, interrupted=stop.pressed)
 
 
 def _labels(rng: np.random.Generator | None, n_starts: int, order: np.ndarray) -> Responsibilities:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,14 @@ def _guarded(
 
 
 @np.errstate(all="ignore")  # a start may be on its way to a collapse
-def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> None:
+def newton(
+    problem: Problem,
+    runs: Runs,
+    *,
+    tol: float,
+    max_iter: int = 60,
+    on_iteration: Callable[[int, float], None] | None = None,
+) -> None:
     """Polish resting starts to a zero gradient.
 
     A Newton step is taken only if the information is positive definite, and kept
@@ -119,6 +127,8 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
     tol : float
         Relative size of the log-likelihood still to be gained.
     max_iter : int
+    on_iteration : callable, optional
+        Told the number of resting starts and the best log-likelihood.
     """
     free = np.flatnonzero(problem.spec.free)
     active = np.flatnonzero(runs.status == "resting")
@@ -159,6 +169,8 @@ def newton(problem: Problem, runs: Runs, *, tol: float, max_iter: int = 60) -> N
             end = np.where(near, end, np.where(singular, "singular", "resting"))
             runs.status[active[ended]] = end[ended]
             active = active[~ended]
+        if on_iteration is not None:
+            on_iteration(len(active), float(np.max(runs.loglik)))
 
 
 def _shorten(problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray) -> None:

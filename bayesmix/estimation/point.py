@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from bayesmix.estimation.maximise import (
     best,
     classification,
     collapse_test,
+    has_status,
+    kept_so_far,
     make_starts,
     maximise,
     more_starts,
@@ -66,9 +69,17 @@ class FitOptions:
     min_weight: float = 0.0
     algorithm: str = "em"
     progress: bool | None = None
+    n_threads: int | None = None
 
 
-def fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any = None) -> Fitted:
+def fit_point(
+    spec: MixtureSpec,
+    method: str,
+    options: FitOptions,
+    priors: Any = None,
+    *,
+    keeps: bool = False,
+) -> Fitted:
     """Fit a specification by EM, direct maximum likelihood, or to the posterior mode.
 
     Parameters
@@ -79,6 +90,8 @@ def fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any =
     options : FitOptions
     priors : None, "flat" or dict
         For "map"; see `penalty.resolve`.
+    keeps : bool
+        Whether Ctrl-C gives the best so far, with a warning, once there is any.
 
     Raises
     ------
@@ -89,29 +102,32 @@ def fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any =
     # On the way to a collapse or to infinity numbers overflow; every log-likelihood is
     # checked, so that an end without meaning is never a fit.
     with np.errstate(all="ignore"):
-        return _fit_point(spec, method, options, priors)
+        return _fit_point(spec, method, options, priors, keeps)
 
 
-def _fit_point(spec: MixtureSpec, method: str, options: FitOptions, priors: Any) -> Fitted:
+def _fit_point(
+    spec: MixtureSpec, method: str, options: FitOptions, priors: Any, keeps: bool
+) -> Fitted:
     k_requested = spec.k
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
     penalty = _penalty(spec, priors) if method == "map" else None
-    problem = standard_problem(spec, penalty)
+    problem = standard_problem(spec, penalty, options.n_threads)
     rng = generator(options.seed)
     theta = _starting(problem, options, rng)
     if options.max_iter == 0:
         user = problem.spec.user(theta[0])
         return _evaluated(build_problem(spec, penalty=penalty), user, method, options)
+    settings = Options(options.tol, int(options.max_iter), options.algorithm, keeps)
     with Progress(options.progress, len(theta), problem) as progress:
         if options.min_weight > 0:
             spec, problem, theta = reduced_start(
                 spec, problem, theta, options.min_weight, options.max_iter
             )
-        outcome = _run(problem, theta, method, options, rng, progress.update)
+        outcome = _run(problem, theta, method, settings, rng, progress.update)
         if _wants_more(problem, outcome, options):
             theta = more_starts(problem, outcome, STARTS, rng)
-            more = _run(problem, theta, method, options, rng, progress.update)
+            more = _run(problem, theta, method, settings, rng, progress.update)
             outcome = outcome.with_(more)
     return _finish(spec, problem, penalty, outcome, method, options, k_requested)
 
@@ -244,6 +260,7 @@ def _wants_more(problem: Problem, outcome: Outcome, options: FitOptions) -> bool
         not given
         and problem.spec.k > 1
         and options.algorithm != "sem"
+        and not outcome.interrupted
         and agreeing(outcome) < ENOUGH
     )
 
@@ -255,16 +272,15 @@ def _run(
     problem: Problem,
     theta: np.ndarray,
     method: str,
-    options: FitOptions,
+    settings: Options,
     rng: np.random.Generator,
     progress: Callable[[str, int, float], None],
 ) -> Outcome:
-    settings = Options(options.tol, int(options.max_iter), options.algorithm)
     if method == "ml":
         return _direct(problem, theta, settings)
-    if options.algorithm == "em":
+    if settings.algorithm == "em":
         return maximise(problem, theta, settings, progress)
-    drawn = rng if options.algorithm == "sem" else None
+    drawn = rng if settings.algorithm == "sem" else None
     return classification(problem, theta, settings, drawn, progress)
 
 
@@ -282,26 +298,35 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
             return 1e300, np.zeros(len(x))
         return -float(p.loglik[0]), -p.score[0, free]
 
-    for r in range(len(theta)):
-        full = theta[r].copy()
-        done = minimize(
-            negative,
-            full[free],
-            args=(full,),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": options.max_iter, "ftol": 1e-2 * options.tol, "gtol": 1e-6},
-        )
-        runs.theta[r, free] = done.x
-        runs.iterations[r] = done.nfev
-        over = done.nit >= options.max_iter
-        runs.status[r] = "max_iter" if over else "resting"
+    with kept_so_far(options) as stop:
+        for r in range(len(theta)):
+            full = theta[r].copy()
+            done = minimize(
+                negative,
+                full[free],
+                args=(full,),
+                jac=True,
+                method="L-BFGS-B",
+                callback=partial(_keep, runs.theta, r, free),
+                options={"maxiter": options.max_iter, "ftol": 1e-2 * options.tol, "gtol": 1e-6},
+            )
+            runs.theta[r, free] = done.x
+            runs.iterations[r] = done.nfev
+            over = done.nit >= options.max_iter
+            runs.status[r] = "max_iter" if over else "resting"
     runs.loglik[:] = log_likelihood(problem, runs.theta)
     runs.trace.append(runs.loglik.copy())
-    newton(problem, runs, tol=options.tol)
-    runs.status[runs.status == "resting"] = "max_iter"
+    if not stop.pressed:
+        with stop:
+            newton(problem, runs, tol=options.tol)
+    runs.status[has_status(runs, "running", "resting")] = "max_iter"
     name_ends(problem, runs, collapse_test(problem))
-    return Outcome(runs.theta, runs.loglik, runs.iterations, runs.status, np.array(runs.trace))
+    return Outcome.of(runs, interrupted=stop.pressed)
+
+
+def _keep(theta: np.ndarray, row: int, free: np.ndarray, found: np.ndarray) -> None:
+    """Note where a start has come to."""
+    theta[row, free] = found
 
 
 def _evaluated(problem: Problem, theta: np.ndarray, method: str, options: FitOptions) -> Fitted:
@@ -359,7 +384,7 @@ def _finish(
         asked=as_asked(options),
     ).reordered(order)
     fitted.__dict__["standard"] = problem  # arranged already; a cached property
-    return _explain(fitted)
+    return _explain(fitted, outcome.interrupted)
 
 
 def _ends(problem: Problem, outcome: Outcome) -> Ends:
@@ -372,9 +397,13 @@ def _ends(problem: Problem, outcome: Outcome) -> Ends:
     return Ends(loglik, outcome.iterations, outcome.status, reached, value)
 
 
-def _explain(fitted: Fitted) -> Fitted:
+def _explain(fitted: Fitted, interrupted: bool) -> Fitted:
     """Turn an end that is no plain success into a status, words and a warning."""
     status, reasons = diagnose(fitted)
+    if interrupted:
+        n = len(fitted.ends.loglik)
+        words = f"interrupted: this is the best so far of {n} start{'s' if n > 1 else ''}"
+        reasons = (*(r for r in reasons if r[0] not in ("max_iter", "starts")), ("max_iter", words))
     for kind, words in reasons:
         category = {
             "degenerate": DegenerateWarning,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from types import TracebackType
@@ -12,6 +13,8 @@ from bayesmix.likelihood import Problem
 __all__ = ["Progress", "on_screen"]
 
 PATIENCE = 1.0
+# A gain of the log-likelihood, relative to its size, with which a start ends.
+GAIN = 1e-10
 
 
 class Progress:
@@ -30,6 +33,7 @@ class Progress:
         self.n_starts, self.n_rows = n_starts, problem.n_rows
         self.begin = self.last = time.monotonic()
         self.count = 0
+        self.gain = self.loglik = float("nan")
         self.shown = False
         self.notes = _Notes(self)
 
@@ -52,13 +56,23 @@ class Progress:
         """Tell one iteration."""
         self.count += 1
         now = time.monotonic()
+        left = self._left(loglik, (now - self.begin) / self.count)
         if not self.wanted or now - self.begin < PATIENCE or now - self.last < 0.2:
             return
         self.last = now
         self.show(
             f"{stage}: iteration {self.count}, {running} of {self.n_starts} starts at "
-            f"work, log-likelihood {loglik:.6g}, {now - self.begin:.0f} s"
+            f"work, log-likelihood {loglik:.9g}, {now - self.begin:.0f} s{left}"
         )
+
+    def _left(self, loglik: float, seconds: float) -> str:
+        """About how long the best start goes on, where its gains shrink by a steady ratio."""
+        gain, self.loglik = loglik - self.loglik, loglik
+        ratio, self.gain = gain / self.gain if self.gain else 0.0, gain
+        goal = GAIN * (abs(loglik) + 1)
+        if not (0 < ratio < 1 and gain > goal):
+            return ""
+        return f", about {seconds * math.log(goal / gain) / math.log(ratio):.0f} s left"
 
     def show(self, words: str) -> None:
         """Put words on the line."""

@@ -68,7 +68,7 @@ def _best_reduced(
     total = resp.sum(1, keepdims=True)
     resp = np.divide(resp, total, out=np.full_like(resp, 1 / len(keep)), where=total > 0)
     left = without_components(spec, keep)
-    smaller = standard_problem(left)
+    smaller = standard_problem(left, n_threads=problem.n_threads)
     reduced = _best_reduced(left, smaller, start_from(smaller, resp), min_weight, max_iter)
     return reduced if reduced[3] > whole[3] else whole
 

@@ -46,6 +46,7 @@ __all__ = [
     "information",
     "log_likelihood",
     "may_compile",
+    "processors",
     "unit_terms",
     "value_and_gradient",
 ]
@@ -220,9 +221,14 @@ def _wanted(problem: Problem) -> bool:
 
 
 def _threads(problem: Problem) -> int:
-    """Threads of a pass: as the fit says, else all processors that this process may use."""
+    """Threads of a pass: as the fit says, else all processors, one for small data."""
     if problem.n_threads is not None:
         return problem.n_threads
+    return processors() if _is_large(problem) else 1
+
+
+def processors() -> int:
+    """The processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

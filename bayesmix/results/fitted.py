@@ -119,6 +119,11 @@ class Fitted:
         return new
 
     @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the fit."""
+        return any(reason.startswith("interrupted") for reason in self.reasons)
+
+    @property
     def bare(self) -> Fitted:
         """The same fit without what has been computed, to be sent to another process."""
         return replace(self)
@@ -195,7 +200,9 @@ class Fitted:
         return replace(self, theta=permute(self.spec.layout, self.theta, order))
 
 
-def standard_problem(spec: MixtureSpec, penalty: Penalty | None = None) -> Problem:
+def standard_problem(
+    spec: MixtureSpec, penalty: Penalty | None = None, n_threads: int | None = None
+) -> Problem:
     """The problem of a specification in standard coordinates.
 
     Parameters
@@ -204,12 +211,14 @@ def standard_problem(spec: MixtureSpec, penalty: Penalty | None = None) -> Probl
         In the user's coordinates.
     penalty : Penalty, optional
         Of the user's theta.
+    n_threads : int, optional
+        Threads of a pass; None: all processors, one for small data.
     """
     made = standardise(spec)
     assert made.standard is not None
     if penalty is not None:
         penalty = penalty._replace(model=within(penalty.model, made.standard))
-    return build_problem(made, penalty=penalty)
+    return replace(build_problem(made, penalty=penalty), n_threads=n_threads)
 
 
 def canonical_order(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:

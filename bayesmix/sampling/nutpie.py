@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.likelihood import log_likelihood
+from bayesmix.likelihood.engine import processors
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
@@ -197,7 +197,7 @@ class _Target:
         if density is None:
             density = python_density(self.problem, self.mode)
         elif (native := native_model(density, first_point)) is not None:
-            return native, _processors()
+            return native, self.problem.n_threads or processors()
         return _public_model(size, density, first_point), 1
 
     def _on_theta(self, z: np.ndarray, stats: dict[str, np.ndarray]) -> Drawn:
@@ -307,9 +307,3 @@ def _public_model(size: int, density: Callable, first_point: Callable) -> Any:
         coords={"free": np.arange(size)},
         make_initial_point_fn=first_point,
     )
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -74,6 +74,7 @@ class LaplaceOptions:
     init: Any = None
     fixed_params: Mapping[tuple[Hashable, str], float] | None = None
     progress: bool | None = None
+    n_threads: int | None = None
 
 
 @door(title="fit()", draws=at_least(10, "the number of draws"), sampler=one_of(*SAMPLERS))
@@ -153,7 +154,8 @@ def begin(
     if model.is_sparse:
         priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
     point = _point(spec, options, priors, rng)
-    problem = standard_problem(spec, Penalty(model, jacobian=True))
+    penalty = Penalty(model, jacobian=True)
+    problem = standard_problem(spec, penalty, options.n_threads)
     return point, _modes(problem, point, rng), problem
 
 
@@ -293,7 +295,9 @@ def _point(
     with warnings.catch_warnings():
         # How the chains end is told by the draws; the mode is only where they begin.
         warnings.simplefilter("ignore")
-        given = FitOptions(starts=starts, seed=rng, init=options.init, progress=False)
+        given = FitOptions(
+            starts=starts, seed=rng, init=options.init, progress=False, n_threads=options.n_threads
+        )
         return fit_point(spec, "map", given, priors)
 
 

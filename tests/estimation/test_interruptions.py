@@ -1,0 +1,95 @@
+"""Threads, progress, and Ctrl-C in the middle of a fit."""
+
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.estimation import em, maximise
+from bayesmix.estimation.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    high = rng.random(400) < 0.4
+    return pd.DataFrame({"x": x, "y": np.where(high, 3 + x, -x) + rng.normal(size=400)})
+
+
+@pytest.fixture(scope="module")
+def spec(data):
+    return bmx.Mixture("y ~ x", data, k=2)
+
+
+@pytest.mark.parametrize("method", ["em", "ml", "map"])
+def test_any_number_of_threads_gives_the_same_bits(spec, method):
+    found = [spec.fit(method, seed=1, starts=2, n_threads=n).loglik for n in (None, 1, 3)]
+    assert found[0] == found[1] == found[2]
+
+
+def test_threads_of_posteriors(spec):
+    one, two = (spec.fit("laplace", draws=50, seed=1, n_threads=n).summary() for n in (1, 2))
+    assert one.equals(two)
+
+
+def test_the_number_of_threads_is_checked(spec):
+    with pytest.raises(bmx.SpecError, match="the number of threads is an integer of at least 1"):
+        spec.fit("em", n_threads=0)
+
+
+def test_a_fit_that_is_interrupted_gives_the_best_so_far(spec, monkeypatch):
+    """By a signal, in the second pass of Newton's method."""
+    usual, passes = maximise.newton, []
+
+    def newton(*args, on_iteration, **options):
+        passes.append(1)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(maximise, "newton", newton)
+    with pytest.warns(bmx.ConvergenceWarning, match="interrupted: this is the best so far of 3"):
+        fit = spec.fit("em", seed=1, starts=3)
+    monkeypatch.setattr(maximise, "newton", usual)
+    whole = spec.fit("em", seed=1, starts=3)
+    assert passes == [1]
+    assert fit.status == "max_iter"
+    assert np.isfinite(fit.loglik)
+    assert whole.loglik - 1 < fit.loglik <= whole.loglik
+
+
+def test_before_there_is_anything_an_interruption_is_one(spec, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(em, "em_pass", interrupted)
+    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
+    with pytest.raises(KeyboardInterrupt):
+        spec.fit("em", seed=1, starts=1, init=[1, 2] * 200)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.ConvergenceWarning")
+def test_a_selection_that_is_interrupted_ends(spec, monkeypatch):
+    def newton(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(maximise, "newton", newton)
+    with pytest.raises(KeyboardInterrupt):
+        bmx.select(spec, k=[2, 3], seed=1)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.ConvergenceWarning")
+def test_progress_tells_how_long_it_may_take(spec, capsys):
+    """Gains of a half of the one before, a second each: log2(0.25 / 1e-10) seconds for 0.25."""
+    shown = Progress(
+        True, 1, spec.fit("em", seed=1, max_iter=2, init=[1, 2] * 200)._fitted.standard
+    )
+    shown.update("EM", 1, -2.0)
+    shown.update("EM", 1, -1.0)
+    shown.begin -= 3 + 1e-3
+    shown.last -= 3
+    shown.update("EM", 1, -0.5)
+    goal = 1e-10 * 1.5
+    expected = np.log(goal / 0.5) / np.log(0.5)
+    assert f"about {expected:.0f} s left" in capsys.readouterr().err
