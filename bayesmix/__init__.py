@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.families import Family, family
     from bayesmix.kernels.warming import warm
+    from bayesmix.model.items import items
     from bayesmix.model.prepare import Regression
     from bayesmix.reporting import report
     from bayesmix.survival.check import SurvivalCheck, check_survival
@@ -88,6 +89,7 @@ _HOMES = {
     ),
     "bayesmix.families": ("Family", "family"),
     "bayesmix.kernels.warming": ("warm",),
+    "bayesmix.model.items": ("items",),
     "bayesmix.model.prepare": ("Regression",),
     "bayesmix.distributions": ("Prior",),
     "bayesmix.comparison": (
@@ -130,6 +132,7 @@ __all__ = [
     "compare_estimates",
     "comparisons",
     "family",
+    "items",
     "list_data",
     "load",
     "load_data",

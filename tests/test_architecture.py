@@ -32,6 +32,7 @@ PUBLIC = [
     "compare_estimates",
     "comparisons",
     "family",
+    "items",
     "list_data",
     "load",
     "load_data",

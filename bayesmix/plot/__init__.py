@@ -21,10 +21,12 @@ from bayesmix.plot.diagnostics import diagnostics
 from bayesmix.plot.effects import effects
 from bayesmix.plot.memberships import membership, rootogram
 from bayesmix.plot.predictive import posterior_predictive, prior_predictive
+from bayesmix.plot.profile import profile
 from bayesmix.plot.residuals import residuals
 from bayesmix.plot.selection import selection
 from bayesmix.plot.states import states
 from bayesmix.plot.ternary import ternary
+from bayesmix.plot.trajectories import trajectories
 from bayesmix.plot.weights import mixing
 
 __all__ = [
@@ -38,9 +40,11 @@ __all__ = [
     "mixing",
     "posterior_predictive",
     "prior_predictive",
+    "profile",
     "residuals",
     "rootogram",
     "selection",
     "states",
     "ternary",
+    "trajectories",
 ]

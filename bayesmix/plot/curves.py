@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior
     from bayesmix.formula.times import Times
 
-__all__ = ["fitted"]
+__all__ = ["at_mode", "cut", "draw_curve", "fitted", "label", "legend"]
 
 JITTER = 0.16
 MANY = 2000
@@ -114,17 +114,17 @@ def fitted(
     drawn = curves(fit, view, ci)
     for number, curve in enumerate(drawn):
         for s in range(fit.k):
-            _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+            draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
     notes = ["curves at the posterior mode"] if at_mode(fit, view) else []
     means = [curve.means[:, np.unique(members.argmax(1))].ravel() for curve in drawn]
-    if _cut(ax, np.concatenate([points(fit, view)[1], *means])):
+    if cut(ax, np.concatenate([points(fit, view)[1], *means])):
         notes.append("what lies beyond the axis is cut off")
-    _label(ax, view, binary, notes)
-    _legend(ax, fit, view)
+    label(ax, view, binary, notes)
+    legend(ax, fit, view)
     return ax
 
 
-def _cut(ax: Axes, values: np.ndarray) -> bool:
+def cut(ax: Axes, values: np.ndarray) -> bool:
     """End the axis near the data and the means of components that have some.
 
     Bands, and means of components to which no row belongs, may lie so far away that
@@ -200,9 +200,10 @@ def _hollow(fit: PointFit | Posterior, view: View) -> np.ndarray:
     return (data[view.by] == view.by_levels[1]).to_numpy()
 
 
-def _draw_curve(
+def draw_curve(
     ax: Axes, fit: PointFit | Posterior, view: View, curve: Curve, s: int, line: int
 ) -> None:
+    """The mean of component s along x in line style `line`, with its band."""
     means = curve.means[:, s]
     if not np.isfinite(means).any():  # the expected time of those who may never have the event
         return
@@ -231,7 +232,8 @@ def at_mode(fit: PointFit | Posterior, view: View) -> bool:
     return view.slow and is_posterior(fit)
 
 
-def _label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
+def label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
+    """Names of the axes, and in the title what is held and `more`."""
     ax.set_ylabel(y_label(view, jittered=binary))
     ax.set_xlabel("row, in the order of the data" if view.x is None else view.x)
     if view.levels is not None:
@@ -242,7 +244,8 @@ def _label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
         ax.set_title(words, loc="left", fontsize="small")
 
 
-def _legend(ax: Axes, fit: PointFit | Posterior, view: View) -> None:
+def legend(ax: Axes, fit: PointFit | Posterior, view: View) -> None:
+    """The components with their weights, and the levels of `by`."""
     from matplotlib.lines import Line2D
 
     weight, _ = weights_and_limits(fit, None)

@@ -85,7 +85,7 @@ def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:
     return ax
 
 
-def panels(ax: Any, n: int, what: str, *, share_x: bool = True) -> np.ndarray:
+def panels(ax: Any, n: int, what: str, *, share_x: bool = True, share_y: bool = True) -> np.ndarray:
     """The n axes given, or new ones side by side that share their scales.
 
     Parameters
@@ -94,8 +94,8 @@ def panels(ax: Any, n: int, what: str, *, share_x: bool = True) -> np.ndarray:
     n : int
     what : str
         What there is one panel for.
-    share_x : bool
-        Whether new ones share the horizontal scale too.
+    share_x, share_y : bool
+        Whether new ones share these scales.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def panels(ax: Any, n: int, what: str, *, share_x: bool = True) -> np.ndarray:
     from matplotlib.axes import Axes
 
     if ax is None:
-        return _new_panels(n, share_x)
+        return _new_panels(n, share_x, share_y)
     given = np.ravel(np.asarray(ax, dtype=object))
     if given.size != n or not all(isinstance(a, Axes) for a in given):
         need = "one matplotlib Axes" if n == 1 else f"an array of {n} matplotlib Axes"
@@ -120,7 +120,7 @@ def panels(ax: Any, n: int, what: str, *, share_x: bool = True) -> np.ndarray:
     return given
 
 
-def _new_panels(n: int, share_x: bool) -> np.ndarray:
+def _new_panels(n: int, share_x: bool, share_y: bool) -> np.ndarray:
     import matplotlib.pyplot as plt
 
     columns = min(n, COLUMNS)
@@ -130,7 +130,7 @@ def _new_panels(n: int, share_x: bool) -> np.ndarray:
         columns,
         figsize=(max(4.0, 2.6 * columns), 0.6 + 2.6 * lines),
         sharex=share_x,
-        sharey=True,
+        sharey=share_y,
         squeeze=False,
         layout="constrained",
     )

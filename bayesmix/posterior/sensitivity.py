@@ -27,6 +27,11 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
     ----------
     drawn : Drawn
     alpha : float
+
+    Raises
+    ------
+    FitError
+        If alpha is not between 0 and 1, or the draws are stacked or too few.
     """
     import arviz_stats
     from xarray import Dataset, DataTree
@@ -49,8 +54,12 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
     )
     names = [str(n) for n, v in posterior.data_vars.items() if float(v.std(LEAD).max()) > 0]
     powers = (1 / (1 + alpha), 1 + alpha)
-    with _quiet():
-        table = arviz_stats.psense_summary(tree, var_names=names, alphas=powers)
+    try:
+        with _quiet():
+            table = arviz_stats.psense_summary(tree, var_names=names, alphas=powers)
+    except ValueError as error:  # a tail that has one value
+        msg = f"{posterior.sizes['draw']} draws are too few to scale the priors; take more"
+        raise FitError(msg) from error
     return table.dropna(subset=["prior", "likelihood"])  # constants: what a component lacks
 
 

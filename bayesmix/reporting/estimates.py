@@ -69,7 +69,11 @@ def _sensitive(fits: dict[str, Any]) -> Iterator[Block]:
     for name, fit in fits.items():
         if getattr(fit, "sensitivity", None) is None or fit.method == "stacking":
             continue
-        table = fit.sensitivity()
+        try:
+            table = fit.sensitivity()
+        except FitError as error:
+            yield Words(f"How sensitive {name} is to its priors is not known: {error}.", "note")
+            continue
         flagged = table[table["diagnosis"] != "✓"].rename_axis("parameter").reset_index()
         if len(flagged):
             caption = f"Estimates that are sensitive to the prior ({name})"

@@ -66,7 +66,8 @@ def of_lines(ax, **look):
 def test_every_picture_is_there_with_an_example():
     wanted = (
         "rootogram fitted coefficients mixing membership estimates states compare diagnostics "
-        "selection ternary effects residuals prior_predictive posterior_predictive"
+        "selection ternary effects residuals prior_predictive posterior_predictive profile "
+        "trajectories"
     ).split()
     assert sorted(bmx.plot.__all__) == sorted(wanted)
     for name in wanted:

@@ -1,0 +1,116 @@
+"""The responses of a latent class analysis: a regression for each item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bayesmix._arguments import door, shown
+from bayesmix.errors import SpecError
+from bayesmix.families import Family
+from bayesmix.model.prepare import Regression
+
+__all__ = ["items"]
+
+
+@door
+def items(
+    names: Sequence[str],
+    family: str | Family | Mapping[str, str | Family] = "categorical",
+    formula: str = "~ 1",
+    *,
+    fixed: str | None = None,
+    dispersion: str | Sequence[int] = "varying",
+) -> list[Regression]:
+    """One `Regression` for each item of a latent class or latent profile analysis.
+
+    Within a class the items are independent: a unit's density is the product of theirs.
+
+    Parameters
+    ----------
+    names : list of str
+        Columns, or responses as a formula has them: ``"p(right, asked)"``.
+    family : str, Family, or dict by item
+        One for all items, or one for each.
+    formula : str
+        What describes every item beside the class, on the right of ``~``.
+    fixed : str, optional
+        Effects on every item that are the same in all classes.
+    dispersion : str or list of int
+        As of `Regression`.
+
+    Returns
+    -------
+    list of Regression
+        For the first argument of `Mixture`.
+
+    Raises
+    ------
+    SpecError
+        If an item stands twice, or has no family in the dict.
+
+    References
+    ----------
+    Lazarsfeld and Henry (1968), Latent Structure Analysis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import bayesmix as bmx
+    >>> rng = np.random.default_rng(1)
+    >>> able = rng.random(200) < 0.4
+    >>> right = rng.random((200, 4)) < np.where(able, 0.9, 0.3)[:, None]
+    >>> data = pd.DataFrame(right.astype(int), columns=["A", "B", "C", "D"])
+    >>> fit = bmx.Mixture(bmx.items(list("ABCD"), family="binomial"), data, k=2).fit("em", seed=1)
+    >>> fit.df
+    9
+    """
+    names = list(names)
+    _check_names(names)
+    if isinstance(family, Mapping):
+        _check_families(names, family)
+    by_item: Mapping[str, Any] = (
+        family if isinstance(family, Mapping) else dict.fromkeys(names, family)
+    )
+    right = _right_side(formula)
+    return [
+        Regression(f"{_response(name)} ~ {right}", by_item[name], fixed, None, dispersion)
+        for name in names
+    ]
+
+
+def _check_names(names: list[str]) -> None:
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        msg = f"items={shown(names)}: list the columns of the items, such as ['A', 'B', 'C']"
+        raise SpecError(msg)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"the items {twice} are listed more than once; each is one response"
+        raise SpecError(msg)
+
+
+def _check_families(names: list[str], family: Mapping[str, Any]) -> None:
+    missing = [name for name in names if name not in family]
+    unknown = [name for name in family if name not in names]
+    if missing or unknown:
+        wrong = f"names {unknown}, no items" if unknown else f"has no family for {missing}"
+        msg = f"family= {wrong}; as a dict it has one family for each of {names}"
+        raise SpecError(msg)
+
+
+def _right_side(formula: str) -> str:
+    left, tilde, right = formula.partition("~")
+    if not tilde or left.strip() or not right.strip():
+        msg = (
+            f"formula={formula!r} describes every item: write its right-hand side alone, "
+            "such as '~ 1' or '~ age'"
+        )
+        raise SpecError(msg)
+    return right.strip()
+
+
+def _response(name: str) -> str:
+    """The item as a formula writes it: a column whose name is no word stands in backticks."""
+    plain = name.isidentifier() or "(" in name or name.startswith("`")
+    return name if plain else f"`{name}`"

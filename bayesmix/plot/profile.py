@@ -1,0 +1,172 @@
+"""Item probabilities or means by class."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
+from bayesmix.plot.grid import covariates_of, hold, new_rows, one_of
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes, panels
+from bayesmix.results.predict import component_means, mean_scale, observed_response
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit, Posterior
+
+__all__ = ["profile"]
+
+WHAT = "one for the probabilities and one for the means"
+# How far apart the classes' intervals stand at an item.
+APART = 0.3
+
+
+@picture
+def profile(
+    fit: PointFit | Posterior,
+    *,
+    at: Mapping[str, Any] | None = None,
+    standardise: bool = False,
+    ci: float | None = 0.95,
+    ax: Any = None,
+) -> Axes | np.ndarray:
+    """Draw the items' probabilities or means, a line for each class.
+
+    Probabilities, with an axis from 0 to 1, and means have a panel each where a model has both.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+        Of one response or several; those of `bmx.items` are typical.
+    at : dict of str to object, optional
+        Values at which the items' covariates are held, in place of the median or the first level.
+    standardise : bool
+        Whether each item's means are shown less the mean of its responses, in their standard
+        deviations, so that items in different units share an axis.
+    ci : float or None
+        Coverage of the intervals: confidence intervals of a point fit, credible of a posterior;
+        None: none.
+    ax : Axes, optional
+        An array of two where there are probabilities and means.
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
+
+    Returns
+    -------
+    Axes
+        Or an array of two, the probabilities first.
+
+    Raises
+    ------
+    FitError
+        If a name in `at` is no covariate of the items, or a family has no mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import bayesmix as bmx
+    >>> rng = np.random.default_rng(1)
+    >>> able = rng.random(200) < 0.4
+    >>> right = rng.random((200, 4)) < np.where(able, 0.9, 0.3)[:, None]
+    >>> data = pd.DataFrame(right.astype(int), columns=["A", "B", "C", "D"])
+    >>> fit = bmx.Mixture(bmx.items(list("ABCD"), family="binomial"), data, k=2).fit("em", seed=1)
+    >>> ax = bmx.plot.profile(fit)
+    >>> ax.get_ylabel(), [label.get_text() for label in ax.get_xticklabels()]
+    ('probability', ['A', 'B', 'C', 'D'])
+    """
+    spec = fit.spec.spec
+    row, held = _row(spec, at or {})
+    rows = spec.apply(row, response=False, weights=False).blocks
+    shift, scale = _units(spec) if standardise else (0.0, 1.0)
+
+    def means(theta: np.ndarray) -> np.ndarray:
+        pairs = zip(spec.layout.blocks, rows, strict=True)
+        found = np.concatenate([component_means(b, data, theta) for b, data in pairs])
+        return (found - shift) / scale
+
+    center, limits = estimate_and_limits(fit, means, ci)
+    kinds = np.array([_label(block, standardise) for block in spec.layout.blocks])
+    wanted = sorted(set(kinds), key=lambda kind: kind != PROBABILITY)
+    axes = [one_axes(ax)] if len(wanted) == 1 else panels(ax, 2, WHAT, share_x=False, share_y=False)
+    for one, kind in zip(axes, wanted, strict=True):
+        at_kind = kinds == kind
+        ends = None if limits is None else (limits[0][at_kind], limits[1][at_kind])
+        names = [b.name for b, here in zip(spec.layout.blocks, at_kind, strict=True) if here]
+        _draw(one, fit, names, center[at_kind], ends)
+        one.set_ylabel(kind)
+        if kind == PROBABILITY:
+            one.set_ylim(-0.03, 1.03)
+    _finish(axes[0], fit, held)
+    return axes[0] if len(wanted) == 1 else np.asarray(axes)
+
+
+PROBABILITY = "probability"
+
+
+def _label(block: Any, standardise: bool) -> str:
+    if mean_scale(block) == PROBABILITY:
+        return PROBABILITY
+    return "standardised mean" if standardise else "mean"
+
+
+def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """One row of new data, and what its covariates are held at."""
+    data = spec.prepared.data
+    known = covariates_of((d for part in spec.prepared.parts for d in part.designs), data)
+    for name in at:
+        one_of(name, known.names, "at")
+    held = hold(known.names, known, data, at)
+    return new_rows(spec, 1, {h.name: h.value for h in held}), [str(h) for h in held]
+
+
+def _units(spec: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What is taken off each item's means and divides them (items, 1); rows by their weights."""
+    mean, deviation = [], []
+    for layout, block in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
+        if mean_scale(layout) == PROBABILITY:
+            mean.append([0.0])
+            deviation.append([1.0])
+            continue
+        y = observed_response(block)
+        weight = np.ones(len(y)) if spec.rows.weight is None else spec.rows.weight
+        middle = np.average(y, weights=weight)
+        spread = np.sqrt(np.average((y - middle) ** 2, weights=weight))
+        mean.append([middle])
+        deviation.append([spread or 1.0])
+    return np.array(mean), np.array(deviation)
+
+
+def _draw(ax: Axes, fit: Any, names: list[str], center: np.ndarray, limits: Any) -> None:
+    """A line of every class over the items."""
+    place = np.arange(float(len(names)))
+    for s in range(fit.k):
+        moved = place + APART * ((s + 0.5) / fit.k - 0.5)
+        look: dict[str, Any] = {"marker": marker(s), "linestyle": line_style(s), "zorder": 3}
+        ax.plot(moved, center[:, s], color=colour(s), **look)
+        if limits is not None:
+            draw_band(ax, moved, (limits[0][:, s], limits[1][:, s]), colour(s), bars=True)
+    level_ticks(ax, [name.strip("`") for name in names])
+    ax.grid(axis="x", alpha=0.3)
+
+
+def _finish(ax: Axes, fit: Any, held: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    weight, _ = weights_and_limits(fit, None)
+    handles = [
+        Line2D([], [], color=colour(s), marker=marker(s), linestyle=line_style(s))
+        for s in range(fit.k)
+    ]
+    labels = [f"component {c}, weight {weight[s]:.2f}" for s, c in enumerate(fit.components)]
+    ax.legend(handles, labels, fontsize="small", handlelength=3.2)
+    if held:
+        ax.set_title(textwrap.fill(", ".join(held), 70), loc="left", fontsize="small")

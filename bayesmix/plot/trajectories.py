@@ -1,0 +1,162 @@
+"""Curves of the classes over time, with the units' own lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import FitError
+from bayesmix.plot.curves import cut, draw_curve, label, legend
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, one_axes
+from bayesmix.plot.view import View, curves, make_view, points
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit, Posterior
+
+__all__ = ["trajectories"]
+
+# How dark a unit's line is: at a membership of zero, and what a sure one adds.
+FAINT, SURE = 0.05, 0.25
+
+
+@picture
+def trajectories(
+    fit: PointFit | Posterior,
+    x: str | None = None,
+    *,
+    by: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    response: str | None = None,
+    lines: int = 300,
+    ci: float | None = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw each class's mean over a covariate, and the line of every unit's own responses.
+
+    A unit's line has the colour of its most probable class, and is darker the more probable
+    that is.  The means and their bands are those of `fitted`.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+        Of a model with groups: several rows for each unit.
+    x : str, optional
+        A covariate of the response, such as time; by default the first numeric one.
+    by : str, optional
+        A factor whose levels have curves of their own; by default the first with at most four.
+    at : dict of str to object, optional
+        Values at which covariates are held, in place of the median or the first level.
+    response : str, optional
+        Which one, where the model has several; by default the first.
+    lines : int
+        At most this number of units have lines; of more, a random sample that the title mentions.
+    ci : float or None
+        Coverage of the bands; None: no bands.
+    ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
+    backend : str, optional
+        Only "matplotlib": this picture has no interactive form.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If the model has no groups or no covariate, the response is a time, or a name is no
+        covariate.
+
+    References
+    ----------
+    Nagin (1999), Psychological Methods 4, 139-157.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import bayesmix as bmx
+    >>> rng = np.random.default_rng(1)
+    >>> id, t = np.repeat(np.arange(60), 5), np.tile(np.arange(5.0), 60)
+    >>> data = pd.DataFrame({"id": id, "t": t, "y": (id % 2) * t + rng.normal(size=300)})
+    >>> fit = bmx.Mixture("y ~ poly(t, 2) | id", data, k=2).fit("em", seed=1)
+    >>> ax = bmx.plot.trajectories(fit)
+    >>> ax.get_xlabel(), len(ax.lines)
+    ('t', 62)
+    """
+    _check(fit)
+    view = make_view(fit, x, by, response, at or {})
+    if view.x is None:
+        msg = (
+            f"trajectories() draws {view.name} over a covariate, and the model has none; write "
+            "one in the formula, such as 'y ~ poly(time, 2) | id'"
+        )
+        raise FitError(msg)
+    if fit.spec.spec.prepared.parts[view.block].response.times is not None:
+        msg = f"trajectories() draws repeated measurements; {view.name} is a time: use fitted()"
+        raise FitError(msg)
+    ax = one_axes(ax)
+    notes = _draw_units(ax, fit, view, lines)
+    drawn = curves(fit, view, ci)
+    for number, curve in enumerate(drawn):
+        for s in range(fit.k):
+            draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+    _outline(ax)
+    if cut(ax, np.concatenate([points(fit, view)[1], *(c.means.ravel() for c in drawn)])):
+        notes.append("what lies beyond the axis is cut off")
+    label(ax, view, False, notes)
+    legend(ax, fit, view)
+    return ax
+
+
+def _check(fit: Any) -> None:
+    prepared = fit.spec.spec.prepared
+    if prepared.events is not None or not prepared.units.grouped:
+        msg = (
+            "trajectories() draws units with several rows; say which rows belong together by "
+            "group=, or 'y ~ time | id', or draw single rows with plot.fitted()"
+        )
+        raise FitError(msg)
+
+
+def _outline(ax: Axes) -> None:
+    """A white edge that lifts the means off the lines of their own colour."""
+    from matplotlib.patheffects import Normal, Stroke
+
+    for line in ax.lines:
+        if line.get_gid() is None:
+            line.set_path_effects([Stroke(linewidth=4.0, foreground="white"), Normal()])
+
+
+def _draw_units(ax: Axes, fit: Any, view: View, lines: int) -> list[str]:
+    """The units' lines, and what the title says about those left out."""
+    place, y = points(fit, view)
+    units = fit.spec.spec.rows.units
+    members = fit.membership().to_numpy()
+    n = len(members)
+    shown = np.arange(n)
+    if n > lines:
+        shown = np.sort(np.random.default_rng(0).choice(n, lines, replace=False))
+    order = np.lexsort((place, units.codes))
+    ends = np.searchsorted(units.codes[order], np.arange(n + 1))
+    for unit in shown:
+        rows = order[ends[unit] : ends[unit + 1]]
+        s = int(members[unit].argmax())
+        ax.plot(
+            place[rows],
+            y[rows],
+            color=colour(s),
+            alpha=FAINT + SURE * members[unit, s] ** 2,
+            linewidth=0.7,
+            marker="." if len(rows) == 1 else None,
+            zorder=1,
+            gid="unit",
+        )
+    return [f"lines of {lines} of {n} units"] if n > lines else []
