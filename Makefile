@@ -82,7 +82,7 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@touch $@
 
 demo: $(VENV)/.installed-run ## fit the shipped examples; tables and pictures go to demo-output/
-	$(BIN)/bayesmix demo --out demo-output
+	$(BIN)/bayesmix demo --out demo-output --force
 
 test: $(VENV)/.installed-test ## the fast tests, on all cores
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(MARK)" $(PYTEST_ARGS)

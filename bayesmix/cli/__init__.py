@@ -1,4 +1,4 @@
-"""The command line: fits, selections and reports of data in CSV files, datasets, a demo."""
+"""The command line: fits, selections, predictions and reports of data in files."""
 
 from __future__ import annotations
 
@@ -70,8 +70,7 @@ def _run(argv: Sequence[str]) -> int:
     from bayesmix.cli.commands import COMMANDS  # not for --help, which is to be quick
 
     given.argv = list(argv)
-    COMMANDS[given.command](given)
-    return 0
+    return COMMANDS[given.command](given) or 0
 
 
 def _tell_error(error: Exception) -> int:

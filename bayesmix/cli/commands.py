@@ -6,7 +6,7 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +14,41 @@ import bayesmix as bmx
 from bayesmix.cli import modelling
 from bayesmix.cli.completion import script
 from bayesmix.cli.datasets import dataset_text, list_text
-from bayesmix.cli.output import fit_json, make_folder, records, write_fit, write_json
+from bayesmix.cli.output import (
+    fit_json,
+    keep_files,
+    make_folder,
+    records,
+    write_fit,
+    write_json,
+    write_table,
+)
 from bayesmix.cli.parser import make_parser
-from bayesmix.cli.reading import called, column_lines, columns_read, read_csv
-from bayesmix.errors import SpecError
+from bayesmix.cli.reading import called, column_lines, columns_read, read_table
+from bayesmix.cli.stored import findings, load_fit, named_files, prediction
+from bayesmix.errors import BayesmixError, SpecError
+from bayesmix.formula.response import is_surv
 
 __all__ = ["COMMANDS"]
 
-Command = Callable[[argparse.Namespace], None]
+# What a command gives back is the exit code; None is 0.
+Command = Callable[[argparse.Namespace], int | None]
 
 
 def fit(given: argparse.Namespace) -> None:
     """Fit a model, show it, and write its files."""
-    told = _read(given)
-    make_folder(given.out)
+    told = read(given)
+    make_folder(given.out, force=given.force)
     made, selection = modelling.fit(given, told["spec"])
     files: list[Path] = []
     if given.out is not None:
         files = write_fit(given.out, made, selection, _command(given))
     if given.json:
         chosen = {} if selection is None else {"selection": records(selection.table)}
-        parts = {**_read_json(given, told), **chosen, "fit": fit_json(made)}
+        parts = {**read_json(given, told), **chosen, "fit": fit_json(made)}
         write_json({**parts, "files": [str(file) for file in files]})
         return
-    print("\n".join(_read_lines(given, told)))
+    print("\n".join(read_lines(given, told)))
     if selection is not None:
         print(f"\n{selection!r}\n\n{_chosen(given, selection)}")
     print(f"\n{made!r}")
@@ -47,8 +58,8 @@ def fit(given: argparse.Namespace) -> None:
 
 def select(given: argparse.Namespace) -> None:
     """Fit a model with several numbers of components and show their criteria."""
-    told = _read(given)
-    make_folder(given.out)
+    told = read(given)
+    make_folder(given.out, ["selection.csv"], given.force)
     selection = modelling.select(given, told["spec"])
     table = selection.table
     files = []
@@ -57,10 +68,10 @@ def select(given: argparse.Namespace) -> None:
         table.to_csv(files[0], index=False)
     if given.json:
         best = {by: selection.best(by).k_requested for by in ("bic", "bic_units", "aic", "icl")}
-        parts = {**_read_json(given, told), "selection": records(table), "best": best}
+        parts = {**read_json(given, told), "selection": records(table), "best": best}
         write_json({**parts, "files": [str(file) for file in files]})
         return
-    print("\n".join(_read_lines(given, told)))
+    print("\n".join(read_lines(given, told)))
     print(f"\n{selection!r}\n\n{_chosen(given, selection)}")
     if files:
         print(f"\nwritten\n  {files[0]}")
@@ -72,24 +83,23 @@ def _chosen(given: argparse.Namespace, selection: Any) -> str:
     return f"{by.upper().replace('_', ' by ')} is lowest for k = {best}."
 
 
-def _read(given: argparse.Namespace) -> dict[str, Any]:
+def read(given: argparse.Namespace) -> dict[str, Any]:
     """The data and the model, with the columns that it does not use."""
-    data = read_csv(given.data, given.sep, given.levels or [], given.decimal)
+    data = read_table(given.data, given.sep, given.levels or [], given.decimal)
     spec = modelling.make_model(given, data)
-    used = spec.spec.prepared.columns
-    labels = [spec.spec.prepared.labels_column]
-    names = [name for name in data if name in (*used, *labels)]
+    prepared = spec.spec.prepared
+    names = [name for name in data if name in (*prepared.columns, prepared.labels_column)]
     return {"data": data, "spec": spec, "used": names}
 
 
-def _read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
+def read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
     data, used = told["data"], told["used"]
     unused = [str(name) for name in data if name not in used]
     head = f"{called(given.data)}: {len(data)} rows"
     return [head, *column_lines(data[used], unused)]
 
 
-def _read_json(given: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any]:
+def read_json(given: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any]:
     data = told["data"]
     columns = columns_read(data[told["used"]])
     return {
@@ -103,40 +113,73 @@ def _command(given: argparse.Namespace) -> str:
     return shlex.join(["bayesmix", *given.argv])
 
 
+def predict(given: argparse.Namespace) -> None:
+    """Predict rows from a stored fit."""
+    keep_files([given.out], given.force)
+    fit = load_fit(given.fit)
+    rows = given.data and read_table(given.data, given.sep, given.levels or [], given.decimal)
+    table = prediction(fit, rows, given)
+    if given.json:
+        write_json({"command": "predict", "predictions": records(table)})
+    elif given.out is None:
+        table.to_csv(sys.stdout, index=False)
+    if given.out is not None:
+        write_table(table, given.out)
+        if not given.json:
+            print(f"{given.out}: {len(table)} rows, columns {', '.join(map(str, table))}")
+
+
+def check(given: argparse.Namespace) -> int:
+    """Check data and a model, or a stored fit."""
+    if given.formula:
+        return _check_model(given)
+    fit = load_fit(given.data)
+    found = findings(fit)
+    if given.json:
+        write_json({"command": "check", "problems": found, "fit": fit_json(fit)})
+    else:
+        print(f"{fit!r}\n")
+        _print_problems(found)
+    return int(bool(found))
+
+
+def _check_model(given: argparse.Namespace) -> int:
+    """Everything that can be said before a fit, and what is wrong in one list."""
+    data = read_table(given.data, given.sep, given.levels or [], given.decimal)
+    lines = [f"{called(given.data)}: {len(data)} rows", *column_lines(data, [])]
+    problems: list[str] = []
+    if is_surv(given.formula[0].partition("~")[0]):
+        table = modelling.check_rows(given, data)
+        lines += ["", table.table.to_string(index=False)]
+        lines += ["", *(f"note: {note}" for note in table.notes)] if table.notes else []
+        problems = table.problems
+    try:
+        if not problems:
+            lines += ["", repr(modelling.make_model(given, data))]
+    except BayesmixError as error:
+        problems = [str(error)]
+    if given.json:
+        columns = columns_read(data)
+        write_json({"command": "check", "columns": columns, "problems": problems})
+    else:
+        print("\n".join([*lines, ""]))
+        _print_problems(problems)
+    return int(bool(problems))
+
+
+def _print_problems(problems: Sequence[str]) -> None:
+    print("\n".join([f"problem: {text}" for text in problems] or ["No problems."]))
+
+
 def report(given: argparse.Namespace) -> None:
     """Write stored fits as a page."""
-    fits = {name: bmx.load(path) for name, path in _named(given.fits).items()}
+    keep_files([given.out, *(given.tables.glob("*") if given.tables else ())], given.force)
+    fits = {name: bmx.load(path) for name, path in named_files(given.fits).items()}
     files = bmx.report(fits, given.out, title=given.title, tables=given.tables)
     if given.json:
         write_json({"command": "report", "files": [str(file) for file in files]})
     else:
         print("\n".join(str(file) for file in files))
-
-
-def _named(given: list[str]) -> dict[str, str]:
-    """Files by name: the one given, else that of the file, its folder or its path."""
-    pairs = [_name_and_path(text) for text in given]
-    without = [path for name, path in pairs if not name]
-    short = dict(zip(without, _short(without), strict=True))
-    out: dict[str, str] = {}
-    for name, path in pairs:
-        called = name or short[path]
-        if called in out:
-            msg = f"two fits are called {called!r}; give names, as in ML=first.nc Bayes=second.nc"
-            raise SpecError(msg)
-        out[called] = path
-    return out
-
-
-def _name_and_path(text: str) -> tuple[str, str]:
-    name, _, path = text.partition("=")
-    return (name, path) if name and path and not Path(text).exists() else ("", text)
-
-
-def _short(paths: list[str]) -> list[str]:
-    """The shortest names of one kind that tell files apart."""
-    kinds = ([Path(path).stem for path in paths], [Path(path).parent.name for path in paths])
-    return next((names for names in kinds if len(set(names)) == len(names) and all(names)), paths)
 
 
 def data(given: argparse.Namespace) -> None:
@@ -170,6 +213,7 @@ def _width() -> int:
 
 def demo(given: argparse.Namespace) -> None:
     """Run the demonstration."""
+    keep_files(given.out.glob("*.png"), given.force)
     from bayesmix.cli.demo import run
 
     run(given.out, given.seed, print)
@@ -191,6 +235,8 @@ def completion(given: argparse.Namespace) -> None:
 COMMANDS: dict[str, Command] = {
     "fit": fit,
     "select": select,
+    "predict": predict,
+    "check": check,
     "report": report,
     "data": data,
     "demo": demo,

@@ -15,7 +15,7 @@ from bayesmix.distributions import KINDS
 from bayesmix.errors import SpecError
 from bayesmix.methods import named
 
-__all__ = ["fit", "made_family", "make_model", "regressions", "select"]
+__all__ = ["check_rows", "fit", "made_family", "make_model", "regressions", "select"]
 
 OWN = ("fixed", "nested", "dispersion")
 
@@ -140,7 +140,8 @@ def make_model(given: argparse.Namespace, data: pd.DataFrame) -> Any:
     """
     options = given_of(given, "model")
     options["priors"] = _priors(options.pop("prior", []), options.pop("flat_priors", False))
-    if options["priors"] is not None and given.method in (None, "em", "ml"):
+    used = given.command == "check" or given.method not in (None, "em", "ml")
+    if options["priors"] is not None and not used:
         msg = f"maximum likelihood (--method {given.method or 'em'}) uses no priors; leave them out"
         raise SpecError(msg)
     events = given_of(given, "events")
@@ -148,6 +149,23 @@ def make_model(given: argparse.Namespace, data: pd.DataFrame) -> Any:
     call = make(given, data, options, events)
     # A formula may use names of whoever calls Mixture: here of nobody.
     return eval("__call__()", {"__builtins__": {}, "__call__": call})
+
+
+def check_rows(given: argparse.Namespace, data: pd.DataFrame) -> Any:
+    """How every kind of row of survival times is read, by `check_survival`."""
+    events = given_of(given, "events")
+    response: Any = given.formula[0]
+    if events.get("event_formula"):
+        response = _formulas(response, dict(events["event_formula"]), data, _by_name(given, events))
+    names = {name: events[name] for name in ("event", "truncation") if name in events}
+    codes = dict(events.get("partial_events") or []) or None
+    return bmx.check_survival(data, response, partial_events=codes, **names)
+
+
+def _by_name(given: argparse.Namespace, events: dict[str, Any]) -> dict[str, Any]:
+    families = {one.event: one.name for several in given.family or [] for one in several}
+    codes = dict(events.get("partial_events") or [])
+    return {**events, "families": families, "partial_events": codes}
 
 
 def _mixture(
@@ -216,7 +234,7 @@ def _numbers(given: argparse.Namespace) -> list[int]:
     """The numbers of components; competing events have one, which the data tell."""
     if given.k is not None:
         return list(given.k)
-    return [2] if given.command == "fit" else [1, 2, 3, 4, 5]
+    return [1, 2, 3, 4, 5] if given.command == "select" else [2]
 
 
 def _priors(given: list[tuple[str, str, list[float]]], flat: bool) -> Any:

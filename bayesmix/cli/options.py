@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bayesmix.methods import ALGORITHMS, METHODS
 
-__all__ = ["OPTIONS", "Option", "formula", "whole"]
+__all__ = ["OPTIONS", "WHAT", "Option", "formula", "whole"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Option:
     flag : str
         Such as ``--max-iter``; its name in Python is ``max_iter``.
     part : str
-        "read", "model", "events", "point", "draws", "fit" or "out": who takes it.
+        "read", "model", "events", "point", "draws", "fit", "predict" or "out": who takes it.
     commands : str
         Those that have it, with spaces between.
     help : str
@@ -73,6 +73,11 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
+def numbers(text: str) -> list[float]:
+    """Several numbers: 1,5,10."""
+    return [number(part) for part in text.split(",")]
 
 
 def numbers_of_components(text: str) -> list[int]:
@@ -149,6 +154,29 @@ def separator(text: str) -> str:
 
 
 FITS = "fit select"
+# Commands that take an option of a part, unless it says otherwise.
+COMMANDS = {
+    "read": "fit select check predict",
+    "model": "fit select check",
+    "events": "fit check",
+    "fit": FITS,
+    "point": FITS,
+    "draws": "fit",
+    "out": "fit",
+    "predict": "predict",
+}
+# What predictions there are, with the name of what gives them for competing events.
+WHAT = {
+    "mean": "",
+    "link": "",
+    "weight": "",
+    "membership": "membership",
+    "event": "event_probabilities",
+    "state": "state_probabilities",
+    "mean-time": "mean_time",
+    "quantile-time": "quantile_time",
+    "restricted-mean-time": "restricted_mean_time",
+}
 POINTS = tuple(method.name for method in METHODS.values() if method.gives == "point")
 
 
@@ -157,14 +185,14 @@ def _option(
     part: str,
     words: str,
     kind: Callable[[str], Any] = str,
-    commands: str = FITS,
+    commands: str = "",
     **more: Any,
 ) -> Option:
-    return Option(flag, part, commands, words, {"type": kind, **more})
+    return Option(flag, part, commands or COMMANDS[part], words, {"type": kind, **more})
 
 
-def _switch(flag: str, part: str, words: str, commands: str) -> Option:
-    return Option(flag, part, commands, words, {"action": "store_true"})
+def _switch(flag: str, part: str, words: str, commands: str = "") -> Option:
+    return Option(flag, part, commands or COMMANDS[part], words, {"action": "store_true"})
 
 
 OPTIONS = (
@@ -181,7 +209,7 @@ OPTIONS = (
             "spline:knots=1/3/9); with several FORMULAs once for each, in their order, or once for "
             "all", families, action="append", metavar="NAME"),
     _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
-            "which --by chooses", numbers_of_components, commands="fit", metavar="K"),
+            "which --by chooses", numbers_of_components, "fit check", metavar="K"),
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,
             commands="select", metavar="K"),
     _option("--fixed", "model", "effects with one coefficient for all components, '~ x'; with "
@@ -202,21 +230,21 @@ OPTIONS = (
     _option("--prior", "model", "prior of a parameter, for the methods map, laplace and nuts: "
             "'coef[x]=normal(0, 2.5)'; may be repeated (default: scaled to the data)", prior,
             action="append", metavar="NAME=PRIOR"),
-    _switch("--flat-priors", "model", "no priors at all, for the method map", FITS),
+    _switch("--flat-priors", "model", "no priors at all, for the method map"),
     _option("--na-action", "model", "rows with missing values: in the columns in use they are an "
             "error (default), or dropped and counted", choices=("error", "drop")),
     _option("--event", "events", "column that names the event of a subject, empty where unknown; "
-            "the response is surv(time, status)", commands="fit", metavar="COLUMN"),
+            "the response is surv(time, status)", metavar="COLUMN"),
     _option("--event-formula", "events", "times and covariates of one event, in place of "
-            "FORMULA; may be repeated", commands="fit", nargs=2, action="append",
+            "FORMULA; may be repeated", nargs=2, action="append",
             metavar=("EVENT", "FORMULA")),
     _option("--ancillary", "events", "covariates of another parameter of an event's family: "
-            "--ancillary pcm shape '~ sex'; may be repeated", commands="fit", nargs=3,
+            "--ancillary pcm shape '~ sex'; may be repeated", nargs=3,
             action="append", metavar=("EVENT", "PARAMETER", "FORMULA")),
     _option("--partial-events", "events", "a code that stands for several events: a_or_b=a,b; "
-            "may be repeated", levels, "fit", action="append", metavar="CODE=A,B"),
+            "may be repeated", levels, action="append", metavar="CODE=A,B"),
     _option("--truncation", "events", "probabilities of events with delayed entry: from time "
-            "zero (mixture, default), or given that entry is reached (component)", commands="fit",
+            "zero (mixture, default), or given that entry is reached (component)",
             choices=("mixture", "component")),
     _option("--method", "fit", "how it is fitted: em, ml: maximum likelihood; map: posterior mode; "
             "laplace, nuts: draws from the posterior (default: em)", commands="fit",
@@ -251,11 +279,21 @@ OPTIONS = (
             choices=("nutpie", "pymc", "numpyro")),
     _option("--checkpoint", "draws", "file that keeps what nuts has drawn so far; the same command "
             "goes on from it", Path, "fit", metavar="FILE"),
+    _option("--what", "predict", "mean (default), link, weight or membership (which needs the "
+            "response); of competing events event (default), state, mean-time, quantile-time, "
+            "restricted-mean-time or membership", choices=tuple(WHAT), metavar="WHAT"),
+    _option("--by", "predict", "component (default), marginal: over the components, or "
+            "membership: over the unit's own, which needs the response",
+            choices=("component", "marginal", "membership")),
+    _option("--ci", "predict", "probability of the intervals, such as 0.95", number, metavar="P"),
+    _option("--times", "predict", "times of the states, 1,5,10", numbers, metavar="TIMES"),
+    _option("--q", "predict", "quantiles of the times, 0.25,0.5", numbers, metavar="Q"),
+    _option("--tau", "predict", "end of the restricted mean", number, metavar="TIME"),
     _option("--by", "out", "criterion that chooses among several numbers of components "
-            "(default: bic)", choices=("bic", "bic_units", "aic", "icl")),
+            "(default: bic)", commands=FITS, choices=("bic", "bic_units", "aic", "icl")),
     _option("--out", "out", "folder for the results, made if it is not there: summary.csv, "
             "membership.csv, predictions.csv (of competing events event_probabilities.csv and "
-            "states.csv), fit.nc, report.html", Path, "fit",
+            "states.csv), fit.nc, report.html", Path,
             metavar="DIR"),
     _option("--out", "out", "folder for selection.csv, made if it is not there", Path,
             "select", metavar="DIR"),
@@ -268,8 +306,11 @@ OPTIONS = (
             "%(default)s)", Path, "demo", metavar="DIR", default=Path("demo-output")),
     _option("--seed", "fit", "seed of the random starts (default: %(default)s)", seed, "demo",
             metavar="N", default=1),
+    _option("--out", "out", "CSV or Parquet file for the predictions (default: CSV on standard "
+            "output)", Path, "predict", metavar="FILE"),
+    _switch("--force", "out", "replace files that are there", "fit select report predict demo"),
     _switch("--json", "out", "write the results to standard output as one JSON object",
-            "fit select report data"),
+            "fit select report data check predict"),
     _switch("--csv", "out", "write the dataset to standard output as CSV", "data"),
     Option("--progress", "out", FITS, "show progress (default: on a terminal only; the bars of "
            "nuts need one)",

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,24 @@ import pandas as pd
 
 import bayesmix as bmx
 from bayesmix.comparison.scores import is_posterior
-from bayesmix.errors import BayesmixError
+from bayesmix.errors import BayesmixError, DataError
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 
-__all__ = ["fit_json", "make_folder", "records", "write_fit", "write_json"]
+__all__ = [
+    "fit_json",
+    "flat",
+    "keep_files",
+    "make_folder",
+    "records",
+    "rows_first",
+    "write_fit",
+    "write_json",
+    "write_table",
+]
+
+# What `bayesmix fit --out` writes.
+NAMES = ("summary", "membership", "predictions", "event_probabilities", "states", "selection")
+FILES = (*(f"{name}.csv" for name in NAMES), "fit.nc", "report.html")
 
 
 def write_json(values: Mapping[str, Any]) -> None:
@@ -37,6 +51,26 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def write_table(table: pd.DataFrame, file: Path) -> None:
+    """Write a table as Parquet or CSV, by the end of the file's name.
+
+    Raises
+    ------
+    DataError
+        If the name ends otherwise.
+    OSError
+        If it cannot be written.
+    """
+    kind = file.suffix.lower()
+    if kind == ".parquet":
+        table.set_axis(table.columns.astype(str), axis=1).to_parquet(file, index=False)
+    elif kind == ".csv":
+        table.to_csv(file, index=False)
+    else:
+        msg = f"{file}: predictions are written as CSV or Parquet; end its name in .csv or .parquet"
+        raise DataError(msg)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -59,18 +93,44 @@ def fit_json(fit: Any) -> dict[str, Any]:
     return out | {"summary": records(fit.summary())}
 
 
-def make_folder(folder: Path | None) -> None:
-    """Make the folder of --out, before anything is fitted that could not be written there.
+def keep_files(files: Iterable[Path | None], force: bool) -> None:
+    """Refuse to replace files that are there, before anything is computed.
 
     Raises
     ------
+    DataError
+        If one is there and --force was not given.
+    """
+    there = [str(file) for file in files if file is not None and file.exists()]
+    if there and not force:
+        others = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        msg = f"{there[0]}{others} would be replaced; give --force, or another --out"
+        raise DataError(msg)
+
+
+def make_folder(folder: Path | None, names: Iterable[str] = FILES, force: bool = False) -> None:
+    """Make the folder of --out, before anything is fitted that could not be written there.
+
+    Parameters
+    ----------
+    folder : Path or None
+    names : iterable of str
+        Files that will be written there.
+    force : bool
+        Whether they may be replaced.
+
+    Raises
+    ------
+    DataError
+        If one of the files is there and may not be replaced.
     OSError
-        If it is a file, or nothing may be written there.
+        If the folder is a file, or nothing may be written there.
     """
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "is a file; --out names a folder", str(folder))
+    keep_files((folder / name for name in names), force)
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
@@ -87,9 +147,9 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     command : str
         The command that was run, for the report.
     """
-    tables = {"summary.csv": fit.summary(), "membership.csv": _units(fit.membership())}
-    if fit._specification.prepared.events is None:
-        tables["predictions.csv"] = _units(_flat(fit.predict()))
+    tables = {"summary.csv": fit.summary(), "membership.csv": rows_first(fit.membership())}
+    if not hasattr(fit, "event_probabilities"):
+        tables["predictions.csv"] = rows_first(flat(fit.predict()))
     else:
         tables |= _event_tables(fit)
     if selection is not None:
@@ -113,12 +173,12 @@ def _event_tables(fit: Any) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _units(table: pd.DataFrame) -> pd.DataFrame:
+def rows_first(table: pd.DataFrame) -> pd.DataFrame:
     """The index as a first column."""
     return table.reset_index(names=table.index.name or "row").rename_axis(columns=None)
 
 
-def _flat(table: pd.DataFrame) -> pd.DataFrame:
+def flat(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of several levels as texts."""
     if table.columns.nlevels == 1:
         return table

@@ -18,9 +18,12 @@ PARTS = {
     "fit": "the fit",
     "point": "the fit",
     "draws": "the fit",
+    "predict": "the predictions",
     "out": "the results",
 }
-ABOUT = "Finite mixtures of regressions from a formula."
+ABOUT = """\
+Find hidden groups in regression and survival data, with maximum likelihood or Bayes, from one
+formula."""
 EXAMPLES = """\
 examples:
   bayesmix demo                    fit two published examples, with pictures
@@ -28,6 +31,7 @@ examples:
   bayesmix data patent --csv > patent.csv
   bayesmix select patent.csv "Patents ~ lgRD" --family poisson --k 1:5
   bayesmix fit patent.csv "Patents ~ lgRD" --family poisson --k 3 --out results
+  bayesmix predict results new.csv > predictions.csv
   bayesmix warm                    compile once, fit faster from then on
   bayesmix COMMAND --help          more about a command
 
@@ -36,10 +40,11 @@ The same in Python:
   fit = bmx.Mixture("y ~ x", data, family="poisson", k=2).fit("em", seed=1)
 """
 READING = """\
-The file has names of columns in its first line. A column of numbers is read as numbers, one of
+The first line of a CSV file names the columns. A column of numbers is read as numbers, one of
 True and False as these, anything else as text, whose levels are sorted (see --levels). Empty
-cells, NA and NaN are missing. A file called - is standard input. A name that is no word stands in
-backquotes, and the formula in single quotes: '`my column` ~ x'."""
+cells, NA and NaN are missing. A file called - is standard input. Files whose names end in .parquet
+or .feather are read as such. A name that is not one word stands in backquotes, and the formula in
+single quotes: '`my column` ~ x'."""
 SEVERAL = """\
 Several formulas are several responses that share the components, each with its own family:
 --fixed, --nested and --dispersion then name the response they are for."""
@@ -51,9 +56,9 @@ latent classes, and --family weibull,cured one with subjects who never have the 
 for other covariates are read off the stored fit in Python:
 bmx.load("results/fit.nc").quantile_time(0.5)."""
 FIT = f"""\
-Fit a model to a CSV file. Given several numbers of components, these are fitted by maximum
-likelihood (or to the posterior mode, --method map), and the one that --by chooses is kept; the
-methods laplace and nuts then draw from its posterior.
+Fit a model to a CSV or Parquet file. Given several numbers of components, fit each by maximum
+likelihood (or to the posterior mode, --method map) and keep the one that --by chooses; the methods
+laplace and nuts then draw from its posterior.
 
 {SEVERAL}
 
@@ -83,11 +88,35 @@ examples:
   bayesmix select data.csv "y ~ x" --k 2,3,4 --by icl --json"""
 REPORT = """\
 Write fits that `bayesmix fit --out` or fit.save() has stored as one HTML page that needs no
-network and no Python. Several fits stand side by side."""
+network and no Python. Give the folder of --out or the file. Several fits stand side by side."""
 REPORT_EXAMPLES = """\
 examples:
-  bayesmix report results/fit.nc --out report.html
+  bayesmix report results --out report.html
   bayesmix report ML=em/fit.nc Bayes=nuts/fit.nc --out report.html --tables tables"""
+PREDICT = f"""\
+Predict from a stored fit: the rows of a file, or without one those of the fit's own data. Give the
+folder of `bayesmix fit --out` or the file that fit.save() has written. The file needs the
+covariates; it needs the response only for memberships.
+
+{READING}"""
+PREDICT_EXAMPLES = """\
+examples:
+  bayesmix predict results new.csv
+  bayesmix predict results new.csv --by marginal --ci 0.95 --out predictions.csv
+  bayesmix predict results patients.csv --what state --times 1,5,10"""
+CHECK = f"""\
+Check before anything is fitted: how the columns are read, how every kind of row of survival times
+is read, what the model estimates, and everything that a fit would refuse or flag. Given a stored
+fit in place of data and a formula, check that: how it ended and whether its chains agree.
+
+{READING}"""
+CHECK_EXAMPLES = """\
+examples:
+  bayesmix check patent.csv "Patents ~ lgRD" --family poisson --k 3
+  bayesmix check mgus.csv "surv(years, status) ~ age" --event event --family weibull
+  bayesmix check results
+
+exit codes: 0 nothing is wrong; 1 something is; 2 a wrong command."""
 COMPLETION = """\
 Print a script that completes commands, options, their values and files in a shell.
 
@@ -97,14 +126,29 @@ Print a script that completes commands, options, their values and files in a she
   zsh:  in ~/.zshrc, after compinit: source <(bayesmix completion zsh)
         or as a file called _bayesmix in a folder of $fpath
   fish: bayesmix completion fish > ~/.config/fish/completions/bayesmix.fish"""
+MODELLING = ("fit", "select", "check")
 SHELLS = ("bash", "zsh", "fish")
 ABOUTS = {"events": ABOUT_EVENTS}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "fit": {"help": "fit a model to a CSV file", "description": FIT, "epilog": FIT_EXAMPLES},
+    "fit": {
+        "help": "fit a model to a CSV or Parquet file",
+        "description": FIT,
+        "epilog": FIT_EXAMPLES,
+    },
     "select": {
         "help": "choose the number of components",
         "description": SELECT,
         "epilog": SELECT_EXAMPLES,
+    },
+    "predict": {
+        "help": "predict rows of a file from a stored fit",
+        "description": PREDICT,
+        "epilog": PREDICT_EXAMPLES,
+    },
+    "check": {
+        "help": "check data and a model before fitting, or a stored fit",
+        "description": CHECK,
+        "epilog": CHECK_EXAMPLES,
     },
     "report": {
         "help": "write stored fits as an HTML page",
@@ -177,7 +221,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         Once --help, --version or an error has been answered.
     """
     given, more = make_parser().parse_known_args(argv)
-    modelling = given.command in ("fit", "select")
+    modelling = given.command in MODELLING
     if more and (not modelling or any(word.startswith("-") for word in more)):
         given.parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
@@ -188,18 +232,30 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _add_positionals(parser: argparse.ArgumentParser, command: str) -> None:
-    if command in ("fit", "select"):
-        parser.add_argument("data", metavar="DATA.csv", help="the data; - for standard input")
+    if command in MODELLING:
+        checking = command == "check"
+        about = "the data; - for standard input"
+        parser.add_argument(
+            "data", metavar="DATA.csv", help=f"{about}; or a stored fit" if checking else about
+        )
         parser.add_argument(
             "formula",
-            nargs="+",
+            nargs="*" if checking else "+",
             type=formula,
             metavar="FORMULA",
             help="response and varying effects, 'y ~ x'; one for each of several responses",
         )
     elif command == "report":
         parser.add_argument(
-            "fits", nargs="+", metavar="[NAME=]FIT.nc", help="stored fits, each with a name or not"
+            "fits",
+            nargs="+",
+            metavar="[NAME=]FIT.nc",
+            help="stored fits or their folders, each with a name or not",
+        )
+    elif command == "predict":
+        parser.add_argument("fit", metavar="FIT.nc", help="a stored fit or its folder")
+        parser.add_argument(
+            "data", nargs="?", metavar="DATA.csv", help="the rows to predict; - for standard input"
         )
     elif command == "data":
         parser.add_argument(

@@ -1,11 +1,11 @@
-"""Data from a CSV file, and words about how its columns were read."""
+"""Data from a CSV, Parquet or Feather file, and words about how its columns were read."""
 
 from __future__ import annotations
 
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,11 +14,53 @@ from bayesmix.errors import DataError
 from bayesmix.reporting.files import MINUS
 from bayesmix.reporting.model import described
 
-__all__ = ["called", "column_lines", "columns_read", "read_csv"]
+__all__ = ["called", "column_lines", "columns_read", "read_csv", "read_table"]
 
 MISSING = ["", "NA", "NaN", "nan"]
 # Other things than commas that part columns, and how --sep names them.
 OTHER_MARKS = {";": "';'", "\t": "tab", "|": "'|'"}
+
+
+BINARY: dict[str, Callable[[str], pd.DataFrame]] = {
+    ".parquet": pd.read_parquet,
+    ".feather": pd.read_feather,
+}
+
+
+def read_table(
+    file: str,
+    sep: str | None = None,
+    levels: Sequence[tuple[str, list[str]]] = (),
+    decimal: str | None = None,
+) -> pd.DataFrame:
+    """Read a file by the end of its name; what is neither Parquet nor Feather is CSV.
+
+    Parameters
+    ----------
+    file, sep, levels, decimal
+        As of `read_csv`.
+
+    Raises
+    ------
+    DataError, OSError
+        As `read_csv`; also if pyarrow, which reads Parquet and Feather, is not installed.
+    """
+    read = BINARY.get(Path(file).suffix.lower())
+    if read is None:
+        return read_csv(file, sep, levels, decimal)
+    wrong = [flag for flag, given in (("--sep", sep), ("--decimal", decimal)) if given]
+    if wrong:
+        msg = f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out"
+        raise DataError(msg)
+    try:
+        frame = read(file)
+    except ImportError as error:
+        msg = f"{file}: pyarrow reads such files; python -m pip install pyarrow"
+        raise DataError(msg) from error
+    except ValueError as error:  # pyarrow's errors are of this kind
+        msg = f"{file}: not read as {Path(file).suffix[1:].title()}: {error}"
+        raise DataError(msg) from error
+    return _with_levels(file, frame, levels)
 
 
 def read_csv(
@@ -67,6 +109,12 @@ def read_csv(
             raise
         msg = f"{file}: not read as CSV: {error}; see also --sep"
         raise DataError(msg) from error
+    return _with_levels(file, frame, levels)
+
+
+def _with_levels(
+    file: str, frame: pd.DataFrame, levels: Sequence[tuple[str, list[str]]]
+) -> pd.DataFrame:
     for column, names in dict(levels).items():
         frame[column] = _factor(file, frame, column, names)
     return frame

@@ -8,6 +8,7 @@ from typing import Any
 
 from bayesmix._arguments import door
 from bayesmix._arguments.files import target_file, write_whole
+from bayesmix.errors import DataError
 from bayesmix.reporting.files import tables_of, write_tables
 from bayesmix.reporting.page import page
 from bayesmix.reporting.sections import make_sections
@@ -16,6 +17,7 @@ from bayesmix.reporting.subject import Subject, make_subject
 __all__ = ["report"]
 
 PAGE = "report.html"
+OTHERS = (".pdf", ".doc", ".docx", ".odt", ".tex", ".md", ".txt", ".ipynb")
 
 
 @door
@@ -58,7 +60,7 @@ def report(
         If something is no fit.
     DataError
         If the folder of the page does not exist, or the path is a folder, a device, a pipe or a
-        socket.
+        socket, or its name ends as that of a PDF or another document.
     OSError
         If the disk is full; the page that was there is as it was.
 
@@ -75,12 +77,22 @@ def report(
     ['report.html']
     """
     subject = make_subject(fits, code)
-    target_file(path, PAGE)
+    _check_kind(target_file(path, PAGE))
     sections = make_sections(subject)
     heading = _title(subject) if title is None else title
     write_whole(path, page(heading, _lead(subject), sections).encode(), PAGE)
     more = [] if tables is None else write_tables(Path(tables), tables_of(sections))
     return [Path(path), *more]
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse a name that promises another kind of file than HTML."""
+    if path.suffix.lower() in OTHERS:
+        msg = (
+            f"{str(path)!r}: a report is an HTML page; give a name such as "
+            f"{path.with_suffix('.html').name!r}, open it in a browser and print it to make a PDF"
+        )
+        raise DataError(msg)
 
 
 def _title(subject: Subject) -> str:

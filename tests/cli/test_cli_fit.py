@@ -17,7 +17,7 @@ from terminal import Terminal
 
 import bayesmix as bmx
 from bayesmix import cli
-from bayesmix.cli import commands, modelling, reading
+from bayesmix.cli import commands, modelling, reading, stored
 from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.parser import make_parser
 
@@ -314,17 +314,134 @@ def test_report_of_stored_fits(folder, capsys, tmp_path):
     assert "mode, 95% interval" in text
     assert (tmp_path / "t" / "estimates.csv").exists()
     # Without names, files of the same name are called by their folders.
-    told(capsys, ["report", *files, "--out", page])
+    told(capsys, ["report", *files, "--out", page, "--force"])
     assert "map, 95% interval" in page.read_text("utf-8")
-    again = commands._named(["a/em/fit.nc", "b/em/fit.nc", "ML=b/em/fit.nc", "a=b"])
+    again = stored.named_files(["a/em/fit.nc", "b/em/fit.nc", "ML=b/em/fit.nc", "a=b"])
     wanted = ["a/em/fit.nc", "b/em/fit.nc", "b/em/fit.nc", "b"]
     assert again == dict(zip(["a/em/fit.nc", "b/em/fit.nc", "ML", "a"], wanted, strict=True))
-    assert commands._named(["em.nc", "map.nc"]) == {"em": "em.nc", "map": "map.nc"}
+    assert stored.named_files(["em.nc", "map.nc"]) == {"em": "em.nc", "map": "map.nc"}
     with pytest.raises(bmx.SpecError, match="two fits are called 'em'"):
-        commands._named(["em.nc", "em=b/fit.nc"])
+        stored.named_files(["em.nc", "em=b/fit.nc"])
     spec.save(tmp_path / "model.nc")
-    err = told(capsys, ["report", tmp_path / "model.nc", "--out", page], 1).err
+    err = told(capsys, ["report", tmp_path / "model.nc", "--out", page, "--force"], 1).err
     assert "'model' is a Mixture" in err
+
+
+# --- stored fits: predictions and checks -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def results(folder, tmp_path_factory):
+    """The folder of --out."""
+    out = tmp_path_factory.mktemp("stored") / "results"
+    command = ["fit", folder / "patent.csv", *PATENT, "--k", "3", "--out", out]
+    assert cli.main([str(word) for word in command]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ([], lambda fit, rows: fit.predict(rows)),
+        (["--what", "link"], lambda fit, rows: fit.predict(rows, "link")),
+        (["--what", "membership"], lambda fit, rows: fit.membership(rows, rows=True)),
+        (["--by", "membership"], lambda fit, rows: fit.predict(rows, by="membership").to_frame()),
+        (["--by", "marginal", "--ci", "0.9"],
+         lambda fit, rows: fit.predict(rows, by="marginal", ci=0.9)),
+    ],
+)  # fmt: skip
+def test_predictions_are_those_of_python(results, folder, capsys, options, wanted):
+    bmx.load_data("patent").head(4).to_csv(folder / "new.csv", index=False)
+    out = told(capsys, ["predict", results, folder / "new.csv", *options]).out
+    found = pd.read_csv(io.StringIO(out)).select_dtypes("number")
+    table = wanted(bmx.load(results / "fit.nc"), pd.read_csv(folder / "new.csv"))
+    table = table if "row" in table else table.rename_axis("row").reset_index()
+    expected = table.apply(pd.to_numeric, errors="coerce")
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_predictions_go_to_a_file_that_is_not_replaced(results, capsys, tmp_path):
+    for name, read in (("p.csv", pd.read_csv), ("p.parquet", pd.read_parquet)):
+        told(capsys, ["predict", results / "fit.nc", "--out", tmp_path / name])
+        assert list(read(tmp_path / name)) == ["row", "1", "2", "3"]
+        err = told(capsys, ["predict", results, "--out", tmp_path / name], 1).err
+        assert "would be replaced; give --force" in err
+        told(capsys, ["predict", results, "--out", tmp_path / name, "--force"])
+    err = told(capsys, ["predict", results, "--out", tmp_path / "p.pdf"], 1).err
+    assert "end its name in .csv or .parquet" in err
+
+
+def test_predictions_of_competing_events(folder, capsys, tmp_path):
+    data = bmx.load_data("mgus2").head(200)
+    spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, event="event", family="exponential")
+    fit = spec.fit("em", seed=1)
+    fit.save(tmp_path / "fit.nc")
+    given = ["predict", tmp_path]
+    out = pd.read_csv(io.StringIO(told(capsys, [*given, "--what", "state", "--times", "1,5"]).out))
+    np.testing.assert_allclose(out["estimate"], fit.state_probabilities([1, 5])["estimate"])
+    out = as_json(capsys, [*given, "--ci", "0.5"])["predictions"]
+    assert [row["event"] for row in out[:2]] == ["death", "pcm"]
+    for options, words in (
+        (["--what", "mean"], "not a prediction of competing events"),
+        (["--what", "state"], "needs --times"),
+        (["--q", "0.5"], "--q does not go with --what event"),
+    ):
+        assert words in told(capsys, [*given, *options], 1).err
+
+
+def test_check_of_data_and_of_a_fit(results, folder, capsys):
+    out = told(capsys, ["check", folder / "patent.csv", *PATENT[:3]]).out
+    assert "coefficients  4" in out
+    assert out.endswith("No problems.\n")
+    out = told(capsys, ["check", folder / "patent.csv", "Patents ~ size"], 1).out
+    assert "problem: Column 'size' is not in the data." in out
+    assert told(capsys, ["check", results]).out.endswith("No problems.\n")
+
+
+def test_check_of_times_finds_the_mistakes(folder, capsys):
+    data = bmx.load_data("mgus2").head(300)
+    wrong = data["event"].astype(object).fillna("censored")
+    data.assign(event=wrong).to_csv(folder / "mgus-check.csv", index=False)
+    given = ["check", folder / "mgus-check.csv", *EVENTS[:3], "--family", "weibull"]
+    found = as_json_code(capsys, given, 1)["problems"]
+    check = bmx.check_survival(pd.read_csv(folder / "mgus-check.csv"), EVENTS[0], event="event")
+    assert found == check.problems
+    data.to_csv(folder / "mgus-check.csv", index=False)
+    out = told(capsys, given).out
+    assert "pi_death f_death(t)" in out
+
+
+def as_json_code(capsys, arguments, code):
+    return json.loads(told(capsys, [*arguments, "--json"], code).out)
+
+
+def test_a_folder_is_not_written_over(results, folder, capsys):
+    before = {path.name: path.read_bytes() for path in results.iterdir()}
+    command = ["fit", folder / "patent.csv", *PATENT, "--k", "2", "--out", results]
+    assert "would be replaced; give --force" in told(capsys, command, 1).err
+    assert before == {path.name: path.read_bytes() for path in results.iterdir()}
+
+
+def test_a_report_takes_a_folder_and_is_no_pdf(results, capsys, tmp_path):
+    told(capsys, ["report", results, "--out", tmp_path / "page.html"])
+    assert "<h1>" in (tmp_path / "page.html").read_text("utf-8")
+    err = told(capsys, ["report", results, "--out", tmp_path / "page.pdf"], 1).err
+    assert "a report is an HTML page" in err
+    assert not (tmp_path / "page.pdf").exists()
+    assert "holds no fit.nc" in told(capsys, ["report", tmp_path], 1).err
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_other_files_than_csv(folder, capsys, kind):
+    data = bmx.load_data("patent")
+    getattr(data, f"to_{kind}")(folder / f"patent.{kind}")
+    table = reading.read_table(str(folder / f"patent.{kind}"))
+    pd.testing.assert_frame_equal(table, data, check_dtype=False)
+    err = told(capsys, ["fit", folder / f"patent.{kind}", PATENT[0], "--sep", ";"], 1).err
+    assert "--sep is for CSV files" in err
+    (folder / f"bad.{kind}").write_text("y,x")
+    err = told(capsys, ["fit", folder / f"bad.{kind}", "y ~ x"], 1).err
+    assert f"not read as {kind.title()}" in err
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -536,7 +653,8 @@ def test_messages_name_options_as_they_are_typed(words, wanted):
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "select", "report", "data", "demo", "warm", "completion"]
+    "command",
+    ["fit", "select", "predict", "check", "report", "data", "demo", "warm", "completion"],
 )
 def test_help_of_every_command(capsys, command):
     text = told(capsys, [command, "--help"]).out
@@ -642,7 +760,7 @@ def test_the_commands_of_their_page(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(cell, "terminal.md", "exec"), {})
     lines = re.findall(r"^!(bayesmix .*)$", text, re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 11
     for line in lines:
         command, _, status = line.partition("; echo")
         run_line(capsys, command, 1 if status else 0)
