@@ -145,7 +145,7 @@ def _with_responses(
     """The rows of a specification with other responses, one of each part or one a component."""
     events, rows = spec.prepared.events, spec.rows
     blocks = tuple(
-        regression_rows(layout, responses[0], data.matrix, data.offset, rows.units)
+        regression_rows(layout, responses[0], data.matrix, data.offset, rows.units, data.clustered)
         if events is None
         else block_rows(layout, responses, data.matrix, data.offset, may, events.truncation)
         for layout, data, (responses, may) in zip(

@@ -23,6 +23,7 @@ from bayesmix.families.survival import base as censoring
 from bayesmix.families.survival.base import Survival
 from bayesmix.families.survival.derivatives import derivatives
 from bayesmix.families.survival.user import check_own, own_survival
+from bayesmix.families.whole import Whole
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
@@ -178,6 +179,8 @@ class Family:
     concave: bool = field(default=False, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kernel: Kernel | TimesKernel | None = field(default=None, repr=False)
+    # The log density of a cluster's rows together, in place of one for each row.
+    whole: Whole | None = field(default=None, repr=False)
     equation: str = field(default="", repr=False)
     source: str = field(default="", repr=False)
     example: Mapping[str, float] = field(default_factory=dict, repr=False)
@@ -191,7 +194,8 @@ class Family:
         if self.location is not None and self.location not in links:
             msg = f"location={self.location!r} is no parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
-        if not self.is_own and self.density is None and not self.is_survival:
+        given = (self.density, self.whole)
+        if not (self.is_own or self.is_survival or any(f is not None for f in given)):
             msg = (
                 f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``; for "
                 "times logsf= or hazard= will do"
@@ -282,7 +286,7 @@ class Family:
         trials = np.ones_like(y) if self.binomial and response.trials is None else response.trials
         const = 0.0 if self.constant is None else self.constant(y, trials)
         obs = Observed(y, trials, const)
-        if self.density is None:
+        if self.is_own:
             check_density(self, obs)
         return obs
 
@@ -343,6 +347,8 @@ class Family:
     def log_density_of(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
         """The same of parameters that are linked already, some by their values."""
         with np.errstate(all="ignore"):
+            if self.whole is not None:
+                return self.whole.log_density(obs, linked)
             return self._guard(self._density(obs, linked), linked)
 
     def derivatives(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
@@ -350,6 +356,9 @@ class Family:
         linked = self.linked(etas)
         if self.survival is not None:
             return self._time_derivatives(obs, linked, closed=True)
+        if self.whole is not None:
+            with np.errstate(all="ignore"):
+                return self.whole.derivatives(obs, linked)
         if self.closed_form is not None:
             with np.errstate(all="ignore"):
                 closed = self.closed_form(obs, *linked)
@@ -361,6 +370,11 @@ class Family:
         """The same by automatic differentiation of the density alone."""
         if self.survival is not None:
             return self._time_derivatives(obs, self.linked(etas), closed=False)
+        if self.whole is not None:
+            with np.errstate(all="ignore"):
+                linked = self.linked(etas)
+                parts = self.whole.parts(obs, linked, closed=False)
+                return self.whole.derivatives(obs, linked, parts)
         if not etas:
             return Derivatives(self.log_density(obs, etas), (), ())
         shape = np.broadcast_shapes(obs.y.shape, *(np.shape(eta) for eta in etas))

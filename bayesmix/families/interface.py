@@ -17,19 +17,33 @@ Array = Any
 
 
 class Observed(NamedTuple):
-    """A response as a family sees it; the fields have shape (n,)."""
+    """A response as a family sees it; the fields have shape (n,).
+
+    Rows of one `cluster`, a number, have a density together where the family gives it so: they
+    stand one after the other.  `effects` (n, q) has the columns of random effects.
+    """
 
     y: np.ndarray
     trials: np.ndarray | None
     const: np.ndarray | float
     times: Times | None = None
+    cluster: np.ndarray | None = None
+    effects: np.ndarray | None = None
 
     def take(self, rows: slice | np.ndarray) -> Observed:
         """The same for some rows."""
         trials = None if self.trials is None else self.trials[rows]
         const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
         times = None if self.times is None else self.times.take(rows)
-        return Observed(self.y[rows], trials, const, times)
+        cluster, effects = (None if x is None else x[rows] for x in (self.cluster, self.effects))
+        return Observed(self.y[rows], trials, const, times, cluster, effects)
+
+    def apart(self, counts: np.ndarray) -> Observed:
+        """Rows of several components, one after the other: their clusters are different ones."""
+        if self.cluster is None:
+            return self
+        shift = (self.cluster.max(initial=0) + 1) * np.repeat(np.arange(len(counts)), counts)
+        return self._replace(cluster=self.cluster + shift)
 
 
 class Parameter(NamedTuple):

@@ -129,7 +129,7 @@ def _parts(
         place = np.concatenate([group.members[m] * n + r for m, r in zip(used, rows, strict=True)])
         yield Part(
             group.family,
-            obs.take(np.concatenate(rows)),
+            obs.take(np.concatenate(rows)).apart(counts),
             place,
             np.cumsum(counts) - counts,
             counts,

@@ -29,6 +29,7 @@ from bayesmix.likelihood.problem import (
     products,
     square,
 )
+from bayesmix.likelihood.whole import Together, add_scoring, component_information
 from bayesmix.model import MixtureSpec
 
 __all__ = [
@@ -85,6 +86,7 @@ class Evaluated(NamedTuple):
     obs: Observed
     etas: tuple[np.ndarray, ...]
     d: Derivatives
+    together: Together | None = None
 
 
 def evaluate(
@@ -106,15 +108,28 @@ def evaluate(
         for group in arrays.groups:
             obs = observed[group.key].take(chunk.rows)
             etas = linear_predictors(arrays, group, theta, chunk.rows)
-            if working is not None and etas:
+            # Rows together have no working response: from coefficients of zero it is their own.
+            if working is not None and etas and group.family.whole is None:
                 rows = working[arrays.number, group.key][chunk.rows]
                 etas = (np.broadcast_to(rows, etas[0].shape), *etas[1:])
             with np.errstate(all="ignore"):
-                d = finite(group.family.derivatives(obs, etas))
-            logf[:, group.members] = d.logf
-            pieces.append(Evaluated(arrays, group, obs, etas, d))
+                piece = _evaluated(arrays, group, obs, etas)
+            logf[:, group.members] = piece.d.logf
+            pieces.append(piece)
         total = total + by_unit(logf, chunk)
     return total, pieces
+
+
+def _evaluated(
+    arrays: Arrays, group: Group, obs: Observed, etas: tuple[np.ndarray, ...]
+) -> Evaluated:
+    whole = group.family.whole
+    if whole is None:
+        return Evaluated(arrays, group, obs, etas, finite(group.family.derivatives(obs, etas)))
+    linked = group.family.linked(etas)
+    parts = whole.parts(obs, linked)
+    d = finite(whole.derivatives(obs, linked, parts))
+    return Evaluated(arrays, group, obs, etas, d, Together(whole, obs, linked, parts))
 
 
 def finite(d: Derivatives) -> Derivatives:
@@ -213,6 +228,9 @@ def _accumulate(
         return
     arrays, group = piece.arrays, piece.group
     r = r if group.everyone else r[:, group.members]
+    if piece.together is not None:
+        _accumulate_whole(piece, r, chunk, out)
+        return
     with np.errstate(all="ignore"):
         curvature = group.family.positive_curvature(piece.obs, piece.etas, piece.d)
     location = None
@@ -238,6 +256,18 @@ def _accumulate(
         _squares(piece, r, square(arrays, flat), b, out.squares)
 
 
+def _accumulate_whole(piece: Evaluated, r: np.ndarray, chunk: Chunk, out: Pass) -> None:
+    """The same of a family that gives the density of rows together."""
+    x, group = piece.arrays.matrix[chunk.rows], piece.group
+    for slot, first in zip(group.slots, piece.d.first, strict=True):
+        weighted = r * first
+        scores = weighted.sum(-1)[..., None] if slot.constant else weighted @ x
+        for m, (has, at) in enumerate(zip(slot.has, slot.at, strict=True)):
+            out.score[:, at] += scores[:, m, has]
+    assert piece.together is not None
+    add_scoring(piece.together, piece.arrays, group.slots, r, chunk, out.scoring)
+
+
 def complete_information(
     piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray, *, between: bool = False
 ) -> None:
@@ -257,6 +287,9 @@ def complete_information(
         return
     arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
     r = r if r.shape[1] == len(group.members) else r[:, group.members]
+    if piece.together is not None:
+        component_information(piece.together, arrays, group.slots, r, chunk, matrix)
+        return
     for i, one in enumerate(group.slots):
         for j, other in enumerate(group.slots[: i + 1 - between]):
             c = -r * piece.d.second[i][j]

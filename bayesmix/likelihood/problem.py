@@ -198,7 +198,8 @@ def build_problem(
     rows = spec.rows if rows is None else rows
     order = first = None
     if rows.units.grouped:
-        order = np.argsort(rows.units.codes, kind="stable")
+        within = [b.clustered.codes for b in rows.blocks if b.clustered is not None]
+        order = np.lexsort((*within, rows.units.codes))
         first = np.flatnonzero(np.diff(rows.units.codes[order], prepend=-1))
     blocks: list[Arrays] = []
     for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):

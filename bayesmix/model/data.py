@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from bayesmix.formula.frames import Units
 from bayesmix.formula.response import surv_call, time_name
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name, term_dim
-from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.rows import BlockRows, Clustered, Rows
 from bayesmix.model.spec import MixtureSpec
 
 __all__ = ["DIMS", "NamedData", "by_unit", "named_data", "names_of", "observed_name", "to_rows"]
@@ -85,6 +86,8 @@ def named_data(
         trials = None if data.response is None else data.response.trials
         if trials is not None:
             out.add(names["trials"], np.asarray(trials, float), "obs")
+        if data.clustered is not None:
+            _clusters(spec, block, data.clustered, rows.units, out)
         if block.survival:
             values += _times(spec, block, data, out)
         else:
@@ -105,6 +108,20 @@ def named_data(
     dims = ("unit", *(d for d in ("row_in_unit", "response") if d in out.coords))
     out.add(f"{out.response}_data", by_unit(spec, rows, values), *dims)
     return out
+
+
+def _clusters(
+    spec: MixtureSpec, block: BlockLayout, given: Clustered, units: Units, out: NamedData
+) -> None:
+    """Rows whose density is given together: their cluster, its unit, columns of random effects."""
+    names = names_of(spec, block)
+    _, first, codes = np.unique(given.codes, return_index=True, return_inverse=True)
+    out.coords[names["cluster"]] = tuple(range(len(first)))
+    out.add(names["cluster_of_row"], codes, "obs")
+    out.add(names["unit_of_cluster"], units.codes[first], names["cluster"])
+    if given.effects is not None:
+        out.coords[names["random_term"]] = block.effects
+        out.add(names["effects"], given.effects, "obs", names["random_term"])
 
 
 def _add_allowed(spec: MixtureSpec, rows: Rows, out: NamedData) -> None:
@@ -172,7 +189,9 @@ def names_of(spec: MixtureSpec, block: BlockLayout) -> dict[str, str]:
     """What the data of a response are called, and its mean `mu`."""
     several = len(spec.layout.blocks) > 1
     ending = f"_{plain_name(block.name)}" if several else ""
-    return {name: name + ending for name in ("X", "offset", "trials", "mu")}
+    given = ("X", "offset", "trials", "mu", "effects", "random_term")
+    given += ("cluster", "cluster_of_row", "unit_of_cluster")
+    return {name: name + ending for name in given}
 
 
 # --- responses -----------------------------------------------------------------------------

@@ -111,6 +111,8 @@ class BlockLayout:
         For each component the predictors of its family's parameters, in order.
     keys : tuple of str, length S
         For each component the place of its response among those observed.
+    effects : tuple of str
+        Terms with random effects.
     """
 
     name: str
@@ -118,6 +120,7 @@ class BlockLayout:
     predictors: tuple[Predictor, ...]
     slots: tuple[tuple[int, ...], ...]
     keys: tuple[str, ...]
+    effects: tuple[str, ...] = ()
 
     @property
     def survival(self) -> bool:

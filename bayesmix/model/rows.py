@@ -21,7 +21,27 @@ from bayesmix.model.layout import BlockLayout, Layout, PartLayout
 from bayesmix.model.prepare import Events, Part, Prepared, unit_response
 from bayesmix.model.units import constant_in_units
 
-__all__ = ["BlockRows", "Rows", "apply", "block_rows", "entries", "regression_rows"]
+__all__ = ["BlockRows", "Clustered", "Rows", "apply", "block_rows", "entries", "regression_rows"]
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Rows whose responses are not independent, for families that give their density together.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n,)
+        The cluster of each row: a unit, or within one.
+    effects : ndarray, shape (n, q), or None
+        Columns of random effects.
+    """
+
+    codes: np.ndarray
+    effects: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Clustered:
+        """The same for some rows, by position."""
+        return Clustered(self.codes[rows], None if self.effects is None else self.effects[rows])
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ class BlockRows:
         Survivals to the delayed entries, where the whole mixture is truncated.
     allowed : ndarray of bool, shape (n, S), or None
         The components that each row leaves possible; None where all are.
+    clustered : Clustered, or None
     """
 
     matrix: np.ndarray
@@ -48,6 +69,7 @@ class BlockRows:
     observed: Mapping[str, Observed]
     entry: Mapping[str, Observed] | None = None
     allowed: np.ndarray | None = None
+    clustered: Clustered | None = None
 
     def take(self, rows: np.ndarray) -> BlockRows:
         """The same for some rows, by position."""
@@ -58,6 +80,7 @@ class BlockRows:
             {key: obs.take(rows) for key, obs in self.observed.items()},
             None if self.entry is None else {k: obs.take(rows) for k, obs in self.entry.items()},
             None if self.allowed is None else self.allowed[rows],
+            None if self.clustered is None else self.clustered.take(rows),
         )
 
 
@@ -161,13 +184,27 @@ def regression_rows(
     matrix: np.ndarray,
     offset: np.ndarray | None,
     units: Units,
+    clustered: Clustered | None = None,
 ) -> BlockRows:
     """Rows of one response, which all components read."""
     read, allowed = read_by_component(response, block.families)
     inside = None if response.times is None else continuing(response.times, units)
-    return replace(
-        block_rows(block, read, matrix, offset, allowed, inside=inside), response=response
-    )
+    rows = block_rows(block, read, matrix, offset, allowed, inside=inside)
+    if all(family.whole is None for family in block.families):
+        return replace(rows, response=response)
+    clustered = clustered or Clustered(units.codes)
+    return replace(_together(block, rows, clustered), response=response)
+
+
+def _together(block: BlockLayout | PartLayout, rows: BlockRows, clustered: Clustered) -> BlockRows:
+    """The rows with their clusters, for the families that read these."""
+    observed = dict(rows.observed)
+    for family, key in zip(block.families, block.keys, strict=True):
+        if family.whole is not None:
+            observed[key] = observed[key]._replace(
+                cluster=clustered.codes, effects=clustered.effects
+            )
+    return replace(rows, observed=observed, clustered=clustered)
 
 
 def block_rows(

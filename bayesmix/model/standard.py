@@ -213,7 +213,8 @@ def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed
     """A response in standard units, as its family reads it."""
     if obs.times is None:
         y = (obs.y - units.centre) / units.unit
-        return family.observe(Response(name, "numeric", y, None, ()))
+        read = family.observe(Response(name, "numeric", y, None, ()))
+        return read._replace(cluster=obs.cluster, effects=obs.effects)
     times = _in_unit(obs.times, units.unit)
     return family.observe(Response(name, "survival", middle(times), None, (), times))
 

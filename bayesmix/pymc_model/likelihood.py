@@ -66,12 +66,17 @@ def unit_log_likelihood(
         for family, members in block.groups():
             parameters = linked(predictor, block, family, members)
             observed = _observed(spec, block, members[0], columns, data, entry=not truncated)
+            if family.whole is not None:
+                logf, units = _together(spec, block, family, observed, parameters, data)
+                terms = _add(spec, terms, members, logf, units, value.shape[0])
+                continue
             logf = _log_density(family, observed, parameters)
-            terms = _add(spec, terms, members, logf, data, value.shape[0])
+            terms = _add(spec, terms, members, logf, data.get("unit_of_row"), value.shape[0])
             if truncated:
                 entry = _entry(spec, block, members[0], observed, data)
                 reached = _log_density(family, entry, parameters)
-                seen = _add(spec, seen, members, reached, data, value.shape[0])
+                unit = data.get("unit_of_row")
+                seen = _add(spec, seen, members, reached, unit, value.shape[0])
     if "allowed" in data:
         terms = pt.switch(pt.gt(data["allowed"], 0), terms, -np.inf)
     total = _log_sum_exp(terms)
@@ -169,17 +174,43 @@ def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, .
     raise SpecError(msg)
 
 
+def _together(
+    spec: MixtureSpec,
+    block: BlockLayout,
+    family: Family,
+    observed: Observed,
+    parameters: tuple[Linked, ...],
+    data: Mapping[str, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Log densities (cluster, members) of rows together, and the unit of each cluster."""
+    names = names_of(spec, block)
+    cluster, unit = data[names["cluster_of_row"]], data[names["unit_of_cluster"]]
+    if names["effects"] in data:
+        observed = observed._replace(effects=Symbol(data[names["effects"]]))
+
+    def summed(rows: Any) -> Any:
+        values = plain(rows)
+        wide = pt.zeros((unit.shape[0], values.shape[1]))
+        return Symbol(pt.inc_subtensor(wide[cluster], values))
+
+    whole = family.whole
+    assert whole is not None
+    counts = tuple(map(summed, whole.counts(observed)))
+    terms = tuple(map(summed, whole.terms(observed, parameters[0])))
+    return plain(whole.density(counts, terms, *parameters[1:])), unit
+
+
 def _add(
     spec: MixtureSpec,
     total: Tensor,
     members: np.ndarray,
     logf: Tensor,
-    data: Mapping[str, Tensor],
+    unit: Tensor | None,
     n_units: Tensor,
 ) -> Tensor:
-    """Add rows' log densities (obs, members) to the units' terms."""
-    if "unit_of_row" in data:
-        logf = pt.inc_subtensor(pt.zeros((n_units, len(members)))[data["unit_of_row"]], logf)
+    """Add log densities (obs, members) of rows, or of clusters of them, to their units' terms."""
+    if unit is not None:
+        logf = pt.inc_subtensor(pt.zeros((n_units, len(members)))[unit], logf)
     if len(members) == spec.k:
         return total + logf
     return total + pt.set_subtensor(pt.zeros((n_units, spec.k))[:, members], logf)
