@@ -44,6 +44,8 @@ class Kernel:
         The first parameter's link that the term is written for.  Others follow by the chain rule.
     statistic : bool
         Whether the second parameter is a scale that has a closed form given the first.
+    base : Kernel, optional
+        Another family's kernel that the term is made of, by ``make_term(ops, base)``.
 
     Notes
     -----
@@ -54,11 +56,21 @@ class Kernel:
     """
 
     name: str
-    make_term: Callable[[Any], Term]
+    make_term: Callable[..., Term]
     reads: tuple[str, ...] = ("y",)
     parameters: int = 1
     link: str = "identity"
     statistic: bool = False
+    base: Kernel | None = None
+
+    @property
+    def made_of(self) -> tuple[Callable[..., Any], ...]:
+        """The functions whose source decides what the term computes."""
+        return (self.make_term, *(() if self.base is None else self.base.made_of))
+
+    def build(self, ops: Any) -> Term:
+        """The term as a function of numbers, made with the functions in `ops`."""
+        return self.make_term(ops) if self.base is None else self.make_term(ops, self.base)
 
 
 @dataclass(frozen=True)

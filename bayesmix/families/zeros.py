@@ -8,6 +8,7 @@ With psi the probability of a zero of its own and f the family of the others:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.links import Linked
+from bayesmix.families.zero_kernels import cut_off_term, inflated_term, positive_term, with_psi
 
 __all__ = ["hurdle", "zero_inflated"]
 
@@ -76,6 +78,7 @@ def zero_inflated(base: Family) -> Family:
         mean=mean,
         variance=None if base.binomial else variance,  # not one number for each trial
         simulate=simulate,
+        kernel=with_psi(base.kernel, f"zero_inflated_{base.name}", inflated_term),
     )
 
 
@@ -93,12 +96,12 @@ def hurdle(base: Family) -> Family:
         With the further parameter ``psi``, the probability of zero.
     """
     f: Any = base
-    counts = bool(f.valid(np.zeros(1))[0])
+    counts, name = bool(f.valid(np.zeros(1))[0]), f"hurdle_{base.name}"
 
     def density(obs: Observed, *linked: Linked) -> Array:
         *others, psi = linked
         # A zero is given what the other family allows; its density is not used.
-        logf = f.density(_given(base, np.where(obs.y == 0, 1.0, obs.y), obs.trials), *others)
+        logf = f.density(obs._replace(y=_without(obs.y)), *others)
         if counts:
             none = f.density(_given(base, np.zeros_like(obs.y), obs.trials), *others)
             logf = logf - xp.log1mexp(xp.clip(none, upper=-1e-300))
@@ -122,7 +125,10 @@ def hurdle(base: Family) -> Family:
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
     def valid(y: np.ndarray) -> np.ndarray:
-        return (y == 0) | f.valid(np.where(y == 0, 1.0, y))
+        return (y == 0) | f.valid(_without(y))
+
+    def constant(y: np.ndarray, trials: np.ndarray | None) -> Array:
+        return f.constant(_without(y), trials)
 
     return _with_psi(
         base,
@@ -131,12 +137,18 @@ def hurdle(base: Family) -> Family:
         mean=mean,
         variance=variance,
         simulate=simulate,
-        constant=None,
+        constant=None if base.constant is None else constant,
+        kernel=with_psi(base.kernel, name, cut_off_term if counts else positive_term),
         valid=valid,
         units=None if base.units is None else {**base.units, "psi": 0},
         lump=None if counts else 0.0,
         support=base.support if counts else "numbers of zero or more",
     )
+
+
+def _without(y: np.ndarray) -> np.ndarray:
+    """Responses with one in the place of each zero."""
+    return np.where(y == 0, 1.0, y)
 
 
 def _given(base: Family, y: np.ndarray, trials: np.ndarray | None) -> Observed:
@@ -183,12 +195,13 @@ def _inflated(zero: np.ndarray, d: Derivatives, psi: Linked) -> Derivatives:
     p, q = psi.value, np.exp(psi.log1m)
     counted = psi.log1m + d.logf
     logf = np.where(zero, np.logaddexp(psi.log, counted), counted)
+    own = special.expit(psi.log - counted)
     r = np.where(zero, special.expit(counted - psi.log), 1.0)
-    both = np.where(zero, r * special.expit(psi.log - counted), 0.0)
+    both = np.where(zero, r * own, 0.0)
     # 1 - r - p and its bend, written with 1 - f: a zero that is surely counted leaves them small.
     rare = np.where(zero, -np.expm1(d.logf), 1.0)
     share = p + q * np.exp(d.logf)
-    slope = np.where(zero, p * q * rare / share, -p)
+    slope = np.where(zero, own * q * rare, -p)
     small = slope * (q - p - q * q * rare) / share
     bend = np.where(zero, np.where(rare < 0.5, small, both - p * q), -p * q)
     n = len(d.first)
@@ -202,13 +215,14 @@ def _inflated(zero: np.ndarray, d: Derivatives, psi: Linked) -> Derivatives:
 
 def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
     """What both kinds have in common."""
-    filled, share = (_positive_only, 1.0) if kind == "hurdle" else (np.asarray, 0.5)
+    is_hurdle = kind == "hurdle"
+    filled = _without if is_hurdle else np.asarray
 
     def start(y: np.ndarray, *trials: np.ndarray) -> dict[str, Any]:
         # The share of zeros, away from 0 and 1.
-        psi = share * float((np.sum(y == 0) + 0.5) / (len(y) + 1))
+        psi = (1.0 if is_hurdle else 0.5) * float((np.sum(y == 0) + 0.5) / (len(y) + 1))
         f: Any = base
-        return {**f.start(filled(y), *trials), "psi": psi}
+        return {**f.start(_positive_only(y) if is_hurdle else y, *trials), "psi": psi}
 
     def priors(y: np.ndarray) -> dict[str, Prior]:
         given = {} if base.priors is None else dict(base.priors(_positive_only(y)))
@@ -218,13 +232,12 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
         "name": f"{kind}_{base.name}",
         "params": {**base.params, "psi": "logit"},
         "closed_form": None,
-        "curvature": _weights(base),
+        "curvature": _weights(base, filled),
         "squares": None,
         "start": start,
         "priors": priors,
         "timed": None,
         "pymc": None,
-        "kernel": None,
         "concave": False,
         "equation": EQUATIONS[kind] + base.equation,
         "source": SOURCES[kind],
@@ -233,12 +246,12 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
     return replace(base, **(common | functions))
 
 
-def _weights(base: Family) -> Any:
+def _weights(base: Family, filled: Callable[[np.ndarray], np.ndarray]) -> Any:
     """Positive weights for scoring: the others' information where psi leaves them, and psi's."""
 
     def curvature(obs: Observed, *linked: Linked) -> tuple[np.ndarray, ...]:
         etas, psi = tuple(each.eta for each in linked[:-1]), linked[-1]
-        given = _given(base, np.where(obs.y == 0, 1.0, obs.y), obs.trials)
+        given = obs._replace(y=filled(obs.y))
         left = np.exp(psi.log1m)
         others = base.positive_curvature(given, etas, base.derivatives(given, etas))
         return (*(left * c for c in others), left * psi.value)

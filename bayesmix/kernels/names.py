@@ -21,30 +21,35 @@ from bayesmix.kernels.cache import cache_folder, may_be_kept, source_digest
 ALWAYS = ("pass", "step", "runs", "newton")
 
 
-def cache_name(stem: str, make: Callable[[Any], Any], *used: ModuleType) -> str | None:
-    """File name in the cache; None where a change of what `make` makes could go unnoticed.
+def cache_name(stem: str, makers: Iterable[Callable[..., Any]], *used: ModuleType) -> str | None:
+    """File name in the cache; None where a change of what `makers` make could go unnoticed.
 
     `used` are modules elsewhere whose numbers are compiled in.
     """
-    if not inspect.isfunction(make) or make.__closure__ or make.__defaults__:
-        return None
-    source = inspect.getsourcefile(make)
-    if source is None or not Path(source).is_file():
-        return None
-    sources = [Path(source), *(Path(str(module.__file__)) for module in used)]
-    return f"{stem}-{make.__name__}-{source_digest(sources)}"
+    sources, names = [Path(str(module.__file__)) for module in used], []
+    for make in makers:
+        if not inspect.isfunction(make) or make.__closure__ or make.__defaults__:
+            return None
+        source = inspect.getsourcefile(make)
+        if source is None or not Path(source).is_file():
+            return None
+        sources.append(Path(source))
+        names.append(make.__name__)
+    return "-".join([stem, *names, source_digest(sources)])
 
 
 @functools.cache
 def kernel_name(kernel: Kernel) -> str | None:
     """File name of a regression family's term."""
-    return cache_name(f"family-{kernel.name}", kernel.make_term)
+    return cache_name(f"family-{kernel.name}", kernel.made_of)
 
 
 @functools.cache
 def times_name(family: TimesKernel, kind: str) -> str | None:
     """File name of the term of a family for one kind of observation."""
-    return cache_name(f"times-{family.name}-{kind}", family.make_line, derivatives, base, special)
+    return cache_name(
+        f"times-{family.name}-{kind}", (family.make_line,), derivatives, base, special
+    )
 
 
 def link_name(own: str, link: str) -> str:

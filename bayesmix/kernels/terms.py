@@ -35,7 +35,7 @@ LINK_SIGNATURE = types.void(*[types.int64] * 4)
 @functools.cache
 def family_callback(kernel: Kernel) -> CFunc:
     """Compile or load the term of a regression family."""
-    term = scalar(kernel.make_term(scalars))
+    term = scalar(kernel.build(scalars))
     loop = over_rows(term, len(kernel.reads), kernel.parameters, kernel.statistic)
     return callback(loop, TERM_SIGNATURE, kernel_name(kernel))
 

@@ -1,6 +1,7 @@
 """Terms of families as compiled code, the functions they are made of, and the cache."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,13 +65,16 @@ def term(kernel, data, etas, level=INFORMATION, dense=None):
 def observed(family, n, rng):
     """Responses that a family can give."""
     trials = rng.integers(1, 9, n).astype(float) if family.binomial else None
+    counts = lambda: rng.negative_binomial(1, 0.1, n)  # noqa: E731
     y = {
-        "binomial": lambda: rng.binomial((trials if family.binomial else 1).astype(int), 0.4),
+        "beta": lambda: rng.beta(2.0, 3.0, n),
+        "binomial": lambda: rng.binomial(trials.astype(int), 0.4),
         "gamma": lambda: rng.gamma(2.0, 2.0, n),
         "gaussian": lambda: rng.normal(size=n),
+        "inverse_gaussian": lambda: rng.wald(2.0, 3.0, n),
         "student_t": lambda: rng.standard_t(3, n),
-    }.get(family.name, lambda: rng.negative_binomial(1, 0.1, n))()
-    y = y.astype(float)
+    }.get(re.sub("^(zero_inflated|hurdle)_", "", family.name), counts)()
+    y = np.where(rng.random(n) < 0.2, 0.0, y) if family.name.startswith("hurdle") else 1.0 * y
     const = np.zeros(n) if family.constant is None else family.constant(y, trials)
     return Observed(y, trials, np.broadcast_to(const, (n,)))
 

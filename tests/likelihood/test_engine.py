@@ -132,6 +132,7 @@ def other_data(n=700):
     data["count"] = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, n))
     data["zeros"] = np.where(rng.random(n) < 0.3, 0, data["count"])
     data["amount"], data["tail"] = rng.gamma(2.0, np.exp(eta) / 2), eta + rng.standard_t(3, n)
+    data["share"], data["sum"] = 1 / (1 + np.exp(-data["tail"])), data.amount * (data.zeros > 0)
     data["hits"] = rng.binomial(data.trials, 1 / (1 + np.exp(-eta)))
     data["yes"], data["no"] = (data.x2 > 0).astype(int), (data.x3 > 0.4).astype(int)
     data["t"], data["s"] = rng.weibull(1.3, n) + 0.2, (rng.random(n) < 0.7).astype(int)
@@ -154,6 +155,11 @@ SEVERAL = {
     "gamma": ("amount ~ x1", {"family": "gamma"}),
     "gamma in groups": ("amount ~ x1", {"family": "gamma", "dispersion": "fixed", "group": "unit"}),
     "negative binomial": ("count ~ x1 + offset(x3 / 4)", {"family": "negative_binomial"}),
+    "zero-inflated": ("zeros ~ x1", {"family": "zero_inflated_negative_binomial"}),
+    "hurdle": ("zeros ~ x1", {"family": ["hurdle_poisson", "hurdle_negative_binomial"]}),
+    "amounts with zeros": ("sum ~ x1", {"family": "hurdle_gamma"}),
+    "shares": ("share ~ x1", {"family": "beta"}),
+    "inverse gaussian": ("amount ~ x1", {"family": "inverse_gaussian"}),
     "student t": ("tail ~ x1", {"family": "student_t", "weights": "w"}),
     "three families": ("zeros ~ x1", {"family": ["zero", "poisson", "negative_binomial"], "k": 3}),
     "three of amounts": ("amount ~ x1", {"family": ["gaussian", "gamma", "student_t"], "k": 3}),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.special import stirling
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Outside these a parameter's remainder is its limit to the last digit.
 RANGE = (1e-200, 1e200)
 SMALL = 1e-9
+LOG_LARGEST = float(np.log(RANGE[1]))
 
 
 def _root(log_a: Array) -> Array:
@@ -62,6 +66,51 @@ def curvature(obs: Observed, mu: Linked, phi: Linked) -> tuple[np.ndarray, ...]:
     return location, 0.5 + bend_a + bend_b - stirling(np.clip(phi.value, *RANGE)).scaled2
 
 
+def kernel_term(ops: Any) -> Term:
+    """Give the density at the logit of the mean; derivatives by those of S, as in `curvature`.
+
+    The score of eta is mu (1 - mu) phi (logit(y) - eta) + (1 - mu) (1/2 - a S'(a)) - mu (1/2 -
+    b S'(b)); that of log(phi) has phi times the divergence.
+    """
+    exp, log, log1p, log1pmx, stirling = ops.exp, ops.log, ops.log1p, ops.log1pmx, ops.stirling
+
+    def term(y: float, eta: float, log_phi: float) -> tuple[float, ...]:
+        small = exp(-abs(eta))
+        log_both, one, other = log1p(small), 1.0 / (1.0 + small), small / (1.0 + small)
+        mu, rest = (one, other) if eta > 0.0 else (other, one)
+        log_mu = (0.0 if eta > 0.0 else eta) - log_both
+        log_rest = (-eta if eta > 0.0 else 0.0) - log_both
+        bounded = log_phi if log_phi > -LOG_LARGEST else -LOG_LARGEST
+        bounded = bounded if bounded < LOG_LARGEST else LOG_LARGEST
+        phi = exp(bounded)
+        a, b = mu * phi, rest * phi
+        a, b = (a if a > RANGE[0] else RANGE[0]), (b if b > RANGE[0] else RANGE[0])
+        s_a, first_a, second_a = stirling(a)
+        s_b, first_b, second_b = stirling(b)
+        s_phi, first_phi, second_phi = stirling(phi)
+        log_y, log_1y = log(y), log1p(-y)
+        up, down = (y - mu) / mu, (mu - y) / rest
+        near = (abs(up) < 0.5) & (abs(down) < 0.5)
+        close = mu * log1pmx(up if near else 0.0) + rest * log1pmx(down if near else 0.0)
+        far = mu * (log_y - log_mu) + rest * (log_1y - log_rest)
+        divergence = phi * (close if near else far)
+        roots = 0.5 * (log_mu + log_rest + log_phi) - s_a - s_b + s_phi
+        half_a, half_b = 0.5 - first_a, 0.5 - first_b
+        slope = phi * mu * rest * (log_y - log_1y - eta) + rest * half_a - mu * half_b
+        d_phi = divergence + first_phi + half_a + half_b - 0.5
+        bend_a, bend_b = 0.5 + second_a, 0.5 + second_b
+        expected = rest * rest * (a + bend_a) + mu * mu * (b + bend_b)
+        return (
+            divergence + roots - HALF_LOG_2PI - log_y - log_1y,
+            slope, d_phi,
+            expected, bend_a + bend_b - second_phi - 0.5,
+            expected - (rest - mu) * slope, rest * bend_a - mu * bend_b - slope,
+            first_a + second_a + first_b + second_b - first_phi - second_phi - divergence,
+        )  # fmt: skip
+
+    return term
+
+
 def start(y: np.ndarray) -> dict:
     """The mean of all, and the precision that gives their variance."""
     mean, variance = float(np.mean(y)), float(np.var(y))
@@ -95,6 +144,7 @@ FAMILY = Family(
     support="numbers above 0 and below 1",
     priors=priors,
     collapse=("phi", 1),
+    kernel=Kernel("beta", kernel_term, parameters=2, link="logit"),
     equation=(
         r"f(y) = \frac{\Gamma(\phi)}{\Gamma(\mu\phi)\Gamma((1-\mu)\phi)} "
         r"y^{\mu\phi-1} (1-y)^{(1-\mu)\phi-1}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
@@ -44,6 +47,26 @@ def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...
     """Expected information: shape slope^2 / mu^3, and 1/2 of log(shape)."""
     location = shape.value * np.exp(2 * mu.log_slope - 3 * mu.log)
     return location, np.full_like(shape.value, 0.5)
+
+
+def kernel_term(ops: Any) -> Term:
+    """Give the density at the logarithm of the mean; const = -log(y)."""
+    exp, expm1 = ops.exp, ops.expm1
+
+    def term(y: float, const: float, eta: float, log_shape: float) -> tuple[float, ...]:
+        w = -const - eta
+        w = w if w < 350.0 else 350.0
+        excess, over = expm1(w if w > -700.0 else -700.0), exp(log_shape) / y
+        ratio = 1.0 + excess
+        half, slope = 0.5 * over * excess * excess, over * excess * ratio
+        return (
+            0.5 * log_shape - half + 1.5 * const - HALF_LOG_2PI,
+            slope, 0.5 - half,
+            over * y * exp(-eta), 0.5,
+            over * ratio * (ratio + excess), -slope, half,
+        )  # fmt: skip
+
+    return term
 
 
 def _pooled_shape(y: np.ndarray) -> float:
@@ -86,6 +109,7 @@ FAMILY = Family(
     constant=constant,
     priors=priors,
     collapse=("shape", 1),
+    kernel=Kernel("inverse_gaussian", kernel_term, reads=("y", "const"), parameters=2, link="log"),
     equation=(
         r"f(y) = \sqrt{\frac{\lambda}{2\pi y^3}} "
         r"\exp\left\{-\frac{\lambda (y-\mu)^2}{2\mu^2 y}\right\},\ \lambda = \mathrm{shape}"

@@ -145,6 +145,12 @@ def kernel_term(ops: Any) -> Term:
         share = a * inverse_n
         part = 0.5 * y * inverse_n
         h_rho = part * (1.0 + share) - d_rho - residual * t * share - curved + second_a
+        # No gamma function is in the probability of zero: nothing cancels where it is nearly one.
+        none = y == 0.0
+        log_share = log1p(t) if near else rho - log_total
+        d_none = a * (log1pmx(t) if near else log_share - t)
+        logf, d_rho = (a * log_share if none else logf), (d_none if none else d_rho)
+        h_rho = -d_none - residual * t if none else h_rho
         slow = h_rho if h_rho > 0.0 else d_rho * d_rho
         return (
             (-math.inf if eta >= 700.0 else logf + y * eta + const),
