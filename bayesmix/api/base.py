@@ -177,9 +177,9 @@ class Result(Modelled, Reported):
     def plot(self, **options: Any) -> Any:
         """Draw the picture that fits the model.
 
-        Probabilities over time of competing events (`bmx.plot.states`), data with the
-        components' means where there are covariates (`bmx.plot.fitted`), else how clearly the
-        units are assigned (`bmx.plot.rootogram`).
+        Probabilities over time of competing events (`bmx.plot.states`) or of one
+        (`bmx.plot.survival`), data with the components' means where there are covariates
+        (`bmx.plot.fitted`), else how clearly the units are assigned (`bmx.plot.rootogram`).
 
         Parameters
         ----------
@@ -204,6 +204,8 @@ class Result(Modelled, Reported):
         fit: Any = self
         if prepared.events is not None:
             return plot.states(fit, **options)
+        if prepared.parts[0].response.times is not None:
+            return plot.survival(fit, **options)
         named = any(design.formula.names for part in prepared.parts for design in part.designs)
         return plot.fitted(fit, **options) if named else plot.rootogram(fit, **options)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door, generator
-from bayesmix.api.base import Result, model_of
+from bayesmix.api.base import model_of
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.outside import OutsideFit
+from bayesmix.api.times import TimeQuantities
 from bayesmix.comparison import Wald, wald
 from bayesmix.comparison.outside import distal, relate, solved
 from bayesmix.errors import FitError
@@ -36,7 +37,7 @@ __all__ = ["PointFit"]
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class PointFit(Result):
+class PointFit(TimeQuantities):
     """A fit by maximum likelihood: estimates, and how they were reached.
 
     Made by `Mixture.fit`.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pandas as pd
 
 from bayesmix._arguments import door, generator, whole_number
-from bayesmix.api.base import Result
 from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.stacking import Stacking
+from bayesmix.api.times import TimeQuantities
 from bayesmix.comparison.checks import predictive_check
 from bayesmix.comparison.evidence import Evidence, bridge_evidence
 from bayesmix.comparison.outside import cut, distal, relate
@@ -49,7 +49,7 @@ STACKED_BY = ("mode", "chain")
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Result):
+class Posterior(TimeQuantities):
     """Draws from the posterior of a mixture, with the components relabelled.
 
     Made by ``Mixture.fit("nuts")`` or ``Mixture.fit("laplace")``.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
-from bayesmix.api.base import Result
+from bayesmix.api.times import TimeQuantities
 from bayesmix.errors import FitError
 from bayesmix.survival.comparison import compare_states, start_state
 from bayesmix.survival.intervals import (
@@ -36,7 +36,7 @@ __all__ = ["EventQuantities"]
 
 
 @door(error=FitError)
-class EventQuantities(Result):
+class EventQuantities(TimeQuantities):
     """What fits and posteriors of competing events say of times; subclasses give the numbers.
 
     Every table is tidy: a row for each row of the new data, event (or state) and time, with
@@ -52,7 +52,10 @@ class EventQuantities(Result):
     ``interval``, ``draws``, ``seed``
         Of a point fit: "delta" (by the delta method, on the logit or log scale), or
         "simulation" with so many draws from the estimates' normal approximation.
+    ``kind``, ``cluster``
+        Of a point fit: which covariance, as in `PointFit.covariance`.
 
+    `survival` and `hazard` are of the time without any event, beside those of each component.
     All raise a `DataError` where the new data lack a column or level, and a `FitError` where an
     option is unknown or does not apply.
     """

@@ -25,6 +25,7 @@ from bayesmix.plot.profile import profile
 from bayesmix.plot.residuals import residuals
 from bayesmix.plot.selection import selection
 from bayesmix.plot.states import states
+from bayesmix.plot.survival import survival
 from bayesmix.plot.ternary import ternary
 from bayesmix.plot.trajectories import trajectories
 from bayesmix.plot.weights import mixing
@@ -45,6 +46,7 @@ __all__ = [
     "rootogram",
     "selection",
     "states",
+    "survival",
     "ternary",
     "trajectories",
 ]

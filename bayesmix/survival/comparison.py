@@ -1,8 +1,9 @@
-"""State probabilities of a model beside the Aalen-Johansen estimate of the same data."""
+"""A model's probabilities beside the Aalen-Johansen or Kaplan-Meier estimate of its data."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,26 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.formula.times import Times
-from bayesmix.model import MixtureSpec
-from bayesmix.survival.intervals import Estimator, Source, band, covariate_names
-from bayesmix.survival.nonparametric import UNKNOWN, StateCurves, aalen_johansen, first_times
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.survival import marginal
+from bayesmix.survival.intervals import (
+    Estimator,
+    Source,
+    band,
+    covariate_names,
+    one_response,
+    response_place,
+)
+from bayesmix.survival.nonparametric import (
+    UNKNOWN,
+    StateCurves,
+    aalen_johansen,
+    first_times,
+    kaplan_meier,
+)
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
-__all__ = ["COLUMNS", "compare_states", "start_state"]
+__all__ = ["COLUMNS", "compare_states", "compare_survival", "start_state"]
 
 POINTS = 100
 COLUMNS = ("time", "state", "estimate", "lower", "upper", "source")
@@ -67,6 +82,53 @@ def compare_states(
         frames.append(_nonparametric(spec, curves).assign(**levels))
     out = pd.concat(frames, ignore_index=True)
     return out[[*names.values(), *COLUMNS]]
+
+
+def compare_survival(
+    source: Source,
+    estimator: Estimator,
+    by: str | Sequence[str] | None,
+    times: Sequence[float] | None,
+    response: str | None,
+) -> pd.DataFrame:
+    """The model's survival probabilities and the Kaplan-Meier estimate, tidy.
+
+    Parameters and errors as of `compare_states`; `response` is which survival time, where the
+    model has several.
+    """
+    spec = source.spec
+    at = response_place(spec, response, "kaplan_meier")
+    one, rows = one_response(spec, spec.rows, at)
+    observed = _observed(spec)[0] if spec.prepared.events else _told(rows)
+    grid = _grid(observed, times)
+    weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
+    names = covariate_names(_names(by), COLUMNS)
+    model, frames = replace(source, spec=one), []
+
+    def survival(times: EventTimes) -> np.ndarray:
+        return marginal.survival(times, grid)[..., 0]
+
+    for found, group in _groups(spec, by):
+        inside = np.zeros(rows.n)
+        inside[group] = weight[group]
+        curve = band(estimator, model, rows, survival, "probability", population=inside)
+        steps = kaplan_meier(observed.take(group), weight[group], estimator.ci)
+        limits = {n: getattr(curve, n)[0] for n in ("estimate", "lower", "upper")}
+        levels = {names[name]: value for name, value in found.items()}
+        mine = pd.DataFrame({"time": grid, **limits, "source": "model"})
+        table = steps.table(["event"])
+        other = table[table["state"] == "start"].assign(source="nonparametric")
+        frames += [mine.assign(**levels), other.assign(**levels)]
+    out = pd.concat(frames, ignore_index=True)
+    return out[[*names.values(), *(c for c in COLUMNS if c != "state")]]
+
+
+def _told(rows: Rows) -> Times:
+    """The times of a response."""
+    response = rows.blocks[0].response
+    assert response is not None
+    assert response.times is not None
+    return response.times
 
 
 def _observed(spec: MixtureSpec) -> tuple[Times, np.ndarray]:

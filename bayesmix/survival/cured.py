@@ -11,13 +11,14 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.families.survival.base import log_survival
-from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.survival.intervals import (
     Estimator,
     Source,
     band,
     known_options,
+    one_response,
+    response_place,
     rows_of,
     spent_by_row,
     tidy,
@@ -50,13 +51,13 @@ def cured_fraction(
         If the model has no such component, or no survival time.
     """
     spec = source.spec
-    at = _place(spec, response)
+    at = response_place(spec, response, "cured_fraction")
     _check_defective(spec.layout.blocks[at])
     given = dict(options)
     rows, covariates = rows_of(spec, newdata)
     spent = spent_by_row(given.pop("spent", None), newdata, rows.n)
     estimator = Estimator(**known_options(given))
-    one, alone = _one_response(spec, rows, at)
+    one, alone = one_response(spec, rows, at)
     found = band(estimator, replace(source, spec=one), alone, never, "probability", spent=spent)
     return tidy(found, covariates, ())
 
@@ -72,21 +73,6 @@ def never(times: EventTimes) -> np.ndarray:
     return np.minimum(total, 1.0)
 
 
-def _place(spec: MixtureSpec, response: str | None) -> int:
-    """The number of the survival time that is meant."""
-    names = [block.name for block in spec.layout.blocks]
-    times = [block.name for block in spec.layout.blocks if block.survival]
-    if not times:
-        msg = f"cured_fraction() is about survival times, and {', '.join(names)} is none"
-        raise FitError(msg)
-    if response is None and len(times) == 1:
-        return names.index(times[0])
-    if response not in times:
-        msg = f"response={response!r}: the model has several survival times; use one of {times}"
-        raise FitError(msg)
-    return names.index(response)
-
-
 def _check_defective(block: BlockLayout) -> None:
     families = [f for f in block.families if f.survival is not None]
     if all(f.survival is None or f.survival.never is None for f in families):
@@ -97,13 +83,3 @@ def _check_defective(block: BlockLayout) -> None:
             "whose shape may be negative"
         )
         raise FitError(msg)
-
-
-def _one_response(spec: MixtureSpec, rows: Rows, at: int) -> tuple[MixtureSpec, Rows]:
-    """The model and rows of one response, every row a unit of its own."""
-    layout = replace(spec.layout, blocks=(spec.layout.blocks[at],))
-    z = rows.concomitant
-    by_row = None if z is None else z[rows.units.codes]
-    return replace(spec, layout=layout), replace(
-        rows, blocks=(rows.blocks[at],), concomitant=by_row
-    )

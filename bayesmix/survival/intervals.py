@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ __all__ = [
     "known_options",
     "numbers",
     "one_number",
+    "one_response",
+    "response_place",
     "rows_of",
     "spent_by_row",
     "tidy",
@@ -79,12 +81,16 @@ class Estimator:
         Of a simulation, 1000 by default.
     seed : int or numpy.random.Generator, optional
         Of a simulation.
+    kind, cluster
+        Of a point fit: which covariance, as of `results.covariance.covariance`.
     """
 
     ci: float = 0.95
     interval: str | None = None
     draws: int | None = None
     seed: Any = None
+    kind: str = "observed"
+    cluster: Any = None
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -120,13 +126,19 @@ class Estimator:
                     "those of its draws, so leave it out"
                 )
                 raise FitError(msg)
+            if (self.kind, self.cluster is None) != ("observed", True):
+                msg = (
+                    "kind= and cluster= choose the covariance of a point fit; a posterior's "
+                    "uncertainty is that of its draws, so leave them out"
+                )
+                raise FitError(msg)
             least = min(len(d) for d in draws)
             values = values_at(np.hstack([d[:least] for d in draws]))
             return Band(values.mean(0), *self._tails(values))
         fits = [s.fitted for s in sources if s.fitted is not None]
         theta = np.concatenate([f.theta for f in fits])
         center = values_at(theta[None])[0]
-        known = [covariance(f) for f in fits]
+        known = [covariance(f, self.kind, self.cluster) for f in fits]
         factor = linalg.block_diag(*(cov.root for cov in known))
         if np.isnan(factor).any():
             _warn_of_none(fits)
@@ -211,6 +223,8 @@ def _without_unknown(
 Quantity = Callable[[EventTimes], np.ndarray]
 # Numbers held at once: draws x rows x times x events.
 MOST = 1 << 21
+# Times that a population is usually asked about.
+AT_ONCE = 32
 
 
 def band(
@@ -222,6 +236,7 @@ def band(
     *,
     spent: np.ndarray | None = None,
     average: np.ndarray | None = None,
+    population: np.ndarray | None = None,
 ) -> Band:
     """Estimates of a quantity at every row, or averaged over them, with limits.
 
@@ -238,9 +253,13 @@ def band(
         Time already spent without an event: everything is given that.
     average : ndarray, shape (n,), optional
         Weights of the rows in an average over them.
+    population : ndarray, shape (n,), optional
+        Weights of the rows as one population, which the quantity itself averages over.
     """
 
     def values_at(theta: np.ndarray) -> np.ndarray:
+        if population is not None:
+            return _together(source.spec, theta, rows, quantity, spent, population)
         if average is None:
             return _values(source.spec, theta, rows, quantity, spent)
         return _averages(source.spec, theta, rows, quantity, average)
@@ -272,21 +291,46 @@ def _averages(
     spec: MixtureSpec, theta: np.ndarray, rows: Rows, quantity: Quantity, weight: np.ndarray
 ) -> np.ndarray:
     """A quantity averaged over rows, (T, 1, ...); equal rows are computed once."""
-    data = rows.blocks[0]
-    parts = [data.matrix] if rows.concomitant is None else [data.matrix, rows.concomitant]
-    parts += [] if data.offset is None else [np.atleast_2d(data.offset).T]
-    _, first, place = np.unique(np.hstack(parts), axis=0, return_index=True, return_inverse=True)
-    total = np.bincount(place.ravel(), weight, len(first))
-    used = np.flatnonzero(total > 0)
+    first, total = _distinct(rows, None, weight)
     out: Any = 0.0
-    for k in used:
-        at = slice(int(first[k]), int(first[k]) + 1)
-        out = out + total[k] * np.asarray(quantity(event_times(spec, theta, rows, at)))
+    for at, share in zip(first, total, strict=True):
+        out = out + share * np.asarray(quantity(event_times(spec, theta, rows, slice(at, at + 1))))
     return out / total.sum()
 
 
+def _together(
+    spec: MixtureSpec,
+    theta: np.ndarray,
+    rows: Rows,
+    quantity: Quantity,
+    spent: np.ndarray | None,
+    weight: np.ndarray,
+) -> np.ndarray:
+    """A quantity of a population of rows, (T, 1, ...), some draws at a time."""
+    first, total = _distinct(rows, spent, weight)
+    parts, size = [], max(1, MOST // (AT_ONCE * len(first) * spec.k))
+    for a in range(0, len(theta), size):
+        times = event_times(spec, theta[a : a + size], rows, first)
+        times = times if spent is None else times.after(spent[first])
+        parts.append(quantity(replace(times, share=total)))
+    return np.concatenate(parts)
+
+
+def _distinct(
+    rows: Rows, spent: np.ndarray | None, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that differ in what the model reads, the first of each, and their weights."""
+    data = rows.blocks[0]
+    parts = [data.matrix] if rows.concomitant is None else [data.matrix, rows.concomitant]
+    parts += [] if data.offset is None else [np.atleast_2d(data.offset).T]
+    parts += [] if spent is None else [spent[:, None]]
+    _, first, place = np.unique(np.hstack(parts), axis=0, return_index=True, return_inverse=True)
+    total = np.bincount(place.ravel(), weight, len(first))
+    return first[total > 0], total[total > 0]
+
+
 def event_times(
-    spec: MixtureSpec, theta: np.ndarray, rows: Rows, span: slice = slice(None)
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, span: slice | np.ndarray = slice(None)
 ) -> EventTimes:
     """Probabilities and distributions of the events at rows of covariates.
 
@@ -296,7 +340,7 @@ def event_times(
         Of competing events.
     theta : ndarray, shape (T, D)
     rows : Rows
-    span : slice
+    span : slice or ndarray of int
         The rows.
     """
     block, data = spec.layout.blocks[0], rows.blocks[0]
@@ -336,6 +380,31 @@ def _covariates(spec: MixtureSpec) -> list[str]:
     designs = [d for part in spec.prepared.parts for d in part.designs]
     designs += [] if spec.prepared.concomitant is None else [spec.prepared.concomitant]
     return list(dict.fromkeys(n for d in designs for n in d.formula.names))
+
+
+def response_place(spec: MixtureSpec, response: str | None, what: str) -> int:
+    """The number of the survival time that is meant; `what` is asked about it."""
+    names = [block.name for block in spec.layout.blocks]
+    times = [block.name for block in spec.layout.blocks if block.survival]
+    if not times:
+        msg = f"{what}() is about survival times, and {', '.join(names)} is none"
+        raise FitError(msg)
+    if response is None and len(times) == 1:
+        return names.index(times[0])
+    if response not in times:
+        msg = f"response={response!r}: the model has several survival times; use one of {times}"
+        raise FitError(msg)
+    return names.index(response)
+
+
+def one_response(spec: MixtureSpec, rows: Rows, at: int) -> tuple[MixtureSpec, Rows]:
+    """The model and rows of one response, every row a unit of its own."""
+    layout = replace(spec.layout, blocks=(spec.layout.blocks[at],))
+    z = rows.concomitant
+    by_row = None if z is None else z[rows.units.codes]
+    return replace(spec, layout=layout), replace(
+        rows, blocks=(rows.blocks[at],), concomitant=by_row
+    )
 
 
 def known_options(given: Mapping[str, Any]) -> dict[str, Any]:

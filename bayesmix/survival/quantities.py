@@ -23,10 +23,13 @@ from bayesmix.families.survival.base import Instant, Survival
 __all__ = [
     "Component",
     "EventTimes",
+    "by_event",
+    "by_row",
     "density",
     "event_probabilities",
     "happening",
     "mean_time",
+    "on_grid",
     "quantile_time",
     "restricted_mean_time",
     "state_probabilities",
@@ -59,12 +62,15 @@ class EventTimes:
     spent : float or ndarray, shape (n,)
         Time from the origin already spent without an event.  The distributions are
         those of the rest.
+    share : ndarray, shape (n,), or None
+        Shares of the rows in a population, which `survival.marginal` then speaks of.
     """
 
     names: tuple[Hashable, ...]
     weights: np.ndarray
     components: tuple[Component, ...]
     spent: np.ndarray | float = 0.0
+    share: np.ndarray | None = None
 
     def after(self, spent: Array) -> EventTimes:
         """The same given that no event came in the time spent.
@@ -92,7 +98,7 @@ class EventTimes:
         if not more.any():
             return self
         with np.errstate(divide="ignore"):
-            alive = _by_event(self, time_of.log_survival, more[:, None])
+            alive = by_event(self, time_of.log_survival, more[:, None])
             reached = np.log(self.weights) + alive
         total = logsumexp(reached, axis=-1, keepdims=True)
         if (total == -np.inf).any():
@@ -119,7 +125,7 @@ def happening(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def event_probabilities(times: EventTimes) -> np.ndarray:
     """Probability that each event ever comes, (D, n, S): the weight, less who never have it."""
-    return times.weights * _by_event(times, lambda f, _, natural: happening(f, natural), 0.0)
+    return times.weights * by_event(times, lambda f, _, natural: happening(f, natural), 0.0)
 
 
 def mean_time(times: EventTimes, among: str = "all") -> np.ndarray:
@@ -137,7 +143,7 @@ def mean_time(times: EventTimes, among: str = "all") -> np.ndarray:
         never = time_of.never_happens(family, natural)
         return np.where(never > NEGLIGIBLE, np.inf, events)
 
-    return _by_event(times, of_family, 0.0) + _rows(times.spent)
+    return by_event(times, of_family, 0.0) + by_row(times.spent)
 
 
 def _mean_of_events(family: Family, natural: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -176,8 +182,8 @@ def quantile_time(times: EventTimes, q: Array, among: str = "all") -> np.ndarray
         return time_of.quantile(family, q * happening(family, natural), natural)
 
     of_family = of_events if among == "events" else time_of.quantile
-    rest = _on_grid(times, of_family, np.asarray(q, dtype=float))
-    return rest + _rows(times.spent)[..., None]
+    rest = on_grid(times, of_family, np.asarray(q, dtype=float))
+    return rest + by_row(times.spent)[..., None]
 
 
 def restricted_mean_time(times: EventTimes, tau: float, among: str = "all") -> np.ndarray:
@@ -194,8 +200,8 @@ def restricted_mean_time(times: EventTimes, tau: float, among: str = "all") -> n
         return (whole - (1 - ever) * tau) / np.where(ever > 0, ever, 1.0)
 
     of_family = of_events if among == "events" else time_of.restricted_mean
-    rest = _by_event(times, of_family, np.maximum(tau - _rows(times.spent), 0.0))
-    return rest + np.minimum(_rows(times.spent), tau)
+    rest = by_event(times, of_family, np.maximum(tau - by_row(times.spent), 0.0))
+    return rest + np.minimum(by_row(times.spent), tau)
 
 
 def density(times: EventTimes, t: Array) -> np.ndarray:
@@ -203,7 +209,7 @@ def density(times: EventTimes, t: Array) -> np.ndarray:
 
     At times t, shape (T,), from the origin; zero before the time already spent.
     """
-    return np.exp(_on_grid(times, time_of.log_density_at, t - _rows(times.spent)))
+    return np.exp(on_grid(times, time_of.log_density_at, t - by_row(times.spent)))
 
 
 def state_probabilities(times: EventTimes, t: Array) -> np.ndarray:
@@ -211,7 +217,7 @@ def state_probabilities(times: EventTimes, t: Array) -> np.ndarray:
 
     At times t, shape (T,), from the origin.
     """
-    log_survival = _on_grid(times, time_of.log_survival, t - _rows(times.spent))
+    log_survival = on_grid(times, time_of.log_survival, t - by_row(times.spent))
     weights = times.weights[..., None, :]
     events = -np.expm1(log_survival) * weights
     over = events.sum(axis=-1, keepdims=True)
@@ -224,12 +230,12 @@ def state_probabilities(times: EventTimes, t: Array) -> np.ndarray:
 # --- from a family's functions to arrays ---------------------------------------------------
 
 
-def _rows(spent: np.ndarray | float) -> np.ndarray:
+def by_row(spent: np.ndarray | float) -> np.ndarray:
     """Times by row as a column, (n, 1) or (1, 1)."""
     return np.reshape(np.asarray(spent, dtype=float), (-1, 1))
 
 
-def _on_grid(times: EventTimes, function: Callable[..., np.ndarray], grid: Array) -> np.ndarray:
+def on_grid(times: EventTimes, function: Callable[..., np.ndarray], grid: Array) -> np.ndarray:
     """``function(family, grid, natural)`` for each event: (D, n, G, S) of a grid (G,) or (n, G)."""
     lead, values = times.weights.shape[:2], []
     for family, natural in times.components:
@@ -239,9 +245,9 @@ def _on_grid(times: EventTimes, function: Callable[..., np.ndarray], grid: Array
     return np.stack([np.broadcast_to(v, (*lead, size)) for v in values], axis=-1)
 
 
-def _by_event(times: EventTimes, function: Callable[..., np.ndarray], at: Array) -> np.ndarray:
+def by_event(times: EventTimes, function: Callable[..., np.ndarray], at: Array) -> np.ndarray:
     """The same at one time by row, (n, 1): (D, n, S)."""
-    return _on_grid(times, function, at)[:, :, 0]
+    return on_grid(times, function, at)[:, :, 0]
 
 
 def _remaining(family: Family, s: np.ndarray, alive: np.ndarray) -> Family:

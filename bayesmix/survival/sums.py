@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
+from bayesmix.arrays.roots import crossing
 from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component
 
@@ -14,7 +15,6 @@ __all__ = ["distribution", "mixed_quantile"]
 
 # Nodes of the quadrature over each time but the last, by the number of times.
 NODES, FEWEST = {2: 64, 3: 32}, 20
-FARTHEST = 1e300
 
 
 def distribution(steps: Sequence[Component], t: np.ndarray) -> np.ndarray:
@@ -103,36 +103,4 @@ def mixed_quantile(
         ],
         axis=0,
     )
-    return _root(below, np.clip(least, np.finfo(float).tiny, FARTHEST))
-
-
-def _root(below: Callable[[np.ndarray], np.ndarray], least: np.ndarray) -> np.ndarray:
-    """Where an increasing function crosses zero beyond `least`; infinite where it never does.
-
-    By false position in log t (Illinois).
-    """
-    upper = 2.0 * least
-    high = below(upper)
-    while ((high < 0) & (upper < FARTHEST)).any():
-        upper = np.where(high < 0, np.minimum(upper * 8.0, FARTHEST), upper)
-        high = below(upper)
-    never = high < 0
-    a, b = np.log(least), np.log(upper)
-    fa, fb = np.minimum(below(least), 0.0), np.maximum(high, 0.0)
-    for _ in range(100):
-        if np.all(never | (b - a < 1e-11) | (fa == 0) | (fb == 0)):
-            break
-        with np.errstate(all="ignore"):
-            c = np.where(fb > fa, (a * fb - b * fa) / (fb - fa), 0.5 * (a + b))
-        c = np.clip(c, a, b)
-        fc = below(np.exp(c))
-        left = fc < 0
-        # The end that stays for a second time counts half.
-        a, fa, b, fb = (
-            np.where(left, c, a),
-            np.where(left, fc, 0.5 * fa),
-            np.where(left, b, c),
-            np.where(left, 0.5 * fb, fc),
-        )
-    root = np.where(np.abs(fa) < np.abs(fb), a, b)
-    return np.where(never, np.inf, np.exp(root))
+    return crossing(below, least)

@@ -1,0 +1,344 @@
+"""Tables of what fits and posteriors of mixtures say of survival times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import door
+from bayesmix.api.base import Result
+from bayesmix.errors import FitError
+from bayesmix.survival import marginal
+from bayesmix.survival.comparison import compare_survival
+from bayesmix.survival.intervals import Estimator, known_options, numbers, one_number
+from bayesmix.survival.mixed import times_table
+from bayesmix.survival.quantities import EventTimes
+
+__all__ = ["TimeQuantities"]
+
+
+@door(error=FitError)
+class TimeQuantities(Result):
+    r"""What fits and posteriors say of survival times, by component and of all together.
+
+    .. math:: S(t \mid x, z) = \sum_s \pi_s(z) \, S_s(t \mid x)
+
+    Every table is tidy: a row for each row of the new data, time and component, with the
+    covariates, and ``estimate``, ``lower`` and ``upper``.  The component is missing where a row is
+    of all components together, the marginal.  Without new data the rows are the training rows,
+    or a single one where the model has no covariates.  Options that all methods share:
+
+    ``by``
+        "component" or "marginal": these rows alone.  True averages over all rows, and a column
+        of the data or several average within the groups that they make: standardised survival
+        curves, and the hazards and quantiles of these.  The training rows count by their case
+        weights.
+    ``response``
+        Which survival time, where the model has several.
+    ``spent``
+        Time already spent without the event, a number or a column of the new data: the
+        quantity is given that.  The components' weights are then those of the survivors.
+    ``ci``
+        Coverage of the intervals.
+    ``interval``, ``draws``, ``seed``
+        Of a point fit: "delta" (by the delta method, on the logit or log scale), or
+        "simulation" with so many draws from the estimates' normal approximation.
+    ``kind``, ``cluster``
+        Of a point fit: which covariance, as in `PointFit.covariance`.
+
+    All raise a `DataError` where the new data lack a column or level, and a `FitError` where the
+    model has no survival time, or an option is unknown or does not apply.
+    """
+
+    def _times(
+        self,
+        what: str,
+        newdata: Any,
+        by: Any,
+        response: str | None,
+        options: dict[str, Any],
+        quantity: Callable[[EventTimes], np.ndarray],
+        scale: str,
+        *axes: tuple[str, Sequence[Any]],
+    ) -> pd.DataFrame:
+        return times_table(
+            self._source, what, newdata, by, response, options, quantity, scale, *axes
+        )
+
+    def survival(
+        self,
+        times: float | Sequence[float],
+        newdata: pd.DataFrame | None = None,
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Probability to be without the event at some times.
+
+        Parameters
+        ----------
+        times : float or sequence of float
+            From the origin.
+        newdata : DataFrame, optional
+        by : True, str or list of str, optional
+        response : str, optional
+        **options
+            ``spent``, ``ci``, ``interval``, ``draws``, ``seed``, ``kind``, ``cluster``; see
+            `TimeQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, time, component, estimate, lower, upper; with groups
+            their columns in place of the row and covariates.
+
+        Examples
+        --------
+        Averaged over the women and the men of the data:
+
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.Mixture("surv(years, status) ~ age", data, family="weibull",
+        ...                    k=1, fixed="~ sex")
+        >>> curve = spec.fit("em", seed=1).survival([5, 10], by=["sex", "marginal"])
+        >>> curve[["sex", "time", "estimate"]].round(2).values.tolist()
+        [['F', 5.0, 0.64], ['F', 10.0, 0.43], ['M', 5.0, 0.58], ['M', 10.0, 0.36]]
+        """
+        grid = numbers("times", times, low=0.0, end=True)
+
+        def quantity(events: EventTimes) -> np.ndarray:
+            return marginal.survival(events, grid)
+
+        axis = ("time", list(grid))
+        return self._times(
+            "survival", newdata, by, response, options, quantity, "probability", axis
+        )
+
+    def hazard(
+        self,
+        times: float | Sequence[float],
+        newdata: pd.DataFrame | None = None,
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        r"""Rate of the event at some times, of those without it until then.
+
+        .. math:: h(t) = \sum_s \pi_s f_s(t) / \sum_s \pi_s S_s(t)
+
+        Parameters
+        ----------
+        times : float or sequence of float
+            From the origin.
+        newdata : DataFrame, optional
+        by : True, str or list of str, optional
+        response : str, optional
+        **options
+            See `TimeQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns as of `survival`; per unit of time.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.Mixture("surv(years, status) ~ 1", data,
+        ...                    family="exponential", k=1)
+        >>> spec.fit("em", seed=1).hazard([1, 10], by="marginal")["estimate"].round(3).tolist()
+        [0.09, 0.09]
+        """
+        grid = numbers("times", times, low=0.0)
+
+        def quantity(events: EventTimes) -> np.ndarray:
+            return marginal.hazard(events, grid)
+
+        axis = ("time", list(grid))
+        return self._times("hazard", newdata, by, response, options, quantity, "positive", axis)
+
+    def mean_time(
+        self,
+        newdata: pd.DataFrame | None = None,
+        among: str = "all",
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Expected time to the event.
+
+        Infinite where the expectation does not exist, and where some never have the event, as in
+        cure models.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+        among : {"all", "events"}
+            All of them, or those who ever have the event.
+        by : True, str or list of str, optional
+        response : str, optional
+        **options
+            See `TimeQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, component, estimate, lower, upper; in the units of the times.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.Mixture("surv(years, status) ~ 1", data,
+        ...                    family="exponential", k=1)
+        >>> spec.fit("em", seed=1).mean_time(by="marginal")["estimate"].round(2).tolist()
+        [11.07]
+        """
+
+        def quantity(events: EventTimes) -> np.ndarray:
+            return marginal.mean_time(events, among)
+
+        return self._times("mean_time", newdata, by, response, options, quantity, "positive")
+
+    def quantile_time(
+        self,
+        q: float | Sequence[float] = (0.25, 0.5, 0.75),
+        newdata: pd.DataFrame | None = None,
+        among: str = "all",
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Times by which shares q have had the event; infinite where fewer ever have it.
+
+        Parameters
+        ----------
+        q : float or sequence of float
+            Between 0 and 1.
+        newdata : DataFrame, optional
+        among : {"all", "events"}
+            All of them, or those who ever have the event.
+        by : True, str or list of str, optional
+        response : str, optional
+        **options
+            See `TimeQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, q, component, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.Mixture("surv(years, status) ~ 1", data,
+        ...                    family="exponential", k=1)
+        >>> spec.fit("em", seed=1).quantile_time(0.5, by="marginal")["estimate"].round(2).tolist()
+        [7.67]
+        """
+        shares = numbers("q", q, low=0.0, high=1.0)
+
+        def quantity(events: EventTimes) -> np.ndarray:
+            return marginal.quantile_time(events, shares, among)
+
+        axis = ("q", list(shares))
+        return self._times(
+            "quantile_time", newdata, by, response, options, quantity, "positive", axis
+        )
+
+    def restricted_mean_time(
+        self,
+        tau: float,
+        newdata: pd.DataFrame | None = None,
+        among: str = "all",
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        r"""Expected time to the event or tau, whichever comes first.
+
+        .. math:: \int_0^\tau S(t) \, dt
+
+        Parameters
+        ----------
+        tau : float
+            From the origin, in the units of the times.
+        newdata : DataFrame, optional
+        among : {"all", "events"}
+            All of them, or those who ever have the event.
+        by : True, str or list of str, optional
+        response : str, optional
+        **options
+            See `TimeQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, component, estimate, lower, upper.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.Mixture("surv(years, status) ~ 1", data,
+        ...                    family="exponential", k=1)
+        >>> found = spec.fit("em", seed=1).restricted_mean_time(10, by="marginal")
+        >>> found["estimate"].round(2).tolist()
+        [6.58]
+        """
+        limit = one_number("tau", tau, low=0.0)
+
+        def quantity(events: EventTimes) -> np.ndarray:
+            return marginal.restricted_mean_time(events, limit, among)
+
+        return self._times(
+            "restricted_mean_time", newdata, by, response, options, quantity, "positive"
+        )
+
+    def kaplan_meier(
+        self,
+        by: str | Sequence[str] | None = None,
+        times: Sequence[float] | None = None,
+        response: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Survival probabilities of the model beside the Kaplan-Meier estimate of its data.
+
+        Parameters
+        ----------
+        by : str or sequence of str, optional
+            Columns whose levels make groups.  The model's probabilities are averages
+            over the rows of each.
+        times : sequence of float, optional
+            Of the model's curves; by default 100 from zero to the last one observed.
+        response : str, optional
+        **options
+            ``ci``, ``interval``, ``draws``, ``seed``, ``kind``, ``cluster``; see
+            `TimeQuantities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns by, time, estimate, lower, upper, source ("model" or "nonparametric").
+
+        Raises
+        ------
+        DataError
+            Where the data have no such estimate: interval- or left-censored times.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.Mixture("surv(years, status) ~ sex", data, family="weibull", k=1)
+        >>> table = spec.fit("em", seed=1).kaplan_meier(by="sex", times=[10])
+        >>> table[table["source"] == "model"]["estimate"].round(2).tolist()
+        [0.44, 0.37]
+        """
+        estimator = Estimator(**known_options(options))
+        return compare_survival(self._source, estimator, by, times, response)

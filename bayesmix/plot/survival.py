@@ -1,0 +1,149 @@
+"""Survival curves of a mixture, beside the Kaplan-Meier estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.formula.response import time_name
+from bayesmix.plot.bands import limits_at
+from bayesmix.plot.picture import picture
+from bayesmix.plot.style import colour, line_style, one_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.api import PointFit, Posterior
+
+__all__ = ["survival"]
+
+COLUMNS = ("time", "estimate", "lower", "upper", "source")
+ALL_COLOUR = "0.2"
+ALPHA = 0.18
+
+
+@picture
+def survival(
+    fit: PointFit | Posterior,
+    by: str | Sequence[str] | None = None,
+    times: Sequence[float] | None = None,
+    response: str | None = None,
+    components: bool | None = None,
+    ci: float = 0.95,
+    ax: Any = None,
+) -> Any:
+    """Draw the probability to be without the event over time, beside Kaplan-Meier.
+
+    The numbers are those of `PointFit.kaplan_meier`.  Curves with bands are the model's, averaged
+    over the rows; thin steps are the Kaplan-Meier estimate of the same rows, which needs no
+    model, with its limits as bars at a few times.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+        Of a `Mixture` with a survival time.
+    by : str or sequence of str, optional
+        Columns of the data whose levels have a curve each.
+    times : sequence of float, optional
+        Of the model's curves; by default 100 from zero to the last one observed.
+    response : str, optional
+        Which survival time, where the model has several.
+    components : bool, optional
+        Whether to draw the components' own curves too, averaged over all rows; by default
+        without `by` where there are two or more.
+    ci : float
+        Coverage of bands and bars.
+    ax : Axes, optional
+    figsize : (float, float), optional
+        Width and height of a new picture in inches.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        If the model has no survival time, or a column is not in use.
+    DataError
+        Where the data have no Kaplan-Meier estimate, as for interval-censored times.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("mgus2")
+    >>> spec = bmx.Mixture("surv(years, status) ~ sex", data, family="weibull", k=2)
+    >>> fit = spec.fit("em", seed=1)
+    >>> bmx.plot.survival(fit, by="sex").get_ylabel()
+    'probability of no event'
+    """
+    if not hasattr(fit, "kaplan_meier"):
+        msg = f"survival() draws fits of survival times, not a {type(fit).__name__}"
+        raise FitError(msg)
+    table = fit.kaplan_meier(by=by, times=times, response=response, ci=ci)
+    panel = one_axes(ax)
+    groups = _groups(table)
+    for number, (label, part) in enumerate(groups):
+        look = colour(number) if by is not None else ALL_COLOUR
+        _draw(panel, part, number, len(groups), look, label)
+    if components or (components is None and by is None and fit.k > 1):
+        grid = table.loc[table["source"] == "model", "time"].unique()
+        own = fit.survival(list(grid), by=True, response=response)
+        for s, name in enumerate(fit.components):
+            curve = own[(own["component"] == name).fillna(value=False).astype(bool)]
+            look = {"color": colour(s), "linestyle": line_style(s + 1), "linewidth": 1.2}
+            panel.plot(curve["time"], curve["estimate"], label=f"component {name}", **look)
+    panel.set(xlabel=_time_name(fit, response), ylabel="probability of no event", ylim=(0, 1))
+    panel.set_xlim(left=0)
+    _legend(panel, ci)
+    return panel
+
+
+def _groups(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Label and rows of every group, in the order of the table."""
+    names = [n for n in table.columns if n not in COLUMNS]
+    if not names:
+        return [("all", table)]
+    parts = table.groupby(names, observed=True, sort=False)
+    return [
+        (", ".join(f"{n} = {v}" for n, v in zip(names, key, strict=True)), part)
+        for key, part in parts
+    ]
+
+
+def _draw(ax: Axes, table: pd.DataFrame, number: int, groups: int, look: str, label: str) -> None:
+    """The curve with its band, the steps and their bars, of one group."""
+    model = table[table["source"] == "model"]
+    band = model.dropna(subset=["lower", "upper"])
+    ax.fill_between(
+        band["time"], band["lower"], band["upper"], color=look, alpha=ALPHA, linewidth=0
+    )
+    ax.plot(model["time"], model["estimate"], color=look, linewidth=2, zorder=3, label=label)
+    steps = table[table["source"] == "nonparametric"]
+    ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
+    wanted, lower, upper = limits_at(steps, number, groups)
+    ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
+    ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
+
+
+def _time_name(fit: Any, response: str | None) -> str:
+    prepared = fit.spec.spec.prepared
+    if prepared.events is not None:
+        return time_name(list(prepared.events.times))
+    names = [part.response.name for part in prepared.parts if part.response.times is not None]
+    return time_name([response] if response is not None else names)
+
+
+def _legend(ax: Axes, ci: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles, _ = ax.get_legend_handles_labels()
+    handles.append(Patch(facecolor="0.2", alpha=ALPHA, label=f"model, {100 * ci:g}% band"))
+    steps = Line2D([], [], color="0.2", linewidth=0.9, marker="|", markersize=9)
+    steps.set_label(f"Kaplan-Meier, {100 * ci:g}% bars")
+    ax.legend(handles=[*handles, steps], fontsize="small", handlelength=3.2)
