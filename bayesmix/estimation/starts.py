@@ -228,8 +228,9 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
                 continue
             begin = family.starting(arrays.observed[group.key])
             links = {p.name: p.link for p in family.parameters}
-            eta = np.asarray(links[family.location].forward(np.asarray(begin[family.location])))
-            working[number, group.key] = np.broadcast_to(eta, (problem.n_rows,))
+            etas = [np.asarray(links[n].forward(np.asarray(begin[n]))) for n in family.locations]
+            shape = (problem.n_rows,)
+            working[number, group.key] = np.array([np.broadcast_to(eta, shape) for eta in etas])
             for at, q in zip(group.dispersions, family.dispersions, strict=True):
                 theta[:, at[at >= 0]] = links[q.name].forward(np.asarray(begin[q.name]))
     held = np.array(sorted(spec.held), dtype=int)
@@ -266,9 +267,9 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
 
 
 def _held_coefficients(problem: Problem) -> np.ndarray:
-    """Positions in theta of the location's coefficients that are held."""
+    """Positions in theta of the locations' coefficients that are held."""
     groups = [group for arrays in problem.blocks for group in arrays.groups]
-    slots = [group.slots[0] for group in groups if group.family.location is not None]
+    slots = [slot for group in groups for slot in group.locations]
     at = {int(j) for slot in slots for each in slot.at for j in each}
     return np.array(sorted(at & set(problem.spec.held)), dtype=int)
 

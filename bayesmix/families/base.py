@@ -49,8 +49,9 @@ class Family:
     params : mapping of str to str
         Link of each parameter by name: "identity", "log", "logit", "probit",
         "cloglog" or "inverse".
-    location : str
-        The parameter that the formula describes.  The others are dispersions.
+    location : str or tuple of str
+        The parameter that the formula describes, or several, each with coefficients of its own
+        for all terms.  The others are dispersions.
     logpdf : callable
         ``logpdf(y, **params)``: log density of each response, natural
         parameters as keywords.  Elementwise, written with NumPy and
@@ -90,7 +91,7 @@ class Family:
     Raises
     ------
     SpecError
-        If the location is no parameter, a link is unknown, or no density is given.
+        If a location is no parameter, a link is unknown, or no density is given.
 
     Examples
     --------
@@ -125,11 +126,25 @@ class Family:
     ... )
     >>> rayleigh.is_survival, by_hazard.is_survival
     (True, True)
+
+    Three choices 0, 1 and 2 with a linear predictor each for the second and the third:
+
+    >>> choice = bmx.Family(
+    ...     "choice",
+    ...     params={"b": "identity", "c": "identity"},
+    ...     location=("b", "c"),
+    ...     logpdf=lambda y, b, c: (
+    ...         (y == 1) * b + (y == 2) * c - np.log(1 + np.exp(b) + np.exp(c))
+    ...     ),
+    ...     discrete=True,
+    ... )
+    >>> choice.locations
+    ('b', 'c')
     """
 
     name: str
     params: Mapping[str, str | Link]
-    location: str | None
+    location: str | tuple[str, ...] | None
     logpdf: Callable[..., Array] | None = None
     logsf: Callable[..., Array] | None = None
     hazard: Callable[..., Array] | None = None
@@ -162,6 +177,10 @@ class Family:
     # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
     collapse: tuple[str, int] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
+    # The kind of response that it reads, see `Response`; empty for what the fields above say.
+    reads: str = field(default="", repr=False)
+    # All parameters that the formula describes; `location` is the first of them.
+    locations: tuple[str, ...] = field(default=(), repr=False)
     # How natural parameters move with the unit of the response, by name: a power of the unit,
     # "response" (multiplied and moved like a response) or "log" (its logarithm is added); None
     # where the response has no unit or nobody said.  `in_units` says it where this cannot.
@@ -170,11 +189,11 @@ class Family:
     # The value that has a probability beside the density of the others; None without one.
     lump: float | None = field(default=None, repr=False)
     # For times: the distribution; of a regression family, the file of its twin for times;
-    # what makes a family that depends on the data's times definite; and the options by
-    # which `family(name, **options)` makes it again.
+    # what makes a family that depends on its response definite, given the `Response`; and the
+    # options by which `family(name, **options)` makes it again.
     survival: Survival | None = field(default=None, repr=False)
     timed: str | None = field(default=None, repr=False)
-    settle: Callable[[Times], Family] | None = field(default=None, repr=False)
+    settle: Callable[[Response], Family] | None = field(default=None, repr=False)
     # Whether the log density is concave in all parameters together, whatever was observed.
     concave: bool = field(default=False, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -188,11 +207,13 @@ class Family:
     def __post_init__(self) -> None:
         """Check the parameters and resolve the links."""
         links = {name: get_link(link) for name, link in self.params.items()}
+        self._set_locations()
         if self.location is None and links:
             msg = f"family {self.name!r} has parameters {list(links)} but no location among them"
             raise SpecError(msg)
-        if self.location is not None and self.location not in links:
-            msg = f"location={self.location!r} is no parameter of {self.name!r}: {list(links)}"
+        strange = [name for name in self.locations if name not in links]
+        if strange:
+            msg = f"location={strange[0]!r} is no parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
         given = (self.density, self.whole)
         if not (self.is_own or self.is_survival or any(f is not None for f in given)):
@@ -205,20 +226,32 @@ class Family:
         if unknown:
             msg = f"bounds= names {unknown}, no parameters of {self.name!r}: {list(links)}"
             raise SpecError(msg)
-        order = sorted(links, key=lambda name: name != self.location)
+        order = (*self.locations, *(name for name in links if name not in self.locations))
         object.__setattr__(self, "params", {name: links[name] for name in order})
         if self.survival is None and (self.logsf is not None or self.hazard is not None):
             object.__setattr__(self, "survival", own_survival(self))
 
+    def _set_locations(self) -> None:
+        """Read the one location, or several, as they were given."""
+        given = self.location
+        several = given if isinstance(given, tuple | list) else ()
+        locations = self.locations or tuple(several) or (() if given is None else (given,))
+        object.__setattr__(self, "location", locations[0] if locations else None)
+        object.__setattr__(self, "locations", locations)
+
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, location first."""
+        """The parameters, locations first."""
         return tuple(Parameter(name, get_link(link)) for name, link in self.params.items())
 
     @property
     def dispersions(self) -> tuple[Parameter, ...]:
-        """The parameters other than the location."""
-        return self.parameters[1:]
+        """The parameters other than the locations."""
+        return self.parameters[len(self.locations) :]
+
+    def is_located(self, number: int) -> bool:
+        """Whether the formula describes the parameter with this number."""
+        return number < len(self.locations)
 
     @property
     def is_own(self) -> bool:
@@ -228,10 +261,10 @@ class Family:
     @property
     def is_survival(self) -> bool:
         """Whether it is a distribution of times, which a response ``surv(...)`` gives."""
-        return self.survival is not None or self.settle is not None
+        return self.survival is not None or self.reads == "survival"
 
     def with_link(self, link: str | Link) -> Family:
-        """The same family with another link for the location.
+        """The same family with another link for its locations.
 
         Parameters
         ----------
@@ -262,9 +295,9 @@ class Family:
                 f"use one of {', '.join(self.links)}"
             )
             raise SpecError(msg)
-        if self.params[self.location] is link:
+        if self.params[self.locations[0]] is link:
             return self
-        return replace(self, params={**self.params, self.location: link})
+        return replace(self, params={**self.params, **dict.fromkeys(self.locations, link)})
 
     def for_times(self) -> Family:
         """The same distribution for a response ``surv(...)``: its tails by quadrature."""
@@ -279,6 +312,12 @@ class Family:
             If a response is outside the family's support.
         """
         _check_kind(self, response)
+        if self.settle is not None:
+            msg = (
+                f"the {self.name} family depends on the response that it is fitted to; make it "
+                "definite with family.settle(response), or give its options"
+            )
+            raise SpecError(msg)
         if self.is_survival:
             return self._observe_times(response)
         y = np.asarray(response.y, dtype=float)
@@ -291,12 +330,6 @@ class Family:
         return obs
 
     def _observe_times(self, response: Response) -> Observed:
-        if self.settle is not None:
-            msg = (
-                f"the {self.name} family depends on the times that it is fitted to; make it "
-                "definite with family.settle(times), or give its knots"
-            )
-            raise SpecError(msg)
         obs = Observed(np.asarray(response.y, dtype=float), None, 0.0, response.times)
         if self.is_own:
             _check_support(self, response.name, obs.y)
@@ -315,7 +348,7 @@ class Family:
         Returns
         -------
         dict of str to float or ndarray
-            A number, or for the location one per row, of shape (n,).
+            A number, or for a location one per row, of shape (n,).
 
         Raises
         ------
@@ -460,7 +493,28 @@ def _check_support(family: Family, name: str, y: np.ndarray) -> None:
     raise DataError(msg)
 
 
+def _refuse_kind(family: Family, response: Response) -> None:
+    """Say how the response of a family, or the family of a response, is written."""
+    if family.reads:
+        forms = {
+            "columns": "several columns, as in mv(y1, y2)",
+            "survival": "times, as in surv(time, status)",
+        }
+        what = forms.get(family.reads, f"a response of the kind {family.reads!r}")
+        msg = f"the {family.name} family reads {what}, not {response.name}"
+    else:
+        msg = (
+            f"{response.name} has {response.y.shape[-1]} columns, which the {family.name} family "
+            "does not read; use family='mvnormal', or a plain column as the response"
+        )
+    raise DataError(msg)
+
+
 def _check_kind(family: Family, response: Response) -> None:
+    if family.reads and family.reads == response.kind:
+        return
+    if family.reads or response.kind not in ("numeric", "binomial", "survival"):
+        _refuse_kind(family, response)
     if (response.kind == "survival") != family.is_survival:
         msg = (
             f"the {family.name} family reads times: write the response as surv(time, status), "

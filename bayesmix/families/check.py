@@ -125,7 +125,7 @@ def check_start(family: FamilyLike, given: Any, n: int) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for j, parameter in enumerate(family.parameters):
         value = np.asarray(given[parameter.name], dtype=float)
-        allowed = [(), (n,)] if j == 0 else [()]
+        allowed = [(), (n,)] if family.is_located(j) else [()]
         if value.shape not in allowed:
             shapes = " or ".join("a number" if not s else f"shape {s}" for s in allowed)
             msg = (

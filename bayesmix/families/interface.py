@@ -64,6 +64,9 @@ class FamilyLike(Protocol):
     def parameters(self) -> tuple[Parameter, ...]:
         """Its parameters."""
 
+    def is_located(self, number: int) -> bool:
+        """Whether the formula describes a parameter."""
+
     @property
     def density(self) -> Callable[..., Array] | None:
         """A shipped family's log density."""

@@ -119,8 +119,8 @@ def _item(arrays: Arrays, group: Group, m: int, component: int) -> Item:
     if offset is not None and offset.ndim > 1:
         offset = offset[component]
     slots = [
-        _slot(arrays, slot.index[m], slot.constant, offset if number == 0 else None)
-        for number, slot in enumerate(group.slots)
+        _slot(arrays, slot.index[m], slot.constant, offset if slot.located else None)
+        for slot in group.slots
     ]
     # What a kernel reads and the family does not have is any number.
     slots += [Slot(np.array([-1]), design=False)] * (kernel.parameters - len(slots))
@@ -275,7 +275,7 @@ def working_by_item(
 ) -> list[np.ndarray | None]:
     """Given linear predictors of locations, by item."""
     return [
-        working.get((arrays.number, group.key)) if group.slots else None
+        working[arrays.number, group.key][0] if group.slots else None
         for arrays, group in _groups(problem)
         for _ in group.members
     ]

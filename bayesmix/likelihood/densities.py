@@ -33,18 +33,18 @@ def linear_predictors(
 ) -> tuple[np.ndarray, ...]:
     """Linear predictors of a family's m components, each (R, m, n) or (R, m, 1)."""
     etas = []
-    for number, slot in enumerate(group.slots):
+    for slot in group.slots:
         eta = slot.coefficients(theta)
         if not slot.constant:
             eta = eta @ arrays.matrix[rows].T
-        if number == 0 and arrays.offset is not None:
+        if slot.located and arrays.offset is not None:
             eta = eta + offset_of(arrays, group, rows)
         etas.append(eta)
     return tuple(etas)
 
 
 def offset_of(arrays: Arrays, group: Group, rows: slice) -> np.ndarray | float:
-    """The offset of the location in a family's components, (n,) or (m, n)."""
+    """The offset of the locations in a family's components, (n,) or (m, n)."""
     if arrays.offset is None:
         return 0.0
     offset = arrays.offset[..., rows]

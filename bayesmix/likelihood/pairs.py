@@ -133,10 +133,7 @@ def _parts(
             place,
             np.cumsum(counts) - counts,
             counts,
-            tuple(
-                _terms(arrays, group, slot, used, rows, chunk, first=number == 0)
-                for number, slot in enumerate(group.slots)
-            ),
+            tuple(_terms(arrays, group, slot, used, rows, chunk) for slot in group.slots),
         )
 
 
@@ -160,8 +157,6 @@ def _terms(
     used: list[int],
     rows: list[np.ndarray],
     chunk: Chunk,
-    *,
-    first: bool,
 ) -> Terms:
     at = tuple(slot.at[m] for m in used)
     if slot.constant:
@@ -170,7 +165,7 @@ def _terms(
     designs: tuple[np.ndarray, ...] | None
     designs = tuple(matrix[some][:, slot.has[m]] for m, some in zip(used, rows, strict=True))
     offset = None
-    if first and arrays.offset is not None:
+    if slot.located and arrays.offset is not None:
         whole = np.broadcast_to(
             offset_of(arrays, group, chunk.rows), (len(group.members), len(matrix))
         )

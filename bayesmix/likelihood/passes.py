@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 Responsibilities = Callable[[slice, Callable[[], np.ndarray]], np.ndarray]
+# Linear predictors (L, n) of the L locations, by block and the key of its response.
 Working = dict[tuple[int, str], np.ndarray]
 
 
@@ -110,8 +111,9 @@ def evaluate(
             etas = linear_predictors(arrays, group, theta, chunk.rows)
             # Rows together have no working response: from coefficients of zero it is their own.
             if working is not None and etas and group.family.whole is None:
-                rows = working[arrays.number, group.key][chunk.rows]
-                etas = (np.broadcast_to(rows, etas[0].shape), *etas[1:])
+                given = working[arrays.number, group.key][:, chunk.rows]
+                located = (np.broadcast_to(x, etas[0].shape) for x in given)
+                etas = (*located, *etas[len(given) :])
             with np.errstate(all="ignore"):
                 piece = _evaluated(arrays, group, obs, etas)
             logf[:, group.members] = piece.d.logf
@@ -159,10 +161,9 @@ def em_pass(
         Given the units and a function that gives their responsibilities (R, S, units), those to
         use instead: a start's, or hard or drawn labels.
     working : dict, optional
-        Linear predictors (n,) of the location by block and family, in place of
-        those at theta.  The score is then that of the working response
-        eta + d1 / curvature, so that a step from coefficients of zero gives the
-        first iteratively reweighted least-squares fit.
+        Linear predictors of the locations in place of those at theta.  The score is then that
+        of the working response eta + d1 / curvature, so that a step from coefficients of zero
+        gives the first iteratively reweighted least-squares fit.
     """
     spec = problem.spec
     n_starts, k, size = len(theta), spec.k, spec.layout.size
@@ -242,9 +243,9 @@ def _accumulate(
                 out.score[:, position] += slope[:, m]
                 out.scoring[:, position, position] += second[:, m]
             continue
-        if number == 0 and working is not None:
-            shift = piece.etas[0] - offset_of(arrays, group, chunk.rows)
-            first = first + curvature[0] * shift
+        if slot.located and working is not None:
+            shift = piece.etas[number] - offset_of(arrays, group, chunk.rows)
+            first = first + curvature[number] * shift
         b = (r * first) @ arrays.matrix[chunk.rows]
         flat = products(arrays, r * curvature[number], chunk.rows)
         add_linear(arrays, slot, b, flat, out.score, out.scoring)

@@ -41,11 +41,13 @@ class Slot:
     `index` (m, P) has -1 where a component lacks a column of the design; with
     `constant` there is no design, and P is one.  `has` and `at` give for each
     component its columns and their entries of theta, `base` (m,) the entry of the
-    constant or the intercept, -1 without one.  Theta has the length `size`.
+    constant or the intercept, -1 without one.  Theta has the length `size`.  The formula with
+    its offset describes a `located` parameter.
     """
 
     index: np.ndarray
     constant: bool
+    located: bool
     base: np.ndarray
     has: tuple[np.ndarray, ...]
     at: tuple[np.ndarray, ...]
@@ -80,7 +82,7 @@ class Group(NamedTuple):
     """Components of one family that read a response in one way.
 
     `key` is its place among the observed responses; `slots` has the family's
-    parameters, the location first (none for a family without parameters).
+    parameters, the locations first (none for a family without parameters).
     """
 
     family: Family
@@ -90,19 +92,19 @@ class Group(NamedTuple):
     slots: tuple[Slot, ...]
 
     @property
-    def has(self) -> tuple[np.ndarray, ...]:
-        """Columns of the location's design, for each component."""
-        return self.slots[0].has if self.slots else (np.empty(0, int),) * len(self.members)
+    def locations(self) -> tuple[Slot, ...]:
+        """The parameters that the formula describes."""
+        return tuple(slot for slot in self.slots if slot.located)
 
     @property
-    def at(self) -> tuple[np.ndarray, ...]:
-        """Entries of theta of the location's coefficients, for each component."""
-        return self.slots[0].at if self.slots else (np.empty(0, int),) * len(self.members)
+    def has(self) -> tuple[np.ndarray, ...]:
+        """Columns of the first location's design, for each component."""
+        return self.slots[0].has if self.slots else (np.empty(0, int),) * len(self.members)
 
     @property
     def dispersions(self) -> tuple[np.ndarray, ...]:
         """The other parameters' constants or intercepts: entries (m,) of theta, -1 without."""
-        return tuple(slot.base for slot in self.slots[1:])
+        return tuple(slot.base for slot in self.slots if not slot.located)
 
 
 @dataclass(frozen=True)
@@ -229,31 +231,32 @@ def _sorted(observed: Mapping[str, Observed], order: np.ndarray | None) -> dict[
 
 def _group(layout: BlockLayout, members: np.ndarray, size: int) -> Group:
     first = members[0]
+    family = layout.families[first]
     slots = tuple(
-        _slot(layout.predictors[j], members, size, first=number == 0)
+        _slot(layout.predictors[j], members, size, located=family.is_located(number))
         for number, j in enumerate(layout.slots[first])
     )
     everyone = len(members) == len(layout.families)
-    return Group(layout.families[first], layout.keys[first], members, everyone, slots)
+    return Group(family, layout.keys[first], members, everyone, slots)
 
 
-def _slot(predictor: Predictor, members: np.ndarray, size: int, *, first: bool) -> Slot:
-    index, constant = used_columns(predictor, members, first=first)
+def _slot(predictor: Predictor, members: np.ndarray, size: int, *, located: bool) -> Slot:
+    index, constant = used_columns(predictor, members, located=located)
     has = tuple(np.flatnonzero(row >= 0) for row in index)
     at = tuple(row[h] for row, h in zip(index, has, strict=True))
     base = index[:, 0] if constant else _intercept(predictor, members)
-    return Slot(index, constant, base, has, at, size)
+    return Slot(index, constant, located, base, has, at, size)
 
 
 def used_columns(
-    predictor: Predictor, members: np.ndarray, *, first: bool
+    predictor: Predictor, members: np.ndarray, *, located: bool
 ) -> tuple[np.ndarray, bool]:
     """Entries of theta, and whether they are a constant for each component.
 
-    An intercept alone is one, but for the location, which may have an offset.
+    An intercept alone is one, but for a location, which may have an offset.
     """
     index = predictor.index[members]
-    if predictor.constant or first:
+    if predictor.constant or located:
         return index, predictor.constant
     columns = np.flatnonzero((index >= 0).any(0))
     if len(columns) == 1 and predictor.terms[columns[0]] == "Intercept":

@@ -31,7 +31,7 @@ def plan_events(joint: Part, events: Events, k: int) -> tuple[PartLayout, BlockR
     responses = [part.response for part in events.parts]
     families = settled(
         [resolve(f, survival=True) for f in events.families],
-        [r.times for r in responses if r.times],
+        responses,
     )
     layout, matrix, offset = _events_layout(joint, events, tuple(families))
     allowed = events.allowed

@@ -78,7 +78,7 @@ def named_data(
     values: list[np.ndarray] = []
     for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         names, dim = names_of(spec, block), plain_name(term_dim(spec.layout, block))
-        out.coords[dim] = block.predictors[0].terms
+        out.coords[dim] = block.terms
         out.add(names["X"], data.matrix, "obs", dim)
         if data.offset is not None:
             by_component = data.offset.ndim == 2

@@ -84,12 +84,15 @@ class Predictor:
         There is no design: P is one, and `fit.params` has natural values (component).
         Otherwise X is the response's design and `fit.params` has coefficients on the
         link scale (component, term).
+    of : str
+        Of families with several locations: which one it is.
     """
 
     variable: str
     terms: tuple[str, ...]
     index: np.ndarray
     constant: bool = False
+    of: str = ""
 
     def coefficients(self, theta: np.ndarray) -> np.ndarray:
         """Coefficients of shape (..., S, P) from theta (..., D); zero where absent."""
@@ -106,7 +109,7 @@ class BlockLayout:
         The response as written.
     families : tuple of Family, length S
     predictors : tuple of Predictor
-        The location's first.
+        The locations' first.
     slots : tuple of tuple of int, length S
         For each component the predictors of its family's parameters, in order.
     keys : tuple of str, length S
@@ -133,6 +136,21 @@ class BlockLayout:
         for s, (family, key) in enumerate(zip(self.families, self.keys, strict=True)):
             out.setdefault((id(family), key), (family, []))[1].append(s)
         return [(family, np.array(members)) for family, members in out.values()]
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Columns of the response's design."""
+        return self.predictors[0].terms
+
+    def located(self, s: int) -> tuple[int, ...]:
+        """Numbers of the predictors of component s that the formula describes."""
+        return self.slots[s][: len(self.families[s].locations)]
+
+    @property
+    def locations(self) -> list[Predictor]:
+        """The predictors that the formula describes in some component; the first without any."""
+        used = {j for s in range(len(self.slots)) for j in self.located(s)} or {0}
+        return [self.predictors[j] for j in sorted(used)]
 
     def linear(self) -> list[Predictor]:
         """Predictors with a design, as `fit.params` has them by component and term."""
@@ -259,18 +277,30 @@ def _dispersion(
     return Predictor(variable, ("Intercept",), index, constant=True)
 
 
+def _part_of(family: Family, name: str) -> str:
+    """What tells a location from others of its family; empty for the only one."""
+    return name if len(family.locations) > 1 else ""
+
+
 def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
     families = part.families
-    present = np.array([f.location is not None for f in families])
-    location = _location(vector, "coef" + part.suffix, part.terms, part.effects, present)
-    predictors = [location]
+    parts = list(dict.fromkeys(_part_of(f, n) for f in families for n in f.locations)) or [""]
+    predictors = []
+    for of in parts:
+        present = np.array([of in [_part_of(f, n) for n in f.locations] for f in families])
+        variable = "coef" + (f"_{of}" if of else "") + part.suffix
+        located = _location(vector, variable, part.terms, part.effects, present)
+        predictors.append(replace(located, of=of))
     names = list(dict.fromkeys(p.name for f in families for p in f.dispersions))
     for n in names:
         # A dispersion called like the weights' parameters carries the response's name.
         variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
         predictors.append(_dispersion(vector, n, variable, families, part.shared))
     slots = tuple(
-        () if f.location is None else (0, *(1 + names.index(p.name) for p in f.dispersions))
+        (
+            *(parts.index(_part_of(f, n)) for n in f.locations),
+            *(len(parts) + names.index(p.name) for p in f.dispersions),
+        )
         for f in families
     )
     return BlockLayout(part.name, families, tuple(predictors), slots, part.keys)
@@ -283,7 +313,7 @@ def _times(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> Bloc
     predictors = []
     for n in names:
         variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
-        located = np.array([f.location == n for f in families])
+        located = np.array([n in f.locations for f in families])
         index = np.full((len(families), len(part.terms)), -1)
         if located.any():
             index = _location(vector, variable, part.terms, part.effects, located).index
@@ -302,9 +332,9 @@ def _ancillary(
     members: tuple[int, ...],
     index: np.ndarray,
 ) -> None:
-    """Number the coefficients of a parameter that is not the location."""
+    """Number the coefficients of a parameter that is no location."""
     having = [s for s in members if name in part.families[s].params]
-    having = [s for s in having if part.families[s].location != name]
+    having = [s for s in having if name not in part.families[s].locations]
     if not having:
         return
     columns = part.ancillary.get((having[0], name), (part.terms.index("Intercept"),))

@@ -56,19 +56,20 @@ class Entry(NamedTuple):
     link: Link | None
 
 
-def term_name(layout: Layout, block: BlockLayout, term: str) -> str:
-    """A term as tables name it: with its response where there are several."""
-    return term if len(layout.blocks) == 1 else f"{block.name}: {term}"
+def term_name(layout: Layout, block: BlockLayout, predictor: Predictor, term: str) -> str:
+    """A term as tables name it: with its response and location where there are several."""
+    response = [block.name] if len(layout.blocks) > 1 else []
+    return ": ".join([*response, *([predictor.of] if predictor.of else []), term])
 
 
 def location_entries(layout: Layout) -> Iterator[Entry]:
     """The coefficients of the locations, component by component."""
     for block in layout.blocks:
-        for s, slots in enumerate(block.slots):
-            predictor = block.predictors[slots[0] if slots else 0]
-            for term, at in zip(predictor.terms, predictor.index[s], strict=True):
-                if slots and at >= 0:
-                    yield Entry(s, term_name(layout, block, term), int(at), None)
+        for s in range(layout.k):
+            for predictor in (block.predictors[j] for j in block.located(s)):
+                for term, at in zip(predictor.terms, predictor.index[s], strict=True):
+                    if at >= 0:
+                        yield Entry(s, term_name(layout, block, predictor, term), int(at), None)
 
 
 def dispersion_entries(layout: Layout) -> Iterator[Entry]:
@@ -79,7 +80,7 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
     for block in layout.blocks:
         for number, predictor in enumerate(block.predictors):
             for s, slots in enumerate(block.slots):
-                if number not in slots[1:]:
+                if number not in slots or number in block.located(s):
                     continue
                 used = np.flatnonzero(predictor.index[s] >= 0)
                 alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
@@ -110,7 +111,9 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
             values = np.full(layout.k, np.nan)
             base = predictor.terms.index("Intercept") if "Intercept" in predictor.terms else None
             for s, slots in enumerate(block.slots):
-                if base is not None and number in slots[1:] and predictor.index[s, base] >= 0:
+                if number not in slots or number in block.located(s):
+                    continue
+                if base is not None and predictor.index[s, base] >= 0:
                     link = parameter_link(block, s, number)
                     with np.errstate(over="ignore"):  # at a boundary it may be infinite
                         values[s] = link.inverse(theta[predictor.index[s, base]])
@@ -152,8 +155,9 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     -------
     xarray.Dataset
         `coef` (component, term), one variable per dispersion (component), and
-        `weight` (component) or `alpha` (component, concomitant_term).  A survival time
-        has one variable per parameter of its families, (component, term), on link scales.
+        `weight` (component) or `alpha` (component, concomitant_term).  A family with several
+        locations has `coef_<location>` for each.  A survival time has one variable per
+        parameter of its families, (component, term), on link scales.
     """
     import xarray as xr
 

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
 from bayesmix.formula.design import Design, Units
-from bayesmix.formula.times import Times
+from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.prepare import Part, nested_pairs
@@ -26,8 +26,7 @@ def plan(
     k = len(components)
     survival = part.response.times is not None
     families = _families(part.regression.family, components, survival=survival)
-    if part.response.times is not None:
-        families = tuple(settled(families, [part.response.times] * k))
+    families = tuple(settled(families, [part.response] * k))
     terms, effects, matrix, offset = _design(part, k)
     shared = _dispersion_sets(part.regression.dispersion, k, families)
     if survival and "Intercept" not in terms:  # the parameters beside the location need one
@@ -50,13 +49,13 @@ def _keys(families: Sequence[Family]) -> tuple[str, ...]:
     )
 
 
-def settled(families: Sequence[Family], times: Sequence[Times]) -> list[Family]:
+def settled(families: Sequence[Family], responses: Sequence[Response]) -> list[Family]:
     """Families made final by the data, such as the knots of splines; the same stays the same."""
     made: dict[tuple[int, int], Family] = {}
-    for f, t in zip(families, times, strict=True):
-        if (id(f), id(t)) not in made:
-            made[id(f), id(t)] = f if f.settle is None else f.settle(t)
-    return [made[id(f), id(t)] for f, t in zip(families, times, strict=True)]
+    for f, r in zip(families, responses, strict=True):
+        if (id(f), id(r)) not in made:
+            made[id(f), id(r)] = f if f.settle is None else f.settle(r)
+    return [made[id(f), id(r)] for f, r in zip(families, responses, strict=True)]
 
 
 def _families(

@@ -153,7 +153,7 @@ def apply(
     units = build_units(newdata, prepared.group if grouped else None)
     blocks = []
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
-        terms = block.predictors[0].terms
+        terms = block.terms
         table, read = newdata, None
         if part.regression.per == "unit" and response:
             names = [n for d in part.designs for n in d.formula.names]

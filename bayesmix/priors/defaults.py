@@ -172,16 +172,16 @@ def _default_coefficients(
     weight: np.ndarray | None,
     single: dict[int, tuple[Prior, Link]],
 ) -> None:
-    location = block.predictors[0]
-    level = _level(rows, location)
-    for s, family in enumerate(block.families):
-        if family.location is None:
-            continue
-        centre, unit = _response_scale(block, rows, s, family.parameters[0].link, weight)
-        for share, width, at in zip(level, widths, location.index[s], strict=True):
-            if at >= 0:
-                normal = Prior("normal", mu=float(centre * share), sigma=float(WIDE * unit * width))
-                single[int(at)] = (normal, get_link("identity"))
+    for s in range(len(block.families)):
+        for number, slot in enumerate(block.located(s)):
+            location = block.predictors[slot]
+            level = _level(rows, location)
+            centre, unit = _response_scale(block, rows, s, number, weight)
+            for share, width, at in zip(level, widths, location.index[s], strict=True):
+                if at >= 0:
+                    sigma = float(WIDE * unit * width)
+                    normal = Prior("normal", mu=float(centre * share), sigma=sigma)
+                    single[int(at)] = (normal, get_link("identity"))
 
 
 def _level(rows: BlockRows, predictor: Predictor) -> np.ndarray:
@@ -213,7 +213,7 @@ def _default_times(
             base = Prior("normal", mu=mu, sigma=WIDE)
             if parameter.name in known:
                 base = _on_link_scale(known[parameter.name])
-            if slot == block.slots[s][0] and rows.offset is not None:
+            if slot in block.located(s) and rows.offset is not None:
                 offset = rows.offset if rows.offset.ndim == 1 else rows.offset[s]
                 base = Prior("normal", mu=mu - float(weighted_mean(offset, weight)), sigma=WIDE)
             level = _level(rows, predictor)
@@ -232,9 +232,13 @@ def _on_link_scale(prior: Prior) -> Prior:
 
 
 def _response_scale(
-    block: BlockLayout, rows: BlockRows, s: int, link: Link, weight: np.ndarray | None
+    block: BlockLayout, rows: BlockRows, s: int, number: int, weight: np.ndarray | None
 ) -> tuple[float, float]:
-    """Where linear predictors are: the link of the mean response, and their unit."""
+    """Where a location's linear predictors are: the link of the mean response, and their unit."""
+    family = block.families[s]
+    link = family.parameters[number].link
+    if len(family.locations) > 1 and family.units is None:
+        return 0.0, 1.0
     obs = rows.observed[block.keys[s]]
     y, trials = obs.y, obs.trials
     mean = float(weighted_mean(y, weight))
@@ -263,7 +267,8 @@ def _default_dispersions(
     y = rows.response.y[as_copies(weight)]
     for s, family in enumerate(() if block.survival else block.families):
         known = {} if family.priors is None else family.priors(y)
-        for parameter, slot in zip(family.dispersions, block.slots[s][1:], strict=True):
+        slots = block.slots[s][len(family.locations) :]
+        for parameter, slot in zip(family.dispersions, slots, strict=True):
             at = int(block.predictors[slot].index[s, 0])
             link = dispersion_link(block, slot)
             single[at] = (known.get(parameter.name, _general(link)), link)

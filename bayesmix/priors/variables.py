@@ -196,9 +196,10 @@ def _effect(
     label: str,
 ) -> _Entries:
     name = plain_name(f"{predictor.variable}_{label}")
-    # A survival time has several parameters, each with terms of its own.
-    of = name if block.survival else f"{term_dim(spec.layout, block)}_{label}"
-    dim = plain_name(f"term_{of}" if block.survival else of)
+    # Of several parameters each may have terms of its own.
+    several = block.survival or len(block.linear()) > 1
+    of = name if several else f"{term_dim(spec.layout, block)}_{label}"
+    dim = plain_name(f"term_{of}" if several else of)
     if effect in APART:
         return _varying(spec, predictor, entries, name, dim)
     free = [at for at in entries if at not in spec.held]

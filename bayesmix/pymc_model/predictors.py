@@ -59,7 +59,7 @@ def add_predictors(
             constant[number] = node
             continue
         used = np.flatnonzero((predictor.index >= 0).any(0))
-        located = any(slots and slots[0] == number for slots in block.slots)
+        located = any(number in block.located(s) for s in range(spec.k))
         if not located and [predictor.terms[p] for p in used] == ["Intercept"]:
             eta[number] = node[:, used[0]][None]
         elif node is None:
@@ -137,7 +137,7 @@ def _mean_linked(link: Link, mu: Tensor, eta: Tensor) -> Linked:
 
 def has_mean_as_location(family: Family) -> bool:
     """Whether the family's mean is its location, where there is a mean."""
-    if family.mean is None or family.location is None or family.is_survival:
+    if family.mean is None or len(family.locations) != 1 or family.is_survival:
         return False
     values = {p.name: p.link.inverse(0.3 + 0.2 * j) for j, p in enumerate(family.parameters)}
     return bool(np.all(family.mean(**values) == values[family.location]))

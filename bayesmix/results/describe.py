@@ -181,7 +181,7 @@ def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
             lines.append(("fixed", regression.fixed))
         for text, size in regression.nested or ():
             lines.append(("nested", f"{text} for {size} component{'s' if size > 1 else ''}"))
-        if len(block.predictors) > 1:
+        if block.constants():
             lines.append(("dispersion", str(regression.dispersion)))
         if part.response.times is not None:
             lines += times_lines(part.response.times)
@@ -355,7 +355,9 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
         names = ", ".join(str(spec.components[s]) for s in members)
         where = "" if len(members) == spec.k else f" in component {names}"
         words = f"{family_title(family)}{where}"
-        if family.location is not None:
+        if len(family.locations) > 1:
+            words += f", and {', '.join(family.locations)} are sums of effects"
+        elif family.location is not None:
             mean = "mean" if family.location == "mu" else family.location
             mean = "probability of success" if family.binomial else mean
             scale = SCALES[family.parameters[0].link.name].format(mean)
@@ -366,7 +368,7 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
 
 def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
     """Which coefficients are whose."""
-    location = block.predictors[0]
+    location = block.locations[0]
     terms: dict[str, list[str]] = {kind: [] for kind in EFFECT_WORDS}
     for term, column in zip(location.terms, location.index.T, strict=True):
         if column.max() >= 0:
@@ -386,7 +388,7 @@ def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
 
 def _dispersions(block: BlockLayout) -> list[str]:
     out = []
-    for predictor in block.predictors[1:]:
+    for _, predictor in block.constants():
         owners = predictor.index[:, 0]
         shared = len(set(owners[owners >= 0].tolist()))
         if shared == 1:

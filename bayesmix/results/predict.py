@@ -207,30 +207,36 @@ def natural(
     block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int
 ) -> dict[str, np.ndarray]:
     """Natural parameters of component s, those with a design by row (n,), the others numbers."""
-    eta = linear_predictors(block, data, theta)[:, s]
     out: dict[str, np.ndarray] = {}
     for parameter, slot in zip(block.families[s].parameters, block.slots[s], strict=True):
-        predictor = block.predictors[slot]
-        value = eta
-        if slot != block.slots[s][0]:
-            own = predictor.coefficients(theta)[s]
-            value = own[0] if predictor.constant else data.matrix @ own
-        out[parameter.name] = np.asarray(Linked(parameter.link, value).value)
+        eta = _eta(block, data, theta, s, slot)
+        out[parameter.name] = np.asarray(Linked(parameter.link, eta).value)
     return out
+
+
+def _eta(
+    block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int, slot: int
+) -> np.ndarray | float:
+    """A linear predictor of component s, (n,), or a number where it is constant."""
+    predictor = block.predictors[slot]
+    own = predictor.coefficients(theta)[s]
+    if predictor.constant:
+        return own[0]
+    eta = data.matrix @ own
+    if data.offset is None or slot not in block.located(s):
+        return eta
+    return eta + (data.offset if data.offset.ndim == 1 else data.offset[s])
 
 
 def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
     """Log densities of the rows' responses in every component, (n, S)."""
-    eta = linear_predictors(block, data, theta)
-    out = np.empty(eta.shape)
+    n = len(data.matrix)
+    out = np.empty((n, len(block.families)))
     for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
-        etas = []
-        for number, slot in enumerate(slots):
-            own = block.predictors[slot].coefficients(theta)[s]
-            constant = block.predictors[slot].constant
-            other = np.full(len(out), own[0]) if constant else data.matrix @ own
-            etas.append(eta[:, s] if number == 0 else other)
-        out[:, s] = family.log_density(data.observed[block.keys[s]], tuple(etas))
+        etas = tuple(
+            np.broadcast_to(_eta(block, data, theta, s, slot), (n,)).copy() for slot in slots
+        )
+        out[:, s] = family.log_density(data.observed[block.keys[s]], etas)
     return out
 
 

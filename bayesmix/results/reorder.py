@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.model.params import dispersions
+from bayesmix.model.params import dispersions, term_name
 from bayesmix.results.fitted import Fitted
 
 __all__ = ["reorder"]
@@ -70,10 +70,13 @@ def _sort_values(fitted: Fitted, by: str, concomitant: bool) -> np.ndarray:
         if by == "weight":
             return fitted.mixing
         for block in spec.layout.blocks:
-            location = block.predictors[block.slots[0][0] if block.slots[0] else 0]
-            known += location.terms
-            if by in location.terms:
-                return location.coefficients(theta)[:, location.terms.index(by)]
+            for location in (block.predictors[j] for j in block.located(0) or (0,)):
+                # A term alone is one of the first location.
+                names = {term_name(spec.layout, block, location, t): t for t in location.terms}
+                known += names
+                term = names.get(by, by)
+                if term in location.terms:
+                    return location.coefficients(theta)[:, location.terms.index(term)]
         natural = dispersions(spec.layout, theta)
         known += natural
         if by in natural:

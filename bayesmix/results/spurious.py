@@ -127,7 +127,7 @@ def tied_words(problem: Problem, theta: np.ndarray, components: np.ndarray) -> s
 def _collapsing(group: Group) -> tuple[Slot, ...]:
     """The dispersion at whose limit the likelihood is unbounded; all of a user's family."""
     if group.family.collapse is None:
-        return group.slots[1:]
+        return tuple(slot for slot in group.slots if not slot.located)
     names = [p.name for p in group.family.parameters]
     return (group.slots[names.index(group.family.collapse[0])],)
 

@@ -46,31 +46,26 @@ def coefficient_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
     """Coefficients, terms by components; NaN where a component lacks a term."""
     frames = []
     for block in spec.layout.blocks:
-        terms, values = _locations(block, theta)
-        names = [term_name(spec.layout, block, term) for term in terms]
-        frames.append(
-            pd.DataFrame(
-                values.T,
-                index=pd.Index(names, name="term"),
-                columns=component_index(spec),
-            )
-        )
+        for of in dict.fromkeys(p.of for p in block.locations):
+            terms, values = _location(block, theta, of)
+            one = next(p for p in block.locations if p.of == of)
+            names = [term_name(spec.layout, block, one, term) for term in terms]
+            index = pd.Index(names, name="term")
+            frames.append(pd.DataFrame(values.T, index=index, columns=component_index(spec)))
     return pd.concat(frames)
 
 
-def _locations(block: BlockLayout, theta: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Terms of the locations, and their coefficients by component."""
-    rows = [
-        coefficients(block.predictors[slots[0]], theta)[s]
-        if slots
-        else np.full(len(block.predictors[0].terms), np.nan)
-        for s, slots in enumerate(block.slots)
-    ]
-    values = np.array(rows)
+def _location(block: BlockLayout, theta: np.ndarray, of: str) -> tuple[list[str], np.ndarray]:
+    """Terms of a location, and its coefficients by component, whose own parameter it may be."""
+    values = np.full((len(block.families), len(block.terms)), np.nan)
+    for s in range(len(block.families)):
+        for predictor in (block.predictors[j] for j in block.located(s)):
+            if predictor.of == of:
+                values[s] = coefficients(predictor, theta)[s]
     used = [
         j for j in range(values.shape[1]) if not (block.survival and np.isnan(values[:, j]).all())
     ]
-    return [block.predictors[0].terms[j] for j in used], values[:, used]
+    return [block.terms[j] for j in used], values[:, used]
 
 
 def dispersion_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:

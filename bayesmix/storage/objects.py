@@ -148,7 +148,12 @@ def pack_families(given: Any) -> Any:
         return given
     if (description := shipped(given)) is not None:
         return description
-    return {"own": given.name, "location": given.location, "links": _links(given)}
+    return {"own": given.name, "location": _locations(given), "links": _links(given)}
+
+
+def _locations(f: Family) -> Any:
+    """The one location, or a list of several."""
+    return list(f.locations) if len(f.locations) > 1 else f.location
 
 
 def _links(f: Family) -> dict[str, str]:
@@ -194,7 +199,7 @@ def _family(described: Any, given: Mapping[str, Family]) -> Any:
             f"in bmx.load(path, families={{{name!r}: ...}})"
         )
         raise DataError(msg)
-    now = {"location": found.location, "links": _links(found)}
+    now = {"location": _locations(found), "links": _links(found)}
     then = {key: described[key] for key in now}
     if now != then or found.name != name:
         msg = (
@@ -222,7 +227,7 @@ def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
             out[f"the trials of {name!r}"] = fingerprint(block.response.trials)
         if block.offset is not None:
             out[f"the offset of {name!r}"] = fingerprint(block.offset.ravel())
-        for term, column in zip(layout.predictors[0].terms, block.matrix.T, strict=True):
+        for term, column in zip(layout.terms, block.matrix.T, strict=True):
             out[f"the term {term!r} of {name!r}"] = fingerprint(column)
     out |= _times(spec)
     out["the units"] = fingerprint(rows.units.codes)

@@ -353,7 +353,7 @@ def event_times(
         natural = {}
         for parameter, slot in zip(family.parameters, slots, strict=True):
             eta = block.predictors[slot].coefficients(theta)[:, s] @ matrix.T
-            if slot == slots[0] and data.offset is not None:
+            if slot in block.located(s) and data.offset is not None:
                 offset = data.offset if data.offset.ndim == 1 else data.offset[s]
                 eta = eta + offset[span]
             natural[parameter.name] = np.asarray(Linked(parameter.link, eta).value)

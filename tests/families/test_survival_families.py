@@ -542,19 +542,23 @@ def test_splines_that_rise_are_told_from_those_that_do_not(seed):
         assert bool(spline.rises(given, linked)) == (least > 0)
 
 
+def response(times: Times) -> Response:
+    return Response("t", "survival", times.lower, None, (), times)
+
+
 def test_knots_come_from_the_uncensored_times():
     t = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 100.0])
     times = Times(t, np.where(t < 50, t, np.inf), np.zeros(6))
-    f = family("spline", df=2, scale="odds").settle(times)
+    f = family("spline", df=2, scale="odds").settle(response(times))
     assert f.options["scale"] == "odds"
     np.testing.assert_allclose(f.options["knots"], [1, 4, 16])
     assert list(f.params) == ["gamma0", "gamma1", "gamma2"]
-    with pytest.raises(SpecError, match="depends on the times"):
+    with pytest.raises(SpecError, match="depends on the response"):
         observed(family("spline", df=2), 1.0, 1.0)
     with pytest.raises(DataError, match="use a smaller df"):
-        family("spline", df=6).settle(times)
+        family("spline", df=6).settle(response(times))
     with pytest.raises(DataError, match="0 uncensored"):
-        family("spline", df=1).settle(times.take([5]))
+        family("spline", df=1).settle(response(times.take([5])))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from bayesmix.families.survival.base import (
 from bayesmix.families.survival.derivatives import extreme, logistic, normal
 from bayesmix.families.survival.start import guess, working
 from bayesmix.families.units import Change
+from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
 __all__ = ["SCALES", "make"]
@@ -300,8 +301,10 @@ def make(
     return _make(None, Spline(tuple(np.log(at).tolist())), scale, tuple(at.tolist()))
 
 
-def settle(df: int, scale: str, times: Times) -> Family:
+def settle(df: int, scale: str, response: Response) -> Family:
     """The family with knots at quantiles of the times that are not right-censored."""
+    times = response.times
+    assert times is not None
     log_t = working(times)[np.isfinite(times.upper)]
     distinct = len(np.unique(log_t))
     knots = np.quantile(log_t, np.linspace(0, 1, df + 1)) if distinct else np.zeros(1)
@@ -338,7 +341,8 @@ def _make(
     if spline is None:
         assert df is not None
         options: Mapping[str, Any] = {"df": df, "scale": scale}
-        return Family(**common, settle=partial(settle, df, scale), options=options)
+        settling = partial(settle, df, scale)
+        return Family(**common, reads="survival", settle=settling, options=options)
     survival = Survival(
         logpdf=partial(logpdf, spline, scale),
         logsf=partial(logsf, spline, scale),
