@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.arrays.roots import crossing
+from bayesmix.arrays.quadrature import crossing
 from bayesmix.families import Family
 from bayesmix.families.survival import base as time_of
 from bayesmix.survival import quantities

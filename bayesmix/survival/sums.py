@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from bayesmix.arrays.roots import crossing
+from bayesmix.arrays.quadrature import crossing
 from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component
 
