@@ -1,14 +1,42 @@
-"""Roots of increasing functions of a positive number, whatever its unit."""
+"""Rules of quadrature, and roots of monotone functions of a positive number, whatever its unit."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["crossing"]
+__all__ = ["crossing", "halved", "legendre"]
 
 FARTHEST = 1e300
+# Of the widest bracket, 1380, they leave 1e-18.
+HALVINGS = 70
+
+
+@functools.cache
+def legendre(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes between 0 and 1 and weights (count,) of Gauss and Legendre's rule."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return 0.5 * (1 + nodes), 0.5 * weights
+
+
+def halved(
+    later: Callable[[np.ndarray], np.ndarray], lower: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
+    """Where functions of log t change sides, by bisection between `lower` and `upper`.
+
+    Parameters
+    ----------
+    later : callable
+        From log t to whether each root is beyond it.
+    lower, upper : ndarray
+    """
+    for _ in range(HALVINGS):
+        middle = 0.5 * (lower + upper)
+        beyond = later(middle)
+        lower, upper = np.where(beyond, middle, lower), np.where(beyond, upper, middle)
+    return 0.5 * (lower + upper)
 
 
 def crossing(

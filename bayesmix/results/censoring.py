@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bayesmix.arrays.quadrature import halved
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
@@ -16,7 +17,6 @@ __all__ = ["censored_again", "draw_times", "limits", "residual"]
 Natural = Mapping[str, np.ndarray]
 EXACT, RIGHT = KINDS.index("exact"), KINDS.index("right")
 LOG_MAX = 690.0
-HALVINGS = 70
 
 
 def draw_times(
@@ -40,12 +40,11 @@ def draw_times(
     target = log_survival(family, entry, natural) - fall
     lower, upper = np.full(len(entry), -LOG_MAX), np.full(len(entry), LOG_MAX)
     lower = np.maximum(lower, np.log(np.maximum(entry, np.exp(-LOG_MAX))))
-    never = log_survival(family, np.exp(upper), natural) > target
-    for _ in range(HALVINGS):
-        middle = 0.5 * (lower + upper)
-        later = log_survival(family, np.exp(middle), natural) > target
-        lower, upper = np.where(later, middle, lower), np.where(later, upper, middle)
-    return np.where(never, np.inf, np.exp(0.5 * (lower + upper)))
+
+    def later(log_t: np.ndarray) -> np.ndarray:
+        return log_survival(family, np.exp(log_t), natural) > target
+
+    return np.where(later(upper), np.inf, np.exp(halved(later, lower, upper)))
 
 
 # --- censoring -----------------------------------------------------------------------------

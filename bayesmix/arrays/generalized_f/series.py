@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.quadrature import legendre
 
 __all__ = [
     "DEPTH",
@@ -165,10 +166,9 @@ _COUNT, _BEND = 28, 1.75
 
 
 def _rule() -> tuple[np.ndarray, np.ndarray]:
-    t, weight = np.polynomial.legendre.leggauss(_COUNT)
-    t = 0.5 * (t + 1)
+    t, weight = legendre(_COUNT)
     total = np.expm1(_BEND)
-    return np.expm1(_BEND * t) / total, 0.5 * weight * _BEND * np.exp(_BEND * t) / total
+    return np.expm1(_BEND * t) / total, weight * _BEND * np.exp(_BEND * t) / total
 
 
 NODES, WEIGHTS = _rule()

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.quadrature import halved, legendre
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import FamilyLike
 from bayesmix.families.kernel import TimesKernel
@@ -53,7 +54,7 @@ LARGEST = 600.0
 # Relative width below which the hazard's integral over an interval is its quadrature:
 # the difference of two cumulative hazards would lose as many digits.
 NARROW = 1e-4
-_NODES = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # Gauss-Legendre on (0, 1)
+_NODES = legendre(2)[0]
 
 
 class Instant(NamedTuple):
@@ -302,11 +303,9 @@ def join(parts: list[tuple[Rows, Array]], linked: tuple[Linked, ...], n: int) ->
 
 # --- on the natural scale ------------------------------------------------------------------
 
-# Shares at which the survival function is cut into smooth pieces (below the first it is one),
-# and Gauss-Legendre's rule.
+# Shares at which the survival function is cut into smooth pieces (below the first it is one).
 _EARLY = (1e-12, 1e-9, 1e-6, 1e-4, 1e-2)
 _SHARES = (*_EARLY, 0.1, 0.3, 0.5, 0.7, 0.9, *(1 - p for p in reversed(_EARLY)))
-_RULE = np.polynomial.legendre.leggauss(16)
 _LOG_MAX = 690.0
 
 
@@ -364,13 +363,12 @@ def quantile(family: FamilyLike, p: Array, natural: Mapping[str, Array]) -> np.n
         return np.broadcast_to(found, p.shape)
     with np.errstate(all="ignore"):
         target = np.log1p(-p)
-        lower, upper = np.full(p.shape, -_LOG_MAX), np.full(p.shape, _LOG_MAX)
-        never = survival.logsf(_instant(np.exp(upper)), *linked) > target
-        for _ in range(70):
-            middle = 0.5 * (lower + upper)
-            later = survival.logsf(_instant(np.exp(middle)), *linked) > target
-            lower, upper = np.where(later, middle, lower), np.where(later, upper, middle)
-        found = np.where(never, np.inf, np.exp(0.5 * (lower + upper)))
+        end = np.full(p.shape, _LOG_MAX)
+
+        def later(log_t: np.ndarray) -> np.ndarray:
+            return survival.logsf(_instant(np.exp(log_t)), *linked) > target
+
+        found = np.where(later(end), np.inf, np.exp(halved(later, -end, end)))
     return np.where(p <= 0, 0.0, np.where(p >= 1, np.inf, found))
 
 
@@ -452,7 +450,7 @@ def _panel(
 ) -> np.ndarray:
     """Integral of S between log times a and b, zero where they are equal."""
     total = np.zeros(a.shape)
-    for node, weight in zip(*_RULE, strict=True):
-        log_t = 0.5 * (a + b) + 0.5 * (b - a) * node
+    for node, weight in zip(*legendre(16), strict=True):
+        log_t = a + (b - a) * node
         total += weight * np.exp(log_t + survival.logsf(Instant(np.exp(log_t), log_t), *linked))
-    return np.where(b > a, 0.5 * (b - a) * total, 0.0)
+    return np.where(b > a, (b - a) * total, 0.0)

@@ -24,6 +24,7 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import Jet
+from bayesmix.arrays.quadrature import legendre
 from bayesmix.errors import SpecError
 from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Linked
@@ -286,15 +287,14 @@ class Never:
 
     def _hazard(self, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Minus the cumulative hazard, by Gauss-Legendre's rule over powers of e."""
-        nodes, weights = np.polynomial.legendre.leggauss(8)
         total, before = np.zeros(()), np.zeros(())
         for start in np.arange(np.log(1e-30), np.log(_LARGE[1])):
             if start > np.log(_LARGE[0]) and not before.any():
                 before = -total
-            for node, weight in zip(nodes, weights, strict=True):
-                t = np.exp(start + 0.5 * (1 + node))
+            for node, weight in zip(*legendre(8), strict=True):
+                t = np.exp(start + node)
                 hazard = self.function(t, *values)
-                total = total + 0.5 * weight * t * np.where(np.isnan(hazard), np.inf, hazard)
+                total = total + weight * t * np.where(np.isnan(hazard), np.inf, hazard)
         return before, -total
 
 
