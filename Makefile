@@ -7,13 +7,14 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-oldest lint bench docs dist clean
+.PHONY: help demo test test-slow test-oldest lint bench sbc docs dist clean
 
 VENV := .venv
 VENV_OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 PYTHON ?=
 PYTEST_ARGS ?=
+SBC_ARGS ?=
 MARK ?= not slow
 # Tests of the source archive that `make dist` runs against the installed wheel.
 DIST_TESTS ?= tests/datasets/test_data.py tests/families/test_families.py tests/estimation/test_flexmix_reference.py tests/storage/test_storage.py tests/cli/test_cli_fit.py
@@ -109,6 +110,10 @@ bench: $(VENV)/.installed-test ## run every script in benchmarks/ (names with a 
 	@set -- $$(ls benchmarks/[!_]*.py 2>/dev/null); \
 	[ $$# -gt 0 ] || { echo "There is no benchmark yet: benchmarks/ holds no script."; exit 1; }; \
 	for script; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+sbc: $(VENV)/.installed-docs ## simulation-based calibration: 200 data sets each of ten kinds of models
+	$(BIN)/python -m trust.sbc $(SBC_ARGS)
+	$(BIN)/python -m trust.sbc --planted $(SBC_ARGS)
 
 docs: $(VENV)/.installed-docs ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

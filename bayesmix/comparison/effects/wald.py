@@ -72,6 +72,9 @@ def wald(
     """
     names, values_at = _named(source.spec)
     texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
+    if not texts:
+        msg = f"wald({hypothesis!r}) says nothing; give hypotheses such as 'x = 0'"
+        raise FitError(msg)
     options = {"kind": kind, "cluster": cluster}
     table = tested(source, values_at, names, texts, ci, options)
     rules = [parse(text, names) for text in texts]

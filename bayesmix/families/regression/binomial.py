@@ -98,7 +98,8 @@ def tails(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray
     count = np.floor(y)
     none, all_of_them = count < 0, count >= trials
     inside = np.clip(count, 0.0, np.maximum(trials - 1, 0.0))
-    lower, upper = special.bdtr(inside, trials, mu), special.bdtrc(inside, trials, mu)
+    above = np.maximum(trials - inside, 1.0)
+    lower, upper = special.betaincc(inside + 1, above, mu), special.betainc(inside + 1, above, mu)
     lower = np.where(none, 0.0, np.where(all_of_them, 1.0, lower))
     return lower, np.where(none, 1.0, np.where(all_of_them, 0.0, upper))
 

@@ -110,6 +110,7 @@ FAMILY = Family(
     priors=priors,
     collapse=("shape", 1),
     kernel=Kernel("inverse_gaussian", kernel_term, reads=("y", "const"), parameters=2, link="log"),
+    pymc=lambda pm, mu, shape: pm.Wald.dist(mu=mu, lam=shape),
     equation=(
         r"f(y) = \sqrt{\frac{\lambda}{2\pi y^3}} "
         r"\exp\left\{-\frac{\lambda (y-\mu)^2}{2\mu^2 y}\right\},\ \lambda = \mathrm{shape}"
