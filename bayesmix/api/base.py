@@ -70,18 +70,26 @@ class Modelled(ABC):
 
     @property
     def n_obs(self) -> float:
-        """Number of rows, or the sum of their weights."""
+        """Number of rows with an observed response, or the sum of their weights."""
         return self._specification.n_obs
 
     @property
     def n_units(self) -> float:
-        """Number of units, or the sum of their weights."""
+        """Number of units with an observed response, or the sum of their weights."""
         return self._specification.n_units
 
     @property
     def n_dropped(self) -> int:
         """Rows left out because of missing values."""
         return self._specification.prepared.n_dropped
+
+    @property
+    def n_missing(self) -> pd.Series:
+        """Rows in which each response is missing, by response, under ``na_action="fiml"``.
+
+        Units, of a response that belongs to the unit.
+        """
+        return pd.Series(self._specification.prepared.n_missing, name="n_missing", dtype=int)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it, with its model and the columns in use, to one NetCDF-4 file; see `load`.

@@ -115,8 +115,9 @@ class CompetingRisks(Model):
         As of `Mixture`; the names are those of `PointFit.params`, such as "scale",
         "shape[sex]", "weight" or "alpha[age]", on their link scales.
     na_action : str
-        "error", or "drop" rows with missing values in the columns used.  A missing
-        event is no missing value, nor is the bound of an interval.
+        "error"; "drop" rows with missing values in the columns used; or "fiml": of a row whose
+        time is missing only the event counts.  A missing event is no missing value, nor is the
+        bound of an interval.
 
     Raises
     ------

@@ -65,7 +65,11 @@ class Mixture(Model):
         "alpha[term]") to a `Prior`, that of a term before that of its variable;
         the others keep their defaults.  Maximum likelihood uses none.
     na_action : str
-        "error", or "drop" rows with missing values in the columns used.
+        "error"; "drop" rows with missing values in the columns used; or "fiml", full-information
+        maximum likelihood: every unit is kept with what was observed of it, and a missing response
+        contributes nothing (missing at random).  A missing covariate of an observed response is
+        an error there too.  A unit without any response keeps the weights as its memberships and
+        counts in neither `n_obs` nor `n_units`.
 
     Raises
     ------

@@ -159,7 +159,11 @@ class Model(Modelled):
         return prior_tree(self._spec, self._resolved(), draws, generator(seed))
 
     def simulate(
-        self, params: xr.Dataset, newdata: pd.DataFrame | None = None, seed: Any = None
+        self,
+        params: xr.Dataset,
+        newdata: pd.DataFrame | None = None,
+        seed: Any = None,
+        missing: bool = False,
     ) -> pd.DataFrame:
         """Random responses at given parameters.
 
@@ -170,6 +174,9 @@ class Model(Modelled):
         newdata : DataFrame, optional
             Rows to draw for, by default those of the model; it needs no response.
         seed : int or numpy.random.Generator, optional
+        missing : bool
+            Whether responses are missing where those of the model are
+            (``na_action="fiml"``); by default every row has all of them.
 
         Returns
         -------
@@ -193,7 +200,7 @@ class Model(Modelled):
         ['Faults', 'component']
         """
         theta = from_dataset(self._spec, params)
-        return simulate_at(self._spec, theta, newdata, generator(seed))
+        return simulate_at(self._spec, theta, newdata, generator(seed), missing=missing)
 
     def to_pymc(self, likelihood: str = "graph") -> Any:
         """The model for PyMC, as a PyMC user would write it.

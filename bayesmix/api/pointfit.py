@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door, generator
+from bayesmix._arguments import door, generator, whole_number
 from bayesmix.api.base import model_of
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.outside import OutsideFit
@@ -23,6 +23,7 @@ from bayesmix.model import MixtureSpec, Regression
 from bayesmix.results import describe, tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.imputation import impute
 from bayesmix.results.predict import predict, simulate
 from bayesmix.results.reorder import reorder
 from bayesmix.results.residuals import quantile_residuals, residuals
@@ -560,7 +561,9 @@ class PointFit(TimeQuantities):
             raise FitError(msg)
         return residuals(self._fitted, kind)
 
-    def simulate(self, seed: Any = None, newdata: pd.DataFrame | None = None) -> pd.DataFrame:
+    def simulate(
+        self, seed: Any = None, newdata: pd.DataFrame | None = None, missing: bool = False
+    ) -> pd.DataFrame:
         """Random responses from the fit, with the components drawn.
 
         Survival times are drawn without censoring, infinite where the event never comes,
@@ -572,6 +575,9 @@ class PointFit(TimeQuantities):
         ----------
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
+        missing : bool
+            Whether responses are missing where those of the model are
+            (``na_action="fiml"``); by default every row has all of them.
 
         Returns
         -------
@@ -592,7 +598,46 @@ class PointFit(TimeQuantities):
         >>> list(fit.simulate(seed=1).columns)
         ['Faults', 'component']
         """
-        return simulate(self._fitted, newdata, generator(seed, FitError))
+        return simulate(self._fitted, newdata, generator(seed, FitError), missing=missing)
+
+    def impute(self, draws: int = 1, seed: Any = None) -> pd.DataFrame:
+        """Draw the missing responses, given what was observed of their units.
+
+        A component is drawn by the unit's membership, then the response in that component, at
+        the estimates; `Posterior.impute` also has the parameters' uncertainty, as multiple
+        imputation needs it.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        DataFrame
+            Rows by response and row, a column for each draw.
+
+        Raises
+        ------
+        FitError
+            If no response is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault").astype(float)
+        >>> data.loc[[3, 8], "Faults"] = np.nan
+        >>> spec = bmx.Mixture(
+        ...     "Faults ~ log(Length)", data, family="poisson", k=2, na_action="fiml"
+        ... )
+        >>> spec.fit("em", seed=1).impute(draws=5, seed=1).shape
+        (2, 5)
+        """
+        fitted = self._fitted
+        n = whole_number("draws", draws, "the number of draws", 1, FitError)
+        theta = np.broadcast_to(fitted.theta, (n, len(fitted.theta)))
+        return impute(fitted.problem, theta, generator(seed, FitError))
 
     def wald(
         self,

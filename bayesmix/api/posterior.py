@@ -29,6 +29,7 @@ from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.sensitivity import prior_sensitivity
 from bayesmix.posterior.tree import to_tree
+from bayesmix.results.imputation import impute
 from bayesmix.sampling.posterior import chain_diagnosis, methods_agreement, relabelled
 from bayesmix.sampling.refits import posterior_loo, posterior_waic
 from bayesmix.survival.intervals import Source
@@ -399,7 +400,11 @@ class Posterior(TimeQuantities):
         return predict(self._drawn, newdata, what, by, ci)
 
     def simulate(
-        self, draws: int = 100, seed: Any = None, newdata: pd.DataFrame | None = None
+        self,
+        draws: int = 100,
+        seed: Any = None,
+        newdata: pd.DataFrame | None = None,
+        missing: bool = False,
     ) -> pd.DataFrame:
         """Posterior predictive responses; survival times as of `PointFit.simulate`.
 
@@ -409,6 +414,9 @@ class Posterior(TimeQuantities):
             Number of data sets, each from parameters drawn from the posterior.
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
+        missing : bool
+            Whether responses are missing where those of the model are
+            (``na_action="fiml"``); by default every row has all of them.
 
         Returns
         -------
@@ -430,7 +438,7 @@ class Posterior(TimeQuantities):
         (32, 5)
         """
         whole_number("draws", draws, "the number of draws", 1)
-        values = simulate(self._drawn, newdata, draws, generator(seed))
+        values = simulate(self._drawn, newdata, draws, generator(seed), missing=missing)
         spec = self._drawn.spec
         index = spec.prepared.index if newdata is None else newdata.index
         frames = {
@@ -438,6 +446,44 @@ class Posterior(TimeQuantities):
             for b, block in enumerate(spec.layout.blocks)
         }
         return next(iter(frames.values())) if len(frames) == 1 else pd.concat(frames, axis=1)
+
+    def impute(self, draws: int = 100, seed: Any = None) -> pd.DataFrame:
+        """Draw the missing responses from their posterior, given all that was observed.
+
+        For parameters drawn from the posterior, a component by the unit's membership, then the
+        response in that component.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        DataFrame
+            Rows by response and row, a column for each draw.
+
+        Raises
+        ------
+        FitError
+            If no response is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault").astype(float)
+        >>> data.loc[[3, 8], "Faults"] = np.nan
+        >>> spec = bmx.Mixture(
+        ...     "Faults ~ log(Length)", data, family="poisson", k=2, na_action="fiml"
+        ... )
+        >>> posterior = spec.fit("laplace", draws=200, seed=1)
+        >>> list(posterior.impute(draws=3, seed=1).index)
+        [('Faults', 3), ('Faults', 8)]
+        """
+        drawn, rng = self._drawn, generator(seed)
+        whole_number("draws", draws, "the number of draws", 1)
+        return impute(drawn.problem, drawn.flat[rng.integers(0, len(drawn.flat), draws)], rng)
 
     def loo(self, repair: bool = True, seed: int = 0) -> Loo:
         """Leave-one-unit-out predictive density, by smoothed importance sampling.

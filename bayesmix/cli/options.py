@@ -232,7 +232,8 @@ OPTIONS = (
             action="append", metavar="NAME=PRIOR"),
     _switch("--flat-priors", "model", "no priors at all, for the method map"),
     _option("--na-action", "model", "rows with missing values: in the columns in use they are an "
-            "error (default), or dropped and counted", choices=("error", "drop")),
+            "error (default), or dropped and counted; fiml keeps rows that lack a response",
+            choices=("error", "drop", "fiml")),
     _option("--event", "events", "column that names the event of a subject, empty where unknown; "
             "the response is surv(time, status)", metavar="COLUMN"),
     _option("--event-formula", "events", "times and covariates of one event, in place of "

@@ -36,7 +36,7 @@ def predictive_check(
     names = [block.name for block in spec.layout.blocks]
     responses = [data.response for data in spec.rows.blocks]
     seen = np.array([np.asarray(r.y, float) for r in responses if r is not None])
-    simulated = simulate(drawn, None, draws, rng)
+    simulated = simulate(drawn, None, draws, rng, missing=True)
     index = spec.prepared.index
     rows = []
     for name, statistic in statistics.items():

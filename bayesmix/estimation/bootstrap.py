@@ -120,7 +120,8 @@ def simulated_rows(
     ):
         assert data.response is not None
         y = draw_response(layout, data, fitted.theta, drawn, rng)
-        if np.isnan(y).any():
+        there = data.there
+        if np.isnan(y if there is None else y[there]).any():
             msg = (
                 f"bootstrap(kind='parametric'): {int(np.isnan(y).sum())} responses cannot be "
                 "drawn, as their mean in the drawn component is outside its range; use kind='case'"
@@ -130,9 +131,16 @@ def simulated_rows(
         if events is not None:
             made.append(event_responses(events, rows, drawn, y, rng))
             continue
+        y = y if there is None else np.where(there, y, np.nan)
         response = replace(data.response, y=y)
         if part.response.times is not None:
             times = part.response.times
+            if there is not None:
+                msg = (
+                    "the parametric bootstrap censors simulated times as the data were, and here "
+                    "some are missing; use bootstrap(kind='case')"
+                )
+                raise FitError(msg)
             limit = limits(times, _row_weights(rows), rng)
             response = as_seen(part.response, censored_again(y, limit, times.entry))
         made.append(([response], None))
@@ -145,7 +153,12 @@ def _with_responses(
     """The rows of a specification with other responses, one of each part or one a component."""
     events, rows = spec.prepared.events, spec.rows
     blocks = tuple(
-        regression_rows(layout, responses[0], data.matrix, data.offset, rows.units, data.clustered)
+        replace(
+            regression_rows(
+                layout, responses[0], data.matrix, data.offset, rows.units, data.clustered
+            ),
+            described=data.described,
+        )
         if events is None
         else block_rows(layout, responses, data.matrix, data.offset, may, events.truncation)
         for layout, data, (responses, may) in zip(

@@ -25,7 +25,7 @@ from bayesmix.estimation.starts import (
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
 from bayesmix.likelihood.passes import Responsibilities
-from bayesmix.likelihood.problem import BLOCK, Arrays
+from bayesmix.likelihood.problem import BLOCK, Arrays, Group
 from bayesmix.results.spurious import (
     COLLAPSED_GAIN,
     FEW_UNITS,
@@ -244,9 +244,8 @@ def collapse_test(problem: Problem) -> Floors:
             name, sign = family.collapse
             at = group.dispersions[[p.name for p in family.dispersions].index(name)]
             if sign < 0:
-                y = arrays.observed[group.key].y
                 logarithmic = family.is_survival or family.location != "mu"
-                low = np.log(_smallest_scale(arrays, y, logarithmic=logarithmic))
+                low = np.log(_smallest_scale(arrays, group, logarithmic=logarithmic))
                 floors += [(int(j), low) for j in at]
             else:
                 ceilings += [int(j) for j in at]
@@ -258,13 +257,14 @@ def collapse_test(problem: Problem) -> Floors:
     return Floors(where, low, weights, float(np.log(VANISHED)), np.array(ceilings, dtype=int))
 
 
-def _smallest_scale(arrays: Arrays, y: np.ndarray, *, logarithmic: bool) -> float:
+def _smallest_scale(arrays: Arrays, group: Group, *, logarithmic: bool) -> float:
     """The residual scale of all data together, or that of logarithms, times `COLLAPSED`."""
-    rows = slice(None, None, max(1, len(y) // 5000))
+    obs, matrix, offset = arrays.seen(group)
+    y = obs.y
     if logarithmic:
         return COLLAPSED * max(float(np.log(y[y > 0]).std()), 1e-3)
-    offset = 0.0 if arrays.offset is None else arrays.offset[rows]
-    x, z = arrays.matrix[rows], y[rows] - offset
+    rows = slice(None, None, max(1, len(y) // 5000))
+    x, z = matrix[rows], (y - offset)[rows]
     residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z
     return max(COLLAPSED * float(residual.std()), 1e-13 * float(np.abs(y).max()), 1e-150)
 

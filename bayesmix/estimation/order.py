@@ -50,7 +50,7 @@ def _keys(problem: Problem) -> list[np.ndarray]:
             known = (
                 (obs.y, obs.trials) if times is None else (times.lower, times.upper, times.entry)
             )
-            keys += [values for values in known if values is not None]
+            keys += [values for values in (*known, obs.there) if values is not None]
     units: list[np.ndarray] = []
     for matrix in (problem.concomitant, problem.weight, problem.allowed):
         units += [] if matrix is None else list(np.atleast_2d(matrix.T))

@@ -7,6 +7,7 @@ from itertools import chain, islice, pairwise
 
 import numpy as np
 
+from bayesmix.families import Observed
 from bayesmix.likelihood import Problem
 from bayesmix.likelihood.problem import Arrays, Group
 
@@ -88,14 +89,22 @@ def _narrow(values: np.ndarray, by: np.ndarray, share: float, k: int) -> np.ndar
 
 
 def _scores(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
-    """Standardised scores of the units for the intercept and some slopes, (F, U)."""
-    z = _working(arrays, group)
-    x = arrays.matrix[:, group.has[0]]
+    """Standardised scores of the units for the intercept and some slopes, (F, U).
+
+    Rows without the response have a score of zero.
+    """
+    obs, matrix, offset = arrays.seen(group)
+    z = _working(group, obs) - offset
+    x = matrix[:, group.has[0]]
     residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z - z.mean()
     slopes = x - x.mean(0)
     slopes = slopes[:, (slopes != 0).any(0)][:, :SLOPES]
     columns = np.vstack([np.ones(len(z)), slopes.T])
     score = residual * columns
+    if (there := arrays.observed[group.key].there) is not None:
+        every = np.zeros((2, len(columns), len(there)))
+        every[:, :, there] = score, columns
+        score, columns = every
     if problem.first is not None:
         size = np.add.reduceat(np.square(columns), problem.first, axis=1)
         score = np.add.reduceat(score, problem.first, axis=1) / np.sqrt(np.maximum(size, 1e-300))
@@ -103,12 +112,9 @@ def _scores(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
     return np.round(score / np.maximum(np.abs(score).max(1, keepdims=True), 1e-300), 9)
 
 
-def _working(arrays: Arrays, group: Group) -> np.ndarray:
-    """The response on the scale of the linear predictor, less the offset, (n,)."""
-    family, obs = group.family, arrays.observed[group.key]
+def _working(group: Group, obs: Observed) -> np.ndarray:
+    """The response on the scale of the linear predictor, (n,)."""
+    family = group.family
     assert family.location is not None
     begin = np.asarray(family.starting(obs)[family.location])
-    z = family.parameters[0].link.forward(begin) if begin.ndim else obs.y
-    if arrays.offset is None:
-        return z
-    return z - (arrays.offset if arrays.offset.ndim == 1 else arrays.offset[group.members[0]])
+    return family.parameters[0].link.forward(begin) if begin.ndim else obs.y

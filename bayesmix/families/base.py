@@ -320,11 +320,13 @@ class Family:
             raise SpecError(msg)
         if self.is_survival:
             return self._observe_times(response)
-        y = np.asarray(response.y, dtype=float)
+        y, trials = np.asarray(response.y, dtype=float), response.trials
+        if response.there is not None:
+            y, trials = _filled(y, trials, response.there)
         _check_support(self, response.name, y)
-        trials = np.ones_like(y) if self.binomial and response.trials is None else response.trials
+        trials = np.ones_like(y) if self.binomial and trials is None else trials
         const = 0.0 if self.constant is None else self.constant(y, trials)
-        obs = Observed(y, trials, const)
+        obs = Observed(y, trials, const, there=response.there)
         if self.is_own:
             check_density(self, obs)
         return obs
@@ -357,6 +359,9 @@ class Family:
         """
         if not self.params:
             return {}
+        if obs.there is not None:
+            known = self.starting(obs.take(obs.there))
+            return {name: _spread(value, obs.there) for name, value in known.items()}
         if self.start is None:
             return search_start(self, obs)
         read = obs.y if obs.times is None or self.is_own else obs.times
@@ -382,10 +387,13 @@ class Family:
         with np.errstate(all="ignore"):
             if self.whole is not None:
                 return self.whole.log_density(obs, linked)
-            return self._guard(self._density(obs, linked), linked)
+            value = self._guard(self._density(obs, linked), linked)
+            return value if obs.there is None else xp.where(obs.there, value, 0.0)
 
     def derivatives(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
         """Log density with first and second derivatives in the linear predictors."""
+        if obs.there is not None and self.whole is None:
+            return _silent(self.derivatives(obs._replace(there=None), etas), obs.there)
         linked = self.linked(etas)
         if self.survival is not None:
             return self._time_derivatives(obs, linked, closed=True)
@@ -401,6 +409,8 @@ class Family:
 
     def automatic(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
         """The same by automatic differentiation of the density alone."""
+        if obs.there is not None and self.whole is None:
+            return _silent(self.automatic(obs._replace(there=None), etas), obs.there)
         if self.survival is not None:
             return self._time_derivatives(obs, self.linked(etas), closed=False)
         if self.whole is not None:
@@ -465,6 +475,31 @@ class Family:
             if upper < link.upper:
                 value = xp.where(v.value <= upper, value, -np.inf)
         return value
+
+
+def _filled(
+    y: np.ndarray, trials: np.ndarray | None, there: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Responses and trials with the middle one of those observed at the other rows."""
+    at = np.flatnonzero(there)
+    at = int(at[np.argsort(y[at], kind="stable")[len(at) // 2]])
+    counts = None if trials is None else np.where(there, trials, trials[at])
+    return np.where(there, y, y[at]), counts
+
+
+def _spread(value: Any, there: np.ndarray) -> Any:
+    """Values of the rows that are there as values of all rows; the first one elsewhere."""
+    return value if np.ndim(value) == 0 else value[np.maximum(np.cumsum(there) - 1, 0)]
+
+
+def _silent(d: Derivatives, there: np.ndarray) -> Derivatives:
+    """Derivatives of a likelihood in which the other rows say nothing."""
+
+    def kept(values: np.ndarray) -> np.ndarray:
+        return np.where(there, values, 0.0)
+
+    second = tuple(tuple(kept(x) for x in row) for row in d.second)
+    return Derivatives(kept(d.logf), tuple(kept(x) for x in d.first), second)
 
 
 def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:

@@ -20,7 +20,9 @@ class Observed(NamedTuple):
     """A response as a family sees it; the fields have shape (n,).
 
     Rows of one `cluster`, a number, have a density together where the family gives it so: they
-    stand one after the other.  `effects` (n, q) has the columns of random effects.
+    stand one after the other.  `effects` (n, q) has the columns of random effects.  `there` says
+    where the response was observed, None for everywhere; in the other rows `y` is some value that
+    the family allows, and says nothing.
     """
 
     y: np.ndarray
@@ -29,6 +31,7 @@ class Observed(NamedTuple):
     times: Times | None = None
     cluster: np.ndarray | None = None
     effects: np.ndarray | None = None
+    there: np.ndarray | None = None
 
     def take(self, rows: slice | np.ndarray) -> Observed:
         """The same for some rows."""
@@ -36,7 +39,9 @@ class Observed(NamedTuple):
         const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
         times = None if self.times is None else self.times.take(rows)
         cluster, effects = (None if x is None else x[rows] for x in (self.cluster, self.effects))
-        return Observed(self.y[rows], trials, const, times, cluster, effects)
+        there = None if self.there is None else self.there[rows]
+        there = None if there is None or there.all() else there
+        return Observed(self.y[rows], trials, const, times, cluster, effects, there)
 
     def apart(self, counts: np.ndarray) -> Observed:
         """Rows of several components, one after the other: their clusters are different ones."""

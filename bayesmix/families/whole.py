@@ -104,15 +104,22 @@ class Whole:
         """First and second derivatives of the terms in the location's linear predictor."""
         (variable,) = xp.jets(np.asarray(mu.eta, dtype=float))
         terms = self.terms(obs, Linked(mu.link, variable))
-        return [t.first[0] for t in terms], [t.second[0, 0] for t in terms]
+        first = [_observed(obs, t.first[0]) for t in terms]
+        return first, [_observed(obs, t.second[0, 0]) for t in terms]
 
     def _summed(
         self, obs: Observed, linked: tuple[Linked, ...], at: Clusters
     ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], tuple[Linked, ...]]:
-        counts = tuple(at.sums(np.asarray(x, dtype=float)) for x in self.counts(obs))
-        terms = tuple(at.sums(np.asarray(x, dtype=float)) for x in self.terms(obs, linked[0]))
+        counts = tuple(at.sums(_observed(obs, x)) for x in self.counts(obs))
+        terms = tuple(at.sums(_observed(obs, x)) for x in self.terms(obs, linked[0]))
         phi = tuple(Linked(p.link, at.first_of(np.asarray(p.eta))) for p in linked[1:])
         return counts, terms, phi
+
+
+def _observed(obs: Observed, rows: np.ndarray) -> np.ndarray:
+    """What rows (..., n) add up: nothing where the response is missing."""
+    values = np.asarray(rows, dtype=float)
+    return values if obs.there is None else np.where(obs.there, values, 0.0)
 
 
 class Clusters(NamedTuple):

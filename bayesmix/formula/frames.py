@@ -22,8 +22,10 @@ __all__ = [
     "check_columns",
     "check_data",
     "check_finite",
+    "check_na_action",
     "describe",
     "first_rows",
+    "missing_values",
     "near_names",
     "numeric_values",
     "row_values",
@@ -108,7 +110,8 @@ def select_rows(
     data : DataFrame of n rows
     columns : iterable of str
         Only these count.
-    na_action : {"error", "drop"}
+    na_action : {"error", "drop", "fiml"}
+        Missing values are refused under "error" and "fiml": give this only what must be there.
 
     Returns
     -------
@@ -120,28 +123,49 @@ def select_rows(
     Raises
     ------
     DataError
-        For infinite values; for missing ones under "error"; where no row is left.
+        For infinite values; for missing ones unless under "drop"; where no row is left.
     SpecError
         For an unknown `na_action`.
     """
-    if na_action not in ("error", "drop"):
-        raise SpecError(f"na_action={na_action!r} is not known; use 'error' or 'drop'.")
-    columns = list(dict.fromkeys(columns))
-    check_columns(data, columns)
-    missing = {name: bad for name in columns if (bad := _missing(data, name)) is not None}
+    check_na_action(na_action)
+    missing = missing_values(data, columns)
     if not missing:
         return data, 0
-    if na_action == "error":
+    if na_action != "drop":
         parts = "; ".join(f"{name!r}: {first_rows(data, bad)}" for name, bad in missing.items())
-        raise DataError(
-            f"Missing values in columns in use: {parts}. "
-            "Fill them in, or leave these rows out with na_action='drop'."
-        )
+        raise DataError(f"Missing values in columns in use: {parts}. {_REMEDIES[na_action]}.")
     bad = np.logical_or.reduce(list(missing.values()))
     if bad.all():
         counts = "; ".join(f"{name!r}: {int(b.sum())}" for name, b in missing.items())
         raise DataError(f"Every row has a missing value in a column in use: {counts}.")
     return data[~bad], int(bad.sum())
+
+
+_REMEDIES = {
+    "error": "Fill them in, or leave these rows out with na_action='drop'; rows that only lack a "
+    "response can be kept with na_action='fiml'",
+    "fiml": "na_action='fiml' is for missing responses: fill these in, or leave the rows out with "
+    "na_action='drop'",
+}
+
+
+def check_na_action(na_action: str) -> None:
+    """Refuse an unknown way to treat missing values."""
+    if na_action not in ("error", "drop", "fiml"):
+        raise SpecError(f"na_action={na_action!r} is unknown; use 'error', 'drop' or 'fiml'.")
+
+
+def missing_values(data: pd.DataFrame, columns: Iterable[str]) -> dict[str, np.ndarray]:
+    """Where columns are missing, by name, for those that are somewhere.
+
+    Raises
+    ------
+    DataError
+        If a column is not there, or has infinite values.
+    """
+    columns = list(dict.fromkeys(columns))
+    check_columns(data, columns)
+    return {name: bad for name in columns if (bad := _missing(data, name)) is not None}
 
 
 def _missing(data: pd.DataFrame, name: str) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -25,6 +25,8 @@ __all__ = [
     "complete_columns",
     "is_surv",
     "middle",
+    "observed_rows",
+    "read_observed",
     "read_response",
     "read_times",
     "surv_call",
@@ -175,6 +177,9 @@ class Response:
         Data columns used.
     times : Times, or None
         Only for ``surv(...)``: how each time was observed.
+    there : ndarray of bool, shape (n,), or None
+        Where the response was observed; None for everywhere.  In the other rows `y` is NaN, and
+        of a time nothing is known.
     """
 
     name: str
@@ -183,12 +188,14 @@ class Response:
     trials: np.ndarray | None
     columns: tuple[str, ...]
     times: Times | None = None
+    there: np.ndarray | None = None
 
     def take(self, rows: Any) -> Response:
         """Keep some rows, by position, slice or mask."""
         trials = None if self.trials is None else self.trials[rows]
         times = None if self.times is None else self.times.take(rows)
-        return Response(self.name, self.kind, self.y[rows], trials, self.columns, times)
+        there = None if self.there is None else self.there[rows]
+        return replace(self, y=self.y[rows], trials=trials, times=times, there=there)
 
 
 def middle(times: Times) -> np.ndarray:
@@ -250,6 +257,45 @@ def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
         _check_counts(text, y, total, data)
         return Response(text, "binomial", y, total, columns)
     return Response(text, "numeric", evaluate(text, data, scope, "response"), None, columns)
+
+
+def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
+    """Where a response is known: none of its columns is missing, or one bound of an interval."""
+    columns = data[[name for name in formula.response_names if name in data.columns]]
+    known = columns.notna()
+    whole = bool(complete_columns(formula)) or columns.empty
+    return (known.all(axis=1) if whole else known.any(axis=1)).to_numpy()
+
+
+def read_observed(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> Response:
+    """As `read_response`, of a response that may be missing in some rows.
+
+    Raises
+    ------
+    DataError
+        As there, or if the response is missing in every row.
+    """
+    check_data(data)
+    there = observed_rows(formula, data)
+    if there.all():
+        return read_response(formula, data, scope)
+    if not there.any():
+        raise DataError(
+            f"The response {formula.response!r} is missing in all {len(data)} rows; leave it out."
+        )
+    some = read_response(formula, data[there], scope)
+    y, n = np.full(len(data), np.nan), len(data)
+    y[there] = some.y
+    trials = times = None
+    if some.trials is not None:  # they may be known where the successes are not
+        trials = evaluate(binomial_arguments(some.name)[1], data, scope, "trials", finite=False)
+    if some.times is not None:
+        bounds = {"lower": np.zeros(n), "upper": np.full(n, np.inf), "entry": np.zeros(n)}
+        for name, values in bounds.items():
+            values[there] = getattr(some.times, name)
+        times = Times(**bounds)
+        y = middle(times)
+    return replace(some, y=y, trials=trials, times=times, there=there)
 
 
 def binomial_arguments(text: str) -> tuple[str, str]:

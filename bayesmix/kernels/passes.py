@@ -139,7 +139,9 @@ def add_item(
         squares = call.sums + 8 * item.squares
         scaled(terms[item.statistic], share, n, c)
         doubles(squares, 2)[0] += total(c, n)
-        doubles(squares, 2)[1] += total(share, n)
+        for i in range(n):  # rows without an observation have no curvature, and do not count
+            c[i] = share[i] if terms[1 + p, i] > 0.0 else 0.0
+        doubles(squares, 2)[1] += total(c, n)
     for j in range(p):
         slot = slots_at(model.slots)[item.slot + j]
         vector, w = doubles(work.vector, slot.width), slot.width

@@ -188,7 +188,8 @@ def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> It
         kernel = kernel_of(group.family)
         assert kernel is not None
         kind = "" if isinstance(kernel, Kernel) else "exact"
-        yield Part(0, kind, _numbers(kernel, obs))
+        some = None if obs.there is None else np.flatnonzero(obs.there)
+        yield Part(0, kind, _numbers(kernel, obs if some is None else obs.take(some)), some)
         return
     may = None
     if problem.allowed is not None:

@@ -141,7 +141,7 @@ def _kinds(obs: Observed) -> Iterator[np.ndarray]:
     """Masks of the rows that are read alike; rows that say nothing are in none."""
     times = obs.times
     if times is None:
-        yield np.ones(len(obs.y), bool)
+        yield np.ones(len(obs.y), bool) if obs.there is None else obs.there
         return
     # Exact and right-censored times share their closed forms.
     form = np.where(times.code == KINDS.index("right"), KINDS.index("exact"), times.code)

@@ -232,6 +232,7 @@ def _accumulate(
     if piece.together is not None:
         _accumulate_whole(piece, r, chunk, out)
         return
+    r = r if piece.obs.there is None else r * piece.obs.there
     with np.errstate(all="ignore"):
         curvature = group.family.positive_curvature(piece.obs, piece.etas, piece.d)
     location = None

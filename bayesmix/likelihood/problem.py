@@ -119,6 +119,17 @@ class Arrays:
     observed: dict[str, Observed]
     entry: dict[str, Observed] | None  # survivals to delayed entries, where there are any
 
+    def seen(self, group: Group) -> tuple[Observed, np.ndarray, np.ndarray | float]:
+        """What a family reads at the rows with the response: it, the design and the offset."""
+        obs = self.observed[group.key]
+        offset: np.ndarray | float = 0.0
+        if self.offset is not None:
+            offset = self.offset if self.offset.ndim == 1 else self.offset[group.members[0]]
+        if obs.there is None:
+            return obs, self.matrix, offset
+        some = offset if isinstance(offset, float) else offset[obs.there]
+        return obs.take(obs.there), self.matrix[obs.there], some
+
     @cached_property
     def triangle(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of an upper triangle (P, P)."""

@@ -70,7 +70,7 @@ def _assembled(
         symmetric,
     )
     rows = tuple(data for _, data in plans)
-    check_identified(layout, [r.matrix for r in rows])
+    check_identified(layout, [r.seen(None)[0].matrix for r in rows])
     unit_matrix = None if concomitant is None else concomitant.matrix[prepared.units.first]
     allowed = allowed_units(prepared.units, [r.allowed for r in rows], known)
     data = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed, known)

@@ -77,7 +77,8 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
     y = response.y
     places = {f.atom for f in families if f.atom is not None}
     at_atom = np.isin(y, list(places))
-    if at_atom.all():
+    others = np.sort(y[~at_atom & ~np.isnan(y)])
+    if not len(others):
         names = ", ".join(f"{a:g}" for a in sorted(places))
         msg = (
             f"every value of {response.name!r} is at a point mass ({names}), so nothing is left "
@@ -85,7 +86,8 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
         )
         raise DataError(msg)
     allowed = np.column_stack([~at_atom if f.atom is None else y == f.atom for f in families])
-    others = np.sort(y[~at_atom])
+    missing = np.isnan(y)[:, None]
+    allowed |= missing
     filled = y.copy()
     m = int(at_atom.sum())
     # Values with the distribution of the others, so that starts and scales are theirs.

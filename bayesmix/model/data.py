@@ -85,7 +85,8 @@ def named_data(
             out.add(names["offset"], data.offset.T, "obs", *["component"] * by_component)
         trials = None if data.response is None else data.response.trials
         if trials is not None:
-            out.add(names["trials"], np.asarray(trials, float), "obs")
+            known = np.where(np.isnan(trials), 1.0, trials)  # unknown only with their response
+            out.add(names["trials"], known, "obs")
         if data.clustered is not None:
             _clusters(spec, block, data.clustered, rows.units, out)
         if block.survival:

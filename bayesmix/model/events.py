@@ -12,7 +12,14 @@ from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.design import Design, build_design, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data, first_rows
-from bayesmix.formula.response import Response, is_surv, middle, read_response, surv_call
+from bayesmix.formula.response import (
+    Response,
+    is_surv,
+    middle,
+    observed_rows,
+    read_response,
+    surv_call,
+)
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
@@ -108,11 +115,15 @@ def prepare_components(
     every += [] if weight_design is None else [weight_design]
     scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
     columns = _columns(every, weights, data)
-    kept, dropped = select_rows(data, complete(columns, formulas), na_action)
+    fiml = na_action == "fiml"
+    times = {n for f in formulas for n in f.response_names} if fiml else set()
+    needed = [c for c in complete(columns, formulas) if c not in times]
+    kept, dropped = select_rows(data, needed, na_action)
     units = build_units(kept, None)
     allowed = allowed_events(kept, event, names, partial)
     parts = tuple(
-        _event_part(f, extra[s], kept, allowed[:, s], scope, every) for s, f in enumerate(formulas)
+        _event_part(f, extra[s], kept, allowed[:, s], scope, every, fiml=fiml)
+        for s, f in enumerate(formulas)
     )
     events = Events(event, names, families, parts, partial, allowed, truncation)
     used = tuple(dict.fromkeys((*columns, event)))
@@ -130,6 +141,7 @@ def prepare_components(
         dropped,
         kept[list(used)] if dropped else kept.copy(deep=False),
         events,
+        fiml,
     )
 
 
@@ -292,6 +304,8 @@ def _event_part(
     rows: np.ndarray,
     scope: Scope,
     every: Sequence[ParsedFormula],
+    *,
+    fiml: bool,
 ) -> EventPart:
     for other in every:  # no time explains itself, in another formula either
         parse_formula(f"{formula.response} ~ {other.text.split('~')[-1].strip()}", "formula")
@@ -301,19 +315,29 @@ def _event_part(
         check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r}")
         return made
 
-    response = restricted(formula, data, rows, scope)
+    response = restricted(formula, data, rows, scope, fiml=fiml)
     return EventPart(
         formula, response, design(formula), {n: design(f) for n, f in ancillary.items()}
     )
 
 
 def restricted(
-    formula: ParsedFormula, data: pd.DataFrame, rows: np.ndarray, scope: Scope
+    formula: ParsedFormula,
+    data: pd.DataFrame,
+    rows: np.ndarray,
+    scope: Scope,
+    *,
+    fiml: bool = False,
 ) -> Response:
-    """The times of some rows (n,); of the others nothing is known, and nothing is asked."""
+    """The times of some rows (n,); of the others nothing is known, and nothing is asked.
+
+    With `fiml` a time may be missing, and nothing is known of it either.
+    """
     assert formula.response is not None
+    there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
+    rows = rows & there
     # Delayed entry concerns every event, whichever one it was.
-    needed = rows | (surv_call(formula.response).kind == "counting")
+    needed = there & (rows | (surv_call(formula.response).kind == "counting"))
     if rows.all():
         return read_response(formula, data, scope)
     n = len(data)
@@ -325,7 +349,8 @@ def restricted(
         lower[needed], upper[needed], entry[needed] = times.lower, times.upper, times.entry
         lower[~rows], upper[~rows] = 0.0, np.inf
     times = Times(lower, upper, entry)
-    return Response(formula.response, "survival", middle(times), None, columns, times)
+    known = None if there.all() else there
+    return Response(formula.response, "survival", middle(times), None, columns, times, known)
 
 
 def _joint_part(

@@ -39,6 +39,7 @@ def check_varies(
     if found is None:
         return
     first, obs = found[0], observed[found[1]].take(counted)
+    obs = obs if obs.there is None else obs.take(obs.there)
     y, trials = obs.y, obs.trials
     spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))

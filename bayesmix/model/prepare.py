@@ -28,8 +28,15 @@ from bayesmix.formula.design import (
     select_rows,
 )
 from bayesmix.formula.flags import flag_spelling
-from bayesmix.formula.frames import check_data
-from bayesmix.formula.response import Response, complete_columns, is_surv, read_response
+from bayesmix.formula.frames import check_data, check_na_action, first_rows, missing_values
+from bayesmix.formula.response import (
+    Response,
+    complete_columns,
+    is_surv,
+    observed_rows,
+    read_observed,
+    read_response,
+)
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
@@ -50,6 +57,8 @@ __all__ = [
     "Regression",
     "complete",
     "concomitant_design",
+    "described_rows",
+    "in_all_rows",
     "nested_pairs",
     "prepare",
     "unit_response",
@@ -119,6 +128,7 @@ class Part:
     response: Response
     designs: tuple[Design, ...]
     kinds: tuple[str, ...]  # "fixed", "nested", "varying", beside `designs`
+    described: np.ndarray | None = None  # rows (n,) whose covariates are known; None for all
 
 
 @dataclass(frozen=True)
@@ -211,11 +221,29 @@ class Prepared:
     n_dropped: int
     table: pd.DataFrame  # the rows in use; other columns too, unless that would copy them
     events: Events | None = None
+    fiml: bool = False  # whether responses may be missing
 
     @property
     def index(self) -> pd.Index:
         """The labels of the rows in use."""
         return self.table.index
+
+    @property
+    def na_action(self) -> str:
+        """How missing values were treated: "fiml", "drop" where that left out rows, or "error"."""
+        return "fiml" if self.fiml else "drop" if self.n_dropped else "error"
+
+    @property
+    def n_missing(self) -> dict[str, int]:
+        """Rows in use in which each response is missing; units, where each has it once."""
+        responses = [p.response for p in (self.parts if self.events is None else self.events.parts)]
+        per_unit = {p.response.name for p in self.parts if p.regression.per == "unit"}
+        return {
+            r.name: int((~r.there[self.units.first if r.name in per_unit else slice(None)]).sum())
+            if r.there is not None
+            else 0
+            for r in responses
+        }
 
     @property
     def data(self) -> pd.DataFrame:
@@ -241,9 +269,7 @@ def prepare(
     FormulaError, DataError, SpecError
         With what was given, what is allowed and what to do.
     """
-    if na_action not in ("error", "drop"):
-        msg = f"na_action={na_action!r} is unknown; use 'error' or 'drop'"
-        raise SpecError(msg)
+    check_na_action(na_action)
     if not regressions:
         msg = "a mixture needs at least one Regression; the list given is empty"
         raise SpecError(msg)
@@ -259,13 +285,17 @@ def prepare(
     data.attrs = {}  # else copied with every column that is looked at
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
-    by_row = [p for r, p in zip(regressions, parsed, strict=True) if r.per == "row"]
+    fiml = na_action == "fiml"
+    by_row = [p for r, p in zip(regressions, parsed, strict=True) if r.per == "row" and not fiml]
     whole = _columns(by_row, weight_design, group, weights)
-    needed = [c for c in complete(columns, [p[0] for p in parsed]) if c in whole]
+    needed = [c for c in columns if c in whole]
+    needed = needed if fiml else complete(needed, [p[0] for p in parsed])
     kept, dropped = select_rows(data, needed, na_action)
     flag_spelling(kept, (group, labels))
     units = build_units(kept, group)
-    parts = tuple(_part(r, p, kept, scope, units) for r, p in zip(regressions, parsed, strict=True))
+    parts = tuple(
+        _part(r, p, kept, scope, units, fiml=fiml) for r, p in zip(regressions, parsed, strict=True)
+    )
     if labels is not None:
         _warn_of_position(regressions, data[labels], labels)
     names = [p.response.name for p in parts]
@@ -285,6 +315,7 @@ def prepare(
         columns,
         dropped,
         kept[list(columns)] if dropped else kept,
+        fiml=fiml,
     )
 
 
@@ -388,7 +419,13 @@ def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[
 
 
 def unit_response(
-    formula: ParsedFormula, names: Sequence[str], data: pd.DataFrame, units: Units, scope: Scope
+    formula: ParsedFormula,
+    names: Sequence[str],
+    data: pd.DataFrame,
+    units: Units,
+    scope: Scope,
+    *,
+    fiml: bool = False,
 ) -> tuple[pd.DataFrame, Response]:
     """The rows with their unit's values of some columns, and the response that each has once.
 
@@ -405,8 +442,37 @@ def unit_response(
     here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]
     whole = set(complete_columns(formula)) | set(names)
     others = [c for c in here if c not in whole]
-    table = unit_values(data, units, [c for c in here if c in whole], others, text)
-    return table, once_by_unit(read_response(formula, table, scope), units)
+    needed = [c for c in here if c in whole]
+    known = observed_rows(formula, data) if fiml else None
+    table = unit_values(data, units, needed, others, text, known)
+    read = read_observed if fiml else read_response
+    return table, once_by_unit(read(formula, table, scope), units)
+
+
+def described_rows(
+    formula: ParsedFormula, names: Sequence[str], data: pd.DataFrame, there: np.ndarray | None
+) -> np.ndarray | None:
+    """Where the covariates of a response are known, (n,); None where they always are.
+
+    Raises
+    ------
+    DataError
+        If one is missing in a row that has the response.
+    """
+    missing = missing_values(data, [n for n in names if n in data.columns])
+    if not missing:
+        return None
+    there = np.ones(len(data), bool) if there is None else there
+    bad = {name: where & there for name, where in missing.items() if (where & there).any()}
+    if bad:
+        found = "; ".join(f"{name!r}: {first_rows(data, where)}" for name, where in bad.items())
+        msg = (
+            f"na_action='fiml' is for missing responses, but covariates of {formula.response!r} "
+            f"are missing where it is observed: {found}. Impute them several times and combine "
+            "the fits by bmx.pool([...]), or leave these rows out with na_action='drop'"
+        )
+        raise DataError(msg)
+    return ~np.logical_or.reduce(list(missing.values()))
 
 
 def _refuse_repeated(response: Response, units: Units) -> None:
@@ -429,16 +495,25 @@ def _refuse_repeated(response: Response, units: Units) -> None:
 
 
 def _part(
-    regression: Regression, parsed: Parsed, data: pd.DataFrame, scope: Scope, units: Units
+    regression: Regression,
+    parsed: Parsed,
+    data: pd.DataFrame,
+    scope: Scope,
+    units: Units,
+    *,
+    fiml: bool,
 ) -> Part:
     formula, fixed, nested = parsed
     assert formula.response is not None
+    names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
     if regression.per == "unit":
-        names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
-        data, response = unit_response(formula, names, data, units, scope)
+        data, response = unit_response(formula, names, data, units, scope, fiml=fiml)
     else:
-        response = read_response(formula, data, scope)
+        response = (read_observed if fiml else read_response)(formula, data, scope)
         _refuse_repeated(response, units)
+    described = described_rows(formula, names, data, response.there) if fiml else None
+    if described is not None:
+        data = data[described]
     varying = build_design(formula, data, scope, implicit_intercept=True, reference_coding=False)
     designs: list[Design] = []
     kinds: list[str] = []
@@ -455,7 +530,15 @@ def _part(
             build_design(part, data, scope, implicit_intercept=False, reference_coding=reference)
         )
         kinds.append("nested")
-    return Part(regression, formula, response, (*designs, varying), (*kinds, "varying"))
+    designs.append(varying)
+    if described is not None:
+        designs = [design.take(in_all_rows(described)) for design in designs]
+    return Part(regression, formula, response, tuple(designs), (*kinds, "varying"), described)
+
+
+def in_all_rows(described: np.ndarray) -> np.ndarray:
+    """Of each row (n,) its place among those described; of the others that of some other one."""
+    return np.maximum(np.cumsum(described) - 1, 0)
 
 
 def concomitant_design(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ def plan(
     layout = PartLayout(
         part.response.name, suffix, families, _keys(families), terms, tuple(effects), shared
     )
-    return layout, regression_rows(layout, part.response, matrix, offset, units)
+    rows = regression_rows(layout, part.response, matrix, offset, units)
+    return layout, replace(rows, described=part.described)
 
 
 def _keys(families: Sequence[Family]) -> tuple[str, ...]:

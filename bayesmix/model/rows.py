@@ -12,13 +12,20 @@ from bayesmix.errors import DataError
 from bayesmix.families import Observed
 from bayesmix.formula.design import Design, Units, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data
-from bayesmix.formula.response import Response, complete_columns, read_response
+from bayesmix.formula.response import Response, complete_columns, read_observed, read_response
 from bayesmix.formula.times import Times
 from bayesmix.model.atoms import allowed_units, read_by_component
 from bayesmix.model.events import allowed_events, restricted
 from bayesmix.model.histories import continuing
 from bayesmix.model.layout import BlockLayout, Layout, PartLayout
-from bayesmix.model.prepare import Events, Part, Prepared, unit_response
+from bayesmix.model.prepare import (
+    Events,
+    Part,
+    Prepared,
+    described_rows,
+    in_all_rows,
+    unit_response,
+)
 from bayesmix.model.units import constant_in_units
 
 __all__ = ["BlockRows", "Clustered", "Rows", "apply", "block_rows", "entries", "regression_rows"]
@@ -61,6 +68,9 @@ class BlockRows:
     allowed : ndarray of bool, shape (n, S), or None
         The components that each row leaves possible; None where all are.
     clustered : Clustered, or None
+    described : ndarray of bool, shape (n,), or None
+        Rows whose covariates are known, None for all.  The others, which have no response either,
+        hold the columns of some other row.
     """
 
     matrix: np.ndarray
@@ -70,6 +80,19 @@ class BlockRows:
     entry: Mapping[str, Observed] | None = None
     allowed: np.ndarray | None = None
     clustered: Clustered | None = None
+    described: np.ndarray | None = None
+
+    @property
+    def there(self) -> np.ndarray | None:
+        """Rows (n,) in which the response was observed; None for all."""
+        return None if self.response is None else self.response.there
+
+    def seen(self, weight: np.ndarray | None) -> tuple[BlockRows, np.ndarray | None]:
+        """The rows in which the response was observed, with their weights (n,)."""
+        if self.there is None:
+            return self, weight
+        some = weight if weight is None or len(weight) == 1 else weight[self.there]
+        return self.take(np.flatnonzero(self.there)), some
 
     def take(self, rows: np.ndarray) -> BlockRows:
         """The same for some rows, by position."""
@@ -81,6 +104,7 @@ class BlockRows:
             None if self.entry is None else {k: obs.take(rows) for k, obs in self.entry.items()},
             None if self.allowed is None else self.allowed[rows],
             None if self.clustered is None else self.clustered.take(rows),
+            None if self.described is None else self.described[rows],
         )
 
 
@@ -118,6 +142,20 @@ class Rows:
         """Number of units, U."""
         return len(self.units.first)
 
+    @property
+    def observed(self) -> np.ndarray | None:
+        """Rows (n,) in which some response was observed; None for all."""
+        there = [block.there for block in self.blocks]
+        known = [mask for mask in there if mask is not None]
+        return np.logical_or.reduce(known) if len(known) == len(there) else None
+
+    @property
+    def informed(self) -> np.ndarray:
+        """Units (U,) with an observed response."""
+        if self.observed is None:
+            return np.ones(self.n_units, bool)
+        return np.bincount(self.units.codes, self.observed, self.n_units) > 0
+
 
 def apply(
     prepared: Prepared,
@@ -147,6 +185,7 @@ def apply(
     check_data(newdata)
     weighted = prepared.concomitant if weights and layout.concomitant_terms is not None else None
     grouped = prepared.group is not None and (response or prepared.group in newdata.columns)
+    fiml = prepared.fiml and response
     needed = _needed(prepared, weighted, response=response)
     needed += [str(prepared.group)] if grouped else []
     _complete(newdata, needed)
@@ -155,19 +194,28 @@ def apply(
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
         terms = block.terms
         table, read = newdata, None
+        names = [n for d in part.designs for n in d.formula.names]
         if part.regression.per == "unit" and response:
-            names = [n for d in part.designs for n in d.formula.names]
-            table, read = unit_response(part.formula, names, newdata, units, prepared.scope)
-        matrix, offset = _apply_designs(part, terms, table)
+            table, read = unit_response(
+                part.formula, names, newdata, units, prepared.scope, fiml=fiml
+            )
+        elif response and prepared.events is None:
+            reader = read_observed if fiml else read_response
+            read = reader(part.formula, newdata, prepared.scope)
+        described = None
+        if fiml and read is not None:
+            described = described_rows(part.formula, names, table, read.there)
+        matrix, offset = _apply_designs(part, terms, table, described)
         if prepared.events is not None:
             offset = _event_offsets(prepared.events, newdata)
         if not response:
-            blocks.append(BlockRows(matrix, offset, None, {}))
+            made = BlockRows(matrix, offset, None, {})
         elif prepared.events is not None:
-            blocks.append(_event_rows(prepared, prepared.events, block, newdata, matrix, offset))
+            made = _event_rows(prepared, prepared.events, block, newdata, matrix, offset)
         else:
-            read = read or read_response(part.formula, newdata, prepared.scope)
-            blocks.append(regression_rows(block, read, matrix, offset, units))
+            assert read is not None
+            made = regression_rows(block, read, matrix, offset, units)
+        blocks.append(replace(made, described=described))
     concomitant = None
     if weighted is not None:
         design, _ = weighted.apply(newdata)
@@ -246,7 +294,7 @@ def block_rows(
             entries[key] = family.observe(entered)
         observed[key] = family.observe(response)
     entry = entries if apart else None
-    return BlockRows(matrix, offset, responses[0], observed, entry, allowed)
+    return BlockRows(matrix, offset, replace(responses[0], there=None), observed, entry, allowed)
 
 
 def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[Response, Response]:
@@ -271,7 +319,7 @@ def _event_rows(
     check_columns(newdata, [events.column])
     allowed = allowed_events(newdata, events.column, events.names, events.partial)
     responses = [
-        restricted(part.formula, newdata, allowed[:, s], prepared.scope)
+        restricted(part.formula, newdata, allowed[:, s], prepared.scope, fiml=prepared.fiml)
         for s, part in enumerate(events.parts)
     ]
     return block_rows(block, responses, matrix, offset, allowed, events.truncation)
@@ -286,10 +334,14 @@ def _event_offsets(events: Events, newdata: pd.DataFrame) -> np.ndarray | None:
 
 
 def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -> list[str]:
-    """Columns that new data must have; other names in formulas are the user's own variables."""
+    """Columns that new data must have; other names in formulas are the user's own variables.
+
+    What belongs to a response that may be missing is looked at with it.
+    """
     names: list[str] = []
     for part in prepared.parts:
-        if part.regression.per == "unit" and response:
+        apart = part.regression.per == "unit" or (prepared.fiml and prepared.events is None)
+        if apart and response:
             continue
         names += [n for d in part.designs for n in d.formula.names]
         names += complete_columns(part.formula) if response and prepared.events is None else ()
@@ -308,8 +360,12 @@ def _complete(newdata: pd.DataFrame, columns: list[str]) -> None:
 
 
 def _apply_designs(
-    part: Part, terms: tuple[str, ...], newdata: pd.DataFrame
+    part: Part, terms: tuple[str, ...], newdata: pd.DataFrame, described: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    if described is not None:
+        at = in_all_rows(described)
+        matrix, offset = _apply_designs(part, terms, newdata[described], None)
+        return matrix[at], None if offset is None else offset[at]
     matrix = np.empty((len(newdata), len(terms)))
     offset: np.ndarray | None = None
     for design in part.designs:

@@ -73,15 +73,18 @@ class MixtureSpec:
 
     @property
     def n_obs(self) -> float:
-        """Number of rows, or the sum of their weights."""
-        if self.rows.weight is None:
-            return self.rows.n
-        return float(self.rows.weight[self.rows.units.codes].sum())
+        """Number of rows with an observed response, or the sum of their weights."""
+        there, weight = self.rows.observed, self.rows.weight
+        if weight is None:
+            return self.rows.n if there is None else int(there.sum())
+        by_row = weight[self.rows.units.codes]
+        return float((by_row if there is None else by_row[there]).sum())
 
     @property
     def n_units(self) -> float:
-        """Number of units, or the sum of their weights."""
-        return self.rows.n_units if self.rows.weight is None else float(self.rows.weight.sum())
+        """Number of units with an observed response, or the sum of their weights."""
+        informed, weight = self.rows.informed, self.rows.weight
+        return int(informed.sum()) if weight is None else float(weight[informed].sum())
 
     def user(self, theta: np.ndarray) -> np.ndarray:
         """Theta (..., D) in the user's coordinates."""

@@ -169,6 +169,8 @@ def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
         return Units(1.0, 0.0)
     if layout.survival:
         return Units(_middle_time(rows, weight), 0.0)
+    rows, by_row = rows.seen(weight)
+    weight = weight if by_row is None else by_row
     y = next(
         rows.observed[key].y
         for f, key in zip(layout.families, layout.keys, strict=True)
@@ -213,7 +215,7 @@ def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed
     """A response in standard units, as its family reads it."""
     if obs.times is None:
         y = (obs.y - units.centre) / units.unit
-        read = family.observe(Response(name, "numeric", y, None, ()))
+        read = family.observe(Response(name, "numeric", y, None, (), there=obs.there))
         return read._replace(cluster=obs.cluster, effects=obs.effects)
     times = _in_unit(obs.times, units.unit)
     return family.observe(Response(name, "survival", middle(times), None, (), times))
@@ -234,11 +236,13 @@ def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) 
         lumps = np.array([y == f.lump for f, y in given])
         if (lumps != lumps[0]).any():
             raise _Inconsistent
+        out = 1.0 - lumps[0]
+        out = out if rows.there is None else out * rows.there
         if rows.allowed is None:
-            return 1.0 - lumps[0]
+            return out
         # A value at an atom has a probability, which no unit changes.
         densities = [f.atom is None for f in layout.families]
-        return (1.0 - lumps[0]) * rows.allowed[:, densities].any(1)
+        return out * rows.allowed[:, densities].any(1)
     exact = np.array([rows.observed[key].times.code == EXACT for key in layout.keys])  # type: ignore[union-attr]
     may = np.ones_like(exact) if allowed is None else allowed.T
     some, all_of = (exact & may).any(0), (exact | ~may).all(0)
@@ -491,6 +495,8 @@ def _standard_block(
     indices = [p.index for p in layout.predictors if not p.constant]
     indices = indices or [np.full((spec.k, rows.matrix.shape[1]), -1)]
     absorbs, kinds = absorbing(indices, spec.free), _kinds(spec, indices)
+    if rows.there is not None:
+        weight = _shares(weight * rows.there, len(rows.there))
     turned = orthogonal(rows.matrix, absorbs, weight, kinds)
     units = units_of(layout, rows, weight)
     for trial in dict.fromkeys((units, units._replace(centre=0.0))):

@@ -31,7 +31,12 @@ def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) ->
 
 
 def unit_values(
-    data: pd.DataFrame, units: Units, needed: list[str], others: list[str], name: str
+    data: pd.DataFrame,
+    units: Units,
+    needed: list[str],
+    others: list[str],
+    name: str,
+    known: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The rows with the values of their unit, from the one of its rows that has them.
 
@@ -43,6 +48,8 @@ def unit_values(
         Columns that must be there, and those that may be missing (bounds of an interval).
     name : str
         The response.
+    known : ndarray of bool, shape (n,), optional
+        Where the response is known: a unit may have it in no row, and keeps its first row's values.
 
     Raises
     ------
@@ -56,6 +63,11 @@ def unit_values(
     chosen = np.full(len(units.first), len(data))
     np.minimum.at(chosen, units.codes[there], np.flatnonzero(there))
     lost = chosen == len(data)
+    if known is not None:
+        at = np.flatnonzero(known)[::-1]  # the first such row of a unit is written last
+        first = units.first.copy()
+        first[units.codes[at]] = at
+        chosen, lost = np.where(lost, first, chosen), np.zeros(len(lost), bool)
     if lost.any():
         msg = (
             f"{name!r} belongs to the unit (per='unit'), but {int(lost.sum())} groups have it in "

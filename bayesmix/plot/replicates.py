@@ -13,7 +13,6 @@ from bayesmix.formula.response import time_name
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
-from bayesmix.results.predict import observed_response
 from bayesmix.survival.nonparametric import kaplan_meier
 
 __all__ = ["KINDS", "Replicates", "kind_of", "of_model", "of_priors"]
@@ -172,12 +171,15 @@ def _made(spec: MixtureSpec, block: int, drawn: np.ndarray, source: str) -> Repl
     weight = spec.rows.weight
     by_row = np.ones(spec.rows.n) if weight is None else weight[spec.rows.units.codes]
     words = f"{len(drawn)} data sets {source}"
+    if response.there is not None:
+        rows = np.flatnonzero(response.there)
+        response, drawn, by_row = response.take(rows), drawn[:, rows], by_row[rows]
     if response.times is not None:
         name = time_name([response.name])
         return Replicates(name, response.y, drawn, by_row, response.times, words)
     trials, observed, name = response.trials, response.y, response.name
     if trials is not None and len(np.unique(trials)) > 1:
         name = f"proportion, {name}"
-        observed = observed_response(spec.rows.blocks[block])
+        observed = response.y / np.maximum(trials, 1)
         drawn = drawn / np.maximum(trials, 1)
     return Replicates(name, observed, drawn, by_row, None, words)

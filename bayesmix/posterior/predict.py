@@ -11,6 +11,7 @@ from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import (
     Prediction,
+    as_observed,
     draw_components,
     draw_response,
     simulation_rows,
@@ -65,7 +66,12 @@ def _frame(part: np.ndarray, index: pd.Index, components: tuple, by: str) -> pd.
 
 
 def simulate(
-    drawn: Drawn, newdata: pd.DataFrame | None, draws: int, rng: np.random.Generator
+    drawn: Drawn,
+    newdata: pd.DataFrame | None,
+    draws: int,
+    rng: np.random.Generator,
+    *,
+    missing: bool = False,
 ) -> np.ndarray:
     """Posterior predictive responses, (draws, blocks, n): parameters, components, responses.
 
@@ -75,8 +81,13 @@ def simulate(
     newdata : DataFrame, optional
     draws : int
     rng : numpy.random.Generator
+    missing : bool
+        Whether responses are missing where those of the model are.
     """
     spec = drawn.spec
+    if missing and newdata is not None:
+        msg = "simulate(missing=True) leaves out what is missing in the model's own rows, not in "
+        raise FitError(msg + "newdata=; give one of the two")
     rows = simulation_rows(spec, newdata)
     held = 16.0 * draws * len(spec.layout.blocks) * rows.n
     check_memory(held, f"{draws} simulations of {rows.n} rows", "ask for fewer draws")
@@ -86,5 +97,5 @@ def simulate(
         component = draw_components(spec, flat[at], rows, rng)
         for b, (block, data) in enumerate(zip(spec.layout.blocks, rows.blocks, strict=True)):
             out[d, b] = draw_response(block, data, flat[at], component, rng)
-    warn_of_impossible(out)
-    return out
+    warn_of_impossible(out, rows)
+    return np.stack(as_observed(np.swapaxes(out, 0, 1), rows), axis=1) if missing else out

@@ -110,7 +110,7 @@ def prior_tree(
                 zip(spec.layout.blocks, spec.rows.blocks, strict=True)
             ):
                 out[d, b] = draw_response(block, data, theta[d], component, rng)
-    warn_of_impossible(out)
+    warn_of_impossible(out, spec.rows)
     return xr.DataTree.from_dict(
         {
             "prior": draws_dataset(spec, model, theta[None]),
@@ -164,7 +164,7 @@ def _range_words(spec: MixtureSpec, b: int, drawn: np.ndarray) -> str:
     if not len(known):
         return "no response is possible under the priors"
     low, high = np.quantile(known, [0.025, 0.975], method="inverted_cdf")
-    first, last = observed.min(), observed.max()
+    first, last = np.nanmin(observed), np.nanmax(observed)
     words = f"95% between {low:.3g} and {high:.3g}; the data between {first:.3g} and {last:.3g}"
     reach = FAR * max(last - first, abs(last), np.finfo(float).tiny)
     if max(abs(low), abs(high)) > reach:

@@ -148,13 +148,14 @@ def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
     single: dict[int, tuple[Prior, Link]] = {}
     weight = row_weight(spec.rows.weight, spec.rows.units.codes)
     blocks = zip(standard.layout.blocks, standard.rows.blocks, spec.rows.blocks, strict=True)
-    for block, rows, given in blocks:
-        widths = 1 / clipped_share(given.matrix, weight)
+    for block, every, given in blocks:
+        rows, count = every.seen(weight)  # a missing response says nothing of its covariates
+        widths = 1 / clipped_share(given.seen(None)[0].matrix, count)
         if block.survival:
-            _default_times(block, rows, widths, weight, single)
+            _default_times(block, rows, widths, count, single)
         else:
-            _default_coefficients(block, rows, widths, weight, single)
-            _default_dispersions(block, rows, weight, single)
+            _default_coefficients(block, rows, widths, count, single)
+            _default_dispersions(block, rows, count, single)
     everything = frozenset(range(spec.layout.size))
     if spec.k == 1:
         return PriorModel(single, None, None, everything)

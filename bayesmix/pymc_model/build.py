@@ -84,9 +84,12 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None, likelihood: str = "gra
 def _data(named: NamedData, *, fixed: bool) -> dict[str, Tensor]:
     if fixed:
         return {name: pt.as_tensor(values) for name, values in named.values.items()}
-    return {
-        name: pm.Data(name, values, dims=named.dims[name]) for name, values in named.values.items()
-    }
+    made = {}
+    for name, values in named.values.items():
+        # Missing responses are NaN, which PyMC takes as new values only.
+        made[name] = pm.Data(name, np.nan_to_num(values), dims=named.dims[name])
+        made[name].set_value(values)
+    return made
 
 
 class Inputs:
@@ -180,7 +183,8 @@ def _by_kernel(
     data = named.values[f"{named.response}_data"]
 
     def logp(value: Tensor, *given: Tensor) -> Tensor:
-        if not isinstance(value, Constant) or not np.array_equal(value.data, data):
+        same = isinstance(value, Constant) and np.array_equal(value.data, data, equal_nan=True)
+        if not same:
             msg = (
                 "likelihood='kernel' computes the density of the responses that the specification "
                 "has; for others use likelihood='graph'"

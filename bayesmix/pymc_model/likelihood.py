@@ -114,9 +114,13 @@ def _observed(
     """What a component reads: the response, its trials, and how times were observed."""
     if not block.survival:
         y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
+        there = None
+        if spec.prepared.fiml:  # a missing response, NaN, says nothing
+            there = Symbol(pt.invert(pt.isnan(y.variable)))
+            y = np.where(there, y, _middle(spec, block, s))
         y = _beside_atoms(spec, block, s, y)
         one: Any = Symbol(pt.ones_like(y.variable))
-        return Observed(y, one if trials is None else _column(trials), 0.0)
+        return Observed(y, one if trials is None else _column(trials), 0.0, there=there)
     source = time_sources(spec, block)[s]
     y, names = columns[source], time_data(spec, block)[source]
     code = _column(data[names["observed_as"]])
@@ -133,10 +137,16 @@ def _beside_atoms(spec: MixtureSpec, block: BlockLayout, s: int, y: Any) -> Any:
     rows = spec.rows.blocks[spec.layout.blocks.index(block)]
     if rows.allowed is None or block.families[s].atom is not None:
         return y
-    values = np.sort(rows.observed[block.keys[s]].y)
     for at in {f.atom for f in block.families if f.atom is not None}:
-        y = np.where(y == at, float(values[len(values) // 2]), y)
+        y = np.where(y == at, _middle(spec, block, s), y)
     return y
+
+
+def _middle(spec: MixtureSpec, block: BlockLayout, s: int) -> float:
+    """A response that a component's family allows."""
+    rows = spec.rows.blocks[spec.layout.blocks.index(block)]
+    values = np.sort(rows.observed[block.keys[s]].y)
+    return float(values[len(values) // 2])
 
 
 def _entry(
@@ -161,7 +171,9 @@ def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, .
             if observed.times is None and family.constant is not None:
                 const = family.constant(observed.y, observed.trials)
                 observed = observed._replace(const=const)
-            value = plain(family.log_density_of(observed, parameters))
+            value = plain(family.log_density_of(observed._replace(there=None), parameters))
+        if observed.there is not None:
+            value = pt.switch(plain(observed.there), value, 0.0)
         if isinstance(value, pt.TensorVariable) and value.type.ndim == 2:
             return value
         reason = "it does not return a PyTensor variable of the responses' shape"
@@ -190,6 +202,8 @@ def _together(
 
     def summed(rows: Any) -> Any:
         values = plain(rows)
+        if observed.there is not None:
+            values = pt.switch(plain(observed.there), values, 0.0)
         wide = pt.zeros((unit.shape[0], values.shape[1]))
         return Symbol(pt.inc_subtensor(wide[cluster], values))
 

@@ -31,7 +31,7 @@ def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
         "group": None if in_formula else prepared.group,
         "weights": prepared.weights_column,
         "labels": prepared.labels_column,
-        "na_action": "drop" if prepared.n_dropped else None,
+        "na_action": None if prepared.na_action == "error" else prepared.na_action,
     }
     arguments += [f"k={k}"]
     arguments += [f"{name}={value!r}" for name, value in given.items() if value is not None]
@@ -59,7 +59,7 @@ def events_code(spec: MixtureSpec, priors: Any, k: int) -> str:  # noqa: ARG001
         "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
         "truncation": None if events.truncation == "mixture" else events.truncation,
         "weights": prepared.weights_column,
-        "na_action": "drop" if prepared.n_dropped else None,
+        "na_action": None if prepared.na_action == "error" else prepared.na_action,
     }
     inner = ", ".join(f"{name!r}: {_family(family)}" for name, family in families)
     arguments = [repr(texts[events.names[0]] if alike else texts), "data"]

@@ -13,7 +13,7 @@ from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Wor
 from bayesmix.reporting.equations import model_equations
 from bayesmix.reporting.files import number, plural
 from bayesmix.reporting.subject import Subject
-from bayesmix.results.describe import model_sentences, spec_lines
+from bayesmix.results.describe import missing_words, model_sentences, spec_lines
 
 __all__ = ["data", "described", "model"]
 
@@ -73,6 +73,8 @@ def _counts(spec: MixtureSpec) -> Iterator[tuple[str, str]]:
     yield "Rows", f"{spec.rows.n:,}"
     n = prepared.n_dropped
     yield "Left out", f"{plural(n, 'row')} with missing values" if n else "no rows"
+    for words in missing_words(spec):
+        yield "Missing responses", words
     if prepared.group is not None:
         yield "Units", f"{spec.rows.n_units:,} groups, by {prepared.group}"
     else:

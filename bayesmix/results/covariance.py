@@ -164,6 +164,10 @@ def left_units(problem: Problem) -> np.ndarray:
                 continue
             y, weight = arrays.observed[group.key].y, spec.rows.weight
             weight = None if weight is None else weight[spec.rows.units.codes]
+            if weight is not None and problem.order is not None:
+                weight = weight[problem.order]
+            if (there := arrays.observed[group.key].there) is not None:
+                y, weight = y[there], None if weight is None else weight[there]
             centred = y - np.average(y, weights=weight)
             spread = float(np.sqrt(np.average(centred**2, weights=weight)))
             index = group.slots[0].index

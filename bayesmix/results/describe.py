@@ -29,6 +29,7 @@ __all__ = [
     "family_words",
     "fit_html",
     "fit_text",
+    "missing_words",
     "model_sentences",
     "model_title",
     "selection_html",
@@ -135,6 +136,7 @@ def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     if spec.prepared.n_dropped:
         units += f" ({spec.prepared.n_dropped} rows with missing values dropped)"
     lines.append(("data", units))
+    lines += [("missing", words) for words in missing_words(spec)]
     if spec.prepared.weights_column:
         lines.append(("case weights", f"{spec.prepared.weights_column} (sum {spec.n_obs:g})"))
     if spec.prepared.labels is not None:
@@ -143,6 +145,20 @@ def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     if spec.held:
         lines.append(("held", f"{len(spec.held)} parameters at given values"))
     return lines
+
+
+def missing_words(spec: MixtureSpec) -> list[str]:
+    """How many rows lack each response, where any does, and how many units lack them all."""
+    found = {name: n for name, n in spec.prepared.n_missing.items() if n}
+    if not found:
+        return []
+    per_unit = {p.response.name for p in spec.prepared.parts if p.regression.per == "unit"}
+    rows, units = f"{spec.rows.n} rows", f"{spec.rows.n_units} units"
+    each = [f"{name} in {n} of {units if name in per_unit else rows}" for name, n in found.items()]
+    nothing = int((~spec.rows.informed).sum())
+    if nothing:
+        each.append(f"{nothing} of {units} without any response, whose memberships are the weights")
+    return ["; ".join(each)]
 
 
 def _size_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
@@ -199,6 +215,7 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
         ("criteria", f"{criteria} (N = {fitted.spec.n_obs:g})"),
         ("starts", f"{agreeing} of {len(fitted.ends.loglik)} reached the best"),
     ]
+    lines += [("missing", words) for words in missing_words(fitted.spec)]
     if fitted.spec.k != requested:
         lines.append(("components", f"{fitted.spec.k} of {requested} requested"))
     return lines + [("note", reason) for reason in fitted.reasons]

@@ -154,6 +154,14 @@ class Fitted:
         return np.average(pi, axis=1, weights=self.spec.rows.weight)
 
     @property
+    def _counted(self) -> np.ndarray | None:
+        """Weights (U,) of the units, zero where nothing was observed; None where all are one."""
+        rows = self.spec.rows
+        if rows.observed is None:
+            return rows.weight
+        return np.where(rows.informed, 1.0 if rows.weight is None else rows.weight, 0.0)
+
+    @property
     def aic(self) -> float:
         """-2 log L + 2 df."""
         return -2 * self.loglik + 2 * self.spec.df
@@ -172,7 +180,7 @@ class Fitted:
     def icl(self) -> float:
         """BIC - 2 sum over units of log(max membership)."""
         top = self.unit_terms[1].max(1)
-        w = self.spec.rows.weight
+        w = self._counted
         entropy = np.log(top) if w is None else np.where(w > 0, w * np.log(top), 0.0)
         return self.bic - 2 * float(entropy.sum())
 
@@ -191,7 +199,7 @@ class Fitted:
         """One less the entropy of the memberships over its largest value; 1 is clear-cut."""
         if self.spec.k == 1:
             return 1.0
-        w = self.spec.rows.weight
+        w = self._counted
         each = special.entr(self.unit_terms[1]).sum(1)
         return 1.0 - float(np.average(each, weights=w)) / float(np.log(self.spec.k))
 

@@ -30,6 +30,7 @@ from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = [
     "Prediction",
+    "as_observed",
     "component_means",
     "linear_predictors",
     "mean_scale",
@@ -193,13 +194,14 @@ def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:
 
 
 def linear_predictors(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    """Linear predictor of the location, offset included, (n, S); NaN without a location."""
+    """Linear predictor of the location, offset included, (n, S).
+
+    NaN without a location, and where covariates are missing with their response.
+    """
     eta = np.full((len(data.matrix), len(block.families)), np.nan)
     for s, slots in enumerate(block.slots):
         if slots:
-            eta[:, s] = data.matrix @ block.predictors[slots[0]].coefficients(theta)[s]
-    if data.offset is not None:
-        eta = eta + (data.offset[:, None] if data.offset.ndim == 1 else data.offset.T)
+            eta[:, s] = _eta(block, data, theta, s, slots[0])
     return eta
 
 
@@ -217,19 +219,24 @@ def natural(
 def _eta(
     block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int, slot: int
 ) -> np.ndarray | float:
-    """A linear predictor of component s, (n,), or a number where it is constant."""
+    """A linear predictor of component s, (n,), or a number where it is constant.
+
+    NaN where covariates are missing with their response.
+    """
     predictor = block.predictors[slot]
     own = predictor.coefficients(theta)[s]
     if predictor.constant:
         return own[0]
     eta = data.matrix @ own
+    if data.described is not None:
+        eta = np.where(data.described, eta, np.nan)
     if data.offset is None or slot not in block.located(s):
         return eta
     return eta + (data.offset if data.offset.ndim == 1 else data.offset[s])
 
 
 def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    """Log densities of the rows' responses in every component, (n, S)."""
+    """Log densities of the rows' responses in every component, (n, S); zero where missing."""
     n = len(data.matrix)
     out = np.empty((n, len(block.families)))
     for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
@@ -263,9 +270,21 @@ def observed_response(data: BlockRows) -> np.ndarray:
 
 
 def simulate(
-    fitted: Fitted, newdata: pd.DataFrame | None, rng: np.random.Generator
+    fitted: Fitted,
+    newdata: pd.DataFrame | None,
+    rng: np.random.Generator,
+    *,
+    missing: bool = False,
 ) -> pd.DataFrame:
     """Random responses: a component for every unit, then its rows.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    newdata : DataFrame, optional
+    rng : numpy.random.Generator
+    missing : bool
+        Whether responses are missing where those of the model are.
 
     Returns
     -------
@@ -273,13 +292,21 @@ def simulate(
         A column for each response (successes for the binomial; a survival time, without
         censoring, under the name of the time) and "component".
     """
-    return simulate_at(fitted.spec, fitted.theta, newdata, rng)
+    return simulate_at(fitted.spec, fitted.theta, newdata, rng, missing=missing)
 
 
 def simulate_at(
-    spec: MixtureSpec, theta: np.ndarray, newdata: pd.DataFrame | None, rng: np.random.Generator
+    spec: MixtureSpec,
+    theta: np.ndarray,
+    newdata: pd.DataFrame | None,
+    rng: np.random.Generator,
+    *,
+    missing: bool = False,
 ) -> pd.DataFrame:
     """The same at any parameters theta (D,)."""
+    if missing and newdata is not None:
+        msg = "simulate(missing=True) leaves out what is missing in the model's own rows, not in "
+        raise FitError(msg + "newdata=; give one of the two")
     rows = simulation_rows(spec, newdata)
     index = spec.prepared.index if newdata is None else newdata.index
     drawn = draw_components(spec, theta, rows, rng)
@@ -291,7 +318,9 @@ def simulate_at(
         v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
         for v, part in zip(values, spec.prepared.parts, strict=True)
     ]
-    warn_of_impossible(np.array(values))
+    warn_of_impossible(np.array(values), rows)
+    if missing:
+        values = as_observed(np.array(values), rows)
     names = [response_name(spec, block) for block in spec.layout.blocks]
     out: dict[str, Any] = dict(zip(names, values, strict=True))
     out["component"] = np.array(spec.components, dtype=object)[drawn]
@@ -432,9 +461,22 @@ def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.asarray(inside)
 
 
-def warn_of_impossible(drawn: np.ndarray) -> None:
-    """Say that some responses could not be drawn."""
-    missing = int(np.isnan(drawn).sum())
+def as_observed(drawn: np.ndarray, rows: Rows) -> list[np.ndarray]:
+    """Drawn responses (blocks, ..., n), missing where those of the rows are."""
+    there = [data.there for data in rows.blocks]
+    return [
+        y if known is None else np.where(known, y, np.nan)
+        for y, known in zip(drawn, there, strict=True)
+    ]
+
+
+def warn_of_impossible(drawn: np.ndarray, rows: Rows) -> None:
+    """Say that some responses (..., blocks, n) could not be drawn; covariates may be missing."""
+    wrong = np.isnan(drawn)
+    for b, data in enumerate(rows.blocks):
+        if data.described is not None:
+            wrong[..., b, :] &= data.described
+    missing = int(wrong.sum())
     if missing:
         msg = (
             f"{missing} of {drawn.size} simulated responses are missing: their mean is outside its "

@@ -185,7 +185,9 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
         lower, upper = below + v * (at - below), above + (1 - v) * (beyond - above)
         near = lower < upper
         tail = ndtri(np.maximum(np.where(near, lower, upper), SMALLEST))
-        out[block.name] = pd.Series(np.where(near, tail, -tail), index=spec.prepared.index)
+        score = np.where(near, tail, -tail)
+        score = score if data.there is None else np.where(data.there, score, np.nan)
+        out[block.name] = pd.Series(score, index=spec.prepared.index)
         log_share = log_share + density  # the next response of a row is given this one
     if len(out) > 1:
         return pd.DataFrame(out)

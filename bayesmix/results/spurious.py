@@ -98,7 +98,9 @@ def suspects(problem: Problem, mean: np.ndarray) -> np.ndarray:
         for group in arrays.groups:
             if can_collapse(arrays, group):
                 codes = _response_codes(problem, arrays, group)
-                tied = np.bincount(codes, problem.weight).max() - 1
+                count = _seen(problem, arrays, group)
+                count = count if problem.weight is None else count * problem.weight
+                tied = np.bincount(codes, count).max() - 1
                 most = FEW_UNITS * own_parameters(problem, group) + max(tied, 0.0)
                 units = problem.spec.n_units * mean[:, group.members]
                 out |= group.family.is_own | (units < most).any(1)
@@ -111,6 +113,7 @@ def tied_words(problem: Problem, theta: np.ndarray, components: np.ndarray) -> s
     for s in components:
         for number, block in enumerate(spec.rows.blocks):
             member = resp[spec.rows.units.codes, s] > 0.5
+            member = member if block.there is None else member & block.there
             if block.response is None or not member.any():
                 continue
             values, counts = np.unique(block.response.y[member], return_counts=True)
@@ -144,16 +147,27 @@ def own_parameters(problem: Problem, group: Group) -> np.ndarray:
 
 def _response_codes(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
     """A number for the responses of every unit (U,), the same number for the same responses."""
-    hashes = pd.util.hash_array(arrays.observed[group.key].y + 0.0)
+    obs = arrays.observed[group.key]
+    hashes = pd.util.hash_array(obs.y + 0.0)
+    hashes = hashes if obs.there is None else np.where(obs.there, hashes, 0)
     if problem.first is not None:
         hashes = np.add.reduceat(hashes, problem.first)
     return pd.factorize(hashes)[0]
 
 
+def _seen(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
+    """One for units with this response in some row, else zero, (U,)."""
+    there = arrays.observed[group.key].there
+    if there is None:
+        return np.ones(problem.n_units)
+    by_unit = there if problem.first is None else np.add.reduceat(there, problem.first)
+    return (by_unit > 0).astype(float)
+
+
 def _few(problem: Problem, arrays: Arrays, group: Group, resp: np.ndarray) -> np.ndarray:
     """Which of a family's components are a handful of units, (m,)."""
     own = FEW_UNITS * own_parameters(problem, group)
-    mine = resp[:, group.members]
+    mine = resp[:, group.members] * _seen(problem, arrays, group)[:, None]
     few = np.zeros(len(own), bool)
     codes = _response_codes(problem, arrays, group)
     for m in range(len(own)):

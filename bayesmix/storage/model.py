@@ -109,8 +109,8 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
             "weights": prepared.weights_column,
             "labels": prepared.labels_column,
             "events": None if prepared.events is None else pack_events(prepared.events),
-            # Nothing is missing in the rows that are stored: "error" would give the same.
-            "na_action": "drop" if prepared.n_dropped else "error",
+            # Nothing else is missing in the rows that are stored: "error" would do for "drop".
+            "na_action": prepared.na_action,
         },
         "n_dropped": prepared.n_dropped,
         "data": pack_frame(arrays, "training", prepared.data),
@@ -242,7 +242,9 @@ def _arguments(
     call: Mapping[str, Any], families: Mapping[str, Family] | None
 ) -> tuple[Callable[..., Prepared], dict[str, Any]]:
     """The function that prepared the model, and what it was given beside the data."""
-    common = {"concomitant": call["concomitant"], "weights": call["weights"], "na_action": "error"}
+    na_action = "fiml" if call.get("na_action") == "fiml" else "error"
+    common = {"concomitant": call["concomitant"], "weights": call["weights"]}
+    common["na_action"] = na_action
     if (events := call.get("events")) is not None:  # format 1 has none
         return prepare_components, unpack_events(events, families) | common
     regressions = [

@@ -271,8 +271,14 @@ def _times(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
 
 
 def fingerprint(values: np.ndarray) -> dict[str, Any]:
-    """A hash of rounded values (n,), their length and a projection."""
+    """A hash of rounded values (n,), their length and a projection.
+
+    Missing values are a number of their own, beyond all others.
+    """
     x = np.asarray(values, dtype=np.float64)
+    missing = np.isnan(x)
+    if missing.any():
+        x = np.where(missing, 2 * np.abs(x[~missing]).max(initial=0.5), x)
     exponent = int(np.frexp(np.abs(x).max(initial=0.0))[1])
     x = np.ldexp(x, -exponent)  # between -1 and 1
     steps = np.rint(np.ldexp(x, STEPS)).astype("<i4")

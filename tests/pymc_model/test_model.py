@@ -51,6 +51,8 @@ def frame():
         },
         index=[f"row{i}" for i in range(N)],
     )
+    data["partly"] = data["y"].where(data.index != "row3").where(data["g"] != "w")
+    data["counted"] = data["count"].where(data["x"] < 0.8)
     data["yes"] = rng.binomial(data.trials, 0.4)
     data["binary"] = rng.integers(0, 2, N)
     data["shuffled"] = rng.permutation(data["g"])
@@ -123,6 +125,14 @@ CASES = {
         group="g",
         concomitant="~ h",
         weights="wg",
+    ),
+    "missing responses": lambda: M("partly ~ x", D, k=2, concomitant="~ z", na_action="fiml"),
+    "missing responses of groups": lambda: M(
+        [bmx.Regression("partly ~ x"), bmx.Regression("counted ~ 1", family="poisson")],
+        D,
+        k=2,
+        group="g",
+        na_action="fiml",
     ),
     "own family": lambda: M("positive ~ x", D, family=SHIFTED, k=2),
     "own dispersions": lambda: M("y ~ x", D, family=TWO, k=2),
