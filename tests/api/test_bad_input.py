@@ -453,7 +453,11 @@ SPECS = {
     ),
     "prior distribution": (lambda: bmx.Prior("normall", mu=0, sigma=1), SpecError, "'normall'"),
     "prior scale": (lambda: bmx.Prior("normal", mu=0, sigma=-1), SpecError, "sigma.*positive"),
-    "na_action": (lambda: model(na_action="omit"), SpecError, "'omit' .* 'error', 'drop' or 'fiml'"),
+    "na_action": (
+        lambda: model(na_action="omit"),
+        SpecError,
+        "'omit' .* 'error', 'drop' or 'fiml'",
+    ),
     "survival": (lambda: model("surv(exp(y)) ~ z"), SpecError, "no distribution of times"),
     "several and family": (
         lambda: bmx.Mixture(PAIR, D, family="poisson"),
