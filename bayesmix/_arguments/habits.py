@@ -220,6 +220,11 @@ FAMILY_NAMES: dict[str, str] = {
     "generalized_f": "genf",
     "royston_parmar": "spline",
     "cure": "cured",
+    "non_mixture_cure": "promotion_time",
+    "nonmixture_cure": "promotion_time",
+    "non_mixture": "promotion_time",
+    "nonmixture": "promotion_time",
+    "promotion": "promotion_time",
     "degenerate": "zero",
 }
 

@@ -60,6 +60,7 @@ TIMES: tuple[str, ...] = (
     "genf",
     "genf_orig",
     "spline",
+    "promotion_time",
     "cured",
 )
 FAMILIES: tuple[str, ...] = (*REGRESSIONS, *TIMES)
@@ -78,7 +79,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         "hurdle_poisson", "hurdle_negative_binomial", "hurdle_gamma" and "hurdle_lognormal".
         For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
         "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf" and
-        "genf_orig".  For times alone: "gamma" by rate and shape, "spline" and "cured".
+        "genf_orig".  For times alone: "gamma" by rate and shape, "spline", "promotion_time"
+        (non-mixture cure) and "cured".
         Case does not matter, nor do the usual other names: "normal", "bernoulli", "nbinom".
         A `Family` is returned as it is (with the link, if one is given).
     link : str, optional
@@ -88,7 +90,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     **options
         Of "point": ``at``, the value that has all the mass (1 unless told).  Of "spline":
         ``df`` (coefficients beside the intercept, 3 unless told) or ``knots`` (ascending times,
-        the outer ones included), and ``scale``, "hazard", "odds" or "normal".
+        the outer ones included), and ``scale``, "hazard", "odds" or "normal".  Of "promotion_time":
+        ``of``, the family of the times to the event of each cause ("weibull" unless told).
 
     Returns
     -------

@@ -116,7 +116,7 @@ CASES = {
 NAMES = tuple(CASES)
 every_case = pytest.mark.parametrize("name", NAMES)
 every_family = pytest.mark.parametrize("name", TIMES)
-FOR_TIMES_ALONE = ("spline", "cured")  # no plain positive response has these
+FOR_TIMES_ALONE = ("promotion_time", "spline", "cured")  # no plain positive response has these
 
 
 def observed(f: Any, lower: Any, upper: Any, entry: Any = 0.0) -> Any:
