@@ -661,7 +661,10 @@ def test_simulated_times_have_the_distribution(name):
     f, n = family(name), 20_000
     t = f.simulate(np.random.default_rng(5), **{k: np.full(n, v) for k, v in f.example.items()})
     assert t.shape == (n,)
-    assert stats.kstest(-np.expm1(numbers.log_survival(f, t, f.example)), "uniform").pvalue > 1e-3
+    ever, came = 1 - float(numbers.never_happens(f, f.example)), np.isfinite(t)
+    assert came.mean() == pytest.approx(ever, abs=4 * np.sqrt(ever * (1 - ever) / n))
+    share = -np.expm1(numbers.log_survival(f, t[came], f.example)) / ever
+    assert stats.kstest(share, "uniform").pvalue > 1e-3
     variance = f.variance(**f.example)
     if np.isfinite(variance):
         assert t.mean() == pytest.approx(f.mean(**f.example), abs=6 * np.sqrt(variance / n))
