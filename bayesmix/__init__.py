@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bayesmix.model.items import items
     from bayesmix.model.prepare import Regression
     from bayesmix.reporting import report
+    from bayesmix.sources import scan
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
 __version__ = version("bayesmix")
@@ -100,6 +101,7 @@ _HOMES = {
         "slopes",
     ),
     "bayesmix.reporting": ("report",),
+    "bayesmix.sources": ("scan",),
     "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -139,6 +141,7 @@ __all__ = [
     "plot",
     "predictions",
     "report",
+    "scan",
     "select",
     "slopes",
     "warm",

@@ -39,6 +39,7 @@ PUBLIC = [
     "plot",
     "predictions",
     "report",
+    "scan",
     "select",
     "warm",
     "slopes",

@@ -90,6 +90,13 @@ def _is_frame(value: Any) -> bool:
     return of_class(value, "DataFrame")
 
 
+def _is_data(value: Any) -> bool:
+    arrow = hasattr(type(value), "__arrow_c_stream__")
+    return (
+        _is_frame(value) or arrow or _is_text(value) or _is_path(value) or of_class(value, "Scan")
+    )
+
+
 PLAIN: dict[str, Kind] = {
     "None": Kind(lambda value: value is None, "None"),
     "Any": Kind(lambda _: True, "anything"),
@@ -100,6 +107,7 @@ PLAIN: dict[str, Kind] = {
     "float": Kind(is_number, "a number"),
     "Limit": Kind(lambda v: is_number(v) or _is_infinite(v), "a number or infinity"),
     "DataFrame": Kind(_is_frame, "a DataFrame"),
+    "Data": Kind(_is_data, "a DataFrame, an Arrow table, or a path of Parquet or Feather files"),
     "PathLike": Kind(_is_path, "a path"),
     "Hashable": Kind(_is_hashable, "a name"),
     "Callable": Kind(callable, "a function"),

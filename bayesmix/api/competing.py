@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pandas as pd
-
 from bayesmix._arguments import door
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
@@ -18,11 +16,13 @@ from bayesmix.families import resolve
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import prepare_events
+from bayesmix.sources import in_memory
 from bayesmix.survival.check import refuse_mistakes
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
     from bayesmix.model.prepare import Events, Prepared
+    from bayesmix.sources import Data
 
 __all__ = ["CompetingRisks", "CompetingRisksFit", "CompetingRisksPosterior"]
 
@@ -149,7 +149,7 @@ class CompetingRisks(Model):
     def __init__(
         self,
         formula: str | Mapping[Hashable, str],
-        data: pd.DataFrame,
+        data: Data,
         event: str,
         family: str | Family | Mapping[Hashable, str | Family],
         ancillary: Mapping[Hashable, Mapping[str, str]] | None = None,
@@ -161,6 +161,7 @@ class CompetingRisks(Model):
         na_action: str = "error",
     ) -> None:
         scope = Scope.capture(2)
+        data = in_memory(data)
         try:
             prepared = prepare_events(
                 formula,

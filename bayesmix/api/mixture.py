@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
-
 from bayesmix._arguments import door, shown
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
@@ -16,6 +14,7 @@ from bayesmix.model import Regression, assemble, prepare
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
+    from bayesmix.sources import Data
 
 __all__ = ["Mixture"]
 
@@ -36,7 +35,10 @@ class Mixture(Model):
     formula : str or list of Regression
         Response and varying effects, ``"y ~ x"``; ``"y ~ x | g"`` also gives the
         group.  Several `Regression` share the components.
-    data : DataFrame
+    data : DataFrame, Arrow table, str or path
+        A frame of pandas or polars, an Arrow table, or a path or pattern of Parquet or Feather
+        files.  Sources of more than 500,000 rows are gone through block by block, see `scan`;
+        a frame of pandas never is.
     family : str, Family, list or dict of these
         One for all components, or one for each.  A dict of numbers has those of
         each family, with "k" for all that are left, so that `select` can change k:
@@ -94,7 +96,7 @@ class Mixture(Model):
     def __init__(
         self,
         formula: str | Sequence[Regression],
-        data: pd.DataFrame,
+        data: Data,
         family: str
         | Family
         | Sequence[str | Family]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -27,11 +29,13 @@ from bayesmix.results.imputation import impute
 from bayesmix.results.predict import predict, simulate
 from bayesmix.results.reorder import reorder
 from bayesmix.results.residuals import quantile_residuals, residuals
+from bayesmix.results.streaming import delivered
 from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.sources import Data
 
 __all__ = ["PointFit"]
 
@@ -333,20 +337,28 @@ class PointFit(TimeQuantities):
         """
         return tables.summary(self._fitted, ci)
 
-    def membership(self, newdata: pd.DataFrame | None = None, rows: bool = False) -> pd.DataFrame:
+    def membership(
+        self,
+        newdata: Data | None = None,
+        rows: bool = False,
+        to: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """P(component | data) of every unit.
 
         Parameters
         ----------
-        newdata : DataFrame, optional
+        newdata : DataFrame, Arrow table, str or path, optional
             Other data, with the response.
         rows : bool
             Repeat by row.
+        to : str or path, optional
+            A Parquet file to write instead; its path is returned.
 
         Returns
         -------
         DataFrame
-            Units by components; the index is the group's value or the row's index.
+            Units by components; the index is the group's value or the row's index.  An iterator
+            of frames where the rows come in blocks.
 
         Raises
         ------
@@ -365,17 +377,25 @@ class PointFit(TimeQuantities):
         >>> fit.membership(data.head(3)).shape
         (3, 2)
         """
-        return tables.membership(self._fitted, newdata, rows=rows)
+        make = partial(tables.membership, rows=rows)
+        return delivered(self._fitted, newdata, make, "memberships", to)
 
-    def clusters(self, newdata: pd.DataFrame | None = None, rows: bool = False) -> pd.Series:
+    def clusters(
+        self,
+        newdata: Data | None = None,
+        rows: bool = False,
+        to: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """The most probable component of every unit.
 
         Parameters
         ----------
-        newdata : DataFrame, optional
+        newdata : DataFrame, Arrow table, str or path, optional
             Other data, with the response.
         rows : bool
             Repeat by row.
+        to : str or path, optional
+            A Parquet file to write instead; its path is returned.
 
         Returns
         -------
@@ -391,7 +411,8 @@ class PointFit(TimeQuantities):
         >>> fit.clusters().value_counts().to_dict()
         {1: 27, 2: 5}
         """
-        return tables.clusters(self._fitted, newdata, rows=rows)
+        make = partial(tables.clusters, rows=rows)
+        return delivered(self._fitted, newdata, make, "most probable components", to)
 
     def sizes(self) -> pd.DataFrame:
         """Mean memberships and numbers of rows by component.
@@ -441,16 +462,17 @@ class PointFit(TimeQuantities):
 
     def predict(
         self,
-        newdata: pd.DataFrame | None = None,
+        newdata: Data | None = None,
         what: str = "mean",
         by: str = "component",
         ci: float | None = None,
-    ) -> pd.DataFrame | pd.Series:
+        to: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """Predict rows; binomial means are per trial, offsets included.
 
         Parameters
         ----------
-        newdata : DataFrame, optional
+        newdata : DataFrame, Arrow table, str or path, optional
         what : str
             "mean", "link" or "weight".
         by : str
@@ -459,6 +481,8 @@ class PointFit(TimeQuantities):
         ci : float, optional
             Coverage of confidence intervals of the mean, by the delta method on the log scale
             for positive means and on the logit scale for probabilities.
+        to : str or path, optional
+            A Parquet file to write instead; its path is returned.
 
         Returns
         -------
@@ -466,7 +490,7 @@ class PointFit(TimeQuantities):
             The latter for "marginal" and "membership".  With several responses their names
             are the first level of the columns.  With `ci` a tidy frame: row, component
             (missing where means are over the components), estimate, lower, upper, and
-            response where there are several.
+            response where there are several.  An iterator of these where the rows come in blocks.
 
         Raises
         ------
@@ -488,9 +512,10 @@ class PointFit(TimeQuantities):
         >>> fit.predict(roll, by="marginal", ci=0.9).round(1)[["lower", "upper"]].values.tolist()
         [[6.6, 9.1]]
         """
-        return predict(self._fitted, newdata, what, by, ci)
+        make = partial(predict, what=what, by=by, ci=ci)
+        return delivered(self._fitted, newdata, make, "predictions", to)
 
-    def fitted(self) -> pd.DataFrame:
+    def fitted(self) -> Any:
         """Means of the training rows, rows by components.
 
         Returns
@@ -506,9 +531,7 @@ class PointFit(TimeQuantities):
         >>> fit.fitted().shape
         (32, 2)
         """
-        out = predict(self._fitted, None, "mean", "component")
-        assert isinstance(out, pd.DataFrame)
-        return out
+        return self.predict()
 
     def residuals(self, kind: str = "response", seed: Any = None) -> pd.DataFrame | pd.Series:
         """Residuals against each component, or normal scores of the mixture as a whole.

@@ -25,7 +25,7 @@ from bayesmix.estimation.starts import (
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import Problem, em_pass, log_likelihood
 from bayesmix.likelihood.passes import Responsibilities
-from bayesmix.likelihood.problem import BLOCK, Arrays, Group
+from bayesmix.likelihood.problem import BLOCK, Arrays, Group, sample_of
 from bayesmix.results.spurious import (
     COLLAPSED_GAIN,
     FEW_UNITS,
@@ -163,13 +163,13 @@ def make_starts(
     With many units the starts are first run on a random part of them, so that the
     passes over all rows begin near a maximum.
     """
+    if problem.stream is not None:
+        return _ends(sample_of(problem), lambda part: make_starts(part, n_starts, rng))
     if problem.spec.k == 1:
         return pooled(problem)[None]
     if problem.n_units > MANY_UNITS:
         part = subsample(problem, MANY_UNITS // 2, rng)
-        outcome = maximise(part, make_starts(part, n_starts, rng), Options(tol=1e-6))
-        lost = has_status(outcome, *LOST)
-        return outcome.theta[~lost] if not lost.all() else outcome.theta
+        return _ends(part, lambda part: make_starts(part, n_starts, rng))
     if problem.spec.named:
         return from_memberships(problem, known_memberships(problem, n_starts, rng), n_starts)
     n = max(n_starts, min(4 * n_starts, CANDIDATES))
@@ -179,6 +179,13 @@ def make_starts(
     return theta if n == n_starts else _chosen(problem, theta, n_starts)
 
 
+def _ends(part: Problem, starts: Callable[[Problem], np.ndarray]) -> np.ndarray:
+    """Where starts end on a part of the rows: near where they end on all."""
+    outcome = maximise(part, starts(part), Options(tol=1e-6))
+    lost = has_status(outcome, *LOST)
+    return outcome.theta[~lost] if not lost.all() else outcome.theta
+
+
 def more_starts(
     problem: Problem, outcome: Outcome, n_starts: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -186,6 +193,9 @@ def more_starts(
 
     There two components are merged and a third one is split; the others are random.
     """
+    if problem.stream is not None:
+        part = sample_of(problem)
+        return _ends(part, lambda part: more_starts(part, outcome, n_starts, rng))
     near = n_starts // 2 if problem.spec.k > 2 and not problem.spec.named else 0
     theta = make_starts(problem, n_starts - near, rng, designed=False)
     if not near:

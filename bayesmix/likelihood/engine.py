@@ -1,13 +1,15 @@
 """Who computes: one engine a problem, chosen once by one rule.
 
-Two evaluators give the same numbers to rounding: NumPy, for any family and many starts at once, and
-compiled kernels, for families with a scalar term.  The kernels are used
+Two evaluators of rows in memory give the same numbers to rounding: NumPy, for any family and many
+starts at once, and compiled kernels, for families with a scalar term.  The kernels are used
 
 * always or never, if the environment variable BAYESMIX_COMPILE is "1" or "0";
 * else for data of at least `LARGE` rows times items (a component's family at a response): there
   compiling them, some seconds once per machine, pays;
 * else where this machine's cache already has all that the model needs.  ``bayesmix warm`` puts
   everything there.
+
+Rows that come in blocks have a third, which adds up what the engines of the blocks give.
 
 So no first fit of small data waits for a compiler, and nothing depends on what a process has done
 before.
@@ -17,7 +19,10 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,9 +35,11 @@ from bayesmix.likelihood.arrange import (
     known,
     working_by_item,
 )
+from bayesmix.likelihood.blocks import by_block
 from bayesmix.likelihood.information import Information
 from bayesmix.likelihood.passes import Pass, Responsibilities, Squares, Working
 from bayesmix.likelihood.problem import Problem
+from bayesmix.model import unavailable
 from bayesmix.priors import log_prior
 
 if TYPE_CHECKING:
@@ -47,6 +54,8 @@ __all__ = [
     "log_likelihood",
     "may_compile",
     "processors",
+    "threads",
+    "unit_sums",
     "unit_terms",
     "value_and_gradient",
 ]
@@ -90,6 +99,27 @@ def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndar
     return engine(problem).units(theta)
 
 
+def unit_sums(
+    problem: Problem, theta: np.ndarray, function: Callable[..., Any]
+) -> tuple[np.ndarray, ...]:
+    """Sums over the units of what a function makes of some of them.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (D,)
+    function : callable
+        Of a block's `Problem`, its log-likelihoods (U,) and memberships (U, S): a tuple of
+        arrays to be added.  A function of a module, for processes elsewhere.
+    """
+    parts = by_block(problem, partial(_unit_sums, theta, function), threads(problem))
+    return tuple(np.sum(each, axis=0) for each in zip(*parts, strict=True))
+
+
+def _unit_sums(theta: np.ndarray, function: Callable[..., Any], block: Problem) -> Any:
+    return function(block, *engine(block).units(theta))
+
+
 def value_and_gradient(problem: Problem, *, insist: bool = False) -> gradient.ValueAndGradient:
     """The log-likelihood of theta (D,) with its gradient (D,), as a quick function.
 
@@ -113,8 +143,12 @@ class Engine:
 
     def __init__(self, problem: Problem, *, insist: bool = False) -> None:
         self.problem = problem
-        compiled = may_compile(problem) if insist else _wanted(problem)
-        self._evaluator: _Evaluator = _Compiled(problem) if compiled else _Numpy(problem)
+        self._evaluator: _Evaluator
+        if problem.stream is not None:
+            self._evaluator = _Blocked(problem)
+        else:
+            compiled = may_compile(problem) if insist else _wanted(problem)
+            self._evaluator = _Compiled(problem) if compiled else _Numpy(problem)
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
         """Log-likelihood (R,) at theta (R, D)."""
@@ -193,10 +227,12 @@ def compiled_data(problem: Problem) -> Arranged | None:
 
 def may_compile(problem: Problem) -> bool:
     """Whether there are kernels for a problem, and the environment does not forbid them."""
-    return os.environ.get("BAYESMIX_COMPILE") != "0" and known(problem)
+    return os.environ.get("BAYESMIX_COMPILE") != "0" and problem.stream is None and known(problem)
 
 
 def _is_large(problem: Problem) -> bool:
+    if "large" in problem.kept:  # a block of a larger problem
+        return bool(problem.kept["large"])
     items = sum(len(group.members) for arrays in problem.blocks for group in arrays.groups)
     return problem.n_rows * items >= LARGE
 
@@ -220,7 +256,7 @@ def _wanted(problem: Problem) -> bool:
     return False
 
 
-def _threads(problem: Problem) -> int:
+def threads(problem: Problem) -> int:
     """Threads of a pass: as the fit says, else all processors, one for small data."""
     if problem.n_threads is not None:
         return problem.n_threads
@@ -290,6 +326,55 @@ class _Numpy:
         return densities.unit_terms(self._problem, theta)
 
 
+class _Blocked:
+    """Rows that come in blocks: the sums of what the blocks' own engines give."""
+
+    mixture = None
+
+    def __init__(self, problem: Problem) -> None:
+        # Without the engine that has it, which would never be let go.
+        self._problem = replace(problem, penalty=None)
+        self._n_threads = threads(problem)
+
+    def _parts(self, name: str, *given: Any) -> Iterator[Any]:
+        return by_block(self._problem, partial(_asked, name, given), self._n_threads)
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
+        return np.add.reduce(list(self._parts("log_likelihood", theta)))
+
+    def sums(
+        self,
+        theta: np.ndarray,
+        responsibilities: Responsibilities | None,
+        working: Working | None,
+    ) -> Pass:
+        assert working is None  # starts are made of the sample
+        return reduce(_added, self._parts("sums", theta, responsibilities))
+
+    def information(self, theta: np.ndarray) -> Information:
+        return Information(*map(sum, zip(*self._parts("information", theta), strict=True)))
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = map(sum, zip(*self._parts("gradient", theta), strict=True))
+        return float(value), np.asarray(slope)
+
+    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
+        raise unavailable(self._problem.n_rows)
+
+
+def _asked(name: str, given: tuple[Any, ...], block: Problem) -> Any:
+    """What a block's engine gives."""
+    return getattr(engine(block), name)(*given)
+
+
+def _added(one: Pass, other: Pass) -> Pass:
+    squares = {
+        number: Squares(*(a + b for a, b in zip(mine, other.squares[number], strict=True)))
+        for number, mine in one.squares.items()
+    }
+    return Pass(*(a + b for a, b in zip(one[:-1], other[:-1], strict=True)), squares)
+
+
 class _Compiled:
     """Families with a scalar term, by compiled kernels."""
 
@@ -297,7 +382,7 @@ class _Compiled:
         from bayesmix.kernels import Mixture
 
         self._problem = problem
-        self.mixture = Mixture(arrange(problem), _threads(problem))
+        self.mixture = Mixture(arrange(problem), threads(problem))
         self._closed = list(closed_items(problem))
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:

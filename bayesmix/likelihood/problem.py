@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmix.families import Family, Observed
-from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model import MixtureSpec, Rows, unavailable
 from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.priors import Penalty
+from bayesmix.sources import Stream
 
 __all__ = [
     "Arrays",
@@ -24,6 +25,7 @@ __all__ = [
     "build_problem",
     "chunks",
     "products",
+    "sample_of",
     "square",
     "used_columns",
 ]
@@ -174,6 +176,7 @@ class Problem:
     n_units: int
     penalty: Penalty | None = None
     n_threads: int | None = None
+    stream: Stream | None = None  # all rows, where the arrays are those of a sample
     # What is made once of the data: see `engine.engine`.
     kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -208,7 +211,8 @@ def build_problem(
         Other data than those of the specification, with responses.
     penalty : Penalty, optional
     """
-    rows = spec.rows if rows is None else rows
+    given = spec.rows if rows is None else rows
+    rows = given.sample
     order = first = None
     if rows.units.grouped:
         within = [b.clustered.codes for b in rows.blocks if b.clustered is not None]
@@ -230,10 +234,21 @@ def build_problem(
         rows.concomitant,
         rows.weight,
         rows.allowed,
-        rows.n,
-        rows.n_units,
+        given.n,
+        given.n_units,
         penalty,
+        stream=given.stream,
     )
+
+
+def sample_of(problem: Problem) -> Problem:
+    """The problem of the rows in memory: all of them, or the sample of those in blocks."""
+    if problem.stream is None:
+        return problem
+    if "sample" not in problem.kept:
+        spec = replace(problem.spec, rows=problem.spec.rows.sample)
+        problem.kept["sample"] = build_problem(spec, penalty=problem.penalty)
+    return problem.kept["sample"]  # type: ignore[no-any-return]
 
 
 def _sorted(observed: Mapping[str, Observed], order: np.ndarray | None) -> dict[str, Observed]:
@@ -283,6 +298,8 @@ def _intercept(predictor: Predictor, members: np.ndarray) -> np.ndarray:
 
 def chunks(problem: Problem, per_row: int) -> Iterator[Chunk]:
     """Ranges of whole units whose work arrays stay small."""
+    if problem.stream is not None:
+        raise unavailable(problem.n_rows)
     size = max(256, BLOCK // max(per_row, 1))
     if problem.first is None:
         for a in range(0, problem.n_rows, size):

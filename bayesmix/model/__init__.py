@@ -3,6 +3,16 @@
 from bayesmix.model.assemble import assemble
 from bayesmix.model.prepare import Regression, prepare
 from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.sampled import read_block, unavailable
 from bayesmix.model.spec import MixtureSpec
 
-__all__ = ["BlockRows", "MixtureSpec", "Regression", "Rows", "assemble", "prepare"]
+__all__ = [
+    "BlockRows",
+    "MixtureSpec",
+    "Regression",
+    "Rows",
+    "assemble",
+    "prepare",
+    "read_block",
+    "unavailable",
+]

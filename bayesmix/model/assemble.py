@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bayesmix._arguments import plain, whole_number
 from bayesmix.errors import SpecError
@@ -17,7 +16,9 @@ from bayesmix.model.layout import PartLayout, build_layout
 from bayesmix.model.prepare import Prepared
 from bayesmix.model.regression import plan
 from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.sampled import Sampled
 from bayesmix.model.spec import MixtureSpec
+from bayesmix.model.units import known_components
 from bayesmix.model.weights import WeightModel
 
 __all__ = ["assemble", "component_names"]
@@ -50,7 +51,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
     ]
     for part, (layout, rows) in zip(prepared.parts, plans, strict=True):
         check_varies(part.response, layout, rows.observed, _counted(prepared))
-    known = None if prepared.labels is None else _known(prepared.labels, components)
+    known = None if prepared.labels is None else known_components(prepared.labels, components)
     symmetric = _symmetric(k, [layout for layout, _ in plans], known)
     return _assembled(prepared, components, plans, symmetric, known)
 
@@ -73,7 +74,9 @@ def _assembled(
     check_identified(layout, [r.seen(None)[0].matrix for r in rows])
     unit_matrix = None if concomitant is None else concomitant.matrix[prepared.units.first]
     allowed = allowed_units(prepared.units, [r.allowed for r in rows], known)
-    data = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed, known)
+    data: Any = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed, known)
+    if prepared.stream is not None:
+        data = Sampled(data, prepared.stream)
     return MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
 
 
@@ -158,12 +161,3 @@ def _symmetric(k: int, parts: list[PartLayout], known: np.ndarray | None) -> tup
     for s in range(k):
         sets.setdefault(repr(keys[s]), []).append(s)
     return tuple(tuple(members) for members in sets.values())
-
-
-def _known(labels: pd.Categorical, components: tuple[Hashable, ...]) -> np.ndarray:
-    """The components (U, S) that the labels leave possible."""
-    places = np.array([components.index(plain(c)) for c in labels.categories])
-    allowed = np.ones((len(labels), len(components)), bool)
-    known = labels.codes >= 0
-    allowed[known] = places[labels.codes[known], None] == np.arange(len(components))
-    return allowed

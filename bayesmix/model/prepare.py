@@ -48,6 +48,7 @@ from bayesmix.model.units import (
     once_by_unit,
     unit_values,
 )
+from bayesmix.sources import Stream, opened, read, surveyed
 
 __all__ = [
     "EventPart",
@@ -222,6 +223,7 @@ class Prepared:
     table: pd.DataFrame  # the rows in use; other columns too, unless that would copy them
     events: Events | None = None
     fiml: bool = False  # whether responses may be missing
+    stream: Stream | None = None  # all rows, where the table has a sample of them
 
     @property
     def index(self) -> pd.Index:
@@ -280,16 +282,18 @@ def prepare(
     _refuse_own_response(parsed, weight_design)
     scope = scope.restrict(_scope_names(parsed, weight_design))
     columns = _columns(parsed, weight_design, group, weights)
-    check_data(data)
-    data = data.copy(deep=False)  # the user's may change
-    data.attrs = {}  # else copied with every column that is looked at
-    check_columns(data, [c for c in given if c is not None])
-    columns = tuple(c for c in columns if c in data.columns)
     fiml = na_action == "fiml"
     by_row = [p for r, p in zip(regressions, parsed, strict=True) if r.per == "row" and not fiml]
     whole = _columns(by_row, weight_design, group, weights)
     needed = [c for c in columns if c in whole]
     needed = needed if fiml else complete(needed, [p[0] for p in parsed])
+    data, stream = _rows_of(data, columns, needed, (labels, weights, group), na_action)
+    check_data(data)
+    data = data.copy(deep=False)  # the user's may change
+    data.attrs = {}  # else copied with every column that is looked at
+    check_columns(data, [c for c in given if c is not None])
+    columns = tuple(c for c in columns if c in data.columns)
+    needed = [c for c in needed if c in columns]
     kept, dropped = select_rows(data, needed, na_action)
     flag_spelling(kept, (group, labels))
     units = build_units(kept, group)
@@ -313,10 +317,37 @@ def prepare(
         weights,
         labels,
         columns,
-        dropped,
+        dropped if stream is None else stream.totals.n_dropped,
         kept[list(columns)] if dropped else kept,
         fiml=fiml,
+        stream=stream,
     )
+
+
+def _rows_of(
+    data: Any,
+    columns: Sequence[str],
+    needed: Sequence[str],
+    given: tuple[str | None, str | None, str | None],
+    na_action: str,
+) -> tuple[Any, Stream | None]:
+    """The data as a frame: all rows, or a sample of them with the stream of all."""
+    source = opened(data)
+    if not hasattr(source, "chosen"):
+        return source, None
+    labels, weights, group = given
+    check_columns(pd.DataFrame(columns=list(source.names), index=[0]), [c for c in given if c])
+    wanted = dict.fromkeys([*columns, *([labels] if labels else [])])
+    used = [c for c in wanted if c in source.names]
+    if source.count() <= source.small:
+        return read(source, used), None
+    if na_action == "fiml":
+        msg = (
+            "na_action='fiml' needs the rows in memory, and these come in blocks; use 'drop', or "
+            "read the columns in use into a DataFrame"
+        )
+        raise SpecError(msg)
+    return surveyed(source, used, [c for c in needed if c in used], group, weights, na_action)
 
 
 def _warn_of_position(regressions: Sequence[Regression], values: pd.Series, labels: str) -> None:

@@ -132,6 +132,13 @@ class Rows:
     allowed: np.ndarray | None = None
     known: np.ndarray | None = None
 
+    stream = None  # of rows that come in blocks: see `sampled.Sampled`
+
+    @property
+    def sample(self) -> Rows:
+        """All of them; of rows that come in blocks some."""
+        return self
+
     @property
     def n(self) -> int:
         """Number of rows."""
@@ -155,6 +162,28 @@ class Rows:
         if self.observed is None:
             return np.ones(self.n_units, bool)
         return np.bincount(self.units.codes, self.observed, self.n_units) > 0
+
+    @property
+    def row_weight(self) -> float:
+        """The sum of the case weights over rows with an observed response."""
+        there = self.observed
+        if self.weight is None:
+            return self.n if there is None else int(there.sum())
+        by_row = self.weight[self.units.codes]
+        return float((by_row if there is None else by_row[there]).sum())
+
+    @property
+    def unit_weight(self) -> float:
+        """The sum of the case weights of units with an observed response."""
+        counted = self.counted
+        return self.n_units if counted is None else float(counted.sum())
+
+    @property
+    def counted(self) -> np.ndarray | None:
+        """Weights (U,) of the units, zero where nothing was observed; None where all are one."""
+        if self.observed is None:
+            return self.weight
+        return np.where(self.informed, 1.0 if self.weight is None else self.weight, 0.0)
 
 
 def apply(

@@ -25,6 +25,7 @@ class MixtureSpec:
     ----------
     layout : Layout
     rows : Rows
+        Or `Sampled`, of rows that come in blocks.
     weights : WeightModel
     prepared : Prepared
         What the designs came from; new data go through the same encodings.
@@ -54,7 +55,7 @@ class MixtureSpec:
     @property
     def named(self) -> bool:
         """Whether some units are known to belong to each component, as with competing events."""
-        allowed = self.rows.allowed
+        allowed = self.rows.sample.allowed
         if allowed is None:
             return False
         return bool(allowed[allowed.sum(1) == 1].any(0).all())
@@ -74,17 +75,12 @@ class MixtureSpec:
     @property
     def n_obs(self) -> float:
         """Number of rows with an observed response, or the sum of their weights."""
-        there, weight = self.rows.observed, self.rows.weight
-        if weight is None:
-            return self.rows.n if there is None else int(there.sum())
-        by_row = weight[self.rows.units.codes]
-        return float((by_row if there is None else by_row[there]).sum())
+        return self.rows.row_weight
 
     @property
     def n_units(self) -> float:
         """Number of units with an observed response, or the sum of their weights."""
-        informed, weight = self.rows.informed, self.rows.weight
-        return int(informed.sum()) if weight is None else float(weight[informed].sum())
+        return self.rows.unit_weight
 
     def user(self, theta: np.ndarray) -> np.ndarray:
         """Theta (..., D) in the user's coordinates."""

@@ -14,8 +14,8 @@ parameters by a `Map`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,11 +25,14 @@ from bayesmix.families.units import Change, change, is_centred
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.coordinates import Bend, Map, Standard
-from bayesmix.model.layout import BlockLayout, Predictor
+from bayesmix.model.layout import BlockLayout, Layout, Predictor
+from bayesmix.model.prepare import Prepared
 from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.sampled import read_block
 from bayesmix.model.spec import MixtureSpec
+from bayesmix.sources.stream import Block as Streamed
 
-__all__ = ["Units", "constant_shares", "standardise"]
+__all__ = ["Turns", "Units", "constant_shares", "standardise"]
 
 EXACT = KINDS.index("exact")
 # Effects with coefficients that components share.
@@ -254,16 +257,79 @@ def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) 
 # --- a response's block ----------------------------------------------------------------------
 
 
+class Turn(NamedTuple):
+    """How the rows of a response become those of standard coordinates.
+
+    `matrix` (P, P) turns the design, `changes` has the components' families in standard units,
+    `apart` the responses, by key, that have no unit.
+    """
+
+    matrix: np.ndarray
+    changes: tuple[Change, ...]
+    units: Units
+    apart: frozenset[str]
+
+    def rows(self, layout: BlockLayout, rows: BlockRows, matrix: np.ndarray) -> BlockRows:
+        """Rows in standard coordinates, with their design there."""
+        observed, entry = rows.observed, rows.entry
+        if self.units != Units(1.0, 0.0):
+            by_key = {k: c.family for k, c in zip(layout.keys, self.changes, strict=True)}
+
+            def read(each: Mapping[str, Observed]) -> dict[str, Observed]:
+                return {
+                    k: o if k in self.apart else measured(o, by_key[k], self.units, layout.name)
+                    for k, o in each.items()
+                }
+
+            observed, entry = read(observed), entry and read(entry)
+        return replace(
+            rows,
+            matrix=matrix,
+            offset=_offset(rows.offset, self.changes),
+            response=_response(rows.response, self.units),
+            observed=observed,
+            entry=entry,
+        )
+
+
 class Block(NamedTuple):
     """A response in standard coordinates with the way back to the user's."""
 
     layout: BlockLayout
     rows: BlockRows
     turned: Turned
-    changes: tuple[Change, ...]
+    turn: Turn
     constants: tuple[np.ndarray | None, ...]  # of each predictor
     log_unit: np.ndarray
-    units: Units = Units(1.0, 0.0)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The components' changes."""
+        return self.turn.changes
+
+    @property
+    def units(self) -> Units:
+        """The unit and the centre of the response."""
+        return self.turn.units
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How rows in the user's coordinates become those of a specification's standard ones.
+
+    `layout` is the user's, `alpha` turns the concomitants.
+    """
+
+    layout: Layout
+    blocks: tuple[Turn, ...]
+    alpha: np.ndarray | None
+
+    def __call__(self, rows: Rows) -> Rows:
+        """Rows in standard coordinates."""
+        triples = zip(self.blocks, self.layout.blocks, rows.blocks, strict=True)
+        blocks = tuple(t.rows(b, r, r.matrix @ t.matrix) for t, b, r in triples)
+        z = None if rows.concomitant is None else rows.concomitant @ self.alpha
+        return replace(rows, blocks=blocks, concomitant=z)
 
 
 def _block(
@@ -282,34 +348,17 @@ def _block(
             known[id(family), key] = found
     changes = tuple(known[id(f), key] for f, key in zip(layout.families, layout.keys, strict=True))
     families = tuple(c.family for c in changes)
-    observed, entry = rows.observed, rows.entry
-    if units != Units(1.0, 0.0):
-        by_key = dict(zip(layout.keys, families, strict=True))
-
-        def read(each: Mapping[str, Observed]) -> dict[str, Observed]:
-            return {
-                k: o if _apart(by_key[k], rows) else measured(o, by_key[k], units, layout.name)
-                for k, o in each.items()
-            }
-
-        observed, entry = read(observed), entry and read(entry)
+    apart = frozenset(k for k, f in zip(layout.keys, families, strict=True) if _apart(f, rows))
+    turn = Turn(turned.turn, changes, units, apart)
     count = log_units(layout, rows, allowed) if units.unit != 1 else np.zeros(len(rows.matrix))
     constants = tuple(_constant(turned, predictor) for predictor in layout.predictors)
     return Block(
         replace(layout, families=families),
-        replace(
-            rows,
-            matrix=turned.matrix,
-            offset=_offset(rows.offset, changes),
-            response=_response(rows.response, units),
-            observed=observed,
-            entry=entry,
-        ),
+        turn.rows(layout, rows, turned.matrix),
         turned,
-        changes,
+        turn,
         constants,
         -np.log(units.unit) * count,
-        units,
     )
 
 
@@ -436,7 +485,8 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
         With the same layout, but for families that depend on the unit of time, other rows,
         and held values in standard coordinates.
     """
-    rows, size = spec.rows, spec.layout.size
+    given, size = spec.rows, spec.layout.size
+    rows = given.sample
     weight = _shares(None if rows.weight is None else rows.weight[rows.units.codes], rows.n)
     made = [
         _standard_block(spec, layout, data, weight)
@@ -449,34 +499,72 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
         total.bends.update(rules.bends)
     blocks = [block for block, _ in made]
     rank = _rank(blocks, size)
-    concomitant = rows.concomitant
+    concomitant, to_z = rows.concomitant, None
     if concomitant is not None:
         alpha = spec.layout.alpha
         turned = orthogonal(
             concomitant, absorbing([alpha], spec.free), _shares(rows.weight, rows.n_units)
         )
-        concomitant = turned.matrix
+        concomitant, to_z = turned.matrix, turned.turn
         for s, at in zip(*np.nonzero(alpha >= 0), strict=True):
             row = np.zeros(size)
             row[alpha[s]] = turned.turn[at]
             total.rows[int(alpha[s, at])] = row
             rank[alpha[s, at]] = turned.rank[at]
     to_user, to_standard = _maps(total, rank)
+    turns = Turns(spec.layout, tuple(b.turn for b in blocks), to_z)
     by_row = np.sum([b.log_unit for b in blocks], axis=0)
-    constant = float(
-        by_row.sum() if rows.weight is None else by_row @ rows.weight[rows.units.codes]
-    )
+    constant = _row_sum(by_row, rows)
+    if given.stream is not None:
+        constant = _whole_constant(spec, turns, by_row)
     standard = Standard(to_user, to_standard, constant, tuple(b.units for b in blocks))
     held = {
         at: (value - to_user.shift[at]) / to_user.matrix[at, at] for at, value in spec.held.items()
     }
+    made_rows: Any = replace(rows, blocks=tuple(b.rows for b in blocks), concomitant=concomitant)
+    if given.stream is not None:
+        made_rows = replace(given, sample=made_rows, turned=turns)
     return replace(
         spec,
         layout=replace(spec.layout, blocks=tuple(b.layout for b in blocks)),
-        rows=replace(rows, blocks=tuple(b.rows for b in blocks), concomitant=concomitant),
+        rows=made_rows,
         held=held,
         standard=standard,
     )
+
+
+def _row_sum(by_row: np.ndarray, rows: Rows) -> float:
+    return float(by_row.sum() if rows.weight is None else by_row @ rows.weight[rows.units.codes])
+
+
+def _whole_constant(spec: MixtureSpec, turns: Turns, by_row: np.ndarray) -> float:
+    """What the units of the responses add to the log-likelihood of rows that come in blocks."""
+    blocks = zip(spec.layout.blocks, turns.blocks, strict=True)
+    plain = all(
+        t.units.unit == 1 or not (b.survival or any(f.lump is not None for f in b.families))
+        for b, t in blocks
+    )
+    if plain and len(by_row) and (by_row == by_row[0]).all():
+        return float(by_row[0]) * spec.n_obs
+    task = _UnitSum(spec.prepared, turns)
+    return float(sum(spec.rows.stream.map(task)))  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class _UnitSum:
+    """The part of one block in that sum."""
+
+    prepared: Prepared
+    turns: Turns
+
+    def __call__(self, block: Streamed) -> float:
+        rows = read_block(self.prepared, self.turns.layout, block.frame)
+        total = np.zeros(rows.n)
+        triples = zip(self.turns.layout.blocks, self.turns.blocks, rows.blocks, strict=True)
+        for layout, turn, own in triples:
+            if turn.units.unit != 1:
+                total -= np.log(turn.units.unit) * log_units(layout, own, _by_row(rows))
+        return _row_sum(total, rows)
 
 
 def _by_row(rows: Rows) -> np.ndarray | None:
@@ -501,16 +589,17 @@ def _standard_block(
     units = units_of(layout, rows, weight)
     for trial in dict.fromkeys((units, units._replace(centre=0.0))):
         try:
-            block = _block(layout, rows, turned, trial, _by_row(spec.rows))
+            block = _block(layout, rows, turned, trial, _by_row(spec.rows.sample))
             return block, _rules(block, spec.held, spec.layout.size)
         except _Inconsistent:
             continue
     same = tuple(
         Change(f, np.eye(len(f.parameters)), np.zeros(len(f.parameters))) for f in layout.families
     )
-    plain = replace(rows, matrix=turned.matrix)
+    turn = Turn(turned.turn, same, Units(1.0, 0.0), frozenset())
+    plain = turn.rows(layout, rows, turned.matrix)
     block = Block(
-        layout, plain, turned, same, (None,) * len(layout.predictors), np.zeros(len(rows.matrix))
+        layout, plain, turned, turn, (None,) * len(layout.predictors), np.zeros(len(rows.matrix))
     )
     return block, _rules(block, spec.held, spec.layout.size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,14 @@ from bayesmix.formula.design import Units
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
-__all__ = ["case_weights", "constant_in_units", "known_labels", "once_by_unit", "unit_values"]
+__all__ = [
+    "case_weights",
+    "constant_in_units",
+    "known_components",
+    "known_labels",
+    "once_by_unit",
+    "unit_values",
+]
 
 
 def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
@@ -104,8 +112,10 @@ def once_by_unit(response: Response, units: Units) -> Response:
     return replace(response, times=told)
 
 
-def case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:
-    """Weights of the units, (U,), from a column.
+def case_weights(
+    data: pd.DataFrame, column: str, units: Units, *, whole: bool = True
+) -> np.ndarray:
+    """Weights of the units, (U,), from a column; of a part of the rows unless they are `whole`.
 
     Raises
     ------
@@ -120,7 +130,7 @@ def case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:
         bad = int((~np.isfinite(w) | (w < 0)).sum())
         msg = f"the weights column {column!r} has {bad} negative or infinite values; use w >= 0"
         raise DataError(msg)
-    if not w.any():
+    if whole and not w.any():
         msg = f"all weights in {column!r} are zero; at least one row must count"
         raise DataError(msg)
     if units.grouped:
@@ -128,16 +138,32 @@ def case_weights(data: pd.DataFrame, column: str, units: Units) -> np.ndarray:
     return w[units.first]
 
 
-def known_labels(data: pd.DataFrame, column: str, units: Units) -> pd.Categorical:
+def known_components(labels: pd.Categorical, components: tuple[Hashable, ...]) -> np.ndarray:
+    """The components (U, S) that the labels of the units leave possible."""
+    places = np.array([components.index(plain(c)) for c in labels.categories])
+    allowed = np.ones((len(labels), len(components)), bool)
+    known = labels.codes >= 0
+    allowed[known] = places[labels.codes[known], None] == np.arange(len(components))
+    return allowed
+
+
+def known_labels(
+    data: pd.DataFrame, column: str, units: Units, levels: pd.Index | None = None
+) -> pd.Categorical:
     """Known components of the units, missing where unknown; categories in their order.
+
+    Of a part of the rows, which may have no label, `levels` are the categories of all.
 
     Raises
     ------
     DataError
         If no label is known, labels cannot be ordered, or they differ within a group.
     """
-    labels = _categorical(data[column], column)
-    if not (labels.codes >= 0).any():
+    if levels is None:
+        labels = _categorical(data[column], column)
+    else:
+        labels = pd.Categorical(data[column], categories=levels)
+    if levels is None and not (labels.codes >= 0).any():
         msg = f"the labels column {column!r} has no known label; leave labels= out"
         raise DataError(msg)
     if not units.grouped:

@@ -146,8 +146,9 @@ def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
     Gelman, Jakulin, Pittau and Su (2008), Annals of Applied Statistics 2, 1360-1383.
     """
     single: dict[int, tuple[Prior, Link]] = {}
-    weight = row_weight(spec.rows.weight, spec.rows.units.codes)
-    blocks = zip(standard.layout.blocks, standard.rows.blocks, spec.rows.blocks, strict=True)
+    mine = spec.rows.sample
+    weight = row_weight(mine.weight, mine.units.codes)
+    blocks = zip(standard.layout.blocks, standard.rows.sample.blocks, mine.blocks, strict=True)
     for block, every, given in blocks:
         rows, count = every.seen(weight)  # a missing response says nothing of its covariates
         widths = 1 / clipped_share(given.seen(None)[0].matrix, count)
@@ -161,8 +162,8 @@ def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
         return PriorModel(single, None, None, everything)
     if spec.layout.concomitant_terms is None:
         return PriorModel(single, CONCENTRATION, None, everything)
-    assert spec.rows.concomitant is not None
-    widths = 1 / clipped_share(spec.rows.concomitant, spec.rows.weight)
+    assert mine.concomitant is not None
+    widths = 1 / clipped_share(mine.concomitant, mine.weight)
     return PriorModel(single, None, WIDE * widths, everything)
 
 

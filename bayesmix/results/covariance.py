@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, FitError
-from bayesmix.likelihood.engine import information
+from bayesmix.likelihood.blocks import by_block
+from bayesmix.likelihood.engine import information, threads
 from bayesmix.likelihood.information import unit_scores
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
@@ -122,15 +124,8 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     matrix = information(problem, theta[None]).matrix[0][at]
     inverse, flat = _inverse(matrix * np.outer(unit, unit))
     if kind == "robust":
-        scores = unit_scores(problem, theta)[:, free] * unit
-        weight = problem.weight
-        scores = scores if weight is None else scores * weight[:, None]
-        if clusters is not None:
-            count = int(clusters.max()) + 1
-            summed = np.zeros((count, scores.shape[1]))
-            np.add.at(summed, clusters, scores)
-            scores = summed * np.sqrt(count / (count - 1))
-        inverse = inverse @ (scores.T @ scores) @ inverse
+        of = partial(_score_products, theta, free, unit, clusters)
+        inverse = inverse @ sum(by_block(problem, of, threads(problem))) @ inverse
     slope = standard.to_user.jacobian(theta)[:, free] * unit
     undetermined = np.zeros(len(theta), bool)
     undetermined[free] = _reached(slope[free], flat)
@@ -145,6 +140,25 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf
     return Covariance(out, undetermined, root, ways)
+
+
+def _score_products(
+    theta: np.ndarray,
+    free: np.ndarray,
+    unit: np.ndarray,
+    clusters: np.ndarray | None,
+    problem: Problem,
+) -> np.ndarray:
+    """The sum of the products of the units' scores, or of those of clusters, (f, f)."""
+    scores = unit_scores(problem, theta)[:, free] * unit
+    weight = problem.weight
+    scores = scores if weight is None else scores * weight[:, None]
+    if clusters is not None:
+        count = int(clusters.max()) + 1
+        summed = np.zeros((count, scores.shape[1]))
+        np.add.at(summed, clusters, scores)
+        scores = summed * np.sqrt(count / (count - 1))
+    return scores.T @ scores
 
 
 def left_units(problem: Problem) -> np.ndarray:
@@ -162,8 +176,8 @@ def left_units(problem: Problem) -> np.ndarray:
         for group in arrays.groups:
             if not group.slots or group.family.parameters[0].link.name != "identity":
                 continue
-            y, weight = arrays.observed[group.key].y, spec.rows.weight
-            weight = None if weight is None else weight[spec.rows.units.codes]
+            y, weight = arrays.observed[group.key].y, spec.rows.sample.weight
+            weight = None if weight is None else weight[spec.rows.sample.units.codes]
             if weight is not None and problem.order is not None:
                 weight = weight[problem.order]
             if (there := arrays.observed[group.key].there) is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ import pandas as pd
 from scipy import special
 
 from bayesmix.likelihood import Problem, build_problem, unit_terms
+from bayesmix.likelihood.blocks import by_block
+from bayesmix.likelihood.engine import threads, unit_sums
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.model.standard import standardise
@@ -140,6 +142,12 @@ class Fitted:
         """Log-likelihood by unit (U,) and memberships (U, S)."""
         return unit_terms(self.problem, self.theta)
 
+    def unit_sums(self, function: Callable[..., Any]) -> tuple[np.ndarray, ...]:
+        """Sums over the units: see `likelihood.engine.unit_sums`."""
+        if self.spec.rows.stream is None:
+            return tuple(map(np.asarray, function(self.problem, *self.unit_terms)))
+        return unit_sums(self.problem, self.theta, function)
+
     @property
     def params(self) -> xr.Dataset:
         """The parameters on natural scales; a new Dataset each time."""
@@ -148,18 +156,11 @@ class Fitted:
     @property
     def mixing(self) -> np.ndarray:
         """Mean weights of the components over the units, (S,)."""
-        pi = np.exp(self.spec.weights.log_weights(self.theta, self.spec.rows.concomitant))
-        if pi.shape[1] == 1:
-            return pi[:, 0]
-        return np.average(pi, axis=1, weights=self.spec.rows.weight)
-
-    @property
-    def _counted(self) -> np.ndarray | None:
-        """Weights (U,) of the units, zero where nothing was observed; None where all are one."""
-        rows = self.spec.rows
-        if rows.observed is None:
-            return rows.weight
-        return np.where(rows.informed, 1.0 if rows.weight is None else rows.weight, 0.0)
+        if self.spec.layout.concomitant_terms is None:
+            return np.exp(self.spec.weights.log_weights(self.theta, None))[:, 0]
+        parts = by_block(self.problem, partial(weight_sums, self.theta), threads(self.problem))
+        *sums, total = np.sum(list(parts), axis=0)
+        return np.array(sums) / total
 
     @property
     def aic(self) -> float:
@@ -179,10 +180,7 @@ class Fitted:
     @property
     def icl(self) -> float:
         """BIC - 2 sum over units of log(max membership)."""
-        top = self.unit_terms[1].max(1)
-        w = self._counted
-        entropy = np.log(top) if w is None else np.where(w > 0, w * np.log(top), 0.0)
-        return self.bic - 2 * float(entropy.sum())
+        return self.bic - 2 * float(self.unit_sums(_log_top)[0])
 
     @property
     def sabic(self) -> float:
@@ -199,13 +197,31 @@ class Fitted:
         """One less the entropy of the memberships over its largest value; 1 is clear-cut."""
         if self.spec.k == 1:
             return 1.0
-        w = self._counted
-        each = special.entr(self.unit_terms[1]).sum(1)
-        return 1.0 - float(np.average(each, weights=w)) / float(np.log(self.spec.k))
+        total = float(self.unit_sums(_entropy)[0])
+        return 1.0 - total / self.spec.n_units / float(np.log(self.spec.k))
 
     def reordered(self, order: np.ndarray) -> Fitted:
         """The same fit with its components in another order."""
         return replace(self, theta=permute(self.spec.layout, self.theta, order))
+
+
+def _log_top(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[float]:
+    """The sum over units of log(max membership)."""
+    top, w = np.log(resp.max(1)), block.spec.rows.counted
+    return (float(top.sum() if w is None else np.where(w > 0, w * top, 0.0).sum()),)
+
+
+def _entropy(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[float]:
+    """The sum over units of the entropy of their memberships."""
+    each, w = special.entr(resp).sum(1), block.spec.rows.counted
+    return (float(each.sum() if w is None else w @ each),)
+
+
+def weight_sums(theta: np.ndarray, block: Problem) -> np.ndarray:
+    """Sums over the units of weights that have covariates, and their number, (S + 1,)."""
+    pi = np.exp(block.spec.weights.log_weights(theta, block.concomitant))
+    w = np.ones(pi.shape[1]) if block.weight is None else block.weight
+    return np.append(pi @ w, w.sum())
 
 
 def standard_problem(

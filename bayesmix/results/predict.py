@@ -25,7 +25,7 @@ from bayesmix.model.prepare import Part
 from bayesmix.model.rows import entries
 from bayesmix.results import censoring
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.tables import component_index
+from bayesmix.results.tables import OwnRows, component_index
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = [
@@ -48,7 +48,11 @@ PACKAGE = str(Path(__file__).parents[1])
 
 
 def predict(
-    fitted: Fitted, newdata: pd.DataFrame | None, what: str, by: str, ci: float | None = None
+    fitted: Fitted,
+    newdata: pd.DataFrame | OwnRows | None,
+    what: str,
+    by: str,
+    ci: float | None = None,
 ) -> pd.DataFrame | pd.Series:
     """Means, linear predictors or weights of new rows.
 
@@ -103,7 +107,9 @@ class Prediction:
     problem: Problem | None = None
 
     @classmethod
-    def of(cls, spec: MixtureSpec, newdata: pd.DataFrame | None, what: str, by: str) -> Prediction:
+    def of(
+        cls, spec: MixtureSpec, newdata: pd.DataFrame | OwnRows | None, what: str, by: str
+    ) -> Prediction:
         """A prediction for new rows, or those of the model.
 
         Raises
@@ -122,7 +128,10 @@ class Prediction:
             raise FitError(msg)
         own = by == "membership"
         weighted = what == "weight" or by != "component"
-        rows = spec.apply(newdata, response=own, weights=weighted)
+        if isinstance(newdata, OwnRows):
+            rows = newdata.rows
+        else:
+            rows = spec.apply(newdata, response=own, weights=weighted)
         return cls(spec, rows, what, by, build_problem(spec, rows) if own else None)
 
     @property

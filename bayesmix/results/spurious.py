@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.likelihood import Problem, log_densities, unit_terms
-from bayesmix.likelihood.problem import Arrays, Group, Slot, chunks
+from bayesmix.likelihood.problem import Arrays, Group, Slot, chunks, sample_of
 
 __all__ = [
     "COLLAPSED_GAIN",
@@ -71,6 +71,7 @@ def narrowness(problem: Problem, theta: np.ndarray) -> np.ndarray:
     Hathaway (1985), Annals of Statistics 13, 795-800.  McLachlan and Peel (2000), Finite
     Mixture Models, section 3.10.
     """
+    problem = sample_of(problem)
     out = np.zeros(problem.spec.k)
     groups = [(a, g) for a in problem.blocks for g in a.groups if can_collapse(a, g)]
     if not groups:
@@ -93,7 +94,8 @@ def suspects(problem: Problem, mean: np.ndarray) -> np.ndarray:
 
     It saves `narrowness` a pass over the rows for all others.
     """
-    out = np.zeros(len(mean), bool)
+    out, n_units = np.zeros(len(mean), bool), problem.spec.n_units
+    problem = sample_of(problem)
     for arrays in problem.blocks:
         for group in arrays.groups:
             if can_collapse(arrays, group):
@@ -102,13 +104,14 @@ def suspects(problem: Problem, mean: np.ndarray) -> np.ndarray:
                 count = count if problem.weight is None else count * problem.weight
                 tied = np.bincount(codes, count).max() - 1
                 most = FEW_UNITS * own_parameters(problem, group) + max(tied, 0.0)
-                units = problem.spec.n_units * mean[:, group.members]
+                units = n_units * mean[:, group.members]
                 out |= group.family.is_own | (units < most).any(1)
     return out
 
 
 def tied_words(problem: Problem, theta: np.ndarray, components: np.ndarray) -> str:
     """The response that several units of a component share, in brackets; empty without one."""
+    problem = sample_of(problem)
     spec, resp = problem.spec, unit_terms(problem, theta)[1]
     for s in components:
         for number, block in enumerate(spec.rows.blocks):

@@ -147,7 +147,7 @@ def _degenerate_words(fitted: Fitted) -> str:
 def _spurious_words(fitted: Fitted) -> str:
     gain = narrowness(fitted.problem, fitted.theta)
     at = np.flatnonzero(gain > 0)
-    units = fitted.unit_terms[1].sum(0)
+    units = fitted.mixing * fitted.spec.n_units
     tied = tied_words(fitted.problem, fitted.theta, at)
     found = "; ".join(
         f"component {fitted.spec.components[s]} fits about {units[s]:.3g} of "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ from scipy import special
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.families.links import get_link
-from bayesmix.likelihood import build_problem, unit_terms
-from bayesmix.model import MixtureSpec
+from bayesmix.likelihood import Problem, build_problem, unit_terms
+from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.layout import EFFECTS, BlockLayout
 from bayesmix.model.params import (
     coefficients,
@@ -26,6 +26,7 @@ from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.printing import Printed
 
 __all__ = [
+    "OwnRows",
     "classification",
     "clusters",
     "coefficient_table",
@@ -231,7 +232,16 @@ def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str]
     return {(r[0], r[1], r[2]): r[3] for r in rows}
 
 
-def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:
+class OwnRows(NamedTuple):
+    """A block of a model's own rows, with their labels: known components and all."""
+
+    rows: Rows
+    index: pd.Index
+
+
+def membership(
+    fitted: Fitted, newdata: pd.DataFrame | OwnRows | None, *, rows: bool
+) -> pd.DataFrame:
     """P(component | data), units by components, or repeated by row."""
     if newdata is None:
         resp, index, units = (
@@ -240,7 +250,8 @@ def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> p
             fitted.spec.rows.units,
         )
     else:
-        data = fitted.spec.apply(newdata, response=True)
+        own = isinstance(newdata, OwnRows)
+        data = newdata.rows if own else fitted.spec.apply(newdata, response=True)
         resp = unit_terms(build_problem(fitted.spec, data), fitted.theta)[1]
         index, units = newdata.index, data.units
     columns = component_index(fitted.spec)
@@ -249,27 +260,21 @@ def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> p
     return pd.DataFrame(resp, index=units.index, columns=columns)
 
 
-def clusters(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.Series:
+def clusters(fitted: Fitted, newdata: pd.DataFrame | OwnRows | None, *, rows: bool) -> pd.Series:
     """The most probable component of each unit, or of each row."""
     return membership(fitted, newdata, rows=rows).idxmax(axis=1).rename("component")
 
 
 def sizes(fitted: Fitted) -> pd.DataFrame:
     """Mean memberships, and how many rows belong to each component."""
-    resp, units = fitted.unit_terms[1], fitted.spec.rows.units
-    w = fitted.spec.rows.weight
-    w = np.ones(len(resp)) if w is None else w
-    row_weight = np.bincount(units.codes, weights=w[units.codes], minlength=len(resp))
-    own = resp.argmax(1)
+    total, size, post, count = fitted.unit_sums(_size_sums)
     k = fitted.spec.k
-    size = np.bincount(own, weights=row_weight, minlength=k)
-    post = (row_weight[:, None] * (resp > 1e-4)).sum(0)
-    if fitted.spec.rows.weight is None:
+    if fitted.spec.prepared.weights_column is None:
         size, post = size.astype(int), post.astype(int)
     ratio = np.divide(size, post, out=np.full(k, np.nan), where=post > 0)
     return pd.DataFrame(
         {
-            "prior": np.average(resp, axis=0, weights=w),
+            "prior": total / count,
             "size": size,
             "post_positive": post,
             "ratio": ratio,
@@ -278,17 +283,32 @@ def sizes(fitted: Fitted) -> pd.DataFrame:
     )
 
 
+def _size_sums(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Memberships of units, rows by their most probable component, rows that may be of each."""
+    w = np.ones(len(resp)) if block.weight is None else block.weight
+    rows = w
+    if block.first is not None:
+        rows = w * np.diff(np.append(block.first, block.n_rows))
+    size = np.bincount(resp.argmax(1), weights=rows, minlength=resp.shape[1])
+    return w @ resp, size, rows @ (resp > 1e-4), w.sum()
+
+
+def _assigned(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Units by their most probable component, and their memberships there."""
+    w = np.ones(len(resp)) if block.weight is None else block.weight
+    mine = w[:, None] * (resp.argmax(1)[:, None] == np.arange(resp.shape[1]))
+    return mine.sum(0), (mine * resp).sum(0), w.sum()
+
+
 def classification(fitted: Fitted) -> pd.DataFrame:
     """How well units can be assigned to each component, by its most probable members."""
-    resp, w = fitted.unit_terms[1], fitted.spec.rows.weight
-    w = np.ones(len(resp)) if w is None else w
-    mine = w[:, None] * (resp.argmax(1)[:, None] == np.arange(fitted.spec.k))
+    assigned, sums, count = fitted.unit_sums(_assigned)
     with np.errstate(divide="ignore", invalid="ignore"):
-        average = (mine * resp).sum(0) / mine.sum(0)
+        average = sums / assigned
         odds = average / (1 - average) * (1 - fitted.mixing) / fitted.mixing
     columns = {
         "weight": fitted.mixing,
-        "assigned": mine.sum(0) / w.sum(),
+        "assigned": assigned / count,
         "membership": average,
         "odds": odds,
     }

@@ -19,7 +19,7 @@ from bayesmix.errors import ConvergenceWarning, SpecError
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
-from bayesmix.likelihood.problem import Problem
+from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import permute
@@ -465,7 +465,7 @@ def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:
     """
 
     def labelled(raw: np.ndarray) -> np.ndarray:
-        return relabel(drawn.problem, raw, method, mode=drawn.point.theta, by=by).theta
+        return relabel(sample_of(drawn.problem), raw, method, mode=drawn.point.theta, by=by).theta
 
     apart = drawn.apart
     if apart is not None:

@@ -94,6 +94,12 @@ LIBRARIES = ("formulae", "numpy", "pandas")
 def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
     """Describe a specification; the columns that its formulas use go to the arrays."""
     prepared = spec.prepared
+    if prepared.stream is not None:
+        msg = (
+            "a model of rows that come in blocks does not take them along: store what you need of "
+            "the fit, such as fit.params, fit.summary() and fit.membership(to=...)"
+        )
+        raise DataError(msg)
     k, _ = _kept(spec)
     labels = prepared.labels
     rows = None if labels is None else labels.take(prepared.units.codes)

@@ -1,0 +1,72 @@
+"""Memberships and predictions of rows that come in blocks: frames one after another, or a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayesmix.likelihood.engine import threads
+from bayesmix.model import read_block
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.tables import OwnRows
+from bayesmix.sources import BlockByBlock, opened, read, written
+from bayesmix.sources.stream import Block
+
+__all__ = ["delivered"]
+
+# From a fit and rows, None for the fit's own in memory, to their table.
+Maker = Callable[[Fitted, Any], pd.DataFrame | pd.Series]
+
+
+def delivered(
+    fitted: Fitted, newdata: Any, make: Maker, words: str, to: str | os.PathLike[str] | None
+) -> pd.DataFrame | pd.Series | BlockByBlock | Path:
+    """A table of rows: as one frame, as an iterator of frames, or as a Parquet file.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    newdata : DataFrame, Arrow table, str, path or Scan, optional
+    make : callable
+    words : str
+        What the table has.
+    to : str or path, optional
+        The file, whose path is returned.
+    """
+    source = fitted.spec.rows.stream if newdata is None else opened(newdata)
+    if hasattr(source, "chosen"):
+        prepared = fitted.spec.prepared
+        known = (*prepared.columns, prepared.labels_column)
+        columns = tuple(dict.fromkeys(c for c in known if c in source.names))
+        if source.count() <= source.small:
+            source = read(source, columns)
+        else:
+            group = prepared.group if prepared.group in columns else None
+            source = source.chosen(columns, group)
+    if source is None or isinstance(source, pd.DataFrame):
+        frame = make(fitted, source)
+        return frame if to is None else written([frame], to)
+    task = _Make(fitted, make, own=newdata is None)
+    frames = source.map(task, threads(fitted.problem))
+    return BlockByBlock(frames, words) if to is None else written(frames, to)
+
+
+@dataclass(frozen=True)
+class _Make:
+    """The table of a block."""
+
+    fitted: Fitted
+    make: Maker
+    own: bool
+
+    def __call__(self, block: Block) -> pd.DataFrame | pd.Series:
+        if not self.own:
+            return self.make(self.fitted, block.frame)
+        spec = self.fitted.spec
+        rows = read_block(spec.prepared, spec.layout, block.frame)
+        return self.make(self.fitted, OwnRows(rows, block.frame.index))

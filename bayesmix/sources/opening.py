@@ -1,0 +1,167 @@
+"""What a user gives as data: a pandas frame, or something that is read as far as needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import door, whole_number
+from bayesmix.errors import DataError
+from bayesmix.sources.stream import Source
+from bayesmix.sources.tables import ROWS, Files, Table
+
+__all__ = ["Data", "Scan", "in_memory", "is_data", "opened", "read", "scan"]
+
+# What `Mixture` takes: a frame of pandas or polars, an Arrow table, a path, a `Scan`.
+type Data = Any
+FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+    ".ipc": "feather",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Data to be gone through block by block; made by `scan`."""
+
+    data: Any
+    rows: int
+
+
+@door(error=DataError)
+def scan(data: Data, rows: int = ROWS) -> Scan:
+    """Have data gone through block by block, however few they are.
+
+    Parameters
+    ----------
+    data : DataFrame, Arrow table, str or path
+        As for `Mixture`.
+    rows : int
+        Rows of a block, about: a group stays whole.
+
+    Returns
+    -------
+    Scan
+        For `data=` of `Mixture`, and for `newdata=` of memberships and predictions.
+
+    Raises
+    ------
+    DataError
+        If the data are of another kind, or `rows` is no positive number.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.scan(bmx.load_data("fabricfault"), rows=10)
+    >>> spec = bmx.Mixture("Faults ~ log(Length)", data, family="poisson", k=2)
+    >>> fit = spec.fit("em", seed=1)
+    >>> [len(block) for block in fit.membership()]
+    [10, 10, 10, 2]
+    """
+    return Scan(data, whole_number("rows", rows, "the number of rows of a block", 1))
+
+
+def is_data(value: Any) -> bool:
+    """Whether something may be data: it is a frame, a table, a path or a `Scan`."""
+    return isinstance(value, (pd.DataFrame, Scan, str, os.PathLike)) or _is_arrow(value)
+
+
+def opened(data: Any) -> Any:
+    """Data for a model: a DataFrame as it is, a source otherwise; anything else as it is.
+
+    Parameters
+    ----------
+    data : DataFrame, polars frame, Arrow table, str, path, or Scan
+
+    Raises
+    ------
+    DataError
+        If a path has no files, or is of no known kind.
+    """
+    if isinstance(data, Scan):
+        source = opened(data.data)
+        if isinstance(source, pd.DataFrame):
+            source = _of_pandas(source)
+        return replace(source, rows=data.rows, small=0)
+    if isinstance(data, (str, os.PathLike)):
+        return _files(os.fspath(data))
+    return _of_arrow(data) if _is_arrow(data) else data
+
+
+def read(source: Source, columns: Sequence[str]) -> pd.DataFrame:
+    """All rows of some columns, text as text."""
+    names = tuple(dict.fromkeys(columns))
+    whole = source.whole(names) if isinstance(source, Files) else source
+    assert isinstance(whole, Table)
+    frame: pd.DataFrame = whole.table.select(list(names)).to_pandas(ignore_metadata=True)
+    return frame if whole.index is None else frame.set_axis(whole.index, axis=0)
+
+
+def in_memory(data: Any) -> Any:
+    """Data as one DataFrame, for what knows no blocks; anything that is no data as it is.
+
+    Raises
+    ------
+    DataError
+        If the rows are many, or a `Scan` wants blocks.
+    """
+    source = opened(data)
+    if not hasattr(source, "chosen"):
+        return source
+    if source.count() > source.small:
+        raise DataError(
+            f"{source.words} has {source.count()} rows, and this needs all of them at once. Read "
+            "the columns in use yourself, as with pandas.read_parquet(path, columns=[...])."
+        )
+    return read(source, source.names)
+
+
+def _is_arrow(value: Any) -> bool:
+    """Whether something gives its columns to Arrow, as frames of polars and Arrow's own do."""
+    return hasattr(type(value), "__arrow_c_stream__") and not isinstance(value, pd.DataFrame)
+
+
+def _of_arrow(data: Any) -> Table:
+    pa = _pyarrow("Arrow tables and polars frames")
+    return Table(pa.table(data), f"a {type(data).__module__.split('.')[0]} table")
+
+
+def _of_pandas(data: pd.DataFrame) -> Table:
+    pa = _pyarrow("blocks of rows")
+    table = pa.Table.from_pandas(data, preserve_index=False)
+    return Table(table, "a DataFrame", index=np.asarray(data.index))
+
+
+def _files(path: str) -> Files:
+    _pyarrow("Parquet and Feather files")
+    found = sorted(glob(path, recursive=True)) if has_magic(path) else [path]
+    if len(found) == 1 and Path(found[0]).is_dir():
+        found = sorted(str(p) for p in Path(found[0]).rglob("*") if p.suffix.lower() in FORMATS)
+    there = [p for p in found if Path(p).is_file()]
+    if not there or len(there) < len(found):
+        raise DataError(f"data={path!r}: there is no such file; give a path or a pattern of files.")
+    kinds = {FORMATS.get(Path(p).suffix.lower()) for p in there}
+    if len(kinds) > 1 or None in kinds:
+        raise DataError(
+            f"data={path!r} names {Path(there[0]).name!r}: files that are read block by block are "
+            f"of one kind, {', '.join(FORMATS)}. Read others yourself, as with pandas.read_csv."
+        )
+    return Files(tuple(there), str(kinds.pop()), path)
+
+
+def _pyarrow(what: str) -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise DataError(f"{what} need PyArrow: pip install 'bayesmix[files]'.") from None
+    return pa

@@ -1,0 +1,95 @@
+"""The rows in use of a source, block by block, in which units are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Block", "Source", "Stream", "Totals"]
+
+
+class Block(NamedTuple):
+    """Some rows: `number` counts blocks from zero, `frame` has their columns in use."""
+
+    number: int
+    frame: pd.DataFrame
+
+
+class Source(Protocol):
+    """Rows in blocks of whole units; a task is done where a block is, its result comes back."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """What the source is, such as a pattern of file names."""
+        ...
+
+    def count(self) -> int:
+        """The number of rows."""
+        ...
+
+    def chosen(self, columns: tuple[str, ...], group: str | None) -> Source:
+        """The same rows with some columns alone, ready to be read many times.
+
+        Rows of one value of the `group` stand in one block.
+        """
+        ...
+
+    def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:
+        """The results of a task for every block, in the order of the blocks."""
+        ...
+
+
+class Totals(NamedTuple):
+    """Rows and units of a stream, and the sums of the case weights over them."""
+
+    n: int
+    n_units: int
+    n_dropped: int
+    row_weight: float
+    unit_weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The rows that a model uses.
+
+    Parameters
+    ----------
+    source : Source
+        With the columns in use, and blocks of whole units.
+    needed : tuple of str
+        Columns in which nothing may be missing.
+    drops : bool
+        Whether rows that miss something are left out; they are refused otherwise.
+    totals : Totals
+    """
+
+    source: Source
+    needed: tuple[str, ...]
+    drops: bool
+    totals: Totals
+
+    def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:
+        """The results of a task for the complete rows of every block, in order."""
+        return self.source.map(_Complete(task, self.needed) if self.drops else task, n_threads)
+
+
+@dataclass(frozen=True)
+class _Complete:
+    """A task for the rows that are complete."""
+
+    task: Callable[[Block], Any]
+    needed: tuple[str, ...]
+
+    def __call__(self, block: Block) -> Any:
+        rows = block.frame[list(self.needed)].notna().all(axis=1)
+        return self.task(block if rows.all() else block._replace(frame=block.frame[rows]))

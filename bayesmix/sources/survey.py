@@ -1,0 +1,228 @@
+"""The first pass over a source: what is there, and a few of its rows that stand for all.
+
+The rows drawn are some at random, and all those that a random part could lack: one for every
+level of a factor or other column of few values, and those with a column's smallest and largest
+value.  So a model made of them has the same terms and limits as one of all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError
+from bayesmix.formula.frames import check_columns, select_rows
+from bayesmix.sources.stream import Block, Source, Stream, Totals
+
+__all__ = ["SAMPLE", "surveyed"]
+
+# Rows drawn at random, about.
+SAMPLE = 50_000
+# Values of a column of numbers up to which each one is among the rows drawn.
+FEW = 200
+
+
+def surveyed(
+    source: Source,
+    columns: Sequence[str],
+    needed: Sequence[str],
+    group: str | None,
+    weights: str | None,
+    na_action: str,
+) -> tuple[pd.DataFrame, Stream]:
+    """A sample of the rows in use, and all of them as blocks.
+
+    Parameters
+    ----------
+    source : Source
+    columns : sequence of str
+        Those in use.
+    needed : sequence of str
+        Those in which nothing may be missing.
+    group, weights : str, optional
+        Columns.
+    na_action : {"error", "drop"}
+
+    Raises
+    ------
+    DataError
+        If a column is not there, a value missing or infinite, or a group is in two places.
+    """
+    check_columns(pd.DataFrame(columns=list(source.names), index=[0]), columns)
+    source = source.chosen(tuple(columns), group)
+    share = SAMPLE / max(source.count(), 1)
+    look = _Look(tuple(needed), group, weights, na_action, share)
+    seen = _Seen(group)
+    for found in source.map(look):
+        seen.add(found)
+    if not seen.n:
+        raise DataError("The data have no complete rows; at least one is needed.")
+    totals = Totals(seen.n, seen.n_units, seen.n_dropped, seen.row_weight, seen.unit_weight)
+    frame = _as_text(pd.concat(seen.rows))
+    frame = frame[~frame.index.duplicated()].sort_index()
+    return frame, Stream(source, tuple(needed), na_action == "drop", totals)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one block has; rows that may be needed with the values that they stand for."""
+
+    sample: pd.DataFrame
+    values: dict[str, dict[Any, int]]
+    ends: dict[str, tuple[float, int, float, int]]
+    rows: pd.DataFrame
+    groups: pd.Index | None
+    totals: Totals
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Look at one block."""
+
+    needed: tuple[str, ...]
+    group: str | None
+    weights: str | None
+    na_action: str
+    share: float
+
+    def __call__(self, block: Block) -> _Found:
+        before = len(block.frame)
+        frame = block.frame
+        if self.na_action == "error":
+            select_rows(frame, self.needed, "error")
+        else:
+            frame = frame[frame[list(self.needed)].notna().all(axis=1)]
+            if len(frame):
+                select_rows(frame, self.needed, "error")
+        values: dict[str, dict[Any, int]] = {}
+        ends: dict[str, tuple[float, int, float, int]] = {}
+        for name in frame.columns if len(frame) else ():
+            if name != self.group:
+                _note(frame, name, values, ends)
+        first = np.ones(len(frame), bool)
+        groups = None
+        if self.group is not None:
+            codes, groups = pd.factorize(frame[self.group])
+            first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+        drawn = self._drawn(frame, block.number)
+        places = {p for v in values.values() for p in v.values()}
+        places |= {p for e in ends.values() for p in (e[1], e[3])}
+        kept = np.zeros(len(frame), bool)
+        kept[list(places)] = True
+        if self.group is not None and kept.any():
+            kept = np.isin(codes, np.unique(codes[kept]))
+        w = None if self.weights is None else frame[self.weights].to_numpy(dtype=float)
+        sums = (float(len(frame)), float(first.sum())) if w is None else (w.sum(), w[first].sum())
+        totals = Totals(len(frame), int(first.sum()), before - len(frame), *map(float, sums))
+        labelled = {n: {x: frame.index[p] for x, p in v.items()} for n, v in values.items()}
+        marked = {
+            n: (low, frame.index[a], high, frame.index[b]) for n, (low, a, high, b) in ends.items()
+        }
+        return _Found(
+            frame[drawn],
+            labelled,
+            marked,
+            frame[kept],
+            None if groups is None else pd.Index(groups),
+            totals,
+        )
+
+    def _drawn(self, frame: pd.DataFrame, number: int) -> np.ndarray:
+        """Rows drawn at random; all of a group, or none."""
+        if self.share >= 1:
+            return np.ones(len(frame), bool)
+        if self.group is None:
+            return np.random.default_rng([7, number]).random(len(frame)) < self.share
+        hashed = pd.util.hash_array(np.asarray(frame[self.group]), categorize=True)
+        return hashed < self.share * 2.0**64
+
+
+def _note(
+    frame: pd.DataFrame,
+    name: str,
+    values: dict[str, dict[Any, int]],
+    ends: dict[str, tuple[float, int, float, int]],
+) -> None:
+    """Note the values of a column of few, and the ends of a column of numbers, by position."""
+    column = frame[name]
+    codes, found = pd.factorize(column)
+    few = not pd.api.types.is_numeric_dtype(column.dtype) or len(found) <= FEW
+    if few:
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
+        values[name] = {found[codes[p]]: int(p) for p in first}
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        numbers = column.to_numpy(dtype=float, na_value=np.nan)
+        if not np.isnan(numbers).all():
+            low, high = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
+            ends[name] = (float(numbers[low]), low, float(numbers[high]), high)
+
+
+@dataclass
+class _Seen:
+    """What all blocks so far have."""
+
+    group: str | None
+    rows: list[pd.DataFrame] = field(default_factory=list)
+    values: dict[str, set[Any]] = field(default_factory=dict)
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+    groups: set[Any] = field(default_factory=set)
+    n: int = 0
+    n_units: int = 0
+    n_dropped: int = 0
+    row_weight: float = 0.0
+    unit_weight: float = 0.0
+
+    def add(self, found: _Found) -> None:
+        """Add one block."""
+        self.n += found.totals.n
+        self.n_units += found.totals.n_units
+        self.n_dropped += found.totals.n_dropped
+        self.row_weight += found.totals.row_weight
+        self.unit_weight += found.totals.unit_weight
+        self._add_groups(found.groups)
+        labels: set[int] = set()
+        for name, values in found.values.items():
+            seen = self.values.setdefault(name, set())
+            labels |= {at for value, at in values.items() if value not in seen}
+            seen |= set(values)
+        for name, (low, a, high, b) in found.ends.items():
+            before = self.ends.get(name, (np.inf, -np.inf))
+            labels |= ({a} if low < before[0] else set()) | ({b} if high > before[1] else set())
+            self.ends[name] = (min(low, before[0]), max(high, before[1]))
+        more = found.rows
+        if self.group is None:
+            more = more[more.index.isin(list(labels))]
+        elif labels:
+            more = more[more[self.group].isin(more.loc[list(labels), self.group])]
+        else:
+            more = more[:0]
+        self.rows += [found.sample, more]
+
+    def _add_groups(self, groups: pd.Index | None) -> None:
+        if groups is None:
+            return
+        again = [value for value in groups if value in self.groups]
+        if again:
+            raise DataError(
+                f"The rows of the group {self.group} = {again[0]!r} are not together, and the data "
+                "are too large to be sorted in memory. Sort the files by this column first, as "
+                "with polars.scan_parquet(...).sort(...).sink_parquet(...)."
+            )
+        self.groups.update(groups)
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Categories that are text in its own order as text, so that it is looked at as such."""
+    out = {}
+    for name, column in frame.items():
+        dtype = column.dtype
+        if isinstance(dtype, pd.CategoricalDtype) and not dtype.ordered:
+            levels = list(dtype.categories)
+            if all(isinstance(v, str) for v in levels) and levels == sorted(levels):
+                column = column.astype(object)
+        out[name] = column
+    return pd.DataFrame(out, index=frame.index)
