@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         compare,
         compare_estimates,
         comparisons,
+        pool,
         predictions,
         slopes,
     )
@@ -97,6 +98,7 @@ _HOMES = {
         "compare",
         "compare_estimates",
         "comparisons",
+        "pool",
         "predictions",
         "slopes",
     ),
@@ -139,6 +141,7 @@ __all__ = [
     "load",
     "load_data",
     "plot",
+    "pool",
     "predictions",
     "report",
     "scan",

@@ -37,12 +37,13 @@ PUBLIC = [
     "load",
     "load_data",
     "plot",
+    "pool",
     "predictions",
     "report",
     "scan",
     "select",
-    "warm",
     "slopes",
+    "warm",
 ]
 POINT_FIT = (
     "method status converged iterations loglik df aic bic bic_units icl sabic caic entropy n_obs "

@@ -4,6 +4,7 @@ from bayesmix.comparison.effects import Wald, comparisons, predictions, slopes, 
 from bayesmix.comparison.estimates import compare_estimates
 from bayesmix.comparison.loo import Loo, loo
 from bayesmix.comparison.order import Comparison, compare
+from bayesmix.comparison.pool import Pooled, pool
 from bayesmix.comparison.psis import good_k, psis_smooth, resample_indices
 from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.same_data import check_same_data, differences, fingerprint
@@ -14,6 +15,7 @@ __all__ = [
     "Comparison",
     "Loo",
     "Matching",
+    "Pooled",
     "Waic",
     "Wald",
     "check_same_data",
@@ -24,6 +26,7 @@ __all__ = [
     "fingerprint",
     "good_k",
     "loo",
+    "pool",
     "predictions",
     "psis_smooth",
     "repair",

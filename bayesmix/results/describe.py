@@ -155,10 +155,15 @@ def missing_words(spec: MixtureSpec) -> list[str]:
     per_unit = {p.response.name for p in spec.prepared.parts if p.regression.per == "unit"}
     rows, units = f"{spec.rows.n} rows", f"{spec.rows.n_units} units"
     each = [f"{name} in {n} of {units if name in per_unit else rows}" for name, n in found.items()]
+    if len(each) > MOST_MISSING:
+        n = found.values()
+        each = [f"{len(found)} responses, each in {min(n)} to {max(n)} of {rows}"]
     nothing = int((~spec.rows.informed).sum())
-    if nothing:
-        each.append(f"{nothing} of {units} without any response, whose memberships are the weights")
-    return ["; ".join(each)]
+    return each + ([f"{nothing} of {units} have no response at all"] if nothing else [])
+
+
+# Responses whose missing values are listed one by one.
+MOST_MISSING = 4
 
 
 def _size_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
