@@ -13,6 +13,8 @@ __all__ = ["FEWEST_DRAWS", "good_k", "psis_smooth", "resample_indices"]
 
 # The tail is a fifth of few draws, and a Pareto fit needs five of them.
 FEWEST_DRAWS = 25
+# Log ratios that differ by less are equal.
+ROUNDING = 1e-12
 
 
 def good_k(n_draws: int) -> float:
@@ -73,7 +75,7 @@ def psis_smooth(log_ratios: Any, r_eff: float = 1.0) -> tuple[np.ndarray, float]
         msg = "every importance ratio is zero; no draw of the proposal lies in the target"
         raise FitError(msg)
     ratios = ratios - ratios.max()
-    if ratios.min() == 0:
+    if ratios.min() > -ROUNDING:  # such as of a unit without any response
         return np.full(len(ratios), -np.log(len(ratios))), -np.inf
     if len(ratios) < FEWEST_DRAWS:
         return ratios - logsumexp(ratios), np.inf

@@ -67,6 +67,7 @@ def test_smoothing_keeps_the_order_and_all_but_the_tail():
     ("ratios", "expected"),
     [
         (np.zeros(50), -np.inf),  # equal
+        (1e-16 * np.arange(50.0), -np.inf),  # equal but for rounding
         (np.r_[np.zeros(80), np.full(20, -3.0)], -np.inf),  # the largest ones equal
         (np.linspace(-1, 0, 20), np.inf),  # too few for a tail
         (np.r_[0.0, np.full(99, -800.0)], np.inf),  # one draw holds everything
