@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import difflib
+import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -124,6 +125,13 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     if options:
         if make is None:
             msg = f"the family {found.name!r} takes no options, but was given {', '.join(options)}"
+            raise SpecError(msg)
+        allowed = list(inspect.signature(make).parameters)
+        if unknown := [name for name in options if name not in allowed]:
+            msg = (
+                f"the family {found.name!r} takes no options {', '.join(unknown)}; it takes "
+                f"{', '.join(allowed)}"
+            )
             raise SpecError(msg)
         found = make(**options)
     return found if link is None else found.with_link(link)

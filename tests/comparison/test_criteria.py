@@ -72,7 +72,7 @@ def test_smoothing_keeps_the_order_and_all_but_the_tail():
         (np.linspace(-1, 0, 20), np.inf),  # too few for a tail
         (np.r_[0.0, np.full(99, -800.0)], np.inf),  # one draw holds everything
     ],
-    ids=["equal", "equal at the top", "few", "one draw"],
+    ids=["equal", "rounding", "equal at the top", "few", "one draw"],
 )
 def test_khat_where_no_tail_can_be_fitted(ratios, expected):
     log_weights, khat = psis_smooth(ratios)
