@@ -565,10 +565,11 @@ def _check_kind(family: Family, response: Response) -> None:
             "read; use family='binomial', or a plain column as the response"
         )
         raise DataError(msg)
-    if family.binomial and response.kind == "numeric" and not np.isin(response.y, (0, 1)).all():
-        bad = response.y[~np.isin(response.y, (0, 1))][0]
+    there = slice(None) if response.there is None else response.there
+    other = response.y[there][~np.isin(response.y[there], (0, 1))]
+    if family.binomial and response.kind == "numeric" and len(other):
         msg = (
             f"the {family.name} family reads a 0/1 column or p(successes, trials), but "
-            f"{response.name!r} has the value {bad:g}; write p({response.name}, trials)"
+            f"{response.name!r} has the value {other[0]:g}; write p({response.name}, trials)"
         )
         raise DataError(msg)

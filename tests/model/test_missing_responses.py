@@ -304,3 +304,18 @@ def test_values_at_atoms_beside_missing_ones():
         for a in ("fiml", "drop")
     ]
     assert fits[0].loglik == pytest.approx(fits[1].loglik, abs=1e-7)
+
+
+def test_binary_items_with_holes():
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame(rng.integers(0, 2, (60, 3)).astype(float), columns=list("abc"))
+    data = data.mask(rng.random(data.shape) < 0.2)
+    spec = bmx.Mixture(bmx.items(list("abc"), family="binomial"), data, k=2, na_action="fiml")
+    params = spec.fit("em", seed=1, starts=1, max_iter=3).params
+    terms = np.log(params["weight"].to_numpy()) + np.zeros((60, 2))
+    for name in "abc":
+        eta = params[f"coef_{name}"].to_numpy()[:, 0]
+        y = data[name].to_numpy()[:, None]
+        terms += np.where(np.isnan(y), 0.0, -np.logaddexp(0.0, np.where(y == 1, -eta, eta)))
+    expected = np.logaddexp(*terms.T).sum()
+    assert spec.log_likelihood(params) == pytest.approx(expected, rel=1e-12)
