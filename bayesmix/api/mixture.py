@@ -34,7 +34,8 @@ class Mixture(Model):
     ----------
     formula : str or list of Regression
         Response and varying effects, ``"y ~ x"``; ``"y ~ x | g"`` also gives the
-        group.  Several `Regression` share the components.
+        group, and ``"y ~ x + (1 + x | id)"`` random effects.  Several `Regression` share
+        the components.
     data : DataFrame, Arrow table, str or path
         A frame of pandas or polars, an Arrow table, or a path or pattern of Parquet or Feather
         files.  Sources of more than 500,000 rows are gone through block by block, see `scan`;
@@ -72,6 +73,9 @@ class Mixture(Model):
         contributes nothing (missing at random).  A missing covariate of an observed response is
         an error there too.  A unit without any response keeps the weights as its memberships and
         counts in neither `n_obs` nor `n_units`.
+    random_covariance : str
+        Of random effects ``(1 + x | id)``: "varying", "fixed" (one for all components) or
+        "proportional" (one, times a scale of each component's own).
 
     Raises
     ------
@@ -112,9 +116,10 @@ class Mixture(Model):
         labels: str | None = None,
         priors: str | Mapping[str, Any] | None = None,
         na_action: str = "error",
+        random_covariance: str = "varying",
     ) -> None:
         scope = Scope.capture(2)
-        regressions = _regressions(formula, family, fixed, nested, dispersion)
+        regressions = _regressions(formula, family, fixed, nested, dispersion, random_covariance)
         prepared = prepare(
             regressions,
             data,
@@ -146,7 +151,7 @@ class Mixture(Model):
 
 
 def _regressions(
-    formula: Any, family: Any, fixed: Any, nested: Any, dispersion: Any
+    formula: Any, family: Any, fixed: Any, nested: Any, dispersion: Any, covariance: Any
 ) -> tuple[Regression, ...]:
     if isinstance(formula, Regression):
         formula = [formula]
@@ -162,11 +167,12 @@ def _regressions(
         given = [n for n, v in mine.items() if v is not None]
         given += ["family"] if family != "gaussian" else []
         given += ["dispersion"] if dispersion != "varying" else []
+        given += ["random_covariance"] if covariance != "varying" else []
         if given:
             msg = f"with several responses, {', '.join(given)}= belongs to each bmx.Regression"
             raise SpecError(msg)
         return tuple(formula)
-    return (Regression(formula, family, fixed, nested, dispersion),)
+    return (Regression(formula, family, fixed, nested, dispersion, random_covariance=covariance),)
 
 
 MODELS[False] = Mixture

@@ -27,6 +27,7 @@ from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.imputation import impute
 from bayesmix.results.predict import predict, simulate
+from bayesmix.results.random_effects import random_effects
 from bayesmix.results.reorder import reorder
 from bayesmix.results.residuals import quantile_residuals, residuals
 from bayesmix.results.streaming import delivered
@@ -460,6 +461,48 @@ class PointFit(TimeQuantities):
         """
         return tables.classification(self._fitted)
 
+    def random_effects(
+        self, newdata: pd.DataFrame | None = None, by: str = "membership"
+    ) -> pd.DataFrame:
+        """Random effects given the responses: best linear unbiased predictions.
+
+        In component s they are normal around S Z' V^-1 (y - X b), with b the coefficients of s.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Other units, with their responses.
+        by : str
+            "membership": over the components, by the unit's memberships; or "component".
+
+        Returns
+        -------
+        DataFrame
+            A row for each cluster and term, and for each component where by="component": the
+            column of the clusters, component, term, estimate, sd.
+
+        Raises
+        ------
+        FitError
+            If the model has no random effects, or `by` is unknown.
+
+        References
+        ----------
+        Laird and Ware (1982), Biometrics 38, 963-974.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> data = pd.DataFrame({"id": np.repeat(np.arange(40), 4), "time": np.tile(range(4), 40)})
+        >>> level = rng.normal(size=40)[data["id"]]
+        >>> data["y"] = 1 + 0.5 * data["time"] + level + 0.3 * rng.normal(size=160)
+        >>> fit = bmx.Mixture("y ~ time + (1 | id)", data, k=1).fit("em")
+        >>> fit.random_effects().columns.tolist()
+        ['id', 'term', 'estimate', 'sd']
+        """
+        return random_effects(self._fitted, newdata, by)
+
     def predict(
         self,
         newdata: Data | None = None,
@@ -477,7 +520,8 @@ class PointFit(TimeQuantities):
             "mean", "link" or "weight".
         by : str
             "component"; "marginal", means weighted by pi(w); or "membership", means weighted
-            by the unit's own memberships, for which new data need the response.
+            by the unit's own memberships, for which new data need the response; with random
+            effects the means are those given the unit's responses.
         ci : float, optional
             Coverage of confidence intervals of the mean, by the delta method on the log scale
             for positive means and on the logit scale for probabilities.

@@ -27,6 +27,7 @@ from bayesmix.posterior.filled import filled_table
 from bayesmix.posterior.labels import METHODS, draw_memberships
 from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
+from bayesmix.posterior.random_effects import random_effect_draws
 from bayesmix.posterior.sensitivity import prior_sensitivity
 from bayesmix.posterior.tree import to_tree
 from bayesmix.results.imputation import impute
@@ -354,6 +355,41 @@ class Posterior(TimeQuantities):
         2
         """
         return filled_table(self._drawn, generator(seed))
+
+    def random_effects(self, newdata: pd.DataFrame | None = None, seed: Any = None) -> xr.DataArray:
+        """Posterior draws of the random effects, which the sampler has integrated out.
+
+        For each draw of the parameters the component of every unit is drawn given its responses,
+        then its effects.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Other units, with their responses.
+        seed : int or numpy.random.Generator, optional
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimensions chain, draw, the column of the clusters, random_term.
+
+        Raises
+        ------
+        FitError
+            If the model has no random effects.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, bayesmix as bmx
+        >>> rng = np.random.default_rng(1)
+        >>> data = pd.DataFrame({"id": np.repeat(np.arange(40), 4), "time": np.tile(range(4), 40)})
+        >>> level = rng.normal(size=40)[data["id"]]
+        >>> data["y"] = 1 + 0.5 * data["time"] + level + 0.3 * rng.normal(size=160)
+        >>> posterior = bmx.Mixture("y ~ time + (1 | id)", data, k=1).fit("laplace", draws=50)
+        >>> posterior.random_effects(seed=1).shape
+        (1, 50, 40, 1)
+        """
+        return random_effect_draws(self._drawn, newdata, generator(seed))
 
     def predict(
         self,

@@ -54,12 +54,15 @@ class Whole:
         ``density(counts, terms, *phi)``: F of the sums and of the dispersions, each a `Linked`.
     closed : callable, optional
         The same with first derivatives, and second ones between the sums, as `Parts`.
+    simulate : callable, optional
+        ``simulate(rng, cluster, effects, **natural)``: responses (n,) of rows.
     """
 
     counts: Callable[[Observed], tuple[Array, ...]]
     terms: Callable[..., tuple[Array, ...]]
     density: Callable[..., Array]
     closed: Callable[..., Parts] | None = None
+    simulate: Callable[..., np.ndarray] | None = None
 
     def log_density(self, obs: Observed, linked: tuple[Linked, ...]) -> np.ndarray:
         """A cluster's log density at the first of its rows, (..., n)."""
@@ -133,7 +136,9 @@ class Clusters(NamedTuple):
         return np.add.reduceat(rows, self.first, axis=-1)
 
     def to_rows(self, values: np.ndarray) -> np.ndarray:
-        """Values of clusters (..., C) at each of their rows, (..., n)."""
+        """Values of clusters (..., C) at each of their rows, (..., n); one for all stays."""
+        if values.shape[-1] != len(self.first):
+            return values
         return np.repeat(values, np.diff(np.append(self.first, self.n)), axis=-1)
 
     def first_of(self, rows: np.ndarray) -> np.ndarray:
@@ -145,6 +150,11 @@ class Clusters(NamedTuple):
         out = np.zeros((*values.shape[:-1], self.n))
         out[..., self.first] = values
         return out
+
+
+def _there(obs: Observed, rows: np.ndarray) -> np.ndarray:
+    """Rows (..., n), zero where the response was not observed."""
+    return rows if obs.there is None else np.where(obs.there, rows, 0.0)
 
 
 def clusters_of(obs: Observed) -> Clusters:

@@ -243,8 +243,8 @@ class _Reader:
         self.at += 1
         if any(t.text in ("|", "||") for t in top_level(self.tokens[self.at : closer])):
             raise self.fail(
-                "(1 | g) is a random effect, which these models do not have. Rows that share a "
-                "component are named by group='g' or 'y ~ x | g'"
+                "'||' says that random effects have no correlations, which is not offered. Write "
+                "(terms | id), a summand of the main formula"
             )
         terms = self.sum(closer, outer=outer)
         self.at = closer + 1

@@ -12,7 +12,7 @@ from bayesmix.formula.tokens import Token, match_brackets, split_at, tokenize
 
 __all__ = ["ParsedFormula", "parse_formula"]
 
-ROLES = ("formula", "fixed", "nested", "concomitant", "ancillary")
+ROLES = ("formula", "fixed", "nested", "concomitant", "ancillary", "random")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class ParsedFormula:
         Functions called on either side.
     right : RightSide
         What the design is built from.
+    effects : RandomTerms, or None
+        From ``y ~ x + (1 + x | id)``.
     """
 
     text: str
@@ -54,6 +56,15 @@ class ParsedFormula:
     response_names: tuple[str, ...]
     functions: tuple[str, ...]
     right: RightSide
+    effects: RandomTerms | None = None
+
+
+@dataclass(frozen=True)
+class RandomTerms:
+    """Random effects ``(terms | cluster)``: the terms as a formula, and the cluster's column."""
+
+    formula: ParsedFormula
+    cluster: str
 
 
 def parse_formula(text: str, role: str) -> ParsedFormula:
@@ -62,8 +73,9 @@ def parse_formula(text: str, role: str) -> ParsedFormula:
     Parameters
     ----------
     text : str
-    role : {"formula", "fixed", "nested", "concomitant", "ancillary"}
-        Only a "formula" may have a response and a group; the others may omit the tilde.
+    role : {"formula", "fixed", "nested", "concomitant", "ancillary", "random"}
+        Only a "formula" may have a response, a group and random effects; the others may omit the
+        tilde.
 
     Returns
     -------
@@ -102,14 +114,21 @@ def _parse(text: str, role: str) -> ParsedFormula:
         raise FormulaError(f"{label} is empty. Write '~ 1' for an intercept alone, '~ 0' for none.")
     match_brackets(tokens, label)
     left, right = _sides(tokens, role, label)
+    right, effects = _effects(right, text, role, label)
     right, group = _group(right, role, label)
     response = _response(left, text, label)
-    side = read_right_side(right, text, label)
-    _refuse_response_on_right(response, left, side, group, label)
+    source = text
+    if effects is not None and not right:  # an intercept is left where nothing else is written
+        source, right = "1", tokenize("1", label)
+    side = read_right_side(right, source, label)
+    inside = () if effects is None else (*effects.formula.names, effects.cluster)
+    _refuse_response_on_right(response, left, side, (group, *inside), label)
     written = (*side.atoms, *side.offsets)
     names = [v for expression in written for v in expression.variables]
     names += [] if group is None else [group]
+    names += [] if effects is None else [*effects.formula.names, effects.cluster]
     functions = [f for e in (*written, *([response] if response else ())) for f in e.functions]
+    functions += [] if effects is None else effects.formula.functions
     empty = "1" if side.intercept is not False and role not in ("fixed", "nested") else "0"
     return ParsedFormula(
         text=text,
@@ -122,6 +141,7 @@ def _parse(text: str, role: str) -> ParsedFormula:
         response_names=() if response is None else response.variables,
         functions=tuple(dict.fromkeys(functions)),
         right=side,
+        effects=effects,
     )
 
 
@@ -136,6 +156,50 @@ def _sides(tokens: list[Token], role: str, label: str) -> tuple[list[Token], lis
     if sides[0] and role != "formula":
         raise FormulaError(f"{label}: only the main formula has a response. Write '~ terms' alone.")
     return sides[0], sides[1]
+
+
+def _effects(
+    tokens: list[Token], text: str, role: str, label: str
+) -> tuple[list[Token], RandomTerms | None]:
+    """Take the summand ``(terms | cluster)`` out of a right-hand side."""
+    closers = match_brackets(tokens, label)
+    calls = [(a, b) for a, b in closers.items() if a and tokens[a - 1].kind == "name"]
+    found = [
+        (a, b)
+        for a, b in closers.items()
+        if tokens[a].text == "("
+        and not any(first <= a < last for first, last in calls)  # there '|' is an operator
+        and len(split_at(tokens[a + 1 : b], "|")) > 1
+    ]
+    if not found:
+        return tokens, None
+    if role != "formula":
+        raise FormulaError(f"{label}: random effects (... | id) belong to the main formula.")
+    if len(found) > 1:
+        raise FormulaError(
+            f"{label}: there are {len(found)} groups of random effects. Write one, such as "
+            "(1 + time | id); effects of two columns at once are not offered."
+        )
+    a, b = found[0]
+    before = a == 0 or tokens[a - 1].text == "+"
+    after = b + 1 == len(tokens) or tokens[b + 1].text in ("+", "-", "|")
+    parts = split_at(tokens[a + 1 : b], "|")
+    column = parts[-1]
+    named = len(column) == 1 and column[0].kind in ("name", "quoted")
+    if len(parts) > 2 or not (before and after and named and parts[0]):
+        raise FormulaError(
+            f"{label}: random effects are a summand (terms | id) with one column after '|', as in "
+            "'y ~ time + (1 + time | id)'."
+        )
+    inner = _parse("~ " + text[parts[0][0].start : parts[0][-1].end], "random")
+    if inner.offsets or inner.group:
+        raise FormulaError(f"{label}: an offset has no random effect. Take it out of (... | id).")
+    left, right = tokens[:a], tokens[b + 1 :]
+    if left:
+        left = left[:-1]
+    elif right and right[0].text == "+":
+        right = right[1:]
+    return left + right, RandomTerms(inner, column[0].text.strip("`"))
 
 
 def _group(tokens: list[Token], role: str, label: str) -> tuple[list[Token], str | None]:
@@ -177,7 +241,7 @@ def _refuse_response_on_right(
     response: Expression | None,
     tokens: list[Token],
     side: RightSide,
-    group: str | None,
+    others: tuple[str | None, ...],
     label: str,
 ) -> None:
     if response is None:
@@ -185,7 +249,7 @@ def _refuse_response_on_right(
     own = response.variables
     if response.functions[:1] == ("p",):  # the trials may explain the successes
         own = read_expression(split_at(tokens[2:-1], ",")[0] or tokens, "", label).variables
-    used = {v for e in (*side.atoms, *side.offsets) for v in e.variables} | {group}
+    used = {v for e in (*side.atoms, *side.offsets) for v in e.variables} | {*others}
     both = [name for name in own if name in used]
     if both:
         raise FormulaError(

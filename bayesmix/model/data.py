@@ -121,7 +121,7 @@ def _clusters(
     out.add(names["cluster_of_row"], codes, "obs")
     out.add(names["unit_of_cluster"], units.codes[first], names["cluster"])
     if given.effects is not None:
-        out.coords[names["random_term"]] = block.effects
+        out.coords[names["random_term"]] = block.random
         out.add(names["effects"], given.effects, "obs", names["random_term"])
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bayesmix.families import Family
+from bayesmix.families.effects import root_names
 
 __all__ = [
     "BlockLayout",
@@ -25,7 +26,7 @@ __all__ = [
     "build_layout",
 ]
 
-EFFECTS = ("fixed", "nested", "varying", "dispersion", "concomitant", "weight")
+EFFECTS = ("fixed", "nested", "varying", "random", "dispersion", "concomitant", "weight")
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,10 @@ class BlockLayout:
         For each component the predictors of its family's parameters, in order.
     keys : tuple of str, length S
         For each component the place of its response among those observed.
-    effects : tuple of str
+    random : tuple of str
         Terms with random effects.
+    random_covariance : str
+        Of these: "varying", "fixed" or "proportional".
     """
 
     name: str
@@ -123,7 +126,13 @@ class BlockLayout:
     predictors: tuple[Predictor, ...]
     slots: tuple[tuple[int, ...], ...]
     keys: tuple[str, ...]
-    effects: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    random_covariance: str = "varying"
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Numbers of the predictors that make the root of the random effects' covariance."""
+        return self.slots[0][2:] if self.random else ()
 
     @property
     def survival(self) -> bool:
@@ -268,12 +277,13 @@ def _dispersion(
     variable: str,
     families: tuple[Family, ...],
     shared: tuple[tuple[int, ...], ...],
+    effect: str = "dispersion",
 ) -> Predictor:
     index = np.full((len(families), 1), -1)
     for members in shared:
         having = tuple(s for s in members if name in families[s].params)
         if having:
-            index[list(having), 0] = vector.add("dispersion", variable, variable, having)
+            index[list(having), 0] = vector.add(effect, variable, variable, having)
     return Predictor(variable, ("Intercept",), index, constant=True)
 
 
@@ -292,10 +302,14 @@ def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> Bloc
         located = _location(vector, variable, part.terms, part.effects, present)
         predictors.append(replace(located, of=of))
     names = list(dict.fromkeys(p.name for f in families for p in f.dispersions))
+    roots = root_names(part.random)
     for n in names:
         # A dispersion called like the weights' parameters carries the response's name.
         variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
-        predictors.append(_dispersion(vector, n, variable, families, part.shared))
+        effect, shared = "dispersion", part.shared
+        if n in roots:
+            effect, shared = "random", _root_sets(part, first=n == roots[0])
+        predictors.append(_dispersion(vector, n, variable, families, shared, effect))
     slots = tuple(
         (
             *(parts.index(_part_of(f, n)) for n in f.locations),
@@ -303,7 +317,16 @@ def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> Bloc
         )
         for f in families
     )
-    return BlockLayout(part.name, families, tuple(predictors), slots, part.keys)
+    given = (part.name, families, tuple(predictors), slots, part.keys)
+    return BlockLayout(*given, part.random, part.random_covariance)
+
+
+def _root_sets(part: PartLayout, *, first: bool) -> tuple[tuple[int, ...], ...]:
+    """Components that share a parameter of the random effects' covariance."""
+    k = len(part.families)
+    kind = part.random_covariance
+    own = kind == "varying" or (kind == "proportional" and first)
+    return tuple((s,) for s in range(k)) if own else (tuple(range(k)),)
 
 
 def _times(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
@@ -375,6 +398,10 @@ class PartLayout:
     ancillary : dict of (int, str) to tuple of int
         Of a survival time: columns that describe a parameter of a component other
         than its location; by default an intercept alone.
+    random : tuple of str
+        Terms with random effects.
+    random_covariance : str
+        Of these: "varying", "fixed" or "proportional".
     """
 
     name: str
@@ -385,6 +412,8 @@ class PartLayout:
     effects: tuple[Effect, ...]
     shared: tuple[tuple[int, ...], ...]
     ancillary: Mapping[tuple[int, str], tuple[int, ...]] = field(default_factory=dict)
+    random: tuple[str, ...] = ()
+    random_covariance: str = "varying"
 
 
 def build_layout(

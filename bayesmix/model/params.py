@@ -11,6 +11,15 @@ from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
+from bayesmix.model.random import (
+    correlations,
+    covariances,
+    from_moments,
+    pair_names,
+    random_names,
+    root_link,
+    scales,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,7 +89,7 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
     for block in layout.blocks:
         for number, predictor in enumerate(block.predictors):
             for s, slots in enumerate(block.slots):
-                if number not in slots or number in block.located(s):
+                if number not in slots or number in (*block.located(s), *block.roots):
                     continue
                 used = np.flatnonzero(predictor.index[s] >= 0)
                 alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
@@ -117,7 +126,7 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
                     link = parameter_link(block, s, number)
                     with np.errstate(over="ignore"):  # at a boundary it may be infinite
                         values[s] = link.inverse(theta[predictor.index[s, base]])
-            if not np.isnan(values).all():
+            if not np.isnan(values).all() and number not in block.roots:
                 out[predictor.variable] = values
     return out
 
@@ -171,8 +180,11 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
             coords[dim] = list(predictor.terms)
             variables[predictor.variable] = (("component", dim), coefficients(predictor, theta))
     for block in layout.blocks:
-        for _, predictor in block.constants():
-            variables[predictor.variable] = (("component",), natural[predictor.variable])
+        for number, predictor in block.constants():
+            if number not in block.roots:
+                variables[predictor.variable] = (("component",), natural[predictor.variable])
+        if block.random:
+            _add_random(layout, block, theta, variables, coords)
     if layout.concomitant_terms is None:
         weight = np.exp(spec.weights.log_weights(theta[None], None))[0, :, 0]
         variables["weight"] = (("component",), weight)
@@ -180,6 +192,39 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         coords["concomitant_term"] = list(layout.concomitant_terms)
         variables["alpha"] = (("component", "concomitant_term"), spec.weights.logits(theta))
     return xr.Dataset(variables, coords=coords)
+
+
+def _add_random(
+    layout: Layout,
+    block: BlockLayout,
+    theta: np.ndarray,
+    variables: dict[str, Any],
+    coords: dict[str, Any],
+) -> None:
+    """Standard deviations and correlations of random effects."""
+    names, covariance = random_names(layout, block), covariances(block, theta)
+    coords[names["random_term"]] = list(block.random)
+    dims = ("component", names["random_term"])
+    variables[names["random_sd"]] = (dims, scales(covariance))
+    if len(block.random) > 1:
+        coords[names["random_pair"]] = pair_names(block)
+        dims = ("component", names["random_pair"])
+        variables[names["random_corr"]] = (dims, correlations(covariance))
+
+
+def _read_random(layout: Layout, block: BlockLayout, params: xr.Dataset, theta: np.ndarray) -> None:
+    """The root of the random effects' covariance from what people read of them."""
+    names, components = random_names(layout, block), layout.components
+    sd = _read(params, names["random_sd"], components, names["random_term"], block.random)
+    corr, pairs = np.zeros((len(components), 0)), tuple(pair_names(block))
+    if pairs:
+        corr = _read(params, names["random_corr"], components, names["random_pair"], pairs)
+    natural = from_moments(block, sd, corr)
+    for values, number in zip(natural.T, block.roots, strict=True):
+        predictor = block.predictors[number]
+        has = predictor.index >= 0
+        unconstrained = root_link(block, number).forward(values)[:, None]
+        _fill(theta, predictor, unconstrained, np.where(has, values[:, None], np.nan))
 
 
 def _object_index(components: tuple[Hashable, ...]) -> np.ndarray:
@@ -204,7 +249,11 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
         for predictor in block.linear():
             values = _read(params, predictor.variable, layout.components, dim, predictor.terms)
             _fill(theta, predictor, values, values)
+        if block.random:
+            _read_random(layout, block, params, theta)
         for number, predictor in block.constants():
+            if number in block.roots:
+                continue
             name = predictor.variable
             natural = _read(params, name, layout.components)[:, None]
             link = dispersion_link(block, number)
@@ -229,6 +278,7 @@ def _as_written(layout: Layout, params: xr.Dataset) -> xr.Dataset:
     """The Dataset under the model's own names, where draws were stored under plain ones."""
     names = [p.variable for block in layout.blocks for p in block.predictors]
     names += [term_dim(layout, block) for block in layout.blocks]
+    names += [n for b in layout.blocks if b.random for n in random_names(layout, b).values()]
     have = {*getattr(params, "data_vars", ()), *getattr(params, "dims", ())}
     stored = {plain_name(n): n for n in names if n not in have and plain_name(n) in have}
     return params.rename(stored) if stored else params

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import column_name, door
+from bayesmix._arguments import column_name, door, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families import Family
 from bayesmix.formula.design import (
@@ -55,7 +55,9 @@ __all__ = [
     "Events",
     "Part",
     "Prepared",
+    "RandomEffects",
     "Regression",
+    "clusters",
     "complete",
     "concomitant_design",
     "described_rows",
@@ -67,6 +69,7 @@ __all__ = [
 
 # A time that is the same in all rows of more than this share of the groups belongs to these.
 REPEATED = 0.9
+COVARIANCES = ("varying", "fixed", "proportional")
 PACKAGE = str(Path(__file__).parents[1])
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
@@ -90,6 +93,9 @@ class Regression:
         Formula and number of components of each block.
     dispersion : str or list of int
         "varying", "fixed", or the sizes of the blocks that share one.
+    random_covariance : str
+        Of random effects ``(1 + x | id)``: "varying", "fixed" (one for all components) or
+        "proportional" (one, times a scale of each component's own).
     per : {"row", "unit"}
         "unit": a time ``surv(...)`` that belongs to the group, once, beside repeated
         measurements.  In the rows of a group it is the same, or missing in all but one.
@@ -114,9 +120,13 @@ class Regression:
     nested: Sequence[tuple[str, int]] | None = None
     dispersion: str | Sequence[int] = "varying"
     per: str = "row"
+    random_covariance: str = "varying"
 
     def __post_init__(self) -> None:
         """Read a dict of families."""
+        if self.random_covariance not in COVARIANCES:
+            msg = f"random_covariance={self.random_covariance!r} is unknown; use {COVARIANCES}"
+            raise SpecError(msg)
         object.__setattr__(self, "family", family_blocks(self.family))
 
 
@@ -130,6 +140,17 @@ class Part:
     designs: tuple[Design, ...]
     kinds: tuple[str, ...]  # "fixed", "nested", "varying", beside `designs`
     described: np.ndarray | None = None  # rows (n,) whose covariates are known; None for all
+    random: RandomEffects | None = None
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """Random effects of one response: their design, and the cluster of each row (n,)."""
+
+    design: Design
+    column: str
+    codes: np.ndarray
+    index: pd.Index
 
 
 @dataclass(frozen=True)
@@ -417,6 +438,8 @@ def nested_pairs(nested: Any) -> list[tuple[str, int]]:
 
 def _one_group(group: str | None, formulas: list[ParsedFormula]) -> str | None:
     given = {g for g in (group, *(f.group for f in formulas)) if g is not None}
+    # Without a group the clusters of random effects are the units.
+    given = given or {f.effects.cluster for f in formulas if f.effects is not None}
     if len(given) > 1:
         msg = f"the groups {sorted(given)} disagree; rows share a component by one column only"
         raise SpecError(msg)
@@ -543,6 +566,7 @@ def _part(
         response = (read_observed if fiml else read_response)(formula, data, scope)
         _refuse_repeated(response, units)
     described = described_rows(formula, names, data, response.there) if fiml else None
+    everyone = data
     if described is not None:
         data = data[described]
     varying = build_design(formula, data, scope, implicit_intercept=True, reference_coding=False)
@@ -564,12 +588,79 @@ def _part(
     designs.append(varying)
     if described is not None:
         designs = [design.take(in_all_rows(described)) for design in designs]
-    return Part(regression, formula, response, tuple(designs), (*kinds, "varying"), described)
+    random = _random(regression, formula, data, scope)
+    if random is not None:
+        random = _clustered(*random, everyone, units, described)
+    given = (regression, formula, response, tuple(designs), (*kinds, "varying"), described)
+    return Part(*given, random)
 
 
 def in_all_rows(described: np.ndarray) -> np.ndarray:
     """Of each row (n,) its place among those described; of the others that of some other one."""
     return np.maximum(np.cumsum(described) - 1, 0)
+
+
+def _random(
+    regression: Regression,
+    formula: ParsedFormula,
+    data: pd.DataFrame,
+    scope: Scope,
+) -> tuple[Design, str] | None:
+    """The design of a formula's random effects, and the column of their clusters."""
+    given = formula.effects
+    if given is None:
+        if regression.random_covariance != "varying":
+            msg = (
+                f"random_covariance={regression.random_covariance!r}, but {formula.text!r} has no "
+                "random effects (1 | id); leave it out"
+            )
+            raise SpecError(msg)
+        return None
+    if regression.per == "unit":
+        msg = f"{formula.text!r} belongs to the unit (per='unit'): random effects are of its rows"
+        raise SpecError(msg)
+    design = build_design(
+        given.formula, data, scope, implicit_intercept=True, reference_coding=False
+    )
+    if not design.terms:
+        msg = f"the random effects of {formula.text!r} have no term; write (1 | {given.cluster})"
+        raise FormulaError(msg)
+    check_full_rank(design.matrix, design.terms, f"the random effects of {formula.text!r}")
+    return design, given.cluster
+
+
+def _clustered(
+    design: Design,
+    column: str,
+    data: pd.DataFrame,
+    units: Units,
+    described: np.ndarray | None,
+) -> RandomEffects:
+    """Random effects with the clusters of all rows, which are units or stand inside them."""
+    codes, index = clusters(data, column, units)
+    design = design if described is None else design.take(in_all_rows(described))
+    return RandomEffects(design, column, codes, index)
+
+
+def clusters(data: pd.DataFrame, column: str, units: Units) -> tuple[np.ndarray, pd.Index]:
+    """The cluster of each row (n,) and their names, each inside one unit.
+
+    Raises
+    ------
+    DataError
+        If the rows of a cluster belong to several groups.
+    """
+    found = build_units(data, column)
+    if (units.codes != units.codes[found.first][found.codes]).any():
+        rows = units.codes != units.codes[found.first][found.codes]
+        bad = found.index[found.codes[np.flatnonzero(rows)[0]]]
+        msg = (
+            f"random effects (... | {column}) need {column!r} to be the group or to stand inside "
+            f"it, but rows of {column} = {plain(bad)!r} belong to several values of "
+            f"{units.name!r}; give group={column!r}, or names that belong to one group each"
+        )
+        raise DataError(msg)
+    return found.codes, found.index
 
 
 def concomitant_design(

@@ -10,12 +10,13 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
+from bayesmix.families.effects import with_effects
 from bayesmix.formula.design import Design, Units
 from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.prepare import Part, nested_pairs
-from bayesmix.model.rows import BlockRows, regression_rows
+from bayesmix.model.rows import BlockRows, Clustered, regression_rows
 
 __all__ = ["plan", "settled"]
 
@@ -28,15 +29,42 @@ def plan(
     survival = part.response.times is not None
     families = _families(part.regression.family, components, survival=survival)
     families = tuple(settled(families, [part.response] * k))
+    clustered = None
+    if part.random is not None:
+        families = _with_effects(families, part)
+        clustered = Clustered(part.random.codes, part.random.design.matrix)
     terms, effects, matrix, offset = _design(part, k)
     shared = _dispersion_sets(part.regression.dispersion, k, families)
     if survival and "Intercept" not in terms:  # the parameters beside the location need one
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
     layout = PartLayout(
-        part.response.name, suffix, families, _keys(families), terms, tuple(effects), shared
+        part.response.name,
+        suffix,
+        families,
+        _keys(families),
+        terms,
+        tuple(effects),
+        shared,
+        random=() if part.random is None else part.random.design.terms,
+        random_covariance=part.regression.random_covariance,
     )
-    rows = regression_rows(layout, part.response, matrix, offset, units)
+    rows = regression_rows(layout, part.response, matrix, offset, units, clustered)
     return layout, replace(rows, described=part.described)
+
+
+def _with_effects(families: Sequence[Family], part: Part) -> tuple[Family, ...]:
+    """Gaussian families with the random effects of a response."""
+    assert part.random is not None
+    wrong = [f for f in families if f.name != "gaussian" or f.parameters[0].link.name != "identity"]
+    if wrong:
+        msg = (
+            f"random effects ({part.random.column}) need Gaussian responses with the identity "
+            f"link, not the family {wrong[0].name!r}; use family='gaussian', or leave them out"
+        )
+        raise SpecError(msg)
+    proportional = part.regression.random_covariance == "proportional"
+    made = with_effects(families[0], part.random.design.terms, proportional=proportional)
+    return (made,) * len(families)
 
 
 def _keys(families: Sequence[Family]) -> tuple[str, ...]:

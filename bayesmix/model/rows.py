@@ -22,6 +22,7 @@ from bayesmix.model.prepare import (
     Events,
     Part,
     Prepared,
+    clusters,
     described_rows,
     in_all_rows,
     unit_response,
@@ -235,15 +236,16 @@ def apply(
         if fiml and read is not None:
             described = described_rows(part.formula, names, table, read.there)
         matrix, offset = _apply_designs(part, terms, table, described)
+        clustered = _apply_effects(part, table, described, units, needed=response)
         if prepared.events is not None:
             offset = _event_offsets(prepared.events, newdata)
         if not response:
-            made = BlockRows(matrix, offset, None, {})
+            made = BlockRows(matrix, offset, None, {}, clustered=clustered)
         elif prepared.events is not None:
             made = _event_rows(prepared, prepared.events, block, newdata, matrix, offset)
         else:
             assert read is not None
-            made = regression_rows(block, read, matrix, offset, units)
+            made = regression_rows(block, read, matrix, offset, units, clustered)
         blocks.append(replace(made, described=described))
     concomitant = None
     if weighted is not None:
@@ -374,6 +376,8 @@ def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -
             continue
         names += [n for d in part.designs for n in d.formula.names]
         names += complete_columns(part.formula) if response and prepared.events is None else ()
+        if response and part.random is not None:
+            names += [*part.random.design.formula.names, part.random.column]
     names += concomitant.formula.names if concomitant is not None else ()
     return [n for n in dict.fromkeys(names) if n != prepared.group and n in prepared.columns]
 
@@ -404,6 +408,25 @@ def _apply_designs(
         if shift is not None:
             offset = shift if offset is None else offset + shift
     return matrix, offset
+
+
+def _apply_effects(
+    part: Part,
+    newdata: pd.DataFrame,
+    described: np.ndarray | None,
+    units: Units,
+    *,
+    needed: bool,
+) -> Clustered | None:
+    """Random effects of new rows; without the column of their clusters each unit is one."""
+    given, codes = part.random, units.codes
+    if given is None or not (needed or set(given.design.columns) <= set(newdata.columns)):
+        return None
+    if given.column in newdata.columns:
+        codes = clusters(newdata, given.column, units)[0]
+    if described is None:
+        return Clustered(codes, given.design.apply(newdata)[0])
+    return Clustered(codes, given.design.apply(newdata[described])[0][in_all_rows(described)])
 
 
 def entries(data: BlockRows, key: str) -> np.ndarray | None:

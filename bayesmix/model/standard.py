@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.families import Family, Observed
+from bayesmix.families.effects import places
 from bayesmix.families.survival.start import working
 from bayesmix.families.units import Change, change, is_centred
 from bayesmix.formula.response import Response, middle
@@ -261,16 +262,24 @@ class Turn(NamedTuple):
     """How the rows of a response become those of standard coordinates.
 
     `matrix` (P, P) turns the design, `changes` has the components' families in standard units,
-    `apart` the responses, by key, that have no unit.
+    `apart` the responses, by key, that have no unit, and `effects` (q, q) turns the columns of
+    random effects.
     """
 
     matrix: np.ndarray
     changes: tuple[Change, ...]
     units: Units
     apart: frozenset[str]
+    effects: np.ndarray
 
-    def rows(self, layout: BlockLayout, rows: BlockRows, matrix: np.ndarray) -> BlockRows:
-        """Rows in standard coordinates, with their design there."""
+    def rows(
+        self,
+        layout: BlockLayout,
+        rows: BlockRows,
+        matrix: np.ndarray,
+        effects: np.ndarray | None = None,
+    ) -> BlockRows:
+        """Rows in standard coordinates, with their design and random effects there."""
         observed, entry = rows.observed, rows.entry
         if self.units != Units(1.0, 0.0):
             by_key = {k: c.family for k, c in zip(layout.keys, self.changes, strict=True)}
@@ -282,9 +291,15 @@ class Turn(NamedTuple):
                 }
 
             observed, entry = read(observed), entry and read(entry)
+        clustered = rows.clustered
+        if clustered is not None and clustered.effects is not None:
+            turned = clustered.effects @ self.effects if effects is None else effects
+            clustered = replace(clustered, effects=turned)
+            observed = {key: obs._replace(effects=turned) for key, obs in observed.items()}
         return replace(
             rows,
             matrix=matrix,
+            clustered=clustered,
             offset=_offset(rows.offset, self.changes),
             response=_response(rows.response, self.units),
             observed=observed,
@@ -333,7 +348,12 @@ class Turns:
 
 
 def _block(
-    layout: BlockLayout, rows: BlockRows, turned: Turned, units: Units, allowed: np.ndarray | None
+    layout: BlockLayout,
+    rows: BlockRows,
+    turned: Turned,
+    units: Units,
+    allowed: np.ndarray | None,
+    effects: Turned,
 ) -> Block:
     known: dict[tuple[int, str], Change] = {}
     for family, key in zip(layout.families, layout.keys, strict=True):
@@ -349,12 +369,12 @@ def _block(
     changes = tuple(known[id(f), key] for f, key in zip(layout.families, layout.keys, strict=True))
     families = tuple(c.family for c in changes)
     apart = frozenset(k for k, f in zip(layout.keys, families, strict=True) if _apart(f, rows))
-    turn = Turn(turned.turn, changes, units, apart)
+    turn = Turn(turned.turn, changes, units, apart, effects.turn)
     count = log_units(layout, rows, allowed) if units.unit != 1 else np.zeros(len(rows.matrix))
     constants = tuple(_constant(turned, predictor) for predictor in layout.predictors)
     return Block(
         replace(layout, families=families),
-        turn.rows(layout, rows, turned.matrix),
+        turn.rows(layout, rows, turned.matrix, effects.matrix),
         turned,
         turn,
         constants,
@@ -585,23 +605,73 @@ def _standard_block(
     absorbs, kinds = absorbing(indices, spec.free), _kinds(spec, indices)
     if rows.there is not None:
         weight = _shares(weight * rows.there, len(rows.there))
+    effects = _turned_effects(spec, layout, rows, weight)
     turned = orthogonal(rows.matrix, absorbs, weight, kinds)
     units = units_of(layout, rows, weight)
     for trial in dict.fromkeys((units, units._replace(centre=0.0))):
         try:
-            block = _block(layout, rows, turned, trial, _by_row(spec.rows.sample))
-            return block, _rules(block, spec.held, spec.layout.size)
+            block = _block(layout, rows, turned, trial, _by_row(spec.rows.sample), effects)
+            rules = _rules(block, spec.held, spec.layout.size)
+            return block, _effect_rules(block, rules, spec.layout.size)
         except _Inconsistent:
             continue
     same = tuple(
         Change(f, np.eye(len(f.parameters)), np.zeros(len(f.parameters))) for f in layout.families
     )
-    turn = Turn(turned.turn, same, Units(1.0, 0.0), frozenset())
-    plain = turn.rows(layout, rows, turned.matrix)
+    turn = Turn(turned.turn, same, Units(1.0, 0.0), frozenset(), effects.turn)
+    plain = turn.rows(layout, rows, turned.matrix, effects.matrix)
     block = Block(
         layout, plain, turned, turn, (None,) * len(layout.predictors), np.zeros(len(rows.matrix))
     )
-    return block, _rules(block, spec.held, spec.layout.size)
+    rules = _rules(block, spec.held, spec.layout.size)
+    return block, _effect_rules(block, rules, spec.layout.size)
+
+
+def _turned_effects(
+    spec: MixtureSpec, layout: BlockLayout, rows: BlockRows, weight: np.ndarray
+) -> Turned:
+    """Orthogonal columns of random effects; scaled only where some parameters are held."""
+    if not layout.random:
+        return Turned(np.empty((0, 0)), np.empty((0, 0)), np.empty(0, int))
+    assert rows.clustered is not None
+    assert rows.clustered.effects is not None
+    q = len(layout.random)
+    places = [layout.predictors[number].index for number in layout.roots]
+    held = any(int(at) in spec.held for index in places for at in index.ravel())
+    absorbs = np.zeros((q, q), bool) if held else np.triu(np.ones((q, q), bool), 1)
+    return orthogonal(rows.clustered.effects, absorbs, weight)
+
+
+def _effect_rules(block: Block, rules: Rules, size: int) -> Rules:
+    """Where the root U of the random effects' covariance goes: U = u T U', a triangle too.
+
+    A diagonal entry is a logarithm, so that it bends those of its column.  Under a proportional
+    covariance all entries but the first are relative to the first.
+    """
+    layout = block.layout
+    if not layout.random:
+        return rules
+    turn, unit = block.turn.effects, block.units.unit
+    relative = layout.random_covariance == "proportional"
+    factor = 1 / turn[0, 0] if relative else unit
+    numbers = dict(zip(places(len(layout.random)), layout.roots, strict=True))
+    for s in range(len(layout.families)):
+        at = {p: int(layout.predictors[n].index[s, 0]) for p, n in numbers.items()}
+        for (i, j), position in at.items():
+            row, first = np.zeros(size), not (i or j)
+            if i == j:
+                row[position] = 1.0
+                rules.shifts[position] = float(
+                    np.log(turn[j, j] * (unit if first or not relative else factor))
+                )
+            else:
+                for k in range(i, j):
+                    row[at[k, j]] = factor * turn[i, k]
+                if turn[i, j]:
+                    rules.bends[position] = (at[j, j], float(turn[i, j] / turn[j, j]))
+                rules.shifts[position] = 0.0
+            rules.rows[position] = row
+    return rules
 
 
 def _kinds(spec: MixtureSpec, indices: list[np.ndarray]) -> np.ndarray:

@@ -14,6 +14,7 @@ from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.model.random import correlations, covariances, pair_names, random_names, scales
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.diagnostics import Visits, visits
 from bayesmix.posterior.mode import Mode
@@ -192,6 +193,15 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
             natural = dispersion_link(block, number).inverse(theta[..., np.maximum(index, 0)])
             values = np.where(index >= 0, natural, np.nan)
             variables[predictor.variable] = ((*lead, "component"), values)
+        if block.random:
+            names, covariance = random_names(layout, block), covariances(block, theta)
+            coords[names["random_term"]] = list(block.random)
+            dims = (*lead, "component", names["random_term"])
+            variables[names["random_sd"]] = (dims, scales(covariance))
+            if len(block.random) > 1:
+                coords[names["random_pair"]] = pair_names(block)
+                dims = (*lead, "component", names["random_pair"])
+                variables[names["random_corr"]] = (dims, correlations(covariance))
     if layout.concomitant_terms is None:
         weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
         variables["weight"] = ((*lead, "component"), weight)

@@ -10,6 +10,7 @@ from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_entries, location_entries
+from bayesmix.model.random import random_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.results.printing import Printed
@@ -32,6 +33,8 @@ def natural_draws(
     for e in (*location_entries(spec.layout), *dispersion_entries(spec.layout)):
         values = theta[..., e.at] if e.link is None else e.link.inverse(theta[..., e.at])
         out[spec.components[e.component], e.term, coordinates[e.at].effect] = values
+    for given in random_entries(spec.layout, theta):
+        out[spec.components[given.component], given.term, "random"] = given.values
     terms, index = spec.layout.concomitant_terms, spec.layout.alpha
     if terms is not None:
         for s, q in np.argwhere(index >= 0):

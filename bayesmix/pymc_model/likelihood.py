@@ -198,7 +198,9 @@ def _together(
     names = names_of(spec, block)
     cluster, unit = data[names["cluster_of_row"]], data[names["unit_of_cluster"]]
     if names["effects"] in data:
-        observed = observed._replace(effects=Symbol(data[names["effects"]]))
+        matrix = data[names["effects"]]
+        columns: Any = [_column(matrix[:, j]) for j in range(len(block.random))]
+        observed = observed._replace(effects=columns)
 
     def summed(rows: Any) -> Any:
         values = plain(rows)

@@ -10,8 +10,11 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayesmix.arrays.symbolic import Symbol, plain
+from bayesmix.families.effects import root
 from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
+from bayesmix.model.random import pair_names, random_names
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import Variable, free_variables, logit_turn
 
@@ -67,11 +70,34 @@ def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
         for _, predictor in block.constants():
             name = plain_name(predictor.variable)
             found[name] = natural.named(name, predictor.index[:, 0], "component")
+        if block.random:
+            _add_random(spec, block, found)
     if spec.layout.concomitant_terms is None:
         found["weight"] = _weight(spec, natural)
     else:
         found["alpha"] = _alpha(spec, priors, natural)
     return found
+
+
+def _add_random(spec: MixtureSpec, block: BlockLayout, found: Mapping[str, Tensor]) -> None:
+    """Standard deviations and correlations of random effects, derived from the root."""
+    roots = [found[plain_name(block.predictors[number].variable)] for number in block.roots]
+    relative = block.random_covariance == "proportional"
+    u = root(roots, len(block.random), proportional=relative)
+    rows = [[sum(a * b for a, b in zip(x, y, strict=True)) for y in u] for x in u]
+    sd = [pt.sqrt(rows[i][i]) for i in range(len(u))]
+    names = {n: plain_name(v) for n, v in random_names(spec.layout, block).items()}
+    pairs = tuple(pair_names(block))
+    model = pm.modelcontext(None)
+    model.add_coord(names["random_term"], block.random)
+    dims = ("component", names["random_term"])
+    pm.Deterministic(names["random_sd"], pt.stack(sd, axis=1), dims=dims)
+    if pairs:
+        model.add_coord(names["random_pair"], pairs)
+        at = zip(*np.triu_indices(len(u), 1), strict=True)
+        corr = [rows[i][j] / (sd[i] * sd[j]) for i, j in at]
+        dims = ("component", names["random_pair"])
+        pm.Deterministic(names["random_corr"], pt.stack(corr, axis=1), dims=dims)
 
 
 def _free(variable: Variable, natural: _Natural) -> Tensor:
@@ -110,6 +136,7 @@ class _Natural:
             for at in predictor.index.ravel()
             if at >= 0
         }
+        self.links = links
         held = {
             at: float(links[at].inverse(np.asarray(value))) if at in links else value
             for at, value in spec.held.items()
@@ -129,9 +156,13 @@ class _Natural:
             self._piece(variable.at, node)
 
     def entries(self, at: np.ndarray) -> list[Tensor]:
-        """Coefficients that are there already, by their entries of theta."""
-        whole = pt.concatenate(self.pieces)
-        return [whole[int(self.place[j])] for j in at]
+        """Entries of theta whose parameters are there already."""
+        whole, out = pt.concatenate(self.pieces), []
+        for j in at:
+            node = whole[int(self.place[j])]
+            link: Any = self.links.get(int(j))
+            out.append(node if link is None else plain(link.forward(Symbol(node))))
+        return out
 
     def named(self, name: str, index: np.ndarray, *dims: str) -> Tensor:
         """The parameters at an index in which -1 stands for none.

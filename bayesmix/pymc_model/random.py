@@ -11,6 +11,7 @@ from bayesmix.families.survival.base import log_survival
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
+from bayesmix.model.rows import Clustered
 from bayesmix.pymc_model.predictors import Predictors, has_mean_as_location
 from bayesmix.results.predict import draw_from, draw_rows
 
@@ -118,11 +119,14 @@ def _responses(
     names = list(dict.fromkeys(time_sources(spec, block))) if block.survival else [block.name]
     sources = time_sources(spec, block) if block.survival else [block.name] * spec.k
     out = {name: np.full(len(component), np.nan) for name in names}
-    trials = data.get(names_of(spec, block)["trials"])
+    given_names = names_of(spec, block)
+    trials, clustered = data.get(given_names["trials"]), None
+    if given_names["cluster_of_row"] in data:
+        clustered = Clustered(data[given_names["cluster_of_row"]], data.get(given_names["effects"]))
     for s, family in enumerate(block.families):
         at = np.flatnonzero(component == s)
         if len(at):
             natural = _natural(block, given, family, s)
             entry = _entry(spec, block, s, data)
-            out[sources[s]][at] = draw_rows(family, natural, trials, entry, at, rng)
+            out[sources[s]][at] = draw_rows(family, natural, trials, entry, at, rng, clustered)
     return list(out.values())

@@ -73,7 +73,7 @@ def _given(regression: Regression) -> list[str]:
     """The arguments of a regression that are not at their defaults."""
     default = Regression("")
     out = []
-    for name in ("family", "fixed", "nested", "dispersion", "per"):
+    for name in ("family", "fixed", "nested", "dispersion", "per", "random_covariance"):
         value = getattr(regression, name)
         written = _family(value) if name == "family" else repr(value)
         if written != repr(getattr(default, name)):

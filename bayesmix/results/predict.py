@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
@@ -22,8 +23,9 @@ from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.prepare import Part
-from bayesmix.model.rows import entries
+from bayesmix.model.rows import Clustered, entries
 from bayesmix.results import censoring
+from bayesmix.results.conditional import one_by_one, shifts
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import OwnRows, component_index
 from bayesmix.results.uncertainty import Source, estimates
@@ -151,6 +153,11 @@ class Prediction:
         values = np.array([function(block, data, theta) for block, data in pairs])
         if self.by == "component":
             return values
+        if self.problem is not None:  # what the unit's own responses say of its random effects
+            values = values + [
+                shifts(block, data, theta, mean)
+                for block, data, mean in zip(spec.layout.blocks, rows.blocks, values, strict=True)
+            ]
         weights = (
             row_weights(spec, theta, rows)
             if self.problem is None
@@ -245,7 +252,18 @@ def _eta(
 
 
 def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    """Log densities of the rows' responses in every component, (n, S); zero where missing."""
+    """Log densities of the rows' responses in every component, (n, S); zero where missing.
+
+    With random effects, given the earlier rows of the cluster.
+    """
+    if block.random:
+        centre, sd = one_by_one(block, data, theta, linear_predictors(block, data, theta))
+        obs = next(iter(data.observed.values()))
+        logf = norm.logpdf(obs.y[:, None], centre, sd)
+        return logf if obs.there is None else np.where(obs.there[:, None], logf, 0.0)
+    if any(family.whole is not None for family in block.families):
+        msg = f"the rows of {block.name!r} have a density together, and none of their own"
+        raise FitError(msg)
     n = len(data.matrix)
     out = np.empty((n, len(block.families)))
     for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
@@ -425,7 +443,8 @@ def draw_response(
         at = np.flatnonzero(drawn == s)
         if len(at):
             values = natural(block, data, theta, s)
-            out[at] = draw_rows(family, values, trials, entries(data, key), at, rng)
+            late = entries(data, key)
+            out[at] = draw_rows(family, values, trials, late, at, rng, data.clustered)
     return out
 
 
@@ -436,6 +455,7 @@ def draw_rows(
     entry: np.ndarray | None,
     at: np.ndarray,
     rng: np.random.Generator,
+    clustered: Clustered | None = None,
 ) -> np.ndarray:
     """Responses of the rows at some positions (m,), NaN where the parameters are impossible.
 
@@ -447,15 +467,35 @@ def draw_rows(
     trials, entry : ndarray, shape (n,), or None
     at : ndarray of int, shape (m,)
     rng : numpy.random.Generator
+    clustered : Clustered, optional
+        For families that give the density of rows together.
     """
     values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in natural.items()}
     out = np.full(len(at), np.nan)
     inside = np.broadcast_to(_possible(family, values), len(at))
+    if family.whole is not None:
+        return _draw_together(family, values, clustered, at, rng)
     if inside.any():
         at, values = at[inside], {n: v[inside] for n, v in values.items()}
         late = np.zeros(len(at)) if entry is None else entry[at]
         out[inside] = _draw(family, values, None if trials is None else trials[at], late, rng)
     return out
+
+
+def _draw_together(
+    family: Family,
+    values: dict[str, np.ndarray],
+    clustered: Clustered | None,
+    at: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    assert family.whole is not None
+    if family.whole.simulate is None or clustered is None:
+        what = "has no simulate=" if clustered else "needs its clusters and random effects' columns"
+        msg = f"family {family.name!r} {what}; give these to draw responses"
+        raise FitError(msg)
+    given = clustered.take(at)
+    return family.whole.simulate(rng, given.codes, given.effects, **values)
 
 
 def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:

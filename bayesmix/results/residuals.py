@@ -6,18 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout
+from bayesmix.model.random import covariances
 from bayesmix.model.rows import entries
 from bayesmix.results import censoring
+from bayesmix.results.conditional import one_by_one
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.predict import (
     component_means,
+    linear_predictors,
     natural,
     observed_response,
     row_log_densities,
@@ -96,8 +99,18 @@ def _residuals(
     return out
 
 
+def _marginal_variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """sigma^2 + z' S z of rows with random effects, (n, S)."""
+    assert data.clustered is not None
+    z, covariance = data.clustered.effects, covariances(block, theta)
+    sigma = [natural(block, data, theta, s)["sigma"] for s in range(len(covariance))]
+    return np.einsum("ni,sij,nj->ns", z, covariance, z) + np.square(sigma)
+
+
 def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
     out = np.empty((len(data.matrix), len(block.families)))
+    if block.random:
+        return _marginal_variances(block, data, theta)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         if family.variance is None:
             msg = f"family {family.name!r} has no variance=; Pearson residuals need it"
@@ -112,6 +125,12 @@ def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
     """Log densities (n, S) where the mean is the response itself."""
     y = observed_response(data)
     out = np.empty((len(y), len(block.families)))
+    if any(family.whole is not None for family in block.families):
+        msg = (
+            f"residuals(kind='deviance'): the rows of {block.name!r} have a density together; use "
+            "'pearson' or 'quantile'"
+        )
+        raise FitError(msg)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         values = natural(block, data, theta, s)
         if family.location is not None:
@@ -232,6 +251,10 @@ def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.
     Of a time known within bounds: beyond which it lies, and up to which.
     """
     family, observed = block.families[s], data.observed[block.keys[s]]
+    if block.random:
+        centre, sd = one_by_one(block, data, theta, linear_predictors(block, data, theta))
+        z = (observed.y - centre[:, s]) / sd[:, s]
+        return np.array([ndtr(z), ndtr(z), ndtr(-z), ndtr(-z)])
     values = natural(block, data, theta, s)
     if observed.times is not None:
         return _ends_of_times(family, data, block.keys[s], values)

@@ -21,6 +21,7 @@ from bayesmix.model.params import (
     location_entries,
     term_name,
 )
+from bayesmix.model.random import random_entries
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.printing import Printed
@@ -101,6 +102,7 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     cov = covariance(fitted)
     z = float(special.ndtri(0.5 + ci / 2))
     rows = _coefficient_rows(fitted, cov, z) + _dispersion_rows(fitted, cov, z)
+    rows += _random_rows(fitted, cov, z)
     rows += _weight_rows(fitted, cov, z)
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
     rows.sort(key=lambda row: rank[row[2]])
@@ -188,6 +190,44 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     return rows
 
 
+def _random_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
+    """Standard deviations and correlations of random effects, by the delta method."""
+    spec, theta = fitted.spec, fitted.theta
+    entries = list(random_entries(spec.layout, theta))
+    if not entries:
+        return []
+    # Columns of the steps: the entries of theta one by one.
+    steps = STEP * np.eye(len(theta))
+    moved = zip(
+        random_entries(spec.layout, theta + steps),
+        random_entries(spec.layout, theta - steps),
+        strict=True,
+    )
+    rows = []
+    for e, (above, below) in zip(entries, moved, strict=True):
+        slope = ((above.values - below.values) / (2 * STEP))[e.at]
+        undetermined = (cov.undetermined[e.at] & (np.abs(slope) > STEP)).any()
+        variance = slope @ cov.matrix[np.ix_(e.at, e.at)] @ slope
+        se = np.inf if undetermined else float(np.sqrt(variance))
+        forward, inverse, slope_of = RANDOM_SCALES[e.scale]
+        value = float(e.values)
+        with np.errstate(all="ignore"):
+            _, _, low, high = _wald(float(forward(value)), se * float(slope_of(value)), z)
+            ends = inverse(np.array([low, high]))
+        row = (value, se, np.nan, np.nan, *ends)
+        rows.append((spec.components[e.component], e.term, "random", *row, e.scale))
+    return rows
+
+
+# Where intervals of standard deviations and correlations are symmetric: the scale, the way back,
+# and the slope of the scale.
+RANDOM_SCALES: dict[str, tuple[Any, Any, Any]] = {
+    "log": (np.log, np.exp, lambda x: 1 / x),
+    "atanh": (np.arctanh, np.tanh, lambda x: 1 / (1 - x * x)),
+}
+STEP = 1e-5
+
+
 def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     """Weights with standard errors by the delta method, and intervals of their logits."""
     spec = fitted.spec
@@ -228,6 +268,7 @@ def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str]
     view = Fitted(spec, theta, np.nan, "", "", 0, ends, spec.k)
     with np.errstate(divide="ignore", invalid="ignore"):  # errors that are not used
         rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
+        rows += _random_rows(view, held, 1.0)
         rows += _weight_rows(view, held, 1.0)
     return {(r[0], r[1], r[2]): r[3] for r in rows}
 

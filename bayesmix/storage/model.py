@@ -162,6 +162,7 @@ def _regression(part: Part) -> dict[str, Any]:
         "per": given.per,
         "nested": None if given.nested is None else nested_pairs(given.nested),
         "dispersion": blocks if isinstance(blocks, str) else [int(n) for n in blocks],
+        "random_covariance": given.random_covariance,
     }
 
 

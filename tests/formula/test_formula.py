@@ -161,7 +161,6 @@ REFUSED = [
     ("y ~ x | log(g)", "one column"),
     ("y ~ x |", "one column"),
     ("y ~ x || g", "not expected"),
-    ("y ~ (1 | u)", "random effect.*group="),
     ("y ~ x + (x || u)", "random effect"),
     ("y ~ x*(1 | u)", "random effect"),
     ("offset(z) ~ x", "no response"),

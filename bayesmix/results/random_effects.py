@@ -1,0 +1,81 @@
+"""Random effects of the units given their responses: best linear unbiased predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.likelihood import build_problem, unit_terms
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model.prepare import clusters
+from bayesmix.results.conditional import effects_by_component, joined
+from bayesmix.results.fitted import Fitted
+from bayesmix.results.predict import linear_predictors
+
+__all__ = ["effects_of", "random_effects", "rows_of"]
+
+
+def effects_of(spec: MixtureSpec) -> int:
+    """The response that has random effects.
+
+    Raises
+    ------
+    FitError
+        If none has.
+    """
+    having = [b for b, block in enumerate(spec.layout.blocks) if block.random]
+    if not having:
+        msg = "this model has no random effects; write them as 'y ~ x + (1 + x | id)'"
+        raise FitError(msg)
+    return having[0]
+
+
+def rows_of(
+    spec: MixtureSpec, newdata: pd.DataFrame | None, number: int
+) -> tuple[Rows, pd.Index, np.ndarray]:
+    """Rows with their responses, the clusters' names, and the unit of each cluster (C,)."""
+    rows, given = spec.apply(newdata, response=True), spec.prepared.parts[number].random
+    assert given is not None
+    data = rows.blocks[number].clustered
+    assert data is not None
+    _, first = np.unique(data.codes, return_index=True)
+    index = given.index
+    if newdata is not None:
+        index = rows.units.index
+        if given.column in newdata.columns:
+            index = clusters(newdata, given.column, rows.units)[1]
+    return rows, index, rows.units.codes[first]
+
+
+def random_effects(fitted: Fitted, newdata: pd.DataFrame | None, by: str) -> pd.DataFrame:
+    """Predicted random effects, a row for each cluster and term, or each component of these.
+
+    Raises
+    ------
+    FitError
+        If the model has none, or `by` is unknown.
+    """
+    if by not in ("membership", "component"):
+        msg = f"random_effects(by={by!r}) is unknown; use 'membership' or 'component'"
+        raise FitError(msg)
+    spec, number = fitted.spec, effects_of(fitted.spec)
+    block = spec.layout.blocks[number]
+    rows, index, unit = rows_of(spec, newdata, number)
+    data, theta = rows.blocks[number], fitted.theta
+    given = effects_by_component(block, data, theta, linear_predictors(block, data, theta))
+    name, terms = str(index.name), list(block.random)
+    if by == "membership":
+        share = unit_terms(build_problem(spec, rows), fitted.theta)[1][unit]
+        mean, sd = joined(given, share)
+        keys = {name: index.repeat(len(terms)), "term": np.tile(terms, len(index))}
+        return pd.DataFrame({**keys, "estimate": mean.ravel(), "sd": sd.ravel()})
+    sd = np.sqrt(np.diagonal(given.spread, axis1=-2, axis2=-1))
+    k = spec.k
+    keys = {
+        name: index.repeat(k * len(terms)),
+        "component": np.tile(np.repeat(pd.Index(list(spec.components)), len(terms)), len(index)),
+        "term": np.tile(terms, k * len(index)),
+    }
+    values = {"estimate": given.mean, "sd": sd}
+    return pd.DataFrame({**keys, **{n: v.swapaxes(0, 1).ravel() for n, v in values.items()}})
