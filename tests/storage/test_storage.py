@@ -321,7 +321,7 @@ def test_everything_is_stored():
         Mode: "theta log_density factor log_mass share",
         PriorModel: "single concentration spread standard map",  # the last follows
         Prior: "kind parameters",
-        bmx.Regression: "formula family fixed nested dispersion per",
+        bmx.Regression: "formula family fixed nested dispersion per random_covariance",
     }
     for kind, names in known.items():
         assert [f.name for f in fields(kind)] == names.split(), kind
