@@ -1,6 +1,10 @@
 """The exceptions and warnings of bayesmix, named by the stage that raises them."""
 
+import warnings
+from pathlib import Path
+
 __all__ = [
+    "WARNINGS",
     "BayesmixError",
     "ConvergenceWarning",
     "DataError",
@@ -13,6 +17,7 @@ __all__ = [
     "SpecError",
     "UnknownNameError",
     "UnknownOptionError",
+    "warn",
 ]
 
 
@@ -71,3 +76,50 @@ class DataWarning(UserWarning):
 
 class IdentifiabilityWarning(UserWarning):
     """Parameters that the data do not determine."""
+
+
+PACKAGE = str(Path(__file__).parent)
+
+# Every warning by its kind.  The page of the documentation called warnings has a section for each,
+# whose anchor is the kind with hyphens.
+WARNINGS: dict[str, type[Warning]] = {
+    "max_iter": ConvergenceWarning,
+    "starts": ConvergenceWarning,
+    "reduced": ConvergenceWarning,
+    "degenerate": DegenerateWarning,
+    "spurious": DegenerateWarning,
+    "boundary": DegenerateWarning,
+    "unidentified": IdentifiabilityWarning,
+    "no intervals": IdentifiabilityWarning,
+    "stuck": ConvergenceWarning,
+    "different modes": ConvergenceWarning,
+    "vanished component": ConvergenceWarning,
+    "twin components": ConvergenceWarning,
+    "divergences": ConvergenceWarning,
+    "modes apart": ConvergenceWarning,
+    "unvisited modes": ConvergenceWarning,
+    "slow mixing": ConvergenceWarning,
+    "poor approximation": ConvergenceWarning,
+    "few draws": ConvergenceWarning,
+    "one mode": ConvergenceWarning,
+    "interrupted": ConvergenceWarning,
+    "levels": DataWarning,
+    "labels": UserWarning,
+    "impossible responses": UserWarning,
+}
+
+
+def warn(kind: str, message: str) -> None:
+    """Warn the user's own line of code, with where the documentation explains the warning.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `WARNINGS`.
+    message : str
+        What was seen, and what to do.
+    """
+    anchor = kind.replace(" ", "-").replace("_", "-")
+    warnings.warn(
+        f"{message} (docs: warnings#{anchor})", WARNINGS[kind], skip_file_prefixes=(PACKAGE,)
+    )

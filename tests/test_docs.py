@@ -17,6 +17,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
+from bayesmix.errors import WARNINGS, warn
 from bayesmix.families import FAMILIES
 from bayesmix.formula.response import Response
 
@@ -302,3 +303,11 @@ def test_the_picture_of_an_example_stands_below_it(tmp_path, monkeypatch):
     assert (tmp_path / "selection.png").read_bytes()[:4] == b"\x89PNG"
     pictures.add_picture(None, "function", "bayesmix.compare", bmx.compare, None, other := [])
     assert other == []
+
+
+def test_every_warning_has_its_section():
+    text = (DOCS / "warnings.md").read_text("utf-8")
+    anchors = re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE)
+    assert sorted(anchors) == sorted(re.sub("[ _]", "-", kind) for kind in WARNINGS)
+    with pytest.warns(bmx.DegenerateWarning, match=r"narrow \(docs: warnings#spurious\)$"):
+        warn("spurious", "narrow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Resampled, resampled_summary
+from bayesmix.results.printing import html_table
 
 __all__ = ["Bootstrap"]
 
@@ -83,3 +85,8 @@ class Bootstrap:
     def __repr__(self) -> str:
         used = int(self._resampled.usable.sum())
         return f"Bootstrap ({self._resampled.kind}): {self.n} resamples, {used} usable refits"
+
+    def _repr_html_(self) -> str:
+        enough = self._resampled.usable.sum() > 1
+        table = html_table(self.summary()) if enough else ""
+        return f"<div><strong>{html.escape(repr(self))}</strong>{table}</div>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -346,6 +347,11 @@ class MultiState:
             found["subject"] = found["draw"]
         found["row"] = index.index.to_numpy()[found["row"].to_numpy()]
         return found.drop(columns="draw").sort_values(["row", "subject", "step"], ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{html.escape(name)}</li>" for name in self._along.names)
+        title = html.escape(f"Multi-state model from {self._along.start!r}")
+        return f"<div><strong>{title}</strong><ul>{items}</ul></div>"
 
     def __repr__(self) -> str:
         lines = [f"Multi-state model from {self._along.start!r}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from bayesmix.errors import FitError
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
+from bayesmix.results.printing import Printed, html_table
 from bayesmix.results.uncertainty import Source
 
 if TYPE_CHECKING:
@@ -96,13 +98,15 @@ class OutsideFit:
         fitted = self._outside.fitted
         return covariance_frame(fitted.spec, covariance(fitted))
 
-    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+    def summary(self, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
         """Estimates with standard errors that carry the first step's uncertainty.
 
         Parameters
         ----------
         ci : float
             Coverage of the intervals.
+        exp : bool
+            Show odds ratios and other ratios, as `PointFit.summary` does.
 
         Returns
         -------
@@ -119,7 +123,7 @@ class OutsideFit:
         >>> fit.distal("RDS ~ 1", dispersion="fixed").summary()["effect"].unique().tolist()
         ['varying', 'dispersion', 'weight']
         """
-        out = tables.summary(self._outside.fitted, ci)
+        out = tables.summary(self._outside.fitted, ci, exp)
         return _shown(out, self._outside.name)
 
     def wald(self, hypothesis: str | Sequence[str], ci: float = 0.95) -> Wald:
@@ -147,7 +151,10 @@ class OutsideFit:
         return wald(self.source, hypothesis, ci, "observed", None)
 
     def __repr__(self) -> str:
-        return _text(self._outside.name, self.method, self.assign, self.summary())
+        return f"{_title(self._outside.name, self.method, self.assign)}\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        return _html(_title(self._outside.name, self.method, self.assign), self.summary())
 
 
 @door(error=FitError)
@@ -225,18 +232,23 @@ class OutsidePosterior:
         return _shown(pd.DataFrame(rows, columns=columns), self._outside.name)
 
     def __repr__(self) -> str:
-        return _text(self._outside.name, self.method, self.assign, self.summary())
+        return f"{_title(self._outside.name, self.method, self.assign)}\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        return _html(_title(self._outside.name, self.method, self.assign), self.summary())
 
 
-def _shown(table: pd.DataFrame, name: str) -> pd.DataFrame:
+def _shown(table: pd.DataFrame, name: str) -> Printed:
     """Of `relate` the rows of the weights alone: the others are the first step's."""
     if name == "relate":
-        return table[table["effect"].isin(RELATED)].reset_index(drop=True)
-    return table
+        table = table[table["effect"].isin(RELATED)].reset_index(drop=True)
+    return Printed(table)
 
 
-def _text(name: str, method: str, assign: str | None, table: pd.DataFrame) -> str:
+def _title(name: str, method: str, assign: str | None) -> str:
     head = {"relate": "What predicts the classes", "distal": "An outcome by class"}[name]
-    how = method if assign is None else f"{method}, {assign} assignment"
-    shown = table.to_string(index=False, float_format=lambda x: f"{x:.4g}")
-    return f"{head} ({how})\n{shown}"
+    return f"{head} ({method if assign is None else f'{method}, {assign} assignment'})"
+
+
+def _html(title: str, table: pd.DataFrame) -> str:
+    return f"<div><strong>{html.escape(title)}</strong>{html_table(table)}</div>"

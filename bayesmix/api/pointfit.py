@@ -305,13 +305,18 @@ class PointFit(TimeQuantities):
         """
         return covariance_frame(self._fitted.spec, covariance(self._fitted, kind, cluster))
 
-    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+    def summary(self, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
         """Estimates, standard errors, z, p-values and Wald intervals.
 
         Parameters
         ----------
         ci : float
             Coverage of the intervals.
+        exp : bool
+            Show exp(coefficient), such as an odds, rate or hazard ratio, for every coefficient
+            on the scale of a log, logit or cloglog link, weights included.  Standard errors are
+            by the delta method, intervals those of the coefficient transformed, and z and
+            p-values still test that the coefficient is zero (the ratio one).
 
         Returns
         -------
@@ -324,7 +329,7 @@ class PointFit(TimeQuantities):
         Raises
         ------
         FitError
-            If `ci` is not between 0 and 1.
+            If `ci` is not between 0 and 1, or no coefficient is the logarithm of a ratio.
 
         Examples
         --------
@@ -335,8 +340,10 @@ class PointFit(TimeQuantities):
         >>> row = fit.summary().iloc[0]
         >>> row["term"], round(float(row["estimate"]), 3), round(float(row["se"]), 3)
         ('log(Length)', 0.799, 0.235)
+        >>> round(float(fit.summary(exp=True)["estimate"].iloc[0]), 2)
+        2.22
         """
-        return tables.summary(self._fitted, ci)
+        return tables.summary(self._fitted, ci, exp)
 
     def membership(
         self,
@@ -416,14 +423,15 @@ class PointFit(TimeQuantities):
         return delivered(self._fitted, newdata, make, "most probable components", to)
 
     def sizes(self) -> pd.DataFrame:
-        """Mean memberships and numbers of rows by component.
+        """Mean memberships and numbers of units and rows by component.
 
         Returns
         -------
         DataFrame
-            prior: mean membership over units; size: rows by most probable
-            component; post_positive: rows with membership above 1e-4; ratio: size
-            over post_positive, near one for a component with few doubtful members.
+            prior: mean membership over units; units: units by most probable component; size:
+            their rows; post_positive: rows with membership above 1e-4; ratio: size over
+            post_positive, near one for a component with few doubtful members.  Weighted data
+            have sums of weights.
 
         Examples
         --------

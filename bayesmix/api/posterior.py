@@ -197,13 +197,15 @@ class Posterior(TimeQuantities):
         """
         return tables.modes_table(self._drawn)
 
-    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+    def summary(self, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
         """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
 
         Parameters
         ----------
         ci : float
             Probability of the intervals.
+        exp : bool
+            Show ratios, as `PointFit.summary` does: draws are exponentiated first.
 
         Returns
         -------
@@ -226,7 +228,7 @@ class Posterior(TimeQuantities):
         >>> list(posterior.summary(ci=0.9).columns[3:7])
         ['mean', 'sd', 'lower', 'upper']
         """
-        return tables.posterior_summary(self._drawn, ci)
+        return tables.posterior_summary(self._drawn, ci, exp)
 
     def membership(
         self,

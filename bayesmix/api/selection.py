@@ -20,6 +20,7 @@ from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
+from bayesmix.results.printing import p_value
 
 __all__ = ["LikelihoodRatioTest", "Selection", "select"]
 
@@ -84,10 +85,19 @@ class LikelihoodRatioTest:
         return CAVEAT if self.kind == "vlmr" else ""
 
     def __repr__(self) -> str:
+        return describe.as_text(self._title(), self._lines())
+
+    def _repr_html_(self) -> str:
+        return describe.as_html(self._title(), self._lines())
+
+    def _title(self) -> str:
+        return f"Likelihood-ratio test ({self.kind})"
+
+    def _lines(self) -> list[tuple[str, str]]:
         lines = [
             ("test", f"k = {self.k0} against k = {self.k1}"),
             ("statistic", f"{self.statistic:.4g}"),
-            ("p-value", f"{self.p_value:.3g}"),
+            ("p-value", p_value(self.p_value)),
         ]
         if self.kind == "bootstrap":
             usable = int(np.isfinite(self._ratio.draws).sum())
@@ -95,7 +105,7 @@ class LikelihoodRatioTest:
         else:
             lines.append(("adjusted", "{:.4g}, p-value {:.3g}".format(*self.adjusted)))
             lines.append(("caveat", self.caveat))
-        return describe.as_text(f"Likelihood-ratio test ({self.kind})", lines)
+        return lines
 
 
 @door(error=FitError)

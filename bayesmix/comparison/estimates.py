@@ -14,6 +14,7 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.model import assemble
 from bayesmix.results.matching import best_order
+from bayesmix.results.printing import Printed
 
 __all__ = ["compare_estimates"]
 
@@ -80,6 +81,7 @@ def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame
         own = _matched(reference, fit, name, ci)
         _check_terms(first, base, name, own)
         _add(out, name, own.set_index(KEYS).loc[pd.MultiIndex.from_frame(base[KEYS])])
+    out = Printed(out)
     out.attrs["fits"] = list(known)
     return out
 

@@ -14,6 +14,7 @@ Schilling 2002): q(m + L x) and q(m - L x) are averaged.
 
 from __future__ import annotations
 
+import html
 import itertools
 import math
 from collections.abc import Callable
@@ -63,6 +64,9 @@ class Evidence:
     error: float
     draws: int
     orders: int
+
+    def _repr_html_(self) -> str:
+        return f"<div>{html.escape(repr(self))}</div>"
 
     def __repr__(self) -> str:
         return f"Evidence: log p(y) = {self.log_evidence:.3f}, standard error {self.error:.3f}"

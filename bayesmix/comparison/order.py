@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         table = self._shown().to_string(float_format=lambda x: f"{x:.2f}", na_rep="")
-        return f"{_title(self.by)}\n{table}\n\n{self.verdict}"
+        return f"{_title(self.by)}\n{table}\n\n{textwrap.fill(self.verdict, 80)}"
 
     def _repr_html_(self) -> str:
         table = self._shown().to_html(float_format=lambda x: f"{x:.2f}", na_rep="", border=0)

@@ -25,6 +25,7 @@ from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
 from bayesmix.results.predict import draw_components, draw_response
+from bayesmix.results.printing import Printed
 from bayesmix.results.tables import summary
 
 __all__ = ["Resampled", "match_order", "resample", "resampled_summary", "simulated_rows"]
@@ -243,7 +244,7 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
     out = base[["component", "term", "effect", "estimate"]].copy()
     out["se"], out["lower"], out["upper"] = se, low, high
     out["bias"], out["scale"] = bias, base["scale"]
-    return out
+    return Printed(out)
 
 
 def _estimates(fitted: Fitted, like: pd.DataFrame) -> np.ndarray:

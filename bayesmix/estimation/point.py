@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,9 @@ import pandas as pd
 from bayesmix._arguments import as_asked, door, generator, one_of, plain, shown
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import (
-    ConvergenceWarning,
-    DegenerateWarning,
     FitError,
-    IdentifiabilityWarning,
     SpecError,
+    warn,
 )
 from bayesmix.estimation.em import Runs
 from bayesmix.estimation.maximise import (
@@ -52,7 +48,6 @@ __all__ = ["FitOptions", "fit_point"]
 
 ALGORITHMS = ("em", "cem", "sem")
 STARTS = 10
-PACKAGE = str(Path(__file__).parents[1])
 
 
 @door(title="fit()", algorithm=one_of(*ALGORITHMS))
@@ -405,11 +400,5 @@ def _explain(fitted: Fitted, interrupted: bool) -> Fitted:
         words = f"interrupted: this is the best so far of {n} start{'s' if n > 1 else ''}"
         reasons = (*(r for r in reasons if r[0] not in ("max_iter", "starts")), ("max_iter", words))
     for kind, words in reasons:
-        category = {
-            "degenerate": DegenerateWarning,
-            "spurious": DegenerateWarning,
-            "boundary": DegenerateWarning,
-            "unidentified": IdentifiabilityWarning,
-        }.get(kind, ConvergenceWarning)
-        warnings.warn(words, category, skip_file_prefixes=(PACKAGE,))
+        warn(kind, words)
     return fitted.told(status, tuple(words for _, words in reasons))

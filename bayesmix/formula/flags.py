@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.errors import DataWarning
+from bayesmix.errors import warn
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["flag_factor", "flag_spelling", "odd_numbers"]
 
-PACKAGE = str(Path(__file__).parents[1])
 # A factor with more levels than this is meant rarely, with fewer rows a level even less.
 MANY_LEVELS = 100
 SOME_LEVELS, FEW_ROWS = 30, 10
@@ -65,8 +62,7 @@ def odd_numbers(values: Iterable[Any]) -> list[str]:
 
 def _warn(name: str, found: list[str]) -> None:
     for what in found:
-        message = f"the column {name!r}: {what}"
-        warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
+        warn("levels", f"the column {name!r}: {what}")
 
 
 def _spelled_twice(levels: Iterable[Any]) -> Iterator[str]:

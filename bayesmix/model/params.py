@@ -56,13 +56,15 @@ class Entry(NamedTuple):
     """A parameter as tables list it.
 
     `component` is a position, `term` the name in tables, `at` the entry of theta; `link`
-    leads to the natural scale, None where the table has theta itself.
+    leads to the natural scale, None where the table has theta itself: then it adds on the scale
+    of the link `adds_on`.
     """
 
     component: int
     term: str
     at: int
     link: Link | None
+    adds_on: str
 
 
 def term_name(layout: Layout, block: BlockLayout, predictor: Predictor, term: str) -> str:
@@ -75,10 +77,13 @@ def location_entries(layout: Layout) -> Iterator[Entry]:
     """The coefficients of the locations, component by component."""
     for block in layout.blocks:
         for s in range(layout.k):
-            for predictor in (block.predictors[j] for j in block.located(s)):
+            for number in block.located(s):
+                predictor = block.predictors[number]
+                link = parameter_link(block, s, number).name
                 for term, at in zip(predictor.terms, predictor.index[s], strict=True):
                     if at >= 0:
-                        yield Entry(s, term_name(layout, block, predictor, term), int(at), None)
+                        name = term_name(layout, block, predictor, term)
+                        yield Entry(s, name, int(at), None, link)
 
 
 def dispersion_entries(layout: Layout) -> Iterator[Entry]:
@@ -93,10 +98,11 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
                     continue
                 used = np.flatnonzero(predictor.index[s] >= 0)
                 alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
-                link = parameter_link(block, s, number) if alone else None
+                link = parameter_link(block, s, number)
                 for j in used:
                     name = predictor.variable + ("" if alone else f"[{predictor.terms[j]}]")
-                    yield Entry(s, name, int(predictor.index[s, j]), link)
+                    natural = link if alone else None
+                    yield Entry(s, name, int(predictor.index[s, j]), natural, link.name)
 
 
 def table_terms(layout: Layout) -> dict[int, str]:

@@ -6,18 +6,16 @@ concomitants are checked.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import column_name, door, plain
-from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.errors import DataError, FormulaError, SpecError, warn
 from bayesmix.families import Family
 from bayesmix.formula.design import (
     Design,
@@ -70,7 +68,6 @@ __all__ = [
 # A time that is the same in all rows of more than this share of the groups belongs to these.
 REPEATED = 0.9
 COVARIANCES = ("varying", "fixed", "proportional")
-PACKAGE = str(Path(__file__).parents[1])
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
 
 
@@ -383,11 +380,10 @@ def _warn_of_position(regressions: Sequence[Regression], values: pd.Series, labe
                 f"{name!r} is {f if isinstance(f, str) else getattr(f, 'name', f)!s}"
                 for name, f in zip(found, family, strict=False)
             )
-            warnings.warn(
+            warn(
+                "labels",
                 f"labels={labels!r} and a list of families go together by position: {pairs}. If "
                 "that is not meant, give family= as a dict from the labels to families",
-                UserWarning,
-                skip_file_prefixes=(PACKAGE,),
             )
 
 

@@ -14,7 +14,7 @@ from bayesmix.model.random import random_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.results.printing import Printed
-from bayesmix.results.tables import component_index, summary
+from bayesmix.results.tables import component_index, ratios, summary
 
 __all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]
 
@@ -61,7 +61,7 @@ def modes_table(drawn: Drawn) -> pd.DataFrame:
     ).rename_axis("mode")
 
 
-def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
+def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
     """Means, standard deviations, equal-tailed intervals, ESS and R-hat.
 
     The rows are those of the point fit's summary.  Stacked draws are no chain, and have
@@ -72,12 +72,16 @@ def posterior_summary(drawn: Drawn, ci: float) -> pd.DataFrame:
     drawn : Drawn
     ci : float
         Probability of the intervals.
+    exp : bool
+        Exponentials of coefficients that are logarithms of ratios.
     """
     import arviz_stats
 
     ci = fraction("ci", ci, 0.95, error=FitError)
     index = summary(drawn.point)[["component", "term", "effect"]]
     draws = natural_draws(drawn.spec, drawn.theta)
+    if exp:
+        draws |= {key: np.exp(draws[key]) for key in ratios(drawn.spec)}
     tails = [0.5 - ci / 2, 0.5 + ci / 2]
     rows = []
     for key in index.itertuples(index=False, name=None):

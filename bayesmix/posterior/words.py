@@ -9,6 +9,7 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
 from bayesmix.results.describe import as_html, as_text, model_title, spec_lines
+from bayesmix.results.printing import html_table
 
 __all__ = ["posterior_html", "posterior_text"]
 
@@ -53,21 +54,15 @@ def _title(drawn: Drawn) -> str:
     return f"Posterior of a {model[0].lower()}{model[1:]}, by {drawn.method}"
 
 
-def _short(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_index(["component", "term", "effect"])
-
-
 def posterior_text(drawn: Drawn) -> str:
     """A posterior as text."""
     table = posterior_summary(drawn, 0.95)
     title = _title(drawn)
-    body = _short(table).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
-    return f"{as_text(title, _lines(drawn, table))}\n\n{body}"
+    return f"{as_text(title, _lines(drawn, table))}\n\n{table}"
 
 
 def posterior_html(drawn: Drawn) -> str:
     """A posterior as HTML."""
     table = posterior_summary(drawn, 0.95)
     title = _title(drawn)
-    body = _short(table).to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0)
-    return as_html(title, _lines(drawn, table)) + body
+    return as_html(title, _lines(drawn, table)) + html_table(table)

@@ -21,15 +21,14 @@ __all__ = [
     "is_numeric",
     "latex_table",
     "number",
-    "p_value",
     "plural",
     "tables_of",
     "write_tables",
 ]
 
 MINUS = "\N{MINUS SIGN}"
-# A number, a bound such as "< 0.0001", or an interval.
-ONE = rf"(< )?{MINUS}?(\d[\d.,]*(e[+{MINUS}]?\d+)?|\N{{INFINITY}})"
+# A number, a bound such as "<0.001", or an interval.
+ONE = rf"(< ?)?{MINUS}?(\d[\d.,]*(e[+{MINUS}]?\d+)?|\N{{INFINITY}})"
 NUMERIC = re.compile(f"{ONE}( to {ONE})?")
 
 
@@ -64,13 +63,6 @@ def interval(lower: Any, upper: Any) -> str:
     """An interval in words; nothing where an end is missing."""
     ends = [number(float(v)) for v in (lower, upper)]
     return f"{ends[0]} to {ends[1]}" if all(ends) else ""
-
-
-def p_value(p: float) -> str:
-    """A p-value to three digits; very small ones as a bound."""
-    if np.isnan(p):
-        return ""
-    return "< 0.0001" if p < 1e-4 else f"{p:.3g}"
 
 
 def plural(count: float, word: str) -> str:

@@ -112,16 +112,17 @@ def _column(name: Any, members: pd.DataFrame) -> str:
 def _sizes(name: str, fit: Any, members: pd.DataFrame, spec: MixtureSpec) -> Table:
     values = members.to_numpy()
     best = values.argmax(1)
-    table = pd.DataFrame(
-        {
-            "component": list(fit.components),
-            "mean membership": np.average(values, axis=0, weights=spec.rows.weight),
-            "units where it is most probable": np.bincount(best, minlength=fit.k),
-            f"of these above {CLEAR:g}": [
-                int((values[best == s, s] > CLEAR).sum()) for s in range(fit.k)
-            ],
-        }
-    )
+    columns = {
+        "component": list(fit.components),
+        "mean membership": np.average(values, axis=0, weights=spec.rows.weight),
+        "units where it is most probable": np.bincount(best, minlength=fit.k),
+        f"of these above {CLEAR:g}": [
+            int((values[best == s, s] > CLEAR).sum()) for s in range(fit.k)
+        ],
+    }
+    if spec.rows.units.grouped:
+        columns["their rows"] = np.bincount(best[spec.rows.units.codes], minlength=fit.k)
+    table = pd.DataFrame(columns)
     return Table(f"sizes_{name}", f"Sizes of the components ({name})", table)
 
 

@@ -15,7 +15,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.prepare import Events, Part
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.printing import p_value
+from bayesmix.results.printing import Printed, html_table
 from bayesmix.results.tables import sizes, summary
 
 if TYPE_CHECKING:
@@ -260,30 +260,24 @@ def spec_html(spec: MixtureSpec) -> str:
 
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
     frame = summary(fitted)
-    frame["p_value"] = [p_value(p) for p in frame["p_value"]]
     # The scale of an interval is told where it is not the estimate's own.
-    frame["scale"] = frame["scale"].where(frame["scale"] != "identity", "")
-    if (frame["scale"] == "").all():
-        frame = frame.drop(columns="scale")
-    return frame.drop(columns="z").set_index(["component", "term", "effect"])
+    same = (frame["scale"] == "identity").all()
+    return Printed(frame.drop(columns=["z", "scale"] if same else "z"))
 
 
 def fit_text(fitted: Fitted) -> str:
     """A fit as text."""
     head = as_text(f"{model_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
-    table = _short_summary(fitted).to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
+    table = _short_summary(fitted)
     note = "\n\nIntervals are computed on the scale in the last column and transformed back."
     note = note if "scale" in table else ""
-    return f"{head}\n\n{sizes(fitted).round(4).to_string()}\n\n{table}{note}"
+    return f"{head}\n\n{Printed(sizes(fitted))}\n\n{table}{note}"
 
 
 def fit_html(fitted: Fitted) -> str:
     """A fit as HTML."""
     head = as_html(f"{model_title(fitted.spec)}, fitted by {fitted.method}", fit_lines(fitted))
-    frames = (sizes(fitted), _short_summary(fitted))
-    return head + "".join(
-        f.to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0) for f in frames
-    )
+    return head + html_table(sizes(fitted)) + html_table(_short_summary(fitted))
 
 
 def selection_text(table: pd.DataFrame) -> str:

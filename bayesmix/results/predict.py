@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from bayesmix._arguments import fraction
-from bayesmix.errors import FitError
+from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import expected, log_survival
@@ -46,7 +44,6 @@ __all__ = [
 
 WHAT = ("mean", "link", "weight")
 BY = ("component", "marginal", "membership")
-PACKAGE = str(Path(__file__).parents[1])
 
 
 def predict(
@@ -532,7 +529,7 @@ def warn_of_impossible(drawn: np.ndarray, rows: Rows) -> None:
             "range there, as below zero by the identity link. A log or logit link cannot leave it; "
             "or give narrower priors"
         )
-        warnings.warn(msg, UserWarning, skip_file_prefixes=(PACKAGE,))
+        warn("impossible responses", msg)
 
 
 def _draw(

@@ -9,20 +9,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Printed", "p_value"]
+__all__ = ["Printed", "html_table", "p_value"]
 
 WIDTH = 80
 LEAST_P = 0.001
+DIGITS = 4
 # Rows at the top and at the end of a long table.
 ENDS = 5
-# Columns from this width on are wrapped before anything else is shortened; none below the least.
-NARROW = 16
+# Columns are wrapped down to this width.
 LEAST = 8
-SHORT = {"component": "comp."}
+SHORT = {
+    "component": "comp.",
+    "estimate": "est.",
+    "p_value": "p",
+    "ess_bulk": "bulk",
+    "ess_tail": "tail",
+}
+# Columns that stand in every part of a table that is printed in parts.
+KEYS = ("component", "term", "k")
 
 
 class Printed(pd.DataFrame):
-    """A DataFrame that prints all its columns in 80 letters; what is made of it is plain.
+    """A DataFrame that prints all its columns in 80 letters.
+
+    Its rows sorted, chosen or rounded print so too; anything else made of it is plain.
 
     Parameters
     ----------
@@ -39,15 +49,62 @@ class Printed(pd.DataFrame):
     def _constructor(self) -> Callable[..., pd.DataFrame]:
         return pd.DataFrame
 
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """The first rows."""
+        return Printed(super().head(n))
+
+    def tail(self, n: int = 5) -> pd.DataFrame:
+        """The last rows."""
+        return Printed(super().tail(n))
+
+    def round(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Rounded numbers, as of `pandas.DataFrame.round`."""
+        return Printed(super().round(*args, **kwargs))
+
+    def query(self, *args: Any, **kwargs: Any) -> Any:
+        """Chosen rows, as of `pandas.DataFrame.query`."""
+        return _again(super().query(*args, **kwargs))
+
+    def sort_values(self, *args: Any, **kwargs: Any) -> Any:
+        """Sorted rows, as of `pandas.DataFrame.sort_values`."""
+        return _again(super().sort_values(*args, **kwargs))
+
     def __repr__(self) -> str:
         if not len(self):
             return repr(pd.DataFrame(self))
-        most = pd.get_option("display.max_rows")
-        if most is None or len(self) <= most:
-            return "\n".join(_lines(self))
-        lines = _lines(pd.concat([self.head(ENDS), self.tail(ENDS)]))
-        size = f"[the first and last {ENDS} of {len(self)} rows x {len(self.columns)} columns]"
-        return "\n".join([*lines, "", size])
+        table, size = _ends(self)
+        return "\n".join([*_lines(table), *(["", size] if size else [])])
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
+
+
+def _again(made: Any) -> Any:
+    """A frame as one that prints whole; None where pandas changed it in place."""
+    return Printed(made) if isinstance(made, pd.DataFrame) else made
+
+
+def html_table(table: pd.DataFrame) -> str:
+    """A table as HTML, with the numbers as `Printed` shows them."""
+    if not len(table):
+        return pd.DataFrame(table).to_html(border=0)
+    shown, size = _ends(table)
+    columns = _columns(shown, DIGITS, False)
+    heads, rows = [cells[0] for cells in columns], zip(*(c[1:] for c in columns), strict=True)
+    body = pd.DataFrame(list(rows), columns=heads).to_html(index=False, border=0)
+    return body + (f"<p>{size}</p>" if size else "")
+
+
+def _ends(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows to show, a named index as a column, and words about those that are not shown."""
+    shown = pd.DataFrame(table)
+    if shown.index.name is not None and shown.index.name not in shown:
+        shown = shown.reset_index()
+    most = pd.get_option("display.max_rows")
+    if most is None or len(shown) <= most:
+        return shown, ""
+    size = f"[the first and last {ENDS} of {len(shown)} rows x {len(shown.columns)} columns]"
+    return pd.concat([shown.head(ENDS), shown.tail(ENDS)]), size
 
 
 def p_value(p: float) -> str:
@@ -78,17 +135,31 @@ def _columns(table: pd.DataFrame, digits: int, short: bool) -> list[list[str]]:
 
 def _lines(table: pd.DataFrame) -> list[str]:
     """The head and the rows; short heads, fewer digits and wrapped words where it is too wide."""
-    for digits, short in ((4, False), (4, True), (3, True)):
+    for digits, short in ((DIGITS, False), (DIGITS, True), (DIGITS - 1, True)):
         columns = _columns(table, digits, short)
         widths = [max(map(len, cells)) for cells in columns]
-        if sum(widths) + len(widths) - 1 <= WIDTH or max(widths) > NARROW:
+        if sum(widths) + len(widths) - 1 <= WIDTH:
             break
+    else:  # words are wrapped then, and numbers keep their digits
+        if max(widths) > 2 * LEAST + LEAST // 2:
+            columns = _columns(table, DIGITS, False)
+            widths = [max(map(len, cells)) for cells in columns]
     while sum(widths) + len(widths) - 1 > WIDTH and max(widths) > LEAST:
         widths[widths.index(max(widths))] -= 1
     if sum(widths) + len(widths) - 1 > WIDTH and len(widths) > 1:  # in two parts
-        half = len(widths) // 2
-        return [*_lines(table.iloc[:, :half]), "", *_lines(table.iloc[:, half:])]
+        return _parts(table)
     return [line for row in zip(*columns, strict=True) for line in _wrapped(row, widths)]
+
+
+def _parts(table: pd.DataFrame) -> list[str]:
+    """A table that is too wide in two parts, both with the columns that tell the rows apart."""
+    keys = [name for name in table.columns if name in KEYS]
+    others = [name for name in table.columns if name not in KEYS]
+    if len(others) < 2:
+        keys, others = [], list(table.columns)
+    half = len(others) // 2
+    first, second = ([*keys, *some] for some in (others[:half], others[half:]))
+    return [*_lines(table[first]), "", *_lines(table[second])]
 
 
 def _wrapped(row: tuple[str, ...], widths: list[int]) -> list[str]:

@@ -34,6 +34,7 @@ __all__ = [
     "concomitant_table",
     "dispersion_table",
     "membership",
+    "ratios",
     "sizes",
     "summary",
 ]
@@ -89,7 +90,52 @@ def concomitant_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
     )
 
 
-def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
+# Links whose coefficients become ratios when exponentiated.
+RATIO_LINKS = ("log", "logit", "cloglog")
+
+
+def ratios(spec: MixtureSpec) -> set[tuple[Any, str, str]]:
+    """Coefficients whose exponential is a ratio, as (component, term, effect).
+
+    Raises
+    ------
+    FitError
+        If there is none.
+    """
+    layout, terms = spec.layout, spec.layout.concomitant_terms
+    entries = (*location_entries(layout), *dispersion_entries(layout))
+    keys = {
+        (spec.components[e.component], e.term, layout.coordinates[e.at].effect)
+        for e in entries
+        if e.link is None and e.adds_on in RATIO_LINKS
+    }
+    for s, q in np.argwhere(layout.alpha >= 0) if terms is not None else ():
+        assert terms is not None
+        keys.add((spec.components[s], terms[q], "concomitant"))
+    if not keys:
+        msg = (
+            "exp=True is for coefficients on the scale of a log, logit or cloglog link, and this "
+            "model has none; leave it out"
+        )
+        raise FitError(msg)
+    return keys
+
+
+def _as_ratios(rows: list[tuple], keys: set[tuple[Any, str, str]]) -> list[tuple]:
+    """Rows with the exponentials of some coefficients; z and p-values stay those of zero."""
+    out = []
+    for row in rows:
+        component, term, effect, estimate, se, z, p, low, high, _ = row
+        if (component, term, effect) in keys:
+            with np.errstate(over="ignore"):
+                estimate, low, high = np.exp([estimate, low, high])
+            se = _natural(se, estimate)
+            row = (component, term, effect, estimate, se, z, p, low, high, "log")
+        out.append(row)
+    return out
+
+
+def summary(fitted: Fitted, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
     """Estimates with standard errors and Wald intervals, a row per component and term.
 
     Parameters
@@ -97,6 +143,8 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     fitted : Fitted
     ci : float
         Coverage of the intervals.
+    exp : bool
+        Exponentials of coefficients that are logarithms of ratios.
     """
     fraction("ci", ci, 0.95, error=FitError)
     cov = covariance(fitted)
@@ -104,6 +152,7 @@ def summary(fitted: Fitted, ci: float = 0.95) -> pd.DataFrame:
     rows = _coefficient_rows(fitted, cov, z) + _dispersion_rows(fitted, cov, z)
     rows += _random_rows(fitted, cov, z)
     rows += _weight_rows(fitted, cov, z)
+    rows = _as_ratios(rows, ratios(fitted.spec)) if exp else rows
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
     rows.sort(key=lambda row: rank[row[2]])
     return Printed(rows, columns=COLUMNS.copy())
@@ -307,15 +356,16 @@ def clusters(fitted: Fitted, newdata: pd.DataFrame | OwnRows | None, *, rows: bo
 
 
 def sizes(fitted: Fitted) -> pd.DataFrame:
-    """Mean memberships, and how many rows belong to each component."""
-    total, size, post, count = fitted.unit_sums(_size_sums)
+    """Mean memberships, and how many units and rows belong to each component."""
+    total, units, size, post, count = fitted.unit_sums(_size_sums)
     k = fitted.spec.k
     if fitted.spec.prepared.weights_column is None:
-        size, post = size.astype(int), post.astype(int)
+        units, size, post = units.astype(int), size.astype(int), post.astype(int)
     ratio = np.divide(size, post, out=np.full(k, np.nan), where=post > 0)
     return pd.DataFrame(
         {
             "prior": total / count,
+            "units": units,
             "size": size,
             "post_positive": post,
             "ratio": ratio,
@@ -325,13 +375,14 @@ def sizes(fitted: Fitted) -> pd.DataFrame:
 
 
 def _size_sums(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Memberships of units, rows by their most probable component, rows that may be of each."""
+    """Memberships, units and rows by their most probable component, rows that may be of each."""
     w = np.ones(len(resp)) if block.weight is None else block.weight
     rows = w
     if block.first is not None:
         rows = w * np.diff(np.append(block.first, block.n_rows))
-    size = np.bincount(resp.argmax(1), weights=rows, minlength=resp.shape[1])
-    return w @ resp, size, rows @ (resp > 1e-4), w.sum()
+    own, k = resp.argmax(1), resp.shape[1]
+    units, size = (np.bincount(own, weights=each, minlength=k) for each in (w, rows))
+    return w @ resp, units, size, rows @ (resp > 1e-4), w.sum()
 
 
 def _assigned(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndarray, ...]:

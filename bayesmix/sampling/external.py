@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bayesmix._arguments import generator
-from bayesmix.errors import ConvergenceWarning, SpecError
+from bayesmix.errors import SpecError, warn
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
@@ -26,7 +24,6 @@ from bayesmix.sampling.posterior import (
 
 __all__ = ["draws_from_pymc", "starting_values"]
 
-PACKAGE = str(Path(__file__).parents[1])
 STATS = ("diverging", "depth", "n_steps", "energy", "tree_depth", "step_size")
 
 
@@ -87,7 +84,7 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
     drawn = relabelled(drawn, METHOD, None)
     if len(theta) > 1:
         for finding in chain_diagnosis(drawn).findings:
-            warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+            warn(finding.kind, str(finding))
     return drawn
 
 

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pandas as pd
 from bayesmix._arguments import as_asked, at_least, door, generator, one_of
 from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
-from bayesmix.errors import ConvergenceWarning, SpecError
+from bayesmix.errors import SpecError, warn
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
@@ -61,7 +60,6 @@ WHOLE = 0.99
 # Copies of all draws at work together, and numbers of the sampler beside each.
 COPIES = 6
 STATISTICS = 12
-PACKAGE = str(Path(__file__).parents[1])
 
 
 @door(title="fit()", draws=at_least(10, "the number of draws"))
@@ -118,7 +116,7 @@ def fit_posterior(
     _check_memory(spec, options)
     drawn, found = _fit_posterior(spec, method, options, priors, saved)
     for finding in found:
-        warnings.warn(str(finding), ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+        warn(finding.kind, str(finding))
     return drawn
 
 
@@ -312,18 +310,16 @@ def _laplace(
     """Draws around the heaviest mode; the other modes are told, not visited."""
     draws = laplace_draws(problem, modes[0], options.draws, rng)
     if draws.khat > GOOD_K:
-        warnings.warn(
-            f"Laplace's approximation is poor here (Pareto k-hat {draws.khat:.2f}, above "
-            f"{GOOD_K}): use method='nuts'",
-            ConvergenceWarning,
-            skip_file_prefixes=(PACKAGE,),
+        words = f"Pareto k-hat {draws.khat:.2f}, above {GOOD_K}"
+        warn(
+            "poor approximation",
+            f"Laplace's approximation is poor here ({words}): use method='nuts'",
         )
     if modes[0].share < WHOLE:
-        warnings.warn(
+        warn(
+            "one mode",
             f"Laplace's draws are around one mode with {modes[0].share:.0%} of the mass; "
             "Posterior.modes lists the others. Use method='nuts'",
-            ConvergenceWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
     made = Chains(draws.theta[None], draws.log_density[None], {}, np.zeros(1, int), 1)
     made = _chains_in_users(problem, made)
@@ -374,12 +370,11 @@ def _nuts(
     except _InterruptedError as stop:
         drawn = stop.drawn
         chains, draws = drawn.theta.shape[:2]
-        warnings.warn(
+        warn(
+            "interrupted",
             f"interrupted: the posterior has the {draws} draws of each of {chains} chains so far, "
             f"of {options.draws} and {options.chains} requested"
             + ("; the same call goes on from the checkpoint" if saved is not None else ""),
-            ConvergenceWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
         return drawn, () if chains == 1 else chain_diagnosis(drawn).findings
 

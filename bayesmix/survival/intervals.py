@@ -6,10 +6,8 @@ estimates' normal approximation), a posterior the mean of its draws with equal-t
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from scipy import linalg, special
 
 from bayesmix._arguments import door, generator, shown, unknown_option, whole_number
 from bayesmix._arguments.memory import check_memory
-from bayesmix.errors import FitError, IdentifiabilityWarning
+from bayesmix.errors import FitError, warn
 from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
@@ -48,7 +46,6 @@ Values = Callable[[np.ndarray], np.ndarray]
 # Step of the delta method, in standard errors.
 STEP = 0.05
 RANKED: Any = "inverted_cdf"
-PACKAGE = str(Path(__file__).parents[1])
 INTERVALS = ("delta", "simulation")
 # Where intervals are symmetric.
 SCALES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
@@ -193,11 +190,10 @@ def forward_of(forward: Callable[[np.ndarray], np.ndarray], values: np.ndarray) 
 
 def _warn_of_none(fits: Sequence[Fitted]) -> None:
     status = next(f.status for f in fits if np.isnan(covariance(f).root).any())
-    warnings.warn(
-        f"no intervals: the fit (status {status!r}) has no finite covariance, for it is no "
-        "maximum; use fit('map') or a posterior",
-        IdentifiabilityWarning,
-        skip_file_prefixes=(PACKAGE,),
+    warn(
+        "no intervals",
+        f"no intervals: the fit (status {status!r}) is not at a maximum, so it has no finite "
+        "covariance; use fit('map') or a posterior",
     )
 
 
@@ -209,12 +205,11 @@ def _without_unknown(
         moved = values_at(theta + SHIFT * np.concatenate([flat, -flat]))
         unknown = depends(moved, found.estimate, np.where(np.isfinite(se), se, 0.0)).any(0)
     if unknown.any():
-        warnings.warn(
-            f"no intervals for {int(unknown.sum())} of {unknown.size} numbers, which depend on "
+        warn(
+            "no intervals",
+            f"no intervals for {int(unknown.sum())} of {unknown.size} numbers: they depend on "
             "parameters at infinity or not determined by the data (see fit.reasons); use "
             "fit('map') or a posterior for these",
-            IdentifiabilityWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
     lower, upper = (np.where(unknown, np.nan, v) for v in (found.lower, found.upper))
     return Band(found.estimate, lower, upper)

@@ -13,6 +13,7 @@ from scipy import special
 
 from bayesmix.comparison.effects.hypothesis import parse
 from bayesmix.errors import DataError, FitError
+from bayesmix.results.printing import Printed
 from bayesmix.results.uncertainty import Estimates, Source, estimates
 
 __all__ = ["Averages", "Labels", "table", "tested"]
@@ -144,7 +145,7 @@ def _frame(labels: Labels, averages: Averages) -> pd.DataFrame:
     index = None
     if averages.codes is None:
         index = averages.index.take(at[2]).rename(averages.index.name or "row")
-    return pd.DataFrame(columns, index=index)
+    return Printed(columns, index=index)
 
 
 def tested(
@@ -172,7 +173,7 @@ def tested(
 def _test_table(found: Estimates, names: np.ndarray, ci: float) -> pd.DataFrame:
     """Estimates against zero: z and p-value, or of draws the probability to be above zero."""
     lower, upper = found.limits(ci)
-    out = pd.DataFrame({"hypothesis": names, "estimate": found.value, "se": found.se})
+    out = Printed({"hypothesis": names, "estimate": found.value, "se": found.se})
     out["lower"], out["upper"] = lower, upper
     if found.draws is not None:
         out["probability"] = (found.draws > 0).mean(0)

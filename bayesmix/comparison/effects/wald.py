@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.tables import natural_draws
+from bayesmix.results.printing import html_table, p_value
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = ["Wald", "wald"]
@@ -45,8 +47,16 @@ class Wald:
     table: pd.DataFrame
 
     def __repr__(self) -> str:
-        head = f"Wald test: chi-squared({self.df}) = {self.statistic:.4g}, p = {self.p_value:.3g}"
-        return f"{head}\n{self.table.to_string(index=False)}"
+        return f"{self._title()}\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        table = html_table(self.table)
+        return f"<div><strong>{html.escape(self._title())}</strong>{table}</div>"
+
+    def _title(self) -> str:
+        p = p_value(self.p_value)
+        shown = p if p.startswith("<") else f"= {p}"
+        return f"Wald test: chi-squared({self.df}) = {self.statistic:.4g}, p {shown}"
 
 
 def wald(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
@@ -71,6 +72,11 @@ class Diagnosis:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of what is wrong."""
         return tuple(dict.fromkeys(f.kind for f in self.findings))
+
+    def _repr_html_(self) -> str:
+        title, *lines = repr(self).split("\n  ")
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        return f"<div><strong>{title}</strong><ul>{items}</ul></div>"
 
     def __repr__(self) -> str:
         known = (

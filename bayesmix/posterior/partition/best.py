@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,11 @@ class Consensus:
     def k(self) -> int:
         """Number of clusters."""
         return int(self.labels.max()) + 1
+
+    def _repr_html_(self) -> str:
+        title, *lines = repr(self).split("\n  ")
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        return f"<div><strong>{html.escape(title)}</strong><ul>{items}</ul></div>"
 
     def __repr__(self) -> str:
         sizes = ", ".join(str(n) for n in np.bincount(self.labels))
