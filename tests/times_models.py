@@ -92,6 +92,9 @@ REGRESSIONS = {
     "negative binomial in groups": lambda: bmx.Mixture(
         "count ~ x + offset(z) | g", D, family="negative_binomial", k=2
     ),
+    "times beside a background": lambda: latent(
+        "surv(entry, t, s, kind='counting', background=0.3 * y) ~ x", ["weibull", "cured"]
+    ),
     "two families": lambda: bmx.Mixture("count ~ x", D, family=["zero", "poisson"], k=2),
     "two responses": lambda: bmx.Mixture(
         [bmx.Regression("y ~ x", family="gamma"), bmx.Regression("count ~ 1", family="poisson")],

@@ -106,7 +106,8 @@ def _bounds(times: Times | None) -> tuple[Any, ...]:
     """What is known of times, if they are times."""
     if times is None:
         return ()
-    return tuple(_numbers(v) for v in (times.lower, times.upper, times.entry))
+    own = () if times.background is None else (times.background,)
+    return tuple(_numbers(v) for v in (times.lower, times.upper, times.entry, *own))
 
 
 def _known_events(spec: MixtureSpec, events: Events) -> str:

@@ -37,6 +37,7 @@ FORMS = (
     "surv(time, status), surv(time), surv(lower, upper, kind='interval') or "
     "surv(entry, time, status, kind='counting')"
 )
+BACKGROUND = "background hazard"
 
 # What each kind's arguments are; the status may be left out.
 PARTS = {
@@ -51,11 +52,13 @@ class SurvCall(NamedTuple):
 
     kind: str
     arguments: tuple[str, ...]
+    background: str | None = None
 
     @property
     def named(self) -> tuple[tuple[str, str], ...]:
         """The expressions, each with what it gives: "survival time", "status", "entry" ..."""
-        return tuple(zip(self.arguments, PARTS[self.kind], strict=False))
+        found = tuple(zip(self.arguments, PARTS[self.kind], strict=False))
+        return found if self.background is None else (*found, (self.background, BACKGROUND))
 
 
 def is_surv(text: str) -> bool:
@@ -75,11 +78,16 @@ def surv_call(text: str) -> SurvCall:
     tokens = tokenize(text, label)
     match_brackets(tokens, label)
     runs = [run for run in split_at(tokens[2:-1], ",") if run]
-    kind, arguments = "right", []
+    kind, background, arguments = "right", None, []
     for run in runs:
         if len(run) > 1 and run[1].text == "=":
+            if run[0].text == "background" and len(run) > 2:
+                background = text[run[2].start : run[-1].end]
+                continue
             if run[0].text != "kind" or len(run) != 3 or run[2].kind != "string":
-                raise FormulaError(f"{label}: the one option is kind=. Write {FORMS}.")
+                raise FormulaError(
+                    f"{label}: the options are kind= and background=. Write {FORMS}."
+                )
             kind = run[2].text[1:-1]
         else:
             arguments.append(text[run[0].start : run[-1].end])
@@ -91,7 +99,12 @@ def surv_call(text: str) -> SurvCall:
         raise FormulaError(
             f"{label} has {count}, which does not suit kind={kind!r}. Write {FORMS}."
         )
-    return SurvCall(kind, tuple(arguments))
+    if background is not None and kind == "interval":
+        raise FormulaError(
+            f"{label}: background= is the rate at an exact time, which bounds do not have; use it "
+            "with surv(time, status) or kind='counting'."
+        )
+    return SurvCall(kind, tuple(arguments), background)
 
 
 def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
@@ -117,6 +130,9 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
         lower, upper = _numbers(call, data, scope, finite=False)
         return _interval(lower, upper, data, label)
     values = _numbers(call, data, scope, finite=True)
+    background = values.pop() if call.background is not None else None
+    if background is not None:
+        _refuse(background < 0, data, f"{label}: the background hazard is negative")
     entry = values.pop(0) if call.kind == "counting" else np.zeros(len(data))
     time = values[0]
     status = _status(values[1], data, label) if len(values) > 1 else np.ones(len(data), bool)
@@ -124,7 +140,7 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     _refuse(status & (time == 0), data, f"{label}: an event at time zero has no density")
     _refuse(entry < 0, data, f"{label}: the entry is negative")
     _refuse((entry > 0) & (entry >= time), data, f"{label}: the entry is not before the time")
-    return Times(time, np.where(status, time, np.inf), entry)
+    return Times(time, np.where(status, time, np.inf), entry, background)
 
 
 def _numbers(call: SurvCall, data: pd.DataFrame, scope: Scope, *, finite: bool) -> list[np.ndarray]:
@@ -291,6 +307,7 @@ def read_observed(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
         trials = evaluate(binomial_arguments(some.name)[1], data, scope, "trials", finite=False)
     if some.times is not None:
         bounds = {"lower": np.zeros(n), "upper": np.full(n, np.inf), "entry": np.zeros(n)}
+        bounds |= {} if some.times.background is None else {"background": np.zeros(n)}
         for name, values in bounds.items():
             values[there] = getattr(some.times, name)
         times = Times(**bounds)

@@ -28,6 +28,8 @@ class Times:
         (0, inf): nothing is known.
     entry : ndarray of float64, shape (n,)
         Delayed entry (left truncation): only a time beyond it could be seen; 0 for none.
+    background : ndarray of float64, shape (n,), or None
+        The rate at which the event comes at `lower` for other reasons than the model's.
 
     Attributes
     ----------
@@ -54,6 +56,7 @@ class Times:
     lower: np.ndarray
     upper: np.ndarray
     entry: np.ndarray
+    background: np.ndarray | None = None
     log_lower: np.ndarray = field(init=False, repr=False)
     log_upper: np.ndarray = field(init=False, repr=False)
     log_entry: np.ndarray = field(init=False, repr=False)
@@ -79,7 +82,13 @@ class Times:
             return self
         taken = object.__new__(Times)
         whole = self.__dict__.items()
-        taken.__dict__.update({name: values[rows] for name, values in whole if name in _BY_ROW})
+        taken.__dict__.update(
+            {
+                name: None if values is None else values[rows]
+                for name, values in whole
+                if name in _BY_ROW
+            }
+        )
         return taken
 
     @property
@@ -93,9 +102,15 @@ class Times:
         return which(self.entry > 0)
 
     @cached_property
+    def exposed(self) -> np.ndarray:
+        """Whether the time is known exactly and a background has a part in it, shape (n,)."""
+        exact = self.code == KINDS.index("exact")
+        return exact & (self.background > 0) if self.background is not None else exact & False
+
+    @cached_property
     def points(self) -> slice | np.ndarray | None:
-        """The rows known exactly or right-censored; None without any."""
-        return which(self.code <= KINDS.index("right"))
+        """The rows known exactly or right-censored, without a background; None without any."""
+        return which((self.code <= KINDS.index("right")) & ~self.exposed)
 
     @cached_property
     def event(self) -> np.ndarray:

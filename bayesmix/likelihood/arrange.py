@@ -42,8 +42,14 @@ def kernel_of(family: Family) -> Kernel | TimesKernel | None:
 def known(problem: Problem) -> bool:
     """Whether the kernels can do a problem: all its families, and no held weights."""
     return problem.spec.weights.held is None and all(
-        kernel_of(group.family) is not None for _, group in _groups(problem)
+        kernel_of(group.family) is not None and not _exposed(arrays.observed[group.key].times)
+        for arrays, group in _groups(problem)
     )
+
+
+def _exposed(times: Times | None) -> bool:
+    """Whether a background has a part in any event, of which no kernel knows."""
+    return times is not None and bool(times.exposed.any())
 
 
 def kernel_names(problem: Problem) -> set[str | None]:

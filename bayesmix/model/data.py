@@ -207,7 +207,7 @@ def time_sources(spec: MixtureSpec, block: BlockLayout) -> list[str]:
 
 
 def time_data(spec: MixtureSpec, block: BlockLayout) -> dict[str, dict[str, str]]:
-    """Of each source of times the names of `observed_as`, `upper`, `entry` and `since`.
+    """Of each source of times the names of `observed_as`, `upper`, `entry`, `background`, `since`.
 
     `since` is where a row continues another of its unit, beside late entries of others.
     """
@@ -216,7 +216,7 @@ def time_data(spec: MixtureSpec, block: BlockLayout) -> dict[str, dict[str, str]
     return {
         source: {
             name: f"{name}_{plain_name(source)}" if several else name
-            for name in ("observed_as", "upper", "entry", "since")
+            for name in ("observed_as", "upper", "entry", "since", "background")
         }
         for source in sources
     }
@@ -238,6 +238,9 @@ def _times(
         if surv_call(source).kind == "interval":
             interval = times.code == KINDS.index("interval")
             out.add(names["upper"], np.where(interval, times.upper, np.inf), "obs")
+        if surv_call(source).background is not None:
+            rate = np.zeros(len(times)) if times.background is None else times.background
+            out.add(names["background"], rate, "obs")
         if surv_call(source).kind == "counting":
             out.add(names["entry"], entry, "obs")
             if any(rows.entry is not None for rows in spec.rows.blocks):
@@ -251,7 +254,7 @@ def _joined(data: BlockRows, keys: list[str]) -> tuple[Times, np.ndarray, np.nda
     Those of the unit, or of components where units have none; then those of components beside
     them.  Without a response nothing is known.
     """
-    n = len(data.matrix)
+    n, rate = len(data.matrix), None
     lower, upper, entry, since = np.zeros(n), np.full(n, np.inf), np.zeros(n), np.zeros(n)
     for key in keys if data.observed else ():
         times = data.observed[key].times
@@ -260,8 +263,8 @@ def _joined(data: BlockRows, keys: list[str]) -> tuple[Times, np.ndarray, np.nda
         late = times if data.entry is None else data.entry[key].times
         assert late is not None
         entry = np.maximum(entry, late.entry if data.entry is None else late.lower)
-        since = np.maximum(since, times.entry)
-    return Times(lower, upper, np.zeros(n)), entry, since
+        since, rate = np.maximum(since, times.entry), times.background
+    return Times(lower, upper, np.zeros(n), rate), entry, since
 
 
 def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray]:

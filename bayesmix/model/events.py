@@ -334,6 +334,12 @@ def restricted(
     With `fiml` a time may be missing, and nothing is known of it either.
     """
     assert formula.response is not None
+    if surv_call(formula.response).background is not None:
+        msg = (
+            f"{formula.response!r}: background= is of bmx.Mixture; among competing events the "
+            "background is an event of its own"
+        )
+        raise FormulaError(msg)
     there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
     rows = rows & there
     # Delayed entry concerns every event, whichever one it was.

@@ -335,7 +335,7 @@ def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[
     own = np.where(inside, times.entry, 0.0)
     return (
         replace(response, times=entered),
-        replace(response, times=Times(times.lower, times.upper, own)),
+        replace(response, times=Times(times.lower, times.upper, own, times.background)),
     )
 
 

@@ -226,7 +226,8 @@ def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed
 
 
 def _in_unit(times: Times, unit: float) -> Times:
-    return Times(times.lower / unit, times.upper / unit, times.entry / unit)
+    rate = None if times.background is None else times.background * unit
+    return Times(times.lower / unit, times.upper / unit, times.entry / unit, rate)
 
 
 def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) -> np.ndarray:

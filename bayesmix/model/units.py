@@ -108,6 +108,7 @@ def once_by_unit(response: Response, units: Units) -> Response:
         np.where(once, times.lower, 0.0),
         np.where(once, times.upper, np.inf),
         np.where(once, times.entry, 0.0),
+        times.background,
     )
     return replace(response, times=told)
 

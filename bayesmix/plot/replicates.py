@@ -13,6 +13,7 @@ from bayesmix.formula.response import time_name
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
+from bayesmix.results.censoring import refuse_background
 from bayesmix.survival.nonparametric import kaplan_meier
 
 __all__ = ["KINDS", "Replicates", "kind_of", "of_model", "of_priors"]
@@ -176,6 +177,7 @@ def _made(spec: MixtureSpec, block: int, drawn: np.ndarray, source: str) -> Repl
         response, drawn, by_row = response.take(rows), drawn[:, rows], by_row[rows]
     if response.times is not None:
         name = time_name([response.name])
+        refuse_background(response.times, "a picture of replicated data")
         return Replicates(name, response.y, drawn, by_row, response.times, words)
     trials, observed, name = response.trials, response.y, response.name
     if trials is not None and len(np.unique(trials)) > 1:

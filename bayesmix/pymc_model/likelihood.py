@@ -128,7 +128,8 @@ def _observed(
     own = names["entry"] if entry else names["since"]
     late = _column(data[own]) if own in data else None
     upper = np.where(code == KINDS.index("left"), y, upper)
-    seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind])
+    rate = _column(data[names["background"]]) if names["background"] in data else None
+    seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind], rate)
     return Observed(y, None, 0.0, seen)
 
 

@@ -12,7 +12,7 @@ from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
 from bayesmix.formula.times import KINDS, Times
 
-__all__ = ["censored_again", "draw_times", "limits", "residual"]
+__all__ = ["censored_again", "draw_times", "limits", "refuse_background", "residual"]
 
 Natural = Mapping[str, np.ndarray]
 EXACT, RIGHT = KINDS.index("exact"), KINDS.index("right")
@@ -50,6 +50,17 @@ def draw_times(
 # --- censoring -----------------------------------------------------------------------------
 
 
+def refuse_background(times: Times, what: str) -> None:
+    """Refuse what needs the background's survival, where only its rate at the events is known."""
+    if times.background is not None:
+        msg = (
+            f"{what} needs the survival of the background, and surv(..., background=) gives its "
+            "rate at the times alone; membership(), cured_fraction(), survival() and the other "
+            "quantities of the model's own times do without"
+        )
+        raise FitError(msg)
+
+
 def limits(times: Times, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """When each row would be censored, (n,): known of the censored, drawn for the others.
 
@@ -68,6 +79,7 @@ def limits(times: Times, weight: np.ndarray, rng: np.random.Generator) -> np.nda
     ----------
     Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.5.
     """
+    refuse_background(times, "the parametric bootstrap")
     if not np.isin(times.code, (EXACT, RIGHT)).all():
         msg = (
             "the parametric bootstrap censors simulated times as the data were, which takes times "
@@ -134,6 +146,7 @@ def residual(family: Family, times: Times, natural: Natural, kind: str) -> np.nd
     ----------
     Farrington (2000), Biometrics 56, 473-482.
     """
+    refuse_background(times, f"residuals(kind={kind!r})")
     reached = log_survival(family, times.lower, natural)
     hazard = -reached
     if times.truncated:

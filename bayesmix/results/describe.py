@@ -85,6 +85,10 @@ def times_lines(times: Times, of: str = "") -> Lines:
     lines = [("times", of + ", ".join(words))]
     if times.truncated:
         lines.append(("delayed entry", f"{of}{int((times.entry > 0).sum())} rows"))
+    if times.background is not None:
+        lines.append(
+            ("background", f"{of}a rate beside the model's in {int(times.exposed.sum())} events")
+        )
     return lines
 
 

@@ -276,6 +276,7 @@ def _ends_of_times(
 ) -> np.ndarray:
     times = data.observed[key].times
     assert times is not None
+    censoring.refuse_background(times, "residuals(kind='quantile')")
     entry = entries(data, key)
     late = times.entry if entry is None else entry
     reached = log_survival(family, late, values)

@@ -12,6 +12,7 @@ import pandas as pd
 from bayesmix.errors import FitError
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.results.censoring import refuse_background
 from bayesmix.survival import marginal
 from bayesmix.survival.intervals import (
     Estimator,
@@ -100,6 +101,7 @@ def compare_survival(
     at = response_place(spec, response, "kaplan_meier")
     one, rows = one_response(spec, spec.rows, at)
     observed = _observed(spec)[0] if spec.prepared.events else _told(rows)
+    refuse_background(observed, "kaplan_meier()")
     grid = _grid(observed, times)
     weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
     names = covariate_names(_names(by), COLUMNS)

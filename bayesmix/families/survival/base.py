@@ -4,6 +4,7 @@ r"""What a time says about a component, however it was observed: the one place.
 known of the time       its term of the log-likelihood
 ======================  =============================================
 exactly t               log f(t)
+exactly t, background   log(f(t) + b S(t))
 above l                 log S(l)
 below u                 log F(u)
 between l and u         log(F(u) - F(l)) = log S(l) + log(1 - S(u) / S(l))
@@ -49,6 +50,7 @@ __all__ = [
 Array = Any
 Rows = slice | np.ndarray
 
+EXACT = KINDS.index("exact")
 # Beyond e^600 a cumulative hazard is infinite: its derivatives would overflow soon.
 LARGEST = 600.0
 # Relative width below which the hazard's integral over an interval is its quadrature:
@@ -124,6 +126,12 @@ def _exact(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Arra
     return survival.logpdf(Instant(times.lower, times.log_lower), *linked)
 
 
+def _exposed(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
+    """An event of the model, or of the background, whose own survival is a constant."""
+    own = _exact(survival, times, linked)
+    return xp.logaddexp(own, np.log(times.background) + _right(survival, times, linked))
+
+
 def _right(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
     return survival.logsf(Instant(times.lower, times.log_lower), *linked)
 
@@ -171,6 +179,7 @@ def nodes(times: Times) -> tuple[Instant, ...]:
 
 TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
     "exact": _exact,
+    "exposed": _exposed,
     "right": _right,
     "left": _left,
     "interval": _interval,
@@ -181,6 +190,12 @@ TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
 def pieces(times: Times) -> Iterator[tuple[str, Rows]]:
     """The terms that occur, each with its rows."""
     for kind, rows in times.kinds():
+        if kind == "exact" and times.exposed.any():
+            yield "exposed", np.flatnonzero(times.exposed)
+            own = np.flatnonzero((times.code == EXACT) & ~times.exposed)
+            if len(own):
+                yield kind, own
+            continue
         if kind != "interval":
             yield kind, rows
             continue
@@ -201,7 +216,7 @@ class Seen(NamedTuple):
     """How times were observed, as variables of a graph.
 
     `code` is the place in `KINDS`, `kinds` those that may occur; the fields broadcast to the
-    shape of the rows.  `entry` is None without delayed entries.
+    shape of the rows.  `entry` and `background` are None without any.
     """
 
     code: Array
@@ -209,6 +224,7 @@ class Seen(NamedTuple):
     upper: Array
     entry: Array | None
     kinds: tuple[str, ...]
+    background: Array | None = None
 
 
 class _Bounds(NamedTuple):
@@ -220,6 +236,7 @@ class _Bounds(NamedTuple):
     log_upper: Array
     entry: Array = None
     log_entry: Array = None
+    background: Array = None
 
 
 def _seen(survival: Survival, seen: Seen, linked: tuple[Linked, ...]) -> Array:
@@ -231,6 +248,11 @@ def _seen(survival: Survival, seen: Seen, linked: tuple[Linked, ...]) -> Array:
         upper = xp.where(here & (seen.upper < np.inf), seen.upper, 2.0)
         bounds: Any = _Bounds(lower, upper, xp.log(lower), xp.log(upper))
         term = TERMS[kind](survival, bounds, linked)
+        if kind == "exact" and seen.background is not None:
+            exposed = seen.background > 0
+            rate = xp.where(exposed, seen.background, 1.0)
+            both = _exposed(survival, bounds._replace(background=rate), linked)
+            term = xp.where(exposed, both, term)
         if kind == "interval":
             narrow = bounds.log_upper - bounds.log_lower < NARROW
             term = xp.where(narrow, _narrow(survival, bounds, linked), term)

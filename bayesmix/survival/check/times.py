@@ -84,6 +84,14 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
     read = [values for values in columns if values is not None]
     if len(read) < len(columns):
         return reading
+    if call.background is not None:
+        rate = read.pop()
+        bad = ~np.isfinite(rate) | (rate < 0)
+        if bad.any():
+            rows = first_rows(data, bad)
+            reading.problems.append(
+                f"{text}: the background hazard is no rate in {rows}."
+            )
     if call.kind == "interval":
         _read_interval(reading, data, *read)
     else:
