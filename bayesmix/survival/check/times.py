@@ -89,9 +89,7 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
         bad = ~np.isfinite(rate) | (rate < 0)
         if bad.any():
             rows = first_rows(data, bad)
-            reading.problems.append(
-                f"{text}: the background hazard is no rate in {rows}."
-            )
+            reading.problems.append(f"{text}: the background hazard is no rate in {rows}.")
     if call.kind == "interval":
         _read_interval(reading, data, *read)
     else:
