@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import FitError
 
-__all__ = ["Restrictions", "parse"]
+__all__ = ["Restrictions", "as_texts", "parse"]
 
 Restrictions = Callable[[np.ndarray], np.ndarray]
 
@@ -24,6 +24,21 @@ BINARY: dict[type, Callable[[Any, Any], Any]] = {
 }
 UNARY: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt}
+
+
+def as_texts(hypothesis: str | Sequence[str]) -> list[str]:
+    """One hypothesis or several as a list.
+
+    Raises
+    ------
+    FitError
+        If there is none.
+    """
+    texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
+    if not texts:
+        msg = f"hypothesis={hypothesis!r} says nothing; give some such as 'b1 = b2'"
+        raise FitError(msg)
+    return texts
 
 
 def parse(text: str, names: Mapping[str, np.ndarray]) -> Restrictions:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix.comparison.effects.hypothesis import parse
+from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.errors import DataError, FitError
 from bayesmix.results.printing import Printed
 from bayesmix.results.uncertainty import Estimates, Source, estimates
@@ -157,7 +157,7 @@ def tested(
     options: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Tests of hypotheses about named values: a row for each thing said to be zero."""
-    texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
+    texts = as_texts(hypothesis)
     rules = [parse(text, names) for text in texts]
 
     def restrictions(theta: np.ndarray) -> np.ndarray:

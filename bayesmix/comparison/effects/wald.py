@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix.comparison.effects.hypothesis import parse
+from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
@@ -81,10 +81,7 @@ def wald(
         parameters that the data do not determine.
     """
     names, values_at = _named(source.spec)
-    texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
-    if not texts:
-        msg = f"wald({hypothesis!r}) says nothing; give hypotheses such as 'x = 0'"
-        raise FitError(msg)
+    texts = as_texts(hypothesis)
     options = {"kind": kind, "cluster": cluster}
     table = tested(source, values_at, names, texts, ci, options)
     rules = [parse(text, names) for text in texts]
