@@ -186,8 +186,9 @@ class Result(Modelled, Reported):
         """Draw the picture that fits the model.
 
         Probabilities over time of competing events (`bmx.plot.states`) or of one
-        (`bmx.plot.survival`), data with the components' means where there are covariates
-        (`bmx.plot.fitted`), else how clearly the units are assigned (`bmx.plot.rootogram`).
+        (`bmx.plot.survival`), probabilities of levels (`bmx.plot.profile`), data with the
+        components' means where there are covariates (`bmx.plot.fitted`), else how clearly the
+        units are assigned (`bmx.plot.rootogram`).
 
         Parameters
         ----------
@@ -214,6 +215,8 @@ class Result(Modelled, Reported):
             return plot.states(fit, **options)
         if prepared.parts[0].response.times is not None:
             return plot.survival(fit, **options)
+        if any(f.outputs for block in self._specification.layout.blocks for f in block.families):
+            return plot.profile(fit, **options)
         named = any(design.formula.names for part in prepared.parts for design in part.designs)
         return plot.fitted(fit, **options) if named else plot.rootogram(fit, **options)
 

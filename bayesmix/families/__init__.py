@@ -17,6 +17,7 @@ from bayesmix.families.numbers import for_numbers
 
 __all__ = [
     "FAMILIES",
+    "LEVELS",
     "REGRESSIONS",
     "TIMES",
     "Derivatives",
@@ -48,6 +49,8 @@ REGRESSIONS: tuple[str, ...] = (
     "zero",
     "point",
 )
+# Of responses that are factors.
+LEVELS: tuple[str, ...] = ("categorical", "ordinal")
 # Distributions of times, for a response ``surv(...)``.  "gamma" has a second one, see `resolve`.
 TIMES: tuple[str, ...] = (
     "exponential",
@@ -64,7 +67,7 @@ TIMES: tuple[str, ...] = (
     "promotion_time",
     "cured",
 )
-FAMILIES: tuple[str, ...] = (*REGRESSIONS, *TIMES)
+FAMILIES: tuple[str, ...] = (*REGRESSIONS, *LEVELS, *TIMES)
 
 
 @door
@@ -78,6 +81,7 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         "student_t", "beta", "inverse_gaussian", "zero", "point", and with extra zeros
         "zero_inflated_poisson", "zero_inflated_negative_binomial", "zero_inflated_binomial",
         "hurdle_poisson", "hurdle_negative_binomial", "hurdle_gamma" and "hurdle_lognormal".
+        For levels: "categorical", the first level the reference, and "ordinal".
         For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
         "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf" and
         "genf_orig".  For times alone: "gamma" by rate and shape, "spline", "promotion_time"
@@ -85,11 +89,13 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         Case does not matter, nor do the usual other names: "normal", "bernoulli", "nbinom".
         A `Family` is returned as it is (with the link, if one is given).
     link : str, optional
-        "logit", "probit", "cloglog", "log" or "identity" for "binomial";
+        "logit", "probit", "cloglog", "log" or "identity" for "binomial"; the first three for
+        "ordinal", whose thresholds they are inverted at; "identity" for "categorical";
         "identity", "log" or "inverse" for the others.  Families for times have one
         link only.
     **options
-        Of "point": ``at``, the value that has all the mass (1 unless told).  Of "spline":
+        Of "point": ``at``, the value that has all the mass (1 unless told).  Of "categorical"
+        and "ordinal": ``levels``, all of them in their order.  Of "spline":
         ``df`` (coefficients beside the intercept, 3 unless told) or ``knots`` (ascending times,
         the outer ones included), and ``scale``, "hazard", "odds" or "normal".  Of "promotion_time":
         ``of``, the family of the times to the event of each cause ("weibull" unless told).
@@ -119,7 +125,7 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         found, make = name, None
     else:
         name = _known(name)
-        folder = "regression" if name in REGRESSIONS else "survival"
+        folder = "survival" if name in TIMES else "regression"
         file = import_module(f"bayesmix.families.{folder}.{name}")
         found, make = file.FAMILY, getattr(file, "make", None)
     if options:

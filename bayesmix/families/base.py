@@ -17,6 +17,7 @@ from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Array, Observed, Parameter
 from bayesmix.families.kernel import Kernel, TimesKernel
+from bayesmix.families.levels import Cuts
 from bayesmix.families.links import Link, Linked, get_link
 from bayesmix.families.start import search_start
 from bayesmix.families.survival import base as censoring
@@ -177,6 +178,13 @@ class Family:
     # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
     collapse: tuple[str, int] | None = field(default=None, repr=False)
     binomial: bool = field(default=False, repr=False)
+    # Of a response that is a factor: its levels, the tables' thresholds between them, and the
+    # family that another link makes.
+    levels: tuple[Any, ...] = field(default=(), repr=False)
+    # Names of the numbers that `mean` gives along its last axis; empty where it is one number.
+    outputs: tuple[Any, ...] = field(default=(), repr=False)
+    cuts: Cuts | None = field(default=None, repr=False)
+    relink: Callable[[Link], Family] | None = field(default=None, repr=False)
     # The kind of response that it reads, see `Response`; empty for what the fields above say.
     reads: str = field(default="", repr=False)
     # All parameters that the formula describes; `location` is the first of them.
@@ -297,6 +305,8 @@ class Family:
             raise SpecError(msg)
         if self.params[self.locations[0]] is link:
             return self
+        if self.relink is not None:
+            return self.relink(link)
         return replace(self, params={**self.params, **dict.fromkeys(self.locations, link)})
 
     def for_times(self) -> Family:
@@ -533,6 +543,7 @@ def _refuse_kind(family: Family, response: Response) -> None:
     if family.reads:
         forms = {
             "columns": "several columns, as in mv(y1, y2)",
+            "levels": "a column of levels",
             "survival": "times, as in surv(time, status)",
         }
         what = forms.get(family.reads, f"a response of the kind {family.reads!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import evaluate
 from bayesmix.formula.frames import check_data, first_rows
+from bayesmix.formula.levels import read_levels
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times
 from bayesmix.formula.tokens import match_brackets, split_at, tokenize
@@ -184,9 +185,10 @@ class Response:
     ----------
     name : str
         As written: ``Patents``, ``p(Deaths, Total)``.
-    kind : {"numeric", "binomial", "survival"}
+    kind : {"numeric", "binomial", "survival", "levels"}
     y : ndarray of float64, shape (n,)
-        The successes of a binomial response; the `middle` of a survival time's bounds.
+        The successes of a binomial response; the `middle` of a survival time's bounds; the
+        places of levels.
     trials : ndarray of float64, shape (n,), or None
         Only for ``p(successes, trials)``.
     columns : tuple of str
@@ -196,6 +198,10 @@ class Response:
     there : ndarray of bool, shape (n,), or None
         Where the response was observed; None for everywhere.  In the other rows `y` is NaN, and
         of a time nothing is known.
+    levels : tuple
+        Of the kind "levels".
+    ordered : bool
+        Whether the order of levels was given a meaning.
     """
 
     name: str
@@ -205,6 +211,8 @@ class Response:
     columns: tuple[str, ...]
     times: Times | None = None
     there: np.ndarray | None = None
+    levels: tuple[Hashable, ...] = ()
+    ordered: bool = False
 
     def take(self, rows: Any) -> Response:
         """Keep some rows, by position, slice or mask."""
@@ -237,7 +245,9 @@ class _WithResponse(Protocol):
     def response_names(self) -> tuple[str, ...]: ...
 
 
-def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> Response:
+def read_response(
+    formula: _WithResponse, data: pd.DataFrame, scope: Scope, *, levels: bool = False
+) -> Response:
     """Evaluate the left-hand side of a formula.
 
     Parameters
@@ -245,6 +255,8 @@ def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
     formula : ParsedFormula
     data : DataFrame of n rows
     scope : Scope
+    levels : bool
+        Whether a family reads it as levels, not as numbers.
 
     Returns
     -------
@@ -266,6 +278,17 @@ def read_response(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
     if is_surv(text):
         times = read_times(text, data, scope)
         return Response(text, "survival", middle(times), None, columns, times)
+    if levels:
+        found = read_levels(text, data, scope)
+        return Response(
+            text,
+            "levels",
+            found.codes,
+            None,
+            columns,
+            levels=found.levels,
+            ordered=found.ordered,
+        )
     if text.startswith("p") and text[1:].lstrip().startswith("("):
         successes, trials = binomial_arguments(text)
         y = evaluate(successes, data, scope, "number of successes")
@@ -283,7 +306,9 @@ def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
     return (known.all(axis=1) if whole else known.any(axis=1)).to_numpy()
 
 
-def read_observed(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> Response:
+def read_observed(
+    formula: _WithResponse, data: pd.DataFrame, scope: Scope, *, levels: bool = False
+) -> Response:
     """As `read_response`, of a response that may be missing in some rows.
 
     Raises
@@ -294,12 +319,12 @@ def read_observed(formula: _WithResponse, data: pd.DataFrame, scope: Scope) -> R
     check_data(data)
     there = observed_rows(formula, data)
     if there.all():
-        return read_response(formula, data, scope)
+        return read_response(formula, data, scope, levels=levels)
     if not there.any():
         raise DataError(
             f"The response {formula.response!r} is missing in all {len(data)} rows; leave it out."
         )
-    some = read_response(formula, data[there], scope)
+    some = read_response(formula, data[there], scope, levels=levels)
     y, n = np.full(len(data), np.nan), len(data)
     y[there] = some.y
     trials = times = None

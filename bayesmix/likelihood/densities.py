@@ -137,7 +137,8 @@ def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
 def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
     """Largest change of a linear predictor under a step (R, D) of theta, (R,).
 
-    Those of locations with the identity link do not count: they have no scale.
+    Those of locations with the identity link do not count, unless they are log odds of levels:
+    they have no scale.
     """
     out = np.abs(problem.spec.weights.logits(step)).max((1, 2), initial=0.0)
     if problem.concomitant is not None:
@@ -146,7 +147,8 @@ def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
     for arrays in problem.blocks:
         for group in arrays.groups:
             for parameter, slot in zip(group.family.parameters, group.slots, strict=True):
-                if not slot.constant and parameter.link.name != "identity":
+                scaled = parameter.link.name != "identity" or group.family.levels
+                if not slot.constant and scaled:
                     change = slot.coefficients(step) @ arrays.matrix.T
                     out = np.maximum(out, np.abs(change).max((1, 2)))
     return out

@@ -8,9 +8,9 @@ from typing import Any
 
 from bayesmix._arguments import shown
 from bayesmix.errors import SpecError
-from bayesmix.families import Family
+from bayesmix.families import Family, family
 
-__all__ = ["FamilyBlocks", "family_blocks"]
+__all__ = ["FamilyBlocks", "family_blocks", "reads"]
 
 REST = "k"
 
@@ -94,3 +94,14 @@ def family_blocks(given: Any) -> Any:
         )
         raise SpecError(msg)
     return FamilyBlocks(tuple(given), sizes)
+
+
+def reads(given: Any, kind: str) -> bool:
+    """Whether a family of a response, however it is given, reads a kind of `Response`."""
+    if isinstance(given, FamilyBlocks):
+        return any(reads(each, kind) for each in given.families)
+    if isinstance(given, Mapping):
+        return any(reads(each, kind) for each in given.values())
+    if isinstance(given, list | tuple):
+        return any(reads(each, kind) for each in given)
+    return isinstance(given, str | Family) and family(given).reads == kind

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
+from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
-from bayesmix.model.params import parameter_link
+from bayesmix.model.params import (
+    Entry,
+    coefficient_columns,
+    parameter_link,
+    threshold_entries,
+)
 from bayesmix.model.weights import WeightModel
 
 __all__ = ["hold"]
@@ -88,9 +94,16 @@ def _check_weights(weights: np.ndarray) -> None:
 def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tuple[int, float]:
     known: list[str] = []
     for block in layout.blocks:
-        for number in block.slots[s]:
+        first = _first_threshold(block, s, name, key)
+        known += [] if first is None else [first.term]
+        if first is not None and name == first.term:
+            return first.at, -value
+        columns = coefficient_columns(block)
+        steps = () if block.thresholds is None else block.thresholds.steps
+        for number in (j for j in block.slots[s] if j not in steps):
             predictor = block.predictors[number]
-            for term, at in zip(predictor.terms, predictor.index[s], strict=True):
+            own = columns if number in block.located(s) else range(len(predictor.terms))
+            for term, at in ((predictor.terms[j], predictor.index[s, j]) for j in own):
                 names = _names(block, s, predictor, term)
                 known += names[:1] if at >= 0 else []
                 if at >= 0 and name in names:
@@ -98,14 +111,7 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
             at = _natural(predictor, s)
             known += [predictor.variable] if at >= 0 else []
             if at >= 0 and name == predictor.variable:
-                link = parameter_link(block, s, number)
-                if not link.lower < value < link.upper:
-                    msg = (
-                        f"fixed_params[{key!r}] is {value:g}; it must lie between "
-                        f"{link.lower:g} and {link.upper:g}"
-                    )
-                    raise SpecError(msg)
-                return int(at), float(link.forward(np.asarray(value)))
+                return int(at), _unconstrained(parameter_link(block, s, number), value, key)
     for term, at in zip(layout.concomitant_terms or (), layout.alpha[s], strict=False):
         known += [f"alpha[{term}]"] if at >= 0 else []
         if at >= 0 and name == f"alpha[{term}]":
@@ -113,6 +119,25 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
     known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
     msg = f"fixed_params has {key!r}, but that component's parameters are {known}"
     raise SpecError(msg)
+
+
+def _first_threshold(block: BlockLayout, s: int, name: str, key: Any) -> Entry | None:
+    """The threshold between ordered levels that can be held; the others are sums with it."""
+    own = [entry for entry in threshold_entries(block) if entry.component == s]
+    if name in [entry.term for entry in own[1:]]:
+        msg = f"fixed_params[{key!r}]: of the thresholds of a response only the first can be held"
+        raise SpecError(msg)
+    return own[0] if own else None
+
+
+def _unconstrained(link: Link, value: float, key: Any) -> float:
+    if not link.lower < value < link.upper:
+        msg = (
+            f"fixed_params[{key!r}] is {value:g}; it must lie between "
+            f"{link.lower:g} and {link.upper:g}"
+        )
+        raise SpecError(msg)
+    return float(link.forward(np.asarray(value)))
 
 
 def _names(block: BlockLayout, s: int, predictor: Predictor, term: str) -> list[str]:

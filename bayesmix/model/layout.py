@@ -23,6 +23,7 @@ __all__ = [
     "Layout",
     "PartLayout",
     "Predictor",
+    "Thresholds",
     "build_layout",
 ]
 
@@ -101,6 +102,29 @@ class Predictor:
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """Thresholds between ordered levels, as tables have them; the layout has other parameters.
+
+    The first is minus the intercept of the location, and each step leads to the next.
+
+    Parameters
+    ----------
+    variable : str
+        In `fit.params`.
+    labels : tuple of str
+    column : int
+        Of the intercept in the location's design.
+    steps : tuple of int
+        Numbers of the predictors with the log steps.
+    """
+
+    variable: str
+    labels: tuple[str, ...]
+    column: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class BlockLayout:
     """The parameters of one response.
 
@@ -119,6 +143,8 @@ class BlockLayout:
         Terms with random effects.
     random_covariance : str
         Of these: "varying", "fixed" or "proportional".
+    thresholds : Thresholds, or None
+        Of a response with ordered levels.
     """
 
     name: str
@@ -128,6 +154,7 @@ class BlockLayout:
     keys: tuple[str, ...]
     random: tuple[str, ...] = ()
     random_covariance: str = "varying"
+    thresholds: Thresholds | None = None
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -310,6 +337,12 @@ def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> Bloc
         if n in roots:
             effect, shared = "random", _root_sets(part, first=n == roots[0])
         predictors.append(_dispersion(vector, n, variable, families, shared, effect))
+    cuts = families[0].cuts
+    thresholds = None
+    if cuts is not None:
+        steps = tuple(len(parts) + names.index(step) for step in cuts.steps)
+        column = part.terms.index("Intercept")
+        thresholds = Thresholds(cuts.variable + part.suffix, cuts.labels, column, steps)
     slots = tuple(
         (
             *(parts.index(_part_of(f, n)) for n in f.locations),
@@ -318,7 +351,7 @@ def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> Bloc
         for f in families
     )
     given = (part.name, families, tuple(predictors), slots, part.keys)
-    return BlockLayout(*given, part.random, part.random_covariance)
+    return BlockLayout(*given, part.random, part.random_covariance, thresholds)
 
 
 def _root_sets(part: PartLayout, *, first: bool) -> tuple[tuple[int, ...], ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Entry",
+    "coefficient_columns",
     "coefficients",
     "dispersion_entries",
     "dispersion_link",
@@ -39,6 +40,8 @@ __all__ = [
     "table_terms",
     "term_dim",
     "term_name",
+    "threshold_entries",
+    "thresholds",
     "to_dataset",
 ]
 
@@ -57,7 +60,8 @@ class Entry(NamedTuple):
 
     `component` is a position, `term` the name in tables, `at` the entry of theta; `link`
     leads to the natural scale, None where the table has theta itself: then it adds on the scale
-    of the link `adds_on`.
+    of the link `adds_on`.  A threshold has `steps`: it is minus the entry `at`, and the sum of the
+    exponentials of these.
     """
 
     component: int
@@ -65,6 +69,25 @@ class Entry(NamedTuple):
     at: int
     link: Link | None
     adds_on: str
+    steps: tuple[int, ...] | None = None
+
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """The values in the table, (...), from theta (..., D)."""
+        own = theta[..., self.at]
+        with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
+            if self.steps is not None:
+                return np.exp(theta[..., list(self.steps)]).sum(-1) - own
+            return np.asarray(own if self.link is None else self.link.inverse(own))
+
+    def slopes(self, theta: np.ndarray) -> dict[int, float]:
+        """Derivatives of the value in entries of theta (D,)."""
+        with np.errstate(over="ignore"):
+            if self.steps is not None:
+                return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps}}
+            if self.link is None:
+                return {self.at: 1.0}
+            own = np.asarray(theta[self.at])
+            return {self.at: float(self.link.slope(own, np.asarray(self.link.inverse(own))))}
 
 
 def term_name(layout: Layout, block: BlockLayout, predictor: Predictor, term: str) -> str:
@@ -79,11 +102,38 @@ def location_entries(layout: Layout) -> Iterator[Entry]:
         for s in range(layout.k):
             for number in block.located(s):
                 predictor = block.predictors[number]
-                link = parameter_link(block, s, number).name
-                for term, at in zip(predictor.terms, predictor.index[s], strict=True):
-                    if at >= 0:
-                        name = term_name(layout, block, predictor, term)
-                        yield Entry(s, name, int(at), None, link)
+                family = block.families[s]
+                # Several predictors of levels are log odds against the first.
+                of_levels = family.levels and family.cuts is None
+                link = "logit" if of_levels else parameter_link(block, s, number).name
+                for j in coefficient_columns(block):
+                    if predictor.index[s, j] >= 0:
+                        name = term_name(layout, block, predictor, predictor.terms[j])
+                        yield Entry(s, name, int(predictor.index[s, j]), None, link)
+
+
+def coefficient_columns(block: BlockLayout) -> list[int]:
+    """Columns of a response's design whose coefficients tables have: not one of a threshold."""
+    hidden = None if block.thresholds is None else block.thresholds.column
+    return [j for j in range(len(block.terms)) if j != hidden]
+
+
+def threshold_entries(block: BlockLayout) -> Iterator[Entry]:
+    """The thresholds between ordered levels, component by component."""
+    if block.thresholds is None:
+        return
+    cuts = block.thresholds
+    for s, slots in enumerate(block.slots):
+        base = int(block.predictors[slots[0]].index[s, cuts.column])
+        steps = [int(block.predictors[number].index[s, 0]) for number in cuts.steps]
+        for j, label in enumerate(cuts.labels):
+            yield Entry(s, f"{cuts.variable}[{label}]", base, None, "identity", tuple(steps[:j]))
+
+
+def thresholds(block: BlockLayout, theta: np.ndarray) -> np.ndarray:
+    """Thresholds between ordered levels, (..., S, levels - 1), from theta (..., D)."""
+    found = np.stack([e.natural(theta) for e in threshold_entries(block)], axis=-1)
+    return found.reshape(*theta.shape[:-1], len(block.families), -1)
 
 
 def dispersion_entries(layout: Layout) -> Iterator[Entry]:
@@ -92,9 +142,11 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
     One with covariates of its own has its coefficients instead.
     """
     for block in layout.blocks:
+        yield from threshold_entries(block)
+        steps = () if block.thresholds is None else block.thresholds.steps
         for number, predictor in enumerate(block.predictors):
             for s, slots in enumerate(block.slots):
-                if number not in slots or number in (*block.located(s), *block.roots):
+                if number not in slots or number in (*block.located(s), *block.roots, *steps):
                     continue
                 used = np.flatnonzero(predictor.index[s] >= 0)
                 alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
@@ -106,8 +158,12 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
 
 
 def table_terms(layout: Layout) -> dict[int, str]:
-    """Names of the coefficients and dispersions in tables, by their entries of theta."""
-    return {e.at: e.term for e in (*location_entries(layout), *dispersion_entries(layout))}
+    """Names of the coefficients and dispersions in tables, by their entries of theta.
+
+    A log step between thresholds is called like the threshold that it leads to.
+    """
+    entries = [*location_entries(layout), *dispersion_entries(layout)]
+    return {e.steps[-1] if e.steps else e.at: e.term for e in entries}
 
 
 def parameter_link(block: BlockLayout, s: int, number: int) -> Link:
@@ -122,7 +178,13 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
     """
     out = {}
     for block in layout.blocks:
+        for entry in threshold_entries(block):
+            values = out.setdefault(entry.term, np.full(layout.k, np.nan))
+            values[entry.component] = entry.natural(theta)
+        steps = () if block.thresholds is None else block.thresholds.steps
         for number, predictor in enumerate(block.predictors):
+            if number in steps:
+                continue
             values = np.full(layout.k, np.nan)
             base = predictor.terms.index("Intercept") if "Intercept" in predictor.terms else None
             for s, slots in enumerate(block.slots):
@@ -182,10 +244,18 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     coords: dict[str, Any] = {"component": _object_index(layout.components)}
     for block in layout.blocks:
         dim = term_dim(layout, block)
+        columns = coefficient_columns(block)
         for predictor in block.linear():
-            coords[dim] = list(predictor.terms)
-            variables[predictor.variable] = (("component", dim), coefficients(predictor, theta))
+            coords[dim] = [predictor.terms[j] for j in columns]
+            values = coefficients(predictor, theta)[:, columns]
+            variables[predictor.variable] = (("component", dim), values)
     for block in layout.blocks:
+        if block.thresholds is not None:
+            cuts = block.thresholds
+            coords[f"{cuts.variable}_between"] = list(cuts.labels)
+            dims = ("component", f"{cuts.variable}_between")
+            variables[cuts.variable] = (dims, thresholds(block, theta))
+            continue
         for number, predictor in block.constants():
             if number not in block.roots:
                 variables[predictor.variable] = (("component",), natural[predictor.variable])
@@ -252,8 +322,14 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
     theta = np.zeros(layout.size)
     for block in layout.blocks:
         dim = term_dim(layout, block)
+        columns = coefficient_columns(block)
+        read = _thresholds(params, layout, block)
         for predictor in block.linear():
-            values = _read(params, predictor.variable, layout.components, dim, predictor.terms)
+            terms = tuple(predictor.terms[j] for j in columns)
+            values = np.zeros(predictor.index.shape)
+            values[:, columns] = _read(params, predictor.variable, layout.components, dim, terms)
+            if block.thresholds is not None:
+                values[:, block.thresholds.column] = read[predictor.variable]
             _fill(theta, predictor, values, values)
         if block.random:
             _read_random(layout, block, params, theta)
@@ -261,7 +337,8 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
             if number in block.roots:
                 continue
             name = predictor.variable
-            natural = _read(params, name, layout.components)[:, None]
+            natural = read[name] if name in read else _read(params, name, layout.components)
+            natural = natural[:, None]
             link = dispersion_link(block, number)
             has = predictor.index >= 0
             inside = (natural > link.lower) & (natural < link.upper)
@@ -280,11 +357,28 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
     return theta
 
 
+def _thresholds(params: xr.Dataset, layout: Layout, block: BlockLayout) -> dict[str, np.ndarray]:
+    """Intercepts and steps (S,) by variable, from the thresholds of a Dataset."""
+    cuts = block.thresholds
+    if cuts is None:
+        return {}
+    dim = f"{cuts.variable}_between"
+    given = _read(params, cuts.variable, layout.components, dim, cuts.labels)
+    steps = np.diff(given, axis=1)
+    if not (np.isfinite(given).all() and (steps > 0).all()):
+        msg = f"params[{cuts.variable!r}] is {given.tolist()}; thresholds increase"
+        raise SpecError(msg)
+    names = [block.predictors[number].variable for number in cuts.steps]
+    return {block.locations[0].variable: -given[:, 0], **dict(zip(names, steps.T, strict=True))}
+
+
 def _as_written(layout: Layout, params: xr.Dataset) -> xr.Dataset:
     """The Dataset under the model's own names, where draws were stored under plain ones."""
     names = [p.variable for block in layout.blocks for p in block.predictors]
     names += [term_dim(layout, block) for block in layout.blocks]
     names += [n for b in layout.blocks if b.random for n in random_names(layout, b).values()]
+    names += [b.thresholds.variable for b in layout.blocks if b.thresholds is not None]
+    names += [f"{b.thresholds.variable}_between" for b in layout.blocks if b.thresholds is not None]
     have = {*getattr(params, "data_vars", ()), *getattr(params, "dims", ())}
     stored = {plain_name(n): n for n in names if n not in have and plain_name(n) in have}
     return params.rename(stored) if stored else params

@@ -37,7 +37,7 @@ from bayesmix.formula.response import (
 )
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
-from bayesmix.model.blocks import FamilyBlocks, family_blocks
+from bayesmix.model.blocks import FamilyBlocks, family_blocks, reads
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.units import (
     case_weights,
@@ -559,7 +559,9 @@ def _part(
     if regression.per == "unit":
         data, response = unit_response(formula, names, data, units, scope, fiml=fiml)
     else:
-        response = (read_observed if fiml else read_response)(formula, data, scope)
+        reader = read_observed if fiml else read_response
+        levels = reads(regression.family, "levels")
+        response = reader(formula, data, scope, levels=levels)
         _refuse_repeated(response, units)
     described = described_rows(formula, names, data, response.there) if fiml else None
     everyone = data

@@ -14,6 +14,7 @@ from bayesmix.families.effects import with_effects
 from bayesmix.formula.design import Design, Units
 from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
+from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.prepare import Part, nested_pairs
 from bayesmix.model.rows import BlockRows, Clustered, regression_rows
@@ -35,6 +36,8 @@ def plan(
         clustered = Clustered(part.random.codes, part.random.design.matrix)
     terms, effects, matrix, offset = _design(part, k)
     shared = _dispersion_sets(part.regression.dispersion, k, families)
+    if any(f.cuts for f in families):
+        terms, effects, matrix = _with_thresholds(part, families, terms, effects, matrix, shared)
     if survival and "Intercept" not in terms:  # the parameters beside the location need one
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
     layout = PartLayout(
@@ -65,6 +68,35 @@ def _with_effects(families: Sequence[Family], part: Part) -> tuple[Family, ...]:
     proportional = part.regression.random_covariance == "proportional"
     made = with_effects(families[0], part.random.design.terms, proportional=proportional)
     return (made,) * len(families)
+
+
+def _with_thresholds(
+    part: Part,
+    families: tuple[Family, ...],
+    terms: tuple[str, ...],
+    effects: list[Effect],
+    matrix: np.ndarray,
+    shared: tuple[tuple[int, ...], ...],
+) -> tuple[tuple[str, ...], list[Effect], np.ndarray]:
+    """A design whose intercept is the first threshold, whatever the formulas say of one."""
+    if len({f.cuts for f in families}) > 1:
+        names = " and ".join(dict.fromkeys(f.name for f in families))
+        msg = (
+            f"the components of {part.response.name!r} have the families {names}; ordered levels "
+            "need one family in all components"
+        )
+        raise SpecError(msg)
+    if "Intercept" not in terms:
+        terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
+        check_full_rank(matrix, terms, f"{part.regression.formula!r} with its thresholds")
+    column = terms.index("Intercept")
+    others = []
+    for effect in effects:
+        kept = [j for j, at in enumerate(effect.columns) if at != column]
+        if kept:
+            of = tuple(effect.terms[j] for j in kept)
+            others.append(replace(effect, terms=of, columns=tuple(effect.columns[j] for j in kept)))
+    return terms, [*others, Effect("dispersion", ("Intercept",), (column,), shared)], matrix
 
 
 def _keys(families: Sequence[Family]) -> tuple[str, ...]:
@@ -214,7 +246,7 @@ def _dispersion_sets(
             f"consecutive blocks that add up to k={k}"
         )
         raise SpecError(msg)
-    if not any(f.dispersions for f in families):
+    if not any(f.dispersions or f.cuts for f in families):
         names = " and ".join(dict.fromkeys(f.name for f in families))
         msg = f"dispersion={given!r}: {names} has no dispersion to share; leave dispersion= out"
         raise SpecError(msg)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.errors import DataError
 from bayesmix.families import Observed
+from bayesmix.families.levels import as_levels
 from bayesmix.formula.design import Design, Units, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import Response, complete_columns, read_observed, read_response
@@ -231,7 +232,8 @@ def apply(
             )
         elif response and prepared.events is None:
             reader = read_observed if fiml else read_response
-            read = reader(part.formula, newdata, prepared.scope)
+            levels = part.response.kind == "levels"
+            read = reader(part.formula, newdata, prepared.scope, levels=levels)
         described = None
         if fiml and read is not None:
             described = described_rows(part.formula, names, table, read.there)
@@ -266,6 +268,7 @@ def regression_rows(
     clustered: Clustered | None = None,
 ) -> BlockRows:
     """Rows of one response, which all components read."""
+    response = as_levels(response, block.families)
     read, allowed = read_by_component(response, block.families)
     inside = None if response.times is None else continuing(response.times, units)
     rows = block_rows(block, read, matrix, offset, allowed, inside=inside)
@@ -399,7 +402,7 @@ def _apply_designs(
         at = in_all_rows(described)
         matrix, offset = _apply_designs(part, terms, newdata[described], None)
         return matrix[at], None if offset is None else offset[at]
-    matrix = np.empty((len(newdata), len(terms)))
+    matrix = np.ones((len(newdata), len(terms)))  # an intercept may be of no formula
     offset: np.ndarray | None = None
     for design in part.designs:
         values, shift = design.apply(newdata)

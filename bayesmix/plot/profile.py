@@ -12,7 +12,7 @@ from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limi
 from bayesmix.plot.grid import covariates_of, hold, new_rows, one_of
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes, panels
-from bayesmix.results.predict import component_means, mean_scale, observed_response
+from bayesmix.results.predict import Cell, cells_of, mean_cells, mean_scale, observed_response
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,7 @@ def profile(
     """Draw the items' probabilities or means, a line for each class.
 
     Probabilities, with an axis from 0 to 1, and means have a panel each where a model has both.
+    An item of two levels has the probability of the second, one of more levels that of each.
 
     Parameters
     ----------
@@ -86,22 +87,25 @@ def profile(
     spec = fit.spec.spec
     row, held = _row(spec, at or {})
     rows = spec.apply(row, response=False, weights=False).blocks
-    shift, scale = _units(spec) if standardise else (0.0, 1.0)
+    cells = [(b, cell) for b in spec.layout.blocks for cell in cells_of(b, "mean")]
+    shown = np.array([_is_shown(b, cell) for b, cell in cells])
+    cells = [cell for cell, here in zip(cells, shown, strict=True) if here]
+    shift, scale = _units(spec, cells) if standardise else (0.0, 1.0)
 
     def means(theta: np.ndarray) -> np.ndarray:
         pairs = zip(spec.layout.blocks, rows, strict=True)
-        found = np.concatenate([component_means(b, data, theta) for b, data in pairs])
-        return (found - shift) / scale
+        found = np.concatenate([mean_cells(b, data, theta) for b, data in pairs])[:, 0]
+        return (found[shown] - shift) / scale
 
     center, limits = estimate_and_limits(fit, means, ci)
-    kinds = np.array([_label(block, standardise) for block in spec.layout.blocks])
+    kinds = np.array([_label(block, standardise) for block, _ in cells])
     wanted = sorted(set(kinds), key=lambda kind: kind != PROBABILITY)
     axes = [one_axes(ax)] if len(wanted) == 1 else panels(ax, 2, WHAT, share_x=False, share_y=False)
     for one, kind in zip(axes, wanted, strict=True):
         at_kind = kinds == kind
         ends = None if limits is None else (limits[0][at_kind], limits[1][at_kind])
-        names = [b.name for b, here in zip(spec.layout.blocks, at_kind, strict=True) if here]
-        _draw(one, fit, names, center[at_kind], ends)
+        here = [cell for (_, cell), kept in zip(cells, at_kind, strict=True) if kept]
+        _draw(one, fit, here, center[at_kind], ends)
         one.set_ylabel(kind)
         if kind == PROBABILITY:
             one.set_ylim(-0.03, 1.03)
@@ -118,6 +122,12 @@ def _label(block: Any, standardise: bool) -> str:
     return "standardised mean" if standardise else "mean"
 
 
+def _is_shown(block: Any, cell: Cell) -> bool:
+    """Whether a number says something new: the first of two probabilities does not."""
+    outputs = block.families[0].outputs
+    return len(outputs) != 2 or cell.output == outputs[1]
+
+
 def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
     """One row of new data, and what its covariates are held at."""
     data = spec.prepared.data
@@ -128,16 +138,19 @@ def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
     return new_rows(spec, 1, {h.name: h.value for h in held}), [str(h) for h in held]
 
 
-def _units(spec: Any) -> tuple[np.ndarray, np.ndarray]:
-    """What is taken off each item's means and divides them (items, 1); rows by their weights."""
+def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """What is taken off each item's means and divides them (cells, 1); rows by their weights."""
     mean, deviation = [], []
-    for layout, block in zip(spec.layout.blocks, spec.rows.blocks, strict=True):
+    rows = dict(zip((b.name for b in spec.layout.blocks), spec.rows.blocks, strict=True))
+    for layout, cell in cells:
+        block = rows[cell.response]
         if mean_scale(layout) == PROBABILITY:
             mean.append([0.0])
             deviation.append([1.0])
             continue
         y = observed_response(block)
-        weight = np.ones(len(y)) if spec.rows.weight is None else spec.rows.weight
+        given = spec.rows.weight
+        weight = np.ones(len(y)) if given is None else given[spec.rows.units.codes]
         middle = np.average(y, weights=weight)
         spread = np.sqrt(np.average((y - middle) ** 2, weights=weight))
         mean.append([middle])
@@ -145,16 +158,28 @@ def _units(spec: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array(mean), np.array(deviation)
 
 
-def _draw(ax: Axes, fit: Any, names: list[str], center: np.ndarray, limits: Any) -> None:
-    """A line of every class over the items."""
+def _draw(ax: Axes, fit: Any, cells: list[Cell], center: np.ndarray, limits: Any) -> None:
+    """A line of every class over the items, with gaps around those of several levels."""
+    names = [cell.response.strip("`") for cell in cells]
+    levels = [
+        f"{name}: {cell.output}" if cell.output != "" else name
+        for name, cell in zip(names, cells, strict=True)
+    ]
+    several = [names.count(name) > 1 for name in names]
+    breaks = [
+        j
+        for j in range(1, len(names))
+        if names[j] != names[j - 1] and (several[j] or several[j - 1])
+    ]
     place = np.arange(float(len(names)))
     for s in range(fit.k):
         moved = place + APART * ((s + 0.5) / fit.k - 0.5)
         look: dict[str, Any] = {"marker": marker(s), "linestyle": line_style(s), "zorder": 3}
-        ax.plot(moved, center[:, s], color=colour(s), **look)
+        line = np.insert(moved, breaks, np.nan), np.insert(center[:, s], breaks, np.nan)
+        ax.plot(*line, color=colour(s), **look)
         if limits is not None:
             draw_band(ax, moved, (limits[0][:, s], limits[1][:, s]), colour(s), bars=True)
-    level_ticks(ax, [name.strip("`") for name in names])
+    level_ticks(ax, levels)
     ax.grid(axis="x", alpha=0.3)
 
 

@@ -13,7 +13,13 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
-from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.model.params import (
+    dispersion_link,
+    plain_components,
+    plain_name,
+    term_dim,
+    thresholds,
+)
 from bayesmix.model.random import correlations, covariances, pair_names, random_names, scales
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.diagnostics import Visits, visits
@@ -188,6 +194,11 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
             coords[dim] = list(predictor.terms)
             values = predictor.coefficients(theta)
             variables[predictor.variable] = ((*lead, "component", dim), values)
+        if block.thresholds is not None:
+            cuts = block.thresholds
+            coords[f"{cuts.variable}_between"] = list(cuts.labels)
+            dims = (*lead, "component", f"{cuts.variable}_between")
+            variables[cuts.variable] = (dims, thresholds(block, theta))
         for number, predictor in block.constants():
             index = predictor.index[:, 0]
             natural = dispersion_link(block, number).inverse(theta[..., np.maximum(index, 0)])

@@ -14,6 +14,7 @@ from bayesmix.results.predict import (
     as_observed,
     draw_components,
     draw_response,
+    side_by_side,
     simulation_rows,
     warn_of_impossible,
 )
@@ -50,11 +51,9 @@ def predict(
     at = Prediction.of(spec, newdata, what, by)
     index = spec.prepared.index if newdata is None else newdata.index
     found = estimates(Source(spec, None, drawn.thinned(MOST_DRAWS)), at.values)
-    stack = np.stack([found.value, *found.limits(ci)], axis=-1)  # (responses, n, S or 1, 3)
-    frames = {
-        n: _frame(part, index, spec.components, by) for n, part in zip(at.names, stack, strict=True)
-    }
-    return next(iter(frames.values())) if len(frames) == 1 else pd.concat(frames, axis=1)
+    stack = np.stack([found.value, *found.limits(ci)], axis=-1)  # (cells, n, S or 1, 3)
+    frames = [_frame(part, index, spec.components, by) for part in stack]
+    return frames[0] if len(frames) == 1 else side_by_side(frames, at.cells)
 
 
 def _frame(part: np.ndarray, index: pd.Index, components: tuple, by: str) -> pd.DataFrame:

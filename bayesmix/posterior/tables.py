@@ -31,8 +31,7 @@ def natural_draws(
     out: dict[tuple[object, str, str], np.ndarray] = {}
     coordinates = spec.layout.coordinates
     for e in (*location_entries(spec.layout), *dispersion_entries(spec.layout)):
-        values = theta[..., e.at] if e.link is None else e.link.inverse(theta[..., e.at])
-        out[spec.components[e.component], e.term, coordinates[e.at].effect] = values
+        out[spec.components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
     for given in random_entries(spec.layout, theta):
         out[spec.components[given.component], given.term, "random"] = given.values
     terms, index = spec.layout.concomitant_terms, spec.layout.alpha

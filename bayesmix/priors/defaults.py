@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.distributions import Prior
+from bayesmix.families import Family
 from bayesmix.families.links import Link, get_link
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout, Predictor
@@ -239,6 +240,11 @@ def _response_scale(
     """Where a location's linear predictors are: the link of the mean response, and their unit."""
     family = block.families[s]
     link = family.parameters[number].link
+    if family.levels:
+        centre = _level_centre(family, link, rows.observed[block.keys[s]].y, number, weight)
+        return centre - (
+            0.0 if rows.offset is None else float(weighted_mean(rows.offset, weight))
+        ), 1.0
     if len(family.locations) > 1 and family.units is None:
         return 0.0, 1.0
     obs = rows.observed[block.keys[s]]
@@ -257,6 +263,18 @@ def _response_scale(
         centre -= float(weighted_mean(rows.offset, weight))
     # The inverse link's unit is that of one over the response.
     return centre, abs(centre) if link.name == "inverse" else 1.0
+
+
+def _level_centre(
+    family: Family, link: Link, y: np.ndarray, number: int, weight: np.ndarray | None
+) -> float:
+    """Where linear predictors of levels are: at the shares of all responses."""
+    there = ~np.isnan(y)
+    own = None if weight is None else weight[there]
+    counts = np.bincount(y[there].astype(int), own, minlength=len(family.levels)) + 0.5
+    if family.cuts is not None:
+        return -float(link.forward(counts[0] / counts.sum()))
+    return float(np.log(counts[number + 1] / counts[0]))
 
 
 def _default_dispersions(

@@ -72,6 +72,8 @@ def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
             found[name] = natural.named(name, predictor.index[:, 0], "component")
         if block.random:
             _add_random(spec, block, found)
+        if block.thresholds is not None:
+            _thresholds(block, found)
     if spec.layout.concomitant_terms is None:
         found["weight"] = _weight(spec, natural)
     else:
@@ -98,6 +100,18 @@ def _add_random(spec: MixtureSpec, block: BlockLayout, found: Mapping[str, Tenso
         corr = [rows[i][j] / (sd[i] * sd[j]) for i, j in at]
         dims = ("component", names["random_pair"])
         pm.Deterministic(names["random_corr"], pt.stack(corr, axis=1), dims=dims)
+
+
+def _thresholds(block: BlockLayout, found: Mapping[str, Tensor]) -> None:
+    """Thresholds between ordered levels, which derive from an intercept and steps."""
+    cuts = block.thresholds
+    assert cuts is not None
+    first = -found[plain_name(block.locations[0].variable)][:, cuts.column]
+    steps = [found[plain_name(block.predictors[number].variable)] for number in cuts.steps]
+    values = pt.cumsum(pt.stack([first, *steps], axis=1), axis=1)
+    dim = plain_name(f"{cuts.variable}_between")
+    pm.modelcontext(None).add_coord(dim, cuts.labels)
+    pm.Deterministic(plain_name(cuts.variable), values, dims=("component", dim))
 
 
 def _free(variable: Variable, natural: _Natural) -> Tensor:

@@ -137,7 +137,7 @@ def _mean_linked(link: Link, mu: Tensor, eta: Tensor) -> Linked:
 
 def has_mean_as_location(family: Family) -> bool:
     """Whether the family's mean is its location, where there is a mean."""
-    if family.mean is None or len(family.locations) != 1 or family.is_survival:
+    if family.mean is None or family.outputs or len(family.locations) != 1 or family.is_survival:
         return False
     values = {p.name: p.link.inverse(0.3 + 0.2 * j) for j, p in enumerate(family.parameters)}
     return bool(np.all(family.mean(**values) == values[family.location]))
@@ -147,7 +147,7 @@ def _mean(
     predictors: Predictors, block: BlockLayout, family: Family, members: np.ndarray
 ) -> Tensor:
     """Expected responses (obs or 1, members), None where no formula can be in a graph."""
-    if family.mean is None:
+    if family.mean is None or family.outputs:
         return None
     natural = {
         p.name: v.value

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
+from bayesmix.model.params import coefficient_columns
 from bayesmix.model.prepare import Part
 from bayesmix.reporting.blocks import Equation
 from bayesmix.results.describe import family_title
@@ -109,7 +110,9 @@ def _families(spec: MixtureSpec, block: BlockLayout) -> Iterator[Equation]:
 
 def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
     left = {
-        LINKS[family.parameters[0].link.name].format(_location(family.location or "", spec.k))
+        _location("eta", spec.k)
+        if family.cuts
+        else LINKS[family.parameters[0].link.name].format(_location(family.location or "", spec.k))
         for family, _ in block.groups()
         if family.parameters
     }
@@ -127,13 +130,13 @@ def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
 
 def _location(name: str, k: int) -> str:
     index = "i" if k == 1 else "si"
-    return rf"\mu_{{{index}}}" if name == "mu" else f"{upright(name)}_{{{index}}}"
+    return rf"\{name}_{{{index}}}" if name in ("mu", "eta") else f"{upright(name)}_{{{index}}}"
 
 
 def _terms(spec: MixtureSpec, block: BlockLayout) -> Iterator[str]:
     location = block.predictors[0]
-    counts = dict.fromkeys(SYMBOLS, 0)
-    for term, column in zip(location.terms, location.index.T, strict=True):
+    counts, columns = dict.fromkeys(SYMBOLS, 0), coefficient_columns(block)
+    for term, column in ((location.terms[j], location.index[:, j]) for j in columns):
         kind = spec.layout.coordinates[int(column.max())].effect
         counts[kind] += 1
         symbol = SYMBOLS[kind] % ("" if spec.k == 1 else OWNERS[kind], counts[kind])

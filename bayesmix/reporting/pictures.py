@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayesmix import plot
 from bayesmix.comparison import Comparison
 from bayesmix.comparison.scores import CRITERIA
@@ -14,7 +16,6 @@ from bayesmix.errors import DataError, FitError
 from bayesmix.reporting.blocks import Block, Picture, Words
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "comparison_picture",
     "curves_picture",
     "diagnostics_picture",
+    "profile_picture",
     "rootogram_picture",
     "states_picture",
     "weights_picture",
@@ -94,6 +96,19 @@ def weights_picture(name: str, fit: Any) -> Block:
         return f"Weights of the {fit.k} components along {ax.get_xlabel()}."
 
     return _picture(f"Weights of the components of {name}", draw, (5.6, 3.8))
+
+
+def profile_picture(name: str, fit: Any) -> Block:
+    """Probabilities of levels, and means, by component."""
+
+    def draw(figure: Figure) -> str:
+        blocks = fit.spec.spec.layout.blocks
+        both = len({bool(f.levels) for block in blocks for f in block.families}) > 1
+        axes = plot.profile(fit, ax=figure.subplots(1, 2) if both else figure.subplots())
+        labels = [label.get_text() for label in np.ravel(axes)[0].get_xticklabels()]
+        return f"For each of {fit.k} components: {', '.join(labels)}, with 95% intervals."
+
+    return _picture(f"Responses by component ({name})", draw, (6.6, 4.4))
 
 
 def curves_picture(name: str, fit: Any, response: str) -> Block:

@@ -15,6 +15,7 @@ from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import (
     curves_picture,
+    profile_picture,
     rootogram_picture,
     states_picture,
     weights_picture,
@@ -169,8 +170,10 @@ def predictions(subject: Subject) -> Section | None:
         )
     ]
     for name, fit in means.items():
-        responses = [block.name for block in subject.specs[name].layout.blocks]
-        blocks += [curves_picture(name, fit, response) for response in responses]
+        layouts = subject.specs[name].layout.blocks
+        apart = [b.name for b in layouts if any(f.outputs for f in b.families)]
+        blocks += [profile_picture(name, fit)] if apart else []
+        blocks += [curves_picture(name, fit, b.name) for b in layouts if b.name not in apart]
         try:
             table = _predicted(fit, subject.specs[name])
         except BayesmixError as error:

@@ -102,8 +102,8 @@ def family_words(family: Family) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return f"[{', '.join(f'{v:.4g}' for v in value)}]"
-    return str(value)
+        return f"[{', '.join(map(_value, value))}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _by_event(head: str, names: list[str], words: list[str]) -> Lines:
@@ -380,6 +380,7 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
         elif family.location is not None:
             mean = "mean" if family.location == "mu" else family.location
             mean = "probability of success" if family.binomial else mean
+            mean = "probability of a level above the first" if family.cuts else mean
             scale = SCALES[family.parameters[0].link.name].format(mean)
             words += f", and {scale} is a sum of effects"
         clauses.append(words)
@@ -391,8 +392,9 @@ def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
     location = block.locations[0]
     terms: dict[str, list[str]] = {kind: [] for kind in EFFECT_WORDS}
     for term, column in zip(location.terms, location.index.T, strict=True):
-        if column.max() >= 0:
-            terms[spec.layout.coordinates[int(column.max())].effect].append(term)
+        effect = spec.layout.coordinates[int(column.max())].effect if column.max() >= 0 else ""
+        if effect in terms:  # the first threshold between levels is none
+            terms[effect].append(term)
     if spec.k == 1:
         every = [name for names in terms.values() for name in names]
         out = [f"These terms have an effect: {', '.join(every)}."] if every else []
@@ -407,16 +409,20 @@ def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
 
 
 def _dispersions(block: BlockLayout) -> list[str]:
+    cuts = block.thresholds
+    if cuts is not None:
+        owned = [(f"{cuts.variable}s", block.locations[0].index[:, cuts.column])]
+    else:
+        owned = [(predictor.variable, predictor.index[:, 0]) for _, predictor in block.constants()]
     out = []
-    for _, predictor in block.constants():
-        owners = predictor.index[:, 0]
+    for name, owners in owned:
         shared = len(set(owners[owners >= 0].tolist()))
-        if shared == 1:
-            out.append(f"There is one {predictor.variable}.")
-        elif shared == (owners >= 0).sum():
-            out.append(f"Every component has its own {predictor.variable}.")
+        if shared == (owners >= 0).sum() > 1:
+            out.append(f"Every component has its own {name}.")
+        elif shared == 1:
+            out.append(f"There is one {name}." if cuts is None else f"All share the {name}.")
         else:
-            out.append(f"Blocks of components share the {predictor.variable}.")
+            out.append(f"Blocks of components share the {name}.")
     return out
 
 

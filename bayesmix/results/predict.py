@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bayesmix._arguments import fraction
+from bayesmix._arguments import fraction, shown
 from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
 from bayesmix.families.links import Linked
@@ -29,16 +29,23 @@ from bayesmix.results.tables import OwnRows, component_index
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = [
+    "Cell",
     "Prediction",
     "as_observed",
+    "cell_columns",
+    "cells_of",
     "component_means",
+    "linear_cells",
     "linear_predictors",
+    "mean_cells",
     "mean_scale",
     "natural",
     "observed_response",
+    "outputs_of",
     "predict",
     "row_log_densities",
     "row_weights",
+    "side_by_side",
     "simulate",
 ]
 
@@ -74,16 +81,38 @@ def predict(
     index = spec.prepared.index if newdata is None else newdata.index
     if ci is not None:
         return _with_limits(fitted, at, index, ci)
-    values = dict(zip(at.names, at.values(fitted.theta), strict=True))
-    frames = {
-        name: pd.Series(value[:, 0], index=index, name=name)
+    frames = [
+        pd.Series(value[:, 0], index=index)
         if at.by != "component"
         else pd.DataFrame(value, index=index, columns=component_index(spec))
-        for name, value in values.items()
-    }
+        for value in at.values(fitted.theta)
+    ]
     if len(frames) == 1:
-        return next(iter(frames.values()))
-    return pd.concat(frames, axis=1)
+        return frames[0].rename(at.cells[0].response) if at.by != "component" else frames[0]
+    return side_by_side(frames, at.cells)
+
+
+class Cell(NamedTuple):
+    """One number of a response: of the whole, or one of several, such as a level's probability."""
+
+    response: str
+    output: Hashable = ""
+
+
+def side_by_side(frames: Sequence[Any], cells: Sequence[Cell]) -> pd.DataFrame:
+    """Frames with the response and the output of each on top, as far as there are several."""
+    several = len({cell.response for cell in cells}) > 1
+    outputs = any(cell.output != "" for cell in cells)
+    keys: list[Any] = [
+        (*((cell.response,) if several else ()), *((cell.output,) if outputs else ()))
+        for cell in cells
+    ]
+    names = [*(["response"] if several else []), *(["output"] if outputs else [])]
+    if len(names) == 1:
+        keys = [key[0] for key in keys]
+    if not outputs:
+        names = []
+    return pd.concat(dict(zip(keys, frames, strict=True)), axis=1, names=names or None)
 
 
 @dataclass(frozen=True)
@@ -134,26 +163,27 @@ class Prediction:
         return cls(spec, rows, what, by, build_problem(spec, rows) if own else None)
 
     @property
-    def names(self) -> list[str]:
-        """The responses, or "weight"."""
+    def cells(self) -> list[Cell]:
+        """The numbers of the responses, or "weight"."""
         if self.what == "weight":
-            return ["weight"]
-        return [block.name for block in self.spec.layout.blocks]
+            return [Cell("weight")]
+        return [cell for block in self.spec.layout.blocks for cell in cells_of(block, self.what)]
 
     def values(self, theta: np.ndarray) -> np.ndarray:
-        """Predictions (responses, n, S), or (responses, n, 1) over the components."""
+        """Predictions (cells, n, S), or (cells, n, 1) over the components."""
         spec, rows = self.spec, self.rows
         if self.what == "weight":
             return np.array(row_weights(spec, theta, rows))[None]
-        function = linear_predictors if self.what == "link" else component_means
-        pairs = zip(spec.layout.blocks, rows.blocks, strict=True)
-        values = np.array([function(block, data, theta) for block, data in pairs])
+        function = linear_cells if self.what == "link" else mean_cells
+        pairs = list(zip(spec.layout.blocks, rows.blocks, strict=True))
+        values = np.concatenate([function(block, data, theta) for block, data in pairs])
         if self.by == "component":
             return values
         if self.problem is not None:  # what the unit's own responses say of its random effects
+            owners = [pair for pair in pairs for _ in cells_of(pair[0], self.what)]
             values = values + [
                 shifts(block, data, theta, mean)
-                for block, data, mean in zip(spec.layout.blocks, rows.blocks, values, strict=True)
+                for (block, data), mean in zip(owners, values, strict=True)
             ]
         weights = (
             row_weights(spec, theta, rows)
@@ -164,16 +194,44 @@ class Prediction:
 
     @property
     def scales(self) -> list[str]:
-        """Where the intervals of each response are symmetric."""
+        """Where the intervals of each number are symmetric."""
         if self.what == "weight":
             return ["probability"]
         return [
-            mean_scale(b) if self.what == "mean" else "identity" for b in self.spec.layout.blocks
+            mean_scale(b) if self.what == "mean" else "identity"
+            for b in self.spec.layout.blocks
+            for _ in cells_of(b, self.what)
         ]
+
+
+def cells_of(block: BlockLayout, what: str) -> list[Cell]:
+    """What a response has several numbers of: its family's outputs, or its locations."""
+    if what == "link":
+        outputs: tuple[Hashable, ...] = tuple(dict.fromkeys(p.of for p in block.locations))
+    else:
+        outputs = outputs_of(block) or ("",)
+    return [Cell(block.name, output) for output in outputs]
+
+
+def outputs_of(block: BlockLayout) -> tuple[Hashable, ...]:
+    """Names of the numbers that a response's mean has; none where it is one number.
+
+    Raises
+    ------
+    FitError
+        If the components' families have different ones.
+    """
+    found = {family.outputs for family in block.families}
+    if len(found) > 1:
+        msg = f"the means of {block.name!r} are of different kinds in the components: {found}"
+        raise FitError(msg)
+    return found.pop()
 
 
 def mean_scale(block: BlockLayout) -> str:
     """Where intervals of means are symmetric: on the scale of the location's range."""
+    if any(f.levels for f in block.families):
+        return "probability"
     links = {f.parameters[0].link for f in block.families if f.parameters}
     ranges = {(link.lower, link.upper) for link in links}
     if ranges == {(0.0, 1.0)}:
@@ -187,15 +245,25 @@ def _with_limits(fitted: Fitted, at: Prediction, index: pd.Index, ci: float) -> 
     found = estimates(Source(at.spec, fitted, None), at.values)
     parts = [found.part(number).limits(ci, scale) for number, scale in enumerate(at.scales)]
     lower, upper = (np.array(ends) for ends in zip(*parts, strict=True))
-    n_names, n_rows, n_cells = found.value.shape
+    n_names, n_rows, n_owners = found.value.shape
     owners = component_index(at.spec) if at.by == "component" else pd.Index([pd.NA])
-    columns: dict[str, Any] = {}
-    if n_names > 1:
-        columns["response"] = np.repeat(np.array(at.names, dtype=object), n_rows * n_cells)
-    columns["row"] = np.tile(index.repeat(n_cells), n_names)
+    columns: dict[str, Any] = {
+        name: values.repeat(n_rows * n_owners) for name, values in cell_columns(at.cells).items()
+    }
+    columns["row"] = np.tile(index.repeat(n_owners), n_names)
     columns["component"] = np.tile(owners, n_names * n_rows)
     numbers = {"estimate": found.value, "lower": lower, "upper": upper}
     return pd.DataFrame(columns | {n: v.ravel() for n, v in numbers.items()})
+
+
+def cell_columns(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
+    """Columns of tidy frames that tell numbers apart: response and output, where needed."""
+    found = {}
+    for name, values in zip(Cell._fields, zip(*cells, strict=True), strict=True):
+        if len(set(values)) > 1:
+            found[name] = np.empty(len(values), dtype=object)
+            found[name][:] = values
+    return found
 
 
 def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:
@@ -206,16 +274,26 @@ def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:
     return pi.T[rows.units.codes]
 
 
-def linear_predictors(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    """Linear predictor of the location, offset included, (n, S).
+def linear_cells(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Linear predictors of the locations, offset included, (cells, n, S).
 
-    NaN without a location, and where covariates are missing with their response.
+    NaN without a location, and where covariates are missing with their response.  The first
+    threshold between ordered levels is no part of them.
     """
-    eta = np.full((len(data.matrix), len(block.families)), np.nan)
-    for s, slots in enumerate(block.slots):
-        if slots:
-            eta[:, s] = _eta(block, data, theta, s, slots[0])
+    parts = [str(cell.output) for cell in cells_of(block, "link")]
+    eta = np.full((len(parts), len(data.matrix), len(block.families)), np.nan)
+    cuts = block.thresholds
+    for s in range(len(block.families)):
+        for number in block.located(s):
+            predictor = block.predictors[number]
+            first = 0.0 if cuts is None else predictor.coefficients(theta)[s, cuts.column]
+            eta[parts.index(predictor.of), :, s] = _eta(block, data, theta, s, number) - first
     return eta
+
+
+def linear_predictors(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Linear predictor of the first location, (n, S), as `linear_cells`."""
+    return linear_cells(block, data, theta)[0]
 
 
 def natural(
@@ -272,17 +350,38 @@ def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) ->
 
 
 def component_means(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    """Expected responses (n, S); per trial for the binomial."""
+    """Expected responses (n, S); per trial for the binomial.
+
+    Raises
+    ------
+    FitError
+        If the mean is not one number.
+    """
+    if outputs_of(block):
+        name = block.families[0].name
+        msg = (
+            f"the mean of {block.name!r} is no single number, but has one for each of "
+            f"{shown(list(outputs_of(block)))} (family {name!r}); fit.predict() and "
+            "bmx.predictions() give them all, plot.profile() draws them"
+        )
+        raise FitError(msg)
+    return mean_cells(block, data, theta)[0]
+
+
+def mean_cells(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+    """Expected responses (cells, n, S), one cell unless the family has outputs."""
     n = len(data.matrix)
-    out = np.empty((n, len(block.families)))
+    outputs = len(outputs_of(block))
+    out = np.empty((outputs or 1, n, len(block.families)))
     for s, family in enumerate(block.families):
         if family.is_survival:
-            out[:, s] = expected(family, natural(block, data, theta, s))
+            out[0, :, s] = expected(family, natural(block, data, theta, s))
             continue
         if family.mean is None:
             msg = f"family {family.name!r} has no mean=; give one to predict or plot its mean"
             raise FitError(msg)
-        out[:, s] = family.mean(**natural(block, data, theta, s))
+        found = family.mean(**natural(block, data, theta, s))
+        out[..., s] = np.moveaxis(found, -1, 0) if outputs else found
     return out
 
 
@@ -314,7 +413,8 @@ def simulate(
     -------
     DataFrame
         A column for each response (successes for the binomial; a survival time, without
-        censoring, under the name of the time) and "component".
+        censoring, under the name of the time; levels as a Categorical or as whole numbers) and
+        "component".
     """
     return simulate_at(fitted.spec, fitted.theta, newdata, rng, missing=missing)
 
@@ -346,9 +446,26 @@ def simulate_at(
     if missing:
         values = as_observed(np.array(values), rows)
     names = [response_name(spec, block) for block in spec.layout.blocks]
-    out: dict[str, Any] = dict(zip(names, values, strict=True))
+    out: dict[str, Any] = {
+        name: _labelled(block, value)
+        for name, block, value in zip(names, spec.layout.blocks, values, strict=True)
+    }
     out["component"] = np.array(spec.components, dtype=object)[drawn]
     return pd.DataFrame(out, index=index).infer_objects()
+
+
+def _labelled(block: BlockLayout, values: np.ndarray) -> Any:
+    """Drawn responses as in the data: levels, where the family has some."""
+    levels = next((f.levels for f in block.families if f.levels), ())
+    if not levels:
+        return values
+    missing = np.isnan(values)
+    codes = np.where(missing, -1, values).astype(int)
+    if all(isinstance(level, int) for level in levels):
+        drawn = np.array(levels)[codes]
+        return np.where(missing, np.nan, drawn) if missing.any() else drawn
+    ordered = block.thresholds is not None
+    return pd.Categorical.from_codes(codes, list(levels), ordered=ordered)
 
 
 def response_name(spec: MixtureSpec, block: BlockLayout) -> str:

@@ -15,6 +15,8 @@ from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.layout import EFFECTS, BlockLayout
 from bayesmix.model.params import (
+    Entry,
+    coefficient_columns,
     coefficients,
     dispersion_entries,
     dispersions,
@@ -66,7 +68,9 @@ def _location(block: BlockLayout, theta: np.ndarray, of: str) -> tuple[list[str]
             if predictor.of == of:
                 values[s] = coefficients(predictor, theta)[s]
     used = [
-        j for j in range(values.shape[1]) if not (block.survival and np.isnan(values[:, j]).all())
+        j
+        for j in coefficient_columns(block)
+        if not (block.survival and np.isnan(values[:, j]).all())
     ]
     return [block.terms[j] for j in used], values[:, used]
 
@@ -225,6 +229,9 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     rows: list[tuple] = []
     for e in dispersion_entries(spec.layout):
         component = spec.components[e.component]
+        if e.steps is not None:
+            rows.append(_threshold(component, e, theta, cov, z))
+            continue
         if e.link is None:
             rows.append(_linear(spec, component, e.term, e.at, theta, cov, z))
             continue
@@ -232,9 +239,8 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
         _, _, low, high = _wald(theta[e.at], se, z)
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
             ends = np.sort(e.link.inverse(np.array([low, high])))
-            estimate = float(e.link.inverse(theta[e.at]))
-            slope = abs(float(e.link.slope(np.asarray(theta[e.at]), np.asarray(estimate))))
-        row = (estimate, _natural(se, slope), np.nan, np.nan, *ends)
+        slope = abs(e.slopes(theta)[e.at])
+        row = (float(e.natural(theta)), _natural(se, slope), np.nan, np.nan, *ends)
         rows.append((component, e.term, "dispersion", *row, e.link.name))
     return rows
 
@@ -275,6 +281,18 @@ RANDOM_SCALES: dict[str, tuple[Any, Any, Any]] = {
     "atanh": (np.arctanh, np.tanh, lambda x: 1 / (1 - x * x)),
 }
 STEP = 1e-5
+
+
+def _threshold(component: Any, e: Entry, theta: np.ndarray, cov: Covariance, z: float) -> tuple:
+    """A threshold, whose standard error is that of a sum."""
+    slopes = e.slopes(theta)
+    at, slope = list(slopes), np.array(list(slopes.values()))
+    with np.errstate(invalid="ignore"):
+        se = float(np.sqrt(slope @ cov.matrix[np.ix_(at, at)] @ slope))
+    if np.isinf(np.diag(cov.matrix)[at]).any():
+        se = np.inf
+    value = float(e.natural(theta))
+    return (component, e.term, "dispersion", value, se, *_wald(value, se, z), "identity")
 
 
 def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:

@@ -20,8 +20,10 @@ from bayesmix.families.survival.base import log_survival
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.results.predict import (
-    component_means,
-    linear_predictors,
+    Cell,
+    cells_of,
+    linear_cells,
+    mean_cells,
     mean_scale,
     natural,
     row_weights,
@@ -40,9 +42,10 @@ class Quantity:
     Parameters
     ----------
     what : str
-    responses : tuple of str
+    cells : tuple of Cell
+        The numbers of the responses.
     of_block : callable, or None
-        From (block, rows, theta) to values (n, S); None for the weights themselves.
+        From (block, rows, theta) to values (cells, n, S); None for the weights themselves.
     marginal : bool
         Whether the mean over the components, by their weights, has a meaning.
     scale : str
@@ -50,7 +53,7 @@ class Quantity:
     """
 
     what: str
-    responses: tuple[str, ...]
+    cells: tuple[Cell, ...]
     of_block: Callable[[BlockLayout, BlockRows, np.ndarray], np.ndarray] | None
     marginal: bool
     scale: str
@@ -58,14 +61,14 @@ class Quantity:
     def values(
         self, spec: MixtureSpec, rows: Rows, theta: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (n, S) and values (responses, n, S)."""
+        """Weights (n, S) and values (cells, n, S)."""
         weights = np.asarray(row_weights(spec, theta, rows)) if self.weighted else np.empty(0)
         if self.of_block is None:
             return weights, weights[None]
         pairs = zip(spec.layout.blocks, rows.blocks, strict=True)
         of_block = self.of_block
-        kept = [(b, r) for b, r in pairs if b.name in self.responses]
-        return weights, np.array([of_block(b, r, theta) for b, r in kept])
+        names = {cell.response for cell in self.cells}
+        return weights, np.concatenate([of_block(b, r, theta) for b, r in pairs if b.name in names])
 
     @property
     def weighted(self) -> bool:
@@ -97,15 +100,16 @@ def quantity(spec: MixtureSpec, what: str, response: str | None, time: float | N
         msg = "time= goes with what='survival', P(T > time), which needs it; give both or neither"
         raise FitError(msg)
     if what == "weight":
-        return Quantity(what, ("weight",), None, marginal=False, scale="probability")
+        return Quantity(what, (Cell("weight"),), None, marginal=False, scale="probability")
+    cells = tuple(c for b in blocks if b.name in names for c in cells_of(b, what))
     if what == "link":
-        return Quantity(what, names, linear_predictors, marginal=False, scale="identity")
+        return Quantity(what, cells, linear_cells, marginal=False, scale="identity")
     if what == "mean":
         scales = {mean_scale(b) for b in blocks if b.name in names}
         scale = scales.pop() if len(scales) == 1 else "identity"
-        return Quantity(what, names, component_means, marginal=True, scale=scale)
+        return Quantity(what, cells, mean_cells, marginal=True, scale=scale)
     assert time is not None
-    return Quantity(what, names, _survival_at(float(time)), marginal=True, scale="probability")
+    return Quantity(what, cells, _survival_at(float(time)), marginal=True, scale="probability")
 
 
 def _survival_at(time: float) -> Callable[[BlockLayout, BlockRows, np.ndarray], np.ndarray]:
@@ -121,7 +125,7 @@ def _survival_at(time: float) -> Callable[[BlockLayout, BlockRows, np.ndarray], 
             )
             for s, f in enumerate(block.families)
         ]
-        return np.column_stack(columns)
+        return np.column_stack(columns)[None]
 
     return survival
 
@@ -132,12 +136,12 @@ def split(
     *,
     marginal: bool,
 ) -> np.ndarray:
-    """Differences (responses, n, m): total, components and weights, then by component.
+    """Differences (cells, n, m): total, components and weights, then by component.
 
     Parameters
     ----------
     high, low : tuple of ndarray
-        Weights (n, S) and values (responses, n, S).
+        Weights (n, S) and values (cells, n, S).
     marginal : bool
         Whether there are a total and its parts.
     """

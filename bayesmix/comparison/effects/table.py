@@ -13,6 +13,7 @@ from scipy import special
 
 from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.errors import DataError, FitError
+from bayesmix.results.predict import Cell, cell_columns
 from bayesmix.results.printing import Printed
 from bayesmix.results.uncertainty import Estimates, Source, estimates
 
@@ -23,14 +24,14 @@ BETWEEN = ("pairwise", "reference", "sequential")
 
 @dataclass(frozen=True)
 class Labels:
-    """What the values (terms, responses, ..., cells) of an effect are.
+    """What the values (terms, numbers, ..., cells) of an effect are.
 
-    `terms` has pairs of a term and its contrast, `cells` pairs of a part and a component,
-    None for the marginal.
+    `terms` has pairs of a term and its contrast, `numbers` those of the responses, `cells` pairs
+    of a part and a component, None for the marginal.
     """
 
     terms: tuple[tuple[Any, Any], ...]
-    responses: tuple[str, ...]
+    numbers: tuple[Cell, ...]
     cells: tuple[tuple[str, Any], ...]
 
 
@@ -102,7 +103,7 @@ def table(
     kind: str,
     cluster: Any,
 ) -> pd.DataFrame:
-    """The tidy table of values (terms, responses, rows, cells), or the tests of hypotheses."""
+    """The tidy table of values (terms, numbers, rows, cells), or the tests of hypotheses."""
     between = isinstance(hypothesis, str) and hypothesis in BETWEEN
     if between:
         places, labels = _between(labels, hypothesis)
@@ -128,14 +129,13 @@ def table(
 
 def _frame(labels: Labels, averages: Averages) -> pd.DataFrame:
     """The labels of the values, in their order."""
-    shape = (len(labels.terms), len(labels.responses), len(averages.index), len(labels.cells))
+    shape = (len(labels.terms), len(labels.numbers), len(averages.index), len(labels.cells))
     at = np.indices(shape).reshape(4, -1)
     columns: dict[str, Any] = {}
     if averages.keys is not None:
         for name in averages.keys.columns:
             columns[name] = averages.keys[name].array.take(at[2])
-    if len(labels.responses) > 1:
-        columns["response"] = np.array(labels.responses, dtype=object)[at[1]]
+    columns |= {name: values[at[1]] for name, values in cell_columns(labels.numbers).items()}
     for name, place in (("term", 0), ("contrast", 1)):
         columns[name] = pd.array([pair[place] for pair in labels.terms], dtype=object).take(at[0])
     columns["part"] = np.array([part for part, _ in labels.cells], dtype=object)[at[3]]

@@ -54,7 +54,8 @@ def predictions(
     what : str
         "mean", "link" (the location's linear predictor), "weight", or "survival", P(T > time).
     response : str, optional
-        One of several responses; by default all, named in a column "response".
+        One of several responses; by default all, named in a column "response".  Means that are
+        several numbers, such as the probabilities of levels, have a column "output".
     time : float, optional
         Of ``what="survival"``.
     ci : float
@@ -289,7 +290,7 @@ def _labels(
 ) -> Labels:
     cells: list[tuple[str, Any]] = [(part, None) for part in lead]
     cells += [("total", component) for component in spec.components]
-    return Labels(tuple(terms), q.responses, tuple(cells))
+    return Labels(tuple(terms), q.cells, tuple(cells))
 
 
 def _answer(
