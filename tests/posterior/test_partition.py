@@ -12,6 +12,7 @@ from bayesmix.posterior.partition import (
     binder,
     canonical,
     consensus,
+    credible_ball,
     expected_binder,
     expected_variation,
     similarity,
@@ -285,3 +286,38 @@ def test_a_partition_is_printed_in_words():
         "  expected loss     0.000 (vi)",
         "  mean uncertainty  0.000 of the other units",
     ]
+
+
+# --- the credible ball -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["vi", "binder"])
+def test_the_ball_is_the_smallest_with_its_share(loss):
+    allocations = draws(3, n_draws=40)
+    found = consensus(allocations, loss=loss)
+    distance = {"vi": variation_of_information, "binder": binder}[loss]
+    far = np.array([distance(found.labels, z) for z in allocations])
+    ball = found.ball(0.8)
+    assert (far <= ball.radius + 1e-12).mean() >= 0.8
+    assert (far < ball.radius - 1e-12).mean() < 0.8
+    inside = [z for z, d in zip(allocations, far, strict=True) if d <= ball.radius + 1e-12]
+    counts = [len(set(z.tolist())) for z in inside]
+    assert ball.upper.max() + 1 == min(counts)
+    assert ball.lower.max() + 1 == max(counts)
+    assert distance(found.labels, ball.horizontal) == pytest.approx(ball.radius)
+    table = ball.summary()
+    assert table["distance"][3] == pytest.approx(ball.radius)
+    assert "Credible ball of 80 percent" in repr(ball)
+    with pytest.raises(FitError, match="a share between 0 and 1"):
+        credible_ball(found.labels, allocations, loss, 1.0)
+
+
+def test_a_ball_of_memberships_draws_the_components():
+    sure = np.zeros((50, 4, 2))
+    sure[:, :2, 0] = sure[:, 2:, 1] = 1.0
+    ball = consensus(memberships=sure).ball()
+    assert ball.radius == 0.0
+    half = np.full((400, 1, 2), 0.5)
+    open_ = consensus(memberships=np.concatenate([sure[:1].repeat(400, 0), half], axis=1)).ball()
+    assert open_.radius > 0
+    assert_array_equal(np.unique(open_.horizontal[:2]), open_.horizontal[:1])

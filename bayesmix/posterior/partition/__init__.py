@@ -3,6 +3,7 @@
 A partition needs no labels, so that nothing here depends on relabelling.
 """
 
+from bayesmix.posterior.partition.ball import Ball, credible_ball
 from bayesmix.posterior.partition.best import LOSSES, Consensus, consensus
 from bayesmix.posterior.partition.losses import (
     binder,
@@ -16,10 +17,12 @@ from bayesmix.posterior.partition.losses import (
 
 __all__ = [
     "LOSSES",
+    "Ball",
     "Consensus",
     "binder",
     "canonical",
     "consensus",
+    "credible_ball",
     "expected_binder",
     "expected_variation",
     "similarity",

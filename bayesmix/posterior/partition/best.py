@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError
+from bayesmix.posterior.partition.ball import Ball, credible_ball
 from bayesmix.posterior.partition.losses import (
     criterion,
     expected_variation,
@@ -46,6 +47,8 @@ class Consensus:
         together or wrongly apart, ``mean_j |1{c_i = c_j} - P_ij|``.
     similarity : ndarray, shape (U, U)
         P.
+    drawn : ndarray of int, shape (T, U)
+        Components of the units in the draws, of which `ball` is made.
     """
 
     labels: np.ndarray
@@ -54,11 +57,45 @@ class Consensus:
     criterion: float
     uncertainty: np.ndarray
     similarity: np.ndarray
+    drawn: np.ndarray
 
     @property
     def k(self) -> int:
         """Number of clusters."""
         return int(self.labels.max()) + 1
+
+    def ball(self, level: float = 0.95) -> Ball:
+        """The smallest ball around it that holds a share of the posterior.
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        Ball
+            `radius`, and the partitions in it with the fewest clusters, the most clusters and
+            the largest distance: how far the data leave the partition open.
+
+        Raises
+        ------
+        FitError
+            If the level is not between 0 and 1.
+
+        References
+        ----------
+        Wade and Ghahramani (2018), Bayesian Analysis 13, 559-626, section 4.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> posterior = spec.fit("laplace", draws=500, seed=1)
+        >>> posterior.clusters().ball().summary()["partition"].tolist()
+        ['centre', 'fewest clusters', 'most clusters', 'farthest']
+        """
+        return credible_ball(self.labels, self.drawn, self.loss, level)
 
     def _repr_html_(self) -> str:
         title, *lines = repr(self).split("\n  ")
@@ -120,7 +157,9 @@ def consensus(
     n = len(p)
     most = n if max_k is None else min(max_k, n)
     draws = allocations if memberships is None else memberships.argmax(2)
+    drawn = allocations if memberships is None else _drawn(memberships)
     assert draws is not None
+    assert drawn is not None
     own_draw = best_draw(loss, p, draws, most)
     candidates = [best_cut(loss, p, "average", most), best_cut(loss, p, "complete", most)]
     candidates += [np.zeros(n, int), np.arange(n) % most]
@@ -135,4 +174,11 @@ def consensus(
     if loss == "vi" and allocations is not None:
         expected = expected_variation(labels, allocations)
     uncertainty = unit_losses("binder", *own_and_size(labels, p), p.sum(1), n)
-    return Consensus(labels, loss, expected, value, uncertainty, p)
+    return Consensus(labels, loss, expected, value, uncertainty, p, drawn)
+
+
+def _drawn(memberships: np.ndarray) -> np.ndarray:
+    """Components (T, U) drawn by memberships (T, U, S); the same each time."""
+    v = np.random.default_rng(0).random((*memberships.shape[:2], 1))
+    below = (memberships.cumsum(2) < v).sum(2)
+    return np.minimum(below, memberships.shape[2] - 1)

@@ -27,6 +27,7 @@ from bayesmix.errors import FitError
 __all__ = [
     "binder",
     "canonical",
+    "distances",
     "expected_binder",
     "expected_variation",
     "similarity",
@@ -85,6 +86,24 @@ def _variations(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.maximum(0.0, (2 * joint - own) / np.log(2))
 
 
+def distances(loss: str, labels: np.ndarray, allocations: np.ndarray) -> np.ndarray:
+    """The distance of a partition to that of each draw, (T,).
+
+    Parameters
+    ----------
+    loss : str
+        "vi", in bits, or "binder", the share of pairs.
+    labels : ndarray of int, shape (U,)
+    allocations : ndarray of int, shape (T, U)
+    """
+    labels = canonical(labels)
+    if loss == "binder":
+        return np.array([binder(labels, other) for other in allocations])
+    size = max(1, BLOCK // len(labels))
+    parts = range(0, len(allocations), size)
+    return np.concatenate([_variations(labels, allocations[a : a + size]) for a in parts])
+
+
 def expected_variation(labels: np.ndarray, allocations: np.ndarray) -> float:
     """Mean variation of information to the partitions of the draws, in bits.
 
@@ -93,12 +112,7 @@ def expected_variation(labels: np.ndarray, allocations: np.ndarray) -> float:
     labels : ndarray of int, shape (U,)
     allocations : ndarray of int, shape (T, U)
     """
-    labels = canonical(labels)
-    size = max(1, BLOCK // len(labels))
-    parts = range(0, len(allocations), size)
-    return float(
-        np.concatenate([_variations(labels, allocations[a : a + size]) for a in parts]).mean()
-    )
+    return float(distances("vi", labels, allocations).mean())
 
 
 def unit_losses(

@@ -1,0 +1,113 @@
+"""The credible ball of a partition: how far the posterior reaches around it."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError
+from bayesmix.posterior.partition.losses import canonical, distances
+from bayesmix.results.printing import Printed
+
+__all__ = ["Ball", "credible_ball"]
+
+
+@dataclass(frozen=True, repr=False)
+class Ball:
+    """The smallest ball around a partition that holds a share of the posterior.
+
+    Parameters
+    ----------
+    level : float
+        The share that was asked for.
+    share : float
+        Of the draws that lie in it.
+    radius : float
+        Largest distance from the centre: the variation of information in bits, or the share of
+        pairs that disagree.
+    centre, upper, lower, horizontal : ndarray of int, shape (U,)
+        Clusters of the units: of the centre; of the partition in the ball with the fewest
+        clusters, with the most, and farthest away.  Where several tie, the most distant.
+    distance : tuple of float
+        Of the last three to the centre.
+    """
+
+    level: float
+    share: float
+    radius: float
+    centre: np.ndarray
+    upper: np.ndarray
+    lower: np.ndarray
+    horizontal: np.ndarray
+    distance: tuple[float, float, float]
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each bound: partition, clusters, distance, sizes."""
+        named = {
+            "centre": (self.centre, 0.0),
+            "fewest clusters": (self.upper, self.distance[0]),
+            "most clusters": (self.lower, self.distance[1]),
+            "farthest": (self.horizontal, self.distance[2]),
+        }
+        sizes = [
+            ", ".join(map(str, np.sort(np.bincount(labels))[::-1])) for labels, _ in named.values()
+        ]
+        return Printed(
+            {
+                "partition": list(named),
+                "clusters": [int(labels.max()) + 1 for labels, _ in named.values()],
+                "distance": [float(distance) for _, distance in named.values()],
+                "sizes": sizes,
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        title = html.escape(repr(self).split("\n")[0])
+        return f"<div><strong>{title}</strong>{self.summary().to_html(index=False)}</div>"
+
+    def __repr__(self) -> str:
+        head = f"Credible ball of {100 * self.level:g} percent, radius {self.radius:.3f}"
+        return f"{head}\n{self.summary()!r}"
+
+
+def credible_ball(
+    labels: np.ndarray, allocations: np.ndarray, loss: str = "vi", level: float = 0.95
+) -> Ball:
+    r"""The smallest ball around a partition with a share of the posterior.
+
+    .. math:: \epsilon^* = \min \{\epsilon : P(d(\hat c, c) \le \epsilon \mid y) \ge \text{level}\}
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (U,)
+        The centre.
+    allocations : ndarray of int, shape (T, U)
+        Drawn components of the units.
+    loss : str
+        The distance: "vi" or "binder".
+    level : float
+
+    Raises
+    ------
+    FitError
+        If the level is not between 0 and 1.
+
+    References
+    ----------
+    Wade and Ghahramani (2018), Bayesian Analysis 13, 559-626, section 4.
+    """
+    if not 0 < level < 1:
+        msg = f"ball(level={level!r}): the level is a share between 0 and 1, such as 0.95"
+        raise FitError(msg)
+    far = distances(loss, labels, allocations)
+    radius = np.sort(far)[int(np.ceil(level * len(far))) - 1]
+    inside = np.flatnonzero(far <= radius * (1 + 1e-12))
+    counts = np.array([len(np.unique(allocations[t])) for t in inside])
+    picks = [inside[np.lexsort((-far[inside], key))[0]] for key in (counts, -counts, -far[inside])]
+    bounds = [canonical(allocations[t]) for t in picks]
+    share = len(inside) / len(far)
+    around = tuple(float(far[t]) for t in picks)
+    return Ball(level, share, float(radius), canonical(labels), *bounds, distance=around)  # type: ignore[arg-type]
