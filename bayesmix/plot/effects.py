@@ -38,6 +38,7 @@ def effects(
     what: str = "mean",
     response: str | None = None,
     time: float | None = None,
+    q: float | None = None,
     ci: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
@@ -56,7 +57,7 @@ def effects(
         "predictions" or "slopes".
     at : dict of str to object, optional
         Values of other variables.
-    what, response, time
+    what, response, time, q
         As of `bmx.predictions`; with several responses name one.
     ci : float
         Coverage of the bands: confidence intervals of a point fit, credible of a posterior.
@@ -93,7 +94,7 @@ def effects(
         raise FitError(msg)
     values, numeric = _values(fit, x)
     grid = {x: values, **(at or {})}
-    options: dict[str, Any] = {"what": what, "response": response, "time": time, "ci": ci}
+    options: dict[str, Any] = {"what": what, "response": response, "time": time, "q": q, "ci": ci}
     found = (
         predictions(fit, grid, **options)
         if show == "predictions"

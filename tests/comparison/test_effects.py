@@ -295,3 +295,88 @@ def test_case_weights_count_as_copies():
         ours, theirs = (bmx.slopes(f, "x", by=by) for f in (weighted, plain))
         np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)
         np.testing.assert_allclose(ours["se"], theirs["se"], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def relapses():
+    """A cure model whose x acts on the times and the weights."""
+    rng = np.random.default_rng(3)
+    n = 400
+    x = rng.normal(size=n)
+    time = 2 * np.exp(0.4 * x) * rng.weibull(1.5, n)
+    time[rng.random(n) < 1 / (1 + np.exp(1 - 0.5 * x))] = np.inf
+    end = rng.uniform(2, 9, n)
+    data = pd.DataFrame({"x": x, "t": np.minimum(time, end), "s": (time <= end) * 1})
+    spec = bmx.Mixture("surv(t, s) ~ x", data, ["weibull", "cured"], 2, concomitant="~ x")
+    return spec.fit("em", seed=1)
+
+
+def curve(fit, x):
+    """Weight of the uncured, and the distribution of their times."""
+    b, a = fit.coefficients(), fit.concomitant()
+    law = stats.weibull_min(
+        fit.dispersion().loc[1, "shape"],
+        scale=np.exp(b.loc["Intercept", 1] + b.loc["x", 1] * x),
+    )
+    return 1 / (1 + np.exp(a.loc["Intercept", 2] + a.loc["x", 2] * x)), law
+
+
+def test_quantities_of_times(relapses):
+    from scipy import integrate
+
+    at = {"x": [0.0, 1.0]}
+
+    def totals(**options):
+        found = bmx.predictions(relapses, at, **options)
+        return found[found["component"].isna()]
+
+    for x, estimate in zip(at["x"], totals(what="hazard", time=1.5)["estimate"], strict=True):
+        pi, law = curve(relapses, x)
+        rate = pi * law.pdf(1.5) / (1 - pi + pi * law.sf(1.5))
+        assert estimate == pytest.approx(rate, rel=1e-9)
+    for x, estimate in zip(
+        at["x"], totals(what="restricted_mean_time", time=4)["estimate"], strict=True
+    ):
+        pi, law = curve(relapses, x)
+        area = integrate.quad(lambda t, pi=pi, law=law: 1 - pi + pi * law.sf(t), 0, 4)[0]
+        assert estimate == pytest.approx(area, rel=1e-8)
+    quartile = totals(what="quantile_time", q=0.25)
+    for x, estimate in zip(at["x"], quartile["estimate"], strict=True):
+        pi, law = curve(relapses, x)
+        assert pi * law.cdf(estimate) == pytest.approx(0.25, rel=1e-9)
+    assert ((quartile["lower"] < quartile["estimate"]) & (quartile["se"] > 0)).all()
+    assert np.isinf(totals(what="quantile_time", q=0.99)["estimate"]).all()
+    several = bmx.predictions(relapses, by=True, what="survival", time=[1, 2])
+    assert several["time"].tolist() == [1, 1, 1, 2, 2, 2]
+    standard = relapses.survival([1, 2], by=True)
+    np.testing.assert_allclose(several["estimate"], standard["estimate"], rtol=1e-10)
+
+
+def test_parts_of_a_difference_of_quantiles(relapses):
+    ends = [curve(relapses, x) for x in (0.0, 1.0)]
+    q = 0.3
+
+    def median(pi, law):
+        return law.ppf(q / pi)
+
+    found = bmx.comparisons(
+        relapses, {"x": (0, 1)}, {"x": 0.0}, what="quantile_time", q=q
+    ).set_index("part")["estimate"]
+    (pi0, law0), (pi1, law1) = ends
+    whole = median(pi1, law1) - median(pi0, law0)
+    through = (median(pi0, law1) - median(pi0, law0) + median(pi1, law1) - median(pi1, law0)) / 2
+    assert found["total"].iloc[0] == pytest.approx(whole, rel=1e-8)
+    assert found["components"] == pytest.approx(through, rel=1e-8)
+    assert found["weights"] == pytest.approx(whole - through, rel=1e-8)
+    slope = bmx.slopes(relapses, "x", {"x": 0.0}, what="hazard", time=1.0)["estimate"].iloc[0]
+    h = 1e-4
+
+    def hazard(x):
+        pi, law = curve(relapses, x)
+        return pi * law.pdf(1) / (1 - pi + pi * law.sf(1))
+
+    assert slope == pytest.approx((hazard(h) - hazard(-h)) / (2 * h), rel=1e-5)
+    with pytest.raises(bmx.FitError, match=r"q= goes with what= one of \['quantile_time'\]"):
+        bmx.predictions(relapses, what="quantile_time")
+    with pytest.raises(bmx.FitError, match="must be between 0 and 1"):
+        bmx.predictions(relapses, what="quantile_time", q=1.5)

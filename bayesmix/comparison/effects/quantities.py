@@ -1,22 +1,26 @@
-"""Weights and means at rows, and the split of a difference into two parts.
+"""Weights and values at rows, and the split of a difference into two parts.
 
 With total_i = sum_s pi_is mu_is, weights and means change from (pi0, mu0) to (pi1, mu1):
 
     total1 - total0 = sum_s (pi0 + pi1) / 2 (mu1 - mu0)  +  sum_s (mu0 + mu1) / 2 (pi1 - pi0)
 
 The first sum is the part through the components, the second that through the weights; in a
-slope the two points fall together, and the split is the product rule.
+slope the two points fall together, and the split is the product rule.  Where the total is another
+function of weights and components, as a quantile or a hazard of the mixture is, the part through
+the components is the change with the weights held, averaged over both ends: the same for a sum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from bayesmix.arrays.quadrature import crossing
 from bayesmix.errors import FitError
-from bayesmix.families.survival.base import log_survival
+from bayesmix.families.survival import base as time_of
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.results.predict import (
@@ -29,10 +33,32 @@ from bayesmix.results.predict import (
     row_weights,
 )
 
-__all__ = ["PARTS", "Quantity", "quantity", "split"]
+__all__ = ["OF_TIMES", "PARTS", "Point", "Quantity", "quantity", "split"]
 
 PARTS = ("total", "components", "weights")
-WHAT = ("mean", "link", "weight", "survival")
+# Quantities of times: what gives one time, and the option that says at what.
+OF_TIMES = {
+    "survival": "time",
+    "hazard": "time",
+    "restricted_mean_time": "time",
+    "quantile_time": "q",
+}
+WHAT = ("mean", "link", "weight", *OF_TIMES)
+# The components' distributions at n rows: a family and its natural parameters each.
+Laws = list[tuple[Any, dict[str, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a quantity is made of at n rows.
+
+    `weights` (n, S) are empty where nobody asks for them; `values` (m, n, S) are the
+    components'; `laws` has the distributions of times behind each of the m values.
+    """
+
+    weights: np.ndarray
+    values: np.ndarray
+    laws: list[Laws]
 
 
 @dataclass(frozen=True)
@@ -42,14 +68,17 @@ class Quantity:
     Parameters
     ----------
     what : str
-    cells : tuple of Cell
-        The numbers of the responses.
+    cells : tuple of m Cell
+        The numbers of the responses; of quantities of times one for each time.
     of_block : callable, or None
-        From (block, rows, theta) to values (cells, n, S); None for the weights themselves.
+        From (block, rows, theta) to values (cells, n, S); None for the weights themselves, and
+        for quantities of times.
     marginal : bool
-        Whether the mean over the components, by their weights, has a meaning.
+        Whether a value of all components together has a meaning.
     scale : str
         Where intervals of predictions are symmetric.
+    at : tuple of float
+        Times or shares at which quantities of times are wanted.
     """
 
     what: str
@@ -57,103 +86,195 @@ class Quantity:
     of_block: Callable[[BlockLayout, BlockRows, np.ndarray], np.ndarray] | None
     marginal: bool
     scale: str
+    at: tuple[float, ...] = ()
 
-    def values(
-        self, spec: MixtureSpec, rows: Rows, theta: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (n, S) and values (cells, n, S)."""
-        weights = np.asarray(row_weights(spec, theta, rows)) if self.weighted else np.empty(0)
-        if self.of_block is None:
-            return weights, weights[None]
+    def values(self, spec: MixtureSpec, rows: Rows, theta: np.ndarray) -> Point:
+        """Weights, and the components' values, for each response and time."""
+        weighted = self.weighted
+        weights = np.asarray(row_weights(spec, theta, rows)) if weighted else np.empty(0)
+        if self.what == "weight":
+            return Point(weights, weights[None], [])
         pairs = zip(spec.layout.blocks, rows.blocks, strict=True)
-        of_block = self.of_block
         names = {cell.response for cell in self.cells}
-        return weights, np.concatenate([of_block(b, r, theta) for b, r in pairs if b.name in names])
+        kept = [(b, r) for b, r in pairs if b.name in names]
+        if self.of_block is not None:
+            return Point(weights, np.concatenate([self.of_block(b, r, theta) for b, r in kept]), [])
+        laws = [_laws(b, r, theta) for b, r in kept]
+        values = [
+            np.column_stack([_spread(OWN[self.what](f, at, v), len(r.matrix)) for f, v in each])
+            for each, (_, r) in zip(laws, kept, strict=True)
+            for at in self.at
+        ]
+        return Point(weights, np.array(values), [each for each in laws for _ in self.at])
+
+    def total(self, weights: np.ndarray, point: Point) -> np.ndarray:
+        """The value of all components together, (m, n), by weights (n, S)."""
+        mixed = MIXED.get(self.what)
+        if mixed is None:
+            return np.where(weights != 0, weights * point.values, 0.0).sum(-1)
+        several = len(point.laws) // len(self.at)
+        return np.array(
+            [
+                mixed(weights, laws, at)
+                for laws, at in zip(point.laws, self.at * several, strict=True)
+            ]
+        )
 
     @property
     def weighted(self) -> bool:
         """Whether the components' weights are needed."""
-        return self.marginal or self.of_block is None
+        return self.marginal or self.what == "weight"
 
 
-def quantity(spec: MixtureSpec, what: str, response: str | None, time: float | None) -> Quantity:
+def quantity(
+    spec: MixtureSpec,
+    what: str,
+    response: str | None,
+    time: float | Sequence[float] | None,
+    q: float | Sequence[float] | None = None,
+) -> Quantity:
     """The quantity with this name.
 
     Raises
     ------
     FitError
-        If it is unknown, or does not go with the response.
+        If it is unknown, or does not go with the response or the options.
     """
     if what not in WHAT:
         msg = f"what={what!r} is unknown; use one of {WHAT}"
         raise FitError(msg)
-    blocks = [b for b in spec.layout.blocks if what != "survival" or b.survival]
+    timed = what in OF_TIMES
+    blocks = [b for b in spec.layout.blocks if b.survival or not timed]
     names = tuple(b.name for b in blocks if response in (None, b.name))
     if not names:
         every = ", ".join(repr(b.name) for b in spec.layout.blocks)
-        asked = f"response={response!r}" if response is not None else "what='survival'"
+        asked = f"response={response!r}" if response is not None else f"what={what!r}"
         msg = f"{asked}: the responses are {every}" + (
-            "; survival is of surv(...) responses" if what == "survival" else ""
+            f"; {what} is of surv(...) responses" if timed else ""
         )
         raise FitError(msg)
-    if (time is not None) != (what == "survival"):
-        msg = "time= goes with what='survival', P(T > time), which needs it; give both or neither"
-        raise FitError(msg)
+    at = _read_at(what, {"time": time, "q": q})
     if what == "weight":
         return Quantity(what, (Cell("weight"),), None, marginal=False, scale="probability")
+    if timed:
+        outputs: tuple[float | str, ...] = at if len(at) > 1 else ("",)
+        cells = tuple(Cell(name, output) for name in names for output in outputs)
+        scale = "probability" if what == "survival" else "positive"
+        return Quantity(what, cells, None, marginal=True, scale=scale, at=at)
     cells = tuple(c for b in blocks if b.name in names for c in cells_of(b, what))
     if what == "link":
         return Quantity(what, cells, linear_cells, marginal=False, scale="identity")
-    if what == "mean":
-        scales = {mean_scale(b) for b in blocks if b.name in names}
-        scale = scales.pop() if len(scales) == 1 else "identity"
-        return Quantity(what, cells, mean_cells, marginal=True, scale=scale)
-    assert time is not None
-    return Quantity(what, cells, _survival_at(float(time)), marginal=True, scale="probability")
+    scales = {mean_scale(b) for b in blocks if b.name in names}
+    scale = scales.pop() if len(scales) == 1 else "identity"
+    return Quantity(what, cells, mean_cells, marginal=True, scale=scale)
 
 
-def _survival_at(time: float) -> Callable[[BlockLayout, BlockRows, np.ndarray], np.ndarray]:
-    if not time >= 0:
-        msg = f"time={time!r} must be a time of zero or more"
-        raise FitError(msg)
-
-    def survival(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-        n = len(data.matrix)
-        columns = [
-            np.broadcast_to(
-                np.exp(log_survival(f, np.full(n, time), natural(block, data, theta, s))), n
+def _read_at(what: str, given: dict[str, Any]) -> tuple[float, ...]:
+    """The times or shares that a quantity needs; those that it does not are refused."""
+    needs = OF_TIMES.get(what)
+    for name, value in given.items():
+        if (value is not None) != (name == needs):
+            users = [w for w, option in OF_TIMES.items() if option == name]
+            msg = (
+                f"{name}= goes with what= one of {users}, which need it; give both or neither "
+                f"(what={what!r})"
             )
-            for s, f in enumerate(block.families)
-        ]
-        return np.column_stack(columns)[None]
+            raise FitError(msg)
+    if needs is None:
+        return ()
+    values = np.atleast_1d(np.asarray(given[needs], dtype=float))
+    good = (values > 0) & (values < 1) if needs == "q" else (values >= 0) & np.isfinite(values)
+    if values.ndim != 1 or not len(values) or not good.all():
+        words = "between 0 and 1" if needs == "q" else "a time of zero or more"
+        msg = f"{needs}={given[needs]!r} must be {words}, or a list of such numbers"
+        raise FitError(msg)
+    return tuple(values.tolist())
 
-    return survival
+
+# --- times -----------------------------------------------------------------------------------
 
 
-def split(
-    high: tuple[np.ndarray, np.ndarray],
-    low: tuple[np.ndarray, np.ndarray],
-    *,
-    marginal: bool,
-) -> np.ndarray:
-    """Differences (cells, n, m): total, components and weights, then by component.
+def _laws(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> Laws:
+    return [(f, natural(block, data, theta, s)) for s, f in enumerate(block.families)]
+
+
+def _spread(values: np.ndarray, n: int) -> np.ndarray:
+    return np.broadcast_to(values, n)
+
+
+def _survival(family: Any, t: float, values: dict[str, np.ndarray]) -> np.ndarray:
+    return np.exp(time_of.log_survival(family, t, values))
+
+
+def _hazard(family: Any, t: float, values: dict[str, np.ndarray]) -> np.ndarray:
+    density = time_of.log_density_at(family, t, values)
+    return np.exp(density - time_of.log_survival(family, t, values))
+
+
+OWN: dict[str, Callable[..., np.ndarray]] = {
+    "survival": _survival,
+    "hazard": _hazard,
+    "restricted_mean_time": time_of.restricted_mean,
+    "quantile_time": time_of.quantile,
+}
+
+
+def _mixed_hazard(weights: np.ndarray, laws: Laws, t: float) -> np.ndarray:
+    """Sum of pi f over the sum of pi S, (n,)."""
+    sums = []
+    for log in (time_of.log_density_at, time_of.log_survival):
+        logs = np.column_stack([_spread(log(f, t, v), len(weights)) for f, v in laws])
+        sums.append(np.where(weights > 0, weights * np.exp(logs), 0.0).sum(-1))
+    return sums[0] / sums[1]
+
+
+def _mixed_quantile(weights: np.ndarray, laws: Laws, q: float) -> np.ndarray:
+    """Where sum of pi F is q, (n,): between the least and the largest of the components'."""
+    n = len(weights)
+    own = np.column_stack([_spread(time_of.quantile(f, q, v), n) for f, v in laws])
+    ever = sum(
+        weights[:, s] * _spread(1 - time_of.never_happens(f, v), n) for s, (f, v) in enumerate(laws)
+    )
+    never = np.asarray(ever) <= q
+
+    def below(t: np.ndarray) -> np.ndarray:
+        had = sum(
+            weights[:, s] * -np.expm1(time_of.log_survival(f, t, v))
+            for s, (f, v) in enumerate(laws)
+        )
+        return np.where(never, 1.0, had - q)
+
+    least = np.where(weights > 0, own, np.inf).min(-1)
+    most = np.where(weights > 0, own, -np.inf).max(-1)
+    least, most = np.where(never, 1.0, least), np.where(never, 1.0, most)
+    return np.where(never, np.inf, crossing(below, least, most))
+
+
+# What is no mean over the components.
+MIXED: dict[str, Callable[[np.ndarray, Laws, float], np.ndarray]] = {
+    "hazard": _mixed_hazard,
+    "quantile_time": _mixed_quantile,
+}
+
+
+# --- differences -----------------------------------------------------------------------------
+
+
+def split(q: Quantity, high: Point, low: Point) -> np.ndarray:
+    """Differences (m, n, parts): total, components and weights, then by component.
 
     Parameters
     ----------
-    high, low : tuple of ndarray
-        Weights (n, S) and values (cells, n, S).
-    marginal : bool
-        Whether there are a total and its parts.
+    q : Quantity
+        Without a marginal there are no total and its parts.
+    high, low : Point
     """
-    change = high[1] - low[1]
-    if not marginal:
-        return change
-    weight = (high[0] + low[0]) / 2
-    through = _sum(weight, change)
-    shifted = _sum(high[0] - low[0], (high[1] + low[1]) / 2)
-    return np.concatenate([np.stack([through + shifted, through, shifted], -1), change], -1)
-
-
-def _sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Sums over the components, where a weight of zero counts nothing."""
-    return np.where(weights != 0, weights * values, 0.0).sum(-1)
+    with np.errstate(invalid="ignore"):
+        change = high.values - low.values
+        if not q.marginal:
+            return change
+        ends = [[q.total(w.weights, point) for point in (high, low)] for w in (high, low)]
+        through = (ends[0][0] - ends[0][1] + ends[1][0] - ends[1][1]) / 2
+        shifted = (ends[0][0] - ends[1][0] + ends[0][1] - ends[1][1]) / 2
+        parts = np.stack([through + shifted, through, shifted], -1)
+    return np.concatenate([parts, change], -1)

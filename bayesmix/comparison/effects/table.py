@@ -27,12 +27,14 @@ class Labels:
     """What the values (terms, numbers, ..., cells) of an effect are.
 
     `terms` has pairs of a term and its contrast, `numbers` those of the responses, `cells` pairs
-    of a part and a component, None for the marginal.
+    of a part and a component, None for the marginal; `output` is what tells numbers of one
+    response apart.
     """
 
     terms: tuple[tuple[Any, Any], ...]
     numbers: tuple[Cell, ...]
     cells: tuple[tuple[str, Any], ...]
+    output: str = "output"
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,9 @@ def _frame(labels: Labels, averages: Averages) -> pd.DataFrame:
     if averages.keys is not None:
         for name in averages.keys.columns:
             columns[name] = averages.keys[name].array.take(at[2])
-    columns |= {name: values[at[1]] for name, values in cell_columns(labels.numbers).items()}
+    for name, values in cell_columns(labels.numbers).items():
+        given = pd.Series(values).infer_objects().array
+        columns[labels.output if name == "output" else name] = given.take(at[1])
     for name, place in (("term", 0), ("contrast", 1)):
         columns[name] = pd.array([pair[place] for pair in labels.terms], dtype=object).take(at[0])
     columns["part"] = np.array([part for part, _ in labels.cells], dtype=object)[at[3]]

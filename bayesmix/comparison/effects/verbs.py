@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrast
-from bayesmix.comparison.effects.quantities import PARTS, Quantity, quantity, split
+from bayesmix.comparison.effects.quantities import OF_TIMES, PARTS, Quantity, quantity, split
 from bayesmix.comparison.effects.table import Averages, Labels, table
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
@@ -29,7 +29,8 @@ def predictions(
     *,
     what: str = "mean",
     response: str | None = None,
-    time: float | None = None,
+    time: float | Sequence[float] | None = None,
+    q: float | Sequence[float] | None = None,
     ci: float = 0.95,
     hypothesis: str | Sequence[str] | None = None,
     kind: str = "observed",
@@ -52,12 +53,15 @@ def predictions(
         Average over all rows, or by the values of these columns.  The training rows count by
         their case weights.
     what : str
-        "mean", "link" (the location's linear predictor), "weight", or "survival", P(T > time).
+        "mean", "link" (the location's linear predictor), "weight", and of times "survival",
+        P(T > time), "hazard", "restricted_mean_time", E min(T, time), or "quantile_time", by
+        which a share q has had the event.  Averages are of the rows' own values; the quantile of
+        an averaged survival curve is ``fit.quantile_time(by=)``.
     response : str, optional
         One of several responses; by default all, named in a column "response".  Means that are
         several numbers, such as the probabilities of levels, have a column "output".
-    time : float, optional
-        Of ``what="survival"``.
+    time, q : float or sequence of float, optional
+        Of quantities of times; several make a column "time" or "q" of the result.
     ci : float
         Coverage of the intervals.  Those of positive means are symmetric on the log scale,
         those of probabilities on the logit scale.
@@ -97,19 +101,19 @@ def predictions(
     [5.15, 8.97]
     """
     spec = fit.source.spec
-    q = quantity(spec, what, response, time)
+    wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
-    rows = spec.apply(None if newdata is None else data, response=False, weights=q.weighted)
+    rows = spec.apply(None if newdata is None else data, response=False, weights=wanted.weighted)
 
     def at(theta: np.ndarray) -> np.ndarray:
-        weights, values = q.values(spec, rows, theta)
-        if not q.marginal:
-            return values
-        total = np.where(weights > 0, weights * values, 0.0).sum(-1, keepdims=True)
-        return np.concatenate([total, values], -1)
+        point = wanted.values(spec, rows, theta)
+        if not wanted.marginal:
+            return point.values
+        total = wanted.total(point.weights, point)
+        return np.concatenate([total[..., None], point.values], -1)
 
-    lead = ("total",) if q.marginal else ()
-    labels = _labels(spec, q, [(pd.NA, pd.NA)], lead)
+    lead = ("total",) if wanted.marginal else ()
+    labels = _labels(spec, wanted, [(pd.NA, pd.NA)], lead)
     return _answer(
         fit,
         lambda theta: at(theta)[None],
@@ -117,7 +121,7 @@ def predictions(
         data,
         weight,
         by,
-        q.scale,
+        wanted.scale,
         ci,
         hypothesis,
         kind,
@@ -134,7 +138,8 @@ def comparisons(
     *,
     what: str = "mean",
     response: str | None = None,
-    time: float | None = None,
+    time: float | Sequence[float] | None = None,
+    q: float | Sequence[float] | None = None,
     ci: float = 0.95,
     hypothesis: str | Sequence[str] | None = None,
     kind: str = "observed",
@@ -161,7 +166,7 @@ def comparisons(
         with the first.  ``{"x": 10}`` adds 10 to every row's value; "sd", "iqr" and "minmax"
         compare values that far apart.  A name alone means 1 more, or each level of a factor
         with its first.
-    newdata, by, what, response, time, ci, hypothesis, kind, cluster
+    newdata, by, what, response, time, q, ci, hypothesis, kind, cluster
         As of `predictions`.
 
     Returns
@@ -188,10 +193,10 @@ def comparisons(
     ['total', 'components', 'weights', 'total', 'total', 'total']
     """
     spec = fit.source.spec
-    q = quantity(spec, what, response, time)
+    wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
     found = contrasts(spec, data, variables)
-    return _differences(fit, q, found, data, weight, by, ci, hypothesis, kind, cluster)
+    return _differences(fit, wanted, found, data, weight, by, ci, hypothesis, kind, cluster)
 
 
 @door(error=FitError)
@@ -203,7 +208,8 @@ def slopes(
     *,
     what: str = "mean",
     response: str | None = None,
-    time: float | None = None,
+    time: float | Sequence[float] | None = None,
+    q: float | Sequence[float] | None = None,
     ci: float = 0.95,
     hypothesis: str | Sequence[str] | None = None,
     kind: str = "observed",
@@ -222,7 +228,7 @@ def slopes(
     fit : PointFit or Posterior
     variables : str or list of str
         Numeric variables of the model.
-    newdata, by, what, response, time, ci, hypothesis, kind, cluster
+    newdata, by, what, response, time, q, ci, hypothesis, kind, cluster
         As of `predictions`.
 
     Returns
@@ -246,16 +252,16 @@ def slopes(
     0.0
     """
     spec = fit.source.spec
-    q = quantity(spec, what, response, time)
+    wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
     names = [variables] if isinstance(variables, str) else list(variables)
     found = [slope_contrast(spec, data, name) for name in names]
-    return _differences(fit, q, found, data, weight, by, ci, hypothesis, kind, cluster)
+    return _differences(fit, wanted, found, data, weight, by, ci, hypothesis, kind, cluster)
 
 
 def _differences(
     fit: Any,
-    q: Quantity,
+    wanted: Quantity,
     found: Sequence[Contrast],
     data: pd.DataFrame,
     weight: np.ndarray,
@@ -267,7 +273,7 @@ def _differences(
 ) -> pd.DataFrame:
     spec = fit.source.spec
     pairs = [
-        tuple(spec.apply(f, response=False, weights=q.weighted) for f in (c.high, c.low))
+        tuple(spec.apply(f, response=False, weights=wanted.weighted) for f in (c.high, c.low))
         for c in found
     ]
 
@@ -275,13 +281,13 @@ def _differences(
         out = []
         for contrast, (high, low) in zip(found, pairs, strict=True):
             change = split(
-                q.values(spec, high, theta), q.values(spec, low, theta), marginal=q.marginal
+                wanted, wanted.values(spec, high, theta), wanted.values(spec, low, theta)
             )
             out.append(change / np.reshape(contrast.distance, (-1, 1)))
         return np.array(out)
 
-    lead = PARTS if q.marginal else ()
-    labels = _labels(spec, q, [(c.term, c.label) for c in found], lead)
+    lead = PARTS if wanted.marginal else ()
+    labels = _labels(spec, wanted, [(c.term, c.label) for c in found], lead)
     return _answer(fit, at, labels, data, weight, by, "identity", ci, hypothesis, kind, cluster)
 
 
@@ -290,7 +296,7 @@ def _labels(
 ) -> Labels:
     cells: list[tuple[str, Any]] = [(part, None) for part in lead]
     cells += [("total", component) for component in spec.components]
-    return Labels(tuple(terms), q.cells, tuple(cells))
+    return Labels(tuple(terms), q.cells, tuple(cells), OF_TIMES.get(q.what, "output"))
 
 
 def _answer(
