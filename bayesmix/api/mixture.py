@@ -37,9 +37,9 @@ class Mixture(Model):
         group, and ``"y ~ x + (1 + x | id)"`` random effects.  Several `Regression` share
         the components.
     data : DataFrame, Arrow table, str or path
-        A frame of pandas or polars, an Arrow table, or a path or pattern of Parquet or Feather
-        files.  Sources of more than 500,000 rows are gone through block by block, see `scan`;
-        a frame of pandas never is.
+        A frame of pandas, polars or dask, an Arrow table, or a path or pattern of Parquet or
+        Feather files.  Sources of more than 500,000 rows are gone through block by block, see
+        `scan`, dask frames by partitions, and frames of pandas never.
     family : str, Family, list or dict of these
         One for all components, or one for each.  A dict of numbers has those of
         each family, with "k" for all that are left, so that `select` can change k:

@@ -565,7 +565,8 @@ class PointFit(TimeQuantities):
         [[6.6, 9.1]]
         """
         make = partial(predict, what=what, by=by, ci=ci)
-        return delivered(self._fitted, newdata, make, "predictions", to)
+        errors = ci is not None
+        return delivered(self._fitted, newdata, make, "predictions", to, wants_errors=errors)
 
     def fitted(self) -> Any:
         """Means of the training rows, rows by components.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
+from bayesmix.estimation.contenders import contenders, distinct
 from bayesmix.estimation.em import Floors, Runs, climb, squarem
 from bayesmix.estimation.newton import newton
 from bayesmix.estimation.order import unit_order
@@ -133,6 +134,17 @@ class Outcome:
         """The ends of runs."""
         trace = np.array(runs.trace)
         return cls(runs.theta, runs.loglik, runs.iterations, runs.status, trace, interrupted)
+
+    def take(self, rows: np.ndarray) -> Outcome:
+        """Some of the starts."""
+        return replace(
+            self,
+            theta=self.theta[rows],
+            loglik=self.loglik[rows],
+            iterations=self.iterations[rows],
+            status=self.status[rows],
+            trace=self.trace[:, rows] if len(self.trace) else self.trace,
+        )
 
     def with_(self, other: Outcome) -> Outcome:
         """The starts of both; a trace that is shorter stays at its end."""
@@ -296,6 +308,8 @@ def maximise(
     progress : callable, optional
         Told the stage, the number of starts at work, and the best log-likelihood.
     """
+    if problem.stream is not None and len(theta) > 1:
+        return _contended(problem, theta, options, progress)
     runs = Runs.begin(theta)
     collapsed = collapse_test(problem)
 
@@ -319,6 +333,27 @@ def maximise(
     runs.status[has_status(runs, "running", "resting")] = "max_iter"
     name_ends(problem, runs, collapsed)
     return Outcome.of(runs, interrupted=stop.pressed)
+
+
+def _contended(
+    problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None
+) -> Outcome:
+    """Starts that were run on a sample: those of one end are run once, those far behind never."""
+    first, kind = distinct(problem, theta)
+    hopeful = contenders(sample_of(problem), theta[first], problem.spec.n_units)
+    made: list[Outcome] = []
+    for r, may_win in zip(first, hopeful, strict=True):
+        run = may_win and not any(one.interrupted for one in made)
+        one = theta[r : r + 1]
+        made.append(maximise(problem, one, options, progress) if run else _left(problem, one))
+    return reduce(lambda one, other: one.with_(other), made).take(kind)
+
+
+def _left(problem: Problem, theta: np.ndarray) -> Outcome:
+    """A start that is not run."""
+    status = np.array(["max_iter"], dtype="U12")
+    loglik = log_likelihood(problem, theta)
+    return Outcome(theta, loglik, np.zeros(1, int), status, loglik[None])
 
 
 def _finish(

@@ -72,11 +72,18 @@ class FactorEncoder:
         matrix = self._matrix(coding)[0]
         if matrix is not None:
             return np.asarray(matrix[values])
+        out = np.zeros((len(values), self.size(coding)))
+        self.fill(out, values, coding)
+        return out
+
+    def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:
+        """Code the levels `values` in zeros of shape (n, width), which saves a copy."""
+        if self.contrast is not None:
+            out[:] = self.columns(values, coding)
+            return
         first = 0 if coding == "full" else 1
-        out = np.zeros((len(values), len(self.levels) - first))
         rows = np.flatnonzero(values >= first)
         out[rows, values[rows] - first] = 1.0
-        return out
 
     def size(self, coding: str) -> int:
         """Number of columns."""
@@ -250,6 +257,10 @@ class NumericEncoder:
         """Return the same with shape (n, width); there is one coding, "value"."""
         return values[:, None] if values.ndim == 1 else values
 
+    def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:
+        """Put the same into an array of shape (n, width)."""
+        out[:] = self.columns(values, coding)
+
     def size(self, coding: str) -> int:  # noqa: ARG002
         """Number of columns."""
         return self.width
@@ -381,10 +392,15 @@ def assemble(
     ndarray of float64, shape (n, p)
     """
     widths = [len(names) for names in block_names(plan, encoders)]
-    matrix = np.empty((n, sum(widths)))
+    matrix = np.zeros((n, sum(widths)))
     start = 0
     for block, width in zip(plan, widths, strict=True):
         target = matrix[:, start : start + width]
+        start += width
+        if len(block) == 1:
+            (i, coding) = block[0]
+            encoders[i].fill(target, values[i], coding)
+            continue
         parts = [encoders[i].columns(values[i], coding) for i, coding in block]
         # The first factor varies slowest, as the names do.
         target[:] = (
@@ -392,7 +408,6 @@ def assemble(
             if parts
             else 1.0
         )
-        start += width
     return matrix
 
 

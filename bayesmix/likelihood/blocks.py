@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from bayesmix.likelihood.problem import Problem, build_problem
-from bayesmix.model import MixtureSpec, read_block
+from bayesmix.model import MixtureSpec, read_block, without_rows
 from bayesmix.sources.stream import Block
 
 __all__ = ["by_block"]
@@ -38,7 +38,9 @@ def by_block[T](problem: Problem, function: Callable[[Problem], T], n_threads: i
     if problem.stream is None:
         yield function(problem)
         return
-    yield from problem.stream.map(_Task(problem.spec, function), n_threads)
+    if "task" not in problem.kept:
+        problem.kept["task"] = without_rows(problem.spec)
+    yield from problem.stream.map(_Task(problem.kept["task"], function), n_threads)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from bayesmix.model.assemble import assemble
 from bayesmix.model.prepare import Regression, prepare
 from bayesmix.model.rows import BlockRows, Rows
-from bayesmix.model.sampled import read_block, unavailable
+from bayesmix.model.sampled import read_block, unavailable, without_rows
 from bayesmix.model.spec import MixtureSpec
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "prepare",
     "read_block",
     "unavailable",
+    "without_rows",
 ]

@@ -402,14 +402,14 @@ def _apply_designs(
         at = in_all_rows(described)
         matrix, offset = _apply_designs(part, terms, newdata[described], None)
         return matrix[at], None if offset is None else offset[at]
-    matrix = np.ones((len(newdata), len(terms)))  # an intercept may be of no formula
-    offset: np.ndarray | None = None
-    for design in part.designs:
-        values, shift = design.apply(newdata)
-        for j, term in enumerate(design.terms):
-            matrix[:, terms.index(term)] = values[:, j]
-        if shift is not None:
-            offset = shift if offset is None else offset + shift
+    made = [design.apply(newdata) for design in part.designs]
+    shifts = [shift for _, shift in made if shift is not None]
+    offset = np.sum(shifts, axis=0) if shifts else None
+    if len(made) == 1 and part.designs[0].terms == terms:
+        return made[0][0], offset
+    matrix = np.ones((len(newdata), len(terms)))  # an intercept may be in no design
+    for design, (values, _) in zip(part.designs, made, strict=True):
+        matrix[:, [terms.index(term) for term in design.terms]] = values
     return matrix, offset
 
 

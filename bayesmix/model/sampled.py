@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
 import numpy as np
@@ -17,7 +17,10 @@ from bayesmix.model.rows import Rows, apply
 from bayesmix.model.units import case_weights, known_components, known_labels
 from bayesmix.sources import Stream
 
-__all__ = ["Sampled", "read_block", "unavailable"]
+if TYPE_CHECKING:
+    from bayesmix.model.spec import MixtureSpec
+
+__all__ = ["Sampled", "read_block", "unavailable", "without_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Sampled:
     stream: Stream
     turned: Any = None
     # A name of its own, by which arranged blocks are found again.
-    number: str = field(default_factory=lambda: uuid4().hex, init=False)
+    number: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def n(self) -> int:
@@ -76,6 +79,29 @@ def unavailable(n: int) -> DataError:
         "criteria, memberships and predictions go block by block; for the rest read the columns "
         "in use into a DataFrame, or take a part of the rows"
     )
+
+
+def without_rows(spec: MixtureSpec) -> MixtureSpec:
+    """A specification of rows in blocks as a task needs it: how blocks are read, and no row."""
+    none, prepared = slice(0, 0), spec.prepared
+    parts = tuple(
+        replace(p, response=p.response.take(none), designs=tuple(d.take(none) for d in p.designs))
+        for p in prepared.parts
+    )
+    concomitant, units = prepared.concomitant, prepared.units
+    prepared = replace(
+        prepared,
+        parts=parts,
+        units=replace(units, codes=units.codes[none], first=units.first[none], index=pd.Index([])),
+        concomitant=None if concomitant is None else concomitant.take(none),
+        weight=None,
+        labels=None if prepared.labels is None else prepared.labels[none],
+        table=prepared.table[none],
+        stream=None,
+    )
+    given: Any = spec.rows
+    rows: Any = Sampled(None, None, given.turned, given.number)  # type: ignore[arg-type]
+    return replace(spec, prepared=prepared, rows=rows)
 
 
 def read_block(prepared: Prepared, layout: Layout, frame: pd.DataFrame) -> Rows:

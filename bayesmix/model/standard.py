@@ -29,7 +29,7 @@ from bayesmix.model.coordinates import Bend, Map, Standard
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
 from bayesmix.model.prepare import Prepared
 from bayesmix.model.rows import BlockRows, Rows
-from bayesmix.model.sampled import read_block
+from bayesmix.model.sampled import Sampled, read_block, without_rows
 from bayesmix.model.spec import MixtureSpec
 from bayesmix.sources.stream import Block as Streamed
 
@@ -544,7 +544,7 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
     }
     made_rows: Any = replace(rows, blocks=tuple(b.rows for b in blocks), concomitant=concomitant)
     if given.stream is not None:
-        made_rows = replace(given, sample=made_rows, turned=turns)
+        made_rows = Sampled(made_rows, given.stream, turns)
     return replace(
         spec,
         layout=replace(spec.layout, blocks=tuple(b.layout for b in blocks)),
@@ -567,7 +567,7 @@ def _whole_constant(spec: MixtureSpec, turns: Turns, by_row: np.ndarray) -> floa
     )
     if plain and len(by_row) and (by_row == by_row[0]).all():
         return float(by_row[0]) * spec.n_obs
-    task = _UnitSum(spec.prepared, turns)
+    task = _UnitSum(without_rows(spec).prepared, turns)
     return float(sum(spec.rows.stream.map(task)))  # type: ignore[attr-defined]
 
 

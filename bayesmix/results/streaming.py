@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bayesmix.likelihood.engine import threads
-from bayesmix.model import read_block
+from bayesmix.model import read_block, without_rows
+from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import OwnRows
 from bayesmix.sources import BlockByBlock, opened, read, written
@@ -24,7 +25,13 @@ Maker = Callable[[Fitted, Any], pd.DataFrame | pd.Series]
 
 
 def delivered(
-    fitted: Fitted, newdata: Any, make: Maker, words: str, to: str | os.PathLike[str] | None
+    fitted: Fitted,
+    newdata: Any,
+    make: Maker,
+    words: str,
+    to: str | os.PathLike[str] | None,
+    *,
+    wants_errors: bool = False,
 ) -> pd.DataFrame | pd.Series | BlockByBlock | Path:
     """A table of rows: as one frame, as an iterator of frames, or as a Parquet file.
 
@@ -37,6 +44,8 @@ def delivered(
         What the table has.
     to : str or path, optional
         The file, whose path is returned.
+    wants_errors : bool
+        Whether the covariance of the estimates is needed.
     """
     source = fitted.spec.rows.stream if newdata is None else opened(newdata)
     if hasattr(source, "chosen"):
@@ -51,9 +60,16 @@ def delivered(
     if source is None or isinstance(source, pd.DataFrame):
         frame = make(fitted, source)
         return frame if to is None else written([frame], to)
-    task = _Make(fitted, make, own=newdata is None)
-    frames = source.map(task, threads(fitted.problem))
+    light = replace(fitted, spec=without_rows(fitted.spec)) if _streams(fitted) else fitted.bare
+    if wants_errors:  # computed once, not for every block
+        covariance(fitted)
+        light.__dict__["covariances"] = fitted.covariances
+    frames = source.map(_Make(light, make, own=newdata is None), threads(fitted.problem))
     return BlockByBlock(frames, words) if to is None else written(frames, to)
+
+
+def _streams(fitted: Fitted) -> bool:
+    return fitted.spec.rows.stream is not None
 
 
 @dataclass(frozen=True)

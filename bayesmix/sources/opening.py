@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayesmix._arguments import door, whole_number
 from bayesmix.errors import DataError
+from bayesmix.sources.partitions import Partitions, is_dask
 from bayesmix.sources.stream import Source
 from bayesmix.sources.tables import ROWS, Files, Table
 
@@ -81,7 +82,7 @@ def opened(data: Any) -> Any:
 
     Parameters
     ----------
-    data : DataFrame, polars frame, Arrow table, str, path, or Scan
+    data : DataFrame of pandas, polars or dask, Arrow table, str, path, or Scan
 
     Raises
     ------
@@ -92,9 +93,16 @@ def opened(data: Any) -> Any:
         source = opened(data.data)
         if isinstance(source, pd.DataFrame):
             source = _of_pandas(source)
+        if isinstance(source, Partitions):
+            raise DataError(
+                "scan() cuts rows into blocks; those of a dask frame are its partitions. Give the "
+                "frame itself, with data.repartition(...) where these are too large."
+            )
         return replace(source, rows=data.rows, small=0)
     if isinstance(data, (str, os.PathLike)):
         return _files(os.fspath(data))
+    if is_dask(data):
+        return Partitions(data)
     return _of_arrow(data) if _is_arrow(data) else data
 
 

@@ -36,6 +36,10 @@ class Source(Protocol):
         """The number of rows."""
         ...
 
+    def together(self, group: str) -> str:
+        """What the user does so that the rows of a group are in one block."""
+        ...
+
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Source:
         """The same rows with some columns alone, ready to be read many times.
 

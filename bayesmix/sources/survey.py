@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import plain
 from bayesmix.errors import DataError
 from bayesmix.formula.frames import check_columns, select_rows
 from bayesmix.sources.stream import Block, Source, Stream, Totals
@@ -56,7 +57,7 @@ def surveyed(
     source = source.chosen(tuple(columns), group)
     share = SAMPLE / max(source.count(), 1)
     look = _Look(tuple(needed), group, weights, na_action, share)
-    seen = _Seen(group)
+    seen = _Seen(group, source.together(str(group)))
     for found in source.map(look):
         seen.add(found)
     if not seen.n:
@@ -166,6 +167,7 @@ class _Seen:
     """What all blocks so far have."""
 
     group: str | None
+    remedy: str
     rows: list[pd.DataFrame] = field(default_factory=list)
     values: dict[str, set[Any]] = field(default_factory=dict)
     ends: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -208,9 +210,8 @@ class _Seen:
         again = [value for value in groups if value in self.groups]
         if again:
             raise DataError(
-                f"The rows of the group {self.group} = {again[0]!r} are not together, and the data "
-                "are too large to be sorted in memory. Sort the files by this column first, as "
-                "with polars.scan_parquet(...).sort(...).sink_parquet(...)."
+                f"The rows of the group {self.group} = {plain(again[0])!r} are not together. "
+                f"{self.remedy}."
             )
         self.groups.update(groups)
 

@@ -18,7 +18,7 @@ from bayesmix.sources.stream import Block
 __all__ = ["ROWS", "SMALL", "Files", "Table", "block_frames", "to_frame"]
 
 # Rows of a block, about.
-ROWS = 1 << 17
+ROWS = 1 << 16
 # Rows up to which a source is simply read.
 SMALL = 500_000
 # The share of the free memory that columns in use may take; beyond it files are read again.
@@ -58,6 +58,10 @@ class Table:
     def count(self) -> int:
         """The number of rows."""
         return int(self.table.num_rows)
+
+    def together(self, group: str) -> str:
+        """What puts the rows of a group together: nothing is needed."""
+        return f"Sort the rows by {group!r}"
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Table:
         """The same rows with some columns, sorted by the group where its rows are apart."""
@@ -129,6 +133,13 @@ class Files:
         """The number of rows."""
         return int(self._dataset.count_rows())
 
+    def together(self, group: str) -> str:
+        """What puts the rows of a group together."""
+        return (
+            f"The data are too large to be sorted in memory. Sort the files by {group!r} first, as "
+            "with polars.scan_parquet(...).sort(...).sink_parquet(...)"
+        )
+
     def whole(self, columns: tuple[str, ...]) -> Table:
         """All rows of some columns, in memory."""
         read = self._dataset.to_table(columns=list(columns))
@@ -159,7 +170,7 @@ def in_order[T](task: Callable[[Block], T], blocks: Iterable[Block], n_threads: 
         try:
             for block in blocks:
                 waiting.append(pool.submit(task, block))
-                if len(waiting) > n_threads:
+                if len(waiting) > n_threads:  # one more is read than is worked on
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

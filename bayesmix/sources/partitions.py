@@ -1,0 +1,91 @@
+"""Dask frames as sources: tasks go to the partitions, and only what they give travels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.sources.stream import Block
+
+__all__ = ["Partitions", "is_dask"]
+
+
+def is_dask(value: Any) -> bool:
+    """Whether something is a frame of dask."""
+    return type(value).__module__.startswith("dask.") and hasattr(value, "to_delayed")
+
+
+@dataclass(frozen=True, eq=False)
+class Partitions:
+    """The partitions of a dask frame, one block each.
+
+    The user's client, or dask's own scheduler without one, runs a task for each partition where
+    it lies.  What a worker held that died is made again elsewhere.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+    small : int
+        Rows up to which all are read at once: none.
+    """
+
+    frame: Any
+    small: int = 0
+    words = "a dask frame"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns."""
+        return tuple(self.frame.columns)
+
+    def count(self) -> int:
+        """The number of rows."""
+        return int(self._first[-1])
+
+    def together(self, group: str) -> str:
+        """What puts the rows of a group in one partition."""
+        return f"Put them together first: data.shuffle({group!r})"
+
+    def chosen(self, columns: tuple[str, ...], group: str | None) -> Partitions:  # noqa: ARG002
+        """The same rows with some columns, kept where they are."""
+        return replace(self, frame=self.frame[list(columns)].persist())
+
+    def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:  # noqa: ARG002
+        """The results of a task for every partition that has rows."""
+        yield from (made for made in self._run(_Numbered(task)) if made is not None)
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        """The number of the first row of every partition, and of all."""
+        return np.append(0, np.cumsum(self._run(_length, 0)))
+
+    def _run(self, function: Callable[..., Any], first: int | None = None) -> tuple[Any, ...]:
+        import dask
+
+        sent = dask.delayed(function, pure=False, traverse=False)
+        begin = self._first.tolist() if first is None else [first] * (self.frame.npartitions + 1)
+        parts = enumerate(self.frame.to_delayed())
+        made: tuple[Any, ...] = dask.compute(*(sent(n, begin[n], part) for n, part in parts))
+        return made
+
+
+def _length(_number: int, _first: int, frame: pd.DataFrame) -> int:
+    return len(frame)
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A task for a partition, whose rows are labelled by their number among all."""
+
+    task: Callable[[Block], Any]
+
+    def __call__(self, number: int, first: int, frame: pd.DataFrame) -> Any:
+        if not len(frame):
+            return None
+        rows = pd.RangeIndex(first, first + len(frame))
+        return self.task(Block(number, frame.set_axis(rows, axis=0)))
