@@ -16,6 +16,7 @@ from bayesmix.survival.comparison import compare_survival
 from bayesmix.survival.intervals import Estimator, known_options, numbers, one_number
 from bayesmix.survival.mixed import times_table
 from bayesmix.survival.quantities import EventTimes
+from bayesmix.survival.scores import brier_scores, calibration
 
 __all__ = ["TimeQuantities"]
 
@@ -342,3 +343,110 @@ class TimeQuantities(Result):
         """
         estimator = Estimator(**known_options(options))
         return compare_survival(self._source, estimator, by, times, response)
+
+    def brier_score(
+        self,
+        times: float | Sequence[float],
+        newdata: pd.DataFrame | None = None,
+        response: str | None = None,
+    ) -> pd.DataFrame:
+        r"""Mean squared error of predicted event probabilities, beside that without covariates.
+
+        .. math::
+
+           \frac{1}{n} \sum_i w_i(t) \, (1\{\text{event } k \text{ by } t\} - F_k(t \mid x_i))^2
+
+        with weights that stand for those who were censored before t, the inverse of Kaplan and
+        Meier's probability not to be.
+
+        Parameters
+        ----------
+        times : float or sequence of float
+        newdata : DataFrame, optional
+            Other rows than the training rows, with their times and events: an out-of-sample
+            curve.
+        response : str, optional
+            Which survival time, where the model has several.
+
+        Returns
+        -------
+        DataFrame
+            Columns time, event ("event" where there are no competing ones), score, se,
+            reference (the score of the training data's Aalen-Johansen estimate, the same for
+            all), and improvement, 1 - score / reference.
+
+        Raises
+        ------
+        FitError
+            If nobody was followed that long.
+        DataError
+            For delayed entries, interval- or left-censored times, or exact times of unknown
+            events.
+
+        References
+        ----------
+        Graf, Schmoor, Sauerbrei and Schumacher (1999), Statistics in Medicine 18, 2529-2545.
+        Gerds and Schumacher (2006), Biometrical Journal 48, 1029-1040.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ age", data.iloc[:900], "event",
+        ...                           {"pcm": "weibull", "death": "gompertz"})
+        >>> fit = spec.fit("em", seed=1)
+        >>> later = fit.brier_score([5, 10], data.iloc[900:])
+        >>> later.query("event == 'death'")["improvement"].round(2).tolist()
+        [0.03, 0.18]
+        """
+        grid = numbers("times", times, low=0.0)
+        return brier_scores(self._source, grid, newdata, response)
+
+    def calibration(
+        self,
+        times: float | Sequence[float],
+        newdata: pd.DataFrame | None = None,
+        groups: int = 5,
+        response: str | None = None,
+        ci: float = 0.95,
+    ) -> pd.DataFrame:
+        """Predicted event probabilities beside what was observed, in groups by prediction.
+
+        Parameters
+        ----------
+        times : float or sequence of float
+        newdata : DataFrame, optional
+            Other rows than the training rows, with their times and events.
+        groups : int
+            Of about equal size.
+        response : str, optional
+            Which survival time, where the model has several.
+        ci : float
+            Coverage of the limits.
+
+        Returns
+        -------
+        DataFrame
+            Columns time, event, group, n, predicted (the mean), observed (Aalen-Johansen's
+            estimate in the group), lower, upper.
+
+        Raises
+        ------
+        FitError, DataError
+            As of `brier_score`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("mgus2")
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ age", data, "event",
+        ...                           {"pcm": "weibull", "death": "gompertz"})
+        >>> table = spec.fit("em", seed=1).calibration(10, groups=3)
+        >>> table.query("event == 'death'")[["predicted", "observed"]].round(2).values.tolist()
+        [[0.3, 0.29], [0.55, 0.51], [0.74, 0.81]]
+        """
+        grid = numbers("times", times, low=0.0)
+        if groups < 1:
+            msg = f"groups={groups} must be a whole number of 1 or more"
+            raise FitError(msg)
+        return calibration(self._source, grid, newdata, response, int(groups), ci)

@@ -95,8 +95,14 @@ def survival(
         own = fit.survival(list(grid), by=True, response=response)
         for s, name in enumerate(fit.components):
             curve = own[(own["component"] == name).fillna(value=False).astype(bool)]
-            look = {"color": colour(s), "linestyle": line_style(s + 1), "linewidth": 1.2}
-            panel.plot(curve["time"], curve["estimate"], label=f"component {name}", **look)
+            panel.plot(
+                curve["time"],
+                curve["estimate"],
+                label=f"component {name}",
+                color=colour(s),
+                linestyle=line_style(s + 1),
+                linewidth=1.2,
+            )
     panel.set(xlabel=_time_name(fit, response), ylabel="probability of no event", ylim=(0, 1))
     panel.set_xlim(left=0)
     _legend(panel, ci)

@@ -36,6 +36,7 @@ __all__ = [
     "numbers",
     "one_number",
     "one_response",
+    "point_values",
     "response_place",
     "rows_of",
     "spent_by_row",
@@ -218,6 +219,8 @@ def _without_unknown(
 Quantity = Callable[[EventTimes], np.ndarray]
 # Numbers held at once: draws x rows x times x events.
 MOST = 1 << 21
+# Draws that a mean over them takes.
+MOST_DRAWS = 500
 # Times that a population is usually asked about.
 AT_ONCE = 32
 
@@ -260,6 +263,19 @@ def band(
         return _averages(source.spec, theta, rows, quantity, average)
 
     return estimator.over([source], values_at, scale)
+
+
+def point_values(source: Source, rows: Rows, quantity: Quantity) -> np.ndarray:
+    """A quantity at every row, (n, ...): at the estimates, or the mean over the draws."""
+    if source.draws is None:
+        assert source.fitted is not None
+        return _values(source.spec, source.fitted.theta[None], rows, quantity, None)[0]
+    draws = source.draws[:: max(1, len(source.draws) // MOST_DRAWS)]
+    total: Any = 0.0
+    for a in range(0, len(draws), AT_ONCE):
+        part = draws[a : a + AT_ONCE]
+        total = total + _values(source.spec, part, rows, quantity, None).sum(0)
+    return total / len(draws)
 
 
 def _values(

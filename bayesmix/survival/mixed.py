@@ -134,7 +134,7 @@ def _shown(
 ) -> pd.DataFrame:
     """The rows that are asked for; the component of the marginal is missing."""
     marginal = table["component"].isna()
-    names = "Int64" if all(isinstance(c, int) for c in components) else object
+    names: Any = "Int64" if all(isinstance(c, int) for c in components) else object
     table["component"] = table["component"].where(~marginal, pd.NA).astype(names)
     keep = (marginal & ("marginal" in kinds)) | (~marginal & ("component" in kinds))
     return Printed(table[keep].reset_index(drop=True))

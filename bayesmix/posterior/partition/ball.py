@@ -107,7 +107,14 @@ def credible_ball(
     inside = np.flatnonzero(far <= radius * (1 + 1e-12))
     counts = np.array([len(np.unique(allocations[t])) for t in inside])
     picks = [inside[np.lexsort((-far[inside], key))[0]] for key in (counts, -counts, -far[inside])]
-    bounds = [canonical(allocations[t]) for t in picks]
-    share = len(inside) / len(far)
-    around = tuple(float(far[t]) for t in picks)
-    return Ball(level, share, float(radius), canonical(labels), *bounds, distance=around)  # type: ignore[arg-type]
+    upper, lower, horizontal = (canonical(allocations[t]) for t in picks)
+    return Ball(
+        level,
+        len(inside) / len(far),
+        float(radius),
+        canonical(labels),
+        upper,
+        lower,
+        horizontal,
+        (float(far[picks[0]]), float(far[picks[1]]), float(far[picks[2]])),
+    )

@@ -1,0 +1,109 @@
+"""Brier scores and calibration against loops of NumPy, and simulation with known predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, FitError
+
+
+def cohort(n=600, seed=1, censored=True):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    first = rng.random(n) < 1 / (1 + np.exp(-x))
+    time = np.where(first, 2 * rng.weibull(1.5, n), 5 * np.exp(0.5 * x) * rng.exponential(size=n))
+    end = rng.uniform(1, 9, n) if censored else np.full(n, 1e3)
+    event = np.where(time <= end, np.where(first, "a", "b"), None)
+    data = {"x": x, "time": np.minimum(time, end), "status": (time <= end) * 1, "event": event}
+    return pd.DataFrame(data)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    spec = bmx.CompetingRisks(
+        "surv(time, status) ~ x", cohort(), "event", {"a": "weibull", "b": "exponential"},
+        concomitant="~ x",
+    )  # fmt: skip
+    return spec.fit("em", seed=1)
+
+
+def by_hand(fit, data, t, event):
+    """The score by a loop over the rows, with a Kaplan-Meier estimate of censoring."""
+    times = np.sort(data["time"].unique())
+    left, survived = {}, 1.0
+    for s in times:
+        left[s] = survived  # just before s
+        out = ((data["time"] == s) & (data["status"] == 0)).sum()
+        survived *= 1 - out / (data["time"] >= s).sum()
+    until = 1.0
+    for s in times[times <= t]:
+        out = ((data["time"] == s) & (data["status"] == 0)).sum()
+        until *= 1 - out / (data["time"] >= s).sum()
+    states = fit.state_probabilities(t, data)
+    predicted = states.loc[states["state"] == event, "estimate"].to_numpy()
+    total = 0.0
+    for row, p in zip(data.itertuples(), predicted, strict=True):
+        if row.time <= t and row.status == 1:
+            total += ((row.event == event) - p) ** 2 / left[row.time]
+        elif row.time > t:
+            total += p**2 / until
+    return total / len(data)
+
+
+def test_scores_are_those_of_a_loop(fit):
+    data, new = cohort(), cohort(300, seed=2)
+    for rows, given in ((data, None), (new, new)):
+        table = fit.brier_score([1.0, 3.0], given)
+        assert list(table["event"]) == ["a", "b", "a", "b"]
+        for row in table.itertuples():
+            assert row.score == pytest.approx(by_hand(fit, rows, row.time, row.event), rel=1e-9)
+    assert (fit.brier_score([1.0, 3.0], new)["improvement"] > 0).all()
+
+
+def test_without_censoring_it_is_the_mean_square(fit):
+    data = cohort(200, seed=3, censored=False)
+    states = fit.state_probabilities(2.0, data)
+    p = states.loc[states["state"] == "a", "estimate"].to_numpy()
+    came = (data["event"] == "a") & (data["time"] <= 2.0)
+    found = fit.brier_score(2.0, data).query("event == 'a'").iloc[0]
+    square = (came - p) ** 2
+    assert found["score"] == pytest.approx(square.mean(), rel=1e-12)
+    assert found["se"] == pytest.approx(square.std(ddof=0) / np.sqrt(200), rel=1e-9)
+
+
+def test_calibration_of_the_model_that_made_the_data(fit):
+    new = cohort(3000, seed=4)
+    table = fit.calibration([1.0, 3.0], new, groups=4)
+    assert list(table.columns)[:4] == ["time", "event", "group", "n"]
+    assert table.groupby(["time", "event"])["n"].sum().eq(3000).all()
+    inside = (table["lower"] <= table["predicted"]) & (table["predicted"] <= table["upper"])
+    assert inside.mean() > 0.6  # the predictions are estimates too
+    assert abs(table["predicted"] - table["observed"]).max() < 0.1
+    first = table.query("time == 1 and event == 'a'")
+    assert first["predicted"].is_monotonic_increasing
+
+
+def test_one_event_and_posteriors():
+    data = cohort()
+    spec = bmx.Mixture("surv(time, status) ~ x", data, family="weibull", k=2)
+    fit = spec.fit("em", seed=1, starts=2)
+    point = fit.brier_score(2.0)
+    assert list(point["event"]) == ["event"]
+    assert 0 < point["improvement"][0] < 1
+    posterior = spec.with_k(1).fit("laplace", seed=1, draws=200)
+    one = spec.with_k(1).fit("em", seed=1)
+    assert posterior.brier_score(2.0)["score"][0] == pytest.approx(
+        one.brier_score(2.0)["score"][0], abs=2e-3
+    )
+
+
+def test_what_cannot_be_scored(fit):
+    with pytest.raises(FitError, match="nobody was followed beyond"):
+        fit.brier_score(1e4)
+    data = cohort().assign(entry=lambda d: 0.1 * d["time"])
+    late = bmx.Mixture("surv(entry, time, status, kind='counting') ~ 1", data, "weibull", k=1)
+    with pytest.raises(DataError, match="do not take delayed entries"):
+        late.fit("em", seed=1).brier_score(1.0)
+    with pytest.raises(FitError, match="groups"):
+        fit.calibration(1.0, groups=0)
