@@ -76,6 +76,11 @@ class PointFit(TimeQuantities):
         return Source(self._fitted.spec, self._fitted, None)
 
     @property
+    def numbers(self) -> Fitted:
+        """The arrays behind the tables, with the specification, for code of your own."""
+        return self._fitted
+
+    @property
     def _content(self) -> tuple[Fitted, Any]:
         return self._fitted, self._priors
 

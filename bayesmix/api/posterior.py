@@ -85,6 +85,11 @@ class Posterior(TimeQuantities):
         return Source(self._drawn.spec, None, self._drawn.thinned(MOST_DRAWS))
 
     @property
+    def numbers(self) -> Drawn:
+        """The arrays behind the tables, with the specification, for code of your own."""
+        return self._drawn
+
+    @property
     def _content(self) -> tuple[Drawn, Any]:
         return self._drawn, self._point._priors
 

@@ -38,8 +38,8 @@ def parameter_draws(fit: Any) -> np.ndarray | None:
         None for a point fit without a covariance matrix, as at a boundary.
     """
     if is_posterior(fit):
-        return fit._drawn.thinned(MOST_DRAWS)
-    fitted = fit._fitted
+        return fit.numbers.thinned(MOST_DRAWS)
+    fitted = fit.numbers
     cov = covariance(fitted)
     if cov.undetermined.any() or np.isnan(cov.root).any():
         return None
@@ -72,7 +72,7 @@ def estimate_and_limits(
         assert values is not None
         center = values.mean(0)
     else:
-        center = values_at(fit._fitted.theta)
+        center = values_at(fit.numbers.theta)
     return center, _limits(values, ci)
 
 
@@ -80,7 +80,7 @@ def weights_and_limits(fit: Any, ci: float | None) -> tuple[np.ndarray, Limits |
     """Mean weights of the components over the units (S,), with limits; of all draws."""
     spec = fit.spec.spec
     if is_posterior(fit):
-        values = mean_weights(spec, fit._drawn.flat)
+        values = mean_weights(spec, fit.numbers.flat)
         return values.mean(0), _limits(values, ci)
     draws = None if ci is None else parameter_draws(fit)
     found = None if draws is None else mean_weights(spec, draws)

@@ -123,7 +123,8 @@ def draw_panels(
     for panel, term in zip(axes, wanted, strict=True):
         own = [table[table["term"] == term] for table in tables.values()]
         for number, (name, table) in enumerate(zip(tables, own, strict=True)):
-            _draw(panel, table, lines, _shift(number, len(tables)), number, name)
+            looks = range(len(lines)) if len(tables) == 1 else [number] * len(lines)
+            _draw(panel, table, lines, _shift(number, len(tables)), looks, name)
         if not all((table["effect"] == "dispersion").all() for table in own):
             panel.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         panel.set_title(term)
@@ -163,22 +164,29 @@ def _shift(number: int, n: int) -> float:
 
 
 def _draw(
-    ax: Axes, table: pd.DataFrame, lines: list[Any], shift: float, number: int, name: str
+    ax: Axes,
+    table: pd.DataFrame,
+    lines: list[Any],
+    shift: float,
+    looks: Sequence[int],
+    name: str,
 ) -> None:
-    """Estimates and intervals of one term of one fit."""
+    """Estimates and intervals of one term of one fit; a number for the look of each line."""
     numbers = table[["estimate", "lower", "upper"]].to_numpy(dtype=float)
     for i, (line, (estimate, *ends)) in enumerate(zip(table["line"], numbers, strict=True)):
+        number = looks[lines.index(line)]
+        look = "0.3" if line == "all" and len(set(looks)) > 1 else colour(number)
         place = lines.index(line) + shift
         known = bool(np.isfinite(ends).all() and ends[0] < ends[1])
         if known:
-            ax.plot(ends, [place, place], color=colour(number), linewidth=1.6)
+            ax.plot(ends, [place, place], color=look, linewidth=1.6)
         ax.plot(
             [estimate],
             [place],
             linestyle="none",
             marker=marker(number),
-            color=colour(number),
-            markerfacecolor=colour(number) if known else "white",
+            color=look,
+            markerfacecolor=look if known else "white",
             label=name if i == 0 and name else None,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,16 @@ import numpy as np
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
+from bayesmix.plot.style import (
+    WITH_LEGEND,
+    beside,
+    colour,
+    level_ticks,
+    line_style,
+    marker,
+    one_axes,
+)
+from bayesmix.plot.style import panels as new_panels
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
 
 if TYPE_CHECKING:
@@ -26,6 +35,9 @@ JITTER = 0.16
 MANY = 2000
 LEGEND_BELOW = 5000
 ROOM = 0.6  # of the range of the data, on each side
+OTHERS = "#BBBBBB"  # rows of other components than a panel's
+# Areas of points for one row and for most rows, relative to the usual point.
+SMALLEST, LARGEST = 0.3, 3.0
 
 
 @picture
@@ -37,12 +49,14 @@ def fitted(
     at: Mapping[str, Any] | None = None,
     response: str | None = None,
     ci: float | None = 0.95,
-    ax: Axes | None = None,
-) -> Axes:
+    panels: bool = False,
+    ax: Any = None,
+) -> Any:
     """Draw the data and every component's mean along a covariate.
 
     A point has the colour and marker of its most probable component; it is larger and
-    darker the more probable that is.  The curves are `PointFit.predict` on a grid over
+    darker the more probable that is.  Rows with the same count at the same place are one point,
+    larger the more there are.  The curves are `PointFit.predict` on a grid over
     the range of the data (within a level of `by`, of its rows), never beyond it.  What the
     other covariates are held at stands in the title.
 
@@ -80,7 +94,9 @@ def fitted(
         Which one, where the model has several; by default the first.
     ci : float or None
         Coverage of the bands; None: no bands.
-    ax : Axes, optional
+    panels : bool
+        A panel for each component, with its rows and its curve, and the other rows in grey.
+    ax : Axes, or array of Axes with `panels`, optional
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -89,12 +105,12 @@ def fitted(
 
     Returns
     -------
-    Axes
+    Axes, or with `panels` ndarray of Axes, one for each component
 
     Raises
     ------
     FitError
-        If a name is no covariate, or a value in `at` lies outside the data.
+        If a name is no covariate, a value in `at` lies outside the data, or `ax` does not fit.
 
     Examples
     --------
@@ -108,20 +124,47 @@ def fitted(
     'x2 = 1'
     """
     view = make_view(fit, x, by, response, at or {})
-    ax = one_axes(ax)
     members = fit.membership(rows=True).to_numpy()
-    binary = _draw_points(ax, fit, view, members)
     drawn = curves(fit, view, ci)
+    if not panels:
+        new, ax = ax is None, one_axes(ax, WITH_LEGEND)
+        notes, binary = _draw(ax, fit, view, members, drawn, range(fit.k))
+        label(ax, view, binary, notes)
+        legend(ax, fit, view, beside(new))
+        return ax
+    axes = new_panels(ax, fit.k, "one for each component")
+    for s, panel in enumerate(axes):
+        notes, binary = _draw(panel, fit, view, members, drawn, [s])
+        label(panel, view, binary, notes)
+        panel.set_title(f"{component_word(fit)} {fit.components[s]}")
+        panel.label_outer()
+    return axes
+
+
+def _draw(
+    ax: Axes,
+    fit: PointFit | Posterior,
+    view: View,
+    members: np.ndarray,
+    drawn: list[Curve],
+    shown: Sequence[int],
+) -> tuple[list[str], bool]:
+    """Rows and curves of some components: words about what is cut, and whether y was moved."""
+    binary = _draw_points(ax, fit, view, members, shown)
     for number, curve in enumerate(drawn):
-        for s in range(fit.k):
+        for s in shown:
             draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
     notes = ["curves at the posterior mode"] if at_mode(fit, view) else []
-    means = [curve.means[:, np.unique(members.argmax(1))].ravel() for curve in drawn]
+    some = [s for s in np.unique(members.argmax(1)) if s in shown]
+    means = [curve.means[:, some].ravel() for curve in drawn]
     if cut(ax, np.concatenate([points(fit, view)[1], *means])):
         notes.append("what lies beyond the axis is cut off")
-    label(ax, view, binary, notes)
-    legend(ax, fit, view)
-    return ax
+    return notes, binary
+
+
+def component_word(fit: PointFit | Posterior) -> str:
+    """What a component is called: an event, where these name it."""
+    return "component" if fit.spec.spec.prepared.events is None else "event"
 
 
 def cut(ax: Axes, values: np.ndarray) -> bool:
@@ -141,34 +184,41 @@ def cut(ax: Axes, values: np.ndarray) -> bool:
     return True
 
 
-def _draw_points(ax: Axes, fit: PointFit | Posterior, view: View, members: np.ndarray) -> bool:
+def _draw_points(
+    ax: Axes, fit: PointFit | Posterior, view: View, members: np.ndarray, shown: Sequence[int]
+) -> bool:
     """Scatter the rows; True where responses of 0 and 1 were moved apart."""
     from matplotlib.colors import to_rgba_array
 
     place, y = points(fit, view)
     own, sure = members.argmax(1), members.max(1)
+    times = times_of(fit, view)
+    looks = [colour(s) if s in shown else OTHERS for s in range(fit.k)]
     rng = np.random.default_rng(0)
     binary = bool(np.isin(y, (0, 1)).all())
     if view.levels is not None:
         place = place + rng.uniform(-JITTER, JITTER, len(place))
     if binary:
         y = y + rng.uniform(-JITTER, JITTER, len(y)) / 4
-    times = times_of(fit, view)
     exact = np.ones(len(y), bool)
     if times is not None:
         exact = times.lower == times.upper
-        _draw_ticks(ax, place, y, own, times)
+        _draw_ticks(ax, place, y, [looks[s] for s in own], times)
     hollow = _hollow(fit, view)
+    size = np.ones(len(y))
+    if not binary and times is None:
+        place, y, own, hollow, sure, size = _together(place, y, own, hollow, sure)
+        exact = np.ones(len(y), bool)
     many = len(y) > MANY
-    for s in range(fit.k):
+    for s in sorted(range(fit.k), key=lambda s: s in shown):
         for empty in (False, True):
             at = (own == s) & (hollow == empty) & exact
             if at.any():
-                shade: Any = to_rgba_array([colour(s)] * int(at.sum()), 0.15 + 0.6 * sure[at] ** 2)
+                shade: Any = to_rgba_array([looks[s]] * int(at.sum()), 0.15 + 0.6 * sure[at] ** 2)
                 ax.scatter(
                     place[at],
                     y[at],
-                    s=(10 if many else 20 if binary else 40) * sure[at] ** 2,
+                    s=(10 if many else 20 if binary else 40) * sure[at] ** 2 * size[at],
                     marker=marker(s),
                     facecolors="none" if empty else shade,
                     edgecolors=shade if empty else "none",
@@ -178,7 +228,22 @@ def _draw_points(ax: Axes, fit: PointFit | Posterior, view: View, members: np.nd
     return binary
 
 
-def _draw_ticks(ax: Axes, place: np.ndarray, y: np.ndarray, own: np.ndarray, times: Times) -> None:
+def _together(
+    place: np.ndarray, y: np.ndarray, own: np.ndarray, hollow: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Rows at the same place as one point, with the area that their number gives it."""
+    table = np.column_stack([place, y, own, hollow])
+    found, which, count = np.unique(table, axis=0, return_inverse=True, return_counts=True)
+    if count.max() == 1:
+        return place, y, own, hollow, sure, np.ones(len(y))
+    mean = np.bincount(which.ravel(), weights=sure) / count
+    size = SMALLEST + (LARGEST - SMALLEST) * count / count.max()
+    return found[:, 0], found[:, 1], found[:, 2].astype(int), found[:, 3] > 0, mean, size
+
+
+def _draw_ticks(
+    ax: Axes, place: np.ndarray, y: np.ndarray, looks: Sequence[str], times: Times
+) -> None:
     """Ticks on times that are censored: up where they are later, down where earlier."""
     from matplotlib.markers import TICKDOWN, TICKUP
 
@@ -188,7 +253,7 @@ def _draw_ticks(ax: Axes, place: np.ndarray, y: np.ndarray, own: np.ndarray, tim
     for tick, *censored in (upwards, downwards):
         for kind in censored:
             at = np.arange(len(y))[kinds.get(kind, slice(0))]
-            colours = [colour(s) for s in own[at]]
+            colours = [looks[i] for i in at]
             ax.scatter(place[at], y[at], s=16, marker=tick, c=colours, linewidths=0.6, zorder=2)
 
 
@@ -244,12 +309,12 @@ def label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
         ax.set_title(words, loc="left", fontsize="small")
 
 
-def legend(ax: Axes, fit: PointFit | Posterior, view: View) -> None:
+def legend(ax: Axes, fit: PointFit | Posterior, view: View, where: Mapping[str, Any]) -> None:
     """The components with their weights, and the levels of `by`."""
     from matplotlib.lines import Line2D
 
     weight, _ = weights_and_limits(fit, None)
-    words = "component" if fit.spec.spec.prepared.events is None else "event"
+    words = component_word(fit)
     handles = [
         Line2D(
             [],
@@ -268,10 +333,7 @@ def legend(ax: Axes, fit: PointFit | Posterior, view: View) -> None:
             line.set_marker("o")
             line.set_markerfacecolor(("0.2", "white")[number])
         handles.append(line)
-    big = fit.spec.spec.rows.n > LEGEND_BELOW
-    ax.legend(
-        handles=handles,
-        loc="upper left" if big else "best",
-        fontsize="small",
-        handlelength=3.2,
-    )
+    where = dict(where)
+    if where["loc"] == "best" and fit.spec.spec.rows.n > LEGEND_BELOW:  # the best takes long
+        where["loc"] = "upper left"
+    ax.legend(handles=handles, fontsize="small", handlelength=3.2, **where)

@@ -93,12 +93,12 @@ def diagnostics(
     drawable = interactive(backend, ax)
     found = posterior.diagnostics()
     table = worst_first(found.table)
-    draws = natural_draws(posterior._drawn.spec, posterior._drawn.theta)
+    draws = natural_draws(posterior.numbers.spec, posterior.numbers.theta)
     names = [key for key in table[PARAMETER].itertuples(index=False, name=None) if key in draws]
     chosen = names[: min(worst, len(names))]
-    chains = len(posterior._drawn.theta)
+    chains = len(posterior.numbers.theta)
     looks = chain_looks(found, chains)
-    values = {"log density": posterior._drawn.log_density}
+    values = {"log density": posterior.numbers.log_density}
     values |= {label(*key): draws[key] for key in chosen}
     if drawable:
         return _interactive(str(backend), table, values, looks)
@@ -209,12 +209,12 @@ def _draw_table(left: Axes, right: Axes, table: pd.DataFrame, khat: float, chain
     right.axvline(ESS, color="0.4", linestyle=":", linewidth=1)
     right.set_xlim(left=0)
     above: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    right.legend(fontsize="x-small", ncols=2, frameon=False, **above)
+    right.legend(fontsize=8, ncols=2, frameon=False, **above)
     for ax, words in ((left, "R-hat"), (right, "effective sample size")):
         ax.set_xlabel(words)
         ax.set_ylim(len(shown) - 0.4, -0.6)
     names = [label(*key) for key in shown[PARAMETER].itertuples(index=False, name=None)]
-    left.set_yticks(places, labels=names, fontsize="x-small")
+    left.set_yticks(places, labels=names, fontsize=8)
     right.set_yticks(places, labels=[])
     if len(table) > len(shown):
         left.set_title(f"the worst {len(shown)} of {len(table)}", loc="left", fontsize="small")
@@ -256,7 +256,7 @@ def _legend(ax: Axes) -> None:
     """Chains and their modes: above traces and ranks, or within the ranks given."""
     from matplotlib.figure import SubFigure
 
-    look: dict[str, Any] = {"fontsize": "x-small", "handlelength": 2.6}
+    look: dict[str, Any] = {"fontsize": 8, "handlelength": 2.6}
     if not isinstance(ax.figure, SubFigure):
         ax.legend(loc="lower left", ncols=2, **look)
         return

@@ -216,7 +216,7 @@ def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(f"{what}, sorted by cluster")
     if len(ordered) <= NAMED_UNITS:
         labels = [str(u) for u in ordered.index]
-        ax.set_yticks(range(len(ordered)), labels=labels, fontsize="x-small")
+        ax.set_yticks(range(len(ordered)), labels=labels, fontsize=8)
     ax.figure.colorbar(image, ax=ax, label="membership")
     return ax
 

@@ -81,6 +81,7 @@ def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
         if "backend" in extra:
             _refuse_interactive(draw.__name__, given.pop("backend", None))
         found = draw(*args, **given)
+        _without_backquotes(found)
         _look(found, **look, new=own.bind(*args, **given).arguments.get("ax") is None)
         return found
 
@@ -114,6 +115,18 @@ def _look(found: Any, figsize: tuple[float, float] | None, title: str | None, *,
         axes[0].set_title(title)
     elif title is not None:
         axes[0].figure.suptitle(title)
+
+
+def _without_backquotes(found: Any) -> None:
+    """Names of columns without the marks that formulas need around them."""
+    axes = [ax for ax in np.ravel(np.asarray(found, dtype=object)) if hasattr(ax, "get_xlabel")]
+    for ax in axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            names = getattr(axis.get_major_formatter(), "seq", None)
+            if names is not None and any("`" in str(name) for name in names):
+                axis.get_major_formatter().seq = [str(name).replace("`", "") for name in names]
+        for text in ax.findobj(lambda artist: "`" in getattr(artist, "get_text", str)()):
+            text.set_text(text.get_text().replace("`", ""))
 
 
 def _interactive_look(found: Any, figsize: tuple[float, float] | None, title: str | None) -> None:

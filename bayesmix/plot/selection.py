@@ -74,7 +74,7 @@ def selection(
     for number, by in enumerate(wanted):
         _draw(ax, selected, table, by, number)
     ax.set_xticks(table["k0"])
-    ax.set_xlabel("number of components asked for")
+    ax.set_xlabel("number of components requested")
     ax.set_ylabel("criterion (smaller is better)")
     _legend(ax, table)
     return ax

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "WITH_LEGEND",
+    "beside",
     "colour",
     "hatch",
     "level_ticks",
@@ -29,6 +31,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++")
 COLUMNS = 4
+# Of new axes with a legend beside them, in inches.
+WITH_LEGEND = (8.2, 4.8)
 LETTERS = 11  # of a tick label on an inch
 SLANTED = 5  # slanted labels on an inch
 
@@ -61,9 +65,15 @@ def level_ticks(ax: Axes, levels: Sequence[object]) -> None:
     if len(labels) * (max(map(len, labels)) + 2) > LETTERS * inches:
         look = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     if len(labels) > SLANTED * inches:
-        look = {"rotation": 90, "fontsize": "x-small"}
+        look = {"rotation": 90, "fontsize": 8}
     ax.set_xticks(range(len(labels)), labels=labels, **look)
     ax.set_xlim(-0.5, len(labels) - 0.5)
+
+
+def beside(new: bool) -> dict[str, Any]:
+    """Where a legend stands: right of new axes, off the points; inside those of others."""
+    outside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    return outside if new else {"loc": "best"}
 
 
 def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:

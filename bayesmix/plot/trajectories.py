@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.errors import FitError
 from bayesmix.plot.curves import cut, draw_curve, label, legend
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, one_axes
 from bayesmix.plot.view import View, curves, make_view, points
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def trajectories(
     if fit.spec.spec.prepared.parts[view.block].response.times is not None:
         msg = f"trajectories() draws repeated measurements; {view.name} is a time: use fitted()"
         raise FitError(msg)
-    ax = one_axes(ax)
+    new, ax = ax is None, one_axes(ax, WITH_LEGEND)
     notes = _draw_units(ax, fit, view, lines)
     drawn = curves(fit, view, ci)
     for number, curve in enumerate(drawn):
@@ -112,7 +112,7 @@ def trajectories(
     if cut(ax, np.concatenate([points(fit, view)[1], *(c.means.ravel() for c in drawn)])):
         notes.append("what lies beyond the axis is cut off")
     label(ax, view, False, notes)
-    legend(ax, fit, view)
+    legend(ax, fit, view, beside(new))
     return ax
 
 

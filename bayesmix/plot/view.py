@@ -255,7 +255,7 @@ def _level_curve(
     if view.slow:
         point: Any = fit
         point = point.point() if is_posterior(fit) else point
-        return Curve(level, place, means(point._fitted.theta), None)
+        return Curve(level, place, means(point.numbers.theta), None)
     return Curve(level, place, *estimate_and_limits(fit, means, ci))
 
 

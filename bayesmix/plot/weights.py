@@ -20,7 +20,16 @@ from bayesmix.plot.grid import (
     refuse_held,
 )
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, hatch, level_ticks, line_style, marker, one_axes
+from bayesmix.plot.style import (
+    WITH_LEGEND,
+    beside,
+    colour,
+    hatch,
+    level_ticks,
+    line_style,
+    marker,
+    one_axes,
+)
 from bayesmix.results.predict import row_weights
 
 if TYPE_CHECKING:
@@ -96,11 +105,12 @@ def mixing(
         raise FitError(f"at={dict(at)!r} goes with x=, the covariate that moves")
     if x is not None:
         refuse_held(one_of(x, known.names, "x"), "x", at)
-    ax = one_axes(ax)
+    new, ax = ax is None, one_axes(ax, None if x is None else WITH_LEGEND)
     if x is None:
         _bars(ax, fit, ci)
     else:
         _along(ax, fit, x, known, at, ci)
+        ax.legend(fontsize="small", handlelength=3.2, **beside(new))
     ax.set_ylim(0, 1)
     return ax
 
@@ -164,7 +174,6 @@ def _along(
         _rug(ax, column.to_numpy(dtype=float)[spec.rows.units.first])
     ax.set_xlabel(x)
     ax.set_ylabel("weight")
-    ax.legend(fontsize="small", handlelength=3.2)
     if held:
         words = textwrap.fill(", ".join(str(h) for h in held), 70)
         ax.set_title(words, loc="left", fontsize="small")

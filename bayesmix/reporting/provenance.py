@@ -43,7 +43,7 @@ def provenance(subject: Subject) -> Section:
 
 
 def _asked(fit: Any) -> Mapping[str, str]:
-    asked: Mapping[str, str] = fit._content[0].asked
+    asked: Mapping[str, str] = fit.numbers.asked
     return asked
 
 

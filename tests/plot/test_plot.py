@@ -14,6 +14,7 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 
 import bayesmix as bmx
+from bayesmix.plot import style
 
 
 @pytest.fixture(autouse=True)
@@ -394,7 +395,8 @@ def test_fitted_reads_columns_of_every_type():
         ({"x": "x1", "at": {"x1": 0}}, "x='x1' moves, so at= cannot hold it"),
         ({"x": "x2", "by": "x2"}, "by='x2' is the covariate along the axis"),
         ({"response": "z"}, "response='z' is no such"),
-        ({"ax": 3}, "ax=3 is of type int; .* takes matplotlib's Axes"),
+        ({"ax": 3}, "ax= takes one matplotlib Axes here, not int"),
+        ({"ax": 3, "panels": True}, "ax= needs an array of 3 matplotlib Axes"),
     ],
 )
 def test_fitted_refuses(artificial, options, words):
@@ -560,3 +562,28 @@ def test_a_band_that_reaches_far_does_not_hide_the_data():
     assert -0.4 < ax.get_ylim()[0] <= 0
     narrow = bmx.plot.fitted(fit, ci=0.2)
     assert narrow.get_title(loc="left") == ""
+
+
+def test_rows_at_the_same_place_are_one_point_sized_by_their_number():
+    x = np.repeat([0.0, 1.0], [30, 10])
+    y = np.concatenate([np.repeat([1, 8], 15), np.repeat([2, 9], 5)])
+    data = pd.DataFrame({"my y": y, "x": x})
+    fit = bmx.Mixture("`my y` ~ x", data, family="poisson", k=2).fit("em", seed=1)
+    ax = bmx.plot.fitted(fit)
+    areas = {
+        tuple(place): size
+        for c in ax.collections
+        if len(c.get_sizes())
+        for place, size in zip(np.asarray(c.get_offsets()), c.get_sizes(), strict=True)
+    }
+    assert sorted(areas) == [(0.0, 1.0), (0.0, 8.0), (1.0, 2.0), (1.0, 9.0)]
+    assert areas[0.0, 1.0] > areas[1.0, 2.0]
+    assert ax.get_ylabel() == "my y"
+
+
+def test_panels_show_one_component_each(artificial):
+    axes = bmx.plot.fitted(artificial, panels=True)
+    assert [ax.get_title() for ax in axes] == ["component 1", "component 2", "component 3"]
+    for s, ax in enumerate(axes):
+        drawn = {line.get_color() for line in ax.lines}
+        assert drawn == {style.colour(s)}

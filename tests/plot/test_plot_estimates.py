@@ -118,7 +118,12 @@ def test_coefficients_of_a_posterior(trial):
     axes = bmx.plot.coefficients(trial["Bayes"], ci=0.5)
     table = trial["Bayes"].summary(0.5)
     wanted = table.loc[table["term"] == "Intercept", ["mean", "lower", "upper"]]
-    np.testing.assert_array_equal(drawn(axes[1], 0)[:, 1:], wanted)
+    # One fit alone has a colour and a marker for each component, as every other picture.
+    for s, row in enumerate(wanted.to_numpy()):
+        (line,) = [v for v in axes[1].lines if v.get_marker() == style.marker(s)]
+        assert (line.get_color(), line.get_xdata()[0]) == (style.colour(s), row[0])
+        ends = [v for v in axes[1].lines if len(v.get_xdata()) == 2 and v.get_ydata()[0] == s]
+        np.testing.assert_array_equal(ends[0].get_xdata(), row[1:])
 
 
 def test_memberships_of_a_posterior(trial):

@@ -334,7 +334,7 @@ def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
     static = set(bmx.plot.__all__) - set(picture.PICTURES)
     assert static == {
         *("effects", "fitted", "membership", "mixing", "profile", "residuals", "rootogram"),
-        *("selection", "ternary", "trajectories"),
+        *("selection", "survival", "ternary", "trajectories"),
     }
     for name in static:
         shown = bmx.select(laplace.spec, k=[1]) if name == "selection" else laplace

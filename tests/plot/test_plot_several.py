@@ -67,7 +67,7 @@ def test_every_picture_is_there_with_an_example():
     wanted = (
         "rootogram fitted coefficients mixing membership estimates states compare diagnostics "
         "selection ternary effects residuals prior_predictive posterior_predictive profile "
-        "trajectories"
+        "survival trajectories"
     ).split()
     assert sorted(bmx.plot.__all__) == sorted(wanted)
     for name in wanted:
