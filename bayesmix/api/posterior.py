@@ -484,9 +484,10 @@ class Posterior(TimeQuantities):
         values = simulate(self._drawn, newdata, draws, generator(seed), missing=missing)
         spec = self._drawn.spec
         index = spec.prepared.index if newdata is None else newdata.index
+        names = [name for block in spec.layout.blocks for name in block.columns]
         frames = {
-            block.name: pd.DataFrame(values[:, b].T, index=index).rename_axis(columns="draw")
-            for b, block in enumerate(spec.layout.blocks)
+            name: pd.DataFrame(values[:, c].T, index=index).rename_axis(columns="draw")
+            for c, name in enumerate(names)
         }
         return next(iter(frames.values())) if len(frames) == 1 else pd.concat(frames, axis=1)
 

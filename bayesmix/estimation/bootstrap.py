@@ -121,7 +121,7 @@ def simulated_rows(
     ):
         assert data.response is not None
         y = draw_response(layout, data, fitted.theta, drawn, rng)
-        there = data.there
+        there = ~np.isnan(data.response.y) if y.ndim > 1 else data.there
         if np.isnan(y if there is None else y[there]).any():
             msg = (
                 f"bootstrap(kind='parametric'): {int(np.isnan(y).sum())} responses cannot be "

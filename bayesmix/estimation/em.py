@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.estimation.step import m_step
-from bayesmix.likelihood import Pass, Problem, Squares, em_pass
+from bayesmix.likelihood import Pass, Problem, em_pass
 from bayesmix.likelihood.engine import engine
 from bayesmix.model.weights import WeightModel
 
@@ -21,6 +21,8 @@ __all__ = ["Floors", "Runs", "climb", "squarem"]
 HALVINGS = 12
 # Log of the shape at which a coefficient of variation of 1e-6 counts as zero.
 HIGHEST = 2 * np.log(1e6)
+# Fisher's z of a correlation at which a column's own part is 3e-7 of it: rounding errors.
+STEEPEST = float(np.arccosh(3e6))
 # Statuses by the kernel's numbers.
 ENDS = np.array(["running", "resting", "degenerate"], dtype="U12")
 
@@ -74,6 +76,8 @@ class Floors:
         Their smallest logarithm.
     ceilings : ndarray of int, shape (c,)
         Entries whose growth is the collapse, such as the logarithm of a gamma shape.
+    angles : ndarray of int
+        Fisher's z of partial correlations, which are one where columns depend on each other.
     """
 
     where: np.ndarray
@@ -81,12 +85,15 @@ class Floors:
     weights: WeightModel | None
     least: float
     ceilings: np.ndarray
+    angles: np.ndarray
 
     def __call__(self, theta: np.ndarray) -> np.ndarray:
         """Whether each start has left the parameter space, (R,)."""
         out = (theta[:, self.where] < self.low).any(1)
         if len(self.ceilings):
             out |= (theta[:, self.ceilings] > HIGHEST).any(1)
+        if len(self.angles):
+            out |= (np.abs(theta[:, self.angles]) > STEEPEST).any(1)
         if self.weights is not None:
             out |= (self.weights.log_weights(theta, None) < self.least).any((1, 2))
         return out
@@ -94,7 +101,7 @@ class Floors:
 
 def take(p: Pass, rows: np.ndarray) -> Pass:
     """The pass of some starts."""
-    squares = {n: Squares(*(x[rows] for x in s)) for n, s in p.squares.items()}
+    squares = {key: type(s)(*(x[rows] for x in s)) for key, s in p.squares.items()}
     return Pass(p.loglik[rows], p.score[rows], p.scoring[rows], p.mass[rows], squares)
 
 

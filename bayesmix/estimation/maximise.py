@@ -258,9 +258,14 @@ def collapse_test(problem: Problem) -> Floors:
     """A test that says which theta (R, D) have a collapsed scale or a lost component."""
     floors: list[tuple[int, float]] = []
     ceilings: list[int] = []
+    angles: list[int] = []
     for arrays in problem.blocks:
         for group in arrays.groups:
             family = group.family
+            if family.normal is not None:
+                floors += _column_floors(arrays, group)
+                found = group.dispersions[len(family.normal.scales) :]
+                angles += [int(j) for at in found for j in at]
             if family.collapse is None:
                 continue
             name, sign = family.collapse
@@ -276,7 +281,29 @@ def collapse_test(problem: Problem) -> Floors:
     spec = problem.spec
     constant = spec.k > 1 and spec.layout.concomitant_terms is None and spec.weights.held is None
     weights = spec.weights if constant else None
-    return Floors(where, low, weights, float(np.log(VANISHED)), np.array(ceilings, dtype=int))
+    return Floors(
+        where,
+        low,
+        weights,
+        float(np.log(VANISHED)),
+        np.array(ceilings, dtype=int),
+        np.array(angles, dtype=int),
+    )
+
+
+def _column_floors(arrays: Arrays, group: Group) -> list[tuple[int, float]]:
+    """The smallest logarithms of the standard deviations of several columns."""
+    structure = group.family.normal
+    assert structure is not None
+    obs, matrix, offset = arrays.seen(group)
+    low = []
+    for y in obs.y.T:
+        there = ~np.isnan(y)
+        shift = offset[there] if isinstance(offset, np.ndarray) else offset
+        low.append(float(np.log(_residual_scale(matrix[there], y[there] - shift))))
+    low = low if len(structure.scales) > 1 else [min(low)]
+    pairs = zip(group.dispersions, low, strict=False)
+    return [(int(j), floor) for at, floor in pairs for j in at]
 
 
 def _smallest_scale(arrays: Arrays, group: Group, *, logarithmic: bool) -> float:
@@ -285,8 +312,12 @@ def _smallest_scale(arrays: Arrays, group: Group, *, logarithmic: bool) -> float
     y = obs.y
     if logarithmic:
         return COLLAPSED * max(float(np.log(y[y > 0]).std()), 1e-3)
+    return _residual_scale(matrix, y - offset)
+
+
+def _residual_scale(matrix: np.ndarray, y: np.ndarray) -> float:
     rows = slice(None, None, max(1, len(y) // 5000))
-    x, z = matrix[rows], (y - offset)[rows]
+    x, z = matrix[rows], y[rows]
     residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z
     return max(COLLAPSED * float(residual.std()), 1e-13 * float(np.abs(y).max()), 1e-150)
 

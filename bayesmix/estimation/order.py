@@ -50,7 +50,9 @@ def _keys(problem: Problem) -> list[np.ndarray]:
             known = (
                 (obs.y, obs.trials) if times is None else (times.lower, times.upper, times.entry)
             )
-            keys += [values for values in (*known, obs.there) if values is not None]
+            for values in (*known, obs.there):
+                if values is not None:  # of several columns each
+                    keys += list(np.atleast_2d(np.nan_to_num(values.T, nan=np.inf)))
     units: list[np.ndarray] = []
     for matrix in (problem.concomitant, problem.weight, problem.allowed):
         units += [] if matrix is None else list(np.atleast_2d(matrix.T))

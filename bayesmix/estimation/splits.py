@@ -18,6 +18,9 @@ NARROW = (0.5, 0.2)
 TAIL = 0.1
 # Slopes by which a response is divided, at most.
 SLOPES = 3
+# Divisions of several columns around centres, and rounds of each.
+CLUSTERINGS = 3
+ROUNDS = 10
 
 
 def splits(problem: Problem, order: np.ndarray, number: int) -> np.ndarray:
@@ -50,7 +53,11 @@ def splits(problem: Problem, order: np.ndarray, number: int) -> np.ndarray:
 def _divided(problem: Problem, order: np.ndarray, k: int) -> Iterator[np.ndarray]:
     """The divisions of the units in their order, each (U,)."""
     groups = [(a, next((g for g in a.groups if g.slots), None)) for a in problem.blocks]
-    scores = [_scores(problem, a, group)[:, order] for a, group in groups if group is not None]
+    known = [(a, group) for a, group in groups if group is not None]
+    for arrays, group in known:
+        if group.family.columns:
+            yield from _clusters(_columns(problem, arrays, group)[order], k)
+    scores = [s[:, order] for a, group in known for s in _scores(problem, a, group)]
     equal = [i / k for i in range(1, k)]
     residuals = [np.argsort(s[0], kind="stable") for s in scores]
     for by in residuals:
@@ -88,18 +95,59 @@ def _narrow(values: np.ndarray, by: np.ndarray, share: float, k: int) -> np.ndar
     return out
 
 
-def _scores(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
+def _clusters(z: np.ndarray, k: int) -> Iterator[np.ndarray]:
+    """Divisions of units (U, q) around k centres: some units, then the means around them."""
+    for seed in range(CLUSTERINGS):
+        rng = np.random.default_rng(seed)
+        centres = z[[int(rng.integers(len(z)))]]
+        near = np.square(z - centres[0]).sum(1)
+        for _ in range(k - 1):
+            share = np.cumsum(near) / max(near.sum(), 1e-300)
+            centres = np.vstack([centres, z[[min(int((share < rng.random()).sum()), len(z) - 1)]]])
+            near = np.minimum(near, np.square(z - centres[-1]).sum(1))
+        for _ in range(ROUNDS):
+            nearest = (np.square(centres).sum(1) - 2 * z @ centres.T).argmin(1)
+            count = np.bincount(nearest, minlength=k)
+            sums = np.array([np.bincount(nearest, column, k) for column in z.T]).T
+            centres = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], centres)
+        yield nearest.astype(np.int16)
+
+
+def _columns(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
+    """Standardised residuals of the columns, means over a unit's rows, (U, q)."""
+    residuals = [_residual(group, arrays, a)[0] for a in range(len(group.family.columns))]
+    z = np.column_stack([r / max(float(r.std()), 1e-300) for r in residuals])
+    if problem.first is not None:
+        counts = np.diff(np.append(problem.first, len(z)))
+        z = np.add.reduceat(z, problem.first) / counts[:, None]
+    return np.round(z, 9)
+
+
+def _residual(group: Group, arrays: Arrays, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals of a least-squares fit on the link's scale, and the design."""
+    obs, matrix, offset = arrays.seen(group)
+    x = matrix[:, group.locations[column].has[0]]
+    z = _working(group, obs, column) - offset
+    there = ~np.isnan(z)
+    seen, known = x[there], z[there]
+    fitted = x @ np.linalg.lstsq(seen, known)[0] if x.shape[1] else known.mean()
+    return np.where(there, z - fitted, 0.0), x
+
+
+def _scores(problem: Problem, arrays: Arrays, group: Group) -> Iterator[np.ndarray]:
     """Standardised scores of the units for the intercept and some slopes, (F, U).
 
-    Rows without the response have a score of zero.
+    Of several columns those of each.  Rows without the response have a score of zero.
     """
-    obs, matrix, offset = arrays.seen(group)
-    z = _working(group, obs) - offset
-    x = matrix[:, group.has[0]]
-    residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z - z.mean()
+    for column in range(max(len(group.family.columns), 1)):
+        yield _column_scores(problem, arrays, group, column)
+
+
+def _column_scores(problem: Problem, arrays: Arrays, group: Group, column: int) -> np.ndarray:
+    residual, x = _residual(group, arrays, column)
     slopes = x - x.mean(0)
     slopes = slopes[:, (slopes != 0).any(0)][:, :SLOPES]
-    columns = np.vstack([np.ones(len(z)), slopes.T])
+    columns = np.vstack([np.ones(len(residual)), slopes.T])
     score = residual * columns
     if (there := arrays.observed[group.key].there) is not None:
         every = np.zeros((2, len(columns), len(there)))
@@ -112,9 +160,11 @@ def _scores(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
     return np.round(score / np.maximum(np.abs(score).max(1, keepdims=True), 1e-300), 9)
 
 
-def _working(group: Group, obs: Observed) -> np.ndarray:
+def _working(group: Group, obs: Observed, column: int) -> np.ndarray:
     """The response on the scale of the linear predictor, (n,)."""
     family = group.family
+    if family.columns:
+        return obs.y[:, column]
     assert family.location is not None
     begin = np.asarray(family.starting(obs)[family.location])
     return family.parameters[0].link.forward(begin) if begin.ndim else obs.y

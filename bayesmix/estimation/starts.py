@@ -148,9 +148,11 @@ def known_memberships(problem: Problem, n_starts: int, rng: np.random.Generator)
     k, n = problem.spec.k, problem.n_units
     features = [np.ones(n)]
     for arrays in problem.blocks:
-        y = next(iter(arrays.observed.values())).y
-        y = y if problem.first is None else np.maximum.reduceat(y, problem.first)
-        features.append(np.sqrt(12.0) * ((rankdata(y) - 0.5) / n - 0.5))
+        response = next(iter(arrays.observed.values())).y
+        for y in response.T if response.ndim > 1 else [response]:
+            y = np.where(np.isnan(y), np.nanmedian(y), y)
+            y = y if problem.first is None else np.maximum.reduceat(y, problem.first)
+            features.append(np.sqrt(12.0) * ((rankdata(y) - 0.5) / n - 0.5))
     if problem.concomitant is not None:
         z = problem.concomitant[:, problem.concomitant.std(0) > 0]
         features += list(((z - z.mean(0)) / z.std(0)).T)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesmix.families.multivariate.normal import Moments
 from bayesmix.likelihood import Pass, Problem, Squares
 
 __all__ = ["m_step", "solve"]
@@ -55,8 +56,11 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
     if spec.layout.concomitant_terms is not None:
         _bound_logits(problem, step)
     new = theta + step
-    for number, squares in p.squares.items():
-        _scales(problem, number, squares, theta, new)
+    for key, squares in p.squares.items():
+        if isinstance(squares, Squares):
+            _scales(problem, key, squares, theta, new)
+        else:
+            _covariances(problem, key, squares, theta, new)
     constant = spec.layout.concomitant_terms is None and spec.weights.held is None
     if constant and problem.penalty is None and not problem.truncated:
         _weights(problem, p.mass, new)
@@ -110,3 +114,29 @@ def _scales(
                 count = squares.rows[:, members][:, shared].sum(-1)
                 mean = total[:, shared].sum(-1) / np.maximum(count, TINY)
                 new[:, position] = 0.5 * np.log(np.maximum(mean, TINY))
+
+
+def _covariances(
+    problem: Problem, key: tuple[int, str], sums: Moments, theta: np.ndarray, new: np.ndarray
+) -> None:
+    """Sigma = sum w r r' / sum w at the new coefficients, pooled where shared."""
+    number, name = key
+    group = next(g for g in problem.blocks[number].groups if g.key == name)
+    structure = group.family.normal
+    assert structure is not None
+    change = np.stack(
+        [slot.coefficients(new) - slot.coefficients(theta) for slot in group.locations], axis=-1
+    )  # (R, m, P, q)
+    linear = np.swapaxes(change, -1, -2) @ sums.cross
+    square = sums.square - linear - np.swapaxes(linear, -1, -2)
+    square = square + np.swapaxes(change, -1, -2) @ sums.gram @ change
+    index = np.stack(group.dispersions, axis=-1)  # (m, p)
+    for first in np.unique(index[:, 0]):
+        shared = index[:, 0] == first
+        at = index[shared][0]
+        if problem.spec.free[at].all():
+            count = np.maximum(sums.count[:, shared].sum(1), TINY)
+            pooled = square[:, shared].sum(1) / count[:, None, None]
+            own = np.arange(structure.q)
+            pooled[:, own, own] = np.maximum(pooled[:, own, own], TINY)
+            new[:, at] = structure.parameters(pooled)

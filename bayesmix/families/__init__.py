@@ -18,6 +18,7 @@ from bayesmix.families.numbers import for_numbers
 __all__ = [
     "FAMILIES",
     "LEVELS",
+    "MULTIVARIATE",
     "REGRESSIONS",
     "TIMES",
     "Derivatives",
@@ -51,6 +52,8 @@ REGRESSIONS: tuple[str, ...] = (
 )
 # Of responses that are factors.
 LEVELS: tuple[str, ...] = ("categorical", "ordinal")
+# For a response of several columns, ``mv(...)``.
+MULTIVARIATE: tuple[str, ...] = ("mvnormal",)
 # Distributions of times, for a response ``surv(...)``.  "gamma" has a second one, see `resolve`.
 TIMES: tuple[str, ...] = (
     "exponential",
@@ -67,7 +70,7 @@ TIMES: tuple[str, ...] = (
     "promotion_time",
     "cured",
 )
-FAMILIES: tuple[str, ...] = (*REGRESSIONS, *LEVELS, *TIMES)
+FAMILIES: tuple[str, ...] = (*REGRESSIONS, *LEVELS, *MULTIVARIATE, *TIMES)
 
 
 @door
@@ -85,7 +88,7 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
         "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf" and
         "genf_orig".  For times alone: "gamma" by rate and shape, "spline", "promotion_time"
-        (non-mixture cure) and "cured".
+        (non-mixture cure) and "cured".  For several columns, ``mv(y1, y2, ...)``: "mvnormal".
         Case does not matter, nor do the usual other names: "normal", "bernoulli", "nbinom".
         A `Family` is returned as it is (with the link, if one is given).
     link : str, optional
@@ -98,7 +101,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         and "ordinal": ``levels``, all of them in their order.  Of "spline":
         ``df`` (coefficients beside the intercept, 3 unless told) or ``knots`` (ascending times,
         the outer ones included), and ``scale``, "hazard", "odds" or "normal".  Of "promotion_time":
-        ``of``, the family of the times to the event of each cause ("weibull" unless told).
+        ``of``, the family of the times to the event of each cause ("weibull" unless told).  Of
+        "mvnormal": ``covariance``, "full" (unless told), "diagonal" or "spherical".
 
     Returns
     -------
@@ -125,7 +129,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
         found, make = name, None
     else:
         name = _known(name)
-        folder = "survival" if name in TIMES else "regression"
+        folders = {"multivariate": MULTIVARIATE, "survival": TIMES}
+        folder = next((f for f, names in folders.items() if name in names), "regression")
         file = import_module(f"bayesmix.families.{folder}.{name}")
         found, make = file.FAMILY, getattr(file, "make", None)
     if options:

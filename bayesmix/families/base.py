@@ -15,10 +15,12 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
-from bayesmix.families.interface import Array, Observed, Parameter
+from bayesmix.families.interface import Array, Observed, Parameter, Shown
 from bayesmix.families.kernel import Kernel, TimesKernel
 from bayesmix.families.levels import Cuts
 from bayesmix.families.links import Link, Linked, get_link
+from bayesmix.families.multivariate.covariance import Structure
+from bayesmix.families.multivariate.normal import row_derivatives
 from bayesmix.families.start import search_start
 from bayesmix.families.survival import base as censoring
 from bayesmix.families.survival.base import Survival
@@ -206,6 +208,13 @@ class Family:
     concave: bool = field(default=False, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kernel: Kernel | TimesKernel | None = field(default=None, repr=False)
+    # Of a response of several columns their names; the covariance of columns that are normal.
+    columns: tuple[str, ...] = field(default=(), repr=False)
+    # ``fill(rng, y, **natural)``: rows with what is missing of them drawn given the rest.
+    fill: Callable[..., np.ndarray] | None = field(default=None, repr=False)
+    # What is read in place of some dispersions.
+    shown: Shown | None = field(default=None, repr=False)
+    normal: Structure | None = field(default=None, repr=False)
     # The log density of a cluster's rows together, in place of one for each row.
     whole: Whole | None = field(default=None, repr=False)
     equation: str = field(default="", repr=False)
@@ -260,6 +269,11 @@ class Family:
     def is_located(self, number: int) -> bool:
         """Whether the formula describes the parameter with this number."""
         return number < len(self.locations)
+
+    @property
+    def by_row(self) -> bool:
+        """Whether each row has a density with derivatives of its own, by linear predictors."""
+        return self.whole is None and self.normal is None
 
     @property
     def is_own(self) -> bool:
@@ -331,12 +345,14 @@ class Family:
         if self.is_survival:
             return self._observe_times(response)
         y, trials = np.asarray(response.y, dtype=float), response.trials
-        if response.there is not None:
+        if response.there is not None and self.normal is None:
             y, trials = _filled(y, trials, response.there)
         _check_support(self, response.name, y)
         trials = np.ones_like(y) if self.binomial and trials is None else trials
         const = 0.0 if self.constant is None else self.constant(y, trials)
         obs = Observed(y, trials, const, there=response.there)
+        if self.normal is not None:  # what is missing is left out of each row's density
+            obs = Observed(y, None, self.normal.patterns(y))
         if self.is_own:
             check_density(self, obs)
         return obs
@@ -397,6 +413,11 @@ class Family:
         with np.errstate(all="ignore"):
             if self.whole is not None:
                 return self.whole.log_density(obs, linked)
+            if self.normal is not None:
+                if not isinstance(obs.y, np.ndarray):  # of a graph, column by column
+                    return self._density(obs, linked)
+                etas = tuple(v.eta for v in linked)
+                return row_derivatives(self.normal, obs, etas, slopes=False).logf
             value = self._guard(self._density(obs, linked), linked)
             return value if obs.there is None else xp.where(obs.there, value, 0.0)
 
@@ -410,6 +431,8 @@ class Family:
         if self.whole is not None:
             with np.errstate(all="ignore"):
                 return self.whole.derivatives(obs, linked)
+        if self.normal is not None:
+            return row_derivatives(self.normal, obs, etas)
         if self.closed_form is not None:
             with np.errstate(all="ignore"):
                 closed = self.closed_form(obs, *linked)
@@ -523,7 +546,7 @@ def _times(obs: Observed) -> Times:
 
 
 def _check_support(family: Family, name: str, y: np.ndarray) -> None:
-    bad = ~np.isfinite(y)
+    bad = ~np.isfinite(y) & ~(np.isnan(y) & bool(family.columns))
     if family.valid is not None:
         with np.errstate(all="ignore"):
             bad |= ~np.broadcast_to(np.asarray(family.valid(y), dtype=bool), y.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.links import Link
 from bayesmix.formula.times import Times
 
-__all__ = ["Array", "FamilyLike", "Observed", "Parameter"]
+__all__ = ["Array", "FamilyLike", "Observed", "Parameter", "Shown"]
 
 Array = Any
 
@@ -49,6 +49,27 @@ class Observed(NamedTuple):
             return self
         shift = (self.cluster.max(initial=0) + 1) * np.repeat(np.arange(len(counts)), counts)
         return self._replace(cluster=self.cluster + shift)
+
+
+class Shown(NamedTuple):
+    """What people read in place of some dispersions, which follow from several of them together.
+
+    Parameters
+    ----------
+    names : dict of str to str
+        Of each of these dispersions what is read instead.
+    read : callable
+        ``read(values)``: what is read, by name, from all dispersions on their natural scales.
+    write : callable
+        ``write(values)``: the dispersions of `names` from what is read.
+    scale : str
+        The scale on which intervals are symmetric.
+    """
+
+    names: Mapping[str, str]
+    read: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    write: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    scale: str
 
 
 class Parameter(NamedTuple):

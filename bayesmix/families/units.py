@@ -9,7 +9,21 @@ import numpy as np
 
 from bayesmix.families.links import Link
 
-__all__ = ["Change", "change"]
+__all__ = ["Change", "OfColumn", "change", "is_centred"]
+
+
+class OfColumn(NamedTuple):
+    """How a parameter moves with the unit of one column of a response, or of all alike (None)."""
+
+    rule: Any
+    column: int | None
+
+    def of(self, values: Any) -> float | None:
+        """The column's unit or centre; None where columns that move alike have different ones."""
+        each = np.atleast_1d(np.asarray(values, dtype=float))
+        if self.column is not None and len(each) > 1:
+            return float(each[self.column])
+        return float(each[0]) if (each == each[0]).all() else None
 
 
 class Change(NamedTuple):
@@ -33,14 +47,15 @@ class Change(NamedTuple):
     bend: tuple[int, int, float] | None = None
 
 
-def change(family: Any, unit: float, centre: float, obs: Any) -> Change | None:
+def change(family: Any, unit: Any, centre: Any, obs: Any) -> Change | None:
     """The change of a family's linear predictors; None where its responses have no unit.
 
     Parameters
     ----------
     family : Family
-    unit, centre : float
-        u and c.  Only locations of responses that may be negative move with a centre.
+    unit, centre : float, or ndarray of shape (q,)
+        u and c, of a response of several columns those of each.  Only locations of responses that
+        may be negative move with a centre.
     obs : Observed
         The responses as they are, for families that depend on them.
     """
@@ -51,12 +66,16 @@ def change(family: Any, unit: float, centre: float, obs: Any) -> Change | None:
     return by_rules(family, unit, centre)
 
 
-def by_rules(family: Any, unit: float, centre: float) -> Change | None:
+def by_rules(family: Any, units: Any, centres: Any) -> Change | None:
     """The change that the family's `units` describe."""
     m = len(family.parameters)
     mixing, shift = np.eye(m), np.zeros(m)
     for i, parameter in enumerate(family.parameters):
-        rule = family.units[parameter.name]
+        own = _rule(family, parameter.name)
+        rule, centre = own.rule, own.of(centres) if own.rule == "response" else 0.0
+        unit = own.of(units) if rule else 1.0
+        if unit is None or centre is None:
+            return None
         if rule == "log":  # the logarithm of the response's unit is added
             shift[i] = np.log(unit)
             continue
@@ -86,4 +105,10 @@ def is_centred(family: Any) -> bool:
     if not family.units or family.location is None:
         return False
     link: Link = family.params[family.location]
-    return family.units[family.location] == "response" and link.name == "identity"
+    return _rule(family, family.location).rule == "response" and link.name == "identity"
+
+
+def _rule(family: Any, name: str) -> OfColumn:
+    """How a parameter moves; of a response of one column by its unit."""
+    given = family.units[name]
+    return given if isinstance(given, OfColumn) else OfColumn(given, None)

@@ -63,7 +63,7 @@ NUMPY: dict[str, Any] = {
 CONSTANTS = {f"{m}.{name}": getattr(np, name) for m in _MODULES for name in ("pi", "e", "inf")}
 
 _HINTS = {
-    "cbind": "Write p(successes, trials).",
+    "cbind": "Write p(successes, trials), or mv(y1, y2) for several columns at once.",
     "Surv": "Write surv(time, status).",
     "factor": "Write C(x).",
     "as.factor": "Write C(x).",
@@ -74,8 +74,9 @@ _HINTS = {
     "offset": "offset(...) stands alone: a summand of the right side, outside other functions.",
     "p": "p(successes, trials) is a response: it stands alone on the left of the tilde.",
     "surv": "surv(...) is a response: it stands alone on the left of the tilde.",
+    "mv": "mv(...) is a response: it stands alone on the left of the tilde.",
 }
-_RESERVED = ("offset", "p", "surv")
+_RESERVED = ("offset", "p", "surv", "mv")
 
 
 @dataclass(frozen=True, eq=False)

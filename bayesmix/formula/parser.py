@@ -230,7 +230,7 @@ def _response(tokens: list[Token], text: str, label: str) -> Expression | None:
     if not (whole or (len(tokens) == 1 and first.kind in ("name", "quoted"))):
         raise FormulaError(
             f"{label}: the response is one column, a function of columns such as log(y) or "
-            "I(a + b), or p(successes, trials)."
+            "I(a + b), p(successes, trials), or mv(y1, y2) for several columns."
         )
     if first.text in ("True", "False", "None"):
         raise FormulaError(f"{label}: {first.text} is a constant, not a response.")

@@ -23,7 +23,9 @@ __all__ = [
     "Response",
     "SurvCall",
     "binomial_arguments",
+    "column_arguments",
     "complete_columns",
+    "is_mv",
     "is_surv",
     "middle",
     "observed_rows",
@@ -64,7 +66,16 @@ class SurvCall(NamedTuple):
 
 def is_surv(text: str) -> bool:
     """Whether a response is written ``surv(...)``."""
-    return text.startswith("surv") and text[4:].lstrip().startswith("(")
+    return _is_call(text, "surv")
+
+
+def is_mv(text: str) -> bool:
+    """Whether a response is written ``mv(...)``: several columns at once."""
+    return _is_call(text, "mv")
+
+
+def _is_call(text: str, name: str) -> bool:
+    return text.startswith(name) and text[len(name) :].lstrip().startswith("(")
 
 
 def surv_call(text: str) -> SurvCall:
@@ -185,8 +196,8 @@ class Response:
     ----------
     name : str
         As written: ``Patents``, ``p(Deaths, Total)``.
-    kind : {"numeric", "binomial", "survival", "levels"}
-    y : ndarray of float64, shape (n,)
+    kind : {"numeric", "binomial", "survival", "levels", "columns"}
+    y : ndarray of float64, shape (n,), or (n, q) of several columns
         The successes of a binomial response; the `middle` of a survival time's bounds; the
         places of levels.
     trials : ndarray of float64, shape (n,), or None
@@ -202,6 +213,8 @@ class Response:
         Of the kind "levels".
     ordered : bool
         Whether the order of levels was given a meaning.
+    parts : tuple of str, length q
+        Only for ``mv(y1, y2, ...)``: its columns as written.
     """
 
     name: str
@@ -213,6 +226,7 @@ class Response:
     there: np.ndarray | None = None
     levels: tuple[Hashable, ...] = ()
     ordered: bool = False
+    parts: tuple[str, ...] = ()
 
     def take(self, rows: Any) -> Response:
         """Keep some rows, by position, slice or mask."""
@@ -246,7 +260,12 @@ class _WithResponse(Protocol):
 
 
 def read_response(
-    formula: _WithResponse, data: pd.DataFrame, scope: Scope, *, levels: bool = False
+    formula: _WithResponse,
+    data: pd.DataFrame,
+    scope: Scope,
+    *,
+    levels: bool = False,
+    partly: bool = False,
 ) -> Response:
     """Evaluate the left-hand side of a formula.
 
@@ -257,6 +276,8 @@ def read_response(
     scope : Scope
     levels : bool
         Whether a family reads it as levels, not as numbers.
+    partly : bool
+        Whether some of several columns may be missing in a row.
 
     Returns
     -------
@@ -278,6 +299,13 @@ def read_response(
     if is_surv(text):
         times = read_times(text, data, scope)
         return Response(text, "survival", middle(times), None, columns, times)
+    if is_mv(text):
+        parts = column_arguments(text)
+        read = [evaluate(part, data, scope, "response", finite=not partly) for part in parts]
+        y = np.column_stack(read)
+        if np.isinf(y).any():
+            raise DataError(f"The response {text!r} has infinite values; correct them.")
+        return Response(text, "columns", y, None, columns, parts=parts)
     if levels:
         found = read_levels(text, data, scope)
         return Response(
@@ -289,7 +317,7 @@ def read_response(
             levels=found.levels,
             ordered=found.ordered,
         )
-    if text.startswith("p") and text[1:].lstrip().startswith("("):
+    if _is_call(text, "p"):
         successes, trials = binomial_arguments(text)
         y = evaluate(successes, data, scope, "number of successes")
         total = evaluate(trials, data, scope, "number of trials")
@@ -302,7 +330,7 @@ def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
     """Where a response is known: none of its columns is missing, or one bound of an interval."""
     columns = data[[name for name in formula.response_names if name in data.columns]]
     known = columns.notna()
-    whole = bool(complete_columns(formula)) or columns.empty
+    whole = (bool(complete_columns(formula)) and not is_mv(str(formula.response))) or columns.empty
     return (known.all(axis=1) if whole else known.any(axis=1)).to_numpy()
 
 
@@ -319,13 +347,14 @@ def read_observed(
     check_data(data)
     there = observed_rows(formula, data)
     if there.all():
-        return read_response(formula, data, scope, levels=levels)
+        return read_response(formula, data, scope, levels=levels, partly=True)
     if not there.any():
         raise DataError(
             f"The response {formula.response!r} is missing in all {len(data)} rows; leave it out."
         )
-    some = read_response(formula, data[there], scope, levels=levels)
-    y, n = np.full(len(data), np.nan), len(data)
+    some = read_response(formula, data[there], scope, levels=levels, partly=True)
+    n = len(data)
+    y = np.full((n, *some.y.shape[1:]), np.nan)
     y[there] = some.y
     trials = times = None
     if some.trials is not None:  # they may be known where the successes are not
@@ -338,6 +367,29 @@ def read_observed(
         times = Times(**bounds)
         y = middle(times)
     return replace(some, y=y, trials=trials, times=times, there=there)
+
+
+def column_arguments(text: str) -> tuple[str, ...]:
+    """The columns of a response written ``mv(y1, y2, ...)``.
+
+    Raises
+    ------
+    FormulaError
+        For fewer than two, or one that is there twice.
+    """
+    label = f"The response {text!r}"
+    tokens = tokenize(text, label)
+    match_brackets(tokens, label)
+    runs = split_at(tokens[2:-1], ",")
+    if len(runs) < 2 or not all(runs):
+        raise FormulaError(
+            f"{label} needs two columns or more, as in mv(y1, y2); write a single one without mv."
+        )
+    parts = tuple(text[run[0].start : run[-1].end] for run in runs)
+    twice = [part for i, part in enumerate(parts) if part in parts[:i]]
+    if twice:
+        raise FormulaError(f"{label} has {twice[0]!r} twice; a column stands there once.")
+    return parts
 
 
 def binomial_arguments(text: str) -> tuple[str, str]:

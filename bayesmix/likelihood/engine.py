@@ -369,8 +369,8 @@ def _asked(name: str, given: tuple[Any, ...], block: Problem) -> Any:
 
 def _added(one: Pass, other: Pass) -> Pass:
     squares = {
-        number: Squares(*(a + b for a, b in zip(mine, other.squares[number], strict=True)))
-        for number, mine in one.squares.items()
+        key: type(mine)(*(a + b for a, b in zip(mine, other.squares[key], strict=True)))
+        for key, mine in one.squares.items()
     }
     return Pass(*(a + b for a, b in zip(one[:-1], other[:-1], strict=True)), squares)
 

@@ -7,12 +7,18 @@ JRSS B 44, 226-233).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmix.likelihood.densities import by_unit, join, log_weights, to_rows, weighted_sum
-from bayesmix.likelihood.passes import Evaluated, complete_information, evaluate, scatter_alpha
+from bayesmix.likelihood.passes import (
+    Evaluated,
+    complete_information,
+    evaluate,
+    normal_information,
+    scatter_alpha,
+)
 from bayesmix.likelihood.problem import Chunk, Problem, chunks
 from bayesmix.model import MixtureSpec
 
@@ -40,11 +46,15 @@ def information(problem: Problem, theta: np.ndarray) -> Information:
     score = np.zeros((len(theta), size))
     matrix = np.zeros((len(theta), size, size))
     per_row = len(theta) * max(problem.spec.k, size)
+    sums: dict[Any, Any] = {}
+    normals: dict[Any, Evaluated] = {}
     for chunk in chunks(problem, per_row):
-        unit_loglik, unit_score, part = _unit_information(problem, theta, chunk)
+        unit_loglik, unit_score, part = _unit_information(problem, theta, chunk, sums, normals)
         loglik += weighted_sum(problem, unit_loglik, chunk)
         score += weighted_sum(problem, unit_score, chunk)
         matrix += part
+    for key, piece in normals.items():
+        normal_information(piece, sums[key], matrix)
     return Information(loglik, score, matrix)
 
 
@@ -57,10 +67,18 @@ def unit_scores(problem: Problem, theta: np.ndarray) -> np.ndarray:
 
 
 def _unit_information(
-    problem: Problem, theta: np.ndarray, chunk: Chunk
+    problem: Problem,
+    theta: np.ndarray,
+    chunk: Chunk,
+    sums: dict[Any, Any] | None = None,
+    normals: dict[Any, Evaluated] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a chunk: log-likelihood (R, units), scores (R, D, units), information (R, D, D)."""
-    whole = _joint_information(problem, theta, chunk)
+    """Of a chunk: log-likelihood (R, units), scores (R, D, units), information (R, D, D).
+
+    With `sums` the complete-data information of normal columns is left out: their sums are added
+    there, and to `normals` what they are of.
+    """
+    whole = _joint_information(problem, theta, chunk, sums=sums, normals=normals)
     if not problem.truncated:
         return whole
     seen = _joint_information(problem, theta, chunk, entry=True)
@@ -68,7 +86,13 @@ def _unit_information(
 
 
 def _joint_information(
-    problem: Problem, theta: np.ndarray, chunk: Chunk, *, entry: bool = False
+    problem: Problem,
+    theta: np.ndarray,
+    chunk: Chunk,
+    *,
+    entry: bool = False,
+    sums: dict[Any, Any] | None = None,
+    normals: dict[Any, Evaluated] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same of the mixture of densities, or of survivals to the entries."""
     spec = problem.spec
@@ -83,7 +107,9 @@ def _joint_information(
     mean = np.zeros((n_starts, size, n_units))
     rows = to_rows(r, chunk)
     for piece in pieces:
-        complete_information(piece, rows, chunk, matrix)
+        complete_information(piece, rows, chunk, matrix, sums=sums)
+        if normals is not None and piece.normal is not None:
+            normals[piece.arrays.number, piece.group.key] = piece
     z = None if problem.concomitant is None else problem.concomitant[chunk.units]
     for s in range(spec.k):
         at, g = _component_scores(problem, pieces, s, theta, z, chunk)

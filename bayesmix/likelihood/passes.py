@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmix.families import Derivatives, Family, Observed
+from bayesmix.families.multivariate.normal import (
+    Moments,
+    Normal,
+    completed,
+    evaluate_normal,
+    exact_information,
+    moments_of,
+    score_and_scoring,
+)
 from bayesmix.likelihood.densities import (
     by_unit,
     join,
@@ -29,7 +38,7 @@ from bayesmix.likelihood.problem import (
     products,
     square,
 )
-from bayesmix.likelihood.whole import Together, add_scoring, component_information
+from bayesmix.likelihood.whole import Together, add_scoring, component_information, scatter
 from bayesmix.model import MixtureSpec
 
 __all__ = [
@@ -43,6 +52,7 @@ __all__ = [
     "em_pass",
     "evaluate",
     "finite",
+    "normal_information",
     "scatter_alpha",
 ]
 
@@ -69,14 +79,15 @@ class Pass(NamedTuple):
 
     `loglik` (R,); `score` (R, D); `scoring` (R, D, D), a positive semi-definite
     matrix for ascent steps; `mass` (R, S), the weighted sums of responsibilities;
-    `squares`, for each block with a closed-form scale its `Squares`.
+    `squares`, for each block with a closed-form scale its `Squares`, and for normal columns, by
+    block and key of the response, their `Moments`.
     """
 
     loglik: np.ndarray
     score: np.ndarray
     scoring: np.ndarray
     mass: np.ndarray
-    squares: dict[int, Squares]
+    squares: dict[Any, Any]
 
 
 class Evaluated(NamedTuple):
@@ -88,6 +99,7 @@ class Evaluated(NamedTuple):
     etas: tuple[np.ndarray, ...]
     d: Derivatives
     together: Together | None = None
+    normal: Normal | None = None
 
 
 def evaluate(
@@ -97,8 +109,12 @@ def evaluate(
     working: Working | None = None,
     *,
     entry: bool = False,
+    slopes: bool = True,
 ) -> tuple[np.ndarray, list[Evaluated]]:
-    """As `log_densities`, with the derivatives of every family."""
+    """As `log_densities`, with the derivatives of every family.
+
+    Without `slopes`, families whose sums over rows are enough leave out those of the rows.
+    """
     total = np.zeros((len(theta), problem.spec.k, 1))
     pieces = []
     for arrays in problem.blocks:
@@ -109,13 +125,13 @@ def evaluate(
         for group in arrays.groups:
             obs = observed[group.key].take(chunk.rows)
             etas = linear_predictors(arrays, group, theta, chunk.rows)
-            # Rows together have no working response: from coefficients of zero it is their own.
-            if working is not None and etas and group.family.whole is None:
+            # Some have no working response: from coefficients of zero it is their own.
+            if working is not None and etas and group.family.by_row:
                 given = working[arrays.number, group.key][:, chunk.rows]
                 located = (np.broadcast_to(x, etas[0].shape) for x in given)
                 etas = (*located, *etas[len(given) :])
             with np.errstate(all="ignore"):
-                piece = _evaluated(arrays, group, obs, etas)
+                piece = _evaluated(arrays, group, obs, etas, slopes=slopes)
             logf[:, group.members] = piece.d.logf
             pieces.append(piece)
         total = total + by_unit(logf, chunk)
@@ -123,8 +139,13 @@ def evaluate(
 
 
 def _evaluated(
-    arrays: Arrays, group: Group, obs: Observed, etas: tuple[np.ndarray, ...]
+    arrays: Arrays, group: Group, obs: Observed, etas: tuple[np.ndarray, ...], *, slopes: bool
 ) -> Evaluated:
+    structure = group.family.normal
+    if structure is not None:
+        patterns = arrays.patterns[group.key]
+        normal, d = evaluate_normal(structure, obs, etas, patterns, slopes=slopes)
+        return Evaluated(arrays, group, obs, etas, finite(d), normal=normal)
     whole = group.family.whole
     if whole is None:
         return Evaluated(arrays, group, obs, etas, finite(group.family.derivatives(obs, etas)))
@@ -174,8 +195,9 @@ def em_pass(
         np.zeros((n_starts, k)),
         {},
     )
+    normals: dict[tuple[int, str], Evaluated] = {}
     for chunk in chunks(problem, n_starts * k):
-        logf, pieces = evaluate(problem, theta, chunk, working)
+        logf, pieces = evaluate(problem, theta, chunk, working, slopes=False)
         log_pi = log_weights(problem, theta, chunk)
         unit_loglik, resp = join(problem.allowed, logf, log_pi, chunk)
         out.loglik[:] += weighted_sum(problem, unit_loglik, chunk)
@@ -192,6 +214,9 @@ def em_pass(
             _accumulate(piece, r, chunk, out, working)
         if problem.truncated and working is None:
             _subtract_seen(problem, theta, log_pi, chunk, out)
+        normals |= {(p.arrays.number, p.group.key): p for p in pieces if p.normal is not None}
+    for key, piece in normals.items():
+        _finish_normal(piece, key, out)
     return out
 
 
@@ -233,6 +258,9 @@ def _accumulate(
         _accumulate_whole(piece, r, chunk, out)
         return
     r = r if piece.obs.there is None else r * piece.obs.there
+    if piece.normal is not None:
+        add_moments(piece, r, chunk, out.squares)
+        return
     with np.errstate(all="ignore"):
         curvature = group.family.positive_curvature(piece.obs, piece.etas, piece.d)
     location = None
@@ -258,6 +286,23 @@ def _accumulate(
         _squares(piece, r, square(arrays, flat), b, out.squares)
 
 
+def add_moments(piece: Evaluated, r: np.ndarray, chunk: Chunk, sums: dict[Any, Any]) -> None:
+    """Add the sums of a chunk to those of normal columns, by block and key of the response."""
+    assert piece.normal is not None
+    key = (piece.arrays.number, piece.group.key)
+    new = moments_of(piece.normal, piece.arrays.matrix[chunk.rows], r)
+    sums[key] = Moments(*map(np.add, sums[key], new)) if key in sums else new
+
+
+def _finish_normal(piece: Evaluated, key: tuple[int, str], out: Pass) -> None:
+    """The scores of normal columns from their sums, which stay for the M step, completed."""
+    assert piece.normal is not None
+    sums = out.squares[key]
+    score, scoring = score_and_scoring(piece.normal, sums)
+    scatter(piece.group.slots, scoring, out.scoring, score, out.score)
+    out.squares[key] = completed(piece.normal, sums)
+
+
 def _accumulate_whole(piece: Evaluated, r: np.ndarray, chunk: Chunk, out: Pass) -> None:
     """The same of a family that gives the density of rows together."""
     x, group = piece.arrays.matrix[chunk.rows], piece.group
@@ -271,7 +316,13 @@ def _accumulate_whole(piece: Evaluated, r: np.ndarray, chunk: Chunk, out: Pass) 
 
 
 def complete_information(
-    piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray, *, between: bool = False
+    piece: Evaluated,
+    r: np.ndarray,
+    chunk: Chunk,
+    matrix: np.ndarray,
+    *,
+    between: bool = False,
+    sums: dict[Any, Any] | None = None,
 ) -> None:
     """Add the expected complete-data information (R, D, D) of a family's components.
 
@@ -284,14 +335,31 @@ def complete_information(
     matrix : ndarray
     between : bool
         Only what stands between two parameters of the family.
+    sums : dict, optional
+        Of normal columns the sums are added to these, and nothing to the matrix: it is
+        `normal_information` of all chunks.
     """
     if not piece.etas:
         return
-    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
+    arrays, group = piece.arrays, piece.group
     r = r if r.shape[1] == len(group.members) else r[:, group.members]
     if piece.together is not None:
         component_information(piece.together, arrays, group.slots, r, chunk, matrix)
         return
+    if piece.normal is not None:
+        own: dict[Any, Any] = {} if sums is None else sums
+        add_moments(piece, r, chunk, own)
+        if sums is None:
+            normal_information(piece, own[arrays.number, group.key], matrix)
+        return
+    _by_row_information(piece, r, chunk, matrix, between=between)
+
+
+def _by_row_information(
+    piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray, *, between: bool
+) -> None:
+    """The same from the rows' second derivatives."""
+    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
     for i, one in enumerate(group.slots):
         for j, other in enumerate(group.slots[: i + 1 - between]):
             c = -r * piece.d.second[i][j]
@@ -307,6 +375,12 @@ def complete_information(
                 _add(matrix, one, other, square(arrays, products(arrays, c, chunk.rows)))
 
 
+def normal_information(piece: Evaluated, sums: Moments, matrix: np.ndarray) -> None:
+    """Add the complete-data information of normal columns from their sums."""
+    assert piece.normal is not None
+    scatter(piece.group.slots, exact_information(piece.normal, sums), matrix)
+
+
 def _add(matrix: np.ndarray, one: Slot, other: Slot, part: np.ndarray) -> None:
     """Add the components' parts (R, m, P, Q) of two parameters, and their transposes."""
     for m, (has, at) in enumerate(zip(one.has, one.at, strict=True)):
@@ -319,6 +393,8 @@ def _add(matrix: np.ndarray, one: Slot, other: Slot, part: np.ndarray) -> None:
 
 def closed_scale(family: Family) -> bool:
     """Whether the scale has a closed form given the location's coefficients."""
+    if family.normal is not None:
+        return True
     return family.squares is not None and family.parameters[0].link.name == "identity"
 
 

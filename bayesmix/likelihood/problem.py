@@ -133,6 +133,11 @@ class Arrays:
         return obs.take(obs.there), self.matrix[obs.there], some
 
     @cached_property
+    def patterns(self) -> dict[str, np.ndarray]:
+        """All patterns of missing columns, by the key of their response."""
+        return {key: np.unique(obs.const) for key, obs in self.observed.items()}
+
+    @cached_property
     def triangle(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of an upper triangle (P, P)."""
         return np.triu_indices(self.matrix.shape[1])

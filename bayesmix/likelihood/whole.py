@@ -18,7 +18,7 @@ from bayesmix.families.links import Linked
 from bayesmix.families.whole import Parts, Whole, clusters_of
 from bayesmix.likelihood.problem import Arrays, Chunk, Slot, products, square
 
-__all__ = ["Together", "add_scoring", "component_information"]
+__all__ = ["Together", "add_scoring", "component_information", "scatter"]
 
 
 class Together(NamedTuple):
@@ -67,7 +67,7 @@ def component_information(
         else:
             there = p + j - m
             block[..., here, there] = block[..., there, here] = -(weight * bend).sum(-1)
-    _scatter(slots, block, matrix)
+    scatter(slots, block, matrix)
 
 
 def add_scoring(
@@ -98,7 +98,7 @@ def add_scoring(
         block[..., p:, p:] = (scores * weight[..., None, :]) @ np.swapaxes(scores, -1, -2)
     for (i, j), value in (parts.expected or {}).items():
         block[..., p + i, p + j] = block[..., p + j, p + i] = (weight * value).sum(-1)
-    _scatter(slots, block, matrix)
+    scatter(slots, block, matrix)
 
 
 def _location(
@@ -124,10 +124,18 @@ def _location(
     return block, sums
 
 
-def _scatter(slots: tuple[Slot, ...], block: np.ndarray, matrix: np.ndarray) -> None:
-    """Put the components' matrices (R, m, F, F) into that of theta."""
+def scatter(
+    slots: tuple[Slot, ...],
+    block: np.ndarray,
+    matrix: np.ndarray,
+    score: np.ndarray | None = None,
+    total: np.ndarray | None = None,
+) -> None:
+    """Put the components' matrices (R, m, F, F), and scores (R, m, F), into those of theta."""
     index = np.concatenate([slot.index for slot in slots], axis=1)
     for m, row in enumerate(index):
         has = np.flatnonzero(row >= 0)
         at = row[has]
         matrix[:, at[:, None], at] += block[:, m, has[:, None], has]
+        if score is not None and total is not None:
+            total[:, at] += score[:, m, has]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -136,10 +136,11 @@ class Standard:
     constant : float
         The log-likelihood in the user's units less that in standard ones.
     units : tuple of (float, float)
-        For each response its unit u and centre c: standard ones are (y - c) / u.
+        For each response its unit u and centre c: standard ones are (y - c) / u.  Of a response
+        of several columns arrays (q,).
     """
 
     to_user: Map
     to_standard: Map
     constant: float
-    units: tuple[tuple[float, float], ...]
+    units: tuple[tuple[Any, Any], ...]

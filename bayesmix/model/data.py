@@ -92,9 +92,9 @@ def named_data(
         if block.survival:
             values += _times(spec, block, data, out)
         else:
-            values.append(
-                data.response.y if observed and data.response else np.full(rows.n, np.nan)
-            )
+            unknown = np.full((rows.n, len(block.columns)), np.nan)
+            known = data.response.y if observed and data.response else unknown
+            values += list(known.reshape(rows.n, -1).T)
     if rows.concomitant is not None:
         out.coords["concomitant_term"] = spec.layout.concomitant_terms or ()
         out.add("Z", rows.concomitant, "unit", "concomitant_term")
@@ -166,7 +166,7 @@ def response_names(spec: MixtureSpec) -> tuple[str, ...]:
     return tuple(
         name
         for block in spec.layout.blocks
-        for name in (dict.fromkeys(time_sources(spec, block)) if block.survival else [block.name])
+        for name in (dict.fromkeys(time_sources(spec, block)) if block.survival else block.columns)
     )
 
 

@@ -40,6 +40,9 @@ def check_varies(
         return
     first, obs = found[0], observed[found[1]].take(counted)
     obs = obs if obs.there is None else obs.take(obs.there)
+    if first.columns:
+        _check_columns(response, obs.y)
+        return
     y, trials = obs.y, obs.trials
     spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
@@ -49,6 +52,19 @@ def check_varies(
             f" ({y[0]:g}), so the {first.name} family has nothing to estimate; check the column"
         )
         raise DataError(msg)
+
+
+def _check_columns(response: Response, y: np.ndarray) -> None:
+    """Each of several columns varies where it is there."""
+    for name, column in zip(response.parts, y.T, strict=True):
+        known = column[~np.isnan(column)]
+        if len(known) < 2 or np.ptp(known) == 0:
+            what = f"the same value in all rows ({known[0]:g})" if len(known) else "no value"
+            msg = (
+                f"the column {name!r} of {response.name!r} has {what}, so nothing can be "
+                "estimated from it; leave it out, or check it"
+            )
+            raise DataError(msg)
 
 
 def _check_events(response: Response, counted: np.ndarray | slice) -> None:

@@ -178,6 +178,11 @@ class BlockLayout:
         """Columns of the response's design."""
         return self.predictors[0].terms
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the response's columns; its own where it is one."""
+        return self.families[0].columns or (self.name,)
+
     def located(self, s: int) -> tuple[int, ...]:
         """Numbers of the predictors of component s that the formula describes."""
         return self.slots[s][: len(self.families[s].locations)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bayesmix.errors import SpecError
+from bayesmix.families.interface import Shown
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
@@ -55,26 +56,37 @@ def dispersion_link(block: BlockLayout, number: int) -> Link:
     raise SpecError(msg)
 
 
+# Step of the differences by which slopes of what is read are found, in entries of theta.
+STEP = 1e-5
+
+
 class Entry(NamedTuple):
     """A parameter as tables list it.
 
     `component` is a position, `term` the name in tables, `at` the entry of theta; `link`
     leads to the natural scale, None where the table has theta itself: then it adds on the scale
     of the link `adds_on`.  A threshold has `steps`: it is minus the entry `at`, and the sum of the
-    exponentials of these.
+    exponentials of these.  What else follows from several entries together, `of` these, has how it
+    is `shown` and its `name` there.
     """
 
     component: int
     term: str
     at: int
     link: Link | None
-    adds_on: str
+    adds_on: str = ""
     steps: tuple[int, ...] | None = None
+    of: Mapping[str, tuple[int, Link]] = {}
+    shown: Shown | None = None
+    name: str = ""
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """The values in the table, (...), from theta (..., D)."""
         own = theta[..., self.at]
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
+            if self.shown is not None:
+                values = {n: link.inverse(theta[..., at]) for n, (at, link) in self.of.items()}
+                return np.asarray(self.shown.read(values)[self.name])
             if self.steps is not None:
                 return np.exp(theta[..., list(self.steps)]).sum(-1) - own
             return np.asarray(own if self.link is None else self.link.inverse(own))
@@ -82,6 +94,11 @@ class Entry(NamedTuple):
     def slopes(self, theta: np.ndarray) -> dict[int, float]:
         """Derivatives of the value in entries of theta (D,)."""
         with np.errstate(over="ignore"):
+            if self.shown is not None:
+                at = [j for j, _ in self.of.values()]
+                moves = STEP * np.eye(len(theta))[at]
+                change = self.natural(theta + moves) - self.natural(theta - moves)
+                return dict(zip(at, (change / (2 * STEP)).tolist(), strict=True))
             if self.steps is not None:
                 return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps}}
             if self.link is None:
@@ -148,6 +165,9 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
             for s, slots in enumerate(block.slots):
                 if number not in slots or number in (*block.located(s), *block.roots, *steps):
                     continue
+                if (entry := _shown(block, s, number)) is not None:
+                    yield entry
+                    continue
                 used = np.flatnonzero(predictor.index[s] >= 0)
                 alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
                 link = parameter_link(block, s, number)
@@ -155,6 +175,23 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
                     name = predictor.variable + ("" if alone else f"[{predictor.terms[j]}]")
                     natural = link if alone else None
                     yield Entry(s, name, int(predictor.index[s, j]), natural, link.name)
+
+
+def _shown(block: BlockLayout, s: int, number: int) -> Entry | None:
+    """What is read in place of a dispersion of component s, None if that is the dispersion."""
+    family, slots = block.families[s], block.slots[s]
+    name = family.parameters[slots.index(number)].name
+    if family.shown is None or name not in family.shown.names:
+        return None
+    others = zip(family.parameters, slots, strict=True)
+    of = {
+        p.name: (int(block.predictors[j].index[s, 0]), p.link)
+        for p, j in others
+        if j not in block.located(s)
+    }
+    read = family.shown.names[name]
+    term = block.predictors[number].variable.replace(name, read, 1)
+    return Entry(s, term, of[name][0], None, of=of, shown=family.shown, name=read)
 
 
 def table_terms(layout: Layout) -> dict[int, str]:
@@ -185,17 +222,20 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
         for number, predictor in enumerate(block.predictors):
             if number in steps:
                 continue
-            values = np.full(layout.k, np.nan)
+            values, variable = np.full(layout.k, np.nan), predictor.variable
             base = predictor.terms.index("Intercept") if "Intercept" in predictor.terms else None
             for s, slots in enumerate(block.slots):
                 if number not in slots or number in block.located(s):
+                    continue
+                if (entry := _shown(block, s, number)) is not None:
+                    values[s], variable = entry.natural(theta), entry.term
                     continue
                 if base is not None and predictor.index[s, base] >= 0:
                     link = parameter_link(block, s, number)
                     with np.errstate(over="ignore"):  # at a boundary it may be infinite
                         values[s] = link.inverse(theta[predictor.index[s, base]])
             if not np.isnan(values).all() and number not in block.roots:
-                out[predictor.variable] = values
+                out[variable] = values
     return out
 
 
@@ -249,16 +289,16 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
             coords[dim] = [predictor.terms[j] for j in columns]
             values = coefficients(predictor, theta)[:, columns]
             variables[predictor.variable] = (("component", dim), values)
+    steps = {e.term for block in layout.blocks for e in threshold_entries(block)}
+    for name, values in natural.items():
+        if name not in variables and name not in steps:
+            variables[name] = (("component",), values)
     for block in layout.blocks:
         if block.thresholds is not None:
             cuts = block.thresholds
             coords[f"{cuts.variable}_between"] = list(cuts.labels)
             dims = ("component", f"{cuts.variable}_between")
             variables[cuts.variable] = (dims, thresholds(block, theta))
-            continue
-        for number, predictor in block.constants():
-            if number not in block.roots:
-                variables[predictor.variable] = (("component",), natural[predictor.variable])
         if block.random:
             _add_random(layout, block, theta, variables, coords)
     if layout.concomitant_terms is None:
@@ -318,7 +358,7 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
         between its components, or a value is outside its range.
     """
     layout = spec.layout
-    params = _as_written(layout, params)
+    params = _written_from_shown(layout, _as_written(layout, params))
     theta = np.zeros(layout.size)
     for block in layout.blocks:
         dim = term_dim(layout, block)
@@ -370,6 +410,31 @@ def _thresholds(params: xr.Dataset, layout: Layout, block: BlockLayout) -> dict[
         raise SpecError(msg)
     names = [block.predictors[number].variable for number in cuts.steps]
     return {block.locations[0].variable: -given[:, 0], **dict(zip(names, steps.T, strict=True))}
+
+
+def _written_from_shown(layout: Layout, params: xr.Dataset) -> xr.Dataset:
+    """The Dataset with the dispersions that follow from what is read in their place."""
+    for block in layout.blocks:
+        numbers = {block.predictors[j].variable: j for j, _ in block.constants()}
+        found: dict[str, list[Entry]] = {}
+        for variable, number in numbers.items():
+            entries = [
+                _shown(block, s, number) for s in range(layout.k) if number in block.slots[s]
+            ]
+            if variable not in params and all(e is not None for e in entries):
+                found[variable] = [e for e in entries if e is not None]
+        names = {e.term: e.name for entries in found.values() for e in entries}
+        if not found or any(name not in params for name in names):
+            continue
+        values = {own: _read(params, term, layout.components) for term, own in names.items()}
+        made = next(iter(found.values()))[0].shown
+        assert made is not None
+        written = made.write(values)
+        back = {shown: own for own, shown in made.names.items()}
+        new = {v: (("component",), written[back[es[0].name]]) for v, es in found.items()}
+        params = params.assign({n: (d, x) for n, (d, x) in new.items()})
+        params = params.assign_coords(component=_object_index(layout.components))
+    return params
 
 
 def _as_written(layout: Layout, params: xr.Dataset) -> xr.Dataset:

@@ -258,12 +258,15 @@ class Prepared:
         """Rows in use in which each response is missing; units, where each has it once."""
         responses = [p.response for p in (self.parts if self.events is None else self.events.parts)]
         per_unit = {p.response.name for p in self.parts if p.regression.per == "unit"}
-        return {
-            r.name: int((~r.there[self.units.first if r.name in per_unit else slice(None)]).sum())
-            if r.there is not None
-            else 0
-            for r in responses
-        }
+        out = {}
+        for r in responses:
+            rows = self.units.first if r.name in per_unit else slice(None)
+            out[r.name] = 0 if r.there is None else int((~r.there[rows]).sum())
+            for part, y in zip(r.parts, r.y.T, strict=False):  # each of several columns
+                out[part] = int(np.isnan(y[rows]).sum())
+            if r.parts:
+                del out[r.name]
+        return out
 
     @property
     def data(self) -> pd.DataFrame:

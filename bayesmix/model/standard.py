@@ -159,10 +159,24 @@ def constant_shares(matrix: np.ndarray, index: np.ndarray) -> np.ndarray | None:
 
 
 class Units(NamedTuple):
-    """The unit and the centre of a response; 1 and 0 where it has none."""
+    """The unit and the centre of a response; 1 and 0 where it has none.
 
-    unit: float
-    centre: float
+    Of a response of several columns one of each, (q,).
+    """
+
+    unit: Any
+    centre: Any
+
+    @property
+    def are_own(self) -> bool:
+        """Whether responses stay as they are."""
+        return bool(np.all(np.equal(self.unit, 1.0)) and np.all(np.equal(self.centre, 0.0)))
+
+    def coarser(self) -> list[Units]:
+        """These, then with as much left out as components, or columns, may disagree about."""
+        pooled = self._replace(unit=np.exp(np.mean(np.log(self.unit), keepdims=True)))
+        others = [pooled] if np.ndim(self.unit) else []
+        return [self, *others, self._replace(centre=0.0 * self.centre)]
 
 
 def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
@@ -175,15 +189,28 @@ def units_of(layout: BlockLayout, rows: BlockRows, weight: np.ndarray) -> Units:
         return Units(_middle_time(rows, weight), 0.0)
     rows, by_row = rows.seen(weight)
     weight = weight if by_row is None else by_row
-    y = next(
+    y: np.ndarray = next(
         rows.observed[key].y
         for f, key in zip(layout.families, layout.keys, strict=True)
         if not _apart(f, rows)
     )
+    centred = all(is_centred(f) for f in families)
+    if y.ndim == 1:
+        return _own_units(y, weight, centred=centred)
+    columns = []
+    for column in y.T:
+        there = ~np.isnan(column)
+        w = np.broadcast_to(weight, there.shape)[there]
+        columns.append(_own_units(column[there], w / w.sum(), centred=centred))
+    return Units(*(np.array(values) for values in zip(*columns, strict=True)))
+
+
+def _own_units(y: np.ndarray, weight: np.ndarray, *, centred: bool) -> Units:
+    """Of one column."""
     top = float(np.abs(y).max(initial=0.0)) or 1.0
     y = y / top
     centre = float((weight * y).sum())
-    if not all(is_centred(f) for f in families):
+    if not centred:
         return Units(top * float(np.sqrt((weight * y * y).sum())) or 1.0, 0.0)
     if _rounded_away(y, centre):
         return Units(1.0, 0.0)
@@ -219,7 +246,8 @@ def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed
     """A response in standard units, as its family reads it."""
     if obs.times is None:
         y = (obs.y - units.centre) / units.unit
-        read = family.observe(Response(name, "numeric", y, None, (), there=obs.there))
+        kind = family.reads or "numeric"
+        read = family.observe(Response(name, kind, y, None, (), there=obs.there))
         return read._replace(cluster=obs.cluster, effects=obs.effects)
     times = _in_unit(obs.times, units.unit)
     return family.observe(Response(name, "survival", middle(times), None, (), times))
@@ -230,8 +258,23 @@ def _in_unit(times: Times, unit: float) -> Times:
     return Times(times.lower / unit, times.upper / unit, times.entry / unit, rate)
 
 
+def _log_unit(
+    units: Units, layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None
+) -> np.ndarray:
+    """What the unit adds to each row's log density, (n,)."""
+    if np.all(np.equal(units.unit, 1.0)):
+        return np.zeros(len(rows.matrix))
+    out = -np.log(units.unit) * log_units(layout, rows, allowed)
+    return out if out.ndim == 1 else out.sum(1)
+
+
 def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) -> np.ndarray:
-    """How often each row's density is per unit of its response, (n,): once, or never."""
+    """How often each row's density is per unit of its response, (n,): once, or never.
+
+    Of several columns (n, q), by column.
+    """
+    if layout.families[0].columns:
+        return 1.0 - np.isnan(rows.observed[layout.keys[0]].y)
     if not layout.survival:
         given = [
             (f, rows.observed[key].y)
@@ -282,7 +325,7 @@ class Turn(NamedTuple):
     ) -> BlockRows:
         """Rows in standard coordinates, with their design and random effects there."""
         observed, entry = rows.observed, rows.entry
-        if self.units != Units(1.0, 0.0):
+        if not self.units.are_own:
             by_key = {k: c.family for k, c in zip(layout.keys, self.changes, strict=True)}
 
             def read(each: Mapping[str, Observed]) -> dict[str, Observed]:
@@ -371,7 +414,7 @@ def _block(
     families = tuple(c.family for c in changes)
     apart = frozenset(k for k, f in zip(layout.keys, families, strict=True) if _apart(f, rows))
     turn = Turn(turned.turn, changes, units, apart, effects.turn)
-    count = log_units(layout, rows, allowed) if units.unit != 1 else np.zeros(len(rows.matrix))
+    log_unit = _log_unit(units, layout, rows, allowed)
     constants = tuple(_constant(turned, predictor) for predictor in layout.predictors)
     return Block(
         replace(layout, families=families),
@@ -379,7 +422,7 @@ def _block(
         turned,
         turn,
         constants,
-        -np.log(units.unit) * count,
+        log_unit,
     )
 
 
@@ -395,14 +438,17 @@ def _offset(offset: np.ndarray | None, changes: tuple[Change, ...]) -> np.ndarra
     """Offsets of locations in units of their linear predictors."""
     if offset is None:
         return None
-    factors = np.array([c.mixing[0, 0] if c.mixing.size else 1.0 for c in changes])
+    located = [c.mixing.diagonal()[: len(c.family.locations)] for c in changes]
+    if any((f != f[0]).any() for f in located if f.size):
+        raise _Inconsistent  # one offset of several columns, which have units of their own
+    factors = np.array([f[0] if f.size else 1.0 for f in located])
     if offset.ndim == 1 and (factors == factors[0]).all():
         return offset / factors[0]
     return offset / factors[:, None]
 
 
 def _response(response: Response | None, units: Units) -> Response | None:
-    if response is None or units == Units(1.0, 0.0):
+    if response is None or units.are_own:
         return response
     if response.times is None:
         return replace(response, y=(response.y - units.centre) / units.unit)
@@ -562,7 +608,8 @@ def _whole_constant(spec: MixtureSpec, turns: Turns, by_row: np.ndarray) -> floa
     """What the units of the responses add to the log-likelihood of rows that come in blocks."""
     blocks = zip(spec.layout.blocks, turns.blocks, strict=True)
     plain = all(
-        t.units.unit == 1 or not (b.survival or any(f.lump is not None for f in b.families))
+        np.all(np.equal(t.units.unit, 1.0))
+        or not (b.survival or any(f.lump is not None or f.columns for f in b.families))
         for b, t in blocks
     )
     if plain and len(by_row) and (by_row == by_row[0]).all():
@@ -583,8 +630,7 @@ class _UnitSum:
         total = np.zeros(rows.n)
         triples = zip(self.turns.layout.blocks, self.turns.blocks, rows.blocks, strict=True)
         for layout, turn, own in triples:
-            if turn.units.unit != 1:
-                total -= np.log(turn.units.unit) * log_units(layout, own, _by_row(rows))
+            total += _log_unit(turn.units, layout, own, _by_row(rows))
         return _row_sum(total, rows)
 
 
@@ -609,7 +655,7 @@ def _standard_block(
     effects = _turned_effects(spec, layout, rows, weight)
     turned = orthogonal(rows.matrix, absorbs, weight, kinds)
     units = units_of(layout, rows, weight)
-    for trial in dict.fromkeys((units, units._replace(centre=0.0))):
+    for trial in units.coarser():
         try:
             block = _block(layout, rows, turned, trial, _by_row(spec.rows.sample), effects)
             rules = _rules(block, spec.held, spec.layout.size)

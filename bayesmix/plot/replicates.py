@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
 from bayesmix.results.censoring import refuse_background
+from bayesmix.results.predict import columns_of
 from bayesmix.survival.nonparametric import kaplan_meier
 
 __all__ = ["KINDS", "Replicates", "kind_of", "of_model", "of_priors"]
@@ -163,12 +164,16 @@ def _block(spec: MixtureSpec, response: str | None) -> int:
             "fit of them"
         )
         raise FitError(msg)
-    names = tuple(part.response.name for part in spec.prepared.parts)
+    names = tuple(column.name for column in columns_of(spec, spec.rows))
     return 0 if response is None else names.index(one_of(response, names, "response"))
 
 
 def _made(spec: MixtureSpec, block: int, drawn: np.ndarray, source: str) -> Replicates:
-    response = spec.prepared.parts[block].response
+    column = columns_of(spec, spec.rows)[block]
+    response = spec.prepared.parts[column.block].response
+    if response.y.ndim > 1:
+        own = response.y[:, column.number]
+        response = replace(response, name=column.name, y=own, there=column.there)
     weight = spec.rows.weight
     by_row = np.ones(spec.rows.n) if weight is None else weight[spec.rows.units.codes]
     words = f"{len(drawn)} data sets {source}"

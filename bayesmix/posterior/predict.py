@@ -12,8 +12,10 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import (
     Prediction,
     as_observed,
+    columns_of,
     draw_components,
     draw_response,
+    side_by_column,
     side_by_side,
     simulation_rows,
     warn_of_impossible,
@@ -72,7 +74,7 @@ def simulate(
     *,
     missing: bool = False,
 ) -> np.ndarray:
-    """Posterior predictive responses, (draws, blocks, n): parameters, components, responses.
+    """Posterior predictive columns, (draws, columns, n): parameters, components, responses.
 
     Parameters
     ----------
@@ -88,13 +90,18 @@ def simulate(
         msg = "simulate(missing=True) leaves out what is missing in the model's own rows, not in "
         raise FitError(msg + "newdata=; give one of the two")
     rows = simulation_rows(spec, newdata)
-    held = 16.0 * draws * len(spec.layout.blocks) * rows.n
+    columns = columns_of(spec, rows)
+    held = 16.0 * draws * len(columns) * rows.n
     check_memory(held, f"{draws} simulations of {rows.n} rows", "ask for fewer draws")
     flat = drawn.flat
-    out = np.empty((draws, len(spec.layout.blocks), rows.n))
+    out = np.empty((draws, len(columns), rows.n))
     for d, at in enumerate(rng.integers(0, len(flat), draws)):
         component = draw_components(spec, flat[at], rows, rng)
-        for b, (block, data) in enumerate(zip(spec.layout.blocks, rows.blocks, strict=True)):
-            out[d, b] = draw_response(block, data, flat[at], component, rng)
-    warn_of_impossible(out, rows)
-    return np.stack(as_observed(np.swapaxes(out, 0, 1), rows), axis=1) if missing else out
+        out[d] = side_by_column(
+            [
+                draw_response(block, data, flat[at], component, rng)
+                for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
+            ]
+        )
+    warn_of_impossible(out, columns)
+    return np.stack(as_observed(np.swapaxes(out, 0, 1), columns), axis=1) if missing else out

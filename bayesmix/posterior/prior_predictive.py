@@ -15,9 +15,11 @@ from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.priors.conditional import shown
 from bayesmix.results.predict import (
+    Column,
+    columns_of,
     draw_components,
     draw_response,
-    response_name,
+    side_by_column,
     warn_of_impossible,
 )
 from bayesmix.results.printing import Printed
@@ -102,15 +104,18 @@ def prior_tree(
         msg = "flat priors are no distribution to draw from; leave priors= out, or give your own"
         raise SpecError(msg)
     theta = sample_prior(spec, model, draws, rng)
-    out = np.empty((draws, len(spec.layout.blocks), spec.rows.n))
+    columns = columns_of(spec, spec.rows)
+    out = np.empty((draws, len(columns), spec.rows.n))
     with np.errstate(all="ignore"):
         for d in range(draws):
             component = draw_components(spec, theta[d], spec.rows, rng)
-            for b, (block, data) in enumerate(
-                zip(spec.layout.blocks, spec.rows.blocks, strict=True)
-            ):
-                out[d, b] = draw_response(block, data, theta[d], component, rng)
-    warn_of_impossible(out, spec.rows)
+            out[d] = side_by_column(
+                [
+                    draw_response(block, data, theta[d], component, rng)
+                    for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
+                ]
+            )
+    warn_of_impossible(out, columns)
     return xr.DataTree.from_dict(
         {
             "prior": draws_dataset(spec, model, theta[None]),
@@ -134,12 +139,13 @@ def with_predictive_ranges(
     draws = int(np.clip(PREDICTED // spec.rows.n, *FEWEST_MOST))
     theta = sample_prior(spec, model, draws, np.random.default_rng(0))
     rows = []
-    for b, block in enumerate(spec.layout.blocks):
+    for c, column in enumerate(columns_of(spec, spec.rows)):
+        block = spec.layout.blocks[column.block]
         if not block.survival and any(f.simulate is None for f in block.families if f.params):
             continue
         with np.errstate(all="ignore"):
-            drawn = np.concatenate([_one_response(spec, b, t, i) for i, t in enumerate(theta)])
-        rows.append((response_name(spec, block), "implied", _range_words(spec, b, drawn)))
+            drawn = np.concatenate([_one_response(spec, column, t, i) for i, t in enumerate(theta)])
+        rows.append((column.name, "implied", _range_words(spec, c, drawn)))
     return Printed(pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True))
 
 
@@ -149,17 +155,20 @@ PREDICTED, FEWEST_MOST = 200_000, (20, 400)
 FAR = 1e4
 
 
-def _one_response(spec: MixtureSpec, b: int, theta: np.ndarray, seed: int) -> np.ndarray:
+def _one_response(spec: MixtureSpec, column: Column, theta: np.ndarray, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     component = draw_components(spec, theta, spec.rows, rng)
-    return draw_response(spec.layout.blocks[b], spec.rows.blocks[b], theta, component, rng)
+    block = spec.layout.blocks[column.block]
+    drawn = draw_response(block, column.data, theta, component, rng)
+    return side_by_column([drawn])[column.number]
 
 
 def _range_words(spec: MixtureSpec, b: int, drawn: np.ndarray) -> str:
     named = named_data(spec)
     names, values = zip(*to_rows(spec, named.values[f"{named.response}_data"]).items(), strict=True)
     at = min(b, len(names) - 1)
-    observed = values[at] if len(values) == len(spec.layout.blocks) else np.concatenate(values)
+    whole = len(values) == len(columns_of(spec, spec.rows))
+    observed = values[at] if whole else np.concatenate(values)
     known = drawn[~np.isnan(drawn)]
     if not len(known):
         return "no response is possible under the priors"

@@ -14,7 +14,7 @@ from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
 from bayesmix.posterior.predict import simulate
 from bayesmix.priors import sample_prior
-from bayesmix.results.predict import response_name
+from bayesmix.results.predict import columns_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -113,7 +113,7 @@ def _predictive(drawn: Drawn, named: NamedData, draws: int, rng: np.random.Gener
 
 def predictive_dataset(spec: MixtureSpec, named: NamedData, values: np.ndarray) -> xr.Dataset:
     """Simulated responses (chain, draw, response, row) under the names of those observed."""
-    names = [response_name(spec, block) for block in spec.layout.blocks]
+    names = [column.name for column in columns_of(spec, spec.rows)]
     names = [named.response] if len(names) == 1 else names
     dim = row_dim(spec)
     variables = {n: (("chain", "draw", dim), values[:, :, b]) for b, n in enumerate(names)}

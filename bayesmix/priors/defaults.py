@@ -249,6 +249,9 @@ def _response_scale(
         return 0.0, 1.0
     obs = rows.observed[block.keys[s]]
     y, trials = obs.y, obs.trials
+    if y.ndim > 1:
+        y, there = y[:, number], ~np.isnan(y[:, number])
+        y, weight = y[there], None if weight is None else weight[there]
     mean = float(weighted_mean(y, weight))
     if trials is not None:
         n = len(y) if weight is None else weight.sum()

@@ -112,6 +112,10 @@ def _observed(
     entry: bool,
 ) -> Observed:
     """What a component reads: the response, its trials, and how times were observed."""
+    if block.families[s].columns:
+        several: Any = tuple(columns[name] for name in block.columns)
+        masks: Any = tuple(Symbol(pt.invert(pt.isnan(y.variable))) for y in several)
+        return Observed(several, None, 0.0, there=masks if spec.prepared.fiml else None)
     if not block.survival:
         y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
         there = None
@@ -164,7 +168,10 @@ def _entry(
 def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, ...]) -> Tensor:
     """Log density of the rows, (obs, members): PyMC's own where it has one as accurate."""
     try:
-        if observed.times is None and family.pymc is not None:
+        if family.columns:
+            value = plain(family.log_density_of(observed, parameters))
+            observed = observed._replace(there=None)
+        elif observed.times is None and family.pymc is not None:
             names = (p.name for p in family.parameters)
             natural = {n: plain(v.value) for n, v in zip(names, parameters, strict=True)}
             value = pm.logp(family.pymc(pm, **natural), plain(observed.y))

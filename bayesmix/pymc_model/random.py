@@ -116,7 +116,7 @@ def _responses(
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
     """Values (obs,) of each response as written; a time of another component is missing."""
-    names = list(dict.fromkeys(time_sources(spec, block))) if block.survival else [block.name]
+    names = list(dict.fromkeys(time_sources(spec, block))) if block.survival else block.columns
     sources = time_sources(spec, block) if block.survival else [block.name] * spec.k
     out = {name: np.full(len(component), np.nan) for name in names}
     given_names = names_of(spec, block)
@@ -128,5 +128,10 @@ def _responses(
         if len(at):
             natural = _natural(block, given, family, s)
             entry = _entry(spec, block, s, data)
-            out[sources[s]][at] = draw_rows(family, natural, trials, entry, at, rng, clustered)
+            drawn = draw_rows(family, natural, trials, entry, at, rng, clustered)
+            if family.columns:
+                for name, column in zip(names, drawn.T, strict=True):
+                    out[name][at] = column
+            else:
+                out[sources[s]][at] = drawn
     return list(out.values())

@@ -15,7 +15,6 @@ from bayesmix.likelihood.information import unit_scores
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import table_terms
-from bayesmix.model.standard import Units
 from bayesmix.results.fitted import Fitted
 
 __all__ = ["Covariance", "covariance", "covariance_frame", "left_units"]
@@ -171,7 +170,7 @@ def left_units(problem: Problem) -> np.ndarray:
     out = np.ones(spec.layout.size)
     assert spec.standard is not None
     for arrays, units in zip(problem.blocks, spec.standard.units, strict=True):
-        if units != Units(1.0, 0.0) or arrays.layout.survival:
+        if not units.are_own or arrays.layout.survival:
             continue
         for group in arrays.groups:
             if not group.slots or group.family.parameters[0].link.name != "identity":
@@ -182,11 +181,18 @@ def left_units(problem: Problem) -> np.ndarray:
                 weight = weight[problem.order]
             if (there := arrays.observed[group.key].there) is not None:
                 y, weight = y[there], None if weight is None else weight[there]
-            centred = y - np.average(y, weights=weight)
-            spread = float(np.sqrt(np.average(centred**2, weights=weight)))
-            index = group.slots[0].index
-            out[index[index >= 0]] = spread or 1.0
+            columns = y.T if y.ndim > 1 else [y] * len(group.locations)
+            for slot, column in zip(group.locations, columns, strict=True):
+                out[slot.index[slot.index >= 0]] = _spread(column, weight) or 1.0
     return out
+
+
+def _spread(y: np.ndarray, weight: np.ndarray | None) -> float:
+    """The standard deviation of what is there of a column."""
+    there = ~np.isnan(y)
+    weight = None if weight is None else weight[there]
+    centred = y[there] - np.average(y[there], weights=weight)
+    return float(np.sqrt(np.average(centred**2, weights=weight)))
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

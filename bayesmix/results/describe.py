@@ -94,8 +94,9 @@ def times_lines(times: Times, of: str = "") -> Lines:
 
 def family_words(family: Family) -> str:
     """A family with what there is to choose about it: its link, or its options."""
-    inside = ", ".join(f"{name} {_value(v)}" for name, v in family.options.items())
-    if family.parameters and not family.is_survival:
+    told = {name: v for name, v in family.options.items() if name != "columns"}
+    inside = ", ".join(f"{name} {_value(v)}" for name, v in told.items())
+    if family.parameters and not family.is_survival and not family.columns:
         inside = family.parameters[0].link.name
     return family.name + (f" ({inside})" if inside else "")
 
@@ -322,6 +323,7 @@ TITLES = {
     "poisson": "Poisson",
     "gaussian": "Gaussian",
     "student_t": "Student's t",
+    "mvnormal": "multivariate normal",
     "weibull": "Weibull",
     "gompertz": "Gompertz",
 }

@@ -7,7 +7,13 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, unit_terms
-from bayesmix.results.predict import draw_from, draw_response, warn_of_impossible
+from bayesmix.results.predict import (
+    columns_of,
+    draw_from,
+    draw_missing,
+    side_by_column,
+    warn_of_impossible,
+)
 
 __all__ = ["impute"]
 
@@ -34,27 +40,28 @@ def impute(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> pd.
         If no response is missing.
     """
     spec, rows = problem.spec, problem.spec.rows
-    lost = {b: ~data.there for b, data in enumerate(rows.blocks) if data.there is not None}
+    columns = columns_of(spec, rows)
+    lost = {c: ~x.there for c, x in enumerate(columns) if x.there is not None}
     if not lost:
         msg = "impute(): no response is missing; it is for models with na_action='fiml'"
         raise FitError(msg)
     once = np.zeros(rows.n, bool)
     once[rows.units.first] = True
-    for b in lost:
-        if spec.prepared.parts[b].regression.per == "unit":
-            lost[b] &= once
-    out = {b: np.empty((int(where.sum()), len(theta))) for b, where in lost.items()}
+    for c in lost:
+        if spec.prepared.parts[columns[c].block].regression.per == "unit":
+            lost[c] &= once
+    out = {c: np.empty((int(where.sum()), len(theta))) for c, where in lost.items()}
     for d, at in enumerate(theta):
         component = draw_from(unit_terms(problem, at)[1], rng)[rows.units.codes]
-        drawn = np.array(
+        drawn = side_by_column(
             [
-                draw_response(block, data, at, component, rng)
+                draw_missing(block, data, at, component, rng)
                 for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
             ]
         )
-        warn_of_impossible(drawn, rows)
-        for b, where in lost.items():
-            out[b][:, d] = drawn[b, where]
-    index, names = spec.prepared.index, [block.name for block in spec.layout.blocks]
-    frames = {names[b]: pd.DataFrame(v, index[lost[b]]) for b, v in out.items()}
+        warn_of_impossible(drawn, columns)
+        for c, where in lost.items():
+            out[c][:, d] = drawn[c, where]
+    index = spec.prepared.index
+    frames = {columns[c].name: pd.DataFrame(v, index[lost[c]]) for c, v in out.items()}
     return pd.concat(frames, names=["response", "row"]).rename_axis(columns="draw")

@@ -30,10 +30,12 @@ from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = [
     "Cell",
+    "Column",
     "Prediction",
     "as_observed",
     "cell_columns",
     "cells_of",
+    "columns_of",
     "component_means",
     "linear_cells",
     "linear_predictors",
@@ -45,6 +47,7 @@ __all__ = [
     "predict",
     "row_log_densities",
     "row_weights",
+    "side_by_column",
     "side_by_side",
     "simulate",
 ]
@@ -442,13 +445,14 @@ def simulate_at(
         v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
         for v, part in zip(values, spec.prepared.parts, strict=True)
     ]
-    warn_of_impossible(np.array(values), rows)
+    columns = columns_of(spec, rows)
+    values = list(side_by_column(values))
+    warn_of_impossible(np.array(values), columns)
     if missing:
-        values = as_observed(np.array(values), rows)
-    names = [response_name(spec, block) for block in spec.layout.blocks]
+        values = as_observed(np.array(values), columns)
     out: dict[str, Any] = {
-        name: _labelled(block, value)
-        for name, block, value in zip(names, spec.layout.blocks, values, strict=True)
+        column.name: _labelled(spec.layout.blocks[column.block], value)
+        for column, value in zip(columns, values, strict=True)
     }
     out["component"] = np.array(spec.components, dtype=object)[drawn]
     return pd.DataFrame(out, index=index).infer_objects()
@@ -466,6 +470,40 @@ def _labelled(block: BlockLayout, values: np.ndarray) -> Any:
         return np.where(missing, np.nan, drawn) if missing.any() else drawn
     ordered = block.thresholds is not None
     return pd.Categorical.from_codes(codes, list(levels), ordered=ordered)
+
+
+class Column(NamedTuple):
+    """A column of a response: its place among the responses and there, its name and its rows."""
+
+    block: int
+    number: int
+    name: str
+    data: BlockRows
+
+    @property
+    def there(self) -> np.ndarray | None:
+        """Where it was observed, (n,); None for everywhere."""
+        response = self.data.response
+        if response is None or response.y.ndim == 1:
+            return self.data.there
+        seen = ~np.isnan(response.y[:, self.number])
+        return None if seen.all() else seen
+
+
+def columns_of(spec: MixtureSpec, rows: Rows) -> list[Column]:
+    """All columns of all responses: most have one."""
+    return [
+        Column(b, number, name, data)
+        for b, (block, data) in enumerate(zip(spec.layout.blocks, rows.blocks, strict=True))
+        for number, name in enumerate(
+            block.columns if block.families[0].columns else (response_name(spec, block),)
+        )
+    ]
+
+
+def side_by_column(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Responses (n,), or (n, q) of several columns, as all their columns, (columns, n)."""
+    return np.concatenate([v[None] if v.ndim == 1 else v.T for v in values])
 
 
 def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
@@ -548,17 +586,41 @@ def draw_response(
 ) -> np.ndarray:
     """Responses (n,) of rows with known components, NaN where the component has none.
 
+    Those of several columns are (n, q).
+
     A mean outside its range, as of a Poisson response with the identity link, is of no
     distribution; its density is zero.
     """
     trials = None if data.response is None else data.response.trials
-    out = np.full(len(drawn), np.nan)
+    several = block.families[0].columns
+    out = np.full((len(drawn), len(several)) if several else len(drawn), np.nan)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         at = np.flatnonzero(drawn == s)
         if len(at):
             values = natural(block, data, theta, s)
             late = entries(data, key)
             out[at] = draw_rows(family, values, trials, late, at, rng, data.clustered)
+    return out
+
+
+def draw_missing(
+    block: BlockLayout,
+    data: BlockRows,
+    theta: np.ndarray,
+    drawn: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """As `draw_response`; of several columns those that are missing, given the others."""
+    if data.response is None or data.response.y.ndim == 1:
+        return draw_response(block, data, theta, drawn, rng)
+    y = data.response.y
+    out = y.copy()
+    for s, family in enumerate(block.families):
+        assert family.fill is not None
+        at = np.flatnonzero((drawn == s) & np.isnan(y).any(1))
+        values = natural(block, data, theta, s)
+        some = {n: v[at] if np.ndim(v) else v for n, v in values.items()}
+        out[at] = family.fill(rng, y[at], **some)
     return out
 
 
@@ -571,7 +633,9 @@ def draw_rows(
     rng: np.random.Generator,
     clustered: Clustered | None = None,
 ) -> np.ndarray:
-    """Responses of the rows at some positions (m,), NaN where the parameters are impossible.
+    """Responses of the rows at some positions, (m,) or (m, q) of several columns.
+
+    They are NaN where the parameters are impossible.
 
     Parameters
     ----------
@@ -585,7 +649,7 @@ def draw_rows(
         For families that give the density of rows together.
     """
     values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in natural.items()}
-    out = np.full(len(at), np.nan)
+    out = np.full((len(at), len(family.columns)) if family.columns else len(at), np.nan)
     inside = np.broadcast_to(_possible(family, values), len(at))
     if family.whole is not None:
         return _draw_together(family, values, clustered, at, rng)
@@ -624,21 +688,20 @@ def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.asarray(inside)
 
 
-def as_observed(drawn: np.ndarray, rows: Rows) -> list[np.ndarray]:
-    """Drawn responses (blocks, ..., n), missing where those of the rows are."""
-    there = [data.there for data in rows.blocks]
+def as_observed(drawn: np.ndarray, columns: Sequence[Column]) -> list[np.ndarray]:
+    """Drawn columns (columns, ..., n), missing where those of the rows are."""
     return [
-        y if known is None else np.where(known, y, np.nan)
-        for y, known in zip(drawn, there, strict=True)
+        y if column.there is None else np.where(column.there, y, np.nan)
+        for y, column in zip(drawn, columns, strict=True)
     ]
 
 
-def warn_of_impossible(drawn: np.ndarray, rows: Rows) -> None:
-    """Say that some responses (..., blocks, n) could not be drawn; covariates may be missing."""
+def warn_of_impossible(drawn: np.ndarray, columns: Sequence[Column]) -> None:
+    """Say that some columns (..., columns, n) could not be drawn; covariates may be missing."""
     wrong = np.isnan(drawn)
-    for b, data in enumerate(rows.blocks):
-        if data.described is not None:
-            wrong[..., b, :] &= data.described
+    for c, column in enumerate(columns):
+        if column.data.described is not None:
+            wrong[..., c, :] &= column.data.described
     missing = int(wrong.sum())
     if missing:
         msg = (

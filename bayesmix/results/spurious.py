@@ -35,7 +35,7 @@ def can_collapse(arrays: Arrays, group: Group) -> bool:
     if len(group.members) < 2 or len(group.slots) < 2:
         return False
     if not family.is_own:
-        return family.collapse is not None
+        return family.collapse is not None or family.normal is not None
     y = arrays.observed[group.key].y
     return family.is_survival or bool((y != np.round(y)).any())
 
@@ -119,19 +119,20 @@ def tied_words(problem: Problem, theta: np.ndarray, components: np.ndarray) -> s
             member = member if block.there is None else member & block.there
             if block.response is None or not member.any():
                 continue
-            values, counts = np.unique(block.response.y[member], return_counts=True)
+            values, counts = np.unique(block.response.y[member], axis=0, return_counts=True)
             if counts.max() > 2:
                 unit, centre = (1.0, 0.0) if spec.standard is None else spec.standard.units[number]
-                value = unit * values[counts.argmax()] + centre
+                commonest = np.atleast_1d(unit * values[counts.argmax()] + centre)
+                value = ", ".join(f"{v:g}" for v in commonest)
                 return (
                     f" ({counts.max()} rows of component {spec.components[s]} have the same "
-                    f"response, {value:g})"
+                    f"response, {value})"
                 )
     return ""
 
 
 def _collapsing(group: Group) -> tuple[Slot, ...]:
-    """The dispersion at whose limit the likelihood is unbounded; all of a user's family."""
+    """The dispersion at whose limit the likelihood is unbounded; all where it may be any."""
     if group.family.collapse is None:
         return tuple(slot for slot in group.slots if not slot.located)
     names = [p.name for p in group.family.parameters]
@@ -151,7 +152,9 @@ def own_parameters(problem: Problem, group: Group) -> np.ndarray:
 def _response_codes(problem: Problem, arrays: Arrays, group: Group) -> np.ndarray:
     """A number for the responses of every unit (U,), the same number for the same responses."""
     obs = arrays.observed[group.key]
-    hashes = pd.util.hash_array(obs.y + 0.0)
+    hashes = pd.util.hash_array(obs.y[:, 0] + 0.0 if obs.y.ndim > 1 else obs.y + 0.0)
+    for column in obs.y.T[1:] if obs.y.ndim > 1 else ():
+        hashes = pd.util.hash_array(hashes ^ pd.util.hash_array(column + 0.0))
     hashes = hashes if obs.there is None else np.where(obs.there, hashes, 0)
     if problem.first is not None:
         hashes = np.add.reduceat(hashes, problem.first)

@@ -232,6 +232,9 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
         if e.steps is not None:
             rows.append(_threshold(component, e, theta, cov, z))
             continue
+        if e.shown is not None:
+            rows.append((component, e.term, "dispersion", *_shown_row(e, theta, cov, z)))
+            continue
         if e.link is None:
             rows.append(_linear(spec, component, e.term, e.at, theta, cov, z))
             continue
@@ -264,12 +267,8 @@ def _random_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
         undetermined = (cov.undetermined[e.at] & (np.abs(slope) > STEP)).any()
         variance = slope @ cov.matrix[np.ix_(e.at, e.at)] @ slope
         se = np.inf if undetermined else float(np.sqrt(variance))
-        forward, inverse, slope_of = RANDOM_SCALES[e.scale]
         value = float(e.values)
-        with np.errstate(all="ignore"):
-            _, _, low, high = _wald(float(forward(value)), se * float(slope_of(value)), z)
-            ends = inverse(np.array([low, high]))
-        row = (value, se, np.nan, np.nan, *ends)
+        row = (value, se, np.nan, np.nan, *_scaled_ends(value, se, e.scale, z))
         rows.append((spec.components[e.component], e.term, "random", *row, e.scale))
     return rows
 
@@ -293,6 +292,30 @@ def _threshold(component: Any, e: Entry, theta: np.ndarray, cov: Covariance, z: 
         se = np.inf
     value = float(e.natural(theta))
     return (component, e.term, "dispersion", value, se, *_wald(value, se, z), "identity")
+
+
+# Slopes below are rounding errors of differences.
+SMALL_SLOPE = 1e-9
+
+
+def _shown_row(e: Entry, theta: np.ndarray, cov: Covariance, z: float) -> tuple:
+    """Estimate, error and interval of what follows from several dispersions."""
+    assert e.shown is not None
+    slopes = {at: slope for at, slope in e.slopes(theta).items() if abs(slope) > SMALL_SLOPE}
+    at, slope = list(slopes), np.array(list(slopes.values()))
+    unknown = bool(cov.undetermined[at].any())
+    part = np.nan_to_num(cov.matrix[np.ix_(at, at)])  # none of what is held
+    se = np.inf if unknown else float(np.sqrt(slope @ part @ slope)) or np.nan
+    value = float(e.natural(theta))
+    return (value, se, np.nan, np.nan, *_scaled_ends(value, se, e.shown.scale, z), e.shown.scale)
+
+
+def _scaled_ends(value: float, se: float, scale: str, z: float) -> np.ndarray:
+    """Limits of an interval that is symmetric on one of `RANDOM_SCALES`."""
+    forward, inverse, slope_of = RANDOM_SCALES[scale]
+    with np.errstate(all="ignore"):
+        _, _, low, high = _wald(float(forward(value)), se * float(slope_of(value)), z)
+        return inverse(np.array([low, high]))
 
 
 def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:

@@ -222,7 +222,11 @@ def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
     for layout, block in zip(spec.layout.blocks, rows.blocks, strict=True):
         name = layout.name
         assert block.response is not None
-        out[f"the response {name!r}"] = fingerprint(block.response.y)
+        if block.response.y.ndim == 1:
+            out[f"the response {name!r}"] = fingerprint(block.response.y)
+        else:
+            columns = zip(layout.columns, block.response.y.T, strict=True)
+            out |= {f"the response {part!r}": fingerprint(y) for part, y in columns}
         if block.response.trials is not None:
             out[f"the trials of {name!r}"] = fingerprint(block.response.trials)
         if block.offset is not None:

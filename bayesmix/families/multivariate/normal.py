@@ -1,0 +1,315 @@
+r"""Several normal columns at once: log densities, and derivatives from sums over the rows.
+
+With residuals r = y - mu, Sigma(phi) and weights w, all that an M step and the information need
+are sums of w, w x x', w x r' and w r r'.  A row of which some columns are missing has the density
+of the others: sums are kept by pattern of missingness, and Omega is the inverse of the others' part
+of Sigma with zeros elsewhere.  With u = Omega r the slopes of a row's log density are u in mu and
+
+    (u' dSigma u - tr(Omega dSigma)) / 2
+
+in a parameter of Sigma (Magnus and Neudecker 2019, Matrix Differential Calculus, chapter 15).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.interface import Observed
+from bayesmix.families.multivariate.covariance import Structure
+
+__all__ = [
+    "Covariances",
+    "Moments",
+    "Normal",
+    "completed",
+    "evaluate_normal",
+    "exact_information",
+    "moments_of",
+    "row_derivatives",
+    "score_and_scoring",
+]
+
+LOG_2PI = float(np.log(2 * np.pi))
+SMALLEST = 1e-150
+
+
+@dataclass(frozen=True, eq=False)
+class Covariances:
+    """Covariances of m components at R starts, whatever the rows are.
+
+    `phi` (R, m, p) has their parameters; `seen` (T, q) the T patterns of missing columns.
+    """
+
+    structure: Structure
+    phi: np.ndarray
+    seen: np.ndarray
+
+    @cached_property
+    def sigma(self) -> np.ndarray:
+        """Sigma, (R, m, q, q)."""
+        return self.structure.covariance(self.phi)
+
+    @cached_property
+    def whitening(self) -> tuple[np.ndarray, np.ndarray]:
+        """Roots of Omega by pattern, (R, m, T, q, q), and half log determinants with constants."""
+        return _whitening(self.structure, self.phi, self.seen)
+
+    @cached_property
+    def precision(self) -> np.ndarray:
+        """Omega by pattern, (R, m, T, q, q)."""
+        root = self.whitening[0]
+        return np.swapaxes(root, -1, -2) @ root
+
+    @cached_property
+    def slopes(self) -> np.ndarray:
+        """First derivatives of Sigma, (R, m, p, q, q)."""
+        return self.structure.slopes(self.phi)
+
+    @cached_property
+    def bends(self) -> np.ndarray:
+        """Second derivatives of Sigma, (R, m, p, p, q, q)."""
+        return self.structure.bends(self.phi)
+
+
+@lru_cache(maxsize=8)
+def _covariances(
+    structure: Structure, phi: bytes, shape: tuple[int, ...], patterns: bytes
+) -> Covariances:
+    """Those of the last calls are kept: a pass asks for the same ones at each of its chunks."""
+    numbers = np.frombuffer(patterns)[:, None].astype(int)
+    seen = (numbers >> np.arange(structure.q)) & 1 > 0
+    return Covariances(structure, np.frombuffer(phi).reshape(shape), seen)
+
+
+class Normal(NamedTuple):
+    """Normal densities of m components at R starts, in some rows.
+
+    `codes` (n,) says which pattern of missing columns each row has, None with a single one;
+    `residual` is (R, m, q, n).
+    """
+
+    at: Covariances
+    codes: np.ndarray | None
+    residual: np.ndarray
+
+    def rows(self) -> list[tuple[int, np.ndarray | slice]]:
+        """The patterns with their rows."""
+        if self.codes is None:
+            return [(0, slice(None))]
+        return [(t, np.flatnonzero(self.codes == t)) for t in range(len(self.at.seen))]
+
+
+class Moments(NamedTuple):
+    """Weighted sums over rows by component and pattern, for R starts.
+
+    `count` (R, m, T), `gram` (R, m, T, P, P) of the design, `cross` (R, m, T, P, q) of design and
+    residuals, and `square` (R, m, T, q, q) of residuals.
+    """
+
+    count: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+    square: np.ndarray
+
+
+def evaluate_normal(
+    structure: Structure,
+    obs: Observed,
+    etas: tuple[np.ndarray, ...],
+    patterns: np.ndarray,
+    *,
+    slopes: bool,
+) -> tuple[Normal, Derivatives]:
+    """Log densities (R, m, n) of rows, and with `slopes` their first derivatives.
+
+    Parameters
+    ----------
+    structure : Structure
+    obs : Observed
+        The columns, (n, q); its constants are the rows' patterns, see `patterns`.
+    etas : tuple of ndarray
+        The q means (R, m, n or 1), then the parameters of the covariance (R, m, 1).
+    patterns : ndarray, shape (T,)
+        All patterns, as binary numbers of the columns that are there.
+    slopes : bool
+    """
+    q = structure.q
+    n = len(obs.y)
+    phi = np.concatenate(etas[q:], axis=-1)
+    at = _covariances(structure, phi.tobytes(), phi.shape, patterns.tobytes())
+    codes = None if len(patterns) == 1 else np.searchsorted(patterns, np.broadcast_to(obs.const, n))
+    residual = np.empty((*phi.shape[:-1], q, n))
+    for a in range(q):
+        np.subtract(obs.y[:, a], etas[a], out=residual[..., a, :])
+    if not at.seen.all():
+        np.nan_to_num(residual, copy=False)
+    made, (root, log_scale) = Normal(at, codes, residual), at.whitening
+    logf = np.empty((*phi.shape[:-1], n))
+    for t, rows in made.rows():
+        white = root[..., t, :, :] @ residual[..., rows]
+        np.square(white, out=white)
+        logf[..., rows] = -0.5 * white.sum(-2) - log_scale[..., t, None]
+    logf = np.where(np.isnan(logf), -np.inf, logf)
+    return made, Derivatives(logf, _slopes(made) if slopes else (), ())
+
+
+def row_derivatives(
+    structure: Structure, obs: Observed, etas: tuple[np.ndarray, ...], *, slopes: bool = True
+) -> Derivatives:
+    """The same of rows (n,) whose covariances are those of one component after the other."""
+    patterns = np.unique(obs.const)
+    constant = all(np.shape(eta)[-1:] in ((1,), ()) for eta in etas[structure.q :])
+    if constant:
+        wide = tuple(np.atleast_1d(eta) for eta in etas)
+        return evaluate_normal(structure, obs, wide, patterns, slopes=slopes)[1]
+    n = len(obs.y)
+    phi = np.array([np.broadcast_to(eta, n) for eta in etas[structure.q :]])
+    first = np.flatnonzero((np.diff(phi, axis=1) != 0).any(0)) + 1
+    parts = []
+    for a, b in pairwise([0, *first.tolist(), n]):
+        some = tuple(np.broadcast_to(eta, n)[a:b] for eta in etas[: structure.q])
+        own = tuple(phi[:, a : a + 1])
+        piece = obs.take(slice(a, b))
+        parts.append(evaluate_normal(structure, piece, (*some, *own), patterns, slopes=slopes)[1])
+    slope = tuple(np.concatenate(fs) for fs in zip(*(d.first for d in parts), strict=True))
+    return Derivatives(np.concatenate([d.logf for d in parts]), slope, ())
+
+
+def _whitening(
+    structure: Structure, phi: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Roots of Omega by pattern, (R, m, T, q, q), and half log determinants with constants."""
+    sd, whole = structure.deviations(phi), structure.factor(phi)
+    correlation = whole @ np.swapaxes(whole, -1, -2)
+    roots, scales = [], []
+    one = np.eye(structure.q)
+    for there in seen:
+        factor = whole
+        if not there.all():
+            both = there[:, None] & there
+            factor = _cholesky(np.where(both, correlation, one))
+        diagonal = np.maximum(np.einsum("...aa->...a", factor), SMALLEST)
+        lower = factor * (1 - one) + diagonal[..., None] * one
+        with np.errstate(all="ignore"):
+            root = np.linalg.solve(lower, np.broadcast_to(one, lower.shape)) / sd[..., None, :]
+            logs = np.log(diagonal) + np.log(sd)
+        roots.append(np.where(there[:, None] & there, root, 0.0))
+        scales.append(np.where(there, logs, 0.0).sum(-1) + 0.5 * LOG_2PI * there.sum())
+    return np.stack(roots, axis=-3), np.stack(scales, axis=-1)
+
+
+def _cholesky(correlation: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.cholesky(correlation)
+    except np.linalg.LinAlgError:  # singular but for rounding
+        return np.linalg.cholesky(correlation + 1e-12 * np.eye(correlation.shape[-1]))
+
+
+def _slopes(made: Normal) -> tuple[np.ndarray, ...]:
+    """First derivatives of rows' log densities, each (R, m, n)."""
+    omega, change = made.at.precision, made.at.slopes
+    q, p = made.at.structure.q, change.shape[-3]
+    shape = (*made.residual.shape[:-2], made.residual.shape[-1])
+    out = np.empty((*shape[:-1], q + p, shape[-1]))
+    upper = np.triu_indices(q)
+    twice = np.where(upper[0] == upper[1], 1.0, 2.0)
+    flat = change[..., upper[0], upper[1]] * twice  # (R, m, p, q (q + 1) / 2)
+    for t, rows in made.rows():
+        u = omega[..., t, :, :] @ made.residual[..., rows]
+        expected = np.einsum("...iab,...ab->...i", change, omega[..., t, :, :])
+        products = u[..., upper[0], :] * u[..., upper[1], :]
+        out[..., :q, rows] = u
+        out[..., q:, rows] = 0.5 * (flat @ products - expected[..., None])
+    return tuple(np.moveaxis(out, -2, 0))
+
+
+def moments_of(made: Normal, x: np.ndarray, weight: np.ndarray) -> Moments:
+    """Sums over rows with the design x (n, P) and weights (R, m, n)."""
+    parts = []
+    for _, rows in made.rows():
+        w, r = weight[..., rows], made.residual[..., rows]
+        columns = x[rows]
+        wx = w[..., None, :] * columns.T
+        rt = np.swapaxes(r, -1, -2)
+        square = (w[..., None, :] * r) @ rt
+        parts.append((w.sum(-1), wx @ columns, wx @ rt, square))
+    axes = (-1, -3, -3, -3)
+    return Moments(
+        *(np.stack(x, axis=a) for x, a in zip(zip(*parts, strict=True), axes, strict=True))
+    )
+
+
+def completed(made: Normal, moments: Moments) -> Moments:
+    """Expected sums of complete rows given what is seen of them, with one pattern less an axis."""
+    sigma = made.at.sigma[..., None, :, :]
+    fill = sigma @ made.at.precision
+    cross = moments.cross @ np.swapaxes(fill, -1, -2)
+    unseen = moments.count[..., None, None] * (sigma - fill @ sigma)
+    square = fill @ moments.square @ np.swapaxes(fill, -1, -2) + unseen
+    parts = (moments.count, moments.gram, cross, square)
+    axes = (-1, -3, -3, -3)
+    return Moments(*(x.sum(a) for x, a in zip(parts, axes, strict=True)))
+
+
+def score_and_scoring(made: Normal, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (R, m, F), and expected informations (R, m, F, F) of complete rows.
+
+    The F parameters of a component: coefficients column by column, then those of Sigma.
+    """
+    omega, change = made.at.precision, made.at.slopes
+    means = np.swapaxes((moments.cross @ omega).sum(-3), -1, -2)
+    pull = (_pull(omega, moments)).sum(-3)
+    of_sigma = 0.5 * np.einsum("...ab,...iab->...i", pull, change)
+    score = np.concatenate([means.reshape(*of_sigma.shape[:-1], -1), of_sigma], axis=-1)
+    whole = np.linalg.inv(made.at.sigma)
+    full = Moments(*(x.sum(a) for x, a in zip(moments, (-1, -3, -3, -3), strict=True)))
+    turned = whole[..., None, :, :] @ change
+    second = 0.5 * full.count[..., None, None] * np.einsum("...iab,...jba->...ij", turned, turned)
+    return score, _blocks(whole, full.gram, second)
+
+
+def exact_information(made: Normal, moments: Moments) -> np.ndarray:
+    """Minus the second derivatives of weighted sums of log densities, (R, m, F, F)."""
+    omega, change, bend = made.at.precision, made.at.slopes, made.at.bends
+    out = None
+    for t in range(len(made.at.seen)):
+        o, c = omega[..., t, :, :], moments.square[..., t, :, :]
+        turned = o[..., None, :, :] @ change  # Omega dSigma
+        around = (o @ c)[..., None, :, :]
+        inner = around @ turned  # Omega C Omega dSigma
+        first = np.einsum("...iab,...jba->...ij", inner, turned)
+        second = np.einsum("...iab,...jba->...ij", turned, turned)
+        pull = _pull(o, moments._replace(count=moments.count[..., t], square=c))
+        bent = np.einsum("...ab,...ijab->...ij", pull, bend)
+        matrix = 0.5 * (first + np.swapaxes(first, -1, -2))
+        matrix = matrix - 0.5 * moments.count[..., t, None, None] * second - 0.5 * bent
+        part = _blocks(o, moments.gram[..., t, :, :], matrix)
+        cross = (moments.cross[..., t, :, :] @ o)[..., None, :, :] @ np.swapaxes(turned, -1, -2)
+        cross = np.swapaxes(cross, -1, -2).reshape(*cross.shape[:-2], -1)  # (R, m, p, q P)
+        k = cross.shape[-1]
+        part[..., k:, :k] = cross
+        part[..., :k, k:] = np.swapaxes(cross, -1, -2)
+        out = part if out is None else out + part
+    assert out is not None
+    return out
+
+
+def _pull(omega: np.ndarray, moments: Moments) -> np.ndarray:
+    """Twice the slope of the sum of log densities in Sigma."""
+    return omega @ moments.square @ omega - moments.count[..., None, None] * omega
+
+
+def _blocks(omega: np.ndarray, gram: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Block-diagonal matrices: of the means Omega (x) X'WX, and of Sigma's parameters."""
+    q, p, m = omega.shape[-1], gram.shape[-1], second.shape[-1]
+    out = np.zeros((*omega.shape[:-2], q * p + m, q * p + m))
+    kron = np.einsum("...ab,...ij->...aibj", omega, gram)
+    out[..., : q * p, : q * p] = kron.reshape(*omega.shape[:-2], q * p, q * p)
+    out[..., q * p :, q * p :] = second
+    return out
