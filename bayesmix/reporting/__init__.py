@@ -31,9 +31,9 @@ def report(
 ) -> list[Path]:
     """Write fits as one HTML page that needs no network, no scripts and no Python.
 
-    The page has what is wrong with the fits first, then the model in words and in LaTeX, the
-    data, estimates side by side, memberships, predictions, criteria, pictures, and the code,
-    seeds and versions that made them.
+    The page has a conclusion in plain words and what is wrong with the fits first, then the model
+    in words and in LaTeX, the data, estimates side by side, memberships, predictions, criteria,
+    pictures, a paragraph of methods for a paper, and the code, seeds and versions that made them.
 
     Parameters
     ----------

@@ -42,6 +42,7 @@ def criteria(subject: Subject) -> Section:
     if subject.posteriors:
         blocks.append(_posterior_table(subject))
         blocks += [Words(words, "warning") for words in criteria_doubts(subject)]
+        blocks += [Words(words, "note") for words in _replaced(subject)]
         blocks += _ranking(subject.posteriors, "loo")
     if len(subject.points) == len(subject.posteriors) == 1 and len(subject.models) == 2:
         blocks += _ranking(subject.fits, "bic")  # of a posterior at its mode
@@ -60,14 +61,23 @@ def _point_table(fits: Mapping[str, Any]) -> Table:
 
 
 def criteria_doubts(subject: Subject) -> list[str]:
-    """Where a criterion of a posterior cannot be relied on."""
+    """Where no criterion of a posterior can be relied on: WAIC is replaced by LOO, if that can."""
     found = {
         f"{name}: {each.warning}.": None
         for name, both in subject.predictive.items()
         for each in both
-        if each.warning
+        if each.warning and both[0].warning
     }
     return list(found)
+
+
+def _replaced(subject: Subject) -> list[str]:
+    """Where LOO takes the place of WAIC."""
+    return [
+        f"{name}: read LOO, which can be relied on here; {waic.warning}."
+        for name, (loo, waic) in subject.predictive.items()
+        if waic.warning and not loo.warning
+    ]
 
 
 def _posterior_table(subject: Subject) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bayesmix.reporting.blocks import Section
+from bayesmix.reporting.conclusion import conclusion, methods_paragraph
 from bayesmix.reporting.convergence import chains, convergence
 from bayesmix.reporting.criteria import criteria
 from bayesmix.reporting.estimates import estimates
@@ -20,6 +21,7 @@ from bayesmix.reporting.units import events, memberships, predictions
 __all__ = ["SECTIONS", "make_sections"]
 
 SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
+    conclusion,
     convergence,
     model,
     data,
@@ -29,6 +31,7 @@ SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     predictions,
     events,
     criteria,
+    methods_paragraph,
     provenance,
 )
 

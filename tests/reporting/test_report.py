@@ -227,7 +227,8 @@ def test_a_page_of_every_shape_of_model(name, tmp_path):
     check_page(page)
     assert len(list((tmp_path / "t").glob("*.csv"))) == len(list((tmp_path / "t").glob("*.tex")))
     titles = [title for kind, title in page.headings if kind == "h2"]
-    assert titles[0] == "Can the fits be relied on?"
+    assert titles[:2] == ["In short", "Can the fits be relied on?"]
+    assert "Methods, for a paper" in titles
     assert ("Memberships" in titles) == (fit.k > 1)
     assert ("Events over time" in titles) == (name == "events")
     curves = re.findall(r"(\w+): data and means of the components", page.words)
@@ -407,11 +408,11 @@ def test_a_doubtful_criterion_is_told_where_the_fits_are_judged(trial, trial_pag
     bayes = trial["Bayes"]
     variance = bayes.data["log_likelihood"]["p(Deaths, Total)"].var(("chain", "draw"), ddof=1)
     assert (variance > 0.4).any()  # where WAIC cannot be relied on
-    first, second = (block.text for block in convergence(Subject(trial)).blocks[:2])
-    assert first == "All fits ended well."
-    assert second.startswith("One of the criteria cannot be relied on")
-    assert "there are no warnings" not in page.words
-    assert criteria_doubts(Subject(trial))[0] in page.words
+    # LOO can be relied on and replaces it: no alarm where the fits are judged.
+    assert criteria_doubts(Subject(trial)) == []
+    (first, _) = convergence(Subject(trial)).blocks
+    assert first.text.startswith("All fits ended well")
+    assert "Bayes: read LOO, which can be relied on here" in page.words
 
 
 def test_the_events_have_their_probabilities_over_time(tmp_path):
@@ -744,3 +745,21 @@ def test_examples():
     result = doctest.testmod(reporting)
     assert result.attempted
     assert not result.failed
+
+
+def test_the_conclusion_is_in_plain_words(patents, no_pictures):
+    from bayesmix.reporting.conclusion import conclusion, methods_paragraph
+
+    fit = patents
+    words, table = conclusion(Subject({"ML": fit})).blocks
+    shares = [f"{c} ({100 * p:.0f}%)" for c, p in fit.mixing.items()]
+    assert words.text.startswith(f"Three groups: {', '.join(shares)}.")
+    top = fit.membership().max(axis=1).mean()
+    assert f"probability of {top:.2f} on average" in words.text
+    means = bmx.predictions(fit, by=True)
+    own = means[means["component"].notna()]["estimate"]
+    np.testing.assert_allclose(table.frame["mean of Patents estimate"], own)
+    (told, references) = methods_paragraph(Subject({"ML": fit})).blocks
+    assert f"was {fit.loglik:.2f}".replace("-", "\N{MINUS SIGN}") in told.text
+    assert "with three components to 70 units" in told.text
+    assert "McLachlan and Peel" in references.text

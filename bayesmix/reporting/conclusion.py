@@ -1,0 +1,204 @@
+"""What the fits say in a few sentences, and how a paper may say what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix import methods
+from bayesmix.comparison import compare, predictions
+from bayesmix.errors import BayesmixError
+from bayesmix.model import MixtureSpec
+from bayesmix.posterior.labels.draws import mean_weights
+from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.convergence import point_warnings, posterior_warnings
+from bayesmix.reporting.files import fixed, interval, number, plural
+from bayesmix.reporting.subject import Subject
+from bayesmix.results.describe import model_sentences
+
+__all__ = ["conclusion", "methods_paragraph"]
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+CLEAR, VAGUE = 0.8, 0.5
+SOURCES = {
+    "EM algorithm": "McLachlan and Peel (2000), Finite Mixture Models",
+    "NUTS": "Hoffman and Gelman (2014), Journal of Machine Learning Research 15, 1593-1623",
+}
+
+
+def conclusion(subject: Subject) -> Section:
+    """The groups, how large and how distinct they are, and which fit is preferred."""
+    blocks: list[Block] = list(_preferred(subject))
+    for name, fit in subject.fits.items():
+        sentences = [*_groups(fit), *_clearness(fit), *_doubts(subject, name)]
+        blocks.append(Words(subject.named(name, " ".join(sentences))))
+        table = _glance(name, fit)
+        blocks += [] if table is None else [table]
+    return Section("conclusion", "In short", tuple(blocks))
+
+
+def _preferred(subject: Subject) -> Iterator[Block]:
+    """Which of several fits of one kind to the same data is better, in words."""
+    for fits, by in ((subject.posteriors, "loo"), (subject.points, "bic")):
+        if len(fits) < 2:
+            continue
+        try:
+            yield Words(f"{compare(fits, by).verdict}")
+        except BayesmixError:  # its section says why they cannot be compared
+            return
+
+
+def _groups(fit: Any) -> Iterator[str]:
+    spec, share = fit.source.spec, _shares(fit)
+    count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
+    if spec.k == 1:
+        yield "One group: all units follow the same model."
+        return
+    what = "events" if spec.prepared.events is not None else "groups"
+    each = ", ".join(f"{c} ({100 * p:.0f}%)" for c, p in zip(spec.components, share, strict=True))
+    yield f"{count.capitalize()} {what}: {each}."
+    small = [str(c) for c, p in zip(spec.components, share, strict=True) if p < 0.05]
+    if small:
+        yield f"Fewer than one unit in twenty belongs to {', '.join(small)}."
+
+
+def _shares(fit: Any) -> np.ndarray:
+    source = fit.source
+    theta = source.fitted.theta[None] if source.draws is None else source.draws
+    return mean_weights(source.spec, theta).mean(0)
+
+
+def _clearness(fit: Any) -> Iterator[str]:
+    """How well one can tell who belongs where."""
+    spec = fit.source.spec
+    if spec.k == 1 or spec.prepared.events is not None:
+        return
+    certain = fit.membership().to_numpy(float).max(1).mean()
+    words = f"A unit's most probable group has a probability of {certain:.2f} on average"
+    chance = (certain - 1 / spec.k) / (1 - 1 / spec.k)
+    if chance > CLEAR:
+        yield f"{words}: the groups are clearly apart."
+    elif chance > VAGUE:
+        yield f"{words}: most units can be assigned, some cannot."
+    else:
+        yield f"{words}: the groups overlap, and who belongs where is mostly unknown."
+
+
+def _doubts(subject: Subject, name: str) -> Iterator[str]:
+    fit = subject.fits[name]
+    found = posterior_warnings(fit) if name in subject.posteriors else point_warnings(fit)
+    if found:
+        yield "This cannot be relied on before the warnings below are dealt with."
+
+
+def _glance(name: str, fit: Any) -> Table | None:
+    """Share and typical response of each component, with intervals."""
+    spec = fit.source.spec
+    if spec.prepared.events is not None:
+        return None
+    index = pd.Index(spec.components, name="component")
+    table = pd.DataFrame({"share": _shares(fit)}, index=index)
+    shown = pd.DataFrame({"share": [f"{100 * p:.0f}%" for p in table["share"]]}, index=index)
+    for block in spec.layout.blocks:
+        what: dict[str, Any] = {"what": "quantile_time", "q": 0.5} if block.survival else {}
+        words = f"median of {block.name}" if block.survival else f"mean of {block.name}"
+        try:
+            found = predictions(fit, by=True, response=block.name, **what)
+        except BayesmixError:  # a family of the user's without a mean
+            continue
+        if "output" in found:
+            continue
+        own = found[found["component"].notna()].set_index("component")
+        for end in ("estimate", "lower", "upper"):
+            table[f"{words} {end}"] = own[end].to_numpy()
+        shown[words] = [number(v) for v in own["estimate"]]
+        ends = zip(own["lower"], own["upper"], strict=True)
+        shown[f"{words}, 95% interval"] = [interval(*pair) for pair in ends]
+    caption = f"The groups at a glance ({name}), averaged over the rows of the data"
+    return Table(f"groups_{name}", caption, table.reset_index(), shown.reset_index())
+
+
+# --- a paragraph for a paper -----------------------------------------------------------------
+
+
+def methods_paragraph(subject: Subject) -> Section:
+    """What was done, with the numbers in it, to be pasted into a paper."""
+    blocks: list[Block] = []
+    for name, fit in subject.fits.items():
+        spec = subject.specs[name]
+        parts = [_fitted(spec, fit), " ".join(model_sentences(spec)), *_ended(subject, name)]
+        blocks.append(Words(subject.named(name, " ".join(parts))))
+    blocks.append(Words(f"References: {'; '.join(_sources(subject))}.", "note"))
+    return Section("methods", "Methods, for a paper", tuple(blocks))
+
+
+def _fitted(spec: MixtureSpec, fit: Any) -> str:
+    kind = "mixture of competing events" if spec.prepared.events is not None else "finite mixture"
+    if spec.k == 1:
+        kind = "regression"
+    count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
+    parts = "" if spec.k == 1 else f" with {plural_word(count, 'component')}"
+    units = plural(spec.n_units, "unit")
+    rows = f", {plural(spec.n_obs, 'row')}" if spec.n_units != spec.n_obs else ""
+    how = methods.words(fit.method)
+    dropped = spec.prepared.n_dropped
+    left = f" ({plural(dropped, 'row')} with missing values left out)" if dropped else ""
+    return (
+        f"We fitted a {kind}{parts} to {units}{rows}{left} ({how}), using bayesmix "
+        f"{version('bayesmix')}."
+    )
+
+
+def plural_word(count: str, noun: str) -> str:
+    """A number in words with its noun."""
+    return f"{count} {noun}" if count == "one" else f"{count} {noun}s"
+
+
+def _ended(subject: Subject, name: str) -> Iterator[str]:
+    fit = subject.fits[name]
+    if name in subject.points:
+        starts = fit.starts
+        yield (
+            f"The highest log-likelihood of {plural(len(starts), 'start')}, reached by "
+            f"{starts.attrs['agreeing']} of them, was {fixed(fit.loglik)} with "
+            f"{plural(fit.df, 'free parameter')} (AIC {fixed(fit.aic, 1)}, BIC "
+            f"{fixed(fit.bic, 1)}{_entropy(fit)})."
+        )
+        return
+    if fit.method == "laplace":
+        draws = plural(len(fit.source.draws), "draw")
+        yield f"The posterior is that of {draws}, with a Pareto k-hat of {fit.khat:.2f}."
+    else:
+        found = fit.diagnostics().table
+        sizes = fit.data["posterior"].sizes
+        yield (
+            f"{plural(sizes['chain'], 'chain')} of {plural(sizes['draw'], 'draw')} after tuning "
+            f"had R-hat of at most {found['r_hat'].max():.3f} and effective sample sizes of at "
+            f"least {found['ess_bulk'].min():.0f}."
+        )
+    loo = subject.predictive[name][0]
+    yield (
+        f"The expected log predictive density by leave-one-out cross-validation was "
+        f"{fixed(loo.elpd, 1)} (standard error {fixed(loo.se, 1)})."
+    )
+
+
+def _entropy(fit: Any) -> str:
+    if fit.k == 1 or fit.source.spec.prepared.events is not None:
+        return ""
+    return f", relative entropy {fit.entropy:.2f}"
+
+
+def _sources(subject: Subject) -> list[str]:
+    sources = [SOURCES["EM algorithm"]] if subject.points else []
+    if any(fit.method == "nuts" for fit in subject.posteriors.values()):
+        sources.append(SOURCES["NUTS"])
+    if subject.posteriors:
+        sources.append(
+            "Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432 (LOO)"
+        )
+    return sources
