@@ -287,7 +287,8 @@ def row_values(value: Any, data: pd.DataFrame, label: str) -> np.ndarray:
     if values is None:
         raise DataError(
             f"{label} is {describe(value)}; numbers or booleans are needed. Convert it in the "
-            "data first: a category of two, for example, to 0 and 1."
+            "data first: a category of two, for example, to 0 and 1. (A response of levels has "
+            "family='categorical', or 'ordinal'.)"
         )
     if values.shape != (len(data),):
         raise FormulaError(
