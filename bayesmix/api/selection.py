@@ -16,7 +16,7 @@ from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.comparison.evidence import model_probabilities
-from bayesmix.errors import FitError, SpecError
+from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
@@ -356,6 +356,11 @@ def select(
         If the model is no `Mixture` (competing events have as many components as
         events), a k is no positive whole number, or an option does not apply.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If Ctrl-C ended it: the selection has the fits that were made before.
+
     Examples
     --------
     >>> import bayesmix as bmx
@@ -376,20 +381,37 @@ def select(
         msg = "select() makes its own starts for every k; leave init= out"
         raise SpecError(msg)
     methods.named(method, "point")
-    if checkpoint is None:
-        return Selection({n: _whole(spec.with_k(n), method, options) for n in check_range(k)})
-    saved = methods.checkpoint(
-        spec.with_k(1)._spec, spec._priors, checkpoint, {**options, "method": method}
-    )
-    options["seed"] = saved.seed
+    saved = None
+    if checkpoint is not None:
+        given = {**options, "method": method}
+        saved = methods.checkpoint(spec.with_k(1)._spec, spec._priors, checkpoint, given)
+        options["seed"] = saved.seed
     fits: dict[int, Any] = {}
-    for n in check_range(k):
-        model = spec.with_k(n)
-        kept = saved.get_fit(f"k_{n}", model._spec)
-        fits[n] = _whole(model, method, options) if kept is None else model._result(kept)
-        if kept is None:
-            saved.put_fit(f"k_{n}", fits[n]._fitted)
+    asked = list(check_range(k))
+    for n in asked:
+        try:
+            fits[n] = _kept_or_made(spec.with_k(n), method, options, saved)
+        except KeyboardInterrupt:
+            if not fits:
+                raise
+            made = ", ".join(map(str, fits))
+            warn("interrupted", f"interrupted: of k = {', '.join(map(str, asked))} only {made} ran")
+            break
     return Selection(fits)
+
+
+def _kept_or_made(
+    model: Mixture, method: str, options: Mapping[str, Any], saved: Any
+) -> PointFit:
+    """The fit of a checkpoint, or one that is made and kept there."""
+    name = f"k_{model.k}"
+    kept = None if saved is None else saved.get_fit(name, model._spec)
+    if kept is not None:
+        return model._result(kept)  # type: ignore[return-value]
+    fit = _whole(model, method, options)
+    if saved is not None:
+        saved.put_fit(name, fit._fitted)
+    return fit
 
 
 def _whole(model: Mixture, method: str, options: Mapping[str, Any]) -> PointFit:

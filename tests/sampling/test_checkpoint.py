@@ -138,3 +138,21 @@ def test_a_killed_selection_makes_the_fits_that_are_missing(tmp_path, monkeypatc
     pd.testing.assert_frame_equal(again[2].summary(), whole[2].summary())
     with pytest.raises(bmx.DataError, match="of another run"):
         bmx.select(spec, checkpoint=path, **{**options, "starts": 4})
+
+
+def test_ctrl_c_gives_the_fits_so_far(monkeypatch):
+    spec = bmx.Mixture("Faults ~ log(Length)", bmx.load_data("fabricfault"), family="poisson")
+    usual = type(spec).fit
+
+    def fit(self, *args, **options):
+        if self.spec.k == 3:
+            raise KeyboardInterrupt
+        return usual(self, *args, **options)
+
+    monkeypatch.setattr(type(spec), "fit", fit)
+    words = "interrupted: of k = 1, 2, 3, 4 only 1, 2 ran"
+    with pytest.warns(bmx.ConvergenceWarning, match=words):
+        selection = bmx.select(spec, k=[1, 2, 3, 4], seed=1, starts=2)
+    assert list(selection.table["k"]) == [1, 2]
+    with pytest.raises(KeyboardInterrupt):
+        bmx.select(spec, k=[3], seed=1)
