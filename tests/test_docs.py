@@ -102,6 +102,13 @@ def test_examples_in_docstrings_run(name):
     assert not outcome.failed
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_run_with_warnings_as_errors(name):
+    assert not doctest.testmod(importlib.import_module(name)).failed
+
+
 @pytest.mark.parametrize("path", pages(), ids=lambda p: str(p.relative_to(DOCS)))
 def test_code_on_pages_is_run_by_the_build(path):
     """Fences with Python are code cells, and outputs are not typed by hand."""
@@ -116,7 +123,7 @@ def test_code_on_pages_is_run_by_the_build(path):
 
 def code_of(path):
     """The code cells of a page, less their options, as one script."""
-    cell = r"^```\{code-cell\} python\n(?::\w+:.*\n)*(.*?)^```"
+    cell = r"^```\{code-cell\} python\n(?::\w+:[^\n]*\n)*(.*?)^```"
     return "\n".join(re.findall(cell, path.read_text("utf-8"), re.MULTILINE | re.DOTALL))
 
 
@@ -133,7 +140,7 @@ def test_code_on_pages_runs_as_a_script_too(path, tmp_path):
     done = subprocess.run(
         [sys.executable, script.name],
         cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "agg"},
+        env=os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

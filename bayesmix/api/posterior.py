@@ -519,7 +519,7 @@ class Posterior(TimeQuantities):
         >>> data = bmx.load_data("fabricfault").astype(float)
         >>> data.loc[[3, 8], "Faults"] = np.nan
         >>> spec = bmx.Mixture(
-        ...     "Faults ~ log(Length)", data, family="poisson", k=2, na_action="fiml"
+        ...     "Faults ~ 1", data, "poisson", 2, fixed="~ log(Length)", na_action="fiml"
         ... )
         >>> posterior = spec.fit("laplace", draws=200, seed=1)
         >>> list(posterior.impute(draws=3, seed=1).index)
@@ -856,7 +856,7 @@ class Posterior(TimeQuantities):
         >>> import bayesmix as bmx
         >>> data = bmx.load_data("fabricfault")
         >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
-        >>> posterior = spec.fit("nuts", draws=200, tune=200, thin=1, seed=1, progress=False)
+        >>> posterior = spec.fit("nuts", draws=500, seed=1, progress=False)
         >>> stacked = posterior.stack(by="chain")
         >>> round(float(stacked.table["weight"].sum()), 6)
         1.0

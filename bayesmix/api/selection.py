@@ -400,9 +400,7 @@ def select(
     return Selection(fits)
 
 
-def _kept_or_made(
-    model: Mixture, method: str, options: Mapping[str, Any], saved: Any
-) -> PointFit:
+def _kept_or_made(model: Mixture, method: str, options: Mapping[str, Any], saved: Any) -> PointFit:
     """The fit of a checkpoint, or one that is made and kept there."""
     name = f"k_{model.k}"
     kept = None if saved is None else saved.get_fit(name, model._spec)

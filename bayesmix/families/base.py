@@ -251,8 +251,8 @@ class Family:
     def _set_locations(self) -> None:
         """Read the one location, or several, as they were given."""
         given = self.location
-        several = given if isinstance(given, tuple | list) else ()
-        locations = self.locations or tuple(several) or (() if given is None else (given,))
+        several = (given,) if isinstance(given, str) else () if given is None else tuple(given)
+        locations = tuple(map(str, tuple(self.locations) or several))
         object.__setattr__(self, "location", locations[0] if locations else None)
         object.__setattr__(self, "locations", locations)
 

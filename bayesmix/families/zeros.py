@@ -183,8 +183,9 @@ def _above_zero(
 
 def _some(base: Family, natural: dict[str, Array]) -> Array:
     """1 - f(0)."""
-    etas = tuple(np.asarray(p.link.forward(natural[p.name]))[..., None] for p in base.parameters)
-    return -np.expm1(base.log_density(_given(base, np.zeros(1), None), etas))[..., 0]
+    f: Any = base
+    linked = (Linked.at(p.link, natural[p.name]) for p in base.parameters)
+    return -xp.expm1(f.density(_given(base, np.zeros(()), None), *linked))
 
 
 def _inflated(zero: np.ndarray, d: Derivatives, psi: Linked) -> Derivatives:

@@ -141,7 +141,13 @@ def _is_arrow(value: Any) -> bool:
 
 def _of_arrow(data: Any) -> Table:
     pa = _pyarrow("Arrow tables and polars frames")
-    return Table(pa.table(data), f"a {type(data).__module__.split('.')[0]} table")
+    try:
+        table = pa.table(data)
+    except pa.ArrowInvalid:  # one column of its own
+        raise DataError(
+            f"The data are a {type(data).__name__}; a frame with named columns is needed."
+        ) from None
+    return Table(table, f"a {type(data).__module__.split('.')[0]} table")
 
 
 def _of_pandas(data: pd.DataFrame) -> Table:

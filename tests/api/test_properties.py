@@ -79,6 +79,45 @@ def test_groups_of_one_row_are_no_groups(drawn):
 
 
 @EXAMPLES
+@given(MODELS, st.sampled_from([1e-9, 0.3, 1e6]), st.sampled_from([0.0, -7.0, 1e3]))
+def test_units_of_a_covariate_do_not_matter(drawn, unit, origin):
+    """The same likelihood where slopes and intercepts are turned as the covariate is."""
+    data, spec, params = made(*drawn)
+    x = (data["x"] - origin) * unit
+    other = bmx.Mixture("y ~ x", data.assign(x=x), family=drawn[0], k=2, concomitant="~ x")
+    moved = params.copy(deep=True)
+    for name, dim in (("coef", "term"), ("alpha", "concomitant_term")):
+        slope = params[name].sel({dim: "x"})
+        moved[name].loc[{dim: "x"}] = slope / unit
+        moved[name].loc[{dim: "Intercept"}] = params[name].sel({dim: "Intercept"}) + origin * slope
+    same(other.log_likelihood(moved), spec.log_likelihood(params))
+
+
+@EXAMPLES
+@given(MODELS)
+def test_the_reference_level_does_not_matter(drawn):
+    data, _, params = made(*drawn)
+    level = np.array(["a", "b", "c"])[data["id"] % 3]
+    effect = {"a": 0.0, "b": 0.4, "c": -0.3}
+    values = []
+    for order in ("abc", "bca"):
+        frame = data.assign(f=pd.Categorical(level, list(order)))
+        spec = bmx.Mixture("y ~ x + f", frame, family=drawn[0], k=2, concomitant="~ x")
+        given = spec.sample_prior(draws=1, seed=1)["prior"].to_dataset().isel(chain=0, draw=0)
+        given = given.drop_vars([v for v in given if v not in params]).copy(deep=True)
+        for name in params:
+            if "term" not in params[name].dims:
+                given[name].values[:] = params[name]
+        given["coef"].loc[{"term": "x"}] = params["coef"].sel(term="x")
+        start = params["coef"].sel(term="Intercept") + effect[order[0]]
+        given["coef"].loc[{"term": "Intercept"}] = start
+        for other in order[1:]:
+            given["coef"].loc[{"term": f"f[{other}]"}] = effect[other] - effect[order[0]]
+        values.append(spec.log_likelihood(given))
+    same(*values)
+
+
+@EXAMPLES
 @given(MODELS)
 def test_what_is_saved_is_what_is_loaded(drawn):
     _, spec, params = made(*drawn)

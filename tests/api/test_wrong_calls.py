@@ -17,7 +17,8 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import UnknownOptionError
 
-OWN = (bmx.ConvergenceWarning, bmx.DegenerateWarning, bmx.IdentifiabilityWarning)
+# FutureWarning: an old name of ours.
+OWN = (FutureWarning, bmx.ConvergenceWarning, bmx.DegenerateWarning, bmx.IdentifiabilityWarning)
 
 
 class NoText:

@@ -1,13 +1,15 @@
 """The ranks behind docs/trust.md: their bands, and a small run that sees planted bugs."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
 
 from trust.models import CASES, data_set
+from trust.pictures import ranks_picture
 from trust.ranks import band, p_value, rank
-from trust.sbc import PLANTED, quantities, run, table
+from trust.sbc import PLANTED, quantities, read, run, table
 
 SETS = 40
 
@@ -82,3 +84,19 @@ def test_a_small_calibration_is_even_and_sees_planted_bugs():
         assert found["least p, adjusted"].item() > 0.005
     for case in PLANTED.values():
         assert table([run(case, SETS)])["least p, adjusted"].item() < 0.005
+
+
+def test_what_was_run_is_what_the_page_shows():
+    """All ten kinds of models with many data sets, and planted bugs that are seen."""
+    results = [read(case) for case in CASES.values()]
+    shown = table(results).set_index("model")
+    assert list(shown.index) == list(CASES)
+    assert (shown["data sets"] + shown["refused"] >= 100).all()
+    # One quantity of twenty is outside its band by chance.
+    assert shown["outside 95 %"].sum() < 0.1 * shown["quantities"].sum()
+    assert shown["least p, adjusted"].min() > 0.05 / len(shown)
+    planted = table([read(case) for case in PLANTED.values()])
+    assert (planted["least p, adjusted"] < 0.01).all()
+    figure = ranks_picture(results[:4])
+    assert [panel.get_title() for panel in figure.axes[:1]] == ["gaussian (200)"]
+    plt.close(figure)
