@@ -37,6 +37,7 @@ from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
+from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset
@@ -109,7 +110,10 @@ def _fit_point(
     penalty = _penalty(spec, priors) if method == "map" else None
     problem = standard_problem(spec, penalty, options.n_threads)
     rng = generator(options.seed)
-    theta = _starting(problem, options, rng)
+    # Sums over units are those of distinct ones; what is about single units reads all.
+    narrow = compressed if options.algorithm == "em" else _same
+    distinct = narrow(problem)
+    theta = _starting(problem, distinct, options, rng)
     if options.max_iter == 0:
         user = problem.spec.user(theta[0])
         return _evaluated(build_problem(spec, penalty=penalty), user, method, options)
@@ -119,12 +123,18 @@ def _fit_point(
             spec, problem, theta = reduced_start(
                 spec, problem, theta, options.min_weight, options.max_iter
             )
-        outcome = _run(problem, theta, method, settings, rng, progress.update)
-        if _wants_more(problem, outcome, options):
-            theta = more_starts(problem, outcome, STARTS, rng)
-            more = _run(problem, theta, method, settings, rng, progress.update)
+            distinct = narrow(problem)
+        outcome = _run(distinct, theta, method, settings, rng, progress.update)
+        if _wants_more(distinct, outcome, options):
+            theta = more_starts(distinct, outcome, STARTS, rng)
+            more = _run(distinct, theta, method, settings, rng, progress.update)
             outcome = outcome.with_(more)
     return _finish(spec, problem, penalty, outcome, method, options, k_requested)
+
+
+def _same(problem: Problem) -> Problem:
+    """Classification draws or assigns every unit by itself."""
+    return problem
 
 
 def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
@@ -172,13 +182,16 @@ def _is_params(init: Any) -> bool:
 # --- starts --------------------------------------------------------------------------------
 
 
-def _starting(problem: Problem, options: FitOptions, rng: np.random.Generator) -> np.ndarray:
+def _starting(
+    problem: Problem, distinct: Problem, options: FitOptions, rng: np.random.Generator
+) -> np.ndarray:
+    """Starting parameters (R, D); memberships that are given are of all units."""
     spec = problem.spec
     if options.init is None:
-        return make_starts(problem, int(options.starts or STARTS), rng)
+        return make_starts(distinct, int(options.starts or STARTS), rng)
     given = _from_init(problem, options.init, exact=options.max_iter == 0)[None]
     more = int(options.starts or 1) - 1
-    theta = given if more < 1 else np.vstack([given, make_starts(problem, more, rng)])
+    theta = given if more < 1 else np.vstack([given, make_starts(distinct, more, rng)])
     for position, value in spec.held.items():
         theta[:, position] = value
     return theta

@@ -21,8 +21,8 @@ from bayesmix.likelihood import (
     unit_terms,
 )
 from bayesmix.likelihood.arrange import working_by_item
+from bayesmix.likelihood.compress import units_of
 from bayesmix.likelihood.engine import engine
-from bayesmix.model import Rows
 
 __all__ = [
     "Memberships",
@@ -167,20 +167,7 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
     """The problem of some units, drawn at random without replacement."""
     rows = problem.spec.rows
     drawn = rng.choice(rows.n_units, size=n_units, replace=False)
-    chosen = np.sort(unit_order(problem)[drawn])
-    place = np.full(rows.n_units, -1)
-    place[chosen] = np.arange(n_units)
-    keep = np.flatnonzero(place[rows.units.codes] >= 0)
-    codes = place[rows.units.codes[keep]]
-    first = np.full(n_units, len(keep))
-    np.minimum.at(first, codes, np.arange(len(keep)))
-    units = replace(rows.units, codes=codes, index=rows.units.index[chosen], first=first)
-    by_unit = (rows.concomitant, rows.weight, rows.allowed, rows.known)
-    part = Rows(
-        tuple(b.take(keep) for b in rows.blocks),
-        units,
-        *(None if x is None else x[chosen] for x in by_unit),
-    )
+    part = units_of(rows, np.sort(unit_order(problem)[drawn]))
     return build_problem(replace(problem.spec, rows=part), penalty=problem.penalty)
 
 

@@ -213,7 +213,8 @@ def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
     """What a regression's term reads, (m, n); of a family of times, y and its logarithm."""
     if isinstance(kernel, TimesKernel):
         return np.stack([obs.y, np.log(obs.y)])
-    given = {"y": obs.y, "trials": obs.trials, "const": obs.const}
+    trials = np.ones_like(obs.y) if obs.trials is None else obs.trials
+    given = {"y": obs.y, "trials": trials, "const": obs.const}
     columns = [np.asarray(given[name], dtype=float) for name in kernel.reads]
     return np.stack([np.broadcast_to(column, obs.y.shape) for column in columns])
 

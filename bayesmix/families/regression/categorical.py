@@ -13,6 +13,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.levels import checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked
+from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
 
 
@@ -69,21 +70,28 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         If two look alike as text.
     """
     names = tuple(map(str, levels[1:]))
+    binary = len(levels) == 2  # the parameter is then the probability of the second
     if len({str(levels[0]), *names}) < len(levels):
         msg = f"the levels {list(levels)} look alike as text, which names their coefficients"
         raise SpecError(msg)
 
     def start(y: np.ndarray) -> dict[str, np.ndarray]:
         """Log odds of each row's own level, moved towards equal probabilities."""
+        if binary:
+            return {names[0]: (y + 0.5) / 2}
         far = np.log(len(levels) + 1.0)
         return {name: far * ((y == j) * 1.0 - (y == 0)) for j, name in enumerate(names, 1)}
 
-    def mean(**eta: Array) -> Array:
-        return probabilities(*(eta[name] for name in names))
+    def mean(**given: Array) -> Array:
+        if binary:
+            return np.stack([1 - given[names[0]], given[names[0]]], axis=-1)
+        return probabilities(*(given[name] for name in names))
 
     return Family(
         **COMMON,
-        params=dict.fromkeys(names, "identity"),
+        params=dict.fromkeys(names, "logit" if binary else "identity"),
+        links=("logit",) if binary else ("identity",),
+        kernel=BERNOULLI if binary else None,
         location=names if len(names) > 1 else names[0],
         density=density,
         closed_form=closed_form,
@@ -106,15 +114,18 @@ def make(levels: Sequence[Hashable] | None = None) -> Family:
     return Family(
         **COMMON,
         params={"level": "identity"},
+        links=("identity",),
         location="level",
         density=density,
         settle=settle,
     )
 
 
+# Of two levels: one trial.
+BERNOULLI = binomial.FAMILY.kernel
+
 COMMON: dict[str, Any] = {
     "name": "categorical",
-    "links": ("identity",),
     "reads": "levels",
     "discrete": True,
     "equation": r"P(y = j) = \frac{\exp(\eta_j)}{\sum_l \exp(\eta_l)},\quad \eta_1 = 0",

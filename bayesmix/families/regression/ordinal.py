@@ -20,6 +20,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked, get_link
+from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
 
 LINKS = ("logit", "probit", "cloglog")
@@ -211,6 +212,8 @@ def definite(levels: tuple[Hashable, ...], link: Any) -> Family:
         **_common(link),
         density=density,
         closed_form=closed_form,
+        # Of two levels, a probit or logit is that of one trial: F is symmetric.
+        kernel=binomial.FAMILY.kernel if not names and link.name != "cloglog" else None,
         params={"mu": link, **dict.fromkeys(names, "log")},
         levels=levels,
         outputs=levels,
