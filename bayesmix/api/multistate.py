@@ -22,9 +22,11 @@ from bayesmix.survival.intervals import (
     known_options,
     numbers,
     rows_of,
+    spent_by_row,
     tidy,
 )
 from bayesmix.survival.multistate import Ways, ways
+from bayesmix.survival.occupancy import occupancy, reachable
 from bayesmix.survival.quantities import EventTimes
 
 __all__ = ["MultiState"]
@@ -299,6 +301,67 @@ class MultiState:
             "positive",
             ("q", list(shares)),
             axis,
+        )
+
+    def state_probabilities(
+        self,
+        times: float | Sequence[float],
+        newdata: pd.DataFrame | None = None,
+        start: Hashable | None = None,
+        spent: float | str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Probability to be in each state at some times.
+
+        Parameters
+        ----------
+        times : float or sequence of float
+            From the entry into the start.
+        newdata : DataFrame, optional
+        start : state, optional
+            Where one is at time zero; the start of the model unless told.
+        spent : float or str, optional
+            Time already spent in the start without an event, a number or a column of the new
+            data: the probabilities are given that.
+        **options
+            See `path_probabilities`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row, covariates, time, state, estimate, lower, upper.
+
+        Raises
+        ------
+        SpecError
+            If the start has no model.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayesmix as bmx
+        >>> data = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0, 2.5, 1.5], "status": 1,
+        ...                      "event": ["ill", "dead", "ill", "ill", "dead", "ill"]})
+        >>> first = bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "exponential")
+        >>> later = bmx.CompetingRisks("surv(time, status) ~ 1", data.assign(event="dead"),
+        ...                            "event", "exponential")
+        >>> states = bmx.MultiState({"healthy": first.fit(seed=1), "ill": later.fit(seed=1)})
+        >>> table = states.state_probabilities(2)
+        >>> table[["state", "estimate"]].round(3).values.tolist()
+        [['healthy', 0.424], ['dead', 0.336], ['ill', 0.24]]
+        """
+        grid = numbers("times", times, low=0.0, end=True)
+        origin = self._along.start if start is None else start
+        states = reachable({s: f.components for s, f in self._fits.items()}, origin)
+        rows, _ = self._rows(newdata)
+        since = spent_by_row(spent, newdata, rows[0].n)
+        return self._estimates(
+            newdata,
+            options,
+            lambda models: occupancy(models, origin, grid, since),
+            "probability",
+            ("time", list(grid)),
+            ("state", states),
         )
 
     def simulate(

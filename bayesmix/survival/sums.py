@@ -11,7 +11,7 @@ from bayesmix.arrays.quadrature import crossing
 from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component
 
-__all__ = ["distribution", "mixed_quantile"]
+__all__ = ["beside", "distribution", "mixed_quantile", "rule"]
 
 # Nodes of the quadrature over each time but the last, by the number of times.
 NODES, FEWEST = {2: 64, 3: 32}, 20
@@ -40,11 +40,11 @@ def distribution(steps: Sequence[Component], t: np.ndarray) -> np.ndarray:
     # The last time needs no quantiles, which are slow without a formula; else it is the one
     # spread most, whose distribution function is the smoothest.
     ordered = sorted(steps, key=lambda step: (not _has_quantile(step), _spread(step)))
-    return _distribution(ordered, t, *_rule(NODES.get(len(steps), FEWEST)))
+    return _distribution(ordered, t, *rule(NODES.get(len(steps), FEWEST)))
 
 
 @cache
-def _rule(m: int) -> tuple[np.ndarray, np.ndarray]:
+def rule(m: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of the double exponential rule on (0, 1)."""
     x, h = np.linspace(-2.9, 2.9, m, retstep=True)
     v = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(x)))
@@ -66,16 +66,16 @@ def _distribution(
     steps: Sequence[Component], t: np.ndarray, nodes: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     first, rest = steps[0], steps[1:]
-    share = -np.expm1(time_of.log_survival(first.family, t, _beside(first, t)))
+    share = -np.expm1(time_of.log_survival(first.family, t, beside(first, t)))
     if not rest:
         return share
     v = share[..., None] * nodes
-    x = time_of.quantile(first.family, v, _beside(first, v))
+    x = time_of.quantile(first.family, v, beside(first, v))
     left = np.maximum(t[..., None] - x, 0.0)
     return share * (_distribution(rest, left, nodes, weights) @ weights)
 
 
-def _beside(step: Component, t: np.ndarray) -> dict[str, np.ndarray]:
+def beside(step: Component, t: np.ndarray) -> dict[str, np.ndarray]:
     """Parameters (D, n) with as many axes as t."""
     return {
         name: np.reshape(value, (*np.shape(value), *(1,) * (t.ndim - 2)))
@@ -89,7 +89,7 @@ def mixed_quantile(
     """Quantiles (D, n, Q) of a mixture of sums, with shares (D, n, paths); q of shape (..., Q)."""
     goal = np.broadcast_to(q, (*share.shape[:2], np.shape(q)[-1]))
     if len(paths) == 1 and len(paths[0]) == 1:
-        return time_of.quantile(paths[0][0].family, goal, _beside(paths[0][0], goal))
+        return time_of.quantile(paths[0][0].family, goal, beside(paths[0][0], goal))
 
     def below(t: np.ndarray) -> np.ndarray:
         parts = [distribution(steps, t) for steps in paths]
@@ -98,7 +98,7 @@ def mixed_quantile(
     # A sum exceeds each of its times, so its quantile does.
     least = np.min(
         [
-            np.max([time_of.quantile(s.family, goal, _beside(s, goal)) for s in steps], axis=0)
+            np.max([time_of.quantile(s.family, goal, beside(s, goal)) for s in steps], axis=0)
             for steps in paths
         ],
         axis=0,

@@ -253,3 +253,45 @@ def test_intervals_cover_the_truth():
         covered = np.mean(found, 0)
         assert (covered >= low).all(), (way, covered)
         assert (covered <= high).all(), (way, covered)
+
+
+# --- against StepMix -------------------------------------------------------------------------
+
+# StepMix 3.0.0 on the same data: n_steps=3, measurement="binary", structural="gaussian_diag" of
+# `out` and "covariate" (Newton-Raphson) of `x`, tolerances 1e-13: means, variances, log odds.
+STEPMIX = {
+    ("bch", "modal"): (
+        (0.12378163, 2.02428092), (1.19782203, 1.89850670), (-0.33027837, 0.86831818),
+    ),
+    ("bch", "proportional"): (
+        (0.11477287, 2.03629267), (1.18685284, 1.86722321), (-0.32720286, 0.83570239),
+    ),
+    ("ml", "modal"): ((0.08354322, 2.06389279), None, (-0.32802217, 0.87857459)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Five binary items of two classes, a covariate of the class and an outcome of it."""
+    rng = np.random.default_rng(4)
+    n = 1000
+    x = rng.normal(size=n)
+    second = rng.random(n) < 1 / (1 + np.exp(-(-0.3 + 0.8 * x)))
+    items = {f"i{j}": (rng.random(n) < np.where(second, 0.8, 0.25)).astype(int) for j in range(5)}
+    out = np.where(second, 2.0, 0.0) + rng.normal(size=n) * np.where(second, 1.5, 1.0)
+    data = pd.DataFrame(items).assign(x=x, out=out)
+    parts = [bmx.Regression(f"i{j} ~ 1", family="binomial") for j in range(5)]
+    return bmx.Mixture(parts, data, k=2).fit(seed=1, starts=3, tol=1e-12)
+
+
+@pytest.mark.parametrize(("method", "assign"), STEPMIX)
+def test_the_third_step_of_stepmix(answers, method, assign):
+    means, variances, odds = STEPMIX[method, assign]
+    found = answers.relate("~ x", method=method, assign=assign).summary()
+    np.testing.assert_allclose(found["estimate"], odds, atol=1e-5)
+    table = answers.distal("out ~ 1", method=method, assign=assign).summary()
+    own = table.groupby("term")["estimate"].apply(list)
+    # By maximum likelihood StepMix holds the classes' sizes at those of the first step.
+    np.testing.assert_allclose(own["Intercept"], means, atol=6e-3 if method == "ml" else 1e-5)
+    if variances is not None:
+        np.testing.assert_allclose(np.square(own["sigma"]), variances, rtol=1e-5)

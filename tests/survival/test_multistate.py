@@ -333,3 +333,50 @@ def test_models_that_do_not_fit_together(models):
 def test_a_list_of_fits_is_refused():
     with pytest.raises(SpecError, match="dict of states to fits; given a list"):
         bmx.MultiState([])
+
+
+# --- occupancy -----------------------------------------------------------------------------
+
+
+def illness():
+    return {
+        "healthy": leave(
+            [0.4, 0.6],
+            ill=component("weibull", shape=[1.5], scale=[3.0]),
+            dead=component("gompertz", shape=[0.2], rate=[0.1]),
+        ),
+        "ill": leave([1.0], dead=component("lognormal", meanlog=[0.5], sdlog=[0.7])),
+    }
+
+
+def test_states_at_times_against_simulated_histories():
+    from bayesmix.survival.occupancy import occupancy, reachable
+
+    models = illness()
+    assert reachable({s: m.names for s, m in models.items()}, "healthy") == (
+        "healthy",
+        "ill",
+        "dead",
+    )
+    t = np.array([0.0, 1.0, 3.0, 8.0])
+    found = occupancy(models, "healthy", t)[0, 0]
+    np.testing.assert_allclose(found.sum(-1), 1.0, atol=1e-7)
+    np.testing.assert_allclose(found[0], [1, 0, 0], atol=1e-12)
+    n = 40_000
+    drawn = multistate.simulate(models, along(models), np.random.default_rng(7), n)
+    entered = drawn.pivot(index="subject", columns="state", values="time").fillna(np.inf)
+    for j, time in enumerate(t):
+        dead = entered["dead"] <= time
+        ill = (entered["ill"] <= time) & ~dead
+        np.testing.assert_allclose(found[j, 1:], [ill.mean(), dead.mean()], atol=0.012)
+    # Of those who are healthy after two years.
+    given = occupancy(models, "healthy", t, np.array([2.0]))[0, 0]
+    np.testing.assert_allclose(given[:2], [[1, 0, 0], [1, 0, 0]], atol=1e-12)
+    left = entered[(entered["ill"] > 2) & (entered["dead"] > 2)]
+    for j in (2, 3):
+        dead = left["dead"] <= t[j]
+        ill = (left["ill"] <= t[j]) & ~dead
+        np.testing.assert_allclose(given[j, 1:], [ill.mean(), dead.mean()], atol=0.015)
+    later = occupancy(models, "ill", t)[0, 0]
+    law = stats.lognorm(0.7, scale=np.exp(0.5))
+    np.testing.assert_allclose(later, np.column_stack([law.sf(t), law.cdf(t)]), atol=1e-10)

@@ -1,0 +1,131 @@
+r"""Probability to be in each state of a multi-state model at times.
+
+With the paths p that lead to a state j, and F_p the distribution of the sum of their times,
+
+.. math::
+
+   P(\text{in } j \text{ at } t) = \sum_p \Bigl[ P(p) F_p(t)
+       - \sum_k P(p) \, \pi_k^{(j)} F_{p, k}(t) \Bigr],
+
+who has come there less who has gone on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from bayesmix.errors import SpecError
+from bayesmix.families.survival import base as time_of
+from bayesmix.survival.quantities import Component, EventTimes
+from bayesmix.survival.sums import beside, distribution, rule
+
+__all__ = ["occupancy", "reachable"]
+
+NODES = 64
+
+
+def reachable(
+    transitions: Mapping[Hashable, Sequence[Hashable]], start: Hashable
+) -> tuple[Hashable, ...]:
+    """The states that a start leads to, itself first.
+
+    Raises
+    ------
+    SpecError
+        If the start is no state with a model.
+    """
+    if start not in transitions:
+        msg = f"start={start!r} has no model; those that have are {list(transitions)}"
+        raise SpecError(msg)
+    found = {start: None}
+    ahead = [start]
+    while ahead:
+        for state in transitions.get(ahead.pop(0), ()):
+            if state not in found:
+                found[state] = None
+                ahead.append(state)
+    return tuple(found)
+
+
+def occupancy(
+    models: Mapping[Hashable, EventTimes],
+    start: Hashable,
+    t: np.ndarray,
+    spent: np.ndarray | None = None,
+) -> np.ndarray:
+    """Probability to be in each state that `start` leads to, (D, n, T, states).
+
+    Parameters
+    ----------
+    models : mapping of state to `EventTimes`
+        The same draws and rows in all.
+    start : state
+        Entered at time zero.
+    t : ndarray, shape (T,)
+        Times from then.
+    spent : ndarray, shape (n,), optional
+        Time that was spent in the start without an event: everything is given that.
+    """
+    transitions = {state: model.names for state, model in models.items()}
+    states = reachable(transitions, start)
+    lead = models[start].weights.shape[:2]
+    since = np.zeros((*lead, 1)) if spent is None else np.broadcast_to(spent[:, None], (*lead, 1))
+    left = np.maximum(np.broadcast_to(t, (*lead, len(t))) - since, 0.0)
+    first = models[start]
+    with np.errstate(divide="ignore"):
+        alive = sum(
+            first.weights[..., k, None] * _survived(first.components[k], since)
+            for k in range(len(first.names))
+        )
+    out = np.zeros((*lead, len(t), len(states)))
+    out[..., 0] = 1.0
+    for path, weight, steps in _paths(models, (start,), np.ones(lead), ()):
+        came = weight[..., None] / alive * _by(steps, left, since)
+        out[..., states.index(path[-1])] += came
+        out[..., states.index(path[-2])] -= came
+    return np.clip(out, 0.0, 1.0)
+
+
+def _paths(
+    models: Mapping[Hashable, EventTimes],
+    path: tuple[Hashable, ...],
+    weight: np.ndarray,
+    steps: tuple[Component, ...],
+) -> Iterator[tuple[tuple[Hashable, ...], np.ndarray, tuple[Component, ...]]]:
+    """Every way from the start, however short, with its probability and times."""
+    model = models[path[-1]]
+    for k, state in enumerate(model.names):
+        family, natural = model.components[k]
+        if not family.parameters:  # the name of an event that never comes
+            continue
+        if state in path:
+            msg = f"the states come back to {state!r}"
+            raise SpecError(msg)
+        shape = weight.shape
+        step = Component(family, {n: np.broadcast_to(v, shape) for n, v in natural.items()})
+        longer, share = (*path, state), weight * model.weights[..., k]
+        yield longer, share, (*steps, step)
+        if state in models:
+            yield from _paths(models, longer, share, (*steps, step))
+
+
+def _survived(step: Component, t: np.ndarray) -> np.ndarray:
+    return np.exp(time_of.log_survival(step.family, t, beside(step, t)))
+
+
+def _by(steps: tuple[Component, ...], left: np.ndarray, since: np.ndarray) -> np.ndarray:
+    """Probability that the times end within `left`, the first being longer than `since`."""
+    if not since.any():
+        return distribution(steps, left)
+    first, rest = steps[0], steps[1:]
+    low = 1.0 - _survived(first, since)
+    mass = _survived(first, since) - _survived(first, since + left)
+    if not rest:
+        return mass
+    nodes, weights = rule(NODES)
+    share = low[..., None] + mass[..., None] * nodes
+    x = time_of.quantile(first.family, share, beside(first, share))
+    after = np.maximum((since + left)[..., None] - x, 0.0)
+    return mass * (distribution(rest, after) @ weights)
