@@ -35,7 +35,8 @@ class Mixture(Model):
     formula : str or list of Regression
         Response and varying effects, ``"y ~ x"``; ``"y ~ x | g"`` also gives the
         group, and ``"y ~ x + (1 + x | id)"`` random effects.  Several `Regression` share
-        the components.
+        the components.  The response may have limits, ``truncated(y, lower=1)`` or
+        ``censored(y, lower=0, upper=top)``.
     data : DataFrame, Arrow table, str or path
         A frame of pandas, polars or dask, an Arrow table, or a path or pattern of Parquet or
         Feather files.  Sources of more than 500,000 rows are gone through block by block, see

@@ -63,6 +63,8 @@ def _xlogy(pt: Any, x: Any, y: Any) -> Any:
 
 
 _BUILT: dict[str, Callable[..., Any]] = {
+    "betainc": lambda pt, a, b, x: pt.betainc(a, b, x),
+    "betaincc": lambda pt, a, b, x: pt.betainc(b, a, 1 - x),
     "betaln": lambda pt, a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
     "isfinite": _isfinite,
     "log_expit": lambda pt, x: -pt.softplus(-x),
@@ -71,10 +73,17 @@ _BUILT: dict[str, Callable[..., Any]] = {
     "logit": lambda pt, x: pt.log(x) - pt.log1p(-x),
     "ndtr": lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)),
     "ndtri": lambda pt, x: -np.sqrt(2.0) * pt.erfcinv(2 * x),
+    "stdtr": lambda pt, nu, z: _student_t(pt, nu, z),
     "positive": lambda _pt, x: x,
     "xlog1py": lambda pt, x, y: _xlogy(pt, x, 1 + y),
     "xlogy": _xlogy,
 }
+
+
+def _student_t(pt: Any, nu: Any, z: Any) -> Any:
+    """Student's t distribution function, accurate below zero."""
+    tail = 0.5 * pt.betainc(nu / 2, 0.5, nu / (nu + z * z))
+    return pt.switch(pt.lt(z, 0), tail, 1 - tail)
 
 
 def log_ndtr(pt: Any, x: Any) -> Any:

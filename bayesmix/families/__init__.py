@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copyreg
 import difflib
+import functools
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +31,7 @@ __all__ = [
     "remade",
     "resolve",
     "shipped",
+    "with_limits",
 ]
 
 REGRESSIONS: tuple[str, ...] = (
@@ -218,6 +221,9 @@ def shipped(f: Family) -> dict[str, Any] | None:
         same = remade(made)
     except SpecError:
         return None
+    if f.limited:
+        made["limited"] = True
+        same = with_limits(same)
     functions = ("density", "survival", "settle", "logpdf")
     there = all(getattr(f, name) is getattr(same, name) for name in functions)
     return made if there and f.params == same.params else None
@@ -226,10 +232,21 @@ def shipped(f: Family) -> dict[str, Any] | None:
 def remade(description: Mapping[str, Any]) -> Family:
     """The family that `shipped` described."""
     found = family(description["name"], **description.get("options", {}))
+    if description.get("limited"):
+        return with_limits(remade({**description, "limited": False}))
     survival = description.get("survival", found.is_survival)
     if survival != found.is_survival:
         return resolve(found, survival=survival)
     return found if description["link"] is None else found.with_link(description["link"])
+
+
+@functools.cache
+def with_limits(f: Family) -> Family:
+    """The same family for responses that are truncated or censored; one object for each.
+
+    Closed forms of a scale, expected information and compiled terms are of the density alone.
+    """
+    return replace(f, limited=True, squares=None, curvature=None, kernel=None, concave=False)
 
 
 def _reduced(f: Family) -> Any:

@@ -13,6 +13,7 @@ from bayesmix import arrays as xp
 from bayesmix._arguments import door
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
+from bayesmix.families import limits
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Array, Observed, Parameter, Shown
@@ -187,6 +188,10 @@ class Family:
     outputs: tuple[Any, ...] = field(default=(), repr=False)
     cuts: Cuts | None = field(default=None, repr=False)
     relink: Callable[[Link], Family] | None = field(default=None, repr=False)
+    # log P(Y <= y) and log P(Y > y), ``log_tails(obs, *linked)``, over `bayesmix.arrays`; and
+    # whether the family reads a response with limits, which closed forms of a scale do not know.
+    log_tails: Callable[..., tuple[Array, Array]] | None = field(default=None, repr=False)
+    limited: bool = field(default=False, repr=False)
     # The kind of response that it reads, see `Response`; empty for what the fields above say.
     reads: str = field(default="", repr=False)
     # All parameters that the formula describes; `location` is the first of them.
@@ -350,7 +355,9 @@ class Family:
         _check_support(self, response.name, y)
         trials = np.ones_like(y) if self.binomial and trials is None else trials
         const = 0.0 if self.constant is None else self.constant(y, trials)
-        obs = Observed(y, trials, const, there=response.there)
+        obs = Observed(y, trials, const, there=response.there, limits=response.limits)
+        if response.limits is not None:
+            limits.check_tails(self, response.name, response.limits.most)
         if self.normal is not None:  # what is missing is left out of each row's density
             obs = Observed(y, None, self.normal.patterns(y))
         if self.is_own:
@@ -415,10 +422,10 @@ class Family:
                 return self.whole.log_density(obs, linked)
             if self.normal is not None:
                 if not isinstance(obs.y, np.ndarray):  # of a graph, column by column
-                    return self._density(obs, linked)
+                    return self.unguarded(obs, linked)
                 etas = tuple(v.eta for v in linked)
                 return row_derivatives(self.normal, obs, etas, slopes=False).logf
-            value = self._guard(self._density(obs, linked), linked)
+            value = self._guard(self.unguarded(obs, linked), linked)
             return value if obs.there is None else xp.where(obs.there, value, 0.0)
 
     def derivatives(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
@@ -426,6 +433,8 @@ class Family:
         if obs.there is not None and self.whole is None:
             return _silent(self.derivatives(obs._replace(there=None), etas), obs.there)
         linked = self.linked(etas)
+        if obs.limits is not None:
+            return self._limited_derivatives(obs, linked, closed=True)
         if self.survival is not None:
             return self._time_derivatives(obs, linked, closed=True)
         if self.whole is not None:
@@ -444,6 +453,8 @@ class Family:
         """The same by automatic differentiation of the density alone."""
         if obs.there is not None and self.whole is None:
             return _silent(self.automatic(obs._replace(there=None), etas), obs.there)
+        if obs.limits is not None:
+            return self._limited_derivatives(obs, self.linked(etas), closed=False)
         if self.survival is not None:
             return self._time_derivatives(obs, self.linked(etas), closed=False)
         if self.whole is not None:
@@ -456,7 +467,7 @@ class Family:
         shape = np.broadcast_shapes(obs.y.shape, *(np.shape(eta) for eta in etas))
         variables = xp.jets(*(np.broadcast_to(eta, shape) for eta in etas))
         with np.errstate(all="ignore"):
-            jet = self._density(obs, self.linked(variables))
+            jet = self.unguarded(obs, self.linked(variables))
             if not isinstance(jet, xp.Jet):  # no parameter is in it
                 jet = jet + 0.0 * variables[0]
             value = self._guard(jet.value, self.linked(etas))
@@ -487,7 +498,17 @@ class Family:
             d = derivatives(self.survival, _times(obs), linked, closed=closed)
             return d._replace(logf=self._guard(d.logf, linked))
 
-    def _density(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    def _limited_derivatives(
+        self, obs: Observed, linked: tuple[Linked, ...], *, closed: bool
+    ) -> Derivatives:
+        with np.errstate(all="ignore"):
+            d = limits.derivatives(self, obs, linked, closed=closed)
+            return d._replace(logf=self._guard(d.logf, linked))
+
+    def unguarded(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+        """The log density, which may be anything where a parameter lies outside its range."""
+        if obs.limits is not None:
+            return limits.contributions(self, obs, linked)
         if self.survival is not None:
             return censoring.contributions(self.survival, _times(obs), linked)
         if self.density is not None:

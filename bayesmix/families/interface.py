@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.links import Link
+from bayesmix.formula.limits import Limits
 from bayesmix.formula.times import Times
 
 __all__ = ["Array", "FamilyLike", "Observed", "Parameter", "Shown"]
@@ -22,7 +23,7 @@ class Observed(NamedTuple):
     Rows of one `cluster`, a number, have a density together where the family gives it so: they
     stand one after the other.  `effects` (n, q) has the columns of random effects.  `there` says
     where the response was observed, None for everywhere; in the other rows `y` is some value that
-    the family allows, and says nothing.
+    the family allows, and says nothing.  `limits` truncate or censor the response.
     """
 
     y: np.ndarray
@@ -32,6 +33,7 @@ class Observed(NamedTuple):
     cluster: np.ndarray | None = None
     effects: np.ndarray | None = None
     there: np.ndarray | None = None
+    limits: Limits | None = None
 
     def take(self, rows: slice | np.ndarray) -> Observed:
         """The same for some rows."""
@@ -41,7 +43,8 @@ class Observed(NamedTuple):
         cluster, effects = (None if x is None else x[rows] for x in (self.cluster, self.effects))
         there = None if self.there is None else self.there[rows]
         there = None if there is None or there.all() else there
-        return Observed(self.y[rows], trials, const, times, cluster, effects, there)
+        limits = None if self.limits is None else self.limits.take(rows)
+        return Observed(self.y[rows], trials, const, times, cluster, effects, there, limits)
 
     def apart(self, counts: np.ndarray) -> Observed:
         """Rows of several components, one after the other: their clusters are different ones."""

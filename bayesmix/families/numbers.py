@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import Instant
+from bayesmix.families.survival.base import Instant, log_survival
 from bayesmix.formula.times import Times
 
 __all__ = ["for_numbers"]
@@ -45,12 +45,22 @@ def for_numbers(times: Family) -> Family:
             return None
         return survival.closed_form(_instant(obs), np.ones(()), *linked)
 
+    def log_tails(obs: Observed, *linked: Linked) -> tuple[Array, Array]:
+        at = _instant(obs)
+        return survival.log_distribution(at, *linked), survival.logsf(at, *linked)
+
+    def tails(y: np.ndarray, **natural: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        log = log_survival(times, np.maximum(y, 0.0), natural)
+        return -np.expm1(log), np.exp(log)
+
     return replace(
         times,
         survival=None,
         kernel=survival.kernel,
         density=density,
         closed_form=closed_form,
+        log_tails=log_tails,
+        tails=tails,
         constant=lambda y, trials: -np.log(y),
         start=lambda y: start(_exact(y)),
         priors=None if priors is None else lambda y: priors(_exact(y)),

@@ -75,8 +75,10 @@ _HINTS = {
     "p": "p(successes, trials) is a response: it stands alone on the left of the tilde.",
     "surv": "surv(...) is a response: it stands alone on the left of the tilde.",
     "mv": "mv(...) is a response: it stands alone on the left of the tilde.",
+    "truncated": "truncated(...) is a response: it stands alone on the left of the tilde.",
+    "censored": "censored(...) is a response: it stands alone on the left of the tilde.",
 }
-_RESERVED = ("offset", "p", "surv", "mv")
+_RESERVED = ("offset", "p", "surv", "mv", "truncated", "censored")
 
 
 @dataclass(frozen=True, eq=False)

@@ -237,6 +237,10 @@ def _response(tokens: list[Token], text: str, label: str) -> Expression | None:
     return read_expression(tokens, text[first.start : last.end], label)
 
 
+# Responses of which only the first argument is the response itself.
+_LOOSE = (("p",), ("truncated",), ("censored",))
+
+
 def _refuse_response_on_right(
     response: Expression | None,
     tokens: list[Token],
@@ -247,7 +251,7 @@ def _refuse_response_on_right(
     if response is None:
         return
     own = response.variables
-    if response.functions[:1] == ("p",):  # the trials may explain the successes
+    if response.functions[:1] in _LOOSE:  # trials may explain successes, limits a response
         own = read_expression(split_at(tokens[2:-1], ",")[0] or tokens, "", label).variables
     used = {v for e in (*side.atoms, *side.offsets) for v in e.variables} | {*others}
     both = [name for name in own if name in used]

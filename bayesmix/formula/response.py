@@ -10,8 +10,10 @@ import numpy as np
 
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import evaluate
+from bayesmix.formula.expressions import read_text
 from bayesmix.formula.frames import check_data, first_rows
 from bayesmix.formula.levels import read_levels
+from bayesmix.formula.limits import CENSORED, TRUNCATED, Limits
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times
 from bayesmix.formula.tokens import match_brackets, split_at, tokenize
@@ -27,8 +29,10 @@ __all__ = [
     "complete_columns",
     "is_mv",
     "is_surv",
+    "limited_call",
     "middle",
     "observed_rows",
+    "read_limits",
     "read_observed",
     "read_response",
     "read_times",
@@ -119,6 +123,86 @@ def surv_call(text: str) -> SurvCall:
     return SurvCall(kind, tuple(arguments), background)
 
 
+class LimitedCall(NamedTuple):
+    """A response ``truncated(...)`` or ``censored(...)`` taken apart: expressions, or None."""
+
+    kind: str
+    inner: str
+    lower: str | None
+    upper: str | None
+
+
+LIMITED_FORMS = "truncated(y, lower=, upper=) or censored(y, lower=, upper=)"
+
+
+def limited_call(text: str) -> LimitedCall | None:
+    """What stands in a response ``truncated(...)`` or ``censored(...)``; None for any other.
+
+    Raises
+    ------
+    FormulaError
+        If it has no limit, or none of the two forms.
+    """
+    kind = next((k for k in (TRUNCATED, CENSORED) if text.startswith(k)), None)
+    if kind is None or not text[len(kind) :].lstrip().startswith("("):
+        return None
+    label = f"The response {text!r}"
+    tokens = tokenize(text, label)
+    match_brackets(tokens, label)
+    inner, given = [], {}
+    for run in (run for run in split_at(tokens[2:-1], ",") if run):
+        named = len(run) > 1 and run[1].text == "="
+        name = run[0].text if named else ""
+        first = run[2] if named and len(run) > 2 else run[0]
+        part = text[first.start : run[-1].end]
+        if named and (name not in ("lower", "upper") or name in given or len(run) < 3):
+            raise FormulaError(
+                f"{label}: the options are lower= and upper=. Write {LIMITED_FORMS}."
+            )
+        if named:
+            given[name] = part
+        else:
+            inner.append(part)
+    if len(inner) != 1 or not given:
+        raise FormulaError(
+            f"{label} takes one response and one limit or both, by name. Write {LIMITED_FORMS}."
+        )
+    if inner[0].startswith(("p(", "surv(")):
+        raise FormulaError(
+            f"{label}: a response with limits is a plain one. Times have censoring and entry in "
+            "surv(...); proportions have no limits."
+        )
+    return LimitedCall(kind, inner[0], given.get("lower"), given.get("upper"))
+
+
+def read_limits(text: str, data: pd.DataFrame, scope: Scope) -> Limits:
+    """The limits of a response ``truncated(...)`` or ``censored(...)``; none where missing."""
+    call = limited_call(text)
+    assert call is not None
+    ends = []
+    for written, none in ((call.lower, -np.inf), (call.upper, np.inf)):
+        values = np.full(len(data), none)
+        if written is not None:
+            values = evaluate(written, data, scope, "limit", finite=False)
+            values = np.where(np.isnan(values), none, values)
+        ends.append(values)
+    return Limits.of(call.kind, *ends)
+
+
+def _check_limits(text: str, y: np.ndarray, limits: Limits, data: pd.DataFrame) -> None:
+    label = f"The response {text!r}"
+    _refuse(limits.lower >= limits.upper, data, f"{label}: the lower limit is not below the upper")
+    if limits.kind == TRUNCATED:
+        outside = (y < limits.lower) | (y > limits.upper)
+        _refuse(
+            outside, data, f"{label}: values outside the limits cannot occur, but there are some"
+        )
+    elif not ((y > limits.lower) & (y < limits.upper)).any():
+        raise DataError(
+            f"{label}: every value is at or beyond a limit, so nothing is known exactly."
+        )
+
+
 def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     """How the times of a response ``surv(...)`` were observed.
 
@@ -206,6 +290,8 @@ class Response:
         Data columns used.
     times : Times, or None
         Only for ``surv(...)``: how each time was observed.
+    limits : Limits, or None
+        Only for ``truncated(...)`` and ``censored(...)``; `y` stands at a limit of censoring.
     there : ndarray of bool, shape (n,), or None
         Where the response was observed; None for everywhere.  In the other rows `y` is NaN, and
         of a time nothing is known.
@@ -227,13 +313,16 @@ class Response:
     levels: tuple[Hashable, ...] = ()
     ordered: bool = False
     parts: tuple[str, ...] = ()
+    limits: Limits | None = None
 
     def take(self, rows: Any) -> Response:
         """Keep some rows, by position, slice or mask."""
         trials = None if self.trials is None else self.trials[rows]
         times = None if self.times is None else self.times.take(rows)
         there = None if self.there is None else self.there[rows]
-        return replace(self, y=self.y[rows], trials=trials, times=times, there=there)
+        limits = None if self.limits is None else self.limits.take(rows)
+        y = self.y[rows]
+        return replace(self, y=y, trials=trials, times=times, there=there, limits=limits)
 
 
 def middle(times: Times) -> np.ndarray:
@@ -243,8 +332,10 @@ def middle(times: Times) -> np.ndarray:
 
 
 def complete_columns(formula: _WithResponse) -> tuple[str, ...]:
-    """The columns of a response that may not be missing: bounds of an interval may."""
+    """The columns of a response that may not be missing: bounds of an interval, and limits, may."""
     text = formula.response
+    if text is not None and (call := limited_call(text)) is not None:
+        return read_text(call.inner, "response").variables
     if text is not None and is_surv(text) and surv_call(text).kind == "interval":
         return ()
     return formula.response_names
@@ -317,6 +408,11 @@ def read_response(
             levels=found.levels,
             ordered=found.ordered,
         )
+    if (call := limited_call(text)) is not None:
+        y = evaluate(call.inner, data, scope, "response")
+        limits = read_limits(text, data, scope)
+        _check_limits(text, y, limits, data)
+        return Response(text, "numeric", limits.applied(y), None, columns, limits=limits)
     if _is_call(text, "p"):
         successes, trials = binomial_arguments(text)
         y = evaluate(successes, data, scope, "number of successes")
@@ -328,10 +424,11 @@ def read_response(
 
 def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
     """Where a response is known: none of its columns is missing, or one bound of an interval."""
-    columns = data[[name for name in formula.response_names if name in data.columns]]
-    known = columns.notna()
-    whole = (bool(complete_columns(formula)) and not is_mv(str(formula.response))) or columns.empty
-    return (known.all(axis=1) if whole else known.any(axis=1)).to_numpy()
+    whole = complete_columns(formula)
+    names = [name for name in whole or formula.response_names if name in data.columns]
+    known = data[names].notna()
+    every = (bool(whole) and not is_mv(str(formula.response))) or not names
+    return (known.all(axis=1) if every else known.any(axis=1)).to_numpy()
 
 
 def read_observed(
@@ -359,6 +456,12 @@ def read_observed(
     trials = times = None
     if some.trials is not None:  # they may be known where the successes are not
         trials = evaluate(binomial_arguments(some.name)[1], data, scope, "trials", finite=False)
+    limits = some.limits
+    if limits is not None:
+        ends = np.full(n, -np.inf), np.full(n, np.inf)
+        for values, given in zip(ends, (limits.lower, limits.upper), strict=True):
+            values[there] = given
+        limits = Limits.of(limits.kind, *ends)
     if some.times is not None:
         bounds = {"lower": np.zeros(n), "upper": np.full(n, np.inf), "entry": np.zeros(n)}
         bounds |= {} if some.times.background is None else {"background": np.zeros(n)}
@@ -366,7 +469,7 @@ def read_observed(
             values[there] = getattr(some.times, name)
         times = Times(**bounds)
         y = middle(times)
-    return replace(some, y=y, trials=trials, times=times, there=there)
+    return replace(some, y=y, trials=trials, times=times, there=there, limits=limits)
 
 
 def column_arguments(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.formula.frames import Units
-from bayesmix.formula.response import surv_call, time_name
+from bayesmix.formula.response import limited_call, surv_call, time_name
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name, term_dim
@@ -87,6 +87,7 @@ def named_data(
         if trials is not None:
             known = np.where(np.isnan(trials), 1.0, trials)  # unknown only with their response
             out.add(names["trials"], known, "obs")
+        _add_limits(data, names, out)
         if data.clustered is not None:
             _clusters(spec, block, data.clustered, rows.units, out)
         if block.survival:
@@ -123,6 +124,14 @@ def _clusters(
     if given.effects is not None:
         out.coords[names["random_term"]] = block.random
         out.add(names["effects"], given.effects, "obs", names["random_term"])
+
+
+def _add_limits(data: BlockRows, names: dict[str, str], out: NamedData) -> None:
+    """The limits of a truncated or censored response; infinite where there is none."""
+    limits = None if data.response is None else data.response.limits
+    if limits is not None:
+        out.add(names["lower_limit"], limits.lower, "obs")
+        out.add(names["upper_limit"], limits.upper, "obs")
 
 
 def _add_allowed(spec: MixtureSpec, rows: Rows, out: NamedData) -> None:
@@ -183,6 +192,8 @@ def observed_name(spec: MixtureSpec) -> str:
 
 
 def _short(name: str) -> str:
+    if (call := limited_call(name)) is not None:
+        return call.inner
     return time_name([name]) if name.startswith("surv(") else name
 
 
@@ -191,7 +202,7 @@ def names_of(spec: MixtureSpec, block: BlockLayout) -> dict[str, str]:
     several = len(spec.layout.blocks) > 1
     ending = f"_{plain_name(block.name)}" if several else ""
     given = ("X", "offset", "trials", "mu", "effects", "random_term")
-    given += ("cluster", "cluster_of_row", "unit_of_cluster")
+    given += ("cluster", "cluster_of_row", "unit_of_cluster", "lower_limit", "upper_limit")
     return {name: name + ending for name in given}
 
 

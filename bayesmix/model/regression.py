@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.families import Family, resolve
+from bayesmix.families import Family, resolve, with_limits
 from bayesmix.families.effects import with_effects
 from bayesmix.formula.design import Design, Units
 from bayesmix.formula.response import Response
@@ -34,6 +34,8 @@ def plan(
     if part.random is not None:
         families = _with_effects(families, part)
         clustered = Clustered(part.random.codes, part.random.design.matrix)
+    if part.response.limits is not None:
+        families = tuple(map(with_limits, families))
     terms, effects, matrix, offset = _design(part, k)
     shared = _dispersion_sets(part.regression.dispersion, k, families)
     if any(f.cuts for f in families):

@@ -247,7 +247,9 @@ def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed
     if obs.times is None:
         y = (obs.y - units.centre) / units.unit
         kind = family.reads or "numeric"
-        read = family.observe(Response(name, kind, y, None, (), there=obs.there))
+        limits = None if obs.limits is None else obs.limits.measured(units.centre, units.unit)
+        given = Response(name, kind, y, None, (), there=obs.there, limits=limits)
+        read = family.observe(given)
         return read._replace(cluster=obs.cluster, effects=obs.effects)
     times = _in_unit(obs.times, units.unit)
     return family.observe(Response(name, "survival", middle(times), None, (), times))
@@ -286,6 +288,9 @@ def log_units(layout: BlockLayout, rows: BlockRows, allowed: np.ndarray | None) 
             raise _Inconsistent
         out = 1.0 - lumps[0]
         out = out if rows.there is None else out * rows.there
+        limits = None if rows.response is None else rows.response.limits
+        if limits is not None:  # of a censored response there is a probability
+            out = out * limits.exact(given[0][1])
         if rows.allowed is None:
             return out
         # A value at an atom has a probability, which no unit changes.
@@ -451,7 +456,8 @@ def _response(response: Response | None, units: Units) -> Response | None:
     if response is None or units.are_own:
         return response
     if response.times is None:
-        return replace(response, y=(response.y - units.centre) / units.unit)
+        limits = response.limits and response.limits.measured(units.centre, units.unit)
+        return replace(response, y=(response.y - units.centre) / units.unit, limits=limits)
     times = _in_unit(response.times, units.unit)
     return replace(response, y=middle(times), times=times)
 

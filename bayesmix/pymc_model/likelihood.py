@@ -20,6 +20,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, Observed
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import Seen
+from bayesmix.formula.limits import Limits
 from bayesmix.formula.response import surv_call
 from bayesmix.formula.times import KINDS
 from bayesmix.model import MixtureSpec
@@ -124,7 +125,8 @@ def _observed(
             y = np.where(there, y, _middle(spec, block, s))
         y = _beside_atoms(spec, block, s, y)
         one: Any = Symbol(pt.ones_like(y.variable))
-        return Observed(y, one if trials is None else _column(trials), 0.0, there=there)
+        obs = Observed(y, one if trials is None else _column(trials), 0.0, there=there)
+        return obs._replace(limits=_limits(spec, block, data))
     source = time_sources(spec, block)[s]
     y, names = columns[source], time_data(spec, block)[source]
     code = _column(data[names["observed_as"]])
@@ -135,6 +137,16 @@ def _observed(
     rate = _column(data[names["background"]]) if names["background"] in data else None
     seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind], rate)
     return Observed(y, None, 0.0, seen)
+
+
+def _limits(spec: MixtureSpec, block: BlockLayout, data: Mapping[str, Tensor]) -> Any:
+    """The limits of a response, as columns."""
+    response = spec.rows.blocks[spec.layout.blocks.index(block)].response
+    if response is None or response.limits is None:
+        return None
+    names = names_of(spec, block)
+    ends = (_column(data[names[end]]) for end in ("lower_limit", "upper_limit"))
+    return Limits(response.limits.kind, *ends, response.limits.most)
 
 
 def _beside_atoms(spec: MixtureSpec, block: BlockLayout, s: int, y: Any) -> Any:
@@ -171,7 +183,7 @@ def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, .
         if family.columns:
             value = plain(family.log_density_of(observed, parameters))
             observed = observed._replace(there=None)
-        elif observed.times is None and family.pymc is not None:
+        elif observed.times is None and observed.limits is None and family.pymc is not None:
             names = (p.name for p in family.parameters)
             natural = {n: plain(v.value) for n, v in zip(names, parameters, strict=True)}
             value = pm.logp(family.pymc(pm, **natural), plain(observed.y))

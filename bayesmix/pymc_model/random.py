@@ -8,6 +8,8 @@ import numpy as np
 
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
+from bayesmix.formula.limits import Limits
+from bayesmix.formula.response import limited_call
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
@@ -119,16 +121,19 @@ def _responses(
     names = list(dict.fromkeys(time_sources(spec, block))) if block.survival else block.columns
     sources = time_sources(spec, block) if block.survival else [block.name] * spec.k
     out = {name: np.full(len(component), np.nan) for name in names}
-    given_names = names_of(spec, block)
-    trials, clustered = data.get(given_names["trials"]), None
-    if given_names["cluster_of_row"] in data:
-        clustered = Clustered(data[given_names["cluster_of_row"]], data.get(given_names["effects"]))
+    known = names_of(spec, block)
+    trials, limits, clustered = data.get(known["trials"]), None, None
+    if known["cluster_of_row"] in data:
+        clustered = Clustered(data[known["cluster_of_row"]], data.get(known["effects"]))
+    call = limited_call(block.name)
+    if call is not None:
+        limits = Limits.of(call.kind, data[known["lower_limit"]], data[known["upper_limit"]])
     for s, family in enumerate(block.families):
         at = np.flatnonzero(component == s)
         if len(at):
             natural = _natural(block, given, family, s)
             entry = _entry(spec, block, s, data)
-            drawn = draw_rows(family, natural, trials, entry, at, rng, clustered)
+            drawn = draw_rows(family, natural, trials, entry, at, rng, clustered, limits)
             if family.columns:
                 for name, column in zip(names, drawn.T, strict=True):
                     out[name][at] = column

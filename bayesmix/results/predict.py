@@ -13,9 +13,18 @@ from scipy.stats import norm
 from bayesmix._arguments import fraction, shown
 from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
+from bayesmix.families.limits import draw_within
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import expected, log_survival
-from bayesmix.formula.response import Response, binomial_arguments, read_response, time_name
+from bayesmix.formula.limits import Limits
+from bayesmix.formula.response import (
+    Response,
+    binomial_arguments,
+    limited_call,
+    read_limits,
+    read_response,
+    time_name,
+)
 from bayesmix.formula.transforms import Scope
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import BlockRows, MixtureSpec, Rows
@@ -509,7 +518,8 @@ def side_by_column(values: Sequence[np.ndarray]) -> np.ndarray:
 def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
     """What simulated responses are called: a time as within ``surv(...)``, else as written."""
     if not block.survival:
-        return block.name
+        call = limited_call(block.name)
+        return block.name if call is None else call.inner
     events = spec.prepared.events
     written = [block.name] if events is None else list(events.times)
     return time_name(written)
@@ -521,16 +531,22 @@ def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
     if newdata is None:
         return rows
     blocks = [
-        replace(data, response=_trials_alone(part, newdata, spec.prepared.scope))
-        if part.response.trials is not None
+        replace(data, response=_without_values(part, newdata, spec.prepared.scope))
+        if part.response.trials is not None or part.response.limits is not None
         else data
         for part, data in zip(spec.prepared.parts, rows.blocks, strict=True)
     ]
     return replace(rows, blocks=tuple(blocks))
 
 
-def _trials_alone(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response:
-    assert part.formula.response is not None
+def _without_values(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response:
+    """What is known of new responses before they are there: their trials, or limits."""
+    text = part.formula.response
+    assert text is not None
+    if part.response.limits is not None:
+        unknown = np.full(len(newdata), np.nan)
+        limits = read_limits(text, newdata, scope)
+        return replace(part.response, y=unknown, there=None, limits=limits)
     _, trials = binomial_arguments(part.formula.response)
     return read_response(
         replace(part.formula, response=f"p(0 * ({trials}), {trials})"), newdata, scope
@@ -599,7 +615,8 @@ def draw_response(
         if len(at):
             values = natural(block, data, theta, s)
             late = entries(data, key)
-            out[at] = draw_rows(family, values, trials, late, at, rng, data.clustered)
+            limits = None if data.response is None else data.response.limits
+            out[at] = draw_rows(family, values, trials, late, at, rng, data.clustered, limits)
     return out
 
 
@@ -632,6 +649,7 @@ def draw_rows(
     at: np.ndarray,
     rng: np.random.Generator,
     clustered: Clustered | None = None,
+    limits: Limits | None = None,
 ) -> np.ndarray:
     """Responses of the rows at some positions, (m,) or (m, q) of several columns.
 
@@ -647,6 +665,8 @@ def draw_rows(
     rng : numpy.random.Generator
     clustered : Clustered, optional
         For families that give the density of rows together.
+    limits : Limits, optional
+        Of all rows: what cannot occur is drawn again, what is censored stands at the limit.
     """
     values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in natural.items()}
     out = np.full((len(at), len(family.columns)) if family.columns else len(at), np.nan)
@@ -656,7 +676,12 @@ def draw_rows(
     if inside.any():
         at, values = at[inside], {n: v[inside] for n, v in values.items()}
         late = np.zeros(len(at)) if entry is None else entry[at]
-        out[inside] = _draw(family, values, None if trials is None else trials[at], late, rng)
+        some = None if trials is None else trials[at]
+        if limits is None:
+            out[inside] = _draw(family, values, some, late, rng)
+        else:
+            drawn = _draw(family, values, some, late, rng)
+            out[inside] = draw_within(family, values, drawn, limits.take(at), rng)
     return out
 
 

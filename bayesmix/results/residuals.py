@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from bayesmix.errors import FitError
 from bayesmix.families import Family
+from bayesmix.families.limits import ends
 from bayesmix.families.survival.base import log_survival
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout
@@ -80,6 +81,12 @@ def _residuals(
     spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
 ) -> np.ndarray:
     if kind in KINDS:
+        if data.response is not None and data.response.limits is not None:
+            msg = (
+                f"residuals(kind={kind!r}): {block.name} has limits, and a response less its mean "
+                "is no residual; use kind='quantile'"
+            )
+            raise FitError(msg)
         values = observed_response(data)[:, None] - component_means(block, data, theta)
         if kind == "response":
             return values
@@ -258,6 +265,8 @@ def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.
     values = natural(block, data, theta, s)
     if observed.times is not None:
         return _ends_of_times(family, data, block.keys[s], values)
+    if observed.limits is not None:
+        return ends(family, observed, values)
     if family.tails is None:
         msg = (
             f"residuals(kind='quantile') needs the distribution function of the {family.name} "

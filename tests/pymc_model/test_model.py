@@ -134,6 +134,8 @@ CASES = {
         group="g",
         na_action="fiml",
     ),
+    "censored": lambda: M("censored(y, lower=0, upper=z + 2) ~ x", D, k=2),
+    "truncated counts": lambda: M("truncated(I(count + 1), lower=1) ~ x", D, family="poisson", k=2),
     "own family": lambda: M("positive ~ x", D, family=SHIFTED, k=2),
     "own dispersions": lambda: M("y ~ x", D, family=TWO, k=2),
     "priors of two kinds": lambda: M(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.special import stirling
@@ -129,6 +130,12 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     return {"phi": Prior("lognormal", mu=float(np.log(2 * start(y)["phi"])), sigma=1.5)}
 
 
+def tails(y: np.ndarray, mu: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y)."""
+    a, b = mu * phi, (1 - mu) * phi
+    return special.betainc(a, b, y), special.betaincc(a, b, y)
+
+
 FAMILY = Family(
     "beta",
     params={"mu": "logit", "phi": "log"},
@@ -139,6 +146,7 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, phi: mu,
     variance=lambda mu, phi: mu * (1 - mu) / (1 + phi),
+    tails=tails,
     simulate=simulate,
     valid=lambda y: (y > 0) & (y < 1),
     support="numbers above 0 and below 1",

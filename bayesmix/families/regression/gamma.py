@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.generalized_f import log_lower, log_upper
 from bayesmix.arrays.special import stirling
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
@@ -55,6 +56,13 @@ def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:
         (eta_first, deviance + (0.5 - s.scaled1)),
         ((eta_second, eta_first), (eta_first, deviance - (s.scaled1 + s.scaled2))),
     )
+
+
+def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
+    """Of w = sqrt(shape) log(y / mu), a standard log gamma variable with Q = 1 / sqrt(shape)."""
+    half = xp.clip(0.5 * shape.log, -300.0, 300.0)
+    w, q = xp.exp(half) * (-obs.const - mu.log), xp.exp(-half)
+    return log_lower(w, q, None), log_upper(w, q, None)
 
 
 def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...]:
@@ -128,6 +136,7 @@ FAMILY = Family(
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**2 / shape,
     tails=tails,
+    log_tails=log_tails,
     simulate=simulate,
     valid=lambda y: y > 0,
     support="positive numbers",

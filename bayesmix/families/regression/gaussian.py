@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
@@ -39,6 +40,12 @@ def closed_form(obs: Observed, mu: Linked, sigma: Linked) -> Derivatives | None:
 def curvature(obs: Observed, mu: Linked, sigma: Linked) -> tuple[np.ndarray, ...]:
     """Expected information of (mu, log sigma): slope^2 / sigma^2 and 2."""
     return np.square(mu.slope / sigma.value), np.full_like(sigma.value, 2.0)
+
+
+def log_tails(obs: Observed, mu: Linked, sigma: Linked) -> tuple[Array, Array]:
+    """Log Phi(z) and log Phi(-z), z = (y - mu) / sigma."""
+    z = (obs.y - mu.value) / sigma.value
+    return xp.log_ndtr(z), xp.log_ndtr(-z)
 
 
 def squares(obs: Observed, mu: Linked) -> np.ndarray:
@@ -109,6 +116,7 @@ FAMILY = Family(
     mean=lambda mu, sigma: mu,
     variance=lambda mu, sigma: sigma**2,
     tails=tails,
+    log_tails=log_tails,
     simulate=simulate,
     pymc=lambda pm, mu, sigma: pm.Normal.dist(mu, sigma),
     kernel=Kernel("gaussian", kernel_term, parameters=2, statistic=True),

@@ -10,7 +10,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
+from bayesmix.families.links import Linked, get_link
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -41,6 +41,28 @@ def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:
         (slope, 0.5 - half),
         ((bend, slope), (slope, -half)),
     )
+
+
+def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
+    """Phi(a) + exp(2 shape / mu) Phi(-b) and Phi(-a) less that, a and b = r (y / mu -+ 1).
+
+    With r = sqrt(shape / y); Shuster (1968), Journal of the American Statistical Association 63.
+    """
+    root, ratio = xp.exp(0.5 * (shape.log + obs.const)), xp.exp(-obs.const - mu.log)
+    a, b = root * (ratio - 1.0), root * (ratio + 1.0)
+    far = 2.0 * xp.exp(shape.log - mu.log) + xp.log_ndtr(-b)
+    upper = xp.log_ndtr(-a)
+    gap = xp.clip(far - upper, upper=-1e-300)
+    return xp.logaddexp(xp.log_ndtr(a), far), upper + xp.log1mexp(gap)
+
+
+def tails(y: np.ndarray, mu: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y)."""
+    y = np.asarray(y, dtype=float)
+    link = get_link("identity")
+    given = Observed(y, None, constant(y, None))
+    both = log_tails(given, Linked(link, np.asarray(mu)), Linked(link, np.asarray(shape)))
+    return np.exp(both[0]), np.exp(both[1])
 
 
 def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...]:
@@ -102,6 +124,8 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**3 / shape,
+    tails=tails,
+    log_tails=log_tails,
     simulate=simulate,
     valid=lambda y: y > 0,
     support="positive numbers",

@@ -32,6 +32,7 @@ __all__ = [
     "cumulative",
     "derivatives",
     "extreme",
+    "join_derivatives",
     "logistic",
     "normal",
     "scaled",
@@ -72,7 +73,7 @@ def derivatives(
         terms = {kind: rows for kind, rows in terms.items() if kind not in ("exact", "right")}
     for kind, rows in terms.items():
         parts.append((rows, _automatic(TERMS[kind], survival, times.take(rows), linked, rows)))
-    d = _join_derivatives(parts, linked, len(times))
+    d = join_derivatives(parts, linked, len(times))
     if (entered := times.entered) is not None:
         d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
     return _finite(d)
@@ -99,9 +100,10 @@ def _automatic(
     return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
 
 
-def _join_derivatives(
+def join_derivatives(
     parts: list[tuple[Rows, Derivatives]], linked: tuple[Linked, ...], n: int
 ) -> Derivatives:
+    """Derivatives of some rows each as those of all n, zero where no part has a row."""
     if len(parts) == 1 and isinstance(parts[0][0], slice):
         return parts[0][1]
     p = len(linked)
@@ -133,7 +135,7 @@ def _enter(
     else:
         at = Instant(times.entry, times.log_entry)
         entry = form(at, np.zeros(len(times)), *some_rows(linked, rows))
-    entry = _finite(_join_derivatives([(rows, entry)], linked, n))
+    entry = _finite(join_derivatives([(rows, entry)], linked, n))
     logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
     return Derivatives(
         logf,

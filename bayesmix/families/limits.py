@@ -1,0 +1,450 @@
+r"""What a response with limits says about a component: the one place.
+
+=======================  =================================================
+known of the response    its term of the log-likelihood
+=======================  =================================================
+y, of values in [l, u]   log f(y) - log P(l <= Y <= u)
+y, between two limits    log f(y)
+at or below l            log P(Y <= l)
+at or above u            log P(Y >= u)
+=======================  =================================================
+
+The tails are the family's own (`log_tails`); of counts, sums of their probabilities; else the
+logarithms of its `tails`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.arrays.symbolic import Symbol
+from bayesmix.errors import SpecError
+from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.interface import Array, Observed
+from bayesmix.families.links import Linked
+from bayesmix.families.survival.base import join, some_rows
+from bayesmix.families.survival.derivatives import join_derivatives
+from bayesmix.formula.limits import CENSORED, Limits
+
+__all__ = ["check_tails", "contributions", "derivatives", "draw_within", "ends", "log_tails"]
+
+# Counts are added up one by one: the largest limit, and the most of a tail.
+MOST_COUNTS, LONGEST_TAIL = 5_000, 100_000
+# Steps of linear predictors, and the smallest probability of a tail.
+STEP, LEAST = 0.01, 1e-300
+# Rounds in which impossible draws are made again, and halvings of an interval.
+REDRAWN, DOUBLINGS = 100, 60
+SURE = -1e-7  # log of a sum from which its complement is added up by itself
+
+
+# --- both tails ----------------------------------------------------------------------------
+
+
+def log_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+    """Log P(Y <= y) and log P(Y > y), each accurate where it is small."""
+    if family.log_tails is not None:
+        return family.log_tails(obs, *linked)
+    if family.discrete:
+        return _by_sums(family, obs, linked)
+    return _by_tails(family, obs, linked)
+
+
+def check_tails(family: Any, name: str, most: float) -> None:
+    """Refuse a family whose tails are not known.
+
+    Raises
+    ------
+    SpecError
+        Of point masses beside a density, and of a user's density without `tails`.
+    """
+    whole = family.whole is not None
+    if family.atom is not None or family.lump is not None or family.binomial or whole:
+        msg = (
+            f"{name}: the {family.name} family has no tails that limits could cut off; use a "
+            "density or a family of counts"
+        )
+        raise SpecError(msg)
+    if family.log_tails is None and not family.discrete and family.tails is None:
+        msg = (
+            f"{name}: the {family.name} family has no tails=; give bmx.Family(..., tails=), the "
+            "probabilities up to and beyond a value"
+        )
+        raise SpecError(msg)
+    if family.log_tails is None and family.discrete and most > MOST_COUNTS:
+        msg = f"{name}: a limit of counts is at most {MOST_COUNTS}, but one is {most:g}"
+        raise SpecError(msg)
+
+
+def _at(family: Any, obs: Observed, y: Array) -> Observed:
+    """Another response of the same rows."""
+    const = 0.0 if family.constant is None else family.constant(y, obs.trials)
+    return Observed(y, obs.trials, const)
+
+
+def _by_sums(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+    """Tails of counts, as sums of their probabilities."""
+    y = obs.y
+    most = obs.limits.most if isinstance(y, Symbol) and obs.limits else np.max(y, initial=-1.0)
+    lower: Array = -np.inf
+    for count in range(int(most) + 1):
+        term = family.unguarded(_at(family, obs, 0.0 * y + count), linked)
+        term = xp.where(y >= count, term, -np.inf)
+        lower = term if count == 0 else _log_sum(lower, term)
+    if int(most) < 0:
+        lower = 0.0 * linked[0].value - np.inf
+    upper = xp.log1mexp(xp.clip(lower, upper=-1e-300))
+    upper = xp.where(y < 0, 0.0, upper)
+    if not isinstance(y, Symbol) and most > 0:  # of one term alone nothing has cancelled
+        sure = np.broadcast_to(xp.value_of(lower) > SURE, np.shape(xp.value_of(upper)))
+        if sure.any():
+            upper = xp.where(sure, _beyond(family, obs, linked), upper)
+    return lower, upper
+
+
+def _log_sum(a: Array, b: Array) -> Array:
+    """log(exp(a) + exp(b)), where b may be -inf, and a with it."""
+    there = b > -np.inf
+    both = there & (a > -np.inf)
+    total = xp.logaddexp(xp.where(both, a, 0.0), xp.where(both, b, 0.0))
+    return xp.where(both, total, xp.where(there, b, a))
+
+
+def _beyond(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    """Log P(Y > y) of counts, added up from the next one on until nothing is left."""
+    first = np.floor(obs.y) + 1
+    total = family.unguarded(_at(family, obs, first), linked)
+    for step in range(1, LONGEST_TAIL):
+        term = family.unguarded(_at(family, obs, first + step), linked)
+        small = xp.value_of(term) < xp.value_of(total) - 37.0
+        falling = xp.value_of(term) > -np.inf
+        total = _log_sum(total, term)
+        if (small | ~falling).all():
+            break
+    return total
+
+
+def _by_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+    """Logarithms of a family's `tails`; their derivatives by differences of fourth order.
+
+    The tails are those of SciPy, of which few have derivatives in closed form.  Steps are small
+    beside the distance over which a tail changes, so that six digits of second derivatives and
+    more of first ones are right.
+    """
+    names = [p.name for p in family.parameters]
+    if isinstance(obs.y, Symbol):  # graphs know the derivatives of these tails
+        both = family.tails(obs.y, **{n: v.value for n, v in zip(names, linked, strict=True)})
+        below, above = (xp.log(xp.clip(x, LEAST)) for x in both)
+        return below, above
+    shape = np.broadcast_shapes(obs.y.shape, *(np.shape(xp.value_of(v.eta)) for v in linked))
+    etas = [np.broadcast_to(xp.value_of(v.eta), shape) for v in linked]
+
+    def logs(*moves: tuple[int, np.ndarray]) -> np.ndarray:
+        moved = list(etas)
+        for j, step in moves:
+            moved[j] = moved[j] + step
+        natural = {n: v.link.inverse(e) for n, v, e in zip(names, linked, moved, strict=True)}
+        return np.log(np.clip(family.tails(obs.y, **natural), LEAST, None))
+
+    value = logs()
+    if not any(isinstance(v.eta, xp.Jet) for v in linked):
+        return value[0], value[1]
+    steps = _steps(
+        family, obs, [Linked(v.link, e) for v, e in zip(linked, etas, strict=True)], value
+    )
+    first, second = _differences(logs, value, steps)
+    below, above = (xp.Jet(value[i], first[:, i], second[:, :, i]) for i in range(2))
+    return below, above
+
+
+def _steps(family: Any, obs: Observed, linked: list[Linked], value: np.ndarray) -> list[np.ndarray]:
+    """Steps of the linear predictors: of the location a share of the tail's width."""
+    plain = family.unguarded(_at(family, obs, obs.y), tuple(linked))
+    with np.errstate(all="ignore"):
+        width = np.exp(np.clip(value.min(0) - plain, -300.0, 300.0))
+        own = 2 * STEP * width / np.abs(linked[0].slope)
+    if linked[0].link.name != "identity":
+        own = np.minimum(own, STEP)
+    own = np.where(np.isfinite(own) & (own > 0), own, STEP)
+    return [own, *(np.full(own.shape, STEP) for _ in linked[1:])]
+
+
+def _differences(
+    function: Callable[..., np.ndarray], value: np.ndarray, steps: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """First (p, 2, ...) and second (p, p, 2, ...) derivatives of both tails (2, ...)."""
+    p = len(steps)
+    first, second = np.empty((p, *value.shape)), np.empty((p, p, *value.shape))
+    for j, h in enumerate(steps):
+        low2, low, high, high2 = (function((j, m * h)) for m in (-2, -1, 1, 2))
+        first[j] = (8 * (high - low) - (high2 - low2)) / (12 * h)
+        second[j, j] = (16 * (high + low) - (high2 + low2) - 30 * value) / (12 * h * h)
+        for i, g in enumerate(steps[:j]):
+            near, far = (
+                sum(
+                    a * b * function((j, m * a * h), (i, m * b * g))
+                    for a in (1, -1)
+                    for b in (1, -1)
+                )
+                / (4 * m * m * h * g)
+                for m in (1, 2)
+            )
+            second[i, j] = second[j, i] = (4 * near - far) / 3
+    return first, second
+
+
+# --- terms ---------------------------------------------------------------------------------
+
+
+def _before(family: Any, y: Array) -> Array:
+    """The largest value below a limit: of a count the one before, of a density itself."""
+    return -np.floor(-y) - 1.0 if family.discrete else y
+
+
+def _below(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    """Log P(Y <= l)."""
+    assert obs.limits is not None
+    return log_tails(family, _at(family, obs, _moved(obs, obs.limits.lower)), linked)[0]
+
+
+def _above(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    """Log P(Y >= u)."""
+    assert obs.limits is not None
+    at = _before(family, _moved(obs, obs.limits.upper))
+    return log_tails(family, _moved_to(family, obs, at), linked)[1]
+
+
+def _moved(obs: Observed, limit: Array) -> Array:
+    """A limit where there is one, else the response: a value that the family allows."""
+    return xp.where(np.abs(limit) < np.inf, limit, obs.y)
+
+
+def _moved_to(family: Any, obs: Observed, y: Array) -> Observed:
+    at = _at(family, obs, y)
+    return at if obs.limits is None else at._replace(limits=obs.limits)
+
+
+def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    """Log P(l <= Y <= u)."""
+    limits = obs.limits
+    assert limits is not None
+    has_lower, has_upper = limits.lower > -np.inf, limits.upper < np.inf
+    symbolic = isinstance(limits.lower, Symbol)
+    cut = _before(family, _moved(obs, limits.lower))
+    low = high = None
+    if symbolic or has_lower.any():
+        low = log_tails(family, _moved_to(family, obs, cut), linked)
+    if symbolic or has_upper.any():
+        last = _moved(obs, limits.upper)
+        high = log_tails(family, _moved_to(family, obs, last), linked)
+    if high is None:
+        assert low is not None
+        return xp.where(has_lower, low[1], 0.0)
+    if low is None:
+        return xp.where(has_upper, high[0], 0.0)
+    early = xp.value_of(high[0]) < np.log(0.5)
+    between = xp.where(early, _less(high[0], low[0]), _less(low[1], high[1]))
+    one = xp.where(has_lower, low[1], xp.where(has_upper, high[0], 0.0))
+    return xp.where(has_lower & has_upper, between, one)
+
+
+def _less(a: Array, b: Array) -> Array:
+    """log(exp(a) - exp(b)) for b < a; b may be -inf."""
+    there = b > -np.inf
+    gap = xp.clip(xp.where(there, b - a, -1.0), upper=-1e-300)
+    return a + xp.where(there, xp.log1mexp(gap), 0.0)
+
+
+def _exact(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    return family.unguarded(obs._replace(limits=None), linked)
+
+
+TERMS: dict[str, Callable[..., Array]] = {"exact": _exact, "below": _below, "above": _above}
+
+
+def _pieces(obs: Observed) -> list[tuple[str, slice | np.ndarray]]:
+    """The terms that occur, each with its rows."""
+    limits = obs.limits
+    assert limits is not None
+    if limits.kind != CENSORED:
+        return [("exact", slice(None))]
+    below, above = obs.y <= limits.lower, obs.y >= limits.upper
+    masks = {"exact": ~(below | above), "below": below, "above": above & ~below}
+    if masks["exact"].all():
+        return [("exact", slice(None))]
+    return [(term, np.flatnonzero(mask)) for term, mask in masks.items() if mask.any()]
+
+
+def contributions(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    """Term of the log-likelihood of each of n responses, (..., n).
+
+    Parameters
+    ----------
+    family : Family
+    obs : Observed
+        With limits.
+    linked : tuple of Linked
+        Arrays of numbers, or variables of a graph.
+    """
+    limits = obs.limits
+    assert limits is not None
+    if isinstance(limits.lower, Symbol):
+        value = _exact(family, obs, linked)
+        if limits.kind != CENSORED:
+            return value - log_seen(family, obs, linked)
+        value = xp.where(obs.y >= limits.upper, _above(family, obs, linked), value)
+        return xp.where(obs.y <= limits.lower, _below(family, obs, linked), value)
+    parts = [
+        (rows, TERMS[term](family, obs.take(rows), some_rows(linked, rows)))
+        for term, rows in _pieces(obs)
+    ]
+    value = join(parts, linked, len(obs.y))
+    return value - log_seen(family, obs, linked) if limits.kind != CENSORED else value
+
+
+# --- derivatives ---------------------------------------------------------------------------
+
+
+def derivatives(
+    family: Any, obs: Observed, linked: tuple[Linked, ...], *, closed: bool = True
+) -> Derivatives:
+    """The same with first and second derivatives in the linear predictors."""
+    limits, parts = obs.limits, []
+    assert limits is not None
+    for term, rows in _pieces(obs):
+        some, its = obs.take(rows), some_rows(linked, rows)
+        if term == "exact" and closed:
+            plain = family.derivatives(some._replace(limits=None), tuple(v.eta for v in its))
+            parts.append((rows, plain))
+        else:
+            parts.append((rows, _automatic(TERMS[term], family, some, its)))
+    d = join_derivatives(parts, linked, len(obs.y))
+    if limits.kind == CENSORED:
+        return d
+    seen = _automatic(log_seen, family, obs, linked)
+    first = tuple(a - b for a, b in zip(d.first, seen.first, strict=True))
+    rows_of = zip(d.second, seen.second, strict=True)
+    second = tuple(tuple(a - b for a, b in zip(u, v, strict=True)) for u, v in rows_of)
+    return Derivatives(d.logf - seen.logf, first, second)
+
+
+def _automatic(
+    term: Callable[..., Array], family: Any, obs: Observed, linked: tuple[Linked, ...]
+) -> Derivatives:
+    shape = np.broadcast_shapes(obs.y.shape, *(np.shape(v.eta) for v in linked))
+    variables = xp.jets(*(np.broadcast_to(v.eta, shape) for v in linked))
+    moved = tuple(Linked(v.link, x) for v, x in zip(linked, variables, strict=True))
+    jet = term(family, obs, moved)
+    if not isinstance(jet, xp.Jet):
+        jet = jet + 0.0 * variables[0]
+    return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
+
+
+# --- random numbers ------------------------------------------------------------------------
+
+
+def draw_within(
+    family: Any,
+    natural: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    limits: Limits,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Drawn responses (m,) as they would be seen; what cannot occur is drawn again.
+
+    Where nearly all of a distribution lies outside, by bisection of its distribution function.
+
+    Parameters
+    ----------
+    family : Family
+    natural : mapping of str to ndarray, shape (m,)
+    y : ndarray, shape (m,)
+        Of the whole distribution.
+    limits : Limits
+    rng : numpy.random.Generator
+    """
+    y = np.array(limits.applied(y))
+    if limits.kind == CENSORED:
+        return y
+    for _ in range(REDRAWN):
+        again = np.flatnonzero((y < limits.lower) | (y > limits.upper))
+        if not len(again):
+            return y
+        y[again] = family.simulate(rng, **{n: v[again] for n, v in natural.items()})
+    left = np.flatnonzero((y < limits.lower) | (y > limits.upper))
+    some = {n: v[left] for n, v in natural.items()}
+    y[left] = _inverted(family, some, limits.take(left), rng)
+    return y
+
+
+def _inverted(
+    family: Any, natural: dict[str, np.ndarray], limits: Limits, rng: np.random.Generator
+) -> np.ndarray:
+    """Responses between limits in a tail, by bisection of log tail probabilities."""
+    linked = tuple(Linked(p.link, p.link.forward(natural[p.name])) for p in family.parameters)
+    finite = np.where(np.isfinite(limits.lower), limits.lower, limits.upper)
+    obs = Observed(finite, None, 0.0)._replace(limits=limits)
+    u = rng.random(len(finite))
+    # Beyond the finite limit the tail falls to a share u of what it is there.
+    up = np.isfinite(limits.lower)
+    cut = np.where(up, _before(family, limits.lower), limits.upper)
+    tail = np.where(up, *log_tails(family, _moved_to(family, obs, cut), linked)[::-1])
+    far = np.where(up, limits.upper, limits.lower)
+    step = 1.0 + np.abs(finite)
+    reach = np.where(np.isfinite(far), np.abs(far - finite), step)
+    near, target = np.zeros_like(reach), tail + np.log(u)
+
+    def beyond(distance: np.ndarray) -> np.ndarray:
+        at = np.where(up, finite + distance, finite - distance)
+        at = np.floor(at) if family.discrete else at
+        both = log_tails(family, _moved_to(family, obs, at), linked)
+        return np.where(up, both[1], both[0]) > target
+
+    for _ in range(DOUBLINGS):
+        short = beyond(reach) & ~np.isfinite(far)
+        if not short.any():
+            break
+        reach = np.where(short, 2 * reach, reach)
+    for _ in range(DOUBLINGS):
+        middle = 0.5 * (near + reach)
+        more = beyond(middle)
+        near, reach = np.where(more, middle, near), np.where(more, reach, middle)
+    y = np.where(up, finite + reach, finite - reach)
+    if family.discrete:
+        y = np.where(up, np.round(y), np.floor(y) + 1)
+    return np.clip(y, limits.lower, limits.upper)
+
+
+# --- probabilities for residuals -------------------------------------------------------------
+
+
+def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarray:
+    """P(Y < y), P(Y <= y), P(Y > y) and P(Y >= y) of what could be seen, (4, n).
+
+    Of a censored response: between which probabilities it lies.
+    """
+    linked = tuple(
+        Linked(p.link, np.broadcast_to(p.link.forward(np.asarray(natural[p.name])), obs.y.shape))
+        for p in family.parameters
+    )
+    limits = obs.limits
+    assert limits is not None
+    before = _before(family, obs.y)
+    at = np.exp(log_tails(family, _at(family, obs, obs.y), linked))
+    under = np.exp(log_tails(family, _moved_to(family, obs, before), linked))
+    below, upto, above, beyond = under[0], at[0], at[1], under[1]
+    if limits.kind == CENSORED:
+        low, high = obs.y <= limits.lower, obs.y >= limits.upper
+        below, beyond = np.where(low, 0.0, below), np.where(low, 1.0, beyond)
+        upto, above = np.where(high, 1.0, upto), np.where(high, 0.0, above)
+        return np.array([below, upto, above, beyond])
+    seen = np.exp(log_seen(family, obs, linked))
+    cut = np.exp(log_tails(family, _moved_to(family, obs, _before(family, limits.lower)), linked))
+    last = np.exp(log_tails(family, _moved_to(family, obs, limits.upper), linked))
+    early = np.where(limits.lower > -np.inf, cut[0], 0.0)
+    late = np.where(limits.upper < np.inf, last[1], 0.0)
+    shares = [(below - early), (upto - early), (above - late), (beyond - late)]
+    return np.clip(np.array(shares) / seen, 0.0, 1.0)
