@@ -26,6 +26,7 @@ __all__ = [
     "profile_picture",
     "rootogram_picture",
     "states_picture",
+    "survival_picture",
     "weights_picture",
 ]
 
@@ -137,6 +138,19 @@ def states_picture(name: str, fit: Any) -> Block:
         )
 
     return _picture(f"Probabilities of the events over time ({name})", draw, (6.6, 4.6))
+
+
+def survival_picture(name: str, fit: Any, response: str) -> Block:
+    """Survival curves of a mixture, beside the Kaplan-Meier estimate."""
+
+    def draw(figure: Figure) -> str:
+        ax: Any = plot.survival(fit, response=response, ax=figure.subplots())
+        return (
+            f"Probability of no event along {ax.get_xlabel()}: the model's with a 95% band, "
+            "Kaplan-Meier's as steps, and the components' own."
+        )
+
+    return _picture(f"Survival curve of {response} ({name})", draw, (6.6, 4.6))
 
 
 def diagnostics_picture(name: str, fit: Any) -> Block:

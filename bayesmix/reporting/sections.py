@@ -16,7 +16,7 @@ from bayesmix.reporting.estimates import estimates
 from bayesmix.reporting.model import data, model
 from bayesmix.reporting.provenance import provenance
 from bayesmix.reporting.subject import Subject
-from bayesmix.reporting.units import events, memberships, predictions
+from bayesmix.reporting.units import events, memberships, predictions, survival
 
 __all__ = ["SECTIONS", "make_sections"]
 
@@ -30,6 +30,7 @@ SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     memberships,
     predictions,
     events,
+    survival,
     criteria,
     methods_paragraph,
     provenance,

@@ -18,11 +18,19 @@ from bayesmix.reporting.pictures import (
     profile_picture,
     rootogram_picture,
     states_picture,
+    survival_picture,
     weights_picture,
 )
 from bayesmix.reporting.subject import Subject
 
-__all__ = ["events", "memberships", "predictions", "typical_events", "typical_rows"]
+__all__ = [
+    "events",
+    "memberships",
+    "predictions",
+    "survival",
+    "typical_events",
+    "typical_rows",
+]
 
 MOST = 8  # subjects
 ENDS = ["estimate", "lower", "upper"]
@@ -155,6 +163,34 @@ def events(subject: Subject) -> Section | None:
         "their intervals, the model does not describe the times."
     )
     return Section("events", "Events over time", (Words(words), *blocks))
+
+
+def survival(subject: Subject) -> Section | None:
+    """Survival curves of mixtures of times, and the times by which shares have had the event."""
+    blocks: list[Block] = []
+    for name, fit in subject.fits.items():
+        spec = subject.specs[name]
+        if spec.prepared.events is not None:
+            continue
+        times = [b.name for b in spec.layout.blocks if b.survival]
+        for number_of, response in enumerate(times):
+            blocks.append(survival_picture(name, fit, response))
+            table = fit.quantile_time(by=True, response=response)
+            table["component"] = table["component"].astype(object).fillna("all")
+            shown = table.map(lambda v: number(v) if isinstance(v, float) else v)
+            caption = (
+                f"Times of {response} by which these shares have had the event ({name}), averaged "
+                "over the rows"
+            )
+            key = f"times_{name}" + (f"_{number_of + 1}" if len(times) > 1 else "")
+            blocks.append(Table(key, caption, table, shown))
+    if not blocks:
+        return None
+    words = (
+        "The model's survival curve, averaged over the rows, beside the Kaplan-Meier estimate, "
+        "which needs no model. An infinite time means that fewer ever have the event."
+    )
+    return Section("survival", "Survival over time", (Words(words), *blocks))
 
 
 def predictions(subject: Subject) -> Section | None:

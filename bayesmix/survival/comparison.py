@@ -18,6 +18,7 @@ from bayesmix.survival.intervals import (
     Estimator,
     Source,
     band,
+    counted,
     covariate_names,
     one_response,
     response_place,
@@ -104,6 +105,7 @@ def compare_survival(
     refuse_background(observed, "kaplan_meier()")
     grid = _grid(observed, times)
     weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
+    weight = weight * counted(spec, rows, at)
     names = covariate_names(_names(by), COLUMNS)
     model, frames = replace(source, spec=one), []
 

@@ -18,6 +18,7 @@ from bayesmix.survival.intervals import (
     Estimator,
     Source,
     band,
+    counted,
     known_options,
     one_response,
     response_place,
@@ -110,6 +111,7 @@ def _averaged(
     rows = source.spec.apply(None if newdata is None else data, response=False)
     one, alone = one_response(source.spec, rows, at)
     since = spent_by_row(spent, data, rows.n)
+    weight = weight * counted(source.spec, rows, at)
     assert averages.codes is not None
     for group in range(averages.codes.max() + 1):
         inside = np.where(averages.codes == group, weight, 0.0)

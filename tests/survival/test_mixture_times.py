@@ -209,6 +209,30 @@ def test_several_responses_and_competing_events():
     assert list(events.mean_time()["event"]) == ["p", "q"]
 
 
+def test_a_time_of_the_unit_counts_once(tmp_path):
+    """Beside repeated measurements the averages are over units, not over their rows."""
+    rng = np.random.default_rng(5)
+    n = 150
+    count, x = rng.integers(1, 6, n), rng.integers(0, 2, n)
+    time = (1 + 2 * x) * rng.weibull(1.5, n)
+    unit = pd.DataFrame({"id": np.arange(n), "x": x, "t": time.clip(max=4), "d": (time < 4) * 1})
+    data = unit.loc[unit.index.repeat(count)].reset_index(drop=True)
+    data["y"] = rng.normal(data["x"], 1.0)
+    parts = [
+        bmx.Regression("y ~ 1"),
+        bmx.Regression("surv(t, d) ~ x", family="weibull", per="unit"),
+    ]
+    joint = bmx.Mixture(parts, data, k=1, group="id").fit(seed=1)
+    alone = bmx.Mixture("surv(t, d) ~ x", unit, family="weibull", k=1).fit(seed=1)
+    ours = joint.survival([1, 2], by=True)["estimate"]
+    np.testing.assert_allclose(ours, alone.survival([1, 2], by=True)["estimate"], rtol=1e-5)
+    km, own = joint.kaplan_meier(times=[1, 2]), alone.kaplan_meier(times=[1, 2])
+    np.testing.assert_allclose(km["estimate"], own["estimate"], rtol=1e-5)
+    joint.report(tmp_path / "report.html", tables=tmp_path / "t")
+    assert "Survival over time" in (tmp_path / "report.html").read_text("utf-8")
+    assert (tmp_path / "t" / "times_em.csv").exists()
+
+
 def test_refusals(fit):
     plain = bmx.Mixture("x ~ 1", DATA, k=1).fit(seed=1)
     for name in ("survival", "hazard", "restricted_mean_time"):
