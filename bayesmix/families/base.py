@@ -217,6 +217,9 @@ class Family:
     columns: tuple[str, ...] = field(default=(), repr=False)
     # ``fill(rng, y, **natural)``: rows with what is missing of them drawn given the rest.
     fill: Callable[..., np.ndarray] | None = field(default=None, repr=False)
+    # ``in_turn(y, **natural)``: of each column given the earlier ones its normal score, and its
+    # log density.
+    in_turn: Callable[..., tuple[np.ndarray, np.ndarray]] | None = field(default=None, repr=False)
     # What is read in place of some dispersions.
     shown: Shown | None = field(default=None, repr=False)
     normal: Structure | None = field(default=None, repr=False)

@@ -85,7 +85,7 @@ def residuals(
     elif response not in (None, found.name):
         msg = f"response={response!r} is unknown; the model has {found.name!r}"
         raise FitError(msg)
-    scores = np.sort(found.to_numpy())
+    scores = np.sort(found.dropna().to_numpy())
     place = np.arange(1, len(scores) + 1)
     normal = special.ndtri((place - 0.5) / len(scores))
     tails = (0.5 - ci / 2, 0.5 + ci / 2)

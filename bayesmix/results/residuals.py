@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayesmix.model.layout import BlockLayout
 from bayesmix.model.random import covariances
 from bayesmix.model.rows import entries
 from bayesmix.results import censoring
+from bayesmix.results.columns import column_residuals, columns_in_turn
 from bayesmix.results.conditional import one_by_one
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.predict import (
@@ -59,13 +61,10 @@ def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
         raise FitError(msg)
     spec = fitted.spec
     frames = {
-        block.name: pd.DataFrame(
-            _residuals(spec, block, data, fitted.theta, kind),
-            index=spec.prepared.index,
-            columns=component_index(spec),
-        )
+        name: pd.DataFrame(values, index=spec.prepared.index, columns=component_index(spec))
         for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
         if block.survival == (kind in TIME_KINDS)
+        for name, values in _by_column(spec, block, data, fitted.theta, kind)
     }
     if not frames:
         right, what = (TIME_KINDS, "a survival time") if kind in KINDS else (KINDS, "no time")
@@ -75,6 +74,16 @@ def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
     if len(frames) == len(spec.layout.blocks) == 1:
         return next(iter(frames.values()))
     return pd.concat(frames, axis=1)
+
+
+def _by_column(
+    spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Residuals (n, S) of a response, or of each of its columns, by name."""
+    if block.families[0].columns:
+        yield from column_residuals(block, data, theta, kind)
+    else:
+        yield block.name, _residuals(spec, block, data, theta, kind)
 
 
 def _residuals(
@@ -201,23 +210,38 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
     ]
     earlier = _earlier(np.sum(densities, axis=0), spec.rows.units.codes)
     out = {}
-    for (block, data), density in zip(pairs, densities, strict=True):
+    steps = (
+        step
+        for (block, data), density in zip(pairs, densities, strict=True)
+        for step in _in_turn(block, data, theta, density)
+    )
+    for name, density, ends, there in steps:
         terms = log_share + earlier
         share = np.exp(terms - terms.max(1, keepdims=True))
         share = share / share.sum(1, keepdims=True)
-        ends = np.array([_ends(block, data, theta, s) for s in range(spec.k)])  # (S, 4, n)
         below, at, above, beyond = np.einsum("ns,san->an", share, ends)
         v = rng.random(len(below))
         lower, upper = below + v * (at - below), above + (1 - v) * (beyond - above)
         near = lower < upper
         tail = ndtri(np.maximum(np.where(near, lower, upper), SMALLEST))
         score = np.where(near, tail, -tail)
-        score = score if data.there is None else np.where(data.there, score, np.nan)
-        out[block.name] = pd.Series(score, index=spec.prepared.index)
+        score = score if there is None else np.where(there, score, np.nan)
+        out[name] = pd.Series(score, index=spec.prepared.index)
         log_share = log_share + density  # the next response of a row is given this one
     if len(out) > 1:
         return pd.DataFrame(out)
     return next(iter(out.values())).rename(pairs[0][0].name)
+
+
+def _in_turn(
+    block: BlockLayout, data: BlockRows, theta: np.ndarray, density: np.ndarray
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray | None]]:
+    """A response, or its columns one by one: name, log densities (n, S), ends (S, 4, n), where."""
+    if block.families[0].columns:
+        yield from columns_in_turn(block, data, theta)
+        return
+    ends = np.array([_ends(block, data, theta, s) for s in range(len(block.families))])
+    yield block.name, density, ends, data.there
 
 
 def _earlier(density: np.ndarray, codes: np.ndarray) -> np.ndarray:

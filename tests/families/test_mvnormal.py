@@ -171,6 +171,24 @@ def test_missing_columns_are_integrated_out(data, gaps):
     assert (drawn[list(COLUMNS)].isna() == gaps[list(COLUMNS)].isna()).all(axis=None)
 
 
+def test_residuals_of_every_column(data, gaps):
+    spec = bmx.Mixture("mv(a, b, c) ~ x", gaps, family="mvnormal", k=3, na_action="fiml")
+    fit = spec.fit("em", seed=1, starts=4)
+    expected = gaps["b"] - fit.predict()["b"][2]
+    np.testing.assert_allclose(fit.residuals("response")["b"][2], expected)
+    scaled = fit.residuals("pearson")["b"][2] * fit.params["sd_b"].sel(component=2).item()
+    np.testing.assert_allclose(scaled, expected)
+    scores = fit.residuals("quantile")
+    assert (scores.isna() == gaps[list(COLUMNS)].isna()).all(axis=None)
+    assert np.abs(scores.mean()).max() < 0.1
+    assert np.abs(scores.std() - 1).max() < 0.1
+    assert np.abs(scores.corr() - np.eye(3)).max(axis=None) < 0.2
+    whole = bmx.Mixture("mv(a, b, c) ~ 1", data, family="mvnormal", k=1).fit("em")
+    mean, sigma = whole.coefficients()[1].to_numpy(), sigmas(whole.params)[0]
+    white = np.linalg.solve(np.linalg.cholesky(sigma), (data[list(COLUMNS)] - mean).T).T
+    np.testing.assert_allclose(whole.residuals("quantile"), white, atol=1e-9)
+
+
 def test_draws_of_missing_columns_know_the_others(data, gaps):
     spec = bmx.Mixture("mv(a, b, c) ~ x", gaps, family="mvnormal", k=3, na_action="fiml")
     drawn = spec.fit("laplace", seed=1, draws=200).impute(draws=100, seed=1).mean(axis=1)

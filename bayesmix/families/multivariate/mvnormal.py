@@ -16,6 +16,7 @@ from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.interface import Shown
 from bayesmix.families.links import Linked
 from bayesmix.families.multivariate.covariance import KINDS, Structure
+from bayesmix.families.multivariate.normal import scores_in_turn
 from bayesmix.families.units import OfColumn
 from bayesmix.formula.response import Response
 
@@ -144,6 +145,13 @@ def fill(
     return out
 
 
+def in_turn(structure: Structure, y: np.ndarray, **values: Array) -> tuple[np.ndarray, np.ndarray]:
+    """Normal scores and log densities (n, q) of the columns, each given the earlier ones."""
+    phi = phi_of(structure, {n: values[n] for n in structure.names})
+    center = np.broadcast_to(mean(structure, **values), y.shape)
+    return scores_in_turn(structure, phi, y, center)
+
+
 def mean(structure: Structure, **values: Array) -> np.ndarray:
     """Means of the columns, (..., q)."""
     return np.stack(np.broadcast_arrays(*(values[c] for c in structure.columns)), axis=-1)
@@ -270,6 +278,7 @@ def _make(kind: str, columns: tuple[str, ...] | None) -> Family:
         variance=partial(variance, structure),
         simulate=partial(simulate, structure),
         fill=partial(fill, structure),
+        in_turn=partial(in_turn, structure),
         priors=partial(priors, structure),
         shown=_shown(structure),
         units=units | dict.fromkeys(angles, 0),

@@ -33,6 +33,7 @@ __all__ = [
     "moments_of",
     "row_derivatives",
     "score_and_scoring",
+    "scores_in_turn",
 ]
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -179,6 +180,31 @@ def row_derivatives(
         parts.append(evaluate_normal(structure, piece, (*some, *own), patterns, slopes=slopes)[1])
     slope = tuple(np.concatenate(fs) for fs in zip(*(d.first for d in parts), strict=True))
     return Derivatives(np.concatenate([d.logf for d in parts]), slope, ())
+
+
+def scores_in_turn(
+    structure: Structure, phi: np.ndarray, y: np.ndarray, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each column given the earlier ones its normal score and log density, (n, q).
+
+    What is missing has a score of NaN, and a log density of zero.
+
+    Parameters
+    ----------
+    structure : Structure
+    phi : ndarray, shape (p,)
+    y, mean : ndarray, shape (n, q)
+    """
+    codes = np.broadcast_to(structure.patterns(y), len(y))
+    patterns, place = np.unique(codes, return_inverse=True)
+    root, _ = _covariances(structure, phi.tobytes(), phi.shape, patterns.tobytes()).whitening
+    there = ~np.isnan(y)
+    residual = np.where(there, y - mean, 0.0)
+    score = np.einsum("nab,nb->na", root[place], residual)
+    with np.errstate(divide="ignore"):
+        slope = np.log(np.einsum("taa->ta", root))[place]
+    density = slope - 0.5 * np.square(score) - 0.5 * LOG_2PI
+    return np.where(there, score, np.nan), np.where(there, density, 0.0)
 
 
 def _whitening(
