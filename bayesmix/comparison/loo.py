@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
 from bayesmix.comparison.pointwise import (
     as_html,
@@ -16,11 +15,12 @@ from bayesmix.comparison.pointwise import (
     checked,
     counted,
     frame,
+    log_mean,
     plural,
     standard_error,
     weight_words,
 )
-from bayesmix.comparison.psis import good_k, psis_smooth
+from bayesmix.comparison.psis import good_k, left_out
 
 __all__ = ["Loo", "loo"]
 
@@ -170,9 +170,8 @@ def loo(log_lik: Any, unit_index: Any, weight: Any = None, r_eff: float = 1.0) -
     n_draws, n_units = values.shape
     lppd, elpd, khat = np.empty(n_units), np.empty(n_units), np.empty(n_units)
     for at, block in blocks(values):
-        lppd[at] = logsumexp(block, axis=1) - np.log(n_draws)
-        found = [_left_out(one, r_eff) for one in block]
-        elpd[at], khat[at] = np.array(found).T
+        lppd[at] = log_mean(block)
+        elpd[at], khat[at] = left_out(block, r_eff)
     with np.errstate(invalid="ignore"):
         p = lppd - elpd
     table = frame(
@@ -186,11 +185,3 @@ def loo(log_lik: Any, unit_index: Any, weight: Any = None, r_eff: float = 1.0) -
         repaired=np.full(n_units, "", object),
     )
     return Loo(table, good_k(n_draws), n_draws)
-
-
-def _left_out(log_lik: np.ndarray, r_eff: float) -> tuple[float, float]:
-    """Log predictive density of a unit left out, and its Pareto k, from its values (S,)."""
-    if (log_lik == -np.inf).any():  # impossible at a draw: infinite weight there
-        return -np.inf, np.inf
-    log_weights, khat = psis_smooth(-log_lik, r_eff)
-    return float(logsumexp(log_weights + log_lik)), khat

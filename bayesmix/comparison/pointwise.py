@@ -18,6 +18,7 @@ __all__ = [
     "checked",
     "counted",
     "frame",
+    "log_mean",
     "plural",
     "standard_error",
     "weight_words",
@@ -111,6 +112,14 @@ def blocks(values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     for a in range(0, values.shape[1], size):
         at = slice(a, a + size)
         yield at, np.ascontiguousarray(values[:, at].T)
+
+
+def log_mean(values: np.ndarray) -> np.ndarray:
+    """Logarithms (U,) of the means over draws of exp(values), (U, S)."""
+    top = values.max(1, keepdims=True)
+    top = np.where(top > -np.inf, top, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(values - top).mean(1)) + top[:, 0]
 
 
 def frame(index: pd.Index, weight: np.ndarray | None, **columns: np.ndarray) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
 from bayesmix.comparison.pointwise import (
     as_html,
@@ -16,6 +15,7 @@ from bayesmix.comparison.pointwise import (
     checked,
     counted,
     frame,
+    log_mean,
     plural,
     standard_error,
     weight_words,
@@ -138,7 +138,7 @@ def waic(log_lik: Any, unit_index: Any, weight: Any = None) -> Waic:
     n_draws, n_units = values.shape
     lppd, p = np.empty(n_units), np.empty(n_units)
     for at, block in blocks(values):
-        lppd[at] = logsumexp(block, axis=1) - np.log(n_draws)
+        lppd[at] = log_mean(block)
         with np.errstate(invalid="ignore"):
             spread = block.var(axis=1, ddof=1)
         p[at] = np.where(np.isnan(spread), np.inf, spread)

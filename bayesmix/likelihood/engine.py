@@ -51,6 +51,7 @@ __all__ = [
     "em_pass",
     "engine",
     "information",
+    "is_large",
     "log_likelihood",
     "may_compile",
     "processors",
@@ -208,7 +209,7 @@ class Engine:
         Compiled M steps know no priors, and with large data runs in one call would neither report
         progress nor be interrupted.
         """
-        small = self.problem.penalty is None and not _is_large(self.problem)
+        small = self.problem.penalty is None and not is_large(self.problem)
         return self._evaluator.mixture if small else None
 
     @property
@@ -230,7 +231,8 @@ def may_compile(problem: Problem) -> bool:
     return os.environ.get("BAYESMIX_COMPILE") != "0" and problem.stream is None and known(problem)
 
 
-def _is_large(problem: Problem) -> bool:
+def is_large(problem: Problem) -> bool:
+    """Whether compiling kernels pays, and one thread is not enough."""
     if "large" in problem.kept:  # a block of a larger problem
         return bool(problem.kept["large"])
     items = sum(len(group.members) for arrays in problem.blocks for group in arrays.groups)
@@ -242,7 +244,7 @@ def _wanted(problem: Problem) -> bool:
     setting = os.environ.get("BAYESMIX_COMPILE", "")
     if setting == "0" or not known(problem):
         return False
-    if setting == "1" or _is_large(problem):
+    if setting == "1" or is_large(problem):
         return True
     from bayesmix import kernels
 
@@ -260,7 +262,7 @@ def threads(problem: Problem) -> int:
     """Threads of a pass: as the fit says, else all processors, one for small data."""
     if problem.n_threads is not None:
         return problem.n_threads
-    return processors() if _is_large(problem) else 1
+    return processors() if is_large(problem) else 1
 
 
 def processors() -> int:

@@ -2,12 +2,58 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
-from bayesmix.likelihood.problem import Problem
+import numpy as np
+import pandas as pd
+
+from bayesmix.likelihood.blocks import by_block
+from bayesmix.likelihood.compress import units_of
+from bayesmix.likelihood.engine import engine, is_large, threads
+from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.posterior.labels import membership_batches
 
-__all__ = ["mean_membership", "unit_log_likelihood"]
+__all__ = ["by_units", "mean_membership", "unit_log_likelihood"]
+
+# Bytes of the log-likelihoods that one part of the units has.
+PART = 1 << 28
+
+# From log-likelihoods (1, T, U), names of the units and their weights to a table by unit.
+Summary = Callable[[np.ndarray, pd.Index, np.ndarray | None], pd.DataFrame]
+
+
+def by_units(problem: Problem, theta: np.ndarray, summary: Summary) -> pd.DataFrame:
+    """A table of the units by their log-likelihoods at the draws theta (T, D).
+
+    Some thousand units are looked at together, and as many such parts as there are threads.
+    """
+    size = max(64, PART // (8 * len(theta)))
+    n_threads = threads(problem)
+    large = is_large(problem)
+
+    def tables(block: Problem) -> list[pd.DataFrame]:
+        make = partial(_table, theta, summary, large)
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(make, _parts(block, size)))
+
+    return pd.concat([table for made in by_block(problem, tables, 1) for table in made])
+
+
+def _parts(block: Problem, size: int) -> Iterator[Problem]:
+    rows = block.spec.rows
+    for a in range(0, rows.n_units, size):
+        chosen = np.arange(a, min(a + size, rows.n_units))
+        yield replace(block, spec=replace(block.spec, rows=units_of(rows, chosen)))
+
+
+def _table(theta: np.ndarray, summary: Summary, large: bool, part: Problem) -> pd.DataFrame:
+    problem = replace(build_problem(part.spec), n_threads=1)
+    problem.kept["large"] = large
+    values = unit_log_likelihood(problem, theta)
+    return summary(values[None], problem.spec.rows.units.index, problem.weight)
 
 
 def unit_log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
@@ -16,8 +62,12 @@ def unit_log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     The unit's component is integrated out; theta is (T, D).
     """
     out = np.empty((len(theta), problem.n_units))
-    for draws, loglik, _ in membership_batches(problem, theta):
-        out[draws] = loglik
+    if engine(problem).steps is not None:
+        for t, draw in enumerate(theta):
+            out[t] = engine(problem).units(draw)[0]
+    else:
+        for draws, loglik, _ in membership_batches(problem, theta):
+            out[draws] = loglik
     if problem.weight is None:
         return out
     return np.where(problem.weight > 0, out * problem.weight, 0.0)

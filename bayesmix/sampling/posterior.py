@@ -15,9 +15,11 @@ from bayesmix._arguments import as_asked, at_least, door, generator, one_of
 from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError, warn
+from bayesmix.estimation.maximise import MANY_UNITS
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
+from bayesmix.estimation.starts import subsample
 from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
@@ -55,7 +57,9 @@ __all__ = [
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
-MODE_STARTS = 100
+MODE_STARTS, FEW_STARTS = 100, 10
+# Of many units so many say which component is which in a draw.
+LABELLING = 5_000
 WHOLE = 0.99
 # Copies of all draws at work together, and numbers of the sampler beside each.
 COPIES = 6
@@ -273,11 +277,16 @@ def _check_sparse(method: str, options: LaplaceOptions, model: PriorModel) -> No
         raise SpecError(msg)
 
 
+def _starts(spec: MixtureSpec) -> int:
+    """Starts of the search for modes: of many units one mode has the mass, and is seldom missed."""
+    return MODE_STARTS if spec.rows.n_units <= MANY_UNITS else FEW_STARTS
+
+
 def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[Mode, ...]:
     """The posterior's modes; under a sparse prior one where the chains can begin."""
     assert problem.penalty is not None
     model = problem.penalty.model
-    starts = 0 if problem.spec.k == 1 else MODE_STARTS
+    starts = 0 if problem.spec.k == 1 else _starts(problem.spec)
     if not model.is_sparse:
         return find_modes(problem, point.standard_theta[None], starts, rng)
     milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
@@ -289,7 +298,7 @@ def _point(
     spec: MixtureSpec, options: LaplaceOptions, priors: Any, rng: np.random.Generator
 ) -> Fitted:
     """The posterior mode, from the user's start or random ones."""
-    starts = None if options.init is not None else MODE_STARTS
+    starts = None if options.init is not None else _starts(spec)
     with warnings.catch_warnings():
         # How the chains end is told by the draws; the mode is only where they begin.
         warnings.simplefilter("ignore")
@@ -460,7 +469,11 @@ def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:
     """
 
     def labelled(raw: np.ndarray) -> np.ndarray:
-        return relabel(sample_of(drawn.problem), raw, method, mode=drawn.point.theta, by=by).theta
+        return relabel(problem, raw, method, mode=drawn.point.theta, by=by).theta
+
+    problem = sample_of(drawn.problem)
+    if problem.n_units > MANY_UNITS:
+        problem = subsample(problem, LABELLING, np.random.default_rng(0))
 
     apart = drawn.apart
     if apart is not None:

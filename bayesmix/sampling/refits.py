@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.comparison.loo import Loo, loo
+from bayesmix.comparison.psis import good_k
 from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.waic import Waic, waic
 from bayesmix.errors import FitError
@@ -14,7 +15,7 @@ from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.posterior.pointwise import unit_log_likelihood
+from bayesmix.posterior.pointwise import by_units, unit_log_likelihood
 from bayesmix.priors import Penalty
 from bayesmix.sampling import Settings, run_nutpie
 
@@ -27,7 +28,8 @@ REFIT_CHAINS = 4
 def posterior_waic(drawn: Drawn) -> Waic:
     """WAIC by unit, the unit's component integrated out."""
     _refuse_stacked(drawn, "waic")
-    return waic(drawn.log_likelihood, drawn.spec.rows.units.index, drawn.spec.rows.weight)
+    table = by_units(drawn.problem, drawn.flat, lambda *values: waic(*values).pointwise)
+    return Waic(table, len(drawn.flat))
 
 
 def posterior_loo(drawn: Drawn, *, repaired: bool, seed: int) -> Loo:
@@ -41,7 +43,8 @@ def posterior_loo(drawn: Drawn, *, repaired: bool, seed: int) -> Loo:
         Of the refits.
     """
     _refuse_stacked(drawn, "loo")
-    first = loo(drawn.log_likelihood, drawn.spec.rows.units.index, drawn.spec.rows.weight)
+    table = by_units(drawn.problem, drawn.flat, lambda *values: loo(*values).pointwise)
+    first = Loo(table, good_k(len(drawn.flat)), len(drawn.flat))
     if not repaired or first.n_bad == 0:
         return first
     posterior = build_problem(drawn.spec, penalty=Penalty(drawn.priors, jacobian=True))
