@@ -75,7 +75,8 @@ def _columns(problem: Problem) -> list[np.ndarray] | None:
         for obs in arrays.observed.values():
             if obs.times is not None or obs.cluster is not None:
                 return None
-            given = (x for x in obs if isinstance(x, np.ndarray))
+            limits = () if obs.limits is None else (obs.limits.lower, obs.limits.upper)
+            given = (x for x in (*obs, *limits) if isinstance(x, np.ndarray))
             out += [column for x in given for column in _flat(x)]
     by_unit = (rows.concomitant, rows.allowed, rows.known)
     out += [column for x in by_unit if x is not None for column in x.T]

@@ -25,6 +25,7 @@ Tensor = Any
 DISTRIBUTIONS: dict[str, tuple[str, Mapping[str, str]]] = {
     "normal": ("Normal", {}),
     "student_t": ("StudentT", {}),
+    "laplace": ("Laplace", {}),
     "lognormal": ("LogNormal", {}),
     "inverse_gamma": ("InverseGamma", {}),
     "gamma": ("Gamma", {}),

@@ -11,6 +11,7 @@ P = bmx.Prior
 X = np.array([0.6, 1.0, 2.5])
 KINDS = {
     "half_normal": ({"sigma": 2.0}, stats.halfnorm(scale=2)),
+    "laplace": ({"mu": 0.3, "b": 1.5}, stats.laplace(0.3, 1.5)),
     "half_cauchy": ({"beta": 1.5}, stats.halfcauchy(scale=1.5)),
     "exponential": ({"lam": 0.5}, stats.expon(scale=2)),
     "uniform": ({"lower": 0.5, "upper": 3.0}, stats.uniform(0.5, 2.5)),
@@ -30,11 +31,12 @@ def data(n=80):
 def test_densities_and_quantiles(kind):
     given, truth = KINDS[kind]
     prior = P(kind, **given)
-    np.testing.assert_allclose(prior.logpdf(X), truth.logpdf(X), rtol=1e-10)
+    rtol = 1e-4 if kind == "laplace" else 1e-10  # its kink is round
+    np.testing.assert_allclose(prior.logpdf(X), truth.logpdf(X), rtol=rtol)
     np.testing.assert_allclose(prior.quantile([0.1, 0.8]), truth.ppf([0.1, 0.8]), rtol=1e-9)
     draws = prior.sample(4000, np.random.default_rng(1))
     assert stats.kstest(draws, truth.cdf).pvalue > 0.001
-    assert prior.logpdf(-1.0) == -np.inf
+    assert (prior.logpdf(-1.0) == -np.inf) == (prior.support != "real")
 
 
 def test_half_student_t_is_twice_the_density():
@@ -118,6 +120,57 @@ def test_draws_from_a_component_on_tied_values_are_refused():
     away = {"sigma": P("inverse_gamma", alpha=5, beta=8)}
     drawn = bmx.Mixture("y ~ 1", frame, k=2, priors=away).fit("laplace", seed=1, draws=200)
     assert (drawn.summary().query("term == 'sigma'")["lower"] > 1e-3).all()
+
+
+# --- penalties -----------------------------------------------------------------------------
+
+
+def sparse_lines(n=200, p=6):
+    """Covariates of which two matter."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(n, p))
+    y = 1 + 2 * x[:, 0] - 1.5 * x[:, 1] + rng.normal(size=n)
+    names = [f"x{j}" for j in range(p)]
+    return pd.DataFrame(x, columns=names).assign(y=y), "y ~ " + " + ".join(names), names
+
+
+def held_at_one(spec, **options):
+    return spec.fit("map", seed=1, fixed_params={(1, "sigma"): 1.0}, **options)
+
+
+def test_a_normal_prior_is_ridge_and_a_laplace_prior_the_lasso():
+    """With sigma = 1: half the squares, plus b^2 / (2 s^2), or |b| / s."""
+    linear = pytest.importorskip("sklearn.linear_model")
+    data, formula, names = sparse_lines()
+    x, y, n = data[names].to_numpy(), data["y"].to_numpy(), len(data)
+    flat = {"coef[Intercept]": P("normal", mu=0, sigma=1e6)}
+    ridge = {**flat, "coef": P("normal", mu=0, sigma=0.2)}
+    fit = held_at_one(bmx.Mixture(formula, data, k=1, priors=ridge))
+    truth = linear.Ridge(alpha=1 / 0.2**2).fit(x, y)
+    found = fit.coefficients()[1]
+    np.testing.assert_allclose(found[names], truth.coef_, atol=1e-6)
+    lasso = {**flat, "coef": P("laplace", mu=0, b=0.02)}
+    fit = held_at_one(bmx.Mixture(formula, data, k=1, priors=lasso))
+    truth = linear.Lasso(alpha=1 / (0.02 * n), tol=1e-12).fit(x, y)
+    found = fit.coefficients()[1]
+    assert (truth.coef_ == 0).sum() == 4
+    np.testing.assert_allclose(found[names], truth.coef_, atol=2e-5)
+    assert fit.converged
+
+
+def test_the_lasso_of_a_mixture():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(400, 4))
+    s = rng.random(400) < 0.5
+    y = np.where(s, 3 * x[:, 0], 6 - 2 * x[:, 1]) + 0.6 * rng.normal(size=400)
+    data = pd.DataFrame(x, columns=list("abcd")).assign(y=y)
+    priors = {f"coef[{name}]": P("laplace", mu=0, b=0.02) for name in "abcd"}
+    fit = bmx.Mixture("y ~ a + b + c + d", data, k=2, priors=priors).fit("map", seed=1, starts=5)
+    found = fit.coefficients()
+    assert fit.converged
+    assert (found.loc[list("cd")].abs() < 0.02).all(axis=None)
+    assert found.loc["a"].abs().max() > 2.5
+    assert found.loc["a"].abs().min() < 0.05
 
 
 # --- PreliZ --------------------------------------------------------------------------------
