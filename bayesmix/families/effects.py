@@ -13,11 +13,11 @@ upper triangular: columns of Z less multiples of those before them leave it so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -182,67 +182,190 @@ def _density(q: int, *, proportional: bool) -> Any:
 # --- closed derivatives --------------------------------------------------------------------
 
 
-def _closed(q: int, *, proportional: bool) -> Any:
-    """Slopes, second derivatives in the sums, and the expected information, in closed form."""
+class _Moments(NamedTuple):
+    """What the derivatives are made of, each entry (..., C).
+
+    With w = V^-1 r: `g` the effects given the responses, `e` = Z'w, `q` = Z'V^-1 Z,
+    `r` = Z'V^-2 Z, `n` = U M^-1 U' and `k` = I - n Z'Z / sigma^2; `square` = w'w sigma^4, and
+    traces of Z'Z n / sigma^2 and of its square.
+    """
+
+    precision: Any
+    g: list[Any]
+    e: list[Any]
+    q: Square
+    r: Square
+    n: Square
+    k: Square
+    square: Any
+    trace: Any
+    trace2: Any
+
+
+def _moments(
+    zz: Square, zr: Sequence[Any], rr: Any, sigma: Linked, u: Square, lower: Square
+) -> _Moments:
+    size = range(len(u))
+    precision = np.exp(-2 * sigma.log)
+    half = _transposed([_forward(lower, row) for row in u])
+    inverse = _times(_transposed(half), half)
+    g = [precision * _dot(row, zr) for row in inverse]
+    p = [[precision * x for x in row] for row in _times(zz, inverse)]
+    fitted = [_dot(row, g) for row in zz]
+    e = [precision * (a - b) for a, b in zip(zr, fitted, strict=True)]
+    once, k = _times(p, zz), [[float(i == j) - p[j][i] for j in size] for i in size]
+    twice = _times(p, once)
+    q = [[precision * (zz[i][j] - once[i][j]) for j in size] for i in size]
+    r = [[precision**2 * (zz[i][j] - 2 * once[i][j] + twice[i][j]) for j in size] for i in size]
+    trace = reduce(add, [p[i][i] for i in size])
+    trace2 = reduce(add, [p[i][j] * p[j][i] for i in size for j in size])
+    square = rr - 2 * _dot(g, zr) + _dot(g, fitted)
+    return _Moments(precision, g, e, q, r, inverse, k, square, trace, trace2)
+
+
+def _closed(size: int, *, proportional: bool) -> Any:
+    """Slopes, second derivatives and the expected information in closed form."""
 
     def closed(
-        counts: tuple[np.ndarray, ...], terms: tuple[np.ndarray, ...], sigma: Linked, *roots: Linked
+        counts: tuple[np.ndarray, ...],
+        terms: tuple[np.ndarray, ...],
+        sigma: Linked,
+        *roots: Linked,
+        second: bool,
     ) -> Parts:
         values = [p.value for p in roots]
-        u = root(values, q, proportional=proportional)
-        n, zz, zr, rr = counts[0], _symmetric(counts[1:], q), terms[:q], terms[q]
-        logf, lower = _marginal(zz, zr, rr, n, sigma, u)
-        precision = np.exp(-2 * sigma.log)
-        # N = U M^-1 U', the effects g = N Z'r / sigma^2, and P = Z'Z N / sigma^2.
-        k = _transposed([_forward(lower, row) for row in u])
-        inverse = _times(_transposed(k), k)
-        g = [precision * _dot(row, zr) for row in inverse]
-        p = [[precision * x for x in row] for row in _times(zz, inverse)]
-        fitted = [_dot(row, g) for row in zz]
-        # e = Z' V^-1 r, Q = Z' V^-1 Z and R = Z' V^-2 Z.
-        e = [precision * (a - b) for a, b in zip(zr, fitted, strict=True)]
-        pzz = _times(p, zz)
-        big_q = [[precision * (zz[i][j] - pzz[i][j]) for j in range(q)] for i in range(q)]
-        square = _times(p, pzz)
-        big_r = [
-            [precision**2 * (zz[i][j] - 2 * pzz[i][j] + square[i][j]) for j in range(q)]
-            for i in range(q)
-        ]
-        trace = reduce(add, [p[i][i] for i in range(q)])
-        trace2 = reduce(add, [p[i][j] * p[j][i] for i in range(q) for j in range(q)])
-        residual = rr - 2 * _dot(g, zr) + _dot(g, fitted)
-        d_sigma = precision * residual - (n - trace)
-        outer = [[e[i] * e[j] - big_q[i][j] for j in range(q)] for i in range(q)]
-        d_u = _times(outer, u)
-        slopes = _root_slopes(roots, values, q, proportional=proportional)
-        phi = (d_sigma, *(_sum_over(slope, lambda at: d_u[at[0]][at[1]]) for slope in slopes))
-        h, r_u = _times(_transposed(u), big_q), _times(_transposed(u), big_r)
-        uqu = _times(h, u)
-        expected = {(0, 0): 2 * (n - 2 * trace + trace2)}
-        for a, one in enumerate(slopes):
-            crossed = _sum_over(one, lambda at: r_u[at[1]][at[0]])
-            expected[a + 1, 0] = 2 * np.exp(2 * sigma.log) * crossed
-            for b, other in enumerate(slopes[: a + 1]):
-                expected[a + 1, b + 1] = reduce(
-                    add,
-                    [
-                        c * d * (h[j][i2] * h[j2][i] + uqu[j][j2] * big_q[i][i2])
-                        for (i, j), c in one.items()
-                        for (i2, j2), d in other.items()
-                    ],
-                )
-        bends = {(i, j): precision**2 * inverse[i][j] for i in range(q) for j in range(i + 1)}
-        sums = (*(precision * x for x in g), -0.5 * precision)
+        u = root(values, size, proportional=proportional)
+        zz, zr, rr = _symmetric(counts[1:], size), terms[:size], terms[size]
+        logf, lower = _marginal(zz, zr, rr, counts[0], sigma, u)
+        m = _moments(zz, zr, rr, sigma, u, lower)
+        score = _score_root(m, u)
+        slopes = _root_slopes(roots, values, size, proportional=proportional)
+        phi = (
+            m.precision * m.square - (counts[0] - m.trace),
+            *(_sum_over(slope, score) for slope in slopes),
+        )
+        bends = {(i, j): m.precision**2 * m.n[i][j] for i in range(size) for j in range(i + 1)}
+        expected = _expected(m, counts[0], u, slopes)
+        if second:
+            bends |= _second(m, u, score, slopes, expected, phi[0])
+            bends |= _bent(roots, values, score, size, proportional=proportional, bends=bends)
+        sums = (*(m.precision * x for x in m.g), -0.5 * m.precision)
         return Parts(logf, sums, phi, bends, expected)
 
     return closed
 
 
+def _score_root(m: _Moments, u: Square) -> Square:
+    """Slopes of the log density in the entries of U: (e e' - Q) U."""
+    size = range(len(u))
+    return _times([[m.e[i] * m.e[j] - m.q[i][j] for j in size] for i in size], u)
+
+
+Slope = dict[tuple[int, int], np.ndarray]
+
+
+def _expected(
+    m: _Moments, n: Any, u: Square, slopes: list[Slope]
+) -> dict[tuple[int, int], np.ndarray]:
+    """tr(V^-1 V_k V^-1 V_l) / 2 by pairs of log sigma and the root's parameters."""
+    h, r_u = _times(_transposed(u), m.q), _times(_transposed(u), m.r)
+    uqu = _times(h, u)
+    out = {(0, 0): 2 * (n - 2 * m.trace + m.trace2)}
+    for a, one in enumerate(slopes):
+        out[a + 1, 0] = 2 / m.precision * _sum_over(one, _transposed(r_u))
+        for b, other in enumerate(slopes[: a + 1]):
+            parts = [
+                c * d * (h[j][i2] * h[j2][i] + uqu[j][j2] * m.q[i][i2])
+                for (i, j), c in one.items()
+                for (i2, j2), d in other.items()
+            ]
+            out[a + 1, b + 1] = reduce(add, parts)
+    return out
+
+
+def _second(
+    m: _Moments,
+    u: Square,
+    score: Square,
+    slopes: list[Slope],
+    expected: Mapping[tuple[int, int], np.ndarray],
+    d_sigma: np.ndarray,
+) -> dict[tuple[int, int], np.ndarray]:
+    """Second derivatives that involve log sigma or the root, linear in its parameters.
+
+    With A_k = dS / d phi_k,
+
+        F_kl = tr(A_k Q A_l Q) / 2 - e'A_k Q A_l e + (the curvature of S),
+        F_ks = sigma^2 tr(A_k R) - 2 sigma^2 e'A_k Z'V^-2 r,
+        F_ss = 2 F_s + 2 sigma^4 tr(V^-2) - 4 sigma^4 r'V^-3 r.
+    """
+    size = len(u)
+    at = size + 1  # the place of log sigma, after the sums
+    along = [_moved(slope, u, m.e) for slope in slopes]
+    e2 = [m.precision * _dot(column, m.e) for column in zip(*m.k, strict=True)]
+    ne = [_dot(row, m.e) for row in m.n]
+    cubed = m.precision * m.square - _dot(m.e, ne)
+    out = {(at, at): 2 * d_sigma + expected[0, 0] - 4 * cubed, (at, size): m.precision}
+    for j in range(size):
+        kept = _dot([float(i == j) - m.k[j][i] for i in range(size)], m.g)
+        out[at, j] = m.precision * (2 * kept - 4 * m.g[j])
+    for a, one in enumerate(slopes):
+        here, w = at + 1 + a, along[a]
+        kw = [_dot(row, w) for row in m.k]
+        out |= {(here, j): m.precision * kw[j] for j in range(size)}
+        out[here, at] = expected[a + 1, 0] - 2 / m.precision * _dot(w, e2)
+        qw = [_dot(row, w) for row in m.q]
+        for b, other in enumerate(slopes[: a + 1]):
+            curved = [
+                c * d * (m.e[i] * m.e[i2] - m.q[i][i2])
+                for (i, j), c in one.items()
+                for (i2, j2), d in other.items()
+                if j == j2
+            ]
+            own = expected[a + 1, b + 1] - _dot(qw, along[b])
+            out[here, at + 1 + b] = reduce(add, curved, own)
+    return out
+
+
+def _moved(slope: Slope, u: Square, e: Sequence[Any]) -> list[Any]:
+    """A e with A = E U' + U E', for the derivative E of the root."""
+    size = len(u)
+    ue = [_dot(column, e) for column in zip(*u, strict=True)]
+    out: list[Any] = [0.0] * size
+    for (i, j), factor in slope.items():
+        out[i] = out[i] + factor * ue[j]
+        for row in range(j + 1):
+            out[row] = out[row] + factor * u[row][j] * e[i]
+    return out
+
+
+def _bent(
+    roots: Sequence[Linked],
+    values: Sequence[np.ndarray],
+    score: Square,
+    size: int,
+    *,
+    proportional: bool,
+    bends: Mapping[tuple[int, int], np.ndarray],
+) -> dict[tuple[int, int], np.ndarray]:
+    """The second derivatives, with the curvature of the root's entries in their parameters."""
+    out, base, first = {}, size + 2, values[0]
+    for a, ((i, j), parameter) in enumerate(zip(places(size), roots, strict=True)):
+        factor = first if proportional and a else 1.0
+        key = (base + a, base + a)
+        out[key] = bends[key] + score[i][j] * factor * parameter.bend
+        if proportional and a:  # of a product with the first one
+            key = (base + a, base)
+            out[key] = bends[key] + score[i][j] * roots[0].slope * parameter.slope
+            out[base, base] = out[base, base] + score[i][j] * roots[0].bend * values[a]
+    return out
+
+
 def _root_slopes(
     roots: Sequence[Linked], values: Sequence[np.ndarray], q: int, *, proportional: bool
-) -> list[dict[tuple[int, int], np.ndarray]]:
+) -> list[Slope]:
     """Derivatives of the root's entries in the linear predictor of each parameter."""
-    out = []
+    out: list[Slope] = []
     for number, (at, parameter) in enumerate(zip(places(q), roots, strict=True)):
         slope = parameter.slope
         if not proportional:
@@ -255,8 +378,15 @@ def _root_slopes(
     return out
 
 
-def _sum_over(slope: dict[tuple[int, int], np.ndarray], value: Any) -> np.ndarray:
-    return reduce(add, [factor * value(at) for at, factor in slope.items()])
+def _sum_over(slope: Slope, entries: Square) -> np.ndarray:
+    return reduce(add, [factor * entries[i][j] for (i, j), factor in slope.items()])
+
+
+def _row_slopes(obs: Observed, mu: Linked) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """First and second derivatives of `_terms` in the location."""
+    z = _columns(obs)
+    residual = obs.y - mu.value
+    return [*(-x for x in z), -2 * residual], [*(np.zeros(1) for _ in z), np.full(1, 2.0)]
 
 
 # --- effects given the responses -----------------------------------------------------------
@@ -370,6 +500,7 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
             _terms,
             _density(q, proportional=proportional),
             _closed(q, proportional=proportional),
+            _row_slopes,
             _simulate(q, proportional=proportional),
         ),
         equation=r"y_c \sim N(X_c \beta, \sigma^2 I + Z_c \Sigma Z_c')",

@@ -53,7 +53,11 @@ class Whole:
     density : callable
         ``density(counts, terms, *phi)``: F of the sums and of the dispersions, each a `Linked`.
     closed : callable, optional
-        The same with first derivatives, and second ones between the sums, as `Parts`.
+        ``closed(counts, terms, *phi, second=)``: the same with first derivatives, and second ones
+        between the sums, or all of them where `second` says so, as `Parts`.
+    slopes : callable, optional
+        ``slopes(obs, mu)``: first and second derivatives of the terms in the location's linear
+        predictor.
     simulate : callable, optional
         ``simulate(rng, cluster, effects, **natural)``: responses (n,) of rows.
     """
@@ -62,6 +66,7 @@ class Whole:
     terms: Callable[..., tuple[Array, ...]]
     density: Callable[..., Array]
     closed: Callable[..., Parts] | None = None
+    slopes: Callable[..., tuple[list[np.ndarray], list[np.ndarray]]] | None = None
     simulate: Callable[..., np.ndarray] | None = None
 
     def log_density(self, obs: Observed, linked: tuple[Linked, ...]) -> np.ndarray:
@@ -88,11 +93,15 @@ class Whole:
         linked: tuple[Linked, ...],
         *,
         closed: bool = True,
+        second: bool = False,
     ) -> Parts:
-        """Log densities of the clusters and their derivatives in the sums and dispersions."""
+        """Log densities of the clusters and their derivatives in the sums and dispersions.
+
+        All second ones are there where `second` says so.
+        """
         counts, terms, phi = self._summed(obs, linked, clusters_of(obs))
         if closed and self.closed is not None:
-            return self.closed(counts, terms, *phi)
+            return self.closed(counts, terms, *phi, second=second)
         given = (*terms, *(p.eta for p in phi))
         shape = np.broadcast_shapes(*(np.shape(x) for x in given))
         variables = xp.jets(*(np.broadcast_to(x, shape) for x in given))
@@ -105,6 +114,9 @@ class Whole:
 
     def row_slopes(self, obs: Observed, mu: Linked) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """First and second derivatives of the terms in the location's linear predictor."""
+        if self.slopes is not None:
+            first, second = self.slopes(obs, mu)
+            return [_there(obs, a) for a in first], [_there(obs, b) for b in second]
         (variable,) = xp.jets(np.asarray(mu.eta, dtype=float))
         terms = self.terms(obs, Linked(mu.link, variable))
         first = [_observed(obs, t.first[0]) for t in terms]

@@ -52,7 +52,7 @@ def component_information(
     matrix : ndarray, shape (R, D, D)
     """
     with np.errstate(all="ignore"):
-        parts = given.whole.parts(given.obs, given.linked, closed=False)
+        parts = given.whole.parts(given.obs, given.linked, second=True)
     weight = clusters_of(given.obs).first_of(r)
     block, sums = _location(given._replace(parts=parts), arrays, r, weight, chunk)
     m, p = len(parts.sums), arrays.matrix.shape[1]
@@ -61,7 +61,7 @@ def component_information(
             continue
         here = p + i - m
         if j < m:
-            crossed = -((weight * bend)[..., None, :] * sums[j]).sum(-1)
+            crossed = -_weighted(weight * bend, sums[j])
             block[..., :p, here] += crossed
             block[..., here, :p] += crossed
         else:
@@ -103,12 +103,13 @@ def add_scoring(
 
 def _location(
     given: Together, arrays: Arrays, r: np.ndarray, weight: np.ndarray, chunk: Chunk
-) -> tuple[np.ndarray, list[np.ndarray]]:
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """The location's information in matrices (R, m, F, F), and slopes (..., P, C) of the sums."""
     whole, obs, linked, parts = given
     at, x = clusters_of(obs), arrays.matrix[chunk.rows]
     slopes, bends = whole.row_slopes(obs, linked[0])
-    sums = [at.sums(slope[..., None, :] * x.T) for slope in slopes]
+    used = {i for pair in parts.bends for i in pair}
+    sums = {i: at.sums(slopes[i][..., None, :] * x.T) for i in range(len(slopes)) if i in used}
     own = np.zeros(1)
     for f, bend in zip(parts.sums, bends, strict=True):
         if bend.any():
@@ -118,10 +119,26 @@ def _location(
     block = np.zeros((*r.shape[:2], size, size))
     block[..., :p, :p] = square(arrays, products(arrays, r * own, chunk.rows))
     for (i, j), bend in parts.bends.items():
-        if max(i, j) < len(sums) and bend.any():
-            part = (-(weight * bend)[..., None, :] * sums[i]) @ np.swapaxes(sums[j], -1, -2)
+        if max(i, j) < len(slopes) and bend.any():
+            part = _products(-weight * bend, sums[i], sums[j])
             block[..., :p, :p] += part if i == j else part + np.swapaxes(part, -1, -2)
     return block, sums
+
+
+def _weighted(weight: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Sums (R, m, P) over clusters of weights (R, m, C) times (..., P, C)."""
+    if sums.ndim == 2:
+        return weight @ sums.T
+    return (weight[..., None, :] @ np.swapaxes(sums, -1, -2))[..., 0, :]
+
+
+def _products(weight: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Sums (R, m, P, P) over clusters of weights (R, m, C) times products of (..., P, C)."""
+    if one.ndim == other.ndim == 2:
+        return (weight @ (one[:, None] * other).reshape(-1, one.shape[-1]).T).reshape(
+            *weight.shape[:-1], len(one), len(other)
+        )
+    return (weight[..., None, :] * one) @ np.swapaxes(other, -1, -2)
 
 
 def scatter(
