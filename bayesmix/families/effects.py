@@ -231,7 +231,7 @@ def _closed(size: int, *, proportional: bool) -> Any:
         terms: tuple[np.ndarray, ...],
         sigma: Linked,
         *roots: Linked,
-        second: bool,
+        order: int,
     ) -> Parts:
         values = [p.value for p in roots]
         u = root(values, size, proportional=proportional)
@@ -244,12 +244,14 @@ def _closed(size: int, *, proportional: bool) -> Any:
             m.precision * m.square - (counts[0] - m.trace),
             *(_sum_over(slope, score) for slope in slopes),
         )
+        sums = (*(m.precision * x for x in m.g), -0.5 * m.precision)
+        if order == 1:
+            return Parts(logf, sums, phi, {})
         bends = {(i, j): m.precision**2 * m.n[i][j] for i in range(size) for j in range(i + 1)}
         expected = _expected(m, counts[0], u, slopes)
-        if second:
+        if order == 3:
             bends |= _second(m, u, score, slopes, expected, phi[0])
             bends |= _bent(roots, values, score, size, proportional=proportional, bends=bends)
-        sums = (*(m.precision * x for x in m.g), -0.5 * m.precision)
         return Parts(logf, sums, phi, bends, expected)
 
     return closed

@@ -53,8 +53,9 @@ class Whole:
     density : callable
         ``density(counts, terms, *phi)``: F of the sums and of the dispersions, each a `Linked`.
     closed : callable, optional
-        ``closed(counts, terms, *phi, second=)``: the same with first derivatives, and second ones
-        between the sums, or all of them where `second` says so, as `Parts`.
+        ``closed(counts, terms, *phi, order=)``: the same as `Parts`.  Of order 1 with first
+        derivatives, 2 with what an ascent step needs too (second ones between the sums, the
+        expected information), 3 with all second ones.
     slopes : callable, optional
         ``slopes(obs, mu)``: first and second derivatives of the terms in the location's linear
         predictor.
@@ -93,15 +94,15 @@ class Whole:
         linked: tuple[Linked, ...],
         *,
         closed: bool = True,
-        second: bool = False,
+        order: int = 1,
     ) -> Parts:
         """Log densities of the clusters and their derivatives in the sums and dispersions.
 
-        All second ones are there where `second` says so.
+        As far as `order` says, see `Whole.closed`; automatic ones are all there.
         """
         counts, terms, phi = self._summed(obs, linked, clusters_of(obs))
         if closed and self.closed is not None:
-            return self.closed(counts, terms, *phi, second=second)
+            return self.closed(counts, terms, *phi, order=order)
         given = (*terms, *(p.eta for p in phi))
         shape = np.broadcast_shapes(*(np.shape(x) for x in given))
         variables = xp.jets(*(np.broadcast_to(x, shape) for x in given))

@@ -109,11 +109,12 @@ def evaluate(
     working: Working | None = None,
     *,
     entry: bool = False,
-    slopes: bool = True,
+    order: int = 3,
 ) -> tuple[np.ndarray, list[Evaluated]]:
     """As `log_densities`, with the derivatives of every family.
 
-    Without `slopes`, families whose sums over rows are enough leave out those of the rows.
+    Of rows that have a density together as far as `order` says, see `families.whole`: 2 is enough
+    for an ascent step.  Families whose sums over rows are enough for one leave out those of rows.
     """
     total = np.zeros((len(theta), problem.spec.k, 1))
     pieces = []
@@ -131,7 +132,7 @@ def evaluate(
                 located = (np.broadcast_to(x, etas[0].shape) for x in given)
                 etas = (*located, *etas[len(given) :])
             with np.errstate(all="ignore"):
-                piece = _evaluated(arrays, group, obs, etas, slopes=slopes)
+                piece = _evaluated(arrays, group, obs, etas, order)
             logf[:, group.members] = piece.d.logf
             pieces.append(piece)
         total = total + by_unit(logf, chunk)
@@ -139,18 +140,18 @@ def evaluate(
 
 
 def _evaluated(
-    arrays: Arrays, group: Group, obs: Observed, etas: tuple[np.ndarray, ...], *, slopes: bool
+    arrays: Arrays, group: Group, obs: Observed, etas: tuple[np.ndarray, ...], order: int
 ) -> Evaluated:
     structure = group.family.normal
     if structure is not None:
         patterns = arrays.patterns[group.key]
-        normal, d = evaluate_normal(structure, obs, etas, patterns, slopes=slopes)
+        normal, d = evaluate_normal(structure, obs, etas, patterns, slopes=order > 2)
         return Evaluated(arrays, group, obs, etas, finite(d), normal=normal)
     whole = group.family.whole
     if whole is None:
         return Evaluated(arrays, group, obs, etas, finite(group.family.derivatives(obs, etas)))
     linked = group.family.linked(etas)
-    parts = whole.parts(obs, linked)
+    parts = whole.parts(obs, linked, order=order)
     d = finite(whole.derivatives(obs, linked, parts))
     return Evaluated(arrays, group, obs, etas, d, Together(whole, obs, linked, parts))
 
@@ -197,7 +198,7 @@ def em_pass(
     )
     normals: dict[tuple[int, str], Evaluated] = {}
     for chunk in chunks(problem, n_starts * k):
-        logf, pieces = evaluate(problem, theta, chunk, working, slopes=False)
+        logf, pieces = evaluate(problem, theta, chunk, working, order=2)
         log_pi = log_weights(problem, theta, chunk)
         unit_loglik, resp = join(problem.allowed, logf, log_pi, chunk)
         out.loglik[:] += weighted_sum(problem, unit_loglik, chunk)

@@ -43,6 +43,7 @@ def component_information(
     Parameters
     ----------
     given : Together
+        With all second derivatives.
     arrays : Arrays
     slots : tuple of Slot
         The location's, which has the design, then constants.
@@ -51,10 +52,9 @@ def component_information(
     chunk : Chunk
     matrix : ndarray, shape (R, D, D)
     """
-    with np.errstate(all="ignore"):
-        parts = given.whole.parts(given.obs, given.linked, second=True)
+    parts = given.parts
     weight = clusters_of(given.obs).first_of(r)
-    block, sums = _location(given._replace(parts=parts), arrays, r, weight, chunk)
+    block, sums = _location(given, arrays, r, weight, chunk)
     m, p = len(parts.sums), arrays.matrix.shape[1]
     for (i, j), bend in parts.bends.items():
         if i < m:

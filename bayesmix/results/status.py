@@ -84,6 +84,13 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
     """Parameters on their way to infinity, or not determined by the data."""
     at = np.flatnonzero(covariance(fitted).undetermined)
     names = _names(fitted, at)
+    if len(at) and all(fitted.spec.layout.coordinates[j].effect == "random" for j in at):
+        reason = (
+            "the covariance of the random effects is singular at the maximum (a variance of zero, "
+            f"or a correlation of one): {names} go to a limit. Take a term out of (... | id), use "
+            "random_covariance='fixed', or fewer components"
+        )
+        return "boundary", reason
     if not len(at) or (_reach(fitted)[at] > FAR).any():
         reason = (
             f"the likelihood keeps rising towards infinite values of {names} (separation, or a "

@@ -84,7 +84,7 @@ def test_the_closed_derivatives_are_those_of_the_density(q, proportional):
         expected = multivariate_normal.logpdf(y[at], etas[0][at], v)
         assert logf[at].sum() == pytest.approx(expected, rel=1e-12)
     linked = family.linked(etas)
-    closed = family.whole.parts(obs, linked, second=True)
+    closed = family.whole.parts(obs, linked, order=3)
     automatic = family.whole.parts(obs, linked, closed=False)
     assert closed.logf == pytest.approx(automatic.logf)
     pairs = zip((*closed.sums, *closed.phi), (*automatic.sums, *automatic.phi), strict=True)
