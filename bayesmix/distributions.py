@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix._arguments import door, numeric, probabilities
+from bayesmix._arguments import door, numeric, one_of, probabilities
 from bayesmix.errors import SpecError
 
 __all__ = ["KINDS", "KINK", "Prior", "as_prior", "as_priors"]
@@ -324,7 +324,7 @@ class Prior:
         """Where it lives: "real", "positive", "unit" or "simplex"."""
         return KINDS[self.kind].support
 
-    @door(x=numeric)
+    @door(support=one_of(*RANGES))
     def within(self, support: str) -> Prior:
         """The same, cut off where a parameter ends.
 
