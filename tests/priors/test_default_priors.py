@@ -119,3 +119,32 @@ def test_modes_are_at_maximum_likelihood(name):
         distance, lost = compare(data_and_model(name, natural, 1.0), "map", starts=2)
         assert distance < 0.5
         assert lost < 1
+
+
+TIED = [name for name in FAMILIES if bmx.family(name).collapse or bmx.family(name).is_survival]
+TIED = [name for name in TIED if name not in {"mvnormal", "spline", *LEFT}]
+FAST = ("gaussian", "beta", "weibull")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in TIED]
+)
+def test_ties_are_named_or_the_scale_is_bounded(name):
+    """46 of 110 responses are equal: no default prior outweighs them in silence."""
+    rng = np.random.default_rng(1)
+    y = rng.beta(2, 3, 110) if name == "beta" else rng.gamma(2, 1, 110) + 0.05
+    y[:46] = 0.5
+    family, data = bmx.family(name), pd.DataFrame({"y": y, "d": 1})
+    formula = "surv(y, d) ~ 1" if family.is_survival else "y ~ 1"
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        fit = bmx.Mixture(formula, data, family=family, k=2).fit("map", seed=1)
+    words = " ".join(str(w.message) for w in seen)
+    if fit.status == "degenerate":
+        assert "46 rows of component" in words
+        assert "have the same response, 0.5" in words
+    elif fit.converged:
+        scales = fit.summary().query("effect == 'dispersion'")["estimate"].astype(float)
+        assert ((scales.abs() > 1e-3) & (scales.abs() < 1e3)).all()
+    else:
+        assert words
