@@ -520,7 +520,7 @@ def as_prior(given: Any) -> Any:
     if np.isinf([lower, upper]).all():
         return Prior(kind, **numbers)
     if kind not in ("normal", "student_t"):
-        msg = f"a truncated {name} of PreliZ is no prior here; only Normal and StudentT are cut off"
+        msg = f"a truncated {name} of PreliZ is not a prior here; only Normal and StudentT are"
         raise SpecError(msg)
     return _cut(kind, {**numbers, "lower": lower, "upper": upper})
 

@@ -188,7 +188,7 @@ def _seed(name: str, value: Any, error: type[ValueError]) -> None:
     whole = is_number(value) and value == int(value) and value >= 0
     if not (whole or isinstance(value, known)):
         msg = (
-            f"{name}={shown(value)} is no seed; use an integer of at least 0, a numpy Generator "
+            f"{name}={shown(value)} is not a seed; use an integer of at least 0, a numpy Generator "
             "or None"
         )
         raise error(msg)
@@ -201,7 +201,7 @@ def _place(name: str, value: Any, error: type[ValueError]) -> Path:
             raise ValueError
         return Path(value).expanduser()
     except (RuntimeError, TypeError, ValueError):
-        raise error(f"{name}={shown(value)} is no path") from None
+        raise error(f"{name}={shown(value)} is not a path") from None
 
 
 def _file(name: str, value: Any, error: type[ValueError]) -> None:

@@ -68,7 +68,7 @@ class Bootstrap:
         Raises
         ------
         FitError
-            If fewer than two refits ended well, or `ci` is no fraction.
+            If fewer than two refits ended well, or `ci` is not a fraction.
 
         Examples
         --------

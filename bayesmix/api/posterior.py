@@ -132,7 +132,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            If a number is no whole number of at least 0.
+            If a number is not a whole number of at least 0.
 
         Examples
         --------
@@ -548,7 +548,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            If the seed is no whole number of at least 0, or the draws are stacked.
+            If the seed is not a whole number of at least 0, or the draws are stacked.
 
         References
         ----------
@@ -845,7 +845,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            For draws that are no chains.
+            For draws that are not chains.
 
         References
         ----------

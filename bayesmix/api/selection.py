@@ -207,7 +207,7 @@ class Selection:
         Raises
         ------
         FitError
-            If a fit is no regular maximum, the kind is unknown, an option does not belong to
+            If a fit is not a regular maximum, the kind is unknown, an option does not belong to
             it, or responses cannot be simulated.
 
         References

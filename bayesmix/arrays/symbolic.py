@@ -122,7 +122,7 @@ def _named(name: str, *arguments: Any) -> Symbol:
 
 def _refuse(what: str) -> NoReturn:
     known = ", ".join(sorted({*_NAMES, *_SAME, *_BUILT}))
-    msg = f"{what} is no function of PyTensor that bayesmix knows; use arithmetic, {known}"
+    msg = f"{what} is not a function of PyTensor that bayesmix knows; use arithmetic, {known}"
     raise TypeError(msg)
 
 

@@ -102,7 +102,7 @@ def _fixed(given: str) -> tuple[str, str]:
 def _nested(given: list[str]) -> tuple[str, tuple[str, int]]:
     text, size = given
     if not size.isdecimal():
-        msg = f"--nested: {size!r} is no number of components; write --nested '~ x' 2"
+        msg = f"--nested: {size!r} is not a number of components; write --nested '~ x' 2"
         raise SpecError(msg)
     response, formula = _fixed(text)
     return response, (formula, int(size))
@@ -301,7 +301,7 @@ def _held(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        msg = f"--hold: {text!r} is no number; write --hold COMPONENT PARAMETER VALUE"
+        msg = f"--hold: {text!r} is not a number; write --hold COMPONENT PARAMETER VALUE"
         raise SpecError(msg) from None
 
 

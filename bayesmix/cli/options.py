@@ -56,14 +56,14 @@ def formula(text: str) -> str:
 def whole(text: str) -> int:
     """A whole number of at least 0."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number; use one such as 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; use one such as 1")
     return int(text)
 
 
 def seed(text: str) -> int:
     """A seed."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; use a whole number such as 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed; use a whole number such as 1")
     return int(text)
 
 
@@ -72,7 +72,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def numbers(text: str) -> list[float]:

@@ -85,7 +85,7 @@ def read_csv(
     Raises
     ------
     DataError
-        If the file is no table, a name stands twice, or a level is unknown.
+        If the file is not a table, a name stands twice, or a level is unknown.
     OSError
         If it cannot be read.
     """

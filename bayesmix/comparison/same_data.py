@@ -30,7 +30,7 @@ def check_fits(fits: Any, call: str) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        If there are fewer, or something in it is no fit.
+        If there are fewer, or something in it is not a fit.
     """
     example = f"{call}({{'two': fit2, 'three': fit3}})"
     if not isinstance(fits, Mapping) or len(fits) < 2:

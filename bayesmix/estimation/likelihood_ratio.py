@@ -72,7 +72,7 @@ def _checked(small: Fitted, large: Fitted) -> float:
             raise FitError(msg)
         if f.status not in ("converged", "boundary"):
             msg = (
-                f"the fit with k={f.spec.k} is {f.status}, so that its likelihood is no regular "
+                f"the fit with k={f.spec.k} is {f.status}, so that its likelihood is not a regular "
                 f"maximum: {' '.join(f.reasons)}"
             )
             raise FitError(msg)

@@ -195,7 +195,7 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
         return found.for_times()
     if found.timed is None:
         msg = (
-            f"the family {found.name!r} is no distribution of times, which surv(...) gives; use "
+            f"the family {found.name!r} is not a distribution of times, which surv(...) gives; use "
             f"one of {', '.join(TIMES)}, gamma, or a Family with logsf= or hazard="
         )
         raise SpecError(msg)

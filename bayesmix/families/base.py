@@ -95,7 +95,7 @@ class Family:
     Raises
     ------
     SpecError
-        If a location is no parameter, a link is unknown, or no density is given.
+        If a location is not a parameter, a link is unknown, or no density is given.
 
     Examples
     --------
@@ -238,7 +238,7 @@ class Family:
             raise SpecError(msg)
         strange = [name for name in self.locations if name not in links]
         if strange:
-            msg = f"location={strange[0]!r} is no parameter of {self.name!r}: {list(links)}"
+            msg = f"location={strange[0]!r} is not a parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
         given = (self.density, self.whole)
         if not (self.is_own or self.is_survival or any(f is not None for f in given)):

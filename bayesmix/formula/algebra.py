@@ -26,7 +26,7 @@ _UNEXPECTED = {
     "~": "there is more than one '~'. Write one",
     "[": "square brackets choose no level here. Write I(x == 'level')",
     ",": "a comma stands only between the arguments of a function",
-    "//": "'//' is no operator of formulas. Write I(a // b)",
+    "//": "'//' is not an operator of formulas. Write I(a // b)",
 }
 
 
@@ -290,8 +290,8 @@ class _Reader:
             return self.fail(_UNEXPECTED[token.text])
         if token.kind == "number":
             return self.fail(
-                f"the number {token.text} is no term: only 0 and 1 stand alone. Write I(2 * x) for "
-                "arithmetic"
+                f"the number {token.text} is not a term: only 0 and 1 stand alone. Write I(2 * x) "
+                "for arithmetic"
             )
         return self.fail(f"{token.text!r} is not expected here. Put + * / : or ** between terms")
 

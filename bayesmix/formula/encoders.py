@@ -14,13 +14,19 @@ from bayesmix.formula.binding import BoundExpression, bind
 from bayesmix.formula.coding import Block
 from bayesmix.formula.expressions import Expression
 from bayesmix.formula.flags import flag_factor
-from bayesmix.formula.frames import check_finite, numeric_values
+from bayesmix.formula.frames import (
+    check_finite,
+    conversion,
+    describe,
+    first_rows,
+    moment,
+    numeric_values,
+)
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.transforms import CategoryBox, make_transform
 
 if TYPE_CHECKING:
     import pandas as pd
-from bayesmix.formula.frames import describe, first_rows
 
 __all__ = [
     "Encoder",
@@ -137,9 +143,10 @@ def encode_factor(
     categories = getattr(box.data, "array", box.data)
     ordered = hasattr(categories, "categories")
     if not (boxed or ordered or all(isinstance(level, str) for level in found)):
+        how = f"Convert it: {conversion(box.data)}" if moment(box.data) else "Convert it"
         raise DataError(
             f"The term {text!r} is {describe(box.data)}; numbers, booleans, text and categories "
-            "can be used. Convert it, or write C(...) for a factor."
+            f"can be used. {how}, or write C(...) for a factor."
         )
     used = np.bincount(codes, minlength=len(found)) > 0
     present = [level for level, u in zip(found, used, strict=True) if u]

@@ -191,10 +191,10 @@ def _is_text(value: Any) -> bool:
 def _number(value: Any) -> Any:
     """An operand; a text would be repeated or formatted, and objects as numbers know no bound."""
     if isinstance(value, str | bytes | list | tuple | None):
-        raise TypeError(f"{value!r:.50} is no number")
+        raise TypeError(f"{value!r:.50} is not a number")
     if not _is_text(value):
         return value
     numbers = numeric_values(value)
     if numbers is None:
-        raise TypeError("a text is no number")
+        raise TypeError("a text is not a number")
     return numbers

@@ -23,9 +23,11 @@ __all__ = [
     "check_data",
     "check_finite",
     "check_na_action",
+    "conversion",
     "describe",
     "first_rows",
     "missing_values",
+    "moment",
     "near_names",
     "numeric_values",
     "row_values",
@@ -287,8 +289,7 @@ def row_values(value: Any, data: pd.DataFrame, label: str) -> np.ndarray:
     if values is None:
         raise DataError(
             f"{label} is {describe(value)}; numbers or booleans are needed. Convert it in the "
-            "data first: a category of two, for example, to 0 and 1. (A response of levels has "
-            "family='categorical', or 'ordinal'.)"
+            f"data first: {conversion(value)}."
         )
     if values.shape != (len(data),):
         raise FormulaError(
@@ -309,13 +310,33 @@ def check_finite(values: np.ndarray, data: pd.DataFrame, label: str) -> None:
         )
 
 
+def moment(value: Any) -> str:
+    """NumPy's letter for durations, "m", and dates, "M"; "" for anything else."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return kind if kind in ("m", "M") else ""
+
+
+LEVELS = (
+    "a category of two, for example, to 0 and 1; a response of levels has family='categorical' or "
+    "'ordinal'"
+)
+
+
+def conversion(value: Any) -> str:
+    """How a column becomes numbers."""
+    return {
+        "m": "column.dt.total_seconds() / 86400 is in days",
+        "M": "(column - start).dt.days is in days from a date, or from a column of dates",
+    }.get(moment(value), LEVELS)
+
+
 def describe(value: Any) -> str:
-    """Describe a value that is no number, with its first levels."""
+    """Describe a value that is not a number, with its first levels."""
     dtype = getattr(value, "dtype", None)
     if dtype is None:
         return f"a {type(value).__name__}"
-    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        return "dates or times"
+    if moment(value):
+        return "durations (timedelta)" if moment(value) == "m" else "dates or times"
     import pandas as pd
 
     kind = "categorical" if isinstance(dtype, pd.CategoricalDtype) else f"of type {dtype}"

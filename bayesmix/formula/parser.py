@@ -226,7 +226,7 @@ def _response(tokens: list[Token], text: str, label: str) -> Expression | None:
     call = first.kind == "name" and len(tokens) > 1 and tokens[1].text == "("
     whole = call and match_brackets(tokens, label)[1] == len(tokens) - 1
     if first.text == "offset" and call:
-        raise FormulaError(f"{label}: offset(...) is no response. Add it on the right side.")
+        raise FormulaError(f"{label}: offset(...) is not a response. Add it on the right side.")
     if not (whole or (len(tokens) == 1 and first.kind in ("name", "quoted"))):
         raise FormulaError(
             f"{label}: the response is one column, a function of columns such as log(y) or "

@@ -489,7 +489,7 @@ def unit_response(
     """
     text = str(formula.response)
     if not units.grouped or not is_surv(text):
-        why = "rows are not grouped" if not units.grouped else "the response is no surv(...)"
+        why = "rows are not grouped" if not units.grouped else "the response is not a surv(...)"
         msg = f"per='unit' of {text!r}: {why}; it is for a time of each group (group=)"
         raise SpecError(msg)
     here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]

@@ -71,7 +71,7 @@ def diagnostics(
     Raises
     ------
     FitError
-        If there are no draws, or stacked ones, which are no chains; or `ax` or `worst`
+        If there are no draws, or stacked ones, which are not chains; or `ax` or `worst`
         does not fit.
 
     References
@@ -139,7 +139,7 @@ def _check(posterior: Any, worst: int) -> None:
         raise FitError(msg)
     if posterior.method == "stacking":
         msg = (
-            "stacked draws are no chains; draw diagnostics() of the posterior that was stacked, "
+            "stacked draws are not chains; draw diagnostics() of the posterior that was stacked, "
             "and estimates() of this one"
         )
         raise FitError(msg)

@@ -75,7 +75,7 @@ def effects(
     Raises
     ------
     FitError
-        If `x` is no variable of the model, or an argument is unknown.
+        If `x` is not a variable of the model, or an argument is unknown.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def _values(fit: Any, x: str) -> tuple[list[Any], bool]:
     """Values along the axis, and whether they are numbers."""
     data = fit.source.spec.prepared.data
     if x not in data.columns:
-        msg = f"{x!r} is no variable of the model; it has {', '.join(map(repr, data.columns))}"
+        msg = f"{x!r} is not a variable of the model; it has {', '.join(map(repr, data.columns))}"
         raise FitError(msg)
     column = data[x]
     if isinstance(column.dtype, pd.CategoricalDtype):

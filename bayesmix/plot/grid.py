@@ -104,7 +104,7 @@ def one_of(name: str, known: tuple[str, ...], argument: str) -> str:
     """
     if name not in known:
         there = f"use one of {list(known)}" if known else "there is none in this model"
-        raise FitError(f"{argument}={name!r} is no such covariate; {there}")
+        raise FitError(f"{argument}={name!r} is unknown; {there}")
     return name
 
 
@@ -127,7 +127,7 @@ def hold(
     Raises
     ------
     FitError
-        If a value given is no level, or lies outside the range of the data.
+        If a value given is not a level, or lies outside the range of the data.
     """
     held = []
     for name in names:

@@ -62,7 +62,7 @@ def rootogram(
     Raises
     ------
     FitError
-        If `mark` is no component, or `ax` and `bins` do not fit.
+        If `mark` is not a component, or `ax` and `bins` do not fit.
 
     References
     ----------
@@ -80,7 +80,7 @@ def rootogram(
     """
     edges = _edges(bins)
     if mark is not None and mark not in fit.components:
-        raise FitError(f"mark={mark!r} is no component; use one of {list(fit.components)}")
+        raise FitError(f"mark={mark!r} is not a component; use one of {list(fit.components)}")
     members, weight = fit.membership(), unit_weights(fit)
     own = members.to_numpy().argmax(1)
     marked = None if mark is None else own == fit.components.index(mark)

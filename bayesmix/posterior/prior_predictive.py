@@ -101,7 +101,7 @@ def prior_tree(
     import xarray as xr
 
     if model is None:
-        msg = "flat priors are no distribution to draw from; leave priors= out, or give your own"
+        msg = "flat priors are not a distribution to draw from; leave priors= out, or give your own"
         raise SpecError(msg)
     theta = sample_prior(spec, model, draws, rng)
     columns = columns_of(spec, spec.rows)

@@ -29,7 +29,7 @@ def report(
     tables: str | os.PathLike[str] | None = None,
     code: str | None = None,
 ) -> list[Path]:
-    """Write fits as one HTML page that needs no network, no scripts and no Python.
+    """Write fits as one HTML page that needs no network and no Python.
 
     The page has a conclusion in plain words and what is wrong with the fits first, then the model
     in words and in LaTeX, the data, estimates side by side, memberships, predictions, criteria,
@@ -38,8 +38,9 @@ def report(
     Parameters
     ----------
     fits : PointFit or Posterior, or dict of str to these
-        ``{"ML": ml, "Bayes": posterior}``.  Fits of several models or data may stand on one
-        page; what cannot be compared is said so.
+        ``{"ML": ml, "Bayes": posterior}``, or a Selection: all its fits, with a slider over
+        the number of components.  Fits of several models or data may stand on one page, which
+        says what cannot be compared.
     path : str or path
         The page; a file that is there is replaced.
     title : str, optional
@@ -57,7 +58,7 @@ def report(
     Raises
     ------
     SpecError
-        If something is no fit.
+        If something is not a fit.
     DataError
         If the folder of the page does not exist, or the path is a folder, a device, a pipe or a
         socket, or its name ends as that of a PDF or another document.

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["Block", "Code", "Details", "Equation", "Pairs", "Picture", "Section", "Table", "Words"]
+__all__ = [
+    "Block",
+    "Choice",
+    "Code",
+    "Details",
+    "Equation",
+    "Pairs",
+    "Picture",
+    "Section",
+    "Table",
+    "Words",
+]
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,15 @@ class Table:
         All of it, with plain column names; its index is not shown.
     shown : DataFrame, optional
         What the page shows, where that is less or rounded otherwise.
+    bars : tuple of str
+        Columns of probabilities that a click on a row draws as bars.
     """
 
     name: str
     caption: str
     frame: pd.DataFrame
     shown: pd.DataFrame | None = None
+    bars: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,15 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Words | Pairs | Table | Picture | Equation | Code | Details
+@dataclass(frozen=True)
+class Choice:
+    """Blocks of which a slider shows one; without scripts all of them are shown."""
+
+    label: str
+    options: tuple[tuple[str, Block], ...]
+
+
+Block = Choice | Words | Pairs | Table | Picture | Equation | Code | Details
 
 
 @dataclass(frozen=True)

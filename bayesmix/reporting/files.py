@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.files import write_whole
-from bayesmix.reporting.blocks import Block, Details, Section, Table
+from bayesmix.reporting.blocks import Block, Choice, Details, Section, Table
 
 __all__ = [
     "MINUS",
@@ -103,6 +103,8 @@ def _within(blocks: Iterable[Block]) -> Iterator[Table]:
             yield block
         elif isinstance(block, Details):
             yield from _within(block.blocks)
+        elif isinstance(block, Choice):
+            yield from _within(inner for _, inner in block.options)
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:

@@ -10,6 +10,7 @@ from functools import singledispatch
 from importlib.resources import files
 
 from bayesmix.reporting.blocks import (
+    Choice,
     Code,
     Details,
     Equation,
@@ -40,6 +41,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     sections : sequence of Section
     """
     style = (files("bayesmix.reporting") / "style.css").read_text("utf-8")
+    script = (files("bayesmix.reporting") / "page.js").read_text("utf-8")
     links = "".join(f'<li><a href="#{s.key}">{_text(s.title)}</a></li>' for s in sections)
     body = "".join(map(_section, sections))
     return (
@@ -50,7 +52,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
         f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<header><h1>{_text(title)}</h1><p>{_text(lead)}</p></header>\n"
         f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n<main>\n{body}</main>\n'
-        "</body>\n</html>\n"
+        f"<script>\n{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -104,8 +106,10 @@ def _(block: Table) -> str:
         for row in frame.itertuples(index=False, name=None)
     )
     caption = _text(block.caption)
+    places = ",".join(str(list(frame.columns).index(name)) for name in block.bars)
+    bars = f' data-bars="{places}"' if places else ""
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table{bars}>'
         f"<caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
         "</table></div>"
     )
@@ -134,6 +138,18 @@ def _(block: Picture) -> str:
         f'style="min-width:{round(SMALLEST * width)}px" alt="{_text(block.alt)}"></div>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+@write_block.register
+def _(block: Choice) -> str:
+    label = _text(block.label)
+    items = "\n".join(
+        f'<div data-item="{_text(name)}">{write_block(inner)}</div>'
+        for name, inner in block.options
+    )
+    most = len(block.options) - 1
+    slider = f'<input type="range" min="0" max="{most}" value="0" aria-label="{label}">'
+    return f'<div class="choice"><p hidden>{label}: {slider} <output></output></p>{items}</div>'
 
 
 @write_block.register

@@ -84,15 +84,24 @@ def _families(block: Any) -> list[tuple[str, list[tuple[str, str]]]]:
     return [(f.name, [(p.name, p.link.name) for p in f.parameters]) for f in block.families]
 
 
+def _named(fits: Any) -> dict[Any, Any]:
+    """Fits by name: a selection's by their number of components."""
+    if isinstance(fits, Mapping):
+        return dict(fits)
+    if hasattr(fits, "best") and hasattr(fits, "table"):
+        return {f"k = {k}": fits[k] for k in fits.table["k0"]}
+    return {getattr(fits, "method", "fit"): fits}
+
+
 def make_subject(fits: Any, code: str | None) -> Subject:
     """Take one fit, or fits by name.
 
     Raises
     ------
     SpecError
-        If there is none, or something is no fit.
+        If there is none, or something is not a fit.
     """
-    named = dict(fits) if isinstance(fits, Mapping) else {getattr(fits, "method", "fit"): fits}
+    named = _named(fits)
     wrong = [
         f"{name!r} is a {type(fit).__name__}"
         for name, fit in named.items()

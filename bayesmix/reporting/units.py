@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import covariates_of, levels_of, new_rows
-from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
+from bayesmix.reporting.blocks import Block, Choice, Details, Section, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import (
     curves_picture,
@@ -87,6 +87,8 @@ def typical_events(name: str, fit: Any, spec: MixtureSpec) -> Table | Words:
 
 
 HEAD = 100
+# Fits with more numbers of components than these are shown by a slider.
+MOST_SIDE_BY_SIDE = 2
 CLEAR = 0.9
 
 
@@ -104,12 +106,15 @@ def memberships(subject: Subject) -> Section | None:
         table = members.reset_index(names=members.index.name or "row")
         table.columns = [_column(c, members) for c in table.columns]
         table["component"] = members.columns[members.to_numpy().argmax(1)]
-        blocks.append(_head(f"memberships_{name}", f"Memberships of {name}", table, "units"))
+        bars = tuple(_column(c, members) for c in members.columns)
+        head = f"memberships_{name}", f"Memberships of {name}", table, "units"
+        blocks.append(_head(*head, bars))
     if not blocks:
         return None
     words = (
         "A membership is the probability, given the data, that a unit belongs to a component. The "
-        "better the components are told apart, the nearer memberships are to 0 and 1."
+        "better the components are separated, the nearer memberships are to 0 and 1. Click on a "
+        "unit in the table to see its memberships as bars."
     )
     return Section("memberships", "Memberships", (Words(words), *blocks))
 
@@ -135,12 +140,14 @@ def _sizes(name: str, fit: Any, members: pd.DataFrame, spec: MixtureSpec) -> Tab
     return Table(f"sizes_{name}", f"Sizes of the components ({name})", table)
 
 
-def _head(name: str, caption: str, table: pd.DataFrame, what: str) -> Details:
+def _head(
+    name: str, caption: str, table: pd.DataFrame, what: str, bars: tuple[str, ...] = ()
+) -> Details:
     """The first lines of a long table, behind a line that opens them."""
     short = table.head(HEAD)
     part = "all" if len(short) == len(table) else f"the first {HEAD} of"
     caption = f"{caption} ({part} {len(table):,} {what})"
-    return Details(caption, (Table(name, caption, table, short),))
+    return Details(caption, (Table(name, caption, table, short, bars),))
 
 
 def events(subject: Subject) -> Section | None:
@@ -205,11 +212,17 @@ def predictions(subject: Subject) -> Section | None:
             "(not by the memberships); binomial means are per trial."
         )
     ]
+    numbered = _numbered(subject, means)
+    if numbered:
+        name = subject.specs[next(iter(numbered))].layout.blocks[0].name
+        options = tuple((n, curves_picture(n, fit, name)) for n, fit in numbered.items())
+        blocks.append(Choice("Fit", options))
     for name, fit in means.items():
         layouts = subject.specs[name].layout.blocks
         apart = [b.name for b in layouts if any(f.outputs for f in b.families)]
         blocks += [profile_picture(name, fit)] if apart else []
-        blocks += [curves_picture(name, fit, b.name) for b in layouts if b.name not in apart]
+        if name not in numbered:
+            blocks += [curves_picture(name, fit, b.name) for b in layouts if b.name not in apart]
         try:
             table = _predicted(fit, subject.specs[name])
         except BayesmixError as error:
@@ -217,6 +230,18 @@ def predictions(subject: Subject) -> Section | None:
             continue
         blocks.append(_head(f"predictions_{name}", f"Predictions of {name}", table, "rows"))
     return Section("predictions", "Predictions", tuple(blocks))
+
+
+def _numbered(subject: Subject, fits: dict[str, Any]) -> dict[str, Any]:
+    """Fits with three or more numbers of components, in their order, for a slider."""
+    specs = {name: subject.specs[name] for name in fits}
+    one = all(
+        len(spec.layout.blocks) == 1 and not any(f.outputs for f in spec.layout.blocks[0].families)
+        for spec in specs.values()
+    )
+    if not one or len({spec.k for spec in specs.values()}) < MOST_SIDE_BY_SIDE + 1:
+        return {}
+    return {name: fits[name] for name in sorted(fits, key=lambda name: specs[name].k)}
 
 
 def _predicted(fit: Any, spec: MixtureSpec) -> pd.DataFrame:

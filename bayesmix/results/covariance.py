@@ -88,8 +88,8 @@ def _cluster_codes(spec: MixtureSpec, cluster: Any) -> np.ndarray:
     if isinstance(cluster, str):
         if cluster not in table.columns:
             msg = (
-                f"cluster={cluster!r} is no column of the rows in use; give its values by row, as "
-                f"in cluster=data[{cluster!r}]"
+                f"cluster={cluster!r} is not a column of the rows in use; give its values by row, "
+                f"as in cluster=data[{cluster!r}]"
             )
             raise DataError(msg)
         cluster = table[cluster]

@@ -372,7 +372,7 @@ def component_means(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> n
     if outputs_of(block):
         name = block.families[0].name
         msg = (
-            f"the mean of {block.name!r} is no single number, but has one for each of "
+            f"the mean of {block.name!r} is not a single number, but has one for each of "
             f"{shown(list(outputs_of(block)))} (family {name!r}); fit.predict() and "
             "bmx.predictions() give them all, plot.profile() draws them"
         )

@@ -120,7 +120,7 @@ def _cell(column: Any, value: Any, digits: int) -> str:
     if column == "scale" and value == "identity":
         return ""
     if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.{digits}g}"
+        return "" if np.isnan(value) else f"{value + 0.0:.{digits}g}"  # no negative zero
     return "" if value is None or value is pd.NA else str(value)
 
 

@@ -472,7 +472,7 @@ def spent_by_row(
         return None
     if isinstance(spent, str):
         if newdata is None or spent not in newdata.columns:
-            msg = f"spent={spent!r} is no column of newdata; give one, or a number"
+            msg = f"spent={spent!r} is not a column of newdata; give one, or a number"
             raise FitError(msg)
         return numbers("spent", newdata[spent], low=0.0, end=True)
     return np.full(n, float(numbers("spent", spent, low=0.0, end=True)[0]))

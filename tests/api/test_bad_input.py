@@ -458,7 +458,7 @@ SPECS = {
         SpecError,
         "'omit' .* 'error', 'drop' or 'fiml'",
     ),
-    "survival": (lambda: model("surv(exp(y)) ~ z"), SpecError, "no distribution of times"),
+    "survival": (lambda: model("surv(exp(y)) ~ z"), SpecError, "not a distribution of times"),
     "several and family": (
         lambda: bmx.Mixture(PAIR, D, family="poisson"),
         SpecError,
@@ -828,8 +828,8 @@ RESULTS = {
         SpecError,
         "method='nuts' gives a posterior; here point fits are needed",
     ),
-    "simulate seed": (lambda: fitted().simulate(seed="one"), FitError, "seed='one' is no seed"),
-    "bootstrap seed": (lambda: fitted().bootstrap(9, seed=-1), FitError, "seed=-1 is no seed"),
+    "simulate seed": (lambda: fitted().simulate(seed="one"), FitError, "seed='one' is not a seed"),
+    "bootstrap seed": (lambda: fitted().bootstrap(9, seed=-1), FitError, "seed=-1 is not a seed"),
     "select best": (
         lambda: bmx.select(model(), k=[1]).best("waic"),
         FitError,

@@ -75,5 +75,5 @@ def test_functions_of_bayesmix_take_bare_variables_and_symbols():
     ],
 )
 def test_what_has_no_graph_is_refused(call):
-    with pytest.raises(TypeError, match="no function of PyTensor"):
+    with pytest.raises(TypeError, match="not a function of PyTensor"):
         call(Symbol(pt.vector()))

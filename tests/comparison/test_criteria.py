@@ -207,7 +207,7 @@ def test_a_weighted_unit_is_left_out_with_all_its_copies():
     alone = Normal(Y[copies])
     each = np.array([alone.left_out(row) for row in range(len(copies))])
     assert abs(result.pointwise["elpd_loo"].iloc[9] - each[copies == 9].sum()) > 0.01
-    # A unit of weight zero is no unit: it has no part in the standard error.
+    # A unit of weight zero is not a unit: it has no part in the standard error.
     counts = exact[weight > 0]
     assert result.se == pytest.approx(np.sqrt(11 * counts.var(ddof=1)), rel=1e-2)
     for words in (repr(result), result._repr_html_(), repr(waic(np.zeros((1, 9, 1)), [0], [2.0]))):

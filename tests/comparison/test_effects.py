@@ -265,7 +265,7 @@ def test_slopes_of_splines_stay_in_their_range():
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda f, d: bmx.slopes(f, "nothing"), bmx.FitError, "no variable of the model"),
+        (lambda f, d: bmx.slopes(f, "nothing"), bmx.FitError, "not a variable of the model"),
         (lambda f, d: bmx.slopes(f, "g"), bmx.FitError, "comparisons"),
         (lambda f, d: bmx.comparisons(f, {"g": ("a", "z")}), bmx.BayesmixError, "z"),
         (lambda f, d: bmx.comparisons(f, {"x": (1,)}), bmx.FitError, "two or more"),

@@ -118,5 +118,5 @@ def test_saved_and_loaded(data, tmp_path):
 
 
 def test_an_unknown_location():
-    with pytest.raises(SpecError, match="location='d' is no parameter"):
+    with pytest.raises(SpecError, match="location='d' is not a parameter"):
         bmx.Family("choice", {"b": "identity"}, ("b", "d"), logpdf=log_probability)

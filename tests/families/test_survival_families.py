@@ -604,7 +604,7 @@ def test_a_family_for_times_describes_itself(name):
 
 
 def test_families_that_are_not_for_times_are_refused():
-    with pytest.raises(SpecError, match="no distribution of times"):
+    with pytest.raises(SpecError, match="not a distribution of times"):
         resolve("poisson", survival=True)
     times = Times(np.ones(2), np.ones(2), np.zeros(2))
     with pytest.raises(DataError, match="does not read"):

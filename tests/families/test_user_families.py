@@ -206,7 +206,7 @@ def test_bounds_make_the_density_zero():
     ("options", "message"),
     [
         ({"location": None}, "no location"),
-        ({"location": "mu"}, "location='mu' is no parameter"),
+        ({"location": "mu"}, "location='mu' is not a parameter"),
         ({"params": {"scale": "square"}}, "'square' is unknown"),
         ({"logpdf": None}, "needs logpdf="),
         ({"bounds": {"rate": (0, 1)}}, r"bounds= names \['rate'\]"),

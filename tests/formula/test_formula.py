@@ -163,7 +163,7 @@ REFUSED = [
     ("y ~ x || g", "not expected"),
     ("y ~ x + (x || u)", "random effect"),
     ("y ~ x*(1 | u)", "random effect"),
-    ("offset(z) ~ x", "no response"),
+    ("offset(z) ~ x", "not a response"),
     ("y ~ x:offset(z)", r"\+ offset\(z\)"),
     ("y ~ offset(z):x", r"\+ offset\(z\)"),
     ("y ~ x*(z + offset(w))", "brackets"),

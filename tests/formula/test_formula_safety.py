@@ -1,4 +1,4 @@
-"""A formula is no code: what it cannot say, and how large it can become."""
+"""A formula is not a code: what it cannot say, and how large it can become."""
 
 import contextlib
 import time
@@ -219,7 +219,7 @@ def test_functions_come_from_the_scope_by_their_names():
 
 def test_texts_are_joined_but_not_repeated():
     assert design("I(g + g)").terms == ("Intercept", "I(g + g)[bb]")
-    with pytest.raises(FormulaError, match="text is no number"):
+    with pytest.raises(FormulaError, match="text is not a number"):
         design("I(g * 2)")
 
 

@@ -141,6 +141,11 @@ WRONG_VALUES = [
     ("surv(end, status)", {}, "survival time 'end' is .* numbers or booleans are needed"),
     ("surv(time, status)", {"time": pd.to_datetime(["2020-01-01"] * 4)}, "dates or times"),
     (
+        "surv(time, status)",
+        {"time": pd.to_timedelta([1, 2, 3, 4], "D")},
+        "durations .*total_seconds",
+    ),
+    (
         "surv(entry, time, status, kind='counting')",
         {"entry": [0, 2, 3.5, 1]},
         r"entry is not before the time in 2 rows \(b, c\)",

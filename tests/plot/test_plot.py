@@ -209,7 +209,7 @@ def test_rootogram_on_axes_of_ones_own(patents):
     ("options", "words"),
     [
         ({"ax": "one"}, r"ax= needs an array of 3 matplotlib Axes, one for each component"),
-        ({"mark": 4}, r"mark=4 is no component; use one of \[1, 2, 3\]"),
+        ({"mark": 4}, r"mark=4 is not a component; use one of \[1, 2, 3\]"),
         ({"bins": 0}, "bins=0: a number of bins"),
         ({"bins": [0, 0.5]}, "rising edges from 0 to 1"),
     ],
@@ -386,15 +386,15 @@ def test_fitted_reads_columns_of_every_type():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"x": "age"}, r"x='age' is no such covariate; use one of \['x1', 'x2'\]"),
-        ({"by": "x1"}, r"by='x1' is no such covariate; use one of \['x2'\]"),
-        ({"at": {"x3": 1}}, r"at='x3' is no such covariate"),
+        ({"x": "age"}, r"x='age' is unknown; use one of \['x1', 'x2'\]"),
+        ({"by": "x1"}, r"by='x1' is unknown; use one of \['x2'\]"),
+        ({"at": {"x3": 1}}, r"at='x3' is unknown"),
         ({"x": "x2", "at": {"x1": 99}}, "lies outside the data, which go from"),
         ({"x": "x2", "at": {"x1": "a"}}, "is held at a number"),
         ({"at": {"x2": "2"}}, r"use one of \['0', '1'\]"),
         ({"x": "x1", "at": {"x1": 0}}, "x='x1' moves, so at= cannot hold it"),
         ({"x": "x2", "by": "x2"}, "by='x2' is the covariate along the axis"),
-        ({"response": "z"}, "response='z' is no such"),
+        ({"response": "z"}, "response='z' is unknown"),
         ({"ax": 3}, "ax= takes one matplotlib Axes here, not int"),
         ({"ax": 3, "panels": True}, "ax= needs an array of 3 matplotlib Axes"),
     ],
@@ -444,7 +444,7 @@ def test_mixing_takes_one_of_several_concomitants():
     new = pd.DataFrame({"x": 2.0, "z": line[:, 0], "s": "v"})
     assert line[:, 1] == pytest.approx(fit.predict(new, what="weight")[1].to_numpy())
     for options, words in [
-        ({"x": "x"}, r"x='x' is no such covariate; use one of \['z', 's'\]"),
+        ({"x": "x"}, r"x='x' is unknown; use one of \['z', 's'\]"),
         ({"at": {"s": "v"}}, "goes with x="),
         ({"x": "z", "at": {"z": 0}}, "moves"),
     ]:

@@ -69,7 +69,7 @@ def test_means_beside_probabilities_at_covariates(items):
     np.testing.assert_allclose(lines(scaled)[0][1, 1], z)
     with pytest.raises(bmx.FitError, match="an array of 2 matplotlib Axes"):
         bmx.plot.profile(fit, ax=left)
-    with pytest.raises(bmx.FitError, match="no such covariate"):
+    with pytest.raises(bmx.FitError, match="is unknown"):
         bmx.plot.profile(fit, at={"nothing": 1.0})
 
 

@@ -40,7 +40,7 @@ def test_levels_are_points_and_what_cannot_be_drawn_is_refused(fit):
     ax = bmx.plot.effects(fit, "g", title="by group", figsize=(4, 3))
     assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b"]
     assert ax.get_title() == "by group"
-    with pytest.raises(bmx.FitError, match="no variable"):
+    with pytest.raises(bmx.FitError, match="not a variable"):
         bmx.plot.effects(fit, "z")
     with pytest.raises(bmx.FitError, match="unknown"):
         bmx.plot.effects(fit, "x", show="curves")

@@ -149,7 +149,7 @@ def test_diagnostics_refuses(trial, laplace):
     with pytest.raises(bmx.FitError, match="worst=-1: the number of parameters is an integer"):
         bmx.plot.diagnostics(laplace, worst=-1)
     stacked = type(laplace)(replace(laplace._drawn, method="stacking"), laplace._point)
-    with pytest.raises(bmx.FitError, match="stacked draws are no chains"):
+    with pytest.raises(bmx.FitError, match="stacked draws are not chains"):
         bmx.plot.diagnostics(stacked)
 
 
@@ -303,7 +303,7 @@ def test_predictive_of_one_of_several_responses_with_weights():
     assert bmx.plot.posterior_predictive(fit, draws=20, ax=own) is own
     assert own.get_xlabel() == "a"
     for options, words in [
-        ({"response": "c"}, r"response='c' is no such covariate; use one of \['a', 'b'\]"),
+        ({"response": "c"}, r"response='c' is unknown; use one of \['a', 'b'\]"),
         ({"kind": "rootogram"}, "is for counts, and a is none"),
         (
             {"kind": "survival"},

@@ -605,7 +605,7 @@ def test_flat_priors_are_refused(method):
     model = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, priors="flat")
     with pytest.raises(bmx.SpecError, match=r"improper posterior.*leave priors= out"):
         model.fit(method, seed=1)
-    with pytest.raises(bmx.SpecError, match="flat priors are no distribution"):
+    with pytest.raises(bmx.SpecError, match="flat priors are not a distribution"):
         model.sample_prior(10)
 
 

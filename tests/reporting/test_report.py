@@ -32,7 +32,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chr
 class Page(HTMLParser):
     """A page taken apart: tags with attributes, headings, tables and code."""
 
-    EMPTY = ("meta", "link", "img")
+    EMPTY = ("meta", "link", "img", "input")
 
     def __init__(self, text):
         super().__init__()
@@ -197,7 +197,8 @@ def check_page(page):
     assert kinds.count("h1") == 1
     assert kinds[0] == "h1"
     for tag, attributes in page.tags:
-        assert tag not in ("script", "iframe", "object", "embed", "video")
+        assert tag not in ("iframe", "object", "embed", "video")
+        assert tag != "script" or not attributes  # the page's own, nothing from elsewhere
         for name in ("src", "href", "data", "action", "srcset"):
             if name in attributes:
                 assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:60])
@@ -238,6 +239,51 @@ def test_a_page_of_every_shape_of_model(name, tmp_path):
     style = (tmp_path / "report.html").read_text("utf-8").split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_a_selection_has_a_slider_over_the_numbers_of_components(tmp_path):
+    data = bmx.load_data("fabricfault")
+    spec = bmx.Mixture("Faults ~ log(Length)", data, family="poisson")
+    selection = bmx.select(spec, k=[1, 2, 3], seed=1)
+    page = made(tmp_path, selection)
+    check_page(page)
+    items = [a["data-item"] for _, a in page.tags if "data-item" in a]
+    assert items == ["k = 1", "k = 2", "k = 3"]
+    (slider,) = [a for tag, a in page.tags if tag == "input"]
+    assert (slider["type"], slider["min"], slider["max"]) == ("range", "0", "2")
+    assert page.words.count("data and means of the components") == 3
+    # A click on a unit draws its memberships: the columns after the row's name.
+    bars = [a["data-bars"] for tag, a in page.tags if tag == "table" and "data-bars" in a]
+    assert bars == ["1,2", "1,2,3"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+def test_the_slider_and_a_click_work_in_a_browser(tmp_path):
+    data = bmx.load_data("fabricfault")
+    spec = bmx.Mixture("Faults ~ log(Length)", data, family="poisson")
+    made(tmp_path, bmx.select(spec, k=[1, 2, 3], seed=1))
+    text = (tmp_path / "report.html").read_text("utf-8")
+    code = """onload = () => {
+      const slider = document.querySelector(".choice input");
+      slider.value = 2;
+      slider.dispatchEvent(new Event("input"));
+      const shown = [...document.querySelectorAll("[data-item]")].filter(e => !e.hidden);
+      const row = document.querySelector("table[data-bars] tbody tr");
+      row.click();
+      const meters = row.nextElementSibling.querySelectorAll("meter");
+      const sum = [...meters].reduce((total, meter) => total + meter.value, 0);
+      document.title = [shown.length, shown[0].dataset.item, meters.length, sum.toFixed(2)].join();
+    }"""
+    (tmp_path / "report.html").write_text(
+        text.replace("</body>", f"<script>{code}</script></body>")
+    )
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu",
+         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
+         (tmp_path / "report.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "<title>1,k = 3,2,1.00</title>" in done.stdout
 
 
 def test_the_page_of_two_fits(trial_page):

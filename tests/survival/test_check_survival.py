@@ -391,7 +391,7 @@ def test_events_that_differ_in_writing_only(data):
 
 def test_a_column_that_does_not_name_events(data):
     (problem,) = check(data.assign(event=[["a"]] * 20)).problems
-    assert "holds values that are no names" in problem
+    assert "holds values that are not names" in problem
     result = check(data.assign(event=[f"e{i}" for i in range(20)]))
     assert "has 20 events, each of which would be a component" in result.problems[0]
 

@@ -53,7 +53,7 @@ WRONG = {
         SpecError,
         "the column 'e' also has \\['b'\\]",
     ),
-    "regression family": (lambda: competing(family="poisson"), SpecError, "no distribution of"),
+    "regression family": (lambda: competing(family="poisson"), SpecError, "not a distribution of"),
     "unknown family": (lambda: competing(family="weibul"), SpecError, "did you mean 'weibull'"),
     "ancillary event": (lambda: competing(ancillary={"c": {}}), SpecError, "names \\['c'\\]"),
     "ancillary form": (
@@ -198,7 +198,7 @@ QUANTITIES = {
     "limit": (lambda f: f.restricted_mean_time(0), "tau=0 must be"),
     "times": (lambda f: f.state_probabilities([1, -1]), "of at least 0"),
     "density at zero": (lambda f: f.density(0.0), "above 0"),
-    "spent column": (lambda f: f.mean_time(spent="age"), "no column of newdata"),
+    "spent column": (lambda f: f.mean_time(spent="age"), "not a column of newdata"),
     "groups": (lambda f: f.aalen_johansen(by="q"), "not among the columns that"),
 }
 

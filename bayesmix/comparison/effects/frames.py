@@ -82,8 +82,9 @@ def _typical(column: pd.Series) -> Any:
 def _known(data: pd.DataFrame, names: Any) -> None:
     missing = [n for n in names if n not in data.columns]
     if missing:
-        msg = f"{', '.join(map(repr, missing))} is no variable of the model; it has " + ", ".join(
-            map(repr, data.columns)
+        msg = (
+            f"{', '.join(map(repr, missing))} is not a variable of the model; it has "
+            + ", ".join(map(repr, data.columns))
         )
         raise FitError(msg)
 
@@ -162,7 +163,7 @@ def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
         unknown = [v for v in dict.fromkeys(values) if v not in column.cat.categories]
         if unknown:
             levels = ", ".join(map(repr, column.cat.categories))
-            msg = f"{unknown[0]!r} is no level of {column.name!r}; it has {levels}"
+            msg = f"{unknown[0]!r} is not a level of {column.name!r}; it has {levels}"
             raise DataError(msg)
         return pd.Series(pd.Categorical(values, dtype=column.dtype), index=index)
     return pd.Series(values, index=index)
@@ -176,7 +177,9 @@ def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast
     _known(spec.prepared.data, [name])
     _present(data, [name])
     if not _numeric(data[name]):
-        msg = f"slopes({name!r}): {name!r} is no number; use comparisons({name!r}) for its levels"
+        msg = (
+            f"slopes({name!r}): {name!r} is not a number; use comparisons({name!r}) for its levels"
+        )
         raise FitError(msg)
     training = spec.prepared.table[name].to_numpy(float)
     spread = float(np.std(training)) or float(np.abs(training).max()) or 1.0

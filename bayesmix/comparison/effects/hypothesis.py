@@ -64,7 +64,7 @@ def parse(text: str, names: Mapping[str, np.ndarray]) -> Restrictions:
         If the text is no arithmetic on these names.
     """
     if not isinstance(text, str) or not text.strip():
-        msg = f"the hypothesis {text!r} is no text such as 'b1 = b2'"
+        msg = f"the hypothesis {text!r} is not a text such as 'b1 = b2'"
         raise FitError(msg)
     coded, places = _coded(text, names)
     sides = [_tree(side, text) for side in coded.split("=") if side.strip()]

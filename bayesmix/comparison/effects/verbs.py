@@ -239,7 +239,7 @@ def slopes(
     Raises
     ------
     FitError, DataError
-        As of `predictions`; also if a variable is no number.
+        As of `predictions`; also if a variable is not a number.
 
     Examples
     --------
@@ -248,7 +248,7 @@ def slopes(
     >>> spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
     >>> fit = spec.fit("em", seed=1)
     >>> slope = bmx.slopes(fit, "RDS", by=True).set_index("part")["estimate"]
-    >>> float(slope["components"])  # RDS is no variable of the components
+    >>> float(slope["components"])  # RDS is not a variable of the components
     0.0
     """
     spec = fit.source.spec

@@ -7,7 +7,7 @@ and for the knots k_0 < ... < k_m, l_j = (k_m - k_j) / (k_m - k_0),
 
     v_j(x) = (x - k_j)_+^3 - l_j (x - k_0)_+^3 - (1 - l_j) (x - k_m)_+^3
 
-The spline is linear beyond the outer knots.  One that decreases anywhere is no distribution:
+The spline is linear beyond the outer knots.  One that decreases anywhere is not a distribution:
 its likelihood is zero, whatever was observed.
 """
 

@@ -280,7 +280,7 @@ class Never:
             return np.where(last > (1 + 1e-9) * before - 1e-9, np.exp(last), 0.0)
 
     def _survival(self, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        # A function of exp(t), say, is no number at the very largest times.
+        # A function of exp(t), say, is not a number at the very largest times.
         tried = [self.function(np.asarray(t), *values) for t in _LARGE]
         tried = [np.where(np.isnan(v), -np.inf, v) for v in tried]
         return tried[0], tried[1]

@@ -162,7 +162,7 @@ def diagnose_laplace(
 
 
 def diagnose_stacked(draws: Mapping[tuple[Hashable, str, str], np.ndarray]) -> Diagnosis:
-    """What can be said of draws that are no chains: nothing; their chains were diagnosed.
+    """What can be said of draws that are not chains: nothing; their chains were diagnosed.
 
     Parameters
     ----------

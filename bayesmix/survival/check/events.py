@@ -159,7 +159,7 @@ def read_events(
     try:
         levels = _levels(data[name])
     except TypeError:  # lists, for example
-        alone.problems.append(f"The event column {name!r} holds values that are no names.")
+        alone.problems.append(f"The event column {name!r} holds values that are not names.")
         return alone
     names = tuple(level for level in levels if level not in partial)
     if not names:

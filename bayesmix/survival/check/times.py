@@ -89,7 +89,7 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
         bad = ~np.isfinite(rate) | (rate < 0)
         if bad.any():
             rows = first_rows(data, bad)
-            reading.problems.append(f"{text}: the background hazard is no rate in {rows}.")
+            reading.problems.append(f"{text}: the background hazard is not a rate in {rows}.")
     if call.kind == "interval":
         _read_interval(reading, data, *read)
     else:
@@ -113,7 +113,7 @@ def _columns(
 
 
 def _hint(expression: str, what: str, data: pd.DataFrame) -> str:
-    """What to write where a column is no number."""
+    """What to write where a column is not a number."""
     if expression not in data.columns:
         return ""
     column = data[expression]
