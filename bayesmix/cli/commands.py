@@ -154,7 +154,8 @@ def _check_model(given: argparse.Namespace) -> int:
         lines += ["", *(f"note: {note}" for note in table.notes)] if table.notes else []
         problems = table.problems
     try:
-        if not problems:
+        rows_only = given.event is not None and given.family is None
+        if not problems and not rows_only:
             lines += ["", repr(modelling.make_model(given, data))]
     except BayesmixError as error:
         problems = [str(error)]

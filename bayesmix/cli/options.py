@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bayesmix.methods import ALGORITHMS, METHODS
 
-__all__ = ["OPTIONS", "WHAT", "Option", "formula", "whole"]
+__all__ = ["OPTIONS", "WHAT", "Option", "checked", "formula", "whole"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ def formula(text: str) -> str:
     if "~" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} has no ~; write it in quotes, 'y ~ x'")
     return text
+
+
+def checked(text: str) -> str:
+    """A formula, or the response of survival times alone."""
+    alone = "~" not in text and text.replace(" ", "").startswith("surv(")
+    return f"{text} ~ 1" if alone else formula(text)
 
 
 def whole(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from bayesmix.cli.options import OPTIONS, formula
+from bayesmix.cli.options import OPTIONS, checked, formula
 
 __all__ = ["make_parser", "parse"]
 
@@ -113,6 +113,7 @@ fit in place of data and a formula, check that: how it ended and whether its cha
 CHECK_EXAMPLES = """\
 examples:
   bayesmix check patent.csv "Patents ~ lgRD" --family poisson --k 3
+  bayesmix check mgus.csv "surv(years, status)" --event event
   bayesmix check mgus.csv "surv(years, status) ~ age" --event event --family weibull
   bayesmix check results
 
@@ -241,7 +242,7 @@ def _add_positionals(parser: argparse.ArgumentParser, command: str) -> None:
         parser.add_argument(
             "formula",
             nargs="*" if checking else "+",
-            type=formula,
+            type=checked if checking else formula,
             metavar="FORMULA",
             help="response and varying effects, 'y ~ x'; one for each of several responses",
         )

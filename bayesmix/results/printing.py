@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -49,26 +50,6 @@ class Printed(pd.DataFrame):
     def _constructor(self) -> Callable[..., pd.DataFrame]:
         return pd.DataFrame
 
-    def head(self, n: int = 5) -> pd.DataFrame:
-        """The first rows."""
-        return Printed(super().head(n))
-
-    def tail(self, n: int = 5) -> pd.DataFrame:
-        """The last rows."""
-        return Printed(super().tail(n))
-
-    def round(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
-        """Rounded numbers, as of `pandas.DataFrame.round`."""
-        return Printed(super().round(*args, **kwargs))
-
-    def query(self, *args: Any, **kwargs: Any) -> Any:
-        """Chosen rows, as of `pandas.DataFrame.query`."""
-        return _again(super().query(*args, **kwargs))
-
-    def sort_values(self, *args: Any, **kwargs: Any) -> Any:
-        """Sorted rows, as of `pandas.DataFrame.sort_values`."""
-        return _again(super().sort_values(*args, **kwargs))
-
     def __repr__(self) -> str:
         if not len(self):
             return repr(pd.DataFrame(self))
@@ -79,9 +60,20 @@ class Printed(pd.DataFrame):
         return html_table(self)
 
 
-def _again(made: Any) -> Any:
-    """A frame as one that prints whole; None where pandas changed it in place."""
-    return Printed(made) if isinstance(made, pd.DataFrame) else made
+def _kept(name: str) -> Callable[..., Any]:
+    """A method of DataFrame whose result prints whole too; None where pandas changes in place."""
+    plain = getattr(pd.DataFrame, name)
+
+    @wraps(plain)
+    def method(self: Printed, *args: Any, **kwargs: Any) -> Any:
+        made = plain(self, *args, **kwargs)
+        return Printed(made) if isinstance(made, pd.DataFrame) else made
+
+    return method
+
+
+for _name in ("head", "tail", "round", "query", "sort_values"):
+    setattr(Printed, _name, _kept(_name))
 
 
 def html_table(table: pd.DataFrame) -> str:

@@ -407,8 +407,10 @@ def test_check_of_times_finds_the_mistakes(folder, capsys):
     check = bmx.check_survival(pd.read_csv(folder / "mgus-check.csv"), EVENTS[0], event="event")
     assert found == check.problems
     data.to_csv(folder / "mgus-check.csv", index=False)
-    out = told(capsys, given).out
-    assert "pi_death f_death(t)" in out
+    for some in (given, ["check", given[1], "surv(years, status)", "--event", "event"]):
+        out = told(capsys, some).out
+        assert "pi_death f_death(t)" in out
+        assert ("gompertz" in out or "weibull" in out) == ("--family" in some)
 
 
 def as_json_code(capsys, arguments, code):
