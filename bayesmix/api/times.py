@@ -325,7 +325,8 @@ class TimeQuantities(Result):
         Returns
         -------
         DataFrame
-            Columns by, time, estimate, lower, upper, source ("model" or "nonparametric").
+            Columns by, time, estimate, lower, upper, source ("model" or "nonparametric").  Of a
+            posterior at most 1000 draws are used.
 
         Raises
         ------

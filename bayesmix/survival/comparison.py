@@ -35,6 +35,8 @@ from bayesmix.survival.quantities import EventTimes, state_probabilities
 __all__ = ["COLUMNS", "compare_states", "compare_survival", "start_state"]
 
 POINTS = 100
+# Draws of a posterior behind a curve.
+MOST_DRAWS = 1000
 COLUMNS = ("time", "state", "estimate", "lower", "upper", "source")
 
 
@@ -107,7 +109,8 @@ def compare_survival(
     weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
     weight = weight * counted(spec, rows, at)
     names = covariate_names(_names(by), COLUMNS)
-    model, frames = replace(source, spec=one), []
+    draws = source.draws if source.draws is None else source.draws[:: _every(source.draws)]
+    model, frames = replace(source, spec=one, draws=draws), []
 
     def survival(times: EventTimes) -> np.ndarray:
         return marginal.survival(times, grid)[..., 0]
@@ -125,6 +128,11 @@ def compare_survival(
         frames += [mine.assign(**levels), other.assign(**levels)]
     out = pd.concat(frames, ignore_index=True)
     return out[[*names.values(), *(c for c in COLUMNS if c != "state")]]
+
+
+def _every(draws: np.ndarray) -> int:
+    """How many draws one stands for, so that a curve takes at most so many."""
+    return -(-len(draws) // MOST_DRAWS)
 
 
 def _told(rows: Rows) -> Times:

@@ -36,19 +36,22 @@ Array = Any
 
 def survival(times: EventTimes, t: np.ndarray) -> np.ndarray:
     """Probability to be without the event at times t, (T,), from the origin: (D, n, T, 1 + S)."""
-    return np.exp(np.minimum(_log_survival(times, t), 0.0))
+    alive = np.exp(on_grid(times, time_of.log_survival, t - by_row(times.spent)))
+    if times.share is None:
+        total = np.einsum("dnts,dns->dnt", alive, times.weights)[..., None]
+        return np.minimum(np.concatenate([total, alive], axis=-1), 1.0)
+    share = times.share / times.share.sum()
+    total = np.einsum("dnts,dns->dt", alive, times.weights * share[:, None])[..., None]
+    each = np.einsum("dnts,n->dts", alive, share)
+    return np.minimum(np.concatenate([total, each], axis=-1), 1.0)[:, None]
 
 
 def hazard(times: EventTimes, t: np.ndarray) -> np.ndarray:
     """Rate of the event at times t, (T,), of those without it until then: (D, n, T, 1 + S)."""
     density = _log_all(times, on_grid(times, time_of.log_density_at, t - by_row(times.spent)))
-    alive = _log_survival(times, t)
+    alive = _log_all(times, on_grid(times, time_of.log_survival, t - by_row(times.spent)))
     with np.errstate(invalid="ignore"):
         return np.where(density > -np.inf, np.exp(density - alive), 0.0)
-
-
-def _log_survival(times: EventTimes, t: Array) -> np.ndarray:
-    return _log_all(times, on_grid(times, time_of.log_survival, t - by_row(times.spent)))
 
 
 def _log_all(times: EventTimes, log: np.ndarray) -> np.ndarray:
