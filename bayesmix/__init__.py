@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Posterior,
         Selection,
         load,
+        penalty_path,
         select,
     )
     from bayesmix.comparison import (
@@ -75,6 +76,7 @@ _HOMES = {
         "Posterior",
         "Selection",
         "load",
+        "penalty_path",
         "select",
     ),
     "bayesmix.datasets": ("list_data", "load_data"),
@@ -140,6 +142,7 @@ __all__ = [
     "list_data",
     "load",
     "load_data",
+    "penalty_path",
     "plot",
     "pool",
     "predictions",

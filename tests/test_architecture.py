@@ -36,6 +36,7 @@ PUBLIC = [
     "list_data",
     "load",
     "load_data",
+    "penalty_path",
     "plot",
     "pool",
     "predictions",

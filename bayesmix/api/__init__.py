@@ -8,6 +8,7 @@ from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.multistate import MultiState
 from bayesmix.api.outside import OutsideFit, OutsidePosterior
+from bayesmix.api.penalties import penalty_path
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.selection import LikelihoodRatioTest, Selection, select
@@ -26,5 +27,6 @@ __all__ = [
     "Posterior",
     "Selection",
     "load",
+    "penalty_path",
     "select",
 ]

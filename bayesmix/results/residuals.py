@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from bayesmix.errors import FitError
 from bayesmix.families import Family
-from bayesmix.families.limits import ends
+from bayesmix.families.limits import ends as limited_ends
 from bayesmix.families.survival.base import log_survival
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout
@@ -290,7 +290,7 @@ def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.
     if observed.times is not None:
         return _ends_of_times(family, data, block.keys[s], values)
     if observed.limits is not None:
-        return ends(family, observed, values)
+        return limited_ends(family, observed, values)
     if family.tails is None:
         msg = (
             f"residuals(kind='quantile') needs the distribution function of the {family.name} "

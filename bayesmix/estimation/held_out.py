@@ -1,0 +1,55 @@
+"""Cross-validation: how probable units are under a fit to the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayesmix._arguments import whole_number
+from bayesmix.errors import FitError
+from bayesmix.estimation.maximise import Options, maximise
+from bayesmix.likelihood import unit_terms
+from bayesmix.results.fitted import Fitted, standard_problem
+
+__all__ = ["fold_of", "held_out"]
+
+
+def fold_of(n_units: int, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """A fold of each unit (U,), of nearly equal sizes, at random.
+
+    Raises
+    ------
+    FitError
+        If the number of folds is below two or above that of the units.
+    """
+    folds = whole_number("folds", folds, "the number of parts of the units", 2, FitError)
+    if folds > n_units:
+        msg = f"folds={folds} are more than the {n_units} units; use fewer"
+        raise FitError(msg)
+    return rng.permutation(np.arange(n_units) % folds)
+
+
+def held_out(fitted: Fitted, fold: np.ndarray) -> np.ndarray:
+    """Log predictive density of every unit, (U,), from a fit to the other folds.
+
+    Each begins at the fit to all units.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    fold : ndarray of int, shape (U,)
+    """
+    spec = fitted.spec
+    weight = np.ones(spec.rows.n_units) if spec.rows.weight is None else spec.rows.weight
+    out = np.full(len(fold), np.nan)
+    for number in range(int(fold.max()) + 1):
+        left = fold == number
+        rows = replace(spec.rows, weight=np.where(left, 0.0, weight))
+        problem = standard_problem(replace(spec, rows=rows), fitted.penalty)
+        standard = problem.spec.standard
+        assert standard is not None
+        outcome = maximise(problem, standard.to_standard(fitted.theta)[None], Options())
+        loglik, _ = unit_terms(fitted.problem, standard.to_user(outcome.theta[0]))
+        out[left] = loglik[left]
+    return out
