@@ -113,15 +113,16 @@ class PenaltyPath:
         if rule not in RULES:
             msg = f"best({rule!r}) is unknown; use one of {RULES}"
             raise FitError(msg)
-        if self._by_unit is None:
+        by_unit = self._by_unit
+        if by_unit is None:
             msg = "best() needs cross-validation; give folds= to penalty_path()"
             raise FitError(msg)
-        top = max(self._by_unit, key=lambda scale: self._by_unit[scale].sum())
+        top = max(by_unit, key=lambda scale: float(by_unit[scale].sum()))
         if rule == "min":
             return self._fits[top]
         near = []
-        for scale, values in self._by_unit.items():
-            behind = self._by_unit[top] - values
+        for scale, values in by_unit.items():
+            behind = by_unit[top] - values
             if behind.sum() <= np.sqrt(len(behind)) * behind.std(ddof=1):
                 near.append(scale)
         return self._fits[min(near)]
