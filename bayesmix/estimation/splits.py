@@ -165,6 +165,5 @@ def _working(group: Group, obs: Observed, column: int) -> np.ndarray:
     family = group.family
     if family.columns:
         return obs.y[:, column]
-    assert family.location is not None
-    begin = np.asarray(family.starting(obs)[family.location])
+    begin = np.asarray(family.starting(obs)[family.parameters[0].name])
     return family.parameters[0].link.forward(begin) if begin.ndim else obs.y

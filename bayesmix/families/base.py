@@ -538,8 +538,8 @@ def _filled(
     y: np.ndarray, trials: np.ndarray | None, there: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Responses and trials with the middle one of those observed at the other rows."""
-    at = np.flatnonzero(there)
-    at = int(at[np.argsort(y[at], kind="stable")[len(at) // 2]])
+    known = np.flatnonzero(there)
+    at = int(known[np.argsort(y[known], kind="stable")[len(known) // 2]])
     counts = None if trials is None else np.where(there, trials, trials[at])
     return np.where(there, y, y[at]), counts
 

@@ -119,7 +119,7 @@ def _observed(
         return Observed(several, None, 0.0, there=masks if spec.prepared.fiml else None)
     if not block.survival:
         y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
-        there = None
+        there: Any = None
         if spec.prepared.fiml:  # a missing response, NaN, says nothing
             there = Symbol(pt.invert(pt.isnan(y.variable)))
             y = np.where(there, y, _middle(spec, block, s))
@@ -145,8 +145,8 @@ def _limits(spec: MixtureSpec, block: BlockLayout, data: Mapping[str, Tensor]) -
     if response is None or response.limits is None:
         return None
     names = names_of(spec, block)
-    ends = (_column(data[names[end]]) for end in ("lower_limit", "upper_limit"))
-    return Limits(response.limits.kind, *ends, response.limits.most)
+    lower, upper = (_column(data[names[end]]) for end in ("lower_limit", "upper_limit"))
+    return Limits(response.limits.kind, lower, upper, response.limits.most)
 
 
 def _beside_atoms(spec: MixtureSpec, block: BlockLayout, s: int, y: Any) -> Any:
