@@ -589,9 +589,8 @@ def _part(
     designs.append(varying)
     if described is not None:
         designs = [design.take(in_all_rows(described)) for design in designs]
-    random = _random(regression, formula, data, scope)
-    if random is not None:
-        random = _clustered(*random, everyone, units, described)
+    effects = _random(regression, formula, data, scope)
+    random = None if effects is None else _clustered(*effects, everyone, units, described)
     given = (regression, formula, response, tuple(designs), (*kinds, "varying"), described)
     return Part(*given, random)
 

@@ -54,8 +54,10 @@ def shifts(
     if not block.random:
         return 0.0
     assert data.clustered is not None
+    z = data.clustered.effects
+    assert z is not None
     given = effects_by_component(block, data, theta, mean)
-    return np.einsum("nq,snq->ns", data.clustered.effects, given.mean[:, given.codes])
+    return np.einsum("nq,snq->ns", z, given.mean[:, given.codes])
 
 
 def joined(given: Given, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +81,8 @@ def one_by_one(
         As of `effects_by_component`.
     """
     assert data.clustered is not None
-    z, (y, *_, there) = data.clustered.effects, next(iter(data.observed.values()))
+    z, obs = data.clustered.effects, next(iter(data.observed.values()))
+    y, there = obs.y, obs.there
     assert z is not None
     codes = np.unique(data.clustered.codes, return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")

@@ -119,6 +119,7 @@ def _marginal_variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) 
     """sigma^2 + z' S z of rows with random effects, (n, S)."""
     assert data.clustered is not None
     z, covariance = data.clustered.effects, covariances(block, theta)
+    assert z is not None
     sigma = [natural(block, data, theta, s)["sigma"] for s in range(len(covariance))]
     return np.einsum("ni,sij,nj->ns", z, covariance, z) + np.square(sigma)
 

@@ -40,7 +40,7 @@ def observed_log_density(model, draw):
     ]
 
 
-@pytest.mark.parametrize("kind", ["varying", "proportional"])
+@pytest.mark.parametrize("kind", [pytest.param("varying", marks=pytest.mark.slow), "proportional"])
 def test_the_pymc_model_has_the_same_densities(data, kind):
     spec = bmx.Mixture("y ~ time + (1 + time | id)", data, k=2, random_covariance=kind)
     posterior = spec.fit("laplace", seed=1, draws=20)
