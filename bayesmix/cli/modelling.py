@@ -17,7 +17,7 @@ from bayesmix.methods import named
 
 __all__ = ["check_rows", "fit", "made_family", "make_model", "regressions", "select"]
 
-OWN = ("fixed", "nested", "dispersion")
+OWN = ("fixed", "nested", "dispersion", "random_covariance")
 
 
 def regressions(formulas: Sequence[str], options: dict[str, Any]) -> list[bmx.Regression]:
@@ -44,11 +44,12 @@ def regressions(formulas: Sequence[str], options: dict[str, Any]) -> list[bmx.Re
     for option in OWN:
         for given in options.pop(option, []):
             response, value = _PARSED[option](given)
-            part = parts[_place(f"--{option}", response, names, formulas)]
+            flag = f"--{option.replace('_', '-')}"
+            part = parts[_place(flag, response, names, formulas)]
             if option == "nested":
                 part.setdefault(option, []).append(value)
             elif option in part:
-                msg = f"--{option} is given twice for {response or names[0]}; give it once"
+                msg = f"{flag} is given twice for {response or names[0]}; give it once"
                 raise SpecError(msg)
             else:
                 part[option] = value
@@ -84,7 +85,8 @@ def _place(option: str, response: str, names: list[str], formulas: Sequence[str]
     if response in names:
         return names.index(response)
     written = [formula.partition("~")[0].strip() for formula in formulas]
-    example = f"{written[0]}=fixed" if option == "--dispersion" else f"'{written[0]} ~ x'"
+    word = option in ("--dispersion", "--random-covariance")
+    example = f"{written[0]}=fixed" if word else f"'{written[0]} ~ x'"
     what = f"{response!r} is not among the responses" if response else "there are several responses"
     msg = f"{option}: {what} {', '.join(written)}; name the one it is for, {option} {example}"
     raise SpecError(msg)
@@ -114,6 +116,7 @@ def _dispersion(given: tuple[str, str | list[int]]) -> tuple[str, str | list[int
 
 
 _PARSED: dict[str, Any] = {"fixed": _fixed, "nested": _nested, "dispersion": _dispersion}
+_PARSED["random_covariance"] = _dispersion
 
 
 # What a model of competing events takes of the options of a mixture.

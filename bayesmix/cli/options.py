@@ -227,6 +227,9 @@ OPTIONS = (
     _option("--dispersion", "model", "how dispersions differ: varying (default), fixed, or sizes "
             "of the blocks that share one, 1,2; with several FORMULAs y2=fixed", dispersion,
             action="append", metavar="HOW"),
+    _option("--random-covariance", "model", "how the covariance of random effects (1 + x | id) "
+            "differs: varying (default), fixed or proportional; with several FORMULAs y2=fixed",
+            dispersion, action="append", metavar="HOW"),
     _option("--concomitant", "model", "covariates of the components' weights, '~ w'",
             metavar="FORMULA"),
     _option("--group", "model", "column whose rows share one component", metavar="COLUMN"),

@@ -20,6 +20,7 @@ from bayesmix import cli
 from bayesmix.cli import commands, modelling, reading, stored
 from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.parser import make_parser
+from bayesmix.errors import SpecError
 
 PATENT = ["Patents ~ lgRD", "--family", "poisson", "--seed", "1"]
 
@@ -775,3 +776,12 @@ def test_a_pipe_has_nothing_but_the_results(folder):
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "log-likelihood" in done.stdout
+
+
+def test_the_covariance_of_random_effects_is_an_option_of_a_response():
+    formulas = ["score ~ x + (1 | id)", VISITS]
+    given = {"random_covariance": [("score", "fixed")], "family": []}
+    made = modelling.regressions(formulas, given)
+    assert [r.random_covariance for r in made] == ["fixed", "varying"]
+    with pytest.raises(SpecError, match="--random-covariance score=fixed"):
+        modelling.regressions(formulas, {"random_covariance": [("", "fixed")], "family": []})
