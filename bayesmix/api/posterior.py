@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
 
-from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments import door, generator, one_of, whole_number
 from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.stacking import Stacking
@@ -114,7 +114,7 @@ class Posterior(TimeQuantities):
         """
         return to_tree(self._drawn, predictive=0, seed=0)
 
-    def to_datatree(self, predictive: int = 0, seed: int = 0) -> xr.DataTree:
+    def to_datatree(self, predictive: int = 0, seed: int = 0, by: str = "unit") -> xr.DataTree:
         """The DataTree, on request with posterior predictive draws.
 
         Parameters
@@ -123,6 +123,11 @@ class Posterior(TimeQuantities):
             Number of posterior predictive data sets.
         seed : int
             Of these.
+        by : str
+            Of the group log_likelihood.  "unit": one value for each unit, as
+            `arviz.loo` leaves units out.  "row": that value at each of the unit's responses,
+            under their names, as `arviz_stats.loo_pit` wants it; a sum over rows would
+            count units several times.
 
         Returns
         -------
@@ -132,7 +137,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            If a number is not a whole number of at least 0.
+            If a number is not a whole number of at least 0, or `by` is neither of these.
 
         Examples
         --------
@@ -146,7 +151,8 @@ class Posterior(TimeQuantities):
         """
         whole_number("predictive", predictive, "the number of predictive data sets", 0, FitError)
         whole_number("seed", seed, "the seed of the predictive data sets", 0, FitError)
-        return to_tree(self._drawn, predictive=predictive, seed=seed)
+        one_of("unit", "row")("by", by, FitError)
+        return to_tree(self._drawn, predictive=predictive, seed=seed, by=by)
 
     def sensitivity(self, alpha: float = 0.01) -> pd.DataFrame:
         """How much the posterior depends on the priors, and how much on the data.

@@ -24,7 +24,7 @@ __all__ = ["predictive_dataset", "to_tree"]
 PRIOR_DRAWS = 1000
 
 
-def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
+def to_tree(drawn: Drawn, *, predictive: int, seed: int, by: str = "unit") -> xr.DataTree:
     """The groups posterior, sample_stats, log_likelihood, log_prior, prior, and the data.
 
     Parameters
@@ -34,6 +34,8 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
         Draws of the group posterior_predictive; 0 leaves it out.
     seed : int
         Of the prior and predictive draws.
+    by : str
+        "unit", or "row": the unit's log-likelihood at each of its responses.
     """
     import xarray as xr
 
@@ -43,7 +45,7 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int) -> xr.DataTree:
     groups: dict[str, xr.Dataset] = {
         "posterior": draws_dataset(spec, drawn.priors, drawn.theta),
         "sample_stats": _stats(drawn),
-        "log_likelihood": _log_likelihood(drawn, named),
+        "log_likelihood": _log_likelihood(drawn, named, by),
         "log_prior": log_prior_dataset(spec, drawn.priors, drawn.theta),
         "prior": draws_dataset(spec, drawn.priors, before),
         "observed_data": _observed(spec, named),
@@ -71,11 +73,21 @@ def _stats(drawn: Drawn) -> xr.Dataset:
     return dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws)})
 
 
-def _log_likelihood(drawn: Drawn, named: NamedData) -> xr.Dataset:
+def _log_likelihood(drawn: Drawn, named: NamedData, by: str) -> xr.Dataset:
     chains, draws = drawn.theta.shape[:2]
+    values, names, dim = drawn.log_likelihood, [named.response], "unit"
+    if by == "row":
+        values = values[..., drawn.spec.rows.units.codes]
+        names, dim = _responses(drawn.spec, named), row_dim(drawn.spec)
     coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    coords |= {"unit": _labels(named.coords["unit"])}
-    return dataset({named.response: (("chain", "draw", "unit"), drawn.log_likelihood)}, coords)
+    coords |= {dim: _labels(named.coords[dim])}
+    return dataset(dict.fromkeys(names, (("chain", "draw", dim), values)), coords)
+
+
+def _responses(spec: MixtureSpec, named: NamedData) -> list[str]:
+    """Names of the responses by row."""
+    names = list(to_rows(spec, named.values[f"{named.response}_data"]))
+    return [named.response] if len(names) == 1 else names
 
 
 def _labels(labels: Sequence[Hashable]) -> np.ndarray:
@@ -88,7 +100,7 @@ def _observed(spec: MixtureSpec, named: NamedData) -> xr.Dataset:
     """Responses by row, which are the units where these are single rows."""
     dim = row_dim(spec)
     values = to_rows(spec, named.values[f"{named.response}_data"])
-    names = [named.response] if len(values) == 1 else list(values)
+    names = _responses(spec, named)
     variables = {n: ((dim,), v) for n, v in zip(names, values.values(), strict=True)}
     return dataset(variables, {dim: _labels(named.coords[dim])})
 

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from trust import coverage
 from trust.models import CASES, data_set
 from trust.pictures import ranks_picture
 from trust.ranks import band, p_value, rank
@@ -100,3 +101,12 @@ def test_what_was_run_is_what_the_page_shows():
     figure = ranks_picture(results[:4])
     assert [panel.get_title() for panel in figure.axes[:1]] == ["gaussian (200)"]
     plt.close(figure)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    found = coverage.table(coverage.read_coverage())
+    assert set(found["model"]) == set(coverage.TRUTHS)
+    error = np.sqrt(0.05 * 0.95 / found["data sets"])
+    for kind in ("maximum likelihood", "posterior"):
+        assert (abs(found[kind] - 0.95) < 3 * error + 0.02).all()
+    assert (found["bootstrap"] > 0.8).all()

@@ -353,6 +353,25 @@ def test_models_written_by_hand_have_the_same_density(make):
 # --- the table in the documentation --------------------------------------------------------
 
 
+def test_rows_of_a_group_are_left_out_together():
+    """LOO-PIT of rows: predictive draws weighted by one over the likelihood of their group."""
+    spec, post, _ = made("groups")
+    tree = post.to_datatree(predictive=60, by="row")
+    found = arviz_stats.loo_pit(tree)["p(k, n)"]
+    assert found.dims == ("obs",)
+    ratio = -post.data["log_likelihood"]["p(k, n)"].values[0]
+    row = 7
+    weight = np.exp(ratio[:, row // 3] - ratio[:, row // 3].max())
+    drawn = tree["posterior_predictive"]["p(k, n)"].values[0, :, row]
+    below, equal = (
+        (weight * (test)).sum() / weight.sum()
+        for test in (drawn < D["k"][row], drawn == D["k"][row])
+    )
+    assert below - 0.15 < float(found[row]) < below + equal + 0.15
+    with pytest.raises(bmx.FitError, match="by="):
+        post.to_datatree(by="cell")
+
+
 FUNCTIONS = {
     "`az.summary`": lambda spec, post, model: az.summary(post.data),
     "`az.plot_trace`": lambda spec, post, model: az.plot_trace(post.data, var_names=["~coef"]),
@@ -361,7 +380,9 @@ FUNCTIONS = {
         post.to_datatree(predictive=5), num_samples=5
     ),
     "`az.loo`": lambda spec, post, model: az.loo(post.data),
-    "`az.loo_pit`": lambda spec, post, model: arviz_stats.loo_pit(post.to_datatree(predictive=60)),
+    "`az.loo_pit`": lambda spec, post, model: arviz_stats.loo_pit(
+        post.to_datatree(predictive=60, by="row")
+    ),
     "`az.compare`": lambda spec, post, model: az.compare({"a": post.data, "b": post.data}),
     "`post.sensitivity`": lambda spec, post, model: post.sensitivity(),
     "`pm.sample_posterior_predictive`": lambda spec, post, model: predictive(post.data, model),
