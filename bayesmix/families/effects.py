@@ -203,8 +203,15 @@ class _Moments(NamedTuple):
 
 
 def _moments(
-    zz: Square, zr: Sequence[Any], rr: Any, sigma: Linked, u: Square, lower: Square
+    zz: Square,
+    zr: Sequence[Any],
+    rr: Any,
+    sigma: Linked,
+    u: Square,
+    lower: Square,
+    order: int,
 ) -> _Moments:
+    """The moments; `r`, `k` and the second trace only where more than slopes is needed."""
     size = range(len(u))
     precision = np.exp(-2 * sigma.log)
     half = _transposed([_forward(lower, row) for row in u])
@@ -213,13 +220,15 @@ def _moments(
     p = [[precision * x for x in row] for row in _times(zz, inverse)]
     fitted = [_dot(row, g) for row in zz]
     e = [precision * (a - b) for a, b in zip(zr, fitted, strict=True)]
-    once, k = _times(p, zz), [[float(i == j) - p[j][i] for j in size] for i in size]
-    twice = _times(p, once)
+    once = _times(p, zz)
     q = [[precision * (zz[i][j] - once[i][j]) for j in size] for i in size]
-    r = [[precision**2 * (zz[i][j] - 2 * once[i][j] + twice[i][j]) for j in size] for i in size]
     trace = reduce(add, [p[i][i] for i in size])
-    trace2 = reduce(add, [p[i][j] * p[j][i] for i in size for j in size])
     square = rr - 2 * _dot(g, zr) + _dot(g, fitted)
+    if order == 1:
+        return _Moments(precision, g, e, q, [], inverse, [], square, trace, None)
+    twice, k = _times(p, once), [[float(i == j) - p[j][i] for j in size] for i in size]
+    r = [[precision**2 * (zz[i][j] - 2 * once[i][j] + twice[i][j]) for j in size] for i in size]
+    trace2 = reduce(add, [p[i][j] * p[j][i] for i in size for j in size])
     return _Moments(precision, g, e, q, r, inverse, k, square, trace, trace2)
 
 
@@ -237,7 +246,7 @@ def _closed(size: int, *, proportional: bool) -> Any:
         u = root(values, size, proportional=proportional)
         zz, zr, rr = _symmetric(counts[1:], size), terms[:size], terms[size]
         logf, lower = _marginal(zz, zr, rr, counts[0], sigma, u)
-        m = _moments(zz, zr, rr, sigma, u, lower)
+        m = _moments(zz, zr, rr, sigma, u, lower, order)
         score = _score_root(m, u)
         slopes = _root_slopes(roots, values, size, proportional=proportional)
         phi = (

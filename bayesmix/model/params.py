@@ -274,7 +274,8 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
         `coef` (component, term), one variable per dispersion (component), and
         `weight` (component) or `alpha` (component, concomitant_term).  A family with several
         locations has `coef_<location>` for each.  A survival time has one variable per
-        parameter of its families, (component, term), on link scales.
+        parameter of its families, (component, term), on link scales.  Random effects have
+        `random_sd` (component, random_term) and `random_corr` (component, random_pair).
     """
     import xarray as xr
 
