@@ -216,11 +216,11 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
         for (block, data), density in zip(pairs, densities, strict=True)
         for step in _in_turn(block, data, theta, density)
     )
-    for name, density, ends, there in steps:
+    for name, density, cells, there in steps:
         terms = log_share + earlier
         share = np.exp(terms - terms.max(1, keepdims=True))
         share = share / share.sum(1, keepdims=True)
-        below, at, above, beyond = np.einsum("ns,san->an", share, ends)
+        below, at, above, beyond = np.einsum("ns,san->an", share, cells)
         v = rng.random(len(below))
         lower, upper = below + v * (at - below), above + (1 - v) * (beyond - above)
         near = lower < upper

@@ -355,7 +355,7 @@ def test_models_written_by_hand_have_the_same_density(make):
 
 def test_rows_of_a_group_are_left_out_together():
     """LOO-PIT of rows: predictive draws weighted by one over the likelihood of their group."""
-    spec, post, _ = made("groups")
+    _, post, _ = made("groups")
     tree = post.to_datatree(predictive=60, by="row")
     found = arviz_stats.loo_pit(tree)["p(k, n)"]
     assert found.dims == ("obs",)
