@@ -442,8 +442,8 @@ def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarr
         upto, above = np.where(high, 1.0, upto), np.where(high, 0.0, above)
         return np.array([below, upto, above, beyond])
     seen = np.exp(log_seen(family, obs, linked))
-    cut = np.exp(log_tails(family, _moved_to(family, obs, _before(family, limits.lower)), linked))
-    last = np.exp(log_tails(family, _moved_to(family, obs, limits.upper), linked))
+    first, final = _before(family, _moved(obs, limits.lower)), _moved(obs, limits.upper)
+    cut, last = (np.exp(log_tails(family, _at(family, obs, y), linked)) for y in (first, final))
     early = np.where(limits.lower > -np.inf, cut[0], 0.0)
     late = np.where(limits.upper < np.inf, last[1], 0.0)
     shares = [(below - early), (upto - early), (above - late), (beyond - late)]

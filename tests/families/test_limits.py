@@ -195,6 +195,7 @@ def test_zero_truncated_counts(family):
     fit = bmx.Mixture("truncated(y, lower=1) ~ x", data, family=family, k=1).fit("em")
     assert fit.loglik == pytest.approx(best, abs=1e-5)
     np.testing.assert_allclose(fit.params["coef"].to_numpy()[0], theta[:2], atol=1e-3)
+    assert stats.kstest(fit.residuals("quantile", seed=1), "norm").pvalue > 0.01
     drawn = fit.simulate(seed=1)
     assert list(drawn.columns) == ["y", "component"]
     assert drawn["y"].min() == 1
@@ -241,6 +242,27 @@ def test_saved_pickled_and_missing(tmp_path):
     family = pickle.loads(pickle.dumps(numbers("gaussian")))
     assert family.limited
     assert family.squares is None
+
+
+def test_rows_in_a_far_tail_are_drawn_within_their_limits():
+    """Beyond six standard deviations rejection finds nothing."""
+    from bayesmix.families.limits import draw_within
+
+    rng = np.random.default_rng(1)
+    n = 400
+    low, high = np.full(n, 6.0), np.full(n, np.inf)
+    natural = {"mu": np.zeros(n), "sigma": np.ones(n)}
+    family = numbers("gaussian")
+    y = draw_within(family, natural, np.zeros(n), Limits.of("truncated", low, high), rng)
+    assert stats.kstest(y, stats.truncnorm(6, np.inf).cdf).pvalue > 0.01
+    low, high = np.full(n, 12.0), np.full(n, np.inf)
+    family = numbers("poisson")
+    y = draw_within(
+        family, {"mu": np.full(n, 1.5)}, np.zeros(n), Limits.of("truncated", low, high), rng
+    )
+    share = stats.poisson(1.5).pmf(12) / stats.poisson(1.5).sf(11)
+    assert (y == 12).mean() == pytest.approx(share, abs=0.06)
+    assert y.min() == 12
 
 
 @pytest.mark.parametrize(
