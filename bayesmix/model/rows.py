@@ -153,14 +153,18 @@ class Rows:
 
     @property
     def observed(self) -> np.ndarray | None:
-        """Rows (n,) in which some response was observed; None for all."""
+        """Rows (n,) with an observed response, or a label; None for all."""
         there = [block.there for block in self.blocks]
         known = [mask for mask in there if mask is not None]
-        return np.logical_or.reduce(known) if len(known) == len(there) else None
+        if len(known) < len(there):
+            return None
+        if self.known is not None:
+            known.append((~self.known).any(1)[self.units.codes])
+        return np.logical_or.reduce(known)
 
     @property
     def informed(self) -> np.ndarray:
-        """Units (U,) with an observed response."""
+        """Units (U,) with an observed response, or a label."""
         if self.observed is None:
             return np.ones(self.n_units, bool)
         return np.bincount(self.units.codes, self.observed, self.n_units) > 0

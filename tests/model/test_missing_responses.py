@@ -129,6 +129,14 @@ def test_one_response_alone_is_as_without_its_missing_rows(data, method):
     assert priors[0].equals(priors[1])
 
 
+def test_a_label_counts_without_a_response():
+    data = mixed_rows(200)
+    data["label"] = np.where(data["x"] > 0.5, "up", None)
+    fit = bmx.Mixture("y ~ x", data, k=2, labels="label", na_action="fiml").fit("em", seed=1)
+    known = data["y"].notna() | data["label"].notna()
+    assert fit.n_obs == fit.n_units == known.sum() < 200
+
+
 def visits(seed=3):
     rng = np.random.default_rng(seed)
     person = np.repeat(np.arange(60), 4)
