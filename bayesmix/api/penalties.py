@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,8 +154,8 @@ def penalty_path(
     spec: Mixture,
     penalty: str = "lasso",
     *,
-    scale: Iterable[float],
-    terms: Iterable[str] | None = None,
+    scale: Sequence[float],
+    terms: Sequence[str] | None = None,
     folds: int | None = None,
     seed: Any = None,
     starts: int = 10,
@@ -176,9 +176,9 @@ def penalty_path(
     penalty : str
         "lasso", a Laplace prior with scale b, or "ridge", a normal one with standard deviation
         sigma, around zero.
-    scale : iterable of float
+    scale : list of float
         The scales, in your units; a small one penalises strongly.
-    terms : iterable of str, optional
+    terms : list of str, optional
         Terms of `PointFit.coefficients` to penalise; by default all but intercepts.
     folds : int, optional
         Parts of the units for cross-validation.

@@ -447,7 +447,8 @@ class TimeQuantities(Result):
         [[0.3, 0.29], [0.55, 0.51], [0.74, 0.81]]
         """
         grid = numbers("times", times, low=0.0)
-        if groups < 1:
-            msg = f"groups={groups} must be a whole number of 1 or more"
+        most = self._specification.rows.n if newdata is None else len(newdata)
+        if not 1 <= groups <= most:
+            msg = f"groups={groups} must be a whole number between 1 and {most}, the number of rows"
             raise FitError(msg)
         return calibration(self._source, grid, newdata, response, int(groups), ci)

@@ -116,6 +116,20 @@ def given(things, folder):
         "quantile": {"q": 0.5},
         "sample": {"draws": 2, "rng": np.random.default_rng(1)},
         "wald": {"hypothesis": "log(Length) = 0"},
+        "items": {"names": ["a", "b"]},
+        "penalty_path": {"spec": things["spec"], "scale": [1.0], "starts": 1, "seed": 1},
+        "pool": {"fits": [things["fit"], things["fit"]]},
+        "scan": {"data": things["faults"]},
+        "simulate": {"params": things["fit"].params, "seed": 1},
+        "hazard": {"times": [1.0]},
+        "survival": {"times": [1.0]},
+        "brier_score": {"times": [1.0]},
+        "calibration": {"times": [1.0]},
+        "relate": {"formula": "~ Length"},
+        "distal": {"formula": "Length ~ 1"},
+        "predictive_check": {"statistics": {"mean": np.mean}, "draws": 5},
+        "test": {"k0": 1, "kind": "vlmr"},
+        "within": {"support": "positive"},
     }
 
 
@@ -157,7 +171,9 @@ def sound(things, folder, title, function):
     if title == "report":
         return {"fits": things["fit"], "path": folder / "page.html"}
     if not title.startswith("plot."):
-        return dict(given(things, folder).get(name, {}))
+        found, takes = given(things, folder).get(name, {}), inspect.signature(function).parameters
+        every = any(p.kind == p.VAR_KEYWORD for p in takes.values())
+        return {key: value for key, value in found.items() if every or key in takes}
     first = {
         "fit": things["events_fit"] if name == "states" else things["other"],
         "fits": {"a": things["fit"], "b": things["other"]},
