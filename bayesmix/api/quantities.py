@@ -11,6 +11,7 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.api.times import TimeQuantities
 from bayesmix.errors import FitError
+from bayesmix.results.printing import Printed
 from bayesmix.survival.comparison import compare_states, start_state
 from bayesmix.survival.intervals import (
     Estimator,
@@ -18,6 +19,7 @@ from bayesmix.survival.intervals import (
     known_options,
     numbers,
     one_number,
+    response_place,
     rows_of,
     spent_by_row,
     tidy,
@@ -117,7 +119,12 @@ class EventQuantities(TimeQuantities):
         )
 
     def mean_time(
-        self, newdata: pd.DataFrame | None = None, among: str = "all", **options: Any
+        self,
+        newdata: pd.DataFrame | None = None,
+        among: str = "all",
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
+        **options: Any,
     ) -> pd.DataFrame:
         """Expected time to each event of those who would have that one.
 
@@ -128,6 +135,10 @@ class EventQuantities(TimeQuantities):
         newdata : DataFrame, optional
         among : {"all", "events"}
             All of them, or those who ever have the event.
+        by : True, str or list of str, optional
+            Averages over all rows, or within the groups that columns make.
+        response : str, optional
+            Of events with several responses.
         **options
             See `EventQuantities`.
 
@@ -147,6 +158,9 @@ class EventQuantities(TimeQuantities):
         >>> fit.mean_time(women)[["event", "estimate"]].round(3).values.tolist()
         [['death', 9.591], ['pcm', 22.093]]
         """
+        response_place(self._source.spec, response, "mean_time")
+        if by is not None:
+            return _of_events(super().mean_time(newdata, among, by, response, **options), by)
         events = self._source.spec.components
 
         def quantity(times: EventTimes) -> np.ndarray:
@@ -159,6 +173,8 @@ class EventQuantities(TimeQuantities):
         q: float | Sequence[float] = (0.25, 0.5, 0.75),
         newdata: pd.DataFrame | None = None,
         among: str = "all",
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
         """Times by which shares q of those who would have an event have had it.
@@ -170,6 +186,8 @@ class EventQuantities(TimeQuantities):
         newdata : DataFrame, optional
         among : {"all", "events"}
             All of them, or those who ever have the event.
+        by, response
+            As of `mean_time`.
         **options
             See `EventQuantities`.
 
@@ -190,6 +208,10 @@ class EventQuantities(TimeQuantities):
         >>> fit.quantile_time(0.5, women)[["event", "estimate"]].round(3).values.tolist()
         [['death', 6.648], ['pcm', 15.314]]
         """
+        response_place(self._source.spec, response, "quantile_time")
+        if by is not None:
+            found = super().quantile_time(q, newdata, among, by, response, **options)
+            return _of_events(found, by)
         shares = numbers("q", q, low=0.0, high=1.0)
         events = self._source.spec.components
 
@@ -205,6 +227,8 @@ class EventQuantities(TimeQuantities):
         tau: float,
         newdata: pd.DataFrame | None = None,
         among: str = "all",
+        by: bool | str | Sequence[str] | None = None,
+        response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
         """Expected time to each event or tau, whichever comes first.
@@ -216,6 +240,8 @@ class EventQuantities(TimeQuantities):
         newdata : DataFrame, optional
         among : {"all", "events"}
             All who would have the event, or those who ever have it.
+        by, response
+            As of `mean_time`.
         **options
             See `EventQuantities`.
 
@@ -235,6 +261,10 @@ class EventQuantities(TimeQuantities):
         >>> fit.restricted_mean_time(10, women)[["event", "estimate"]].round(3).values.tolist()
         [['death', 6.21], ['pcm', 8.043]]
         """
+        response_place(self._source.spec, response, "restricted_mean_time")
+        if by is not None:
+            found = super().restricted_mean_time(tau, newdata, among, by, response, **options)
+            return _of_events(found, by)
         limit = one_number("tau", tau, low=0.0)
 
         def quantity(times: EventTimes) -> np.ndarray:
@@ -374,3 +404,12 @@ class EventQuantities(TimeQuantities):
         """
         estimator = Estimator(**known_options(options))
         return compare_states(self._source, estimator, by, times)
+
+
+def _of_events(table: pd.DataFrame, by: Any) -> pd.DataFrame:
+    """Rows of the events; those of all together only where `by` names them."""
+    names = [by] if isinstance(by, str) else by if isinstance(by, Sequence) else []
+    own = table if "marginal" in names else table[table["component"].notna()]
+    own = own.rename(columns={"event": "event (covariate)"})
+    event = own["component"].astype(object).infer_objects()
+    return Printed(own.assign(component=event).rename(columns={"component": "event"}))

@@ -207,6 +207,12 @@ def test_several_responses_and_competing_events():
     assert events.survival(4, by="marginal")["estimate"][0] == pytest.approx(start)
     assert events.kaplan_meier(times=[4])["estimate"][0] == pytest.approx(start)
     assert list(events.mean_time()["event"]) == ["p", "q"]
+    averaged = events.mean_time(by=True)  # no covariates: the same for all rows
+    np.testing.assert_allclose(averaged["estimate"], events.mean_time()["estimate"])
+    half = events.quantile_time(0.5, by="event")
+    assert list(half.columns)[:3] == ["event (covariate)", "q", "event"]
+    early = events.restricted_mean_time(2, by=["x", "component"], newdata=data.head(2))
+    assert len(early) == 4
 
 
 def test_a_time_of_the_unit_counts_once(tmp_path):

@@ -129,6 +129,7 @@ def _exact(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Arra
 def _exposed(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
     """An event of the model, or of the background, whose own survival is a constant."""
     own = _exact(survival, times, linked)
+    assert times.background is not None
     return xp.logaddexp(own, np.log(times.background) + _right(survival, times, linked))
 
 
