@@ -68,9 +68,9 @@ def read_levels(text: str, data: pd.DataFrame, scope: Scope) -> Levels:
             "Categorical, whole numbers, or texts"
         )
         raise DataError(msg)
-    levels = tuple(sorted(found))
-    place = {level: float(j) for j, level in enumerate(levels)}
-    return Levels(values.map(place).to_numpy(float), levels, ordered)
+    ordering: tuple[Any, ...] = tuple(sorted(found, key=lambda level: level))
+    place = {level: float(j) for j, level in enumerate(ordering)}
+    return Levels(values.map(place).to_numpy(float), ordering, ordered)
 
 
 def _plain(value: Any) -> Hashable:

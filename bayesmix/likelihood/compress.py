@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from bayesmix.likelihood.distinct import distinct_rows
 from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.model import Rows
 
 __all__ = ["compressed", "units_of"]
 
 # Fewer units are computed as they are; it pays where at most this share of them is left.
-FEWEST, PAYS = 1000, 0.5
-# Rows that are looked at first: without two equal ones among them there are too many patterns.
-SAMPLE = 500
-PRIME = np.uint64(0x9E3779B97F4A7C15)
+FEWEST, PAYS = 1000, 0.8
 
 
 def compressed(problem: Problem) -> Problem:
@@ -34,17 +31,11 @@ def compressed(problem: Problem) -> Problem:
     columns = _columns(problem)
     if columns is None:
         return problem
-    bits = [np.ascontiguousarray(c + 0.0).view(np.uint64) for c in columns if _varies(c)]
-    step = max(1, problem.n_units // SAMPLE)
-    if len(np.unique(_hash([b[::step] for b in bits]))) == len(range(0, problem.n_units, step)):
+    found = distinct_rows(columns, problem.n_units, PAYS * problem.n_units)
+    if found is None:
         return problem
-    _, first, codes = np.unique(_hash(bits), return_index=True, return_inverse=True)
-    pays = len(first) <= PAYS * problem.n_units
-    if not pays or not all(np.array_equal(b, b[first][codes]) for b in bits):
-        return problem
-    weight = np.bincount(codes, problem.weight, len(first)).astype(float)
-    order = np.argsort(first)
-    rows = replace(units_of(problem.spec.rows, first[order]), weight=weight[order])
+    weight = np.bincount(found.codes, problem.weight, len(found.first)).astype(float)
+    rows = replace(units_of(problem.spec.rows, found.first), weight=weight)
     made = build_problem(replace(problem.spec, rows=rows), penalty=problem.penalty)
     return replace(made, n_threads=problem.n_threads)
 
@@ -71,32 +62,10 @@ def _columns(problem: Problem) -> list[np.ndarray] | None:
     out: list[np.ndarray] = []
     rows = problem.spec.rows
     for arrays in problem.blocks:
-        out += [*arrays.matrix.T, *(() if arrays.offset is None else np.atleast_2d(arrays.offset))]
         for obs in arrays.observed.values():
             if obs.times is not None or obs.cluster is not None:
                 return None
-            limits = () if obs.limits is None else (obs.limits.lower, obs.limits.upper)
-            given = (x for x in (*obs, *limits) if isinstance(x, np.ndarray))
-            out += [column for x in given for column in _flat(x)]
+            out += arrays.columns(obs)
     by_unit = (rows.concomitant, rows.allowed, rows.known)
     out += [column for x in by_unit if x is not None for column in x.T]
     return [np.asarray(column, float) for column in out]
-
-
-def _flat(x: np.ndarray) -> Iterator[np.ndarray]:
-    """Columns of an array (n,) or (n, m)."""
-    yield from x.reshape(len(x), -1).T
-
-
-def _varies(column: np.ndarray) -> bool:
-    return bool((column != column[0]).any())
-
-
-def _hash(bits: list[np.ndarray]) -> np.ndarray:
-    """A number of 64 bits for each row, equal where all columns are."""
-    out = np.zeros(len(bits[0]) if bits else 1, np.uint64)
-    with np.errstate(over="ignore"):
-        for column in bits:
-            out = (out ^ column) * PRIME
-            out ^= out >> np.uint64(29)
-    return out

@@ -13,6 +13,7 @@ import numpy as np
 from bayesmix.likelihood.problem import Arrays, Chunk, Group, Problem, chunks
 
 __all__ = [
+    "EVERY",
     "by_unit",
     "join",
     "largest_shift",
@@ -26,6 +27,9 @@ __all__ = [
     "unit_terms",
     "weighted_sum",
 ]
+
+
+EVERY = slice(None)
 
 
 def linear_predictors(
@@ -72,10 +76,16 @@ def log_densities(
             continue
         logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
         for group in arrays.groups:
-            obs = observed[group.key].take(chunk.rows)
-            etas = linear_predictors(arrays, group, theta, chunk.rows)
+            table = None if entry else arrays.table(group)
+            if table is None:
+                obs = observed[group.key].take(chunk.rows)
+                etas = linear_predictors(arrays, group, theta, chunk.rows)
+            else:
+                obs = table.arrays.observed[group.key]
+                etas = linear_predictors(table.arrays, group, theta, EVERY)
             with np.errstate(all="ignore"):
-                logf[:, group.members] = group.family.log_density(obs, etas)
+                values = group.family.log_density(obs, etas)
+            logf[:, group.members] = values if table is None else table.spread(values, chunk.rows)
         total = total + by_unit(logf, chunk)
     return total
 

@@ -7,11 +7,12 @@ JRSS B 44, 226-233).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.likelihood.densities import by_unit, join, log_weights, to_rows, weighted_sum
+from bayesmix.likelihood.densities import EVERY, by_unit, join, log_weights, to_rows, weighted_sum
 from bayesmix.likelihood.passes import (
     Evaluated,
     complete_information,
@@ -133,6 +134,10 @@ def _member(values: np.ndarray, m: int) -> np.ndarray:
     )
 
 
+def _as_they_are(values: np.ndarray) -> np.ndarray:
+    return values
+
+
 def _component_scores(
     problem: Problem,
     pieces: list[Evaluated],
@@ -151,15 +156,18 @@ def _component_scores(
             continue
         m = int(np.searchsorted(group.members, s))
         n = chunk.rows.stop - chunk.rows.start
-        first = [np.broadcast_to(_member(f, m), (len(theta), n)) for f in piece.d.first]
+        rows, at_rows = EVERY if piece.table is not None else chunk.rows, _as_they_are
+        if piece.table is not None:
+            at_rows = partial(piece.table.spread, rows=chunk.rows)
+        first = [np.broadcast_to(at_rows(_member(f, m)), (len(theta), n)) for f in piece.d.first]
         for slot, f in zip(group.slots, first, strict=True):
             if slot.constant:
                 where.append(slot.index[m])
                 values.append(by_unit(f[:, None], chunk))
             elif len(slot.has[m]):
-                x = piece.arrays.matrix[chunk.rows][:, slot.has[m]]
+                x = at_rows(piece.arrays.matrix[rows][:, slot.has[m]].T)
                 where.append(slot.at[m])
-                values.append(by_unit(f[:, None] * x.T, chunk))
+                values.append(by_unit(f[:, None] * x, chunk))
     at, alpha = problem.spec.weights.component_scores(s, theta, z)
     if len(at):
         where.append(at)

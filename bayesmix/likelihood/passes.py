@@ -19,6 +19,7 @@ from bayesmix.families.multivariate.normal import (
     score_and_scoring,
 )
 from bayesmix.likelihood.densities import (
+    EVERY,
     by_unit,
     join,
     linear_predictors,
@@ -33,6 +34,7 @@ from bayesmix.likelihood.problem import (
     Group,
     Problem,
     Slot,
+    Table,
     add_linear,
     chunks,
     products,
@@ -91,7 +93,10 @@ class Pass(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """A family's log densities in a chunk, with what they were computed from."""
+    """A family's log densities in a chunk, with what they were computed from.
+
+    With a `table` they are those of its distinct rows, whatever the chunk.
+    """
 
     arrays: Arrays
     group: Group
@@ -100,6 +105,13 @@ class Evaluated(NamedTuple):
     d: Derivatives
     together: Together | None = None
     normal: Normal | None = None
+    table: Table | None = None
+
+    def gathered(self, r: np.ndarray, chunk: Chunk) -> tuple[np.ndarray, slice]:
+        """Responsibilities (..., n) of a chunk at the rows evaluated, and which of `arrays`."""
+        if self.table is None:
+            return r, chunk.rows
+        return self.table.gathered(r, chunk.rows), EVERY
 
 
 def evaluate(
@@ -124,17 +136,22 @@ def evaluate(
             continue
         logf = np.empty((len(theta), problem.spec.k, chunk.rows.stop - chunk.rows.start))
         for group in arrays.groups:
-            obs = observed[group.key].take(chunk.rows)
-            etas = linear_predictors(arrays, group, theta, chunk.rows)
+            table = None if entry else arrays.table(group)
+            own, rows = (arrays, chunk.rows) if table is None else (table.arrays, EVERY)
+            seen = observed if table is None else own.observed
+            obs = seen[group.key].take(rows)
+            etas = linear_predictors(own, group, theta, rows)
             # Some have no working response: from coefficients of zero it is their own.
             if working is not None and etas and group.family.by_row:
-                given = working[arrays.number, group.key][:, chunk.rows]
+                at = chunk.rows if table is None else table.distinct.first
+                given = working[arrays.number, group.key][:, at]
                 located = (np.broadcast_to(x, etas[0].shape) for x in given)
                 etas = (*located, *etas[len(given) :])
             with np.errstate(all="ignore"):
-                piece = _evaluated(arrays, group, obs, etas, order)
-            logf[:, group.members] = piece.d.logf
-            pieces.append(piece)
+                piece = _evaluated(own, group, obs, etas, order)
+            found = piece.d.logf
+            logf[:, group.members] = found if table is None else table.spread(found, chunk.rows)
+            pieces.append(piece._replace(table=table))
         total = total + by_unit(logf, chunk)
     return total, pieces
 
@@ -258,6 +275,7 @@ def _accumulate(
     if piece.together is not None:
         _accumulate_whole(piece, r, chunk, out)
         return
+    r, rows = piece.gathered(r, chunk)
     r = r if piece.obs.there is None else r * piece.obs.there
     if piece.normal is not None:
         add_moments(piece, r, chunk, out.squares)
@@ -274,14 +292,14 @@ def _accumulate(
                 out.scoring[:, position, position] += second[:, m]
             continue
         if slot.located and working is not None:
-            shift = piece.etas[number] - offset_of(arrays, group, chunk.rows)
+            shift = piece.etas[number] - offset_of(arrays, group, rows)
             first = first + curvature[number] * shift
-        b = (r * first) @ arrays.matrix[chunk.rows]
-        flat = products(arrays, r * curvature[number], chunk.rows)
+        b = (r * first) @ arrays.matrix[rows]
+        flat = products(arrays, r * curvature[number], rows)
         add_linear(arrays, slot, b, flat, out.score, out.scoring)
         location = location or (b, flat)
     if group.family.concave and working is None:
-        complete_information(piece, r, chunk, out.scoring, between=True)
+        _by_row_information(piece, r, rows, out.scoring, between=True)
     if location is not None and closed_scale(group.family):
         b, flat = location
         _squares(piece, r, square(arrays, flat), b, out.squares)
@@ -353,14 +371,14 @@ def complete_information(
         if sums is None:
             normal_information(piece, own[arrays.number, group.key], matrix)
         return
-    _by_row_information(piece, r, chunk, matrix, between=between)
+    _by_row_information(piece, *piece.gathered(r, chunk), matrix, between=between)
 
 
 def _by_row_information(
-    piece: Evaluated, r: np.ndarray, chunk: Chunk, matrix: np.ndarray, *, between: bool
+    piece: Evaluated, r: np.ndarray, rows: slice, matrix: np.ndarray, *, between: bool
 ) -> None:
     """The same from the rows' second derivatives."""
-    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[chunk.rows]
+    arrays, group, x = piece.arrays, piece.group, piece.arrays.matrix[rows]
     for i, one in enumerate(group.slots):
         for j, other in enumerate(group.slots[: i + 1 - between]):
             c = -r * piece.d.second[i][j]
@@ -371,9 +389,9 @@ def _by_row_information(
             elif other.constant:
                 _add(matrix, one, other, (c @ x)[..., None])
             elif i == j:
-                add_linear(arrays, one, None, products(arrays, c, chunk.rows), matrix[:, 0], matrix)
+                add_linear(arrays, one, None, products(arrays, c, rows), matrix[:, 0], matrix)
             else:
-                _add(matrix, one, other, square(arrays, products(arrays, c, chunk.rows)))
+                _add(matrix, one, other, square(arrays, products(arrays, c, rows)))
 
 
 def normal_information(piece: Evaluated, sums: Moments, matrix: np.ndarray) -> None:

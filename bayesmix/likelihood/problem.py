@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.families import Family, Observed
+from bayesmix.likelihood.distinct import Distinct, distinct_rows
 from bayesmix.model import MixtureSpec, Rows, unavailable
 from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.priors import Penalty
@@ -21,6 +22,7 @@ __all__ = [
     "Group",
     "Problem",
     "Slot",
+    "Table",
     "add_linear",
     "build_problem",
     "chunks",
@@ -33,7 +35,9 @@ __all__ = [
 # Elements of a work array: it should stay in the processor's cache.
 BLOCK = 1 << 17
 PRODUCTS = 1 << 22
-DENSE = 1 << 18
+DENSE = 1 << 14
+# A response has few distinct rows if they are at most so many, and so many times fewer than all.
+FEW, TIMES_FEWER = 64, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,33 @@ class Group(NamedTuple):
         return tuple(slot.base for slot in self.slots if not slot.located)
 
 
+class Table(NamedTuple):
+    """Few distinct rows of a response as its family reads it, and where they are.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        Of the m distinct rows.
+    distinct : Distinct
+    indicator : ndarray, shape (n, m)
+        One where a row is the distinct one, else zero.
+    """
+
+    arrays: Arrays
+    distinct: Distinct
+    indicator: np.ndarray
+
+    def spread(self, values: np.ndarray, rows: slice) -> np.ndarray:
+        """Values of distinct rows (..., m) or (..., 1) at some of all rows."""
+        if values.shape[-1:] == (1,):
+            return values
+        return np.take(values, self.distinct.codes[rows], axis=-1)
+
+    def gathered(self, values: np.ndarray, rows: slice) -> np.ndarray:
+        """Sums of the values (..., n) of some rows over equal ones, (..., m)."""
+        return values @ self.indicator[rows]
+
+
 @dataclass(frozen=True)
 class Arrays:
     """The rows of one response, sorted by unit where units have several rows."""
@@ -136,6 +167,36 @@ class Arrays:
     def patterns(self) -> dict[str, np.ndarray]:
         """All patterns of missing columns, by the key of their response."""
         return {key: np.unique(obs.const) for key, obs in self.observed.items()}
+
+    def columns(self, obs: Observed) -> list[np.ndarray]:
+        """All that a density of single rows reads: numbers (n,)."""
+        out = [*self.matrix.T, *(() if self.offset is None else np.atleast_2d(self.offset))]
+        limits = () if obs.limits is None else (obs.limits.lower, obs.limits.upper)
+        fields = (x for x in (*obs, *limits) if isinstance(x, np.ndarray))
+        out += [column for x in fields for column in x.reshape(len(x), -1).T]
+        return [np.asarray(column, float) for column in out]
+
+    def table(self, group: Group) -> Table | None:
+        """The few distinct rows of a family's response; None where there are many."""
+        return self._tables.get(group.key) if group.family.by_row else None
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        out = {}
+        n = len(self.matrix)
+        for key, obs in self.observed.items():
+            if self.entry is not None or obs.times is not None or obs.cluster is not None:
+                continue
+            found = distinct_rows(self.columns(obs), n, min(FEW, n / TIMES_FEWER))
+            if found is None:
+                continue
+            indicator = np.zeros((n, len(found.first)))
+            indicator[np.arange(n), found.codes] = 1.0
+            offset = None if self.offset is None else self.offset[..., found.first]
+            few = {key: obs.take(found.first)}
+            arrays = replace(self, matrix=self.matrix[found.first], offset=offset, observed=few)
+            out[key] = Table(arrays, found, indicator)
+        return out
 
     @cached_property
     def triangle(self) -> tuple[np.ndarray, np.ndarray]:
@@ -253,7 +314,7 @@ def sample_of(problem: Problem) -> Problem:
     if "sample" not in problem.kept:
         spec = replace(problem.spec, rows=problem.spec.rows.sample)
         problem.kept["sample"] = build_problem(spec, penalty=problem.penalty)
-    return problem.kept["sample"]  # type: ignore[no-any-return]
+    return problem.kept["sample"]
 
 
 def _sorted(observed: Mapping[str, Observed], order: np.ndarray | None) -> dict[str, Observed]:

@@ -73,3 +73,29 @@ def test_what_does_not_pay_stays_as_it_is():
     grouped = bmx.Mixture(bmx.items(list("ABCD"), "binomial"), data, k=2, group="g")
     grouped = standard_problem(grouped.spec)
     assert compressed(grouped) is grouped
+
+
+def test_few_distinct_rows_of_a_response_are_evaluated_once(monkeypatch):
+    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
+    data = made().assign(C=lambda d: d["C"].mask(d.index % 5 == 0))
+    data["z"] = np.random.default_rng(5).normal(size=len(data))
+    parts = [*bmx.items(["A", "C"], "categorical", "~ g"), bmx.Regression("z ~ x")]
+    whole = standard_problem(bmx.Mixture(parts, data, k=2, na_action="fiml").spec)
+    with_tables = [arrays.table(arrays.groups[0]) is not None for arrays in whole.blocks]
+    assert with_tables == [True, True, False]
+    theta = np.random.default_rng(2).normal(size=(2, whole.spec.layout.size))
+    found = [
+        log_likelihood(whole, theta),
+        *em_pass(whole, theta)[:3],
+        *information(whole, theta),
+    ]
+    for arrays in whole.blocks:
+        monkeypatch.setattr(type(arrays), "table", lambda *_: None)
+    again = standard_problem(bmx.Mixture(parts, data, k=2, na_action="fiml").spec)
+    plain = [
+        log_likelihood(again, theta),
+        *em_pass(again, theta)[:3],
+        *information(again, theta),
+    ]
+    for mine, theirs in zip(found, plain, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-8)

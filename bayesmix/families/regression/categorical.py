@@ -28,14 +28,14 @@ def density(obs: Observed, *others: Linked) -> Array:
 
 def closed_form(obs: Observed, *others: Linked) -> Derivatives:
     """Derivatives in the linear predictors: 1(y = j) - p_j, and -p_j (1(i = j) - p_i)."""
-    eta = [0.0, *(np.asarray(each.eta, float) for each in others)]
-    top = reduce(np.maximum, eta)
+    eta: list[Any] = [0.0, *(np.asarray(each.eta, float) for each in others)]
+    top: Any = reduce(np.maximum, eta)
     odds = [np.exp(each - top) for each in eta]
-    scale = sum(odds)
+    scale: Any = sum(odds)
     p = [each / scale for each in odds]
     # 1 - p_j as the sum of the others, which has digits where p_j is nearly one.
     rest = [sum(p[:j] + p[j + 1 :]) for j in range(len(p))]
-    own = sum(np.where(obs.y == j, each, 0.0) for j, each in enumerate(eta))
+    own: Any = sum(np.where(obs.y == j, each, 0.0) for j, each in enumerate(eta))
     first = tuple(np.where(obs.y == j, rest[j], -p[j]) for j in range(1, len(p)))
     second = tuple(
         tuple(-p[j] * rest[j] if i == j else p[i] * p[j] for j in range(1, len(p)))
