@@ -36,10 +36,10 @@ if TYPE_CHECKING:
         compare,
         compare_estimates,
         comparisons,
-        pool,
         predictions,
         slopes,
     )
+    from bayesmix.comparison.pooling import pool
     from bayesmix.datasets import list_data, load_data
     from bayesmix.distributions import Prior
     from bayesmix.errors import (

@@ -4,7 +4,7 @@ from bayesmix.comparison.effects import Wald, comparisons, predictions, slopes, 
 from bayesmix.comparison.estimates import compare_estimates
 from bayesmix.comparison.loo import Loo, loo
 from bayesmix.comparison.order import Comparison, compare
-from bayesmix.comparison.pool import Pooled, pool
+from bayesmix.comparison.pooling import Pooled, pool
 from bayesmix.comparison.psis import good_k, psis_smooth, resample_indices
 from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.same_data import check_same_data, differences, fingerprint

@@ -354,7 +354,8 @@ class _Blocked:
         return reduce(_added, self._parts("sums", theta, responsibilities))
 
     def information(self, theta: np.ndarray) -> Information:
-        return Information(*map(sum, zip(*self._parts("information", theta), strict=True)))
+        parts = zip(*self._parts("information", theta), strict=True)
+        return Information(*(np.add.reduce(list(part)) for part in parts))
 
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = map(sum, zip(*self._parts("gradient", theta), strict=True))
@@ -374,7 +375,8 @@ def _added(one: Pass, other: Pass) -> Pass:
         key: type(mine)(*(a + b for a, b in zip(mine, other.squares[key], strict=True)))
         for key, mine in one.squares.items()
     }
-    return Pass(*(a + b for a, b in zip(one[:-1], other[:-1], strict=True)), squares)
+    sums = (np.add(a, b) for a, b in zip(one[:-1], other[:-1], strict=True))
+    return Pass._make((*sums, squares))
 
 
 class _Compiled:

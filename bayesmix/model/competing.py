@@ -52,9 +52,10 @@ def _events_layout(
             _check_ancillary(part, family, events.names[s])
         if family.location is None:
             continue
-        for name, design in {family.location: part.design, **part.ancillary}.items():
+        (location,) = family.locations
+        for name, design in {location: part.design, **part.ancillary}.items():
             at = _place(columns, design)
-            if name == family.location:
+            if name == location:
                 effects.append(Effect("varying", design.terms, at, ((s,),)))
             else:
                 ancillary[s, name] = at

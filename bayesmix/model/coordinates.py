@@ -143,4 +143,4 @@ class Standard:
     to_user: Map
     to_standard: Map
     constant: float
-    units: tuple[tuple[Any, Any], ...]
+    units: tuple[Any, ...]

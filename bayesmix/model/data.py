@@ -201,7 +201,7 @@ def names_of(spec: MixtureSpec, block: BlockLayout) -> dict[str, str]:
     """What the data of a response are called, and its mean `mu`."""
     several = len(spec.layout.blocks) > 1
     ending = f"_{plain_name(block.name)}" if several else ""
-    given = ("X", "offset", "trials", "mu", "effects", "random_term")
+    given: tuple[str, ...] = ("X", "offset", "trials", "mu", "effects", "random_term")
     given += ("cluster", "cluster_of_row", "unit_of_cluster", "lower_limit", "upper_limit")
     return {name: name + ending for name in given}
 

@@ -213,7 +213,7 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
 
     One with covariates of its own is that at covariates of zero.
     """
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for block in layout.blocks:
         for entry in threshold_entries(block):
             values = out.setdefault(entry.term, np.full(layout.k, np.nan))
@@ -227,8 +227,8 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
             for s, slots in enumerate(block.slots):
                 if number not in slots or number in block.located(s):
                     continue
-                if (entry := _shown(block, s, number)) is not None:
-                    values[s], variable = entry.natural(theta), entry.term
+                if (read := _shown(block, s, number)) is not None:
+                    values[s], variable = read.natural(theta), read.term
                     continue
                 if base is not None and predictor.index[s, base] >= 0:
                     link = parameter_link(block, s, number)

@@ -140,7 +140,7 @@ def has_mean_as_location(family: Family) -> bool:
     if family.mean is None or family.outputs or len(family.locations) != 1 or family.is_survival:
         return False
     values = {p.name: p.link.inverse(0.3 + 0.2 * j) for j, p in enumerate(family.parameters)}
-    return bool(np.all(family.mean(**values) == values[family.location]))
+    return bool(np.all(family.mean(**values) == values[family.locations[0]]))
 
 
 def _mean(

@@ -112,7 +112,7 @@ def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
     left = {
         _location("eta", spec.k)
         if family.cuts
-        else LINKS[family.parameters[0].link.name].format(_location(family.location or "", spec.k))
+        else LINKS[family.parameters[0].link.name].format(_location(family.locations[0], spec.k))
         for family, _ in block.groups()
         if family.parameters
     }

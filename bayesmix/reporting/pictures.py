@@ -106,7 +106,8 @@ def profile_picture(name: str, fit: Any) -> Block:
         blocks = fit.spec.spec.layout.blocks
         both = len({bool(f.levels) for block in blocks for f in block.families}) > 1
         axes = plot.profile(fit, ax=figure.subplots(1, 2) if both else figure.subplots())
-        labels = [label.get_text() for label in np.ravel(axes)[0].get_xticklabels()]
+        first = np.atleast_1d(np.asarray(axes)).flat[0]
+        labels = [label.get_text() for label in first.get_xticklabels()]
         return f"For each of {fit.k} components: {', '.join(labels)}, with 95% intervals."
 
     return _picture(f"Responses by component ({name})", draw, (6.6, 4.4))

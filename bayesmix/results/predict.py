@@ -100,7 +100,7 @@ def predict(
         for value in at.values(fitted.theta)
     ]
     if len(frames) == 1:
-        return frames[0].rename(at.cells[0].response) if at.by != "component" else frames[0]
+        return frames[0] if at.by == "component" else frames[0].rename(at.cells[0].response)  # type: ignore[call-overload]
     return side_by_side(frames, at.cells)
 
 
@@ -346,7 +346,7 @@ def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) ->
     if block.random:
         centre, sd = one_by_one(block, data, theta, linear_predictors(block, data, theta))
         obs = next(iter(data.observed.values()))
-        logf = norm.logpdf(obs.y[:, None], centre, sd)
+        logf: Any = norm.logpdf(obs.y[:, None], centre, sd)
         return logf if obs.there is None else np.where(obs.there[:, None], logf, 0.0)
     if any(family.whole is not None for family in block.families):
         msg = f"the rows of {block.name!r} have a density together, and none of their own"
@@ -478,7 +478,8 @@ def _labelled(block: BlockLayout, values: np.ndarray) -> Any:
         drawn = np.array(levels)[codes]
         return np.where(missing, np.nan, drawn) if missing.any() else drawn
     ordered = block.thresholds is not None
-    return pd.Categorical.from_codes(codes, list(levels), ordered=ordered)
+    known: Any = list(levels)
+    return pd.Categorical.from_codes(codes.tolist(), known, ordered=ordered)
 
 
 class Column(NamedTuple):
@@ -547,7 +548,7 @@ def _without_values(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response
         unknown = np.full(len(newdata), np.nan)
         limits = read_limits(text, newdata, scope)
         return replace(part.response, y=unknown, there=None, limits=limits)
-    _, trials = binomial_arguments(part.formula.response)
+    _, trials = binomial_arguments(text)
     return read_response(
         replace(part.formula, response=f"p(0 * ({trials}), {trials})"), newdata, scope
     )

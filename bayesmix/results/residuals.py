@@ -150,8 +150,8 @@ def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
         raise FitError(msg)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         values = natural(block, data, theta, s)
-        if family.location is not None:
-            values[family.location] = y
+        if family.locations:
+            values[family.locations[0]] = y
             if family.mean is None or not np.allclose(family.mean(**values), y, equal_nan=True):
                 msg = (
                     f"residuals(kind='deviance'): the location of the {family.name} family is not "

@@ -47,11 +47,11 @@ def delivered(
     wants_errors : bool
         Whether the covariance of the estimates is needed.
     """
-    source = fitted.spec.rows.stream if newdata is None else opened(newdata)
+    source: Any = fitted.spec.rows.stream if newdata is None else opened(newdata)
     if hasattr(source, "chosen"):
         prepared = fitted.spec.prepared
         known = (*prepared.columns, prepared.labels_column)
-        columns = tuple(dict.fromkeys(c for c in known if c in source.names))
+        columns = tuple(dict.fromkeys(c for c in known if c is not None and c in source.names))
         if source.count() <= source.small:
             source = read(source, columns)
         else:

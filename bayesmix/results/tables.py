@@ -367,7 +367,7 @@ class OwnRows(NamedTuple):
     """A block of a model's own rows, with their labels: known components and all."""
 
     rows: Rows
-    index: pd.Index
+    index: pd.Index  # type: ignore[assignment]
 
 
 def membership(
@@ -381,10 +381,12 @@ def membership(
             fitted.spec.rows.units,
         )
     else:
-        own = isinstance(newdata, OwnRows)
-        data = newdata.rows if own else fitted.spec.apply(newdata, response=True)
+        if isinstance(newdata, OwnRows):
+            data, index = newdata
+        else:
+            data, index = fitted.spec.apply(newdata, response=True), newdata.index
         resp = unit_terms(build_problem(fitted.spec, data), fitted.theta)[1]
-        index, units = newdata.index, data.units
+        units = data.units
     columns = component_index(fitted.spec)
     if rows:
         return pd.DataFrame(resp[units.codes], index=index, columns=columns)
@@ -415,7 +417,7 @@ def sizes(fitted: Fitted) -> pd.DataFrame:
     )
 
 
-def _size_sums(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndarray, ...]:
+def _size_sums(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[Any, ...]:
     """Memberships, units and rows by their most probable component, rows that may be of each."""
     w = np.ones(len(resp)) if block.weight is None else block.weight
     rows = w
@@ -426,7 +428,7 @@ def _size_sums(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndar
     return w @ resp, units, size, rows @ (resp > 1e-4), w.sum()
 
 
-def _assigned(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[np.ndarray, ...]:
+def _assigned(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[Any, ...]:
     """Units by their most probable component, and their memberships there."""
     w = np.ones(len(resp)) if block.weight is None else block.weight
     mine = w[:, None] * (resp.argmax(1)[:, None] == np.arange(resp.shape[1]))

@@ -93,7 +93,7 @@ def _flat(frame: pd.DataFrame | pd.Series) -> pd.DataFrame:
     frame = frame.to_frame() if isinstance(frame, pd.Series) else frame
     flat = frame
     if frame.index.name is not None or "row" not in frame.columns:
-        flat = frame.rename_axis(frame.index.name or "row").reset_index()
+        flat = frame.rename_axis(str(frame.index.name or "row")).reset_index()
     if isinstance(flat.columns, pd.MultiIndex):
         flat.columns = ["_".join(str(p) for p in c if p != "") for c in flat.columns]
     flat.columns = [str(c) for c in flat.columns]

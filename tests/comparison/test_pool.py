@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.comparison.pool import rubin
+from bayesmix.comparison.pooling import rubin
 
 
 def imputed(seed=0, n=150):

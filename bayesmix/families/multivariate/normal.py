@@ -113,7 +113,7 @@ class Moments(NamedTuple):
     residuals, and `square` (R, m, T, q, q) of residuals.
     """
 
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]
     gram: np.ndarray
     cross: np.ndarray
     square: np.ndarray
