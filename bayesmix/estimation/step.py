@@ -11,6 +11,8 @@ __all__ = ["m_step", "solve"]
 
 # Largest change of a link-scale dispersion in one scoring step.
 STRIDE = 2.0
+# The same of the root of a random effects' covariance, in units of the response.
+ROOT_STRIDE = 0.5
 TINY = 1e-300
 FARTHEST = 8.0
 ROUNDING = 1e-13
@@ -53,6 +55,8 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
         step[:, free] = solve(p.scoring[:, free[:, None], free], p.score[:, free])
     dispersion = [j for j, c in enumerate(spec.layout.coordinates) if c.effect == "dispersion"]
     step[:, dispersion] = np.clip(step[:, dispersion], -STRIDE, STRIDE)
+    random = [j for j, c in enumerate(spec.layout.coordinates) if c.effect == "random"]
+    step[:, random] = np.clip(step[:, random], -ROOT_STRIDE, ROOT_STRIDE)
     if spec.layout.concomitant_terms is not None:
         _bound_logits(problem, step)
     new = theta + step

@@ -638,6 +638,13 @@ def _clustered(
 ) -> RandomEffects:
     """Random effects with the clusters of all rows, which are units or stand inside them."""
     codes, index = clusters(data, column, units)
+    if len(design.matrix) <= len(index) * len(design.terms):
+        msg = (
+            f"the random effects (... | {column}) are {len(index) * len(design.terms)} values, "
+            f"{len(design.terms)} for each {column}, and there are {len(design.matrix)} rows: they "
+            "cannot be told from the residuals. Use fewer terms, or more rows of each"
+        )
+        raise DataError(msg)
     design = design if described is None else design.take(in_all_rows(described))
     return RandomEffects(design, column, codes, index)
 

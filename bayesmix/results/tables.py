@@ -265,7 +265,9 @@ def _random_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     for e, (above, below) in zip(entries, moved, strict=True):
         slope = ((above.values - below.values) / (2 * STEP))[e.at]
         undetermined = (cov.undetermined[e.at] & (np.abs(slope) > STEP)).any()
-        variance = slope @ cov.matrix[np.ix_(e.at, e.at)] @ slope
+        known = ~cov.undetermined[e.at]
+        at, along = e.at[known], slope[known]
+        variance = along @ cov.matrix[np.ix_(at, at)] @ along
         se = np.inf if undetermined else float(np.sqrt(variance))
         value = float(e.values)
         row = (value, se, np.nan, np.nan, *_scaled_ends(value, se, e.scale, z))
@@ -314,7 +316,8 @@ def _scaled_ends(value: float, se: float, scale: str, z: float) -> np.ndarray:
     """Limits of an interval that is symmetric on one of `RANDOM_SCALES`."""
     forward, inverse, slope_of = RANDOM_SCALES[scale]
     with np.errstate(all="ignore"):
-        _, _, low, high = _wald(float(forward(value)), se * float(slope_of(value)), z)
+        at = np.float64(value)  # at a limit its slope is infinite
+        _, _, low, high = _wald(float(forward(at)), se * float(slope_of(at)), z)
         return inverse(np.array([low, high]))
 
 

@@ -247,6 +247,36 @@ def test_a_fit_saves_and_loads(tmp_path, fitted):
     assert again.random_effects().equals(fit.random_effects())
 
 
+def test_a_singular_covariance_is_said_to_be_one():
+    rng = np.random.default_rng(0)
+    unit, time = np.repeat(np.arange(150), 4), np.tile(np.arange(4.0), 150)
+    y = 2 + 0.5 * time + rng.normal(size=150)[unit] + 0.5 * rng.normal(size=600)
+    flat = pd.DataFrame({"y": y, "time": time, "id": unit})  # the slopes do not vary
+    with pytest.warns(bmx.DegenerateWarning, match="covariance of the random effects is singular"):
+        fit = bmx.Mixture("y ~ time + (1 + time | id)", flat, k=1).fit()
+    level = bmx.Mixture("y ~ time + (1 | id)", flat, k=1).fit()
+    assert fit.status == "boundary"
+    assert 0 <= fit.loglik - level.loglik < 1
+    summary = fit.summary().set_index("term")
+    assert summary.estimate["sd(time)"] < 0.02
+    assert 0 < summary.se["sd(Intercept)"] < 0.2
+    sd = level.summary().set_index("term").loc["sd(Intercept)"]
+    assert abs(sd.estimate - 1) < 3 * sd.se
+
+
+def test_estimates_are_near_the_truth():
+    many = growth(400, seed=5)
+    fit = bmx.Mixture("y ~ time + (1 + time | id)", many, k=2, random_covariance="fixed").fit(
+        seed=1
+    )
+    found = fit.summary().set_index(["component", "term"])
+    truth = {"Intercept": 3, "time": 0.5, "sd(Intercept)": 1, "sd(time)": 0.4, "sigma": 0.6}
+    truth["corr(Intercept, time)"] = 0.5
+    for term, value in truth.items():
+        row = found.loc[(1, term)]
+        assert abs(row.estimate - value) < 3.5 * row.se, term
+
+
 @pytest.mark.parametrize(
     ("formula", "options", "error", "words"),
     [
@@ -257,10 +287,11 @@ def test_a_fit_saves_and_loads(tmp_path, fitted):
         ("y ~ time + (1 | id) + (1 | clinic)", {}, FormulaError, "Write one"),
         ("y ~ time + (1 || id)", {}, FormulaError, "correlations"),
         ("y ~ time + (0 | id)", {}, FormulaError, "no term"),
+        ("y ~ time + (1 | row) | id", {}, DataError, "told from the residuals"),
         ("y ~ time", {"fixed": "~ (1 | id)"}, FormulaError, "main formula"),
     ],
 )
 def test_what_cannot_work_says_so(data, formula, options, error, words):
-    positive = data.assign(y=np.round(np.abs(data.y)))
+    positive = data.assign(y=np.round(np.abs(data.y)), row=np.arange(len(data)))
     with pytest.raises(error, match=words):
         bmx.Mixture(formula, positive, k=2, **options)
