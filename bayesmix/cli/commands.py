@@ -24,7 +24,7 @@ from bayesmix.cli.output import (
     write_table,
 )
 from bayesmix.cli.parser import make_parser
-from bayesmix.cli.reading import called, column_lines, columns_read, read_table
+from bayesmix.cli.reading import called, column_lines, columns_read, in_blocks, read_table
 from bayesmix.cli.stored import findings, load_fit, named_files, prediction
 from bayesmix.errors import BayesmixError, SpecError
 from bayesmix.formula.response import is_surv
@@ -85,17 +85,27 @@ def _chosen(given: argparse.Namespace, selection: Any) -> str:
 
 def read(given: argparse.Namespace) -> dict[str, Any]:
     """The data and the model, with the columns that it does not use."""
-    data = read_table(given.data, given.sep, given.levels or [], given.decimal)
+    data: Any = given.data
+    if not in_blocks(data):
+        data = read_table(data, given.sep, given.levels or [], given.decimal)
+    elif given.levels or given.sep or given.decimal:
+        msg = "--levels, --sep and --decimal are not for files of so many rows; leave them out"
+        raise SpecError(msg)
     spec = modelling.make_model(given, data)
     prepared = spec.spec.prepared
+    if isinstance(data, str):  # many rows, of which a sample stands for all
+        data = prepared.table
     names = [name for name in data if name in (*prepared.columns, prepared.labels_column)]
-    return {"data": data, "spec": spec, "used": names}
+    n = spec.spec.rows.n + prepared.n_dropped
+    return {"data": data, "spec": spec, "used": names, "rows": n}
 
 
 def read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
     data, used = told["data"], told["used"]
     unused = [str(name) for name in data if name not in used]
-    head = f"{called(given.data)}: {len(data)} rows"
+    head = f"{called(given.data)}: {told['rows']} rows"
+    if told["rows"] > len(data):
+        head += f", of which {len(data)} are described here"
     return [head, *column_lines(data[used], unused)]
 
 
@@ -105,7 +115,7 @@ def read_json(given: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any]
     return {
         "command": given.command,
         "formulas": given.formula,
-        "data": {"file": given.data, "rows": len(data), "columns": columns},
+        "data": {"file": given.data, "rows": told["rows"], "columns": columns},
     }
 
 

@@ -147,6 +147,8 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     command : str
         The command that was run, for the report.
     """
+    if fit.spec.spec.prepared.stream is not None:
+        return _write_blocks(folder, fit, selection)
     tables = {"summary.csv": fit.summary(), "membership.csv": rows_first(fit.membership())}
     if not hasattr(fit, "event_probabilities"):
         tables["predictions.csv"] = rows_first(flat(fit.predict()))
@@ -161,6 +163,20 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     fit.save(folder / "fit.nc")
     page = fit.report(folder / "report.html", code=command)
     return [*files, folder / "fit.nc", *page]
+
+
+def _write_blocks(folder: Path, fit: Any, selection: Any) -> list[Path]:
+    """The tables of rows that come in blocks: those by row as Parquet, and no copy of the data."""
+    tables = {"summary.csv": fit.summary()}
+    if selection is not None:
+        tables["selection.csv"] = selection.table
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False)
+    by_row = {"membership.parquet": fit.membership, "predictions.parquet": fit.predict}
+    return [
+        *(folder / name for name in tables),
+        *(make(to=folder / name) for name, make in by_row.items()),
+    ]
 
 
 def _event_tables(fit: Any) -> dict[str, pd.DataFrame]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,18 +13,24 @@ import pandas as pd
 from bayesmix.errors import DataError
 from bayesmix.reporting.files import MINUS
 from bayesmix.reporting.model import described
+from bayesmix.sources import opened, read
 
-__all__ = ["called", "column_lines", "columns_read", "read_csv", "read_table"]
+__all__ = ["called", "column_lines", "columns_read", "in_blocks", "read_csv", "read_table"]
 
 MISSING = ["", "NA", "NaN", "nan"]
 # Other things than commas that part columns, and how --sep names them.
 OTHER_MARKS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 
-BINARY: dict[str, Callable[[str], pd.DataFrame]] = {
-    ".parquet": pd.read_parquet,
-    ".feather": pd.read_feather,
-}
+BINARY = (".parquet", ".feather")
+
+
+def in_blocks(file: str) -> bool:
+    """Whether Parquet or Feather files, a pattern for several, have rows for many blocks."""
+    if Path(file).suffix.lower() not in BINARY:
+        return False
+    source = opened(file)
+    return bool(source.count() > source.small)
 
 
 def read_table(
@@ -34,6 +40,8 @@ def read_table(
     decimal: str | None = None,
 ) -> pd.DataFrame:
     """Read a file by the end of its name; what is neither Parquet nor Feather is CSV.
+
+    A pattern stands for several Parquet or Feather files.
 
     Parameters
     ----------
@@ -45,19 +53,18 @@ def read_table(
     DataError, OSError
         As `read_csv`; also if pyarrow, which reads Parquet and Feather, is not installed.
     """
-    read = BINARY.get(Path(file).suffix.lower())
-    if read is None:
+    if Path(file).suffix.lower() not in BINARY:
         return read_csv(file, sep, levels, decimal)
     wrong = [flag for flag, given in (("--sep", sep), ("--decimal", decimal)) if given]
     if wrong:
         msg = f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out"
         raise DataError(msg)
     try:
-        frame = read(file)
-    except ImportError as error:
-        msg = f"{file}: pyarrow reads such files; python -m pip install pyarrow"
-        raise DataError(msg) from error
+        source = opened(file)
+        frame = read(source, source.names)
     except ValueError as error:  # pyarrow's errors are of this kind
+        if isinstance(error, DataError):
+            raise
         msg = f"{file}: not read as {Path(file).suffix[1:].title()}: {error}"
         raise DataError(msg) from error
     return _with_levels(file, frame, levels)
