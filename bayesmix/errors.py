@@ -104,6 +104,7 @@ WARNINGS: dict[str, type[Warning]] = {
     "one mode": ConvergenceWarning,
     "interrupted": ConvergenceWarning,
     "levels": DataWarning,
+    "sample": DataWarning,
     "labels": UserWarning,
     "impossible responses": UserWarning,
 }

@@ -24,7 +24,15 @@ from bayesmix.formula.scope import Scope
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CODINGS", "TRANSFORMS", "BoundExpression", "bind", "evaluate", "refuse_unknown"]
+__all__ = [
+    "CODINGS",
+    "STATEFUL",
+    "TRANSFORMS",
+    "BoundExpression",
+    "bind",
+    "evaluate",
+    "refuse_unknown",
+]
 
 MATHS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)

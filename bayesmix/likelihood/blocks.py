@@ -52,7 +52,12 @@ class _Task:
 
     def __call__(self, block: Block) -> Any:
         number = self.spec.rows.number  # type: ignore[attr-defined]
-        return self.function(_cache.get((number, block.number), lambda: self._problem(block)))
+        problem, stays = _cache.get((number, block.number), lambda: self._problem(block))
+        try:
+            return self.function(problem)
+        finally:
+            if not stays:  # a problem and its engine know each other, and would wait to be collected
+                problem.kept.clear()
 
     def _problem(self, block: Block) -> Problem:
         given: Any = self.spec.rows
@@ -72,20 +77,23 @@ class _Cache:
         self._kept: OrderedDict[tuple[str, int], tuple[Problem, float]] = OrderedDict()
         self._size, self._lock = 0.0, Lock()
 
-    def get(self, key: tuple[str, int], make: Callable[[], Problem]) -> Problem:
-        """The problem of a block, made if it is not kept."""
+    def get(self, key: tuple[str, int], make: Callable[[], Problem]) -> tuple[Problem, bool]:
+        """The problem of a block, made if it is not kept, and whether it is kept now."""
         with self._lock:
             if key in self._kept:
-                return self._kept[key][0]
+                return self._kept[key][0], True
         made = make()
         size = float(COPIES * sum(a.matrix.nbytes for a in made.blocks))
         with self._lock:
             while self._size + size > KEPT and self._kept and next(iter(self._kept))[0] != key[0]:
-                self._size -= self._kept.popitem(last=False)[1][1]
-            if self._size + size <= KEPT:
+                old, freed = self._kept.popitem(last=False)[1]
+                old.kept.clear()
+                self._size -= freed
+            stays = self._size + size <= KEPT
+            if stays:
                 self._kept[key] = made, size
                 self._size += size
-        return made
+        return made, stays
 
 
 _cache = _Cache()

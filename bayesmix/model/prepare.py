@@ -17,6 +17,7 @@ import pandas as pd
 from bayesmix._arguments import column_name, door, plain
 from bayesmix.errors import DataError, FormulaError, SpecError, warn
 from bayesmix.families import Family
+from bayesmix.formula.binding import STATEFUL
 from bayesmix.formula.design import (
     Design,
     Units,
@@ -323,6 +324,8 @@ def prepare(
     )
     if labels is not None:
         _warn_of_position(regressions, data[labels], labels)
+    if stream is not None:
+        _warn_of_constants([d for p in parts for d in p.designs], len(kept))
     names = [p.response.name for p in parts]
     if len(set(names)) < len(names):
         msg = f"two regressions have the same response {names}; each needs its own"
@@ -369,6 +372,18 @@ def _rows_of(
         )
         raise SpecError(msg)
     return surveyed(source, used, [c for c in needed if c in used], group, weights, na_action)
+
+
+def _warn_of_constants(designs: Sequence[Design], n: int) -> None:
+    """Say which terms take constants from a sample of the rows."""
+    expressions = [encoder.bound.expression for d in designs for encoder in d.encoders]
+    texts = [e.text for e in expressions if STATEFUL & set(e.functions)]
+    if texts:
+        warn(
+            "sample",
+            f"{', '.join(dict.fromkeys(texts))}: the constants come from the {n} rows of a sample, "
+            "as the data come in blocks. Write them into the formula where they matter",
+        )
 
 
 def _warn_of_position(regressions: Sequence[Regression], values: pd.Series, labels: str) -> None:

@@ -53,6 +53,7 @@ def _table(theta: np.ndarray, summary: Summary, large: bool, part: Problem) -> p
     problem = replace(build_problem(part.spec), n_threads=1)
     problem.kept["large"] = large
     values = unit_log_likelihood(problem, theta)
+    problem.kept.clear()
     return summary(values[None], problem.spec.rows.units.index, problem.weight)
 
 

@@ -428,14 +428,14 @@ def _size_sums(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[Any, ..
         rows = w * np.diff(np.append(block.first, block.n_rows))
     own, k = resp.argmax(1), resp.shape[1]
     units, size = (np.bincount(own, weights=each, minlength=k) for each in (w, rows))
-    return w @ resp, units, size, rows @ (resp > 1e-4), np.asarray(w.sum())
+    return w @ resp, units, size, rows @ (resp > 1e-4), w.sum()
 
 
 def _assigned(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[Any, ...]:
     """Units by their most probable component, and their memberships there."""
     w = np.ones(len(resp)) if block.weight is None else block.weight
     mine = w[:, None] * (resp.argmax(1)[:, None] == np.arange(resp.shape[1]))
-    return mine.sum(0), (mine * resp).sum(0), np.asarray(w.sum())
+    return mine.sum(0), (mine * resp).sum(0), w.sum()
 
 
 def classification(fitted: Fitted) -> pd.DataFrame:

@@ -256,3 +256,8 @@ def test_what_needs_all_rows_says_so(data, call):
 def test_other_data_are_refused(given, words):
     with pytest.raises(ValueError, match=words):
         bmx.Mixture("y ~ x", given)
+
+
+def test_constants_from_a_sample_are_told(data):
+    with pytest.warns(bmx.DataWarning, match=r"center\(x\): the constants come from the 1200 rows"):
+        bmx.Mixture("count ~ center(x) + w", bmx.scan(data), family="poisson", k=2)
