@@ -341,6 +341,11 @@ def maximise(
     """
     if problem.stream is not None and len(theta) > 1:
         return _contended(problem, theta, options, progress)
+    if problem.n_units > MANY_UNITS and len(theta) > 1:
+        # Most starts were run on a sample, where several may have come to one end.
+        first, kind = distinct(problem, theta)
+        if len(first) < len(theta):
+            return maximise(problem, theta[first], options, progress).take(kind)
     runs = Runs.begin(theta)
     collapsed = collapse_test(problem)
 

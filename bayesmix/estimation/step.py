@@ -139,7 +139,7 @@ def _covariances(
         shared = index[:, 0] == first
         at = index[shared][0]
         if problem.spec.free[at].all():
-            count = np.maximum(sums.count[:, shared].sum(1), TINY)
+            count = np.maximum(sums.mass[:, shared].sum(1), TINY)
             pooled = square[:, shared].sum(1) / count[:, None, None]
             own = np.arange(structure.q)
             pooled[:, own, own] = np.maximum(pooled[:, own, own], TINY)

@@ -26,6 +26,11 @@ from bayesmix.model import MixtureSpec
 __all__ = ["Information", "information", "unit_scores"]
 
 
+# A membership above which a unit is one component's, and a share of others that is most.
+CLEAR = 1 - 1e-12
+MOST_OPEN = 0.9
+
+
 class Information(NamedTuple):
     """`loglik` (R,), `score` (R, D) and the observed information `matrix` (R, D, D)."""
 
@@ -112,14 +117,19 @@ def _joint_information(
         if normals is not None and piece.normal is not None:
             normals[piece.arrays.number, piece.group.key] = piece
     z = None if problem.concomitant is None else problem.concomitant[chunk.units]
+    # Units that belong to one component miss no information: their products cancel.
+    open_ = np.flatnonzero((resp.max(1) < CLEAR).any(0))
+    some: Any = slice(None) if len(open_) > MOST_OPEN * n_units else open_
+    share = np.sqrt(r[:, :, None, some])
     for s in range(spec.k):
         at, g = _component_scores(problem, pieces, s, theta, z, chunk)
         if not len(at):
             continue
         mean[:, at] += g * resp[:, s, None]
-        matrix[:, at[:, None], at] -= (g * r[:, s, None]) @ np.swapaxes(g, 1, 2)
-    weighted = mean if weight is None else mean * weight
-    matrix += weighted @ np.swapaxes(mean, 1, 2)
+        own = g[..., some] * share[:, s]
+        matrix[:, at[:, None], at] -= own @ np.swapaxes(own, 1, 2)
+    left = mean[..., some] if weight is None else mean[..., some] * np.sqrt(weight[some])
+    matrix += left @ np.swapaxes(left, 1, 2)
     alpha_score, alpha_info = spec.weights.score_information(resp, log_pi, z, weight)
     scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), matrix)
     _alpha_mean(spec, resp, log_pi, z, mean)
@@ -155,6 +165,11 @@ def _component_scores(
         if s not in group.members or not piece.etas:
             continue
         m = int(np.searchsorted(group.members, s))
+        if piece.normal is not None:
+            at, g = _normal_scores(piece, m, chunk)
+            where.append(at)
+            values.append(by_unit(g, chunk))
+            continue
         n = chunk.rows.stop - chunk.rows.start
         rows, at_rows = EVERY if piece.table is not None else chunk.rows, _as_they_are
         if piece.table is not None:
@@ -175,6 +190,20 @@ def _component_scores(
     if not where:
         return np.empty(0, int), np.empty((len(theta), 0, n_units))
     return np.concatenate(where), np.concatenate(values, axis=1)
+
+
+def _normal_scores(piece: Evaluated, m: int, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a component of normal columns, by row."""
+    assert piece.normal is not None
+    assert piece.normal.slopes is not None
+    slopes, x = piece.normal.slopes[:, m], piece.arrays.matrix[chunk.rows]
+    index = np.concatenate([slot.index[m] for slot in piece.group.slots])
+    if x.shape[1] != 1 or (x != 1).any():
+        q = piece.normal.at.structure.q
+        means = (slopes[:, :q, None] * x.T).reshape(len(slopes), -1, len(x))
+        slopes = np.concatenate([means, slopes[:, q:]], axis=1)
+    has = index >= 0
+    return index[has], slopes if has.all() else slopes[:, has]
 
 
 def _alpha_mean(

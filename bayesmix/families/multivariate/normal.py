@@ -92,12 +92,13 @@ class Normal(NamedTuple):
     """Normal densities of m components at R starts, in some rows.
 
     `codes` (n,) says which pattern of missing columns each row has, None with a single one;
-    `residual` is (R, m, q, n).
+    `residual` is (R, m, q, n), and `slopes` (R, m, q + p, n) has the rows' first derivatives.
     """
 
     at: Covariances
     codes: np.ndarray | None
     residual: np.ndarray
+    slopes: np.ndarray | None = None
 
     def rows(self) -> list[tuple[int, np.ndarray | slice]]:
         """The patterns with their rows."""
@@ -109,11 +110,11 @@ class Normal(NamedTuple):
 class Moments(NamedTuple):
     """Weighted sums over rows by component and pattern, for R starts.
 
-    `count` (R, m, T), `gram` (R, m, T, P, P) of the design, `cross` (R, m, T, P, q) of design and
+    `mass` (R, m, T), `gram` (R, m, T, P, P) of the design, `cross` (R, m, T, P, q) of design and
     residuals, and `square` (R, m, T, q, q) of residuals.
     """
 
-    count: np.ndarray  # type: ignore[assignment]
+    mass: np.ndarray
     gram: np.ndarray
     cross: np.ndarray
     square: np.ndarray
@@ -157,7 +158,10 @@ def evaluate_normal(
         np.square(white, out=white)
         logf[..., rows] = -0.5 * white.sum(-2) - log_scale[..., t, None]
     logf = np.where(np.isnan(logf), -np.inf, logf)
-    return made, Derivatives(logf, _slopes(made) if slopes else (), ())
+    if not slopes:
+        return made, Derivatives(logf, (), ())
+    made = made._replace(slopes=_slopes(made))
+    return made, Derivatives(logf, tuple(np.moveaxis(made.slopes, -2, 0)), ())
 
 
 def row_derivatives(
@@ -237,8 +241,8 @@ def _cholesky(correlation: np.ndarray) -> np.ndarray:
         return np.linalg.cholesky(correlation + 1e-12 * np.eye(correlation.shape[-1]))
 
 
-def _slopes(made: Normal) -> tuple[np.ndarray, ...]:
-    """First derivatives of rows' log densities, each (R, m, n)."""
+def _slopes(made: Normal) -> np.ndarray:
+    """First derivatives of rows' log densities, (R, m, q + p, n)."""
     omega, change = made.at.precision, made.at.slopes
     q, p = made.at.structure.q, change.shape[-3]
     shape = (*made.residual.shape[:-2], made.residual.shape[-1])
@@ -252,7 +256,7 @@ def _slopes(made: Normal) -> tuple[np.ndarray, ...]:
         products = u[..., upper[0], :] * u[..., upper[1], :]
         out[..., :q, rows] = u
         out[..., q:, rows] = 0.5 * (flat @ products - expected[..., None])
-    return tuple(np.moveaxis(out, -2, 0))
+    return out
 
 
 def moments_of(made: Normal, x: np.ndarray, weight: np.ndarray) -> Moments:
@@ -276,9 +280,9 @@ def completed(made: Normal, moments: Moments) -> Moments:
     sigma = made.at.sigma[..., None, :, :]
     fill = sigma @ made.at.precision
     cross = moments.cross @ np.swapaxes(fill, -1, -2)
-    unseen = moments.count[..., None, None] * (sigma - fill @ sigma)
+    unseen = moments.mass[..., None, None] * (sigma - fill @ sigma)
     square = fill @ moments.square @ np.swapaxes(fill, -1, -2) + unseen
-    parts = (moments.count, moments.gram, cross, square)
+    parts = (moments.mass, moments.gram, cross, square)
     axes = (-1, -3, -3, -3)
     return Moments(*(x.sum(a) for x, a in zip(parts, axes, strict=True)))
 
@@ -296,7 +300,7 @@ def score_and_scoring(made: Normal, moments: Moments) -> tuple[np.ndarray, np.nd
     whole = np.linalg.inv(made.at.sigma)
     full = Moments(*(x.sum(a) for x, a in zip(moments, (-1, -3, -3, -3), strict=True)))
     turned = whole[..., None, :, :] @ change
-    second = 0.5 * full.count[..., None, None] * np.einsum("...iab,...jba->...ij", turned, turned)
+    second = 0.5 * full.mass[..., None, None] * np.einsum("...iab,...jba->...ij", turned, turned)
     return score, _blocks(whole, full.gram, second)
 
 
@@ -311,10 +315,10 @@ def exact_information(made: Normal, moments: Moments) -> np.ndarray:
         inner = around @ turned  # Omega C Omega dSigma
         first = np.einsum("...iab,...jba->...ij", inner, turned)
         second = np.einsum("...iab,...jba->...ij", turned, turned)
-        pull = _pull(o, moments._replace(count=moments.count[..., t], square=c))
+        pull = _pull(o, moments._replace(mass=moments.mass[..., t], square=c))
         bent = np.einsum("...ab,...ijab->...ij", pull, bend)
         matrix = 0.5 * (first + np.swapaxes(first, -1, -2))
-        matrix = matrix - 0.5 * moments.count[..., t, None, None] * second - 0.5 * bent
+        matrix = matrix - 0.5 * moments.mass[..., t, None, None] * second - 0.5 * bent
         part = _blocks(o, moments.gram[..., t, :, :], matrix)
         cross = (moments.cross[..., t, :, :] @ o)[..., None, :, :] @ np.swapaxes(turned, -1, -2)
         cross = np.swapaxes(cross, -1, -2).reshape(*cross.shape[:-2], -1)  # (R, m, p, q P)
@@ -328,7 +332,7 @@ def exact_information(made: Normal, moments: Moments) -> np.ndarray:
 
 def _pull(omega: np.ndarray, moments: Moments) -> np.ndarray:
     """Twice the slope of the sum of log densities in Sigma."""
-    return omega @ moments.square @ omega - moments.count[..., None, None] * omega
+    return omega @ moments.square @ omega - moments.mass[..., None, None] * omega
 
 
 def _blocks(omega: np.ndarray, gram: np.ndarray, second: np.ndarray) -> np.ndarray:
