@@ -2,7 +2,8 @@
 
 100,000 rows, five components with full, or diagonal, covariances; both sides take three starts.
 scikit-learn stops by default where the mean log-likelihood grows by less than 1e-3 in an iteration,
-short of the maximum; with tol=1e-8 it gets there.  bayesmix ends at the maximum, with standard errors.
+short of the maximum; with tol=1e-8 it gets there.  bayesmix ends at the maximum, with standard
+errors.
 """
 
 from __future__ import annotations
