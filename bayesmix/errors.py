@@ -103,6 +103,7 @@ WARNINGS: dict[str, type[Warning]] = {
     "few draws": ConvergenceWarning,
     "one mode": ConvergenceWarning,
     "interrupted": ConvergenceWarning,
+    "pooled": ConvergenceWarning,
     "levels": DataWarning,
     "sample": DataWarning,
     "labels": UserWarning,

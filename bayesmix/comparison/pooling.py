@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from scipy import special
 from bayesmix._arguments import door, fraction
 from bayesmix.comparison.same_data import mixture_spec
 from bayesmix.comparison.scores import is_posterior
-from bayesmix.errors import ConvergenceWarning, FitError, SpecError
+from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import natural_draws
@@ -26,7 +24,6 @@ from bayesmix.results.printing import Printed
 __all__ = ["Pooled", "pool"]
 
 KEYS = ["component", "term", "effect"]
-PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -293,7 +290,7 @@ def _warn_unconverged(fits: list[Any]) -> None:
     if ended:
         words = ", ".join(f"number {i}: {status}" for i, status in ended.items())
         msg = f"pool(): {len(ended)} of {len(fits)} fits did not converge ({words})"
-        warnings.warn(msg, ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
+        warn("pooled", f"{msg}. Fit these data sets again with more starts")
 
 
 def _pooled_row(
