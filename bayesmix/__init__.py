@@ -1,4 +1,6 @@
-"""Finite mixtures of regressions from a formula, by maximum likelihood and Bayes.
+"""Find hidden groups in regression and survival data.
+
+With maximum likelihood or Bayes, from one formula.
 
 Examples
 --------

@@ -69,7 +69,7 @@ class CompetingRisksPosterior(Posterior, EventQuantities):
 class CompetingRisks(Model):
     r"""A mixture model of competing events.
 
-    Every subject has one of several events; which one, and when, is
+    Every subject has one of several events.  The model says which one, and when:
 
     .. math::
 

@@ -32,7 +32,7 @@ def load(
 ) -> Model | PointFit | Posterior:
     """Read a model, fit or posterior that its method `save` wrote.
 
-    The design is made again of the formulas and the stored columns, and compared with
+    `load` makes the design again from the formulas and the stored columns, and compares it with
     the one that was fitted.  A file holds no code.  Its formulas can only call bayesmix's
     transformations and the functions that you give, and the checksum of the whole file is
     compared before any of it is used.

@@ -53,7 +53,7 @@ def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
 
 @door(error=FitError, fits=_fits_of_states)
 class MultiState:
-    r"""States and the ways through them, each state left by competing events.
+    r"""A multi-state model: each state is left by competing events.
 
     The events of a state's fit are the states that may come next, and the clock starts
     anew in each (semi-Markov).  States without a fit are final.  A path has the
