@@ -244,6 +244,21 @@ def test_saved_pickled_and_missing(tmp_path):
     assert family.squares is None
 
 
+def test_equal_counts_with_other_limits_are_not_the_same():
+    """Many rows with few values: what is computed once must be equal in its limits too."""
+    rng = np.random.default_rng(2)
+    n = 1500
+    top = rng.integers(3, 6, n).astype(float)
+    y = np.minimum(rng.poisson(np.where(rng.random(n) < 0.5, 1.0, 6.0)), top)
+    data = pd.DataFrame({"y": y, "top": top})
+    fit = bmx.Mixture("censored(y, upper=top) ~ 1", data, family="poisson", k=2).fit("em", seed=1)
+    mu = np.exp(fit.params["coef"].to_numpy()[:, 0])
+    f = stats.poisson(mu)
+    terms = np.where(y[:, None] < top[:, None], f.pmf(y[:, None]), f.sf(top[:, None] - 1))
+    truth = np.log((fit.params["weight"].to_numpy() * terms).sum(1)).sum()
+    assert fit.loglik == pytest.approx(truth, abs=1e-6)
+
+
 def test_rows_in_a_far_tail_are_drawn_within_their_limits():
     """Beyond six standard deviations rejection finds nothing."""
     from bayesmix.families.limits import draw_within
