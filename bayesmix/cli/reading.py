@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +30,21 @@ def in_blocks(file: str) -> bool:
     """Whether Parquet or Feather files, a pattern for several, have rows for many blocks."""
     if Path(file).suffix.lower() not in BINARY:
         return False
-    source = opened(file)
-    return bool(source.count() > source.small)
+    with _damage_told(file):
+        source = opened(file)
+        return bool(source.count() > source.small)
+
+
+@contextmanager
+def _damage_told(file: str) -> Iterator[None]:
+    """Errors of pyarrow, which are ValueErrors, as errors of the data."""
+    try:
+        yield
+    except DataError:
+        raise
+    except ValueError as error:
+        msg = f"{file}: not read as {Path(file).suffix[1:].title()}: {error}"
+        raise DataError(msg) from error
 
 
 def read_table(
@@ -59,14 +73,9 @@ def read_table(
     if wrong:
         msg = f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out"
         raise DataError(msg)
-    try:
+    with _damage_told(file):
         source = opened(file)
         frame = read(source, source.names)
-    except ValueError as error:  # pyarrow's errors are of this kind
-        if isinstance(error, DataError):
-            raise
-        msg = f"{file}: not read as {Path(file).suffix[1:].title()}: {error}"
-        raise DataError(msg) from error
     return _with_levels(file, frame, levels)
 
 
