@@ -220,6 +220,14 @@ def test_means_are_natural_and_per_trial():
     assert model.named_vars_to_dims["mu"] == ("obs", "component")
 
 
+@pytest.mark.parametrize("family", ["hurdle_poisson", "hurdle_negative_binomial"])
+def test_means_of_hurdle_counts(family):
+    spec = bmx.Mixture("y ~ x", D, family=family, k=1)
+    fit, model = spec.fit("map", seed=1), spec.to_pymc()
+    free = {model[v.name]: fit.params[v.name].values for v in model.free_RVs}
+    np.testing.assert_allclose(model["mu"].eval(free), fit.fitted(), rtol=1e-10)
+
+
 # --- there and back ------------------------------------------------------------------------
 
 
