@@ -431,6 +431,10 @@ def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:
     return reduce(np.logical_or, (runs.status == name for name in names))
 
 
+# Mean log density of a normal density 1e12 times narrower than what it describes.
+ROUNDING_GAIN = float(np.log(1e12)) - 0.5
+
+
 def _over_budget(runs: Runs, budget: int) -> None:
     over = (runs.iterations >= budget) & has_status(runs, "running", "resting")
     runs.status[over] = "max_iter"
@@ -440,6 +444,7 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     """Starts with a lost or spurious component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
+    runs.status[_within_rounding(problem, runs.loglik)] = "degenerate"
     rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
     bounded = not any(can_collapse(arrays, g) for arrays in problem.blocks for g in arrays.groups)
     if not len(rows) or problem.spec.k == 1 or (bounded and collapsed.weights is not None):
@@ -451,6 +456,22 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
         gain = narrowness(problem, runs.theta[r]).max()
         if gain > 0 and runs.status[r] != "degenerate":
             runs.status[r] = "degenerate" if gain > COLLAPSED_GAIN else "spurious"
+
+
+def _within_rounding(problem: Problem, loglik: np.ndarray) -> np.ndarray:
+    """Starts at which one component of a user's family fits all responses but for rounding, (R,).
+
+    Their mean log density is that of a density 1e12 times narrower than the responses.
+    """
+    none = np.zeros(len(loglik), bool)
+    if problem.spec.k > 1 or len(problem.blocks) > 1:
+        return none
+    (arrays,), (group,) = problem.blocks, problem.blocks[0].groups
+    y = arrays.observed[group.key].y
+    if not group.family.is_own or group.family.is_survival or not (y != np.round(y)).any():
+        return none
+    count = len(y) if problem.weight is None else float(np.sum(problem.weight))
+    return np.nan_to_num(loglik, nan=-np.inf) / count + np.log(np.std(y)) > ROUNDING_GAIN
 
 
 def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:

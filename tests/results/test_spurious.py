@@ -193,3 +193,19 @@ def test_best_says_that_there_is_none():
     selection = quietly(lambda: bmx.select(bmx.Mixture("y ~ 1", d), k=[2], seed=1))
     with pytest.raises(bmx.FitError, match=r"no regular fit .*k=2: degenerate"):
         selection.best("bic")
+
+
+@pytest.mark.parametrize("scale", [1.0, 2e5])
+def test_an_exact_line_is_degenerate_for_a_family_of_the_user_too(scale):
+    x = np.random.default_rng(1).normal(size=40)
+    own = bmx.Family(
+        "mine",
+        params={"mu": "identity", "s": "log"},
+        location="mu",
+        logpdf=lambda y, mu, s: -0.5 * ((y - mu) / s) ** 2 - np.log(s) - 0.9189385332,
+    )
+    data = pd.DataFrame({"x": x, "y": scale * (1 + 2 * x), "z": scale * (x + 1e-6 * x**2)})
+    with pytest.warns(bmx.DegenerateWarning, match="collapsed to zero"):
+        fit = bmx.Mixture("y ~ x", data, family=own, k=1).fit("em", seed=1)
+    assert fit.status == "degenerate"
+    assert bmx.Mixture("z ~ x", data, family=own, k=1).fit("em", seed=1).status == "converged"
