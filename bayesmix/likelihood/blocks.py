@@ -56,7 +56,7 @@ class _Task:
         try:
             return self.function(problem)
         finally:
-            if not stays:  # a problem and its engine know each other, and would wait to be collected
+            if not stays:  # a problem and its engine know each other, so neither is collected
                 problem.kept.clear()
 
     def _problem(self, block: Block) -> Problem:

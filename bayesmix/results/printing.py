@@ -66,6 +66,8 @@ def _kept(name: str) -> Callable[..., Any]:
 
     @wraps(plain)
     def method(self: Printed, *args: Any, **kwargs: Any) -> Any:
+        if name == "query":  # it reads the variables of the caller, who is one call further away
+            kwargs["level"] = kwargs.get("level", 0) + 1
         made = plain(self, *args, **kwargs)
         return Printed(made) if isinstance(made, pd.DataFrame) else made
 

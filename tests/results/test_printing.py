@@ -142,3 +142,10 @@ def test_sizes_name_units_and_rows(grouped):
     assert list(sizes) == ["prior", "units", "size", "post_positive", "ratio"]
     assert sizes["units"].tolist() == clusters.value_counts().sort_index().tolist()
     assert sizes["size"].tolist() == (2 * sizes["units"]).tolist()  # two arms a centre
+
+
+def test_a_query_reads_the_variables_of_who_asks():
+    table = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), "poisson", 1).fit().summary()
+    wanted = "Intercept"
+    assert len(table.query("term == @wanted")) == 1
+    assert len(table.head(3).query("term != @wanted")) == len(table.head(3)) - 1
