@@ -39,6 +39,7 @@ def effects(
     response: str | None = None,
     time: float | None = None,
     q: float | None = None,
+    output: Any = None,
     ci: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
@@ -59,6 +60,8 @@ def effects(
         Values of other variables.
     what, response, time, q
         As of `bmx.predictions`; with several responses name one.
+    output : object, optional
+        Of a response of levels: the level whose probability is drawn, by default the last one.
     ci : float
         Coverage of the bands: confidence intervals of a point fit, credible of a posterior.
     ax : Axes, optional
@@ -104,6 +107,12 @@ def effects(
     if "response" in found:
         msg = f"name one response: response= is one of {', '.join(found['response'].unique())}"
         raise FitError(msg)
+    name = response or fit.source.spec.layout.blocks[0].name
+    if "output" in found:
+        found, output = _of_output(found, output)
+        name = f"{name} = {output}"
+    elif output is not None:
+        raise FitError(f"output={output!r}: the mean of {name!r} is one number; leave output= out")
     ax = one_axes(ax)
     place = np.array(values) if numeric else np.arange(float(len(values)))
     for number, (owner, line) in enumerate(_lines(found)):
@@ -111,7 +120,7 @@ def effects(
     if not numeric:
         level_ticks(ax, values)
     ax.set_xlabel(x)
-    ax.set_ylabel(_y_label(fit, show, what, response, x))
+    ax.set_ylabel(_y_label(show, what, name, x))
     ax.legend()
     return ax
 
@@ -157,8 +166,16 @@ def _draw(
     draw_band(ax, place, limits, shade, bars=levels)
 
 
-def _y_label(fit: Any, show: str, what: str, response: str | None, x: str) -> str:
-    name = response or fit.source.spec.layout.blocks[0].name
+def _of_output(found: pd.DataFrame, output: Any) -> tuple[pd.DataFrame, Any]:
+    """Rows of one number of a mean, and which it is."""
+    known = list(dict.fromkeys(found["output"]))
+    output = known[-1] if output is None else output
+    if output not in known:
+        raise FitError(f"output={output!r} is unknown; use one of {known}")
+    return found[[each == output for each in found["output"]]], output
+
+
+def _y_label(show: str, what: str, name: str, x: str) -> str:
     words = {"mean": f"mean of {name}", "link": f"linear predictor of {name}"}
     label = words.get(what, {"weight": "weight", "survival": "survival"}.get(what, what))
     return label if show == "predictions" else f"slope of the {label} in {x}"

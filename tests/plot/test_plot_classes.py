@@ -73,6 +73,29 @@ def test_means_beside_probabilities_at_covariates(items):
         bmx.plot.profile(fit, at={"nothing": 1.0})
 
 
+def test_levels_have_a_probability_each(items):
+    rng = np.random.default_rng(3)
+    grade = pd.Categorical(rng.choice(list("pqr"), 300), ordered=True)
+    data = items.assign(grade=grade, x=rng.normal(size=300))
+    family = {"A": "binomial", "grade": "ordinal"}
+    model = bmx.Mixture(bmx.items(list(family), family, "~ x"), data, k=2)
+    fit = model.fit("map", seed=1, starts=2)
+    ax = bmx.plot.profile(fit, ci=None)
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == ["A", "grade: p", "grade: q", "grade: r"]
+    drawn = lines(ax)[0][:, 1]
+    assert np.isnan(drawn[1])
+    assert drawn[2:].sum() == pytest.approx(1.0)
+    effect = bmx.plot.effects(fit, "x", response="grade", output="q")
+    assert effect.get_ylabel() == "mean of grade = q"
+    first = {"x": [data["x"].min()]}
+    table = bmx.predictions(fit, first, response="grade").query("output == 'q'")
+    begins = [line[0, 1] for line in lines(effect)]
+    np.testing.assert_allclose(np.sort(begins), np.sort(table["estimate"].to_numpy(float)))
+    with pytest.raises(bmx.FitError, match="is unknown"):
+        bmx.plot.effects(fit, "x", response="grade", output="z")
+
+
 def test_trajectories_have_a_line_for_each_unit(growth):
     ax = bmx.plot.trajectories(growth)
     data = growth.spec.spec.prepared.data
