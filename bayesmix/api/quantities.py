@@ -168,7 +168,7 @@ class EventQuantities(TimeQuantities):
 
         return self._estimates(newdata, options, quantity, "positive", ("event", events))
 
-    def quantile_time(  # type: ignore[override]
+    def quantile_time(
         self,
         q: float | Sequence[float] = (0.25, 0.5, 0.75),
         newdata: pd.DataFrame | None = None,
@@ -222,7 +222,7 @@ class EventQuantities(TimeQuantities):
             newdata, options, quantity, "positive", ("q", list(shares)), ("event", events)
         )
 
-    def restricted_mean_time(  # type: ignore[override]
+    def restricted_mean_time(
         self,
         tau: float,
         newdata: pd.DataFrame | None = None,
