@@ -146,6 +146,6 @@ def test_sizes_name_units_and_rows(grouped):
 
 def test_a_query_reads_the_variables_of_who_asks():
     table = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), "poisson", 1).fit().summary()
-    wanted = "Intercept"
+    wanted = "Intercept"  # noqa: F841 - the query reads it
     assert len(table.query("term == @wanted")) == 1
     assert len(table.head(3).query("term != @wanted")) == len(table.head(3)) - 1
