@@ -193,10 +193,8 @@ class Prediction:
             return values
         if self.problem is not None:  # what the unit's own responses say of its random effects
             owners = [pair for pair in pairs for _ in cells_of(pair[0], self.what)]
-            values = values + [
-                shifts(block, data, theta, mean)
-                for (block, data), mean in zip(owners, values, strict=True)
-            ]
+            each = zip(owners, values, strict=True)
+            values = np.stack([m + shifts(block, data, theta, m) for (block, data), m in each])
         weights = (
             row_weights(spec, theta, rows)
             if self.problem is None

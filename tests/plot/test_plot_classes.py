@@ -86,6 +86,10 @@ def test_levels_have_a_probability_each(items):
     drawn = lines(ax)[0][:, 1]
     assert np.isnan(drawn[1])
     assert drawn[2:].sum() == pytest.approx(1.0)
+    # Over the components, by what each unit's own answers say of its membership.
+    mean = fit.predict(by="membership")["grade"]
+    members, by_component = fit.membership(), fit.predict()["grade"]
+    np.testing.assert_allclose(mean["q"], (by_component["q"] * members).sum(axis=1))
     effect = bmx.plot.effects(fit, "x", response="grade", output="q")
     assert effect.get_ylabel() == "mean of grade = q"
     first = {"x": [data["x"].min()]}
