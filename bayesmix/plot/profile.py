@@ -124,8 +124,9 @@ def _label(block: Any, standardise: bool) -> str:
 
 def _is_shown(block: Any, cell: Cell) -> bool:
     """Whether a number says something new: the first of two probabilities does not."""
-    outputs = block.families[0].outputs
-    return len(outputs) != 2 or cell.output == outputs[1]
+    family = block.families[0]
+    outputs = family.outputs
+    return bool(family.columns) or len(outputs) != 2 or cell.output == outputs[1]
 
 
 def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
@@ -151,6 +152,9 @@ def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         y = observed_response(block)
         given = spec.rows.weight
         weight = np.ones(len(y)) if given is None else given[spec.rows.units.codes]
+        if y.ndim > 1:
+            y = y[:, layout.columns.index(cell.output)]
+        y, weight = y[~np.isnan(y)], weight[~np.isnan(y)]
         middle = np.average(y, weights=weight)
         spread = np.sqrt(np.average((y - middle) ** 2, weights=weight))
         mean.append([middle])
@@ -160,6 +164,8 @@ def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw(ax: Axes, fit: Any, cells: list[Cell], center: np.ndarray, limits: Any) -> None:
     """A line of every class over the items, with gaps around those of several levels."""
+    columns = {c for block in fit.spec.spec.layout.blocks for c in block.families[0].columns}
+    cells = [Cell(str(cell.output)) if cell.output in columns else cell for cell in cells]
     names = [cell.response.strip("`") for cell in cells]
     levels = [
         f"{name}: {cell.output}" if cell.output != "" else name

@@ -112,9 +112,9 @@ def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
     left = {
         _location("eta", spec.k)
         if family.cuts
-        else LINKS[family.parameters[0].link.name].format(_location(family.locations[0], spec.k))
+        else LINKS[family.parameters[0].link.name].format(_location(name, spec.k))
         for family, _ in block.groups()
-        if family.parameters
+        for name in family.locations
     }
     response = f" of {block.name}" if len(spec.layout.blocks) > 1 else ""
     terms = [*_terms(spec, block), *_offsets(part)]
@@ -125,6 +125,8 @@ def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
     rest = (rf"\qquad + {row}" for row in rows[1:])
     words = f"The linear predictor{response} of row i"
     words += "." if spec.k == 1 else " in component s: coefficients with s differ by component."
+    if len(left) > 1 and any(len(f.locations) > 1 for f, _ in block.groups()):
+        words += " Each of the parameters on the left has coefficients of its own."
     return Equation((first, *rest), words)
 
 

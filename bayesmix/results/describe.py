@@ -378,7 +378,8 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
         where = "" if len(members) == spec.k else f" in component {names}"
         words = f"{family_title(family)}{where}"
         if len(family.locations) > 1:
-            words += f", and {', '.join(family.locations)} are sums of effects"
+            those = "the means of " if family.columns else ""
+            words += f", and {those}{', '.join(family.locations)} are sums of effects"
         elif family.location is not None:
             mean = "mean" if family.location == "mu" else family.location
             mean = "probability of success" if family.binomial else mean
@@ -416,6 +417,8 @@ def _dispersions(block: BlockLayout) -> list[str]:
         owned = [(f"{cuts.variable}s", block.locations[0].index[:, cuts.column])]
     else:
         owned = [(predictor.variable, predictor.index[:, 0]) for _, predictor in block.constants()]
+    if block.families[0].normal is not None:  # all of them make up one matrix
+        owned = [("covariance", owned[0][1])]
     out = []
     for name, owners in owned:
         shared = len(set(owners[owners >= 0].tolist()))

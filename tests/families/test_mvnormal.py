@@ -14,6 +14,7 @@ from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families.multivariate.covariance import KINDS, Structure
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.engine import em_pass, information, value_and_gradient
+from bayesmix.results.describe import model_sentences
 
 COLUMNS = ("a", "b", "c")
 
@@ -247,6 +248,24 @@ def test_map_labels_groups_concomitants_and_offsets(data):
     assert len(fit.membership()) == 200
     held = paired.fit("em", seed=1, starts=3, fixed_params={(1, "sd_a"): 2.0})
     assert (held.params["sd_a"].values[0], held.df) == (2.0, fit.df - 1)
+
+
+def test_the_model_in_words_and_its_profile(data):
+    spec = bmx.Mixture("mv(a, b, c) ~ x", data, family="mvnormal", k=2)
+    assert "mvnormal (covariance full)" in repr(spec)
+    assert "Every component has its own covariance." in model_sentences(spec.spec)
+    fit = spec.fit("em", seed=1, starts=2)
+    ax = bmx.plot.profile(fit)
+    assert [t.get_text() for t in ax.get_xticklabels()][:3] == list(COLUMNS)
+
+
+def test_many_rows_that_are_alike(data):
+    rounded = pd.concat([data.round(0)[list(COLUMNS)]] * 60, ignore_index=True)
+    fit = bmx.Mixture("mv(a, b, c) ~ 1", rounded, family="mvnormal", k=2).fit(
+        "em", seed=1, starts=2
+    )
+    once = bmx.Mixture("mv(a, b, c) ~ 1", data.round(0), family="mvnormal", k=2)
+    assert fit.loglik == pytest.approx(60 * once.fit("em", seed=1, starts=2).loglik, rel=1e-6)
 
 
 def test_a_cluster_on_a_line_is_degenerate(data):

@@ -160,8 +160,8 @@ def evaluate_normal(
     logf = np.where(np.isnan(logf), -np.inf, logf)
     if not slopes:
         return made, Derivatives(logf, (), ())
-    made = made._replace(slopes=_slopes(made))
-    return made, Derivatives(logf, tuple(np.moveaxis(made.slopes, -2, 0)), ())
+    first = _slopes(made)
+    return made._replace(slopes=first), Derivatives(logf, tuple(np.moveaxis(first, -2, 0)), ())
 
 
 def row_derivatives(
