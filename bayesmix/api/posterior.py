@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
@@ -31,6 +33,7 @@ from bayesmix.posterior.random_effects import random_effect_draws
 from bayesmix.posterior.sensitivity import prior_sensitivity
 from bayesmix.posterior.tree import to_tree
 from bayesmix.results.imputation import impute
+from bayesmix.results.streaming import delivered
 from bayesmix.sampling.posterior import chain_diagnosis, methods_agreement, relabelled
 from bayesmix.sampling.refits import posterior_loo, posterior_waic
 from bayesmix.survival.intervals import Source
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from bayesmix.comparison.loo import Loo
     from bayesmix.comparison.waic import Waic
+    from bayesmix.sources import Data
 
 __all__ = ["Posterior"]
 
@@ -243,10 +247,11 @@ class Posterior(TimeQuantities):
 
     def membership(
         self,
-        newdata: pd.DataFrame | None = None,
+        newdata: Data | None = None,
         rows: bool = False,
         uncertainty: bool = False,
-    ) -> pd.DataFrame:
+        to: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """Posterior means of P(component | data, parameters) by unit.
 
         Parameters
@@ -257,12 +262,14 @@ class Posterior(TimeQuantities):
             Repeat by row.
         uncertainty : bool
             Add their standard deviations over the draws.
+        to : str or path, optional
+            A Parquet file to write instead; its path is returned.
 
         Returns
         -------
         DataFrame
             Units by components; with `uncertainty` the columns are (component, "mean")
-            and (component, "sd").
+            and (component, "sd").  An iterator of frames where the rows come in blocks.
 
         Raises
         ------
@@ -278,7 +285,8 @@ class Posterior(TimeQuantities):
         >>> posterior.membership().shape
         (32, 2)
         """
-        return tables.membership(self._drawn, newdata, rows=rows, uncertainty=uncertainty)
+        make = partial(tables.membership, rows=rows, uncertainty=uncertainty)
+        return delivered(self._drawn, newdata, make, "memberships", to)
 
     def clusters(
         self,
@@ -406,11 +414,12 @@ class Posterior(TimeQuantities):
 
     def predict(
         self,
-        newdata: pd.DataFrame | None = None,
+        newdata: Data | None = None,
         what: str = "mean",
         by: str = "component",
         ci: float = 0.95,
-    ) -> pd.DataFrame:
+        to: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """Predictions with credible intervals: estimate, lower, upper.
 
         Parameters
@@ -423,12 +432,15 @@ class Posterior(TimeQuantities):
             by the unit's own memberships, for which new data need the response.
         ci : float
             Probability of the intervals, which are of the mean and not of a response.
+        to : str or path, optional
+            A Parquet file to write instead; its path is returned.
 
         Returns
         -------
         DataFrame
             Columns estimate (the mean over the draws), lower and upper, below each
-            component where predictions are by component.
+            component where predictions are by component.  An iterator of frames where the rows
+            come in blocks.
 
         Raises
         ------
@@ -446,7 +458,8 @@ class Posterior(TimeQuantities):
         >>> list(posterior.predict(roll, by="marginal").columns)
         ['estimate', 'lower', 'upper']
         """
-        return predict(self._drawn, newdata, what, by, ci)
+        make = partial(predict, what=what, by=by, ci=ci)
+        return delivered(self._drawn, newdata, make, "predictions", to)
 
     def simulate(
         self,

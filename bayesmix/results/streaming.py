@@ -21,11 +21,11 @@ from bayesmix.sources.stream import Block
 __all__ = ["delivered"]
 
 # From a fit and rows, None for the fit's own in memory, to their table.
-Maker = Callable[[Fitted, Any], pd.DataFrame | pd.Series]
+Maker = Callable[[Any, Any], pd.DataFrame | pd.Series]
 
 
 def delivered(
-    fitted: Fitted,
+    fitted: Any,
     newdata: Any,
     make: Maker,
     words: str,
@@ -37,7 +37,7 @@ def delivered(
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : Fitted or Drawn
     newdata : DataFrame, Arrow table, str, path or Scan, optional
     make : callable
     words : str
@@ -60,7 +60,7 @@ def delivered(
     if source is None or isinstance(source, pd.DataFrame):
         frame = make(fitted, source)
         return frame if to is None else written([frame], to)
-    light = replace(fitted, spec=without_rows(fitted.spec)) if _streams(fitted) else fitted.bare
+    light = _light(fitted)
     if wants_errors:  # computed once, not for every block
         covariance(fitted)
         light.__dict__["covariances"] = fitted.covariances
@@ -68,15 +68,20 @@ def delivered(
     return BlockByBlock(frames, words) if to is None else written(frames, to)
 
 
-def _streams(fitted: Fitted) -> bool:
-    return fitted.spec.rows.stream is not None
+def _light(fitted: Any) -> Any:
+    """A fit or draws without rows, and without what was computed of them."""
+    if not isinstance(fitted, Fitted):
+        fitted = replace(fitted, point=None)  # of draws
+    if fitted.spec.rows.stream is None:
+        return replace(fitted)
+    return replace(fitted, spec=without_rows(fitted.spec))
 
 
 @dataclass(frozen=True)
 class _Make:
     """The table of a block."""
 
-    fitted: Fitted
+    fitted: Any
     make: Maker
     own: bool
 

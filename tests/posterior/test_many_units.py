@@ -76,3 +76,17 @@ def test_labels_come_from_a_part_of_many_units(data, monkeypatch):
     monkeypatch.setattr(posterior, "LABELLING", 200)
     few = posterior.relabelled(all_units._drawn, "stephens", None)
     np.testing.assert_array_equal(few.theta, all_units._drawn.theta)
+
+
+def test_memberships_and_predictions_of_a_posterior_come_in_blocks(data):
+    whole, parts = (
+        bmx.Mixture("y ~ x", d, family="poisson", k=2).fit("laplace", draws=300, seed=1)
+        for d in (data, bmx.scan(data, rows=400))
+    )
+    for expected, frames in (
+        (whole.membership(uncertainty=True), parts.membership(uncertainty=True)),
+        (whole.predict(by="marginal"), parts.predict(by="marginal")),
+    ):
+        found = pd.concat(list(frames))
+        assert found.index.equals(expected.index)
+        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
