@@ -388,8 +388,9 @@ def membership(
             data, index = newdata
         else:
             data, index = fitted.spec.apply(newdata, response=True), newdata.index
-        resp = unit_terms(build_problem(fitted.spec, data), fitted.theta)[1]
-        units = data.units
+        problem = build_problem(fitted.spec, data)
+        resp, units = unit_terms(problem, fitted.theta)[1], data.units
+        problem.kept.clear()  # its engine and it know each other, so neither is collected
     columns = component_index(fitted.spec)
     if rows:
         return pd.DataFrame(resp[units.codes], index=index, columns=columns)
