@@ -127,9 +127,11 @@ def membership(
     if newdata is None:
         problem, units, index = drawn.problem, spec.rows.units, spec.prepared.index
     else:
-        own = isinstance(newdata, OwnRows)
-        new = newdata.rows if own else spec.apply(newdata, response=True)
-        problem, units, index = build_problem(spec, new), new.units, newdata.index
+        if isinstance(newdata, OwnRows):
+            new, index = newdata
+        else:
+            new, index = spec.apply(newdata, response=True), newdata.index
+        problem, units = build_problem(spec, new), new.units
     mean, sd = mean_membership(problem, drawn.thinned(MOST_DRAWS))
     columns: pd.Index = component_index(spec)
     values = mean
