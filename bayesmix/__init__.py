@@ -56,11 +56,11 @@ if TYPE_CHECKING:
         SpecError,
     )
     from bayesmix.families import Family, family
+    from bayesmix.formula.sources import scan
     from bayesmix.kernels.warming import warm
     from bayesmix.model.items import items
     from bayesmix.model.prepare import Regression
     from bayesmix.reporting import report
-    from bayesmix.sources import scan
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
 __version__ = version("bayesmix")
@@ -107,7 +107,7 @@ _HOMES = {
         "slopes",
     ),
     "bayesmix.reporting": ("report",),
-    "bayesmix.sources": ("scan",),
+    "bayesmix.formula.sources": ("scan",),
     "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -13,16 +13,16 @@ from bayesmix.api.posterior import Posterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import DataError
 from bayesmix.families import resolve
+from bayesmix.formula.sources import in_memory
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import prepare_events
-from bayesmix.sources import in_memory
 from bayesmix.survival.check import refuse_mistakes
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
+    from bayesmix.formula.sources import Data
     from bayesmix.model.prepare import Events, Prepared
-    from bayesmix.sources import Data
 
 __all__ = ["CompetingRisks", "CompetingRisksFit", "CompetingRisksPosterior"]
 

@@ -14,7 +14,7 @@ from bayesmix.model import Regression, assemble, prepare
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
-    from bayesmix.sources import Data
+    from bayesmix.formula.sources import Data
 
 __all__ = ["Mixture"]
 

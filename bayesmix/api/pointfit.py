@@ -36,7 +36,7 @@ from bayesmix.survival.intervals import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.sources import Data
+    from bayesmix.formula.sources import Data
 
 __all__ = ["PointFit"]
 

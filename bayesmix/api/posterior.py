@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from bayesmix.comparison.loo import Loo
     from bayesmix.comparison.waic import Waic
-    from bayesmix.sources import Data
+    from bayesmix.formula.sources import Data
 
 __all__ = ["Posterior"]
 

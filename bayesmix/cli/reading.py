@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmix.errors import DataError
+from bayesmix.formula.sources import opened, read
 from bayesmix.reporting.files import MINUS
 from bayesmix.reporting.model import described
-from bayesmix.sources import opened, read
 
 __all__ = ["called", "column_lines", "columns_read", "in_blocks", "read_csv", "read_table"]
 

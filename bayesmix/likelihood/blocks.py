@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
+from bayesmix.formula.sources.stream import Block
 from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.model import MixtureSpec, read_block, without_rows
-from bayesmix.sources.stream import Block
 
 __all__ = ["by_block"]
 

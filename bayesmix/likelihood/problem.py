@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.families import Family, Observed
+from bayesmix.formula.sources import Stream
 from bayesmix.likelihood.distinct import Distinct, distinct_rows
 from bayesmix.model import MixtureSpec, Rows, unavailable
 from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.priors import Penalty
-from bayesmix.sources import Stream
 
 __all__ = [
     "Arrays",

@@ -36,6 +36,7 @@ from bayesmix.formula.response import (
     read_observed,
     read_response,
 )
+from bayesmix.formula.sources import Stream, opened, read, surveyed
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.blocks import FamilyBlocks, family_blocks, reads
@@ -47,7 +48,6 @@ from bayesmix.model.units import (
     once_by_unit,
     unit_values,
 )
-from bayesmix.sources import Stream, opened, read, surveyed
 
 __all__ = [
     "EventPart",

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError
+from bayesmix.formula.sources import Stream
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.layout import Layout
 from bayesmix.model.prepare import Prepared
 from bayesmix.model.rows import Rows, apply
 from bayesmix.model.units import case_weights, known_components, known_labels
-from bayesmix.sources import Stream
 
 if TYPE_CHECKING:
     from bayesmix.model.spec import MixtureSpec

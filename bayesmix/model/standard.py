@@ -24,6 +24,7 @@ from bayesmix.families.effects import places
 from bayesmix.families.survival.start import working
 from bayesmix.families.units import Change, change, is_centred
 from bayesmix.formula.response import Response, middle
+from bayesmix.formula.sources.stream import Block as Streamed
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.coordinates import Bend, Map, Standard
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
@@ -31,7 +32,6 @@ from bayesmix.model.prepare import Prepared
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.sampled import Sampled, read_block, without_rows
 from bayesmix.model.spec import MixtureSpec
-from bayesmix.sources.stream import Block as Streamed
 
 __all__ = ["Turns", "Units", "constant_shares", "standardise"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix.formula.sources import BlockByBlock, opened, read, written
+from bayesmix.formula.sources.stream import Block
 from bayesmix.likelihood.engine import threads
 from bayesmix.model import read_block, without_rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import OwnRows
-from bayesmix.sources import BlockByBlock, opened, read, written
-from bayesmix.sources.stream import Block
 
 __all__ = ["delivered"]
 

@@ -6,7 +6,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.cli import main
-from bayesmix.sources.tables import Files
+from bayesmix.formula.sources.tables import Files
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import feather
 
 import bayesmix as bmx
-from bayesmix.sources import tables
+from bayesmix.formula.sources import tables
 
 N = 1200
 
@@ -203,7 +203,7 @@ def test_rows_with_missing_values(data):
 
 def test_the_sample_has_what_is_rare(monkeypatch):
     """Of 20,000 rows few are drawn, yet every level and both ends are among them."""
-    from bayesmix.sources import survey
+    from bayesmix.formula.sources import survey
 
     monkeypatch.setattr(survey, "SAMPLE", 300)
     rng = np.random.default_rng(0)

@@ -14,9 +14,9 @@ import pandas as pd
 
 from bayesmix._arguments import door, whole_number
 from bayesmix.errors import DataError
-from bayesmix.sources.partitions import Partitions, is_dask
-from bayesmix.sources.stream import Source
-from bayesmix.sources.tables import ROWS, Files, Table
+from bayesmix.formula.sources.partitions import Partitions, is_dask
+from bayesmix.formula.sources.stream import Source
+from bayesmix.formula.sources.tables import ROWS, Files, Table
 
 __all__ = ["Data", "Scan", "in_memory", "is_data", "opened", "read", "scan"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.sources.stream import Block
+from bayesmix.formula.sources.stream import Block
 
 __all__ = ["Partitions", "is_dask"]
 

@@ -17,7 +17,7 @@ import pandas as pd
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError
 from bayesmix.formula.frames import check_columns, select_rows
-from bayesmix.sources.stream import Block, Source, Stream, Totals
+from bayesmix.formula.sources.stream import Block, Source, Stream, Totals
 
 __all__ = ["SAMPLE", "surveyed"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.memory import available_bytes
-from bayesmix.sources.stream import Block
+from bayesmix.formula.sources.stream import Block
 
 __all__ = ["ROWS", "SMALL", "Files", "Table", "block_frames", "to_frame"]
 
