@@ -318,7 +318,7 @@ def times_callback(family: TimesKernel, kind: str) -> CFunc:
     ----------
     family : TimesKernel
     kind : str
-        A key of `families.survival.base.TERMS`.
+        One of `families.survival.base.COMPILED`.
     """
     line = scalar(family.make_line(sys.modules[__name__]))
     density, survival, distribution = _makers(line, family.along)

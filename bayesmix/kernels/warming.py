@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayesmix.families import FAMILIES, family
 from bayesmix.families.kernel import OTHER_LINKS
-from bayesmix.families.survival.base import TERMS
+from bayesmix.families.survival.base import COMPILED
 
 __all__ = ["warm"]
 
@@ -44,7 +44,7 @@ def warm() -> None:
         if shipped.kernel is not None:
             family_callback(shipped.kernel)
         if shipped.survival is not None and shipped.survival.kernel is not None:
-            for kind in TERMS:
+            for kind in COMPILED:
                 times_callback(shipped.survival.kernel, kind)
     for own, others in OTHER_LINKS.items():
         for link in others:

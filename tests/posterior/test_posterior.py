@@ -138,7 +138,9 @@ def test_loo_has_its_closed_form(conjugate):
     np.testing.assert_allclose(found.pointwise["elpd_loo"], exact, atol=0.02)
     assert found.elpd == pytest.approx(sum(exact), abs=0.1)
     lppd = [c.log_predictive(i, c.mean, c.cov) for i in range(n)]
-    np.testing.assert_allclose(found.pointwise["lppd"], lppd, atol=0.01)
+    # Four Monte Carlo errors: those of a mean of densities whose logarithms vary so.
+    variance = c.posterior.waic().pointwise["p_waic"]
+    assert (np.abs(found.pointwise["lppd"] - lppd) < 4 * np.sqrt(variance / DRAWS) + 1e-4).all()
 
 
 def test_waic_has_its_closed_form(conjugate):

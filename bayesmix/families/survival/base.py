@@ -186,6 +186,8 @@ TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
     "interval": _interval,
     "narrow": _narrow,
 }
+# Those that kernels have.
+COMPILED = tuple(kind for kind in TERMS if kind != "exposed")
 
 
 def pieces(times: Times) -> Iterator[tuple[str, Rows]]:
