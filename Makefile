@@ -112,8 +112,8 @@ bench: $(VENV)/.installed-test ## run every script in benchmarks/ (names with a 
 	for script; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 sbc: $(VENV)/.installed-docs ## simulation-based calibration: 200 data sets each of ten kinds of models
-	$(BIN)/python -m trust.sbc $(SBC_ARGS)
-	$(BIN)/python -m trust.sbc --planted $(SBC_ARGS)
+	$(BIN)/python -m benchmarks.trust.sbc $(SBC_ARGS)
+	$(BIN)/python -m benchmarks.trust.sbc --planted $(SBC_ARGS)
 
 docs: $(VENV)/.installed-docs ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -13,7 +13,7 @@ import bayesmix
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "_ext"))
-# The page on trust reads the results in trust/.
+# The page on trust reads the results in benchmarks/trust/.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 # Pages call the command `bayesmix` of the environment that builds them.
 os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))

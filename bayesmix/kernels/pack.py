@@ -59,7 +59,7 @@ class Part(NamedTuple):
     """Rows at which an item's observations are of one kind.
 
     `rows` is None for all; `numbers` (m, len(rows)) are what its term reads; `kind` is one of
-    `families.survival.base.COMPILED`, empty for regressions; `sign` -1 subtracts the term; `entered`
+    `families.survival.base.COMPILED`, empty for regressions; `sign` -1 subtracts; `entered`
     marks survivals to delayed entries.
     """
 

@@ -1,7 +1,7 @@
 """How often 95 percent intervals hold the truth: of maximum likelihood, bootstrap and posterior.
 
-    python -m trust.coverage                     100 data sets each of three kinds of models
-    python -m trust.coverage --sets 20  --only gaussian
+    python -m benchmarks.trust.coverage     100 data sets each of three kinds of models
+    python -m benchmarks.trust.coverage --sets 20 --only gaussian
 
 Parameters are fixed, with components well apart; data are drawn from them again and again.
 """
@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from trust.models import CASES, Case, covariates
-from trust.sbc import RESULTS
+from benchmarks.trust.models import CASES, Case, covariates
+from benchmarks.trust.sbc import RESULTS
 
 __all__ = ["TRUTHS", "covered", "read_coverage", "run", "table"]
 

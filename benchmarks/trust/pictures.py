@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trust.ranks import band, p_value
+from benchmarks.trust.ranks import band, p_value
 
 __all__ = ["ranks_picture"]
 

@@ -1,10 +1,10 @@
 """Simulation-based calibration: the ranks of true parameters among draws of their posterior.
 
-    python -m trust.sbc                        all kinds of models, 200 data sets each
-    python -m trust.sbc --sets 50 --only cure  some
-    python -m trust.sbc --planted              with bugs planted, which must be seen
+    python -m benchmarks.trust.sbc                        all kinds of models, 200 data sets each
+    python -m benchmarks.trust.sbc --sets 50 --only cure  some
+    python -m benchmarks.trust.sbc --planted              with bugs planted, which must be seen
 
-Ranks that are in the folder trust/results are kept, and more are added to them.
+Ranks that are in the folder benchmarks/trust/results are kept, and more are added to them.
 
 If parameters are drawn from the prior and data from the parameters, the parameters are one more
 draw from the posterior, and their rank among the posterior's draws is uniform (Talts, Betancourt,
@@ -29,8 +29,8 @@ import pandas as pd
 import xarray as xr
 
 import bayesmix as bmx
-from trust.models import CASES, Case, data_set
-from trust.ranks import p_value, rank
+from benchmarks.trust.models import CASES, Case, data_set
+from benchmarks.trust.ranks import p_value, rank
 
 __all__ = ["PLANTED", "quantities", "ranks_of", "read", "run", "table"]
 
