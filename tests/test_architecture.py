@@ -1,6 +1,7 @@
 """The page docs/architecture.md against the code, and the public names against the design."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def room_of(module):
     return parts[1] if len(parts) > 1 else "__init__"
 
 
+@functools.cache
 def imports(path):
     """Modules of this package that a file imports at its top or inside functions.
 
@@ -77,22 +79,24 @@ def imports(path):
         for node in ast.walk(test)
         if isinstance(node, ast.ImportFrom) and (node.module or "") == "bayesmix.api"
     }
-    known = {module for module, _ in files()}
+    known, used = {module for module, _ in files()}, []
     for node in ast.walk(tree):
         if node in named:
             continue
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bayesmix":
             for alias in node.names:
                 module = f"{node.module}.{alias.name}"
-                yield module if module in known else node.module
+                used.append(module if module in known else node.module)
         elif isinstance(node, ast.Import):
-            yield from (a.name for a in node.names if a.name.startswith("bayesmix."))
+            used += [a.name for a in node.names if a.name.startswith("bayesmix.")]
+    return used
 
 
+@functools.cache
 def files():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        yield module, path
+    paths = sorted(PACKAGE.rglob("*.py"))
+    names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in paths]
+    return [(n.removesuffix(".__init__"), p) for n, p in zip(names, paths, strict=True)]
 
 
 def test_the_page_lists_every_room():
