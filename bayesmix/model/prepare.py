@@ -91,12 +91,12 @@ class Regression:
         Formula and number of components of each block.
     dispersion : str or list of int
         "varying", "fixed", or the sizes of the blocks that share one.
-    random_covariance : str
-        Of random effects ``(1 + x | id)``: "varying", "fixed" (one for all components) or
-        "proportional" (one, times a scale of each component's own).
     per : {"row", "unit"}
         "unit": a time ``surv(...)`` that belongs to the group, once, beside repeated
         measurements.  In the rows of a group it is the same, or missing in all but one.
+    random_covariance : str
+        Of random effects ``(1 + x | id)``: "varying", "fixed" (one for all components) or
+        "proportional" (one, times a scale of each component's own).
 
     Examples
     --------
