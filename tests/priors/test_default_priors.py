@@ -10,7 +10,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 
 import bayesmix as bmx
 from bayesmix.families import FAMILIES
@@ -39,8 +38,9 @@ WEIBULL = bmx.family("weibull")
 # Without parameters.
 LEFT = {"zero", "point", "cured"}
 # Three and four parameters are not determined by the first few percent of a distribution, nor
-# four of the generalized F where it is nearly a generalized gamma, as its example is.
-WHOLE = {"gengamma_orig", "genf", "genf_orig"}
+# four of the generalized F where it is nearly a generalized gamma, as its example is.  The start of
+# promotion times has the product of theta and of a power of the scale.
+WHOLE = {"gengamma_orig", "genf", "genf_orig", "promotion_time"}
 
 
 def cases():
@@ -64,6 +64,14 @@ def data_and_model(name, natural, seen):
     """Rows drawn from one component with a covariate; a share `seen` of times is not censored."""
     rng = np.random.default_rng([len(name), *map(ord, name)])
     x = rng.normal(size=N)
+    if name in ("ordinal", "categorical"):
+        codes = np.digitize(0.5 * x + rng.logistic(size=N), [-1.0, 0.5])
+        levels = pd.Categorical.from_codes(codes, ["low", "middle", "high"], ordered=True)
+        return bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": levels}), family=name, k=1)
+    if name == "mvnormal":
+        a, b = rng.multivariate_normal([5.0, -300.0], [[1.0, 6.0], [6.0, 90.0]], N).T
+        data = pd.DataFrame({"x": x, "a": a + 0.3 * x, "b": b})
+        return bmx.Mixture("mv(a, b) ~ x", data, family=name, k=1)
     spline = name == "spline"
     family, natural = (WEIBULL, WEIBULL.example) if spline else (bmx.family(name), natural)
     location = family.parameters[0]
@@ -75,7 +83,9 @@ def data_and_model(name, natural, seen):
     data = pd.DataFrame({"x": x, "n": 12})
     if family.is_survival:
         data["y"] = family.survival.quantile(rng.random(N), **at)
-        end = np.quantile(data["y"], seen) * rng.uniform(0.9, 1.1, N) if seen < 1 else np.inf
+        end = np.full(N, np.inf)
+        if seen < 1 or not np.isfinite(data["y"]).all():  # some never have the event
+            end = np.quantile(data["y"], min(seen, 0.6)) * rng.uniform(0.9, 1.1, N)
         data["d"] = (data["y"] <= end).astype(int)
         data["y"] = np.minimum(data["y"], end)
         fitted = bmx.family("spline", df=2) if spline else family
@@ -99,8 +109,14 @@ def compare(spec, method, **options):
         found, params = other.summary()["estimate"].to_numpy(), other.params
     else:
         draws = other.data["posterior"].to_dataset()
-        params = xr.Dataset({n: draws[n].mean(("chain", "draw")) for n in ml.params})
-        found, sd = other.summary()["mean"].to_numpy(), other.summary()["sd"].to_numpy()
+        table, params = other.summary(), ml.params
+        for name, values in params.items():
+            if name in draws:
+                params[name] = draws[name].mean(("chain", "draw"))
+            else:  # what is read in place of the free parameters: thresholds, correlations
+                rows = table[table["term"].str.startswith(name)]["mean"]
+                params[name] = values.dims, rows.to_numpy().reshape(values.shape)
+        found, sd = table["mean"].to_numpy(), table["sd"].to_numpy()
     distance = np.abs(found - ml.summary()["estimate"].to_numpy()) / np.where(sd > 0, sd, np.inf)
     return float(np.nanmax(distance)), ml.loglik - spec.log_likelihood(params)
 
