@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import shown
 from bayesmix.comparison import predictions, slopes
 from bayesmix.errors import FitError
 from bayesmix.plot.bands import draw_band
@@ -112,7 +113,8 @@ def effects(
         found, output = _of_output(found, output)
         name = f"{name} = {output}"
     elif output is not None:
-        raise FitError(f"output={output!r}: the mean of {name!r} is one number; leave output= out")
+        words = f"output={shown(output)}: the mean of {name!r} is one number; leave output= out"
+        raise FitError(words)
     ax = one_axes(ax)
     place = np.array(values) if numeric else np.arange(float(len(values)))
     for number, (owner, line) in enumerate(_lines(found)):
@@ -170,8 +172,8 @@ def _of_output(found: pd.DataFrame, output: Any) -> tuple[pd.DataFrame, Any]:
     """Rows of one number of a mean, and which it is."""
     known = list(dict.fromkeys(found["output"]))
     output = known[-1] if output is None else output
-    if output not in known:
-        raise FitError(f"output={output!r} is unknown; use one of {known}")
+    if not isinstance(output, str | int | float | np.generic) or output not in known:
+        raise FitError(f"output={shown(output)} is unknown; use one of {known}")
     return found[[each == output for each in found["output"]]], output
 
 
