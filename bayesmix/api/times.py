@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix.api.base import Result
 from bayesmix.errors import FitError
-from bayesmix.survival import marginal
 from bayesmix.survival.comparison import compare_survival
 from bayesmix.survival.intervals import Estimator, known_options, numbers, one_number
 from bayesmix.survival.mixed import times_table
-from bayesmix.survival.quantities import EventTimes
 from bayesmix.survival.scores import brier_scores, calibration
 
 __all__ = ["TimeQuantities"]
@@ -50,24 +47,12 @@ class TimeQuantities(Result):
     ``kind``, ``cluster``
         Of a point fit: which covariance, as in `PointFit.covariance`.
 
+    Of competing events, means and quantiles are of those who would have an event, with a column
+    event in place of the component, and of all together only under ``by="marginal"``.
+
     All raise a `DataError` where the new data lack a column or level, and a `FitError` where the
     model has no survival time, or an option is unknown or does not apply.
     """
-
-    def _times(
-        self,
-        what: str,
-        newdata: Any,
-        by: Any,
-        response: str | None,
-        options: dict[str, Any],
-        quantity: Callable[[EventTimes], np.ndarray],
-        scale: str,
-        *axes: tuple[str, Sequence[Any]],
-    ) -> pd.DataFrame:
-        return times_table(
-            self._source, what, newdata, by, response, options, quantity, scale, *axes
-        )
 
     def survival(
         self,
@@ -109,14 +94,7 @@ class TimeQuantities(Result):
         [['F', 5.0, 0.64], ['F', 10.0, 0.43], ['M', 5.0, 0.58], ['M', 10.0, 0.36]]
         """
         grid = numbers("times", times, low=0.0, end=True)
-
-        def quantity(events: EventTimes) -> np.ndarray:
-            return marginal.survival(events, grid)
-
-        axis = ("time", list(grid))
-        return self._times(
-            "survival", newdata, by, response, options, quantity, "probability", axis
-        )
+        return times_table(self._source, "survival", newdata, by, response, options, grid)
 
     def hazard(
         self,
@@ -155,12 +133,7 @@ class TimeQuantities(Result):
         [0.09, 0.09]
         """
         grid = numbers("times", times, low=0.0)
-
-        def quantity(events: EventTimes) -> np.ndarray:
-            return marginal.hazard(events, grid)
-
-        axis = ("time", list(grid))
-        return self._times("hazard", newdata, by, response, options, quantity, "positive", axis)
+        return times_table(self._source, "hazard", newdata, by, response, options, grid)
 
     def mean_time(
         self,
@@ -198,12 +171,14 @@ class TimeQuantities(Result):
         ...                    family="exponential", k=1)
         >>> spec.fit("em", seed=1).mean_time(by="marginal")["estimate"].round(2).tolist()
         [11.07]
+
+        Of competing events:
+
+        >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential")
+        >>> spec.fit("em", seed=1).mean_time()[["event", "estimate"]].round(2).values.tolist()
+        [['death', 9.74], ['pcm', 20.95]]
         """
-
-        def quantity(events: EventTimes) -> np.ndarray:
-            return marginal.mean_time(events, among)
-
-        return self._times("mean_time", newdata, by, response, options, quantity, "positive")
+        return times_table(self._source, "mean_time", newdata, by, response, options, among)
 
     def quantile_time(
         self,
@@ -243,13 +218,8 @@ class TimeQuantities(Result):
         [7.67]
         """
         shares = numbers("q", q, low=0.0, high=1.0)
-
-        def quantity(events: EventTimes) -> np.ndarray:
-            return marginal.quantile_time(events, shares, among)
-
-        axis = ("q", list(shares))
-        return self._times(
-            "quantile_time", newdata, by, response, options, quantity, "positive", axis
+        return times_table(
+            self._source, "quantile_time", newdata, by, response, options, shares, among
         )
 
     def restricted_mean_time(
@@ -293,12 +263,8 @@ class TimeQuantities(Result):
         [6.58]
         """
         limit = one_number("tau", tau, low=0.0)
-
-        def quantity(events: EventTimes) -> np.ndarray:
-            return marginal.restricted_mean_time(events, limit, among)
-
-        return self._times(
-            "restricted_mean_time", newdata, by, response, options, quantity, "positive"
+        return times_table(
+            self._source, "restricted_mean_time", newdata, by, response, options, limit, among
         )
 
     def kaplan_meier(

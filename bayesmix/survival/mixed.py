@@ -1,4 +1,4 @@
-"""Tables of the times of a mixture: by component and of all, by row or averaged over rows."""
+"""Tables of times: by component or event and of all, by row or averaged over rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import pandas as pd
 from bayesmix.comparison.effects.frames import data_of
 from bayesmix.comparison.effects.table import Averages
 from bayesmix.errors import FitError
+from bayesmix.model import Rows
 from bayesmix.results.printing import Printed
+from bayesmix.survival import marginal, quantities
+from bayesmix.survival.comparison import start_state
 from bayesmix.survival.intervals import (
     Band,
     Estimator,
@@ -31,6 +34,17 @@ from bayesmix.survival.quantities import EventTimes
 __all__ = ["times_table"]
 
 KINDS = ("component", "marginal")
+# By the function that computes it: where its intervals are symmetric, and the axis of its grid.
+QUANTITIES: dict[str, tuple[str, str | None]] = {
+    "survival": ("probability", "time"),
+    "hazard": ("positive", "time"),
+    "mean_time": ("positive", None),
+    "quantile_time": ("positive", "q"),
+    "restricted_mean_time": ("positive", None),
+    "event_probabilities": ("probability", None),
+    "density": ("positive", "time"),
+    "state_probabilities": ("probability", "time"),
+}
 
 
 def times_table(
@@ -40,9 +54,7 @@ def times_table(
     by: bool | str | Sequence[str] | None,
     response: str | None,
     options: Mapping[str, Any],
-    quantity: Callable[[EventTimes], np.ndarray],
-    scale: str,
-    *axes: tuple[str, Sequence[Any]],
+    *arguments: Any,
 ) -> pd.DataFrame:
     """A quantity of the times, tidy, with limits.
 
@@ -50,7 +62,8 @@ def times_table(
     ----------
     source : Source
     what : str
-        The name of the quantity, for messages.
+        One of `QUANTITIES`.  Where the components are events, those that `quantities` has are
+        of each event by itself, and of all together only where `by` says so.
     newdata : DataFrame, optional
     by : None, True, str or list of str
         "component" or "marginal" for these rows of the table alone; True, or columns of the
@@ -59,32 +72,44 @@ def times_table(
         Which survival time, where the model has several.
     options : mapping
         ``spent`` and those of an `Estimator`.
-    quantity : callable
-        From `EventTimes` to an array (D, n, ..., 1 + S).
-    scale : str
-    *axes : (str, sequence)
-        Name and labels of the axes between the rows and the components.
+    *arguments
+        Of the function; the first is the grid of a quantity that has one.
     """
-    at = response_place(source.spec, response, what)
-    kinds, columns = _read_by(by)
+    spec = source.spec
+    at = response_place(spec, response, what)
+    of_events = spec.prepared.events is not None and hasattr(quantities, what)
+    kinds, columns = _read_by(by, KINDS[:1] if of_events else KINDS)
     given = dict(options)
     spent = given.pop("spent", None)
     estimator = Estimator(**known_options(given))
-    every = (*axes, ("component", (None, *source.spec.components)))
+    scale, grid = QUANTITIES[what]
+    alone = of_events and by is None
+    function = getattr(quantities if alone else marginal, what)
+    labels: list[Hashable] = list(spec.components if alone else (None, *spec.components))
+    name = "event" if of_events else "component"
+    if what == "state_probabilities":
+        name, labels = "state", [start_state(labels), *labels]
+
+    def limits(rows: Rows, since: np.ndarray | None, population: np.ndarray | None = None) -> Band:
+        def quantity(times: EventTimes) -> np.ndarray:
+            return np.asarray(function(times, *arguments))
+
+        one, own = one_response(spec, rows, at)
+        where = replace(source, spec=one)
+        return band(estimator, where, own, quantity, scale, spent=since, population=population)
+
+    axes = [(grid, list(arguments[0]))] if grid else []
+    axes.append((name, labels))
     if columns is None:
-        rows, covariates = rows_of(source.spec, newdata)
-        one, alone = one_response(source.spec, rows, at)
-        since = spent_by_row(spent, newdata, rows.n)
-        found = band(estimator, replace(source, spec=one), alone, quantity, scale, spent=since)
-        return _shown(tidy(found, covariates, every), kinds, source.spec.components)
-    parts = list(_averaged(source, estimator, at, newdata, columns, spent, quantity, scale))
-    whole = Band(*(np.concatenate([getattr(b, n) for _, b in parts]) for n in Band.__annotations__))
-    keys = pd.concat([key for key, _ in parts], ignore_index=True)
-    table = tidy(whole, keys, every).drop(columns="row")
-    return _shown(table, kinds, source.spec.components)
+        rows, covariates = rows_of(spec, newdata)
+        table = tidy(limits(rows, spent_by_row(spent, newdata, rows.n)), covariates, axes)
+    else:
+        found, keys = _averaged(source, at, newdata, columns, spent, limits)
+        table = tidy(found, keys, axes).drop(columns="row")
+    return table if alone else _shown(table, name, kinds, spec.components)
 
 
-def _read_by(by: Any) -> tuple[tuple[str, ...], Any]:
+def _read_by(by: Any, usual: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
     """Which rows of the table, and what makes groups: None, True or columns."""
     names = [by] if isinstance(by, str) else list(by) if isinstance(by, Sequence) else []
     kinds = tuple(n for n in names if n in KINDS)
@@ -92,51 +117,31 @@ def _read_by(by: Any) -> tuple[tuple[str, ...], Any]:
     if isinstance(by, Sequence) and not names:
         msg = "by=[] names nothing; use by=True for the average of all rows, or leave by= out"
         raise FitError(msg)
-    return kinds or KINDS, columns or (True if by is True else None)
+    return kinds or usual, columns or (True if by is True else None)
 
 
 def _averaged(
-    source: Source,
-    estimator: Estimator,
-    at: int,
-    newdata: Any,
-    by: Any,
-    spent: Any,
-    quantity: Callable[[EventTimes], np.ndarray],
-    scale: str,
-) -> Any:
-    """The values of the columns and the band of each group."""
+    source: Source, at: int, newdata: Any, by: Any, spent: Any, limits: Callable[..., Band]
+) -> tuple[Band, pd.DataFrame]:
+    """Averages over each group of rows, and the groups' values of the columns."""
     data, weight = data_of(source.spec, newdata)
     averages = Averages.of(data, weight, by)
     rows = source.spec.apply(None if newdata is None else data, response=False)
-    one, alone = one_response(source.spec, rows, at)
     since = spent_by_row(spent, data, rows.n)
     weight = weight * counted(source.spec, rows, at)
     assert averages.codes is not None
-    for group in range(averages.codes.max() + 1):
-        inside = np.where(averages.codes == group, weight, 0.0)
-        keys = averages.keys
-        key = pd.DataFrame(index=[0]) if keys is None else keys.iloc[[group]]
-        yield (
-            key,
-            band(
-                estimator,
-                replace(source, spec=one),
-                alone,
-                quantity,
-                scale,
-                spent=since,
-                population=inside,
-            ),
-        )
+    groups = range(averages.codes.max() + 1)
+    found = [limits(rows, since, np.where(averages.codes == g, weight, 0.0)) for g in groups]
+    whole = Band(*(np.concatenate([getattr(b, n) for b in found]) for n in Band.__annotations__))
+    return whole, pd.DataFrame(index=groups) if averages.keys is None else averages.keys
 
 
 def _shown(
-    table: pd.DataFrame, kinds: tuple[str, ...], components: Sequence[Hashable]
+    table: pd.DataFrame, name: str, kinds: tuple[str, ...], components: Sequence[Hashable]
 ) -> pd.DataFrame:
     """The rows that are asked for; the component of the marginal is missing."""
-    marginal = table["component"].isna()
+    marginal = table[name].isna()
     names: Any = "Int64" if all(isinstance(c, int) for c in components) else object
-    table["component"] = table["component"].where(~marginal, pd.NA).astype(names)
+    table[name] = table[name].where(~marginal, pd.NA).astype(names)
     keep = (marginal & ("marginal" in kinds)) | (~marginal & ("component" in kinds))
     return Printed(table[keep].reset_index(drop=True))
