@@ -38,7 +38,7 @@ MATHS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
     for name in ("log", "exp", "sqrt", "log1p", "expm1", "abs", "log2", "log10", "sin", "cos")
 }
-STATEFUL = frozenset({"bs", "center", "poly", "scale", "standardize"})
+STATEFUL = frozenset({"bs", "center", "cr", "poly", "scale", "standardize"})
 CODINGS = frozenset({"C", "S", "T", "Sum", "Treatment"})
 TRANSFORMS = STATEFUL | CODINGS
 _MODULES = ("np", "numpy", "math")
@@ -75,7 +75,7 @@ _HINTS = {
     "Surv": "Write surv(time, status).",
     "factor": "Write C(x).",
     "as.factor": "Write C(x).",
-    "ns": "Write bs(x, df=4).",
+    "ns": "Write cr(x, df=4).",
     "ln": "Write log(x).",
     "prop": "Write p(successes, trials).",
     "proportion": "Write p(successes, trials).",

@@ -185,8 +185,8 @@ def _refuse_mixing(bound: BoundExpression) -> None:
     if bound.mixes:
         raise FormulaError(
             f"{bound.expression.text!r} depends on all rows of the data at once, so it has no "
-            "value for new data. Use center, scale, poly or bs, which remember the training data, "
-            "or make it a column."
+            "value for new data. Use center, scale, poly, bs or cr, which remember the training "
+            "data, or make it a column."
         )
 
 

@@ -18,6 +18,7 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import CODINGS, evaluate
 from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.scope import Scope
+from bayesmix.formula.splines import NaturalSpline
 
 __all__ = [
     "CategoryBox",
@@ -81,6 +82,8 @@ def make_transform(name: str) -> Callable[..., Any]:
         from formulae.categorical import ENCODINGS
 
         return ENCODINGS[name]
+    if name == "cr":
+        return _Bounded(name, NaturalSpline())
     from formulae.transforms import TRANSFORMS
 
     transform = TRANSFORMS[name]()
@@ -101,7 +104,7 @@ class _Bounded:
             if isinstance(given.get(size), int) and given[size] > MOST_COLUMNS:
                 msg = f"{self.name}({size}={given[size]}) makes more than {MOST_COLUMNS} columns"
                 raise FormulaError(f"{msg}. Write a smaller number.")
-        if self.name == "bs":
+        if self.name != "poly":
             self._check_range(x, given)
         return self.transform(x, *args, **kwargs)
 

@@ -426,7 +426,7 @@ def test_a_factor_needs_two_levels(text):
         ("~ lag(x)", FormulaError, "'lag'.*Did you mean 'log'"),
         ("~ nothing.like(x)", FormulaError, "'nothing.like'"),
         ("~ factor(x)", FormulaError, r"C\(x\)"),
-        ("~ ns(x, 3)", FormulaError, "bs"),
+        ("~ ns(x, 3)", FormulaError, "cr"),
         ("~ log(x - 1)", DataError, r"term 'log\(x - 1\)' is missing or infinite in 1 row \(0\)"),
         ("~ sqrt(x - 2.5)", DataError, r"2 rows \(0, 1\)"),
         ("~ I(x/0)", DataError, "4 rows"),
