@@ -26,34 +26,34 @@ class BayesmixError(ValueError):
 
 
 class SpecError(BayesmixError):
-    """A model that cannot be what its description says."""
+    """The specification of a model contradicts itself or asks for something impossible."""
 
 
 class FormulaError(BayesmixError):
-    """A formula that cannot be read."""
+    """A formula cannot be read."""
 
 
 class DataError(BayesmixError):
-    """Data that the model cannot use as they are."""
+    """The model cannot use the data as they are."""
 
 
 class FitError(BayesmixError):
-    """A fit that cannot be made, or a question that a fit cannot answer."""
+    """A fit failed, or cannot give what was requested."""
 
 
 class UnknownNameError(BayesmixError, AttributeError):
-    """A name that an object does not have; also an `AttributeError`, so that `hasattr` works."""
+    """An object has no such name; also an `AttributeError`, so that `hasattr` works."""
 
 
 class UnknownOptionError(SpecError, FitError, TypeError):
-    """A keyword that a function does not have; also a `TypeError`, as Python's own is."""
+    """A function has no such keyword; also a `TypeError`, as in Python itself."""
 
 
 class NotFiniteError(ValueError):
-    """A log density without a finite value or gradient, as far from the data.
+    """A log density has no finite value or gradient, for instance far from the data.
 
-    nutpie asks an error for `is_recoverable`: such a point is a divergence, and any other
-    error ends the run.
+    nutpie reads `is_recoverable`: it counts such a point as a divergence, while any other error
+    ends the run.
     """
 
     is_recoverable = True
@@ -63,19 +63,19 @@ class NotFiniteError(ValueError):
 
 
 class ConvergenceWarning(UserWarning):
-    """A fit that stopped before it converged."""
+    """A fit stopped before it converged."""
 
 
 class DegenerateWarning(UserWarning):
-    """A fit at a boundary: a collapsed variance, a vanished component, separation."""
+    """A fit ended at a boundary: a collapsed variance, an empty component, separation."""
 
 
 class DataWarning(UserWarning):
-    """Columns that may not be what they seem, such as numbers stored as text."""
+    """Columns may not be what they seem, such as numbers stored as text."""
 
 
 class IdentifiabilityWarning(UserWarning):
-    """Parameters that the data do not determine."""
+    """The data do not determine some parameters."""
 
 
 PACKAGE = str(Path(__file__).parent)
@@ -112,7 +112,7 @@ WARNINGS: dict[str, type[Warning]] = {
 
 
 def warn(kind: str, message: str) -> None:
-    """Warn the user's own line of code, with where the documentation explains the warning.
+    """Warn at the user's own line of code, with the address that explains the warning.
 
     Parameters
     ----------

@@ -41,11 +41,11 @@ class Method:
     gives : str
         "point" or "posterior".
     words : str
-        What is found, and how, in a few words.
+        What the method finds, and how, in a few words.
     load : callable
-        Imports the dataclass of its options, which checks them, and the function that runs it
-        with a specification, the method's name, options and priors.  The list itself is quick
-        to read: the command line completes words from it.
+        Imports the dataclass of options, which checks them, and the function that fits: it takes
+        the specification, the method's name, the options and the priors.  Imports wait until
+        then, so that the command line can complete words quickly.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Method:
 
     @property
     def options(self) -> tuple[Field[Any], ...]:
-        """The options it takes, with their defaults."""
+        """The options of this method, with their defaults."""
         return fields(self.load()[0])
 
     @property
     def option_names(self) -> tuple[str, ...]:
-        """The keywords it takes."""
+        """The keywords of this method."""
         return tuple(option.name for option in self.options)
 
 
@@ -110,18 +110,18 @@ ALGORITHMS: dict[str, str] = {
 
 
 def named(name: Any, gives: str | None = None) -> Method:
-    """The method of a name.
+    """The method with this name.
 
     Parameters
     ----------
     name : str
     gives : str, optional
-        "point" or "posterior", where only methods will do that give these.
+        "point" or "posterior": accept only methods that give this kind of result.
 
     Raises
     ------
     SpecError
-        If there is none, or it gives something else.
+        If no method has this name, or the method gives another kind of result.
     """
     if not isinstance(name, str) or name not in METHODS:
         raise SpecError(f"method={shown(name)} is unknown; use one of {tuple(METHODS)}")
@@ -144,13 +144,14 @@ def estimate(
     spec : MixtureSpec
     name : str
     given : dict
-        Options of the method.
+        The options that the user gave.
     priors : None, "flat" or dict
 
     Raises
     ------
     SpecError, FitError
-        If an option is unknown, wrong or of another method, or the fit cannot be made.
+        If an option is unknown, has a wrong value or belongs to another method, or if the fit
+        fails.
     """
     method = named(name)
     for option in given:
@@ -163,7 +164,7 @@ def estimate(
 
 
 def checkpoint(spec: MixtureSpec, priors: Any, path: Any, options: Mapping[str, Any]) -> Checkpoint:
-    """The file that keeps a run.
+    """The checkpoint file of a run.
 
     Parameters
     ----------
@@ -171,12 +172,12 @@ def checkpoint(spec: MixtureSpec, priors: Any, path: Any, options: Mapping[str, 
     priors : None, "flat" or dict
     path : str or path
     options : dict
-        They say which run it is.
+        The options of the run; another run with other options gets an error.
 
     Raises
     ------
     SpecError, DataError
-        If the run cannot be made again, or the file is of another one.
+        If the run cannot be reproduced, or the file belongs to another run.
     """
     import numpy as np
 
@@ -212,21 +213,21 @@ def _check_known(method: Method, option: str) -> None:
 
 
 def words(name: str) -> str:
-    """What a result's `method` found, and how."""
+    """What the method of a result found, and how."""
     if name in METHODS:
         return METHODS[name].words
     return ALGORITHMS.get(name, name)
 
 
 def call_of(name: str) -> str:
-    """What `Mixture.fit` is called with to make a result whose `method` is this."""
+    """The name to give `Mixture.fit` for a result whose `method` is this."""
     return "em" if name in ALGORITHMS else name
 
 
 def signature(fit: Callable[..., Any]) -> inspect.Signature:
     """The signature of `Mixture.fit` with the options of all methods, for help and completion.
 
-    An option whose default differs between methods stands with None.
+    The default is None where the methods have different defaults.
     """
     own = inspect.signature(fit)
     kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]

@@ -1,4 +1,4 @@
-"""What a model and its results have in common: the components, sizes, and a file."""
+"""What a model and its results share: components, sizes, saving to a file."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MODELS: dict[bool, Any] = {}
 
 
 def model_of(spec: MixtureSpec, priors: Any = None) -> Any:
-    """The public model of a specification whose priors were checked before."""
+    """The public model of a specification with priors that were checked before."""
     return MODELS[spec.prepared.events is not None]._of(spec, priors)
 
 
 @door(error=FitError)
 class Modelled(ABC):
-    """A model, or a result of one: its subclasses say what they hold."""
+    """A model, or a result of one; subclasses say which."""
 
     _kind: ClassVar[str] = "model"
 
@@ -45,13 +45,13 @@ class Modelled(ABC):
         """The model's specification."""
 
     def __getattr__(self, name: str) -> Any:
-        """Say what the names of other packages are called here."""
+        """Point from a name of another package to the name here."""
         raise unknown_name(self, name, self._kind)
 
     @property
     @abstractmethod
     def _content(self) -> tuple[MixtureSpec | Fitted | Drawn, Any]:
-        """What a file keeps of it: numbers with their specification, and the priors given."""
+        """What a file keeps: the numbers with their specification, and the priors given."""
 
     @property
     def components(self) -> tuple[Hashable, ...]:
@@ -80,29 +80,29 @@ class Modelled(ABC):
 
     @property
     def n_dropped(self) -> int:
-        """Rows left out because of missing values."""
+        """Number of rows excluded because of missing values."""
         return self._specification.prepared.n_dropped
 
     @property
     def n_missing(self) -> pd.Series:
-        """Rows in which each response is missing, by response, under ``na_action="fiml"``.
+        """Number of rows in which each response is missing, under ``na_action="fiml"``.
 
-        Units, of a response that belongs to the unit.
+        A response that belongs to the unit is counted by unit.
         """
         return pd.Series(self._specification.prepared.n_missing, name="n_missing", dtype=int)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it, with its model and the columns in use, to one NetCDF-4 file; see `load`.
+        """Save to one NetCDF-4 file, with the model and the columns it uses; see `load`.
 
         Parameters
         ----------
         path : str or path
-            A file that is there is replaced.
+            An existing file is replaced.
 
         Raises
         ------
         DataError
-            If the folder does not exist, or a column holds what a file cannot.
+            If the folder does not exist, or a column has values that a file cannot hold.
 
         Examples
         --------
@@ -124,7 +124,7 @@ class Modelled(ABC):
 
 @door(error=FitError)
 class Reported:
-    """A fit that can be written as a page."""
+    """A fit that can be reported as a page."""
 
     def report(
         self,
@@ -139,13 +139,13 @@ class Reported:
         Parameters
         ----------
         path : str or path
-            The page; a file that is there is replaced.
+            The HTML file; an existing file is replaced.
         title : str, optional
             The heading.
         tables : str or path, optional
-            Folder for the tables as CSV and LaTeX; made if it is not there.
+            Folder for the tables as CSV and LaTeX; created if needed.
         code : str, optional
-            How the data were read, shown above the code of the model.
+            Your code that read the data, shown above the code of the model.
 
         Returns
         -------
@@ -180,20 +180,21 @@ class Result(Modelled, Reported):
     @property
     @abstractmethod
     def _source(self) -> Source:
-        """The parameters that quantities of new rows are computed from."""
+        """The parameters from which quantities for new rows are computed."""
 
     def plot(self, **options: Any) -> Any:
-        """Draw the picture that fits the model.
+        """Draw the picture that suits the model.
 
-        Probabilities over time of competing events (`bmx.plot.states`) or of one
-        (`bmx.plot.survival`), probabilities of levels (`bmx.plot.profile`), data with the
-        components' means where there are covariates (`bmx.plot.fitted`), else how clearly the
-        units are assigned (`bmx.plot.rootogram`).
+        Competing events: their probabilities over time (`bmx.plot.states`).  A survival time:
+        survival curves (`bmx.plot.survival`).  Categorical responses: the probabilities of
+        their levels (`bmx.plot.profile`).  Other models with covariates: the data with the
+        components' means (`bmx.plot.fitted`).  All others: how clearly the units are
+        assigned (`bmx.plot.rootogram`).
 
         Parameters
         ----------
         **options
-            Of that picture: ``ax``, ``figsize``, ``title`` and others.
+            Options of that picture: ``ax``, ``figsize``, ``title`` and others.
 
         Returns
         -------
@@ -222,30 +223,30 @@ class Result(Modelled, Reported):
 
     @property
     def source(self) -> Source:
-        """The specification with its estimates or draws, which `bmx.slopes` and others read."""
+        """The specification with its estimates or draws, for `bmx.slopes` and its relatives."""
         return self._source
 
     def cured_fraction(
         self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
     ) -> pd.DataFrame:
-        r"""Probability never to have the event, with a confidence or credible interval.
+        r"""Probability of never having the event, with a confidence or credible interval.
 
         .. math:: \sum_s \pi_s(w) \lim_{t \to \infty} S_s(t \mid x)
 
-        The weights of the components "cured", and what families that leave a mass beyond
-        all times add (gompertz with a negative shape).
+        The sum has two sources: the weights of components with the family "cured", and the
+        probability that other families leave beyond all times (gompertz with a negative shape).
 
         Parameters
         ----------
         newdata : DataFrame, optional
-            Without: the training rows, or a single row where the model has no covariates.
+            By default the training rows, or a single row if the model has no covariates.
         response : str, optional
-            Which survival time, where the model has several.
+            Which survival time, if the model has several.
         **options
-            ``spent``, a time already spent without the event (a number, or a column of
-            the new data): the probability is given that.  ``ci``, the coverage.  Of a point
-            fit ``interval``, "delta" (on the logit scale) or "simulation", with ``draws``
-            and ``seed``.
+            ``spent``: time already spent without the event (a number, or a column of the
+            new data); the probability is conditional on it.  ``ci``: the coverage.  For a
+            point fit also ``interval``: "delta" (on the logit scale) or "simulation", with
+            ``draws`` and ``seed``.
 
         Returns
         -------
@@ -255,11 +256,11 @@ class Result(Modelled, Reported):
         Raises
         ------
         FitError
-            If every component has the event sooner or later.
+            If everybody has the event sooner or later in every component.
 
         Examples
         --------
-        Of 400 patients 30 percent are cured, and followed for 5 years at most.
+        400 patients are followed for 5 years at most; 30 percent of them are cured.
 
         >>> import numpy as np, pandas as pd
         >>> import bayesmix as bmx

@@ -1,4 +1,4 @@
-"""The public class of a bootstrap."""
+"""The public result of a bootstrap."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Bootstrap:
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Estimates with bootstrap standard errors, percentile intervals and bias.
 
-        Refits that did not end at a maximum are left out; `refits` shows them.
+        Refits that did not end at a maximum are excluded; `refits` shows them.
 
         Parameters
         ----------
@@ -62,13 +62,13 @@ class Bootstrap:
         -------
         DataFrame
             The rows of `PointFit.summary`: component, term, effect, estimate; then
-            se, lower, upper, bias and scale.  All are natural; `scale` is that of
-            `PointFit.summary`.  An infinite `se` says that a refit ended at infinity.
+            se, lower, upper, bias and scale.  All are on natural scales; `scale` means the
+            same as in `PointFit.summary`.  `se` is infinite if a refit ended at infinity.
 
         Raises
         ------
         FitError
-            If fewer than two refits ended well, or `ci` is not a fraction.
+            If fewer than two refits are usable, or `ci` is not between 0 and 1.
 
         Examples
         --------

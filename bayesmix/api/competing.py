@@ -48,7 +48,7 @@ class CompetingRisksFit(PointFit, EventQuantities):
 
 
 class CompetingRisksPosterior(Posterior, EventQuantities):
-    """The posterior of a model of competing events: draws and what can be read off them.
+    """The posterior of a model of competing events.
 
     Made by `CompetingRisks.fit` with method "nuts" or "laplace".
 
@@ -79,50 +79,50 @@ class CompetingRisks(Model):
     with the probabilities :math:`\pi_s` a multinomial logit in the concomitant
     covariates (the first event is the baseline) and :math:`F_s` the distribution of
     the time to event s among those who have it.  An observation contributes
-    :math:`\log \sum_s m_s \pi_s L_s`, where :math:`m_s` tells which events it may have
-    been, and :math:`L_s` is the density at an exact time, the survival function at a
+    :math:`\log \sum_s m_s \pi_s L_s`: :math:`m_s` is 1 if its event may have been s, else 0,
+    and :math:`L_s` is the density at an exact time, the survival function at a
     right-censored one, or the probability of an interval.
 
     Parameters
     ----------
     formula : str or dict of event to str
-        ``"surv(time, status) ~ x"`` for all events, or one for each, with its own
-        times, censoring and covariates.  The covariates describe the location
-        parameter of the event's family.
+        ``"surv(time, status) ~ x"`` for all events, or a dict with one formula for each event,
+        which then has its own times, censoring and covariates.  The covariates act on the
+        location parameter of the event's family.
     data : DataFrame
         One row for each subject.
     event : str
-        Column that names each subject's event, strings (then sorted) or a
-        Categorical; missing where it is unknown.
+        Column that names each subject's event; missing where the event is unknown.
+        A Categorical keeps the order of its categories; strings are sorted.
     family : str, Family or dict of event to these
-        Distributions of the times.  An event of the dict that no row has, such as
-        one with the family "cured", comes last.
+        Distributions of the times.  An event of the dict that no row has comes last, for
+        instance one with the family "cured".
     ancillary : dict of event to dict of str to str, optional
-        Formulas of the other parameters, ``{"death": {"shape": "~ sex"}}``.
+        Formulas for the other parameters, ``{"death": {"shape": "~ sex"}}``.
     concomitant : str, optional
         Covariates of the event probabilities, ``"~ age + sex"``.
     partial_events : dict of str to list of str, optional
         Codes in the event column that stand for several events.
     truncation : str
-        With delayed entry, ``surv(entry, time, status, kind="counting")``:
+        How delayed entry, ``surv(entry, time, status, kind="counting")``, enters.
         "mixture" divides a subject's likelihood by
-        :math:`\sum_s \pi_s S_s(\text{entry})`, so that the probabilities are those at
-        time zero; "component" divides each :math:`L_s` by its own
-        :math:`S_s(\text{entry})`, so that they are given that entry is reached.
+        :math:`\sum_s \pi_s S_s(\text{entry})`: the event probabilities are those at time
+        zero.  "component" divides each :math:`L_s` by its own
+        :math:`S_s(\text{entry})`: the event probabilities are those at entry.
     weights : str, optional
         Column of frequency weights; w equals w copies of the subject.
     priors : None, "flat" or dict
-        As of `Mixture`; the names are those of `PointFit.params`, such as "scale",
+        As for `Mixture`.  The names are those of `PointFit.params`, such as "scale",
         "shape[sex]", "weight" or "alpha[age]", on their link scales.
     na_action : str
-        "error"; "drop" rows with missing values in the columns used; or "fiml": of a row whose
-        time is missing only the event counts.  A missing event is no missing value, nor is the
-        bound of an interval.
+        "error"; "drop": exclude rows with missing values in the columns used; or "fiml": a row
+        without a time still contributes its event.  A missing event means an unknown event and
+        a missing bound an open interval: neither counts as a missing value.
 
     Raises
     ------
     SpecError, FormulaError, DataError
-        With what was given, what is allowed and what to do.
+        The message says what was given, what is allowed and what to do.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Reading what the method `save` of a model or result wrote."""
+"""Load a model or a result from a file."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def load(
     families: Mapping[str, Family] | None = None,
     scope: Mapping[str, Any] | None = None,
 ) -> Model | PointFit | Posterior:
-    """Read a model, fit or posterior that its method `save` wrote.
+    """Load a model, fit or posterior from the file that its method `save` wrote.
 
-    `load` makes the design again from the formulas and the stored columns, and compares it with
-    the one that was fitted.  A file holds no code.  Its formulas can only call bayesmix's
-    transformations and the functions that you give, and the checksum of the whole file is
-    compared before any of it is used.
+    `load` builds the design again from the formulas and the stored columns, and compares it with
+    the design that was fitted.  A file holds no code: its formulas can only call bayesmix's
+    transformations and the functions that you give.  `load` compares the checksum of the whole
+    file before it uses any of it.
 
     Parameters
     ----------
     path : str or path
     functions : mapping of str to object, optional
-        Functions of your own that the formulas use, by name, such as
-        ``{"half": half}``.  Numbers, texts and small arrays of yours are in the file.
+        Your own functions that the formulas use, by name, such as ``{"half": half}``.
+        Numbers, texts and small arrays that the formulas use are in the file.
     families : mapping of str to Family, optional
-        Families of your own by their names.
+        Your own families, by name.
     scope : mapping of str to object, optional
-        The earlier name of `functions`.
+        The former name of `functions`.
 
     Returns
     -------
@@ -56,8 +56,8 @@ def load(
     Raises
     ------
     DataError
-        If the file is missing, damaged, edited or of another format, if it needs an object of
-        yours, or if the model is no longer the same.
+        If the file is missing, damaged, edited or not one of bayesmix, if it needs a function or
+        family that was not given, or if the design differs from the one that was fitted.
 
     Examples
     --------

@@ -33,30 +33,30 @@ class Mixture(Model):
     Parameters
     ----------
     formula : str or list of Regression
-        Response and varying effects, ``"y ~ x"``; ``"y ~ x | g"`` also gives the
-        group, and ``"y ~ x + (1 + x | id)"`` random effects.  Several `Regression` share
-        the components.  The response may have limits, ``truncated(y, lower=1)`` or
-        ``censored(y, lower=0, upper=top)``.
+        Response and varying effects, ``"y ~ x"``.  ``"y ~ x | g"`` also names the group, and
+        ``"y ~ x + (1 + x | id)"`` has random effects.  A list of `Regression`, one for each
+        response, shares the components.  The response may have limits:
+        ``truncated(y, lower=1)`` or ``censored(y, lower=0, upper=top)``.
     data : DataFrame, Arrow table, str or path
-        A frame of pandas, polars or dask, an Arrow table, or a path or pattern of Parquet or
-        Feather files.  Sources of more than 500,000 rows are gone through block by block, see
-        `scan`, dask frames by partitions, and frames of pandas never.
+        A pandas, polars or dask data frame, an Arrow table, or a path or pattern of Parquet or
+        Feather files.  Sources with more than 500,000 rows are read block by block (see
+        `scan`) and dask frames by partition; pandas frames are always used whole.
     family : str, Family, list or dict of these
-        One for all components, or one for each.  A dict of numbers has those of
-        each family, with "k" for all that are left, so that `select` can change k:
-        ``{"zero": 1, "poisson": "k"}``.  A dict of families names the components, which
-        `labels` then use: ``{"sick": "weibull", "cured": "cured"}``.
+        One family for all components, or one for each.  A dict from families to numbers says
+        how many components each family has; "k" stands for all the others, so that `select`
+        can change k: ``{"zero": 1, "poisson": "k"}``.  A dict from names to families names the
+        components, and `labels` uses these names: ``{"sick": "weibull", "cured": "cured"}``.
     k : int
         Number of components.
     fixed : str, optional
         Effects with one coefficient for all components, ``"~ log(Dose)"``.
     nested : list of (str, int), optional
-        Formula and number of components of consecutive blocks.
+        Consecutive blocks of components that share effects: formula, number of components.
     dispersion : str or list of int
-        "varying", "fixed", or the sizes of consecutive blocks that share one.
+        "varying", "fixed", or the sizes of consecutive blocks that share a dispersion.
     concomitant : str, optional
-        Covariates of the weights, a multinomial logit with the first component
-        as the baseline.
+        Covariates of the weights, ``"~ z"``: a multinomial logit with the first component as
+        the baseline.
     group : str, optional
         Column whose rows share one component.
     weights : str, optional
@@ -64,24 +64,24 @@ class Mixture(Model):
     labels : str, optional
         Column with the known component of a unit, missing where unknown.
     priors : None, "flat" or dict
-        None: defaults scaled to the data.  "flat": none.  A dict maps names of
+        None: defaults scaled to the data.  "flat": no priors.  A dict maps names of
         `PointFit.params` ("coef", "coef[term]", a dispersion, "weight", "alpha",
-        "alpha[term]") to a `Prior`, that of a term before that of its variable;
-        the others keep their defaults.  Maximum likelihood uses none.
+        "alpha[term]") to a `Prior`.  The prior of a term overrides that of its variable, and
+        all other parameters keep their defaults.  Maximum likelihood uses no priors.
     na_action : str
-        "error"; "drop" rows with missing values in the columns used; or "fiml", full-information
-        maximum likelihood: every unit is kept with what was observed of it, and a missing response
-        contributes nothing (missing at random).  A missing covariate of an observed response is
-        an error there too.  A unit without any response keeps the weights as its memberships and
-        counts in neither `n_obs` nor `n_units`.
+        "error"; "drop": exclude rows with missing values in the columns used; or "fiml":
+        full-information maximum likelihood, which keeps every unit with what was observed of it.
+        A missing response then contributes nothing (missing at random); a missing covariate of
+        an observed response is still an error.  The memberships of a unit without any response
+        are the weights; `n_obs` and `n_units` do not count it.
     random_covariance : str
-        Of random effects ``(1 + x | id)``: "varying", "fixed" (one for all components) or
-        "proportional" (one, times a scale of each component's own).
+        Covariance of the random effects ``(1 + x | id)``: "varying", "fixed" (the same in all
+        components) or "proportional" (the same up to a factor for each component).
 
     Raises
     ------
     SpecError, FormulaError, DataError
-        With what was given, what is allowed and what to do.
+        The message says what was given, what is allowed and what to do.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What every kind of model can do; each method is one call into the module that does the work."""
+"""What every model can do; each method is one call into the module that does the work."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ __all__ = ["Model"]
 
 @door
 class Model(Modelled):
-    """What `Mixture` and other kinds of models share: priors, PyMC, estimation, files.
+    """What `Mixture` and `CompetingRisks` share: priors, PyMC, estimation, files.
 
-    A kind of model makes its `MixtureSpec` from what a user writes, and may name result
-    classes of its own.
+    A subclass turns what the user writes into a `MixtureSpec`, and may have its own classes
+    of results.
     """
 
     _point_class: ClassVar[type[PointFit]] = PointFit
@@ -52,7 +52,7 @@ class Model(Modelled):
 
     @classmethod
     def _of(cls, spec: MixtureSpec, priors: Any = None) -> Self:
-        """A model of this kind whose priors were checked before."""
+        """A model of this class with priors that were checked before."""
         new = cls.__new__(cls)
         new._spec, new._priors = spec, priors
         return new
@@ -79,12 +79,12 @@ class Model(Modelled):
         Parameters
         ----------
         params : xarray.Dataset
-            Like `PointFit.params`.
+            In the form of `PointFit.params`.
 
         Raises
         ------
         SpecError
-            If the parameters do not fit the model.
+            If the parameters do not match the model.
 
         Examples
         --------
@@ -99,14 +99,14 @@ class Model(Modelled):
         return float(log_likelihood(build_problem(self._spec), theta[None])[0])
 
     def priors(self) -> pd.DataFrame:
-        """The priors: parameter, prior, and what it says in words.
+        """The prior of each parameter, with its meaning in words.
 
         Returns
         -------
         DataFrame
-            Of positive parameters, and of coefficients on the scale of the link, the
-            words have the middle 95 percent.  The last rows have that of each response under
-            the priors, beside the data, and flag one that is far wider.
+            For positive parameters and for coefficients on a link scale, the words give the
+            middle 95 percent.  The last rows give the middle 95 percent of each response under
+            the priors, beside the data, and flag priors that are far wider than the data.
 
         Examples
         --------
@@ -141,8 +141,8 @@ class Model(Modelled):
         Warns
         -----
         UserWarning
-            If means are outside their range under the priors, as below zero by an identity
-            link: the responses are then missing.
+            If some draws give impossible means, such as negative ones with an identity link.
+            The responses of these draws are missing.
 
         Examples
         --------
@@ -165,29 +165,29 @@ class Model(Modelled):
         seed: Any = None,
         missing: bool = False,
     ) -> pd.DataFrame:
-        """Random responses at given parameters.
+        """Simulate responses at given parameters.
 
         Parameters
         ----------
         params : xarray.Dataset
-            Like `PointFit.params`.
+            In the form of `PointFit.params`.
         newdata : DataFrame, optional
-            Rows to draw for, by default those of the model; it needs no response.
+            Rows to simulate, by default those of the model.  No response is needed.
         seed : int or numpy.random.Generator, optional
         missing : bool
-            Whether responses are missing where those of the model are
-            (``na_action="fiml"``); by default every row has all of them.
+            Whether to leave responses missing where the model's are missing
+            (``na_action="fiml"``); by default every row gets all responses.
 
         Returns
         -------
         DataFrame
-            A column for each response (successes for the binomial; a survival time without
-            censoring under the name of the time) and "component".
+            One column for each response, and "component".  A binomial response is the number
+            of successes; a survival time is not censored and has the name of its time column.
 
         Raises
         ------
         SpecError, DataError, FitError
-            If the parameters do not fit the model, the new data lack a column, or a family
+            If the parameters do not match the model, the new data lack a column, or a family
             cannot be simulated.
 
         Examples
@@ -203,35 +203,34 @@ class Model(Modelled):
         return simulate_at(self._spec, theta, newdata, generator(seed), missing=missing)
 
     def to_pymc(self, likelihood: str = "graph") -> Any:
-        """The model for PyMC, as a PyMC user would write it.
+        """The PyMC model, as a PyMC user would write it.
 
         Parameters
         ----------
         likelihood : str
-            "graph": written in PyTensor's own operations, for every model and
-            backend.  "kernel": the compiled kernel as one operation, which is many
-            times faster for many rows; for one response of a family that has a
-            kernel, and for samplers that do not need JAX.  It has the data in it: nothing
-            can be set, and there is no `mu`.
+            "graph": PyTensor operations, for every model and backend.  "kernel": one compiled
+            operation, many times faster for many rows.  The kernel needs one response of a
+            family that has a kernel, and a sampler that does not use JAX.  It contains the
+            data: `pm.set_data` cannot change them, and there is no `mu`.
 
         Returns
         -------
         pymc.Model
-            `pm.Data` holds the designs (`X`, `Z`), offsets, trials, groups and responses, see
-            `pymc_data`.  Free variables are called as in `PointFit.params` (`coef`, the
-            dispersions, `weight`; `alpha_centred`, which sums to zero over the components: the
-            logits of centred and scaled concomitants);
-            where coefficients are of several kinds the free ones are `coef_varying`,
-            `coef_fixed`, ..., and `coef` derives from them.  The likelihood reads `coef` and
-            the means `mu` (obs, component).  The observed variable has one log-likelihood for
-            every unit, with the components summed out.  Its values are arranged by unit: the
-            rows of a group, and several responses, are further dimensions.
+            `pm.Data` holds the designs (`X`, `Z`), offsets, trials, groups and responses; see
+            `pymc_data`.  Free variables have the names of `PointFit.params`: `coef`, the
+            dispersions, `weight`.  With concomitants there is `alpha_centred` instead of
+            `weight`: the logits for centred and scaled concomitants, which sum to zero over the
+            components.  If coefficients are of several kinds, the free variables are
+            `coef_varying`, `coef_fixed`, ..., and `coef` is computed from them.  The likelihood
+            reads `coef` and the means `mu` (obs, component).  The observed variable has one
+            log-likelihood for each unit, with the components summed out.  Its values are
+            arranged by unit; rows of a group and several responses are further dimensions.
 
         Raises
         ------
         SpecError
-            Under flat priors, if a family of your own is not written with the
-            functions of `bayesmix.arrays`, or if the kernel does not know the model.
+            If the priors are flat, if your own family is not written with the functions of
+            `bayesmix.arrays`, or if no kernel exists for the model.
 
         Examples
         --------
@@ -246,24 +245,24 @@ class Model(Modelled):
         return to_pymc(self._spec, self._resolved(), likelihood)
 
     def pymc_data(self, newdata: pd.DataFrame | None = None) -> tuple[dict, dict]:
-        """What moves the PyMC model to new rows: ``pm.set_data(data, model=, coords=coords)``.
+        """New data for the PyMC model, for ``pm.set_data(data, model=model, coords=coords)``.
 
         Parameters
         ----------
         newdata : DataFrame, optional
-            By default the data of the model.  Without the response's columns the responses
-            are missing (NaN): predictions need none.  Case weights and known labels do not
-            carry over to new rows: every weight is one, every component is possible.
+            By default the data of the model.  Without the columns of the response, the
+            responses are missing (NaN), which is enough for predictions.  New rows have no
+            case weights or known labels: every weight is one, every component is possible.
 
         Returns
         -------
         data : dict of str to ndarray
-            `X` (obs, term), or one ``X_<response>`` for each of several; `Z` (unit,
+            `X` (obs, term), or one ``X_<response>`` for each of several responses; `Z` (unit,
             concomitant_term); `offset` and `trials` (obs); `unit_of_row` and `row_number`
-            (obs), the unit of each row and its place in it; `case_weight` (unit); `allowed`
-            (unit, component); the responses by unit.  Of times also `observed_as` (0 exactly,
-            1 at least, 2 at most, 3 in an interval, 4 nothing known), `upper` (where an
-            interval ends) and `entry`.
+            (obs), the unit of each row and its position in the unit; `case_weight` (unit);
+            `allowed` (unit, component); the responses by unit.  Survival times also have
+            `observed_as` (0 exact, 1 right-censored, 2 left-censored, 3 in an interval, 4
+            unknown), `upper` (the end of an interval) and `entry`.
         coords : dict of str to tuple
             Labels of `obs`, `unit` and, in groups, `row_in_unit`.
 
@@ -284,25 +283,25 @@ class Model(Modelled):
         return new_data(self._spec, newdata)
 
     def initial_point(self, seed: Any = None) -> dict[str, Any]:
-        """Values of the PyMC model's free variables at which the components differ.
+        """Starting values for PyMC at which the components differ.
 
-        PyMC's own initial point has equal components, a saddle from which optimisers do not
-        move.  For ``pm.find_MAP(start=)`` and ``pm.sample(initvals=)``.
+        Give them to ``pm.find_MAP(start=)`` and ``pm.sample(initvals=)``.  PyMC's own initial
+        point has equal components: a saddle that optimisers do not leave.
 
         Parameters
         ----------
         seed : int or numpy.random.Generator, optional
-            Of the random starts from which the posterior mode is sought.
+            Seed of the random starts of the search for the posterior mode.
 
         Returns
         -------
         dict of str to ndarray
-            The mode found, on natural scales.
+            The posterior mode, on natural scales.
 
         Raises
         ------
         SpecError
-            Under flat priors, which have no PyMC model.
+            If the priors are flat: PyMC needs proper ones.
 
         Examples
         --------
@@ -315,31 +314,31 @@ class Model(Modelled):
         return starting_values(self._spec, self._priors, seed)
 
     def from_pymc(self, idata: Any, seed: Any = 0) -> Posterior:
-        """A posterior from draws of the PyMC model, made by any sampler.
+        """Make a `Posterior` from draws of the PyMC model, made by any sampler.
 
         Parameters
         ----------
         idata : xarray.DataTree
-            What `pm.sample` (or nutpie, blackjax, ...) returned for ``spec.to_pymc()``, with the
-            group posterior; sample_stats are kept where they are there.
+            What `pm.sample`, nutpie or another sampler returned for ``spec.to_pymc()``.  The
+            group posterior is needed; sample_stats is kept if present.
         seed : int or numpy.random.Generator, optional
-            Of the search for the posterior's modes.
+            Seed of the search for the posterior's modes.
 
         Returns
         -------
         Posterior
-            Relabelled and diagnosed, with every method.
+            The draws relabelled and diagnosed, with all methods of a posterior.
 
         Raises
         ------
         SpecError
-            If there is no posterior, a variable is missing or of another shape, or the priors
-            are flat.
+            If `idata` has no posterior, a variable is missing or has another shape, or the
+            priors are flat.
 
         Warns
         -----
         ConvergenceWarning
-            If the chains disagree, or missed a mode.
+            If the chains disagree or miss a mode.
 
         Examples
         --------
@@ -368,21 +367,21 @@ class Model(Modelled):
             plus log priors on natural scales.  "laplace": draws around the
             posterior mode, Pareto-smoothed.  "nuts": draws by NUTS.
         starts : int, optional
-            Number of starts, divided by design or drawn at random.  By default one with
-            `init`; else 10, and 10 more where fewer than three of them reached the best.
+            Number of starts.  Some split the units by design, the others at random.  The default
+            is 10, and 10 more if fewer than three of them reach the best; with `init` it is 1.
         seed : int or numpy.random.Generator, optional
             The same seed gives the same result.
         init : PointFit, Dataset, array or labels, optional
-            One start: a fit, parameters, memberships (units or rows x
-            components), or known labels.
+            Where to start: a fit, parameters, memberships (units or rows x components), or
+            labels.
         fixed_params : dict, optional
-            {(component, parameter): value} held at natural values; they are not
-            counted in `df`.  The parameter is a term, a dispersion, "weight" or
+            ``{(component, parameter): value}``: parameters held at these natural values.  `df`
+            does not count them.  A parameter is a term, a dispersion, "weight" or
             "alpha[term]".
         tol : float
             Relative change of the log-likelihood at convergence.
         max_iter : int
-            Most passes over the data of a start; 0 evaluates `init`.
+            Largest number of passes over the data for each start; 0 evaluates `init`.
         min_weight : float
             Components with a smaller mean weight are removed, with a warning.
         algorithm : str
@@ -390,41 +389,42 @@ class Model(Modelled):
         progress : bool, optional
             Whether to show progress; by default on terminals and in notebooks.
         n_threads : int, optional
-            Threads that share the passes over the rows, and on which the chains of "nuts" run
-            side by side.  By default all processors, or one for small data.  The result is the
-            same for any number, to the last bit.
+            Number of threads.  They share the passes over the rows, and run the chains of
+            "nuts" side by side.  By default all processors, or one for small data.  The number
+            of threads does not change any digit of the result.
         draws : int, optional
-            Draws of a posterior: 4000 for "laplace", 1000 a chain for "nuts".
+            Number of posterior draws: by default 4000 for "laplace", 1000 per chain for "nuts".
         tune, chains : int, optional
-            Warm-up steps (1000) and chains (4) of "nuts".  `Posterior.modes` lists chains
-            apart, which are not among them.
+            For "nuts": warm-up steps (1000) and number of chains (4).  `Posterior.modes` also
+            lists separate chains, which are not counted here.
         thin : int, optional
-            One draw of "nuts" is kept of so many.  By default all are, or, where the
-            chains would not agree otherwise and it takes seconds, one of 16 or 64:
-            `draws` are kept, and the chains are longer.
+            For "nuts": keep one draw in this many.  The chains get longer, so that `draws` are
+            kept.  The default is 1, or 16 or 64 if the chains would not agree otherwise and
+            the longer run takes only seconds.
         sampler : str, optional
-            Of "nuts": "nutpie" (default), "pymc" or "numpyro".
+            For "nuts": "nutpie" (default), "pymc" or "numpyro".
         checkpoint : str or path, optional
-            A file that keeps what a run of "nuts" has drawn so far, such as "run.nc".  The
-            same call after the run was ended goes on from there, to the same draws.
-            Chains are then drawn in up to five rounds, each with a short warm-up.
+            For "nuts": a file, such as "run.nc", that keeps the draws made so far.  If the run
+            is interrupted, the same call continues from the file and gives the same draws as
+            an uninterrupted run.  Chains are then drawn in up to five rounds, each with a
+            short warm-up.
 
         Returns
         -------
         PointFit, or Posterior
-            The latter from "laplace" and "nuts".
+            "laplace" and "nuts" give a Posterior.
 
         Raises
         ------
         SpecError, FitError
-            If an option is wrong or does not go with the method, or no start has a
-            finite log-likelihood.
+            If an option is wrong or belongs to another method, or no start has a finite
+            log-likelihood.
 
         Warns
         -----
         DegenerateWarning, IdentifiabilityWarning, ConvergenceWarning
-            If the fit is no plain success; `PointFit.status` and `reasons` say why.  Ctrl-C
-            ends a fit with the best so far, and a warning.
+            If the fit is not successful in every respect; `PointFit.status` and `reasons` say
+            why.  Ctrl-C stops a fit: you get the best result so far, with a warning.
 
         Examples
         --------
@@ -444,7 +444,7 @@ class Model(Modelled):
         return self._result(methods.estimate(self._spec, method, options, self._priors))
 
     def _result(self, value: Fitted | Drawn) -> PointFit | Posterior:
-        """The public result with these numbers, of the class that belongs to this kind of model."""
+        """The public result with these numbers, in the class for this kind of model."""
         if isinstance(value, Fitted):
             return self._point_class(value, self._priors)
         return self._posterior_class(value, self._point_class(value.point, self._priors))

@@ -1,4 +1,4 @@
-"""The public class of multi-state models made of fits of competing events."""
+"""Multi-state models made of fits of competing events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST_DRAWS = 1000
 
 
 def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
-    """Refuse what is no dict of fits of competing events."""
+    """Refuse anything but a dict of fits of competing events."""
     if not isinstance(fits, Mapping):
         msg = f"MultiState takes a dict of states to fits; given a {type(fits).__name__}"
         raise SpecError(msg)
@@ -53,27 +53,26 @@ def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
 
 @door(error=FitError, fits=_fits_of_states)
 class MultiState:
-    r"""A multi-state model: each state is left by competing events.
+    r"""A multi-state model: competing events lead from each state to the next.
 
-    The events of a state's fit are the states that may come next, and the clock starts
-    anew in each (semi-Markov).  States without a fit are final.  A path has the
-    probability
+    The events in a state's fit are the states that may come next.  The clock restarts in each
+    state (semi-Markov).  States without a fit are final.  The probability of a path is
 
     .. math:: P(s_0 \to s_1 \to \dots \to s_m) = \prod_j \pi_{s_j}^{(s_{j-1})}
 
-    and its time is the sum of the times to its events.
+    and its duration is the sum of the times to its events.
 
     Parameters
     ----------
     fits : dict of state to CompetingRisksFit or CompetingRisksPosterior
         All point fits, or all posteriors.
     start : state, optional
-        None: the one state that follows no other.
+        By default the only state that follows no other.
 
     Raises
     ------
     SpecError
-        If states come back, the start is not clear, or a fit is of another kind.
+        If a path returns to a state, the start is ambiguous, or a fit is of another kind.
 
     References
     ----------
@@ -114,7 +113,7 @@ class MultiState:
 
     @property
     def paths(self) -> tuple[tuple[Hashable, ...], ...]:
-        """The ways from the start to the final states."""
+        """All paths from the start to the final states."""
         return self._along.paths
 
     @property
@@ -125,15 +124,15 @@ class MultiState:
     def path_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
-        """Probability of each path, to its end.
+        """Probability of each complete path.
 
-        Where some never leave a state, as with a Gompertz distribution of negative shape, the
-        ways that end there are paths as well.
+        If some subjects never leave a state, as with a Gompertz distribution of negative shape,
+        paths that end there are listed as well.
 
         Parameters
         ----------
         newdata : DataFrame, optional
-            Covariates of all fits; not needed where none has any.
+            Covariates of all fits; not needed if no fit has covariates.
         **options
             ``ci``, ``interval``, ``draws``, ``seed``; see `EventQuantities`.
 
@@ -167,7 +166,7 @@ class MultiState:
     def final_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
-        """Probability to end in each final state, and in each one that some never leave.
+        """Probability of ending in each final state, or in a state that some never leave.
 
         Parameters
         ----------
@@ -217,16 +216,16 @@ class MultiState:
         by : str
             "final" or "path".
         among : {"all", "events"}
-            All those on the way, whose mean is infinite where some never arrive, or those
-            who do.
+            "all": everybody on these paths, with an infinite mean if some never arrive.
+            "events": only those who arrive.
         **options
             See `path_probabilities`.
 
         Returns
         -------
         DataFrame
-            Columns row, covariates, final or path, estimate, lower, upper: given that the
-            events are those of the way.
+            Columns row, covariates, final or path, estimate, lower, upper: conditional on the
+            events of the path.
 
         Examples
         --------
@@ -259,18 +258,18 @@ class MultiState:
         among: str = "all",
         **options: Any,
     ) -> pd.DataFrame:
-        """Times from the start by which shares q have reached a final state, or ended a path.
+        """Times from the start by which a share q has reached a final state, or the end of a path.
 
         Parameters
         ----------
         q : float or sequence of float
-            Between 0 and 1, of those on the way to that state or on that path.
+            Share, between 0 and 1, of those on the way to that state or on that path.
         newdata : DataFrame, optional
         by : str
             "final" or "path".
         among : {"all", "events"}
-            As of `mean_time_to_final`: infinite where fewer of all arrive, or shares of those
-            who do.
+            As for `mean_time_to_final`.  "all": infinite if a smaller share ever arrives.
+            "events": shares of those who arrive.
         **options
             See `path_probabilities`.
 
@@ -311,18 +310,18 @@ class MultiState:
         spent: float | str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """Probability to be in each state at some times.
+        """Probability of being in each state at given times.
 
         Parameters
         ----------
         times : float or sequence of float
-            From the entry into the start.
+            Counted from the entry into the start.
         newdata : DataFrame, optional
         start : state, optional
-            Where one is at time zero; the start of the model unless told.
+            The state at time zero; by default the start of the model.
         spent : float or str, optional
-            Time already spent in the start without an event, a number or a column of the new
-            data: the probabilities are given that.
+            Time already spent in the start without an event (a number, or a column of the new
+            data); the probabilities are conditional on it.
         **options
             See `path_probabilities`.
 
@@ -372,7 +371,7 @@ class MultiState:
         Parameters
         ----------
         n : int
-            Subjects for each row; of posteriors each has a draw of its own.
+            Number of subjects for each row.  With posteriors each subject gets its own draw.
         newdata : DataFrame, optional
         seed : int or numpy.random.Generator, optional
 
@@ -380,8 +379,8 @@ class MultiState:
         -------
         DataFrame
             Columns row, subject, step, origin, state, time: one row for each state entered,
-            at a time from the start.  Who never leaves a state has a last row with it as
-            origin and state, at an infinite time.
+            with the time since the start.  If a subject never leaves a state, the last row has
+            that state as origin and state, and an infinite time.
 
         Examples
         --------
@@ -430,7 +429,7 @@ class MultiState:
         return (0, ("path", self._along.names)) if by == "path" else (1, ("final", self.finals))
 
     def _with_staying(self, newdata: pd.DataFrame | None) -> Ways:
-        """The ways, with those that end where some stay."""
+        """The paths, with those that end in a state that some never leave."""
         rows, _ = self._rows(newdata)
         sources = self._sources()
         drawn = [_draws(s) for s in sources]
@@ -442,7 +441,7 @@ class MultiState:
         return [fit._source for fit in self._fits.values()]
 
     def _rows(self, newdata: pd.DataFrame | None) -> tuple[list[Any], pd.DataFrame]:
-        """Rows of every fit, and the covariates of all."""
+        """The rows for every fit, and the covariates of all fits."""
         found = [rows_of(source.spec, newdata) for source in self._sources()]
         tables = [table for _, table in found]
         if newdata is None and any(len(table.columns) for table in tables):
@@ -453,7 +452,7 @@ class MultiState:
         return [rows for rows, _ in found], index
 
     def _models(self, theta: np.ndarray, rows: Sequence[Any]) -> dict[Hashable, EventTimes]:
-        """Every state's events at parameters (T, D), those of the fits side by side."""
+        """The events of every state at parameters (T, D); D joins those of all fits."""
         sources = self._sources()
         ends = np.cumsum([s.spec.layout.size for s in sources])[:-1]
         parts = np.split(theta, ends, axis=1)
@@ -480,7 +479,7 @@ class MultiState:
 
 
 def _draws(source: Source) -> np.ndarray:
-    """Parameters (T, D) of a fit; some of the draws of a posterior."""
+    """Parameters (T, D) of a point fit, or some draws of a posterior."""
     if source.fitted is not None:
         return source.fitted.theta[None]
     assert source.draws is not None

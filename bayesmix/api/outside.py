@@ -1,4 +1,4 @@
-"""The public class of outside variables: what predicts the classes, and what differs by class."""
+"""The public results of a second step: what predicts the classes, what differs by class."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ RELATED = ("concomitant",)
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class OutsideFit:
-    """A second step with the classes held.  Made by `PointFit.relate` and `PointFit.distal`.
+    """A second step with fixed classes.  Made by `PointFit.relate` and `PointFit.distal`.
 
-    `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` take it like a fit.
+    `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` accept it like a fit.
 
     Examples
     --------
@@ -49,12 +49,12 @@ class OutsideFit:
 
     @property
     def method(self) -> str:
-        """How the second step was done: "ml", "bch" or "two-step"."""
+        """The method of the second step: "ml", "bch" or "two-step"."""
         return self._outside.method
 
     @property
     def assign(self) -> str | None:
-        """How units were assigned to classes: "modal", "proportional", or not at all."""
+        """How units were assigned to classes: "modal", "proportional" or None."""
         return self._outside.assign
 
     @property
@@ -64,28 +64,28 @@ class OutsideFit:
 
     @property
     def errors(self) -> pd.DataFrame:
-        """P(assigned | class): classes by assigned classes."""
+        """Classification errors P(assigned | class), classes by assigned classes."""
         return self._outside.errors.copy()
 
     @property
     def params(self) -> xr.Dataset:
-        """The estimates as of `PointFit.params`; of `relate` with those of the first step."""
+        """The estimates, as in `PointFit.params`; for `relate` with those of the first step."""
         return self._outside.fitted.params.copy(deep=True)
 
     @property
     def source(self) -> Source:
-        """The specification with its estimates, which `bmx.slopes` and others read."""
+        """The specification with its estimates, for `bmx.slopes` and its relatives."""
         return Source(self._outside.fitted.spec, self._outside.fitted, None)
 
     def covariance(self) -> pd.DataFrame:
         """Covariance of the parameters on their unconstrained scales.
 
-        It is the sum of outer products of the units' influences on both steps.
+        It sums the outer products of the units' influences over both steps.
 
         Returns
         -------
         DataFrame
-            As of `PointFit.covariance`.
+            As for `PointFit.covariance`.
 
         Examples
         --------
@@ -99,7 +99,7 @@ class OutsideFit:
         return covariance_frame(fitted.spec, covariance(fitted))
 
     def summary(self, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
-        """Estimates with standard errors that carry the first step's uncertainty.
+        """Estimates, with standard errors that include the first step's uncertainty.
 
         Parameters
         ----------
@@ -111,9 +111,9 @@ class OutsideFit:
         Returns
         -------
         DataFrame
-            The columns of `PointFit.summary`.  Of `relate` the coefficients of the
-            multinomial logit, with the first class as the baseline; of `distal` those of the
-            outcome in each class, and the classes' shares.
+            The columns of `PointFit.summary`.  `relate` gives the coefficients of the
+            multinomial logit, with the first class as the baseline.  `distal` gives the
+            coefficients of the outcome in each class, and the shares of the classes.
 
         Examples
         --------
@@ -132,9 +132,9 @@ class OutsideFit:
         Parameters
         ----------
         hypothesis : str or list of str
-            ``"alpha[age] = 0"`` of `relate`; ``"Intercept[1] = Intercept[2]"`` of `distal`.
+            ``"alpha[age] = 0"`` for `relate`; ``"Intercept[1] = Intercept[2]"`` for `distal`.
         ci : float
-            Coverage of the intervals of the table.
+            Coverage of the intervals in the table.
 
         Returns
         -------
@@ -162,8 +162,8 @@ class OutsideFit:
 class OutsidePosterior:
     """A second step for every draw of a posterior.  Made by `Posterior.relate` and `distal`.
 
-    The draws are of a cut posterior: the outside variables do not inform the classes.
-    `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` take it like a posterior.
+    The draws are those of a cut posterior: the outside variables do not change the classes.
+    `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` accept it like a posterior.
 
     Examples
     --------
@@ -182,12 +182,12 @@ class OutsidePosterior:
 
     @property
     def method(self) -> str:
-        """How the second step was done: "ml", "bch" or "two-step"."""
+        """The method of the second step: "ml", "bch" or "two-step"."""
         return self._outside.method
 
     @property
     def assign(self) -> str | None:
-        """How units were assigned to classes: "modal", "proportional", or not at all."""
+        """How units were assigned to classes: "modal", "proportional" or None."""
         return self._outside.assign
 
     @property
@@ -197,7 +197,7 @@ class OutsidePosterior:
 
     @property
     def source(self) -> Source:
-        """The specification with its draws, which `bmx.slopes` and others read."""
+        """The specification with its draws, for `bmx.slopes` and its relatives."""
         return Source(self._outside.spec, None, self._outside.theta)
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
@@ -211,7 +211,7 @@ class OutsidePosterior:
         Returns
         -------
         DataFrame
-            component, term, effect, mean, sd, lower, upper: the rows of
+            Columns component, term, effect, mean, sd, lower, upper; the rows of
             `OutsideFit.summary`.
 
         Examples
@@ -239,7 +239,7 @@ class OutsidePosterior:
 
 
 def _shown(table: pd.DataFrame, name: str) -> Printed:
-    """Of `relate` the rows of the weights alone: the others are the first step's."""
+    """For `relate` only the rows of the weights: the others belong to the first step."""
     if name == "relate":
         table = table[table["effect"].isin(RELATED)].reset_index(drop=True)
     return Printed(table)

@@ -1,4 +1,4 @@
-"""A path of fits over the strength of a penalty, with cross-validation."""
+"""Fits over a path of penalties, with cross-validation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ RULES = ("min", "one-se")
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class PenaltyPath:
-    """Fits with penalties of several strengths.  Made by `penalty_path`.
+    """Fits with penalties of different strengths.  Made by `penalty_path`.
 
     Parameters
     ----------
     penalty : str
         "ridge" or "lasso".
     terms : tuple of str
-        Whose coefficients are penalised.
+        The terms with penalised coefficients.
 
     Examples
     --------
@@ -60,8 +60,8 @@ class PenaltyPath:
     def table(self) -> pd.DataFrame:
         """One row for each scale: status, loglik, nonzero, and held_out with its error.
 
-        nonzero counts penalised coefficients that are not zero; held_out is the log predictive
-        density of all units, each from a fit to the other folds.
+        nonzero counts the penalised coefficients that are not zero.  held_out is the log
+        predictive density of all units, each predicted by a fit to the other folds.
         """
         rows = []
         for scale, fit in self._fits.items():
@@ -81,13 +81,14 @@ class PenaltyPath:
         return self._fits[scale]
 
     def best(self, rule: str = "min") -> PointFit:
-        """The fit that predicts units best which it has not seen.
+        """The fit that best predicts units that it has not seen.
 
         Parameters
         ----------
         rule : str
-            "min": the largest `held_out`.  "one-se": the strongest penalty that is within one
-            standard error of its difference to that (Breiman and others 1984).
+            "min": the largest `held_out`.  "one-se": the strongest penalty whose `held_out` is
+            within one standard error of the largest (Breiman and others 1984); the standard
+            error is that of the difference.
 
         Returns
         -------
@@ -96,7 +97,7 @@ class PenaltyPath:
         Raises
         ------
         FitError
-            Without `folds`, or if the rule is unknown.
+            If the path was made without `folds`, or the rule is unknown.
 
         Examples
         --------
@@ -128,7 +129,7 @@ class PenaltyPath:
         return self._fits[min(near)]
 
     def coefficients(self) -> pd.DataFrame:
-        """Penalised coefficients, terms and components by scale.
+        """The penalised coefficients: terms and components by scale.
 
         Returns
         -------
@@ -160,15 +161,15 @@ def penalty_path(
     seed: Any = None,
     starts: int = 10,
 ) -> PenaltyPath:
-    r"""Fit a model with penalties of several strengths, and compare their predictions.
+    r"""Fit a model with penalties of different strengths, and compare the predictions.
 
-    The penalty is a prior of the coefficients, and the fit its mode,
+    The penalty acts as a prior of the coefficients, and each fit is the mode
 
     .. math:: \log L - \sum_j |\beta_j| / b \quad \text{(lasso)} \qquad
               \log L - \tfrac12 \sum_j \beta_j^2 / \sigma^2 \quad \text{(ridge)}.
 
-    All else has the priors of the model.  Penalised covariates should have like units, as of
-    ``scale(x)``.
+    All other parameters keep the priors of the model.  Penalised covariates should be on
+    comparable scales, as ``scale(x)`` makes them.
 
     Parameters
     ----------
@@ -177,24 +178,24 @@ def penalty_path(
         "lasso", a Laplace prior with scale b, or "ridge", a normal one with standard deviation
         sigma, around zero.
     scale : list of float
-        The scales, in your units; a small one penalises strongly.
+        The scales, in your units; a small scale is a strong penalty.
     terms : list of str, optional
-        Terms of `PointFit.coefficients` to penalise; by default all but intercepts.
+        Terms of `PointFit.coefficients` to penalise; by default all except intercepts.
     folds : int, optional
-        Parts of the units for cross-validation.
+        Number of folds for cross-validation; without it `held_out` is missing.
     seed : int or numpy.random.Generator, optional
     starts : int
-        Of the first fit; each other one begins at the fit before.
+        Number of starts of the first fit; each later fit starts from the fit before.
 
     Returns
     -------
     PenaltyPath
-        The fits by ``[scale]``, a ``table``, and ``best()``.
+        ``path[scale]`` is a fit; `table` compares them, and `best` chooses one.
 
     Raises
     ------
     SpecError
-        If the penalty or a term is unknown, or a scale is no positive number.
+        If the penalty or a term is unknown, or a scale is not positive.
 
     References
     ----------
@@ -245,7 +246,7 @@ def penalty_path(
 
 
 def _terms(spec: Mixture) -> tuple[str, ...]:
-    """Terms of the response that may be penalised."""
+    """The terms that may be penalised."""
     blocks = spec.spec.layout.blocks
     if len(blocks) > 1 or blocks[0].survival:
         msg = "penalty_path() is for a Mixture with one response that is no time"

@@ -1,4 +1,4 @@
-"""The public class of a point fit; each method is one call."""
+"""The public class of a point fit; each method is one call into another room."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = ["PointFit"]
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class PointFit(TimeQuantities):
-    """A fit by maximum likelihood: estimates, and how they were reached.
+    """A fit by maximum likelihood, or to the posterior mode.
 
     Made by `Mixture.fit`.
 
@@ -77,7 +77,7 @@ class PointFit(TimeQuantities):
 
     @property
     def numbers(self) -> Fitted:
-        """The arrays behind the tables, with the specification, for code of your own."""
+        """The arrays behind the tables, with the specification, for your own code."""
         return self._fitted
 
     @property
@@ -96,18 +96,19 @@ class PointFit(TimeQuantities):
 
     @property
     def status(self) -> str:
-        """How it ended; only "converged" is a success without a word in `reasons`.
+        """How the fit ended; for all but "converged", `reasons` says why.
 
-        "boundary": a parameter at infinity or a bound.  "degenerate": a scale that collapsed
-        or a component that vanished.  "spurious": an interior maximum on a component of a
-        handful of units that is ten times narrower than the others, where no start ended at
-        a regular maximum.  "max_iter": stopped early.  "reduced": by `min_weight`.
+        "boundary": a parameter is infinite or at a bound.  "degenerate": a scale collapsed or a
+        component vanished.  "spurious": the maximum rests on a component of a handful of
+        units, ten times narrower than the others, and no start ended at a regular maximum.
+        "max_iter": the fit stopped before it converged.  "reduced": `min_weight` removed
+        components.
         """
         return self._fitted.status
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What to know about how it ended, in words, such as that few starts agree."""
+        """What to know about how the fit ended, such as that few starts agree."""
         return self._fitted.reasons
 
     @property
@@ -117,7 +118,7 @@ class PointFit(TimeQuantities):
 
     @property
     def iterations(self) -> int:
-        """Passes over the data by the best start."""
+        """Number of passes over the data by the best start."""
         return self._fitted.iterations
 
     @property
@@ -152,7 +153,7 @@ class PointFit(TimeQuantities):
 
     @property
     def icl(self) -> float:
-        """BIC less twice the sum over units of log(max membership)."""
+        """BIC minus twice the sum over units of log(max membership)."""
         return self._fitted.icl
 
     @property
@@ -167,7 +168,7 @@ class PointFit(TimeQuantities):
 
     @property
     def entropy(self) -> float:
-        """Relative entropy of the memberships: 1 is clear-cut, 0 says nothing.
+        """Relative entropy of the memberships: 1 means clear-cut, 0 means uninformative.
 
         1 - sum_u sum_s -p_us log(p_us) / (n_units log(k)) (Ramaswamy and others 1993); 1 for
         one component.
@@ -176,7 +177,7 @@ class PointFit(TimeQuantities):
 
     @property
     def k_requested(self) -> int:
-        """Number of components that were asked for."""
+        """Number of components that was requested."""
         return self._fitted.k_requested
 
     @property
@@ -194,16 +195,16 @@ class PointFit(TimeQuantities):
     def starts(self) -> pd.DataFrame:
         """Log-likelihood, iterations and status of every start.
 
-        ``starts.attrs["agreeing"]`` counts the starts that reached the best.  Where
-        ``starts=`` was left open and fewer than three of the ten starts did, ten more
-        follow: around the best one, with components merged and split, and random ones.
+        ``starts.attrs["agreeing"]`` counts the starts that reached the best.  If you do not set
+        ``starts=`` and fewer than three of the ten starts reach the best, ten more follow:
+        some near the best one, some with components merged and split, some random.
         """
         return self._fitted.ends.frame()
 
     def coefficients(self) -> pd.DataFrame:
         """Coefficients, terms by components; NaN where a component lacks a term.
 
-        They are on the scale of the family's link.
+        The coefficients are on the scale of the family's link.
 
         Returns
         -------
@@ -221,12 +222,12 @@ class PointFit(TimeQuantities):
         return tables.coefficient_table(self._fitted.spec, self._fitted.theta)
 
     def dispersion(self) -> pd.DataFrame:
-        """Dispersions on natural scales, components by parameters.
+        """Dispersions on natural scales: components by parameters.
 
         Returns
         -------
         DataFrame, components by parameters
-            Such as ``sigma`` of a Gaussian family; NaN where a component has none.
+            Such as ``sigma`` for a Gaussian family; NaN where a component lacks the parameter.
 
         Examples
         --------
@@ -239,9 +240,10 @@ class PointFit(TimeQuantities):
         return tables.dispersion_table(self._fitted.spec, self._fitted.theta)
 
     def concomitant(self) -> pd.DataFrame:
-        """Multinomial-logit coefficients, terms by components; the baseline's are zero.
+        """Multinomial-logit coefficients of the weights, terms by components.
 
-        They are the alpha of log(pi_s / pi_1) = z' alpha_s.
+        They are the alpha_s in log(pi_s / pi_1) = z' alpha_s; those of the first component, the
+        baseline, are zero.
 
         Returns
         -------
@@ -267,31 +269,30 @@ class PointFit(TimeQuantities):
     ) -> pd.DataFrame:
         """Covariance of the free parameters on their unconstrained scales.
 
-        Dispersions are there as logarithms (their link), constant weights as
-        log(pi_k / pi_1).
+        Dispersions enter as logarithms (their link), constant weights as log(pi_k / pi_1).
 
         Parameters
         ----------
         kind : str
-            "observed": inverse of the exact observed information.  "robust": the
-            sandwich J^-1 K J^-1 of the information J and the sum K of the outer
-            products of the units' scores (White 1982), for sampling weights.
+            "observed": the inverse of the exact observed information.  "robust": the sandwich
+            J^-1 K J^-1, with the information J and the sum K of the outer products of the
+            units' scores (White 1982); use it for sampling weights.
         cluster : str, Series or array, optional
-            Of "robust": a column of the data, or its values by row.  Scores are summed over
-            each of the G clusters first, and K is multiplied by G / (G - 1).
+            For "robust": a column of the data, or values by row.  Scores are first summed
+            within each of the G clusters, and K is multiplied by G / (G - 1).
 
         Returns
         -------
         DataFrame, free parameters by free parameters
-            Both indexes are (component, term, effect); a parameter that several
-            components share stands once.
+            Both indexes are (component, term, effect).  A parameter that several components
+            share appears once.
 
         Raises
         ------
         FitError
-            If the kind is unknown, or `cluster` goes with another kind.
+            If the kind is unknown, or `cluster` is given with "observed".
         DataError
-            If there is no such column, or a group lies in two clusters.
+            If there is no such column, or a group belongs to two clusters.
 
         References
         ----------
@@ -318,23 +319,23 @@ class PointFit(TimeQuantities):
         ci : float
             Coverage of the intervals.
         exp : bool
-            Show exp(coefficient), such as an odds, rate or hazard ratio, for every coefficient
-            on the scale of a log, logit or cloglog link, weights included.  Standard errors are
-            by the delta method, intervals those of the coefficient transformed, and z and
-            p-values still test that the coefficient is zero (the ratio one).
+            Show exp(coefficient), an odds, rate or hazard ratio, for every coefficient with a
+            log, logit or cloglog link, and for those of the weights.  Standard errors use the
+            delta method, intervals are transformed, and z and p-values still test that the
+            coefficient is zero (the ratio one).
 
         Returns
         -------
         DataFrame
             Rows by effect (fixed, nested, varying, dispersion, concomitant,
-            weight), component and term.  Estimates and standard errors are natural (by the
-            delta method for dispersions and weights); `scale` says on which scale the interval
-            was computed before it was transformed back.
+            weight), component and term.  Estimates and standard errors are on natural scales
+            (by the delta method for dispersions and weights).  `scale` is the scale on which
+            the interval was computed before it was transformed back.
 
         Raises
         ------
         FitError
-            If `ci` is not between 0 and 1, or no coefficient is the logarithm of a ratio.
+            If `ci` is not between 0 and 1, or ``exp=True`` and no coefficient is a log ratio.
 
         Examples
         --------
@@ -356,22 +357,22 @@ class PointFit(TimeQuantities):
         rows: bool = False,
         to: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """P(component | data) of every unit.
+        """P(component | data) for every unit.
 
         Parameters
         ----------
         newdata : DataFrame, Arrow table, str or path, optional
             Other data, with the response.
         rows : bool
-            Repeat by row.
+            One row for each row of the data, instead of one for each unit.
         to : str or path, optional
-            A Parquet file to write instead; its path is returned.
+            Write a Parquet file and return its path.
 
         Returns
         -------
         DataFrame
-            Units by components; the index is the group's value or the row's index.  An iterator
-            of frames where the rows come in blocks.
+            Units by components, indexed by group or by the row's index.  If the data come in
+            blocks: an iterator of frames.
 
         Raises
         ------
@@ -406,14 +407,14 @@ class PointFit(TimeQuantities):
         newdata : DataFrame, Arrow table, str or path, optional
             Other data, with the response.
         rows : bool
-            Repeat by row.
+            One row for each row of the data, instead of one for each unit.
         to : str or path, optional
-            A Parquet file to write instead; its path is returned.
+            Write a Parquet file and return its path.
 
         Returns
         -------
         Series
-            Names of components; the index is that of `membership`.
+            Names of components, indexed as in `membership`.
 
         Examples
         --------
@@ -433,10 +434,10 @@ class PointFit(TimeQuantities):
         Returns
         -------
         DataFrame
-            prior: mean membership over units; units: units by most probable component; size:
-            their rows; post_positive: rows with membership above 1e-4; ratio: size over
-            post_positive, near one for a component with few doubtful members.  Weighted data
-            have sums of weights.
+            prior: mean membership over the units.  units: number of units with this most
+            probable component.  size: their number of rows.  post_positive: number of rows with
+            a membership above 1e-4.  ratio: size / post_positive, near one if few members are
+            doubtful.  With case weights, all numbers are sums of weights.
 
         Examples
         --------
@@ -455,13 +456,13 @@ class PointFit(TimeQuantities):
         Returns
         -------
         DataFrame, one row for each component
-            weight: mean weight; assigned: share of the units whose most probable
-            component it is; membership: mean membership of these units in it; odds: the
-            odds of that membership over those of the weight.
+            weight: mean weight.  assigned: share of units with this most probable component.
+            membership: mean membership of these units.  odds: the odds of that membership
+            divided by the odds of the weight.
 
         References
         ----------
-        Nagin (2005), Group-Based Modeling of Development, section 5.4, who wants a mean
+        Nagin (2005), Group-Based Modeling of Development, section 5.4, recommends a mean
         membership of at least 0.7 and odds of at least 5.
 
         Examples
@@ -477,22 +478,24 @@ class PointFit(TimeQuantities):
     def random_effects(
         self, newdata: pd.DataFrame | None = None, by: str = "membership"
     ) -> pd.DataFrame:
-        """Random effects given the responses: best linear unbiased predictions.
+        """Random effects given the responses (best linear unbiased predictions).
 
-        In component s they are normal around S Z' V^-1 (y - X b), with b the coefficients of s.
+        In component s they are normal with mean S Z' V^-1 (y - X b): S is the covariance of the
+        random effects, V that of the responses, and b the coefficients.
 
         Parameters
         ----------
         newdata : DataFrame, optional
             Other units, with their responses.
         by : str
-            "membership": over the components, by the unit's memberships; or "component".
+            "membership": averaged over the components, with the unit's memberships; or
+            "component": for each component.
 
         Returns
         -------
         DataFrame
-            A row for each cluster and term, and for each component where by="component": the
-            column of the clusters, component, term, estimate, sd.
+            Columns: the column of the clusters, component (only for by="component"), term,
+            estimate, sd.  One row for each cluster and term.
 
         Raises
         ------
@@ -524,7 +527,9 @@ class PointFit(TimeQuantities):
         ci: float | None = None,
         to: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """Predict rows; binomial means are per trial, offsets included.
+        """Predict means, linear predictors or weights; binomial means are per trial.
+
+        Offsets are included.
 
         Parameters
         ----------
@@ -532,22 +537,22 @@ class PointFit(TimeQuantities):
         what : str
             "mean", "link" or "weight".
         by : str
-            "component"; "marginal", means weighted by pi(w); or "membership", means weighted
-            by the unit's own memberships, for which new data need the response; with random
-            effects the means are those given the unit's responses.
+            "component": for each component.  "marginal": averaged with the weights pi(w).
+            "membership": averaged with the unit's own memberships; new data then need the
+            response, and random effects are predicted from it.
         ci : float, optional
-            Coverage of confidence intervals of the mean, by the delta method on the log scale
-            for positive means and on the logit scale for probabilities.
+            Coverage of confidence intervals for the mean.  They use the delta method, on the
+            log scale for positive means and on the logit scale for probabilities.
         to : str or path, optional
-            A Parquet file to write instead; its path is returned.
+            Write a Parquet file and return its path.
 
         Returns
         -------
         DataFrame, rows by components, or Series
-            The latter for "marginal" and "membership".  With several responses their names
-            are the first level of the columns.  With `ci` a tidy frame: row, component
-            (missing where means are over the components), estimate, lower, upper, and
-            response where there are several.  An iterator of these where the rows come in blocks.
+            "marginal" and "membership" give a Series.  With several responses, their names are
+            the first level of the columns.  With `ci`: a tidy frame with the columns row,
+            component (missing for averages over components), estimate, lower, upper, and
+            response if there are several.  If the data come in blocks: an iterator of these.
 
         Raises
         ------
@@ -574,7 +579,7 @@ class PointFit(TimeQuantities):
         return delivered(self._fitted, newdata, make, "predictions", to, wants_errors=errors)
 
     def fitted(self) -> Any:
-        """Means of the training rows, rows by components.
+        """Fitted means of the training rows, rows by components.
 
         Returns
         -------
@@ -592,33 +597,32 @@ class PointFit(TimeQuantities):
         return self.predict()
 
     def residuals(self, kind: str = "response", seed: Any = None) -> pd.DataFrame | pd.Series:
-        """Residuals against each component, or normal scores of the mixture as a whole.
+        """Residuals from each component, or quantile residuals of the whole mixture.
 
         Parameters
         ----------
         kind : str
-            "response" (response - mean), "pearson" (that over the standard deviation) or
-            "deviance" (the signed root of what the density gains at a mean of y).  Of
-            survival times "martingale", 1 - H(t) for an exact time and -H(t) for a
-            right-censored one with H the cumulative hazard (and what lies between for
-            intervals), or "cox-snell", H(t).  "quantile": the normal score of the response
-            in the mixture's distribution, given the earlier rows of its group; standard
-            normal under the model, for counts and censored times by a random draw within
-            the jump or the bounds.
+            "response": response minus mean.  "pearson": divided by the standard deviation.
+            "deviance": the signed root of the deviance.  For survival times with the
+            cumulative hazard H: "martingale", 1 - H(t) for an exact time and -H(t) for a
+            right-censored one (in between for intervals), or "cox-snell", H(t).  "quantile":
+            the normal score of the response in the mixture's distribution, given the earlier
+            rows of its group.  It is standard normal if the model is right; for counts and
+            censored times it is drawn at random within the jump or the bounds.
         seed : int or numpy.random.Generator, optional
-            Of "quantile".
+            For "quantile".
 
         Returns
         -------
         DataFrame, or Series
-            Rows by components; NaN where a row tells nothing of a component's time, as
-            where it had another event.  Of "quantile" a value for each row, or with several
-            responses a column for each.
+            Rows by components; NaN if a row says nothing about a component's time, for instance
+            after another event.  "quantile" gives one value for each row, or with several
+            responses one column for each.
 
         Raises
         ------
         FitError
-            If no response has residuals of that kind, or `seed` goes with another kind.
+            If no response has residuals of this kind, or `seed` is given with another kind.
 
         References
         ----------
@@ -645,25 +649,25 @@ class PointFit(TimeQuantities):
     def simulate(
         self, seed: Any = None, newdata: pd.DataFrame | None = None, missing: bool = False
     ) -> pd.DataFrame:
-        """Random responses from the fit, with the components drawn.
+        """Simulate responses from the fit, with components drawn at random.
 
-        Survival times are drawn without censoring, infinite where the event never comes,
-        under the name of the time in ``surv(...)`` ("time" where it has none); those of
-        the training rows lie beyond their delayed entries, those of new rows begin at
-        zero.  Known labels stay; competing events are drawn, as the column "component".
+        Survival times are not censored, and infinite if the event never comes.  Their column has
+        the name of the time in ``surv(...)``, or "time".  Times of training rows lie beyond
+        their delayed entries; times of new rows start at zero.  Known labels are kept.
+        Competing events are drawn and named in the column "component".
 
         Parameters
         ----------
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
         missing : bool
-            Whether responses are missing where those of the model are
-            (``na_action="fiml"``); by default every row has all of them.
+            Whether to leave responses missing where the model's are missing
+            (``na_action="fiml"``); by default every row gets all responses.
 
         Returns
         -------
         DataFrame
-            A column for each response, and the component that was drawn.
+            One column for each response, and the component that was drawn.
 
         Raises
         ------
@@ -684,9 +688,9 @@ class PointFit(TimeQuantities):
     def impute(self, draws: int = 1, seed: Any = None) -> pd.DataFrame:
         """Draw the missing responses, given what was observed of their units.
 
-        A component is drawn by the unit's membership, then the response in that component, at
-        the estimates; `Posterior.impute` also has the parameters' uncertainty, as multiple
-        imputation needs it.
+        The unit's memberships decide which component is drawn; the response then comes from that
+        component.  Parameters are held at their estimates: use `Posterior.impute` for
+        multiple imputation, which needs their uncertainty too.
 
         Parameters
         ----------
@@ -696,7 +700,8 @@ class PointFit(TimeQuantities):
         Returns
         -------
         DataFrame
-            Rows by response and row, a column for each draw.
+            One row for each missing response, indexed by response and row; one column for
+            each draw.
 
         Raises
         ------
@@ -731,30 +736,31 @@ class PointFit(TimeQuantities):
 
         .. math:: W = r^\top (R V R^\top)^{-1} r
 
-        with r what the hypothesis says to be zero, R its derivatives in the parameters and V
-        their covariance; W is chi-squared with as many degrees of freedom as r has entries.
+        Here r is what the hypothesis sets to zero, R its derivatives with respect to the
+        parameters, and V their covariance.  Under the hypothesis W is chi-squared, with one
+        degree of freedom for each entry of r.
 
         Parameters
         ----------
         hypothesis : str or list of str
-            Arithmetic on estimates as `summary` has them.  ``"x[1]"`` is the coefficient of x
-            in component 1, ``"x"`` those of all components: ``"x[1] = x[2] = x[3]"``,
-            ``"x = 0"``, ``"exp(x[1]) = 2"``.  Coefficients of the weights are
-            ``"alpha[z][2]"``.  A list is tested jointly.
+            Arithmetic with the estimates of `summary`.  ``"x[1]"`` is the coefficient of x in
+            component 1, and ``"x"`` stands for those of all components:
+            ``"x[1] = x[2] = x[3]"``, ``"x = 0"``, ``"exp(x[1]) = 2"``.  Coefficients of the
+            weights are ``"alpha[z][2]"``.  A list is tested jointly.
         ci : float
-            Coverage of the intervals of the table.
+            Coverage of the intervals in the table.
         kind, cluster
-            Which covariance, as of `covariance`.
+            Which covariance, as for `covariance`.
 
         Returns
         -------
         Wald
-            statistic, df, p_value, and a table of each thing said.
+            statistic, df, p_value, and a table with one row for each equation.
 
         Raises
         ------
         FitError
-            If it cannot be read, or concerns what the data do not determine.
+            If the hypothesis cannot be read, or the data do not determine its parameters.
 
         References
         ----------
@@ -779,16 +785,16 @@ class PointFit(TimeQuantities):
         assign: str | None = None,
         data: pd.DataFrame | None = None,
     ) -> OutsideFit:
-        r"""Regress the classes on covariates that were no part of the fit.
+        r"""Regress the classes on covariates that were not part of the fit.
 
-        The classes are held: covariates cannot change what a class is, as they can as
-        concomitants.  With D the classification errors P(assigned s | class t) and w the
-        assignments, "ml" maximises
+        The classes are fixed: unlike concomitants, these covariates cannot change what a class
+        is.  With the classification errors D = P(assigned s | class t) and the assignments w,
+        "ml" maximises
 
         .. math:: \sum_u \sum_s w_{us} \log \sum_t \pi_t(z_u) D_{ts} ,
 
-        "bch" weighs the logarithms of pi by w D^-1, and "two-step" maximises the likelihood
-        of the model with concomitants over their coefficients alone.
+        "bch" weights log pi by w D^-1, and "two-step" maximises the likelihood of the model
+        with concomitants over their coefficients only.
 
         Parameters
         ----------
@@ -797,22 +803,21 @@ class PointFit(TimeQuantities):
         method : str
             "ml", "bch" or "two-step".
         assign : str, optional
-            "modal" (the default) or "proportional"; "two-step" assigns none.
+            "modal" (the default) or "proportional"; "two-step" makes no assignments.
         data : DataFrame, optional
-            The rows of the fit with the covariates; by default those that were given to the
-            model.
+            The rows of the fit, with the covariates; by default the data of the model.
 
         Returns
         -------
         OutsideFit
-            Its `summary` has standard errors that carry the first step's uncertainty.
+            The standard errors in its `summary` include the first step's uncertainty.
 
         Raises
         ------
         FitError
-            If the classes are too alike, or the second step has no maximum.
+            If the classes overlap too much, or the second step has no maximum.
         DataError, FormulaError
-            If a covariate is not there, is missing for a row, or differs within a group.
+            If a column does not exist, has missing values, or varies within a group.
 
         References
         ----------
@@ -841,33 +846,33 @@ class PointFit(TimeQuantities):
         dispersion: str = "varying",
         data: pd.DataFrame | None = None,
     ) -> OutsideFit:
-        r"""Describe an outcome that was no part of the fit by class.
+        r"""Compare an outcome that was not part of the fit between the classes.
 
-        The classes are held: the outcome cannot change what a class is.  "bch" fits each
-        class to all units, weighted by assignments corrected for their errors; "ml" maximises
+        The classes are fixed: the outcome cannot change what a class is.  "bch" fits each
+        class to all units, weighted by assignments that are corrected for errors.  "ml"
+        maximises
 
         .. math:: \sum_u \sum_s w_{us} \log \sum_t \pi_t f_t(y_u) D_{ts}
 
-        and leans on the outcome's family; "two-step" does so with densities in place of
+        and relies on the outcome's family.  "two-step" does the same with densities in place of
         assignments.
 
         Parameters
         ----------
         formula : str
-            Such as ``"outcome ~ 1"``, or ``"surv(time, status) ~ treatment"``; a unit has one
-            outcome, the same in all rows of a group.
+            Such as ``"outcome ~ 1"``, or ``"surv(time, status) ~ treatment"``.  Each unit has one
+            outcome: it must be the same in all rows of a group.
         family : str, Family or list of these
-            Of the outcome, one or one for each class.
+            Family of the outcome: one, or one for each class.
         method : str
             "bch", "ml" or "two-step".
         assign : str, optional
-            "modal" (the default) or "proportional"; "two-step" assigns none.
+            "modal" (the default) or "proportional"; "two-step" makes no assignments.
         dispersion : str
-            "varying" or "fixed", over the classes.  The weights of "bch" may be negative, and
-            need "fixed" where a class would get a negative variance.
+            "varying" or "fixed" over the classes.  The weights of "bch" may be negative: use
+            "fixed" if a class would get a negative variance.
         data : DataFrame, optional
-            The rows of the fit with the outcome; by default those that were given to the
-            model.
+            The rows of the fit, with the outcome; by default the data of the model.
 
         Returns
         -------
@@ -876,13 +881,13 @@ class PointFit(TimeQuantities):
         Raises
         ------
         FitError
-            If the classes are too alike, or the second step has no maximum.
+            If the classes overlap too much, or the second step has no maximum.
         DataError, FormulaError, SpecError
-            If the outcome cannot be read, is missing, or differs within a group.
+            If the outcome cannot be read, has missing values, or varies within a group.
 
         References
         ----------
-        As of `relate`.
+        As for `relate`.
 
         Examples
         --------
@@ -905,30 +910,30 @@ class PointFit(TimeQuantities):
         seed: Any = None,
         progress: bool | None = None,
     ) -> Bootstrap:
-        """Refit to resampled data, components matched to this fit.
+        """Refit the model to resampled data, with components matched to this fit.
 
         Parameters
         ----------
         n : int
             Number of resamples.
         kind : str
-            "parametric": responses simulated from the fit; "case": units drawn
-            with replacement.  Simulated survival times are censored again: at the time
-            of censoring of a row that was censored; for one with an event at a time
-            drawn from the Kaplan-Meier estimate of the times of censoring, given that
-            it is later.  Times known within bounds only need "case".
+            "parametric": simulate responses from the fit.  "case": draw units with
+            replacement.  "parametric" censors simulated survival times again.  A censored row
+            keeps its time of censoring; a row with an event gets a later time of censoring,
+            drawn from the Kaplan-Meier estimate of these times.  Interval- and left-censored
+            times need "case".
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
 
         Returns
         -------
         Bootstrap
-            The refits; its `summary` has standard errors, intervals and biases.
+            The refits; `summary` has standard errors, intervals and biases.
 
         Raises
         ------
         FitError
-            If `n` or the kind is wrong, or responses cannot be simulated.
+            If `n` or `kind` is wrong, or responses cannot be simulated.
 
         References
         ----------
@@ -958,17 +963,17 @@ class PointFit(TimeQuantities):
         Parameters
         ----------
         by : str, optional
-            A term, dispersion or "weight" to sort by, ascending.
+            A term, a dispersion or "weight" to sort by, ascending.
         concomitant : bool
             Whether `by` names a concomitant term.
         order : sequence, optional
-            The present components in their new order, such as [3, 1, 2].
+            The current components in their new order, such as [3, 1, 2].
 
         Raises
         ------
         FitError
-            If components would move that the model tells apart (nested blocks,
-            families, labels).
+            If this would exchange components that the model distinguishes (by nested blocks,
+            families or labels).
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The public class of a posterior; each method is one call."""
+"""The public class of a posterior; each method is one call into another room."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Posterior(TimeQuantities):
 
     @property
     def numbers(self) -> Drawn:
-        """The arrays behind the tables, with the specification, for code of your own."""
+        """The arrays behind the tables, with the specification, for your own code."""
         return self._drawn
 
     @property
@@ -111,37 +111,37 @@ class Posterior(TimeQuantities):
     def data(self) -> xr.DataTree:
         """The ArviZ DataTree.
 
-        Groups posterior, sample_stats, log_likelihood (by unit), log_prior (by variable),
-        prior, observed_data and constant_data; see `to_datatree` for posterior predictive
-        draws.  The posterior has the free variables of ``spec.to_pymc()`` and those of
-        `PointFit.params`, relabelled together, so that PyMC's functions take it as it is.
+        It has the groups posterior, sample_stats, log_likelihood (by unit), log_prior (by
+        variable), prior, observed_data and constant_data; `to_datatree` adds posterior
+        predictive draws.  The posterior has the free variables of ``spec.to_pymc()`` and those
+        of `PointFit.params`, relabelled together, so PyMC's functions accept it as it is.
         """
         return to_tree(self._drawn, predictive=0, seed=0)
 
     def to_datatree(self, predictive: int = 0, seed: int = 0, by: str = "unit") -> xr.DataTree:
-        """The DataTree, on request with posterior predictive draws.
+        """The ArviZ DataTree, with posterior predictive draws on request.
 
         Parameters
         ----------
         predictive : int
             Number of posterior predictive data sets.
         seed : int
-            Of these.
+            Seed of these data sets.
         by : str
-            Of the group log_likelihood.  "unit": one value for each unit, as
-            `arviz.loo` leaves units out.  "row": that value at each of the unit's responses,
-            under their names, as `arviz_stats.loo_pit` wants it; a sum over rows would
-            count units several times.
+            Shape of the group log_likelihood.  "unit": one value for each unit, for
+            `arviz.loo`, which then leaves out units.  "row": the unit's value repeated at each
+            of its responses, for `arviz_stats.loo_pit`; do not sum these, since a unit would
+            count several times.
 
         Returns
         -------
         xarray.DataTree
-            As `data`, with the group posterior_predictive where it was asked for.
+            Like `data`, with the group posterior_predictive if requested.
 
         Raises
         ------
         FitError
-            If a number is not a whole number of at least 0, or `by` is neither of these.
+            If `predictive` or `seed` is not a whole number of at least 0, or `by` is unknown.
 
         Examples
         --------
@@ -161,15 +161,14 @@ class Posterior(TimeQuantities):
     def sensitivity(self, alpha: float = 0.01) -> pd.DataFrame:
         """How much the posterior depends on the priors, and how much on the data.
 
-        `arviz_stats.psense_summary` on the groups log_prior and log_likelihood: draws are
-        weighted as if the prior, or the likelihood, had the powers ``1 / (1 + alpha)`` and
-        ``1 + alpha``, and the cumulative Jensen-Shannon distance says how far that moves
-        each parameter.
+        The table is `arviz_stats.psense_summary`.  Draws are reweighted as if the prior, or the
+        likelihood, were raised to the powers ``1 / (1 + alpha)`` and ``1 + alpha``.  The
+        cumulative Jensen-Shannon distance measures how far that moves each parameter.
 
         Parameters
         ----------
         alpha : float
-            How far the powers are from one.
+            How far the powers are from one; positive.
 
         Returns
         -------
@@ -179,7 +178,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            If `alpha` is no positive number, or the draws are stacked.
+            If `alpha` is not positive, or the draws are stacked.
 
         References
         ----------
@@ -198,17 +197,17 @@ class Posterior(TimeQuantities):
 
     @property
     def modes(self) -> pd.DataFrame:
-        """Modes that differ beyond labels: log density, share of the mass, chains begun there.
+        """Modes that differ beyond labels: log density, share of the mass, chains started there.
 
-        The share is Laplace's estimate.  Chains are shared by it; at every other mode with
-        more than one percent (as many as there are chains, the heaviest ones) one chain
-        more begins that is in no summary.  `apart` says what became of it: "stayed"
-        where the mode is a place of its own, which the draws leave out and `stack` weighs,
-        "connected" where chains go from there to the others or come from them; empty
-        where there was none.
+        The share is Laplace's estimate, and chains are distributed by it.  Every mode with more
+        than one percent of the mass but no chain gets an additional, separate chain (the
+        heaviest modes first, at most as many as there are chains).  No summary uses separate
+        chains.  `apart` says what happened to each: "stayed" means that it did not leave its
+        mode, so the draws miss that mode and `stack` can weigh it; "connected" means that
+        chains move between that mode and the others.  It is empty for modes without one.
 
-        A sparse Dirichlet prior has no modes: the one listed then is where the chains
-        began, under the default Dirichlet prior.
+        A sparse Dirichlet prior has no mode: the one listed is where the chains started, found
+        under the default Dirichlet prior.
         """
         return tables.modes_table(self._drawn)
 
@@ -220,14 +219,14 @@ class Posterior(TimeQuantities):
         ci : float
             Probability of the intervals.
         exp : bool
-            Show ratios, as `PointFit.summary` does: draws are exponentiated first.
+            Show ratios, as `PointFit.summary` does; draws are exponentiated first.
 
         Returns
         -------
         DataFrame
-            The rows of `PointFit.summary`: component, term, effect; then mean, sd,
-            lower, upper (natural scales), ess_bulk, ess_tail, r_hat.  Draws that are no
-            chains, as Laplace's, have no r_hat.
+            The rows of `PointFit.summary`: component, term, effect; then mean, sd, lower, upper
+            (on natural scales), ess_bulk, ess_tail, r_hat.  Draws that do not come from chains,
+            such as those of "laplace", have no r_hat.
 
         Raises
         ------
@@ -252,24 +251,24 @@ class Posterior(TimeQuantities):
         uncertainty: bool = False,
         to: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """Posterior means of P(component | data, parameters) by unit.
+        """Posterior mean of P(component | data, parameters) for every unit.
 
         Parameters
         ----------
         newdata : DataFrame, optional
             Other data, with the response.
         rows : bool
-            Repeat by row.
+            One row for each row of the data, instead of one for each unit.
         uncertainty : bool
-            Add their standard deviations over the draws.
+            Add the standard deviations over the draws.
         to : str or path, optional
-            A Parquet file to write instead; its path is returned.
+            Write a Parquet file and return its path.
 
         Returns
         -------
         DataFrame
-            Units by components; with `uncertainty` the columns are (component, "mean")
-            and (component, "sd").  An iterator of frames where the rows come in blocks.
+            Units by components; with `uncertainty` the columns are (component, "mean") and
+            (component, "sd").  If the data come in blocks: an iterator of frames.
 
         Raises
         ------
@@ -294,27 +293,27 @@ class Posterior(TimeQuantities):
         loss: str = "vi",
         max_k: int | None = None,
     ) -> Consensus | pd.Series:
-        """The partition of the units with the least expected loss; it needs no labels.
+        """The partition of the units with the smallest expected loss; labels do not matter.
 
         Parameters
         ----------
         newdata : DataFrame, optional
-            Other units, with their responses: each goes to its most probable component.
+            Other units, with their responses; each is assigned to its most probable component.
         loss : str
             "vi" (variation of information) or "binder".
         max_k : int, optional
-            Most clusters.
+            Largest number of clusters.
 
         Returns
         -------
         Consensus, or Series
-            `labels`, `k`, the expected loss, and the uncertainty of every unit; of new units
-            the names of their components.
+            A Consensus has `labels`, `k`, the expected loss, and the uncertainty of every unit.
+            For new units: a Series with the names of their components.
 
         Raises
         ------
         FitError
-            If the loss is unknown, `max_k` is no positive integer, or either is given with
+            If the loss is unknown, `max_k` is not a positive integer, or either is given with
             new data.
 
         References
@@ -339,22 +338,22 @@ class Posterior(TimeQuantities):
         return consensus(memberships=draws, loss=loss, max_k=max_k)
 
     def filled_components(self, seed: Any = 0) -> pd.DataFrame:
-        """The posterior of the number of components that have units.
+        """The posterior of the number of components that contain units.
 
-        At every draw each unit is allocated to a component by its memberships, and the
-        components with a unit are counted.  Meant for a model with more components
-        than needed and the sparse prior `Prior.sparse`, which leaves the surplus empty.
+        At every draw, each unit is allocated to a component at random by its memberships, and
+        the components with at least one unit are counted.  Use it for a model with more
+        components than needed and the prior `Prior.sparse`, which leaves the surplus empty.
 
         Parameters
         ----------
         seed : int or numpy.random.Generator, optional
-            Of the allocations.
+            Seed of the allocations.
 
         Returns
         -------
         DataFrame
-            By the number of components, 1 to k: probability, and mcse, its Monte Carlo
-            standard error (one over the number of draws where all of them agree).
+            Indexed by the number of components, 1 to k: probability, and mcse, its Monte Carlo
+            standard error (if all draws agree: one over the number of draws).
 
         References
         ----------
@@ -363,7 +362,7 @@ class Posterior(TimeQuantities):
 
         Examples
         --------
-        Counts around 2 and 20 in a model that has room for two kinds more.
+        Counts around 2 and 20, in a model with room for two more components.
 
         >>> import numpy as np, pandas as pd
         >>> import bayesmix as bmx
@@ -378,10 +377,10 @@ class Posterior(TimeQuantities):
         return filled_table(self._drawn, generator(seed))
 
     def random_effects(self, newdata: pd.DataFrame | None = None, seed: Any = None) -> xr.DataArray:
-        """Posterior draws of the random effects, which the sampler has integrated out.
+        """Posterior draws of the random effects, which the sampler integrates out.
 
-        For each draw of the parameters the component of every unit is drawn given its responses,
-        then its effects.
+        For each draw of the parameters, the component of every unit is drawn given its responses,
+        then its random effects.
 
         Parameters
         ----------
@@ -428,19 +427,19 @@ class Posterior(TimeQuantities):
         what : str
             "mean", "link" or "weight".
         by : str
-            "component"; "marginal", means weighted by pi(w); or "membership", means weighted
-            by the unit's own memberships, for which new data need the response.
+            "component": for each component.  "marginal": averaged with the weights pi(w).
+            "membership": averaged with the unit's own memberships; new data then need the
+            response.
         ci : float
-            Probability of the intervals, which are of the mean and not of a response.
+            Probability of the intervals, which are for the mean, not for a new response.
         to : str or path, optional
-            A Parquet file to write instead; its path is returned.
+            Write a Parquet file and return its path.
 
         Returns
         -------
         DataFrame
-            Columns estimate (the mean over the draws), lower and upper, below each
-            component where predictions are by component.  An iterator of frames where the rows
-            come in blocks.
+            Columns estimate (the mean over the draws), lower and upper; for by="component" they
+            stand below each component.  If the data come in blocks: an iterator of frames.
 
         Raises
         ------
@@ -468,7 +467,7 @@ class Posterior(TimeQuantities):
         newdata: pd.DataFrame | None = None,
         missing: bool = False,
     ) -> pd.DataFrame:
-        """Posterior predictive responses; survival times as of `PointFit.simulate`.
+        """Simulate posterior predictive responses; survival times as in `PointFit.simulate`.
 
         Parameters
         ----------
@@ -477,8 +476,8 @@ class Posterior(TimeQuantities):
         seed : int or numpy.random.Generator, optional
         newdata : DataFrame, optional
         missing : bool
-            Whether responses are missing where those of the model are
-            (``na_action="fiml"``); by default every row has all of them.
+            Whether to leave responses missing where the model's are missing
+            (``na_action="fiml"``); by default every row gets all responses.
 
         Returns
         -------
@@ -513,8 +512,8 @@ class Posterior(TimeQuantities):
     def impute(self, draws: int = 100, seed: Any = None) -> pd.DataFrame:
         """Draw the missing responses from their posterior, given all that was observed.
 
-        For parameters drawn from the posterior, a component by the unit's membership, then the
-        response in that component.
+        Parameters are drawn from the posterior, then a component by the unit's memberships, then
+        the response in that component.
 
         Parameters
         ----------
@@ -524,7 +523,8 @@ class Posterior(TimeQuantities):
         Returns
         -------
         DataFrame
-            Rows by response and row, a column for each draw.
+            One row for each missing response, indexed by response and row; one column for
+            each draw.
 
         Raises
         ------
@@ -549,25 +549,25 @@ class Posterior(TimeQuantities):
         return impute(drawn.problem, drawn.flat[rng.integers(0, len(drawn.flat), draws)], rng)
 
     def loo(self, repair: bool = True, seed: int = 0) -> Loo:
-        """Leave-one-unit-out predictive density, by smoothed importance sampling.
+        """Leave-one-unit-out predictive density, by Pareto-smoothed importance sampling.
 
         Parameters
         ----------
         repair : bool
-            Improve units with a high Pareto k by moment matching, else by exact refits.
+            Repair units with a high Pareto k, by moment matching, or else by exact refits.
         seed : int
-            Of the refits.
+            Seed of the refits.
 
         Returns
         -------
         Loo
-            `elpd_loo`, the sum over the units of the log density of a unit given the
-            others, its standard error, and the Pareto k of every unit.
+            `elpd_loo`, its standard error, and the Pareto k of every unit.  `elpd_loo` sums, over
+            the units, the log density of a unit given all others.
 
         Raises
         ------
         FitError
-            If the seed is not a whole number of at least 0, or the draws are stacked.
+            If `seed` is not a whole number of at least 0, or the draws are stacked.
 
         References
         ----------
@@ -589,8 +589,8 @@ class Posterior(TimeQuantities):
     def waic(self) -> Waic:
         """The widely applicable information criterion, by unit.
 
-        elpd_waic is the sum over units of the log of the mean density over the draws,
-        less the variance of the log density; that variance above 0.4 is warned of.
+        elpd_waic sums over the units: the log of the mean density over the draws, minus the
+        variance of the log density.  A variance above 0.4 gives a warning.
 
         Returns
         -------
@@ -613,19 +613,20 @@ class Posterior(TimeQuantities):
         return posterior_waic(self._drawn)
 
     def evidence(self, seed: Any = 0) -> Evidence:
-        r"""The evidence p(y), by bridge sampling that respects the labels.
+        r"""The evidence p(y), by bridge sampling that handles label switching.
 
         .. math:: p(y) = \int p(y \mid \theta) \, p(\theta) \, d\theta
 
-        Draws are folded to one order of the components with probability proportional to a
-        normal density fitted to them; the target is warped to be symmetric about its mean, and
-        bridged with that density.  All constants of the likelihood and the priors count.
-        The evidence depends on the priors: the defaults, scaled to the data, are vague.
+        A normal density is fitted to the relabelled draws.  Each draw is given an order of the
+        components, with probability proportional to that density; the target is warped to be
+        symmetric about its mean, and bridged with the density.  All constants of the likelihood
+        and the priors are included.  The evidence depends on the priors, and the defaults are
+        vague.
 
         Parameters
         ----------
         seed : int or numpy.random.Generator, optional
-            Of the draws from the normal density.
+            Seed of the draws from the normal density.
 
         Returns
         -------
@@ -635,8 +636,8 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            If chains disagree or leave out modes with more than one percent of the mass, if
-            the components have more than 5040 orders, or if the error is above 0.5.
+            If chains disagree or miss modes with more than one percent of the mass, if the
+            components have more than 5040 orders, or if the error is above 0.5.
 
         References
         ----------
@@ -664,17 +665,17 @@ class Posterior(TimeQuantities):
         seed: Any = None,
         data: pd.DataFrame | None = None,
     ) -> OutsidePosterior:
-        """Regress the classes on covariates, for every draw (a cut posterior).
+        """Regress the classes on covariates for every draw (a cut posterior).
 
         Parameters
         ----------
         formula, method, assign
-            As of `PointFit.relate`.
+            As for `PointFit.relate`.
         draws : int
-            Number of draws of the posterior.
+            Number of posterior draws to use.
         seed : int or numpy.random.Generator, optional
         data : DataFrame, optional
-            As of `PointFit.relate`.
+            As for `PointFit.relate`.
 
         Returns
         -------
@@ -683,7 +684,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError, DataError, FormulaError
-            As of `PointFit.relate`.
+            As for `PointFit.relate`.
 
         References
         ----------
@@ -715,17 +716,17 @@ class Posterior(TimeQuantities):
         seed: Any = None,
         data: pd.DataFrame | None = None,
     ) -> OutsidePosterior:
-        """Describe an outcome by class, for every draw (a cut posterior).
+        """Compare an outcome between the classes for every draw (a cut posterior).
 
         Parameters
         ----------
         formula, family, method, assign, dispersion
-            As of `PointFit.distal`.
+            As for `PointFit.distal`.
         draws : int
-            Number of draws of the posterior.
+            Number of posterior draws to use.
         seed : int or numpy.random.Generator, optional
         data : DataFrame, optional
-            As of `PointFit.distal`.
+            As for `PointFit.distal`.
 
         Returns
         -------
@@ -734,7 +735,7 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError, DataError, FormulaError, SpecError
-            As of `PointFit.distal`.
+            As for `PointFit.distal`.
 
         Examples
         --------
@@ -767,13 +768,13 @@ class Posterior(TimeQuantities):
         ci: float = 0.95,
         seed: Any = None,
     ) -> pd.DataFrame:
-        """Compare statistics of the data with those of posterior predictive data.
+        """Compare statistics of the data with those of simulated data.
 
         Parameters
         ----------
         statistics : dict of str to callable
-            Functions of the response, a Series by row (with several responses a DataFrame of
-            them), that give one number: ``{"zeros": lambda y: (y == 0).mean()}``.
+            Functions that take the response (a Series, or a DataFrame of several responses) and
+            return one number: ``{"zeros": lambda y: (y == 0).mean()}``.
         draws : int
             Number of simulated data sets.
         ci : float
@@ -783,14 +784,14 @@ class Posterior(TimeQuantities):
         Returns
         -------
         DataFrame
-            statistic; observed; mean, lower and upper over the simulated data; and p_value,
-            the share of these with at least the observed value.  A p-value near 0 or 1 says
-            that the model does not give such data.
+            statistic; observed; mean, lower and upper over the simulated data; and p_value, the
+            share of simulated data with at least the observed value.  A p-value near 0 or 1
+            means that the model rarely produces such data.
 
         Raises
         ------
         FitError
-            If a statistic gives several numbers, or a response is a survival time.
+            If a statistic returns several numbers, or a response is a survival time.
 
         References
         ----------
@@ -810,10 +811,10 @@ class Posterior(TimeQuantities):
         return predictive_check(self._drawn, statistics, draws, ci, rng)
 
     def diagnostics(self) -> Diagnosis:
-        """R-hat and ESS after relabelling, and why chains disagree where they do.
+        """R-hat and ESS after relabelling, and the reasons if chains disagree.
 
-        `unvisited` names the modes, as `modes` lists them, that no chain came to, and
-        `apart` those where a chain that is not among the draws stayed.
+        `unvisited` names the modes that no chain visited, as `modes` lists them.  `apart` names
+        those where a separate chain, which is not among the draws, stayed.
 
         Returns
         -------
@@ -833,38 +834,37 @@ class Posterior(TimeQuantities):
     def stack(self, by: str = "mode", seed: Any = 0) -> Stacking:
         r"""Weigh chains that do not mix by how well they predict.
 
-        Where chains stay in modes that differ beyond labels, their numbers of draws say
-        where they began, not how much of the mass is there.  Stacking gives the groups
-        of chains m the weights
+        If chains stay in modes that differ beyond labels, the number of draws in a mode says
+        where chains started, not how much of the mass is there.  Stacking gives the groups of
+        chains m the weights
 
         .. math::
 
            \max_w \sum_u \log \sum_m w_m \, p_m(y_u \mid y_{-u}),
 
-        with the predictive densities of each group by leaving one unit out.  These are
-        the weights of the mixture that predicts best, not the masses of the modes: a
-        mode that predicts every unit a little worse gets none.
+        with the leave-one-unit-out predictive densities of each group.  These are the weights of
+        the mixture that predicts best, not the masses of the modes: a mode that predicts every
+        unit a little worse gets no weight.
 
         Parameters
         ----------
         by : str
-            "mode": chains in one mode together, as `diagnostics` finds them, and those
-            that stayed apart in modes of their own (see `modes`), so that every mode with
-            more than one percent of the mass is weighed; "chain": every reported chain by
-            itself.
+            "mode": one group for each mode, as `diagnostics` finds them, with the separate
+            chains that stayed in modes of their own (see `modes`); so every mode with more
+            than one percent of the mass is weighed.  "chain": every reported chain is a group.
         seed : int or numpy.random.Generator, optional
-            Of the resampling.
+            Seed of the resampling.
 
         Returns
         -------
         Stacking
-            `table`, the groups with their weights; `elpd_loo`; and `posterior`, the
-            draws resampled by the weights.
+            `table`, the groups with their weights; `elpd_loo`; and `posterior`, the draws
+            resampled with these weights.
 
         Raises
         ------
         FitError
-            For draws that are not chains.
+            If the draws do not come from chains.
 
         References
         ----------
@@ -904,8 +904,8 @@ class Posterior(TimeQuantities):
         Returns
         -------
         DataFrame
-            Stephens, ECR, pivot and ordering, by each other; 1 where they agree up
-            to one renaming of the components.
+            Stephens, ECR, pivot and ordering against each other; 1 means that two methods agree
+            on all draws, up to a renaming of the components.
 
         Examples
         --------
@@ -926,7 +926,7 @@ class Posterior(TimeQuantities):
     def point(self) -> PointFit:
         """The posterior mode as a `PointFit` (natural scale, no Jacobian).
 
-        A sparse Dirichlet prior has none: then that under the default Dirichlet prior.
+        A sparse Dirichlet prior has no mode: the default Dirichlet prior then takes its place.
 
         Returns
         -------
@@ -946,14 +946,14 @@ class Posterior(TimeQuantities):
     def relabel(self, method: str = "stephens", by: str | None = None) -> Self:
         """The same draws relabelled by another method.
 
-        Where events or labels name all components the draws stay as they are.
+        If events or labels name all components, the draws stay as they are.
 
         Parameters
         ----------
         method : str
             "stephens", "ecr", "pivot" (to the posterior mode) or "ordering".
         by : str, optional
-            The term, dispersion or "weight" that "ordering" sorts by.
+            The term, the dispersion or "weight" that "ordering" sorts by.
 
         Returns
         -------
@@ -962,8 +962,8 @@ class Posterior(TimeQuantities):
         Raises
         ------
         FitError
-            If the method is unknown, or `by` names nothing to sort by or goes with another
-            method.
+            If the method is unknown, `by` names nothing to sort by, or `by` is given with a
+            method other than "ordering".
 
         References
         ----------

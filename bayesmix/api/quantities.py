@@ -1,4 +1,4 @@
-"""Tables of what fits and posteriors of competing events say of times."""
+"""Probabilities and times of competing events, as tables."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["EventQuantities"]
 
 @door(error=FitError)
 class EventQuantities(TimeQuantities):
-    """What fits and posteriors of competing events say of times besides `TimeQuantities`.
+    """Probabilities of competing events, in addition to the times of `TimeQuantities`.
 
-    Every table is tidy: a row for each row of the new data, event (or state) and time.  The
+    Every table is tidy: one row for each row of the new data, event (or state) and time.  The
     options ``spent``, ``ci``, ``interval``, ``draws``, ``seed``, ``kind`` and ``cluster`` are those
     of `TimeQuantities`, and so are the errors.
 
-    `survival` and `hazard` are of the time without any event, beside those of each component.
+    `survival` and `hazard` describe the time without any event, besides those of each component.
     """
 
     def event_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
-        """Probability that each event ever comes.
+        """Probability that each event ever happens.
 
-        Where some of those who would have an event never do, as with a Gompertz distribution
-        of negative shape, the probabilities add up to less than one: `cured_fraction` is the
-        rest.  An event that is none, of the family "cured", has its own share.
+        With a Gompertz distribution of negative shape some subjects never have the event: then
+        the probabilities add up to less than one, and `cured_fraction` is the rest.  A
+        component with the family "cured" has its own row.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class EventQuantities(TimeQuantities):
 
         Examples
         --------
-        Of women, and of those without an event after ten years:
+        For women, and for women without an event after ten years:
 
         >>> import pandas as pd
         >>> import bayesmix as bmx
@@ -77,7 +77,7 @@ class EventQuantities(TimeQuantities):
         Parameters
         ----------
         times : float or sequence of float
-            From the origin.
+            Counted from the origin.
         newdata : DataFrame, optional
         **options
             See `EventQuantities`.
@@ -107,14 +107,14 @@ class EventQuantities(TimeQuantities):
         newdata: pd.DataFrame | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """Probability to be without an event, the state "start", and to have had each one.
+        """Probability of being in each state: still without an event ("start"), or after an event.
 
-        Where an event is called "start", the state without one is called "no event".
+        If an event is called "start", the state without an event is called "no event".
 
         Parameters
         ----------
         times : float or sequence of float
-            From the origin.
+            Counted from the origin.
         newdata : DataFrame, optional
         **options
             See `EventQuantities`.
@@ -144,15 +144,15 @@ class EventQuantities(TimeQuantities):
         times: Sequence[float] | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """State probabilities of the model beside the Aalen-Johansen estimate of its data.
+        """State probabilities of the model beside the Aalen-Johansen estimate.
 
         Parameters
         ----------
         by : str or sequence of str, optional
-            Columns whose levels make groups.  The model's probabilities are averages
-            over the rows of each.
+            Columns whose levels make groups; the model's probabilities are averaged over the
+            rows of each group.
         times : sequence of float, optional
-            Of the model's curves; by default 100 from zero to the last one observed.
+            Times of the model's curves; by default 100 from zero to the last one observed.
         **options
             ``ci``, ``interval``, ``draws``, ``seed``; see `EventQuantities`.
 
@@ -165,7 +165,7 @@ class EventQuantities(TimeQuantities):
         Raises
         ------
         DataError
-            Where the data have no such estimate: interval- or left-censored times, or an
+            If the estimate does not exist: for interval- or left-censored times, or for an
             exact time of an unknown event.
 
         Examples

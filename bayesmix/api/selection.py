@@ -1,4 +1,4 @@
-"""Fits with several numbers of components."""
+"""Fits with different numbers of components."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class LikelihoodRatioTest:
 
     @property
     def p_value(self) -> float:
-        """Chance of a statistic at least as large under k0 components.
+        """Probability of a statistic at least as large with k0 components.
 
-        Of a bootstrap (1 + larger draws) / (1 + draws), so that it is never zero.
+        For a bootstrap, (1 + number of larger draws) / (1 + number of draws): never zero.
         """
         return self._ratio.p_value
 
@@ -71,17 +71,17 @@ class LikelihoodRatioTest:
 
     @property
     def adjusted(self) -> tuple[float, float]:
-        """Statistic and p-value as Lo, Mendell and Rubin adjust them; missing for "bootstrap"."""
+        """Statistic and p-value adjusted by Lo, Mendell and Rubin; missing for "bootstrap"."""
         return self._ratio.adjusted or (np.nan, np.nan)
 
     @property
     def weights(self) -> np.ndarray:
-        """Weights of the chi-squares of "vlmr", descending; empty for "bootstrap"."""
+        """Weights of the chi-squares for "vlmr", descending; empty for "bootstrap"."""
         return self._ratio.weights.copy()
 
     @property
     def caveat(self) -> str:
-        """What to keep in mind of this kind of test, in words."""
+        """What to keep in mind about this kind of test."""
         return CAVEAT if self.kind == "vlmr" else ""
 
     def __repr__(self) -> str:
@@ -111,7 +111,7 @@ class LikelihoodRatioTest:
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection:
-    """Fits with several numbers of components.  Made by `select`.
+    """Fits with different numbers of components.  Made by `select`.
 
     Examples
     --------
@@ -128,9 +128,10 @@ class Selection:
     def table(self) -> pd.DataFrame:
         """One row for each requested number of components.
 
-        k, k0 (requested), converged, status, iterations, agreeing (starts at the best),
-        loglik, df, aic, bic, icl, sabic, caic, entropy (relative, 1 = clear-cut), smallest
-        (mean weight), and flags: what to look at before the fit is chosen.
+        Columns: k, k0 (the number requested), converged, status, iterations, agreeing (number
+        of starts that reached the best), loglik, df, aic, bic, icl, sabic, caic, entropy
+        (relative, 1 = clear-cut), smallest (the smallest mean weight), and flags: what to
+        check before you choose the fit.
         """
         return selection_table({k: f._fitted for k, f in self._fits.items()})
 
@@ -151,7 +152,7 @@ class Selection:
         Returns
         -------
         PointFit
-            Never a degenerate or spurious one.
+            Degenerate and spurious fits are never chosen.
 
         Raises
         ------
@@ -179,36 +180,36 @@ class Selection:
         progress: bool | None = None,
         n_jobs: int | None = None,
     ) -> LikelihoodRatioTest:
-        """Test k0 components against k1 by the ratio of their likelihoods.
+        """Test k0 components against k1 with a likelihood ratio.
 
         Parameters
         ----------
         k0, k1 : int
-            Requested numbers of components of two fits; by default k1 is k0 + 1.
+            The requested numbers of components; by default k1 is k0 + 1.
         kind : str
-            "bootstrap": responses are drawn from the fit with k0 components, and both models
-            fitted to them (McLachlan 1987).  "vlmr": a weighted sum of chi-squares (Vuong
-            1989; Lo, Mendell and Rubin 2001).  It is quick and customary, but its theorem
-            does not hold for numbers of components (Jeffries 2003).
+            "bootstrap": simulate responses from the fit with k0 components, and fit both models
+            to them (McLachlan 1987).  "vlmr": compare with a weighted sum of chi-squares (Vuong
+            1989; Lo, Mendell and Rubin 2001).  That is quick and customary, but the theorem
+            behind it does not hold for numbers of components (Jeffries 2003).
         n_boot : int, optional
-            Number of resamples of "bootstrap", 200 by default.
+            Number of resamples for "bootstrap", 200 by default.
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
         n_jobs : int, optional
-            Processes for the resamples, -1 for one a core.  By default several, through
-            joblib if it is installed, where one would take more than ten seconds.  The
-            result does not depend on it.
+            Number of processes for the resamples; -1 means one for each core.  By default, a
+            bootstrap of more than ten seconds uses several processes if joblib is installed.
+            The result does not depend on the number.
 
         Returns
         -------
         LikelihoodRatioTest
-            With statistic, p_value and draws.
+            It has `statistic`, `p_value` and `draws`.
 
         Raises
         ------
         FitError
-            If a fit is not a regular maximum, the kind is unknown, an option does not belong to
-            it, or responses cannot be simulated.
+            If a fit is not a regular maximum, the kind is unknown, an option belongs to another
+            kind, or responses cannot be simulated.
 
         References
         ----------
@@ -257,30 +258,31 @@ class Selection:
 
         .. math:: P(k \mid y) \propto P(k) \int p(y \mid \theta_k) p(\theta_k) d\theta_k
 
-        Every model is fitted again by Bayes, with its own priors, and its evidence found by
-        `Posterior.evidence`.  Evidence compares priors as much as models: with vague ones it
-        favours few components.
+        Every model is fitted again with Bayes and its own priors; `Posterior.evidence` gives its
+        evidence.  Evidence compares priors as much as models: vague priors favour few
+        components.
 
         Parameters
         ----------
         method : str
             "nuts" or "laplace".
         prior : dict of int to float, optional
-            P(k) before the data, by requested k; all alike unless given.
+            Prior probabilities P(k) by requested k; by default all are equal.
         seed : int or numpy.random.Generator, optional
         **options
-            As of `Mixture.fit`, such as ``draws``.
+            Options of `Mixture.fit`, such as ``draws``.
 
         Returns
         -------
         DataFrame
-            By requested k: log_evidence, error (its standard error), prior and probability.
+            Indexed by requested k: log_evidence, error (its standard error), prior and
+            probability.
 
         Raises
         ------
         FitError
-            If a posterior has no evidence (see `Posterior.evidence`), or the prior
-            probabilities do not belong to these k.
+            If the evidence of a posterior cannot be computed (see `Posterior.evidence`), or the
+            prior probabilities are for other k.
         SpecError
             If the priors are flat.
 
@@ -330,36 +332,36 @@ def select(
     checkpoint: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Selection:
-    """Fit a model with several numbers of components.
+    """Fit a model with different numbers of components.
 
     Parameters
     ----------
     spec : Mixture
     k : iterable of int, or int
-        The numbers of components, or one.
+        One number of components, or several.
     method : str
         "em", "ml" or "map".
     checkpoint : str or path, optional
-        A file that keeps every fit as soon as it is made, such as "selection.nc".  The same
-        call after the run was ended makes only those that are missing.
+        A file, such as "selection.nc", that keeps every fit as soon as it is made.  If the run
+        is interrupted, the same call makes only the missing fits.
     **options
-        As in `Mixture.fit`, but ``init``: every k makes its own starts.
+        Options of `Mixture.fit` except ``init``: every k makes its own starts.
 
     Returns
     -------
     Selection
-        The fits by ``[k]``, their criteria as ``table``, and ``best("bic")``.
+        ``selection[k]`` is a fit, `table` has all criteria, and ``best("bic")`` chooses a fit.
 
     Raises
     ------
     SpecError
-        If the model is no `Mixture` (competing events have as many components as
-        events), a k is no positive whole number, or an option does not apply.
+        If the model is not a `Mixture` (competing events have as many components as events), a
+        k is not a positive whole number, or an option does not apply.
 
     Warns
     -----
     ConvergenceWarning
-        If Ctrl-C ended it: the selection has the fits that were made before.
+        If Ctrl-C stopped it: the selection then has the fits made so far.
 
     Examples
     --------
@@ -401,7 +403,7 @@ def select(
 
 
 def _kept_or_made(model: Mixture, method: str, options: Mapping[str, Any], saved: Any) -> PointFit:
-    """The fit of a checkpoint, or one that is made and kept there."""
+    """The fit from the checkpoint, or a new one that is kept there."""
     name = f"k_{model.k}"
     kept = None if saved is None else saved.get_fit(name, model._spec)
     if kept is not None:
@@ -413,7 +415,7 @@ def _kept_or_made(model: Mixture, method: str, options: Mapping[str, Any], saved
 
 
 def _whole(model: Mixture, method: str, options: Mapping[str, Any]) -> PointFit:
-    """A fit that was not interrupted."""
+    """Make a fit, and raise if it was interrupted."""
     fit: PointFit = model.fit(method, **options)
     if fit._fitted.interrupted:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The public result of stacking chains; see `Posterior.stack`."""
+"""The public result of `Posterior.stack`."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Stacking:
     Parameters
     ----------
     table : DataFrame
-        By group: its chains, whether they were kept apart (numbered after the reported
-        ones), their share of the reported chains, elpd_loo with its standard error se,
-        bad_k, the number of units whose Pareto k is too high, and weight.
+        For each group: its chains, whether they are separate chains (numbered after the
+        reported ones), their share of the reported chains, elpd_loo with its standard error
+        se, bad_k (number of units with too high a Pareto k), and weight.
     elpd_loo : float
-        Expected log predictive density of the weighted groups, units left out.
+        Expected log predictive density of the weighted groups, with units left out.
     se : float
         Its standard error over units.
     posterior : Posterior
-        The draws resampled by the weights, in one chain without ESS and R-hat.
+        The draws resampled with the weights, in one chain without ESS and R-hat.
     """
 
     table: pd.DataFrame
@@ -40,7 +40,7 @@ class Stacking:
 
     @property
     def warning(self) -> str:
-        """Why not to rely on it; empty where nothing speaks against it."""
+        """Why you should not rely on the weights; empty if all is well."""
         bad = int(self.table["bad_k"].max())
         if not bad:
             return ""

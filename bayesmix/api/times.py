@@ -1,4 +1,4 @@
-"""Tables of what fits and posteriors of mixtures say of survival times."""
+"""Survival curves, hazards and times of mixtures, as tables."""
 
 from __future__ import annotations
 
@@ -20,38 +20,37 @@ __all__ = ["TimeQuantities"]
 
 @door(error=FitError)
 class TimeQuantities(Result):
-    r"""What fits and posteriors say of survival times, by component and of all together.
+    r"""Survival curves, hazards and times, for each component and for all together.
 
     .. math:: S(t \mid x, z) = \sum_s \pi_s(z) \, S_s(t \mid x)
 
-    Every table is tidy: a row for each row of the new data, time and component, with the
-    covariates, and ``estimate``, ``lower`` and ``upper``.  The component is missing where a row is
-    of all components together, the marginal.  Without new data the rows are the training rows,
-    or a single one where the model has no covariates.  Options that all methods share:
+    Every table is tidy: one row for each row of the new data, time and component, with the
+    covariates and ``estimate``, ``lower`` and ``upper``.  In marginal rows, for all components
+    together, the component is missing.  Without new data, the rows are the training rows, or a
+    single row if the model has no covariates.  All methods share these options:
 
     ``by``
-        "component" or "marginal": these rows alone.  True averages over all rows, and a column
-        of the data or several average within the groups that they make: standardised survival
-        curves, and the hazards and quantiles of these.  The training rows count by their case
-        weights.
+        "component" or "marginal": only these rows.  True averages over all rows; columns of the
+        data average within the groups that they make.  The averages are standardised survival
+        curves, and their hazards and quantiles.  Training rows count with their case weights.
     ``response``
-        Which survival time, where the model has several.
+        Which survival time, if the model has several.
     ``spent``
-        Time already spent without the event, a number or a column of the new data: the
-        quantity is given that.  The components' weights are then those of the survivors.
+        Time already spent without the event (a number, or a column of the new data); the
+        quantity is conditional on it.  Component weights are then those among survivors.
     ``ci``
         Coverage of the intervals.
     ``interval``, ``draws``, ``seed``
-        Of a point fit: "delta" (by the delta method, on the logit or log scale), or
-        "simulation" with so many draws from the estimates' normal approximation.
+        For a point fit: "delta" (the delta method, on the logit or log scale), or "simulation"
+        with this number of draws from the normal approximation of the estimates.
     ``kind``, ``cluster``
-        Of a point fit: which covariance, as in `PointFit.covariance`.
+        For a point fit: which covariance, as in `PointFit.covariance`.
 
-    Of competing events, means and quantiles are of those who would have an event, with a column
-    event in place of the component, and of all together only under ``by="marginal"``.
+    For competing events, means and quantiles are those of the subjects who would have an event.
+    A column event replaces the component; marginal rows appear only with ``by="marginal"``.
 
-    All raise a `DataError` where the new data lack a column or level, and a `FitError` where the
-    model has no survival time, or an option is unknown or does not apply.
+    All methods raise a `DataError` if the new data lack a column or level, and a `FitError` if
+    the model has no survival time, or an option is unknown or does not apply.
     """
 
     def survival(
@@ -62,12 +61,12 @@ class TimeQuantities(Result):
         response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """Probability to be without the event at some times.
+        """Probability of being without the event at given times.
 
         Parameters
         ----------
         times : float or sequence of float
-            From the origin.
+            Counted from the origin.
         newdata : DataFrame, optional
         by : True, str or list of str, optional
         response : str, optional
@@ -78,12 +77,12 @@ class TimeQuantities(Result):
         Returns
         -------
         DataFrame
-            Columns row, covariates, time, component, estimate, lower, upper; with groups
-            their columns in place of the row and covariates.
+            Columns row, covariates, time, component, estimate, lower, upper; averages within
+            groups have the groups' columns instead of row and covariates.
 
         Examples
         --------
-        Averaged over the women and the men of the data:
+        Averages over the women and over the men in the data:
 
         >>> import bayesmix as bmx
         >>> data = bmx.load_data("mgus2")
@@ -104,14 +103,14 @@ class TimeQuantities(Result):
         response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        r"""Rate of the event at some times, of those without it until then.
+        r"""Rate of the event at given times, among those still without it.
 
         .. math:: h(t) = \sum_s \pi_s f_s(t) / \sum_s \pi_s S_s(t)
 
         Parameters
         ----------
         times : float or sequence of float
-            From the origin.
+            Counted from the origin.
         newdata : DataFrame, optional
         by : True, str or list of str, optional
         response : str, optional
@@ -121,7 +120,7 @@ class TimeQuantities(Result):
         Returns
         -------
         DataFrame
-            Columns as of `survival`; per unit of time.
+            Columns as for `survival`; per unit of time.
 
         Examples
         --------
@@ -145,14 +144,14 @@ class TimeQuantities(Result):
     ) -> pd.DataFrame:
         """Expected time to the event.
 
-        Infinite where the expectation does not exist, and where some never have the event, as in
+        It is infinite if the expectation does not exist, or if some never have the event, as in
         cure models.
 
         Parameters
         ----------
         newdata : DataFrame, optional
         among : {"all", "events"}
-            All of them, or those who ever have the event.
+            "all": everybody.  "events": only those who ever have the event.
         by : True, str or list of str, optional
         response : str, optional
         **options
@@ -172,7 +171,7 @@ class TimeQuantities(Result):
         >>> spec.fit("em", seed=1).mean_time(by="marginal")["estimate"].round(2).tolist()
         [11.07]
 
-        Of competing events:
+        For competing events:
 
         >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential")
         >>> spec.fit("em", seed=1).mean_time()[["event", "estimate"]].round(2).values.tolist()
@@ -189,15 +188,15 @@ class TimeQuantities(Result):
         response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """Times by which shares q have had the event; infinite where fewer ever have it.
+        """Times by which a share q has had the event; infinite if fewer ever have it.
 
         Parameters
         ----------
         q : float or sequence of float
-            Between 0 and 1.
+            Shares between 0 and 1.
         newdata : DataFrame, optional
         among : {"all", "events"}
-            All of them, or those who ever have the event.
+            "all": everybody.  "events": only those who ever have the event.
         by : True, str or list of str, optional
         response : str, optional
         **options
@@ -231,17 +230,17 @@ class TimeQuantities(Result):
         response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        r"""Expected time to the event or tau, whichever comes first.
+        r"""Expected time to the event or to tau, whichever comes first.
 
         .. math:: \int_0^\tau S(t) \, dt
 
         Parameters
         ----------
         tau : float
-            From the origin, in the units of the times.
+            Counted from the origin, in the units of the times.
         newdata : DataFrame, optional
         among : {"all", "events"}
-            All of them, or those who ever have the event.
+            "all": everybody.  "events": only those who ever have the event.
         by : True, str or list of str, optional
         response : str, optional
         **options
@@ -274,15 +273,15 @@ class TimeQuantities(Result):
         response: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """Survival probabilities of the model beside the Kaplan-Meier estimate of its data.
+        """Survival probabilities of the model beside the Kaplan-Meier estimate.
 
         Parameters
         ----------
         by : str or sequence of str, optional
-            Columns whose levels make groups.  The model's probabilities are averages
-            over the rows of each.
+            Columns whose levels make groups; the model's probabilities are averaged over the
+            rows of each group.
         times : sequence of float, optional
-            Of the model's curves; by default 100 from zero to the last one observed.
+            Times of the model's curves; by default 100 from zero to the last one observed.
         response : str, optional
         **options
             ``ci``, ``interval``, ``draws``, ``seed``, ``kind``, ``cluster``; see
@@ -291,13 +290,13 @@ class TimeQuantities(Result):
         Returns
         -------
         DataFrame
-            Columns by, time, estimate, lower, upper, source ("model" or "nonparametric").  Of a
-            posterior at most 1000 draws are used.
+            Columns by, time, estimate, lower, upper, source ("model" or "nonparametric").  At
+            most 1000 draws of a posterior are used.
 
         Raises
         ------
         DataError
-            Where the data have no such estimate: interval- or left-censored times.
+            If the estimate does not exist: for interval- or left-censored times.
 
         Examples
         --------
@@ -317,38 +316,38 @@ class TimeQuantities(Result):
         newdata: pd.DataFrame | None = None,
         response: str | None = None,
     ) -> pd.DataFrame:
-        r"""Mean squared error of predicted event probabilities, beside that without covariates.
+        r"""Mean squared error of predicted event probabilities, with and without covariates.
 
         .. math::
 
            \frac{1}{n} \sum_i w_i(t) \, (1\{\text{event } k \text{ by } t\} - F_k(t \mid x_i))^2
 
-        with weights that stand for those who were censored before t, the inverse of Kaplan and
-        Meier's probability not to be.
+        The weights w make up for those censored before t: they are the inverse of the
+        Kaplan-Meier probability of not being censored.
 
         Parameters
         ----------
         times : float or sequence of float
         newdata : DataFrame, optional
-            Other rows than the training rows, with their times and events: an out-of-sample
-            curve.
+            Other rows than the training rows, with their times and events, for an
+            out-of-sample score.
         response : str, optional
-            Which survival time, where the model has several.
+            Which survival time, if the model has several.
 
         Returns
         -------
         DataFrame
-            Columns time, event ("event" where there are no competing ones), score, se,
-            reference (the score of the training data's Aalen-Johansen estimate, the same for
-            all), and improvement, 1 - score / reference.
+            Columns time, event ("event" without competing events), score, se, reference, and
+            improvement = 1 - score / reference.  reference is the score of one prediction for
+            everybody: the Aalen-Johansen estimate of the training data.
 
         Raises
         ------
         FitError
             If nobody was followed that long.
         DataError
-            For delayed entries, interval- or left-censored times, or exact times of unknown
-            events.
+            If there are delayed entries, interval- or left-censored times, or exact times of
+            unknown events.
 
         References
         ----------
@@ -377,7 +376,7 @@ class TimeQuantities(Result):
         response: str | None = None,
         ci: float = 0.95,
     ) -> pd.DataFrame:
-        """Predicted event probabilities beside what was observed, in groups by prediction.
+        """Predicted and observed event probabilities, in groups of similar predictions.
 
         Parameters
         ----------
@@ -385,22 +384,22 @@ class TimeQuantities(Result):
         newdata : DataFrame, optional
             Other rows than the training rows, with their times and events.
         groups : int
-            Of about equal size.
+            Number of groups, of about equal size.
         response : str, optional
-            Which survival time, where the model has several.
+            Which survival time, if the model has several.
         ci : float
             Coverage of the limits.
 
         Returns
         -------
         DataFrame
-            Columns time, event, group, n, predicted (the mean), observed (Aalen-Johansen's
+            Columns time, event, group, n, predicted (the mean), observed (the Aalen-Johansen
             estimate in the group), lower, upper.
 
         Raises
         ------
         FitError, DataError
-            As of `brier_score`.
+            As for `brier_score`.
 
         Examples
         --------

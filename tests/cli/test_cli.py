@@ -281,6 +281,24 @@ def test_the_posterior_of_the_readme_is_the_one_that_is_found():
     np.testing.assert_allclose(*values, atol=0.03)
 
 
+def test_the_readme_says_what_bic_prefers_for_the_patents():
+    if not README.exists():
+        pytest.skip("no README beside the tests")
+    said = re.search(
+        r"BIC is (\d+).*?\n(\d+) with these three.*? has (\d+)", README.read_text("utf-8")
+    )
+    patent = bmx.load_data("patent")
+    found = [
+        bmx.Mixture("Patents ~ lgRD", patent, family, k, concomitant=weights).fit(seed=1).bic
+        for family, k, weights in [
+            ("poisson", 1, None),
+            ("poisson", 3, "~ RDS"),
+            ("negative_binomial", 1, None),
+        ]
+    ]
+    assert [round(bic) for bic in found] == [int(number) for number in said.groups()]
+
+
 def test_the_readme_points_to_pictures_that_are_there_and_small():
     if not (ROOT / "docs" / "images").exists():
         pytest.skip("no docs beside the tests")
