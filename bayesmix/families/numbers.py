@@ -49,7 +49,7 @@ def for_numbers(times: Family) -> Family:
         at = _instant(obs)
         return survival.log_distribution(at, *linked), survival.logsf(at, *linked)
 
-    def tails(y: np.ndarray, **natural: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def tails(y: np.ndarray, /, **natural: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         log = log_survival(times, np.maximum(y, 0.0), natural)
         return -np.expm1(log), np.exp(log)
 

@@ -149,6 +149,33 @@ def test_what_cannot_be_asked():
         fit.residuals("quantile")
 
 
+SHARES = (((0.7, 0.2, 0.1), (0.1, 0.2, 0.7)), ((0.1, 0.8, 0.1), (0.5, 0.1, 0.4)))
+
+
+def test_scores_of_nominal_answers_are_normal():
+    rng = np.random.default_rng(7)
+    one = rng.random(900) < 0.4
+    answers = [np.where(one, *(rng.choice(list("abc"), 900, p=p) for p in pair)) for pair in SHARES]
+    data = pd.DataFrame(dict(zip(["rng", "y"], answers, strict=True)))
+    scores = bmx.Mixture(bmx.items(["rng", "y"]), data, k=2).fit(seed=1).residuals("quantile")
+    assert normal(scores["rng"])
+    assert normal(scores["y"])
+
+
+@pytest.mark.parametrize("names", [("y", "rng"), ("obs", "structure"), ("values", "seed")])
+def test_columns_may_be_called_as_arguments_are(names):
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame(rng.normal(size=(200, 2)), columns=list(names))
+    spec = bmx.Mixture(f"mv({names[0]}, {names[1]}) ~ 1", data, "mvnormal", 1)
+    fit = spec.fit()
+    values = data.to_numpy()
+    spread = np.linalg.cholesky(np.cov(values.T, bias=True))
+    scores = np.linalg.solve(spread, (values - values.mean(0)).T).T
+    np.testing.assert_allclose(fit.residuals("quantile", seed=1), scores, atol=1e-5)
+    assert list(fit.simulate(seed=1).columns) == [*names, "component"]
+    assert fit.membership().shape == (200, 1)
+
+
 def test_statistics_of_simulated_data_have_p_values():
     rng = np.random.default_rng(7)
     y = rng.poisson(np.where(rng.random(120) < 0.3, 9.0, 1.0))

@@ -119,7 +119,7 @@ def phi_of(structure: Structure, values: Mapping[str, Any]) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*logs, *rest), axis=-1)
 
 
-def simulate(structure: Structure, rng: np.random.Generator, **values: Array) -> np.ndarray:
+def simulate(structure: Structure, rng: np.random.Generator, /, **values: Array) -> np.ndarray:
     """Draw rows of columns, (n, q)."""
     mean = np.stack([np.asarray(values[c], float) for c in structure.columns], axis=-1)
     phi = phi_of(structure, values)
@@ -145,19 +145,21 @@ def fill(
     return out
 
 
-def in_turn(structure: Structure, y: np.ndarray, **values: Array) -> tuple[np.ndarray, np.ndarray]:
+def in_turn(
+    structure: Structure, y: np.ndarray, /, **values: Array
+) -> tuple[np.ndarray, np.ndarray]:
     """Normal scores and log densities (n, q) of the columns, each given the earlier ones."""
     phi = phi_of(structure, {n: values[n] for n in structure.names})
     center = np.broadcast_to(mean(structure, **values), y.shape)
     return scores_in_turn(structure, phi, y, center)
 
 
-def mean(structure: Structure, **values: Array) -> np.ndarray:
+def mean(structure: Structure, /, **values: Array) -> np.ndarray:
     """Means of the columns, (..., q)."""
     return np.stack(np.broadcast_arrays(*(values[c] for c in structure.columns)), axis=-1)
 
 
-def variance(structure: Structure, **values: Array) -> np.ndarray:
+def variance(structure: Structure, /, **values: Array) -> np.ndarray:
     """Variances of the columns, (..., q)."""
     return np.square(structure.deviations(phi_of(structure, values)))
 

@@ -87,6 +87,11 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
             return np.stack([1 - given[names[0]], given[names[0]]], axis=-1)
         return probabilities(*(given[name] for name in names))
 
+    def tails(y: np.ndarray, /, **given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """P(Y <= y) and P(Y > y) in the order of the levels: any order serves residuals."""
+        p, reached = mean(**given), np.arange(len(levels)) <= np.asarray(y)[..., None]
+        return np.where(reached, p, 0.0).sum(-1), np.where(reached, 0.0, p).sum(-1)
+
     return Family(
         **COMMON,
         params=dict.fromkeys(names, "logit" if binary else "identity"),
@@ -100,7 +105,8 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         outputs=levels,
         start=start,
         mean=mean,
-        simulate=lambda rng, **given: draw_level(rng, mean(**given)),
+        simulate=lambda rng, /, **given: draw_level(rng, mean(**given)),
+        tails=tails,
         valid=lambda y: (y >= 0) & (y < len(levels)) & (y == np.floor(y)),
         concave=True,
         options={"levels": list(levels)},
