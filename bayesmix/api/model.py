@@ -22,7 +22,7 @@ from bayesmix.priors import resolve
 from bayesmix.pymc_model import new_data
 from bayesmix.results import describe
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.predict import simulate_at
+from bayesmix.results.simulation import simulate
 from bayesmix.sampling.external import draws_from_pymc, starting_values
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Model(Modelled):
         ['Faults', 'component']
         """
         theta = from_dataset(self._spec, params)
-        return simulate_at(self._spec, theta, newdata, generator(seed), missing=missing)
+        return simulate(self._spec, theta, newdata, generator(seed), missing=missing)
 
     def to_pymc(self, likelihood: str = "graph") -> Any:
         """The PyMC model, as a PyMC user would write it.

@@ -24,8 +24,8 @@ from bayesmix.model.rows import block_rows, regression_rows
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
-from bayesmix.results.predict import draw_components, draw_response
 from bayesmix.results.printing import Printed
+from bayesmix.results.simulation import draw_components, draw_response
 from bayesmix.results.tables import summary
 
 __all__ = ["Resampled", "match_order", "resample", "resampled_summary", "simulated_rows"]

@@ -12,7 +12,7 @@ from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limi
 from bayesmix.plot.grid import covariates_of, hold, new_rows, one_of
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes, panels
-from bayesmix.results.predict import Cell, cells_of, mean_cells, mean_scale, observed_response
+from bayesmix.results.means import Cell, cells_of, mean_cells, mean_scale, observed_response
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

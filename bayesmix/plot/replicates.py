@@ -14,7 +14,7 @@ from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
 from bayesmix.results.censoring import refuse_background
-from bayesmix.results.predict import columns_of
+from bayesmix.results.simulation import columns_of
 from bayesmix.survival.nonparametric import kaplan_meier
 
 __all__ = ["KINDS", "Replicates", "kind_of", "of_model", "of_priors"]

@@ -24,7 +24,7 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.results.predict import component_means, observed_response
+from bayesmix.results.means import component_means, observed_response
 
 if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior

@@ -30,7 +30,7 @@ from bayesmix.plot.style import (
     marker,
     one_axes,
 )
-from bayesmix.results.predict import row_weights
+from bayesmix.results.means import row_weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,14 +9,13 @@ from bayesmix._arguments import fraction
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.results.predict import (
-    Prediction,
+from bayesmix.results.predict import Prediction, side_by_side
+from bayesmix.results.simulation import (
     as_observed,
     columns_of,
     draw_components,
     draw_response,
     side_by_column,
-    side_by_side,
     simulation_rows,
     warn_of_impossible,
 )

@@ -14,7 +14,8 @@ from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.priors.conditional import shown
-from bayesmix.results.predict import (
+from bayesmix.results.printing import Printed
+from bayesmix.results.simulation import (
     Column,
     columns_of,
     draw_components,
@@ -22,7 +23,6 @@ from bayesmix.results.predict import (
     side_by_column,
     warn_of_impossible,
 )
-from bayesmix.results.printing import Printed
 
 if TYPE_CHECKING:
     import xarray as xr

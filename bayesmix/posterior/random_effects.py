@@ -11,8 +11,9 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.conditional import effects_by_component
-from bayesmix.results.predict import draw_from, linear_predictors
+from bayesmix.results.means import linear_predictors
 from bayesmix.results.random_effects import effects_of, rows_of
+from bayesmix.results.simulation import draw_from
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,7 +14,7 @@ from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
 from bayesmix.posterior.predict import simulate
 from bayesmix.priors import sample_prior
-from bayesmix.results.predict import columns_of
+from bayesmix.results.simulation import columns_of
 
 if TYPE_CHECKING:
     import xarray as xr

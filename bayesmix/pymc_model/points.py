@@ -14,7 +14,7 @@ from bayesmix.model.data import named_data
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import free_variables, logit_turn
-from bayesmix.results.predict import simulation_rows
+from bayesmix.results.simulation import simulation_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from bayesmix.model.data import names_of, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.rows import Clustered
 from bayesmix.pymc_model.predictors import Predictors, has_mean_as_location
-from bayesmix.results.predict import draw_from, draw_rows
+from bayesmix.results.simulation import draw_from, draw_rows
 
 __all__ = ["draw"]
 

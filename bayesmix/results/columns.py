@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from bayesmix.model import BlockRows
 from bayesmix.model.layout import BlockLayout
-from bayesmix.results.predict import mean_cells, natural
+from bayesmix.results.means import mean_cells, natural
 
 __all__ = ["column_residuals", "columns_in_turn"]
 

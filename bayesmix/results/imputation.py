@@ -7,7 +7,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, unit_terms
-from bayesmix.results.predict import (
+from bayesmix.results.simulation import (
     columns_of,
     draw_from,
     draw_missing,

@@ -11,7 +11,7 @@ from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.prepare import clusters
 from bayesmix.results.conditional import effects_by_component, joined
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.predict import linear_predictors
+from bayesmix.results.means import linear_predictors
 
 __all__ = ["effects_of", "random_effects", "rows_of"]
 

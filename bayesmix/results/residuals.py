@@ -21,7 +21,7 @@ from bayesmix.results import censoring
 from bayesmix.results.columns import column_residuals, columns_in_turn
 from bayesmix.results.conditional import one_by_one
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.predict import (
+from bayesmix.results.means import (
     component_means,
     linear_predictors,
     natural,

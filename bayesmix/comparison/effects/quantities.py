@@ -23,7 +23,7 @@ from bayesmix.errors import FitError
 from bayesmix.families.survival import base as time_of
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
-from bayesmix.results.predict import (
+from bayesmix.results.means import (
     Cell,
     cells_of,
     linear_cells,

@@ -25,7 +25,7 @@ from bayesmix.model.prepare import concomitant_design
 from bayesmix.model.units import constant_in_units
 from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
-from bayesmix.results.predict import row_log_densities
+from bayesmix.results.means import row_log_densities
 
 __all__ = ["Outside", "OutsideDraws", "Stage", "cut", "distal", "relate", "solved"]
 

@@ -1,0 +1,387 @@
+"""Random responses: a component for every unit, then its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FitError, warn
+from bayesmix.families import Family
+from bayesmix.families.limits import draw_within
+from bayesmix.families.survival.base import log_survival
+from bayesmix.formula.limits import Limits
+from bayesmix.formula.response import (
+    Response,
+    binomial_arguments,
+    limited_call,
+    read_limits,
+    read_response,
+    time_name,
+)
+from bayesmix.formula.transforms import Scope
+from bayesmix.model import BlockRows, MixtureSpec, Rows
+from bayesmix.model.layout import BlockLayout
+from bayesmix.model.prepare import Part
+from bayesmix.model.rows import Clustered, entries
+from bayesmix.results import censoring
+from bayesmix.results.means import natural, row_weights
+
+__all__ = [
+    "Column",
+    "as_observed",
+    "columns_of",
+    "draw_components",
+    "draw_from",
+    "draw_missing",
+    "draw_response",
+    "draw_rows",
+    "side_by_column",
+    "simulate",
+    "simulation_rows",
+    "warn_of_impossible",
+]
+
+
+def simulate(
+    spec: MixtureSpec,
+    theta: np.ndarray,
+    newdata: pd.DataFrame | None,
+    rng: np.random.Generator,
+    *,
+    missing: bool = False,
+) -> pd.DataFrame:
+    """Random responses: a component for every unit, then its rows.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    theta : ndarray, shape (D,)
+    newdata : DataFrame, optional
+    rng : numpy.random.Generator
+    missing : bool
+        Whether responses are missing where those of the model are.
+
+    Returns
+    -------
+    DataFrame
+        A column for each response (successes for the binomial; a survival time, without
+        censoring, under the name of the time; levels as a Categorical or as whole numbers) and
+        "component".
+    """
+    if missing and newdata is not None:
+        msg = "simulate(missing=True) leaves out what is missing in the model's own rows, not in "
+        raise FitError(msg + "newdata=; give one of the two")
+    rows = simulation_rows(spec, newdata)
+    index = spec.prepared.index if newdata is None else newdata.index
+    drawn = draw_components(spec, theta, rows, rng)
+    values = [
+        draw_response(block, data, theta, drawn, rng)
+        for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
+    ]
+    values = [
+        v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
+        for v, part in zip(values, spec.prepared.parts, strict=True)
+    ]
+    columns = columns_of(spec, rows)
+    values = list(side_by_column(values))
+    warn_of_impossible(np.array(values), columns)
+    if missing:
+        values = as_observed(np.array(values), columns)
+    out: dict[str, Any] = {
+        column.name: _labelled(spec.layout.blocks[column.block], value)
+        for column, value in zip(columns, values, strict=True)
+    }
+    out["component"] = np.array(spec.components, dtype=object)[drawn]
+    return pd.DataFrame(out, index=index).infer_objects()
+
+
+def _labelled(block: BlockLayout, values: np.ndarray) -> Any:
+    """Drawn responses as in the data: levels, where the family has some."""
+    levels = next((f.levels for f in block.families if f.levels), ())
+    if not levels:
+        return values
+    missing = np.isnan(values)
+    codes = np.where(missing, -1, values).astype(int)
+    if all(isinstance(level, int) for level in levels):
+        drawn = np.array(levels)[codes]
+        return np.where(missing, np.nan, drawn) if missing.any() else drawn
+    ordered = block.thresholds is not None
+    known: Any = list(levels)
+    return pd.Categorical.from_codes(codes.tolist(), known, ordered=ordered)
+
+
+class Column(NamedTuple):
+    """A column of a response: its place among the responses and there, its name and its rows."""
+
+    block: int
+    number: int
+    name: str
+    data: BlockRows
+
+    @property
+    def there(self) -> np.ndarray | None:
+        """Where it was observed, (n,); None for everywhere."""
+        response = self.data.response
+        if response is None or response.y.ndim == 1:
+            return self.data.there
+        seen = ~np.isnan(response.y[:, self.number])
+        return None if seen.all() else seen
+
+
+def columns_of(spec: MixtureSpec, rows: Rows) -> list[Column]:
+    """All columns of all responses: most have one."""
+    return [
+        Column(b, number, name, data)
+        for b, (block, data) in enumerate(zip(spec.layout.blocks, rows.blocks, strict=True))
+        for number, name in enumerate(
+            block.columns if block.families[0].columns else (response_name(spec, block),)
+        )
+    ]
+
+
+def side_by_column(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Responses (n,), or (n, q) of several columns, as all their columns, (columns, n)."""
+    return np.concatenate([v[None] if v.ndim == 1 else v.T for v in values])
+
+
+def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
+    """What simulated responses are called: a time as within ``surv(...)``, else as written."""
+    if not block.survival:
+        call = limited_call(block.name)
+        return block.name if call is None else call.inner
+    events = spec.prepared.events
+    written = [block.name] if events is None else list(events.times)
+    return time_name(written)
+
+
+def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
+    """Rows to simulate responses for: they need the trials, but not the successes."""
+    rows = spec.apply(newdata, response=False)
+    if newdata is None:
+        return rows
+    blocks = [
+        replace(data, response=_without_values(part, newdata, spec.prepared.scope))
+        if part.response.trials is not None or part.response.limits is not None
+        else data
+        for part, data in zip(spec.prepared.parts, rows.blocks, strict=True)
+    ]
+    return replace(rows, blocks=tuple(blocks))
+
+
+def _without_values(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response:
+    """What is known of new responses before they are there: their trials, or limits."""
+    text = part.formula.response
+    assert text is not None
+    if part.response.limits is not None:
+        unknown = np.full(len(newdata), np.nan)
+        limits = read_limits(text, newdata, scope)
+        return replace(part.response, y=unknown, there=None, limits=limits)
+    _, trials = binomial_arguments(text)
+    return read_response(
+        replace(part.formula, response=f"p(0 * ({trials}), {trials})"), newdata, scope
+    )
+
+
+def draw_components(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, rng: np.random.Generator
+) -> np.ndarray:
+    """A component (position) for every row, the same within a unit.
+
+    Known labels stay, but competing events are drawn.  Of units with delayed entries those
+    components are more probable in which these are reached.
+    """
+    pi = row_weights(spec, theta, rows)[rows.units.first]
+    if rows.known is not None:
+        pi = np.where(rows.known, pi, 0.0)
+    reached = _log_reached(spec, theta, rows)
+    if reached is not None:
+        with np.errstate(divide="ignore"):
+            terms = np.log(pi) + reached
+        pi = np.exp(terms - terms.max(1, keepdims=True))
+    return draw_from(pi, rng)[rows.units.codes]
+
+
+def draw_from(pi: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A component (position) for every unit, by weights (U, S) that need not add up to one."""
+    cumulative = pi.cumsum(1)
+    uniform = rng.random((len(pi), 1)) * cumulative[:, -1:]
+    return np.minimum((cumulative < uniform).sum(1), pi.shape[1] - 1)
+
+
+def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray | None:
+    """Log chance of each component that a unit's delayed entries are reached, (U, S)."""
+    total = np.zeros((rows.n_units, spec.k))
+    late = False
+    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+        for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+            entered = None if data.entry is None else data.entry[key].times
+            if entered is not None:
+                late = True
+                log = log_survival(family, entered.lower, natural(block, data, theta, s))
+                total[:, s] += np.bincount(rows.units.codes, log, rows.n_units)
+    return total if late else None
+
+
+def draw_response(
+    block: BlockLayout,
+    data: BlockRows,
+    theta: np.ndarray,
+    drawn: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Responses (n,) of rows with known components, NaN where the component has none.
+
+    Those of several columns are (n, q).
+
+    A mean outside its range, as of a Poisson response with the identity link, is of no
+    distribution; its density is zero.
+    """
+    trials = None if data.response is None else data.response.trials
+    several = block.families[0].columns
+    out = np.full((len(drawn), len(several)) if several else len(drawn), np.nan)
+    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+        at = np.flatnonzero(drawn == s)
+        if len(at):
+            values = natural(block, data, theta, s)
+            late = entries(data, key)
+            limits = None if data.response is None else data.response.limits
+            out[at] = draw_rows(family, values, trials, late, at, rng, data.clustered, limits)
+    return out
+
+
+def draw_missing(
+    block: BlockLayout,
+    data: BlockRows,
+    theta: np.ndarray,
+    drawn: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """As `draw_response`; of several columns those that are missing, given the others."""
+    if data.response is None or data.response.y.ndim == 1:
+        return draw_response(block, data, theta, drawn, rng)
+    y = data.response.y
+    out = y.copy()
+    for s, family in enumerate(block.families):
+        assert family.fill is not None
+        at = np.flatnonzero((drawn == s) & np.isnan(y).any(1))
+        values = natural(block, data, theta, s)
+        some = {n: v[at] if np.ndim(v) else v for n, v in values.items()}
+        out[at] = family.fill(rng, y[at], **some)
+    return out
+
+
+def draw_rows(
+    family: Family,
+    natural: Mapping[str, np.ndarray],
+    trials: np.ndarray | None,
+    entry: np.ndarray | None,
+    at: np.ndarray,
+    rng: np.random.Generator,
+    clustered: Clustered | None = None,
+    limits: Limits | None = None,
+) -> np.ndarray:
+    """Responses of the rows at some positions, (m,) or (m, q) of several columns.
+
+    They are NaN where the parameters are impossible.
+
+    Parameters
+    ----------
+    family : Family
+    natural : mapping of str to ndarray
+        Natural parameters of all rows (n,), or numbers.
+    trials, entry : ndarray, shape (n,), or None
+    at : ndarray of int, shape (m,)
+    rng : numpy.random.Generator
+    clustered : Clustered, optional
+        For families that give the density of rows together.
+    limits : Limits, optional
+        Of all rows: what cannot occur is drawn again, what is censored stands at the limit.
+    """
+    values = {n: v[at] if np.ndim(v) else np.full(len(at), v) for n, v in natural.items()}
+    out = np.full((len(at), len(family.columns)) if family.columns else len(at), np.nan)
+    inside = np.broadcast_to(_possible(family, values), len(at))
+    if family.whole is not None:
+        return _draw_together(family, values, clustered, at, rng)
+    if inside.any():
+        at, values = at[inside], {n: v[inside] for n, v in values.items()}
+        late = np.zeros(len(at)) if entry is None else entry[at]
+        some = None if trials is None else trials[at]
+        if limits is None:
+            out[inside] = _draw(family, values, some, late, rng)
+        else:
+            drawn = _draw(family, values, some, late, rng)
+            out[inside] = draw_within(family, values, drawn, limits.take(at), rng)
+    return out
+
+
+def _draw_together(
+    family: Family,
+    values: dict[str, np.ndarray],
+    clustered: Clustered | None,
+    at: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    assert family.whole is not None
+    if family.whole.simulate is None or clustered is None:
+        what = "has no simulate=" if clustered else "needs its clusters and random effects' columns"
+        msg = f"family {family.name!r} {what}; give these to draw responses"
+        raise FitError(msg)
+    given = clustered.take(at)
+    return family.whole.simulate(rng, given.codes, given.effects, **values)
+
+
+def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Rows whose parameters are within their ranges, (n,)."""
+    inside: np.ndarray | bool = True
+    for parameter in family.parameters:
+        lower, upper = family.bounds.get(parameter.name, (-np.inf, np.inf))
+        lower = max(lower, parameter.link.lower)
+        upper = min(upper, parameter.link.upper)
+        value = values[parameter.name]
+        inside = inside & (value >= lower) & (value <= upper)
+    return np.asarray(inside)
+
+
+def as_observed(drawn: np.ndarray, columns: Sequence[Column]) -> list[np.ndarray]:
+    """Drawn columns (columns, ..., n), missing where those of the rows are."""
+    return [
+        y if column.there is None else np.where(column.there, y, np.nan)
+        for y, column in zip(drawn, columns, strict=True)
+    ]
+
+
+def warn_of_impossible(drawn: np.ndarray, columns: Sequence[Column]) -> None:
+    """Say that some columns (..., columns, n) could not be drawn; covariates may be missing."""
+    wrong = np.isnan(drawn)
+    for c, column in enumerate(columns):
+        if column.data.described is not None:
+            wrong[..., c, :] &= column.data.described
+    missing = int(wrong.sum())
+    if missing:
+        msg = (
+            f"{missing} of {drawn.size} simulated responses are missing: their mean is outside its "
+            "range there, as below zero by the identity link. A log or logit link cannot leave it; "
+            "or give narrower priors"
+        )
+        warn("impossible responses", msg)
+
+
+def _draw(
+    family: Family,
+    values: dict[str, np.ndarray],
+    trials: np.ndarray | None,
+    entry: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    if family.is_survival:
+        return censoring.draw_times(family, values, entry, rng)
+    if family.simulate is None:
+        msg = f"family {family.name!r} has no simulate=; give one to draw responses"
+        raise FitError(msg)
+    if family.binomial:
+        values["trials"] = np.ones(len(entry)) if trials is None else trials
+    return family.simulate(rng, **values)
