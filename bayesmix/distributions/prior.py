@@ -1,4 +1,4 @@
-"""Priors: what can be said of a parameter before the data."""
+"""The prior of a parameter."""
 
 from __future__ import annotations
 
@@ -7,198 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
-from bayesmix import arrays as xp
 from bayesmix._arguments import door, numeric, one_of, probabilities
+from bayesmix.distributions.kinds import DRAWS, ENDS, KINDS, RANGES
 from bayesmix.errors import SpecError
 
-__all__ = ["KINDS", "KINK", "Prior", "as_prior", "as_priors"]
-
-LOG_2PI = float(np.log(2 * np.pi))
-# Parameters that are the ends of a support.
-ENDS = ("lower", "upper")
-
-
-def _normal(x: Any, mu: float, sigma: float) -> Any:
-    return -0.5 * ((x - mu) / sigma) ** 2 - np.log(sigma) - 0.5 * LOG_2PI
-
-
-def _student_t(x: Any, nu: float, mu: float, sigma: float) -> Any:
-    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2)
-    constant -= 0.5 * np.log(nu * np.pi) + np.log(sigma)
-    return constant - (nu + 1) / 2 * xp.log1p(((x - mu) / sigma) ** 2 / nu)
-
-
-# Of a double exponential prior the kink is round within this share of its scale, so that modes
-# have derivatives; its density differs by less than as much.
-KINK = 1e-4
-
-
-def _laplace(x: Any, mu: float, b: float) -> Any:
-    z = (x - mu) / b
-    return KINK - xp.sqrt(z * z + KINK**2) - np.log(2.0 * b)
-
-
-def _lognormal(x: Any, mu: float, sigma: float) -> Any:
-    log = xp.log(x)
-    return -0.5 * ((log - mu) / sigma) ** 2 - log - np.log(sigma) - 0.5 * LOG_2PI
-
-
-def _inverse_gamma(x: Any, alpha: float, beta: float) -> Any:
-    constant = alpha * np.log(beta) - special.gammaln(alpha)
-    return constant - (alpha + 1) * xp.log(x) - beta / x
-
-
-def _gamma(x: Any, alpha: float, beta: float) -> Any:
-    constant = alpha * np.log(beta) - special.gammaln(alpha)
-    return constant + (alpha - 1) * xp.log(x) - beta * x
-
-
-def _beta(x: Any, alpha: float, beta: float) -> Any:
-    return (alpha - 1) * xp.log(x) + (beta - 1) * xp.log1p(-x) - special.betaln(alpha, beta)
-
-
-def _half_student_t(x: Any, nu: float, sigma: float) -> Any:
-    return np.log(2.0) + _student_t(x, nu, 0.0, sigma)
-
-
-def _exponential(x: Any, lam: float) -> Any:
-    return np.log(lam) - lam * x
-
-
-def _uniform(x: Any, lower: float, upper: float) -> Any:
-    inside = (x >= lower) & (x <= upper)
-    return 0.0 * x + xp.where(inside, 0.0 * x - np.log(upper - lower), -np.inf)
-
-
-def _t_cdf(x: Any, nu: float, mu: float, sigma: float) -> Any:
-    return special.stdtr(nu, (x - mu) / sigma)
-
-
-def _truncated(logpdf: Any, cdf: Any, quantile: Any) -> tuple[Any, Any]:
-    """Log density and quantiles of a distribution cut off at `lower` and `upper`."""
-
-    def density(x: Any, lower: float, upper: float, **parameters: float) -> Any:
-        mass = cdf(upper, **parameters) - cdf(lower, **parameters)
-        return logpdf(x, **parameters) - np.log(mass)
-
-    def quantiles(q: Any, lower: float, upper: float, **parameters: float) -> Any:
-        low, high = (cdf(end, **parameters) for end in (lower, upper))
-        return quantile(low + q * (high - low), **parameters)
-
-    return density, quantiles
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A distribution: its parameters, those that are positive, and where it lives."""
-
-    parameters: tuple[str, ...]
-    positive: tuple[str, ...]
-    support: str  # "real", "positive", "unit", "simplex"
-    logpdf: Any = None
-    quantile: Any = None
-
-
-KINDS: dict[str, _Kind] = {
-    "normal": _Kind(
-        ("mu", "sigma"),
-        ("sigma",),
-        "real",
-        _normal,
-        lambda q, mu, sigma: mu + sigma * special.ndtri(q),
-    ),
-    "student_t": _Kind(
-        ("nu", "mu", "sigma"),
-        ("nu", "sigma"),
-        "real",
-        _student_t,
-        lambda q, nu, mu, sigma: mu + sigma * special.stdtrit(nu, q),
-    ),
-    "laplace": _Kind(
-        ("mu", "b"),
-        ("b",),
-        "real",
-        _laplace,
-        lambda q, mu, b: mu - b * np.sign(q - 0.5) * np.log1p(-2.0 * np.abs(q - 0.5)),
-    ),
-    "lognormal": _Kind(
-        ("mu", "sigma"),
-        ("sigma",),
-        "positive",
-        _lognormal,
-        lambda q, mu, sigma: np.exp(mu + sigma * special.ndtri(q)),
-    ),
-    "inverse_gamma": _Kind(
-        ("alpha", "beta"),
-        ("alpha", "beta"),
-        "positive",
-        _inverse_gamma,
-        lambda q, alpha, beta: beta / special.gammainccinv(alpha, q),
-    ),
-    "gamma": _Kind(
-        ("alpha", "beta"),
-        ("alpha", "beta"),
-        "positive",
-        _gamma,
-        lambda q, alpha, beta: special.gammaincinv(alpha, q) / beta,
-    ),
-    "beta": _Kind(
-        ("alpha", "beta"),
-        ("alpha", "beta"),
-        "unit",
-        _beta,
-        lambda q, alpha, beta: special.betaincinv(alpha, beta, q),
-    ),
-    "half_normal": _Kind(
-        ("sigma",),
-        ("sigma",),
-        "positive",
-        lambda x, sigma: np.log(2.0) + _normal(x, 0.0, sigma),
-        lambda q, sigma: sigma * special.ndtri(0.5 + 0.5 * q),
-    ),
-    "half_student_t": _Kind(
-        ("nu", "sigma"),
-        ("nu", "sigma"),
-        "positive",
-        _half_student_t,
-        lambda q, nu, sigma: sigma * special.stdtrit(nu, 0.5 + 0.5 * q),
-    ),
-    "half_cauchy": _Kind(
-        ("beta",),
-        ("beta",),
-        "positive",
-        lambda x, beta: _half_student_t(x, 1.0, beta),
-        lambda q, beta: beta * np.tan(0.5 * np.pi * q),
-    ),
-    "exponential": _Kind(
-        ("lam",), ("lam",), "positive", _exponential, lambda q, lam: -np.log1p(-q) / lam
-    ),
-    "uniform": _Kind(
-        ("lower", "upper"),
-        (),
-        "interval",
-        _uniform,
-        lambda q, lower, upper: lower + q * (upper - lower),
-    ),
-    "dirichlet": _Kind(("concentration",), ("concentration",), "simplex"),
-}
-for _name, _cdf in {
-    "normal": lambda x, mu, sigma: special.ndtr((x - mu) / sigma),
-    "student_t": _t_cdf,
-}.items():
-    _whole = KINDS[_name]
-    KINDS[f"truncated_{_name}"] = _Kind(
-        (*_whole.parameters, "lower", "upper"),
-        _whole.positive,
-        "interval",
-        *_truncated(_whole.logpdf, _cdf, _whole.quantile),
-    )
-
-
-# Where priors live.
-RANGES = {"real": (-np.inf, np.inf), "positive": (0.0, np.inf), "unit": (0.0, 1.0)}
+__all__ = ["Prior", "cut"]
 
 
 @door
@@ -354,7 +168,7 @@ class Prior:
             given = {**self.parameters, "lower": low, "upper": high}
             whole = base == "uniform" or np.isinf([low, high]).all()
             if low < high:
-                return self if whole and given == self.parameters else _cut(base, given)
+                return self if whole and given == self.parameters else cut(base, given)
         msg = f"{self!r} does not live where the parameter does, which is {support}"
         raise SpecError(msg)
 
@@ -451,7 +265,7 @@ class Prior:
         >>> bmx.Prior("beta", alpha=2, beta=2).sample(3, np.random.default_rng(1)).shape
         (3,)
         """
-        draw = _DRAWS.get(self.kind)
+        draw = DRAWS.get(self.kind)
         if draw is not None:
             return draw(rng, draws, **self.parameters)
         if KINDS[self.kind].quantile is not None:
@@ -467,7 +281,7 @@ class Prior:
         return f"Prior({self.kind!r}, {given})"
 
 
-def _cut(kind: str, parameters: Mapping[str, float]) -> Prior:
+def cut(kind: str, parameters: Mapping[str, float]) -> Prior:
     """Cut off at ends of which one may be infinite, which a user's numbers may not be."""
     made = object.__new__(Prior)
     kind = kind if kind == "uniform" else f"truncated_{kind}"
@@ -475,84 +289,3 @@ def _cut(kind: str, parameters: Mapping[str, float]) -> Prior:
     object.__setattr__(made, "kind", kind)
     object.__setattr__(made, "parameters", ordered)
     return made
-
-
-# Random draws where NumPy has them; the other kinds by quantiles.
-_DRAWS: dict[str, Any] = {
-    "normal": lambda rng, n, mu, sigma: rng.normal(mu, sigma, n),
-    "student_t": lambda rng, n, nu, mu, sigma: mu + sigma * rng.standard_t(nu, n),
-    "lognormal": lambda rng, n, mu, sigma: rng.lognormal(mu, sigma, n),
-    "gamma": lambda rng, n, alpha, beta: rng.gamma(alpha, 1 / beta, n),
-    "inverse_gamma": lambda rng, n, alpha, beta: beta / rng.gamma(alpha, 1.0, n),
-    "beta": lambda rng, n, alpha, beta: rng.beta(alpha, beta, n),
-}
-
-
-def as_prior(given: Any) -> Any:
-    """A distribution of PreliZ as a `Prior`; anything else as it is.
-
-    Parameters
-    ----------
-    given : object
-
-    Raises
-    ------
-    SpecError
-        If the distribution has no parameters yet, or is none of the kinds of `Prior`.
-    """
-    if not type(given).__module__.startswith("preliz"):
-        return given
-    name = type(given).__name__
-    lower, upper = -np.inf, np.inf
-    if name == "Truncated":
-        lower, upper, given = float(given.lower), float(given.upper), given.dist
-        name = type(given).__name__
-    if name not in _PRELIZ:
-        msg = f"{given!r} of PreliZ has no prior of its kind; use one of {', '.join(_PRELIZ)}"
-        raise SpecError(msg)
-    kind = _PRELIZ[name]
-    names = KINDS[kind].parameters
-    values = {n: getattr(given, "alpha" if kind == "dirichlet" else n, None) for n in names}
-    if any(v is None for v in values.values()):
-        msg = f"the {name} distribution of PreliZ has no parameters yet; give it some, or fit it"
-        raise SpecError(msg)
-    numbers = {n: _one_number(name, v) for n, v in values.items()}
-    if np.isinf([lower, upper]).all():
-        return Prior(kind, **numbers)
-    if kind not in ("normal", "student_t"):
-        msg = f"a truncated {name} of PreliZ is not a prior here; only Normal and StudentT are"
-        raise SpecError(msg)
-    return _cut(kind, {**numbers, "lower": lower, "upper": upper})
-
-
-def as_priors(given: Any) -> Any:
-    """The user's priors by name, distributions of PreliZ as `Prior`; anything else as it is."""
-    if not isinstance(given, Mapping):
-        return given
-    return {name: as_prior(prior) for name, prior in given.items()}
-
-
-def _one_number(name: str, value: Any) -> float:
-    values = np.unique(np.asarray(value, float))
-    if len(values) != 1:
-        msg = f"{name} of PreliZ has the parameters {values.tolist()}; all components share one"
-        raise SpecError(msg)
-    return float(values[0])
-
-
-_PRELIZ = {
-    "Normal": "normal",
-    "StudentT": "student_t",
-    "Laplace": "laplace",
-    "TruncatedNormal": "truncated_normal",
-    "HalfNormal": "half_normal",
-    "HalfStudentT": "half_student_t",
-    "HalfCauchy": "half_cauchy",
-    "Exponential": "exponential",
-    "LogNormal": "lognormal",
-    "Gamma": "gamma",
-    "InverseGamma": "inverse_gamma",
-    "Beta": "beta",
-    "Uniform": "uniform",
-    "Dirichlet": "dirichlet",
-}
