@@ -147,7 +147,7 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     command : str
         The command that was run, for the report.
     """
-    if fit.spec.spec.prepared.stream is not None:
+    if fit.numbers.spec.prepared.stream is not None:
         return _write_blocks(folder, fit, selection)
     tables = {"summary.csv": fit.summary(), "membership.csv": rows_first(fit.membership())}
     if not hasattr(fit, "event_probabilities"):

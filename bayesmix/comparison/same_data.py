@@ -77,16 +77,11 @@ def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
     rows = spec.rows
     events = spec.prepared.events
     responses = {
-        block.response.name: _digest(
-            _numbers(block.response.y),
-            _numbers(block.response.trials),
-            *_bounds(block.response.times),
-        )
+        block.response.name: _digest(_numbers(block.response.y), _numbers(block.response.trials))
         for block in rows.blocks
         if block.response is not None
     }
-    if events is not None:
-        responses = {name: _digest(*_bounds(times)) for name, times in events.times.items()}
+    responses |= {name: _digest(*_bounds(times)) for name, times in spec.prepared.times.items()}
     weight = rows.weight
     labels = spec.prepared.labels
     return {
@@ -102,10 +97,8 @@ def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
     }
 
 
-def _bounds(times: Times | None) -> tuple[Any, ...]:
-    """What is known of times, if they are times."""
-    if times is None:
-        return ()
+def _bounds(times: Times) -> tuple[Any, ...]:
+    """What is known of times."""
     own = () if times.background is None else (times.background,)
     return tuple(_numbers(v) for v in (times.lower, times.upper, times.entry, *own))
 

@@ -19,7 +19,7 @@ from bayesmix.likelihood import unit_terms
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
-from bayesmix.model.prepare import Events
+from bayesmix.model.prepare import Prepared
 from bayesmix.model.rows import block_rows, regression_rows
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem
@@ -128,9 +128,8 @@ def simulated_rows(
                 "drawn, as their mean in the drawn component is outside its range; use kind='case'"
             )
             raise FitError(msg)
-        events = spec.prepared.events
-        if events is not None:
-            made.append(event_responses(events, rows, drawn, y, rng))
+        if spec.prepared.events is not None:
+            made.append(event_responses(spec.prepared, rows, drawn, y, rng))
             continue
         y = y if there is None else np.where(there, y, np.nan)
         response = replace(data.response, y=y)
@@ -180,19 +179,21 @@ def as_seen(response: Response, times: Times) -> Response:
 
 
 def event_responses(
-    events: Events, rows: Rows, drawn: np.ndarray, y: np.ndarray, rng: np.random.Generator
+    prepared: Prepared, rows: Rows, drawn: np.ndarray, y: np.ndarray, rng: np.random.Generator
 ) -> tuple[list[Response], np.ndarray]:
     """What is seen of drawn events (n,) and times (n,): responses by event, and the events known.
 
     A time before its censoring tells the event; a censored one tells none.
     """
-    if len(events.times) > 1:
+    events = prepared.events
+    assert events is not None
+    if len(prepared.times) > 1:
         msg = (
             "the parametric bootstrap of events with responses of their own would need to know how "
             "each was observed; use bootstrap(kind='case')"
         )
         raise FitError(msg)
-    (times,) = events.times.values()
+    (times,) = prepared.times.values()
     limit = limits(times, _row_weights(rows), rng)
     k = len(events.names)
     known, exact = events.allowed.sum(1) == 1, times.lower == times.upper

@@ -204,25 +204,6 @@ class Events:
     allowed: np.ndarray
     truncation: str
 
-    @cached_property
-    def times(self) -> dict[str, Times]:
-        """What is known of every row's time, by response as written.
-
-        Events with one response have one time: a row whose event is known says it there.
-        """
-        out: dict[str, Times] = {}
-        for part in self.parts:
-            now, name = part.response.times, part.response.name
-            assert now is not None
-            if (before := out.get(name)) is not None:
-                now = Times(
-                    np.maximum(before.lower, now.lower),
-                    np.minimum(before.upper, now.upper),
-                    np.maximum(before.entry, now.entry),
-                )
-            out[name] = now
-        return out
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -255,12 +236,34 @@ class Prepared:
         return "fiml" if self.fiml else "drop" if self.n_dropped else "error"
 
     @property
+    def readings(self) -> tuple[Part | EventPart, ...]:
+        """How what was observed is read: once for each response, or for each event."""
+        return self.parts if self.events is None else self.events.parts
+
+    @cached_property
+    def times(self) -> dict[str, Times]:
+        """What is known of every row's time, by response as written.
+
+        Events with one response have one time: a row whose event is known says it there.
+        """
+        out: dict[str, Times] = {}
+        for reading in self.readings:
+            now, name = reading.response.times, reading.response.name
+            if now is not None and (before := out.get(name)) is not None:
+                now = Times(
+                    np.maximum(before.lower, now.lower),
+                    np.minimum(before.upper, now.upper),
+                    np.maximum(before.entry, now.entry),
+                )
+            out |= {} if now is None else {name: now}
+        return out
+
+    @property
     def n_missing(self) -> dict[str, int]:
         """Rows in use in which each response is missing; units, where each has it once."""
-        responses = [p.response for p in (self.parts if self.events is None else self.events.parts)]
         per_unit = {p.response.name for p in self.parts if p.regression.per == "unit"}
         out = {}
-        for r in responses:
+        for r in (reading.response for reading in self.readings):
             rows = self.units.first if r.name in per_unit else slice(None)
             out[r.name] = 0 if r.there is None else int((~r.there[rows]).sum())
             for part, y in zip(r.parts, r.y.T, strict=False):  # each of several columns

@@ -53,6 +53,11 @@ class MixtureSpec:
         return self.layout.k
 
     @property
+    def component_word(self) -> str:
+        """What a component is called: an event, where these name it."""
+        return "component" if self.prepared.events is None else "event"
+
+    @property
     def named(self) -> bool:
         """Whether some units are known to belong to each component, as with competing events."""
         allowed = self.rows.sample.allowed

@@ -78,7 +78,7 @@ def estimate_and_limits(
 
 def weights_and_limits(fit: Any, ci: float | None) -> tuple[np.ndarray, Limits | None]:
     """Mean weights of the components over the units (S,), with limits; of all draws."""
-    spec = fit.spec.spec
+    spec = fit.numbers.spec
     if is_posterior(fit):
         values = mean_weights(spec, fit.numbers.flat)
         return values.mean(0), _limits(values, ci)

@@ -136,7 +136,7 @@ def fitted(
     for s, panel in enumerate(axes):
         notes, binary = _draw(panel, fit, view, members, drawn, [s])
         label(panel, view, binary, notes)
-        panel.set_title(f"{component_word(fit)} {fit.components[s]}")
+        panel.set_title(f"{fit.numbers.spec.component_word} {fit.components[s]}")
         panel.label_outer()
     return axes
 
@@ -160,11 +160,6 @@ def _draw(
     if cut(ax, np.concatenate([points(fit, view)[1], *means])):
         notes.append("what lies beyond the axis is cut off")
     return notes, binary
-
-
-def component_word(fit: PointFit | Posterior) -> str:
-    """What a component is called: an event, where these name it."""
-    return "component" if fit.spec.spec.prepared.events is None else "event"
 
 
 def cut(ax: Axes, values: np.ndarray) -> bool:
@@ -259,7 +254,7 @@ def _draw_ticks(
 
 def _hollow(fit: PointFit | Posterior, view: View) -> np.ndarray:
     """Rows in the second of two levels of `by`."""
-    data = fit.spec.spec.prepared.data
+    data = fit.numbers.spec.prepared.data
     if len(view.by_levels) != 2:
         return np.zeros(len(data), bool)
     return (data[view.by] == view.by_levels[1]).to_numpy()
@@ -314,7 +309,7 @@ def legend(ax: Axes, fit: PointFit | Posterior, view: View, where: Mapping[str, 
     from matplotlib.lines import Line2D
 
     weight, _ = weights_and_limits(fit, None)
-    words = component_word(fit)
+    words = fit.numbers.spec.component_word
     handles = [
         Line2D(
             [],
@@ -334,6 +329,6 @@ def legend(ax: Axes, fit: PointFit | Posterior, view: View, where: Mapping[str, 
             line.set_markerfacecolor(("0.2", "white")[number])
         handles.append(line)
     where = dict(where)
-    if where["loc"] == "best" and fit.spec.spec.rows.n > LEGEND_BELOW:  # the best takes long
+    if where["loc"] == "best" and fit.numbers.spec.rows.n > LEGEND_BELOW:  # the best takes long
         where["loc"] = "upper left"
     ax.legend(handles=handles, fontsize="small", handlelength=3.2, **where)

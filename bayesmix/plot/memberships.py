@@ -113,7 +113,7 @@ def _edges(bins: int | Sequence[float]) -> np.ndarray:
 
 def unit_weights(fit: PointFit | Posterior) -> np.ndarray:
     """Weights of the units, (U,); ones where there are none."""
-    rows = fit.spec.spec.rows
+    rows = fit.numbers.spec.rows
     return np.ones(rows.n_units) if rows.weight is None else rows.weight
 
 

@@ -84,7 +84,7 @@ def profile(
     >>> ax.get_ylabel(), [label.get_text() for label in ax.get_xticklabels()]
     ('probability', ['A', 'B', 'C', 'D'])
     """
-    spec = fit.spec.spec
+    spec = fit.numbers.spec
     row, held = _row(spec, at or {})
     rows = spec.apply(row, response=False, weights=False).blocks
     cells = [(b, cell) for b in spec.layout.blocks for cell in cells_of(b, "mean")]
@@ -164,7 +164,7 @@ def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw(ax: Axes, fit: Any, cells: list[Cell], center: np.ndarray, limits: Any) -> None:
     """A line of every class over the items, with gaps around those of several levels."""
-    columns = {c for block in fit.spec.spec.layout.blocks for c in block.families[0].columns}
+    columns = {c for block in fit.numbers.spec.layout.blocks for c in block.families[0].columns}
     cells = [Cell(str(cell.output)) if cell.output in columns else cell for cell in cells]
     names = [cell.response.strip("`") for cell in cells]
     levels = [

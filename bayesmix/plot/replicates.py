@@ -137,7 +137,7 @@ def _whole(values: np.ndarray) -> bool:
 
 def of_model(fit: Any, response: str | None, draws: int, rng: np.random.Generator) -> Replicates:
     """Data sets drawn from a posterior, or at the estimates of a point fit."""
-    spec = fit.spec.spec
+    spec = fit.numbers.spec
     block = _block(spec, response)
     if is_posterior(fit):
         frame = fit.simulate(draws, rng)

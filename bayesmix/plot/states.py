@@ -94,8 +94,7 @@ def states(
         raise FitError(msg)
     drawable = interactive(backend, ax)
     table = fit.aalen_johansen(by=by, times=times, ci=ci)
-    events = fit.spec.spec.prepared.events
-    assert events is not None
+    times_read = time_name(list(fit.numbers.spec.prepared.times))
     start = start_state(fit.components)
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
     groups = _groups(fit, table, names)
@@ -105,13 +104,13 @@ def states(
         k = len(fit.components)
         looks = {state: (str(state), _colour(s, k)) for s, state in enumerate(fit.components)}
         looks |= {start: (START_LABEL, START_HEX)}
-        return draw_states(str(backend), groups, looks, time_name(list(events.times)))
+        return draw_states(str(backend), groups, looks, times_read)
     axes = np.array([one_axes(ax)]) if by is None else panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):
         for number, state in enumerate((*fit.components, start)):
             _draw(panel, part[part["state"] == state], number, len(fit.components))
         panel.set_title(title)
-        panel.set_xlabel(time_name(list(events.times)))
+        panel.set_xlabel(times_read)
         panel.set_ylim(0, 1)
         panel.set_xlim(left=0)
     axes[0].set_ylabel("probability")
@@ -123,7 +122,7 @@ def _groups(fit: Any, table: pd.DataFrame, names: list[str]) -> list[tuple[str, 
     """Title and rows of the table of every group, in the order of the levels."""
     if not names:
         return [("", table)]
-    data = fit.spec.spec.prepared.table
+    data = fit.numbers.spec.prepared.table
     out = []
     for levels, part in _split(table, names, data):
         own = np.all([data[n] == v for n, v in zip(names, levels, strict=True)], axis=0)

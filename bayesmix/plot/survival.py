@@ -105,7 +105,8 @@ def survival(
                 linestyle=line_style(s + 1),
                 linewidth=1.2,
             )
-    panel.set(xlabel=_time_name(fit, response), ylabel="probability of no event", ylim=(0, 1))
+    sources = [response] if response is not None else list(fit.numbers.spec.prepared.times)
+    panel.set(xlabel=time_name(sources), ylabel="probability of no event", ylim=(0, 1))
     panel.set_xlim(left=0)
     _legend(panel, ci)
     return panel
@@ -136,14 +137,6 @@ def _draw(ax: Axes, table: pd.DataFrame, number: int, groups: int, look: str, la
     wanted, lower, upper = limits_at(steps, number, groups)
     ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
     ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
-
-
-def _time_name(fit: Any, response: str | None) -> str:
-    prepared = fit.spec.spec.prepared
-    if prepared.events is not None:
-        return time_name(list(prepared.events.times))
-    names = [part.response.name for part in prepared.parts if part.response.times is not None]
-    return time_name([response] if response is not None else names)
 
 
 def _legend(ax: Axes, ci: float) -> None:

@@ -121,7 +121,7 @@ def _triangle(ax: Axes, fit: Any) -> None:
         ax.plot(*line.T, color="0.5", linewidth=0.9, linestyle=":", gid="change")
     shifts = ((0, -16), (0, -16), (0, 14))
     for corner, name, shift in zip(CORNERS, fit.components, shifts, strict=True):
-        events = fit.spec.spec.prepared.events is not None
+        events = fit.numbers.spec.prepared.events is not None
         words = str(name) if events else f"component {name}"
         ax.annotate(words, corner, shift, textcoords="offset points", ha="center", va="center")
     ax.set_aspect("equal")

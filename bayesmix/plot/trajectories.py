@@ -99,7 +99,7 @@ def trajectories(
             "one in the formula, such as 'y ~ poly(time, 2) | id'"
         )
         raise FitError(msg)
-    if fit.spec.spec.prepared.parts[view.block].response.times is not None:
+    if fit.numbers.spec.prepared.parts[view.block].response.times is not None:
         msg = f"trajectories() draws repeated measurements; {view.name} is a time: use fitted()"
         raise FitError(msg)
     new, ax = ax is None, one_axes(ax, WITH_LEGEND)
@@ -117,7 +117,7 @@ def trajectories(
 
 
 def _check(fit: Any) -> None:
-    prepared = fit.spec.spec.prepared
+    prepared = fit.numbers.spec.prepared
     if prepared.events is not None or not prepared.units.grouped:
         msg = (
             "trajectories() draws units with several rows; say which rows belong together by "
@@ -138,7 +138,7 @@ def _outline(ax: Axes) -> None:
 def _draw_units(ax: Axes, fit: Any, view: View, lines: int) -> list[str]:
     """The units' lines, and what the title says about those left out."""
     place, y = points(fit, view)
-    units = fit.spec.spec.rows.units
+    units = fit.numbers.spec.rows.units
     members = fit.membership().to_numpy()
     n = len(members)
     shown = np.arange(n)

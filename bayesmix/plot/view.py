@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.formula.response import is_surv, middle, time_name
+from bayesmix.model.data import time_sources
 from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,
@@ -102,7 +103,7 @@ def make_view(
     FitError
         If a name is no covariate of the response.
     """
-    prepared = fit.spec.spec.prepared
+    prepared = fit.numbers.spec.prepared
     names = tuple(part.response.name for part in prepared.parts)
     block = 0 if response is None else names.index(one_of(response, names, "response"))
     part = prepared.parts[block]
@@ -125,7 +126,7 @@ def make_view(
         moving = [c for d, _ in by_kind for b in d.offsets for c in b.columns]
         unnamed = [c for c in dict.fromkeys(moving) if c not in known.names]
         held += hold(unnamed, known, prepared.data, {})
-    families = fit.spec.spec.layout.blocks[block].families
+    families = fit.numbers.spec.layout.blocks[block].families
     slow = any(f.is_survival and (f.mean is None or f.name in INTEGRALS) for f in families)
     return View(block, names[block], x, levels, by, by_levels, held, rate, slow, offsets)
 
@@ -153,7 +154,7 @@ def _all_log(fit: PointFit | Posterior, block: int) -> bool:
     """Whether every component's mean is exp(linear predictor), offset included."""
     links = [
         parameter.link.name
-        for family in fit.spec.spec.layout.blocks[block].families
+        for family in fit.numbers.spec.layout.blocks[block].families
         for parameter in family.parameters
         if parameter.name == family.location
     ]
@@ -179,7 +180,7 @@ def y_label(view: View, *, jittered: bool) -> str:
 
 def points(fit: PointFit | Posterior, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Place on the x axis (n,) and response on the scale of the picture (n,) of every row."""
-    spec = fit.spec.spec
+    spec = fit.numbers.spec
     rows = spec.rows.blocks[view.block]
     times = times_of(fit, view)
     y = observed_response(rows) if times is None else middle(times)
@@ -202,17 +203,15 @@ def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
     FitError
         If events have responses of their own: they are no one response.
     """
-    prepared = fit.spec.spec.prepared
-    if prepared.events is None:
-        return prepared.parts[view.block].response.times
-    found = prepared.events.times
-    if len(found) > 1:
+    spec = fit.numbers.spec
+    names = dict.fromkeys(time_sources(spec, spec.layout.blocks[view.block]))
+    if len(names) > 1:
         msg = (
-            f"fitted() draws one response, but the events have their own: {', '.join(found)}; "
+            f"fitted() draws one response, but the events have their own: {', '.join(names)}; "
             "fit.mean_time(newdata) gives the means as numbers"
         )
         raise FitError(msg)
-    return next(iter(found.values()))
+    return spec.prepared.times.get(next(iter(names)))
 
 
 def curves(fit: PointFit | Posterior, view: View, ci: float | None) -> list[Curve]:
@@ -220,7 +219,7 @@ def curves(fit: PointFit | Posterior, view: View, ci: float | None) -> list[Curv
 
     The grid of a level spans the rows of that level only.
     """
-    data = fit.spec.spec.prepared.data
+    data = fit.numbers.spec.prepared.data
     if view.by is None:
         return [_level_curve(fit, view, None, np.ones(len(data), bool), ci)]
     column = data[view.by]
@@ -233,7 +232,7 @@ def _level_curve(
     fit: PointFit | Posterior, view: View, level: Any, rows: np.ndarray, ci: float | None
 ) -> Curve:
     """Means along x, from new data that vary only in x."""
-    spec = fit.spec.spec
+    spec = fit.numbers.spec
     place, x = _grid(spec.prepared.data, view, rows)
     values: dict[str, Any] = {h.name: h.value for h in view.held}
     if view.x is not None:

@@ -93,7 +93,7 @@ def mixing(
     >>> bmx.plot.mixing(spec.fit("em", seed=1)).get_xlabel()
     'RDS'
     """
-    prepared = fit.spec.spec.prepared
+    prepared = fit.numbers.spec.prepared
     designs = [] if prepared.concomitant is None or fit.k == 1 else [prepared.concomitant]
     known = covariates_of(designs, prepared.data)
     at = at or {}
@@ -129,7 +129,7 @@ def _bars(ax: Axes, fit: PointFit | Posterior, ci: float | None) -> None:
         ax.annotate(f"{value:.3f}", (s, top), (0, 3), textcoords="offset points", ha="center")
     ax.set_xticks(range(fit.k), labels=[str(c) for c in fit.components])
     ax.set_xlabel("component")
-    several = fit.spec.spec.layout.concomitant_terms is not None
+    several = fit.numbers.spec.layout.concomitant_terms is not None
     ax.set_ylabel("mean weight over the units" if several else "weight")
 
 
@@ -141,7 +141,7 @@ def _along(
     at: Mapping[str, Any],
     ci: float | None,
 ) -> None:
-    spec = fit.spec.spec
+    spec = fit.numbers.spec
     column = spec.prepared.data[x]
     levels = levels_of(column) if x in known.factors else None
     held = hold((n for n in known.names if n != x), known, spec.prepared.data, at)

@@ -192,7 +192,6 @@ MOVING = ("obs", "unit", "row_in_unit")
 def _response_columns(spec: MixtureSpec) -> list[str]:
     """Columns of the training data that the responses are made of."""
     prepared, events = spec.prepared, spec.prepared.events
-    parts = prepared.parts if events is None else events.parts
-    names = [name for part in parts for name in part.formula.response_names]
+    names = [name for part in prepared.readings for name in part.formula.response_names]
     names += [] if events is None else [events.column]
     return [name for name in names if name in prepared.columns]

@@ -53,7 +53,7 @@ def _preferred(subject: Subject) -> Iterator[Block]:
 
 
 def _groups(fit: Any) -> Iterator[str]:
-    spec, share = fit.source.spec, _shares(fit)
+    spec, share = fit.numbers.spec, _shares(fit)
     count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
     if spec.k == 1:
         yield "One group: all units follow the same model."
@@ -74,7 +74,7 @@ def _shares(fit: Any) -> np.ndarray:
 
 def _clearness(fit: Any) -> Iterator[str]:
     """How well one can tell who belongs where."""
-    spec = fit.source.spec
+    spec = fit.numbers.spec
     if spec.k == 1 or spec.prepared.events is not None:
         return
     certain = fit.membership().to_numpy(float).max(1).mean()
@@ -97,7 +97,7 @@ def _doubts(subject: Subject, name: str) -> Iterator[str]:
 
 def _glance(name: str, fit: Any) -> Table | None:
     """Share and typical response of each component, with intervals."""
-    spec = fit.source.spec
+    spec = fit.numbers.spec
     if spec.prepared.events is not None:
         return None
     index = pd.Index(spec.components, name="component")
@@ -188,7 +188,7 @@ def _ended(subject: Subject, name: str) -> Iterator[str]:
 
 
 def _entropy(fit: Any) -> str:
-    if fit.k == 1 or fit.source.spec.prepared.events is not None:
+    if fit.k == 1 or fit.numbers.spec.prepared.events is not None:
         return ""
     return f", relative entropy {fit.entropy:.2f}"
 

@@ -103,10 +103,8 @@ def _columns(prepared: Prepared) -> pd.DataFrame:
 
 
 def _roles(prepared: Prepared, name: str) -> Iterator[str]:
-    parts = prepared.parts
-    events = prepared.events
-    responses = [part.response for part in (parts if events is None else events.parts)]
-    if any(name in response.columns for response in responses):
+    parts, events = prepared.parts, prepared.events
+    if any(name in reading.response.columns for reading in prepared.readings):
         yield "response"
     if events is not None and name == events.column:
         yield "event"

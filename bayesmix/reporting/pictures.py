@@ -103,7 +103,7 @@ def profile_picture(name: str, fit: Any) -> Block:
     """Probabilities of levels, and means, by component."""
 
     def draw(figure: Figure) -> str:
-        blocks = fit.spec.spec.layout.blocks
+        blocks = fit.numbers.spec.layout.blocks
         both = len({bool(f.levels) for block in blocks for f in block.families}) > 1
         axes = plot.profile(fit, ax=figure.subplots(1, 2) if both else figure.subplots())
         first = np.atleast_1d(np.asarray(axes)).flat[0]

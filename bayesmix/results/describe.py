@@ -45,6 +45,10 @@ TRUNCATIONS = {
     "mixture": "of the mixture: the weights are the events' probabilities at time zero",
     "component": "of each component: the weights are given that the entry is reached",
 }
+WORDS = {
+    "event": ("Survival regression (one event)", "competing events"),
+    "component": ("Regression (one component)", "components"),
+}
 OBSERVED = dict.fromkeys(KINDS, "{}-censored") | {"exact": "exact"}
 
 
@@ -65,10 +69,10 @@ def event_lines(spec: MixtureSpec, events: Events) -> Lines:
         ("partial event", f"{code}: {' or '.join(map(str, may))}")
         for code, may in events.partial.items()
     ]
-    several = len(events.times) > 1
-    for name, times in events.times.items():
-        lines += times_lines(times, f"{name}: " if several else "")
-    if any(times.truncated for times in events.times.values()):
+    found = spec.prepared.times
+    for name, times in found.items():
+        lines += times_lines(times, f"{name}: " if len(found) > 1 else "")
+    if any(times.truncated for times in found.values()):
         lines.append(("truncation", TRUNCATIONS[events.truncation]))
     return lines
 
@@ -176,9 +180,8 @@ def _size_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     kinds = [c.effect for c in spec.layout.coordinates if c.effect in EFFECT_WORDS]
     weights = sum(c.effect == "concomitant" for c in spec.layout.coordinates)
     count = f"{len(kinds)}" + (f", and {weights} of the weights" if weights else "")
-    events, concomitant = spec.prepared.events, spec.prepared.concomitant
-    parts = spec.prepared.parts if events is None else events.parts
-    designs = [d for part in parts for d in part.designs]
+    concomitant = spec.prepared.concomitant
+    designs = [d for reading in spec.prepared.readings for d in reading.designs]
     designs += [] if concomitant is None else [concomitant]
     factors = {
         encoder.bound.expression.text: encoder.levels
@@ -247,10 +250,8 @@ def as_html(title: str, lines: list[tuple[str, str]]) -> str:
 
 def model_title(spec: MixtureSpec) -> str:
     """What a model is, in a few words."""
-    events = spec.prepared.events is not None
-    if spec.k == 1:
-        return "Survival regression (one event)" if events else "Regression (one component)"
-    return f"Mixture of {spec.k} {'competing events' if events else 'components'}"
+    one, several = WORDS[spec.component_word]
+    return one if spec.k == 1 else f"Mixture of {spec.k} {several}"
 
 
 def spec_text(spec: MixtureSpec) -> str:

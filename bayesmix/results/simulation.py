@@ -24,6 +24,7 @@ from bayesmix.formula.response import (
 )
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import BlockRows, MixtureSpec, Rows
+from bayesmix.model.data import time_sources
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.prepare import Part
 from bayesmix.model.rows import Clustered, entries
@@ -153,9 +154,7 @@ def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
     if not block.survival:
         call = limited_call(block.name)
         return block.name if call is None else call.inner
-    events = spec.prepared.events
-    written = [block.name] if events is None else list(events.times)
-    return time_name(written)
+    return time_name(list(dict.fromkeys(time_sources(spec, block))))
 
 
 def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
