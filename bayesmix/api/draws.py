@@ -305,7 +305,7 @@ class Draws(TimeQuantities):
         """
         return posterior_waic(self._drawn)
 
-    def evidence(self, seed: Any = 0) -> Evidence:
+    def evidence(self, seed: Any = 0, model: Any = None, idata: Any = None) -> Evidence:
         r"""The evidence p(y), by bridge sampling that handles label switching.
 
         .. math:: p(y) = \int p(y \mid \theta) \, p(\theta) \, d\theta
@@ -320,6 +320,11 @@ class Draws(TimeQuantities):
         ----------
         seed : int or numpy.random.Generator, optional
             Seed of the draws from the normal density.
+        model : pymc.Model, optional
+            A model that extends ``spec.to_pymc()``, by a hierarchical prior for instance.  A
+            variable with values for each component has the dimension component.
+        idata : DataTree, optional
+            The draws of that model from which ``spec.from_pymc`` made this posterior.
 
         Returns
         -------
@@ -330,7 +335,9 @@ class Draws(TimeQuantities):
         ------
         FitError
             If chains disagree or miss modes with more than one percent of the mass, if the
-            components have more than 5040 orders, or if the error is above 0.5.
+            the components have more than 5040 orders, or if the error is above 0.5.  If the
+            posterior was made of the draws of another model, and `model` is not given, or if
+            `idata` has not those, or lacks a free variable.
 
         References
         ----------
@@ -347,7 +354,15 @@ class Draws(TimeQuantities):
         >>> posterior.evidence().error < 0.1
         True
         """
-        return bridge_evidence(self._drawn, generator(seed, FitError))
+        rng = generator(seed, FitError)
+        if model is None and idata is None:
+            return bridge_evidence(self._drawn, rng)
+        if model is None or idata is None:
+            msg = "evidence(model=, idata=) go together: a PyMC model and what pm.sample returned"
+            raise FitError(msg)
+        from bayesmix.pymc_model.extended import extended_evidence
+
+        return extended_evidence(self._drawn, model, idata, rng)
 
     def predictive_check(
         self,

@@ -31,7 +31,15 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
 from bayesmix.priors import Penalty
 
-__all__ = ["Evidence", "bridge_evidence", "model_probabilities"]
+__all__ = [
+    "Evidence",
+    "Target",
+    "bridge",
+    "bridge_evidence",
+    "component_orders",
+    "model_probabilities",
+    "refuse_disagreement",
+]
 
 MOST_ORDERS = 5040
 MOST_DRAWS = 4000
@@ -40,8 +48,7 @@ LARGEST_ERROR = 0.5
 WORST_R_HAT = 1.05
 ITERATIONS = 1000
 TOLERANCE = 1e-10
-# Log densities of the folded target at parameters (T, D).
-LogTarget = Callable[[np.ndarray], np.ndarray]
+Standardised = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,22 @@ class Evidence:
         return f"Evidence: log p(y) = {self.log_evidence:.3f}, standard error {self.error:.3f}"
 
 
+@dataclass(frozen=True)
+class Target:
+    """A log density whose integral is sought, and the orders of components that do not change it.
+
+    Parameters
+    ----------
+    log_density : callable
+        Of unconstrained coordinates (T, f), (T,).
+    orders : tuple of callable
+        Coordinates (T, f) with the components in another order; the first changes nothing.
+    """
+
+    log_density: Callable[[np.ndarray], np.ndarray]
+    orders: tuple[Callable[[np.ndarray], np.ndarray], ...]
+
+
 def bridge_evidence(drawn: Drawn, rng: np.random.Generator) -> Evidence:
     """The evidence from posterior draws.
 
@@ -85,6 +108,43 @@ def bridge_evidence(drawn: Drawn, rng: np.random.Generator) -> Evidence:
     FitError
         If the draws do not represent the posterior, there are too many orders of the
         components, or the estimate's own error is too large.
+    """
+    spec = drawn.spec
+    orders = component_orders(spec)
+    _refuse(drawn)
+    problem = build_problem(spec, penalty=Penalty(drawn.priors, jacobian=True))
+    free = np.flatnonzero(spec.free)
+    base, constant = drawn.theta[0, 0], prior_constant(drawn)
+
+    def to_theta(x: np.ndarray) -> np.ndarray:
+        theta = np.tile(base, (len(x), 1))
+        theta[:, free] = x
+        return theta
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return log_likelihood(problem, to_theta(x)) + constant
+
+    def ordered(order: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda x: permute(spec.layout, to_theta(x), order)[:, free]
+
+    return bridge(Target(log_density, tuple(map(ordered, orders))), drawn.theta[..., free], rng)
+
+
+def bridge(target: Target, chains: np.ndarray, rng: np.random.Generator) -> Evidence:
+    """The log integral of a density from relabelled draws of it.
+
+    Parameters
+    ----------
+    target : Target
+    chains : ndarray, shape (chain, draw, f)
+        Unconstrained coordinates.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    FitError
+        If there are too few draws, or the estimate's own error is too large.
 
     References
     ----------
@@ -93,28 +153,14 @@ def bridge_evidence(drawn: Drawn, rng: np.random.Generator) -> Evidence:
     Econometrics Journal 7, 143-167: mixtures, and the error.  Gronau and others (2017),
     Journal of Mathematical Psychology 81, 80-97.
     """
-    spec = drawn.spec
-    orders = _orders(spec)
-    _refuse(drawn)
-    problem = build_problem(spec, penalty=Penalty(drawn.priors, jacobian=True))
-    free = np.flatnonzero(spec.free)
-    chains = _thinned(drawn.theta)
+    if chains.shape[0] * chains.shape[1] < FEWEST_DRAWS:
+        msg = f"no evidence: it needs at least {FEWEST_DRAWS} draws"
+        raise FitError(msg)
+    chains = _thinned(chains)
     half = chains.shape[1] // 2
-    constant = prior_constant(drawn)
-
-    def log_density(theta: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            value = log_likelihood(problem, theta) + constant
-        return np.where(np.isnan(value), -np.inf, value)
-
     # Each half of the chains fits the normal density for the bridge from the other half.
-    parts = [
-        _bridge(spec, free, orders, log_density, chains[:, fitted], chains[:, used], rng)
-        for fitted, used in (
-            (slice(half), slice(half, None)),
-            (slice(half, None), slice(half)),
-        )
-    ]
+    first, second = chains[:, :half], chains[:, half:]
+    parts = [_bridge(target, first, second, rng), _bridge(target, second, first, rng)]
     values, errors = np.array(parts).T
     error = float(np.sqrt(np.square(errors).sum()) / 2)
     error = max(error, float(np.abs(values[0] - values[1]) / 2))
@@ -126,10 +172,10 @@ def bridge_evidence(drawn: Drawn, rng: np.random.Generator) -> Evidence:
             "narrower priors"
         )
         raise FitError(msg)
-    return Evidence(value, error, int(np.prod(chains.shape[:2])), len(orders))
+    return Evidence(value, error, int(np.prod(chains.shape[:2])), len(target.orders))
 
 
-def _orders(spec: MixtureSpec) -> np.ndarray:
+def component_orders(spec: MixtureSpec) -> np.ndarray:
     """All orders of the components within the model's symmetry, (orders, S)."""
     sets = spec.layout.symmetric
     count = math.prod(math.factorial(len(members)) for members in sets)
@@ -150,6 +196,12 @@ def _orders(spec: MixtureSpec) -> np.ndarray:
 
 def _refuse(drawn: Drawn) -> None:
     """Refuse draws that are not from the whole posterior."""
+    if drawn.beside:
+        msg = (
+            f"no evidence: these draws came with {list(drawn.beside)}, which the specification's "
+            "model lacks; give the PyMC model and its draws: evidence(model=model, idata=idata)"
+        )
+        raise FitError(msg)
     if drawn.method == "stacking":
         msg = "no evidence: stacked draws are weighted by prediction, not by posterior mass"
         raise FitError(msg)
@@ -159,9 +211,6 @@ def _refuse(drawn: Drawn) -> None:
             "above 0.7; use method='nuts'"
         )
         raise FitError(msg)
-    if drawn.theta.shape[0] * drawn.theta.shape[1] < FEWEST_DRAWS:
-        msg = f"no evidence: it needs at least {FEWEST_DRAWS} draws"
-        raise FitError(msg)
     missed = _missed(drawn)
     if missed > LEAST_SHARE:
         msg = (
@@ -169,16 +218,20 @@ def _refuse(drawn: Drawn) -> None:
             "mass; see Posterior.modes, and use method='nuts' with more chains"
         )
         raise FitError(msg)
-    if len(drawn.theta) > 1:
-        import arviz_stats
+    refuse_disagreement(drawn.log_density)
 
-        r_hat = float(arviz_stats.rhat(drawn.log_density))
-        if r_hat > WORST_R_HAT:
-            msg = (
-                f"no evidence: the chains disagree (R-hat of the log density {r_hat:.2f}, above "
-                f"{WORST_R_HAT}); see Posterior.diagnostics"
-            )
-            raise FitError(msg)
+
+def refuse_disagreement(log_density: np.ndarray) -> None:
+    """Refuse chains that disagree about the log density (chain, draw)."""
+    import arviz_stats
+
+    r_hat = float(arviz_stats.rhat(log_density)) if len(log_density) > 1 else 1.0
+    if r_hat > WORST_R_HAT:
+        msg = (
+            f"no evidence: the chains disagree (R-hat of the log density {r_hat:.2f}, above "
+            f"{WORST_R_HAT}); see Posterior.diagnostics"
+        )
+        raise FitError(msg)
 
 
 def _missed(drawn: Drawn) -> float:
@@ -209,50 +262,45 @@ def _thinned(theta: np.ndarray) -> np.ndarray:
 
 
 def _bridge(
-    spec: MixtureSpec,
-    free: np.ndarray,
-    orders: np.ndarray,
-    log_density: LogTarget,
-    fitted: np.ndarray,
-    used: np.ndarray,
-    rng: np.random.Generator,
+    target: Target, fitted: np.ndarray, used: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Log evidence and its error, from the draws `used` and the normal of those `fitted`."""
-    flat = fitted.reshape(-1, fitted.shape[-1])
-    base = flat[0]
-    mean, root = _normal(flat[:, free])
+    mean, root = _normal(fitted.reshape(-1, fitted.shape[-1]))
     log_volume = float(np.log(np.diag(root)).sum())
 
-    def to_theta(x: np.ndarray) -> np.ndarray:
-        theta = np.tile(base, (len(x), 1))
-        theta[:, free] = mean + x @ root.T
-        return theta
+    def standardised(x: np.ndarray) -> np.ndarray:
+        return linalg.solve_triangular(root, (x - mean).T, lower=True).T
 
-    def log_shares(theta: np.ndarray) -> np.ndarray:
-        """Log g of every order, (orders, T)."""
-        out = np.empty((len(orders), len(theta)))
-        for number, order in enumerate(orders):
-            out[number] = _log_normal(
-                linalg.solve_triangular(
-                    root, (permute(spec.layout, theta, order)[:, free] - mean).T, lower=True
-                ).T
-            )
-        return out
-
-    def folded(theta: np.ndarray, density: np.ndarray) -> np.ndarray:
-        shares = log_shares(theta)
-        return density + math.log(len(orders)) + shares[0] - special.logsumexp(shares, axis=0)
-
-    def warped(x: np.ndarray) -> np.ndarray:
-        both = [folded(t := to_theta(sign * x), log_density(t)) for sign in (1.0, -1.0)]
+    def warped(z: np.ndarray) -> np.ndarray:
+        both = [_folded(target, mean + sign * z @ root.T, standardised) for sign in (1.0, -1.0)]
         return special.logsumexp(both, axis=0) - math.log(2) + log_volume
 
-    draws = used.reshape(-1, used.shape[-1])
-    x = _folded_draws(spec, free, orders, log_shares, draws, mean, root, rng)
-    x *= rng.choice((-1.0, 1.0), (len(x), 1))
-    y = rng.standard_normal(x.shape)
-    of_draws, of_normal = warped(x) - _log_normal(x), warped(y) - _log_normal(y)
+    z = _folded_draws(target, used.reshape(-1, used.shape[-1]), standardised, rng)
+    z *= rng.choice((-1.0, 1.0), (len(z), 1))
+    y = rng.standard_normal(z.shape)
+    of_draws, of_normal = warped(z) - _log_normal(z), warped(y) - _log_normal(y)
     return _meng_wong(of_draws.reshape(used.shape[:2]), of_normal)
+
+
+def _folded(target: Target, x: np.ndarray, standardised: Standardised) -> np.ndarray:
+    """Log q at (T, f): the density times the share of its own order among all."""
+    shares = np.array([_log_normal(standardised(order(x))) for order in target.orders])
+    density = target.log_density(x)
+    density = np.where(np.isnan(density), -np.inf, density)
+    return density + math.log(len(shares)) + shares[0] - special.logsumexp(shares, axis=0)
+
+
+def _folded_draws(
+    target: Target, x: np.ndarray, standardised: Standardised, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws in random orders with probability proportional to g, standardised."""
+    best, out = np.full(len(x), -np.inf), np.empty_like(x)
+    for order in target.orders:
+        z = standardised(order(x))
+        score = _log_normal(z) + rng.gumbel(size=len(x))
+        better = score > best
+        best[better], out[better] = score[better], z[better]
+    return out
 
 
 def _normal(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -268,27 +316,6 @@ def _normal(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _log_normal(x: np.ndarray) -> np.ndarray:
     return -0.5 * np.square(x).sum(-1) - 0.5 * x.shape[-1] * math.log(2 * math.pi)
-
-
-def _folded_draws(
-    spec: MixtureSpec,
-    free: np.ndarray,
-    orders: np.ndarray,
-    log_shares: Callable[[np.ndarray], np.ndarray],
-    draws: np.ndarray,
-    mean: np.ndarray,
-    root: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Posterior draws in random orders with probability proportional to g, standardised."""
-    shares = log_shares(draws)
-    gumbel = rng.gumbel(size=shares.shape)
-    chosen = orders[(shares + gumbel).argmax(0)]
-    out = np.empty((len(draws), len(free)))
-    for order in np.unique(chosen, axis=0):
-        at = (chosen == order).all(1)
-        out[at] = permute(spec.layout, draws[at], order)[:, free]
-    return linalg.solve_triangular(root, (out - mean).T, lower=True).T
 
 
 def _meng_wong(of_draws: np.ndarray, of_normal: np.ndarray) -> tuple[float, float]:

@@ -93,6 +93,8 @@ class Drawn:
         The options that were given, as Python texts by name.
     apart : Apart, optional
         Chains that are not among these draws.
+    beside : tuple of str
+        Variables that came with the draws of a PyMC model and the specification's lacks.
     """
 
     spec: MixtureSpec
@@ -111,6 +113,7 @@ class Drawn:
     thin: int = 1
     asked: Mapping[str, str] = field(default_factory=dict)
     apart: Apart | None = None
+    beside: tuple[str, ...] = ()
 
     @cached_property
     def problem(self) -> Problem:

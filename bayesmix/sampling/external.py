@@ -10,7 +10,7 @@ from bayesmix._arguments import generator
 from bayesmix.errors import SpecError, warn
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
-from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.drawn import Drawn, draws_dataset
 from bayesmix.priors import Penalty, PriorModel, resolve
 from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling.posterior import (
@@ -80,12 +80,22 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
         np.full(len(theta), -1),
         point,
         "none",
+        beside=_beside(spec, model, theta, posterior),
     )
     drawn = relabelled(drawn, METHOD, None)
     if len(theta) > 1:
         for finding in chain_diagnosis(drawn).findings:
             warn(finding.kind, str(finding))
     return drawn
+
+
+def _beside(
+    spec: MixtureSpec, model: PriorModel, theta: np.ndarray, posterior: Any
+) -> tuple[str, ...]:
+    """Variables of the draws that are not of the specification's own model."""
+    own = draws_dataset(spec, model, theta[:1, :1])
+    others = {n: v for n, v in posterior.data_vars.items() if n not in own}
+    return tuple(str(n) for n, v in others.items() if "obs" not in v.dims)
 
 
 def _group(idata: Any, name: str) -> Any:

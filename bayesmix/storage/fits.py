@@ -193,6 +193,7 @@ def pack_drawn(arrays: Arrays, drawn: Drawn) -> dict[str, Any]:
         "priors": _pack_model(drawn.priors),
         "thin": drawn.thin,
         "asked": dict(drawn.asked),
+        "beside": list(drawn.beside),
         **_pack_chains(arrays, "posterior", drawn),
         "chain_mode": pack(arrays, "posterior/chain_mode", drawn.chain_mode, "chain"),
         "apart": None if drawn.apart is None else _pack_apart(arrays, drawn.apart),
@@ -236,6 +237,7 @@ def unpack_drawn(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpec
         thin=described.get("thin", 1),
         asked=described.get("asked", {}),
         apart=_unpack_apart(arrays, described.get("apart")),
+        beside=tuple(described.get("beside", ())),
         **_unpack_chains(arrays, described),
     )
 

@@ -11,6 +11,8 @@ from scipy import special, stats
 
 import bayesmix as bmx
 
+pm = pytest.importorskip("pymc")
+
 QUICK = {"draws": 600, "tune": 400, "thin": 1, "chains": 4, "progress": False}
 
 
@@ -133,3 +135,122 @@ def test_selection_and_comparison_by_evidence():
     assert ranked.table["weight"].sum() == pytest.approx(1.0)
     with pytest.raises(bmx.FitError, match="posterior draws"):
         bmx.compare({"a": selection[1], "b": selection[2]}, by="evidence")
+
+
+# --- a hierarchical prior of the user's own ----------------------------------------------------
+
+MIDDLE, RANGE = 1.0, 6.0
+
+
+def scale_evidence(parts):
+    """log p(values of each part) with mu ~ N(MIDDLE, RANGE^2) and sigma^2 ~ IG(2, C0) for each
+    part and one C0 ~ Gamma(0.2, 10 / RANGE^2) for all (Richardson and Green 1997), on grids."""
+    log_c, log_v = np.linspace(-60, 5, 300), np.linspace(-65, 12, 400)
+    c, v = np.exp(log_c), np.exp(log_v)
+    density = stats.gamma(0.2, scale=RANGE**2 / 10).logpdf(c) + log_c
+    given = 2 * log_c[:, None] - 2 * log_v - c[:, None] / v
+    for y in parts:
+        n, mean = len(y), y.mean() if len(y) else 0.0
+        spread = ((y - mean) ** 2).sum() / v
+        whole = v + n * RANGE**2
+        centre = n * (mean - MIDDLE) ** 2 / whole
+        rest = n * np.log(2 * np.pi) + (n - 1) * log_v + np.log(whole)
+        likelihood = -0.5 * (spread + centre + rest)
+        density = (
+            density + special.logsumexp(given + likelihood, axis=1) + np.log(np.diff(log_v)[0])
+        )
+    return special.logsumexp(density) + np.log(np.diff(log_c)[0])
+
+
+def gibbs(y, rng, draws, chains=4):
+    """Draws for two components with weights Dirichlet(1), chain by draw."""
+    out = {name: np.empty((chains, draws, 2)) for name in ("coef", "variance", "weight")}
+    out["C0"] = np.empty((chains, draws))
+    for chain, draw in itertools.product(range(chains), range(-200, draws)):
+        if draw == -200:
+            first, c0 = rng.random(len(y)) < 0.5, 1.0
+            v = np.ones(2)
+        own = np.array([first, ~first])
+        n, total = own.sum(1), (own * y).sum(1)
+        precision = n / v + RANGE**-2
+        mu = rng.normal((total / v + MIDDLE / RANGE**2) / precision, precision**-0.5)
+        squares = (own * (y - mu[:, None]) ** 2).sum(1)
+        v = (c0 + squares / 2) / rng.gamma(2 + n / 2)
+        c0 = rng.gamma(4.2) / (10 / RANGE**2 + (1 / v).sum())
+        w = rng.dirichlet(1 + n)
+        logs = np.log(w)[:, None] + stats.norm.logpdf(y, mu[:, None], np.sqrt(v)[:, None])
+        first = rng.random(len(y)) < special.expit(logs[0] - logs[1])
+        if draw >= 0:
+            for name, value in {"coef": mu, "variance": v, "weight": w, "C0": c0}.items():
+                out[name][chain, draw] = value
+    return out
+
+
+def extended(y, draws, ordered=False):
+    """A specification, its model under the prior above, and draws of that model."""
+    import xarray as xr
+
+    priors = {
+        "coef": bmx.Prior("normal", mu=MIDDLE, sigma=RANGE),
+        "weight": bmx.Prior("dirichlet", concentration=1),
+    }
+    spec = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), k=2, priors=priors)
+    with spec.to_pymc() as plain:
+        c0 = pm.Gamma("C0", 0.2, 10 / RANGE**2)
+        variance = pm.InverseGamma("variance", 2, c0, dims="component")
+        if ordered:
+            level = plain["coef"][:, 0]
+            pm.Potential("order", pm.math.switch(level[0] < level[1], 0.0, -np.inf))
+    found = gibbs(y, np.random.default_rng(8), draws)
+    if ordered:
+        order = np.argsort(found["coef"], axis=2)
+        wide = {n: v for n, v in found.items() if v.ndim == 3}
+        found |= {n: np.take_along_axis(v, order, axis=2) for n, v in wide.items()}
+    found |= {"coef": found["coef"][..., None], "sigma": np.sqrt(found["variance"])}
+    dims = {"coef": ("component", "term"), "C0": ()}
+    by = {n: (("chain", "draw", *dims.get(n, ("component",))), v) for n, v in found.items()}
+    idata = xr.DataTree.from_dict({"posterior": xr.Dataset(by)})
+    return spec, pm.do(plain, {"sigma": pm.math.sqrt(variance)}), idata
+
+
+APART = np.array([-1.2, -0.9, -0.4, 0.1, 2.6, 3.1, 3.3])
+
+
+def enumerated(y):
+    """The log evidence of two components, summed over all allocations."""
+    terms = []
+    for chosen in itertools.product([True, False], repeat=len(y)):
+        first = np.array(chosen)
+        weight = special.betaln(1 + first.sum(), 1 + (~first).sum())
+        terms.append(weight + scale_evidence([y[first], y[~first]]))
+    return special.logsumexp(terms)
+
+
+def test_a_hierarchical_prior_of_the_users_has_its_enumerated_evidence(tmp_path):
+    spec, model, idata = extended(APART, 400)
+    posterior = spec.from_pymc(idata)
+    found = posterior.evidence(model=model, idata=idata)
+    assert found.orders == 2
+    assert found.error < 0.1
+    assert abs(found.log_evidence - enumerated(APART)) < 4 * found.error
+    # The specification's own prior is another, and so would be the evidence under it.
+    posterior.save(tmp_path / "extended.nc")
+    for own in (posterior, bmx.load(tmp_path / "extended.nc")):
+        with pytest.raises(bmx.FitError, match="C0"):
+            own.evidence()
+    for options, match in (
+        ({"model": model}, "go together"),
+        ({"model": spec, "idata": idata}, r"takes a pymc\.Model"),
+        ({"model": model, "idata": idata.isel(draw=slice(200))}, "not the draws"),
+    ):
+        with pytest.raises(bmx.FitError, match=match):
+            posterior.evidence(**options)
+
+
+@pytest.mark.slow
+def test_a_model_that_orders_its_components_has_half_the_evidence():
+    spec, model, idata = extended(APART, 1000, ordered=True)
+    found = spec.from_pymc(idata).evidence(model=model, idata=idata)
+    assert found.orders == 1
+    truth = enumerated(APART) - np.log(2)
+    assert abs(found.log_evidence - truth) < 4 * found.error
