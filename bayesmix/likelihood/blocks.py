@@ -52,12 +52,7 @@ class _Task:
 
     def __call__(self, block: Block) -> Any:
         number = self.spec.rows.number  # type: ignore[attr-defined]
-        problem, stays = _cache.get((number, block.number), lambda: self._problem(block))
-        try:
-            return self.function(problem)
-        finally:
-            if not stays:  # a problem and its engine know each other, so neither is collected
-                problem.kept.clear()
+        return self.function(_cache.get((number, block.number), lambda: self._problem(block)))
 
     def _problem(self, block: Block) -> Problem:
         given: Any = self.spec.rows
@@ -65,9 +60,7 @@ class _Task:
         layout = self.spec.layout if turned is None else turned.layout
         rows = read_block(self.spec.prepared, layout, block.frame)
         spec = replace(self.spec, rows=rows if turned is None else turned(rows))
-        made = replace(build_problem(spec), n_threads=1)
-        made.kept["large"] = True  # of the whole problem: kernels are used for all blocks alike
-        return made
+        return replace(build_problem(spec), n_threads=1, large=True)
 
 
 class _Cache:
@@ -77,23 +70,20 @@ class _Cache:
         self._kept: OrderedDict[tuple[str, int], tuple[Problem, float]] = OrderedDict()
         self._size, self._lock = 0.0, Lock()
 
-    def get(self, key: tuple[str, int], make: Callable[[], Problem]) -> tuple[Problem, bool]:
-        """The problem of a block, made if it is not kept, and whether it is kept now."""
+    def get(self, key: tuple[str, int], make: Callable[[], Problem]) -> Problem:
+        """The problem of a block, made if it is not kept."""
         with self._lock:
             if key in self._kept:
-                return self._kept[key][0], True
+                return self._kept[key][0]
         made = make()
         size = float(COPIES * sum(a.matrix.nbytes for a in made.blocks))
         with self._lock:
             while self._size + size > KEPT and self._kept and next(iter(self._kept))[0] != key[0]:
-                old, freed = self._kept.popitem(last=False)[1]
-                old.kept.clear()
-                self._size -= freed
-            stays = self._size + size <= KEPT
-            if stays:
+                self._size -= self._kept.popitem(last=False)[1][1]
+            if self._size + size <= KEPT:
                 self._kept[key] = made, size
                 self._size += size
-        return made, stays
+        return made
 
 
 _cache = _Cache()

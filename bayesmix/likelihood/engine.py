@@ -70,7 +70,8 @@ logger = logging.getLogger("bayesmix")
 def engine(problem: Problem) -> Engine:
     """The problem's engine, made when it is first asked for."""
     if "engine" not in problem.kept:
-        problem.kept["engine"] = Engine(problem)
+        # The engine has a problem of its own: where each knows the other, neither is let go.
+        problem.kept["engine"] = Engine(replace(problem))
     return problem.kept["engine"]
 
 
@@ -233,8 +234,8 @@ def may_compile(problem: Problem) -> bool:
 
 def is_large(problem: Problem) -> bool:
     """Whether compiling kernels pays, and one thread is not enough."""
-    if "large" in problem.kept:  # a block of a larger problem
-        return bool(problem.kept["large"])
+    if problem.large is not None:
+        return problem.large
     items = sum(len(group.members) for arrays in problem.blocks for group in arrays.groups)
     return problem.n_rows * items >= LARGE
 
@@ -334,8 +335,7 @@ class _Blocked:
     mixture = None
 
     def __init__(self, problem: Problem) -> None:
-        # Without the engine that has it, which would never be let go.
-        self._problem = replace(problem, penalty=None)
+        self._problem = problem
         self._n_threads = threads(problem)
 
     def _parts(self, name: str, *given: Any) -> Iterator[Any]:

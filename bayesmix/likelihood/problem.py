@@ -243,6 +243,7 @@ class Problem:
     penalty: Penalty | None = None
     n_threads: int | None = None
     stream: Stream | None = None  # all rows, where the arrays are those of a sample
+    large: bool | None = None  # of a part of the rows, whether all of them are: see `is_large`
     # What is made once of the data: see `engine.engine`.
     kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

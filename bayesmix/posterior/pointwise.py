@@ -50,10 +50,8 @@ def _parts(block: Problem, size: int) -> Iterator[Problem]:
 
 
 def _table(theta: np.ndarray, summary: Summary, large: bool, part: Problem) -> pd.DataFrame:
-    problem = replace(build_problem(part.spec), n_threads=1)
-    problem.kept["large"] = large
+    problem = replace(build_problem(part.spec), n_threads=1, large=large)
     values = unit_log_likelihood(problem, theta)
-    problem.kept.clear()
     return summary(values[None], problem.spec.rows.units.index, problem.weight)
 
 

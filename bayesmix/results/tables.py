@@ -390,7 +390,6 @@ def membership(
             data, index = fitted.spec.apply(newdata, response=True), newdata.index
         problem = build_problem(fitted.spec, data)
         resp, units = unit_terms(problem, fitted.theta)[1], data.units
-        problem.kept.clear()  # its engine and it know each other, so neither is collected
     columns = component_index(fitted.spec)
     if rows:
         return pd.DataFrame(resp[units.codes], index=index, columns=columns)

@@ -1,7 +1,9 @@
 """The two evaluators of the likelihood against each other, and which one is used."""
 
+import gc
 import pickle
 import warnings
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -393,6 +395,19 @@ def test_nothing_that_was_done_before_decides(nothing_kept):
         problem = small()
         run.maximise(problem, some_theta(problem.spec), run.Options())
         assert not computes(problem)
+
+
+def test_data_are_let_go_without_the_collector(monkeypatch):
+    monkeypatch.setenv("BAYESMIX_COMPILE", "1")
+    problem = build_problem(spec_of("poisson", "varying"))
+    seen = weakref.ref(problem)
+    gc.disable()
+    try:
+        log_likelihood(problem, np.zeros((1, problem.spec.layout.size)))
+        del problem
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_a_decision_holds_as_long_as_the_problem(monkeypatch):
