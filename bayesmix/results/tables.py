@@ -264,11 +264,12 @@ def _random_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     rows = []
     for e, (above, below) in zip(entries, moved, strict=True):
         slope = ((above.values - below.values) / (2 * STEP))[e.at]
-        undetermined = (cov.undetermined[e.at] & (np.abs(slope) > STEP)).any()
         known = ~cov.undetermined[e.at]
         at, along = e.at[known], slope[known]
-        variance = along @ cov.matrix[np.ix_(at, at)] @ along
-        se = np.inf if undetermined else float(np.sqrt(variance))
+        se = float(np.sqrt(along @ cov.matrix[np.ix_(at, at)] @ along))
+        # An undetermined parameter counts where one unit of it moves the value noticeably.
+        if (np.abs(slope[~known]) > max(STEP, NOTICED * se)).any():
+            se = np.inf
         value = float(e.values)
         row = (value, se, np.nan, np.nan, *_scaled_ends(value, se, e.scale, z))
         rows.append((spec.components[e.component], e.term, "random", *row, e.scale))
@@ -282,6 +283,8 @@ RANDOM_SCALES: dict[str, tuple[Any, Any, Any]] = {
     "atanh": (np.arctanh, np.tanh, lambda x: 1 / (1 - x * x)),
 }
 STEP = 1e-5
+# Shares of a standard error that can be seen.
+NOTICED = 1e-3
 
 
 def _threshold(component: Any, e: Entry, theta: np.ndarray, cov: Covariance, z: float) -> tuple:

@@ -1,0 +1,6 @@
+"""Standard coordinates: the model in which units of measurement mean nothing."""
+
+from bayesmix.model.standard.columns import constant_shares
+from bayesmix.model.standard.whole import standardise
+
+__all__ = ["constant_shares", "standardise"]

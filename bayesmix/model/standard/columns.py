@@ -1,0 +1,117 @@
+"""Columns of a design made orthogonal, as far as others can absorb the change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Turned", "absorbing", "constant_shares", "orthogonal"]
+
+# Columns among which a constant is looked for, and how well they have to make it up.
+MOST_COLUMNS = 200
+CONSTANT = 1e-9
+
+
+class Turned(NamedTuple):
+    """Orthogonal columns X' = X T: `matrix` (n, P), `turn` T (P, P), `rank` (P,) their order."""
+
+    matrix: np.ndarray
+    turn: np.ndarray
+    rank: np.ndarray
+
+
+def absorbing(predictors: list[np.ndarray], free: np.ndarray) -> np.ndarray:
+    """Whether column i can take over a multiple of column j, (P, P).
+
+    Every component with j has i, a coefficient that is not held, and components that share
+    the one of i share that of j.
+
+    Parameters
+    ----------
+    predictors : list of ndarray of int, each (S, P)
+        Entries of theta, -1 for none.
+    free : ndarray of bool, shape (D,)
+    """
+    p = predictors[0].shape[1]
+    out = np.ones((p, p), bool)
+    for index in predictors:
+        has = index >= 0
+        fixed = ~np.append(free, False)[index]  # held, or not there
+        apart = (index[:, None] != index).reshape(-1, p)
+        together = ~apart & np.repeat(has, len(has), axis=0)
+        out &= ~(fixed.T @ has) & ~(together.T @ apart)
+    return out
+
+
+def orthogonal(
+    x: np.ndarray, absorbs: np.ndarray, weight: np.ndarray, kinds: np.ndarray | None = None
+) -> Turned:
+    """Columns less what others explain of them, of mean square one.
+
+    First a constant, then in the order of their kinds.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, P)
+    absorbs : ndarray of bool, shape (P, P)
+    weight : ndarray, shape (n,) or (1,)
+        Sums to one over the rows.
+    kinds : ndarray of int, shape (P,), optional
+        Whose coefficients belong to single components come first, shared ones last.
+    """
+    p = x.shape[1]
+    kinds = np.zeros(p, int) if kinds is None else kinds
+    out, turn, gram = np.array(x.T, float, order="C"), np.eye(p), np.eye(p)
+    constant = [j for j in range(p) if len(x) and out[j, 0] and (out[j] == out[j, 0]).all()]
+    rest = (j for j in range(p) if j not in constant[:1])
+    order = [*constant[:1], *sorted(rest, key=lambda j: kinds[j])]
+    largest = np.maximum(out.max(1, initial=0.0), -out.min(1, initial=0.0))
+    # First by a power of two, without any rounding, so that no square overflows.
+    _scale(out, turn, slice(None), np.ldexp(1.0, np.frexp(largest)[1]))
+    _scale(out, turn, slice(None), _sizes(out, weight))
+    for place, j in enumerate(order):
+        done = order[:place]
+        before = [i for i in done if absorbs[i, j]]
+        for _ in range(2 if before else 0):  # twice is enough
+            part = out[before] @ (weight * out[j])
+            share = np.linalg.solve(gram[before][:, before], part)
+            out[j] -= share @ out[before]
+            turn[:, j] -= turn[:, before] @ share
+        if before:
+            _scale(out, turn, slice(j, j + 1), _sizes(out[j : j + 1], weight))
+        gram[done, j] = gram[j, done] = out[done] @ (weight * out[j])
+    rank = np.empty(p, int)
+    rank[order] = np.arange(p)
+    return Turned(out.T, turn, rank)
+
+
+def _sizes(columns: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Root mean squares of columns (m, n)."""
+    return np.sqrt([(weight * column) @ column for column in columns])
+
+
+def _scale(x: np.ndarray, turn: np.ndarray, which: slice, size: np.ndarray) -> None:
+    """Divide columns (P, n) by their sizes, but for those of size zero."""
+    size = np.where(size > 0, size, 1.0)
+    x[which] /= size[:, None]
+    turn[:, which] /= size
+
+
+def constant_shares(matrix: np.ndarray, index: np.ndarray) -> np.ndarray | None:
+    """Coefficients (P,) of columns (n, P) that make up a constant of one.
+
+    Only columns of all components that have any, by `index` (S, P); None where they do not.
+    """
+    has = index >= 0
+    columns = np.flatnonzero(has[has.any(1)].all(0)) if has.any() else np.zeros(0, int)
+    if not 0 < len(columns) <= MOST_COLUMNS:
+        return None
+    x = matrix[:, columns]
+    out = np.zeros(matrix.shape[1])
+    alone = np.flatnonzero((x == x[0]).all(0) & (x[0] != 0))
+    if len(alone):
+        out[columns[alone[0]]] = 1 / x[0, alone[0]]
+        return out
+    out[columns] = np.linalg.lstsq(x, np.ones(len(x)))[0]
+    return out if np.abs(x @ out[columns] - 1).max() < CONSTANT else None

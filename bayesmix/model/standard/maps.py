@@ -1,0 +1,186 @@
+"""The map from standard coordinates to the user's, entry by entry of theta."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesmix.families.effects import places
+from bayesmix.families.units import Change
+from bayesmix.model.coordinates import Bend, Map
+from bayesmix.model.layout import Predictor
+from bayesmix.model.standard.blocks import Block
+from bayesmix.model.standard.columns import Turned
+from bayesmix.model.standard.responses import Inconsistent
+
+__all__ = ["Rules", "block_rules", "maps", "weight_rules"]
+
+
+class Rules(NamedTuple):
+    """How some of the user's entries of theta follow from standard ones; zero for the others.
+
+    Rows of the `matrix` (D, D), `shift` (D,), of some entries the one that bends them with its
+    factor, and a `rank` (D,): in its order the matrix is upper triangular.
+    """
+
+    matrix: np.ndarray
+    shift: np.ndarray
+    bends: dict[int, tuple[int, float]]
+    rank: np.ndarray
+
+    @classmethod
+    def empty(cls, size: int) -> Rules:
+        """Rules of no entry."""
+        return cls(np.zeros((size, size)), np.zeros(size), {}, np.zeros(size))
+
+
+def block_rules(block: Block, held: Mapping[int, float], size: int) -> Rules:
+    """The rules of a response's coefficients and dispersions.
+
+    Raises
+    ------
+    Inconsistent
+        Where components that share an entry need different ones.
+    """
+    out, known = Rules.empty(size), np.zeros(size, bool)
+    width = block.turned.matrix.shape[1] + 1
+    for s, slots in enumerate(block.layout.slots):
+        change = block.changes[s]
+        predictors = [block.layout.predictors[number] for number in slots]
+        for i, (number, predictor) in enumerate(zip(slots, predictors, strict=True)):
+            constant = block.constants[number]
+            if change.shift[i] and constant is None:
+                raise Inconsistent
+            has = (predictor.index[s] >= 0).nonzero()[0]
+            at = predictor.index[s, has]
+            rows = np.zeros((len(at), size))
+            for other, factor in zip(predictors, change.mixing[i].tolist(), strict=True):
+                if factor:
+                    _add(rows, factor, block.turned.turn, predictor, other, s, has)
+            shift = np.zeros(len(at)) if constant is None else change.shift[i] * constant[has]
+            bends = _bends(change, i, predictors, s, has) if change.bend else {}
+            _check_shared(out, at[known[at]], rows[known[at]], shift[known[at]], bends)
+            _check_held(held, at, rows, bends)
+            out.matrix[at], out.shift[at], known[at] = rows, shift, True
+            out.rank[at] = i * width + (has if predictor.constant else block.turned.rank[has])
+            out.bends.update(bends)
+    if block.layout.random:
+        _effect_rules(block, out)
+    return out
+
+
+def _check_shared(
+    out: Rules,
+    at: np.ndarray,
+    rows: np.ndarray,
+    shift: np.ndarray,
+    bends: Mapping[int, tuple[int, float]],
+) -> None:
+    """Entries that an earlier component has made follow from the same rules in this one."""
+    far = (np.abs(out.matrix[at] - rows) > 1e-9 * np.abs(rows)).any()
+    if far or (np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)).any():
+        raise Inconsistent
+    if any(out.bends.get(j) != bends.get(j) for j in at.tolist()):
+        raise Inconsistent
+
+
+def _check_held(
+    held: Mapping[int, float],
+    at: np.ndarray,
+    rows: np.ndarray,
+    bends: Mapping[int, tuple[int, float]],
+) -> None:
+    """An entry that is held depends on no other one."""
+    for j, row in zip(at.tolist(), rows, strict=True) if held else ():
+        if j in held and (j in bends or np.delete(row, j).any()):
+            raise Inconsistent
+
+
+def _add(
+    rows: np.ndarray,
+    factor: float,
+    turn: np.ndarray,
+    predictor: Predictor,
+    other: Predictor,
+    s: int,
+    columns: np.ndarray,
+) -> None:
+    """Add what a predictor's coefficients contribute to those of another (or the same)."""
+    has = other.index[s] >= 0
+    if other is not predictor and (has & (predictor.index[s] < 0)).any():
+        raise Inconsistent
+    turned = 1.0 if predictor.constant else turn[columns][:, has]
+    rows[:, other.index[s, has]] += factor * turned
+
+
+def _bends(
+    change: Change, i: int, predictors: list[Predictor], s: int, columns: np.ndarray
+) -> dict[int, tuple[int, float]]:
+    """The entry that bends another, and the factor, by that other one: both intercepts alone."""
+    assert change.bend is not None
+    bent, by, log_unit = change.bend
+    if i != bent or not log_unit:
+        return {}
+    used = np.flatnonzero(predictors[by].index[s] >= 0)
+    if len(used) != 1 or predictors[by].terms[used[0]] != "Intercept":
+        raise Inconsistent
+    index = predictors[bent].index[s]
+    if len(columns) and index[used[0]] < 0:
+        raise Inconsistent
+    pair = (int(predictors[by].index[s, used[0]]), -log_unit)
+    return {int(index[used[0]]): pair} if len(columns) else {}
+
+
+def _effect_rules(block: Block, out: Rules) -> None:
+    """Where the root U of the random effects' covariance goes: U = u T U', a triangle too.
+
+    A diagonal entry is a logarithm, so that it bends those of its column.  Under a proportional
+    covariance all entries but the first are relative to the first.
+    """
+    layout, turn, unit = block.layout, block.turn.effects, block.units.unit
+    relative = layout.random_covariance == "proportional"
+    factor = 1 / turn[0, 0] if relative else unit
+    numbers = dict(zip(places(len(layout.random)), layout.roots, strict=True))
+    for s in range(len(layout.families)):
+        at = {p: int(layout.predictors[n].index[s, 0]) for p, n in numbers.items()}
+        for (i, j), position in at.items():
+            row, first = np.zeros(len(out.shift)), not (i or j)
+            if i == j:
+                row[position] = 1.0
+                scale = unit if first or not relative else factor
+                out.shift[position] = np.log(turn[j, j] * scale)
+            else:
+                for k in range(i, j):
+                    row[at[k, j]] = factor * turn[i, k]
+                if turn[i, j]:
+                    out.bends[position] = (at[j, j], float(turn[i, j] / turn[j, j]))
+                out.shift[position] = 0.0
+            out.matrix[position] = row
+
+
+def weight_rules(alpha: np.ndarray, turned: Turned, size: int) -> Rules:
+    """The rules of the weights' coefficients (S, Q), whose designs have been turned."""
+    out = Rules.empty(size)
+    for at in alpha[(alpha >= 0).all(1)]:
+        out.matrix[at[:, None], at], out.rank[at] = turned.turn, turned.rank
+    return out
+
+
+def maps(parts: Sequence[Rules]) -> tuple[Map, Map]:
+    """To the user's coordinates, and back, by rules of different entries; others stay."""
+    matrix = np.sum([part.matrix for part in parts], axis=0)
+    shift = np.sum([part.shift for part in parts], axis=0)
+    rank = np.sum([part.rank for part in parts], axis=0)
+    other = ~matrix.any(1)
+    matrix[other, other] = 1.0
+    order = np.argsort(rank, kind="stable")
+    back = np.argsort(order)
+    # A triangular matrix is inverted without cancellation, however different its columns' units.
+    inverse = np.linalg.inv(matrix[order][:, order])[back][:, back]
+    one, to, fro = np.eye(len(rank)), [], []
+    for at, (by, factor) in (pair for part in parts for pair in part.bends.items()):
+        to.append(Bend(one[at], factor, matrix[by], float(shift[by])))
+        fro.append(Bend(-inverse[:, at], factor, one[by], 0.0))
+    return Map(matrix, shift, tuple(to)), Map(inverse, -inverse @ shift, tuple(fro))
