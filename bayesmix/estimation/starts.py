@@ -22,7 +22,7 @@ from bayesmix.likelihood import (
 )
 from bayesmix.likelihood.arrange import working_by_item
 from bayesmix.likelihood.compress import units_of
-from bayesmix.likelihood.engine import engine
+from bayesmix.likelihood.engine import engine, is_large
 
 __all__ = [
     "Memberships",
@@ -168,7 +168,9 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
     rows = problem.spec.rows
     drawn = rng.choice(rows.n_units, size=n_units, replace=False)
     part = units_of(rows, np.sort(unit_order(problem)[drawn]))
-    return build_problem(replace(problem.spec, rows=part), penalty=problem.penalty)
+    made = build_problem(replace(problem.spec, rows=part), penalty=problem.penalty)
+    made.kept["of_large"] = is_large(problem)  # what is compiled for all rows serves for a part
+    return made
 
 
 def pooled(problem: Problem) -> np.ndarray:

@@ -124,11 +124,15 @@ class Mixture:
         sums = self._passes(np.ascontiguousarray(theta)[None], r.SCORE, self.laid.ranges, {})[0]
         return float(sums[0]), sums[1 + self.k :]
 
-    def units(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Log-likelihoods (U,) and responsibilities (S, U) at one theta (D,)."""
-        loglik, posterior = np.empty(self.laid.n_units), np.empty((self.k, self.laid.n_units))
-        call = {"units": address(loglik), "posterior": address(posterior)}
-        self._passes(np.ascontiguousarray(theta)[None], r.VALUE, self.laid.ranges, call)
+    def units(self, theta: Floats, *, shares: bool = True) -> tuple[Floats, Floats]:
+        """Log-likelihoods (R, U) and responsibilities (R, S, U), if wanted, at theta (R, D)."""
+        theta, n_units = np.ascontiguousarray(theta), self.laid.n_units
+        loglik = np.empty((len(theta), n_units))
+        posterior = np.empty((len(theta), self.k, n_units) if shares else 0)
+        call, steps = {"units": address(loglik)}, {"units_step": 8 * n_units}
+        if shares:
+            call["posterior"], steps["posterior_step"] = address(posterior), posterior[0].nbytes
+        self._passes(theta, r.VALUE, self.laid.ranges, call, **steps)
         return loglik, posterior
 
     def information(self, theta: Floats) -> Sums:

@@ -75,8 +75,8 @@ CALL = _record(
 # `steps` to do, `options` (tolerance, least log weight), entries of theta with floors and ceilings.
 RUN = _record(
     "model", "work", "call", "pass_kernel", "step_kernel", "n_starts", "theta", "sums",
-    "given_step", "posterior_step", "steps", "options", "n_where", "where", "low", "high",
-    "trace", "counts",
+    "given_step", "units_step", "posterior_step", "steps", "options", "n_where", "where", "low",
+    "high", "trace", "counts",
 )  # fmt: skip
 # A density for other programs: its model, free entries of theta, numbers of the change of
 # coordinates and the priors, and the buffers it needs (`offsets` of WORK, `length` in all).

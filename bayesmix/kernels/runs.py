@@ -206,13 +206,14 @@ def classify(model: Any, run: Any, work: Any, theta: int) -> None:
 def one_pass(run: Any, sums: int, want: int, r: int, theta: int) -> None:
     """A pass at a start's theta, with its own responsibilities, into its own sums."""
     call = calls_at(run.call)
-    given, posterior = call[0].given, call[0].posterior
+    given, units, posterior = call[0].given, call[0].units, call[0].posterior
     call[0].sums += 8 * r * sums
     call[0].given += r * run.given_step
+    call[0].units += r * run.units_step
     call[0].posterior += r * run.posterior_step
     sums_at(run, theta, want, call[0].given)
     call[0].sums -= 8 * r * sums
-    call[0].given, call[0].posterior = given, posterior
+    call[0].given, call[0].units, call[0].posterior = given, units, posterior
 
 
 def runs(task: int, address: int) -> None:

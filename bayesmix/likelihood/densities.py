@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.likelihood.problem import Arrays, Chunk, Group, Problem, chunks
+from bayesmix.likelihood.problem import BLOCK, Arrays, Chunk, Group, Problem, chunks
 
 __all__ = [
     "EVERY",
@@ -24,7 +24,7 @@ __all__ = [
     "offset_of",
     "to_rows",
     "unit_likelihood",
-    "unit_terms",
+    "units",
     "weighted_sum",
 ]
 
@@ -164,13 +164,19 @@ def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
     return out
 
 
-def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,)."""
-    loglik = np.empty(problem.n_units)
-    resp = np.empty((problem.n_units, problem.spec.k))
-    theta = theta[None]
-    for chunk in chunks(problem, problem.spec.k):
-        log_pi = log_weights(problem, theta, chunk)
-        unit_loglik, r = unit_likelihood(problem, theta, log_pi, chunk)
-        loglik[chunk.units], resp[chunk.units] = unit_loglik[0], r[0].T
+def units(
+    problem: Problem, theta: np.ndarray, *, shares: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihoods (R, U) and responsibilities (R, S, U), if wanted, at theta (R, D)."""
+    k = problem.spec.k
+    loglik = np.empty((len(theta), problem.n_units))
+    resp = np.empty((len(theta), k, problem.n_units) if shares else 0)
+    # Starts and rows together fill a work array that stays in the cache.
+    size = max(1, BLOCK // (k * min(problem.n_rows, 4096)))
+    for few in (slice(a, a + size) for a in range(0, len(theta), size)):
+        for chunk in chunks(problem, len(theta[few]) * k):
+            log_pi = log_weights(problem, theta[few], chunk)
+            loglik[few, chunk.units], own = unit_likelihood(problem, theta[few], log_pi, chunk)
+            if shares:
+                resp[few, :, chunk.units] = own
     return loglik, resp

@@ -98,7 +98,8 @@ def information(problem: Problem, theta: np.ndarray) -> Information:
 
 def unit_terms(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,)."""
-    return engine(problem).units(theta)
+    loglik, resp = engine(problem).units(theta[None])
+    return loglik[0], resp[0].T
 
 
 def unit_sums(
@@ -119,7 +120,7 @@ def unit_sums(
 
 
 def _unit_sums(theta: np.ndarray, function: Callable[..., Any], block: Problem) -> Any:
-    return function(block, *engine(block).units(theta))
+    return function(block, *unit_terms(block, theta))
 
 
 def value_and_gradient(problem: Problem, *, insist: bool = False) -> gradient.ValueAndGradient:
@@ -199,9 +200,12 @@ class Engine:
         assert self.problem.penalty is None
         return self._evaluator.gradient(theta)
 
-    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log-likelihood by unit (U,) and responsibilities (U, S) at one theta (D,), no priors."""
-        return self._evaluator.units(theta)
+    def units(self, theta: np.ndarray, *, shares: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihoods (R, U) and responsibilities (R, S, U), if wanted, at theta (R, D).
+
+        Without priors.
+        """
+        return self._evaluator.units(theta, shares)
 
     @property
     def runs(self) -> Mixture | None:
@@ -245,7 +249,7 @@ def _wanted(problem: Problem) -> bool:
     setting = os.environ.get("BAYESMIX_COMPILE", "")
     if setting == "0" or not known(problem):
         return False
-    if setting == "1" or is_large(problem):
+    if setting == "1" or is_large(problem) or problem.kept.get("of_large"):
         return True
     from bayesmix import kernels
 
@@ -292,7 +296,7 @@ class _Evaluator(Protocol):
 
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]: ...
 
-    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class _Numpy:
@@ -325,8 +329,8 @@ class _Numpy:
             self._gradient = gradient.value_and_gradient(self._problem)
         return self._gradient(theta)
 
-    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return densities.unit_terms(self._problem, theta)
+    def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]:
+        return densities.units(self._problem, theta, shares=shares)
 
 
 class _Blocked:
@@ -361,7 +365,7 @@ class _Blocked:
         value, slope = map(sum, zip(*self._parts("gradient", theta), strict=True))
         return float(value), np.asarray(slope)
 
-    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
+    def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
         raise unavailable(self._problem.n_rows)
 
 
@@ -400,8 +404,9 @@ class _Compiled:
     ) -> Pass:
         given = None
         if responsibilities is not None:
-            own = lambda: np.array([self.mixture.units(one)[1] for one in theta])  # noqa: E731
-            given = responsibilities(slice(0, self._problem.n_units), own)
+            given = responsibilities(
+                slice(0, self._problem.n_units), lambda: self.mixture.units(theta)[1]
+            )
         by_item = None if working is None else working_by_item(self._problem, working)
         sums = self.mixture.em_pass(theta, given, by_item)
         return Pass(sums.loglik, sums.score, sums.matrix, sums.mass, self._squares(sums))
@@ -430,6 +435,5 @@ class _Compiled:
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         return self.mixture.gradient(theta)
 
-    def units(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        loglik, resp = self.mixture.units(theta)
-        return loglik, resp.T
+    def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]:
+        return self.mixture.units(theta, shares=shares)

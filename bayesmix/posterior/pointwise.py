@@ -19,7 +19,7 @@ from bayesmix.posterior.labels import membership_batches
 __all__ = ["by_units", "mean_membership", "unit_log_likelihood"]
 
 # Bytes of the log-likelihoods that one part of the units has.
-PART = 1 << 28
+PART = 1 << 24
 
 # From log-likelihoods (1, T, U), names of the units and their weights to a table by unit.
 Summary = Callable[[np.ndarray, pd.Index, np.ndarray | None], pd.DataFrame]
@@ -60,13 +60,7 @@ def unit_log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
 
     The unit's component is integrated out; theta is (T, D).
     """
-    out = np.empty((len(theta), problem.n_units))
-    if engine(problem).steps is not None:
-        for t, draw in enumerate(theta):
-            out[t] = engine(problem).units(draw)[0]
-    else:
-        for draws, loglik, _ in membership_batches(problem, theta):
-            out[draws] = loglik
+    out = engine(problem).units(theta, shares=False)[0]
     if problem.weight is None:
         return out
     return np.where(problem.weight > 0, out * problem.weight, 0.0)

@@ -59,7 +59,7 @@ SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
 MODE_STARTS, FEW_STARTS = 100, 10
 # Of many units so many say which component is which in a draw.
-LABELLING = 5_000
+LABELLING = 2_000
 WHOLE = 0.99
 # Copies of all draws at work together, and numbers of the sampler beside each.
 COPIES = 6

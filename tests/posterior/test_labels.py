@@ -325,7 +325,7 @@ def test_memberships_are_those_of_every_draw(name, monkeypatch):
     expected = np.array([unit_terms(problem, t)[1] for t in theta])
     assert_allclose(labels.draw_memberships(problem, theta), expected, atol=1e-12)
     monkeypatch.setattr("bayesmix.posterior.labels.draws.BATCH", 1)
-    monkeypatch.setattr("bayesmix.posterior.labels.draws.BLOCK", 1)
+    monkeypatch.setattr("bayesmix.likelihood.densities.BLOCK", 1)
     assert_allclose(labels.draw_memberships(problem, theta), expected, atol=1e-12)
 
 

@@ -10,8 +10,12 @@ import bayesmix as bmx
 from bayesmix.comparison.loo import loo
 from bayesmix.comparison.psis import left_out
 from bayesmix.comparison.waic import waic
+from bayesmix.estimation.modes import find_modes
+from bayesmix.likelihood import log_likelihood
 from bayesmix.posterior import pointwise
-from bayesmix.sampling import posterior
+from bayesmix.priors import Penalty
+from bayesmix.results.fitted import standard_problem
+from bayesmix.sampling import laplace, posterior
 
 
 @pytest.mark.parametrize("n_draws", [100, 1000, 4000])
@@ -76,6 +80,25 @@ def test_labels_come_from_a_part_of_many_units(data, monkeypatch):
     monkeypatch.setattr(posterior, "LABELLING", 200)
     few = posterior.relabelled(all_units._drawn, "stephens", None)
     np.testing.assert_array_equal(few.theta, all_units._drawn.theta)
+
+
+def test_a_part_of_many_units_gives_the_density_of_all(monkeypatch):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=6000)
+    y = rng.poisson(np.exp(np.where(rng.random(6000) < 0.4, 2.0 + 0.4 * x, -0.2 * x)))
+    spec = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": y}), family="poisson", k=2)
+    post = spec.fit("laplace", draws=50, seed=1)
+    penalty = Penalty(post._drawn.priors, jacobian=True)
+    problem = standard_problem(spec.spec, penalty, 1)
+    (mode, *_) = find_modes(problem, post._drawn.point.standard_theta[None], 0, rng)
+    monkeypatch.setattr(laplace, "MANY_UNITS", 5000)
+    monkeypatch.setattr(laplace, "PARTS", (2000,))
+    for close, wanted in ((0.1, 0.05), (0.0, 1e-9)):
+        monkeypatch.setattr(laplace, "CLOSE", close)
+        made = laplace.laplace_draws(problem, mode, 1000, np.random.default_rng(1))
+        error = made.log_density - log_likelihood(problem, made.theta)
+        assert np.std(error) < wanted
+        assert (np.std(error) > 1e-6) == (close > 0)
 
 
 def test_memberships_and_predictions_of_a_posterior_come_in_blocks(data):

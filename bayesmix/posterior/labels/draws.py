@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.likelihood import Problem, log_weights, unit_likelihood
-from bayesmix.likelihood.problem import BLOCK, chunks
+from bayesmix.likelihood import Problem
+from bayesmix.likelihood.engine import engine
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link
 
@@ -38,18 +38,8 @@ def membership_batches(
         Log-likelihoods of the units.
     memberships : ndarray, shape (R, S, U)
     """
-    k, n_units = problem.spec.k, problem.n_units
-    for draws in _spans(len(theta), BATCH // (8 * k * n_units)):
-        part = theta[draws]
-        loglik = np.empty((len(part), n_units))
-        memberships = np.empty((len(part), k, n_units))
-        # Draws and rows together fill a work array that stays in the cache.
-        for few in _spans(len(part), BLOCK // (k * min(problem.n_rows, 4096))):
-            some = part[few]
-            for chunk in chunks(problem, len(some) * k):
-                log_pi = log_weights(problem, some, chunk)
-                terms = unit_likelihood(problem, some, log_pi, chunk)
-                loglik[few, chunk.units], memberships[few, :, chunk.units] = terms
+    for draws in _spans(len(theta), BATCH // (8 * problem.spec.k * problem.n_units)):
+        loglik, memberships = engine(problem).units(theta[draws])
         yield draws, loglik, np.nan_to_num(memberships, copy=False)
 
 
