@@ -160,7 +160,7 @@ class Posterior(Draws):
                 raise FitError(msg)
             return tables.most_probable(self._drawn, newdata)
         draws = draw_memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
-        return consensus(memberships=draws, loss=loss, max_k=max_k)
+        return consensus(draws, loss, max_k)
 
     def random_effects(self, newdata: pd.DataFrame | None = None, seed: Any = None) -> xr.DataArray:
         """Posterior draws of the random effects, which the sampler integrates out.

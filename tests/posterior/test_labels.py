@@ -138,10 +138,9 @@ def test_fewer_draws_in_memory_give_the_same_labels():
     spec, problem = make()
     centre, theta = well_apart(spec, n=200)
     switched = labels.relabel_theta(spec.layout, theta, planted(spec, 200))
-    z = labels.draw_memberships(problem, switched).argmax(2)
-    for method, more in (("stephens", {}), ("ecr", {}), ("ecr", {"allocations": z})):
-        whole = labels.relabel(problem, switched, method, mode=centre, **more)
-        part = labels.relabel(problem, switched, method, mode=centre, limit=25 * 8 * N * 3, **more)
+    for method in ("stephens", "ecr"):
+        whole = labels.relabel(problem, switched, method, mode=centre)
+        part = labels.relabel(problem, switched, method, mode=centre, limit=25 * 8 * N * 3)
         assert (whole.used, part.used) == (200, 25)
         assert_array_equal(whole.orders, part.orders)
 
@@ -160,13 +159,10 @@ def crosses(orders, symmetric):
 def test_no_method_crosses_symmetric_sets(symmetric):
     rng = np.random.default_rng(2)
     k = sum(map(len, symmetric))
-    p = rng.dirichlet(np.full(k, 0.3), (50, 30))
-    z = p.argmax(2)
+    p = rng.dirichlet(np.full(k, 0.3), (50, 30)).swapaxes(1, 2)
     found = [
         labels.stephens(p, symmetric),
-        labels.ecr(z, symmetric),
-        labels.ecr(z, symmetric, pivot=z[3]),
-        labels.pivotal(p, p[7], symmetric),
+        labels.ecr(one_hot(p.argmax(1), k), symmetric),
         labels.ordering(rng.normal(size=(50, k)), symmetric),
     ]
     for each in found:
@@ -218,19 +214,20 @@ def test_costs_are_the_sums_of_the_equation():
 
 def test_ecr_by_hand():
     z = np.array([[0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 0]])
-    found = labels.ecr(z, ((0, 1),), pivot=np.array([0, 0, 1, 1]))
-    assert_array_equal(found.orders, [[0, 1], [1, 0], [0, 1], [1, 0]])
-    relabelled = labels.relabel_allocations(z, found.orders)
-    assert_array_equal(relabelled, [[0, 0, 1, 1], [0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]])
-    # From the draws themselves: the second unit is 0 in two draws and 1 in two; in all,
-    # two allocations differ from any pivot.
-    own = labels.ecr(z, ((0, 1),))
+    # The second unit is 0 in two draws and 1 in two: two allocations differ from any pivot.
+    own = labels.ecr(one_hot(z, 2), ((0, 1),))
     assert own.trace[-1] == pytest.approx(2)
-    assert_array_equal(own.orders, found.orders if own.orders[0, 0] == 0 else found.orders[:, ::-1])
+    orders = np.array([[0, 1], [1, 0], [0, 1], [1, 0]])
+    assert_array_equal(own.orders, orders if own.orders[0, 0] == 0 else orders[:, ::-1])
+
+
+def reordered(p, orders):
+    """Memberships (T, U, S) of the reordered components."""
+    return np.take_along_axis(p, orders[:, None], axis=2)
 
 
 def divergence(p, orders, w):
-    q = labels.relabel_memberships(p, orders)
+    q = reordered(p, orders)
     mean = q.mean(0)
     terms = np.where(q > 0, q * (np.log(np.where(q > 0, q, 1)) - np.log(mean)), 0.0)
     return float((terms.sum(2) * w).sum())
@@ -240,7 +237,7 @@ def test_stephens_lowers_its_objective_to_the_least():
     rng = np.random.default_rng(4)
     for _ in range(20):
         p, w = rng.dirichlet(np.ones(2), (7, 3)), rng.integers(1, 4, 3)
-        found = labels.stephens(p, ((0, 1),), weight=w)
+        found = labels.stephens(p.swapaxes(1, 2), ((0, 1),), weight=w)
         assert (np.diff(found.trace) < 0).all()
         assert found.trace[-1] == pytest.approx(divergence(p, found.orders, w))
         every = itertools.product([[0, 1], [1, 0]], repeat=7)
@@ -250,7 +247,7 @@ def test_stephens_lowers_its_objective_to_the_least():
         for t in range(7):
             other = found.orders.copy()
             other[t] = other[t, ::-1]
-            q = labels.relabel_memberships(p, found.orders).mean(0)
+            q = reordered(p, found.orders).mean(0)
             kept, changed = (p[t][:, o[t]] for o in (found.orders, other))
             assert (w[:, None] * kept * np.log(q)).sum() >= (
                 w[:, None] * changed * np.log(q)
@@ -260,7 +257,7 @@ def test_stephens_lowers_its_objective_to_the_least():
 def test_stephens_trace_falls_on_a_hard_case():
     rng = np.random.default_rng(6)
     p = rng.dirichlet(np.full(4, 0.8), (300, 40))
-    found = labels.stephens(p, ((0, 1, 2, 3),))
+    found = labels.stephens(p.swapaxes(1, 2), ((0, 1, 2, 3),))
     assert len(found.trace) > 3
     assert (np.diff(found.trace) < 0).all()
     assert found.trace[-1] == pytest.approx(divergence(p, found.orders, np.ones(40)))
@@ -268,20 +265,13 @@ def test_stephens_trace_falls_on_a_hard_case():
 
 def test_weights_count_as_copies():
     rng = np.random.default_rng(7)
-    p, w = rng.dirichlet(np.full(3, 0.5), (80, 12)), rng.integers(0, 4, 12)
-    copied = np.repeat(p, w, axis=1)
+    p, w = rng.dirichlet(np.full(3, 0.5), (80, 12)).swapaxes(1, 2), rng.integers(0, 4, 12)
+    copied = np.repeat(p, w, axis=2)
     symmetric = ((0, 1, 2),)
-    z = p.argmax(2)
+    z = one_hot(p.argmax(1), 3)
     pairs = [
         (labels.stephens(p, symmetric, weight=w), labels.stephens(copied, symmetric)),
-        (
-            labels.ecr(z, symmetric, weight=w),
-            labels.ecr(np.repeat(z, w, axis=1), symmetric),
-        ),
-        (
-            labels.pivotal(p, p[0], symmetric, w),
-            labels.pivotal(copied, copied[0], symmetric),
-        ),
+        (labels.ecr(z, symmetric, weight=w), labels.ecr(np.repeat(z, w, axis=2), symmetric)),
     ]
     for weighted, repeated in pairs:
         assert_array_equal(weighted.orders, repeated.orders)
@@ -335,9 +325,8 @@ def test_memberships_follow_the_order():
     orders = planted(spec, 6)
     p = labels.draw_memberships(problem, theta)
     moved = labels.draw_memberships(problem, labels.relabel_theta(spec.layout, theta, orders))
-    assert_allclose(labels.relabel_memberships(p, orders), moved, atol=1e-12)
-    z = labels.relabel_allocations(p.argmax(2), orders)
-    assert_array_equal(z, moved.argmax(2))
+    assert_allclose(reordered(p, orders), moved, atol=1e-12)
+    z = moved.argmax(2)
     assert_array_equal(one_hot(z, 3).argmax(1), z)
 
 

@@ -7,14 +7,8 @@ those that `layout.symmetric` allows.
 """
 
 from bayesmix.posterior.labels.draws import component_values, draw_memberships, membership_batches
-from bayesmix.posterior.labels.methods import METHODS, Relabelled, ecr, ordering, pivotal, stephens
-from bayesmix.posterior.labels.orders import (
-    agreement,
-    assign,
-    relabel_allocations,
-    relabel_memberships,
-    relabel_theta,
-)
+from bayesmix.posterior.labels.methods import METHODS, Relabelled, ecr, ordering, stephens
+from bayesmix.posterior.labels.orders import agreement, assign, relabel_theta
 from bayesmix.posterior.labels.relabel import Relabelling, filled_counts, relabel
 
 __all__ = [
@@ -29,10 +23,7 @@ __all__ = [
     "filled_counts",
     "membership_batches",
     "ordering",
-    "pivotal",
     "relabel",
-    "relabel_allocations",
-    "relabel_memberships",
     "relabel_theta",
     "stephens",
 ]

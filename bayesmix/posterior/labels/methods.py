@@ -7,7 +7,7 @@ of memberships p times a reference c,
 
 and give every draw the order of least total cost:
 
-* pivotal: c = -m, the memberships m of a fit: the largest overlap with it.
+* pivot: c = -m, the memberships m of a fit: the largest overlap with it.
 * ECR: p are allocations (zeros and ones) and c = -1{z*_u = j}, a pivot allocation:
   the most units allocated as in the pivot.
 * Stephens: c = -log q, where q is the mean of p over the reordered draws: the
@@ -19,7 +19,7 @@ memberships falls at every turn.
 
 References
 ----------
-Marin, Mengersen and Robert (2005), Handbook of Statistics 25, 459-507 (pivotal).
+Marin, Mengersen and Robert (2005), Handbook of Statistics 25, 459-507 (the pivot).
 Papastamoulis and Iliopoulos (2010), J. Comput. Graph. Statist. 19, 313-331; and
 Papastamoulis (2016), J. Statist. Software 69(1) (ECR and its iterative version 1).
 Stephens (2000), J. R. Statist. Soc. B 62, 795-809.
@@ -35,7 +35,7 @@ from scipy.special import xlogy
 
 from bayesmix.posterior.labels.orders import Symmetric, assign, identity
 
-__all__ = ["METHODS", "Relabelled", "costs", "ecr", "one_hot", "ordering", "pivotal", "stephens"]
+__all__ = ["METHODS", "Relabelled", "costs", "ecr", "one_hot", "ordering", "stephens"]
 
 METHODS = ("pivot", "ecr", "stephens", "ordering")
 MAX_ITERATIONS = 200
@@ -90,62 +90,24 @@ def mean_memberships(memberships: np.ndarray, orders: np.ndarray) -> np.ndarray:
     return total / n_draws
 
 
-def pivotal(
-    memberships: np.ndarray,
-    mode: np.ndarray,
-    symmetric: Symmetric,
-    weight: np.ndarray | None = None,
-) -> Relabelled:
-    """Orders whose memberships overlap most with those of a fit.
-
-    Parameters
-    ----------
-    memberships : ndarray, shape (T, U, S)
-    mode : ndarray, shape (U, S)
-        Memberships of the fit.
-    symmetric : tuple of tuple of int
-    weight : ndarray, shape (U,), optional
-        Case weights of the units.
-    """
-    reference = -mode
-    orders = assign(costs(memberships.swapaxes(1, 2), reference, weight), symmetric)
-    return Relabelled(orders, reference)
-
-
 def ecr(
-    allocations: np.ndarray,
+    hard: np.ndarray,
     symmetric: Symmetric,
-    *,
-    pivot: np.ndarray | None = None,
     start: np.ndarray | None = None,
     weight: np.ndarray | None = None,
 ) -> Relabelled:
-    """Equivalence classes representatives.
+    """Iterative version 1 of ECR: the pivot has each unit's most frequent allocation.
 
     Parameters
     ----------
-    allocations : ndarray of int, shape (T, U)
+    hard : ndarray, shape (T, S, U)
+        Allocations as zeros and ones.
     symmetric : tuple of tuple of int
-    pivot : ndarray of int, shape (U,), optional
-        The allocation that all draws are compared with.  Without it, each unit's most
-        frequent one among the reordered draws, in turns with the orders (iterative
-        version 1).
     start : ndarray, shape (U, S), optional
         Memberships from which the turns start too, beside the draws as they are.
     weight : ndarray, shape (U,), optional
+        Case weights of the units.
     """
-    k = sum(len(members) for members in symmetric)
-    hard = one_hot(allocations, k)
-    if pivot is None:
-        return iterative_ecr(hard, symmetric, start, weight)
-    reference = -one_hot(pivot[None], k)[0].T
-    return Relabelled(assign(costs(hard, reference, weight), symmetric), reference)
-
-
-def iterative_ecr(
-    hard: np.ndarray, symmetric: Symmetric, start: np.ndarray | None, weight: np.ndarray | None
-) -> Relabelled:
-    """Iterative version 1 of ECR, from allocations as zeros and ones (T, S, U)."""
 
     def disagreeing(mean: np.ndarray) -> float:
         return len(hard) * _total(1 - mean.max(1), weight)
@@ -154,29 +116,15 @@ def iterative_ecr(
 
 
 def stephens(
-    memberships: np.ndarray,
+    p: np.ndarray,
     symmetric: Symmetric,
-    *,
     start: np.ndarray | None = None,
     weight: np.ndarray | None = None,
 ) -> Relabelled:
-    """Least Kullback-Leibler divergence from the draws' memberships to their mean.
+    """Least Kullback-Leibler divergence from the draws' memberships (T, S, U) to their mean.
 
-    Parameters
-    ----------
-    memberships : ndarray, shape (T, U, S)
-    symmetric : tuple of tuple of int
-    start : ndarray, shape (U, S), optional
-        Memberships from which the turns start too, beside the draws as they are.
-    weight : ndarray, shape (U,), optional
+    Parameters as of `ecr`.
     """
-    return iterative_stephens(memberships.swapaxes(1, 2), symmetric, start, weight)
-
-
-def iterative_stephens(
-    p: np.ndarray, symmetric: Symmetric, start: np.ndarray | None, weight: np.ndarray | None
-) -> Relabelled:
-    """Stephens' algorithm from memberships (T, S, U)."""
     negative_entropy = _total(xlogy(p, p).sum((0, 1)), weight)
 
     def divergence(mean: np.ndarray) -> float:

@@ -21,8 +21,6 @@ __all__ = [
     "agreement",
     "assign",
     "identity",
-    "relabel_allocations",
-    "relabel_memberships",
     "relabel_theta",
 ]
 
@@ -99,16 +97,6 @@ def relabel_theta(layout: Layout, theta: np.ndarray, orders: np.ndarray) -> np.n
             at = which == number
             new[at] = permute(layout, flat[at], order)
     return new.reshape(theta.shape)
-
-
-def relabel_memberships(memberships: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Memberships (T, U, S) of the reordered components."""
-    return np.take_along_axis(memberships, orders[:, None], axis=2)
-
-
-def relabel_allocations(allocations: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Allocations (T, U) to the reordered components."""
-    return np.take_along_axis(np.argsort(orders, axis=1), allocations, axis=1)
 
 
 def agreement(orders: Mapping[str, np.ndarray]) -> pd.DataFrame:

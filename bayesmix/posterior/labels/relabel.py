@@ -10,15 +10,15 @@ import numpy as np
 from bayesmix.errors import FitError
 from bayesmix.likelihood import unit_terms
 from bayesmix.likelihood.problem import Problem
-from bayesmix.posterior.labels.draws import BATCH, component_values, membership_batches
+from bayesmix.posterior.labels.draws import component_values, membership_batches
 from bayesmix.posterior.labels.methods import (
     METHODS,
     Relabelled,
     costs,
-    iterative_ecr,
-    iterative_stephens,
+    ecr,
     one_hot,
     ordering,
+    stephens,
 )
 from bayesmix.posterior.labels.orders import Symmetric, assign, identity, relabel_theta
 
@@ -66,8 +66,6 @@ def relabel(
     method: str = "pivot",
     *,
     mode: np.ndarray | None = None,
-    allocations: np.ndarray | None = None,
-    pivot: np.ndarray | None = None,
     by: str | None = None,
     limit: float = LIMIT,
 ) -> Relabelling:
@@ -83,10 +81,6 @@ def relabel(
     mode : ndarray, shape (D,), optional
         A point fit.  The iterative methods start from it too, and their labels are
         finally matched with its.
-    allocations : ndarray of int, shape (..., U), optional
-        Drawn components of the units, for "ecr"; without them the most probable ones.
-    pivot : ndarray of int, shape (U,), optional
-        The allocation that "ecr" compares with; without it the iterative version 1.
     by : str, optional
         What "ordering" sorts by, see `component_values`.
     limit : float
@@ -114,46 +108,31 @@ def relabel(
     if method == "ordering":
         found, used = ordering(component_values(problem.spec, flat, by), layout.symmetric), 0
     else:
-        if allocations is not None:
-            allocations = allocations.reshape(-1, allocations.shape[-1])
-        source = _Source(problem, flat, allocations if method == "ecr" else None, method == "ecr")
-        found, used = _by_memberships(source, method, mode, pivot, limit)
+        found, used = _by_memberships(_Source(problem, flat, method == "ecr"), method, mode, limit)
     new = relabel_theta(layout, theta, found.orders)
     return Relabelling(method, found.orders, new, found.trace, used)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Memberships of the draws, or their allocations as zeros and ones."""
+    """Memberships of the draws, or the most probable components as zeros and ones."""
 
     problem: Problem
     theta: np.ndarray
-    allocations: np.ndarray | None
     hard: bool
 
     def batches(self) -> Iterator[np.ndarray]:
         """Memberships (R, S, U), some draws at a time."""
-        k = self.problem.spec.k
-        if self.allocations is not None:
-            size = max(1, BATCH // (8 * k * self.allocations.shape[1]))
-            for a in range(0, len(self.allocations), size):
-                yield one_hot(self.allocations[a : a + size], k)
-            return
         for _, _, p in membership_batches(self.problem, self.theta):
-            yield one_hot(p.argmax(1), k) if self.hard else p
+            yield one_hot(p.argmax(1), p.shape[1]) if self.hard else p
 
     def every(self, step: int) -> _Source:
         """Every so many draws of it."""
-        z = self.allocations
-        return replace(self, theta=self.theta[::step], allocations=None if z is None else z[::step])
+        return replace(self, theta=self.theta[::step])
 
 
 def _by_memberships(
-    source: _Source,
-    method: str,
-    mode: np.ndarray | None,
-    pivot: np.ndarray | None,
-    limit: float,
+    source: _Source, method: str, mode: np.ndarray | None, limit: float
 ) -> tuple[Relabelled, int]:
     """What a method of costs finds, and from how many draws it learned."""
     problem, symmetric = source.problem, source.problem.spec.layout.symmetric
@@ -161,8 +140,6 @@ def _by_memberships(
     used, trace = 0, tuple[float, ...]()
     if method == "pivot" and near is not None:
         reference = -near
-    elif method == "ecr" and pivot is not None:
-        reference = -one_hot(pivot[None], problem.spec.k)[0].T
     else:
         found, used = _learn(source, method, near, limit)
         if near is not None:
@@ -187,7 +164,7 @@ def _learn(
     for batch in sample.batches():
         p[done : done + len(batch)] = batch
         done += len(batch)
-    run = iterative_ecr if method == "ecr" else iterative_stephens
+    run = ecr if method == "ecr" else stephens
     return run(p, problem.spec.layout.symmetric, near, problem.weight), len(p)
 
 

@@ -8,11 +8,9 @@ from bayesmix.posterior.partition.best import LOSSES, Consensus, consensus
 from bayesmix.posterior.partition.losses import (
     binder,
     canonical,
-    expected_binder,
-    expected_variation,
+    criterion,
+    distances,
     similarity,
-    variation_bound,
-    variation_of_information,
 )
 
 __all__ = [
@@ -23,9 +21,7 @@ __all__ = [
     "canonical",
     "consensus",
     "credible_ball",
-    "expected_binder",
-    "expected_variation",
+    "criterion",
+    "distances",
     "similarity",
-    "variation_bound",
-    "variation_of_information",
 ]

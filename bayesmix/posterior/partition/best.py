@@ -12,7 +12,6 @@ from bayesmix.errors import FitError
 from bayesmix.posterior.partition.ball import Ball, credible_ball
 from bayesmix.posterior.partition.losses import (
     criterion,
-    expected_variation,
     own_and_size,
     similarity,
     unit_losses,
@@ -37,9 +36,8 @@ class Consensus:
     loss : str
         "vi" or "binder".
     expected_loss : float
-        Posterior expectation of the loss: the share of pairs that disagree, or the
-        variation of information in bits over the draws (where only memberships are
-        known, the criterion).
+        Posterior expectation of the loss: the share of pairs that disagree, or Wade and
+        Ghahramani's bound on the variation of information, in bits.
     criterion : float
         What was minimised: the expected Binder loss, or Wade and Ghahramani's bound.
     uncertainty : ndarray, shape (U,)
@@ -112,13 +110,7 @@ class Consensus:
         )
 
 
-def consensus(
-    allocations: np.ndarray | None = None,
-    *,
-    memberships: np.ndarray | None = None,
-    loss: str = "vi",
-    max_k: int | None = None,
-) -> Consensus:
+def consensus(memberships: np.ndarray, loss: str = "vi", max_k: int | None = None) -> Consensus:
     """The partition of least expected loss among those that a search finds.
 
     Candidates are the draws' own partitions and all cuts of hierarchical clusterings
@@ -128,10 +120,8 @@ def consensus(
 
     Parameters
     ----------
-    allocations : ndarray of int, shape (T, U)
-        Drawn components of the units, 0, 1, ...
-    memberships : ndarray, shape (T, U, S), optional
-        In their place; a draw's partition is then that of the most probable components.
+    memberships : ndarray, shape (T, U, S)
+        A draw's partition is that of the most probable components.
     loss : str
         "vi" (variation of information) or "binder", which tends to more and smaller
         clusters.
@@ -153,14 +143,10 @@ def consensus(
         raise FitError(msg)
     if max_k is not None:
         max_k = whole_number("max_k", max_k, "the largest number of clusters", 1, FitError)
-    p = similarity(allocations, memberships=memberships)
+    p = similarity(memberships)
     n = len(p)
     most = n if max_k is None else min(max_k, n)
-    draws = allocations if memberships is None else memberships.argmax(2)
-    drawn = allocations if memberships is None else _drawn(memberships)
-    assert draws is not None
-    assert drawn is not None
-    own_draw = best_draw(loss, p, draws, most)
+    own_draw = best_draw(loss, p, memberships.argmax(2), most)
     candidates = [best_cut(loss, p, "average", most), best_cut(loss, p, "complete", most)]
     candidates += [np.zeros(n, int), np.arange(n) % most]
     candidates += [] if own_draw is None else [own_draw]
@@ -170,11 +156,8 @@ def consensus(
     refined = [refine(loss, p, labels, most) for labels in candidates]
     labels = min(refined, key=lambda labels: criterion(loss, labels, p))
     value = criterion(loss, labels, p)
-    expected = value
-    if loss == "vi" and allocations is not None:
-        expected = expected_variation(labels, allocations)
     uncertainty = unit_losses("binder", *own_and_size(labels, p), p.sum(1), n)
-    return Consensus(labels, loss, expected, value, uncertainty, p, drawn)
+    return Consensus(labels, loss, value, value, uncertainty, p, _drawn(memberships))
 
 
 def _drawn(memberships: np.ndarray) -> np.ndarray:

@@ -17,8 +17,6 @@ own_i = sum_j P_ij 1{c_j = c_i}, and of total_i = sum_j P_ij.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy.special import xlogy
 
@@ -27,13 +25,10 @@ from bayesmix.errors import FitError
 __all__ = [
     "binder",
     "canonical",
+    "criterion",
     "distances",
-    "expected_binder",
-    "expected_variation",
     "similarity",
     "unit_losses",
-    "variation_bound",
-    "variation_of_information",
 ]
 
 # Entries of the contingency tables made at once.
@@ -68,16 +63,6 @@ def binder(a: np.ndarray, b: np.ndarray) -> float:
     return float(apart / (n * (n - 1))) if n > 1 else 0.0
 
 
-def variation_of_information(a: np.ndarray, b: np.ndarray) -> float:
-    """H(a) + H(b) - 2 I(a, b) = 2 H(a, b) - H(a) - H(b), in bits.
-
-    Parameters
-    ----------
-    a, b : ndarray of int, shape (U,)
-    """
-    return float(_variations(canonical(a), canonical(b)[None])[0])
-
-
 def _variations(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
     share = contingency(labels, others) / len(labels)
     joint = -xlogy(share, share).sum((1, 2))
@@ -102,17 +87,6 @@ def distances(loss: str, labels: np.ndarray, allocations: np.ndarray) -> np.ndar
     size = max(1, BLOCK // len(labels))
     parts = range(0, len(allocations), size)
     return np.concatenate([_variations(labels, allocations[a : a + size]) for a in parts])
-
-
-def expected_variation(labels: np.ndarray, allocations: np.ndarray) -> float:
-    """Mean variation of information to the partitions of the draws, in bits.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (U,)
-    allocations : ndarray of int, shape (T, U)
-    """
-    return float(distances("vi", labels, allocations).mean())
 
 
 def unit_losses(
@@ -145,31 +119,9 @@ def own_and_size(labels: np.ndarray, similarity: np.ndarray) -> tuple[np.ndarray
 
 
 def criterion(loss: str, labels: np.ndarray, similarity: np.ndarray) -> float:
-    """What is minimised, for one partition."""
+    """What is minimised, for one partition (U,) and similarities (U, U); of "vi" in bits."""
     own, size = own_and_size(canonical(labels), similarity)
     return float(unit_losses(loss, own, size, similarity.sum(1), len(labels)).mean())
-
-
-def expected_binder(labels: np.ndarray, similarity: np.ndarray) -> float:
-    """Posterior expectation of Binder's loss, the mean over pairs of |1{c_i = c_j} - P_ij|.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (U,)
-    similarity : ndarray, shape (U, U)
-    """
-    return criterion("binder", labels, similarity)
-
-
-def variation_bound(labels: np.ndarray, similarity: np.ndarray) -> float:
-    """Wade and Ghahramani's criterion for the variation of information, in bits.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (U,)
-    similarity : ndarray, shape (U, U)
-    """
-    return criterion("vi", labels, similarity)
 
 
 # More units than this need too large a matrix; above SINGLE it is kept in single precision.
@@ -177,19 +129,14 @@ MOST_UNITS = 20_000
 SINGLE = 4_000
 
 
-def similarity(
-    allocations: np.ndarray | None = None, *, memberships: np.ndarray | None = None
-) -> np.ndarray:
+def similarity(memberships: np.ndarray) -> np.ndarray:
     """Posterior similarities P_ij = P(z_i = z_j | data).
 
     Parameters
     ----------
-    allocations : ndarray of int, shape (T, U)
-        Drawn components, 0, 1, ...: P_ij is the share of draws with i and j together
-        (Binder 1978, Biometrika 65, 31-38).
     memberships : ndarray, shape (T, U, S)
-        In their place: P_ij = mean_t sum_s p_tis p_tjs, as units are independent given
-        the parameters, and P_ii = 1.
+        P_ij = mean_t sum_s p_tis p_tjs, as units are independent given the parameters, and
+        P_ii = 1 (Binder 1978, Biometrika 65, 31-38, of drawn components).
 
     Returns
     -------
@@ -200,16 +147,13 @@ def similarity(
     FitError
         If there are too many units for a matrix.
     """
-    given = allocations if memberships is None else memberships
-    if given is None or (allocations is not None and memberships is not None):
-        msg = "similarity() takes either allocations or memberships= of the draws"
-        raise FitError(msg)
-    n_draws, n_units = given.shape[:2]
+    n_draws, n_units, k = memberships.shape
     _check_size(n_units)
     out = np.zeros((n_units, n_units), np.float64 if n_units <= SINGLE else np.float32)
     width = max(1, BLOCK // n_units)
-    for z in _indicators(given):
-        z = z.astype(out.dtype)
+    size = max(1, BLOCK // (n_units * k))
+    for first in range(0, n_draws, size):
+        z = memberships[first : first + size].swapaxes(1, 2).reshape(-1, n_units).astype(out.dtype)
         for a in range(0, n_units, width):
             out[a : a + width, a:] += z[:, a : a + width].T @ z[:, a:]
     for a in range(0, n_units, width):
@@ -228,14 +172,3 @@ def _check_size(n_units: int) -> None:
             "a sample of the units, allocations[:, sample]"
         )
         raise FitError(msg)
-
-
-def _indicators(given: np.ndarray) -> Iterator[np.ndarray]:
-    """Memberships or indicators of the draws' clusters, one below another (R S, U)."""
-    n_draws, n_units = given.shape[:2]
-    k = given.shape[2] if given.ndim == 3 else int(given.max()) + 1
-    size = max(1, BLOCK // (n_units * k))
-    for a in range(0, n_draws, size):
-        part = given[a : a + size]
-        z = part.swapaxes(1, 2) if given.ndim == 3 else part[:, None] == np.arange(k)[:, None]
-        yield z.reshape(-1, n_units)
