@@ -24,6 +24,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.effects_kernel import effects_kernel
 from bayesmix.families.links import Linked
 from bayesmix.families.whole import Clusters, Parts, Whole, clusters_of
 
@@ -499,7 +500,7 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
         squares=None,
         tails=None,
         pymc=None,
-        kernel=None,
+        kernel=effects_kernel(q, proportional=proportional),
         simulate=None,
         variance=None,
         start=start,

@@ -46,6 +46,16 @@ class Kernel:
         Whether the second parameter is a scale that has a closed form given the first.
     base : Kernel, optional
         Another family's kernel that the term is made of, by ``make_term(ops, base)``.
+    blocks : bool
+        For any number of parameters, or densities of several rows: ``make_term(ops)`` returns
+        ``term(level, n, numbers, etas, out)`` of n rows, with arrays (len(reads), rows),
+        (parameters, rows) and (outputs, rows).  It writes the numbers above one below the other:
+        at level 1 those up to the derivatives, at 2 up to the curvatures, at 3 all.
+    clusters : bool
+        Of a term of blocks, that rows of a cluster have a density together, which stands at any one
+        of them.  `reads` has "effects", the columns of the random effects, and "cluster": how many
+        rows a cluster has at its first one, elsewhere zero.  Such a term writes the derivatives
+        only, and a block has whole clusters.
 
     Notes
     -----
@@ -62,6 +72,8 @@ class Kernel:
     link: str = "identity"
     statistic: bool = False
     base: Kernel | None = None
+    blocks: bool = False
+    clusters: bool = False
 
     @property
     def made_of(self) -> tuple[Callable[..., Any], ...]:

@@ -163,6 +163,23 @@ def records(kind: np.dtype) -> Any:
     return view
 
 
+def polynomial(*coefficients: float) -> Any:
+    """Compile a polynomial by Horner's rule, the highest power's coefficient first."""
+
+    @intrinsic
+    def evaluate(_typing: Any, _x: Any) -> Any:
+        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            value, *rest = (ir.Constant(ir.DoubleType(), float(c)) for c in coefficients)
+            for each in rest:
+                product = builder.fmul(value, args[0], flags=("contract",))
+                value = builder.fadd(product, each, flags=("contract",))
+            return value
+
+        return types.float64(types.float64), codegen
+
+    return evaluate
+
+
 def caller(signature: Any) -> Any:
     """Compile calls of functions by address: ``call(address, (one, another))``."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.kernels.compile import doubles, elementwise, integers, matrix
-from bayesmix.kernels.rows import by_unit, items_at, slots_at
+from bayesmix.kernels.rows import by_unit, chunks_at, items_at, look_up, slots_at
 from bayesmix.kernels.sums import Array, add_products, add_sums, clear
 
 
@@ -30,23 +30,27 @@ def unit_channel(model: Any, chunk: Any, values: Array, out: Array) -> None:
 @elementwise
 def item_channels(model: Any, work: Any, chunk: Any, item: Any, count: int) -> int:
     """The units' complete-data scores in an item's parameters, from channel `count` on."""
-    n, line = chunk.n, model.line
+    line, tabled = model.line, item.codes != 0
+    own = chunks_at(model.chunks)[item.table] if tabled else chunk
     terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     channels, c = matrix(work.channels, 1 << 20, line), doubles(work.c, line)
-    places = doubles(work.places, 1 << 20)
-    columns = matrix(item.x + 8 * item.columns * chunk.row, item.columns, n)
+    places, by_row = doubles(work.places, 1 << 20), doubles(work.product, line)
+    columns = matrix(item.x + 8 * item.columns * own.row, item.columns, own.n)
     for j in range(item.n_slots):
         slot = slots_at(model.slots)[item.slot + j]
         index = integers(slot.index, slot.width)
         for a in range(slot.width):
             if index[a] < 0:
                 continue
+            values = terms[1 + j]
             if slot.design != 0:
-                for i in range(n):
+                values = c
+                for i in range(own.n):
                     c[i] = terms[1 + j, i] * columns[a, i]
-                unit_channel(model, chunk, c, channels[count])
-            else:
-                unit_channel(model, chunk, terms[1 + j], channels[count])
+            if tabled:
+                look_up(item, chunk, values, by_row)
+                values = by_row
+            unit_channel(model, chunk, values, channels[count])
             places[count] = index[a]
             count += 1
     return count
@@ -124,7 +128,7 @@ def add_mean_score(model: Any, work: Any, n: int, score: Array) -> None:
     d, q = model.size, model.q
     whole, weight = doubles(work.step, d), doubles(work.unit_weight, n)
     clear(work.step, d)
-    add_sums(weight, matrix(work.means, d, model.line), n, whole)
+    add_sums(weight, matrix(work.means, d, model.line), d, n, whole)
     for s in range(1, model.k):
         logits = integers(model.alpha + 8 * q * s, q)
         for j in range(q):

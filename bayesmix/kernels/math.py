@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from bayesmix.arrays.special import STIRLING
-from bayesmix.kernels.compile import from_bits, scalar, to_bits
+from bayesmix.kernels.compile import from_bits, polynomial, scalar, to_bits
 
 LN2_HIGH = 6.93147180369123816490e-01  # 33 bits: k * LN2_HIGH is exact
 LN2_LOW = 1.90821492927058770002e-10
@@ -42,19 +42,12 @@ TWO_52_BITS = np.uint64(0x4330000000000000)
 SQRT_HALF_BITS = np.uint64(0x3FE6A09E667F3BCD)
 
 
-@scalar
-def _exp_tail(r: float) -> float:
-    """(exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2."""
-    q = 2.5000020789555686e-08
-    q = q * r + 2.76303068029812e-07
-    q = q * r + 2.755758680037073e-06
-    q = q * r + 2.480149294798737e-05
-    q = q * r + 1.984126950577352e-04
-    q = q * r + 1.3888888943761658e-03
-    q = q * r + 8.33333333349498e-03
-    q = q * r + 4.166666666652972e-02
-    q = q * r + 1.666666666666643e-01
-    return q * r + 5.000000000000011e-01
+# (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2.
+_exp_tail = polynomial(
+    2.5000020789555686e-08, 2.76303068029812e-07, 2.755758680037073e-06, 2.480149294798737e-05,
+    1.984126950577352e-04, 1.3888888943761658e-03, 8.33333333349498e-03, 4.166666666652972e-02,
+    1.666666666666643e-01, 5.000000000000011e-01,
+)  # fmt: skip
 
 
 @scalar
@@ -79,18 +72,12 @@ def _log_parts(x: float) -> tuple[float, float]:
     return from_bits(biased + TWO_52_BITS) - (TWO_52 + 1023.0), m
 
 
-@scalar
-def _log_remainder(s: float) -> float:
-    """R with log(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R), s = f / (2 + f); fdlibm's e_log.c."""
-    z = s * s
-    q = 1.479819860511658591e-01
-    q = q * z + 1.531383769920937332e-01
-    q = q * z + 1.818357216161805012e-01
-    q = q * z + 2.222219843214978396e-01
-    q = q * z + 2.857142874366239149e-01
-    q = q * z + 3.999999999940941908e-01
-    q = q * z + 6.666666666666735130e-01
-    return z * q
+# R / z with log(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R), s = f / (2 + f), z = s^2; fdlibm's e_log.c.
+_log_remainder = polynomial(
+    1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+    2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+    6.666666666666735130e-01,
+)  # fmt: skip
 
 
 @scalar
@@ -99,7 +86,8 @@ def _log_sum(k: float, m: float, correction: float) -> float:
     f = m - 1.0
     half_square = 0.5 * f * f
     s = f / (2.0 + f)
-    tail = s * (half_square + _log_remainder(s)) + (k * LN2_LOW + correction)
+    z = s * s
+    tail = s * (half_square + z * _log_remainder(z)) + (k * LN2_LOW + correction)
     return k * LN2_HIGH - ((half_square - tail) - f)
 
 
@@ -138,8 +126,8 @@ def expm1(x: float) -> float:
     return math.inf if x > 700.0 else result
 
 
-# 1 / (2 k + 1), k = 1, ..., 12: the series of the inverse hyperbolic tangent.
-ATANH = tuple(1 / (2 * k + 1) for k in range(1, 13))
+# Sum of z^(k - 1) / (2 k + 1), k = 1, ..., 12: the series of the inverse hyperbolic tangent.
+_atanh = polynomial(*(1 / (2 * k + 1) for k in range(12, 0, -1)))
 
 
 @scalar
@@ -149,18 +137,7 @@ def log1pmx(x: float) -> float:
     small = x if near else 0.0
     s = small / (2.0 + small)
     z = s * s
-    q = ATANH[10] + z * ATANH[11]
-    q = ATANH[9] + z * q
-    q = ATANH[8] + z * q
-    q = ATANH[7] + z * q
-    q = ATANH[6] + z * q
-    q = ATANH[5] + z * q
-    q = ATANH[4] + z * q
-    q = ATANH[3] + z * q
-    q = ATANH[2] + z * q
-    q = ATANH[1] + z * q
-    q = ATANH[0] + z * q
-    return 2.0 * s * z * q - s * small if near else log1p(x) - x
+    return 2.0 * s * z * _atanh(z) - s * small if near else log1p(x) - x
 
 
 @scalar
@@ -174,47 +151,37 @@ def log1mexp(h: float) -> tuple[float, float]:
     return -log1p(odds), (0.0 if rest == 0.0 else odds)
 
 
+# The Chebyshev interpolant of degree 22 in (4 - x) / (4 + x); its largest relative error is 5e-16.
+_erfcx = polynomial(
+    3.130423070529455e-10, -6.617942512486173e-11, -3.880515697903128e-09, -2.0691219034054744e-10,
+    3.077901855639743e-08, 1.8994402187265254e-08, -2.1111037846283067e-07, -3.562393200959625e-07,
+    1.1732609498291667e-06, 4.715370444493941e-06, -9.086395093590862e-07, -4.420327118929924e-05,
+    -0.00011376321237622333, 7.023973429864022e-05, 0.0015280139205288011, 0.006592513332237486,
+    0.019095378726752158, 0.04350273431022892, 0.08271289696952584, 0.13521345782829913,
+    0.19330217556630902, 0.2441371822702206, 0.27399891525012277,
+)  # fmt: skip
+
+
 @scalar
 def erfcx(x: float) -> float:
-    """exp(x^2) erfc(x) for x >= 0: 4 / (4 + x) times a polynomial in (4 - x) / (4 + x).
-
-    The polynomial is the Chebyshev interpolant of degree 22; its largest relative error is 5e-16.
-    """
+    """exp(x^2) erfc(x) for x >= 0: 4 / (4 + x) times a polynomial in (4 - x) / (4 + x)."""
     inverse = 1.0 / (4.0 + x)
-    s = 8.0 * inverse - 1.0
-    q = 3.130423070529455e-10
-    q = q * s - 6.617942512486173e-11
-    q = q * s - 3.880515697903128e-09
-    q = q * s - 2.0691219034054744e-10
-    q = q * s + 3.077901855639743e-08
-    q = q * s + 1.8994402187265254e-08
-    q = q * s - 2.1111037846283067e-07
-    q = q * s - 3.562393200959625e-07
-    q = q * s + 1.1732609498291667e-06
-    q = q * s + 4.715370444493941e-06
-    q = q * s - 9.086395093590862e-07
-    q = q * s - 4.420327118929924e-05
-    q = q * s - 0.00011376321237622333
-    q = q * s + 7.023973429864022e-05
-    q = q * s + 0.0015280139205288011
-    q = q * s + 0.006592513332237486
-    q = q * s + 0.019095378726752158
-    q = q * s + 0.04350273431022892
-    q = q * s + 0.08271289696952584
-    q = q * s + 0.13521345782829913
-    q = q * s + 0.19330217556630902
-    q = q * s + 0.2441371822702206
-    q = q * s + 0.27399891525012277
-    return 4.0 * inverse * q
+    return 4.0 * inverse * _erfcx(8.0 * inverse - 1.0)
+
+
+@scalar
+def _tail(x: float) -> tuple[float, float, float, float]:
+    """For h = x^2 / 2 and e = exp(h): e erfc, h, 1 / e, and the smaller tail's probability."""
+    tail = erfcx(abs(x) * ROOT_HALF)
+    square = 0.5 * x * x
+    gauss = exp(-square)
+    return tail, square, gauss, 0.5 * tail * gauss
 
 
 @scalar
 def log_ndtr(x: float) -> tuple[float, float]:
     """Log of the normal distribution function; its derivative is the inverse Mills ratio."""
-    tail = erfcx(abs(x) * ROOT_HALF)
-    square = 0.5 * x * x
-    gauss = exp(-square)
-    beyond = 0.5 * tail * gauss
+    tail, square, gauss, beyond = _tail(x)
     below = x < 0.0
     # The odds of the other side; far below, of what is left without exp(-x^2 / 2).
     inverse = 1.0 / (tail if below else 1.0 - beyond)
@@ -226,10 +193,7 @@ def log_ndtr(x: float) -> tuple[float, float]:
 @scalar
 def mills_both(x: float) -> tuple[float, float, float]:
     """log(Phi(x) / Phi(-x)), and the inverse Mills ratios phi(x) / Phi(x) and phi(x) / Phi(-x)."""
-    tail = erfcx(abs(x) * ROOT_HALF)
-    square = 0.5 * x * x
-    gauss = exp(-square)
-    beyond = 0.5 * tail * gauss
+    tail, square, gauss, beyond = _tail(x)
     odds = log1p(-beyond) - log(0.5 * tail) + square
     near, far = 0.5 * ROOT_TWO_BY_PI * gauss / (1.0 - beyond), ROOT_TWO_BY_PI / tail
     above = x > 0.0
@@ -241,27 +205,16 @@ def mills_both(x: float) -> tuple[float, float, float]:
 # Stirling's series is good to the last digit from here on.
 SERIES_FROM = 10.0
 POWERS = range(1, 2 * len(STIRLING), 2)
-S0 = STIRLING
-S1 = tuple(-p * c for p, c in zip(POWERS, S0, strict=True))
-S2 = tuple(p * (p + 1) * c for p, c in zip(POWERS, S0, strict=True))
-
-
-@scalar
-def _series(inverse: float, c: tuple[float, ...]) -> float:
-    z = inverse * inverse
-    q = c[6] + z * c[7]
-    q = c[5] + z * q
-    q = c[4] + z * q
-    q = c[3] + z * q
-    q = c[2] + z * q
-    q = c[1] + z * q
-    return inverse * (c[0] + z * q)
+_s0 = polynomial(*STIRLING[::-1])
+_s1 = polynomial(*[-p * c for p, c in zip(POWERS, STIRLING, strict=True)][::-1])
+_s2 = polynomial(*[p * (p + 1) * c for p, c in zip(POWERS, STIRLING, strict=True)][::-1])
 
 
 @scalar
 def stirling_series(inverse: float) -> tuple[float, float, float]:
     """Stirling's remainder S(a) with a S'(a) and a^2 S''(a), for 1 / a of a >= 10."""
-    return _series(inverse, S0), _series(inverse, S1), _series(inverse, S2)
+    z = inverse * inverse
+    return inverse * _s0(z), inverse * _s1(z), inverse * _s2(z)
 
 
 @scalar

@@ -150,9 +150,9 @@ class Mixture:
         theta : ndarray, shape (R, D)
         given : ndarray, shape (R, S, U), optional
             Responsibilities to use.
-        working : list of (ndarray of shape (n,) or None), optional
-            By item, first predictors in place of those at theta: the score is then that of the
-            working response.
+        working : list of (ndarray of shape (L, n) or None), optional
+            By item, the L located predictors in place of those at theta: the score is then that of
+            the working response.
         """
         theta = np.ascontiguousarray(theta)
         call, steps = {}, {}
@@ -187,7 +187,7 @@ class Mixture:
         theta : ndarray, shape (R, D)
             Coefficients of zero, and dispersions.
         resp : ndarray, shape (R, S, U)
-        working : list of (ndarray of shape (n,) or None)
+        working : list of (ndarray of shape (L, n) or None)
             By item, linear predictors of the first step.
         steps : int
             How many follow.

@@ -40,9 +40,10 @@ class Item(NamedTuple):
     """A component's family at one response.
 
     `link` is that of the first parameter, empty if the kernel is written for it.  `matrix` (n, P)
-    is the design of the slots; `offset` (n,) is added to the first parameter's predictor.  `closed`
+    is the design of the slots; `offset` (n,) is added to the first `located` predictors.  `closed`
     says that the second parameter is a scale with a closed form, `concave` that cross terms of
-    parameters belong into scoring steps.
+    parameters belong into scoring steps.  With `codes` (N,), below 256, matrix, offset and parts
+    are those of n distinct rows, and row i of the data is the distinct one with its code.
     """
 
     component: int
@@ -53,6 +54,8 @@ class Item(NamedTuple):
     slots: tuple[Slot, ...]
     closed: bool = False
     concave: bool = False
+    codes: Integers | None = None
+    located: int = 1
 
 
 class Part(NamedTuple):
@@ -60,7 +63,8 @@ class Part(NamedTuple):
 
     `rows` is None for all; `numbers` (m, len(rows)) are what its term reads; `kind` is one of
     `families.survival.base.COMPILED`, empty for regressions; `sign` -1 subtracts; `entered`
-    marks survivals to delayed entries.
+    marks survivals to delayed entries; `first` has the places among the rows at which clusters
+    begin that have a density together.
     """
 
     item: int
@@ -69,6 +73,7 @@ class Part(NamedTuple):
     rows: Integers | None = None
     sign: int = 1
     entered: bool = False
+    first: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,8 @@ class Laid:
         edges = bounds if data.first is None else np.append(data.first, data.n_rows)[bounds]
         self.model = np.zeros(1, r.MODEL)
         self.model_address = self._keep(self.model)
-        outputs = self._items(data, edges)
-        truncated = self._parts(data, bounds, edges)
+        items, outputs = self._items(data, edges)
+        truncated = self._parts(data, items, bounds, edges)
         self._units(data, bounds)
         k, q = data.alpha.shape
         self._set(
@@ -192,8 +197,8 @@ class Laid:
         if allowed is not None:
             self._set(allowed=self._keep(_by_chunk(allowed != 0, bounds).view(np.uint8)))
 
-    def _items(self, data: Arranged, edges: Integers) -> int:
-        """Fill the records of items and their slots; gives the number of their outputs."""
+    def _items(self, data: Arranged, edges: Integers) -> tuple[NDArray[Any], int]:
+        """The records of items, their slots filled, and the number of their outputs."""
         from bayesmix.kernels.terms import link_callback
 
         items = np.zeros(len(data.items), r.ITEM)
@@ -201,18 +206,23 @@ class Laid:
         items["subtracts"][[part.item for part in data.parts if part.sign < 0]] = 1
         designs: dict[int, int] = {}
         k, d = len(data.alpha), len(data.kind)
-        sums, lines = 1 + k + d + d * d, 0
+        sums, lines, table = 1 + k + d + d * d, 0, len(edges) - 1
         self.scales: list[tuple[int, int, int]] = []
         for record, item in zip(items, data.items, strict=True):
             p, statistic = len(item.slots), int(item.kernel.statistic)
             used = any(slot.design for slot in item.slots)
             if used and id(item.matrix) not in designs:
-                designs[id(item.matrix)] = self._floats(_by_chunk(item.matrix, edges))
+                few = edges if item.codes is None else _all_rows(item)
+                designs[id(item.matrix)] = self._floats(_by_chunk(item.matrix, few))
             record["component"], record["n_slots"], record["slot"] = item.component, p, len(slots)
             record["dense"] = _dense(item)
             record["columns"] = item.matrix.shape[1] if used else 0
             record["x"] = designs[id(item.matrix)] if used else address(items)
             record["offset"] = self._floats(item.offset)
+            record["located"], record["rows"] = item.located, len(item.matrix)
+            if item.codes is not None:
+                record["codes"] = self._keep(np.ascontiguousarray(item.codes, np.uint8))
+                record["table"], table = table, table + 1
             record["place"], record["outputs"] = lines, _outputs(item)
             record["statistic"] = 1 + 2 * p if statistic else 0
             record["second"], record["concave"] = 1 + 2 * p + statistic, item.concave
@@ -231,43 +241,58 @@ class Laid:
             n_items=len(items), sums=sums, items=self._keep(items),
             slots=self._keep(np.array(slots, r.SLOT)),
         )  # fmt: skip
-        return lines
+        return items, lines
 
-    def _parts(self, data: Arranged, bounds: Integers, edges: Integers) -> bool:
+    def _parts(
+        self, data: Arranged, items: NDArray[Any], bounds: Integers, edges: Integers
+    ) -> bool:
         """Fill the records of parts and chunks; gives whether there are delayed entries."""
-        found = [self._part(part, data.items[part.item], edges) for part in data.parts]
+        few = [item for item in data.items if item.codes is not None]
+        n, table = len(edges) - 1, items["table"]
+        found = [
+            self._part(part, data.items[part.item], edges, int(table[part.item]))
+            for part in data.parts
+        ]
         records = np.concatenate([np.zeros(0, r.PART), *(p for _, p in found)])
         chunk = np.concatenate([np.zeros(0, int), *(c for c, _ in found)])
         late = np.repeat([p.entered for p in data.parts], [len(c) for c, _ in found]).astype(bool)
         order = np.lexsort((records["item"], late, chunk))
         records, chunk, late = records[order], chunk[order], late[order]
-        n = len(bounds) - 1
-        chunks = np.zeros(n, r.CHUNK)
-        chunks["row"], chunks["n"] = edges[:-1], np.diff(edges)
-        chunks["unit"], chunks["n_units"] = bounds[:-1], np.diff(bounds)
-        chunks["first"] = np.searchsorted(chunk, np.arange(n))
-        chunks["last"] = np.searchsorted(chunk, np.arange(n), side="right")
-        chunks["entered"] = np.searchsorted(2 * chunk + late, 2 * np.arange(n) + 1)
+        chunks = np.zeros(n + len(few), r.CHUNK)
+        chunks["row"][:n], chunks["unit"][:n] = edges[:-1], bounds[:-1]
+        chunks["n_units"][:n] = np.diff(bounds)
+        chunks["n"] = [*np.diff(edges), *(len(item.matrix) for item in few)]
+        every = np.arange(len(chunks))
+        chunks["first"] = np.searchsorted(chunk, every)
+        chunks["last"] = np.searchsorted(chunk, every, side="right")
+        chunks["entered"] = np.searchsorted(2 * chunk + late, 2 * every + 1)
         self._set(n_chunks=n, chunks=self._keep(chunks), parts=self._keep(records))
         return bool(late.any())
 
-    def _part(self, part: Part, item: Item, edges: Integers) -> tuple[Integers, NDArray[Any]]:
+    def _part(
+        self, part: Part, item: Item, edges: Integers, table: int
+    ) -> tuple[Integers, NDArray[Any]]:
         """The records of a part, one for each chunk where it has rows, and these chunks."""
+        edges, shift = (edges, 0) if item.codes is None else (_all_rows(item), table)
         term: Any = _term(item.kernel, part.kind)
         self._kept.append(term)
         numbers = np.ascontiguousarray(part.numbers, dtype=np.float64)
         starts = edges if part.rows is None else np.searchsorted(part.rows, edges)
-        counts = np.diff(starts)
-        used = np.flatnonzero(counts)
-        out = np.zeros(len(used), r.PART)
+        n = numbers.shape[1]
+        cuts = [] if part.first is None else np.append(part.first, n)[_blocks(part.first, n)]
+        bounds = np.union1d(starts, cuts).astype(np.int64)
+        chunk = np.searchsorted(starts, bounds[:-1], side="right") - 1
+        counts = np.diff(bounds)
+        out = np.zeros(len(counts), r.PART)
         out["item"], out["term"], out["sign"] = part.item, term.address, part.sign
-        out["n"], out["stride"] = counts[used], numbers.shape[1]
-        out["data"] = self._keep(numbers) + 8 * starts[used]
-        if part.rows is not None:
-            local = part.rows - np.repeat(edges[:-1], counts)
-            some = counts[used] < np.diff(edges)[used]
-            out["rows"] = np.where(some, self._integers(local) + 8 * starts[used], 0)
-        return used, out
+        out["n"], out["stride"] = counts, n
+        out["data"] = self._keep(numbers) + 8 * bounds[:-1]
+        some = counts < np.diff(edges)[chunk]
+        if some.any():
+            rows = np.arange(n) if part.rows is None else part.rows
+            local = self._integers(rows - np.repeat(edges[chunk], counts))
+            out["rows"] = np.where(some, local + 8 * bounds[:-1], 0)
+        return chunk + shift, out
 
     def _buffers(self, data: Arranged, outputs: int) -> None:
         """Where a thread's buffers begin."""
@@ -293,6 +318,11 @@ class Laid:
         memory = np.empty(self.length)
         work = self.offsets + address(memory)
         return work, memory
+
+
+def _all_rows(item: Item) -> Integers:
+    """The bounds of a chunk that has all rows of an item's design."""
+    return np.array([0, len(item.matrix)])
 
 
 def _dense(item: Item) -> int:
@@ -323,7 +353,12 @@ def _chunk_bounds(data: Arranged) -> Integers:
     """First units of the chunks and the number of units: whole units, about a block of rows."""
     if data.first is None:
         return np.append(np.arange(0, data.n_rows, r.BLOCK), data.n_rows).astype(np.int64)
-    first = np.append(data.first, data.n_rows)
+    return _blocks(data.first, data.n_rows)
+
+
+def _blocks(first: Integers, n: int) -> Integers:
+    """Bounds of about a block of n rows each, by number of the groups that begin at some rows."""
+    first = np.append(first, n)
     bounds = [0]
     while bounds[-1] < len(first) - 1:
         at = int(np.searchsorted(first, first[bounds[-1]] + r.BLOCK, side="right")) - 1

@@ -14,12 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix, records
+from bayesmix.kernels.compile import (
+    callback,
+    doubles,
+    elementwise,
+    flags,
+    integers,
+    matrix,
+    records,
+)
 from bayesmix.kernels.information import add_information
 from bayesmix.kernels.record import CALL, HARD, INFORMATION, MODEL, OWN, SCORE, STEP, VALUE, WORK
 from bayesmix.kernels.rows import (
     add_items,
     chunks_at,
+    evaluate,
     forbid,
     items_at,
     join,
@@ -34,9 +43,9 @@ from bayesmix.kernels.sums import (
     add_sums,
     clear,
     copy,
+    mirror,
     scaled,
     scatter,
-    scatter_between,
     scatter_vector,
     total,
 )
@@ -47,6 +56,18 @@ if TYPE_CHECKING:
 # (model, work, call): addresses of records.
 PASS_SIGNATURE = types.void(*[types.int64] * 3)
 models_at, works_at, calls_at = records(MODEL), records(WORK), records(CALL)
+
+
+@elementwise
+def score_of(model: Any, call: Any) -> Array:
+    """The score among the sums of a call."""
+    return doubles(call.sums + 8 * (1 + model.k), model.size)
+
+
+@elementwise
+def matrix_of(model: Any, call: Any) -> Array:
+    """The scoring matrix or information among the sums of a call."""
+    return matrix(call.sums + 8 * (1 + model.k + model.size), model.size, model.size)
 
 
 @elementwise
@@ -107,13 +128,10 @@ def share_rows(model: Any, work: Any, chunk: Any, sign: float, mass: Array) -> N
 
 @elementwise
 def working_response(
-    model: Any, work: Any, call: Any, chunk: Any, number: int, share: Array, curvature: Array
+    work: Any, chunk: Any, item: Any, given: int, share: Array, curvature: Array
 ) -> None:
-    """Add the weights times curvature times given linear predictor to `c`."""
-    item, n = items_at(model.items)[number], chunk.n
-    given = integers(call.working, model.n_items)[number]
-    if given == 0:
-        return
+    """Add the weights times curvature times a given linear predictor to `c`."""
+    n = chunk.n
     c, eta = doubles(work.c, n), doubles(given + 8 * chunk.row, n)
     for i in range(n):
         c[i] += share[i] * curvature[i] * eta[i]
@@ -125,15 +143,19 @@ def working_response(
 
 @elementwise
 def add_item(
-    model: Any, work: Any, call: Any, chunk: Any, number: int, want: int, score: Array, out: Array
+    model: Any, work: Any, call: Any, chunk: Any, item: Any, number: int, want: int, weights: int
 ) -> None:
-    """Add an item's score and, in an M step, its scoring matrix and sums for a scale."""
-    item = items_at(model.items)[number]
+    """Add an item's score and, in an M step, its scoring matrix and sums for a scale.
+
+    `weights` is the address of the rows' weights.
+    """
+    score, out = score_of(model, call), matrix_of(model, call)
     n, p, line, width = chunk.n, item.n_slots, model.line, item.columns
     terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
-    share = doubles(work.share + 8 * item.component * line, n)
+    share = doubles(weights, n)
     c, product = doubles(work.c, line), doubles(work.product, line)
     columns = matrix(item.x + 8 * width * chunk.row, width, n)
+    working = integers(call.working, model.n_items)[number] if call.working != 0 else 0
     squares = 0
     if want == STEP and item.squares != 0:
         squares = call.sums + 8 * item.squares
@@ -147,10 +169,11 @@ def add_item(
         vector, w = doubles(work.vector, slot.width), slot.width
         clear(work.vector, w)
         scaled(terms[1 + j], share, n, c)
-        if j == 0 and call.working != 0:
-            working_response(model, work, call, chunk, number, share, terms[1 + p])
+        if j < item.located and working != 0:
+            given = working + 8 * j * item.rows
+            working_response(work, chunk, item, given, share, terms[1 + p + j])
         if slot.design != 0:
-            add_sums(c, columns, n, vector)
+            add_sums(c, columns, width, n, vector)
         else:
             vector[0] = total(c, n)
         scatter_vector(slot.index, vector, score)
@@ -179,11 +202,13 @@ def add_squares(address: int, w: int, vector: Array, gram: Array) -> None:
 
 
 @elementwise
-def add_between(model: Any, work: Any, chunk: Any, item: Any, first: int, out: Array) -> None:
+def add_between(
+    model: Any, work: Any, chunk: Any, item: Any, first: int, weights: int, out: Array
+) -> None:
     """Add an item's expected complete-data information; `first` 1: only between parameters."""
     n, line, width = chunk.n, model.line, item.columns
     terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
-    share = doubles(work.share + 8 * item.component * line, n)
+    share = doubles(weights, n)
     c, product = doubles(work.c, line), doubles(work.product, line)
     columns = matrix(item.x + 8 * width * chunk.row, width, n)
     for j in range(first, item.n_slots):
@@ -195,13 +220,11 @@ def add_between(model: Any, work: Any, chunk: Any, item: Any, first: int, out: A
             clear(work.gram, one.width * two.width)
             if one.design != 0 and two.design != 0:
                 add_products(c, columns, columns, width > 0, n, product, gram)
-                if j != other:
-                    scatter_between(one.index, two.index, gram, out)
-                    continue
+                mirror(gram)
             elif one.design == 0 and two.design == 0:
                 gram[0, 0] = total(c, n)
             else:
-                add_sums(c, columns, n, doubles(work.gram, max(one.width, two.width)))
+                add_sums(c, columns, width, n, doubles(work.gram, width))
             scatter(one.index, two.index, j == other, gram, out)
 
 
@@ -217,7 +240,7 @@ def add_concomitant(model: Any, work: Any, want: int, chunk: Any, score: Array, 
         for i in range(n):
             c[i] = weight[i] * (posterior[s, i] - prior[s, i])
         clear(work.vector, q)
-        add_sums(c, z, n, vector)
+        add_sums(c, z, q, n, vector)
         scatter_vector(model.alpha + 8 * q * s, vector, score)
         for t in range(1, s + 1 if want >= STEP else 1):
             same = 1.0 if s == t else 0.0
@@ -247,17 +270,40 @@ def add_constant(model: Any, work: Any, call: Any, mass: Array, score: Array, ou
 
 
 @elementwise
+def add_sums_of(
+    model: Any, work: Any, call: Any, chunk: Any, number: int, want: int, weights: int
+) -> None:
+    """Add all that an item's rows at these weights give to the sums that are wanted."""
+    item, out = items_at(model.items)[number], matrix_of(model, call)
+    if want == INFORMATION:
+        add_between(model, work, chunk, item, np.int64(0), weights, out)
+        return
+    add_item(model, work, call, chunk, item, number, want, weights)
+    if want == STEP and item.concave != 0 and call.working == 0:
+        add_between(model, work, chunk, item, np.int64(1), weights, out)
+
+
+@elementwise
+def add_tally(model: Any, work: Any, chunk: Any, number: int) -> None:
+    """Add the rows' weights to those of the few rows at which an item is computed."""
+    item = items_at(model.items)[number]
+    tally = doubles(work.tally + 8 * number * model.line, model.line)
+    share = doubles(work.share + 8 * item.component * model.line, chunk.n)
+    codes = flags(item.codes + chunk.row, chunk.n)
+    for i in range(chunk.n):
+        tally[codes[i]] += share[i]
+
+
+@elementwise
 def sweep(model: Any, work: Any, call: Any, chunk: Any, entered: bool) -> None:
     """Add a chunk's observations or, subtracting, its survivals to delayed entries."""
-    d, k = model.size, model.k
-    first, last = (chunk.entered, chunk.last) if entered else (chunk.first, chunk.entered)
+    k = model.k
     sums, mass = doubles(call.sums, 1), doubles(call.sums + 8, k)
-    score, out = doubles(call.sums + 8 * (1 + k), d), matrix(call.sums + 8 * (1 + k + d), d, d)
+    score, out = score_of(model, call), matrix_of(model, call)
     # Survivals to entries leave an M step's scoring matrix that of the complete data.
     want = SCORE if entered and call.want == STEP else call.want
-    level = max(want, SCORE)
     prior_terms(model, work, call, chunk)
-    add_items(model, work, call, chunk, first, last, level)
+    add_items(model, work, call, chunk, entered, max(want, SCORE))
     if model.allowed != 0 and not entered:
         forbid(model, work, chunk)
     value = join(model, work, call, chunk)
@@ -273,16 +319,28 @@ def sweep(model: Any, work: Any, call: Any, chunk: Any, entered: bool) -> None:
         add_information(model, work, chunk, score, out)
     for number in range(model.n_items):
         item = items_at(model.items)[number]
-        if used[number] == 0.0:
-            continue
-        if want == INFORMATION:
-            add_between(model, work, chunk, item, np.int64(0), out)
-        else:
-            add_item(model, work, call, chunk, number, want, score, out)
-            if want == STEP and item.concave != 0 and call.working == 0:
-                add_between(model, work, chunk, item, np.int64(1), out)
+        if used[number] != 0.0 and item.codes != 0:
+            add_tally(model, work, chunk, number)
+        elif used[number] != 0.0:
+            weights = work.share + 8 * item.component * model.line
+            add_sums_of(model, work, call, chunk, number, want, weights)
     if model.constant == 0:
         add_concomitant(model, work, want, chunk, score, out)
+
+
+@elementwise
+def tables(model: Any, work: Any, call: Any, begin: int) -> None:
+    """Before the chunks compute what is looked up; after them add what was counted."""
+    for number in range(model.n_items):
+        item, tally = items_at(model.items)[number], work.tally + 8 * number * model.line
+        if item.codes == 0:
+            continue
+        few = chunks_at(model.chunks)[item.table]
+        if begin != 0:
+            clear(tally, model.line)
+            evaluate(model, work, call, few, few.first, few.entered, max(call.want, SCORE))
+        else:
+            add_sums_of(model, work, call, few, number, call.want, tally)
 
 
 def run(model_address: int, work_address: int, call_address: int) -> None:
@@ -294,20 +352,19 @@ def run(model_address: int, work_address: int, call_address: int) -> None:
         read_weights(model, work, doubles(call.theta, d))
     clear(work.net, k)
     clear(call.sums, model.sums if call.want >= STEP else 1 + k + d)
+    tables(model, work, call, np.int64(1))
     for number in range(call.first, call.last):
         sweep(model, work, call, chunks_at(model.chunks)[number], number < 0)
         if model.truncated != 0 and call.working == 0:
             sweep(model, work, call, chunks_at(model.chunks)[number], number >= 0)
     if call.want == VALUE:
         return
-    mass, score = doubles(call.sums + 8, k), doubles(call.sums + 8 * (1 + k), d)
-    out = matrix(call.sums + 8 * (1 + k + d), d, d)
+    tables(model, work, call, np.int64(0))
+    out = matrix_of(model, call)
     if model.constant != 0:
-        add_constant(model, work, call, mass, score, out)
+        add_constant(model, work, call, doubles(call.sums + 8, k), score_of(model, call), out)
     if call.want >= STEP:
-        for i in range(d):
-            for j in range(i):
-                out[j, i] = out[i, j]
+        mirror(out)
 
 
 @functools.cache

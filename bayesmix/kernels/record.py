@@ -55,10 +55,13 @@ CHUNK = _record("row", "n", "unit", "n_units", "first", "entered", "last")
 # `columns` wide, at `x`, by chunk; `place` is the first line of its outputs; `squares` the place of
 # the sums for a scale in closed form (0: none), whose entry of theta is `scale_at`; `statistic` and
 # `second` are outputs (0: none).  `concave` adds the cross terms of parameters to the scoring;
-# `subtracts` says that some part of it has a negative sign.
+# The first `located` slots have the offset, and working responses of `rows` rows each.
+# `subtracts` says that some part of it has a negative sign.  With `codes`, a byte for each row, it
+# is computed at the few rows of a chunk of its own, number `table`, and looked up.
 ITEM = _record(
     "component", "n_slots", "dense", "columns", "x", "offset", "slot", "link", "place",
     "outputs", "statistic", "second", "squares", "scale_at", "concave", "subtracts",
+    "located", "rows", "codes", "table",
 )  # fmt: skip
 # A parameter of an item: where its coefficients stand in theta (-1: nowhere), and whether the
 # design multiplies them (else there is one, the parameter itself).
@@ -85,7 +88,7 @@ NOT_FINITE = 3
 # Buffers of one thread, in the order of `buffers`.
 WORK = _record(
     "log_prior", "pi", "net", "vector", "gram",
-    "eta", "raw", "link", "gathered", "scratch", "terms", "used",
+    "eta", "raw", "link", "gathered", "scratch", "terms", "used", "tally",
     "joint", "prior", "posterior", "share", "unit_weight", "totals", "masses", "c", "product",
     "channels", "means", "places", "products",
     "step", "right", "scale", "factor", "proposal", "second_proposal", "sums",
@@ -111,6 +114,7 @@ def buffers(model: np.void, columns: int, slots: int, outputs: int, most: int, w
         "log_prior": k, "pi": k, "net": k, "vector": wide, "gram": wide * wide,
         "eta": slots * line, "raw": line, "link": LINK_OUTPUTS * line, "gathered": slots * BLOCK,
         "scratch": most * BLOCK, "terms": outputs * line, "used": int(model["n_items"]),
+        "tally": int(model["n_items"]) * line,
         "joint": k * line, "prior": k * line, "posterior": k * line, "share": k * line,
         "unit_weight": line, "totals": line, "masses": line, "c": line, "product": line,
         "channels": width * line, "means": size * line, "places": max(width, size),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayesmix.kernels import math as scalars
 from bayesmix.kernels.compile import (
     caller,
     doubles,
@@ -30,7 +29,6 @@ from bayesmix.kernels.record import (
 from bayesmix.kernels.sums import Array, clear, copy, gather, linear_predictor, softmax, total
 from bayesmix.kernels.terms import LINK_SIGNATURE, TERM_SIGNATURE
 
-exp, log = scalars.exp, scalars.log
 call_term, call_link = caller(TERM_SIGNATURE), caller(LINK_SIGNATURE)
 chunks_at, items_at, slots_at, parts_at = (records(r) for r in (CHUNK, ITEM, SLOT, PART))
 
@@ -39,16 +37,11 @@ chunks_at, items_at, slots_at, parts_at = (records(r) for r in (CHUNK, ITEM, SLO
 def read_weights(model: Any, work: Any, theta: Array) -> None:
     """Logarithms of constant weights, and these."""
     k = model.k
-    log_prior, pi = doubles(work.log_prior, k), doubles(work.pi, k)
+    log_prior, mass = doubles(work.log_prior, k), doubles(work.totals, 2)
     gather(theta, model.alpha, k, log_prior)
-    top, mass = log_prior[0], 0.0
-    for s in range(1, k):
-        top = max(top, log_prior[s])
+    softmax(matrix(work.log_prior, k, 1), 1, mass, mass[1:], matrix(work.pi, k, 1))
     for s in range(k):
-        mass += exp(log_prior[s] - top)
-    for s in range(k):
-        log_prior[s] = log_prior[s] - top - log(mass)
-        pi[s] = exp(log_prior[s])
+        log_prior[s] -= mass[0]
 
 
 @reduction
@@ -82,7 +75,7 @@ def to_rows(model: Any, chunk: Any, values: Array, out: Array) -> None:
 @elementwise
 def dense_of(item: Any, call: Any) -> int:
     """How many leading slots have a value for each row; given ones do."""
-    return max(item.dense, 1) if call.working != 0 else item.dense
+    return max(item.dense, item.located) if call.working != 0 else item.dense
 
 
 @elementwise
@@ -100,16 +93,17 @@ def predict(model: Any, work: Any, call: Any, chunk: Any, number: int) -> None:
             for i in range(n if j < dense_of(item, call) else 1):
                 eta[i] = coef[0]
             continue
-        if j == 0 and item.offset != 0:
-            copy(n, item.offset + 8 * chunk.row, work.eta)
+        if j < item.located and item.offset != 0:
+            copy(n, item.offset + 8 * chunk.row, work.eta + 8 * j * model.line)
         else:
             for i in range(n):
                 eta[i] = 0.0
         linear_predictor(coef, matrix(item.x + 8 * p * chunk.row, p, n), n, eta)
     if call.working != 0:
         working = integers(call.working, model.n_items)[number]
-        if working != 0:
-            copy(n, working + 8 * chunk.row, work.eta)
+        for j in range(item.located if working != 0 else 0):
+            given = working + 8 * (j * item.rows + chunk.row)
+            copy(n, given, work.eta + 8 * j * model.line)
 
 
 @elementwise
@@ -169,9 +163,9 @@ def add_part(
 ) -> None:
     """Compute an item's term at the rows of a part; `fresh` if these are the item's first."""
     line, lines, dense = model.line, lines_of(item, level), dense_of(item, call)
-    out = work.terms + 8 * item.place * line
+    p, out = item.n_slots, work.terms + 8 * item.place * line
     if fresh and part.rows == 0 and line == BLOCK:
-        call_term(part.term, (level, dense, part.n, part.data, part.stride, work.eta, out))
+        call_term(part.term, (level, dense, part.n, part.data, part.stride, work.eta, out, p))
         return
     if fresh:
         clear(out, lines * line)
@@ -179,7 +173,7 @@ def add_part(
         n = min(BLOCK, part.n - start)
         gather_rows(work, item, dense, line, start, n, part.rows)
         data = part.data + 8 * start
-        call_term(part.term, (level, dense, n, data, part.stride, work.gathered, work.scratch))
+        call_term(part.term, (level, dense, n, data, part.stride, work.gathered, work.scratch, p))
         add_rows(work, line, lines, out, part, start, n)
 
 
@@ -233,34 +227,55 @@ def clean(work: Any, item: Any, line: int, n: int, level: int) -> None:
 
 
 @elementwise
-def add_items(
+def look_up(item: Any, chunk: Any, values: Array, out: Array) -> None:
+    """Give every row its value of an item's few."""
+    codes = flags(item.codes + chunk.row, chunk.n)
+    for i in range(chunk.n):
+        out[i] = values[codes[i]]
+
+
+@elementwise
+def evaluate(
     model: Any, work: Any, call: Any, chunk: Any, first: int, last: int, level: int
-) -> None:
+) -> int:
+    """Terms of the item that the first of some parts is of; gives the first part of another."""
+    line, n, at = model.line, chunk.n, first
+    number = parts_at(model.parts)[first].item
+    item, own = items_at(model.items)[number], level_of(items_at(model.items)[number], level)
+    predict(model, work, call, chunk, number)
+    if item.link != 0:
+        copy(n, work.eta, work.raw)
+        call_link(item.link, (n, line, work.raw, work.link))
+        copy(n, work.link, work.eta)
+    while at < last and parts_at(model.parts)[at].item == number:
+        add_part(model, work, call, item, parts_at(model.parts)[at], own, at == first)
+        at += 1
+    if item.link != 0:
+        chain(work, item, line, n, own)
+    if own != level and item.subtracts != 0:
+        positive_curvature(work, item, line, n)
+    clean(work, item, line, n, own)
+    return at
+
+
+@elementwise
+def add_items(model: Any, work: Any, call: Any, chunk: Any, entered: bool, level: int) -> None:
     """Terms of all items with parts, and their values by unit into `joint`."""
-    line, n = model.line, chunk.n
+    line, n, c = model.line, chunk.n, doubles(work.c, chunk.n)
     joint, used = matrix(work.joint, model.k, line), doubles(work.used, model.n_items)
     for number in range(model.n_items):
+        item = items_at(model.items)[number]
         used[number] = 0.0
-    at = first
+        if item.codes != 0 and not entered:
+            used[number] = 1.0
+            look_up(item, chunk, doubles(work.terms + 8 * item.place * line, line), c)
+            by_unit(model, chunk, c, joint[item.component])
+    at, last = (chunk.entered, chunk.last) if entered else (chunk.first, chunk.entered)
     while at < last:
         number = parts_at(model.parts)[at].item
         item = items_at(model.items)[number]
-        predict(model, work, call, chunk, number)
-        if item.link != 0:
-            copy(n, work.eta, work.raw)
-            call_link(item.link, (n, line, work.raw, work.link))
-            copy(n, work.link, work.eta)
         used[number] = 1.0
-        fresh, own = at >= 0, level_of(item, level)
-        while at < last and parts_at(model.parts)[at].item == number:
-            add_part(model, work, call, item, parts_at(model.parts)[at], own, fresh)
-            fresh = at < 0
-            at += 1
-        if item.link != 0:
-            chain(work, item, line, n, own)
-        if own != level and item.subtracts != 0:
-            positive_curvature(work, item, line, n)
-        clean(work, item, line, n, own)
+        at = evaluate(model, work, call, chunk, at, last, level)
         logf = doubles(work.terms + 8 * item.place * line, n)
         by_unit(model, chunk, logf, joint[item.component])
 

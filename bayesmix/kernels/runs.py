@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from numba import types
 
-from bayesmix.kernels import math as scalars
 from bayesmix.kernels.compile import callback, caller, doubles, elementwise, integers, records
 from bayesmix.kernels.passes import PASS_SIGNATURE, calls_at, models_at, works_at
 from bayesmix.kernels.record import HARD, OWN, RUN, STEP, VALUE
+from bayesmix.kernels.rows import read_weights
 from bayesmix.kernels.step import STEP_SIGNATURE
 from bayesmix.kernels.sums import Array, copy
 
@@ -28,7 +28,6 @@ HALVINGS = 12
 RUNNING, RESTING, DEGENERATE = range(3)
 PASSES, MEMBERSHIPS, CLASSIFY, CLIMB, EXTRAPOLATE = range(5)
 
-exp, log = scalars.exp, scalars.log
 call_pass, call_step, runs_at = caller(PASS_SIGNATURE), caller(STEP_SIGNATURE), records(RUN)
 
 # (task, run): a number and the address of a record of RUN.
@@ -67,21 +66,18 @@ def finite(size: int, address: int) -> bool:
 def ascend(run: Any, size: int, theta: int, before: float, proposal: int) -> tuple[float, bool]:
     """Halve a proposal until the log-likelihood does not fall; the sums are those there."""
     old, new = doubles(theta, size), doubles(proposal, size)
-    loglik = sums_at(run, proposal, STEP, OWN)
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS + 1):
+        loglik = sums_at(run, proposal, STEP, OWN)
         if loglik >= before - 1e-12 * (abs(before) + 1.0):
             return loglik, True
         for j in range(size):
             new[j] = 0.5 * (new[j] + old[j])
-        loglik = sums_at(run, proposal, STEP, OWN)
-    if loglik >= before - 1e-12 * (abs(before) + 1.0):
-        return loglik, True
     copy(size, theta, proposal)
     return sums_at(run, proposal, STEP, OWN), False
 
 
 @elementwise
-def collapsed(model: Any, run: Any, theta: Array) -> bool:
+def collapsed(model: Any, run: Any, work: Any, theta: Array) -> bool:
     """Whether a scale is below its floor, above its ceiling, or a constant weight has vanished."""
     where, floors = integers(run.where, run.n_where), doubles(run.low, run.n_where)
     ceilings = doubles(run.high, run.n_where)
@@ -91,14 +87,11 @@ def collapsed(model: Any, run: Any, theta: Array) -> bool:
     k, least = model.k, doubles(run.options, 2)[1]
     if model.constant == 0 or k == 1:
         return False
-    index = integers(model.alpha, k)
-    top, low = 0.0, 0.0  # the first logit is 0
-    for s in range(1, k):
-        top, low = max(top, theta[index[s]]), min(low, theta[index[s]])
-    mass = exp(-top)
-    for s in range(1, k):
-        mass += exp(theta[index[s]] - top)
-    return low - top - log(mass) < least
+    read_weights(model, work, theta)
+    log_prior, smallest = doubles(work.log_prior, k), 0.0
+    for s in range(k):
+        smallest = min(smallest, log_prior[s])
+    return smallest < least
 
 
 @elementwise
@@ -147,7 +140,7 @@ def climb(model: Any, run: Any, work: Any, theta: int, squared: bool, trace: Arr
         count += 1
         if not moved or loglik - before <= tol * (abs(loglik) + 0.1):
             status = RESTING
-        if collapsed(model, run, doubles(theta, size)):
+        if collapsed(model, run, work, doubles(theta, size)):
             status = DEGENERATE
     for i in range(count, run.steps):
         trace[i] = loglik

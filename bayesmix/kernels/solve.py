@@ -59,6 +59,22 @@ def substitute(a: Array, n: int, begin: Array, x: Array) -> None:
             x[k] -= a[i, k] * x[i]
 
 
+@elementwise
+def take_system(
+    score: Array, scoring: Array, places: Array, scale: Array, a: Array, right: Array
+) -> bool:
+    """Copy the equations of some entries of theta, diagonal scaled to one; true if finite."""
+    finite = True
+    for i in range(len(places)):
+        at = int(places[i])
+        scale[i] = math.sqrt(scoring[at, at]) if scoring[at, at] > TINY else 1.0
+        right[i] = (score[at] if math.isfinite(score[at]) else 0.0) / scale[i]
+        for j in range(i + 1):
+            a[i, j] = scoring[at, int(places[j])] / (scale[i] * scale[j])
+            finite = finite and math.isfinite(a[i, j])
+    return finite
+
+
 def newton_steps(
     n_starts: int,
     size: int,
@@ -85,16 +101,9 @@ def newton_steps(
             doubles(step_address + 8 * r * n, n),
         )
         decrement[r] = math.nan
-        usable = True
-        for i in range(n):
-            own = given[free[i], free[i]]
-            usable = usable and own > TINY and math.isfinite(own) and math.isfinite(score[free[i]])
-            scale[i] = math.sqrt(own) if usable else 1.0
-            step[i] = score[free[i]] / scale[i]
-            for j in range(i + 1):
-                a[i, j] = given[free[i], free[j]] / (scale[i] * scale[j])
-                usable = usable and math.isfinite(a[i, j])
-        if not usable or not factorise(a, n, 0.0, SURE, begin):
+        if not (
+            take_system(score, given, free, scale, a, step) and factorise(a, n, 0.0, SURE, begin)
+        ):
             continue
         pivots = 1.0
         for i in range(n):

@@ -13,7 +13,7 @@ from bayesmix.kernels.compile import callback, doubles, elementwise, integers, m
 from bayesmix.kernels.passes import models_at, works_at
 from bayesmix.kernels.record import HELD, LOG_DISPERSION, WEIGHT
 from bayesmix.kernels.rows import items_at, slots_at
-from bayesmix.kernels.solve import TINY, factorise, substitute
+from bayesmix.kernels.solve import TINY, factorise, substitute, take_system
 from bayesmix.kernels.sums import Array, clear
 
 if TYPE_CHECKING:
@@ -27,22 +27,6 @@ ROUNDING = 1e-13
 # (model, work, theta, closed, sums, new): addresses, and whether closed forms are wanted.
 STEP_SIGNATURE = types.void(*[types.int64] * 6)
 log = scalars.log
-
-
-@elementwise
-def take_system(
-    score: Array, scoring: Array, places: Array, scale: Array, a: Array, right: Array
-) -> bool:
-    """Copy the equations of some entries of theta, diagonal scaled to one; true if finite."""
-    finite = True
-    for i in range(len(places)):
-        at = int(places[i])
-        scale[i] = math.sqrt(scoring[at, at]) if scoring[at, at] > TINY else 1.0
-        right[i] = (score[at] if math.isfinite(score[at]) else 0.0) / scale[i]
-        for j in range(i + 1):
-            a[i, j] = scoring[at, int(places[j])] / (scale[i] * scale[j])
-            finite = finite and math.isfinite(a[i, j])
-    return finite
 
 
 @elementwise

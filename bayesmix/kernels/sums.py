@@ -112,10 +112,10 @@ def total(values: Array, n: int) -> float:
 
 
 @reduction
-def add_sums(values: Array, columns: Array, n: int, target: Array) -> None:
-    """``target[j] += sum_i values[i] columns[j, i]``, four sums at a time."""
-    width = columns.shape[0]
+def add_sums(values: Array, columns: Array, width: int, n: int, target: Array) -> None:
+    """``target[j] += sum_i values[i] columns[j, i]`` for j < width, four sums at a time."""
     for j in range(0, width, 4):
+        # Columns beyond the last are the last one, whose sum is left.
         b, c, d = min(j + 1, width - 1), min(j + 2, width - 1), min(j + 3, width - 1)
         s0 = s1 = s2 = s3 = 0.0
         if j + 2 < width:
@@ -137,7 +137,7 @@ def add_sums(values: Array, columns: Array, n: int, target: Array) -> None:
             target[d] += s3
 
 
-@reduction
+@elementwise
 def add_products(
     values: Array, one: Array, other: Array, lower: bool, n: int, product: Array, target: Array
 ) -> None:
@@ -145,26 +145,7 @@ def add_products(
     for j in range(one.shape[0]):
         for i in range(n):
             product[i] = values[i] * one[j, i]
-        width = j + 1 if lower else other.shape[0]
-        k = 0
-        while k + 4 <= width:  # four sums at once: the product is loaded once for four columns
-            s0 = s1 = s2 = s3 = 0.0
-            for i in range(n):
-                s0 += product[i] * other[k, i]
-                s1 += product[i] * other[k + 1, i]
-                s2 += product[i] * other[k + 2, i]
-                s3 += product[i] * other[k + 3, i]
-            target[j, k] += s0
-            target[j, k + 1] += s1
-            target[j, k + 2] += s2
-            target[j, k + 3] += s3
-            k += 4
-        while k < width:
-            s0 = 0.0
-            for i in range(n):
-                s0 += product[i] * other[k, i]
-            target[j, k] += s0
-            k += 1
+        add_sums(product, other, j + 1 if lower else other.shape[0], n, target[j])
 
 
 @elementwise
@@ -190,12 +171,8 @@ def scatter(row_index: int, column_index: int, lower: bool, values: Array, out: 
 
 
 @elementwise
-def scatter_between(row_index: int, column_index: int, values: Array, out: Array) -> None:
-    """Add the product matrix of two parameters on the same columns, of which the lower half is."""
-    n = values.shape[0]
-    rows, columns = integers(row_index, n), integers(column_index, n)
-    for a in range(n):
-        for b in range(n):
-            if rows[a] >= 0 and columns[b] >= 0:
-                value = values[max(a, b), min(a, b)]
-                out[max(rows[a], columns[b]), min(rows[a], columns[b])] += value
+def mirror(values: Array) -> None:
+    """Fill the upper half of a symmetric matrix from the lower one."""
+    for i in range(values.shape[0]):
+        for j in range(i):
+            values[j, i] = values[i, j]

@@ -1,7 +1,7 @@
 """A family's scalar term, and a link, as callbacks over a block of rows.
 
 Of every family, and of times by how they were observed, there is one callback of
-``(level, dense, n, data, stride, etas, out)``: for n rows it reads the numbers that the family
+``(level, dense, n, data, stride, etas, out, p)``: for n rows it reads the numbers that the family
 needs, `stride` apart, and its linear predictors, `BLOCK` apart, of which the first `dense` have one
 value for each row and the others one for all.  It writes to `out`, `BLOCK` apart: the log density;
 p derivatives; then, by level, p curvatures for a scoring step and the statistic of a scale in
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from numba import types
 
 from bayesmix.kernels import math as scalars
-from bayesmix.kernels.compile import callback, doubles, loader, scalar, store
+from bayesmix.kernels.compile import callback, doubles, loader, matrix, scalar, store
 from bayesmix.kernels.links import CHAINS
 from bayesmix.kernels.names import kernel_name, link_name
 from bayesmix.kernels.record import BLOCK, SCORE, STEP
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from bayesmix.families.kernel import Kernel
 
-TERM_SIGNATURE = types.void(*[types.int64] * 7)
+TERM_SIGNATURE = types.void(*[types.int64] * 8)
 # (n, stride, eta, out)
 LINK_SIGNATURE = types.void(*[types.int64] * 4)
 
@@ -35,9 +36,29 @@ LINK_SIGNATURE = types.void(*[types.int64] * 4)
 @functools.cache
 def family_callback(kernel: Kernel) -> CFunc:
     """Compile or load the term of a regression family."""
+    if kernel.blocks and kernel.parameters:  # the code is one for any number of them
+        return family_callback(replace(kernel, parameters=0))
     term = scalar(kernel.build(scalars))
-    loop = over_rows(term, len(kernel.reads), kernel.parameters, kernel.statistic)
+    if kernel.blocks:
+        loop = of_block(term)
+    else:
+        loop = over_rows(term, len(kernel.reads), kernel.parameters, kernel.statistic)
     return callback(loop, TERM_SIGNATURE, kernel_name(kernel))
+
+
+def of_block(term: Any) -> Callable[..., None]:
+    """A term that reads all rows at once, with predictors that are constant at each of them."""
+
+    def rows(
+        level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, p: int
+    ) -> None:
+        every = matrix(etas, p, BLOCK)
+        for j in range(dense, p):
+            for i in range(1, n):
+                every[j, i] = every[j, 0]
+        term(level, n, matrix(given, 1 << 20, stride), every, matrix(out, 1 << 20, BLOCK))
+
+    return rows
 
 
 def over_rows(term: Any, n_data: int, p: int, statistic: bool) -> Callable[..., None]:
@@ -47,7 +68,9 @@ def over_rows(term: Any, n_data: int, p: int, statistic: bool) -> Callable[..., 
         for count in (1 + p, 1 + 2 * p + statistic, 1 + 2 * p + statistic + p * (p + 1) // 2)
     )
 
-    def rows(level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int) -> None:
+    def rows(
+        level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, _p: int
+    ) -> None:
         if level == SCORE:
             score(dense, n, given, stride, etas, out)
         elif level == STEP:

@@ -17,7 +17,7 @@ from bayesmix.arrays.special import EXPREL
 from bayesmix.families.survival.base import LARGEST
 from bayesmix.families.survival.derivatives import HALF_LOG_2PI, HUGE
 from bayesmix.kernels import math as scalars
-from bayesmix.kernels.compile import callback, scalar
+from bayesmix.kernels.compile import callback, polynomial, scalar
 from bayesmix.kernels.math import log1mexp, log1p, log_ndtr
 from bayesmix.kernels.names import times_name
 from bayesmix.kernels.terms import TERM_SIGNATURE, over_rows
@@ -32,10 +32,10 @@ __all__ = ["clip", "exp", "log", "log1p", "log_exprel", "times_callback"]
 exp, log = scalars.exp, scalars.log
 Jet = tuple[float, float, float, float, float, float]
 
-# Even coefficients of the series of log((exp(u) - 1) / u), of its slope's and its bend's.
-A = EXPREL
-B = tuple(2.0 * k * a for k, a in enumerate(A, start=1))
-C = tuple((2.0 * k - 1.0) * b for k, b in enumerate(B, start=1))
+# The series of log((exp(u) - 1) / u) in u^2, of its slope and its bend.
+_even = polynomial(*EXPREL[9::-1])
+_even_slope = polynomial(*(2.0 * k * EXPREL[k - 1] for k in range(10, 0, -1)))
+_even_bend = polynomial(*(2.0 * k * (2.0 * k - 1.0) * EXPREL[k - 1] for k in range(10, 0, -1)))
 
 
 @scalar
@@ -43,20 +43,6 @@ def clip(x: float) -> float:
     """Keep x finite: beyond it products would be infinite, and times zero no number."""
     x = HUGE if x > HUGE else x
     return -HUGE if x < -HUGE else x
-
-
-@scalar
-def _even(c: tuple[float, ...], square: float) -> float:
-    q = c[9]
-    q = q * square + c[8]
-    q = q * square + c[7]
-    q = q * square + c[6]
-    q = q * square + c[5]
-    q = q * square + c[4]
-    q = q * square + c[3]
-    q = q * square + c[2]
-    q = q * square + c[1]
-    return q * square + c[0]
 
 
 @scalar
@@ -72,9 +58,9 @@ def log_exprel(u: float) -> tuple[float, float, float]:
     slope = (1.0 if u > 0.0 else -small) / rest - (1.0 if u > 0.0 else -1.0) / far
     bend = 1.0 / (far * far) - small / (rest * rest)
     return (
-        0.5 * u + square * _even(A, square) if near else level,
-        0.5 + u * _even(B, square) if near else slope,
-        _even(C, square) if near else bend,
+        0.5 * u + square * _even(square) if near else level,
+        0.5 + u * _even_slope(square) if near else slope,
+        _even_bend(square) if near else bend,
     )
 
 
@@ -133,12 +119,6 @@ def _logistic_survival(x: float) -> tuple[float, float, float]:
 
 
 @scalar
-def _logistic_distribution(x: float) -> tuple[float, float, float]:
-    value, slope, bend = _logistic_survival(-x)
-    return value, -slope, bend
-
-
-@scalar
 def _normal_density(x: float) -> tuple[float, float, float]:
     return -0.5 * x * x - HALF_LOG_2PI, -x, -1.0
 
@@ -149,16 +129,20 @@ def _normal_distribution(x: float) -> tuple[float, float, float]:
     return value, mills, -mills * (x + mills)
 
 
-@scalar
-def _normal_survival(x: float) -> tuple[float, float, float]:
-    value, slope, bend = _normal_distribution(-x)
-    return value, -slope, bend
+def _reflected(function: Any) -> Any:
+    """A function of -x, with its derivatives in x."""
+
+    def reflected(x: float) -> tuple[float, float, float]:
+        value, slope, bend = function(-x)
+        return value, -slope, bend
+
+    return scalar(reflected)
 
 
 ALONG = {
     "extreme": (_extreme_density, _extreme_survival, extreme_distribution),
-    "logistic": (_logistic_density, _logistic_survival, _logistic_distribution),
-    "normal": (_normal_density, _normal_survival, _normal_distribution),
+    "logistic": (_logistic_density, _logistic_survival, _reflected(_logistic_survival)),
+    "normal": (_normal_density, _reflected(_normal_distribution), _normal_distribution),
 }
 
 
@@ -219,21 +203,13 @@ def _between(lower: Jet, upper: Jet) -> Jet:
 @scalar
 def _growth(first: Jet, second: Jet) -> Jet:
     """log(e^first + e^second)."""
-    top = first[0] if first[0] > second[0] else second[0]
-    gap = abs(first[0] - second[0]) if top > -math.inf else 0.0
+    above = first[0] > second[0]
+    high, low = (first, second) if above else (second, first)
+    gap = high[0] - low[0] if high[0] > -math.inf else 0.0
     small = exp(-gap)
-    major = 1.0 / (1.0 + small)
-    share = major if first[0] > second[0] else 1.0 - major
-    rest, spread = 1.0 - share, small * major * major
-    d_a, d_b = first[1] - second[1], first[2] - second[2]
-    return (
-        top + log1p(small),
-        share * first[1] + rest * second[1],
-        share * first[2] + rest * second[2],
-        share * first[3] + rest * second[3] + spread * d_a * d_a,
-        share * first[4] + rest * second[4] + spread * d_a * d_b,
-        share * first[5] + rest * second[5] + spread * d_b * d_b,
-    )
+    share = 1.0 / (1.0 + small)
+    change = _along(log1p(small), small * share, small * share * share, _minus(low, high))
+    return _plus(high, change)
 
 
 # --- terms ----------------------------------------------------------------------------------
@@ -248,17 +224,15 @@ def _makers(line: Any, along: str) -> tuple[Any, Any, Any]:
         value, slope, bend = density(parts[0])
         return _plus(_along(value, slope, bend, parts[:6]), parts[6:])
 
-    def survival_at(t: float, log_t: float, a: float, b: float) -> Jet:
-        parts = line(t, log_t, a, b)
-        value, slope, bend = survival(parts[0])
-        return _along(value, slope, bend, parts[:6])
+    def tail(function: Any) -> Any:
+        def tail_at(t: float, log_t: float, a: float, b: float) -> Jet:
+            parts = line(t, log_t, a, b)
+            value, slope, bend = function(parts[0])
+            return _along(value, slope, bend, parts[:6])
 
-    def distribution_at(t: float, log_t: float, a: float, b: float) -> Jet:
-        parts = line(t, log_t, a, b)
-        value, slope, bend = distribution(parts[0])
-        return _along(value, slope, bend, parts[:6])
+        return scalar(tail_at)
 
-    return scalar(density_at), scalar(survival_at), scalar(distribution_at)
+    return scalar(density_at), tail(survival), tail(distribution)
 
 
 def _interval(survival: Any) -> Any:

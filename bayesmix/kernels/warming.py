@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bayesmix.families import FAMILIES, family
+from bayesmix.families.effects_kernel import effects_kernel
 from bayesmix.families.kernel import OTHER_LINKS
 from bayesmix.families.survival.base import COMPILED
 
@@ -41,11 +42,14 @@ def warm() -> None:
     ):  # fmt: skip
         make()
     for shipped in (family(name) for name in FAMILIES):
-        if shipped.kernel is not None:
-            family_callback(shipped.kernel)
+        for each in (shipped, *map(shipped.with_link, shipped.links)):
+            if each.kernel is not None:
+                family_callback(each.kernel)
         if shipped.survival is not None and shipped.survival.kernel is not None:
             for kind in COMPILED:
                 times_callback(shipped.survival.kernel, kind)
+    for proportional in (False, True):
+        family_callback(effects_kernel(1, proportional=proportional))
     for own, others in OTHER_LINKS.items():
         for link in others:
             link_callback(own, link)

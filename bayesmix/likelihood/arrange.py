@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.families import Family, Observed
 from bayesmix.families.kernel import OTHER_LINKS, Kernel, TimesKernel
 from bayesmix.families.survival.base import Instant, nodes, pieces
+from bayesmix.families.whole import clusters_of
 from bayesmix.formula.times import Times
 from bayesmix.likelihood.passes import closed_scale
 from bayesmix.likelihood.problem import Arrays, Group, Problem
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arrange",
     "closed_items",
+    "has_steps",
     "kernel_names",
     "kernel_of",
     "known",
@@ -35,16 +37,31 @@ def kernel_of(family: Family) -> Kernel | TimesKernel | None:
     if not isinstance(family.kernel, Kernel) or not family.params:
         return family.kernel
     link = family.parameters[0].link.name
-    known = (family.kernel.link, *OTHER_LINKS[family.kernel.link])
+    known = (family.kernel.link, *OTHER_LINKS.get(family.kernel.link, ()))
     return family.kernel if link in known else None
 
 
 def known(problem: Problem) -> bool:
     """Whether the kernels can do a problem: all its families, and no held weights."""
     return problem.spec.weights.held is None and all(
-        kernel_of(group.family) is not None and not _exposed(arrays.observed[group.key].times)
+        kernel_of(group.family) is not None
+        and not _exposed(arrays.observed[group.key].times)
+        and _fits(arrays.observed[group.key])
         for arrays, group in _groups(problem)
     )
+
+
+def has_steps(problem: Problem) -> bool:
+    """Whether the kernels that know a problem can do more than its value and slope."""
+    kernels = (kernel_of(group.family) for _, group in _groups(problem))
+    return not any(isinstance(kernel, Kernel) and kernel.clusters for kernel in kernels)
+
+
+def _fits(obs: Observed) -> bool:
+    """Whether the rows that have a density together fit in a block."""
+    from bayesmix.kernels import BLOCK
+
+    return obs.cluster is None or int(np.bincount(obs.cluster).max()) <= BLOCK
 
 
 def _exposed(times: Times | None) -> bool:
@@ -97,11 +114,14 @@ def arrange(problem: Problem) -> Arranged:
     parts: list[Part] = []
     for arrays, group in _groups(problem):
         shared: list[Part] | None = None
+        table = arrays.table(group)
+        few = arrays if table is None else table.arrays
         for m, s in enumerate(group.members):
             if shared is None or _by_component(problem, arrays, group):
-                shared = list(_parts(problem, arrays, group, int(s)))
+                shared = list(_parts(problem, few, group, int(s)))
             parts += [part._replace(item=len(items)) for part in shared]
-            items.append(_item(arrays, group, m, int(s)))
+            item = _item(few, group, m, int(s))
+            items.append(item if table is None else item._replace(codes=table.distinct.codes))
     return Arranged(
         tuple(items),
         tuple(parts),
@@ -140,6 +160,7 @@ def _item(arrays: Arrays, group: Group, m: int, component: int) -> Item:
         tuple(slots),
         closed_scale(family) and kernel.statistic,
         family.concave,
+        located=len(group.locations),
     )
 
 
@@ -195,7 +216,10 @@ def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> It
         assert kernel is not None
         kind = "" if isinstance(kernel, Kernel) else "exact"
         some = None if obs.there is None else np.flatnonzero(obs.there)
-        yield Part(0, kind, _numbers(kernel, obs if some is None else obs.take(some)), some)
+        obs = obs if some is None else obs.take(some)
+        together = isinstance(kernel, Kernel) and kernel.clusters
+        first = clusters_of(obs).first if together else None
+        yield Part(0, kind, _numbers(kernel, obs), some, first=first)
         return
     may = None
     if problem.allowed is not None:
@@ -214,9 +238,18 @@ def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
     if isinstance(kernel, TimesKernel):
         return np.stack([obs.y, np.log(obs.y)])
     trials = np.ones_like(obs.y) if obs.trials is None else obs.trials
-    given = {"y": obs.y, "trials": trials, "const": obs.const}
+    given: dict[str, Any] = {
+        "y": obs.y,
+        "trials": trials,
+        "const": obs.const,
+        "effects": obs.effects,
+    }
+    if kernel.clusters:
+        at = clusters_of(obs)
+        given["cluster"] = at.at_first(np.diff(np.append(at.first, at.n)))
     columns = [np.asarray(given[name], dtype=float) for name in kernel.reads]
-    return np.stack([np.broadcast_to(column, obs.y.shape) for column in columns])
+    n = len(obs.y)
+    return np.concatenate([np.broadcast_to(x.T, (*x.shape[1:], n)).reshape(-1, n) for x in columns])
 
 
 def _times_parts(times: Times, may: np.ndarray | None, *, entered: bool) -> Iterator[Part]:
@@ -282,8 +315,10 @@ def working_by_item(
     problem: Problem, working: dict[tuple[int, str], np.ndarray]
 ) -> list[np.ndarray | None]:
     """Given linear predictors of locations, by item."""
-    return [
-        working[arrays.number, group.key][0] if group.slots else None
-        for arrays, group in _groups(problem)
-        for _ in group.members
-    ]
+    out: list[np.ndarray | None] = []
+    for arrays, group in _groups(problem):
+        table = arrays.table(group)
+        rows = slice(None) if table is None else table.distinct.first
+        given = working[arrays.number, group.key][:, rows] if group.slots else None
+        out += [given] * len(group.members)
+    return out

@@ -33,16 +33,15 @@ def distinct_rows(columns: Sequence[np.ndarray], n: int, most: float) -> Distinc
     n : int
     most : float
     """
-    varying = [c for c in columns if (c != c[0]).any()]
-    bits = [np.ascontiguousarray(c + 0.0).view(np.uint64) for c in varying]
-    if not bits:
-        return Distinct(np.zeros(1, int), np.zeros(n, int))
     step = max(1, n // SAMPLE)
     looked = len(range(0, n, step))
-    found = len(np.unique(_hash([b[::step] for b in bits])))
+    found = len(np.unique(_hash([_bits(c[::step]) for c in columns], looked)))
     if found > most or (found == looked and most < n):
         return None
-    _, first, codes = np.unique(_hash(bits), return_index=True, return_inverse=True)
+    bits = [_bits(c) for c in columns if (c != c[0]).any()]
+    if not bits:
+        return Distinct(np.zeros(1, int), np.zeros(n, int))
+    _, first, codes = np.unique(_hash(bits, n), return_index=True, return_inverse=True)
     if len(first) > most or not all(np.array_equal(b, b[first][codes]) for b in bits):
         return None
     order = np.argsort(first)
@@ -51,9 +50,14 @@ def distinct_rows(columns: Sequence[np.ndarray], n: int, most: float) -> Distinc
     return Distinct(first[order], place[codes])
 
 
-def _hash(bits: list[np.ndarray]) -> np.ndarray:
-    """A number of 64 bits for each row, equal where all columns are."""
-    out = np.zeros(len(bits[0]), np.uint64)
+def _bits(column: np.ndarray) -> np.ndarray:
+    """Numbers as integers; both zeros are one."""
+    return np.ascontiguousarray(column + 0.0).view(np.uint64)
+
+
+def _hash(bits: list[np.ndarray], n: int) -> np.ndarray:
+    """A number of 64 bits for each of n rows, equal where all columns are."""
+    out = np.zeros(n, np.uint64)
     with np.errstate(over="ignore"):
         for column in bits:
             out = (out ^ column) * PRIME

@@ -31,6 +31,7 @@ from bayesmix.likelihood import information as observed
 from bayesmix.likelihood.arrange import (
     arrange,
     closed_items,
+    has_steps,
     kernel_names,
     known,
     working_by_item,
@@ -215,7 +216,7 @@ class Engine:
         progress nor be interrupted.
         """
         small = self.problem.penalty is None and not is_large(self.problem)
-        return self._evaluator.mixture if small else None
+        return self._evaluator.mixture if small and has_steps(self.problem) else None
 
     @property
     def steps(self) -> Mixture | None:
@@ -392,6 +393,8 @@ class _Compiled:
         self._problem = problem
         self.mixture = Mixture(arrange(problem), threads(problem))
         self._closed = list(closed_items(problem))
+        # Where the kernels know no more than values and slopes.
+        self._rest = None if has_steps(problem) else _Numpy(problem)
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
         return self.mixture.log_likelihood(theta)
@@ -402,6 +405,8 @@ class _Compiled:
         responsibilities: Responsibilities | None,
         working: Working | None,
     ) -> Pass:
+        if self._rest is not None:
+            return self._rest.sums(theta, responsibilities, working)
         given = None
         if responsibilities is not None:
             given = responsibilities(
@@ -429,6 +434,8 @@ class _Compiled:
         return out
 
     def information(self, theta: np.ndarray) -> Information:
+        if self._rest is not None:
+            return self._rest.information(theta)
         sums = self.mixture.information(theta)
         return Information(sums.loglik, sums.score, sums.matrix)
 

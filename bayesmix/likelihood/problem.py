@@ -113,7 +113,8 @@ class Group(NamedTuple):
         return tuple(slot.base for slot in self.slots if not slot.located)
 
 
-class Table(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Table:
     """Few distinct rows of a response as its family reads it, and where they are.
 
     Parameters
@@ -121,13 +122,15 @@ class Table(NamedTuple):
     arrays : Arrays
         Of the m distinct rows.
     distinct : Distinct
-    indicator : ndarray, shape (n, m)
-        One where a row is the distinct one, else zero.
     """
 
     arrays: Arrays
     distinct: Distinct
-    indicator: np.ndarray
+
+    @cached_property
+    def indicator(self) -> np.ndarray:
+        """One where a row (n, m) is the distinct one, else zero."""
+        return (self.distinct.codes[:, None] == np.arange(len(self.distinct.first))).astype(float)
 
     def spread(self, values: np.ndarray, rows: slice) -> np.ndarray:
         """Values of distinct rows (..., m) or (..., 1) at some of all rows."""
@@ -190,12 +193,10 @@ class Arrays:
             found = distinct_rows(self.columns(obs), n, min(FEW, n / TIMES_FEWER))
             if found is None:
                 continue
-            indicator = np.zeros((n, len(found.first)))
-            indicator[np.arange(n), found.codes] = 1.0
             offset = None if self.offset is None else self.offset[..., found.first]
             few = {key: obs.take(found.first)}
             arrays = replace(self, matrix=self.matrix[found.first], offset=offset, observed=few)
-            out[key] = Table(arrays, found, indicator)
+            out[key] = Table(arrays, found)
         return out
 
     @cached_property

@@ -49,7 +49,7 @@ def compiled_term(name, kind, times, etas):
         eta, block = np.zeros((2, BLOCK)), np.empty((8, BLOCK))
         eta[:, :n] = etas[:, a : a + n]
         addresses = (x.ctypes.data for x in (eta, block))
-        callback.ctypes(INFORMATION, 2, n, given.ctypes.data, n, *addresses)
+        callback.ctypes(INFORMATION, 2, n, given.ctypes.data, n, *addresses, 2)
         out[:, a : a + n] = block[:, :n]
     return out
 

@@ -142,6 +142,10 @@ def other_data(n=700):
     data["lo"], data["up"] = data.t, data.t + np.where(data.s == 1, 0.0, rng.uniform(0.1, 3.0, n))
     data["event"] = pd.Series(["a", "b"]).take(rng.integers(0, 2, n)).to_numpy()
     data.loc[data.s == 0, "event"] = None
+    data["level"] = pd.Series(["u", "v", "w"]).take(rng.integers(0, 3, n)).to_numpy()
+    data["grade"] = pd.Categorical.from_codes(rng.integers(0, 4, n), list("abcd"), ordered=True)
+    data["kind"] = pd.Series(["f", "g"]).take(rng.integers(0, 2, n)).to_numpy()
+    data["gap"] = data.yes.where(rng.random(n) < 0.8)
     return data
 
 
@@ -168,6 +172,18 @@ SEVERAL = {
     "amounts by families of times": ("amount ~ x1", {"family": ["lognormal", "weibull"]}),
     "responses": (ITEMS, {"k": 3, "concomitant": "~ x1"}),
     "responses in groups": (ITEMS[:2], {"k": 3, "group": "unit", "weights": "unit_w"}),
+    "few rows": ("yes ~ kind", {"family": "binomial", "concomitant": "~ x1"}),
+    "items with gaps": (
+        bmx.items(["gap", "no", "level"]),
+        {"na_action": "fiml"},
+    ),
+    "levels": ("level ~ x1 + offset(x3 / 4)", {"family": "categorical", "group": "unit"}),
+    "grades": ("grade ~ x1", {"family": bmx.family("ordinal", link="cloglog"), "weights": "w"}),
+    "random effects": ("tail ~ x1 + (1 + x2 | unit)", {}),
+    "proportional effects": (
+        "tail ~ x1 + offset(x3 / 4) + (1 + x2 | unit)",
+        {"random_covariance": "proportional", "na_action": "fiml"},
+    ),
     "times in groups": ("surv(t, s) ~ x1", {"family": "lognormal", "group": "unit"}),
     "intervals": ("surv(lo, up, kind='interval') ~ x1", {"family": ["gompertz", "weibull_ph"]}),
     "entries": ("surv(entry, t, s, kind='counting') ~ x1", {"family": "loglogistic"}),
@@ -180,7 +196,10 @@ def test_passes_of_all_kinds_agree(both, name):
     assert_passes_agree(both, bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec)
 
 
-@pytest.mark.parametrize("name", [n for n in SEVERAL if n != "three of amounts"])
+# Of pure noise some fits end on a boundary, which they reach ever more slowly.
+@pytest.mark.parametrize(
+    "name", [n for n in SEVERAL if n not in {"three of amounts", "items with gaps"}]
+)
 def test_fits_of_all_kinds_agree(both, name):
     formula, options = SEVERAL[name]
     spec = bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.levels import checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked
 from bayesmix.families.regression import binomial
@@ -47,6 +49,56 @@ def closed_form(obs: Observed, *others: Linked) -> Derivatives:
 def curvature(obs: Observed, *others: Linked) -> tuple[np.ndarray, ...]:
     """p_j (1 - p_j), which is the observed information too."""
     return tuple(-row[j] for j, row in enumerate(closed_form(obs, *others).second))
+
+
+def kernel_term(ops: Any) -> Term:
+    """Give the probabilities of levels, with derivatives as in `closed_form`."""
+    log, share = ops.log, ops.scalar(_shares(ops))
+
+    def term(level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
+        p = etas.shape[0]
+        for i in range(n):
+            own, others = int(numbers[0, i]), 0.0
+            top, total, reference = share(etas, i, out)
+            out[0, i] = (etas[own - 1, i] if own > 0 else 0.0) - top - log(total)
+            for j in range(p):
+                rest = reference
+                for k in range(p):
+                    rest += out[1 + k, i] if k != j else 0.0
+                    if level > 2 and k < j:
+                        place = 1 + 2 * p + j * (j + 1) // 2 + k
+                        out[place, i] = -out[1 + j, i] * out[1 + k, i]
+                others = rest if own == j + 1 else others
+                if level > 1:
+                    out[1 + p + j, i] = out[1 + j, i] * rest
+                if level > 2:
+                    out[1 + 2 * p + j * (j + 3) // 2, i] = out[1 + j, i] * rest
+            for j in range(p):
+                out[1 + j, i] = others if own == j + 1 else -out[1 + j, i]
+
+    return term
+
+
+def _shares(ops: Any) -> Any:
+    """Fill the probabilities of a row's levels but the first.
+
+    Gives the largest predictor, the sum of all odds to it, and the first level's probability.
+    """
+    exp = ops.exp
+
+    def share(etas: np.ndarray, i: int, out: np.ndarray) -> tuple[float, float, float]:
+        p, top = etas.shape[0], 0.0
+        for j in range(p):
+            top = max(top, etas[j, i])
+        total = exp(-top)
+        for j in range(p):
+            out[1 + j, i] = exp(etas[j, i] - top)
+            total += out[1 + j, i]
+        for j in range(p):
+            out[1 + j, i] /= total
+        return top, total, exp(-top) / total
+
+    return share
 
 
 def probabilities(*eta: np.ndarray) -> np.ndarray:
@@ -96,7 +148,7 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         **COMMON,
         params=dict.fromkeys(names, "logit" if binary else "identity"),
         links=("logit",) if binary else ("identity",),
-        kernel=BERNOULLI if binary else None,
+        kernel=BERNOULLI if binary else replace(KERNEL, parameters=len(names)),
         location=names if len(names) > 1 else names[0],
         density=density,
         closed_form=closed_form,
@@ -123,12 +175,14 @@ def make(levels: Sequence[Hashable] | None = None) -> Family:
         links=("identity",),
         location="level",
         density=density,
+        kernel=KERNEL,
         settle=settle,
     )
 
 
 # Of two levels: one trial.
 BERNOULLI = binomial.FAMILY.kernel
+KERNEL = Kernel("categorical", kernel_term, blocks=True)
 
 COMMON: dict[str, Any] = {
     "name": "categorical",

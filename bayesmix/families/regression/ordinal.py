@@ -18,6 +18,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.regression import binomial
@@ -26,6 +27,7 @@ from bayesmix.formula.response import Response
 LINKS = ("logit", "probit", "cloglog")
 # Steps below which a probability is the density at the middle times the step.
 NARROW = 1e-5
+HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
 def density(obs: Observed, mu: Linked, *steps: Linked) -> Array:
@@ -124,6 +126,113 @@ def _ratio(
     return ratio, np.where(there, ratio * _TILT[link.name](x), 0.0)
 
 
+def _between_term(tails: Any, between: Any, exp: Any) -> Term:
+    """The probability of a level from the tails of F at both thresholds, as in `closed_form`.
+
+    ``tails(x)`` gives log F(x), log(1 - F(x)), the log density and its slope; ``between`` of both
+    and the step the log probability.
+    """
+
+    def term(level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
+        p = etas.shape[0]
+        for i in range(n):
+            y = int(numbers[0, i])
+            above, step = -etas[0, i], 0.0
+            for j in range(1, min(y, p - 1) + 1):
+                step = exp(etas[j, i])
+                above += step
+            step = 0.0 if y == p else step
+            upper, lower = tails(above), tails(above - step)
+            logf = upper[0] if y == 0 else lower[1]
+            if 0 < y < p:
+                logf = between(upper, lower, above, step)
+            up = 0.0 if y == p else exp(upper[2] - logf)
+            low = 0.0 if y == 0 else exp(lower[2] - logf)
+            out[0, i] = logf
+            for j in range(p):
+                size = -1.0 if j == 0 else exp(etas[j, i])
+                to_upper, to_lower = (size if y >= j else 0.0), (size if y > j or j == 0 else 0.0)
+                first = up * to_upper - low * to_lower
+                out[1 + j, i] = first
+                for k in range(j + 1 if level > 1 else 0):
+                    other = -1.0 if k == 0 else exp(etas[k, i])
+                    bend = up * upper[3] * to_upper * (other if y >= k else 0.0)
+                    bend -= low * lower[3] * to_lower * (other if y > k or k == 0 else 0.0)
+                    bend -= first * out[1 + k, i]
+                    bend += first if j == k > 0 else 0.0
+                    if level > 2:
+                        out[1 + 2 * p + j * (j + 1) // 2 + k, i] = -bend
+                    if j == k:
+                        out[1 + p + j, i] = -bend if bend < 0.0 else first * first
+
+    return term
+
+
+def logit_term(ops: Any) -> Term:
+    """Give the probabilities of levels of the logistic F."""
+    exp, log1p, log1mexp = ops.exp, ops.log1p, ops.log1mexp
+
+    def tails(x: float) -> tuple[float, float, float, float]:
+        small = exp(-abs(x))
+        both = log1p(small)
+        tilt = (1.0 - small) / (1.0 + small)
+        return (
+            (0.0 if x > 0.0 else x) - both,
+            (-x if x > 0.0 else 0.0) - both,
+            -abs(x) - 2.0 * both,
+            -tilt if x > 0.0 else tilt,
+        )
+
+    def between(upper: Any, lower: Any, _above: float, step: float) -> float:
+        return upper[0] + lower[1] + log1mexp(step)[0]
+
+    return _between_term(ops.scalar(tails), ops.scalar(between), exp)
+
+
+def probit_term(ops: Any) -> Term:
+    """Give the probabilities of levels of the normal F."""
+    log, log_ndtr, log1mexp = ops.log, ops.log_ndtr, ops.log1mexp
+
+    def tails(x: float) -> tuple[float, float, float, float]:
+        return log_ndtr(x)[0], log_ndtr(-x)[0], -0.5 * x * x - HALF_LOG_2PI, -x
+
+    def between(upper: Any, lower: Any, above: float, step: float) -> float:
+        middle = above - 0.5 * step
+        big, small = (lower[1], upper[1]) if middle > 0.0 else (upper[0], lower[0])
+        flat = -0.5 * middle * middle - HALF_LOG_2PI + log(step)
+        gap = big - small if big - small > 1e-300 else 1e-300
+        return flat if step < NARROW else big + log1mexp(gap)[0]
+
+    return _between_term(ops.scalar(tails), ops.scalar(between), ops.exp)
+
+
+def cloglog_term(ops: Any) -> Term:
+    """Give the probabilities of levels of the extreme-value F."""
+    exp, expm1, log, log1mexp = ops.exp, ops.expm1, ops.log, ops.log1mexp
+
+    def tails(x: float) -> tuple[float, float, float, float]:
+        hazard = exp(x if x < 700.0 else 700.0)
+        return log1mexp(hazard)[0], -hazard, x - hazard, 1.0 - hazard
+
+    def between(_upper: Any, lower: Any, above: float, step: float) -> float:
+        log_more = above - step + log(expm1(step if step < 700.0 else 700.0))
+        more = exp(log_more if log_more < 700.0 else 700.0)
+        return lower[1] + (log_more if more < 1e-12 else log1mexp(more)[0])
+
+    return _between_term(ops.scalar(tails), ops.scalar(between), exp)
+
+
+_TERMS = {"logit": logit_term, "probit": probit_term, "cloglog": cloglog_term}
+
+
+def _kernel(link: str, levels: int) -> Kernel | None:
+    """The kernel; of two levels, a probit or logit is one trial: F is symmetric."""
+    if levels == 2 and link != "cloglog":
+        return binomial.FAMILY.kernel
+    name = f"ordinal_{link}"
+    return Kernel(name, _TERMS[link], link=link, parameters=max(levels - 1, 1), blocks=True)
+
+
 def start(levels: int, link: Any, y: np.ndarray) -> dict[str, Any]:
     """Steps between thresholds at the shares of all responses; each row's own side of the first.
 
@@ -171,6 +280,7 @@ def make(levels: Sequence[Hashable] | None = None, link: Any = None) -> Family:
         **_common(link),
         params={"mu": link},
         density=density,
+        kernel=_kernel(link.name, 0),
         settle=partial(settle, link),
         relink=partial(make, None),
     )
@@ -212,8 +322,7 @@ def definite(levels: tuple[Hashable, ...], link: Any) -> Family:
         **_common(link),
         density=density,
         closed_form=closed_form,
-        # Of two levels, a probit or logit is that of one trial: F is symmetric.
-        kernel=binomial.FAMILY.kernel if not names and link.name != "cloglog" else None,
+        kernel=_kernel(link.name, len(levels)),
         params={"mu": link, **dict.fromkeys(names, "log")},
         levels=levels,
         outputs=levels,
