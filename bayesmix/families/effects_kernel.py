@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.kernel import Kernel, Term
+from bayesmix.families.kernel import Block, Kernel
 
 __all__ = ["effects_kernel"]
 
@@ -30,17 +30,17 @@ def effects_kernel(q: int, *, proportional: bool) -> Kernel:
     )
 
 
-def effects_term(ops: Any) -> Term:
+def effects_term(ops: Any) -> Block:
     """Give the density of clusters whose root has its own entries as parameters."""
     return _term(ops, proportional=False)
 
 
-def proportional_term(ops: Any) -> Term:
+def proportional_term(ops: Any) -> Block:
     """Give the same where all entries but the first are relative to it."""
     return _term(ops, proportional=True)
 
 
-def _term(ops: Any, *, proportional: bool) -> Term:
+def _term(ops: Any, *, proportional: bool) -> Block:
     """The term, with the names of `effects`: g = N Z'r / sigma^2, e = Z'V^-1 r, Q = Z'V^-1 Z."""
     exp, add_up, multiply = ops.exp, ops.scalar(_add_up), ops.scalar(_multiply)
     shared, read_root = ops.scalar(_shared(ops)), ops.scalar(_read_root(ops))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OTHER_LINKS", "Kernel", "Line", "Term", "TimesKernel"]
+__all__ = ["OTHER_LINKS", "Block", "Kernel", "Line", "Term", "TimesKernel"]
 
 # Links that the kernels reach by the chain rule from the one that a term is written for.
 OTHER_LINKS = {
@@ -19,6 +19,7 @@ OTHER_LINKS = {
 }
 
 Term = Callable[..., tuple[float, ...]]
+Block = Callable[..., None]
 Line = Callable[[float, float, float, float], tuple[float, ...]]
 
 
@@ -66,7 +67,7 @@ class Kernel:
     """
 
     name: str
-    make_term: Callable[..., Term]
+    make_term: Callable[..., Term | Block]
     reads: tuple[str, ...] = ("y",)
     parameters: int = 1
     link: str = "identity"
@@ -80,7 +81,7 @@ class Kernel:
         """The functions whose source decides what the term computes."""
         return (self.make_term, *(() if self.base is None else self.base.made_of))
 
-    def build(self, ops: Any) -> Term:
+    def build(self, ops: Any) -> Term | Block:
         """The term as a function of numbers, made with the functions in `ops`."""
         return self.make_term(ops) if self.base is None else self.make_term(ops, self.base)
 

@@ -279,7 +279,7 @@ class Laid:
         numbers = np.ascontiguousarray(part.numbers, dtype=np.float64)
         starts = edges if part.rows is None else np.searchsorted(part.rows, edges)
         n = numbers.shape[1]
-        cuts = [] if part.first is None else np.append(part.first, n)[_blocks(part.first, n)]
+        cuts: Any = [] if part.first is None else np.append(part.first, n)[_blocks(part.first, n)]
         bounds = np.union1d(starts, cuts).astype(np.int64)
         chunk = np.searchsorted(starts, bounds[:-1], side="right") - 1
         counts = np.diff(bounds)

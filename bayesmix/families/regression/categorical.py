@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.kernel import Kernel, Term
+from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked
 from bayesmix.families.regression import binomial
@@ -51,7 +51,7 @@ def curvature(obs: Observed, *others: Linked) -> tuple[np.ndarray, ...]:
     return tuple(-row[j] for j, row in enumerate(closed_form(obs, *others).second))
 
 
-def kernel_term(ops: Any) -> Term:
+def kernel_term(ops: Any) -> Block:
     """Give the probabilities of levels, with derivatives as in `closed_form`."""
     log, share = ops.log, ops.scalar(_shares(ops))
 

@@ -18,7 +18,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.kernel import Kernel, Term
+from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.regression import binomial
@@ -126,7 +126,7 @@ def _ratio(
     return ratio, np.where(there, ratio * _TILT[link.name](x), 0.0)
 
 
-def _between_term(tails: Any, between: Any, exp: Any) -> Term:
+def _between_term(tails: Any, between: Any, exp: Any) -> Block:
     """The probability of a level from the tails of F at both thresholds, as in `closed_form`.
 
     ``tails(x)`` gives log F(x), log(1 - F(x)), the log density and its slope; ``between`` of both
@@ -168,7 +168,7 @@ def _between_term(tails: Any, between: Any, exp: Any) -> Term:
     return term
 
 
-def logit_term(ops: Any) -> Term:
+def logit_term(ops: Any) -> Block:
     """Give the probabilities of levels of the logistic F."""
     exp, log1p, log1mexp = ops.exp, ops.log1p, ops.log1mexp
 
@@ -189,7 +189,7 @@ def logit_term(ops: Any) -> Term:
     return _between_term(ops.scalar(tails), ops.scalar(between), exp)
 
 
-def probit_term(ops: Any) -> Term:
+def probit_term(ops: Any) -> Block:
     """Give the probabilities of levels of the normal F."""
     log, log_ndtr, log1mexp = ops.log, ops.log_ndtr, ops.log1mexp
 
@@ -206,7 +206,7 @@ def probit_term(ops: Any) -> Term:
     return _between_term(ops.scalar(tails), ops.scalar(between), ops.exp)
 
 
-def cloglog_term(ops: Any) -> Term:
+def cloglog_term(ops: Any) -> Block:
     """Give the probabilities of levels of the extreme-value F."""
     exp, expm1, log, log1mexp = ops.exp, ops.expm1, ops.log, ops.log1mexp
 
@@ -225,7 +225,7 @@ def cloglog_term(ops: Any) -> Term:
 _TERMS = {"logit": logit_term, "probit": probit_term, "cloglog": cloglog_term}
 
 
-def _kernel(link: str, levels: int) -> Kernel | None:
+def _kernel(link: str, levels: int) -> Any:
     """The kernel; of two levels, a probit or logit is one trial: F is symmetric."""
     if levels == 2 and link != "cloglog":
         return binomial.FAMILY.kernel
