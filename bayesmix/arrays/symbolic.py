@@ -192,17 +192,17 @@ class Symbol:
         """The same as another type of number."""
         return Symbol(self.variable.astype(np.dtype(dtype).name))
 
-    def sum(self, axis: int | None = None) -> Symbol:
+    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> Symbol:
         """Sum along an axis."""
-        return Symbol(self.variable.sum(axis=axis))
+        return Symbol(self.variable.sum(axis=axis, keepdims=keepdims))
 
     def min(self, axis: int | None = None) -> Symbol:
         """Least along an axis."""
         return Symbol(self.variable.min(axis=axis))
 
-    def max(self, axis: int | None = None) -> Symbol:
+    def max(self, axis: int | None = None, *, keepdims: bool = False) -> Symbol:
         """Greatest along an axis."""
-        return Symbol(self.variable.max(axis=axis))
+        return Symbol(self.variable.max(axis=axis, keepdims=keepdims))
 
     def reshape(self, *shape: Any) -> Symbol:
         """The same numbers in another shape."""
@@ -248,6 +248,16 @@ def _full_like(x: Symbol, fill: Any) -> Symbol:
     return symbolic(lambda pt, v, f: pt.full_like(v, f, dtype="float64"), x, fill)
 
 
+def _broadcast_arrays(*arrays: Any) -> list[Symbol]:
+    import pytensor.tensor as pt
+
+    return list(map(Symbol, pt.broadcast_arrays(*map(plain, arrays))))
+
+
+def _stack(arrays: Any, axis: int = 0) -> Symbol:
+    return symbolic(lambda pt, *v: pt.stack(v, axis=axis), *arrays)
+
+
 _FUNCTIONS: dict[Any, Callable] = {
     np.where: _where,
     np.clip: _clip,
@@ -256,4 +266,6 @@ _FUNCTIONS: dict[Any, Callable] = {
     np.ones_like: lambda x: _full_like(x, 1.0),
     np.full_like: _full_like,
     np.sum: lambda x, axis=None: x.sum(axis=axis),
+    np.broadcast_arrays: _broadcast_arrays,
+    np.stack: _stack,
 }

@@ -203,6 +203,7 @@ def names_of(spec: MixtureSpec, block: BlockLayout) -> dict[str, str]:
     ending = f"_{plain_name(block.name)}" if several else ""
     given: tuple[str, ...] = ("X", "offset", "trials", "mu", "effects", "random_term")
     given += ("cluster", "cluster_of_row", "unit_of_cluster", "lower_limit", "upper_limit")
+    given += ("output",)
     return {name: name + ending for name in given}
 
 

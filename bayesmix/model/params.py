@@ -447,7 +447,13 @@ def _as_written(layout: Layout, params: xr.Dataset) -> xr.Dataset:
     names += [f"{b.thresholds.variable}_between" for b in layout.blocks if b.thresholds is not None]
     have = {*getattr(params, "data_vars", ()), *getattr(params, "dims", ())}
     stored = {plain_name(n): n for n in names if n not in have and plain_name(n) in have}
-    return params.rename(stored) if stored else params
+    params = params.rename(stored) if stored else params
+    for block in layout.blocks:  # draws have the intercept behind the thresholds beside them
+        dim, hidden = term_dim(layout, block), {*block.terms}
+        hidden -= {block.terms[j] for j in coefficient_columns(block)}
+        if hidden and dim in getattr(params, "coords", ()) and hidden <= {*params[dim].values}:
+            params = params.drop_sel({dim: list(hidden)})
+    return params
 
 
 def _read(

@@ -67,7 +67,7 @@ def unit_values(
     columns = [*needed, *others]
     there = data[needed].notna().all(axis=1).to_numpy()
     if others:
-        there &= data[others].notna().any(axis=1).to_numpy()
+        there = there & data[others].notna().any(axis=1).to_numpy()
     chosen = np.full(len(units.first), len(data))
     np.minimum.at(chosen, units.codes[there], np.flatnonzero(there))
     lost = chosen == len(data)

@@ -13,7 +13,9 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import Layout
 from bayesmix.model.params import (
+    dispersion_entries,
     dispersion_link,
     plain_components,
     plain_name,
@@ -216,6 +218,7 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
                 coords[names["random_pair"]] = pair_names(block)
                 dims = (*lead, "component", names["random_pair"])
                 variables[names["random_corr"]] = (dims, correlations(covariance))
+    variables |= {n: ((*lead, "component"), x) for n, x in _shown(layout, theta).items()}
     if layout.concomitant_terms is None:
         weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
         variables["weight"] = ((*lead, "component"), weight)
@@ -230,6 +233,16 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
             variables[free.name] = ((*lead, *free.dims), free.read(theta))
     coords["component"] = _index(plain_components(layout.components))
     return dataset(variables, coords)
+
+
+def _shown(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
+    """What follows from several dispersions together, such as correlations, (..., component)."""
+    out: dict[str, np.ndarray] = {}
+    for entry in dispersion_entries(layout):
+        if entry.shown is not None:
+            blank = np.full((*theta.shape[:-1], layout.k), np.nan)
+            out.setdefault(entry.term, blank)[..., entry.component] = entry.natural(theta)
+    return out
 
 
 def log_prior_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> xr.Dataset:

@@ -75,6 +75,7 @@ def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
             _add_random(spec, block, found)
         if block.thresholds is not None:
             _thresholds(block, found)
+        _add_shown(block, found)
     if spec.layout.concomitant_terms is None:
         found["weight"] = _weight(spec, natural)
     else:
@@ -115,24 +116,45 @@ def _thresholds(block: BlockLayout, found: Mapping[str, Tensor]) -> None:
     pm.Deterministic(plain_name(cuts.variable), values, dims=("component", dim))
 
 
+def _add_shown(block: BlockLayout, found: Mapping[str, Tensor]) -> None:
+    """What tables have in place of some dispersions, such as correlations of columns."""
+    s = next((s for s, f in enumerate(block.families) if f.shown is not None), None)
+    if s is None:
+        return
+    family, slots = block.families[s], block.slots[s]
+    names = {
+        p.name: block.predictors[number].variable
+        for p, number in zip(family.parameters, slots, strict=True)
+        if number not in block.located(s)
+    }
+    values = {name: Symbol(found[plain_name(variable)]) for name, variable in names.items()}
+    assert family.shown is not None
+    shown = family.shown.read(values)
+    for name, read in family.shown.names.items():
+        variable = plain_name(names[name].replace(name, read, 1))
+        pm.Deterministic(variable, plain(shown[read]), dims="component")
+
+
 def _free(variable: Variable, natural: _Natural) -> Tensor:
     """A random variable; its prior has no data in it, for PyMC draws again what data reach."""
-    model = pm.modelcontext(None)
-    model.add_coords(dict(zip(variable.dims, variable.coords, strict=True)))
+    model, coords = pm.modelcontext(None), variable.coords
+    model.add_coords(dict(zip(variable.dims, coords, strict=True)))
+    # Lengths of dimensions may change; JAX has to know how long a variable is.
+    size: dict[str, Any] = {"dims": variable.dims, "shape": tuple(map(len, coords))}
     if variable.kind == "zero_sum_normal":
         sigma = variable.parameters["sigma"]
-        return pm.ZeroSumNormal(variable.name, sigma, n_zerosum_axes=1, dims=variable.dims)
+        return pm.ZeroSumNormal(variable.name, sigma, n_zerosum_axes=1, **size)
     if variable.kind == "truncated_student_t":
         given = dict(variable.parameters)
         ends = {name: given.pop(name) for name in ("lower", "upper")}
         whole = pm.StudentT.dist(**given)
-        return pm.Truncated(variable.name, whole, **ends, dims=variable.dims)
+        return pm.Truncated(variable.name, whole, **ends, **size)
     if variable.given is not None:
         mean = variable.given.centre(natural.entries, pt.exp)
-        return pm.MvNormal(variable.name, mu=mean, chol=variable.given.root, dims=variable.dims)
+        return pm.MvNormal(variable.name, mu=mean, chol=variable.given.root, **size)
     name, arguments = DISTRIBUTIONS[variable.kind]
     parameters = {arguments.get(n, n): v for n, v in variable.parameters.items()}
-    return getattr(pm, name)(variable.name, **parameters, dims=variable.dims)
+    return getattr(pm, name)(variable.name, **parameters, **size)
 
 
 class _Natural:

@@ -15,9 +15,9 @@ from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.params import plain_name
+from bayesmix.model.params import plain_components, plain_name
 
-__all__ = ["Predictors", "add_predictors", "linked", "log_weights"]
+__all__ = ["Predictors", "add_predictors", "linked", "log_weights", "mean_of"]
 
 Tensor = Any
 
@@ -28,8 +28,9 @@ LARGEST = 700.0
 class Predictors(NamedTuple):
     """Of one response: `eta` (obs or 1, component) by slot, natural constants (component) by slot.
 
-    `mean` (obs, component) is what the model calls `mu`; None where a family has no mean.  The
-    location's `eta` is there only where the mean does not say as much.
+    `mean` (obs, component) is what the model calls `mu`, with a last axis where a response has
+    several columns or levels; None where no formula for it can be in a graph.  The locations'
+    `eta` are there only where the mean does not say as much.
     """
 
     eta: Mapping[int, Tensor]
@@ -75,17 +76,24 @@ def add_predictors(
         return whole
     order = np.argsort(np.concatenate([members for _, members in block.groups()]))
     n = data[names["X"]].shape[0]
+    outputs = block.families[0].outputs
+    last = (len(outputs),) * bool(outputs)
     wide = [
-        pt.broadcast_to(m, (n, len(g))) for m, (_, g) in zip(means, block.groups(), strict=True)
+        pt.broadcast_to(m, (n, len(g), *last))
+        for m, (_, g) in zip(means, block.groups(), strict=True)
     ]
     joined = wide[0] if len(wide) == 1 else pt.concatenate(wide, axis=1)[:, order]
     name = names["mu"]
     while name in pm.modelcontext(None).named_vars:  # some families of times have a parameter mu
         name = f"mean_{name}"
-    mean = pm.Deterministic(name, joined, dims=("obs", "component"))
+    dims = ("obs", "component", *[names["output"]] * bool(outputs))
+    if outputs:
+        pm.modelcontext(None).add_coord(names["output"], plain_components(outputs))
+    mean = pm.Deterministic(name, joined, dims=dims)
     families = [family for family, _ in block.groups() if family.params]
     said = all(has_mean_as_location(f) and _exact(f.parameters[0].link) for f in families)
-    left = {slot: node for slot, node in eta.items() if not (said and slot == 0)}
+    located = {number for s in range(spec.k) for number in block.located(s)}
+    left = {slot: node for slot, node in eta.items() if not (said and slot in located)}
     return Predictors(left, constant, mean)
 
 
@@ -102,13 +110,13 @@ def linked(
             natural = predictors.constant[slot][members][None]
             out.append(Linked.at(parameter.link, Symbol(natural)))
             continue
-        by_mean = not out and predictors.mean is not None and has_mean_as_location(family)
-        if by_mean and _exact(parameter.link):
-            out.append(Linked.at(parameter.link, Symbol(predictors.mean[:, members])))
+        mean = mean_of(predictors, family, len(out))
+        if mean is not None and _exact(parameter.link):
+            out.append(Linked.at(parameter.link, Symbol(mean[:, members])))
             continue
         eta = _within(parameter.link, predictors.eta[slot][:, members])
-        if by_mean:
-            out.append(_mean_linked(parameter.link, predictors.mean[:, members], eta))
+        if mean is not None:
+            out.append(_mean_linked(parameter.link, mean[:, members], eta))
         else:
             out.append(Linked(parameter.link, Symbol(eta)))
     return tuple(out)
@@ -135,30 +143,39 @@ def _mean_linked(link: Link, mu: Tensor, eta: Tensor) -> Linked:
     return Linked.at(link, Symbol(mu), Symbol(pt.switch(pt.eq(mu, made), eta, again)))
 
 
+def mean_of(predictors: Predictors, family: Family, number: int) -> Any:
+    """The part of `mu` that is a parameter of the family, (obs, component); None if it is none."""
+    located = number < len(family.locations)
+    if not located or predictors.mean is None or not has_mean_as_location(family):
+        return None
+    return predictors.mean[:, :, number] if family.outputs else predictors.mean
+
+
 def has_mean_as_location(family: Family) -> bool:
-    """Whether the family's mean is its location, where there is a mean."""
-    if family.mean is None or family.outputs or len(family.locations) != 1 or family.is_survival:
+    """Whether the family's mean is its location, or its means are, where there is a mean."""
+    if family.mean is None or family.is_survival:
         return False
     values = {p.name: p.link.inverse(0.3 + 0.2 * j) for j, p in enumerate(family.parameters)}
-    return bool(np.all(family.mean(**values) == values[family.locations[0]]))
+    locations = [values[name] for name in family.locations]
+    return np.array_equal(np.ravel(family.mean(**values)), locations)
 
 
 def _mean(
     predictors: Predictors, block: BlockLayout, family: Family, members: np.ndarray
 ) -> Tensor:
-    """Expected responses (obs or 1, members), None where no formula can be in a graph."""
-    if family.mean is None or family.outputs:
+    """Expected responses (obs or 1, members) or (..., outputs); None if no graph can have them."""
+    if family.mean is None:
         return None
     natural = {
         p.name: v.value
         for p, v in zip(family.parameters, linked(predictors, block, family, members), strict=True)
     }
-    if has_mean_as_location(family):
+    if has_mean_as_location(family) and not family.outputs:
         return plain(natural[str(family.location)])
     try:
         mean = family.mean(**natural)
     except (TypeError, ValueError, AttributeError, NotImplementedError):
-        return None
+        return None  # documented: no function of PyTensor has it
     return pt.atleast_2d(pt.as_tensor(plain(mean), dtype="float64"))
 
 

@@ -14,7 +14,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.rows import Clustered
-from bayesmix.pymc_model.predictors import Predictors, has_mean_as_location
+from bayesmix.pymc_model.predictors import Predictors, mean_of
 from bayesmix.results.simulation import draw_from, draw_rows
 
 __all__ = ["draw"]
@@ -75,8 +75,8 @@ def _natural(
     for number, (parameter, slot) in enumerate(zip(family.parameters, block.slots[s], strict=True)):
         if slot in given.constant:
             value = given.constant[slot][s]
-        elif number == 0 and given.mean is not None and has_mean_as_location(family):
-            value = given.mean[:, s]
+        elif (mean := mean_of(given, family, number)) is not None:
+            value = mean[:, s]
         else:
             with np.errstate(over="ignore"):
                 eta = given.eta[slot][:, s]

@@ -100,6 +100,17 @@ def test_a_time_of_the_unit_counts_once():
     np.testing.assert_allclose(fit.membership(data), fit.membership(), atol=1e-12)
 
 
+def test_an_interval_of_the_unit_counts_once():
+    data = marked()
+    data["lower"], data["upper"] = np.floor(data.t), np.where(data.s == 1, np.ceil(data.t), np.nan)
+    time = "surv(lower, upper, kind='interval') ~ 1"
+    parts = [bmx.Regression("y ~ 1"), bmx.Regression(time, family="weibull", per="unit")]
+    both = bmx.Mixture(parts, data, k=1, group="id").fit("em", seed=1)
+    marker = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
+    alone = bmx.Mixture(time, data[~data.id.duplicated()], family="weibull", k=1).fit("em", seed=1)
+    assert both.loglik == pytest.approx(alone.loglik + marker.loglik, abs=1e-6)
+
+
 def test_simulated_times_are_one_for_each_group():
     data = marked()
     drawn = joint(data, per="unit").fit("em", seed=1).simulate(seed=1)

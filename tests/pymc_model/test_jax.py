@@ -41,3 +41,8 @@ def test_values_and_gradients(name):
     own = pytensor.function(inputs, pytensor.grad(density, inputs), **MODE)(*point)
     for mine, theirs in zip(own, slopes, strict=True):
         np.testing.assert_allclose(theirs, mine, rtol=1e-7, atol=1e-8)
+    start = pymc_model.initial_point()
+    theirs = pymc_model.compile_dlogp(mode="JAX")(start)
+    np.testing.assert_allclose(
+        theirs, pymc_model.compile_dlogp(**MODE)(start), rtol=1e-7, atol=1e-8
+    )

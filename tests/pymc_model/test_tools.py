@@ -220,12 +220,65 @@ def test_means_are_natural_and_per_trial():
     assert model.named_vars_to_dims["mu"] == ("obs", "component")
 
 
-@pytest.mark.parametrize("family", ["hurdle_poisson", "hurdle_negative_binomial"])
-def test_means_of_hurdle_counts(family):
-    spec = bmx.Mixture("y ~ x", D, family=family, k=1)
-    fit, model = spec.fit("map", seed=1), spec.to_pymc()
-    free = {model[v.name]: fit.params[v.name].values for v in model.free_RVs}
-    np.testing.assert_allclose(model["mu"].eval(free), fit.fitted(), rtol=1e-10)
+MEANS = {
+    "hurdle_poisson": "y ~ x",
+    "hurdle_negative_binomial": "y ~ x",
+    "weibull": "surv(time, status) ~ x",
+    "weibull_ph": "surv(time, status) ~ x",
+    "loglogistic": "surv(time, status) ~ x",
+    "ordinal": "grade ~ x",
+    "categorical": "event ~ x",
+    "mvnormal": "mv(real, x) ~ 1",
+}
+
+
+@pytest.mark.parametrize("family", MEANS)
+def test_means_in_the_graph_are_fitted_values(family):
+    grades = pd.Categorical(np.arange(N) % 3, ordered=True)
+    data = D.assign(grade=grades, event=D["event"].fillna("none"))
+    spec = bmx.Mixture(MEANS[family], data, family=family, k=2)
+    post, model = spec.fit("laplace", seed=1, draws=20), spec.to_pymc()
+    draw = post.data["posterior"].to_dataset().isel(chain=0, draw=3)
+    fit = spec.fit("em", init=draw, max_iter=0)
+    mean = pytensor.function(model.free_RVs, model["mu"], on_unused_input="ignore", **MODE)
+    mu = mean(*(draw[v.name].values for v in model.free_RVs))
+    fitted = fit.fitted().to_numpy().reshape(N, *mu.shape[:1:-1], 2)  # components stand last
+    np.testing.assert_allclose(mu, np.moveaxis(fitted, -1, 1), rtol=1e-9)
+
+
+def test_means_and_correlations_of_several_columns():
+    spec = bmx.Mixture("mv(real, x) ~ 1", D, family="mvnormal", k=2)
+    post, model = spec.fit("laplace", seed=1, draws=20), spec.to_pymc()
+    assert model.named_vars_to_dims["mu"] == ("obs", "component", "output")
+    assert model.coords["output"] == ("real", "x")
+    draw = post.data["posterior"].to_dataset().isel(chain=0, draw=3)
+    free = {model["fisher_real_x"]: draw["fisher_real_x"].values}
+    found = model["correlation_real_x"].eval(free)
+    np.testing.assert_allclose(found, draw["correlation_real_x"], rtol=1e-12)
+    done = pm.do(model, {"mu": np.zeros((N, 2, 2)), "fisher_real_x": np.zeros(2)})
+    logp = done.compile_logp(vars=done.observed_RVs, **MODE)
+    point = done.initial_point() | {"sd_real_log__": np.zeros(2), "sd_x_log__": np.zeros(2)}
+    wanted = stats.norm(0, 1).logpdf(D[["real", "x"]]).sum()
+    assert float(logp(point)) == pytest.approx(wanted, abs=1e-9)
+    drawn = pm.draw(done["responses"], draws=300, random_seed=1)
+    assert np.abs(drawn.mean((0, 1))).max() < 0.2
+
+
+NO_MEAN = (
+    "gompertz", "gengamma", "gengamma_orig", "genf", "genf_orig", "promotion_time", "spline",
+)  # fmt: skip
+
+
+def test_families_whose_means_no_graph_has():
+    """The documentation names them."""
+    page, without = (DOCS / "howto" / "pymc.md").read_text(), set()
+    for family in ("exponential", "gamma", "lognormal", "loglogistic", *NO_MEAN):
+        model = bmx.Mixture("surv(time, status) ~ 1", D, family=family, k=1).to_pymc()
+        dims = model.named_vars_to_dims
+        means = [name for name in ("mu", "mean_mu") if "obs" in dims.get(name, ())]
+        without |= set() if means else {family}
+    assert without == set(NO_MEAN)
+    assert all(f"`{family}`" in page for family in NO_MEAN)
 
 
 # --- there and back ------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def _of_those(
     """Rows of the factor L of the correlations of the columns that are there, elementwise."""
     if not structure.pairs:
         return rows
-    full = [[*row[:-1], xp.exp(row[-1])] if row else [1.0] for row in rows]
+    full = _unit_rows(rows)
     out: list[list[Array]] = [[]]
     made: list[list[Array]] = [[1.0]]
     for b in range(1, structure.q):
@@ -89,6 +89,11 @@ def _factor(structure: Structure, angles: Sequence[Array]) -> list[list[Array]]:
         # log sech(z), which does not overflow
         logs[b] = logs[b] + z + np.log(2.0) - xp.softplus(2 * z)
     return [[*row, log] if row else [] for row, log in zip(rows, logs, strict=True)]
+
+
+def _unit_rows(rows: list[list[Array]]) -> list[list[Array]]:
+    """Rows of L with the diagonal itself."""
+    return [[*row[:-1], xp.exp(row[-1])] if row else [1.0] for row in rows]
 
 
 def start(structure: Structure, y: np.ndarray) -> dict[str, float]:
@@ -165,11 +170,13 @@ def variance(structure: Structure, /, **values: Array) -> np.ndarray:
 
 
 def correlations(structure: Structure, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Correlations of the columns from natural parameters by name."""
-    root = structure.factor(phi_of(structure, values))
-    matrix = root @ np.swapaxes(root, -1, -2)
+    """Correlations of the columns from natural parameters by name, in graphs too."""
+    rows = _unit_rows(_factor(structure, [values[n] for n in structure.between("fisher")]))
     names = structure.between("correlation")
-    return {n: matrix[..., a, b] for n, (a, b) in zip(names, structure.pairs, strict=True)}
+    return {
+        name: sum(x * y for x, y in zip(rows[a], rows[b], strict=False))
+        for name, (a, b) in zip(names, structure.pairs, strict=True)
+    }
 
 
 def from_correlations(structure: Structure, values: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -246,11 +246,11 @@ def start(levels: int, link: Any, y: np.ndarray) -> dict[str, Any]:
 
 def probabilities(link: Any, mu: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
     """P(y = j) of every level, (n, L)."""
-    eta = np.asarray(link.forward(mu))
-    linked = [Linked.at(get_link("log"), np.asarray(step, float)) for step in steps]
+    eta = link.forward(mu)
+    linked = [Linked.at(get_link("log"), step) for step in steps]
     made = Linked.at(link, mu, eta)
     columns = [
-        density(Observed(np.full(eta.shape, float(j)), None, 0.0), made, *linked)
+        density(Observed(np.full_like(eta, float(j)), None, 0.0), made, *linked)
         for j in range(len(steps) + 2)
     ]
     return np.exp(np.stack(columns, axis=-1))

@@ -63,7 +63,7 @@ def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Scale b / sin(b) with b = pi / shape; infinite for a shape of one or less."""
     b = np.pi / np.maximum(shape, 1.0)
     with np.errstate(divide="ignore", over="ignore"):
-        return np.where(np.asarray(shape) > 1, scale * b / np.sin(b), np.inf)
+        return np.where(np.greater(shape, 1), scale * b / np.sin(b), np.inf)
 
 
 def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def start(times: Times) -> dict:
 
 def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Scale Gamma(1 + 1 / shape)."""
-    return scale * special.gamma(1 + 1 / np.asarray(shape))
+    return scale * special.gamma(1 + np.true_divide(1, shape))
 
 
 def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
