@@ -207,19 +207,25 @@ def _before(family: Any, y: Array) -> Array:
 def _below(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y <= l)."""
     assert obs.limits is not None
-    return log_tails(family, _at(family, obs, _moved(obs, obs.limits.lower)), linked)[0]
+    return log_tails(family, _at(family, obs, _moved(family, obs, obs.limits.lower)), linked)[0]
 
 
 def _above(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y >= u)."""
     assert obs.limits is not None
-    at = _before(family, _moved(obs, obs.limits.upper))
+    at = _before(family, _moved(family, obs, obs.limits.upper))
     return log_tails(family, _moved_to(family, obs, at), linked)[1]
 
 
-def _moved(obs: Observed, limit: Array) -> Array:
-    """A limit where there is one, else the response: a value that the family allows."""
-    return xp.where(np.abs(limit) < np.inf, limit, obs.y)
+def _cuts(family: Any, limit: Array) -> Array:
+    """Whether a limit is there, and of a density where it has some on both sides."""
+    there = np.abs(limit) < np.inf
+    return there if family.discrete or family.valid is None else there & family.valid(limit)
+
+
+def _moved(family: Any, obs: Observed, limit: Array) -> Array:
+    """A limit where it cuts something off, else the response: a value that the family allows."""
+    return xp.where(_cuts(family, limit), limit, obs.y)
 
 
 def _moved_to(family: Any, obs: Observed, y: Array) -> Observed:
@@ -231,17 +237,18 @@ def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(l <= Y <= u)."""
     limits = obs.limits
     assert limits is not None
-    has_lower, has_upper = limits.lower > -np.inf, limits.upper < np.inf
+    has_lower, has_upper = _cuts(family, limits.lower), _cuts(family, limits.upper)
     symbolic = isinstance(limits.lower, Symbol)
-    cut = _before(family, _moved(obs, limits.lower))
+    cut = _before(family, _moved(family, obs, limits.lower))
     low = high = None
     if symbolic or has_lower.any():
         low = log_tails(family, _moved_to(family, obs, cut), linked)
     if symbolic or has_upper.any():
-        last = _moved(obs, limits.upper)
+        last = _moved(family, obs, limits.upper)
         high = log_tails(family, _moved_to(family, obs, last), linked)
     if high is None:
-        assert low is not None
+        if low is None:  # nothing is cut off
+            return 0.0 * linked[0].value
         return xp.where(has_lower, low[1], 0.0)
     if low is None:
         return xp.where(has_upper, high[0], 0.0)
@@ -442,9 +449,10 @@ def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarr
         upto, above = np.where(high, 1.0, upto), np.where(high, 0.0, above)
         return np.array([below, upto, above, beyond])
     seen = np.exp(log_seen(family, obs, linked))
-    first, final = _before(family, _moved(obs, limits.lower)), _moved(obs, limits.upper)
+    first = _before(family, _moved(family, obs, limits.lower))
+    final = _moved(family, obs, limits.upper)
     cut, last = (np.exp(log_tails(family, _at(family, obs, y), linked)) for y in (first, final))
-    early = np.where(limits.lower > -np.inf, cut[0], 0.0)
-    late = np.where(limits.upper < np.inf, last[1], 0.0)
+    early = np.where(_cuts(family, limits.lower), cut[0], 0.0)
+    late = np.where(_cuts(family, limits.upper), last[1], 0.0)
     shares = [(below - early), (upto - early), (above - late), (beyond - late)]
     return np.clip(np.array(shares) / seen, 0.0, 1.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.limits import log_tails
 from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import cut_off_term, inflated_term, positive_term, with_psi
 
@@ -70,9 +72,21 @@ def zero_inflated(base: Family) -> Family:
         y = f.simulate(rng, **natural)
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
+    def tails(y: np.ndarray, psi: Array, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
+        at, above = f.tails(y, **natural)
+        return psi * (y >= 0) + (1 - psi) * at, psi * (y < 0) + (1 - psi) * above
+
+    def both_log_tails(obs: Observed, *linked: Linked) -> tuple[Array, Array]:
+        *others, psi = linked
+        at, above = log_tails(f, obs, tuple(others))
+        at = xp.logaddexp(psi.log, psi.log1m + xp.clip(at, -1e300))
+        return xp.where(obs.y >= 0, at, -np.inf), xp.where(obs.y >= 0, psi.log1m + above, 0.0)
+
     return _with_psi(
         base,
         "zero_inflated",
+        tails=tails,
+        log_tails=both_log_tails,
         density=density,
         closed_form=closed_form,
         mean=mean,
@@ -124,6 +138,12 @@ def hurdle(base: Family) -> Family:
             y = _above_zero(base, rng, y, natural)
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
+    def tails(y: np.ndarray, psi: Array, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
+        some = f.tails(np.zeros(()), **natural)[1] if counts else 1.0
+        above = np.where(y > 0, f.tails(np.where(y > 0, y, 1.0), **natural)[1] / some, 1.0)
+        positive = y >= 0
+        return (1 - (1 - psi) * above) * positive, np.where(positive, (1 - psi) * above, 1.0)
+
     def valid(y: np.ndarray) -> np.ndarray:
         return (y == 0) | f.valid(_without(y))
 
@@ -133,6 +153,8 @@ def hurdle(base: Family) -> Family:
     return _with_psi(
         base,
         "hurdle",
+        tails=tails,
+        log_tails=partial(_cut_off_tails, base) if counts else None,
         density=density,
         mean=mean,
         variance=variance,
@@ -144,6 +166,18 @@ def hurdle(base: Family) -> Family:
         lump=None if counts else 0.0,
         support=base.support if counts else "numbers of zero or more",
     )
+
+
+def _cut_off_tails(f: Family, obs: Observed, *linked: Linked) -> tuple[Array, Array]:
+    """Log tails of a hurdle: psi up to zero, the rest shared out as the counts above zero."""
+    *others, psi = linked
+    zero = log_tails(f, _given(f, 0.0 * obs.y, obs.trials), tuple(others))
+    at, above = log_tails(f, obs, tuple(others))
+    above = psi.log1m + xp.where(obs.y > 0, above - zero[1], 0.0)
+    within = at + xp.log1mexp(xp.clip(xp.where(obs.y > 0, zero[0] - at, -1.0), upper=-1e-300))
+    at = xp.logaddexp(psi.log, psi.log1m + within - zero[1])
+    at = xp.where(obs.y > 0, at, xp.where(obs.y < 0, -np.inf, psi.log))
+    return at, xp.where(obs.y >= 0, above, 0.0)
 
 
 def _without(y: np.ndarray) -> np.ndarray:

@@ -326,3 +326,50 @@ def test_families_without_tails():
     data = pd.DataFrame({"y": [1.0, 2, 3, 0, 4, 2, 0]})
     with pytest.raises(bmx.SpecError, match="no tails"):
         bmx.Mixture("truncated(y, lower=0) ~ 1", data, family=["zero", "gamma"], k=2)
+
+
+@pytest.mark.parametrize("family", ["gamma", "weibull", "lognormal", "inverse_gaussian"])
+@pytest.mark.parametrize("limits", ["lower=0.0", "lower=-3, upper=1e5"])
+def test_limits_that_cut_nothing_off_change_nothing(family, limits):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=120), "y": rng.gamma(2.0, 1.0, 120)})
+    plain = bmx.Mixture("y ~ x", data, family, 1).fit()
+    cut = bmx.Mixture(f"truncated(y, {limits}) ~ x", data, family, 1).fit()
+    assert cut.status == "converged"
+    np.testing.assert_allclose(cut.loglik, plain.loglik, rtol=1e-10)
+    np.testing.assert_allclose(cut.residuals("quantile"), plain.residuals("quantile"), atol=1e-6)
+
+
+def test_limits_of_counts_with_extra_zeros():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=300)
+    y = np.where(rng.random(300) < 0.3, 0, rng.poisson(np.exp(0.3 + 0.4 * x)))
+    data = pd.DataFrame({"x": x, "y": y})
+    some = data[data["y"] <= 4]
+    fit = bmx.Mixture("truncated(y, upper=4) ~ x", some, "zero_inflated_poisson", 1).fit()
+    psi, beta = float(fit.params["psi"][0]), fit.params["coef"].values[0]
+    mean = np.exp(beta[0] + beta[1] * some["x"])
+    mass = psi * (some["y"] == 0) + (1 - psi) * stats.poisson.pmf(some["y"], mean)
+    seen = psi + (1 - psi) * stats.poisson.cdf(4, mean)
+    np.testing.assert_allclose(fit.loglik, np.log(mass / seen).sum(), rtol=1e-10)
+
+    fit = bmx.Mixture("censored(y, upper=3) ~ x", data, "hurdle_poisson", 1).fit()
+    psi, beta = float(fit.params["psi"][0]), fit.params["coef"].values[0]
+    mean = np.exp(beta[0] + beta[1] * x)
+    rest = (1 - psi) / -np.expm1(-mean)
+    mass = np.where(y == 0, psi, rest * stats.poisson.pmf(y, mean))
+    mass = np.where(y >= 3, rest * stats.poisson.sf(2, mean), mass)
+    np.testing.assert_allclose(fit.loglik, np.log(mass).sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("family", ["zero_inflated_poisson", "hurdle_poisson"])
+@pytest.mark.filterwarnings("ignore::bayesmix.DegenerateWarning")
+@pytest.mark.filterwarnings("ignore::bayesmix.IdentifiabilityWarning")
+def test_without_zeros_nothing_is_known_of_them(family):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.poisson(1.5, 200)})
+    data = data[data["y"] > 0]
+    counts = bmx.Mixture("truncated(y, lower=1) ~ 1", data, "poisson", 1).fit()
+    fit = bmx.Mixture("truncated(y, lower=1) ~ 1", data, family, 1).fit()
+    np.testing.assert_allclose(fit.loglik, counts.loglik, rtol=1e-8)
+    assert not fit.converged

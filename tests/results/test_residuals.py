@@ -38,6 +38,41 @@ def test_tails_are_those_of_scipy(name):
     np.testing.assert_allclose(upper, theirs(values).sf(y), rtol=1e-9, atol=1e-300)
 
 
+EXTRA = {
+    "zero_inflated_poisson": (POINTS["poisson"], "inflated"),
+    "zero_inflated_negative_binomial": (POINTS["negative_binomial"], "inflated"),
+    "zero_inflated_binomial": (POINTS["binomial"], "inflated"),
+    "hurdle_poisson": (POINTS["poisson"], "hurdle"),
+    "hurdle_negative_binomial": (POINTS["negative_binomial"], "hurdle"),
+    "hurdle_gamma": (POINTS["gamma"], "hurdle"),
+    "hurdle_lognormal": (
+        (
+            {"meanlog": 0.2, "sdlog": 0.7},
+            lambda p: stats.lognorm(p["sdlog"], scale=np.exp(p["meanlog"])),
+        ),
+        "hurdle",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_tails_of_families_with_extra_zeros(name):
+    (values, theirs), kind = EXTRA[name]
+    y, psi, base = np.array([-1.0, 0.0, 1.0, 2.5, 3.0, 6.0]), 0.3, theirs(values)
+    lower, upper = bmx.family(name).tails(y, psi=psi, **values)
+    others = base.cdf(y) if kind == "inflated" else (base.cdf(y) - base.cdf(0)) / base.sf(0)
+    expected = np.where(y < 0, 0.0, psi + (1 - psi) * others)
+    np.testing.assert_allclose(lower, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(upper, 1 - expected, rtol=1e-9, atol=1e-12)
+
+
+def test_scores_of_amounts_with_zeros_are_normal():
+    rng = np.random.default_rng(9)
+    y = np.where(rng.random(900) < 0.3, 0.0, rng.gamma(2.0, 1.5, 900))
+    fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), "hurdle_gamma", 1).fit()
+    assert normal(fit.residuals("quantile", seed=1))
+
+
 def test_large_alpha_is_the_poisson_limit():
     lower, upper = bmx.family("negative_binomial").tails(np.arange(9.0), mu=3.0, alpha=1e15)
     np.testing.assert_allclose(lower, stats.poisson(3.0).cdf(np.arange(9)), rtol=1e-9)
