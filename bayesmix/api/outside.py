@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from bayesmix.errors import FitError
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
-from bayesmix.results.printing import Printed, html_table
+from bayesmix.results.printing import Printed, Told
 from bayesmix.results.uncertainty import Source
 
 if TYPE_CHECKING:
@@ -28,9 +28,37 @@ __all__ = ["OutsideFit", "OutsidePosterior"]
 RELATED = ("concomitant",)
 
 
+class SecondStep(Told):
+    """What both kinds of a second step are called, and how they print."""
+
+    _outside: Outside | OutsideDraws
+
+    @property
+    def method(self) -> str:
+        """The method of the second step: "ml", "bch" or "two-step"."""
+        return self._outside.method
+
+    @property
+    def assign(self) -> str | None:
+        """How units were assigned to classes: "modal", "proportional" or None."""
+        return self._outside.assign
+
+    @abstractmethod
+    def summary(self) -> pd.DataFrame:
+        """The rows of the second step."""
+
+    def _title(self) -> str:
+        head = {"relate": "What predicts the classes", "distal": "An outcome by class"}
+        how = self.method if self.assign is None else f"{self.method}, {self.assign} assignment"
+        return f"{head[self._outside.name]} ({how})"
+
+    def _table(self) -> pd.DataFrame:
+        return self.summary()
+
+
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class OutsideFit:
+class OutsideFit(SecondStep):
     """A second step with fixed classes.  Made by `PointFit.relate` and `PointFit.distal`.
 
     `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` accept it like a fit.
@@ -46,16 +74,6 @@ class OutsideFit:
     """
 
     _outside: Outside
-
-    @property
-    def method(self) -> str:
-        """The method of the second step: "ml", "bch" or "two-step"."""
-        return self._outside.method
-
-    @property
-    def assign(self) -> str | None:
-        """How units were assigned to classes: "modal", "proportional" or None."""
-        return self._outside.assign
 
     @property
     def components(self) -> tuple[Hashable, ...]:
@@ -150,16 +168,10 @@ class OutsideFit:
         """
         return wald(self.source, hypothesis, ci, "observed", None)
 
-    def __repr__(self) -> str:
-        return f"{_title(self._outside.name, self.method, self.assign)}\n{self.summary()}"
-
-    def _repr_html_(self) -> str:
-        return _html(_title(self._outside.name, self.method, self.assign), self.summary())
-
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class OutsidePosterior:
+class OutsidePosterior(SecondStep):
     """A second step for every draw of a posterior.  Made by `Posterior.relate` and `distal`.
 
     The draws are those of a cut posterior: the outside variables do not change the classes.
@@ -179,16 +191,6 @@ class OutsidePosterior:
     """
 
     _outside: OutsideDraws
-
-    @property
-    def method(self) -> str:
-        """The method of the second step: "ml", "bch" or "two-step"."""
-        return self._outside.method
-
-    @property
-    def assign(self) -> str | None:
-        """How units were assigned to classes: "modal", "proportional" or None."""
-        return self._outside.assign
 
     @property
     def components(self) -> tuple[Hashable, ...]:
@@ -231,24 +233,9 @@ class OutsidePosterior:
         columns = ["component", "term", "effect", "mean", "sd", "lower", "upper"]
         return _shown(pd.DataFrame(rows, columns=columns), self._outside.name)
 
-    def __repr__(self) -> str:
-        return f"{_title(self._outside.name, self.method, self.assign)}\n{self.summary()}"
-
-    def _repr_html_(self) -> str:
-        return _html(_title(self._outside.name, self.method, self.assign), self.summary())
-
 
 def _shown(table: pd.DataFrame, name: str) -> Printed:
     """For `relate` only the rows of the weights: the others belong to the first step."""
     if name == "relate":
         table = table[table["effect"].isin(RELATED)].reset_index(drop=True)
     return Printed(table)
-
-
-def _title(name: str, method: str, assign: str | None) -> str:
-    head = {"relate": "What predicts the classes", "distal": "An outcome by class"}[name]
-    return f"{head} ({method if assign is None else f'{method}, {assign} assignment'})"
-
-
-def _html(title: str, table: pd.DataFrame) -> str:
-    return f"<div><strong>{html.escape(title)}</strong>{html_table(table)}</div>"

@@ -20,7 +20,7 @@ from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
-from bayesmix.results.printing import p_value
+from bayesmix.results.printing import Lines, Told, p_value
 
 __all__ = ["LikelihoodRatioTest", "Selection", "select"]
 
@@ -33,7 +33,7 @@ CAVEAT = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LikelihoodRatioTest:
+class LikelihoodRatioTest(Told):
     """A test of k0 against k1 components.  Made by `Selection.test`.
 
     Examples
@@ -84,16 +84,10 @@ class LikelihoodRatioTest:
         """What to keep in mind about this kind of test."""
         return CAVEAT if self.kind == "vlmr" else ""
 
-    def __repr__(self) -> str:
-        return describe.as_text(self._title(), self._lines())
-
-    def _repr_html_(self) -> str:
-        return describe.as_html(self._title(), self._lines())
-
     def _title(self) -> str:
         return f"Likelihood-ratio test ({self.kind})"
 
-    def _lines(self) -> list[tuple[str, str]]:
+    def _lines(self) -> Lines:
         lines = [
             ("test", f"k = {self.k0} against k = {self.k1}"),
             ("statistic", f"{self.statistic:.4g}"),

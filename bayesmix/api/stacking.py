@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayesmix.comparison.pointwise import as_html, as_text
+from bayesmix.results.printing import Lines, Told
 
 if TYPE_CHECKING:
     from bayesmix.api.base import Result
@@ -16,7 +16,7 @@ __all__ = ["Stacking"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Stacking:
+class Stacking(Told):
     """Groups of chains weighted by stacking.  Made by `Posterior.stack`.
 
     Parameters
@@ -46,7 +46,7 @@ class Stacking:
             return ""
         return f"up to {bad} units of a group have a high Pareto k: its elpd_loo is unreliable"
 
-    def _lines(self) -> list[tuple[str, str]]:
+    def _lines(self) -> Lines:
         lines = []
         for row in self.table.itertuples():
             what = "kept apart" if row.apart else f"{row.share:.0%} of the chains"
@@ -56,8 +56,5 @@ class Stacking:
         lines.append(("stacked", f"elpd_loo {self.elpd_loo:.2f} (standard error {self.se:.2f})"))
         return lines + ([("warning", self.warning)] if self.warning else [])
 
-    def __repr__(self) -> str:
-        return as_text("Stacking of chains", self._lines())
-
-    def _repr_html_(self) -> str:
-        return as_html("Stacking of chains", self._lines())
+    def _title(self) -> str:
+        return "Stacking of chains"

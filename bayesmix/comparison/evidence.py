@@ -14,7 +14,6 @@ Schilling 2002): q(m + L x) and q(m - L x) are averaged.
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from bayesmix.model.params import permute
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
 from bayesmix.priors import Penalty
+from bayesmix.results.printing import Told
 
 __all__ = [
     "Evidence",
@@ -51,8 +51,8 @@ TOLERANCE = 1e-10
 Standardised = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, repr=False)
+class Evidence(Told):
     """The log evidence of a model with its Monte Carlo error.  Made by `Posterior.evidence`.
 
     Parameters
@@ -72,10 +72,7 @@ class Evidence:
     draws: int
     orders: int
 
-    def _repr_html_(self) -> str:
-        return f"<div>{html.escape(repr(self))}</div>"
-
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         return f"Evidence: log p(y) = {self.log_evidence:.3f}, standard error {self.error:.3f}"
 
 

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.comparison.pointwise import (
-    as_html,
-    as_text,
     blocks,
     checked,
     counted,
@@ -21,12 +19,13 @@ from bayesmix.comparison.pointwise import (
     weight_words,
 )
 from bayesmix.comparison.psis import good_k, left_out
+from bayesmix.results.printing import Lines, Told
 
 __all__ = ["Loo", "loo"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Loo:
+class Loo(Told):
     """Leave-one-unit-out by Pareto-smoothed importance sampling.  Made by `loo` and `repair`.
 
     Parameters
@@ -104,7 +103,7 @@ class Loo:
             "estimates are unreliable; repair them by moment matching or refits"
         )
 
-    def _lines(self) -> list[tuple[str, str]]:
+    def _lines(self) -> Lines:
         first = self.n_first_bad
         tail = f"at most {self.good_k:.2f} in {len(self.pointwise) - first} units"
         if first:
@@ -123,12 +122,6 @@ class Loo:
 
     def _title(self) -> str:
         return f"LOO of {plural(len(self.pointwise), 'unit')}, {self.n_draws} draws"
-
-    def __repr__(self) -> str:
-        return as_text(self._title(), self._lines())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._title(), self._lines())
 
 
 def loo(log_lik: Any, unit_index: Any, weight: Any = None, r_eff: float = 1.0) -> Loo:

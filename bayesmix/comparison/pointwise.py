@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,6 @@ import pandas as pd
 from bayesmix.errors import FitError
 
 __all__ = [
-    "as_html",
-    "as_text",
     "blocks",
     "checked",
     "counted",
@@ -28,22 +25,6 @@ __all__ = [
 def plural(number: int, noun: str) -> str:
     """A number with its noun."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def as_text(title: str, lines: list[tuple[str, str]]) -> str:
-    """Words for a terminal."""
-    width = max(len(head) for head, _ in lines)
-    return "\n".join([title, *(f"  {head:<{width}}  {words}" for head, words in lines)])
-
-
-def as_html(title: str, lines: list[tuple[str, str]]) -> str:
-    """Words for a notebook."""
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
-        f"<td style='text-align:left'>{html.escape(words)}</td></tr>"
-        for head, words in lines
-    )
-    return f"<div><strong>{html.escape(title)}</strong><table>{rows}</table></div>"
 
 
 BLOCK = 1 << 20  # elements of the log-likelihood that are copied at a time

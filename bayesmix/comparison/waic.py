@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.comparison.pointwise import (
-    as_html,
-    as_text,
     blocks,
     checked,
     counted,
@@ -20,6 +18,7 @@ from bayesmix.comparison.pointwise import (
     standard_error,
     weight_words,
 )
+from bayesmix.results.printing import Lines, Told
 
 __all__ = ["Waic", "waic"]
 
@@ -27,7 +26,7 @@ LARGEST_VARIANCE = 0.4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Waic:
+class Waic(Told):
     """The widely applicable information criterion.  Made by `waic`.
 
     Parameters
@@ -75,7 +74,7 @@ class Waic:
             f"above {LARGEST_VARIANCE:g}: WAIC is unreliable here, use LOO"
         )
 
-    def _lines(self) -> list[tuple[str, str]]:
+    def _lines(self) -> Lines:
         lines = [
             ("elpd_waic", f"{self.elpd_waic:.2f} (standard error {self.se:.2f})"),
             ("p_waic", f"{self.p_waic:.2f}"),
@@ -86,12 +85,6 @@ class Waic:
 
     def _title(self) -> str:
         return f"WAIC of {plural(len(self.pointwise), 'unit')}, {self.n_draws} draws"
-
-    def __repr__(self) -> str:
-        return as_text(self._title(), self._lines())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._title(), self._lines())
 
 
 def waic(log_lik: Any, unit_index: Any, weight: Any = None) -> Waic:

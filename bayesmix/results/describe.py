@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.prepare import Events, Part
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.printing import Printed, html_table
+from bayesmix.results.printing import Printed, as_html, as_text, html_table
 from bayesmix.results.tables import sizes, summary
 
 if TYPE_CHECKING:
@@ -232,20 +231,6 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
     if fitted.spec.k != requested:
         lines.append(("components", f"{fitted.spec.k} of {requested} requested"))
     return lines + [("note", reason) for reason in fitted.reasons]
-
-
-def as_text(title: str, lines: list[tuple[str, str]]) -> str:
-    width = max(len(head) for head, _ in lines)
-    return "\n".join([title, *(f"  {head:<{width}}  {words}" for head, words in lines)])
-
-
-def as_html(title: str, lines: list[tuple[str, str]]) -> str:
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
-        f"<td style='text-align:left'>{html.escape(words)}</td></tr>"
-        for head, words in lines
-    )
-    return f"<div><strong>{html.escape(title)}</strong><table>{rows}</table></div>"
 
 
 def model_title(spec: MixtureSpec) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Callable
 from functools import wraps
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Printed", "html_table", "p_value"]
+__all__ = ["Lines", "Printed", "Told", "as_html", "as_text", "html_table", "p_value"]
+
+Lines = list[tuple[str, str]]
 
 WIDTH = 80
 LEAST_P = 0.001
@@ -76,6 +79,44 @@ def _kept(name: str) -> Callable[..., Any]:
 
 for _name in ("head", "tail", "round", "query", "sort_values"):
     setattr(Printed, _name, _kept(_name))
+
+
+def as_text(title: str, lines: Lines) -> str:
+    """A title and pairs of a heading and words, for a terminal."""
+    width = max((len(head) for head, _ in lines), default=0)
+    return "\n".join([title, *(f"  {head:<{width}}  {words}" for head, words in lines)])
+
+
+def as_html(title: str, lines: Lines) -> str:
+    """The same for a notebook."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
+        f"<td style='text-align:left'>{html.escape(words)}</td></tr>"
+        for head, words in lines
+    )
+    table = f"<table>{rows}</table>" if lines else ""
+    return f"<div><strong>{html.escape(title)}</strong>{table}</div>"
+
+
+class Told:
+    """What prints as a title, lines below it and a table, as far as a subclass has these."""
+
+    def _title(self) -> str:
+        raise NotImplementedError
+
+    def _lines(self) -> Lines:
+        return []
+
+    def _table(self) -> pd.DataFrame | None:
+        return None
+
+    def __repr__(self) -> str:
+        told, table = as_text(self._title(), self._lines()), self._table()
+        return told if table is None else f"{told}\n{table}"
+
+    def _repr_html_(self) -> str:
+        told, table = as_html(self._title(), self._lines()), self._table()
+        return told if table is None else told + html_table(table)
 
 
 def html_table(table: pd.DataFrame) -> str:

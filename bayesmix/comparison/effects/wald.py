@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.results.printing import html_table, p_value
+from bayesmix.results.printing import Told, p_value
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = ["Wald", "wald"]
@@ -26,7 +25,7 @@ SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, repr=False)
-class Wald:
+class Wald(Told):
     """A Wald test.  Made by `PointFit.wald`.
 
     Parameters
@@ -46,12 +45,8 @@ class Wald:
     p_value: float
     table: pd.DataFrame
 
-    def __repr__(self) -> str:
-        return f"{self._title()}\n{self.table}"
-
-    def _repr_html_(self) -> str:
-        table = html_table(self.table)
-        return f"<div><strong>{html.escape(self._title())}</strong>{table}</div>"
+    def _table(self) -> pd.DataFrame:
+        return self.table
 
     def _title(self) -> str:
         p = p_value(self.p_value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +9,13 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.losses import canonical, distances
-from bayesmix.results.printing import Printed
+from bayesmix.results.printing import Printed, Told
 
 __all__ = ["Ball", "credible_ball"]
 
 
 @dataclass(frozen=True, repr=False)
-class Ball:
+class Ball(Told):
     """The smallest ball around a partition that holds a share of the posterior.
 
     Parameters
@@ -64,13 +63,11 @@ class Ball:
             }
         )
 
-    def _repr_html_(self) -> str:
-        title = html.escape(repr(self).split("\n")[0])
-        return f"<div><strong>{title}</strong>{self.summary().to_html(index=False)}</div>"
+    def _title(self) -> str:
+        return f"Credible ball of {100 * self.level:g} percent, radius {self.radius:.3f}"
 
-    def __repr__(self) -> str:
-        head = f"Credible ball of {100 * self.level:g} percent, radius {self.radius:.3f}"
-        return f"{head}\n{self.summary()!r}"
+    def _table(self) -> pd.DataFrame:
+        return self.summary()
 
 
 def credible_ball(
