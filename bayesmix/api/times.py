@@ -315,6 +315,7 @@ class TimeQuantities(Result):
         times: float | Sequence[float],
         newdata: pd.DataFrame | None = None,
         response: str | None = None,
+        ci: float = 0.95,
     ) -> pd.DataFrame:
         r"""Mean squared error of predicted event probabilities, with and without covariates.
 
@@ -323,7 +324,8 @@ class TimeQuantities(Result):
            \frac{1}{n} \sum_i w_i(t) \, (1\{\text{event } k \text{ by } t\} - F_k(t \mid x_i))^2
 
         The weights w make up for those censored before t: they are the inverse of the
-        Kaplan-Meier probability of not being censored.
+        Kaplan-Meier probability of not being censored.  A row with a delayed entry is predicted
+        given that it was without the event then, and counts at times after its entry.
 
         Parameters
         ----------
@@ -333,21 +335,24 @@ class TimeQuantities(Result):
             out-of-sample score.
         response : str, optional
             Which survival time, if the model has several.
+        ci : float
+            Coverage of the limits, symmetric on the log scale, by the influence function: the
+            predictions are taken as given, the weights as estimated.
 
         Returns
         -------
         DataFrame
-            Columns time, event ("event" without competing events), score, se, reference, and
-            improvement = 1 - score / reference.  reference is the score of one prediction for
-            everybody: the Aalen-Johansen estimate of the training data.
+            Columns time, event ("event" without competing events), score, se, lower, upper,
+            reference, and improvement = 1 - score / reference.  reference is the score of one
+            prediction for everybody: the Aalen-Johansen estimate of the training data.
 
         Raises
         ------
         FitError
             If nobody was followed that long.
         DataError
-            If there are delayed entries, interval- or left-censored times, or exact times of
-            unknown events.
+            If there are interval- or left-censored times, exact times of unknown events,
+            histories in several rows, or entries under ``truncation="component"``.
 
         References
         ----------
@@ -366,7 +371,7 @@ class TimeQuantities(Result):
         [0.03, 0.18]
         """
         grid = numbers("times", times, low=0.0)
-        return brier_scores(self._source, grid, newdata, response)
+        return brier_scores(self._source, grid, newdata, response, ci)
 
     def calibration(
         self,
@@ -393,8 +398,9 @@ class TimeQuantities(Result):
         Returns
         -------
         DataFrame
-            Columns time, event, group, n, predicted (the mean), observed (the Aalen-Johansen
-            estimate in the group), lower, upper.
+            Columns time, event, group, n, predicted (the mean), observed (weighted for
+            censoring: without delayed entries the Aalen-Johansen estimate in the group), lower,
+            upper.
 
         Raises
         ------

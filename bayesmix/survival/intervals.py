@@ -266,16 +266,24 @@ def band(
     return estimator.over([source], values_at, scale)
 
 
-def point_values(source: Source, rows: Rows, quantity: Quantity) -> np.ndarray:
-    """A quantity at every row, (n, ...): at the estimates, or the mean over the draws."""
+def point_values(
+    source: Source, rows: Rows, quantity: Quantity, spent: np.ndarray | None = None
+) -> np.ndarray:
+    """A quantity at every row, (n, ...): at the estimates, or the mean over the draws.
+
+    Parameters
+    ----------
+    source, rows, quantity, spent
+        As of `band`.
+    """
     if source.draws is None:
         assert source.fitted is not None
-        return _values(source.spec, source.fitted.theta[None], rows, quantity, None)[0]
+        return _values(source.spec, source.fitted.theta[None], rows, quantity, spent)[0]
     draws = source.draws[:: max(1, len(source.draws) // MOST_DRAWS)]
     total: Any = 0.0
     for a in range(0, len(draws), AT_ONCE):
         part = draws[a : a + AT_ONCE]
-        total = total + _values(source.spec, part, rows, quantity, None).sum(0)
+        total = total + _values(source.spec, part, rows, quantity, spent).sum(0)
     return total / len(draws)
 
 

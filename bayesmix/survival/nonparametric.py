@@ -15,7 +15,7 @@ from bayesmix.formula.times import KINDS, Times
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["StateCurves", "aalen_johansen", "first_times", "kaplan_meier"]
+__all__ = ["StateCurves", "aalen_johansen", "counts", "first_times", "kaplan_meier"]
 
 UNKNOWN = -1
 EXACT = KINDS.index("exact")
@@ -149,7 +149,7 @@ def aalen_johansen(
     codes = np.asarray(event_codes)
     w = np.ones(len(times)) if weights is None else np.asarray(weights, dtype=float)
     _check(times, codes, n_events, w)
-    grid, at_risk, deaths = _counts(times, codes, n_events, w)
+    grid, at_risk, deaths = counts(times, codes, n_events, w)
     share = np.divide(deaths, at_risk[:, None], out=np.zeros_like(deaths), where=deaths > 0)
     survival = np.cumprod(np.maximum(1.0 - share.sum(axis=1), 0.0))
     before = np.r_[1.0, survival[:-1]]
@@ -221,10 +221,16 @@ def _check(times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray) 
         raise DataError(msg)
 
 
-def _counts(
+def counts(
     times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times (m,), weight at risk before each (m,), and weight of events at each (m, S)."""
+    """Times (m,), weight at risk before each (m,), and weight of events at each (m, S).
+
+    Parameters
+    ----------
+    times, codes, n_events, weights
+        As of `aalen_johansen`.
+    """
     used = weights > 0
     end, entry, w, codes = times.lower[used], times.entry[used], weights[used], codes[used]
     grid, place = np.unique(np.r_[0.0, end], return_inverse=True)

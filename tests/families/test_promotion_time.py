@@ -1,6 +1,7 @@
 """Non-mixture cure against NumPy, finite differences and simulation with known parameters."""
 
 import pickle
+import types
 import warnings
 
 import numpy as np
@@ -13,7 +14,6 @@ from times_models import density_in_a_graph
 
 import bayesmix as bmx
 from bayesmix.errors import SpecError
-from bayesmix.families import resolve
 from bayesmix.families.base import Observed
 from bayesmix.families.links import Linked
 from bayesmix.families.survival import base
@@ -34,17 +34,54 @@ def linked(family, values):
     )
 
 
+def snedecor(s1, s2, mu, sigma):
+    """exp(mu + sigma log V), V of the F distribution with 2 s1 and 2 s2 degrees of freedom."""
+    beta = stats.beta(s1, s2)
+
+    def odds(t):
+        return s1 / s2 * np.exp((np.log(t) - mu) / sigma)
+
+    def pdf(t):
+        v = odds(t)
+        return beta.pdf(v / (1 + v)) * v / (1 + v) ** 2 / (sigma * t)
+
+    return types.SimpleNamespace(cdf=lambda t: beta.cdf(odds(t) / (1 + odds(t))), pdf=pdf)
+
+
+def prentice(mu, sigma, Q, P):
+    d = np.sqrt(Q**2 + 2 * P)
+    s1, s2 = 2 / (Q**2 + 2 * P + Q * d), 2 / (Q**2 + 2 * P - Q * d)
+    return snedecor(s1, s2, mu, sigma / d)
+
+
+# F as scipy has it.
+LAWS = {
+    "exponential": lambda rate: stats.expon(scale=1 / rate),
+    "weibull": lambda scale, shape: stats.weibull_min(shape, scale=scale),
+    "weibull_ph": lambda scale, shape: stats.weibull_min(shape, scale=scale ** (-1 / shape)),
+    "gamma": lambda rate, shape: stats.gamma(shape, scale=1 / rate),
+    "lognormal": lambda meanlog, sdlog: stats.lognorm(sdlog, scale=np.exp(meanlog)),
+    "loglogistic": lambda scale, shape: stats.fisk(shape, scale=scale),
+    "gompertz": lambda rate, shape: stats.gompertz(rate / shape, scale=1 / shape),
+    "gengamma": lambda mu, sigma, Q: stats.gengamma(
+        Q**-2, Q / sigma, scale=np.exp(mu) * Q ** (2 * sigma / Q)
+    ),
+    "gengamma_orig": lambda scale, shape, k: stats.gengamma(k, shape, scale=scale),
+    "genf": prentice,
+    "genf_orig": lambda mu, sigma, s1, s2: snedecor(s1, s2, mu, sigma),
+}
+
+
 @pytest.mark.parametrize("of", CAUSES)
 def test_distribution_and_derivatives(of):
-    family, cause = bmx.family("promotion_time", of=of), resolve(of, survival=True)
+    family = bmx.family("promotion_time", of=of)
     natural = dict(family.example)
-    own = {k: v for k, v in natural.items() if k != "theta"}
+    law = LAWS[of](**{k: v for k, v in natural.items() if k != "theta"})
     t = np.array([0.01, 0.5, 2.0, 9.0])
-    share = -np.expm1(base.log_survival(cause, t, own))
     log_s = base.log_survival(family, t, natural)
-    np.testing.assert_allclose(log_s, -1.2 * share, rtol=1e-12)
-    log_f = np.log(1.2) + base.log_density_at(cause, t, own) - 1.2 * share
-    np.testing.assert_allclose(base.log_density_at(family, t, natural), log_f, rtol=1e-12)
+    np.testing.assert_allclose(log_s, -1.2 * law.cdf(t), rtol=1e-10)
+    log_f = np.log(1.2) + np.log(law.pdf(t)) - 1.2 * law.cdf(t)
+    np.testing.assert_allclose(base.log_density_at(family, t, natural), log_f, rtol=1e-10)
     q = base.quantile(family, np.array([0.1, 0.6, 0.8]), natural)
     assert np.isinf(q[2])  # exp(-1.2) = 0.30 never have the event
     np.testing.assert_allclose(base.log_survival(family, q[:2], natural), np.log([0.9, 0.4]))
@@ -101,6 +138,27 @@ def test_the_maximum_is_that_of_a_few_lines():
     other = bmx.Mixture("surv(time, status) ~ x", days, family="promotion_time", k=1).fit(seed=1)
     assert other.coefficients().loc["x", 1] == pytest.approx(fit.coefficients().loc["x", 1])
     assert other.loglik == pytest.approx(fit.loglik - e.sum() * np.log(365.25))
+
+
+@pytest.mark.parametrize(("of", "held"), [("gengamma", {}), ("genf", {(1, "P"): 0.1})])
+def test_causes_of_three_and_four_parameters(of, held):
+    """R's flexsurvcure has them too: log theta + log f - theta F, maximised by scipy."""
+    data = cohort(800)
+    spec = bmx.Mixture("surv(time, status) ~ x", data, bmx.family("promotion_time", of=of), k=1)
+    fit = spec.fit("em", seed=1, fixed_params=held)
+    t, e, x = (data[n].to_numpy() for n in ("time", "status", "x"))
+
+    def minus(p):
+        theta = np.exp(p[0] + p[1] * x)
+        law = LAWS[of](p[2], np.exp(p[3]), p[4], *held.values())
+        return -(e * (np.log(theta) + np.log(law.pdf(t))) - theta * law.cdf(t)).sum()
+
+    found = optimize.minimize(
+        minus, [0.0, 1.0, 1.0, -0.3, 0.7], method="Nelder-Mead", options={"maxiter": 2000}
+    )
+    assert fit.status == "converged"
+    assert fit.loglik == pytest.approx(-found.fun, abs=1e-3)
+    assert fit.loglik >= -found.fun - 1e-7
 
 
 def test_intervals_of_the_cured_fraction_cover_it():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import special
+from scipy import optimize, special
 
 import bayesmix as bmx
 from bayesmix.errors import FitError
@@ -56,6 +56,41 @@ def test_a_cure_model_finds_what_was_simulated(cure):
         se = row["se"] * (row["estimate"] if row["scale"] == "log" else 1.0)
         assert abs(row["estimate"] - value) < 3.3 * se, key
     assert len(table) == len(truth)
+
+
+def test_both_kinds_of_cure_are_those_of_flexsurvcure():
+    """Three groups; S = c + (1 - c) S_0 and c ** F_0, c the cured share (Amdahl, flexsurvcure)."""
+    rng = np.random.default_rng(11)
+    group = rng.integers(0, 3, 600)
+    cured = rng.random(600) < np.array([0.7, 0.5, 0.2])[group]
+    time = np.where(cured, np.inf, 3 * rng.weibull(1.4, 600))
+    end = rng.uniform(1, 9, 600)
+    t, e = np.minimum(time, end), time <= end
+    data = pd.DataFrame({"t": t, "s": e * 1, "group": np.array(["good", "medium", "poor"])[group]})
+
+    def minus(p, mixture):
+        share = special.expit(p[:3])[group]
+        shape, hazard = np.exp(p[3]), np.exp(p[4]) * t ** np.exp(p[3])
+        left, log_f = np.exp(-hazard), np.log(shape * hazard / t) - hazard
+        if mixture:
+            log_density, alive = np.log1p(-share) + log_f, share + (1 - share) * left
+        else:
+            alive = share ** (1 - left)
+            log_density = np.log(-np.log(share)) + log_f + np.log(alive)
+        return -np.where(e, log_density, np.log(alive)).sum()
+
+    weibull = bmx.family("promotion_time", of="weibull_ph")
+    mixture = bmx.Mixture(
+        "surv(t, s) ~ 1", data, family=["weibull_ph", "cured"], k=2, concomitant="~ group"
+    )
+    other = bmx.Mixture("surv(t, s) ~ group", data, family=weibull, k=1)
+    for spec, kind in ((mixture, True), (other, False)):
+        fit = spec.fit(seed=1, starts=2)
+        found = optimize.minimize(minus, [0.5, 0.0, -1.0, 0.3, -1.5], kind, method="BFGS")
+        assert fit.loglik == pytest.approx(-found.fun, abs=1e-5)
+        levels = pd.DataFrame({"group": ["good", "medium", "poor"]})
+        estimated = fit.cured_fraction(levels)["estimate"]
+        np.testing.assert_allclose(estimated, special.expit(found.x[:3]), atol=1e-3)
 
 
 def test_cured_fraction(cure):

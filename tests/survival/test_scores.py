@@ -30,25 +30,25 @@ def fit():
 
 def by_hand(fit, data, t, event):
     """The score by a loop over the rows, with a Kaplan-Meier estimate of censoring."""
-    times = np.sort(data["time"].unique())
-    left, survived = {}, 1.0
-    for s in times:
-        left[s] = survived  # just before s
-        out = ((data["time"] == s) & (data["status"] == 0)).sum()
-        survived *= 1 - out / (data["time"] >= s).sum()
-    until = 1.0
-    for s in times[times <= t]:
-        out = ((data["time"] == s) & (data["status"] == 0)).sum()
-        until *= 1 - out / (data["time"] >= s).sum()
-    states = fit.state_probabilities(t, data)
+    time, lost = data["time"].to_numpy(), data["status"].to_numpy() == 0
+    entry = data["entry"].to_numpy() if "entry" in data else 0 * time
+    losses = np.unique(time[lost])
+    stay = [1 - (time[lost] == s).sum() / ((entry < s) & (s <= time)).sum() for s in losses]
+
+    def kept(start, stop, last):
+        """The probability not to be censored after start, until stop."""
+        within = (start < losses) & ((losses < stop) | (last & (losses == stop)))
+        return np.prod(np.array(stay)[within])
+
+    states = fit.state_probabilities(t, data, spent="entry" if entry.any() else None)
     predicted = states.loc[states["state"] == event, "estimate"].to_numpy()
     total = 0.0
-    for row, p in zip(data.itertuples(), predicted, strict=True):
+    for row, p, e in zip(data.itertuples(), predicted, entry, strict=True):
         if row.time <= t and row.status == 1:
-            total += ((row.event == event) - p) ** 2 / left[row.time]
-        elif row.time > t:
-            total += p**2 / until
-    return total / len(data)
+            total += ((row.event == event) - p) ** 2 / kept(e, row.time, last=False)
+        elif row.time > t and e < t:
+            total += p**2 / kept(e, t, last=True)
+    return total / (entry < t).sum()
 
 
 def test_scores_are_those_of_a_loop(fit):
@@ -59,6 +59,53 @@ def test_scores_are_those_of_a_loop(fit):
         for row in table.itertuples():
             assert row.score == pytest.approx(by_hand(fit, rows, row.time, row.event), rel=1e-9)
     assert (fit.brier_score([1.0, 3.0], new)["improvement"] > 0).all()
+
+
+def late(n=400, seed=5):
+    """Subjects seen from an entry on, if they were without an event then."""
+    data = cohort(3 * n, seed).assign(entry=np.random.default_rng(seed).uniform(0, 2, 3 * n))
+    return data[data["time"] > data["entry"]].head(n).reset_index(drop=True)
+
+
+def test_late_entries_are_predicted_from_there(fit):
+    data = late()
+    spec = bmx.CompetingRisks(
+        "surv(entry, time, status, kind='counting') ~ x", data, "event",
+        {"a": "weibull", "b": "exponential"}, concomitant="~ x",
+    )  # fmt: skip
+    own = spec.fit("em", seed=1)
+    table = own.brier_score([1.0, 3.0])
+    for row in table.itertuples():
+        assert row.score == pytest.approx(by_hand(own, data, row.time, row.event), rel=1e-9)
+    assert (table["improvement"] > 0).all()
+    groups = own.calibration(3.0, groups=3)
+    assert groups.groupby("event")["n"].sum().eq((data["entry"] < 3).sum()).all()
+    assert (groups["lower"] <= groups["predicted"]).sum() >= 5
+    assert (groups["predicted"] <= groups["upper"]).sum() >= 5
+    with pytest.raises(FitError, match="nobody was followed before"):
+        own.brier_score(data["entry"].min() / 2)
+
+
+@pytest.mark.slow
+def test_intervals_of_scores_are_those_of_a_bootstrap(fit):
+    """Resampled rows, with the weights for censoring estimated again each time."""
+    data = cohort(250, seed=7)
+    found = fit.brier_score([1.0, 3.0], data)
+    rng = np.random.default_rng(1)
+    draws = [
+        fit.brier_score([1.0, 3.0], data.iloc[rng.integers(0, 250, 250)])["score"]
+        for _ in range(300)
+    ]
+    np.testing.assert_allclose(found["se"], np.std(draws, axis=0), rtol=0.15)
+    z = np.log(found["upper"] / found["score"]) / (found["se"] / found["score"])
+    np.testing.assert_allclose(z, 1.959964, rtol=1e-5)
+    table = fit.calibration(3.0, data, groups=2)
+    shares = []
+    for _ in range(300):
+        some = fit.calibration(3.0, data.iloc[rng.integers(0, 250, 250)], groups=2)
+        shares.append(some["observed"])
+    width = np.quantile(shares, [0.025, 0.975], axis=0)
+    np.testing.assert_allclose(table["upper"] - table["lower"], width[1] - width[0], rtol=0.2)
 
 
 def test_without_censoring_it_is_the_mean_square(fit):
@@ -108,8 +155,10 @@ def test_what_cannot_be_scored(fit):
     with pytest.raises(FitError, match="nobody was followed beyond"):
         fit.brier_score(1e4)
     data = cohort().assign(entry=lambda d: 0.1 * d["time"])
-    late = bmx.Mixture("surv(entry, time, status, kind='counting') ~ 1", data, "weibull", k=1)
-    with pytest.raises(DataError, match="do not take delayed entries"):
-        late.fit("em", seed=1).brier_score(1.0)
+    families = {"a": "weibull", "b": "exponential"}
+    response = "surv(entry, time, status, kind='counting') ~ 1"
+    own = bmx.CompetingRisks(response, data, "event", families, truncation="component")
+    with pytest.raises(DataError, match="truncation='mixture'"):
+        own.fit("em", seed=1).brier_score(1.0)
     with pytest.raises(FitError, match="groups"):
         fit.calibration(1.0, groups=0)

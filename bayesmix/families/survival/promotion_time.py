@@ -30,7 +30,7 @@ from bayesmix.families.survival.base import quantile as quantile_of
 from bayesmix.families.units import Change, change
 from bayesmix.formula.times import Times
 
-# Families whose times a cause may have; theta hardly leaves the data to tell three parameters.
+# Families whose times a cause may have: all that happen to everybody.
 CAUSES = (
     "exponential",
     "weibull",
@@ -39,6 +39,10 @@ CAUSES = (
     "lognormal",
     "loglogistic",
     "gompertz",
+    "gengamma",
+    "gengamma_orig",
+    "genf",
+    "genf_orig",
 )
 # The standard deviation of a prior for the level of F on its link's scale.
 WIDE = 2.5
