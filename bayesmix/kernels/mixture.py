@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import Structure, addressof, c_int64
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,13 @@ from bayesmix.kernels.pack import Arranged, Floats, Integers, Laid, address
 
 __all__ = ["Mixture", "Run", "Sums"]
 
-NOTHING = np.zeros(0)
+
+def _structure(kind: np.dtype) -> Any:
+    """A record that is filled by names; what is not named is zero."""
+    return type("Record", (Structure,), {"_fields_": [(name, c_int64) for name in r.names(kind)]})
+
+
+CALL, RUN = _structure(r.CALL), _structure(r.RUN)
 # Numbers of responsibilities held at once.
 MOST = 1 << 22
 
@@ -72,13 +79,12 @@ class Mixture:
     def _run(self, task: int, theta: Floats, call: dict[str, int], **fields: int) -> None:
         """Do a task for the starts at theta (R, D), which may be changed in place."""
         work, memory = self.laid.buffers()
-        calls = np.array([call.get(name, 0) for name in r.names(r.CALL)], dtype=np.int64)
-        fields |= {
-            "model": self.laid.model_address, "work": address(work), "call": address(calls),
-            "pass_kernel": self.laid.pass_address, "n_starts": len(theta), "theta": address(theta),
-        }  # fmt: skip
-        run = np.array([fields.get(name, 0) for name in r.names(r.RUN)], dtype=np.int64)
-        self._runs.ctypes(task, address(run))
+        calls = CALL(**call)
+        run = RUN(
+            model=self.laid.model_address, pass_kernel=self.laid.pass_address, work=address(work),
+            call=addressof(calls), n_starts=len(theta), theta=address(theta), **fields,
+        )  # fmt: skip
+        self._runs.ctypes(task, addressof(run))
         del memory
 
     def _passes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -65,11 +66,12 @@ class MixtureSpec:
             return False
         return bool(allowed[allowed.sum(1) == 1].any(0).all())
 
-    @property
+    @cached_property
     def free(self) -> np.ndarray:
         """Which entries of theta are estimated, shape (D,)."""
         mask = np.ones(self.layout.size, bool)
         mask[list(self.held)] = False
+        mask.flags.writeable = False
         return mask
 
     @property
