@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from bayesmix.formula.sources import scan
     from bayesmix.kernels.warming import warm
     from bayesmix.model.items import items
-    from bayesmix.model.prepare import Regression
+    from bayesmix.model.parts import Regression
     from bayesmix.reporting import report
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
@@ -96,7 +96,7 @@ _HOMES = {
     "bayesmix.families": ("Family", "family"),
     "bayesmix.kernels.warming": ("warm",),
     "bayesmix.model.items": ("items",),
-    "bayesmix.model.prepare": ("Regression",),
+    "bayesmix.model.parts": ("Regression",),
     "bayesmix.distributions": ("Prior",),
     "bayesmix.comparison": (
         "compare",

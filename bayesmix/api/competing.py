@@ -22,7 +22,7 @@ from bayesmix.survival.check import refuse_mistakes
 if TYPE_CHECKING:
     from bayesmix.families import Family
     from bayesmix.formula.sources import Data
-    from bayesmix.model.prepare import Events, Prepared
+    from bayesmix.model.parts import Events, Prepared
 
 __all__ = ["CompetingRisks", "CompetingRisksFit", "CompetingRisksPosterior"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
-from bayesmix.model.prepare import Events
+from bayesmix.model.parts import Events
 
 __all__ = ["check_fits", "check_same_data", "differences", "fingerprint", "mixture_spec"]
 

@@ -19,7 +19,7 @@ from bayesmix.likelihood import unit_terms
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import block_rows, regression_rows
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem

@@ -13,7 +13,7 @@ from bayesmix.model.atoms import allowed_units
 from bayesmix.model.competing import plan_events
 from bayesmix.model.identifiability import check_identified, check_varies
 from bayesmix.model.layout import PartLayout, build_layout
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.model.regression import plan
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.sampled import Sampled

@@ -10,7 +10,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
 from bayesmix.formula.design import Design
 from bayesmix.model.layout import Effect, PartLayout
-from bayesmix.model.prepare import EventPart, Events, Part
+from bayesmix.model.parts import EventPart, Events, Part
 from bayesmix.model.regression import settled
 from bayesmix.model.rows import BlockRows, block_rows
 

@@ -23,15 +23,8 @@ from bayesmix.formula.response import (
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
-from bayesmix.model.prepare import (
-    EventPart,
-    Events,
-    Part,
-    Prepared,
-    Regression,
-    complete,
-    concomitant_design,
-)
+from bayesmix.model.parts import EventPart, Events, Part, Prepared, Regression
+from bayesmix.model.prepare import complete, concomitant_design
 from bayesmix.model.units import case_weights
 
 __all__ = [

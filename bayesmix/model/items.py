@@ -8,7 +8,7 @@ from typing import Any
 from bayesmix._arguments import door, shown
 from bayesmix.errors import SpecError
 from bayesmix.families import Family
-from bayesmix.model.prepare import Regression
+from bayesmix.model.parts import Regression
 
 __all__ = ["items"]
 

@@ -16,7 +16,7 @@ from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.layout import Effect, PartLayout
-from bayesmix.model.prepare import Part, nested_pairs
+from bayesmix.model.parts import Part, nested_pairs
 from bayesmix.model.rows import BlockRows, Clustered, regression_rows
 
 __all__ = ["plan", "settled"]

@@ -19,15 +19,8 @@ from bayesmix.model.atoms import allowed_units, read_by_component
 from bayesmix.model.events import allowed_events, restricted
 from bayesmix.model.histories import continuing
 from bayesmix.model.layout import BlockLayout, Layout, PartLayout
-from bayesmix.model.prepare import (
-    Events,
-    Part,
-    Prepared,
-    clusters,
-    described_rows,
-    in_all_rows,
-    unit_response,
-)
+from bayesmix.model.parts import Events, Part, Prepared
+from bayesmix.model.reading import clusters, described_rows, in_all_rows, unit_response
 from bayesmix.model.units import constant_in_units
 
 __all__ = ["BlockRows", "Clustered", "Rows", "apply", "block_rows", "entries", "regression_rows"]

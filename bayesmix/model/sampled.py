@@ -13,7 +13,7 @@ from bayesmix.errors import DataError
 from bayesmix.formula.sources import Stream
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.layout import Layout
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import Rows, apply
 from bayesmix.model.units import case_weights, known_components, known_labels
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmix.model.coordinates import Standard
 from bayesmix.model.layout import Layout
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import Rows, apply
 from bayesmix.model.weights import WeightModel
 

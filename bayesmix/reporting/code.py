@@ -8,7 +8,7 @@ from typing import Any
 from bayesmix import methods
 from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
-from bayesmix.model.prepare import Regression
+from bayesmix.model.parts import Regression
 
 __all__ = ["events_code", "fit_code", "model_code"]
 

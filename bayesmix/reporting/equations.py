@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import coefficient_columns
-from bayesmix.model.prepare import Part
+from bayesmix.model.parts import Part
 from bayesmix.reporting.blocks import Equation
 from bayesmix.results.describe import family_title
 

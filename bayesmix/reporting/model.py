@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.model import MixtureSpec
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Words
 from bayesmix.reporting.equations import model_equations
 from bayesmix.reporting.files import number, plural

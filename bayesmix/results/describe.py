@@ -12,7 +12,7 @@ from bayesmix.formula.encoders import FactorEncoder
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.prepare import Events, Part
+from bayesmix.model.parts import Events, Part
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.printing import Printed, as_html, as_text, html_table
 from bayesmix.results.tables import sizes, summary
@@ -20,7 +20,7 @@ from bayesmix.results.tables import sizes, summary
 if TYPE_CHECKING:
     from bayesmix.families import Family
     from bayesmix.model import MixtureSpec
-    from bayesmix.model.prepare import Events
+    from bayesmix.model.parts import Events
 
 __all__ = [
     "event_lines",

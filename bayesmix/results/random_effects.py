@@ -8,7 +8,7 @@ import pandas as pd
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
-from bayesmix.model.prepare import clusters
+from bayesmix.model.reading import clusters
 from bayesmix.results.conditional import effects_by_component, joined
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import linear_predictors

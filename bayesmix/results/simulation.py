@@ -26,7 +26,7 @@ from bayesmix.formula.transforms import Scope
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.data import time_sources
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.prepare import Part
+from bayesmix.model.parts import Part
 from bayesmix.model.rows import Clustered, entries
 from bayesmix.results import censoring
 from bayesmix.results.means import natural, row_weights

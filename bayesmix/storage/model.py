@@ -17,7 +17,8 @@ from bayesmix.families import Family
 from bayesmix.model import MixtureSpec, assemble
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.events import prepare_components
-from bayesmix.model.prepare import Events, Part, Prepared, Regression, nested_pairs, prepare
+from bayesmix.model.parts import Events, Part, Prepared, Regression, nested_pairs
+from bayesmix.model.prepare import prepare
 from bayesmix.model.weights import WeightModel
 from bayesmix.storage.columns import pack, pack_frame, unpack, unpack_frame
 from bayesmix.storage.file import Arrays, as_json, from_json

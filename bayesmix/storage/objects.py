@@ -16,7 +16,7 @@ from bayesmix.formula.binding import MATHS, NUMPY, TRANSFORMS
 from bayesmix.formula.scope import Scope
 from bayesmix.model import MixtureSpec
 from bayesmix.model.blocks import FamilyBlocks
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
 

@@ -20,7 +20,7 @@ from storage_models import manifest, rewritten
 import bayesmix as bmx
 from bayesmix.errors import DataError
 from bayesmix.likelihood import build_problem, log_likelihood
-from bayesmix.model.prepare import Events
+from bayesmix.model.parts import Events
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -40,7 +40,7 @@ from bayesmix.errors import DataError
 from bayesmix.formula import transforms
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
-from bayesmix.model.prepare import Events, Prepared
+from bayesmix.model.parts import Events, Prepared
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel

@@ -22,7 +22,7 @@ from bayesmix.families.units import Change
 from bayesmix.formula.sources.stream import Block as Streamed
 from bayesmix.model.coordinates import Standard
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.prepare import Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.sampled import Sampled, read_block, without_rows
 from bayesmix.model.spec import MixtureSpec

@@ -1,0 +1,235 @@
+"""One response with its designs, read from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from bayesmix._arguments import plain
+from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula.design import Design, Units, build_design, build_units
+from bayesmix.formula.frames import first_rows, missing_values
+from bayesmix.formula.response import (
+    Response,
+    complete_columns,
+    is_surv,
+    observed_rows,
+    read_observed,
+    read_response,
+)
+from bayesmix.formula.transforms import ParsedFormula, Scope
+from bayesmix.model.blocks import reads
+from bayesmix.model.identifiability import check_full_rank
+from bayesmix.model.parts import Part, RandomEffects, Regression
+from bayesmix.model.units import once_by_unit, unit_values
+
+__all__ = [
+    "Parsed",
+    "clusters",
+    "described_rows",
+    "in_all_rows",
+    "read_part",
+    "unit_response",
+]
+
+# A time that is the same in all rows of more than this share of the groups belongs to these.
+REPEATED = 0.9
+Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
+
+
+def unit_response(
+    formula: ParsedFormula,
+    names: Sequence[str],
+    data: pd.DataFrame,
+    units: Units,
+    scope: Scope,
+    *,
+    fiml: bool = False,
+) -> tuple[pd.DataFrame, Response]:
+    """The rows with their unit's values of some columns, and the response that each has once.
+
+    Raises
+    ------
+    SpecError, DataError
+        Without groups, for another response than a time, or where values disagree.
+    """
+    text = str(formula.response)
+    if not units.grouped or not is_surv(text):
+        why = "rows are not grouped" if not units.grouped else "the response is not a surv(...)"
+        msg = f"per='unit' of {text!r}: {why}; it is for a time of each group (group=)"
+        raise SpecError(msg)
+    here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]
+    whole = set(complete_columns(formula)) | set(names)
+    others = [c for c in here if c not in whole]
+    needed = [c for c in here if c in whole]
+    known = observed_rows(formula, data) if fiml else None
+    table = unit_values(data, units, needed, others, text, known)
+    read = read_observed if fiml else read_response
+    return table, once_by_unit(read(formula, table, scope), units)
+
+
+def described_rows(
+    formula: ParsedFormula, names: Sequence[str], data: pd.DataFrame, there: np.ndarray | None
+) -> np.ndarray | None:
+    """Where the covariates of a response are known, (n,); None where they always are.
+
+    Raises
+    ------
+    DataError
+        If one is missing in a row that has the response.
+    """
+    missing = missing_values(data, [n for n in names if n in data.columns])
+    if not missing:
+        return None
+    there = np.ones(len(data), bool) if there is None else there
+    bad = {name: where & there for name, where in missing.items() if (where & there).any()}
+    if bad:
+        found = "; ".join(f"{name!r}: {first_rows(data, where)}" for name, where in bad.items())
+        msg = (
+            f"na_action='fiml' is for missing responses, but covariates of {formula.response!r} "
+            f"are missing where it is observed: {found}. Impute them several times and combine "
+            "the fits by bmx.pool([...]), or leave these rows out with na_action='drop'"
+        )
+        raise DataError(msg)
+    return ~np.logical_or.reduce(list(missing.values()))
+
+
+def _refuse_repeated(response: Response, units: Units) -> None:
+    """Refuse a time that stands in all rows of its group: it would count once for each."""
+    times = response.times
+    if times is None or not units.grouped:
+        return
+    bounds = np.column_stack([times.lower, times.upper, times.entry])
+    differs = (bounds != bounds[units.first][units.codes]).any(1)
+    several = np.bincount(units.codes) > 1
+    repeated = several & (np.bincount(units.codes, differs) == 0)
+    if several.any() and repeated[several].mean() > REPEATED:
+        msg = (
+            f"{response.name!r} is the same in all rows of {int(repeated.sum())} of the "
+            f"{int(several.sum())} groups with several rows, and each row would count as a time of "
+            "its own. If it is one time for each group, write bmx.Regression("
+            f'"{response.name} ~ ...", family=..., per="unit")'
+        )
+        raise DataError(msg)
+
+
+def read_part(
+    regression: Regression,
+    parsed: Parsed,
+    data: pd.DataFrame,
+    scope: Scope,
+    units: Units,
+    *,
+    fiml: bool,
+) -> Part:
+    """A response with the designs of its formulas, the varying one last."""
+    formula, fixed, nested = parsed
+    assert formula.response is not None
+    names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
+    if regression.per == "unit":
+        data, response = unit_response(formula, names, data, units, scope, fiml=fiml)
+    else:
+        reader = read_observed if fiml else read_response
+        levels = reads(regression.family, "levels")
+        response = reader(formula, data, scope, levels=levels)
+        _refuse_repeated(response, units)
+    described = described_rows(formula, names, data, response.there) if fiml else None
+    everyone = data
+    if described is not None:
+        data = data[described]
+    varying = build_design(formula, data, scope, implicit_intercept=True, reference_coding=False)
+    reference = varying.has_intercept
+    others = [
+        *([] if fixed is None else [(fixed, "fixed")]),
+        *((part, "nested") for part in nested),
+    ]
+    designs = []
+    for part, kind in others:
+        designs.append(
+            build_design(part, data, scope, implicit_intercept=False, reference_coding=reference)
+        )
+        reference = reference or (kind == "fixed" and designs[-1].has_intercept)
+    designs.append(varying)
+    kinds = (*(kind for _, kind in others), "varying")
+    if described is not None:
+        designs = [design.take(in_all_rows(described)) for design in designs]
+    effects = _random(regression, formula, data, scope)
+    random = None if effects is None else _clustered(*effects, everyone, units, described)
+    return Part(regression, formula, response, tuple(designs), kinds, described, random)
+
+
+def in_all_rows(described: np.ndarray) -> np.ndarray:
+    """Of each row (n,) its place among those described; of the others that of some other one."""
+    return np.maximum(np.cumsum(described) - 1, 0)
+
+
+def _random(
+    regression: Regression,
+    formula: ParsedFormula,
+    data: pd.DataFrame,
+    scope: Scope,
+) -> tuple[Design, str] | None:
+    """The design of a formula's random effects, and the column of their clusters."""
+    given = formula.effects
+    if given is None:
+        if regression.random_covariance != "varying":
+            msg = (
+                f"random_covariance={regression.random_covariance!r}, but {formula.text!r} has no "
+                "random effects (1 | id); leave it out"
+            )
+            raise SpecError(msg)
+        return None
+    if regression.per == "unit":
+        msg = f"{formula.text!r} belongs to the unit (per='unit'): random effects are of its rows"
+        raise SpecError(msg)
+    design = build_design(
+        given.formula, data, scope, implicit_intercept=True, reference_coding=False
+    )
+    if not design.terms:
+        msg = f"the random effects of {formula.text!r} have no term; write (1 | {given.cluster})"
+        raise FormulaError(msg)
+    check_full_rank(design.matrix, design.terms, f"the random effects of {formula.text!r}")
+    return design, given.cluster
+
+
+def _clustered(
+    design: Design,
+    column: str,
+    data: pd.DataFrame,
+    units: Units,
+    described: np.ndarray | None,
+) -> RandomEffects:
+    """Random effects with the clusters of all rows, which are units or stand inside them."""
+    codes, index = clusters(data, column, units)
+    if len(design.matrix) <= len(index) * len(design.terms):
+        msg = (
+            f"the random effects (... | {column}) are {len(index) * len(design.terms)} values, "
+            f"{len(design.terms)} for each {column}, and there are {len(design.matrix)} rows: they "
+            "cannot be told from the residuals. Use fewer terms, or more rows of each"
+        )
+        raise DataError(msg)
+    design = design if described is None else design.take(in_all_rows(described))
+    return RandomEffects(design, column, codes, index)
+
+
+def clusters(data: pd.DataFrame, column: str, units: Units) -> tuple[np.ndarray, pd.Index]:
+    """The cluster of each row (n,) and their names, each inside one unit.
+
+    Raises
+    ------
+    DataError
+        If the rows of a cluster belong to several groups.
+    """
+    found = build_units(data, column)
+    if (units.codes != units.codes[found.first][found.codes]).any():
+        rows = units.codes != units.codes[found.first][found.codes]
+        bad = found.index[found.codes[np.flatnonzero(rows)[0]]]
+        msg = (
+            f"random effects (... | {column}) need {column!r} to be the group or to stand inside "
+            f"it, but rows of {column} = {plain(bad)!r} belong to several values of "
+            f"{units.name!r}; give group={column!r}, or names that belong to one group each"
+        )
+        raise DataError(msg)
+    return found.codes, found.index
