@@ -35,10 +35,11 @@ class Progress:
         self.count = 0
         self.gain = self.loglik = float("nan")
         self.shown = False
-        self.notes = _Notes(self)
+        self.notes: logging.Handler | None = None
 
     def __enter__(self) -> Progress:
         if self.wanted:
+            self.notes = _Notes(self)
             logging.getLogger("bayesmix").addHandler(self.notes)
         return self
 
@@ -48,7 +49,8 @@ class Progress:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        logging.getLogger("bayesmix").removeHandler(self.notes)
+        if self.notes is not None:
+            logging.getLogger("bayesmix").removeHandler(self.notes)
         if self.shown:
             _write("\r\x1b[K")
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bayesmix.errors import warn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["flag_factor", "flag_spelling", "odd_numbers"]
 
@@ -46,11 +43,10 @@ def flag_factor(name: str, levels: Sequence[Any], counts: Sequence[int], *, chos
     _warn(name, found)
 
 
-def flag_spelling(data: pd.DataFrame, columns: Iterable[str | None]) -> None:
-    """Warn of values in columns of names (groups, labels, events) that are spelled twice."""
-    for name in columns:
-        if name is not None and name in data and data[name].dtype.kind not in "biufcmM":
-            _warn(name, list(_spelled_twice(data[name].dropna().unique())))
+def flag_spelling(name: str, values: Any) -> None:
+    """Warn of distinct values (an array) in a column of names that are spelled twice."""
+    if values.dtype.kind not in "biufcmM":
+        _warn(name, list(_spelled_twice(values)))
 
 
 def odd_numbers(values: Iterable[Any]) -> list[str]:

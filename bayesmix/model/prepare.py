@@ -71,14 +71,15 @@ def prepare(
     needed = needed if fiml else complete(needed, [p[0] for p in parsed])
     data, stream = _rows_of(data, columns, needed, (labels, weights, group), na_action)
     check_data(data)
-    data = data.copy(deep=False)  # the user's may change
-    data.attrs = {}  # else copied with every column that is looked at
+    data = pd.DataFrame(data)  # the user's may change; without attributes, which columns would copy
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
     needed = [c for c in needed if c in columns]
     kept, dropped = select_rows(data, needed, na_action)
-    flag_spelling(kept, (group, labels))
     units = build_units(kept, group)
+    for name in (group, labels):
+        if name is not None:
+            flag_spelling(name, units.index if name == group else kept[name].unique())
     pairs = zip(regressions, parsed, strict=True)
     parts = tuple(read_part(r, p, kept, scope, units, fiml=fiml) for r, p in pairs)
     if labels is not None:
