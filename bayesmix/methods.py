@@ -184,7 +184,7 @@ def checkpoint(spec: MixtureSpec, priors: Any, path: Any, options: Mapping[str, 
     from bayesmix.storage import Checkpoint
 
     if options.get("sampler") not in (None, "nutpie"):
-        msg = "checkpoint= goes with sampler='nutpie', whose chains can go on; leave it out"
+        msg = "checkpoint= needs sampler='nutpie', whose chains can be continued; leave it out"
         raise SpecError(msg)
     seed, init = options.get("seed"), options.get("init")
     if init is not None or not (seed is None or isinstance(seed, int | np.integer)):

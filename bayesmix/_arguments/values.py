@@ -46,7 +46,7 @@ def whole_number(
 ) -> int:
     """Take a whole number that is not too small; refuse anything else."""
     if not is_number(value) or value != int(value) or value < least:
-        msg = f"{name}={shown(value)}: {what} is an integer of at least {least}"
+        msg = f"{name}={shown(value)}: {what} must be an integer of at least {least}"
         raise error(msg)
     if value > MOST:
         msg = f"{name}={shown(value)}: {what} is at most {MOST:,}; use fewer"

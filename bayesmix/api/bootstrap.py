@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Resampled, resampled_summary
-from bayesmix.results.printing import html_table
+from bayesmix.printing import html_table
 
 __all__ = ["Bootstrap"]
 

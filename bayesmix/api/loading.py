@@ -73,7 +73,7 @@ def load(
     True
     """
     if scope is not None:
-        warnings.warn("load(scope=) is called functions= now", FutureWarning, stacklevel=2)
+        warnings.warn("load(scope=) was renamed: use functions=", FutureWarning, stacklevel=2)
     stored = storage.load(path, {**(scope or {}), **(functions or {})}, families)
     if isinstance(stored.value, MixtureSpec):
         return model_of(stored.value, stored.priors)

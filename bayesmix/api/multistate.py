@@ -45,8 +45,8 @@ def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
     wrong = [s for s, fit in fits.items() if not isinstance(fit, EventQuantities)]
     if wrong:
         msg = (
-            f"the states {wrong} have no fits of bmx.CompetingRisks; each state that is left "
-            "has one, whose events are the states that may follow"
+            f"the states {wrong} have no fits of bmx.CompetingRisks; every state that can be left "
+            "needs one, with the next states as its events"
         )
         raise SpecError(msg)
 

@@ -15,7 +15,7 @@ from bayesmix.api.pointfit import PointFit
 from bayesmix.distributions import Prior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.held_out import fold_of, held_out
-from bayesmix.results.printing import Printed
+from bayesmix.printing import Printed
 
 __all__ = ["PenaltyPath", "penalty_path"]
 
@@ -249,9 +249,9 @@ def _terms(spec: Mixture) -> tuple[str, ...]:
     """The terms that may be penalised."""
     blocks = spec.spec.layout.blocks
     if len(blocks) > 1 or blocks[0].survival:
-        msg = "penalty_path() is for a Mixture with one response that is no time"
+        msg = "penalty_path() needs a Mixture with one response that is not a survival time"
         raise SpecError(msg)
     if spec._priors == "flat":
-        msg = "priors='flat' and a penalty exclude each other; leave priors= out"
+        msg = "priors='flat' cannot be combined with a penalty; leave priors= out"
         raise SpecError(msg)
     return tuple(t for t in blocks[0].predictors[0].terms if t != "Intercept")

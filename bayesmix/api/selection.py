@@ -19,8 +19,8 @@ from bayesmix.comparison.evidence import model_probabilities
 from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
+from bayesmix.printing import Lines, Told, p_value
 from bayesmix.results import describe
-from bayesmix.results.printing import Lines, Told, p_value
 
 __all__ = ["LikelihoodRatioTest", "Selection", "select"]
 
@@ -28,7 +28,7 @@ KINDS = ("bootstrap", "vlmr")
 RESAMPLES = 200
 CAVEAT = (
     "Vuong's theorem does not hold for numbers of components (Jeffries 2003), and this test "
-    "rejects the smaller model too often or too seldom; kind='bootstrap' needs no theorem"
+    "rejects the smaller model too often or too seldom; kind='bootstrap' does not rely on it"
 )
 
 

@@ -202,7 +202,7 @@ def _switch(flag: str, part: str, words: str, commands: str = "") -> Option:
 
 
 OPTIONS = (
-    _option("--sep", "read", "what parts the columns of the file: one character, or tab "
+    _option("--sep", "read", "separator of the columns: one character, or tab "
             "(default: a comma)", separator, metavar="CHAR"),
     _option("--decimal", "read", "decimal mark of numbers: a point (default) or a comma",
             choices=(".", ","), metavar="CHAR"),
@@ -214,8 +214,9 @@ OPTIONS = (
             "(default: gaussian); or one for each event, pcm=weibull,death=spline:df=3 (or "
             "spline:knots=1/3/9); with several FORMULAs once for each, in their order, or once for "
             "all", families, action="append", metavar="NAME"),
-    _option("--k", "model", "number of components: 3 (default: 2), or several, 1:5 or 1,3,5, of "
-            "which --by chooses", numbers_of_components, "fit check", metavar="K"),
+    _option("--k", "model", "number of components, such as 3 (default: 2); or several, such as "
+            "1:5 or 1,3,5, from which --by chooses", numbers_of_components, "fit check",
+            metavar="K"),
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,
             commands="select", metavar="K"),
     _option("--fixed", "model", "effects with one coefficient for all components, '~ x'; with "
@@ -263,7 +264,7 @@ OPTIONS = (
             "(default: em)",
             commands="select", choices=POINTS),
     _option("--seed", "fit", "seed: the same seed gives the same result", seed, metavar="N"),
-    _option("--init", "fit", "a stored fit from which the one start begins", commands="fit",
+    _option("--init", "fit", "a stored fit to start from", commands="fit",
             metavar="FIT.nc"),
     _option("--hold", "fit", "hold a parameter at a value, natural scale; may be repeated: "
             "--hold 2 Intercept 0.5", nargs=3, action="append", dest="fixed_params",
@@ -283,9 +284,9 @@ OPTIONS = (
             whole, "fit", metavar="N"),
     _option("--tune", "draws", "warm-up steps of nuts (1000)", whole, "fit", metavar="N"),
     _option("--chains", "draws", "chains of nuts (4)", whole, "fit", metavar="N"),
-    _option("--thin", "draws", "nuts keeps one draw of so many (default: as many as the chains "
+    _option("--thin", "draws", "nuts keeps one draw in this many (default: what the chains "
             "need)", whole, "fit", metavar="N"),
-    _option("--sampler", "draws", "program of nuts (default: nutpie)", commands="fit",
+    _option("--sampler", "draws", "sampler for nuts (default: nutpie)", commands="fit",
             choices=("nutpie", "pymc", "numpyro")),
     _option("--checkpoint", "draws", "file that keeps what nuts has drawn so far; the same command "
             "goes on from it", Path, "fit", metavar="FILE"),
@@ -301,24 +302,24 @@ OPTIONS = (
     _option("--tau", "predict", "end of the restricted mean", number, metavar="TIME"),
     _option("--by", "out", "criterion that chooses among several numbers of components "
             "(default: bic)", commands=FITS, choices=("bic", "bic_units", "aic", "icl")),
-    _option("--out", "out", "folder for the results, made if it is not there: summary.csv, "
+    _option("--out", "out", "folder for the results, created if needed: summary.csv, "
             "membership.csv, predictions.csv (of competing events event_probabilities.csv and "
             "states.csv), fit.nc, report.html", Path,
             metavar="DIR"),
-    _option("--out", "out", "folder for selection.csv, made if it is not there", Path,
+    _option("--out", "out", "folder for selection.csv, created if needed", Path,
             "select", metavar="DIR"),
     _option("--out", "out", "the page (default: report.html)", Path, "report", metavar="FILE",
             default=Path("report.html")),
-    _option("--tables", "out", "folder for the tables as CSV and LaTeX, made if it is not there",
+    _option("--tables", "out", "folder for the tables as CSV and LaTeX, created if needed",
             Path, "report", metavar="DIR"),
     _option("--title", "out", "heading of the page", commands="report", metavar="TEXT"),
-    _option("--out", "out", "folder for the pictures, made if it is not there (default: "
+    _option("--out", "out", "folder for the pictures, created if needed (default: "
             "%(default)s)", Path, "demo", metavar="DIR", default=Path("demo-output")),
     _option("--seed", "fit", "seed of the random starts (default: %(default)s)", seed, "demo",
             metavar="N", default=1),
     _option("--out", "out", "CSV or Parquet file for the predictions (default: CSV on standard "
             "output)", Path, "predict", metavar="FILE"),
-    _switch("--force", "out", "replace files that are there", "fit select report predict demo"),
+    _switch("--force", "out", "replace existing files", "fit select report predict demo"),
     _switch("--json", "out", "write the results to standard output as one JSON object",
             "fit select report data check predict"),
     _switch("--csv", "out", "write the dataset to standard output as CSV", "data"),

@@ -251,7 +251,7 @@ def _add_positionals(parser: argparse.ArgumentParser, command: str) -> None:
             "fits",
             nargs="+",
             metavar="[NAME=]FIT.nc",
-            help="stored fits or their folders, each with a name or not",
+            help="stored fits or their folders, with or without names: NAME=FILE",
         )
     elif command == "predict":
         parser.add_argument("fit", metavar="FIT.nc", help="a stored fit or its folder")

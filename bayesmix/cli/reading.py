@@ -107,7 +107,7 @@ def read_csv(
     """
     mark, point = sep or ",", decimal or "."
     if mark == point:
-        msg = f"{mark!r} cannot part the columns and be the decimal mark; give --sep ';', say"
+        msg = f"{mark!r} cannot both separate columns and be the decimal mark; give --sep ';', say"
         raise DataError(msg)
     text, file = _text(file), called(file)
     try:
@@ -152,7 +152,7 @@ def _text(file: str) -> str:
         msg = f"{place} is not UTF-8 text; store the file as CSV in UTF-8"
         raise DataError(msg) from error
     if not text.strip():
-        msg = f"{called(file)}: the file is empty; names of columns are wanted in its first line"
+        msg = f"{called(file)}: the file is empty; its first line must name the columns"
         raise DataError(msg)
     return text
 

@@ -13,8 +13,8 @@ from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_s
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.model import assemble
+from bayesmix.printing import Printed
 from bayesmix.results.matching import best_order
-from bayesmix.results.printing import Printed
 
 __all__ = ["compare_estimates"]
 
@@ -30,9 +30,8 @@ NAMES = {"se": "error", "mean": "estimate", "sd": "error"}
 def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame:
     """Estimates, errors and intervals of several fits, side by side.
 
-    The components of the later fits are matched to those of the first by the
-    memberships of the units, within the sets of components that the model does not
-    tell apart.
+    The memberships of the units match the components of later fits to those of the first fit.
+    Only components that the model does not distinguish are exchanged.
 
     Parameters
     ----------
@@ -46,11 +45,10 @@ def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        component, term and effect, in the order of the first fit's summary; then
-        for each fit ``<name>_estimate``, ``<name>_error`` (standard error by the
-        delta method, or posterior standard deviation, both on the natural scale),
-        ``<name>_lower`` and ``<name>_upper``.  A parameter that a fit holds has its
-        value as the estimate, and NaN for error and interval.
+        component, term and effect, in the order of the first fit's summary; then for each fit
+        ``<name>_estimate``, ``<name>_error`` (standard error by the delta method, or posterior
+        standard deviation, on the natural scale), ``<name>_lower`` and ``<name>_upper``.  A
+        held parameter has its value as the estimate, and NaN for error and interval.
         ``attrs["fits"]`` lists the names.
 
     Raises
@@ -58,8 +56,8 @@ def compare_estimates(fits: Mapping[str, Any], ci: float = 0.95) -> pd.DataFrame
     SpecError
         If the fits have different rows, responses, units, components or terms.
     FitError
-        If `ci` is not between 0 and 1, or if the baseline of the concomitants of a
-        posterior, or of a fit with held parameters, would have to change.
+        If `ci` is not between 0 and 1, or if matching would change the baseline component of
+        the concomitants in a posterior or in a fit with held parameters.
 
     Examples
     --------

@@ -28,8 +28,8 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
+from bayesmix.printing import Told
 from bayesmix.priors import Penalty
-from bayesmix.results.printing import Told
 
 __all__ = [
     "Evidence",
@@ -62,9 +62,9 @@ class Evidence(Told):
     error : float
         Standard error of the log evidence.
     draws : int
-        Posterior draws that were used.
+        Number of posterior draws used.
     orders : int
-        Orders of the components over which the draws were folded.
+        Number of orders of the components that were considered.
     """
 
     log_evidence: float

@@ -19,7 +19,7 @@ from bayesmix.comparison.pointwise import (
     weight_words,
 )
 from bayesmix.comparison.psis import good_k, left_out
-from bayesmix.results.printing import Lines, Told
+from bayesmix.printing import Lines, Told
 
 __all__ = ["Loo", "loo"]
 
@@ -31,11 +31,11 @@ class Loo(Told):
     Parameters
     ----------
     pointwise : DataFrame
-        By unit: elpd_loo, lppd, p_loo; pareto_k of the estimate (0 for an exact
-        refit); first_pareto_k, of the posterior draws; repaired ("", "moment
-        matching" or "refit"); and weight where there are case weights.
+        For each unit: elpd_loo, lppd, p_loo; pareto_k of the estimate (0 for an exact refit);
+        first_pareto_k, before any repair; repaired ("", "moment matching" or "refit"); and
+        weight if there are case weights.
     good_k : float
-        Up to this Pareto k an estimate can be relied on.
+        Estimates are reliable up to this Pareto k.
     n_draws : int
     """
 
@@ -95,7 +95,7 @@ class Loo(Told):
 
     @property
     def warning(self) -> str:
-        """Why not to rely on it; empty where nothing speaks against it."""
+        """Why you should not rely on the estimate; empty if all is well."""
         if not self.n_bad:
             return ""
         return (

@@ -28,15 +28,15 @@ class Comparison:
     ----------
     by : str
     table : DataFrame
-        By name, best first: rank; value; difference to the best, value - best;
-        for loo and waic se and se_difference, by their terms over units; df, or the
-        effective number of parameters p; weight, where the criterion has one (see
-        `compare`); warning.
+        One row for each fit, best first: rank; value; difference from the best, value - best;
+        for loo and waic se and se_difference, from the terms of the units; df, or the
+        effective number of parameters p; weight, if the criterion has one (see `compare`);
+        warning.
     best_by : dict of str to str
-        The best fit by this and by every other criterion that all fits have.
+        The best fit by each criterion that all fits have.
     verdict : str
-        Which is best, whether the difference is within its error, and whether the
-        criteria disagree.
+        Which fit is best, whether the difference is within its error, and whether the criteria
+        disagree.
     """
 
     by: str
@@ -75,14 +75,14 @@ def _title(by: str) -> str:
 def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
     r"""Rank fits to the same data by a criterion.
 
-    For loo and waic the standard error of the difference of two fits a and b comes
-    from its U terms,
+    For loo and waic, the standard error of the difference between fits a and b comes from its U
+    terms,
 
     .. math::
 
        \mathrm{se} = \sqrt{U \, V_u (\mathrm{elpd}_{au} - \mathrm{elpd}_{bu})} ,
 
-    with V the sample variance and U the units that count.
+    with the sample variance V over the U units that count.
 
     Parameters
     ----------
@@ -90,15 +90,15 @@ def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
         Point fits and posteriors by name, two or more.
     by : str, optional
         "loo", "waic" or "evidence" (`Posterior.evidence`), for posteriors; "bic", "aic",
-        "icl" or "bic_units", for point fits, and for posteriors at their `point()`.
-        Unless told, "loo" where all are posteriors, else "bic".
+        "icl" or "bic_units", for point fits, and for posteriors at their `point()`.  The
+        default is "loo" if all fits are posteriors, else "bic".
 
     Returns
     -------
     Comparison
-        Its weights are those of stacking for loo and waic, Akaike's for aic, and
-        posterior probabilities of equally likely models for evidence, approximately so
-        for bic and bic_units.
+        Weights are stacking weights for loo and waic, Akaike weights for aic, and posterior
+        probabilities of equally likely models for evidence (approximately for bic and
+        bic_units).
 
     Raises
     ------
@@ -106,7 +106,7 @@ def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
         If the criterion is unknown, or the fits are to different rows, responses,
         units, case weights or labels.
     FitError
-        If a point fit is asked for loo or waic.
+        If loo or waic is requested for a point fit.
 
     References
     ----------
@@ -189,7 +189,7 @@ def _verdict(
     title = CRITERIA[by].title
     unsound = [name for name, s in ranked.items() if not s.sound]
     if len(unsound) == len(ranked):
-        return f"No fit has a {title} that means anything; see the warnings."
+        return f"No fit has a {title} that can be used; see the warnings."
     best = table.index[0]
     rivals = table.iloc[1 : len(table) - len(unsound)]
     parts = [f"{best!r} is best by {title}."]

@@ -18,8 +18,8 @@ from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import natural_draws
+from bayesmix.printing import Printed
 from bayesmix.results.matching import best_order
-from bayesmix.results.printing import Printed
 
 __all__ = ["Pooled", "pool"]
 
@@ -190,18 +190,17 @@ class Pooled:
 def pool(fits: Sequence[Any], small_sample: bool = True) -> Pooled:
     """Combine fits to multiply imputed data.
 
-    The components of the later fits are matched to those of the first by the memberships of
-    the units.  Point fits are combined by Rubin's rules, posteriors by putting their draws
-    together.
+    The memberships of the units match the components of later fits to those of the first fit.
+    Rubin's rules combine point fits; the draws of posteriors are put together.
 
     Parameters
     ----------
     fits : list of fits
-        Of one model, two or more, each to the same units with other imputed values; all point
+        Two or more fits of one model to the same units with different imputed values: all point
         fits, or all posteriors.
     small_sample : bool
-        Whether degrees of freedom are at most those of complete data, units less parameters
-        (Barnard and Rubin 1999); without, those of Rubin (1987) for large data.
+        Whether to limit degrees of freedom to those of complete data, units minus parameters
+        (Barnard and Rubin 1999); False uses those of Rubin (1987) for large data.
 
     Returns
     -------
@@ -210,12 +209,12 @@ def pool(fits: Sequence[Any], small_sample: bool = True) -> Pooled:
     Raises
     ------
     SpecError
-        If the fits are fewer than two, of two kinds, or of different models or units.
+        If there are fewer than two fits, or they differ in kind, model or units.
 
     Warns
     -----
     ConvergenceWarning
-        Where a fit did not converge.
+        If a fit did not converge.
 
     References
     ----------

@@ -18,7 +18,7 @@ from bayesmix.comparison.pointwise import (
     standard_error,
     weight_words,
 )
-from bayesmix.results.printing import Lines, Told
+from bayesmix.printing import Lines, Told
 
 __all__ = ["Waic", "waic"]
 
@@ -32,7 +32,7 @@ class Waic(Told):
     Parameters
     ----------
     pointwise : DataFrame
-        By unit: elpd_waic, lppd, p_waic, and weight where there are case weights.
+        For each unit: elpd_waic, lppd, p_waic, and weight if there are case weights.
     n_draws : int
     """
 
@@ -66,7 +66,7 @@ class Waic(Told):
 
     @property
     def warning(self) -> str:
-        """Why not to rely on it; empty where nothing speaks against it."""
+        """Why you should not rely on the estimate; empty if all is well."""
         if not self.n_high:
             return ""
         return (

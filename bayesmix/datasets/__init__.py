@@ -8,6 +8,7 @@ Examples
 ['No', 'Yes']
 """
 
+import re
 from difflib import get_close_matches
 
 import pandas as pd
@@ -17,6 +18,7 @@ from bayesmix.datasets.catalogue import Column, Dataset, read
 from bayesmix.datasets.regression import REGRESSION
 from bayesmix.datasets.survival import SURVIVAL
 from bayesmix.errors import DataError
+from bayesmix.printing import Printed
 
 __all__ = ["DATASETS", "Column", "Dataset", "describe_data", "list_data", "load_data"]
 
@@ -30,7 +32,8 @@ def list_data() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per dataset: name, rows, description and source.
+        One row per dataset: name, rows, description and source, in short.  The full sources
+        are in ``load_data(name).attrs["source"]``.
 
     See Also
     --------
@@ -45,10 +48,19 @@ def list_data() -> pd.DataFrame:
     1  betablocker    44
     2        Mehta    44
     """
-    return pd.DataFrame(
-        [(each.name, each.rows, each.description, each.source) for each in DATASETS.values()],
+    return Printed(
+        [(each.name, each.rows, each.description, _brief(each)) for each in DATASETS.values()],
         columns=["name", "rows", "description", "source"],
     )
+
+
+def _brief(dataset: Dataset) -> str:
+    """The first publication of a source by surnames and year, and the R package."""
+    first, year = re.findall(r"^(.*?) \((\d{4})\)", dataset.source)[0]
+    surnames = re.sub(r"\b[A-Z]\. ?", "", first).split(", ")
+    names = f"{surnames[0]} and others" if len(surnames) > 2 else ", ".join(surnames)
+    package = re.findall(r"R package \w+ [\d.-]+\d", dataset.source)[0]
+    return f"{names} ({year}); {package}"
 
 
 @door(error=DataError)
@@ -58,19 +70,19 @@ def load_data(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        One of the names `list_data` gives; upper and lower case do not matter.
+        A name from `list_data`; upper and lower case do not matter.
 
     Returns
     -------
     pandas.DataFrame
-        A new frame at every call. Factors are unordered Categoricals with their levels in the
-        documented order, the reference level first; an empty cell is a missing value. `attrs`
-        holds the name, the description and the source.
+        A new frame at every call. Factors are unordered Categoricals with the reference level
+        first; an empty cell is a missing value. `attrs` has the name, the description and the
+        source.
 
     Raises
     ------
     DataError
-        If there is no dataset of that name.
+        If there is no dataset with this name.
 
     Examples
     --------
@@ -89,18 +101,18 @@ def describe_data(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        One of the names `list_data` gives; upper and lower case do not matter.
+        A name from `list_data`; upper and lower case do not matter.
 
     Returns
     -------
     pandas.DataFrame
-        One row per column: column, meaning, unit (empty where there is none or the source gives
-        none) and levels (those of a factor, joined by commas; empty for any other column).
+        One row per column: column, meaning, unit (empty if unknown or none) and levels (those
+        of a factor, joined by commas; empty for other columns).
 
     Raises
     ------
     DataError
-        If there is no dataset of that name.
+        If there is no dataset with this name.
 
     Examples
     --------
@@ -110,7 +122,7 @@ def describe_data(name: str) -> pd.DataFrame:
     >>> seizure.loc["Treatment", "levels"]
     'No, Yes'
     """
-    return pd.DataFrame(
+    return Printed(
         [
             (column.name, column.meaning, column.unit, ", ".join(column.levels))
             for column in _find(name).columns

@@ -51,7 +51,7 @@ def as_prior(given: Any) -> Any:
         lower, upper, given = float(given.lower), float(given.upper), given.dist
         name = type(given).__name__
     if name not in _PRELIZ:
-        msg = f"{given!r} of PreliZ has no prior of its kind; use one of {', '.join(_PRELIZ)}"
+        msg = f"{given!r} of PreliZ has no counterpart here; use one of {', '.join(_PRELIZ)}"
         raise SpecError(msg)
     kind = _PRELIZ[name]
     names = KINDS[kind].parameters

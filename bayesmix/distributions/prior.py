@@ -18,7 +18,7 @@ __all__ = ["Prior", "cut"]
 @door
 @dataclass(frozen=True, init=False)
 class Prior:
-    """The prior of a parameter, or of every parameter of a name.
+    """The prior of a parameter, or of all parameters with one name.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Prior:
         "dirichlet" (a or concentration, the same for every component), and
         "truncated_normal" and "truncated_student_t" (with lower, upper).
     **parameters : float
-        Called as in PyMC, on the natural scale of the parameter and in your units.
+        Named as in PyMC, on the natural scale of the parameter and in your units.
 
     Raises
     ------
@@ -41,10 +41,10 @@ class Prior:
 
     Notes
     -----
-    A prior that reaches beyond the parameter's support is cut off there: "normal",
-    "student_t" and "uniform" priors of a positive parameter, or of a probability;
-    `Mixture.priors` says so.  Wherever a prior is taken, so is a distribution of PreliZ with
-    its parameters.
+    A prior that reaches beyond the parameter's support is truncated there: "normal",
+    "student_t" and "uniform" priors of a positive parameter or of a probability.
+    `Mixture.priors` says so.  Instead of a `Prior` you can give a PreliZ distribution with its
+    parameters.
 
     Examples
     --------
@@ -83,11 +83,11 @@ class Prior:
 
     @classmethod
     def sparse(cls, concentration: float = 0.01) -> Prior:
-        """A Dirichlet prior of the weights that leaves components empty which are not needed.
+        """A Dirichlet prior of the weights that empties components that are not needed.
 
-        For ``priors={"weight": bmx.Prior.sparse()}`` with more components than there can
-        be clusters; `Posterior.filled_components` then tells how many have units.  The
-        prior has no mode: it is for ``fit("nuts")``.
+        Use it as ``priors={"weight": bmx.Prior.sparse()}`` with more components than you
+        expect clusters; `Posterior.filled_components` then says how many have units.  The
+        prior has no mode, so it needs ``fit("nuts")``.
 
         Parameters
         ----------
@@ -98,10 +98,10 @@ class Prior:
                 k (1 - prod_{i < n} ((k - 1) a + i) / (k a + i)),
 
             about 1 + (k - 1) a log n for small a.  The default of 0.01 expects 1.2 of
-            5 for 100 units: more have to come from the data.  In theory less than half
-            the number of a component's parameters is enough to empty components
-            (Rousseau and Mengersen 2011); in samples of a few hundred much less is
-            needed (Malsiner-Walli, Fruehwirth-Schnatter and Gruen 2016).
+            5 components for 100 units: evidence for more must come from the data.  In theory
+            any value below half the number of a component's parameters empties components
+            (Rousseau and Mengersen 2011); samples of a few hundred need much smaller values
+            (Malsiner-Walli, Fruehwirth-Schnatter and Gruen 2016).
 
         Returns
         -------
@@ -135,7 +135,7 @@ class Prior:
 
     @property
     def support(self) -> str:
-        """Where it lives: "real", "positive", "unit" or "simplex"."""
+        """The support: "real", "positive", "unit" or "simplex"."""
         return KINDS[self.kind].support
 
     @door(support=one_of(*RANGES))
@@ -169,7 +169,7 @@ class Prior:
             whole = base == "uniform" or np.isinf([low, high]).all()
             if low < high:
                 return self if whole and given == self.parameters else cut(base, given)
-        msg = f"{self!r} does not live where the parameter does, which is {support}"
+        msg = f"{self!r} does not have the support of the parameter, which is {support}"
         raise SpecError(msg)
 
     @door(x=numeric)

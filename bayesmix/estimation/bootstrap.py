@@ -21,10 +21,10 @@ from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
 from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import block_rows, regression_rows
+from bayesmix.printing import Printed
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
-from bayesmix.results.printing import Printed
 from bayesmix.results.simulation import draw_components, draw_response
 from bayesmix.results.tables import summary
 

@@ -142,7 +142,7 @@ def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
     if model is None:
         return None
     if spec.weights.held is not None:
-        msg = "fixed weights (fixed_params) have no place in a posterior mode; use method='em'"
+        msg = "fixed weights (fixed_params) are not available for a posterior mode; use method='em'"
         raise SpecError(msg)
     if model.is_sparse:
         msg = (
@@ -159,7 +159,7 @@ def _check(method: str, options: FitOptions) -> None:
         msg = f"algorithm={options.algorithm!r} belongs to method='em', not to {method!r}"
         raise SpecError(msg)
     if method == "map" and options.min_weight > 0:
-        msg = "min_weight= belongs to maximum likelihood; the prior of the weights does its work"
+        msg = "min_weight= belongs to maximum likelihood; a prior of the weights does the same"
         raise SpecError(msg)
     if options.starts is not None:
         # Of every start its parameters, their sums, and what their last iteration had.

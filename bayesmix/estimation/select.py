@@ -10,8 +10,8 @@ import pandas as pd
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, SpecError
+from bayesmix.printing import Printed
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.printing import Printed
 from bayesmix.results.status import seldom_reached
 
 __all__ = ["CRITERIA", "best_of", "check_range", "selection_table"]

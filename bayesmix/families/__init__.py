@@ -78,34 +78,33 @@ FAMILIES: tuple[str, ...] = (*REGRESSIONS, *LEVELS, *MULTIVARIATE, *TIMES)
 
 @door
 def family(name: str | Family, link: str | Link | None = None, **options: Any) -> Family:
-    """A family by name, with its default or another link.
+    """Get a family by name, with its default link or another one.
 
     Parameters
     ----------
     name : str or Family
         For numbers: "gaussian", "binomial", "poisson", "gamma", "negative_binomial",
-        "student_t", "beta", "inverse_gaussian", "zero", "point", and with extra zeros
+        "student_t", "beta", "inverse_gaussian", "zero" and "point".  With extra zeros:
         "zero_inflated_poisson", "zero_inflated_negative_binomial", "zero_inflated_binomial",
         "hurdle_poisson", "hurdle_negative_binomial", "hurdle_gamma" and "hurdle_lognormal".
-        For levels: "categorical", the first level the reference, and "ordinal".
+        For levels: "categorical" (the first level is the reference) and "ordinal".
         For times, and for a plain positive response: "exponential", "weibull", "weibull_ph",
         "lognormal", "loglogistic", "gompertz", "gengamma", "gengamma_orig", "genf" and
         "genf_orig".  For times alone: "gamma" by rate and shape, "spline", "promotion_time"
         (non-mixture cure) and "cured".  For several columns, ``mv(y1, y2, ...)``: "mvnormal".
-        Case does not matter, nor do the usual other names: "normal", "bernoulli", "nbinom".
-        A `Family` is returned as it is (with the link, if one is given).
+        Upper and lower case do not matter, and common other names work: "normal", "bernoulli",
+        "nbinom".  A `Family` is returned as it is (with the link, if one is given).
     link : str, optional
-        "logit", "probit", "cloglog", "log" or "identity" for "binomial"; the first three for
-        "ordinal", whose thresholds they are inverted at; "identity" for "categorical";
-        "identity", "log" or "inverse" for the others.  Families for times have one
-        link only.
+        "logit", "probit", "cloglog", "log" or "identity" for "binomial"; "logit", "probit" or
+        "cloglog" for "ordinal"; "identity" for "categorical"; "identity", "log" or "inverse"
+        for the others.  Families for times have only one link.
     **options
-        Of "point": ``at``, the value that has all the mass (1 unless told).  Of "categorical"
-        and "ordinal": ``levels``, all of them in their order.  Of "spline":
-        ``df`` (coefficients beside the intercept, 3 unless told) or ``knots`` (ascending times,
-        the outer ones included), and ``scale``, "hazard", "odds" or "normal".  Of "promotion_time":
-        ``of``, the family of the times to the event of each cause ("weibull" unless told).  Of
-        "mvnormal": ``covariance``, "full" (unless told), "diagonal" or "spherical".
+        For "point": ``at``, the value that has all the mass (default 1).  For "categorical" and
+        "ordinal": ``levels``, all levels in their order.  For "spline": ``df`` (number of
+        coefficients besides the intercept, default 3) or ``knots`` (ascending times, with the
+        boundary knots), and ``scale``: "hazard", "odds" or "normal".  For "promotion_time":
+        ``of``, the family of the time to the event from each cause (default "weibull").  For
+        "mvnormal": ``covariance``, "full" (the default), "diagonal" or "spherical".
 
     Returns
     -------
@@ -114,8 +113,8 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     Raises
     ------
     SpecError
-        If the name or the link is unknown, the link's means do not suit the family, or it
-        takes no such options.
+        If the name or the link is unknown, the link does not suit the family, or the family
+        has no such option.
 
     Examples
     --------

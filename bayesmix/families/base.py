@@ -43,9 +43,9 @@ Limit = float
 class Family:
     """The distribution of the response in a component.
 
-    Your own family needs a name, its parameters with their links, and `logpdf`; for times
-    (a response ``surv(...)``) any of `logpdf`, `logsf` and `hazard`.  Derivatives come by
-    automatic differentiation.
+    Your own family needs a name, its parameters with their links, and `logpdf`.  For times (a
+    response ``surv(...)``) one of `logpdf`, `logsf` and `hazard` is enough.  bayesmix derives
+    all derivatives automatically.
 
     Parameters
     ----------
@@ -54,43 +54,43 @@ class Family:
         Link of each parameter by name: "identity", "log", "logit", "probit",
         "cloglog" or "inverse".
     location : str or tuple of str
-        The parameter that the formula describes, or several, each with coefficients of its own
-        for all terms.  The others are dispersions.
+        The parameter that the formula describes, or several, each with its own coefficients.
+        All other parameters are dispersions.
     logpdf : callable
-        ``logpdf(y, **params)``: log density of each response, natural
-        parameters as keywords.  Elementwise, written with NumPy and
-        `scipy.special` functions, or those of `bayesmix.arrays` (which PyMC
-        models need).
+        ``logpdf(y, **params)``: log density of each response, with natural parameters as
+        keywords.  Write it elementwise with functions of NumPy and `scipy.special`, or of
+        `bayesmix.arrays` (which PyMC models need).
     logsf, hazard : callable, optional
         ``logsf(t, **params)`` and ``hazard(t, **params)``: log survival function and hazard
-        at positive times, written like `logpdf`.  What is missing follows: from `hazard`
-        alone, the cumulative hazard by quadrature; from `logsf` alone, the density by its
-        slope in t; from `logpdf` alone, with a response ``surv(...)``, both tails by
-        quadrature.  A quadrature that does not reach 1e-7 at the data is refused.
+        at positive times, written like `logpdf`.  bayesmix computes what is missing: from
+        `hazard` alone, the cumulative hazard by quadrature; from `logsf` alone, the density by
+        its slope in t; from `logpdf` alone, with a response ``surv(...)``, both tails by
+        quadrature.  A quadrature that does not reach 1e-7 at the data is an error.
     start : callable, optional
-        ``start(y)`` (of times, one within each row's bounds): a dict of rough
-        parameter values (numbers, or one per row for the location).  By default they
-        are found by a search.
+        ``start(y)``: a dict of rough parameter values (numbers, or one per row for the
+        location).  For times, y has one time within each row's bounds.  By default a search
+        finds the values.
     mean : callable, optional
-        ``mean(**params)``: expected response.  Predictions need it.
+        ``mean(**params)``: expected response, needed for predictions.
     variance : callable, optional
-        ``variance(**params)``: variance of a response.  Pearson residuals need it.
+        ``variance(**params)``: variance of the response, needed for Pearson residuals.
     tails : callable, optional
-        ``tails(y, **params)``: P(Y <= y) and P(Y > y), each accurate where it is small.
-        Quantile residuals need it.
+        ``tails(y, **params)``: P(Y <= y) and P(Y > y), each accurate where it is small; needed
+        for quantile residuals.
     simulate : callable, optional
-        ``simulate(rng, **params)``: random responses of the parameters' shape.
+        ``simulate(rng, **params)``: random responses, with the shape of the parameters.
     valid : callable, optional
-        ``valid(y)``: boolean array, false where the family cannot give y.
+        ``valid(y)``: boolean array, false where y is impossible for the family.
     support : str
-        Words for an error about such a y: "counts 0, 1, 2, ...".
+        Possible values in words, for error messages: "counts 0, 1, 2, ...".
     bounds : mapping of str to (float, float), optional
-        Allowed values of a parameter, where its link can give others: outside
-        them the density is zero.
+        Allowed values of a parameter if its link can give others; outside them the density is
+        zero.
     discrete : bool, optional
-        Whether `logpdf` gives probabilities of single values, not a density.  It matters beside
-        other families, which must be of the same kind.  By default it follows from the
-        responses, from `valid`, and from whether `logpdf` sums to one over whole numbers.
+        Whether `logpdf` gives probabilities of single values, not a density.  It matters if
+        components have different families, which must be of the same kind.  By default bayesmix
+        decides from the responses, from `valid`, and from whether `logpdf` sums to one over
+        whole numbers.
 
     Raises
     ------

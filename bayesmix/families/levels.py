@@ -89,7 +89,7 @@ def settled_levels(response: Response, *, ordered: bool, name: str) -> tuple[Has
         empty = [levels[j] for j in np.flatnonzero(counts == 0)]
         msg = (
             f"no row has the level{'s' if len(empty) > 1 else ''} {shown(empty)} of "
-            f"{response.name!r}, so that nothing is known of "
+            f"{response.name!r}, so nothing can be learned about "
             f"{'them' if len(empty) > 1 else 'it'}; drop unused levels, as with "
             ".cat.remove_unused_categories()"
         )

@@ -20,12 +20,12 @@ _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
 _UNEXPECTED = {
     ".": "'.' is refused: it stands neither for all other columns, which a mixture names, nor for "
     "an attribute of a value. Write the columns out",
-    "^": "'^' is R's. Write (a + b)**2 for interactions, I(x**2) for a square",
-    "%in%": "'%in%' is R's. Write a:b or b/a",
+    "^": "'^' belongs to R. Write (a + b)**2 for interactions, I(x**2) for a square",
+    "%in%": "'%in%' belongs to R. Write a:b or b/a",
     "=": "'=' assigns nothing here. A comparison is '==' inside I()",
     "~": "there is more than one '~'. Write one",
-    "[": "square brackets choose no level here. Write I(x == 'level')",
-    ",": "a comma stands only between the arguments of a function",
+    "[": "square brackets cannot select a level. Write I(x == 'level')",
+    ",": "a comma may only stand between the arguments of a function",
     "//": "'//' is not an operator of formulas. Write I(a // b)",
 }
 
@@ -243,8 +243,8 @@ class _Reader:
         self.at += 1
         if any(t.text in ("|", "||") for t in top_level(self.tokens[self.at : closer])):
             raise self.fail(
-                "'||' says that random effects have no correlations, which is not offered. Write "
-                "(terms | id), a summand of the main formula"
+                "'||' asks for random effects without correlations, which is not available. "
+                "Write (terms | id) as a term of the main formula"
             )
         terms = self.sum(closer, outer=outer)
         self.at = closer + 1
@@ -300,7 +300,9 @@ def _cross(left: Terms, right: Terms) -> Terms:
     """Every term of one side times every term of the other."""
     crossed: Terms = {}
     if len(left) * len(right) > MOST_TERMS:
-        raise FormulaError(f"A product makes more than {MOST_TERMS} terms. Write those you mean.")
+        raise FormulaError(
+            f"A product makes more than {MOST_TERMS} terms. Write only those you need."
+        )
     for a, b in product(left.values(), right.values()):
         term = tuple(dict.fromkeys((*a, *b)))
         if len(term) > MOST_FACTORS:

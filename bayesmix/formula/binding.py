@@ -79,12 +79,12 @@ _HINTS = {
     "ln": "Write log(x).",
     "prop": "Write p(successes, trials).",
     "proportion": "Write p(successes, trials).",
-    "offset": "offset(...) stands alone: a summand of the right side, outside other functions.",
-    "p": "p(successes, trials) is a response: it stands alone on the left of the tilde.",
-    "surv": "surv(...) is a response: it stands alone on the left of the tilde.",
-    "mv": "mv(...) is a response: it stands alone on the left of the tilde.",
-    "truncated": "truncated(...) is a response: it stands alone on the left of the tilde.",
-    "censored": "censored(...) is a response: it stands alone on the left of the tilde.",
+    "offset": "offset(...) must be a term of its own on the right side, outside other functions.",
+    "p": "p(successes, trials) is a response: it must stand alone on the left of the tilde.",
+    "surv": "surv(...) is a response: it must stand alone on the left of the tilde.",
+    "mv": "mv(...) is a response: it must stand alone on the left of the tilde.",
+    "truncated": "truncated(...) is a response: it must stand alone on the left of the tilde.",
+    "censored": "censored(...) is a response: it must stand alone on the left of the tilde.",
 }
 _RESERVED = ("offset", "p", "surv", "mv", "truncated", "censored")
 

@@ -50,13 +50,13 @@ MOST_NODES = 10_000
 MOST_BITS = 1024
 
 UNREACHABLE = (
-    "a formula reaches neither an attribute nor an element of a value. Make it a column of the "
+    "a formula cannot reach an attribute or an element of a value. Make it a column of the "
     "data, or call a function by a name of its own"
 )
 _REFUSED: dict[type[ast.AST], str] = {
     ast.Attribute: UNREACHABLE,
     ast.Subscript: UNREACHABLE,
-    ast.Starred: "a star unpacks nothing here. Write the arguments out",
+    ast.Starred: "'*' cannot unpack arguments here. Write them out",
 }
 _LEAVES = (ast.Name, ast.Constant, ast.Load)
 

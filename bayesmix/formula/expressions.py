@@ -16,7 +16,7 @@ __all__ = ["Expression", "read_expression", "read_text"]
 _CONSTANTS = ("True", "False", "None")
 _INSTEAD = {
     "^": "is not a power here. Write x**2 for a square",
-    "%in%": "is R's. Write (x == 'a') | (x == 'b')",
+    "%in%": "belongs to R. Write (x == 'a') | (x == 'b')",
     "&&": "is not known. Write & between conditions in brackets",
     "||": "is not known. Write | between conditions in brackets",
     "!": "is not known. Write ~ before a condition in brackets",

@@ -169,7 +169,7 @@ def limited_call(text: str) -> LimitedCall | None:
         )
     if inner[0].startswith(("p(", "surv(")):
         raise FormulaError(
-            f"{label}: a response with limits is a plain one. Times have censoring and entry in "
+            f"{label}: limits need a plain response. Times have censoring and entry in "
             "surv(...); proportions have no limits."
         )
     return LimitedCall(kind, inner[0], given.get("lower"), given.get("upper"))
@@ -249,8 +249,8 @@ def _status(status: np.ndarray, data: pd.DataFrame, label: str) -> np.ndarray:
         codes = ", ".join(f"{c:g}" for c in np.unique(status)[:6])
         raise DataError(
             f"{label}: the status is 1 for an event and 0 for a right-censored time, but it has "
-            f"the values {codes} ({first_rows(data, bad)}). Recode it; which event it was stands "
-            "in the column of event=."
+            f"the values {codes} ({first_rows(data, bad)}). Recode it; name the event in the "
+            "column of event=."
         )
     return status == 1
 
@@ -491,7 +491,7 @@ def column_arguments(text: str) -> tuple[str, ...]:
     parts = tuple(text[run[0].start : run[-1].end] for run in runs)
     twice = [part for i, part in enumerate(parts) if part in parts[:i]]
     if twice:
-        raise FormulaError(f"{label} has {twice[0]!r} twice; a column stands there once.")
+        raise FormulaError(f"{label} has {twice[0]!r} twice; name it once.")
     return parts
 
 

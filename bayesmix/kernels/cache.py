@@ -132,7 +132,7 @@ class DiskCache:
         except OSError:  # not there, or not to be read
             pass
         except Exception as error:  # noqa: BLE001  (a damaged file can raise anything)
-            logger.debug("%s is damaged and is made again: %r", self._path, error)
+            logger.debug("%s is damaged and will be rebuilt: %r", self._path, error)
         log_once("compiling kernels, once per machine (some seconds)", logging.INFO)
         return None
 

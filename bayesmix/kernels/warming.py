@@ -13,15 +13,14 @@ __all__ = ["warm"]
 def warm() -> None:
     """Compile the kernels once for this machine and user.
 
-    It takes a minute or two.  From then on compiled code fits small data too, in this and later
-    processes; without it NumPy does, which takes several times as long.  Large data are fitted by
-    compiled code in any case.
+    It takes a minute or two.  From then on, compiled code fits small data too, in this and later
+    processes, several times faster than NumPy.  Large data always use compiled code.
 
     Notes
     -----
-    The kernels are kept in the user's cache folder, which the environment variable
-    XDG_CACHE_HOME names.  BAYESMIX_COMPILE=0 keeps compiled code away, 1 compiles whatever a fit
-    needs.
+    The kernels are kept in the user's cache folder; the environment variable XDG_CACHE_HOME
+    chooses another one.  BAYESMIX_COMPILE=0 switches compiled code off, and 1 compiles whatever
+    a fit needs.
 
     Examples
     --------

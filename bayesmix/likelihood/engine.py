@@ -257,7 +257,7 @@ def _wanted(problem: Problem) -> bool:
     if kernels.are_kept(kernel_names(problem)):
         return True
     kernels.log_once(
-        "NumPy computes: small data are fitted faster once `bayesmix warm` has compiled the "
+        "using NumPy: small data are fitted faster once `bayesmix warm` has compiled the "
         "kernels for this machine",
         logging.INFO,
     )

@@ -188,7 +188,7 @@ def _components(
     if wrong:
         msg = (
             f"partial_events uses {wrong}, but the events are {list(names)}; a code stands for "
-            "some of them and is none itself"
+            "several events and cannot be one of them"
         )
         raise SpecError(msg)
     if not named:
@@ -329,8 +329,8 @@ def restricted(
     assert formula.response is not None
     if surv_call(formula.response).background is not None:
         msg = (
-            f"{formula.response!r}: background= is of bmx.Mixture; among competing events the "
-            "background is an event of its own"
+            f"{formula.response!r}: background= is for bmx.Mixture; with competing events, make "
+            "the background an event of its own"
         )
         raise FormulaError(msg)
     there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)

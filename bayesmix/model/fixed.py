@@ -48,7 +48,7 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
     for key, value in given.items():
         s, name = _resolve(spec, key)
         if not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            msg = f"fixed_params[{key!r}] is {value!r}; a held value is a finite number"
+            msg = f"fixed_params[{key!r}] is {value!r}; a held value must be a finite number"
             raise SpecError(msg)
         if name == "weight" and spec.layout.concomitant_terms is None and spec.k > 1:
             weights[s] = value

@@ -24,30 +24,30 @@ def items(
 ) -> list[Regression]:
     """One `Regression` for each item of a latent class or latent profile analysis.
 
-    Within a class the items are independent: a unit's density is the product of theirs.
+    Items are independent within a class: the density of a unit is the product over the items.
 
     Parameters
     ----------
     names : list of str
-        Columns, or responses as a formula has them: ``"p(right, asked)"``.
+        Columns, or responses as in a formula: ``"p(right, asked)"``.
     family : str, Family, or dict by item
-        One for all items, or one for each.
+        One family for all items, or one for each.
     formula : str
-        What describes every item beside the class, on the right of ``~``.
+        The right-hand side for every item: what affects it besides the class.
     fixed : str, optional
-        Effects on every item that are the same in all classes.
+        Effects that are the same in all classes.
     dispersion : str or list of int
-        As of `Regression`.
+        As for `Regression`.
 
     Returns
     -------
     list of Regression
-        For the first argument of `Mixture`.
+        The first argument of `Mixture`.
 
     Raises
     ------
     SpecError
-        If an item stands twice, or has no family in the dict.
+        If an item is listed twice, or the dict has no family for it.
 
     References
     ----------

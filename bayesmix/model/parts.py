@@ -36,28 +36,28 @@ COVARIANCES = ("varying", "fixed", "proportional")
 @door
 @dataclass(frozen=True)
 class Regression:
-    """The regression of one response; several share the components of a `Mixture`.
+    """The regression of one response; a `Mixture` of several lets them share components.
 
     Parameters
     ----------
     formula : str
         Response and varying effects.
     family : str, Family, list or dict of these
-        One for all components, or one for each.  A dict has the number of components of
-        each family, with "k" for all that are left: ``{"zero": 1, "poisson": "k"}``.  A dict of
-        families names the components.
+        One family for all components, or one for each.  A dict from families to numbers says how
+        many components each family has; "k" stands for all the others:
+        ``{"zero": 1, "poisson": "k"}``.  A dict from names to families names the components.
     fixed : str, optional
         Effects with one coefficient for all components.
     nested : list of (str, int), optional
         Formula and number of components of each block.
     dispersion : str or list of int
-        "varying", "fixed", or the sizes of the blocks that share one.
+        "varying", "fixed", or the sizes of the blocks that share a dispersion.
     per : {"row", "unit"}
-        "unit": a time ``surv(...)`` that belongs to the group, once, beside repeated
-        measurements.  In the rows of a group it is the same, or missing in all but one.
+        "unit": a time ``surv(...)`` that belongs to the group as a whole, besides repeated
+        measurements.  It is the same in all rows of a group, or missing in all but one.
     random_covariance : str
-        Of random effects ``(1 + x | id)``: "varying", "fixed" (one for all components) or
-        "proportional" (one, times a scale of each component's own).
+        Covariance of the random effects ``(1 + x | id)``: "varying", "fixed" (the same in all
+        components) or "proportional" (the same up to a factor for each component).
 
     Examples
     --------

@@ -113,7 +113,7 @@ def from_moments(block: BlockLayout, sd: np.ndarray, corr: np.ndarray) -> np.nda
     Raises
     ------
     SpecError
-        If they make no covariance matrix.
+        If they do not form a covariance matrix.
     """
     q = len(block.random)
     matrix = np.broadcast_to(np.eye(q), (len(sd), q, q)).copy()

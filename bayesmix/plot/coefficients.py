@@ -37,11 +37,10 @@ def coefficients(
 ) -> Any:
     """Draw coefficients with their intervals, a panel for each term.
 
-    Point fits have Wald intervals, posteriors means and equal-tailed credible intervals.
-    A fixed effect stands once, in the line "all".  An estimate without an interval
-    (at a boundary, or held) is a hollow marker.  Fits side by side are matched by the
-    names of their components, which stand in the order each fit reports; `estimates`
-    matches them by the memberships of the units.
+    Point fits have Wald intervals, posteriors have means and equal-tailed credible intervals.
+    A fixed effect is drawn once, in the line "all".  A hollow marker has no interval (at a
+    boundary, or held).  Several fits are matched by the names of their components, in the order
+    that each fit reports; `estimates` matches them by the memberships of the units.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ def coefficients(
     ax : array of Axes, optional
         One for each term.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's.
+        "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -205,10 +204,10 @@ def estimates(
 ) -> Any:
     """Draw the estimates of several fits of one model, a panel for each term.
 
-    The numbers are those of `compare_estimates`, which matches the components of the
-    later fits to those of the first.  Point fits have 95% confidence intervals,
-    posteriors means and 95% credible intervals.  A fixed effect stands once, in the
-    line "all".  An estimate without an interval is a hollow marker.
+    The numbers are those of `compare_estimates`, which matches the components of later fits to
+    those of the first.  Point fits have 95% confidence intervals, posteriors have means and 95%
+    credible intervals.  A fixed effect is drawn once, in the line "all".  A hollow marker has no
+    interval.
 
     Parameters
     ----------
@@ -217,11 +216,11 @@ def estimates(
     terms : sequence of str, optional
         Some of the terms; by default all that are drawn.
     dispersions : bool
-        Draw dispersions too, on their natural scale.
+        Whether to draw dispersions too, on their natural scale.
     ax : array of Axes, optional
         One for each term.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's.
+        "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -235,7 +234,7 @@ def estimates(
     SpecError
         If the fits are not of one model and the same data.
     FitError
-        If `fits` is no dict of two or more, a term is unknown, or `ax` does not fit.
+        If `fits` is not a dict of two or more, a term is unknown, or `ax` does not fit.
 
     Examples
     --------

@@ -38,21 +38,21 @@ def compare(
 ) -> Any:
     """Draw how far every fit is behind the best one by a criterion.
 
-    The best fit stands on top, at zero.  For LOO and WAIC a thick line is one standard error
-    of the difference to each side and a thin one two: a line that reaches zero does not tell
-    the fit from the best.  BIC has no error; dotted lines at 2, 6 and 10 are where evidence
-    becomes positive, strong and very strong.  A fit whose criterion comes with a warning has
-    a hollow marker; one that cannot be ranked has words in place of a marker.
+    The best fit is on top, at zero.  For LOO and WAIC a thick line shows one standard error of
+    the difference to each side and a thin line two: if it reaches zero, the fit may be as good
+    as the best.  BIC has no error; at the dotted lines at 2, 6 and 10 evidence becomes positive,
+    strong and very strong.  A hollow marker is a criterion with a warning; a fit that cannot be
+    ranked has a note instead of a marker.
 
     Parameters
     ----------
     fits : dict of str to PointFit or Posterior, or Comparison
-        Two or more fits by name, or what `compare` gave for them.
+        Two or more fits by name, or a result of `compare`.
     by : str, optional
-        As of `compare`; with a Comparison its own.
+        As for `compare`; a Comparison keeps its own.
     ax : Axes, optional
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's.
+        "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional

@@ -54,44 +54,41 @@ def fitted(
 ) -> Any:
     """Draw the data and every component's mean along a covariate.
 
-    A point has the colour and marker of its most probable component; it is larger and
-    darker the more probable that is.  Rows with the same count at the same place are one point,
-    larger the more there are.  The curves are `PointFit.predict` on a grid over
-    the range of the data (within a level of `by`, of its rows), never beyond it.  What the
-    other covariates are held at stands in the title.
+    A point has the colour and marker of its most probable component; the more probable, the
+    larger and darker the point.  Equal counts at one place are one point, larger the more rows
+    there are.  The curves are `PointFit.predict` on a grid over the range of the data (within a
+    level of `by`: of its rows), never beyond it.  The title says at which values other
+    covariates are held.
 
-    Bands are pointwise, of the means and not of the responses: credible ones of a posterior;
-    of a point fit from 1000 draws of the normal approximation of its estimates, and none
-    where it has no covariance matrix, as at a boundary.  Expected times without a closed form
-    (splines, times of your own without ``mean=``) have no bands, and those of a posterior are
-    drawn at its mode, which the title says.  The axis ends near the data and the means of the
-    components that have rows; where it cuts a band, or the mean of an empty component, the
-    title says so.
+    Bands are pointwise, and for the means, not for responses.  A posterior gives credible bands.
+    A point fit gives bands from 1000 draws of the normal approximation of its estimates, and
+    none without a covariance matrix, as at a boundary.  Expected times without a closed form
+    (splines, your own times without ``mean=``) have no bands; for a posterior they are drawn at
+    its mode, and the title says so.  The axis ends near the data and the means of components
+    that have rows; if that cuts off a band, or the mean of an empty component, the title says so.
 
-    Of survival times the exact ones are points; a tick upwards marks one that is later, a
-    tick downwards one that is earlier.  A component whose expected time is infinite has no
-    curve.
+    Exact survival times are points.  A tick upwards marks a time that is later, a tick downwards
+    one that is earlier.  A component with an infinite expected time has no curve.
 
-    An offset is divided out where all links are logarithms: the picture then shows rates,
-    and the axis says per what.  With other links the curves hold it at the median of its
+    If all links are logarithms, an offset is divided out: the picture then shows rates, and the
+    axis says per what.  With other links the curves hold the offset at the median of its
     columns, and the axis says so.  Binomial responses are shown as proportions.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Of a posterior the means over its draws.
+        A posterior shows means over its draws.
     x : str, optional
-        A covariate of the response; by default the first numeric one, those with varying
-        effects first, else the first factor (a strip of points for each level).  Without
-        any, the rows stand in their order.
+        A covariate of the response.  By default the first numeric one (covariates with varying
+        effects come first), else the first factor (with a strip of points for each level).
+        Without covariates, the axis has the rows in their order.
     by : str, optional
-        A factor whose levels have curves of their own, told apart by line style; by
-        default the first with at most four levels.  Points of the second of two levels
-        are hollow.
+        A factor whose levels have separate curves, distinguished by line style; by default the
+        first factor with at most four levels.  Of two levels, the second has hollow points.
     at : dict of str to object, optional
-        Values at which covariates are held, in place of the median or the first level.
+        Values of other covariates; by default the median or the first level.
     response : str, optional
-        Which one, where the model has several; by default the first.
+        Which response, if the model has several; by default the first.
     ci : float or None
         Coverage of the bands; None: no bands.
     panels : bool
@@ -101,7 +98,7 @@ def fitted(
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------
@@ -110,7 +107,7 @@ def fitted(
     Raises
     ------
     FitError
-        If a name is no covariate, a value in `at` lies outside the data, or `ax` does not fit.
+        If a name is not a covariate, a value in `at` lies outside the data, or `ax` does not fit.
 
     Examples
     --------

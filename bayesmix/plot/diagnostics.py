@@ -41,13 +41,13 @@ def diagnostics(
 ) -> Any:
     """Draw whether the chains agree, after relabelling.
 
-    First R-hat and the effective sample sizes of every parameter, the worst on top, with
-    dotted lines at what is wanted (at most 1.01, at least 400).  Then the trace of the log
-    density, which does not depend on labels, and of the worst parameters; beside each trace
-    the ranks of the draws among those of all chains: chains that agree have about as many in
-    every bin, the grey line.  Chains have the colour of the mode they are in, as
-    `Posterior.diagnostics` finds it, and are told apart by shade and line style; grey ones
-    are stuck or have lost a component.  One chain has no R-hat and no ranks.
+    First come R-hat and the effective sample sizes of every parameter, the worst on top; dotted
+    lines mark the targets (at most 1.01, at least 400).  Then come traces of the log density,
+    which does not depend on labels, and of the worst parameters.  Beside each trace are the ranks
+    of the draws among those of all chains: chains that agree have about the same number in every
+    bin, the grey line.  The colour of a chain is that of its mode, as `Posterior.diagnostics`
+    finds it; shade and line style distinguish chains.  Grey chains are stuck or have lost a
+    component.  A single chain has no R-hat and no ranks.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def diagnostics(
     worst : int
         Number of parameters whose draws are shown.
     ax : array of Axes, or Figure, optional
-        Two, and then for the log density and each parameter shown two (with one chain:
-        one); or an empty figure with a constrained layout, to make them in.
+        Two axes for the tables, and two (with one chain: one) for the log density and for each
+        parameter shown; or an empty figure with a constrained layout.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's; they show every draw.
+        "plotly" and "bokeh" give an interactive picture with every draw.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -66,12 +66,12 @@ def diagnostics(
     Returns
     -------
     ndarray of Axes, or of an interactive backend ArviZ's PlotCollection
-        Of R-hat and the effective sample sizes, then of trace and ranks in turn.
+        R-hat, effective sample sizes, then traces and ranks in turn.
 
     Raises
     ------
     FitError
-        If there are no draws, or stacked ones, which are not chains; or `ax` or `worst`
+        If there are no draws, if they are stacked and so are not chains, or if `ax` or `worst`
         does not fit.
 
     References

@@ -46,31 +46,31 @@ def effects(
 ) -> Axes:
     """Draw predictions, or their slopes, along a variable: each component and the mean over all.
 
-    The other variables stand at their means, or at their most frequent values, unless told.
-    The black line is the mean over the components by their weights.
+    Other variables are held at their means or most frequent values, unless `at` says otherwise.
+    The black line is the mean over the components, weighted by their weights.
 
     Parameters
     ----------
     fit : PointFit or Posterior
     x : str
-        A variable of the model.  Along a number there are curves with bands over the range of
-        the data, at the levels of a factor points with intervals.
+        A variable of the model.  A numeric variable gives curves with bands over the range of
+        the data, a factor gives points with intervals at its levels.
     show : str
         "predictions" or "slopes".
     at : dict of str to object, optional
         Values of other variables.
     what, response, time, q
-        As of `bmx.predictions`; with several responses name one.
+        As for `bmx.predictions`; with several responses, name one.
     output : object, optional
-        Of a response of levels: the level whose probability is drawn, by default the last one.
+        For a response with levels: the level whose probability is drawn, by default the last.
     ci : float
-        Coverage of the bands: confidence intervals of a point fit, credible of a posterior.
+        Coverage of the confidence or credible bands.
     ax : Axes, optional
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------

@@ -116,7 +116,10 @@ def refuse_held(name: str, argument: str, at: Mapping[str, Any]) -> None:
     FitError
     """
     if name in at:
-        raise FitError(f"{argument}={name!r} moves, so at= cannot hold it; leave it out of one")
+        raise FitError(
+            f"{argument}={name!r} is the covariate along the axis, so at= cannot "
+            "hold it; leave it out of one"
+        )
 
 
 def hold(

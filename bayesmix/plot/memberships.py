@@ -33,18 +33,17 @@ def rootogram(
 ) -> np.ndarray:
     r"""Histograms of the memberships, one panel for each component.
 
-    The bar over a bin has the height :math:`\sqrt{n}`, where n units have a
-    membership there; the axis is labelled with n.  Components that stand apart have
-    bars at 0 and 1 only.
+    If n units have a membership in a bin, its bar has the height :math:`\sqrt{n}`; the axis is
+    labelled with n.  Well-separated components have bars only at 0 and 1.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Memberships of a posterior are their means over the draws.
+        Memberships of a posterior are means over its draws.
     mark : component, optional
         Shade, in every panel, the units whose most probable component this is.
     eps : float
-        Memberships of at most `eps` are left out; most units would crowd at 0.
+        Memberships up to `eps` are excluded, since most units would crowd at 0.
     bins : int or sequence of float
         Number of bins between 0 and 1, or their edges.
     ax : array of Axes, optional
@@ -53,7 +52,7 @@ def rootogram(
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------
@@ -170,19 +169,19 @@ def count_ticks(most: float) -> list[float]:
 def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Heat map of the memberships, units by components.
 
-    The units stand in the order of their most probable component, within it by how
-    probable it is; black is 1, white 0.  Lines part the clusters.
+    Units are sorted by their most probable component, and within it by how probable it is.
+    Black is 1, white is 0.  Lines separate the clusters.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Memberships of a posterior are their means over the draws.
+        Memberships of a posterior are means over its draws.
     ax : Axes, optional
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------

@@ -36,28 +36,27 @@ def posterior_predictive(
     ax: Axes | None = None,
     backend: str | None = None,
 ) -> Any:
-    """Draw the data beside data sets that the fitted model would give.
+    """Draw the data beside data sets simulated from the fitted model.
 
-    Bars or a black line are the data, the coloured middle and its band the median and the
-    pointwise limits over the data sets, which have the rows of the data with their covariates,
-    trials and entries.  Counts have a rootogram: the bar over a count, or over a few counts in
-    a row, has the height of the square root of how many rows have them.  Other numbers have
-    a histogram ("density"), or the share of rows up to each value ("ecdf").  Survival times
-    have the Kaplan-Meier estimate of the data, and that of the times drawn without
-    censoring.  Where trials differ, binomial responses are shown as proportions.
+    Bars or a black line show the data.  The coloured line and its band show the median and the
+    pointwise limits over the simulated data sets, which keep the covariates, trials and entries
+    of the rows.  Counts have a rootogram: a bar's height is the square root of the number of rows
+    with that count, or with a few adjacent counts.  Other numbers have a histogram ("density"), or
+    the share of rows up to each value ("ecdf").  Survival times have the Kaplan-Meier estimate of
+    the data, and those of simulated times without censoring.  Binomial responses with different
+    trials are shown as proportions.
 
-    Data outside the band are something that the model does not know.  The band is that of the
-    whole response: where a covariate explains much, `fitted` shows more.
+    The model does not explain data outside the band.  The picture is of the whole response: if a
+    covariate explains much, `fitted` shows more.
 
     Parameters
     ----------
     fit : Posterior or PointFit
-        Data sets of a posterior have parameters of different draws, those of a point fit
-        all the estimates.
+        A posterior simulates each data set from another draw, a point fit from its estimates.
     response : str, optional
-        Which one, where the model has several; by default the first.
+        Which response, if the model has several; by default the first.
     kind : str, optional
-        "rootogram", "density", "ecdf" or "survival"; by default the one for the response.
+        "rootogram", "density", "ecdf" or "survival"; by default the one that suits the response.
     draws : int
         Number of data sets.
     ci : float
@@ -65,7 +64,7 @@ def posterior_predictive(
     seed : int or numpy.random.Generator, optional
     ax : Axes, optional
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's.
+        "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -77,15 +76,15 @@ def posterior_predictive(
     Raises
     ------
     FitError
-        If a name is unknown, the kind does not go with the response, or the fit is one
-        of competing events, which `states` draws.
+        If a name is unknown, the kind does not suit the response, or the fit has competing
+        events, which `states` draws.
     DataError
         If survival times are interval- or left-censored: they have no Kaplan-Meier estimate.
 
     Notes
     -----
-    A row with a case weight counts that often, and is drawn once: the band is then wider
-    than that of as many rows.
+    A row with a case weight counts with its weight but is simulated once, so the band is wider
+    than for that number of separate rows.
 
     References
     ----------
@@ -117,19 +116,19 @@ def prior_predictive(
     ax: Axes | None = None,
     backend: str | None = None,
 ) -> Any:
-    """Draw the data beside data sets that the priors would give.
+    """Draw the data beside data sets simulated from the priors.
 
-    As `posterior_predictive`, with parameters drawn from the priors.  Priors that
-    know little allow data far from those there are; the axis ends before that, and says
-    what share lies beyond.  Data outside the band would be against the priors.
+    Like `posterior_predictive`, with parameters drawn from the priors.  Vague priors allow
+    values far from the data: the axis ends earlier, and the title says what share lies beyond.
+    Data outside the band contradict the priors.
 
     Parameters
     ----------
     spec : Mixture
     response : str, optional
-        Which one, where the model has several; by default the first.
+        Which response, if the model has several; by default the first.
     kind : str, optional
-        "rootogram", "density", "ecdf" or "survival"; by default the one for the response.
+        "rootogram", "density", "ecdf" or "survival"; by default the one that suits the response.
     draws : int
         Number of data sets.
     ci : float
@@ -137,7 +136,7 @@ def prior_predictive(
     seed : int or numpy.random.Generator, optional
     ax : Axes, optional
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's.
+        "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -149,9 +148,9 @@ def prior_predictive(
     Raises
     ------
     SpecError
-        Under flat priors, which cannot be drawn from.
+        If the priors are flat, so that nothing can be drawn from them.
     FitError
-        As `posterior_predictive`.
+        As for `posterior_predictive`.
 
     Examples
     --------

@@ -37,28 +37,27 @@ def profile(
 ) -> Axes | np.ndarray:
     """Draw the items' probabilities or means, a line for each class.
 
-    Probabilities, with an axis from 0 to 1, and means have a panel each where a model has both.
-    An item of two levels has the probability of the second, one of more levels that of each.
+    If a model has both probabilities and means, each kind has a panel.  An item with two levels
+    shows the probability of the second; an item with more levels shows that of each.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Of one response or several; those of `bmx.items` are typical.
+        A fit with one or several responses, such as those of `bmx.items`.
     at : dict of str to object, optional
         Values at which the items' covariates are held, in place of the median or the first level.
     standardise : bool
-        Whether each item's means are shown less the mean of its responses, in their standard
-        deviations, so that items in different units share an axis.
+        Whether to subtract the mean of each item's responses from its means and divide by their
+        standard deviation, so that items in different units share an axis.
     ci : float or None
-        Coverage of the intervals: confidence intervals of a point fit, credible of a posterior;
-        None: none.
+        Coverage of the confidence or credible intervals; None draws none.
     ax : Axes, optional
-        An array of two where there are probabilities and means.
+        An array of two if there are both probabilities and means.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------
@@ -68,7 +67,7 @@ def profile(
     Raises
     ------
     FitError
-        If a name in `at` is no covariate of the items, or a family has no mean.
+        If a name in `at` is not a covariate of the items, or a family has no mean.
 
     Examples
     --------

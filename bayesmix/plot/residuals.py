@@ -32,26 +32,26 @@ def residuals(
 ) -> Axes:
     r"""Draw the quantile residuals in order against normal quantiles.
 
-    Under the model the residuals are independent standard normal, and the i-th smallest of n
-    has a score that is beta(i, n - i + 1) distributed on the scale of probabilities: the band
-    is pointwise, so that a few of many points outside it mean nothing.
+    If the model is right, the residuals are independent standard normal, and on the scale of
+    probabilities the i-th smallest of n has a beta(i, n - i + 1) distribution.  The band is
+    pointwise: a few of many points may lie outside it.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Of a posterior its `point`.
+        A posterior uses its `point`.
     response : str, optional
-        Which one, where the model has several; by default the first.
+        Which response, if the model has several; by default the first.
     ci : float
         Coverage of the band at each point.
     seed : int or numpy.random.Generator, optional
-        Of the random part of the residuals of counts and censored times.
+        Seed of the random part of residuals of counts and censored times.
     ax : Axes, optional
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------

@@ -29,8 +29,8 @@ def selection(
 ) -> Axes:
     """Draw criteria along the number of components, the chosen numbers ringed.
 
-    Smaller is better.  A fit that did not plainly converge has a hollow marker; one that
-    degenerated is never chosen, and has no marker where its criterion is not finite.
+    Smaller is better.  A hollow marker is a fit with another status than "converged".  A
+    degenerate fit is never chosen, and has no marker if its criterion is not finite.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def selection(
     Raises
     ------
     FitError
-        If `selected` is no Selection, or a criterion is unknown.
+        If `selected` is not a Selection, or a criterion is unknown.
 
     Examples
     --------
@@ -107,6 +107,6 @@ def _legend(ax: Axes, table: pd.DataFrame) -> None:
     handles.append(ring)
     if not table["converged"].all():
         hollow = Line2D([], [], marker="o", markerfacecolor="white", color="0.2")
-        hollow.set(linestyle="none", label="did not plainly converge")
+        hollow.set(linestyle="none", label="other status than converged")
         handles.append(hollow)
     ax.legend(handles=handles, fontsize="small", handlelength=3.2)

@@ -42,23 +42,23 @@ def states(
     """Draw the probability of each competing event over time, beside Aalen-Johansen.
 
     The numbers are those of `CompetingRisksFit.aalen_johansen`.  Curves with bands are the
-    model's probabilities, averaged over the rows; thin steps are the Aalen-Johansen estimate
-    of the same rows, which needs no model, with its limits as bars at a few times.
+    model's probabilities, averaged over the rows.  Thin steps are the Aalen-Johansen estimate of
+    the same rows, which assumes no model; bars show its limits at a few times.
 
     Parameters
     ----------
     fit : CompetingRisksFit or CompetingRisksPosterior
-        Point fits have bands by the delta method, posteriors credible ones.
+        Point fits have bands from the delta method, posteriors have credible bands.
     by : str or sequence of str, optional
         Columns of the data whose levels have a panel each.
     times : sequence of float, optional
-        Of the model's curves; by default 100 from zero to the last one observed.
+        Times of the model's curves; by default 100 from zero to the last one observed.
     ci : float
         Coverage of bands and bars.
     ax : Axes, or array of Axes with `by`, optional
         One for each group.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
-        The interactive ones are ArviZ's.
+        "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
@@ -71,10 +71,10 @@ def states(
     Raises
     ------
     FitError
-        If the fit is not of competing events, a column is not in use, or `ax` does not
+        If the fit has no competing events, the model does not use a column, or `ax` does not
         fit.
     DataError
-        Where the data have no Aalen-Johansen estimate, as for interval-censored times.
+        If the data have no Aalen-Johansen estimate, as with interval-censored times.
 
     Examples
     --------

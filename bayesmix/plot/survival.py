@@ -35,25 +35,25 @@ def survival(
     ci: float = 0.95,
     ax: Any = None,
 ) -> Any:
-    """Draw the probability to be without the event over time, beside Kaplan-Meier.
+    """Draw the probability of being without the event over time, beside Kaplan-Meier.
 
     The numbers are those of `PointFit.kaplan_meier`.  Curves with bands are the model's, averaged
-    over the rows; thin steps are the Kaplan-Meier estimate of the same rows, which needs no
-    model, with its limits as bars at a few times.
+    over the rows.  Thin steps are the Kaplan-Meier estimate of the same rows, which assumes no
+    model; bars show its limits at a few times.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Of a `Mixture` with a survival time.
+        A fit of a `Mixture` with a survival time.
     by : str or sequence of str, optional
         Columns of the data whose levels have a curve each.
     times : sequence of float, optional
-        Of the model's curves; by default 100 from zero to the last one observed.
+        Times of the model's curves; by default 100 from zero to the last one observed.
     response : str, optional
-        Which survival time, where the model has several.
+        Which survival time, if the model has several.
     components : bool, optional
-        Whether to draw the components' own curves too, averaged over all rows; by default
-        without `by` where there are two or more.
+        Whether to draw the curves of the components too, averaged over all rows; by default
+        if there are two or more and no `by`.
     ci : float
         Coverage of bands and bars.
     ax : Axes, optional
@@ -61,7 +61,7 @@ def survival(
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------
@@ -70,9 +70,9 @@ def survival(
     Raises
     ------
     FitError
-        If the model has no survival time, or a column is not in use.
+        If the model has no survival time, or does not use a column.
     DataError
-        Where the data have no Kaplan-Meier estimate, as for interval-censored times.
+        If the data have no Kaplan-Meier estimate, as with interval-censored times.
 
     Examples
     --------

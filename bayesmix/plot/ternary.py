@@ -28,10 +28,10 @@ SHOWN = tuple(n * 10**power for power in range(7) for n in (1, 2, 5))
 def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     """Draw the memberships of three components in a triangle.
 
-    A corner is a membership of 1 in its component, the middle of a side one of 1/2 in two of
-    them.  Units with nearly the same memberships (to 1/40) are one marker, whose area
-    grows with their number; it has the colour and shape of their most probable component,
-    and dotted lines are where that changes.
+    A corner means a membership of 1 in its component, the middle of a side a membership of 1/2
+    in two components.  Units with nearly the same memberships (to 1/40) are one marker; its area
+    grows with their number.  It has the colour and shape of the most probable component, which
+    changes at the dotted lines.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------

@@ -38,23 +38,24 @@ def trajectories(
 ) -> Axes:
     """Draw each class's mean over a covariate, and the line of every unit's own responses.
 
-    A unit's line has the colour of its most probable class, and is darker the more probable
-    that is.  The means and their bands are those of `fitted`.
+    A unit's line has the colour of its most probable class; the more probable, the darker the
+    line.  The means and their bands are those of `fitted`.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Of a model with groups: several rows for each unit.
+        A fit of a model with groups: several rows for each unit.
     x : str, optional
         A covariate of the response, such as time; by default the first numeric one.
     by : str, optional
-        A factor whose levels have curves of their own; by default the first with at most four.
+        A factor whose levels have separate curves; by default the first with at most four.
     at : dict of str to object, optional
-        Values at which covariates are held, in place of the median or the first level.
+        Values of other covariates; by default the median or the first level.
     response : str, optional
-        Which one, where the model has several; by default the first.
+        Which response, if the model has several; by default the first.
     lines : int
-        At most this number of units have lines; of more, a random sample that the title mentions.
+        At most this number of units have lines; of more units, a random sample is drawn and the
+        title says so.
     ci : float or None
         Coverage of the bands; None: no bands.
     ax : Axes, optional
@@ -62,7 +63,7 @@ def trajectories(
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------

@@ -53,28 +53,27 @@ def mixing(
 ) -> Axes:
     """Draw the weights: bars of their means, or curves along a concomitant covariate.
 
-    Bands and the lines on the bars are credible intervals of a posterior; of a point fit they
-    come from 1000 draws of the normal approximation of its estimates, and there are none
-    where it has no covariance matrix, as at a boundary.
+    Bands, and lines on the bars, are credible intervals for a posterior.  For a point fit they
+    come from 1000 draws of the normal approximation of its estimates; without a covariance
+    matrix, as at a boundary, there are none.
 
     Parameters
     ----------
     fit : PointFit or Posterior
-        Of a posterior the means over its draws.
+        A posterior shows means over its draws.
     x : str, optional
-        A concomitant covariate.  By default the only one there is; with none, or
-        several, the bars are drawn.
+        A concomitant covariate.  By default the only one; with none or several, bars are
+        drawn.
     at : dict of str to object, optional
-        Values at which the other concomitant covariates are held, in place of the
-        median or the first level.
+        Values of other concomitant covariates; by default the median or the first level.
     ci : float or None
-        Coverage of the intervals; None: none are drawn.
+        Coverage of the intervals; None draws none.
     ax : Axes, optional
     figsize : (float, float), optional
         Width and height of a new picture in inches.
     title : str, optional
     backend : str, optional
-        Only "matplotlib": this picture has no interactive form.
+        Only "matplotlib": there is no interactive form.
 
     Returns
     -------
@@ -83,7 +82,7 @@ def mixing(
     Raises
     ------
     FitError
-        If a name is no concomitant covariate, or a value lies outside the data.
+        If a name is not a concomitant covariate, or a value lies outside the data.
 
     Examples
     --------
@@ -102,7 +101,7 @@ def mixing(
     if x is None and len(known.names) == 1:
         x = known.names[0]
     if x is None and at:
-        raise FitError(f"at={dict(at)!r} goes with x=, the covariate that moves")
+        raise FitError(f"at={dict(at)!r} needs x=, the covariate along the axis")
     if x is not None:
         refuse_held(one_of(x, known.names, "x"), "x", at)
     new, ax = ax is None, one_axes(ax, None if x is None else WITH_LEGEND)

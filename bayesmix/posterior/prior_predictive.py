@@ -12,9 +12,9 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.data import named_data, to_rows
 from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
+from bayesmix.printing import Printed
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.priors.conditional import shown
-from bayesmix.results.printing import Printed
 from bayesmix.results.simulation import (
     Column,
     columns_of,

@@ -13,7 +13,7 @@ from bayesmix.model.params import dispersion_entries, location_entries
 from bayesmix.model.random import random_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
-from bayesmix.results.printing import Printed
+from bayesmix.printing import Printed
 from bayesmix.results.tables import OwnRows, component_index, ratios, summary
 
 __all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]

@@ -8,8 +8,8 @@ import pandas as pd
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
+from bayesmix.printing import as_html, as_text, html_table
 from bayesmix.results.describe import model_title, spec_lines
-from bayesmix.results.printing import as_html, as_text, html_table
 
 __all__ = ["posterior_html", "posterior_text"]
 

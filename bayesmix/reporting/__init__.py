@@ -29,26 +29,26 @@ def report(
     tables: str | os.PathLike[str] | None = None,
     code: str | None = None,
 ) -> list[Path]:
-    """Write fits as one HTML page that needs no network and no Python.
+    """Report fits as one HTML page that needs no network and no Python.
 
-    The page has a conclusion in plain words and what is wrong with the fits first, then the model
-    in words and in LaTeX, the data, estimates side by side, memberships, predictions, criteria,
-    pictures, a paragraph of methods for a paper, and the code, seeds and versions that made them.
+    The page starts with a conclusion in plain words and with all warnings.  Then come the model in
+    words and in LaTeX, the data, estimates side by side, memberships, predictions, criteria,
+    pictures, a methods paragraph for a paper, and the code, seeds and versions.
 
     Parameters
     ----------
     fits : PointFit or Posterior, or dict of str to these
-        ``{"ML": ml, "Bayes": posterior}``, or a Selection: all its fits, with a slider over
-        the number of components.  Fits of several models or data may stand on one page, which
-        says what cannot be compared.
+        ``{"ML": ml, "Bayes": posterior}``, or a Selection: all its fits, with a slider over the
+        number of components.  The fits may be of different models or data; the page says what
+        cannot be compared.
     path : str or path
-        The page; a file that is there is replaced.
+        The HTML file; an existing file is replaced.
     title : str, optional
         The heading.
     tables : str or path, optional
-        Folder for the tables as CSV (all digits) and LaTeX; made if it is not there.
+        Folder for the tables as CSV (all digits) and LaTeX; created if needed.
     code : str, optional
-        How the data were read, shown above the code of the model.
+        Your code that read the data, shown above the code of the model.
 
     Returns
     -------
@@ -60,10 +60,10 @@ def report(
     SpecError
         If something is not a fit.
     DataError
-        If the folder of the page does not exist, or the path is a folder, a device, a pipe or a
-        socket, or its name ends as that of a PDF or another document.
+        If the folder of the page does not exist, if the path is a folder, a device, a pipe or a
+        socket, or if its name ends like that of a PDF or another document.
     OSError
-        If the disk is full; the page that was there is as it was.
+        If the disk is full; an existing page is left unchanged.
 
     Examples
     --------

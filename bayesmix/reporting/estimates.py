@@ -9,11 +9,11 @@ import pandas as pd
 
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError, SpecError
+from bayesmix.printing import p_value
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import coefficients_picture
 from bayesmix.reporting.subject import Subject
-from bayesmix.results.printing import p_value
 
 __all__ = ["estimates"]
 

@@ -31,7 +31,7 @@ def model(subject: Subject) -> Section:
             blocks.append(Words(f"The model of {', '.join(alike)}", "heading"))
         blocks.append(Words(" ".join(model_sentences(spec))))
         blocks += model_equations(spec)
-        blocks.append(Details("The same as the formulas say it", (Pairs(tuple(spec_lines(spec))),)))
+        blocks.append(Details("The same in formulas", (Pairs(tuple(spec_lines(spec))),)))
         blocks += _priors(subject, alike)
     return Section("model", "The model", tuple(blocks))
 

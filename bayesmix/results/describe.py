@@ -13,8 +13,8 @@ from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.parts import Events, Part
+from bayesmix.printing import Printed, as_html, as_text, html_table
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.printing import Printed, as_html, as_text, html_table
 from bayesmix.results.tables import sizes, summary
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ class Prediction:
             msg = f"predict(by={by!r}) is unknown; use one of {BY}"
             raise FitError(msg)
         if by != "component" and what != "mean":
-            msg = f"predict(what={what!r}, by={by!r}) has no meaning; by={by!r} goes with 'mean'"
+            msg = f"predict(what={what!r}, by={by!r}) is not possible; by={by!r} goes with 'mean'"
             raise FitError(msg)
         own = by == "membership"
         weighted = what == "weight" or by != "component"

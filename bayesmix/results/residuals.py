@@ -92,8 +92,8 @@ def _residuals(
     if kind in KINDS:
         if data.response is not None and data.response.limits is not None:
             msg = (
-                f"residuals(kind={kind!r}): {block.name} has limits, and a response less its mean "
-                "is no residual; use kind='quantile'"
+                f"residuals(kind={kind!r}): {block.name} has limits, and response minus mean "
+                "is no useful residual; use kind='quantile'"
             )
             raise FitError(msg)
         values = observed_response(data)[:, None] - component_means(block, data, theta)

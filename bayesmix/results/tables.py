@@ -24,9 +24,9 @@ from bayesmix.model.params import (
     term_name,
 )
 from bayesmix.model.random import random_entries
+from bayesmix.printing import Printed
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
-from bayesmix.results.printing import Printed
 
 __all__ = [
     "OwnRows",

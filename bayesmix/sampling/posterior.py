@@ -263,8 +263,8 @@ def _check_sparse(method: str, options: LaplaceOptions, model: PriorModel) -> No
     what = f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1, and"
     if method == "laplace":
         msg = (
-            f"{what} its mass lies along the weights that go to zero, not around a mode, so that "
-            "Laplace's approximation means nothing; use method='nuts', or a concentration of at "
+            f"{what} its mass lies along the weights that go to zero, not around a mode, so "
+            "Laplace's approximation does not apply; use method='nuts', or a concentration of at "
             "least 1"
         )
         raise SpecError(msg)
@@ -272,7 +272,7 @@ def _check_sparse(method: str, options: LaplaceOptions, model: PriorModel) -> No
     if options.sampler != "nutpie":
         msg = (
             f"{what} weights become smaller than the smallest number, which the PyMC model of "
-            f"sampler={options.sampler!r} does not bear; use sampler='nutpie'"
+            f"sampler={options.sampler!r} cannot handle; use sampler='nutpie'"
         )
         raise SpecError(msg)
 

@@ -129,8 +129,8 @@ def load(
         raise
     except Exception as error:  # an edited manifest of an early format can hold anything
         msg = (
-            f"{os.fspath(path)!r} is damaged or was edited: what it says of the model has no "
-            f"meaning ({type(error).__name__}: {error}). Save the model again, or take another "
+            f"{os.fspath(path)!r} is damaged or was edited: its description of the model makes "
+            f"no sense ({type(error).__name__}: {error}). Save the model again, or take another "
             "copy of the file"
         )
         raise DataError(msg) from error
@@ -151,7 +151,7 @@ def _check(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
     if kind == "checkpoint":
         msg = (
             f"{os.fspath(path)!r} is the checkpoint of a run, not its result; the same call of "
-            "fit() or select(), with checkpoint=, goes on from it"
+            "fit() or select(), with checkpoint=, continues it"
         )
         raise DataError(msg)
     if kind not in KINDS:

@@ -121,8 +121,8 @@ class Checkpoint:
         if differ:
             shown = "; ".join(f"{n} was {then.get(n)}, now {now.get(n)}" for n in differ[:5])
             msg = (
-                f"checkpoint={str(self.path)!r} is of another run ({shown}); give another path, or "
-                "remove the file"
+                f"checkpoint={str(self.path)!r} belongs to another run ({shown}); give another "
+                "path, or remove the file"
             )
             raise DataError(msg)
 

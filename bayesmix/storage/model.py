@@ -239,7 +239,7 @@ def unpack_spec(
             prepared = prepared_by(data=data, scope=names, **arguments)
         whole = assemble(replace(prepared, n_dropped=manifest["n_dropped"]), manifest["call"]["k"])
     except BayesmixError as error:
-        msg = f"the model cannot be made again of the stored data: {error}. {_origin(manifest)}"
+        msg = f"the model cannot be rebuilt from the stored data: {error}. {_origin(manifest)}"
         raise DataError(msg) from error
     spec = unpack_state(whole, manifest)
     _check(spec, manifest)

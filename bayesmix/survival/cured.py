@@ -79,7 +79,7 @@ def _check_defective(block: BlockLayout) -> None:
         names = ", ".join(dict.fromkeys(f.name for f in families))
         msg = (
             f"every component of {block.name!r} has the event sooner or later ({names}), so there "
-            "is not a cured fraction; add a component with the family 'cured', or use 'gompertz', "
+            "is no cured fraction; add a component with the family 'cured', or use 'gompertz', "
             "whose shape may be negative"
         )
         raise FitError(msg)

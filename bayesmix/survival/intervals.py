@@ -19,9 +19,9 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError, warn
 from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.printing import Printed
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.printing import Printed
 from bayesmix.results.uncertainty import SHIFT, Source, depends
 from bayesmix.survival.quantities import Component, EventTimes
 

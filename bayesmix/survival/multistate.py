@@ -117,7 +117,7 @@ def _check_transitions(transitions: Mapping[Hashable, Sequence[Hashable]]) -> No
                 first = path.index(path[-1])
                 cycle = " -> ".join(map(str, path[first:]))
                 msg = (
-                    f"the states come back: {cycle}. Ways without an end have no final state; "
+                    f"paths return to a state: {cycle}. Ways without an end have no final state; "
                     "tell visits apart by states of their own, such as 'ill' and 'ill again'"
                 )
                 raise SpecError(msg)

@@ -27,8 +27,8 @@ from bayesmix.errors import DataError, FitError
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
+from bayesmix.printing import Printed
 from bayesmix.results.censoring import refuse_background
-from bayesmix.results.printing import Printed
 from bayesmix.survival import marginal
 from bayesmix.survival.intervals import Source, one_response, point_values, response_place
 from bayesmix.survival.nonparametric import UNKNOWN, aalen_johansen, counts, first_times

@@ -57,7 +57,7 @@ def test_the_command_line_offers_the_methods():
         ("nutz", {}, r"method='nutz' is unknown; use one of \('em', 'ml'"),
         ("em", {"algorithm": "gem"}, r"algorithm='gem' is unknown; use one of \('em', 'cem'"),
         ("nuts", {"sampler": "stan"}, "sampler='stan' is unknown"),
-        ("nuts", {"draws": 9}, "draws=9: the number of draws is an integer of at least 10"),
+        ("nuts", {"draws": 9}, "draws=9: the number of draws must be an integer of at least 10"),
         ("em", {"max_iter": None}, "max_iter=None: the number of iterations"),
     ],
 )

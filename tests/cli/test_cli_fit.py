@@ -533,7 +533,7 @@ BAD = [
     (["fit", "{folder}/semi.csv", "y ~ x"], 1, "give --sep ';' (and --decimal ,"),
     (["fit", "{folder}/tab.csv", "y ~ x"], 1, "give --sep tab"),
     (["fit", "{folder}/semi.csv", "y ~ x", "--sep", ","], 1, "Column 'y' is not in the data"),
-    (["fit", "{folder}/semi.csv", "y ~ x", "--decimal", ","], 1, "cannot part the columns and"),
+    (["fit", "{folder}/semi.csv", "y ~ x", "--decimal", ","], 1, "cannot both separate columns"),
     (["fit", "{patent}", "Company ~ lgRD"], 1, "numbers or booleans are needed"),
     (["fit", "{patent}", "Patents ~ lgRD", "--family", "pcm=weibull"], 1, "goes with --event"),
     (["fit", "{patent}", "Patents ~ lgRD", "--truncation", "component"], 1, "goes with --event"),

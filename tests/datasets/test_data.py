@@ -126,7 +126,12 @@ def test_the_list_names_every_dataset_with_rows_and_source():
         name: rows for name, (rows, _) in SHAPES.items()
     }
     assert (listed["description"].str.len() > 20).all()
-    assert listed["source"].str.contains(r"R package (?:flexmix|survival)").all()
+    assert listed["source"].str.contains(r"\(\d{4}\); R package (?:flexmix|survival)").all()
+    assert listed.loc[listed["name"] == "seizure", "source"].item().startswith("Wang and others")
+    assert load_data("seizure").attrs["source"].startswith("P. Wang, M. Puterman, I. Cockburn")
+    for table in (listed, *map(describe_data, SHAPES)):
+        assert "..." not in repr(table)
+        assert max(map(len, repr(table).splitlines())) <= 80
 
 
 def test_every_file_is_described():

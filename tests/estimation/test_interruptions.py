@@ -36,7 +36,9 @@ def test_threads_of_posteriors(spec):
 
 
 def test_the_number_of_threads_is_checked(spec):
-    with pytest.raises(bmx.SpecError, match="the number of threads is an integer of at least 1"):
+    with pytest.raises(
+        bmx.SpecError, match="the number of threads must be an integer of at least 1"
+    ):
         spec.fit("em", n_threads=0)
 
 

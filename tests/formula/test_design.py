@@ -440,7 +440,7 @@ def test_a_factor_needs_two_levels(text):
         ("~ np.mean(x)", FormulaError, r"mean = np\.mean, and write mean\("),
         ("~ I(3)", FormulaError, "one value"),
         ("~ np.sort(x)[:2]", FormulaError, "square brackets"),
-        ("~ I(x[:2])", FormulaError, "neither an attribute nor an element"),
+        ("~ I(x[:2])", FormulaError, "an attribute or an element"),
         ("~ backwards(x)", FormulaError, "another order"),
         ("~ broken(x)", FormulaError, "ZeroDivisionError"),
         ("~ bs(x)", FormulaError, "'df' or 'knots'"),

@@ -392,7 +392,10 @@ def test_fitted_reads_columns_of_every_type():
         ({"x": "x2", "at": {"x1": 99}}, "lies outside the data, which go from"),
         ({"x": "x2", "at": {"x1": "a"}}, "is held at a number"),
         ({"at": {"x2": "2"}}, r"use one of \['0', '1'\]"),
-        ({"x": "x1", "at": {"x1": 0}}, "x='x1' moves, so at= cannot hold it"),
+        (
+            {"x": "x1", "at": {"x1": 0}},
+            "x='x1' is the covariate along the axis",
+        ),
         ({"x": "x2", "by": "x2"}, "by='x2' is the covariate along the axis"),
         ({"response": "z"}, "response='z' is unknown"),
         ({"ax": 3}, "ax= takes one matplotlib Axes here, not int"),

@@ -146,7 +146,7 @@ def test_diagnostics_on_axes_of_ones_own(chains):
 def test_diagnostics_refuses(trial, laplace):
     with pytest.raises(bmx.FitError, match="takes a Posterior"):
         bmx.plot.diagnostics(laplace.point())
-    with pytest.raises(bmx.FitError, match="worst=-1: the number of parameters is an integer"):
+    with pytest.raises(bmx.FitError, match="worst=-1: the number of parameters must be an integer"):
         bmx.plot.diagnostics(laplace, worst=-1)
     stacked = type(laplace)(replace(laplace._drawn, method="stacking"), laplace._point)
     with pytest.raises(bmx.FitError, match="stacked draws are not chains"):

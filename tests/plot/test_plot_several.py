@@ -159,7 +159,7 @@ def test_selection_marks_fits_that_did_not_converge(trial):
     ax = bmx.plot.selection(selected, criteria=["bic"])
     hollow = np.vstack(of_lines(ax, gid="hollow"))
     assert [2, selected[2].bic] in hollow.tolist()
-    assert ax.get_legend().get_texts()[-1].get_text() == "did not plainly converge"
+    assert ax.get_legend().get_texts()[-1].get_text() == "other status than converged"
 
 
 def test_selection_refuses(trial, points):

@@ -196,7 +196,7 @@ def test_distributions_of_preliz_that_are_none_of_ours():
     pz = pytest.importorskip("preliz")
     for dist, words in (
         (pz.Normal(), "no parameters yet"),
-        (pz.Gumbel(0, 1), "no prior of its kind"),
+        (pz.Gumbel(0, 1), "no counterpart here"),
     ):
         with pytest.raises(bmx.SpecError, match=words):
             bmx.Mixture("y ~ x", data(), k=2, priors={"coef": dist})

@@ -78,7 +78,7 @@ def test_files_of_other_runs_are_refused(spec, tmp_path):
     spec.fit("nuts", checkpoint=path, **options)
     before = path.read_bytes()
     for change in ({"seed": 4}, {"draws": 120}, {"tune": 90}):
-        with pytest.raises(bmx.DataError, match=r"is of another run \(.* was .*, now "):
+        with pytest.raises(bmx.DataError, match=r"belongs to another run \(.* was .*, now "):
             spec.fit("nuts", checkpoint=path, **{**options, **change})
     other = bmx.Mixture("y ~ 1", pd.DataFrame({"y": np.arange(9.0) ** 2}), k=1)
     with pytest.raises(bmx.DataError, match="the model or its data was"):

@@ -125,7 +125,7 @@ def test_what_needs_more_than_the_rate_is_refused(fit):
         spec("surv(time, dead, hazard=rate) ~ 1")
     with pytest.raises(DataError, match="the background hazard is negative"):
         spec(data=DATA.assign(rate=-DATA["rate"]))
-    with pytest.raises(FormulaError, match=r"background= is of bmx\.Mixture"):
+    with pytest.raises(FormulaError, match=r"background= is for bmx\.Mixture"):
         bmx.CompetingRisks(FORMULA, DATA.assign(e="a"), "e", "weibull")
     missing = DATA.assign(rate=DATA["rate"].where(DATA.index > 0))
     with pytest.raises(DataError, match="rate"):

@@ -455,7 +455,7 @@ def test_no_event_is_known(data):
     assert "names no event" in check(data.assign(event=None)).problems[0]
     data["event"] = [None] * 16 + ["a", "b", "a", "b"]
     told = "\n".join(check(data).problems)
-    assert "nothing tells the events apart" in told
+    assert "nothing distinguishes the events" in told
 
 
 def test_a_rare_event_is_a_note(data):

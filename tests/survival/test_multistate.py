@@ -99,7 +99,7 @@ def test_a_start_may_be_given():
     ],
 )
 def test_cycles_are_refused(transitions, cycle):
-    with pytest.raises(SpecError, match=f"the states come back: {cycle}"):
+    with pytest.raises(SpecError, match=f"paths return to a state: {cycle}"):
         ways(transitions)
 
 

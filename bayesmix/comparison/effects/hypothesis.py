@@ -36,7 +36,7 @@ def as_texts(hypothesis: str | Sequence[str]) -> list[str]:
     """
     texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
     if not texts:
-        msg = f"hypothesis={hypothesis!r} says nothing; give some such as 'b1 = b2'"
+        msg = f"hypothesis={hypothesis!r} is empty; write one such as 'b1 = b2'"
         raise FitError(msg)
     return texts
 

@@ -13,9 +13,9 @@ from scipy import special
 
 from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.errors import DataError, FitError
+from bayesmix.printing import Printed
 from bayesmix.results.means import Cell
 from bayesmix.results.predict import cell_columns
-from bayesmix.results.printing import Printed
 from bayesmix.results.uncertainty import Estimates, Source, estimates
 
 __all__ = ["Averages", "Labels", "table", "tested"]

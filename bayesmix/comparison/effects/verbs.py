@@ -40,50 +40,52 @@ def predictions(
 
     .. math:: \mu(x, z) = \sum_s \pi_s(z) \, \mu_s(x)
 
-    A point fit gives standard errors by the delta method, a posterior those of its draws.
+    Standard errors use the delta method for a point fit, and the draws for a posterior.
 
     Parameters
     ----------
     fit : PointFit or Posterior
     newdata : DataFrame or dict, optional
-        Other rows than the training rows; the response is not needed.  A dict of values by
-        variable makes a row of each combination, with the other variables at their means, or
-        at their most frequent values.
+        Other rows than the training rows; no response is needed.  A dict of values by variable
+        makes one row for each combination, with other variables at their means or their most
+        frequent values.
     by : True, str or list of str, optional
-        Average over all rows, or by the values of these columns.  The training rows count by
-        their case weights.
+        True averages over all rows; columns average within the groups that they make.
+        Training rows count with their case weights.
     what : str
-        "mean", "link" (the location's linear predictor), "weight", and of times "survival",
-        P(T > time), "hazard", "restricted_mean_time", E min(T, time), or "quantile_time", by
-        which a share q has had the event.  Averages are of the rows' own values; the quantile of
-        an averaged survival curve is ``fit.quantile_time(by=)``.
+        "mean", "link" (the linear predictor of the location) or "weight".  For times also
+        "survival", P(T > time), "hazard", "restricted_mean_time", E min(T, time), or
+        "quantile_time", the time by which a share q has had the event.  Averages are taken
+        over the rows' own values; for the quantile of an averaged survival curve use
+        ``fit.quantile_time(by=)``.
     response : str, optional
-        One of several responses; by default all, named in a column "response".  Means that are
-        several numbers, such as the probabilities of levels, have a column "output".
+        One of several responses; by default all, named in a column "response".  If a mean
+        consists of several numbers, such as probabilities of levels, a column "output" names
+        them.
     time, q : float or sequence of float, optional
-        Of quantities of times; several make a column "time" or "q" of the result.
+        For quantities of times; several values make a column "time" or "q" in the result.
     ci : float
         Coverage of the intervals.  Those of positive means are symmetric on the log scale,
         those of probabilities on the logit scale.
     hypothesis : str or list of str, optional
-        Arithmetic on the rows of the result, b1, b2, ...: ``"b1 = b2"``.  Or "pairwise",
-        "reference" or "sequential": differences between the components.
+        Arithmetic with the rows of the result, b1, b2, ...: ``"b1 = b2"``.  Or "pairwise",
+        "reference" or "sequential": differences between components.
     kind, cluster
-        Of a point fit: which covariance, as in `PointFit.covariance`.
+        For a point fit: which covariance, as in `PointFit.covariance`.
 
     Returns
     -------
     DataFrame
-        Columns term, contrast (both missing here), part ("total"), component (missing for the
-        marginal), estimate, se, lower, upper.  Without `by` the index has the labels of the
-        rows, and each stands once for every component and the marginal; columns of `by` come
-        first.  With a hypothesis: hypothesis, estimate, se, lower, upper, and z and p_value, or
-        of a posterior probability, that the estimate is above zero.
+        Columns term, contrast (both missing here), part ("total"), component (missing in
+        marginal rows), estimate, se, lower, upper; columns of `by` come first.  Without `by`
+        the index has the labels of the rows, each once for every component and once for the
+        marginal.  With a hypothesis: hypothesis, estimate, se, lower, upper, and z and p_value;
+        a posterior has probability instead, that the estimate is above zero.
 
     Raises
     ------
     FitError, DataError
-        If an argument is unknown or does not go with the model, or the new data lack a column
+        If an argument is unknown or does not apply to the model, or the new data lack a column
         or level.
 
     References
@@ -145,42 +147,41 @@ def comparisons(
     kind: str = "observed",
     cluster: str | Sequence[Any] | None = None,
 ) -> pd.DataFrame:
-    r"""Compare predictions at two values of a variable, all else equal.
+    r"""Compare predictions at two values of a variable, everything else being equal.
 
-    In a mixture with concomitants a variable acts on the mean in two ways, and the total is
-    split into them:
+    In a mixture with concomitants, a variable acts on the mean in two ways.  The total is split
+    into these:
 
     .. math::
 
        \Delta \sum_s \pi_s \mu_s
          = \sum_s \bar\pi_s \, \Delta\mu_s + \sum_s \bar\mu_s \, \Delta\pi_s ,
 
-    the part through the components (weights held at the average of both ends) and the part
-    through the weights (means held likewise).
+    the part through the components (with weights averaged over both ends) and the part through
+    the weights (with means averaged likewise).
 
     Parameters
     ----------
     fit : PointFit or Posterior
     variables : dict, str or list of str
-        ``{"x": (0, 1)}`` is the prediction at 1 less that at 0; more values are each compared
-        with the first.  ``{"x": 10}`` adds 10 to every row's value; "sd", "iqr" and "minmax"
-        compare values that far apart.  A name alone means 1 more, or each level of a factor
-        with its first.
+        ``{"x": (0, 1)}``: the prediction at 1 minus that at 0; further values are compared with
+        the first.  ``{"x": 10}`` adds 10 to every row's value; "sd", "iqr" and "minmax" compare
+        values that far apart.  A name alone adds 1, or compares each level of a factor with
+        the first.
     newdata, by, what, response, time, q, ci, hypothesis, kind, cluster
-        As of `predictions`.
+        As for `predictions`.
 
     Returns
     -------
     DataFrame
-        Columns term, contrast, part, component, estimate, se, lower, upper, as of
-        `predictions`.  `part` is "total", "components" or "weights", where the component is
-        missing; the last two add to the first.  The rows of the components have the
-        difference of their own means.
+        Columns term, contrast, part, component, estimate, se, lower, upper, as in
+        `predictions`.  In marginal rows, `part` is "total", "components" or "weights"; the last
+        two add up to the first.  Rows of a component have the difference of its means.
 
     Raises
     ------
     FitError, DataError
-        As of `predictions`.
+        As for `predictions`.
 
     Examples
     --------
@@ -215,7 +216,7 @@ def slopes(
     kind: str = "observed",
     cluster: str | Sequence[Any] | None = None,
 ) -> pd.DataFrame:
-    r"""Derive predictions by a numeric variable, at each row or on average.
+    r"""Slopes of predictions in a numeric variable, for each row or on average.
 
     .. math::
 
@@ -229,17 +230,17 @@ def slopes(
     variables : str or list of str
         Numeric variables of the model.
     newdata, by, what, response, time, q, ci, hypothesis, kind, cluster
-        As of `predictions`.
+        As for `predictions`.
 
     Returns
     -------
     DataFrame
-        As of `comparisons`.
+        As for `comparisons`.
 
     Raises
     ------
     FitError, DataError
-        As of `predictions`; also if a variable is not a number.
+        As for `predictions`; also if a variable is not numeric.
 
     Examples
     --------

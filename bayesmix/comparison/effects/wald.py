@@ -15,7 +15,7 @@ from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.results.printing import Told, p_value
+from bayesmix.printing import Told, p_value
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = ["Wald", "wald"]
@@ -31,13 +31,13 @@ class Wald(Told):
     Parameters
     ----------
     statistic : float
-        r' (R V R')^-1 r, with r what the hypothesis says to be zero and R its slopes.
+        r' (R V R')^-1 r: r is what the hypothesis sets to zero, R its derivatives.
     df : int
-        Number of things that it says.
+        Number of equations in the hypothesis.
     p_value : float
-        By the chi-squared distribution.
+        From the chi-squared distribution.
     table : DataFrame
-        Each of them by itself: hypothesis, estimate, se, lower, upper, z, p_value.
+        Each equation by itself: hypothesis, estimate, se, lower, upper, z, p_value.
     """
 
     statistic: float
@@ -93,7 +93,7 @@ def wald(
     values, vectors = np.linalg.eigh(found.covariance / np.outer(scale, scale))
     kept = values > SINGULAR * max(values.max(), 0.0)
     if not kept.any():
-        msg = f"wald({hypothesis!r}) concerns no estimated parameter: what it names is held"
+        msg = f"wald({hypothesis!r}) names only parameters that are held; there is nothing to test"
         raise FitError(msg)
     score = (found.value / scale) @ vectors[:, kept]
     statistic, df = float((score**2 / values[kept]).sum()), int(kept.sum())

@@ -234,7 +234,7 @@ def _estimated(
 
 def _check_first(fitted: Fitted) -> None:
     if fitted.spec.k < 2:
-        msg = "this fit has one component, which nothing predicts and nothing can differ from"
+        msg = "this fit has one component: there are no classes to predict or to compare"
         raise FitError(msg)
     if fitted.problem.truncated:
         msg = "outside variables are not available for models with delayed entries"

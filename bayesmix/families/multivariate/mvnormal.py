@@ -187,7 +187,7 @@ def from_correlations(structure: Structure, values: Mapping[str, Any]) -> dict[s
     for name, (a, b) in zip(names, structure.pairs, strict=True):
         matrix[..., a, b] = matrix[..., b, a] = values[name]
     if not (np.linalg.eigvalsh(matrix) > 0).all():
-        msg = f"the correlations {', '.join(names)} are of no covariance matrix"
+        msg = f"the correlations {', '.join(names)} do not form a covariance matrix"
         raise SpecError(msg)
     phi = structure.parameters(matrix)[..., len(structure.scales) :]
     return dict(zip(structure.between("fisher"), np.moveaxis(phi, -1, 0), strict=True))

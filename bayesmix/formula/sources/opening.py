@@ -41,24 +41,24 @@ class Scan:
 
 @door(error=DataError)
 def scan(data: Data, rows: int = ROWS) -> Scan:
-    """Have data gone through block by block, however few they are.
+    """Read data block by block, even if they are small.
 
     Parameters
     ----------
     data : DataFrame, Arrow table, str or path
         As for `Mixture`.
     rows : int
-        Rows of a block, about: a group stays whole.
+        Approximate number of rows of a block; groups stay whole.
 
     Returns
     -------
     Scan
-        For `data=` of `Mixture`, and for `newdata=` of memberships and predictions.
+        Give it as `data=` to `Mixture`, or as `newdata=` to memberships and predictions.
 
     Raises
     ------
     DataError
-        If the data are of another kind, or `rows` is no positive number.
+        If the data are of another kind, or `rows` is not positive.
 
     Examples
     --------

@@ -21,18 +21,18 @@ __all__ = ["Diagnosis", "diagnose", "diagnose_laplace", "diagnose_stacked"]
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """Whether chains agree, and if not, why.
+    """Whether chains agree, and the reasons if they do not.
 
     Parameters
     ----------
     table : DataFrame
-        component, term, effect, r_hat, ess_bulk and ess_tail of every parameter.  Under
-        a sparse prior also of the number of filled components; NaN for the components
-        beyond the most frequent number, which are mostly empty.
+        component, term, effect, r_hat, ess_bulk and ess_tail of every parameter.  With a
+        sparse prior also those of the number of filled components; components beyond the most
+        frequent number are mostly empty and have NaN.
     r_hat_log_density, ess_log_density : float
-        Of the log density, which does not depend on labels (the bulk ESS).
+        R-hat and bulk ESS of the log density, which does not depend on labels.
     divergences : float
-        Share of divergent transitions; NaN where unknown.
+        Share of divergent transitions; NaN if unknown.
     modes : tuple of int
         The mode that each chain is in, numbered from 0; -1 for a chain that is stuck or
         has lost a component.
@@ -40,8 +40,8 @@ class Diagnosis:
     unvisited : tuple of int
         Modes of the posterior, numbered as in `Posterior.modes`, that no chain visited.
     apart : tuple of int
-        Modes, numbered so, that are places of their own beside these chains: a chain that
-        began there, and is not among them, does not come to where they are.
+        Modes, numbered in the same way, that are isolated from these chains: a separate chain
+        that started there did not reach the others.
     """
 
     table: pd.DataFrame
@@ -55,7 +55,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no problem was found."""
         return not self.findings
 
     @property
@@ -70,7 +70,7 @@ class Diagnosis:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of what is wrong."""
+        """The kinds of problems found."""
         return tuple(dict.fromkeys(f.kind for f in self.findings))
 
     def _repr_html_(self) -> str:

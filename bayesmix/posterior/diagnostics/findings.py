@@ -35,18 +35,18 @@ GOOD_K = 0.7
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem, with its remedy.
 
     Parameters
     ----------
     kind : str
         "stuck", "different modes", "vanished component", "twin components",
-        "divergences", "modes apart", "unvisited modes" or "slow mixing"; of Laplace's
-        draws "poor approximation" or "few draws".
+        "divergences", "modes apart", "unvisited modes" or "slow mixing"; for Laplace's draws
+        "poor approximation" or "few draws".
     chains : tuple of int
-        The chains it concerns, numbered from 0 as ArviZ does.
+        The chains concerned, numbered from 0 as in ArviZ.
     components : tuple of hashable
-        The components it concerns, by name.
+        The components concerned, by name.
     what : str
         What was seen.
     remedy : str

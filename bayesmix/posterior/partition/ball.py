@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.losses import canonical, distances
-from bayesmix.results.printing import Printed, Told
+from bayesmix.printing import Printed, Told
 
 __all__ = ["Ball", "credible_ball"]
 
@@ -21,17 +21,17 @@ class Ball(Told):
     Parameters
     ----------
     level : float
-        The share that was asked for.
+        The requested share.
     share : float
-        Of the draws that lie in it.
+        Share of the draws in the ball.
     radius : float
         Largest distance from the centre: the variation of information in bits, or the share of
         pairs that disagree.
     centre, upper, lower, horizontal : ndarray of int, shape (U,)
-        Clusters of the units: of the centre; of the partition in the ball with the fewest
-        clusters, with the most, and farthest away.  Where several tie, the most distant.
+        Clusters of the units: in the centre, and in the partitions of the ball with the fewest
+        clusters, with the most clusters, and farthest away.  Ties go to the most distant one.
     distance : tuple of float
-        Of the last three to the centre.
+        Distances of the last three from the centre.
     """
 
     level: float

@@ -27,7 +27,7 @@ REFINED = 2_000
 
 @dataclass(frozen=True, repr=False)
 class Consensus:
-    """A partition that stands for those of all draws.
+    """One partition of the units that summarises those of all draws.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ class Consensus:
         Posterior expectation of the loss: the share of pairs that disagree, or Wade and
         Ghahramani's bound on the variation of information, in bits.
     criterion : float
-        What was minimised: the expected Binder loss, or Wade and Ghahramani's bound.
+        What was minimised: the expected Binder loss, or the bound of Wade and Ghahramani.
     uncertainty : ndarray, shape (U,)
-        For every unit the expected share of the other units with which it is wrongly
-        together or wrongly apart, ``mean_j |1{c_i = c_j} - P_ij|``.
+        For every unit i, the expected share of other units j that are wrongly put together
+        with it, or wrongly separated from it: ``mean_j |1{c_i = c_j} - P_ij|``.
     similarity : ndarray, shape (U, U)
-        P.
+        P_ij, the posterior probability that units i and j are in one cluster.
     drawn : ndarray of int, shape (T, U)
-        Components of the units in the draws, of which `ball` is made.
+        Components of the units in each draw, which `ball` uses.
     """
 
     labels: np.ndarray
@@ -63,7 +63,7 @@ class Consensus:
         return int(self.labels.max()) + 1
 
     def ball(self, level: float = 0.95) -> Ball:
-        """The smallest ball around it that holds a share of the posterior.
+        """The smallest ball around the partition that holds a share of the posterior.
 
         Parameters
         ----------
@@ -72,8 +72,8 @@ class Consensus:
         Returns
         -------
         Ball
-            `radius`, and the partitions in it with the fewest clusters, the most clusters and
-            the largest distance: how far the data leave the partition open.
+            `radius`, and the partitions in the ball with the fewest clusters, the most clusters
+            and the largest distance: they show how uncertain the partition is.
 
         Raises
         ------

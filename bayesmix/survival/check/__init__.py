@@ -52,12 +52,12 @@ class SurvivalCheck:
     Parameters
     ----------
     table : DataFrame
-        event, observation, rows, contribution: what is known of the event, how the time
-        was observed, in how many rows, and their factor of the likelihood.
+        event, observation, rows, contribution: what is known about the event, how the time was
+        observed, in how many rows, and what each contributes to the likelihood.
     problems : list of str
-        What a model refuses, or would read as it is not meant.
+        What a model would refuse or misread.
     notes : list of str
-        What is allowed, but worth a look.
+        What is allowed but worth checking.
 
     Examples
     --------
@@ -103,21 +103,21 @@ def check_survival(
     partial_events: Mapping[Hashable, Sequence[Hashable]] | None = None,
     truncation: str = "mixture",
 ) -> SurvivalCheck:
-    r"""Say how every kind of row will be read, and what is wrong with the rows.
+    r"""Show how every kind of row will be read, and what is wrong with the data.
 
-    All that is found is told at once; nothing is changed and no model is fitted.
+    All problems are reported at once.  Nothing is changed, and no model is fitted.
 
     Parameters
     ----------
     data : DataFrame
     response : str or mapping of event to str
-        ``"surv(time, status)"`` in any of its forms, or a formula with it on the left;
-        for each event its own where they differ.
+        ``"surv(time, status)"`` in any of its forms, or a formula with it on the left; a dict
+        if the events have different responses.
     event : str, optional
-        Column that names the event, missing where it is unknown.  None: one event only.
+        Column that names the event, missing where it is unknown.  None: there is one event.
     id : str, optional
-        Column of the subjects.  Without it, rows are searched for subjects that occur
-        once for every event.
+        Column that identifies subjects.  Without it, the rows are searched for subjects that
+        appear once for every event.
     partial_events : mapping of code to sequence of events, optional
         As in `CompetingRisks`.
     truncation : {"mixture", "component"}
@@ -132,11 +132,11 @@ def check_survival(
     Raises
     ------
     FormulaError
-        If the response is no ``surv(...)``.
+        If the response is not ``surv(...)``.
     SpecError
-        For other arguments that cannot be.
+        If another argument is wrong.
     DataError
-        If the data are no DataFrame with rows.
+        If the data are not a DataFrame with rows.
 
     Examples
     --------

@@ -59,7 +59,7 @@ def check_together(
     if seen.any() and not (column.single & seen).any():
         problems.append(
             f"No row has both a known event in {column.name!r} and a time at which it was seen: "
-            "nothing tells the events apart."
+            "nothing distinguishes the events."
         )
 
 

@@ -1,4 +1,4 @@
-"""Tables that print whole: every column, in 80 letters."""
+"""Tables that print whole: every column, within 80 characters."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ KEYS = ("component", "term", "k")
 
 
 class Printed(pd.DataFrame):
-    """A DataFrame that prints all its columns in 80 letters.
+    """A DataFrame that prints all its columns within 80 characters.
 
-    Its rows sorted, chosen or rounded print so too; anything else made of it is plain.
+    Sorted, selected or rounded rows print in the same way; other results are plain frames.
 
     Parameters
     ----------
-    As of `pandas.DataFrame`.
+    As for `pandas.DataFrame`.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Printed(pd.DataFrame):
 
 
 def _kept(name: str) -> Callable[..., Any]:
-    """A method of DataFrame whose result prints whole too; None where pandas changes in place."""
+    """A method of DataFrame whose result prints whole too; None if pandas changes in place."""
     plain = getattr(pd.DataFrame, name)
 
     @wraps(plain)
@@ -131,7 +131,7 @@ def html_table(table: pd.DataFrame) -> str:
 
 
 def _ends(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows to show, a named index as a column, and words about those that are not shown."""
+    """The rows to show, with a named index as a column, and a note about the others."""
     shown = pd.DataFrame(table)
     if shown.index.name is not None and shown.index.name not in shown:
         shown = shown.reset_index()
@@ -169,13 +169,13 @@ def _columns(table: pd.DataFrame, digits: int, short: bool) -> list[list[str]]:
 
 
 def _lines(table: pd.DataFrame) -> list[str]:
-    """The head and the rows; short heads, fewer digits and wrapped words where it is too wide."""
+    """Head and rows; a wide table gets short heads, then fewer digits, then wrapped text."""
     for digits, short in ((DIGITS, False), (DIGITS, True), (DIGITS - 1, True)):
         columns = _columns(table, digits, short)
         widths = [max(map(len, cells)) for cells in columns]
         if sum(widths) + len(widths) - 1 <= WIDTH:
             break
-    else:  # words are wrapped then, and numbers keep their digits
+    else:  # text is wrapped, and numbers keep their digits
         if max(widths) > 2 * LEAST + LEAST // 2:
             columns = _columns(table, DIGITS, False)
             widths = [max(map(len, cells)) for cells in columns]
@@ -183,11 +183,12 @@ def _lines(table: pd.DataFrame) -> list[str]:
         widths[widths.index(max(widths))] -= 1
     if sum(widths) + len(widths) - 1 > WIDTH and len(widths) > 1:  # in two parts
         return _parts(table)
-    return [line for row in zip(*columns, strict=True) for line in _wrapped(row, widths)]
+    texts = [any(len(cell) > w for cell in c) for c, w in zip(columns, widths, strict=True)]
+    return [line for row in zip(*columns, strict=True) for line in _wrapped(row, widths, texts)]
 
 
 def _parts(table: pd.DataFrame) -> list[str]:
-    """A table that is too wide in two parts, both with the columns that tell the rows apart."""
+    """A wide table in two parts, both with the columns that identify the rows."""
     keys = [name for name in table.columns if name in KEYS]
     others = [name for name in table.columns if name not in KEYS]
     if len(others) < 2:
@@ -197,15 +198,18 @@ def _parts(table: pd.DataFrame) -> list[str]:
     return [*_lines(table[first]), "", *_lines(table[second])]
 
 
-def _wrapped(row: tuple[str, ...], widths: list[int]) -> list[str]:
-    """One row as lines, every cell no wider than its column."""
+def _wrapped(row: tuple[str, ...], widths: list[int], texts: list[bool]) -> list[str]:
+    """One row as lines, every cell no wider than its column; wrapped text starts on the left."""
     cells = [
         textwrap.wrap(cell, width, subsequent_indent=" ") or [""]
         for cell, width in zip(row, widths, strict=True)
     ]
     lines = []
     for part in range(max(map(len, cells))):
-        texts = [cell[part] if part < len(cell) else "" for cell in cells]
-        filled = [t.rjust(w) for t, w in zip(texts, widths, strict=True)]
+        shown = [cell[part] if part < len(cell) else "" for cell in cells]
+        filled = [
+            t.ljust(w) if text else t.rjust(w)
+            for t, w, text in zip(shown, widths, texts, strict=True)
+        ]
         lines.append(" ".join(filled).rstrip())
     return lines
