@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from bayesmix.kernels.warming import warm
     from bayesmix.model.items import items
     from bayesmix.model.parts import Regression
-    from bayesmix.reporting import report
+    from bayesmix.reporting import explore, report
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
 __version__ = version("bayesmix")
@@ -106,7 +106,7 @@ _HOMES = {
         "predictions",
         "slopes",
     ),
-    "bayesmix.reporting": ("report",),
+    "bayesmix.reporting": ("explore", "report"),
     "bayesmix.formula.sources": ("scan",),
     "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
 }
@@ -139,6 +139,7 @@ __all__ = [
     "compare",
     "compare_estimates",
     "comparisons",
+    "explore",
     "family",
     "items",
     "list_data",

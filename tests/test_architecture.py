@@ -32,6 +32,7 @@ PUBLIC = [
     "compare",
     "compare_estimates",
     "comparisons",
+    "explore",
     "family",
     "items",
     "list_data",

@@ -9,12 +9,13 @@ from typing import Any
 from bayesmix._arguments import door
 from bayesmix._arguments.files import target_file, write_whole
 from bayesmix.errors import DataError
+from bayesmix.reporting.explore import Explorer, explore
 from bayesmix.reporting.files import tables_of, write_tables
 from bayesmix.reporting.page import page
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject, make_subject
 
-__all__ = ["report"]
+__all__ = ["Explorer", "explore", "report"]
 
 PAGE = "report.html"
 OTHERS = (".pdf", ".doc", ".docx", ".odt", ".tex", ".md", ".txt", ".ipynb")

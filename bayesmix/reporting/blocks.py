@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Pairs",
     "Picture",
     "Section",
+    "Sliders",
     "Table",
     "Words",
 ]
@@ -100,7 +102,33 @@ class Choice:
     options: tuple[tuple[str, Block], ...]
 
 
-Block = Choice | Words | Pairs | Table | Picture | Equation | Code | Details
+@dataclass(frozen=True, eq=False)
+class Sliders:
+    """Probabilities over time, for values of covariates that sliders choose.
+
+    Parameters
+    ----------
+    caption : str
+    axes : tuple of (str, tuple of str)
+        The covariates, each with its values.
+    label : str
+        What the times are.
+    times : ndarray, shape (T,)
+    lines : tuple of (str, str)
+        Names and colours of the curves; an empty colour is that of the text.
+    values : ndarray, shape (combinations, lines, T, 3)
+        Estimate and limits; combinations in the order of `axes`, the last one fastest.
+    """
+
+    caption: str
+    axes: tuple[tuple[str, tuple[str, ...]], ...]
+    label: str
+    times: np.ndarray
+    lines: tuple[tuple[str, str], ...]
+    values: np.ndarray
+
+
+Block = Choice | Words | Pairs | Table | Picture | Equation | Code | Details | Sliders
 
 
 @dataclass(frozen=True)

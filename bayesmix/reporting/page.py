@@ -17,12 +17,14 @@ from bayesmix.reporting.blocks import (
     Pairs,
     Picture,
     Section,
+    Sliders,
     Table,
     Words,
 )
 from bayesmix.reporting.files import is_numeric, number
+from bayesmix.reporting.sliders import sliders_html
 
-__all__ = ["equation_svg", "page", "write_block"]
+__all__ = ["equation_svg", "page", "resource", "write_block"]
 
 LABELS = {"warning": "Warning: ", "note": "Note: ", "good": ""}
 EQUATION_SIZE = 13
@@ -40,8 +42,8 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
         The heading, and the line below it.
     sections : sequence of Section
     """
-    style = (files("bayesmix.reporting") / "style.css").read_text("utf-8")
-    script = (files("bayesmix.reporting") / "page.js").read_text("utf-8")
+    style = resource("style.css") + resource("widgets.css")
+    script = resource("widgets.js")
     links = "".join(f'<li><a href="#{s.key}">{_text(s.title)}</a></li>' for s in sections)
     body = "".join(map(_section, sections))
     return (
@@ -54,6 +56,11 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
         f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n<main>\n{body}</main>\n'
         f"<script>\n{script}</script>\n</body>\n</html>\n"
     )
+
+
+def resource(name: str) -> str:
+    """The text of a file of this room."""
+    return (files("bayesmix.reporting") / name).read_text("utf-8")
 
 
 def _section(section: Section) -> str:
@@ -150,6 +157,9 @@ def _(block: Choice) -> str:
     most = len(block.options) - 1
     slider = f'<input type="range" min="0" max="{most}" value="0" aria-label="{label}">'
     return f'<div class="choice"><p hidden>{label}: {slider} <output></output></p>{items}</div>'
+
+
+write_block.register(Sliders)(sliders_html)
 
 
 @write_block.register

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ import pandas as pd
 
 from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
-from bayesmix.plot.grid import covariates_of, levels_of, new_rows
 from bayesmix.reporting.blocks import Block, Choice, Details, Section, Table, Words
-from bayesmix.reporting.files import interval, number
+from bayesmix.reporting.chosen import event_sliders, survival_sliders, typical_events
+from bayesmix.reporting.files import number
 from bayesmix.reporting.pictures import (
     curves_picture,
     profile_picture,
@@ -28,63 +27,8 @@ __all__ = [
     "memberships",
     "predictions",
     "survival",
-    "typical_events",
-    "typical_rows",
+    "unit_table",
 ]
-
-MOST = 8  # subjects
-ENDS = ["estimate", "lower", "upper"]
-
-
-def typical_rows(spec: MixtureSpec) -> pd.DataFrame:
-    """Subjects with every combination of the factors' levels, numbers at their medians.
-
-    Factors that would make more than eight subjects stay at their first level.
-    """
-    data = spec.prepared.data
-    designs = [d for part in spec.prepared.parts for d in part.designs]
-    concomitant = spec.prepared.concomitant
-    known = covariates_of([*designs, *([] if concomitant is None else [concomitant])], data)
-    levels: dict[str, list[Any]] = {}
-    for name in known.factors:
-        found = levels_of(data[name])
-        if np.prod([len(found), *map(len, levels.values())]) <= MOST:
-            levels[name] = found
-    rows = list(product(*levels.values()))
-    moving = {n: np.array([r[i] for r in rows], dtype=object) for i, n in enumerate(levels)}
-    return new_rows(spec, len(rows), moving)
-
-
-def typical_events(name: str, fit: Any, spec: MixtureSpec) -> Table | Words:
-    """Probability of each event, and median and mean time to it, of typical subjects."""
-    subjects = typical_rows(spec)
-    try:
-        found = {
-            "probability": fit.event_probabilities(subjects),
-            "median time": fit.quantile_time(0.5, subjects),
-            "mean time": fit.mean_time(subjects),
-        }
-    except BayesmixError as error:
-        return Words(f"{name}: no predictions for typical subjects: {error}", "note")
-    key = ["row", *subjects.columns, "event"]
-    table = found["probability"][key]
-    shown = table.drop(columns="row")
-    for words, own in found.items():
-        told = own[["row", "event", *ENDS]].rename(columns={end: f"{words} {end}" for end in ENDS})
-        table = table.merge(told, on=["row", "event"], how="left")
-        numbers = table[[f"{words} {end}" for end in ENDS]].to_numpy(dtype=float)
-        shown = shown.assign(
-            **{
-                words: [number(v) for v in numbers[:, 0]],
-                f"{words}, 95% interval": [interval(*ends) for ends in numbers[:, 1:]],
-            }
-        )
-    caption = (
-        f"Typical subjects by {name}, numbers at their medians: the probability of each event, "
-        "and the time to it of those who have it"
-    )
-    return Table(f"typical_{name}", caption, table, shown)
-
 
 HEAD = 100
 # Fits with more numbers of components than these are shown by a slider.
@@ -103,12 +47,7 @@ def memberships(subject: Subject) -> Section | None:
         blocks.append(rootogram_picture(name, fit))
         if subject.specs[name].layout.concomitant_terms is not None:
             blocks.append(weights_picture(name, fit))
-        table = members.reset_index(names=members.index.name or "row")
-        table.columns = [_column(c, members) for c in table.columns]
-        table["component"] = members.columns[members.to_numpy().argmax(1)]
-        bars = tuple(_column(c, members) for c in members.columns)
-        head = f"memberships_{name}", f"Memberships of {name}", table, "units"
-        blocks.append(_head(*head, bars))
+        blocks.append(unit_table(name, members))
     if not blocks:
         return None
     words = (
@@ -117,6 +56,15 @@ def memberships(subject: Subject) -> Section | None:
         "unit in the table to see its memberships as bars."
     )
     return Section("memberships", "Memberships", (Words(words), *blocks))
+
+
+def unit_table(name: str, members: pd.DataFrame) -> Details:
+    """Memberships of the units, each of which a click shows as bars."""
+    table = members.reset_index(names=members.index.name or "row")
+    table.columns = [_column(c, members) for c in table.columns]
+    table["component"] = members.columns[members.to_numpy().argmax(1)]
+    bars = tuple(_column(c, members) for c in members.columns)
+    return _head(f"memberships_{name}", f"Memberships of {name}", table, "units", bars)
 
 
 def _column(name: Any, members: pd.DataFrame) -> str:
@@ -161,7 +109,9 @@ def events(subject: Subject) -> Section | None:
         except BayesmixError:  # the picture's place says why
             continue
         blocks.append(_head(f"states_{name}", f"Probabilities of {name} over time", table, "rows"))
-    blocks += [typical_events(name, fit, subject.specs[name]) for name, fit in of_events.items()]
+    for name, fit in of_events.items():
+        blocks += event_sliders(name, fit, subject.specs[name])
+        blocks.append(typical_events(name, fit, subject.specs[name]))
     if not blocks:
         return None
     words = (
@@ -191,6 +141,7 @@ def survival(subject: Subject) -> Section | None:
             )
             key = f"times_{name}" + (f"_{number_of + 1}" if len(times) > 1 else "")
             blocks.append(Table(key, caption, table, shown))
+            blocks += survival_sliders(name, fit, spec, response)
     if not blocks:
         return None
     words = (

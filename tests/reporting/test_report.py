@@ -2,6 +2,7 @@
 
 import doctest
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -18,12 +19,12 @@ from bayesmix import reporting
 from bayesmix.families import FAMILIES
 from bayesmix.reporting import equations, files
 from bayesmix.reporting.blocks import Picture, Table, Words
+from bayesmix.reporting.chosen import slider_values, typical_rows
 from bayesmix.reporting.convergence import chains, convergence, posterior_warnings
 from bayesmix.reporting.criteria import criteria, criteria_doubts
 from bayesmix.reporting.page import equation_svg
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject
-from bayesmix.reporting.units import typical_rows
 from bayesmix.results.describe import model_sentences
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -198,7 +199,7 @@ def check_page(page):
     assert kinds[0] == "h1"
     for tag, attributes in page.tags:
         assert tag not in ("iframe", "object", "embed", "video")
-        assert tag != "script" or not attributes  # the page's own, nothing from elsewhere
+        assert tag != "script" or attributes.keys() <= {"type"}  # nothing from elsewhere
         for name in ("src", "href", "data", "action", "srcset"):
             if name in attributes:
                 assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:60])
@@ -255,6 +256,71 @@ def test_a_selection_has_a_slider_over_the_numbers_of_components(tmp_path):
     # A click on a unit draws its memberships: the columns after the row's name.
     bars = [a["data-bars"] for tag, a in page.tags if tag == "table" and "data-bars" in a]
     assert bars == ["1,2", "1,2,3"]
+
+
+def chosen(shown, place):
+    """The numbers (line, estimate or limit, time) that a slider at this place shows, and axes."""
+    numbers = json.loads(re.search(r'application/json">(.*?)</script>', shown)[1])
+    return np.array(numbers["values"][place]) / 1000, numbers["axes"]
+
+
+def test_sliders_show_the_numbers_of_the_fit():
+    data = bmx.load_data("mgus2")
+    spec = bmx.CompetingRisks(
+        "surv(years, status) ~ age", data, "event", "exponential", concomitant="~ sex"
+    )
+    fit = spec.fit("em", seed=1)
+    values, (ages, sexes, times) = chosen(bmx.explore(fit)._repr_html_(), 2 * 8 + 1)
+    assert (ages[0], ages[8], sexes, len(times)) == ("48", "88", ["F", "M"], 41)
+    subject = pd.DataFrame({"age": [88], "sex": ["M"]})
+    table = fit.state_probabilities(np.linspace(0, data["years"].max(), 41), subject)
+    for line, state in zip(values, ["death", "pcm", "start"], strict=True):
+        own = table.loc[table["state"] == state, ["estimate", "lower", "upper"]]
+        np.testing.assert_allclose(line.T, own, atol=6e-4)
+
+
+def test_sliders_of_survival_times_and_of_many_covariates():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(rng.normal(size=(80, 5)), columns=list("abcde"))
+    data["t"] = rng.weibull(1.5, 80) * np.exp(data["a"])
+    fit = bmx.Mixture("surv(t) ~ a + b + c + d + e", data, family="weibull", k=1).fit("em", seed=1)
+    grid = slider_values(fit.spec.spec)
+    assert [len(values) for values in grid.values()] == [3, 3, 3, 3]  # the fifth stays put
+    values, axes = chosen(bmx.explore(fit)._repr_html_(), 0)
+    first = {
+        name: [float(v[0].replace(files.MINUS, "-"))]
+        for name, v in zip("abcd", axes[:4], strict=True)
+    }
+    row = pd.DataFrame(first | {"e": [data["e"].median()]})
+    own = fit.survival(np.linspace(0, data["t"].max(), 41), row, by="marginal")
+    np.testing.assert_allclose(values[0][0], own["estimate"], atol=6e-4)
+    with pytest.raises(bmx.FitError, match="has neither"):
+        bmx.explore(bmx.Mixture("t ~ a", data, k=1).fit("em", seed=1))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+def test_sliders_over_covariates_work_in_a_browser(tmp_path):
+    data = bmx.load_data("mgus2")
+    spec = bmx.CompetingRisks(
+        "surv(years, status) ~ age", data, "event", "exponential", concomitant="~ sex"
+    )
+    shown = bmx.explore(spec.fit("em", seed=1))._repr_html_()
+    values, _ = chosen(shown, 2 * 8 + 1)
+    code = """onload = () => {
+      const inputs = document.querySelectorAll(".sliders input");
+      [8, 1, 40].forEach((place, i) => { inputs[i].value = place; });
+      inputs[0].dispatchEvent(new Event("input"));
+      document.title = document.querySelector(".sliders li output").textContent;
+    }"""
+    (tmp_path / "page.html").write_text(f"<body>{shown}<script>{code}</script></body>", "utf-8")
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu",
+         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
+         (tmp_path / "page.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    low, high = values[0][1:, 40]
+    assert f"<title>{values[0][0, 40]:.3f} ({low:.3f} to {high:.3f})</title>" in done.stdout
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
@@ -464,7 +530,8 @@ def test_a_doubtful_criterion_is_told_where_the_fits_are_judged(trial, trial_pag
 def test_the_events_have_their_probabilities_over_time(tmp_path):
     fit = events().fit("em", seed=1)
     (section,) = [s for s in make_sections(Subject({"em": fit})) if s.title == "Events over time"]
-    picture, details, typical = section.blocks[1:]
+    picture, details, sliders, typical = section.blocks[1:]
+    assert [name for name, _ in sliders.axes] == ["age10", "sex"]
     assert "Probability of each of death, pcm and of no event, along years" in picture.alt
     pd.testing.assert_frame_equal(details.blocks[0].frame, fit.aalen_johansen())
     # Women and men with the median age, each with both events.

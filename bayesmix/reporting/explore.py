@@ -1,0 +1,88 @@
+"""The widgets of a report in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bayesmix._arguments import door
+from bayesmix.errors import FitError
+from bayesmix.reporting.blocks import Block
+from bayesmix.reporting.chosen import event_sliders, survival_sliders
+from bayesmix.reporting.page import resource, write_block
+from bayesmix.reporting.subject import make_subject
+from bayesmix.reporting.units import unit_table
+
+__all__ = ["Explorer", "explore"]
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Widgets of a fit for a notebook.  Made by `explore`.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        Sliders and tables, as a report has them.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __repr__(self) -> str:
+        return "Widgets for a notebook; bmx.report(fit, path) writes them to a page"
+
+    def _repr_html_(self) -> str:
+        body = "\n".join(map(write_block, self.blocks))
+        style, script = resource("widgets.css"), resource("widgets.js")
+        return f"<style>\n{style}</style>\n{body}\n<script>\n{script}</script>"
+
+
+@door(error=FitError)
+def explore(fit: Any) -> Explorer:
+    """Explore a fit in a notebook: move sliders, click on units.
+
+    Models of times with covariates have sliders: choose a subject's covariates and see the
+    probabilities over time, with 95% intervals.  Models with several components have a table of the
+    units: a click on a unit shows its memberships as bars.  All numbers are computed beforehand, so
+    the widgets need no network and no running Python.  `report` puts the same widgets on a page.
+
+    Parameters
+    ----------
+    fit : PointFit or Posterior
+
+    Returns
+    -------
+    Explorer
+        A notebook shows it as widgets if it is the last line of a cell.
+
+    Raises
+    ------
+    SpecError
+        If it is not a fit.
+    FitError
+        If the fit has nothing to explore: one component, and no times with covariates.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> data = bmx.load_data("mgus2")
+    >>> spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, "event", "exponential",
+    ...                           concomitant="~ age + sex")
+    >>> widgets = bmx.explore(spec.fit("em", seed=1))
+    >>> "sliders" in widgets._repr_html_()
+    True
+    """
+    subject = make_subject(fit, None)
+    blocks: list[Block] = []
+    for name, one in subject.fits.items():
+        spec = subject.specs[name]
+        if spec.prepared.events is not None:
+            blocks += event_sliders(name, one, spec)
+        else:
+            for block in spec.layout.blocks:
+                blocks += survival_sliders(name, one, spec, block.name) if block.survival else []
+        blocks += [unit_table(name, one.membership())] if one.k > 1 else []
+    if not blocks:
+        msg = "explore() shows memberships, and times with covariates; this fit has neither"
+        raise FitError(msg)
+    return Explorer(tuple(blocks))

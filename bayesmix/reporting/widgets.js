@@ -1,0 +1,77 @@
+{
+// What is on a page already is left alone: a notebook runs this once for every output.
+const fresh = (selector) => [...document.querySelectorAll(selector)].filter((element) => {
+  const seen = element.dataset.ready;
+  element.dataset.ready = "yes";
+  return !seen;
+});
+// A slider shows one of several blocks.
+for (const box of fresh(".choice")) {
+  const slider = box.querySelector("input");
+  const items = [...box.querySelectorAll("[data-item]")];
+  const show = () => {
+    items.forEach((item, i) => { item.hidden = i !== Number(slider.value); });
+    box.querySelector("output").textContent = items[slider.value].dataset.item;
+  };
+  box.querySelector("p").hidden = false;
+  slider.addEventListener("input", show);
+  show();
+}
+// A click on a row of memberships draws them as bars.
+for (const table of fresh("table[data-bars]")) {
+  const places = table.dataset.bars.split(",").map(Number);
+  const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  const toggle = (row) => {
+    if (row.nextElementSibling && row.nextElementSibling.className === "bars") {
+      row.nextElementSibling.remove();
+      return;
+    }
+    const cell = document.createElement("td");
+    cell.colSpan = heads.length;
+    for (const place of places) {
+      const line = document.createElement("div");
+      const meter = document.createElement("meter");
+      const shown = row.cells[place].textContent;
+      meter.value = Number(shown.replace("\u2212", "-")) || 0;
+      line.append(heads[place] + " ", meter, " " + shown);
+      cell.append(line);
+    }
+    const below = document.createElement("tr");
+    below.className = "bars";
+    below.append(cell);
+    row.after(below);
+  };
+  for (const row of table.tBodies[0].rows) {
+    row.tabIndex = 0;
+    row.addEventListener("click", () => toggle(row));
+    row.addEventListener("keydown", (event) => { if (event.key === "Enter") toggle(row); });
+  }
+}
+// Sliders choose covariates and a time; the numbers were computed beforehand.
+for (const box of fresh(".sliders")) {
+  const { axes, values } = JSON.parse(box.querySelector("script").textContent);
+  const inputs = [...box.querySelectorAll("input")];
+  const curves = [...box.querySelectorAll("svg g")];
+  const told = [...box.querySelectorAll("li output")];
+  const mark = box.querySelector(".at");
+  const last = axes[axes.length - 1].length - 1;
+  const x = (i) => (40 + (592 * i) / last).toFixed(1);
+  const line = (numbers) => numbers.map((v, i) => x(i) + "," + (266 - 0.256 * v).toFixed(1));
+  const show = () => {
+    const at = inputs.map((input) => Number(input.value));
+    inputs.forEach((input, i) => { input.nextElementSibling.textContent = axes[i][at[i]]; });
+    const time = at.pop();
+    const which = at.reduce((index, place, i) => index * axes[i].length + place, 0);
+    values[which].forEach(([middle, low, high], s) => {
+      const band = [...line(low), ...line(high).reverse()];
+      curves[s].querySelector("polyline").setAttribute("points", line(middle).join(" "));
+      curves[s].querySelector("polygon").setAttribute("points", band.join(" "));
+      const [m, a, b] = [middle, low, high].map((numbers) => (numbers[time] / 1000).toFixed(3));
+      told[s].textContent = m + " (" + a + " to " + b + ")";
+    });
+    for (const end of ["x1", "x2"]) mark.setAttribute(end, x(time));
+  };
+  for (const input of inputs) input.addEventListener("input", show);
+  show();
+}
+}
