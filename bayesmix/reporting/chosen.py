@@ -123,8 +123,7 @@ def _numbers(column: pd.Series, points: int) -> list[float]:
 
 def event_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     """Probabilities of the states over time, for covariates that sliders choose."""
-    events = spec.prepared.events
-    assert events is not None
+    times = spec.prepared.times
     start = start_state(fit.components)
     lines = [(str(c), colour(s)) for s, c in enumerate(fit.components)] + [("no event yet", "")]
     caption = f"Probabilities over time for a subject of your choice ({name}), with 95% intervals"
@@ -132,7 +131,7 @@ def event_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     return _sliders(
         spec,
         caption,
-        (time_name(list(events.times)), _last(events.times.values())),
+        (time_name(list(times)), _last(times.values())),
         lines,
         lambda times, rows: fit.state_probabilities(times, rows),
         ("state", states),

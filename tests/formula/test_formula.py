@@ -355,7 +355,7 @@ def test_evaluate(text, expected):
         ("log(x - 3)", DataError, r"2 rows \(0, 1\)"),
         ("lgo(x)", FormulaError, "'lgo'.*Did you mean 'log'"),
         ("cbind(x, n)", FormulaError, r"p\(successes, trials\)"),
-        ("log(offset(x))", FormulaError, "stands alone"),
+        ("log(offset(x))", FormulaError, "a term of its own"),
         ("X1", DataError, "'X1' is not in the data"),
         ("log(ab)", DataError, "'ab' is not in the data. Did you mean 'a b'"),
         ("center(x)", FormulaError, "right side"),
