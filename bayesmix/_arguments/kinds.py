@@ -92,9 +92,8 @@ def _is_frame(value: Any) -> bool:
 
 def _is_data(value: Any) -> bool:
     arrow = hasattr(type(value), "__arrow_c_stream__")
-    return (
-        _is_frame(value) or arrow or _is_text(value) or _is_path(value) or of_class(value, "Scan")
-    )
+    named = any(of_class(value, name) for name in ("Scan", "LazyFrame", "FileSystemDataset"))
+    return _is_frame(value) or arrow or _is_text(value) or _is_path(value) or named
 
 
 PLAIN: dict[str, Kind] = {

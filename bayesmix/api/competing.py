@@ -13,10 +13,9 @@ from bayesmix.api.posterior import Posterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import DataError
 from bayesmix.families import resolve
-from bayesmix.formula.sources import in_memory
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
-from bayesmix.model.events import prepare_events
+from bayesmix.model.events import event_rows, prepare_events
 from bayesmix.survival.check import refuse_mistakes
 
 if TYPE_CHECKING:
@@ -161,7 +160,9 @@ class CompetingRisks(Model):
         na_action: str = "error",
     ) -> None:
         scope = Scope.capture(2)
-        data = in_memory(data)
+        read: dict[str, Any] = {"event": event, "ancillary": ancillary, "concomitant": concomitant}
+        read |= {"weights": weights, "na_action": na_action, "scope": scope}
+        data, stream = event_rows(data, formula, **read)
         try:
             prepared = prepare_events(
                 formula,
@@ -175,6 +176,7 @@ class CompetingRisks(Model):
                 weights=weights,
                 na_action=na_action,
                 scope=scope,
+                stream=stream,
             )
         except DataError:
             if na_action == "error" and event in data.columns:

@@ -29,7 +29,7 @@ from bayesmix.results.random_effects import random_effects
 from bayesmix.results.reorder import reorder
 from bayesmix.results.residuals import quantile_residuals, residuals
 from bayesmix.results.simulation import simulate
-from bayesmix.results.streaming import delivered
+from bayesmix.results.streaming import Seeded, delivered
 
 if TYPE_CHECKING:
     from bayesmix.formula.sources import Data
@@ -315,7 +315,12 @@ class PointFit(Estimates):
         """
         return self.predict()
 
-    def residuals(self, kind: str = "response", seed: Any = None) -> pd.DataFrame | pd.Series:
+    def residuals(
+        self,
+        kind: str = "response",
+        seed: Any = None,
+        to: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """Residuals from each component, or quantile residuals of the whole mixture.
 
         Parameters
@@ -330,10 +335,13 @@ class PointFit(Estimates):
             censored times it is drawn at random within the jump or the bounds.
         seed : int or numpy.random.Generator, optional
             For "quantile".
+        to : str or path, optional
+            A Parquet file for them, whose path is returned.
 
         Returns
         -------
         DataFrame, or Series
+            Of data that come block by block, an iterator of these.
             Rows by components; NaN if a row says nothing about a component's time, for instance
             after another event.  "quantile" gives one value for each row, or with several
             responses one column for each.
@@ -359,15 +367,17 @@ class PointFit(Estimates):
         (32,)
         """
         if kind == "quantile":
-            return quantile_residuals(self._fitted, generator(seed, FitError))
+            rng = generator(seed, FitError)
+            make = Seeded.of(self._fitted, quantile_residuals, rng)
+            return delivered(self._fitted, None, make, "residuals", to)
         if seed is not None:
             msg = f"seed= goes with kind='quantile', not with kind={kind!r}; leave it out"
             raise FitError(msg)
-        return residuals(self._fitted, kind)
+        return delivered(self._fitted, None, partial(residuals, kind=kind), "residuals", to)
 
     def simulate(
         self, seed: Any = None, newdata: pd.DataFrame | None = None, missing: bool = False
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Simulate responses from the fit, with components drawn at random.
 
         Survival times are not censored, and infinite if the event never comes.  Their column has
@@ -386,7 +396,8 @@ class PointFit(Estimates):
         Returns
         -------
         DataFrame
-            One column for each response, and the component that was drawn.
+            One column for each response, and the component that was drawn.  Of data that come
+            block by block, an iterator of these.
 
         Raises
         ------
@@ -402,8 +413,11 @@ class PointFit(Estimates):
         >>> list(fit.simulate(seed=1).columns)
         ['Faults', 'component']
         """
-        spec, theta, rng = self._fitted.spec, self._fitted.theta, generator(seed, FitError)
-        return simulate(spec, theta, newdata, rng, missing=missing)
+        rng = generator(seed, FitError)
+        if newdata is not None:
+            return simulate(self._fitted.spec, self._fitted.theta, newdata, rng, missing=missing)
+        make = Seeded.of(self._fitted, partial(_simulated, missing=missing), rng)
+        return delivered(self._fitted, None, make, "simulated responses", None)
 
     def impute(self, draws: int = 1, seed: Any = None) -> pd.DataFrame:
         """Draw the missing responses, given what was observed of their units.
@@ -658,3 +672,7 @@ class PointFit(Estimates):
 
     def _repr_html_(self) -> str:
         return describe.fit_html(self._fitted)
+
+
+def _simulated(fitted: Fitted, rng: np.random.Generator, *, missing: bool) -> pd.DataFrame:
+    return simulate(fitted.spec, fitted.theta, None, rng, missing=missing)

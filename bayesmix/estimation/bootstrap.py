@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,10 @@ from bayesmix.errors import FitError
 from bayesmix.estimation.maximise import Options, maximise
 from bayesmix.estimation.progress import Progress
 from bayesmix.formula.response import Response, middle
+from bayesmix.formula.sources.stream import Block
 from bayesmix.formula.times import Times
 from bayesmix.likelihood import unit_terms
+from bayesmix.likelihood.problem import sample_of
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
@@ -26,6 +29,7 @@ from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
 from bayesmix.results.simulation import draw_components, draw_response
+from bayesmix.results.streaming import of_block, without_data
 from bayesmix.results.tables import summary
 
 __all__ = ["Resampled", "match_order", "resample", "resampled_summary", "simulated_rows"]
@@ -60,7 +64,8 @@ def resample(
     n : int
     kind : str
         "parametric": new responses from the fit, times censored as they were (see
-        `censored.limits`); "case": units drawn with replacement (as multinomial weights).
+        `censored.limits`); "case": units drawn with replacement (as multinomial weights, of
+        rows in blocks as Poisson ones).
     rng : numpy.random.Generator
     progress : bool, optional
 
@@ -93,12 +98,42 @@ def resample(
 
 def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
     spec, rows = fitted.spec, fitted.spec.rows
+    if rows.stream is not None:
+        if kind == "parametric" and spec.prepared.events is not None:
+            msg = (
+                "bootstrap(kind='parametric') of competing events needs all rows at once, and the "
+                "data come in blocks; use kind='case'"
+            )
+            raise FitError(msg)
+        again = _Again(without_data(fitted), kind, int(rng.integers(2**62)))
+        return replace(rows, resampled=again, number=uuid4().hex)
     if kind == "case":
         share = np.ones(rows.n_units) if rows.weight is None else rows.weight
         # The number of units drawn is the sum of their weights, as w equals w copies.
         total = round(float(share.sum()))
         return replace(rows, weight=rng.multinomial(total, share / share.sum()).astype(float))
     return simulated_rows(fitted, rng, (spec,))[0]
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A block's rows resampled, the same ones whenever it is read.
+
+    Poisson weights are multinomial ones but for their sum, and need no other block: Chamandy,
+    Muralidharan, Najmi and Naidu (2012), Estimating uncertainty for massive data streams.
+    """
+
+    fitted: Fitted
+    kind: str
+    seed: int
+
+    def __call__(self, rows: Rows, block: Block) -> Rows:
+        rng = np.random.default_rng([self.seed, block.number])
+        if self.kind == "case":
+            share = np.ones(rows.n_units) if rows.weight is None else rows.weight
+            return replace(rows, weight=rng.poisson(share).astype(float))
+        own = of_block(self.fitted, rows, block)
+        return simulated_rows(own, rng, (own.spec,))[0]
 
 
 def simulated_rows(
@@ -222,8 +257,11 @@ def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:
     Both sets of parameters classify the same data; components of one symmetric
     set are assigned so that the memberships overlap most.
     """
-    other = unit_terms(fitted.problem, theta)[1]
-    return best_order(fitted.spec, fitted.unit_terms[1], other)
+    if fitted.problem.stream is None:
+        other = unit_terms(fitted.problem, theta)[1]
+        return best_order(fitted.spec, fitted.unit_terms[1], other)
+    mine, other = (unit_terms(sample_of(fitted.problem), t)[1] for t in (fitted.theta, theta))
+    return best_order(fitted.spec, mine, other)
 
 
 def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:

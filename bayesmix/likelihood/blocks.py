@@ -57,8 +57,7 @@ class _Task:
     def _problem(self, block: Block) -> Problem:
         given: Any = self.spec.rows
         turned = given.turned
-        layout = self.spec.layout if turned is None else turned.layout
-        rows = read_block(self.spec.prepared, layout, block.frame)
+        rows = read_block(self.spec, block)
         spec = replace(self.spec, rows=rows if turned is None else turned(rows))
         return replace(build_problem(spec), n_threads=1, large=True)
 

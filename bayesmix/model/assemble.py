@@ -16,7 +16,7 @@ from bayesmix.model.layout import PartLayout, build_layout
 from bayesmix.model.parts import Prepared
 from bayesmix.model.regression import plan
 from bayesmix.model.rows import BlockRows, Rows
-from bayesmix.model.sampled import Sampled
+from bayesmix.model.sampled import Sampled, counted
 from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.units import known_components
 from bayesmix.model.weights import WeightModel
@@ -77,7 +77,8 @@ def _assembled(
     data: Any = Rows(rows, prepared.units, unit_matrix, prepared.weight, allowed, known)
     if prepared.stream is not None:
         data = Sampled(data, prepared.stream)
-    return MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
+    spec = MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
+    return counted(spec) if prepared.stream is not None and prepared.fiml else spec
 
 
 def _counted(prepared: Prepared) -> np.ndarray | slice:

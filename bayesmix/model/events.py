@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.design import Design, build_design, build_units, check_columns, select_rows
-from bayesmix.formula.frames import check_data, first_rows
+from bayesmix.formula.frames import check_data, check_na_action, first_rows
 from bayesmix.formula.response import (
     Response,
     is_surv,
@@ -20,16 +20,18 @@ from bayesmix.formula.response import (
     read_response,
     surv_call,
 )
+from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import EventPart, Events, Part, Prepared, Regression
-from bayesmix.model.prepare import complete, concomitant_design
+from bayesmix.model.prepare import complete, concomitant_design, rows_of
 from bayesmix.model.units import case_weights
 
 __all__ = [
     "TRUNCATIONS",
     "allowed_events",
+    "event_rows",
     "partial_codes",
     "prepare_components",
     "prepare_events",
@@ -38,6 +40,40 @@ __all__ = [
 
 TRUNCATIONS = ("mixture", "component")
 Names = tuple[Hashable, ...]
+
+
+def event_rows(
+    data: Any,
+    formula: Any,
+    *,
+    event: str,
+    ancillary: Any,
+    concomitant: str | None,
+    weights: str | None,
+    na_action: str,
+    scope: Scope,
+) -> tuple[Any, Stream | None]:
+    """The data of competing events as a frame, or a sample of their rows with all of them.
+
+    What the formulas are is looked at later: here only for the columns in use.
+    """
+    check_na_action(na_action)
+    mains = list(formula.values()) if isinstance(formula, Mapping) else [formula]
+    extra = [f for d in (ancillary or {}).values() for f in d.values()]
+    formulas = [parse_formula(text, "formula") for text in mains]
+    others = [parse_formula(text, "ancillary") for text in (*extra, concomitant) if text]
+    every = [*formulas, *others]
+    columns = [n for f in every for n in (*f.response_names, *f.names)]
+    columns += [] if weights is None else [weights]
+    given = (column_name("event", event), column_name("weights", weights), None)
+    needed = _needed(columns, formulas, na_action)
+    return rows_of(data, columns, needed, given, na_action, scope)
+
+
+def _needed(columns: Sequence[str], formulas: Sequence[ParsedFormula], na_action: str) -> list[str]:
+    """The columns in which nothing may be missing."""
+    times = {n for f in formulas for n in f.response_names} if na_action == "fiml" else set()
+    return [c for c in complete(columns, formulas) if c not in times]
 
 
 def prepare_events(
@@ -53,8 +89,11 @@ def prepare_events(
     weights: str | None,
     na_action: str,
     scope: Scope,
+    stream: Stream | None = None,
 ) -> Prepared:
     """Read the formulas of competing events and evaluate them on the data.
+
+    With a `stream` these are a sample of its rows.
 
     Raises
     ------
@@ -79,6 +118,7 @@ def prepare_events(
         weights=weights,
         na_action=na_action,
         scope=scope,
+        stream=stream,
     )
 
 
@@ -96,6 +136,7 @@ def prepare_components(
     weights: str | None,
     na_action: str,
     scope: Scope,
+    stream: Stream | None = None,
 ) -> Prepared:
     """`prepare_events` where the components are known, in order, with a family for each."""
     if truncation not in TRUNCATIONS:
@@ -109,9 +150,7 @@ def prepare_components(
     scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
     columns = _columns(every, weights, data)
     fiml = na_action == "fiml"
-    times = {n for f in formulas for n in f.response_names} if fiml else set()
-    needed = [c for c in complete(columns, formulas) if c not in times]
-    kept, dropped = select_rows(data, needed, na_action)
+    kept, dropped = select_rows(data, _needed(columns, formulas, na_action), na_action)
     units = build_units(kept, None)
     allowed = allowed_events(kept, event, names, partial)
     parts = tuple(
@@ -131,10 +170,11 @@ def prepare_components(
         weights,
         None,
         used,
-        dropped,
+        dropped if stream is None else stream.totals.n_dropped,
         kept[list(used)] if dropped else kept.copy(deep=False),
         events,
         fiml,
+        stream,
     )
 
 

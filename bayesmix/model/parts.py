@@ -222,10 +222,16 @@ class Prepared:
     @property
     def n_missing(self) -> dict[str, int]:
         """Rows in use in which each response is missing; units, where each has it once."""
+        if self.stream is not None and self.stream.totals.missing is not None:
+            return self.stream.totals.missing
+        return self.missing([reading.response for reading in self.readings], self.units)
+
+    def missing(self, responses: Sequence[Response], units: Units) -> dict[str, int]:
+        """The same of some rows."""
         per_unit = {p.response.name for p in self.parts if p.regression.per == "unit"}
         out = {}
-        for r in (reading.response for reading in self.readings):
-            rows = self.units.first if r.name in per_unit else slice(None)
+        for r in responses:
+            rows = units.first if r.name in per_unit else slice(None)
             out[r.name] = 0 if r.there is None else int((~r.there[rows]).sum())
             for part, y in zip(r.parts, r.y.T, strict=False):  # each of several columns
                 out[part] = int(np.isnan(y[rows]).sum())

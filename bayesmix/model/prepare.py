@@ -32,6 +32,7 @@ __all__ = [
     "complete",
     "concomitant_design",
     "prepare",
+    "rows_of",
 ]
 
 
@@ -69,7 +70,7 @@ def prepare(
     whole = _columns(by_row, weight_design, group, weights)
     needed = [c for c in columns if c in whole]
     needed = needed if fiml else complete(needed, [p[0] for p in parsed])
-    data, stream = _rows_of(data, columns, needed, (labels, weights, group), na_action)
+    data, stream = rows_of(data, columns, needed, (labels, weights, group), na_action, scope)
     check_data(data)
     data = pd.DataFrame(data)  # the user's may change; without attributes, which columns would copy
     check_columns(data, [c for c in given if c is not None])
@@ -108,29 +109,36 @@ def prepare(
     )
 
 
-def _rows_of(
+def rows_of(
     data: Any,
     columns: Sequence[str],
     needed: Sequence[str],
     given: tuple[str | None, str | None, str | None],
     na_action: str,
+    scope: Scope,
 ) -> tuple[Any, Stream | None]:
-    """The data as a frame: all rows, or a sample of them with the stream of all."""
+    """The data as a frame: all rows, or a sample of them with the stream of all.
+
+    Parameters
+    ----------
+    data : DataFrame, or what `sources.opened` takes
+    columns, needed : sequence of str
+        Columns in use, names of the scope among them, and those in which nothing may be missing.
+    given : tuple of (str or None)
+        The columns of labels (or events), case weights and groups.
+    na_action : str
+    scope : Scope
+    """
     source = opened(data)
     if not hasattr(source, "chosen"):
         return source, None
     labels, weights, group = given
-    check_columns(pd.DataFrame(columns=list(source.names), index=[0]), [c for c in given if c])
+    known = [*(c for c in given if c), *(c for c in columns if c not in scope)]
+    check_columns(pd.DataFrame(columns=list(source.names), index=[0]), known)
     wanted = dict.fromkeys([*columns, *([labels] if labels else [])])
     used = [c for c in wanted if c in source.names]
     if source.count() <= source.small:
         return read(source, used), None
-    if na_action == "fiml":
-        msg = (
-            "na_action='fiml' needs the rows in memory, and these come in blocks; use 'drop', or "
-            "read the columns in use into a DataFrame"
-        )
-        raise SpecError(msg)
     return surveyed(source, used, [c for c in needed if c in used], group, weights, na_action)
 
 

@@ -23,7 +23,16 @@ from bayesmix.model.parts import Events, Part, Prepared
 from bayesmix.model.reading import clusters, described_rows, in_all_rows, unit_response
 from bayesmix.model.units import constant_in_units
 
-__all__ = ["BlockRows", "Clustered", "Rows", "apply", "block_rows", "entries", "regression_rows"]
+__all__ = [
+    "BlockRows",
+    "Clustered",
+    "Rows",
+    "apply",
+    "block_rows",
+    "entries",
+    "event_responses",
+    "regression_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -347,13 +356,20 @@ def _event_rows(
     matrix: np.ndarray,
     offset: np.ndarray | None,
 ) -> BlockRows:
+    allowed, responses = event_responses(prepared, events, newdata)
+    return block_rows(block, responses, matrix, offset, allowed, events.truncation)
+
+
+def event_responses(
+    prepared: Prepared, events: Events, newdata: pd.DataFrame
+) -> tuple[np.ndarray, list[Response]]:
+    """The events (n, S) that rows may have had, and what each event reads."""
     check_columns(newdata, [events.column])
     allowed = allowed_events(newdata, events.column, events.names, events.partial)
-    responses = [
+    return allowed, [
         restricted(part.formula, newdata, allowed[:, s], prepared.scope, fiml=prepared.fiml)
         for s, part in enumerate(events.parts)
     ]
-    return block_rows(block, responses, matrix, offset, allowed, events.truncation)
 
 
 def _event_offsets(events: Events, newdata: pd.DataFrame) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
@@ -11,16 +12,15 @@ import pandas as pd
 
 from bayesmix.errors import DataError
 from bayesmix.formula.sources import Stream
+from bayesmix.formula.sources.stream import Block
 from bayesmix.model.atoms import allowed_units
-from bayesmix.model.layout import Layout
-from bayesmix.model.parts import Prepared
-from bayesmix.model.rows import Rows, apply
+from bayesmix.model.rows import Rows, apply, event_responses
 from bayesmix.model.units import case_weights, known_components, known_labels
 
 if TYPE_CHECKING:
     from bayesmix.model.spec import MixtureSpec
 
-__all__ = ["Sampled", "read_block", "unavailable", "without_rows"]
+__all__ = ["Sampled", "counted", "read_block", "unavailable", "without_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,14 @@ class Sampled:
         All rows.
     turned : object, optional
         How rows become those of standard coordinates, where the sample has these.
+    resampled : callable, optional
+        Other rows for those of a block: of a bootstrap.
     """
 
     sample: Rows
     stream: Stream
     turned: Any = None
+    resampled: Callable[[Rows, Block], Rows] | None = None
     # A name of its own, by which arranged blocks are found again.
     number: str = field(default_factory=lambda: uuid4().hex)
 
@@ -58,12 +61,14 @@ class Sampled:
     @property
     def row_weight(self) -> float:
         """The sum of the rows' case weights."""
-        return self.n if self.sample.weight is None else self.stream.totals.row_weight
+        total = self.stream.totals.row_weight
+        return int(total) if self.sample.weight is None else total
 
     @property
     def unit_weight(self) -> float:
         """The sum of the units' case weights."""
-        return self.n_units if self.sample.weight is None else self.stream.totals.unit_weight
+        total = self.stream.totals.unit_weight
+        return int(total) if self.sample.weight is None else total
 
     def __getattr__(self, name: str) -> NoReturn:
         """Refuse what only rows in memory have."""
@@ -76,8 +81,9 @@ def unavailable(n: int) -> DataError:
     """The error of what needs all rows at once."""
     return DataError(
         f"this needs all {n} rows at once, and the data come in blocks. Fits, standard errors, "
-        "criteria, memberships and predictions go block by block; for the rest read the columns "
-        "in use into a DataFrame, or take a part of the rows"
+        "criteria, memberships, residuals and predictions go block by block, and what takes "
+        "newdata= may have rows of yours; for the rest read the columns in use into a DataFrame, "
+        "or take a part of the rows"
     )
 
 
@@ -100,20 +106,43 @@ def without_rows(spec: MixtureSpec) -> MixtureSpec:
         stream=None,
     )
     given: Any = spec.rows
-    rows: Any = Sampled(None, None, given.turned, given.number)  # type: ignore[arg-type]
+    rows: Any = replace(given, sample=None, stream=None)
     return replace(spec, prepared=prepared, rows=rows)
 
 
-def read_block(prepared: Prepared, layout: Layout, frame: pd.DataFrame) -> Rows:
-    """Rows of a block in the user's coordinates, with case weights and known labels.
+def counted(spec: MixtureSpec) -> MixtureSpec:
+    """A specification of rows in blocks whose responses may be missing, with how many are."""
+    given: Any = spec.rows
+    counts = list(given.stream.map(_Count(without_rows(spec))))
+    missing = {name: sum(c[0][name] for c in counts) for name in counts[0][0]}
+    rows, units = (sum(c[i] for c in counts) for i in (1, 2))
+    totals = given.stream.totals._replace(missing=missing, row_weight=rows, unit_weight=units)
+    stream = replace(given.stream, totals=totals)
+    prepared = replace(spec.prepared, stream=stream)
+    return replace(spec, prepared=prepared, rows=replace(given, stream=stream))
 
-    Parameters
-    ----------
-    prepared : Prepared
-    layout : Layout
-        In the user's coordinates.
-    frame : DataFrame
-    """
+
+@dataclass(frozen=True)
+class _Count:
+    """Missing responses of a block, and the weights of rows and units that have some."""
+
+    spec: MixtureSpec
+
+    def __call__(self, block: Block) -> tuple[dict[str, int], float, float]:
+        prepared, frame = self.spec.prepared, block.frame
+        rows = read_block(self.spec, block)
+        if prepared.events is None:
+            responses: list[Any] = [b.response for b in rows.blocks]
+        else:
+            responses = event_responses(prepared, prepared.events, frame)[1]
+        return prepared.missing(responses, rows.units), rows.row_weight, rows.unit_weight
+
+
+def read_block(spec: MixtureSpec, block: Block) -> Rows:
+    """Rows of a block in the user's coordinates, with case weights and known labels."""
+    given: Any = spec.rows
+    prepared, frame = spec.prepared, block.frame
+    layout = spec.layout if given.turned is None else given.turned.layout
     rows = apply(prepared, layout, frame, response=True)
     weight = known = None
     if prepared.weights_column is not None:
@@ -125,4 +154,5 @@ def read_block(prepared: Prepared, layout: Layout, frame: pd.DataFrame) -> Rows:
     allowed = allowed_units(rows.units, [b.allowed for b in rows.blocks], known)
     if allowed is None and known is not None:
         allowed = np.ones(known.shape, bool)
-    return replace(rows, weight=weight, allowed=allowed, known=known)
+    rows = replace(rows, weight=weight, allowed=allowed, known=known)
+    return rows if given.resampled is None else given.resampled(rows, block)

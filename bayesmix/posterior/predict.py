@@ -19,7 +19,6 @@ from bayesmix.results.simulation import (
     simulation_rows,
     warn_of_impossible,
 )
-from bayesmix.results.tables import OwnRows
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = ["predict", "simulate"]
@@ -28,7 +27,7 @@ MOST_DRAWS = 1000
 
 
 def predict(
-    drawn: Drawn, newdata: pd.DataFrame | OwnRows | None, what: str, by: str, ci: float
+    drawn: Drawn, newdata: pd.DataFrame | None, what: str, by: str, ci: float
 ) -> pd.DataFrame:
     """Posterior means and equal-tailed intervals of means, linear predictors or weights.
 

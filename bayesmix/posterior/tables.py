@@ -14,7 +14,7 @@ from bayesmix.model.random import random_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.printing import Printed
-from bayesmix.results.tables import OwnRows, component_index, ratios, summary
+from bayesmix.results.tables import component_index, ratios, summary
 
 __all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]
 
@@ -109,7 +109,7 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
 
 
 def membership(
-    drawn: Drawn, newdata: pd.DataFrame | OwnRows | None, *, rows: bool, uncertainty: bool
+    drawn: Drawn, newdata: pd.DataFrame | None, *, rows: bool, uncertainty: bool
 ) -> pd.DataFrame:
     """Posterior means of P(component | data, theta), units by components.
 
@@ -127,10 +127,7 @@ def membership(
     if newdata is None:
         problem, units, index = drawn.problem, spec.rows.units, spec.prepared.index
     else:
-        if isinstance(newdata, OwnRows):
-            new, index = newdata
-        else:
-            new, index = spec.apply(newdata, response=True), newdata.index
+        new, index = spec.apply(newdata, response=True), newdata.index
         problem, units = build_problem(spec, new), new.units
     mean, sd = mean_membership(problem, drawn.thinned(MOST_DRAWS))
     columns: pd.Index = component_index(spec)

@@ -16,7 +16,7 @@ from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.conditional import shifts
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import Cell, cells_of, linear_cells, mean_cells, mean_scale, row_weights
-from bayesmix.results.tables import OwnRows, component_index
+from bayesmix.results.tables import component_index
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = ["Prediction", "cell_columns", "predict", "side_by_side"]
@@ -27,7 +27,7 @@ BY = ("component", "marginal", "membership")
 
 def predict(
     fitted: Fitted,
-    newdata: pd.DataFrame | OwnRows | None,
+    newdata: pd.DataFrame | None,
     what: str,
     by: str,
     ci: float | None = None,
@@ -100,9 +100,7 @@ class Prediction:
     problem: Problem | None = None
 
     @classmethod
-    def of(
-        cls, spec: MixtureSpec, newdata: pd.DataFrame | OwnRows | None, what: str, by: str
-    ) -> Prediction:
+    def of(cls, spec: MixtureSpec, newdata: pd.DataFrame | None, what: str, by: str) -> Prediction:
         """A prediction for new rows, or those of the model.
 
         Raises
@@ -121,10 +119,7 @@ class Prediction:
             raise FitError(msg)
         own = by == "membership"
         weighted = what == "weight" or by != "component"
-        if isinstance(newdata, OwnRows):
-            rows = newdata.rows
-        else:
-            rows = spec.apply(newdata, response=own, weights=weighted)
+        rows = spec.apply(newdata, response=own, weights=weighted)
         return cls(spec, rows, what, by, build_problem(spec, rows) if own else None)
 
     @property

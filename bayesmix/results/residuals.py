@@ -38,7 +38,7 @@ TIME_KINDS = ("martingale", "cox-snell")
 SMALLEST = np.finfo(float).tiny
 
 
-def residuals(fitted: Fitted, kind: str) -> pd.DataFrame:
+def residuals(fitted: Fitted, _newdata: None = None, *, kind: str) -> pd.DataFrame:
     """Residuals against each component.
 
     Parameters

@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.formula.sources import BlockByBlock, opened, read, written
 from bayesmix.formula.sources.stream import Block
 from bayesmix.likelihood.engine import threads
-from bayesmix.model import read_block, without_rows
+from bayesmix.model import Rows, read_block, without_rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.tables import OwnRows
 
-__all__ = ["delivered"]
+__all__ = ["Seeded", "delivered", "of_block", "without_data"]
 
-# From a fit and rows, None for the fit's own in memory, to their table.
+# From a fit and rows, None for the fit's own, to their table.
 Maker = Callable[[Any, Any], pd.DataFrame | pd.Series]
 
 
@@ -60,7 +60,7 @@ def delivered(
     if source is None or isinstance(source, pd.DataFrame):
         frame = make(fitted, source)
         return frame if to is None else written([frame], to)
-    light = _light(fitted)
+    light = without_data(fitted)
     if wants_errors:  # computed once, not for every block
         covariance(fitted)
         light.__dict__["covariances"] = fitted.covariances
@@ -68,7 +68,7 @@ def delivered(
     return BlockByBlock(frames, words) if to is None else written(frames, to)
 
 
-def _light(fitted: Any) -> Any:
+def without_data(fitted: Any) -> Any:
     """A fit or draws without rows, and without what was computed of them."""
     if not isinstance(fitted, Fitted):
         fitted = replace(fitted, point=None)  # of draws
@@ -88,6 +88,47 @@ class _Make:
     def __call__(self, block: Block) -> pd.DataFrame | pd.Series:
         if not self.own:
             return self.make(self.fitted, block.frame)
-        spec = self.fitted.spec
-        rows = read_block(spec.prepared, spec.layout, block.frame)
-        return self.make(self.fitted, OwnRows(rows, block.frame.index))
+        return self.make(of_block(self.fitted, read_block(self.fitted.spec, block), block), None)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A table with random numbers: of a block its own, whichever thread makes it."""
+
+    function: Callable[[Any, np.random.Generator], pd.DataFrame | pd.Series]
+    rng: np.random.Generator | int
+
+    @classmethod
+    def of(cls, fitted: Fitted, function: Callable[..., Any], rng: np.random.Generator) -> Seeded:
+        """The maker of a fit's tables."""
+        blocks = fitted.spec.rows.stream is not None
+        return cls(function, int(rng.integers(2**62)) if blocks else rng)
+
+    def __call__(self, fitted: Any, _newdata: None) -> pd.DataFrame | pd.Series:
+        """The table of a fit, or of a block of its rows."""
+        rng = self.rng
+        if isinstance(rng, int):
+            rng = np.random.default_rng([rng, fitted.__dict__["block"]])
+        return self.function(fitted, rng)
+
+
+def of_block(fitted: Any, rows: Rows, block: Block) -> Any:
+    """A fit or draws whose rows are those of a block.
+
+    Parameters
+    ----------
+    fitted : Fitted or Drawn
+    rows : Rows
+        What the block has.
+    block : Block
+    """
+    spec, parts = fitted.spec, fitted.spec.prepared.parts
+    if spec.prepared.events is None:
+        pairs = zip(parts, rows.blocks, strict=True)
+        parts = tuple(replace(part, response=own.response) for part, own in pairs)
+    prepared = replace(spec.prepared, parts=parts, units=rows.units, table=block.frame)
+    made = replace(fitted, spec=replace(spec, rows=rows, prepared=prepared))
+    made.__dict__["block"] = block.number
+    if "covariances" in fitted.__dict__:
+        made.__dict__["covariances"] = fitted.covariances
+    return made

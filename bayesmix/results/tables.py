@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from bayesmix._arguments import fraction
 from bayesmix.errors import FitError
 from bayesmix.families.links import get_link
 from bayesmix.likelihood import Problem, build_problem, unit_terms
-from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import EFFECTS, BlockLayout
 from bayesmix.model.params import (
     Entry,
@@ -29,7 +29,6 @@ from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
 
 __all__ = [
-    "OwnRows",
     "classification",
     "clusters",
     "coefficient_table",
@@ -365,16 +364,7 @@ def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str]
     return {(r[0], r[1], r[2]): r[3] for r in rows}
 
 
-class OwnRows(NamedTuple):
-    """A block of a model's own rows, with their labels: known components and all."""
-
-    rows: Rows
-    index: pd.Index  # type: ignore[assignment]
-
-
-def membership(
-    fitted: Fitted, newdata: pd.DataFrame | OwnRows | None, *, rows: bool
-) -> pd.DataFrame:
+def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:
     """P(component | data), units by components, or repeated by row."""
     if newdata is None:
         resp, index, units = (
@@ -383,10 +373,7 @@ def membership(
             fitted.spec.rows.units,
         )
     else:
-        if isinstance(newdata, OwnRows):
-            data, index = newdata
-        else:
-            data, index = fitted.spec.apply(newdata, response=True), newdata.index
+        data, index = fitted.spec.apply(newdata, response=True), newdata.index
         problem = build_problem(fitted.spec, data)
         resp, units = unit_terms(problem, fitted.theta)[1], data.units
     columns = component_index(fitted.spec)
@@ -395,7 +382,7 @@ def membership(
     return pd.DataFrame(resp, index=units.index, columns=columns)
 
 
-def clusters(fitted: Fitted, newdata: pd.DataFrame | OwnRows | None, *, rows: bool) -> pd.Series:
+def clusters(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.Series:
     """The most probable component of each unit, or of each row."""
     return membership(fitted, newdata, rows=rows).idxmax(axis=1).rename("component")
 

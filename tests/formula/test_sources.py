@@ -231,9 +231,6 @@ def test_values_that_no_family_allows_are_found_in_any_block(data):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda fit: fit.residuals(),
-        lambda fit: fit.simulate(seed=1),
-        lambda fit: fit.bootstrap(10),
         lambda fit: fit.plot(),
         lambda fit: bmx.plot.rootogram(fit),
         lambda fit: fit.save("fit.nc"),

@@ -1,6 +1,6 @@
 """Rows that come in blocks: files, Arrow tables, and what a first pass finds in them."""
 
-from bayesmix.formula.sources.opening import Data, Scan, in_memory, is_data, opened, read, scan
+from bayesmix.formula.sources.opening import Data, Scan, is_data, opened, read, scan
 from bayesmix.formula.sources.stream import Source, Stream
 from bayesmix.formula.sources.survey import surveyed
 from bayesmix.formula.sources.writing import BlockByBlock, written
@@ -11,7 +11,6 @@ __all__ = [
     "Scan",
     "Source",
     "Stream",
-    "in_memory",
     "is_data",
     "opened",
     "read",

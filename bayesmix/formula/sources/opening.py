@@ -18,7 +18,7 @@ from bayesmix.formula.sources.partitions import Partitions, is_dask
 from bayesmix.formula.sources.stream import Source
 from bayesmix.formula.sources.tables import ROWS, Files, Table
 
-__all__ = ["Data", "Scan", "in_memory", "is_data", "opened", "read", "scan"]
+__all__ = ["Data", "Scan", "is_data", "opened", "read", "scan"]
 
 # What `Mixture` takes: a frame of pandas or polars, an Arrow table, a path, a `Scan`.
 type Data = Any
@@ -28,6 +28,12 @@ FORMATS = {
     ".feather": "feather",
     ".arrow": "feather",
     ".ipc": "feather",
+}
+# What names rows that are still to be read, and what to give instead.
+UNREAD = {
+    "LazyFrame": "give data.collect(), or the pattern of its files, after data.sink_parquet(path) "
+    "where something was done to them",
+    "FileSystemDataset": "give the pattern of its files",
 }
 
 
@@ -103,6 +109,9 @@ def opened(data: Any) -> Any:
         return _files(os.fspath(data))
     if is_dask(data):
         return Partitions(data)
+    for kind, remedy in UNREAD.items():
+        if type(data).__name__ == kind and type(data).__module__.startswith(("polars", "pyarrow")):
+            raise DataError(f"The data are a {kind}, which is not read yet: {remedy}.")
     return _of_arrow(data) if _is_arrow(data) else data
 
 
@@ -113,25 +122,6 @@ def read(source: Source, columns: Sequence[str]) -> pd.DataFrame:
     assert isinstance(whole, Table)
     frame: pd.DataFrame = whole.table.select(list(names)).to_pandas(ignore_metadata=True)
     return frame if whole.index is None else frame.set_axis(whole.index, axis=0)
-
-
-def in_memory(data: Any) -> Any:
-    """Data as one DataFrame, for what knows no blocks; anything that is no data as it is.
-
-    Raises
-    ------
-    DataError
-        If the rows are many, or a `Scan` wants blocks.
-    """
-    source = opened(data)
-    if not hasattr(source, "chosen"):
-        return source
-    if source.count() > source.small:
-        raise DataError(
-            f"{source.words} has {source.count()} rows, and this needs all of them at once. Read "
-            "the columns in use yourself, as with pandas.read_parquet(path, columns=[...])."
-        )
-    return read(source, source.names)
 
 
 def _is_arrow(value: Any) -> bool:

@@ -31,11 +31,11 @@ class Partitions:
     ----------
     frame : dask.dataframe.DataFrame
     small : int
-        Rows up to which all are read at once: none.
+        Rows up to which all are read at once: never.
     """
 
     frame: Any
-    small: int = 0
+    small: int = -1
     words = "a dask frame"
 
     @property

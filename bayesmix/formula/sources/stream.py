@@ -53,13 +53,17 @@ class Source(Protocol):
 
 
 class Totals(NamedTuple):
-    """Rows and units of a stream, and the sums of the case weights over them."""
+    """Rows and units of a stream, and the sums of the case weights over them.
+
+    Where responses may be missing, `missing` counts them, and the sums are of what was observed.
+    """
 
     n: int
     n_units: int
     n_dropped: int
     row_weight: float
     unit_weight: float
+    missing: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,10 @@ class Stream:
 
     def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:
         """The results of a task for the complete rows of every block, in order."""
-        return self.source.map(_Complete(task, self.needed) if self.drops else task, n_threads)
+        if not self.drops:
+            return self.source.map(task, n_threads)
+        found = self.source.map(_Complete(task, self.needed), n_threads)
+        return (made for made in found if made is not None)
 
 
 @dataclass(frozen=True)
@@ -96,4 +103,6 @@ class _Complete:
 
     def __call__(self, block: Block) -> Any:
         rows = block.frame[list(self.needed)].notna().all(axis=1)
+        if not rows.any():
+            return None
         return self.task(block if rows.all() else block._replace(frame=block.frame[rows]))

@@ -46,7 +46,7 @@ def surveyed(
         Those in which nothing may be missing.
     group, weights : str, optional
         Columns.
-    na_action : {"error", "drop"}
+    na_action : {"error", "drop", "fiml"}
 
     Raises
     ------
@@ -93,8 +93,8 @@ class _Look:
     def __call__(self, block: Block) -> _Found:
         before = len(block.frame)
         frame = block.frame
-        if self.na_action == "error":
-            select_rows(frame, self.needed, "error")
+        if self.na_action != "drop":
+            select_rows(frame, self.needed, self.na_action)
         else:
             frame = frame[frame[list(self.needed)].notna().all(axis=1)]
             if len(frame):
@@ -118,7 +118,8 @@ class _Look:
             kept = np.isin(codes, np.unique(codes[kept]))
         w = None if self.weights is None else frame[self.weights].to_numpy(dtype=float)
         sums = (float(len(frame)), float(first.sum())) if w is None else (w.sum(), w[first].sum())
-        totals = Totals(len(frame), int(first.sum()), before - len(frame), *map(float, sums))
+        rows, units = map(float, sums)
+        totals = Totals(len(frame), int(first.sum()), before - len(frame), rows, units)
         labelled = {n: {x: frame.index[p] for x, p in v.items()} for n, v in values.items()}
         marked = {
             n: (low, frame.index[a], high, frame.index[b]) for n, (low, a, high, b) in ends.items()
@@ -150,7 +151,13 @@ def _note(
 ) -> None:
     """Note the values of a column of few, and the ends of a column of numbers, by position."""
     column = frame[name]
-    codes, found = pd.factorize(column)
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError:
+        raise DataError(
+            f"The column {name!r} has lists or other things that are no single values; numbers, "
+            "booleans, text and categories can be used."
+        ) from None
     few = not pd.api.types.is_numeric_dtype(column.dtype) or len(found) <= FEW
     if few:
         first = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.memory import available_bytes
+from bayesmix.errors import DataError
 from bayesmix.formula.sources.stream import Block
 
 __all__ = ["ROWS", "SMALL", "Files", "Table", "block_frames", "to_frame"]
@@ -116,9 +118,39 @@ class Files:
 
     @cached_property
     def _dataset(self) -> Any:
+        """All files, whose numbers may be of different types; folders may name values, `year=2026`.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, or a column is text in one and numbers in another.
+        """
+        import pyarrow as pa
         import pyarrow.dataset as ds
 
-        return ds.dataset(list(self.paths), format=self.format)
+        with _readable(self.words):
+            how: dict[str, Any] = {"format": self.format, "partitioning": "hive"}
+            found = ds.dataset(list(self.paths), **how)
+            schema = found.schema
+            for part in found.get_fragments():
+                try:
+                    schema = pa.unify_schemas(
+                        [schema, part.physical_schema], promote_options="permissive"
+                    )
+                except pa.ArrowTypeError as error:
+                    raise DataError(
+                        f"{part.path} has a column of another type than the files before it "
+                        f"({error}). Write it again with the type that the others have."
+                    ) from None
+            return ds.dataset(list(self.paths), schema=schema, **how)
+
+    def _check(self, columns: tuple[str, ...]) -> None:
+        """Refuse files that lack a column, whose values would be missing without a word."""
+        for part in self._dataset.get_fragments():
+            own = set(part.physical_schema.names) | set(_folder_columns(part))
+            for name in columns:
+                if name not in own:
+                    raise DataError(f"{part.path} has no column {name!r}, which other files have.")
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open files behind."""
@@ -131,7 +163,9 @@ class Files:
 
     def count(self) -> int:
         """The number of rows."""
-        return int(self._dataset.count_rows())
+        dataset = self._dataset
+        with _readable(self.words):
+            return int(dataset.count_rows())
 
     def together(self, group: str) -> str:
         """What puts the rows of a group together."""
@@ -142,22 +176,50 @@ class Files:
 
     def whole(self, columns: tuple[str, ...]) -> Table:
         """All rows of some columns, in memory."""
-        read = self._dataset.to_table(columns=list(columns))
-        return Table(read, self.words, self.rows)
+        self._check(columns)
+        with _readable(self.words):
+            return Table(self._dataset.to_table(columns=list(columns)), self.words, self.rows)
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Table | Files:
         """The same rows with some columns: in memory where they fit."""
         if BYTES * self.count() * len(columns) < SHARE * available_bytes():
             return self.whole(columns).chosen(columns, group)
+        self._check(columns)
         return replace(self, columns=columns, group=group)
 
     def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:
         """The results of a task for every block."""
         import pyarrow as pa
 
-        batches = self._dataset.to_batches(columns=list(self.names), batch_size=self.rows)
-        tables = (pa.Table.from_batches([batch]) for batch in batches)
-        return in_order(task, block_frames(tables, self.rows, self.group), n_threads)
+        dataset = self._dataset
+
+        def tables() -> Iterator[Any]:
+            with _readable(self.words):
+                for batch in dataset.to_batches(columns=list(self.names), batch_size=self.rows):
+                    yield pa.Table.from_batches([batch])
+
+        return in_order(task, block_frames(tables(), self.rows, self.group), n_threads)
+
+
+def _folder_columns(part: Any) -> dict[str, Any]:
+    """The columns of a file that its folders' names give."""
+    import pyarrow.dataset as ds
+
+    return dict(ds.get_partition_keys(part.partition_expression))
+
+
+@contextmanager
+def _readable(words: str) -> Iterator[None]:
+    """Say which files cannot be read, and why."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{words} cannot be read: {error}. Every file has to be there, whole, of the kind that "
+            "its name says, with columns of the same types."
+        ) from None
 
 
 def in_order[T](task: Callable[[Block], T], blocks: Iterable[Block], n_threads: int) -> Iterator[T]:

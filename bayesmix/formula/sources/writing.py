@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pandas as pd
 
+from bayesmix._arguments.files import target_file
 from bayesmix.errors import FitError
 
 __all__ = ["BlockByBlock", "written"]
@@ -62,7 +63,7 @@ def written(frames: Iterable[pd.DataFrame | pd.Series], to: str | os.PathLike[st
     FitError
         If the name does not end in .parquet, or PyArrow is missing.
     """
-    path = Path(to)
+    path = target_file(to, "memberships.parquet")
     if path.suffix not in (".parquet", ".pq"):
         raise FitError(f"to={str(to)!r}: results are written as Parquet; use a name in .parquet")
     try:

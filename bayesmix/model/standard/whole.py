@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -22,9 +23,8 @@ from bayesmix.families.units import Change
 from bayesmix.formula.sources.stream import Block as Streamed
 from bayesmix.model.coordinates import Standard
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import BlockRows, Rows
-from bayesmix.model.sampled import Sampled, read_block, without_rows
+from bayesmix.model.sampled import read_block, without_rows
 from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.standard.blocks import Block, Turns, changes_to, made_block, unchanged
 from bayesmix.model.standard.columns import Turned, absorbing, orthogonal
@@ -80,7 +80,7 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
     }
     made_rows: Any = replace(rows, blocks=tuple(b.rows for b in blocks), concomitant=concomitant)
     if given.stream is not None:
-        made_rows = Sampled(made_rows, given.stream, turns)
+        made_rows = replace(given, sample=made_rows, turned=turns, number=uuid4().hex)
     return replace(
         spec,
         layout=replace(spec.layout, blocks=tuple(b.layout for b in blocks)),
@@ -102,21 +102,23 @@ def _whole_constant(spec: MixtureSpec, turns: Turns, by_row: np.ndarray) -> floa
         or not (b.survival or any(f.lump is not None or f.columns for f in b.families))
         for b, t in blocks
     )
-    if plain and len(by_row) and (by_row == by_row[0]).all():
+    given: Any = spec.rows
+    same = len(by_row) and (by_row == by_row[0]).all()
+    if plain and same and (not by_row[0] or given.resampled is None):
         return float(by_row[0]) * spec.n_obs
-    task = _UnitSum(without_rows(spec).prepared, turns)
-    return float(sum(spec.rows.stream.map(task)))  # type: ignore[attr-defined]
+    task = _UnitSum(without_rows(spec), turns)
+    return float(sum(given.stream.map(task)))
 
 
 @dataclass(frozen=True)
 class _UnitSum:
     """The part of one block in that sum."""
 
-    prepared: Prepared
+    spec: MixtureSpec
     turns: Turns
 
     def __call__(self, block: Streamed) -> float:
-        rows = read_block(self.prepared, self.turns.layout, block.frame)
+        rows = read_block(self.spec, block)
         total = np.zeros(rows.n)
         triples = zip(self.turns.layout.blocks, self.turns.blocks, rows.blocks, strict=True)
         for layout, turn, own in triples:
