@@ -9,20 +9,20 @@ is a small fraction of a standard error whatever the units of measurement:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import linalg, special
 
-from bayesmix._arguments import fraction
+from bayesmix._arguments import fraction, generator
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["SCALES", "SHIFT", "Estimates", "Source", "depends", "estimates"]
+__all__ = ["SCALES", "Estimates", "Source", "estimates"]
 
 Values = Callable[[np.ndarray], np.ndarray]
 # Step of the differences, in standard errors.
@@ -32,6 +32,7 @@ STEP = 1e-3
 # p = 1.  A change below these shares of a value and of its standard error is none.
 SHIFT = 20.0
 DEPENDS, DEPENDS_SE = 1e-6, 1e-3
+RANKED: Any = "inverted_cdf"
 # Where intervals are symmetric.
 SCALES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
     "identity": (np.asarray, np.asarray),
@@ -60,9 +61,9 @@ class Estimates:
         Of a point fit: the change of the value by one standard deviation along each of f
         independent directions of the parameters.
     unknown : ndarray of bool, shape (...), or None
-        Values that depend on a parameter which the data do not determine.
+        Of a point fit: values that depend on a parameter which the data do not determine.
     draws : ndarray, shape (T, ...), or None
-        Of a posterior.
+        Of a posterior, or simulated.
     """
 
     value: np.ndarray
@@ -106,7 +107,7 @@ class Estimates:
         fraction("ci", ci, 0.95, error=FitError)
         if self.draws is not None:
             # Between an infinite value and a finite one there is nothing to interpolate.
-            method: Any = "linear" if np.isfinite(self.draws).all() else "inverted_cdf"
+            method: Any = "linear" if np.isfinite(self.draws).all() else RANKED
             tails = [0.5 - ci / 2, 0.5 + ci / 2]
             low, high = np.quantile(self.draws, tails, axis=0, method=method)
             return low, high
@@ -129,60 +130,80 @@ def _slope(scale: str, value: np.ndarray) -> np.ndarray | float:
 
 
 def estimates(
-    source: Source, values_at: Values, *, kind: str = "observed", cluster: Any = None
+    source: Source | Sequence[Source],
+    values_at: Values,
+    *,
+    kind: str = "observed",
+    cluster: Any = None,
+    at_once: bool = False,
+    simulated: int = 0,
+    seed: Any = None,
 ) -> Estimates:
     """Values of a function of the parameters, and how they vary.
 
     Parameters
     ----------
-    source : Source
+    source : Source, or sequence of these
+        One fit, or several independent ones whose parameters stand side by side: all point
+        fits, or all posteriors, whose draws go together in order.
     values_at : callable
-        From parameters (D,) to values (...).
+        From parameters (D,) to values (...); with `at_once` from (T, D) to (T, ...).
     kind, cluster
         As of `covariance`; of point fits.
+    at_once : bool
+    simulated : int
+        Of a point fit: so many draws from the normal approximation, in place of slopes.
+    seed : int or numpy.random.Generator, optional
+        Of these.
 
     Raises
     ------
     FitError
         If a posterior is asked for another covariance than its draws'.
     """
-    if source.draws is not None:
+
+    def many(theta: np.ndarray) -> np.ndarray:
+        if at_once:
+            return np.asarray(values_at(theta), dtype=float)
+        return np.array([values_at(one) for one in theta], dtype=float)
+
+    sources = [source] if isinstance(source, Source) else list(source)
+    draws = [s.draws for s in sources if s.draws is not None]
+    if draws:
         if kind != "observed" or cluster is not None:
             msg = (
                 "kind= and cluster= choose the covariance of a point fit; a posterior's "
                 "uncertainty is that of its draws, so leave them out"
             )
             raise FitError(msg)
-        draws = np.array([values_at(theta) for theta in source.draws])
-        return Estimates(draws.mean(0), draws=draws)
-    assert source.fitted is not None
-    fitted = source.fitted
-    cov = covariance(fitted, kind, cluster)
-    center = np.asarray(values_at(fitted.theta), dtype=float)
+        values = many(np.hstack([d[: min(map(len, draws))] for d in draws]))
+        return Estimates(values.mean(0), draws=values)
+    fits = [s.fitted for s in sources if s.fitted is not None]
+    theta = np.concatenate([f.theta for f in fits])
+    known = [covariance(f, kind, cluster) for f in fits]
+    root, flat = (linalg.block_diag(*(getattr(c, n) for c in known)) for n in ("root", "flat"))
+    center = many(theta[None])[0]
     unknown = np.zeros(center.shape, bool)
-    if np.isnan(cov.root).any():
-        return Estimates(center, np.full((1, *center.shape), np.nan), unknown)
-    moves = differences(values_at, fitted.theta, cov.root.T, STEP)
-    se = np.sqrt(np.square(moves).sum(0))
-    for shift in SHIFT * cov.flat:
-        for moved in (fitted.theta + shift, fitted.theta - shift):
-            with np.errstate(all="ignore"):
-                unknown |= depends(np.asarray(values_at(moved)), center, se)
-    return Estimates(center, moves, unknown)
+    if np.isnan(root).any() or not root.shape[1]:
+        nothing = np.nan if np.isnan(root).any() else 0.0
+        return Estimates(center, np.full((1, *center.shape), nothing), unknown)
+    with np.errstate(all="ignore"):
+        if simulated:
+            normal = generator(seed).standard_normal((simulated, root.shape[1]))
+            drawn = many(theta + normal @ root.T)
+            found = Estimates(center, unknown=unknown, draws=drawn)
+            se = np.abs(np.subtract(*np.quantile(drawn, [0.84, 0.16], axis=0, method=RANKED)))
+        else:
+            moved = many(theta + STEP * np.concatenate([root.T, -root.T]))
+            found = Estimates(center, np.subtract(*np.split(moved, 2)) / (2 * STEP), unknown)
+            se = found.se
+        if len(flat):
+            moved = many(theta + SHIFT * np.concatenate([flat, -flat]))
+            unknown |= depends(moved, center, np.where(np.isfinite(se), se, 0.0)).any(0)
+    return found
 
 
 def depends(moved: np.ndarray, center: np.ndarray, se: np.ndarray) -> np.ndarray:
     """Whether finite values changed by more than nothing, measured by their size and error."""
     still = np.abs(moved - center) <= DEPENDS * np.abs(center) + DEPENDS_SE * se
     return ~still & np.isfinite(center)
-
-
-def differences(
-    values_at: Values, theta: np.ndarray, directions: np.ndarray, step: float
-) -> np.ndarray:
-    """Slopes (f, ...) along directions (f, D), by central differences."""
-    out = [
-        (values_at(theta + step * along) - values_at(theta - step * along)) / (2 * step)
-        for along in directions
-    ]
-    return np.array(out) if out else np.zeros((1, *np.shape(values_at(theta))))

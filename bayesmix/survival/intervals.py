@@ -12,17 +12,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import linalg, special
 
-from bayesmix._arguments import door, generator, shown, unknown_option, whole_number
+from bayesmix._arguments import door, shown, unknown_option, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError, warn
 from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.printing import Printed
 from bayesmix.results.covariance import covariance
-from bayesmix.results.fitted import Fitted
-from bayesmix.results.uncertainty import SHIFT, Source, depends
+from bayesmix.results.uncertainty import Source, estimates
 from bayesmix.survival.quantities import Component, EventTimes
 
 __all__ = [
@@ -45,15 +43,7 @@ __all__ = [
 ]
 
 Values = Callable[[np.ndarray], np.ndarray]
-# Step of the delta method, in standard errors.
-STEP = 0.05
-RANKED: Any = "inverted_cdf"
 INTERVALS = ("delta", "simulation")
-# Where intervals are symmetric.
-SCALES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
-    "probability": (special.logit, special.expit),
-    "positive": (np.log, np.exp),
-}
 
 
 @dataclass(frozen=True)
@@ -117,104 +107,40 @@ class Estimator:
         scale : str
             "probability" or "positive": where intervals are symmetric.
         """
-        draws = [s.draws for s in sources if s.draws is not None]
-        if draws:
-            if self.interval is not None:
-                msg = (
-                    f"interval={self.interval!r} belongs to point fits; a posterior's limits are "
-                    "those of its draws, so leave it out"
-                )
-                raise FitError(msg)
-            if (self.kind, self.cluster is None) != ("observed", True):
-                msg = (
-                    "kind= and cluster= choose the covariance of a point fit; a posterior's "
-                    "uncertainty is that of its draws, so leave them out"
-                )
-                raise FitError(msg)
-            least = min(len(d) for d in draws)
-            values = values_at(np.hstack([d[:least] for d in draws]))
-            return Band(values.mean(0), *self._tails(values))
-        fits = [s.fitted for s in sources if s.fitted is not None]
-        theta = np.concatenate([f.theta for f in fits])
-        center = values_at(theta[None])[0]
-        known = [covariance(f, self.kind, self.cluster) for f in fits]
-        factor = linalg.block_diag(*(cov.root for cov in known))
-        if np.isnan(factor).any():
-            _warn_of_none(fits)
-            return Band(center, np.full(center.shape, np.nan), np.full(center.shape, np.nan))
-        if self.interval == "simulation":
-            rng = generator(self.seed)
-            moves = rng.standard_normal((self.draws or 1000, factor.shape[1])) @ factor.T
-            values = values_at(theta + moves)
-            se = np.abs(np.subtract(*np.quantile(values, [0.84, 0.16], axis=0, method=RANKED)))
-            found = Band(center, *self._tails(values))
-        else:
-            found, se = self._delta(values_at, theta, factor, scale, center)
-        flat = linalg.block_diag(*(cov.flat for cov in known))
-        return _without_unknown(found, values_at, theta, flat, se) if len(flat) else found
-
-    def _tails(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # Between an infinite value and a finite one there is nothing to interpolate.
-        method: Any = "linear" if np.isfinite(values).all() else RANKED
-        tails = np.quantile(values, [0.5 - self.ci / 2, 0.5 + self.ci / 2], axis=0, method=method)
-        return tails[0], tails[1]
-
-    def _delta(
-        self,
-        values_at: Values,
-        theta: np.ndarray,
-        factor: np.ndarray,
-        scale: str,
-        center: np.ndarray,
-    ) -> tuple[Band, np.ndarray]:
-        """Symmetric on the logit or log scale; slopes by differences along the factor.
-
-        With standard errors.
-        """
-        forward, inverse = SCALES[scale]
-        moves = np.concatenate([STEP * factor.T, -STEP * factor.T])
-        with np.errstate(all="ignore"):
-            natural = values_at(theta + moves)
-            se = np.sqrt(np.square(np.subtract(*np.split(natural, 2)) / (2 * STEP)).sum(0))
-            change = np.subtract(*np.split(forward(natural), 2)) / (2 * STEP)
-            reach = special.ndtri(0.5 + self.ci / 2) * np.sqrt(np.square(change).sum(0))
-            lower, upper = inverse(forward(center) - reach), inverse(forward(center) + reach)
-        # Where a quantity cannot vary (a probability of zero, an infinite time) it is its interval.
-        still = ~np.isfinite(forward_of(forward, center))
-        return Band(center, np.where(still, center, lower), np.where(still, center, upper)), se
-
-
-def forward_of(forward: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-    """A transformation without the warnings of its ends."""
-    with np.errstate(all="ignore"):
-        return forward(values)
-
-
-def _warn_of_none(fits: Sequence[Fitted]) -> None:
-    status = next(f.status for f in fits if np.isnan(covariance(f).root).any())
-    warn(
-        "no intervals",
-        f"no intervals: the fit (status {status!r}) is not at a maximum, so it has no finite "
-        "covariance; use fit('map') or a posterior",
-    )
-
-
-def _without_unknown(
-    found: Band, values_at: Values, theta: np.ndarray, flat: np.ndarray, se: np.ndarray
-) -> Band:
-    """No limits for what depends on parameters at infinity, or not determined by the data."""
-    with np.errstate(all="ignore"):
-        moved = values_at(theta + SHIFT * np.concatenate([flat, -flat]))
-        unknown = depends(moved, found.estimate, np.where(np.isfinite(se), se, 0.0)).any(0)
-    if unknown.any():
-        warn(
-            "no intervals",
-            f"no intervals for {int(unknown.sum())} of {unknown.size} numbers: they depend on "
-            "parameters at infinity or not determined by the data (see fit.reasons); use "
-            "fit('map') or a posterior for these",
+        if self.interval is not None and sources[0].draws is not None:
+            msg = (
+                f"interval={self.interval!r} belongs to point fits; a posterior's limits are "
+                "those of its draws, so leave it out"
+            )
+            raise FitError(msg)
+        found = estimates(
+            sources,
+            values_at,
+            kind=self.kind,
+            cluster=self.cluster,
+            at_once=True,
+            simulated=(self.draws or 1000) if self.interval == "simulation" else 0,
+            seed=self.seed,
         )
-    lower, upper = (np.where(unknown, np.nan, v) for v in (found.lower, found.upper))
-    return Band(found.estimate, lower, upper)
+        unknown = np.zeros(found.value.shape, bool) if found.unknown is None else found.unknown
+        fits = [s.fitted for s in sources if s.fitted is not None]
+        without = [f.status for f in fits if np.isnan(covariance(f).root).any()]
+        if without:
+            unknown = np.ones(found.value.shape, bool)
+            warn(
+                "no intervals",
+                f"no intervals: the fit (status {without[0]!r}) is not at a maximum, so it has no "
+                "finite covariance; use fit('map') or a posterior",
+            )
+        elif unknown.any():
+            warn(
+                "no intervals",
+                f"no intervals for {int(unknown.sum())} of {unknown.size} numbers: they depend on "
+                "parameters at infinity or not determined by the data (see fit.reasons); use "
+                "fit('map') or a posterior for these",
+            )
+        ends = (np.where(unknown, np.nan, end) for end in found.limits(self.ci, scale))
+        return Band(found.value, *ends)
 
 
 Quantity = Callable[[EventTimes], np.ndarray]
