@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix import storage
 from bayesmix._arguments import door, unknown_name
 from bayesmix.errors import FitError
+from bayesmix.model.smooth import unsmoothed
 from bayesmix.reporting import report
 from bayesmix.survival.cured import cured_fraction
 from bayesmix.survival.intervals import Source
@@ -30,7 +31,7 @@ MODELS: dict[bool, Any] = {}
 
 def model_of(spec: MixtureSpec, priors: Any = None) -> Any:
     """The public model of a specification with priors that were checked before."""
-    return MODELS[spec.prepared.events is not None]._of(spec, priors)
+    return MODELS[spec.prepared.events is not None]._of(unsmoothed(spec), priors)
 
 
 @door(error=FitError)
@@ -64,7 +65,7 @@ class Modelled(ABC):
         return self._specification.k
 
     @property
-    def df(self) -> int:
+    def df(self) -> float:
         """Number of free parameters."""
         return self._specification.df
 

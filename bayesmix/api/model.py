@@ -18,7 +18,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.params import from_dataset
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.prior_predictive import prior_table, prior_tree, with_predictive_ranges
-from bayesmix.priors import resolve
+from bayesmix.priors import resolve, with_smooths
 from bayesmix.pymc_model import new_data
 from bayesmix.results import describe
 from bayesmix.results.fitted import Fitted
@@ -66,7 +66,12 @@ class Model(Modelled):
         return self._spec, self._priors
 
     def _resolved(self) -> PriorModel | None:
-        return resolve(self._spec, self._priors)
+        return resolve(self._with_priors, self._priors)
+
+    @property
+    def _with_priors(self) -> MixtureSpec:
+        """The specification with the parameters that only priors have."""
+        return with_smooths(self._spec, self._priors)
 
     @property
     def spec(self) -> MixtureSpec:
@@ -117,8 +122,8 @@ class Model(Modelled):
         ['coef[log(Length)]', 'coef[Intercept]', 'weight', 'Faults']
         """
         model = self._resolved()
-        table = prior_table(self._spec, model)
-        return table if model is None else with_predictive_ranges(table, self._spec, model)
+        table = prior_table(self._with_priors, model)
+        return table if model is None else with_predictive_ranges(table, self._with_priors, model)
 
     def sample_prior(self, draws: int = 500, seed: Any = None) -> Any:
         """Draws of the parameters from the priors, with a simulated data set for each.
@@ -156,7 +161,7 @@ class Model(Modelled):
         whole_number("draws", draws, "the number of draws", 1)
         held = 16.0 * draws * (self._spec.layout.size + self._spec.rows.n)
         check_memory(held, f"draws={draws}", "ask for fewer draws")
-        return prior_tree(self._spec, self._resolved(), draws, generator(seed))
+        return prior_tree(self._with_priors, self._resolved(), draws, generator(seed))
 
     def simulate(
         self,
@@ -242,7 +247,7 @@ class Model(Modelled):
         """
         from bayesmix.pymc_model.build import to_pymc
 
-        return to_pymc(self._spec, self._resolved(), likelihood)
+        return to_pymc(self._with_priors, self._resolved(), likelihood)
 
     def pymc_data(self, newdata: pd.DataFrame | None = None) -> tuple[dict, dict]:
         """New data for the PyMC model, for ``pm.set_data(data, model=model, coords=coords)``.

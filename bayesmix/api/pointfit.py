@@ -169,6 +169,50 @@ class PointFit(Estimates):
         """
         return tables.sizes(self._fitted)
 
+    @property
+    def df(self) -> float:
+        """Number of free parameters; of smooth curves the effective degrees of freedom."""
+        return self._fitted.df
+
+    def smooths(self) -> pd.DataFrame:
+        r"""Smooth curves by component: how far they bend, and what they use of their columns.
+
+        The effective degrees of freedom of P coefficients with the covariance V given tau are
+
+        .. math:: \text{edf} = P - \operatorname{tr}(A V A') / \tau^2 ,
+
+        where A leads to the coefficients that bend the curve: 1 for a straight line, P without a
+        penalty.  They count in `df`, and so in AIC and BIC.
+
+        Returns
+        -------
+        DataFrame
+            component, term, tau (how far the curve typically departs from a straight line, on the
+            scale of the link), columns and edf.
+
+        Raises
+        ------
+        FitError
+            If the model has no smooth prior, or was fitted without priors.
+
+        References
+        ----------
+        Wood (2017), Generalized Additive Models, 2nd edition, section 6.1.2.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> import bayesmix as bmx
+        >>> x = np.linspace(0, 1, 200)
+        >>> noise = np.random.default_rng(1).normal(0, 0.3, 200)
+        >>> data = pd.DataFrame({"x": x, "y": np.sin(6 * x) + noise})
+        >>> priors = {"cr(x, df=9)": bmx.Prior.smooth()}
+        >>> fit = bmx.Mixture("y ~ cr(x, df=9)", data, k=1, priors=priors).fit("map", seed=1)
+        >>> fit.smooths()[["columns", "edf"]].round(1).values.tolist()
+        [[9.0, 5.1]]
+        """
+        return tables.smooth_table(self._fitted)
+
     def classification(self) -> pd.DataFrame:
         """How clearly the units are assigned to each component.
 

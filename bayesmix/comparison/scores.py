@@ -92,7 +92,7 @@ def score(name: str, fit: Any, by: str) -> Score:
     warning = _point_warning(fit, point)
     value = float(getattr(point, by))
     sound = bool(np.isfinite(value)) and getattr(point, "status", "") != "degenerate"
-    return Score(value, float("nan"), int(point.df), warning, sound)
+    return Score(value, float("nan"), point.df, warning, sound)
 
 
 def _point_warning(fit: Any, point: Any) -> str:
@@ -122,8 +122,8 @@ def _evidence(fit: Any) -> Score:
     try:
         found = fit.evidence()
     except FitError as cause:
-        return Score(float("nan"), float("nan"), int(fit.df), str(cause), sound=False)
-    return Score(found.log_evidence, found.error, int(fit.df), "", sound=True)
+        return Score(float("nan"), float("nan"), fit.df, str(cause), sound=False)
+    return Score(found.log_evidence, found.error, fit.df, "", sound=True)
 
 
 def _predictive(fit: Any, by: str) -> Score:

@@ -130,6 +130,8 @@ _PARTS: dict[str, tuple[Any, ...]] = {
     "exponential": (("lam",), ("lam",), "positive", _exponential),
     "uniform": (("lower", "upper"), (), "interval", _uniform),
     "dirichlet": (("concentration",), ("concentration",), "simplex"),
+    # Of the coefficients of a spline, given a standard deviation that is a parameter.
+    "smooth": ((), (), "real"),
 }
 KINDS = {
     name: replace(_Kind(*parts), quantile=_QUANTILES.get(name)) for name, parts in _PARTS.items()

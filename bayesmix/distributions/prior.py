@@ -29,8 +29,9 @@ class Prior:
         1 / lam), "lognormal" (mu and sigma of the logarithm), "gamma" (shape alpha and rate
         beta, mean alpha / beta), "inverse_gamma" (alpha, beta; the reciprocal of a gamma
         variable, mean beta / (alpha - 1)), "beta" (alpha, beta), "uniform" (lower, upper),
-        "dirichlet" (a or concentration, the same for every component), and
-        "truncated_normal" and "truncated_student_t" (with lower, upper).
+        "dirichlet" (a or concentration, the same for every component),
+        "truncated_normal" and "truncated_student_t" (with lower, upper), and "smooth" (see
+        `Prior.smooth`).
     **parameters : float
         Named as in PyMC, on the natural scale of the parameter and in your units.
 
@@ -132,6 +133,50 @@ class Prior:
             )
             raise SpecError(msg)
         return prior
+
+    @classmethod
+    def smooth(cls) -> Prior:
+        r"""A prior that makes a spline a smooth curve, as smooth as the data ask for.
+
+        For the term of a spline by its name, ``priors={"bs(x, df=10)": bmx.Prior.smooth()}``, with
+        more columns than the curve needs.  Given a standard deviation tau, which each component
+        has for itself, the coefficients b of the curve f have the density
+
+        .. math:: p(b \mid \tau) \propto \tau^{-r} \exp\left(-\frac{c}{2 \tau^2}
+                  \int f''(x)^2 \, dx\right) ,
+
+        with r the number of columns that are not straight, and c such that tau is the size (the
+        root mean square over the rows, under the prior) of the curve's departures from a straight
+        line, on the scale of the link.  The slope of that line has a weak normal prior.
+
+        The priors of tau are half Student t with three degrees of freedom, 2.5 times the
+        response's standard deviation wide for the identity link, and 2.5 for others; another one
+        is given as "tau", or as "tau[bs(x, df=10)]" for one term.
+
+        Methods "nuts" and "laplace" draw tau with all else.  The joint density has no mode, for it
+        grows without bounds where tau goes to zero.  So "map" takes the tau whose own density is
+        highest, with the coefficients integrated out by Laplace's approximation (Wood and Fasiolo
+        2017), and the mode of all other parameters given tau; for a normal response and one
+        component that is REML given sigma, where the priors are wide.  `PointFit.smooths` has tau
+        and the effective degrees of freedom, which `df` counts.  Maximum likelihood ("em", "ml")
+        knows no priors, and leaves the curve as wiggly as its columns allow.
+
+        Returns
+        -------
+        Prior
+
+        References
+        ----------
+        Eilers and Marx (1996), Statistical Science 11, 89-121.  Wood (2017), Generalized Additive
+        Models, 2nd edition, chapter 5.  Wood and Fasiolo (2017), Biometrics 73, 1071-1081.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> bmx.Prior.smooth()
+        Prior('smooth')
+        """
+        return cls("smooth")
 
     @property
     def support(self) -> str:
@@ -237,7 +282,7 @@ class Prior:
         """
         quantile = KINDS[self.kind].quantile
         if quantile is None:
-            msg = f"the {self.kind} prior has no quantiles: it is joint, for all components"
+            msg = f"the {self.kind} prior has no quantiles: it is joint, for several parameters"
             raise SpecError(msg)
         return quantile(np.asarray(q, float), **self.parameters)
 
@@ -270,15 +315,15 @@ class Prior:
             return draw(rng, draws, **self.parameters)
         if KINDS[self.kind].quantile is not None:
             return self.quantile(rng.random(draws))
-        msg = f"the {self.kind} prior is drawn jointly, for all components"
+        msg = f"the {self.kind} prior is drawn jointly, for several parameters"
         raise SpecError(msg)
 
     def __hash__(self) -> int:
         return hash((self.kind, tuple(self.parameters.items())))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{n}={v + 0:g}" for n, v in self.parameters.items())
-        return f"Prior({self.kind!r}, {given})"
+        given = [f"{n}={v + 0:g}" for n, v in self.parameters.items()]
+        return f"Prior({', '.join([repr(self.kind), *given])})"
 
 
 def cut(kind: str, parameters: Mapping[str, float]) -> Prior:

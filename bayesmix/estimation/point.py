@@ -36,12 +36,14 @@ from bayesmix.estimation.maximise import (
 from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
+from bayesmix.estimation.smooths import first_smooths, settled
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
 from bayesmix.model.params import from_dataset
-from bayesmix.priors import Penalty, resolve
+from bayesmix.model.smooth import held_smooths
+from bayesmix.priors import Penalty, resolve, with_smooths
 from bayesmix.results.fitted import Ends, Fitted, canonical_order, standard_problem
 from bayesmix.results.status import ENOUGH, diagnose
 
@@ -105,9 +107,11 @@ def _fit_point(
     spec: MixtureSpec, method: str, options: FitOptions, priors: Any, keeps: bool
 ) -> Fitted:
     k_requested = spec.k
+    spec = with_smooths(spec, priors) if method == "map" else spec
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
     penalty = _penalty(spec, priors) if method == "map" else None
+    spec, least = first_smooths(spec)
     problem = standard_problem(spec, penalty, options.n_threads)
     rng = generator(options.seed)
     # Sums over units are those of distinct ones; what is about single units reads all.
@@ -129,6 +133,8 @@ def _fit_point(
             theta = more_starts(distinct, outcome, STARTS, rng)
             more = _run(distinct, theta, method, settings, rng, progress.update)
             outcome = outcome.with_(more)
+    if least:
+        outcome = settled(distinct, outcome, settings, least)
     return _finish(spec, problem, penalty, outcome, method, options, k_requested)
 
 
@@ -391,7 +397,10 @@ def _finish(
         penalty=penalty,
         asked=as_asked(options),
     ).reordered(order)
-    fitted.__dict__["standard"] = problem  # arranged already; a cached property
+    if spec.smooths:
+        fitted = replace(fitted, spec=held_smooths(spec, fitted.theta))
+    else:
+        fitted.__dict__["standard"] = problem  # arranged already; a cached property
     return _explain(fitted, outcome.interrupted)
 
 

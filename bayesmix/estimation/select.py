@@ -46,7 +46,7 @@ def selection_table(fits: Mapping[int, Fitted]) -> pd.DataFrame:
             "iterations": f.iterations,
             "agreeing": f.ends.agreeing,
             "loglik": f.loglik,
-            "df": f.spec.df,
+            "df": f.df,
             "aic": f.aic,
             "bic": f.bic,
             "icl": f.icl,

@@ -14,6 +14,7 @@ from bayesmix.formula.binding import BoundExpression, refuse_unknown
 from bayesmix.formula.coding import Block, coding_plan
 from bayesmix.formula.encoders import (
     Encoder,
+    NumericEncoder,
     assemble,
     block_names,
     design_width,
@@ -31,7 +32,7 @@ from bayesmix.formula.frames import (
 )
 from bayesmix.formula.rank import rank_deficiency
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.transforms import ParsedFormula
+from bayesmix.formula.transforms import Bounded, ParsedFormula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +109,16 @@ class Design:
         values = [encoder.read(newdata) for encoder in self.encoders]
         matrix = assemble(self.plan, self.encoders, values, len(newdata))
         return matrix, _offset([(bound, bound(newdata)) for bound in self.offsets], newdata)
+
+    def splines(self) -> dict[str, tuple[Bounded, list[str]]]:
+        """Terms that are splines by their text, with the names of their columns."""
+        out = {}
+        for block, names in zip(self.plan, block_names(self.plan, self.encoders), strict=True):
+            encoder = self.encoders[block[0][0]] if len(block) == 1 else None
+            spline = encoder.spline if isinstance(encoder, NumericEncoder) else None
+            if encoder is not None and spline is not None:
+                out[encoder.bound.expression.text] = (spline, names)
+        return out
 
     def take(self, rows: Any) -> Design:
         """Keep some rows, by position, slice or mask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
@@ -12,6 +13,7 @@ import numpy as np
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import BoundExpression, bind
 from bayesmix.formula.coding import Block
+from bayesmix.formula.evaluation import syntax_tree
 from bayesmix.formula.expressions import Expression
 from bayesmix.formula.flags import flag_factor
 from bayesmix.formula.frames import (
@@ -23,7 +25,7 @@ from bayesmix.formula.frames import (
     numeric_values,
 )
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.transforms import CategoryBox, make_transform
+from bayesmix.formula.transforms import Bounded, CategoryBox, make_transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,6 +248,15 @@ class NumericEncoder:
     width: int
 
     kind = "numeric"
+
+    @property
+    def spline(self) -> Bounded | None:
+        """The spline that the term is, if it is one and no function of one."""
+        node = syntax_tree(self.bound.expression.source)
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            return None
+        called = self.bound.functions[int(node.func.id.removeprefix("f"))]
+        return called if isinstance(called, Bounded) and called.is_spline else None
 
     def read(self, data: pd.DataFrame) -> np.ndarray:
         """Read new rows: values of shape (n,) or (n, width)."""

@@ -18,9 +18,10 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import CODINGS, evaluate
 from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.splines import NaturalSpline
+from bayesmix.formula.splines import NaturalSpline, roughness
 
 __all__ = [
+    "Bounded",
     "CategoryBox",
     "ParsedFormula",
     "Scope",
@@ -83,29 +84,53 @@ def make_transform(name: str) -> Callable[..., Any]:
 
         return ENCODINGS[name]
     if name == "cr":
-        return _Bounded(name, NaturalSpline())
+        return Bounded(name, NaturalSpline())
     from formulae.transforms import TRANSFORMS
 
     transform = TRANSFORMS[name]()
-    return _Bounded(name, transform) if name in ("bs", "poly") else transform
+    return Bounded(name, transform) if name in ("bs", "poly") else transform
 
 
-class _Bounded:
+class Bounded:
     """Splines and polynomials of a size, the former only in the range they were made for."""
 
     def __init__(self, name: str, transform: Callable[..., Any]) -> None:
         self.name = name
         self.transform = transform
         self.limits: tuple[float, float] | None = None
+        self.given: dict[str, Any] = {}
+
+    @property
+    def is_spline(self) -> bool:
+        """Whether it is made of polynomials between knots."""
+        return self.name != "poly"
+
+    @property
+    def knots(self) -> np.ndarray:
+        """Of a spline the distinct knots, with both ends."""
+        made: Any = self.transform
+        return np.unique(made.knots if self.name == "cr" else made._knots)
+
+    @property
+    def roughness(self) -> np.ndarray:
+        """Of a spline the integrals of products of second derivatives, (P, P)."""
+        degree = int(self.given.get("degree", 3))
+        return roughness(self.columns, self.knots, degree)
+
+    def columns(self, x: np.ndarray) -> np.ndarray:
+        """The columns (m, P) at x (m,), by the constants of the training data."""
+        return np.asarray(self.transform(x, **self.given), dtype=float)
 
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The columns of the data's x; the first call makes the constants."""
         given = inspect.signature(self.transform).bind(x, *args, **kwargs).arguments
         for size in ("df", "degree"):
             if isinstance(given.get(size), int) and given[size] > MOST_COLUMNS:
                 msg = f"{self.name}({size}={given[size]}) makes more than {MOST_COLUMNS} columns"
                 raise FormulaError(f"{msg}. Write a smaller number.")
-        if self.name != "poly":
+        if self.is_spline:
             self._check_range(x, given)
+        self.given = {n: v for n, v in given.items() if n != "x"}
         return self.transform(x, *args, **kwargs)
 
     def _check_range(self, x: Any, given: Mapping[str, Any]) -> None:

@@ -100,7 +100,7 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
             return first.at, -value
         columns = coefficient_columns(block)
         steps = () if block.thresholds is None else block.thresholds.steps
-        for number in (j for j in block.slots[s] if j not in steps):
+        for number in (j for j in (*block.slots[s], *block.smooths) if j not in steps):
             predictor = block.predictors[number]
             own = columns if number in block.located(s) else range(len(predictor.terms))
             for term, at in ((predictor.terms[j], predictor.index[s, j]) for j in own):

@@ -23,11 +23,12 @@ __all__ = [
     "Layout",
     "PartLayout",
     "Predictor",
+    "Smooth",
     "Thresholds",
     "build_layout",
 ]
 
-EFFECTS = ("fixed", "nested", "varying", "random", "dispersion", "concomitant", "weight")
+EFFECTS = ("fixed", "nested", "varying", "random", "smooth", "dispersion", "concomitant", "weight")
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,35 @@ class Thresholds:
     steps: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Smooth:
+    """A spline whose coefficients have a common standard deviation tau, for each component.
+
+    Parameters
+    ----------
+    term : str
+        As written.
+    block : int
+        Number of the response.
+    predictor, tau : int
+        Numbers of the predictors with the coefficients and with tau.
+    columns : tuple of int, length P
+        The spline's columns in the response's design.
+    turn : ndarray, shape (P, P)
+        Of coefficients b the first `rank` entries of turn @ b make the curve bend, and the others
+        are straight, such as its slope; each is one for a curve of size one.
+    rank : int
+    """
+
+    term: str
+    block: int
+    predictor: int
+    tau: int
+    columns: tuple[int, ...]
+    turn: np.ndarray
+    rank: int
+
+
 @dataclass(frozen=True)
 class BlockLayout:
     """The parameters of one response.
@@ -145,6 +175,9 @@ class BlockLayout:
         Of these: "varying", "fixed" or "proportional".
     thresholds : Thresholds, or None
         Of a response with ordered levels.
+    smooths : tuple of int
+        Numbers of the predictors that are standard deviations of splines' coefficients, and that
+        no family has.
     """
 
     name: str
@@ -155,6 +188,7 @@ class BlockLayout:
     random: tuple[str, ...] = ()
     random_covariance: str = "varying"
     thresholds: Thresholds | None = None
+    smooths: tuple[int, ...] = ()
 
     @property
     def roots(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families.interface import Shown
-from bayesmix.families.links import Link
+from bayesmix.families.links import Link, get_link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
 from bayesmix.model.random import (
@@ -49,6 +49,8 @@ __all__ = [
 
 def dispersion_link(block: BlockLayout, number: int) -> Link:
     """Link of the dispersion whose predictor has this number in the block."""
+    if number in block.smooths:
+        return LOG
     for family, slots in zip(block.families, block.slots, strict=True):
         if number in slots:
             return family.parameters[slots.index(number)].link
@@ -56,6 +58,8 @@ def dispersion_link(block: BlockLayout, number: int) -> Link:
     raise SpecError(msg)
 
 
+# Of the standard deviations of splines' coefficients.
+LOG = get_link("log")
 # Step of the differences by which slopes of what is read are found, in entries of theta.
 STEP = 1e-5
 
@@ -147,6 +151,13 @@ def threshold_entries(block: BlockLayout) -> Iterator[Entry]:
             yield Entry(s, f"{cuts.variable}[{label}]", base, None, "identity", tuple(steps[:j]))
 
 
+def _smooth_entries(block: BlockLayout) -> Iterator[Entry]:
+    """The standard deviations of splines' coefficients, component by component."""
+    for predictor in (block.predictors[number] for number in block.smooths):
+        for s in np.flatnonzero(predictor.index[:, 0] >= 0).tolist():
+            yield Entry(s, predictor.variable, int(predictor.index[s, 0]), LOG, LOG.name)
+
+
 def thresholds(block: BlockLayout, theta: np.ndarray) -> np.ndarray:
     """Thresholds between ordered levels, (..., S, levels - 1), from theta (..., D)."""
     found = np.stack([e.natural(theta) for e in threshold_entries(block)], axis=-1)
@@ -159,6 +170,7 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
     One with covariates of its own has its coefficients instead.
     """
     for block in layout.blocks:
+        yield from _smooth_entries(block)
         yield from threshold_entries(block)
         steps = () if block.thresholds is None else block.thresholds.steps
         for number, predictor in enumerate(block.predictors):
@@ -205,6 +217,8 @@ def table_terms(layout: Layout) -> dict[int, str]:
 
 def parameter_link(block: BlockLayout, s: int, number: int) -> Link:
     """Link of the parameter of component s that a predictor describes."""
+    if number in block.smooths:
+        return LOG
     return block.families[s].parameters[block.slots[s].index(number)].link
 
 
@@ -215,7 +229,7 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
     """
     out: dict[str, np.ndarray] = {}
     for block in layout.blocks:
-        for entry in threshold_entries(block):
+        for entry in (*_smooth_entries(block), *threshold_entries(block)):
             values = out.setdefault(entry.term, np.full(layout.k, np.nan))
             values[entry.component] = entry.natural(theta)
         steps = () if block.thresholds is None else block.thresholds.steps

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.model.coordinates import Standard
-from bayesmix.model.layout import Layout
+from bayesmix.model.layout import Layout, Smooth
 from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import Rows, apply
 from bayesmix.model.weights import WeightModel
@@ -34,6 +34,8 @@ class MixtureSpec:
         Entries of theta that are not estimated, unconstrained scale.
     standard : Standard, or None
         The way back to the user's coordinates, where these are standard ones.
+    smooths : tuple of Smooth
+        Splines whose priors have parameters of their own.
     """
 
     layout: Layout
@@ -42,6 +44,7 @@ class MixtureSpec:
     prepared: Prepared
     held: Mapping[int, float] = field(default_factory=dict)
     standard: Standard | None = None
+    smooths: tuple[Smooth, ...] = ()
 
     @property
     def components(self) -> tuple[Hashable, ...]:

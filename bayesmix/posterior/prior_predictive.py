@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import named_data, to_rows
+from bayesmix.model.smooth import smooth_sets
 from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.printing import Printed
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["prior_table", "prior_tree", "with_predictive_ranges"]
 
 
+SMOOTH = "a curve that departs from a straight line by about tau"
+
+
 def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
     """The priors of a model, a row for each name of `fit.params`.
 
@@ -47,9 +52,15 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
     if model is None:
         return Printed({"parameter": ["all"], "prior": ["flat"], "words": ["no prior"]})
     rows: dict[str, tuple[str, str]] = {}
+    smooth = {
+        j: s.term for s in spec.smooths for at, _, _ in smooth_sets(spec, s) for j in at.tolist()
+    }
     for at in sorted(model.single):
         prior, of = shown(spec, model, at)
         c = spec.layout.coordinates[at]
+        if at in smooth:
+            rows[smooth[at]] = (repr(Prior.smooth()), SMOOTH)
+            continue
         name = c.variable if c.term == c.variable else f"{c.variable}[{c.term}]"
         if name in rows and rows[name][0] == repr(prior):
             continue

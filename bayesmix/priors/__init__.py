@@ -15,21 +15,25 @@ from bayesmix.priors.log_density import (
     LogPrior,
     Penalty,
     PriorModel,
+    SmoothPrior,
     log_prior,
     mapped,
     within,
 )
-from bayesmix.priors.resolve import resolve
+from bayesmix.priors.resolve import resolve, smooth_priors, with_smooths
 
 __all__ = [
     "CONCENTRATION",
     "LogPrior",
     "Penalty",
     "PriorModel",
+    "SmoothPrior",
     "gradient",
     "log_prior",
     "mapped",
     "resolve",
     "sample_prior",
+    "smooth_priors",
+    "with_smooths",
     "within",
 ]

@@ -72,6 +72,8 @@ def depends_on(model: PriorModel, at: np.ndarray) -> np.ndarray:
     used = rows.any(0)
     for bend in model.map.bends:
         used |= (bend.of != 0) & (bend.to[at] != 0).any()
+    for smooth in model.smooths:
+        used[smooth.tau] |= np.isin(smooth.at, at).any()
     used[at] = False
     return np.flatnonzero(used)
 

@@ -18,6 +18,7 @@ __all__ = [
     "clipped_share",
     "column_spread",
     "default_priors",
+    "predictor_unit",
     "row_weight",
     "weighted_mean",
     "weighted_sd",
@@ -232,6 +233,25 @@ def _default_times(
 def _on_link_scale(prior: Prior) -> Prior:
     """A lognormal prior of a positive parameter is a normal one of its logarithm."""
     return Prior("normal", mu=prior.parameters["mu"], sigma=prior.parameters["sigma"])
+
+
+def predictor_unit(spec: MixtureSpec, number: int, s: int, predictor: int) -> float:
+    """The unit of a linear predictor of component s, in the user's units.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    number : int
+        Of the response.
+    s : int
+    predictor : int
+        Its number at the response.
+    """
+    block, mine = spec.layout.blocks[number], spec.rows.sample
+    if block.survival:
+        return 1.0
+    rows, count = mine.blocks[number].seen(row_weight(mine.weight, mine.units.codes))
+    return _response_scale(block, rows, s, block.located(s).index(predictor), count)[1]
 
 
 def _response_scale(

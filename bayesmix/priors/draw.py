@@ -39,7 +39,7 @@ def _of_place(
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """The same as a function of what the priors are of."""
     normal = [g for g in model.groups if g.is_normal]
-    if len(normal) < len(model.groups) or spec.weights.held is not None:
+    if len(normal) < len(model.groups) or model.smooths or spec.weights.held is not None:
         return lambda theta: _general_gradient(spec, model, theta)
     at = np.concatenate([g.at for g in normal] or [np.empty(0, int)])
     order = np.argsort(at)
@@ -115,7 +115,11 @@ def sample_prior(
     """
     theta = np.zeros((draws, spec.layout.size))
     for at, (prior, link) in model.single.items():
-        theta[:, at] = link.forward(prior.sample(draws, rng))
+        if prior.kind != "smooth":
+            theta[:, at] = link.forward(prior.sample(draws, rng))
+    for smooth in model.smooths:
+        size = np.exp(theta[:, [smooth.tau]])
+        theta[:, smooth.bent] = size * rng.standard_normal((draws, smooth.rank))
     index = spec.layout.alpha[1:]
     if model.concentration is not None:
         weight = rng.dirichlet(np.full(spec.k, model.concentration), draws)

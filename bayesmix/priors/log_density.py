@@ -16,7 +16,17 @@ from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Map, Standard
 
-__all__ = ["Group", "LogPrior", "Penalty", "PriorModel", "log_prior", "mapped", "placed", "within"]
+__all__ = [
+    "Group",
+    "LogPrior",
+    "Penalty",
+    "PriorModel",
+    "SmoothPrior",
+    "log_prior",
+    "mapped",
+    "placed",
+    "within",
+]
 
 
 class LogPrior(NamedTuple):
@@ -37,6 +47,29 @@ class Penalty(NamedTuple):
 
     model: PriorModel
     jacobian: bool
+
+
+class SmoothPrior(NamedTuple):
+    """Coefficients of a spline: ``turn @ theta[at]``, of which the first `rank` are N(0, tau^2).
+
+    `at` (P,), `tau` the entry of log tau, `turn` (P, P); the other entries have priors of their
+    own.
+    """
+
+    at: np.ndarray
+    tau: int
+    turn: np.ndarray
+    rank: int
+
+    @property
+    def bent(self) -> np.ndarray:
+        """The entries that have tau, (rank,)."""
+        return self.at[: self.rank]
+
+    @property
+    def log_volume(self) -> float:
+        """Of what the coefficients become."""
+        return float(np.linalg.slogdet(self.turn)[1])
 
 
 class Group(NamedTuple):
@@ -69,6 +102,8 @@ class PriorModel:
         Entries whose priors are of standard coordinates; the others' are of theta itself.
     map : Map, or None
         From theta to what the priors are of; None where they are of theta itself.
+    smooths : tuple of SmoothPrior
+        Priors with a standard deviation that is a parameter itself.
     """
 
     single: Mapping[int, tuple[Prior, Link]]
@@ -76,6 +111,7 @@ class PriorModel:
     spread: np.ndarray | None
     standard: frozenset[int] = frozenset()
     map: Map | None = None
+    smooths: tuple[SmoothPrior, ...] = ()
 
     @property
     def is_sparse(self) -> bool:
@@ -87,6 +123,8 @@ class PriorModel:
         """Independent priors of the same kind and link together."""
         places: dict[tuple[str, str], list[int]] = {}
         for at, (prior, link) in self.single.items():
+            if prior.kind == "smooth":
+                continue
             places.setdefault((prior.kind, link.name), []).append(at)
         out = []
         for (kind, _), entries in places.items():
@@ -132,16 +170,18 @@ def placed(model: PriorModel, standard: Standard) -> PriorModel:
 def mapped(model: PriorModel, standard: Standard) -> PriorModel:
     """The priors with the map from the user's theta to what they are of.
 
-    It adds multiples of other entries to an entry, and leaves volumes as they are.
+    It adds multiples of other entries to an entry, and leaves volumes as they are but for splines.
     """
     which = _mask(model, standard)
-    if not which.any():
+    if not which.any() and not model.smooths:
         return model
-    back = standard.to_standard
+    back, own = standard.to_standard, Map.identity(len(which))
+    for smooth in model.smooths:
+        own.matrix[np.ix_(smooth.at, smooth.at)] = smooth.turn
     factor = np.where(which, np.diag(back.matrix), 1.0)
     bends = tuple(b._replace(to=b.to / factor) for b in back.bends)
     level = Map(back.matrix / factor[:, None], np.zeros(len(which)), bends)
-    return replace(model, map=level.rows(which, Map.identity(len(which))))
+    return replace(model, map=level.rows(which, own))
 
 
 def _mask(model: PriorModel, standard: Standard) -> np.ndarray:
@@ -203,6 +243,9 @@ def log_prior(
         curvature[:, at, at] -= second
         if group.kind == "laplace":
             pull[:, at] = _majorised(group, keep, theta[:, at]) + second
+    for smooth in model.smooths:
+        _smooth(smooth, theta, value, score, curvature)
+        value += 0.0 if jacobian else smooth.log_volume
     if model.concentration is not None:
         extra = 0.0 if jacobian else 1.0
         _dirichlet(spec, model.concentration, extra, theta, value, score, curvature)
@@ -236,6 +279,26 @@ def _group_density(
     if jacobian and group.link.name != "identity":
         density = density + Linked(group.link, x).log_slope
     return density.value, density.first[0], density.second[0, 0]
+
+
+def _smooth(
+    smooth: SmoothPrior,
+    theta: np.ndarray,
+    value: np.ndarray,
+    score: np.ndarray,
+    curvature: np.ndarray,
+) -> None:
+    """-r log tau - x'x / (2 tau^2) with its normalising constant."""
+    at, tau = smooth.bent, smooth.tau
+    x, precision = theta[:, at], np.exp(-2 * theta[:, tau])
+    squares = np.square(x).sum(-1) * precision
+    value -= smooth.rank * (theta[:, tau] + 0.5 * np.log(2 * np.pi)) + 0.5 * squares
+    score[:, at] -= x * precision[:, None]
+    score[:, tau] += squares - smooth.rank
+    curvature[:, at, at] += precision[:, None]
+    curvature[:, at, tau] -= 2 * x * precision[:, None]
+    curvature[:, tau, at] -= 2 * x * precision[:, None]
+    curvature[:, tau, tau] += 2 * squares
 
 
 def _majorised(group: Group, keep: np.ndarray, u: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,38 @@ import numpy as np
 
 from bayesmix.distributions import Prior, as_prior
 from bayesmix.errors import SpecError
-from bayesmix.families.links import Link
+from bayesmix.families.links import Link, get_link
 from bayesmix.model import MixtureSpec
+from bayesmix.model.smooth import smooth_sets, smoothed
 from bayesmix.model.standard import standardise
-from bayesmix.priors.defaults import default_priors
-from bayesmix.priors.log_density import PriorModel, placed
+from bayesmix.priors.defaults import WIDE, default_priors, predictor_unit
+from bayesmix.priors.log_density import PriorModel, SmoothPrior, placed
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "smooth_priors", "with_smooths"]
+
+
+def with_smooths(spec: MixtureSpec, given: Any) -> MixtureSpec:
+    """The specification with the parameters that the user's priors bring along.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+        In the user's coordinates.
+    given : None, "flat" or dict
+        Of these every smooth prior has a standard deviation for each component.
+
+    Raises
+    ------
+    SpecError
+        If a smooth prior is given for anything but a spline.
+    """
+    if spec.smooths or not isinstance(given, Mapping):
+        return spec
+    return smoothed(spec, [name for name, prior in given.items() if _is_smooth(prior)])
+
+
+def _is_smooth(prior: Any) -> bool:
+    return isinstance(prior, Prior) and prior.kind == "smooth"
 
 
 def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
@@ -43,10 +68,13 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
     standard = standardise(spec)
     assert standard.standard is not None
     model = default_priors(spec, standard)
-    single, own = dict(model.single), set()
+    theirs = dict(_beside_smooths(spec))
+    single, own = {**model.single, **theirs}, set(theirs)
     concentration, spread = model.concentration, model.spread
     variables = {spec.layout.coordinates[j].variable for j in single}
     for name, prior in _general_first(given or {}, variables):
+        if prior.kind == "smooth":
+            continue
         of_weights = name.split("[")[0] in {"weight", "alpha"} - variables
         if spec.k == 1 and of_weights:
             continue  # one component has no weights; select() goes through it too
@@ -71,8 +99,31 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
         concentration=concentration,
         spread=spread,
         standard=model.standard - own,
+        smooths=smooth_priors(spec),
     )
     return placed(user, standard.standard)
+
+
+def smooth_priors(spec: MixtureSpec) -> tuple[SmoothPrior, ...]:
+    """The priors of splines that have parameters themselves."""
+    return tuple(
+        SmoothPrior(at, tau, smooth.turn, smooth.rank)
+        for smooth in spec.smooths
+        for at, tau, _ in smooth_sets(spec, smooth)
+    )
+
+
+def _beside_smooths(spec: MixtureSpec) -> Iterator[tuple[int, tuple[Prior, Link]]]:
+    """Of splines the priors of every tau, of straight lines, and a mark of the other entries."""
+    identity, log = get_link("identity"), get_link("log")
+    for smooth in spec.smooths:
+        for at, tau, s in smooth_sets(spec, smooth):
+            wide = WIDE * predictor_unit(spec, smooth.block, s, smooth.predictor)
+            yield tau, (Prior("half_student_t", nu=3.0, sigma=wide), log)
+            for place, j in enumerate(at.tolist()):
+                straight = place >= smooth.rank
+                prior = Prior("normal", mu=0.0, sigma=wide) if straight else Prior.smooth()
+                yield j, (prior, identity)
 
 
 def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[str, Prior]]:
@@ -96,18 +147,14 @@ def _replace(
     spec: MixtureSpec, single: dict[int, tuple[Prior, Link]], name: str, prior: Prior
 ) -> list[int]:
     """Put the user's prior in the places that a name stands for, and tell these."""
-    at = [
-        j
-        for j, c in enumerate(spec.layout.coordinates)
-        if j in single and name in (c.variable, f"{c.variable}[{c.term}]")
+    splines = {j for smooth in smooth_priors(spec) for j in smooth.at.tolist()}
+    places = [
+        (j, c) for j, c in enumerate(spec.layout.coordinates) if j in single and j not in splines
     ]
+    at = [j for j, c in places if name in (c.variable, f"{c.variable}[{c.term}]")]
     if not at:
-        known = {c.variable for j, c in enumerate(spec.layout.coordinates) if j in single}
-        known |= {
-            f"{c.variable}[{c.term}]"
-            for j, c in enumerate(spec.layout.coordinates)
-            if j in single and c.variable != c.term
-        }
+        known = {c.variable for _, c in places}
+        known |= {f"{c.variable}[{c.term}]" for _, c in places if c.variable != c.term}
         known |= {"weight"} if spec.layout.concomitant_terms is None else {"alpha"}
         msg = f"priors has {name!r}, but this model's parameters are {sorted(known)}"
         raise SpecError(msg)

@@ -17,8 +17,9 @@ from scipy import special
 from bayesmix.distributions import KINDS
 from bayesmix.families.links import Link, get_link
 from bayesmix.model import MixtureSpec
-from bayesmix.model.layout import BlockLayout, Predictor
+from bayesmix.model.layout import BlockLayout, Predictor, Smooth
 from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.model.smooth import smooth_sets
 from bayesmix.priors.conditional import Conditional, conditional, depends_on
 from bayesmix.priors.log_density import PriorModel
 
@@ -28,6 +29,32 @@ __all__ = ["Variable", "free_variables", "logit_turn"]
 APART = ("varying", "dispersion")
 LABELS = {"dispersion": "ancillary"}
 IDENTITY = get_link("identity")
+
+
+@dataclass(frozen=True, eq=False)
+class Spline:
+    """Coefficients theta[at] = back @ x of splines, the first `rank` of x in units of each tau.
+
+    Parameters
+    ----------
+    turn, back : ndarray, shape (P, P)
+        To x, and from it.
+    rank : int
+    tau : ndarray of int, shape (m,)
+        Entries of the logarithms, one for each set of coefficients.
+    """
+
+    turn: np.ndarray
+    back: np.ndarray
+    rank: int
+    tau: np.ndarray
+
+    def read(self, coefficients: np.ndarray, tau: np.ndarray) -> np.ndarray:
+        """The elements (..., m, P) from coefficients (..., m, P) and log tau (..., m)."""
+        x = coefficients @ self.turn.T
+        return np.concatenate(
+            [x[..., : self.rank] * np.exp(-tau)[..., None], x[..., self.rank :]], axis=-1
+        )
 
 
 @dataclass(frozen=True)
@@ -53,6 +80,8 @@ class Variable:
         ``read(theta)``: values (..., *shape) from theta (..., D).
     given : Conditional, or None
         Of the kind "conditional_normal": what the elements are given other entries of theta.
+    spline : Spline, or None
+        Of the kind "smooth": what the elements are of.
     """
 
     name: str
@@ -64,6 +93,7 @@ class Variable:
     link: Link
     read: Callable[[np.ndarray], np.ndarray]
     given: Conditional | None = None
+    spline: Spline | None = None
 
     def log_prior(self, theta: np.ndarray) -> np.ndarray:
         """Log density of the variable itself at theta (..., D), by independent element."""
@@ -88,6 +118,7 @@ def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
         for number, predictor in block.constants():
             link = dispersion_link(block, number)
             out += _of_one_kind(_dispersion(spec, predictor, link), priors)
+    out += [_spline(spec, priors, smooth) for smooth in spec.smooths]
     return _in_order(out, priors) + _weights(spec, priors)
 
 
@@ -160,19 +191,62 @@ def _of_one_kind(entries: _Entries, priors: PriorModel) -> list[Variable]:
     ]
 
 
+def _spline(spec: MixtureSpec, priors: PriorModel, smooth: Smooth) -> Variable:
+    """Coefficients of a spline as independent elements, of which the curve is made."""
+    sets = list(smooth_sets(spec, smooth))
+    at, tau = np.array([at for at, _, _ in sets]), np.array([tau for _, tau, _ in sets])
+    own = Spline(smooth.turn, np.linalg.inv(smooth.turn), smooth.rank, tau)
+    sigma = np.ones(at.shape)
+    for j, column in np.ndindex(at.shape):
+        if column >= smooth.rank:
+            sigma[j, column] = priors.single[int(at[j, column])][0].parameters["sigma"]
+    members = [spec.layout.coordinates[int(j)].components for j in tau]
+    names = plain_components(spec.components)
+    labels = tuple(", ".join(str(names[s]) for s in some) for some in members)
+    name = plain_name(
+        spec.layout.coordinates[int(tau[0])].variable.replace("tau", "smooth", 1)
+        + f"[{smooth.term}]"
+    )
+    straight = len(smooth.columns) - smooth.rank
+    parts = (
+        *(f"bent {j}" for j in range(smooth.rank)),
+        *(f"straight {j}" for j in range(straight)),
+    )
+    whole = len(sets) == spec.k
+    return Variable(
+        name,
+        ("component" if whole else f"{name}_set", f"{name}_part"),
+        (names if whole else labels, parts),
+        "smooth",
+        {"mu": np.zeros(at.shape), "sigma": sigma},
+        at,
+        IDENTITY,
+        lambda theta: own.read(theta[..., at], theta[..., tau]),
+        spline=own,
+    )
+
+
 def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -> list[_Entries]:
     """By effect: fixed ones, each nested block, varying ones.
 
     Of a survival time the parameters beside the location are "ancillary".
     """
     sets: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    splines = {int(j) for s in spec.smooths for at, _, _ in smooth_sets(spec, s) for j in at}
     for at in dict.fromkeys(predictor.index[predictor.index >= 0].tolist()):
+        if at in splines:
+            continue
         coordinate = spec.layout.coordinates[at]
         who = () if coordinate.effect in APART else coordinate.components
         sets.setdefault((coordinate.effect, who), []).append(at)
     name, dim = plain_name(predictor.variable), plain_name(term_dim(spec.layout, block))
     index = predictor.index
-    whole = len(sets) == 1 and (index >= 0).all() and len(np.unique(index)) == index.size
+    whole = (
+        len(sets) == 1
+        and not splines & set(index.ravel().tolist())
+        and (index >= 0).all()
+        and len(np.unique(index)) == index.size
+    )
     if whole and spec.free[index].all():
         labels = (plain_components(spec.components), predictor.terms)
         return [_Entries(name, ("component", dim), labels, index)]
@@ -373,6 +447,7 @@ def _multivariate_normal(variable: Variable, values: np.ndarray) -> np.ndarray:
 
 
 _LOG_PRIORS = {
+    "smooth": lambda variable, values: KINDS["normal"].logpdf(values, **variable.parameters),
     "dirichlet": _dirichlet,
     "zero_sum_normal": _zero_sum_normal,
     "multivariate_normal": _multivariate_normal,

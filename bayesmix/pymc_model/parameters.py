@@ -16,7 +16,7 @@ from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
 from bayesmix.model.random import pair_names, random_names
 from bayesmix.priors import PriorModel
-from bayesmix.priors.variables import Variable, free_variables, logit_turn
+from bayesmix.priors.variables import Spline, Variable, free_variables, logit_turn
 
 __all__ = ["add_parameters", "theta_of"]
 
@@ -24,6 +24,7 @@ Tensor = Any
 
 DISTRIBUTIONS: dict[str, tuple[str, Mapping[str, str]]] = {
     "normal": ("Normal", {}),
+    "smooth": ("Normal", {}),
     "student_t": ("StudentT", {}),
     "laplace": ("Laplace", {}),
     "lognormal": ("LogNormal", {}),
@@ -189,8 +190,16 @@ class _Natural:
 
     def add(self, variable: Variable, node: Tensor) -> None:
         self.free[variable.name] = node, variable.at
-        if variable.kind not in ("dirichlet", "zero_sum_normal"):
+        if variable.spline is not None:
+            self._piece(variable.at, self._curve(variable.spline, node))
+        elif variable.kind not in ("dirichlet", "zero_sum_normal"):
             self._piece(variable.at, node)
+
+    def _curve(self, spline: Spline, node: Tensor) -> Tensor:
+        """Coefficients of a spline (m, P) from its independent elements."""
+        tau = pt.exp(pt.stack(self.entries(spline.tau)))[:, None]
+        parts = [node[:, : spline.rank] * tau, node[:, spline.rank :]]
+        return pt.dot(pt.concatenate(parts, axis=1), spline.back.T)
 
     def entries(self, at: np.ndarray) -> list[Tensor]:
         """Entries of theta whose parameters are there already."""

@@ -89,8 +89,8 @@ def draws_to_theta(
     return theta
 
 
-# Variables of all components together, which `weight` and `alpha` are read from.
-JOINT = ("dirichlet", "zero_sum_normal")
+# Variables of several parameters together, which `weight`, `alpha` and `coef` have.
+JOINT = ("dirichlet", "zero_sum_normal", "smooth")
 
 
 def _fill(

@@ -223,7 +223,7 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
     criteria = f"AIC {fitted.aic:.2f}, BIC {fitted.bic:.2f}, ICL {fitted.icl:.2f}"
     lines = [
         ("status", fitted.status),
-        ("log-likelihood", f"{fitted.loglik:.4f} (df {fitted.spec.df})"),
+        ("log-likelihood", f"{fitted.loglik:.4f} (df {fitted.df:.6g})"),
         ("criteria", f"{criteria} (N = {fitted.spec.n_obs:g})"),
         ("starts", f"{agreeing} of {len(fitted.ends.loglik)} reached the best"),
     ]

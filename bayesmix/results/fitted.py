@@ -18,6 +18,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.model.standard import standardise
 from bayesmix.priors import Penalty, log_prior, within
+from bayesmix.results.smooths import Bending, bending
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -101,6 +102,16 @@ class Fitted:
         """The same in standard coordinates."""
         return standard_problem(self.spec, self.penalty)
 
+    @cached_property
+    def bending(self) -> Bending:
+        """What smooth curves use of their columns."""
+        return bending(self.standard, self.standard_theta[None])
+
+    @cached_property
+    def df(self) -> float:
+        """Free parameters, of smooth curves the effective degrees of freedom."""
+        return self.spec.df - float(self.bending.trace.sum()) if self.spec.smooths else self.spec.df
+
     @property
     def standard_theta(self) -> np.ndarray:
         """Theta in standard coordinates."""
@@ -165,17 +176,17 @@ class Fitted:
     @property
     def aic(self) -> float:
         """-2 log L + 2 df."""
-        return -2 * self.loglik + 2 * self.spec.df
+        return -2 * self.loglik + 2 * self.df
 
     @property
     def bic(self) -> float:
         """-2 log L + df log(rows)."""
-        return -2 * self.loglik + self.spec.df * float(np.log(self.spec.n_obs))
+        return -2 * self.loglik + self.df * float(np.log(self.spec.n_obs))
 
     @property
     def bic_units(self) -> float:
         """-2 log L + df log(units)."""
-        return -2 * self.loglik + self.spec.df * float(np.log(self.spec.n_units))
+        return -2 * self.loglik + self.df * float(np.log(self.spec.n_units))
 
     @property
     def icl(self) -> float:
@@ -185,12 +196,12 @@ class Fitted:
     @property
     def sabic(self) -> float:
         """-2 log L + df log((rows + 2) / 24)."""
-        return -2 * self.loglik + self.spec.df * float(np.log((self.spec.n_obs + 2) / 24))
+        return -2 * self.loglik + self.df * float(np.log((self.spec.n_obs + 2) / 24))
 
     @property
     def caic(self) -> float:
         """-2 log L + df (log(rows) + 1)."""
-        return self.bic + self.spec.df
+        return self.bic + self.df
 
     @property
     def entropy(self) -> float:

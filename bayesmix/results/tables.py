@@ -37,6 +37,7 @@ __all__ = [
     "membership",
     "ratios",
     "sizes",
+    "smooth_table",
     "summary",
 ]
 
@@ -91,6 +92,33 @@ def concomitant_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
         index=pd.Index(list(terms), name="term"),
         columns=component_index(spec),
     )
+
+
+def smooth_table(fitted: Fitted) -> pd.DataFrame:
+    """Of each smooth curve its tau, columns and effective degrees of freedom.
+
+    Raises
+    ------
+    FitError
+        If the model has none.
+    """
+    spec = fitted.spec
+    if not spec.smooths:
+        msg = (
+            "this fit has no smooth curves; give a spline a smooth prior, such as "
+            "priors={'bs(x, df=10)': bmx.Prior.smooth()}, and use method='map'"
+        )
+        raise FitError(msg)
+    assert fitted.penalty is not None
+    rows = []
+    for smooth, trace in zip(fitted.penalty.model.smooths, fitted.bending.trace[0], strict=True):
+        c = spec.layout.coordinates[smooth.tau]
+        lead = "" if c.variable == "tau" else c.variable.removeprefix("tau_") + ": "
+        edf, tau = len(smooth.at) - trace, float(np.exp(fitted.theta[smooth.tau]))
+        rows += [
+            (spec.components[s], lead + c.term, tau, len(smooth.at), edf) for s in c.components
+        ]
+    return Printed(rows, columns=["component", "term", "tau", "columns", "edf"])
 
 
 # Links whose coefficients become ratios when exponentiated.
@@ -239,7 +267,9 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
             ends = np.sort(e.link.inverse(np.array([low, high])))
         slope = abs(e.slopes(theta)[e.at])
         row = (float(e.natural(theta)), _natural(se, slope), np.nan, np.nan, *ends)
-        rows.append((component, e.term, "dispersion", *row, e.link.name))
+        effect = spec.layout.coordinates[e.at].effect
+        effect = effect if effect == "smooth" else "dispersion"
+        rows.append((component, e.term, effect, *row, e.link.name))
     return rows
 
 

@@ -11,7 +11,7 @@ from bayesmix.errors import SpecError, warn
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn, draws_dataset
-from bayesmix.priors import Penalty, PriorModel, resolve
+from bayesmix.priors import Penalty, PriorModel, resolve, with_smooths
 from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling.posterior import (
     METHOD,
@@ -37,6 +37,7 @@ def starting_values(spec: MixtureSpec, priors: Any, seed: Any) -> dict[str, np.n
         See `priors.resolve`.
     seed : int or numpy.random.Generator, optional
     """
+    spec = with_smooths(spec, priors)
     model = _proper(resolve(spec, priors))
     point, _, _ = begin(spec, model, priors, LaplaceOptions(), generator(seed))
     return initial_point(spec, model, point.theta)
@@ -52,6 +53,7 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
     idata : DataTree
     seed : int or numpy.random.Generator, optional
     """
+    spec = with_smooths(spec, priors)
     model = _proper(resolve(spec, priors))
     posterior = _group(idata, "posterior")
     if posterior is None:

@@ -12,6 +12,7 @@ Tran 2019, JASA 114, 831-843).  Some draws are computed in full too: where the t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -25,6 +26,7 @@ from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.posterior.diagnostics import GOOD_K
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import log_prior
+from bayesmix.sampling.smooth import SmoothCoordinates
 
 __all__ = ["GOOD_K", "LaplaceDraws", "laplace_draws"]
 
@@ -65,10 +67,9 @@ def laplace_draws(
     candidates = []
     for name, degrees in (("normal", np.inf), ("t(7)", T_DEGREES)):
         z, log_q = _propose(len(mode.factor), draws, degrees, rng)
-        theta = np.tile(mode.theta, (draws, 1))
-        theta[:, problem.spec.free] += z @ mode.factor.T
+        theta, volume = _moved(problem, mode, z)
         density = _log_density(problem, mode.theta, theta, rng)
-        ratios = density - log_q
+        ratios = density + volume - log_q
         ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
         log_weights, khat = psis_smooth(ratios)
         candidates.append((khat, name, theta, density, log_weights))
@@ -77,6 +78,17 @@ def laplace_draws(
     khat, name, theta, density, log_weights = min(candidates, key=lambda c: c[0])
     at = resample_indices(log_weights, draws, rng)
     return LaplaceDraws(theta[at], density[at], float(khat), name)
+
+
+def _moved(problem: Problem, mode: Mode, z: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Theta (T, D) from a mode's coordinates (T, f), and its log volume up to a constant."""
+    assert problem.penalty is not None
+    if problem.penalty.model.smooths:
+        bent = SmoothCoordinates(problem, mode)
+        return bent.theta(z), bent.log_volume(z)
+    theta = np.tile(mode.theta, (len(z), 1))
+    theta[:, problem.spec.free] += z @ mode.factor.T
+    return theta, 0.0
 
 
 def _log_density(

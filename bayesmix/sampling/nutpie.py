@@ -19,6 +19,7 @@ from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
 from bayesmix.sampling.density import compiled_density, python_density
 from bayesmix.sampling.native import native_model
+from bayesmix.sampling.smooth import SmoothCoordinates
 from bayesmix.sampling.sparse import ACCEPT, SparseCoordinates
 
 __all__ = ["run_nutpie"]
@@ -83,11 +84,13 @@ class _Target:
         self.problem, self.settings, self.name = problem, settings, name
         self.free = np.flatnonzero(problem.spec.free)
         self.mode = _rounded(mode, self.free)
-        self.sparse = None
+        self.bent: SparseCoordinates | SmoothCoordinates | None = None
         self.accept = settings.accept
         if problem.penalty.model.is_sparse:
-            self.sparse = SparseCoordinates(problem, self.mode)
+            self.bent = SparseCoordinates(problem, self.mode)
             self.accept = max(settings.accept, ACCEPT)
+        elif problem.penalty.model.smooths:
+            self.bent = SmoothCoordinates(problem, self.mode)
 
     def chains(self, count: int, seed: int) -> tuple[list[Drawn], bool]:
         """Draws of so many chains by chain, and whether they were interrupted."""
@@ -176,14 +179,14 @@ class _Target:
 
     def _first_point(self, seed: int) -> np.ndarray:
         rng = np.random.default_rng(abs(int(seed)))
-        if self.sparse is not None:
-            return self.sparse.centre + jitter(self.sparse.size, rng)
+        if self.bent is not None:
+            return self.bent.centre + jitter(self.bent.size, rng)
         return jitter(len(self.mode.factor), rng)
 
     @cached_property
     def _density(self) -> Any:
         """The compiled density; None where there is none."""
-        return None if self.sparse is not None else compiled_density(self.problem, self.mode)
+        return None if self.bent is not None else compiled_density(self.problem, self.mode)
 
     @cached_property
     def _cores(self) -> int:
@@ -191,8 +194,8 @@ class _Target:
 
     def _model(self, first_point: FirstPoint) -> tuple[Any, int]:
         """The density as nutpie takes it, and the processors that it can use."""
-        if self.sparse is not None:
-            return _public_model(self.sparse.size, self.sparse.density, first_point), 1
+        if self.bent is not None:
+            return _public_model(self.bent.size, self.bent.density, first_point), 1
         size, density = len(self.mode.factor), self._density
         if density is None:
             density = python_density(self.problem, self.mode)
@@ -202,8 +205,8 @@ class _Target:
 
     def _on_theta(self, z: np.ndarray, stats: dict[str, np.ndarray]) -> Drawn:
         """A chain (T, f) in the coordinates of the mode as draws of theta (T, D)."""
-        if self.sparse is not None:
-            theta = self.sparse.theta(z)
+        if self.bent is not None:
+            theta = self.bent.theta(z)
             return theta, stats | {"logp": log_likelihood(self.problem, theta)}
         theta = np.tile(self.mode.theta, (len(z), 1))
         theta[:, self.free] += z @ self.mode.factor.T

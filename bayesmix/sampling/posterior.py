@@ -15,10 +15,11 @@ from bayesmix._arguments import as_asked, at_least, door, generator, one_of
 from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError, warn
-from bayesmix.estimation.maximise import MANY_UNITS
+from bayesmix.estimation.maximise import MANY_UNITS, Options
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
+from bayesmix.estimation.smooths import settle
 from bayesmix.estimation.starts import subsample
 from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.model import MixtureSpec
@@ -36,12 +37,13 @@ from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve
+from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve, with_smooths
 from bayesmix.results.fitted import Fitted, canonical_order, standard_problem
 from bayesmix.sampling import ACCEPT, Chains, Saved, Settings, modes_apart, run_nutpie
 from bayesmix.sampling.laplace import GOOD_K, laplace_draws
 from bayesmix.sampling.length import run_long_enough
 from bayesmix.sampling.pymc import run_pymc
+from bayesmix.sampling.smooth import with_smooth_entries
 
 __all__ = [
     "METHOD",
@@ -128,6 +130,7 @@ def _fit_posterior(
     spec: MixtureSpec, method: str, options: LaplaceOptions, priors: Any, saved: Saved | None
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """Relabelled draws, and what is wrong with them."""
+    spec = with_smooths(spec, priors)
     if options.fixed_params:
         spec = hold(spec, options.fixed_params)
     model = _proper(spec, method, resolve(spec, priors))
@@ -158,7 +161,20 @@ def begin(
     point = _point(spec, options, priors, rng)
     penalty = Penalty(model, jacobian=True)
     problem = standard_problem(spec, penalty, options.n_threads)
-    return point, _modes(problem, point, rng), problem
+    if not spec.smooths:
+        return point, _modes(problem, point, rng), problem
+    # Each component has its own tau, so that starts with other labels would be other models.
+    given = standard_problem(point.spec, penalty, options.n_threads)
+    least = {at: -np.inf for at in point.spec.held if at not in spec.held}
+    theta, _ = settle(given, point.standard_theta[None], Options(), least)
+    modes = find_modes(given, theta, 0, rng)
+    return point, tuple(with_smooth_entries(problem, mode) for mode in modes), problem
+
+
+def _drawn_spec(point: Fitted, problem: Problem) -> MixtureSpec:
+    """The specification of draws, in which what the point fit chose is free."""
+    held = {at: value for at, value in point.spec.held.items() if at in problem.spec.held}
+    return replace(point.spec, held=held)
 
 
 def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
@@ -332,8 +348,9 @@ def _laplace(
         )
     made = Chains(draws.theta[None], draws.log_density[None], {}, np.zeros(1, int), 1)
     made = _chains_in_users(problem, made)
+    spec = _drawn_spec(point, problem)
     return Drawn(
-        point.spec,
+        spec,
         model,
         "laplace",
         draws.proposal,
@@ -341,7 +358,7 @@ def _laplace(
         made.theta,
         made.log_density,
         made.stats,
-        in_users(point.spec, problem, modes),
+        in_users(spec, problem, modes),
         np.zeros(1, int),
         point,
         "none",
@@ -421,15 +438,16 @@ def _drawn(
 ) -> Drawn:
     """One run of all chains, relabelled; chains apart are those of the run before."""
     apart = () if before is not None else modes_apart(modes, settings.chains)
+    spec = _drawn_spec(point, problem)
     made: Chains = (
         run_nutpie(problem, modes, settings, apart)
         if sampler == "nutpie"
-        else run_pymc(point.spec, model, problem, modes, sampler, settings, apart)
+        else run_pymc(spec, model, problem, modes, sampler, settings, apart)
     )
     made = _chains_in_users(problem, made)
     chains = made.part(slice(made.pooled))
     drawn = Drawn(
-        point.spec,
+        spec,
         model,
         "nuts",
         sampler,
@@ -437,7 +455,7 @@ def _drawn(
         chains.theta,
         chains.log_density,
         chains.stats,
-        in_users(point.spec, problem, modes),
+        in_users(spec, problem, modes),
         chains.mode,
         point,
         "none",

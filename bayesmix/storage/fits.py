@@ -13,10 +13,11 @@ from bayesmix.errors import DataError
 from bayesmix.families.links import LINKS, Link
 from bayesmix.likelihood import log_likelihood
 from bayesmix.model import MixtureSpec
+from bayesmix.model.smooth import held_smooths
 from bayesmix.model.standard import standardise
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.mode import Mode
-from bayesmix.priors import Penalty, PriorModel, mapped
+from bayesmix.priors import Penalty, PriorModel, mapped, smooth_priors
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
@@ -68,9 +69,10 @@ def unpack_fitted(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpe
         If its log-likelihood is no longer what it was.
     """
     starts = {name: unpack(arrays, values) for name, values in described["starts"].items()}
+    theta = unpack(arrays, described["theta"])
     fitted = Fitted(
-        spec,
-        theta=unpack(arrays, described["theta"]),
+        held_smooths(spec, theta),
+        theta=theta,
         loglik=from_json(described["loglik"]),
         method=described["method"],
         status=described["status"],
@@ -168,8 +170,9 @@ def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel
         described["concentration"],
         None if spread is None else np.array(spread),
         frozenset(described.get("standard", ())),  # priors of earlier files are of the user's theta
+        smooths=smooth_priors(spec),
     )
-    if not model.standard:
+    if not model.standard and not model.smooths:
         return model
     standard = standardise(spec).standard
     assert standard is not None

@@ -19,6 +19,7 @@ from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.events import prepare_components
 from bayesmix.model.parts import Events, Part, Prepared, Regression, nested_pairs
 from bayesmix.model.prepare import prepare
+from bayesmix.model.smooth import smoothed
 from bayesmix.model.weights import WeightModel
 from bayesmix.storage.columns import pack, pack_frame, unpack, unpack_frame
 from bayesmix.storage.file import Arrays, as_json, from_json
@@ -137,6 +138,7 @@ def pack_state(spec: MixtureSpec) -> dict[str, Any]:
         "kept": _kept(spec)[1],
         "symmetric": [list(members) for members in spec.layout.symmetric],
         "held": [[int(at), float(value)] for at, value in spec.held.items()],
+        "smooth": list(dict.fromkeys(smooth.term for smooth in spec.smooths)),
         "held_weights": (
             None if held is None else [None if np.isnan(w) else float(w) for w in held]
         ),
@@ -147,6 +149,7 @@ def unpack_state(whole: MixtureSpec, state: Mapping[str, Any]) -> MixtureSpec:
     """A specification as `pack_state` found it, from the one that was written."""
     kept, held = state["kept"], state["held_weights"]
     spec = whole if kept == list(range(whole.k)) else without_components(whole, kept)
+    spec = smoothed(spec, state.get("smooth", ()))
     layout = replace(spec.layout, symmetric=tuple(map(tuple, state["symmetric"])))
     known = None if held is None else np.array([np.nan if w is None else w for w in held])
     weights = WeightModel(layout.alpha, known)
