@@ -309,14 +309,14 @@ def test_what_was_asked_is_stored_as_texts(tmp_path):
 def test_everything_is_stored():
     """A field added to one of these classes has to be stored: `storage` must learn of it."""
     known = {
-        MixtureSpec: "layout rows weights prepared held standard smooths",  # standard is never set there
+        MixtureSpec: "layout rows weights prepared held standard smooths",  # "standard" is None
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
         "columns n_dropped table events fiml stream",  # a model of data in blocks is not saved
         Events: "column names families parts partial allowed truncation",
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "
-        "relabelling khat thin asked apart",
+        "relabelling khat thin asked apart beside",
         Apart: "theta raw log_density stats mode",
         Mode: "theta log_density factor log_mass share",
         PriorModel: "single concentration spread standard map smooths",  # the last two follow
