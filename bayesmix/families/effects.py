@@ -500,7 +500,7 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
         squares=None,
         tails=None,
         pymc=None,
-        kernel=effects_kernel(q, proportional=proportional),
+        kernel=effects_kernel(proportional=proportional),
         simulate=None,
         variance=None,
         start=start,

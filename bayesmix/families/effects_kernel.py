@@ -1,7 +1,8 @@
 """The density of a cluster's rows with random effects as compiled code; see `families.effects`.
 
-Clusters with the same products of the effects' columns, as those with the same times of visits,
-share all matrices: only products with their residuals differ.
+Residuals are linear in the coefficients b, so a cluster is one row of numbers to the kernels: the
+products of its columns, from which r'r, Z'r and X'r follow for any b.  The responses are taken
+less a fit b0 of all rows, so that little cancels.  Every loop runs over clusters.
 """
 
 from __future__ import annotations
@@ -11,23 +12,40 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.interface import Observed
 from bayesmix.families.kernel import Block, Kernel
+from bayesmix.families.whole import clusters_of
 
 __all__ = ["effects_kernel"]
 
 LOG_2PI = math.log(2 * math.pi)
 
 
-def effects_kernel(q: int, *, proportional: bool) -> Kernel:
-    """The kernel of q random effects; all entries of their root may be relative to the first."""
-    return Kernel(
-        "proportional_effects" if proportional else "effects",
-        proportional_term if proportional else effects_term,
-        ("y", "cluster", "effects"),
-        parameters=2 + q * (q + 1) // 2,
-        blocks=True,
-        clusters=True,
-    )
+def effects_kernel(*, proportional: bool) -> Kernel:
+    """The kernel of random effects; all entries of their root may be relative to the first."""
+    name, term = "effects", effects_term
+    if proportional:
+        name, term = "proportional_effects", proportional_term
+    return Kernel(name, term, (), blocks=True, together=products_by_cluster)
+
+
+def products_by_cluster(obs: Observed, x: np.ndarray) -> np.ndarray:
+    """What the term reads of each cluster, (m, C): see `_places`."""
+    assert obs.effects is not None
+    z, at = obs.effects, clusters_of(obs)
+    base = np.linalg.lstsq(x, obs.y)[0]
+    r, (p, q) = obs.y - x @ base, (x.shape[1], z.shape[1])
+    rows = [
+        *(z[:, i] * z[:, j] for j in range(q) for i in range(q)),
+        *(z[:, a] * r for a in range(q)),
+        *(z[:, a] * x[:, j] for a in range(q) for j in range(p)),
+        *(x[:, i] * x[:, j] for i in range(p) for j in range(p)),
+        *(x[:, j] * r for j in range(p)),
+        r * r,
+    ]
+    size = np.diff(np.append(at.first, at.n))
+    constants = np.broadcast_to(np.append(q, base)[:, None], (1 + p, len(size)))
+    return np.vstack([constants, size, at.sums(np.array(rows))])
 
 
 def effects_term(ops: Any) -> Block:
@@ -42,156 +60,184 @@ def proportional_term(ops: Any) -> Block:
 
 def _term(ops: Any, *, proportional: bool) -> Block:
     """The term, with the names of `effects`: g = N Z'r / sigma^2, e = Z'V^-1 r, Q = Z'V^-1 Z."""
-    exp, add_up, multiply = ops.exp, ops.scalar(_add_up), ops.scalar(_multiply)
-    shared, read_root = ops.scalar(_shared(ops)), ops.scalar(_read_root(ops))
-    write_slopes = ops.scalar(_write_slopes)
+    exp, add, multiply = ops.exp, ops.scalar(_add), ops.scalar(_multiply(ops))
+    residuals, read_root = ops.scalar(_residuals(ops)), ops.scalar(_read_root(ops))
+    fill, halve = ops.scalar(_fill(ops)), ops.scalar(_halve(ops))
+    write_slopes = ops.scalar(_write_slopes(ops))
 
     def term(_level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
-        p = etas.shape[0]
-        q = int(math.sqrt(2.0 * p - 4.0))  # p = 2 + q (q + 1) / 2
-        zz, before, u = np.zeros((q, q)), np.zeros((q, q)), np.zeros((q, q))
-        gain, qu, fitted = np.zeros((q, q)), np.zeros((q, q)), np.zeros((q, 1))
-        zr, g, e = np.zeros((q, 1)), np.zeros((q, 1)), np.zeros((q, 1))
-        size, log_det, trace, at = 0, 0.0, 0.0, 0
-        while at < n:
-            last = at + int(numbers[1, at])
-            rr = add_up(numbers, etas, at, last, zz, zr)
-            precision = exp(-2.0 * etas[1, at])
-            other = size != last - at
-            size = last - at
+        q = int(numbers[0, 0])
+        p = etas.shape[0] - 1 - q * (q + 1) // 2
+        size, zz, zx = numbers[1 + p], numbers[2 + p :], numbers[2 + p + q * q + q :]
+        log_sigma = etas[p, 0]
+        precision = exp(-2.0 * log_sigma)
+        u = read_root(etas[p + 1 :, 0], q, proportional)
+        one, zr, pull = np.ones(n), np.zeros((q, n)), np.zeros((p + 1, n))
+        residuals(numbers, etas, q, n, zr, pull)
+        zu = fill(zz, u, q, n)
+        half, h, hz = np.zeros((q * q, n)), np.zeros((q * q, n)), np.zeros((q * q, n))
+        log_det = halve(zu, u, precision, q, n, half)
+        multiply(1.0, half, False, zu, q, q, n, h)
+        multiply(1.0, half, False, zz, q, q, n, hz)
+        multiply(-precision, hz, True, h, q, q, n, zu)  # now Q U / precision
+        w, g, e = np.zeros((q, n)), np.zeros((q, n)), np.zeros((q, n))
+        multiply(1.0, half, False, zr, q, 1, n, w)
+        multiply(precision, half, True, w, q, 1, n, g)
+        multiply(-precision, zz, False, g, q, 1, n, e)
+        explained, again, trace = np.zeros(n), np.zeros(n), np.zeros(n)
+        for a in range(q * q):
+            add(precision, hz[a], half[a], n, trace)
+        for a in range(q):
+            add(-1.0 / precision, g[a], e[a], n, again)
+            add(precision, one, zr[a], n, e[a])
+            add(precision, w[a], w[a], n, explained)
+        for c in range(n):
+            constant = size[c] * (LOG_2PI + 2.0 * log_sigma) + log_det[c]
+            out[0, c] = -0.5 * (constant + precision * (pull[p, c] - explained[c]))
+            square = pull[p, c] - 2.0 * explained[c] + again[c]
+            out[1 + p, c] = precision * square - size[c] + trace[c]
+        for j in range(p):
+            out[1 + j, :n] = precision * pull[j]
             for a in range(q):
-                for b in range(q):
-                    other = other or zz[a, b] != before[a, b]
-                    before[a, b] = zz[a, b]
-            if other:
-                read_root(etas, at, proportional, u)
-                log_det, trace = shared(zz, u, precision, gain, qu)
-            multiply(gain, zr, g)
-            multiply(zz, g, fitted)
-            explained = again = 0.0
-            for a in range(q):
-                explained += g[a, 0] * zr[a, 0]
-                again += g[a, 0] * fitted[a, 0]
-                e[a, 0] = precision * (zr[a, 0] - fitted[a, 0])
-            for i in range(at, last):
-                left = numbers[0, i] - etas[0, i]
-                for a in range(q):
-                    left -= numbers[2 + a, i] * g[a, 0]
-                for j in range(p + 1):
-                    out[j, i] = precision * left if j == 1 else 0.0
-            constant = size * (LOG_2PI + 2.0 * etas[1, at]) + log_det
-            out[0, at] = -0.5 * (constant + precision * (rr - explained))
-            out[2, at] = precision * (rr - 2.0 * explained + again) - (size - trace)
-            write_slopes(u, e, qu, proportional, at, out)
-            at = last
+                add(-precision, zx[a * p + j], g[a], n, out[1 + j])
+        write_slopes(u, e, zu, precision, proportional, n, out[p + 2 :])
 
     return term
 
 
-def _multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Product of two matrices, small ones."""
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            out[i, j] = 0.0
-            for k in range(a.shape[1]):
-                out[i, j] += a[i, k] * b[k, j]
+def _add(scale: float, one: np.ndarray, other: np.ndarray, n: int, out: np.ndarray) -> None:
+    """Add a multiple of the product of two lines to another."""
+    for c in range(n):
+        out[c] += scale * one[c] * other[c]
 
 
-def _add_up(
-    numbers: np.ndarray, etas: np.ndarray, first: int, last: int, zz: np.ndarray, zr: np.ndarray
-) -> float:
-    """Fill Z'Z and Z'r of some rows; gives r'r."""
-    q, rr = len(zr), 0.0
-    for a in range(q):
-        zr[a, 0] = 0.0
-        for b in range(q):
-            zz[a, b] = 0.0
-    for i in range(first, last):
-        residual = numbers[0, i] - etas[0, i]
-        rr += residual * residual
+def _multiply(ops: Any) -> Any:
+    """Add a multiple of a product, (q, q) times (q, k) or `turned`, of matrices of lines."""
+    add = ops.scalar(_add)
+
+    def multiply(
+        scale: float, one: np.ndarray, turned: bool, other: np.ndarray,
+        q: int, k: int, n: int, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        for i in range(q):
+            for j in range(k):
+                for a in range(q):
+                    at = a * q + i if turned else i * q + a
+                    add(scale, one[at], other[a * k + j], n, out[i * k + j])
+
+    return multiply
+
+
+def _residuals(ops: Any) -> Any:
+    """Fill Z'r, X'r and, after it, r'r at the coefficients."""
+    add = ops.scalar(_add)
+
+    def residuals(
+        numbers: np.ndarray, etas: np.ndarray, q: int, n: int, zr: np.ndarray, pull: np.ndarray
+    ) -> None:
+        p, one = pull.shape[0] - 1, np.ones(n)
+        given = numbers[2 + p + q * q :]
+        zx, xx, xr = given[q:], given[q + q * p :], given[q + q * p + p * p :]
         for a in range(q):
-            zr[a, 0] += numbers[2 + a, i] * residual
-            for b in range(q):
-                zz[a, b] += numbers[2 + a, i] * numbers[2 + b, i]
-    return rr
+            add(1.0, one, given[a], n, zr[a])
+            for j in range(p):
+                add(numbers[1 + j, 0] - etas[j, 0], one, zx[a * p + j], n, zr[a])
+        add(1.0, one, xr[p], n, pull[p])
+        for j in range(p):
+            back = numbers[1 + j, 0] - etas[j, 0]
+            add(1.0, one, xr[j], n, pull[j])
+            for k in range(p):
+                add(numbers[1 + k, 0] - etas[k, 0], one, xx[j * p + k], n, pull[j])
+            add(back, one, xr[j], n, pull[p])
+            add(back, one, pull[j], n, pull[p])
+
+    return residuals
 
 
 def _read_root(ops: Any) -> Any:
-    """Fill the root from its parameters, column by column."""
+    """The root from its parameters, column by column."""
     exp = ops.exp
 
-    def read_root(etas: np.ndarray, at: int, proportional: bool, u: np.ndarray) -> None:
-        column = 2
-        for j in range(len(u)):
+    def read_root(eta: np.ndarray, q: int, proportional: bool) -> np.ndarray:
+        u, column = np.zeros((q, q)), 0
+        for j in range(q):
             for i in range(j + 1):
-                value = exp(etas[column, at]) if i == j else etas[column, at]
-                u[i, j] = value * u[0, 0] if proportional and column > 2 else value
+                value = exp(eta[column]) if i == j else eta[column]
+                u[i, j] = value * u[0, 0] if proportional and column > 0 else value
                 column += 1
+        return u
 
     return read_root
 
 
-def _write_slopes(
-    u: np.ndarray, e: np.ndarray, qu: np.ndarray, proportional: bool, at: int, out: np.ndarray
-) -> None:
-    """Slopes in the root's parameters: those in its entries are (e e' - Q) U."""
-    column = 3
-    for j in range(len(u)):
-        along = 0.0
-        for a in range(j + 1):
-            along += e[a, 0] * u[a, j]
-        for i in range(j + 1):
-            slope = e[i, 0] * along - qu[i, j]
-            relative = proportional and column > 3
-            own = u[i, j] if i == j else (u[0, 0] if relative else 1.0)
-            out[column, at] = slope * own
-            out[3, at] += slope * u[i, j] if relative else 0.0
-            column += 1
+def _fill(ops: Any) -> Any:
+    """Z'Z U, by rows."""
+    add = ops.scalar(_add)
 
-
-def _shared(ops: Any) -> Any:
-    """What the products Z'Z decide: N / sigma^2 and Q U; log det M and the trace."""
-    multiply, halve = ops.scalar(_multiply), ops.scalar(_halve(ops))
-
-    def shared(
-        zz: np.ndarray, u: np.ndarray, precision: float, gain: np.ndarray, qu: np.ndarray
-    ) -> tuple[float, float]:
-        q, trace = len(u), 0.0
-        m, half = np.zeros((q, q)), np.zeros((q, q))
-        multiply(zz, u, qu)
-        multiply(u.T, qu, m)
-        log_det = halve(m, u, precision, half)
-        multiply(half.T, half, gain)
-        multiply(zz, gain, m)
-        multiply(m, qu, half)
+    def fill(zz: np.ndarray, u: np.ndarray, q: int, n: int) -> np.ndarray:
+        out, one = np.zeros((q * q, n)), np.ones(n)
         for i in range(q):
-            trace += precision * m[i, i]
             for j in range(q):
-                gain[i, j] *= precision
-                qu[i, j] = precision * (qu[i, j] - precision * half[i, j])
-        return log_det, trace
+                for a in range(j + 1):
+                    add(u[a, j], one, zz[i * q + a], n, out[i * q + j])
+        return out
 
-    return shared
+    return fill
 
 
 def _halve(ops: Any) -> Any:
-    """Fill L^-1 U' for the Cholesky factor L of M = I + m / sigma^2; gives log det M."""
-    log = ops.log
+    """Fill L^-1 U' for the Cholesky factor L of M = I + U'Z'Z U / sigma^2; gives log det M."""
+    log, add = ops.log, ops.scalar(_add)
 
-    def halve(m: np.ndarray, u: np.ndarray, precision: float, half: np.ndarray) -> float:
-        log_det = 0.0
-        for i in range(len(u)):
+    def halve(
+        zu: np.ndarray, u: np.ndarray, precision: float, q: int, n: int, half: np.ndarray
+    ) -> np.ndarray:
+        log_det, one, m = np.zeros(n), np.ones(n), np.zeros((q * q, n))
+        for i in range(q):
             for j in range(i + 1):
-                value = precision * m[i, j] + (1.0 if i == j else 0.0)
+                own = m[i * q + j]
+                for a in range(i + 1):
+                    add(precision * u[a, i], one, zu[a * q + j], n, own)
                 for a in range(j):
-                    value -= m[i, a] * m[j, a]
-                m[i, j] = math.sqrt(value) if i == j else value / m[j, j]
-            log_det += 2.0 * log(m[i, i])
-            for j in range(len(u)):
-                value = u[j, i]
+                    add(-1.0, m[i * q + a], m[j * q + a], n, own)
+                if j < i:
+                    own /= m[j * q + j]
+            diagonal = m[i * q + i]
+            for c in range(n):
+                diagonal[c] = math.sqrt(1.0 + diagonal[c])
+                log_det[c] += 2.0 * log(diagonal[c])
+            for j in range(q):
+                half[i * q + j, :] = u[j, i]
                 for a in range(i):
-                    value -= m[i, a] * half[a, j]
-                half[i, j] = value / m[i, i]
+                    add(-1.0, m[i * q + a], half[a * q + j], n, half[i * q + j])
+                half[i * q + j] /= diagonal
         return log_det
 
     return halve
+
+
+def _write_slopes(ops: Any) -> Any:
+    """Slopes in the root's parameters: those in its entries are (e e' - Q) U."""
+    add = ops.scalar(_add)
+
+    def write_slopes(
+        u: np.ndarray, e: np.ndarray, qu: np.ndarray, precision: float, proportional: bool,
+        n: int, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        q, one, column = len(u), np.ones(n), 0
+        for j in range(q):
+            along = np.zeros(n)
+            for a in range(j + 1):
+                add(u[a, j], one, e[a], n, along)
+            for i in range(j + 1):
+                relative = proportional and column > 0
+                own = u[i, j] if i == j else (u[0, 0] if relative else 1.0)
+                out[column, :n] = 0.0
+                add(own, e[i], along, n, out[column])
+                add(-own * precision, one, qu[i * q + j], n, out[column])
+                if relative:
+                    add(u[i, j], e[i], along, n, out[0])
+                    add(-u[i, j] * precision, one, qu[i * q + j], n, out[0])
+                column += 1
+
+    return write_slopes

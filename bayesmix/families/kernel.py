@@ -52,11 +52,11 @@ class Kernel:
         ``term(level, n, numbers, etas, out)`` of n rows, with arrays (len(reads), rows),
         (parameters, rows) and (outputs, rows).  It writes the numbers above one below the other:
         at level 1 those up to the derivatives, at 2 up to the curvatures, at 3 all.
-    clusters : bool
-        Of a term of blocks, that rows of a cluster have a density together, which stands at any one
-        of them.  `reads` has "effects", the columns of the random effects, and "cluster": how many
-        rows a cluster has at its first one, elsewhere zero.  Such a term writes the derivatives
-        only, and a block has whole clusters.
+    together : callable, optional
+        Where rows of a cluster have a density together: ``together(obs, x)`` gives what the term
+        reads of each cluster, (m, C), in the place of `reads`.  Its predictors are then the
+        location's coefficients, one by one, and the other parameters; it writes values and
+        derivatives at any level, which are all that the kernels then do.
 
     Notes
     -----
@@ -74,7 +74,7 @@ class Kernel:
     statistic: bool = False
     base: Kernel | None = None
     blocks: bool = False
-    clusters: bool = False
+    together: Callable[..., Any] | None = None
 
     @property
     def made_of(self) -> tuple[Callable[..., Any], ...]:

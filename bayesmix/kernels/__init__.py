@@ -10,11 +10,10 @@ from bayesmix.kernels.mixture import Mixture, Run, Sums
 from bayesmix.kernels.names import are_kept, kernel_name, link_name, times_name
 from bayesmix.kernels.native import Density, GaussianPrior, Units
 from bayesmix.kernels.pack import Arranged, Item, Part, Slot
-from bayesmix.kernels.record import BLOCK, COEFFICIENT, HELD, LOG_DISPERSION, LOGIT, WEIGHT
+from bayesmix.kernels.record import COEFFICIENT, HELD, LOG_DISPERSION, LOGIT, WEIGHT
 from bayesmix.kernels.warming import warm
 
 __all__ = [
-    "BLOCK",
     "COEFFICIENT",
     "HELD",
     "LOGIT",

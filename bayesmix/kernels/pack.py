@@ -63,8 +63,7 @@ class Part(NamedTuple):
 
     `rows` is None for all; `numbers` (m, len(rows)) are what its term reads; `kind` is one of
     `families.survival.base.COMPILED`, empty for regressions; `sign` -1 subtracts; `entered`
-    marks survivals to delayed entries; `first` has the places among the rows at which clusters
-    begin that have a density together.
+    marks survivals to delayed entries.
     """
 
     item: int
@@ -73,7 +72,6 @@ class Part(NamedTuple):
     rows: Integers | None = None
     sign: int = 1
     entered: bool = False
-    first: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -278,21 +276,17 @@ class Laid:
         self._kept.append(term)
         numbers = np.ascontiguousarray(part.numbers, dtype=np.float64)
         starts = edges if part.rows is None else np.searchsorted(part.rows, edges)
-        n = numbers.shape[1]
-        cuts: Any = [] if part.first is None else np.append(part.first, n)[_blocks(part.first, n)]
-        bounds = np.union1d(starts, cuts).astype(np.int64)
-        chunk = np.searchsorted(starts, bounds[:-1], side="right") - 1
-        counts = np.diff(bounds)
-        out = np.zeros(len(counts), r.PART)
+        counts = np.diff(starts)
+        used = np.flatnonzero(counts)
+        out = np.zeros(len(used), r.PART)
         out["item"], out["term"], out["sign"] = part.item, term.address, part.sign
-        out["n"], out["stride"] = counts, n
-        out["data"] = self._keep(numbers) + 8 * bounds[:-1]
-        some = counts < np.diff(edges)[chunk]
-        if some.any():
-            rows = np.arange(n) if part.rows is None else part.rows
-            local = self._integers(rows - np.repeat(edges[chunk], counts))
-            out["rows"] = np.where(some, local + 8 * bounds[:-1], 0)
-        return chunk + shift, out
+        out["n"], out["stride"] = counts[used], numbers.shape[1]
+        out["data"] = self._keep(numbers) + 8 * starts[used]
+        if part.rows is not None:
+            local = part.rows - np.repeat(edges[:-1], counts)
+            some = counts[used] < np.diff(edges)[used]
+            out["rows"] = np.where(some, self._integers(local) + 8 * starts[used], 0)
+        return used + shift, out
 
     def _buffers(self, data: Arranged, outputs: int) -> None:
         """Where a thread's buffers begin."""
@@ -353,12 +347,7 @@ def _chunk_bounds(data: Arranged) -> Integers:
     """First units of the chunks and the number of units: whole units, about a block of rows."""
     if data.first is None:
         return np.append(np.arange(0, data.n_rows, r.BLOCK), data.n_rows).astype(np.int64)
-    return _blocks(data.first, data.n_rows)
-
-
-def _blocks(first: Integers, n: int) -> Integers:
-    """Bounds of about a block of n rows each, by number of the groups that begin at some rows."""
-    first = np.append(first, n)
+    first = np.append(data.first, data.n_rows)
     bounds = [0]
     while bounds[-1] < len(first) - 1:
         at = int(np.searchsorted(first, first[bounds[-1]] + r.BLOCK, side="right")) - 1

@@ -48,7 +48,7 @@ def warm() -> None:
             for kind in COMPILED:
                 times_callback(shipped.survival.kernel, kind)
     for proportional in (False, True):
-        family_callback(effects_kernel(1, proportional=proportional))
+        family_callback(effects_kernel(proportional=proportional))
     for own, others in OTHER_LINKS.items():
         for link in others:
             link_callback(own, link)

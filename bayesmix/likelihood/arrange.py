@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,6 +37,8 @@ def kernel_of(family: Family) -> Kernel | TimesKernel | None:
     if not isinstance(family.kernel, Kernel) or not family.params:
         return family.kernel
     link = family.parameters[0].link.name
+    if family.kernel.together is not None and link != family.kernel.link:
+        return None  # linear in coefficients
     known = (family.kernel.link, *OTHER_LINKS.get(family.kernel.link, ()))
     return family.kernel if link in known else None
 
@@ -44,24 +46,20 @@ def kernel_of(family: Family) -> Kernel | TimesKernel | None:
 def known(problem: Problem) -> bool:
     """Whether the kernels can do a problem: all its families, and no held weights."""
     return problem.spec.weights.held is None and all(
-        kernel_of(group.family) is not None
-        and not _exposed(arrays.observed[group.key].times)
-        and _fits(arrays.observed[group.key])
+        kernel_of(group.family) is not None and not _exposed(arrays.observed[group.key].times)
         for arrays, group in _groups(problem)
     )
 
 
 def has_steps(problem: Problem) -> bool:
     """Whether the kernels that know a problem can do more than its value and slope."""
-    kernels = (kernel_of(group.family) for _, group in _groups(problem))
-    return not any(isinstance(kernel, Kernel) and kernel.clusters for kernel in kernels)
+    return all(_together(group.family) is None for _, group in _groups(problem))
 
 
-def _fits(obs: Observed) -> bool:
-    """Whether the rows that have a density together fit in a block."""
-    from bayesmix.kernels import BLOCK
-
-    return obs.cluster is None or int(np.bincount(obs.cluster).max()) <= BLOCK
+def _together(family: Family) -> Callable[..., np.ndarray] | None:
+    """What the kernels read of a cluster's rows, where these have a density together."""
+    kernel = kernel_of(family)
+    return kernel.together if isinstance(kernel, Kernel) else None
 
 
 def _exposed(times: Times | None) -> bool:
@@ -122,18 +120,28 @@ def arrange(problem: Problem) -> Arranged:
             parts += [part._replace(item=len(items)) for part in shared]
             item = _item(few, group, m, int(s))
             items.append(item if table is None else item._replace(codes=table.distinct.codes))
+    n_rows, first = problem.n_rows, problem.first
+    if first is not None and all(_together(group.family) for _, group in _groups(problem)):
+        # Rows but the first of each cluster say nothing.
+        used = np.unique(np.concatenate([_rows(part, n_rows) for part in parts]))
+        parts = [p._replace(rows=np.searchsorted(used, _rows(p, n_rows))) for p in parts]
+        n_rows, first = len(used), np.searchsorted(used, first)
     return Arranged(
         tuple(items),
         tuple(parts),
         problem.spec.layout.alpha,
         _kinds(problem),
-        problem.n_rows,
+        n_rows,
         not problem.truncated,
         problem.concomitant,
-        problem.first,
+        first,
         problem.weight,
         problem.allowed,
     )
+
+
+def _rows(part: Part, n: int) -> np.ndarray:
+    return np.arange(n) if part.rows is None else part.rows
 
 
 def _item(arrays: Arrays, group: Group, m: int, component: int) -> Item:
@@ -148,6 +156,9 @@ def _item(arrays: Arrays, group: Group, m: int, component: int) -> Item:
         _slot(arrays, slot.index[m], slot.constant, offset if slot.located else None)
         for slot in group.slots
     ]
+    if _together(family) is not None:
+        first = [Slot(at, design=False) for at in group.slots[0].index[m][:, None]]
+        slots = [*first, *slots[1:]]
     # What a kernel reads and the family does not have is any number.
     slots += [Slot(np.array([-1]), design=False)] * (kernel.parameters - len(slots))
     used = slots[0].design if slots else False
@@ -204,7 +215,9 @@ def _kinds(problem: Problem) -> np.ndarray:
 
 def _by_component(problem: Problem, arrays: Arrays, group: Group) -> bool:
     """Whether components of a group are observed at different rows."""
-    return problem.allowed is not None and arrays.observed[group.key].times is not None
+    moved = _together(group.family) is not None and np.ndim(arrays.offset) > 1
+    timed = arrays.observed[group.key].times is not None
+    return moved or (problem.allowed is not None and timed)
 
 
 def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> Iterator[Part]:
@@ -216,10 +229,10 @@ def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> It
         assert kernel is not None
         kind = "" if isinstance(kernel, Kernel) else "exact"
         some = None if obs.there is None else np.flatnonzero(obs.there)
-        obs = obs if some is None else obs.take(some)
-        together = isinstance(kernel, Kernel) and kernel.clusters
-        first = clusters_of(obs).first if together else None
-        yield Part(0, kind, _numbers(kernel, obs), some, first=first)
+        if (read := _together(group.family)) is not None:
+            yield _clusters(read, arrays, group.key, component)
+            return
+        yield Part(0, kind, _numbers(kernel, obs if some is None else obs.take(some)), some)
         return
     may = None
     if problem.allowed is not None:
@@ -233,23 +246,26 @@ def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> It
         yield from _times_parts(times, None, entered=True)
 
 
+def _clusters(read: Callable[..., np.ndarray], arrays: Arrays, key: str, component: int) -> Part:
+    """Clusters as rows, each in the place of its first one with a response."""
+    from bayesmix.kernels import Part
+
+    obs, offset = arrays.observed[key], arrays.offset
+    if offset is not None:
+        obs = obs._replace(y=obs.y - (offset if offset.ndim == 1 else offset[component]))
+    rows = np.arange(len(obs.y)) if obs.there is None else np.flatnonzero(obs.there)
+    obs = obs.take(rows)
+    return Part(0, "", read(obs, arrays.matrix[rows]), rows[clusters_of(obs).first])
+
+
 def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
     """What a regression's term reads, (m, n); of a family of times, y and its logarithm."""
     if isinstance(kernel, TimesKernel):
         return np.stack([obs.y, np.log(obs.y)])
     trials = np.ones_like(obs.y) if obs.trials is None else obs.trials
-    given: dict[str, Any] = {
-        "y": obs.y,
-        "trials": trials,
-        "const": obs.const,
-        "effects": obs.effects,
-    }
-    if kernel.clusters:
-        at = clusters_of(obs)
-        given["cluster"] = at.at_first(np.diff(np.append(at.first, at.n)))
+    given = {"y": obs.y, "trials": trials, "const": obs.const}
     columns = [np.asarray(given[name], dtype=float) for name in kernel.reads]
-    n = len(obs.y)
-    return np.concatenate([np.broadcast_to(x.T, (*x.shape[1:], n)).reshape(-1, n) for x in columns])
+    return np.stack([np.broadcast_to(column, obs.y.shape) for column in columns])
 
 
 def _times_parts(times: Times, may: np.ndarray | None, *, entered: bool) -> Iterator[Part]:

@@ -143,20 +143,21 @@ def test_terms_of_clusters_are_the_families(q, proportional):
     times = np.concatenate(
         [np.arange(float(s)) + (i % 20 > 10) * i / 60 for i, s in enumerate(sizes)]
     )
-    n, first = len(times), np.cumsum(sizes) - sizes
-    obs = Observed(rng.normal(size=n), None, 0.0)
-    codes, z = np.repeat(np.arange(len(sizes)), sizes), (times[:, None] / 6) ** np.arange(q)
-    obs = obs._replace(cluster=codes, effects=z)
-    etas = np.vstack(
-        [rng.normal(size=n), np.tile(0.4 * rng.normal(size=(family.kernel.parameters - 1, 1)), n)]
+    n, z = len(times), (times[:, None] / 6) ** np.arange(q)
+    x = np.column_stack([np.ones(n), times, rng.normal(size=n)])
+    obs = Observed(
+        7.0 + rng.normal(size=n), None, 0.0, cluster=np.repeat(range(60), sizes), effects=z
     )
-    counts = np.zeros(n)
-    counts[first] = sizes
-    out = term(family.kernel, np.vstack([obs.y, counts, z.T]), etas, SCORE, dense=1)
-    d = family.derivatives(obs, tuple(etas))
-    assert_allclose(out[0], d.logf, rtol=1e-12)
-    for got, expected in zip(out[1:], d.first, strict=True):
-        assert_allclose(got, expected, rtol=1e-9, atol=1e-10 * np.abs(expected).max())
+    b, phi = rng.normal(size=3), 0.4 * rng.normal(size=1 + q * (q + 1) // 2)
+    d = family.derivatives(obs, (x @ b, *phi[:, None]))
+    kernel = replace(family.kernel, parameters=3 + len(phi))
+    numbers = family.kernel.together(obs, x)
+    etas = np.tile(np.append(b, phi)[:, None], 60)
+    out, first = term(kernel, numbers, etas, SCORE, dense=0), np.cumsum(sizes) - sizes
+    assert_allclose(out[0], d.logf[first], rtol=1e-12)
+    slopes = np.add.reduceat(d.first[0] * x.T, first, axis=1)
+    for got, expected in zip(out[1:], [*slopes, *(f[first] for f in d.first[1:])], strict=True):
+        assert_allclose(got, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("name", "link"), TERMS)
