@@ -67,50 +67,22 @@ __version__ = version("bayesmix")
 
 # Public names by the module that has them; each is imported when first used.
 _HOMES = {
-    "bayesmix.api": (
-        "Bootstrap",
-        "CompetingRisks",
-        "CompetingRisksFit",
-        "CompetingRisksPosterior",
-        "Mixture",
-        "MultiState",
-        "PointFit",
-        "Posterior",
-        "Selection",
-        "load",
-        "penalty_path",
-        "select",
-    ),
-    "bayesmix.datasets": ("list_data", "load_data"),
-    "bayesmix.errors": (
-        "BayesmixError",
-        "ConvergenceWarning",
-        "DataError",
-        "DataWarning",
-        "DegenerateWarning",
-        "FitError",
-        "FormulaError",
-        "IdentifiabilityWarning",
-        "SpecError",
-    ),
-    "bayesmix.families": ("Family", "family"),
-    "bayesmix.kernels.warming": ("warm",),
-    "bayesmix.model.items": ("items",),
-    "bayesmix.model.parts": ("Regression",),
-    "bayesmix.distributions": ("Prior",),
-    "bayesmix.comparison": (
-        "compare",
-        "compare_estimates",
-        "comparisons",
-        "pool",
-        "predictions",
-        "slopes",
-    ),
-    "bayesmix.reporting": ("explore", "report"),
-    "bayesmix.formula.sources": ("scan",),
-    "bayesmix.survival.check": ("SurvivalCheck", "check_survival"),
+    "bayesmix.api": "Bootstrap CompetingRisks CompetingRisksFit CompetingRisksPosterior Mixture "
+    "MultiState PointFit Posterior Selection load penalty_path select",
+    "bayesmix.datasets": "list_data load_data",
+    "bayesmix.errors": "BayesmixError ConvergenceWarning DataError DataWarning DegenerateWarning "
+    "FitError FormulaError IdentifiabilityWarning SpecError",
+    "bayesmix.families": "Family family",
+    "bayesmix.kernels.warming": "warm",
+    "bayesmix.model.items": "items",
+    "bayesmix.model.parts": "Regression",
+    "bayesmix.distributions": "Prior",
+    "bayesmix.comparison": "compare compare_estimates comparisons pool predictions slopes",
+    "bayesmix.reporting": "explore report",
+    "bayesmix.formula.sources": "scan",
+    "bayesmix.survival.check": "SurvivalCheck check_survival",
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "BayesmixError",

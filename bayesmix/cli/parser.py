@@ -127,51 +127,29 @@ Print a script that completes commands, options, their values and files in a she
   zsh:  in ~/.zshrc, after compinit: source <(bayesmix completion zsh)
         or as a file called _bayesmix in a folder of $fpath
   fish: bayesmix completion fish > ~/.config/fish/completions/bayesmix.fish"""
+DATA = """\
+List the datasets that come with bayesmix, or describe one and show its
+first rows."""
+DEMO = """\
+Fit two published examples, explain them and save their pictures.
+Takes ten seconds to a minute, most of it to sample a posterior."""
+WARM = """\
+Compile the kernels once for this machine and user: small data are then
+fitted by compiled code, several times faster. Takes a minute or two."""
 MODELLING = ("fit", "select", "check")
 SHELLS = ("bash", "zsh", "fish")
 ABOUTS = {"events": ABOUT_EVENTS}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "fit": {
-        "help": "fit a model to a CSV or Parquet file",
-        "description": FIT,
-        "epilog": FIT_EXAMPLES,
-    },
-    "select": {
-        "help": "choose the number of components",
-        "description": SELECT,
-        "epilog": SELECT_EXAMPLES,
-    },
-    "predict": {
-        "help": "predict rows of a file from a stored fit",
-        "description": PREDICT,
-        "epilog": PREDICT_EXAMPLES,
-    },
-    "check": {
-        "help": "check data and a model before fitting, or a stored fit",
-        "description": CHECK,
-        "epilog": CHECK_EXAMPLES,
-    },
-    "report": {
-        "help": "write stored fits as an HTML page",
-        "description": REPORT,
-        "epilog": REPORT_EXAMPLES,
-    },
-    "data": {
-        "help": "list the datasets, or show one",
-        "description": "List the datasets that come with bayesmix, or describe one and show "
-        "its\nfirst rows.",
-    },
-    "demo": {
-        "help": "fit two published examples, with pictures",
-        "description": "Fit two published examples, explain them and save their pictures.\n"
-        "Takes ten seconds to a minute, most of it to sample a posterior.",
-    },
-    "warm": {
-        "help": "compile the kernels once for this machine",
-        "description": "Compile the kernels once for this machine and user: small data are then\n"
-        "fitted by compiled code, several times faster. Takes a minute or two.",
-    },
-    "completion": {"help": "print completions for a shell", "description": COMPLETION},
+# Of each command its help, its description and its examples.
+SETTINGS: dict[str, tuple[str, str, str | None]] = {
+    "fit": ("fit a model to a CSV or Parquet file", FIT, FIT_EXAMPLES),
+    "select": ("choose the number of components", SELECT, SELECT_EXAMPLES),
+    "predict": ("predict rows of a file from a stored fit", PREDICT, PREDICT_EXAMPLES),
+    "check": ("check data and a model before fitting, or a stored fit", CHECK, CHECK_EXAMPLES),
+    "report": ("write stored fits as an HTML page", REPORT, REPORT_EXAMPLES),
+    "data": ("list the datasets, or show one", DATA, None),
+    "demo": ("fit two published examples, with pictures", DEMO, None),
+    "warm": ("compile the kernels once for this machine", WARM, None),
+    "completion": ("print completions for a shell", COMPLETION, None),
 }
 
 
@@ -205,8 +183,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, settings in SETTINGS.items():
-        made = commands.add_parser(name, formatter_class=form, allow_abbrev=False, **settings)
+    for name, (words, about, examples) in SETTINGS.items():
+        texts: Any = {"help": words, "description": about, "epilog": examples}
+        made = commands.add_parser(name, formatter_class=form, allow_abbrev=False, **texts)
         made.set_defaults(parser=made)
         _add_positionals(made, name)
         _add_options(made, name)

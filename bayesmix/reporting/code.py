@@ -33,10 +33,7 @@ def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
         "labels": prepared.labels_column,
         "na_action": None if prepared.na_action == "error" else prepared.na_action,
     }
-    arguments += [f"k={k}"]
-    arguments += [f"{name}={value!r}" for name, value in given.items() if value is not None]
-    arguments += [] if priors is None else [f"priors={_priors(priors)}"]
-    return "spec = bmx.Mixture(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+    return _call("Mixture", [*arguments, f"k={k}"], given, priors)
 
 
 def events_code(spec: MixtureSpec, priors: Any, k: int) -> str:  # noqa: ARG001
@@ -63,10 +60,14 @@ def events_code(spec: MixtureSpec, priors: Any, k: int) -> str:  # noqa: ARG001
     }
     inner = ", ".join(f"{name!r}: {_family(family)}" for name, family in families)
     arguments = [repr(texts[events.names[0]] if alike else texts), "data"]
-    arguments += [f"family={{{inner}}}"]
-    arguments += [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    return _call("CompetingRisks", [*arguments, f"family={{{inner}}}"], given, priors)
+
+
+def _call(name: str, arguments: list[str], given: Mapping[str, Any], priors: Any) -> str:
+    """The call with its arguments, those that were given, and the priors."""
+    arguments += [f"{option}={value!r}" for option, value in given.items() if value is not None]
     arguments += [] if priors is None else [f"priors={_priors(priors)}"]
-    return "spec = bmx.CompetingRisks(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+    return f"spec = bmx.{name}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
 
 
 def _given(regression: Regression) -> list[str]:
