@@ -15,7 +15,7 @@ from bayesmix.api.pointfit import PointFit
 from bayesmix.distributions import Prior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.held_out import fold_of, held_out
-from bayesmix.printing import Printed
+from bayesmix.printing import Printed, Told
 
 __all__ = ["PenaltyPath", "penalty_path"]
 
@@ -28,7 +28,7 @@ RULES = ("min", "one-se")
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class PenaltyPath:
+class PenaltyPath(Told):
     """Fits with penalties of different strengths.  Made by `penalty_path`.
 
     Parameters
@@ -146,8 +146,11 @@ class PenaltyPath:
         least = ZERO * scale if self.penalty == "lasso" else 0.0
         return int((np.abs(values) > least).sum())
 
-    def __repr__(self) -> str:
-        return f"Path of the {self.penalty} over {len(self._fits)} scales\n{self.table!r}"
+    def _title(self) -> str:
+        return f"Path of the {self.penalty} over {len(self._fits)} scales"
+
+    def _table(self) -> pd.DataFrame:
+        return self.table
 
 
 @door(error=SpecError)

@@ -18,7 +18,7 @@ from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.printing import Printed
+from bayesmix.printing import Printed, Told
 from bayesmix.results.matching import best_order
 
 __all__ = ["Pooled", "pool"]
@@ -27,7 +27,7 @@ KEYS = ["component", "term", "effect"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Pooled:
+class Pooled(Told):
     """Fits to multiply imputed data, their components matched.  Made by `pool`.
 
     Parameters
@@ -178,12 +178,11 @@ class Pooled:
             fit = fit.relabel(order=[names[s] for s in order])
         return fit.summary().reset_index(drop=True)
 
-    def __repr__(self) -> str:
-        return f"{self.m} {self.kind} of imputed data, pooled\n\n{self.summary()!r}"
+    def _title(self) -> str:
+        return f"{self.m} {self.kind} of imputed data, pooled"
 
-    def _repr_html_(self) -> str:
-        table = self.summary().to_html(float_format=lambda x: f"{x:.4g}", na_rep="", border=0)
-        return f"<div><strong>{self.m} {self.kind} of imputed data, pooled</strong>{table}</div>"
+    def _table(self) -> pd.DataFrame:
+        return self.summary()
 
 
 @door

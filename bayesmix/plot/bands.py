@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["ALPHA", "draw_band", "estimate_and_limits", "weights_and_limits"]
+__all__ = [
+    "ALPHA",
+    "draw_band",
+    "draw_over_steps",
+    "estimate_and_limits",
+    "limits_at",
+    "steps_handles",
+    "weights_and_limits",
+]
 
 ALPHA = 0.18
 MOST_DRAWS = 1000
@@ -113,6 +121,45 @@ def draw_band(
     for ends in (low, high):
         cap: dict[str, Any] = {"marker": "_", "markersize": CAP * 2, "gid": "cap"}
         ax.plot(at, ends, linestyle="none", color=colour, zorder=2.5, **cap)
+
+
+def draw_over_steps(
+    ax: Axes, table: pd.DataFrame, number: int, others: int, look: str, **line: Any
+) -> None:
+    """A curve of the model with its band, over the steps of an estimate without a model.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        time, estimate, lower, upper and source, "model" or "nonparametric".
+    number, others : int
+        Which curve this is, and among how many: bars on the steps keep clear of each other.
+    look : str
+        Colour.
+    **line
+        Of the curve, such as ``linestyle``.
+    """
+    model = table[table["source"] == "model"]
+    time, *limits = model[["time", "lower", "upper"]].to_numpy(dtype=float).T
+    draw_band(ax, time, (limits[0], limits[1]), look)
+    ax.plot(time, model["estimate"], color=look, linewidth=2, zorder=3, **line)
+    steps = table[table["source"] == "nonparametric"]
+    ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
+    wanted, lower, upper = limits_at(steps, number, others)
+    ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
+    ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
+
+
+def steps_handles(name: str, ci: float) -> list[Any]:
+    """What a legend says about bands and steps; `name` is that of the estimate."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    band = Patch(facecolor="0.2", alpha=ALPHA, label=f"model, {100 * ci:g}% band")
+    steps = Line2D([], [], color="0.2", linewidth=0.9, marker="|", markersize=9)
+    steps.set_label(f"{name}, {100 * ci:g}% bars")
+    return [band, steps]
 
 
 BARS = 5  # limits of the steps of one state

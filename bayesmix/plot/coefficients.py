@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import colour, marker, panels
+from bayesmix.plot.style import beside, colour, marker, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def draw_panels(
     axes[0].set_ylim(len(lines) - 0.4, -0.6)
     axes[0].set_ylabel("component")
     if len(tables) > 1:
-        axes[-1].legend(fontsize="small")
+        axes[-1].legend(fontsize="small", **beside(ax is None))
     return axes
 
 

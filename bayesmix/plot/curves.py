@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from bayesmix.plot.style import (
     level_ticks,
     line_style,
     marker,
+    note,
     one_axes,
 )
 from bayesmix.plot.style import panels as new_panels
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior
     from bayesmix.formula.times import Times
 
-__all__ = ["at_mode", "cut", "draw_curve", "fitted", "label", "legend"]
+__all__ = ["at_mode", "component_handles", "cut", "draw_curve", "fitted", "label", "legend"]
 
 JITTER = 0.16
 MANY = 2000
@@ -295,29 +295,33 @@ def label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
     ax.set_xlabel("row, in the order of the data" if view.x is None else view.x)
     if view.levels is not None:
         level_ticks(ax, view.levels)
-    notes = [str(h) for h in view.held] + more
-    if notes:
-        words = textwrap.fill(", ".join(notes), 70)
-        ax.set_title(words, loc="left", fontsize="small")
+    note(ax, [*view.held, *more])
+
+
+def component_handles(fit: PointFit | Posterior, *, lines: bool) -> list[Any]:
+    """Components with their weights, for a legend."""
+    from matplotlib.lines import Line2D
+
+    weight, _ = weights_and_limits(fit, None)
+    words = fit.numbers.spec.component_word
+    return [
+        Line2D(
+            [],
+            [],
+            color=colour(s),
+            marker=marker(s),
+            linestyle=line_style(s) if lines else "none",
+            label=f"{words} {c}, weight {weight[s]:.2f}",
+        )
+        for s, c in enumerate(fit.components)
+    ]
 
 
 def legend(ax: Axes, fit: PointFit | Posterior, view: View, where: Mapping[str, Any]) -> None:
     """The components with their weights, and the levels of `by`."""
     from matplotlib.lines import Line2D
 
-    weight, _ = weights_and_limits(fit, None)
-    words = fit.numbers.spec.component_word
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=colour(s),
-            marker=marker(s),
-            linestyle=line_style(s) if view.by is None else "none",
-            label=f"{words} {c}, weight {weight[s]:.2f}",
-        )
-        for s, c in enumerate(fit.components)
-    ]
+    handles = component_handles(fit, lines=view.by is None)
     for number, level in enumerate(view.by_levels):
         line = Line2D([], [], color="0.2", linestyle=line_style(number))
         line.set_label(f"{view.by} = {level}")

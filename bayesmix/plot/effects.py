@@ -12,7 +12,15 @@ from bayesmix.comparison import predictions, slopes
 from bayesmix.errors import FitError
 from bayesmix.plot.bands import draw_band
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes
+from bayesmix.plot.style import (
+    WITH_LEGEND,
+    beside,
+    colour,
+    level_ticks,
+    line_style,
+    marker,
+    one_axes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +123,7 @@ def effects(
     elif output is not None:
         words = f"output={shown(output)}: the mean of {name!r} is one number; leave output= out"
         raise FitError(words)
-    ax = one_axes(ax)
+    new, ax = ax is None, one_axes(ax, WITH_LEGEND)
     place = np.array(values) if numeric else np.arange(float(len(values)))
     for number, (owner, line) in enumerate(_lines(found)):
         _draw(ax, number, owner, place, line, levels=not numeric)
@@ -123,7 +131,7 @@ def effects(
         level_ticks(ax, values)
     ax.set_xlabel(x)
     ax.set_ylabel(_y_label(show, what, name, x))
-    ax.legend()
+    ax.legend(fontsize="small", handlelength=3.2, **beside(new))
     return ax
 
 

@@ -12,7 +12,7 @@ from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
-from bayesmix.plot.style import colour, marker, one_axes
+from bayesmix.plot.style import colour, marker, note, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +185,7 @@ def _picture(
     draw(ax, check)
     ax.set_xlabel(replicates.name)
     ax.set_ylabel(check.label)
-    ax.set_title(check.title, loc="left", fontsize="small")
+    note(ax, [check.title])
     ax.legend(fontsize="small")
     return ax
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
+from bayesmix.plot.bands import draw_band, estimate_and_limits
+from bayesmix.plot.curves import component_handles
 from bayesmix.plot.grid import covariates_of, hold, new_rows, one_of
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, one_axes, panels
+from bayesmix.plot.style import colour, level_ticks, line_style, marker, note, one_axes, panels
 from bayesmix.results.means import Cell, cells_of, mean_cells, mean_scale, observed_response
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["profile"]
 WHAT = "one for the probabilities and one for the means"
 # How far apart the classes' intervals stand at an item.
 APART = 0.3
+ENTRY = 2.3  # inches of an entry of the legend
 
 
 @picture
@@ -189,14 +191,9 @@ def _draw(ax: Axes, fit: Any, cells: list[Cell], center: np.ndarray, limits: Any
 
 
 def _finish(ax: Axes, fit: Any, held: list[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    weight, _ = weights_and_limits(fit, None)
-    handles = [
-        Line2D([], [], color=colour(s), marker=marker(s), linestyle=line_style(s))
-        for s in range(fit.k)
-    ]
-    labels = [f"component {c}, weight {weight[s]:.2f}" for s, c in enumerate(fit.components)]
-    ax.legend(handles, labels, fontsize="small", handlelength=3.2)
-    if held:
-        ax.set_title(textwrap.fill(", ".join(held), 70), loc="left", fontsize="small")
+    """A legend above the axes, where it covers no interval, and what is held."""
+    above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False}
+    wide = max(1, int(ax.bbox.width / ax.figure.dpi / ENTRY))
+    handles = component_handles(fit, lines=True)
+    ax.legend(handles=handles, ncols=wide, fontsize="small", handlelength=3.2, **above)
+    note(ax, held, math.ceil(fit.k / wide))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.formula.response import time_name
-from bayesmix.plot.bands import limits_at
+from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.style import colour, line_style, one_axes, panels
@@ -26,8 +26,6 @@ __all__ = ["states"]
 
 START_COLOUR, START_HEX = "0.35", "#595959"  # the same grey
 START_LABEL = "no event yet"
-ALPHA = 0.22
-ENDS = ["estimate", "lower", "upper"]
 
 
 @picture
@@ -108,7 +106,9 @@ def states(
     axes = np.array([one_axes(ax)]) if by is None else panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):
         for number, state in enumerate((*fit.components, start)):
-            _draw(panel, part[part["state"] == state], number, len(fit.components))
+            look, k = _colour(number, len(fit.components)), len(fit.components)
+            own = part[part["state"] == state]
+            draw_over_steps(panel, own, number, k, look, linestyle=line_style(number))
         panel.set_title(title)
         panel.set_xlabel(times_read)
         panel.set_ylim(0, 1)
@@ -143,41 +143,21 @@ def _split(
     return [(key, found[key]) for key in rank]
 
 
-def _draw(ax: Axes, table: pd.DataFrame, number: int, events: int) -> None:
-    """The curve with its band, the steps and their bars, of one state."""
-    look = _colour(number, events)
-    model = table[table["source"] == "model"]
-    band = model.dropna(subset=ENDS)
-    ax.fill_between(
-        band["time"], band["lower"], band["upper"], color=look, alpha=ALPHA, linewidth=0
-    )
-    line = line_style(number)
-    ax.plot(model["time"], model["estimate"], color=look, linestyle=line, linewidth=2, zorder=3)
-    steps = table[table["source"] == "nonparametric"]
-    ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
-    wanted, lower, upper = limits_at(steps, number, events)
-    ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
-    ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
-
-
 def _colour(number: int, events: int) -> str:
     return START_COLOUR if number == events else colour(number)
 
 
 def _legend(ax: Axes, fit: Any, ci: float, *, outside: bool) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     k = len(fit.components)
     handles: list[Any] = [
         Line2D([], [], color=_colour(s, k), linestyle=line_style(s), linewidth=2, label=str(name))
         for s, name in enumerate((*fit.components, START_LABEL))
     ]
-    handles.append(Patch(facecolor="0.2", alpha=ALPHA, label=f"model, {100 * ci:g}% band"))
-    steps = Line2D([], [], color="0.2", linewidth=0.9, marker="|", markersize=9)
-    steps.set_label(f"Aalen-Johansen, {100 * ci:g}% bars")
+    handles += steps_handles("Aalen-Johansen", ci)
     look: dict[str, Any] = {"fontsize": "small", "handlelength": 3.2}
     if outside:
-        ax.figure.legend(handles=[*handles, steps], loc="outside lower center", ncols=2, **look)
+        ax.figure.legend(handles=handles, loc="outside lower center", ncols=2, **look)
     else:
-        ax.legend(handles=[*handles, steps], **look)
+        ax.legend(handles=handles, **look)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "level_ticks",
     "line_style",
     "marker",
+    "note",
     "one_axes",
     "panels",
 ]
@@ -35,6 +37,7 @@ COLUMNS = 4
 WITH_LEGEND = (8.2, 4.8)
 LETTERS = 11  # of a tick label on an inch
 SLANTED = 5  # slanted labels on an inch
+LEGEND_LINE = 15  # points
 
 
 def colour(s: int) -> str:
@@ -74,6 +77,14 @@ def beside(new: bool) -> dict[str, Any]:
     """Where a legend stands: right of new axes, off the points; inside those of others."""
     outside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
     return outside if new else {"loc": "best"}
+
+
+def note(ax: Axes, words: Sequence[object], above: int = 0) -> None:
+    """Small words above the axes, such as what is held; `above` so many lines of a legend."""
+    if words:
+        text = textwrap.fill(", ".join(map(str, words)), 70)
+        pad = {"pad": 6 + LEGEND_LINE * above} if above else {}
+        ax.set_title(text, loc="left", fontsize="small", **pad)
 
 
 def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:

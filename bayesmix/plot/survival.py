@@ -9,20 +9,17 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.formula.response import time_name
-from bayesmix.plot.bands import limits_at
+from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import colour, line_style, one_axes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from bayesmix.api import PointFit, Posterior
 
 __all__ = ["survival"]
 
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"
-ALPHA = 0.18
 
 
 @picture
@@ -91,7 +88,7 @@ def survival(
     groups = _groups(table)
     for number, (label, part) in enumerate(groups):
         look = colour(number) if by is not None else ALL_COLOUR
-        _draw(panel, part, number, len(groups), look, label)
+        draw_over_steps(panel, part, number, len(groups), look, label=label)
     if components or (components is None and by is None and fit.k > 1):
         grid = table.loc[table["source"] == "model", "time"].unique()
         own = fit.survival(list(grid), by=True, response=response)
@@ -108,7 +105,8 @@ def survival(
     sources = [response] if response is not None else list(fit.numbers.spec.prepared.times)
     panel.set(xlabel=time_name(sources), ylabel="probability of no event", ylim=(0, 1))
     panel.set_xlim(left=0)
-    _legend(panel, ci)
+    handles = [*panel.get_legend_handles_labels()[0], *steps_handles("Kaplan-Meier", ci)]
+    panel.legend(handles=handles, fontsize="small", handlelength=3.2)
     return panel
 
 
@@ -122,29 +120,3 @@ def _groups(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         (", ".join(f"{n} = {v}" for n, v in zip(names, key, strict=True)), part)
         for key, part in parts
     ]
-
-
-def _draw(ax: Axes, table: pd.DataFrame, number: int, groups: int, look: str, label: str) -> None:
-    """The curve with its band, the steps and their bars, of one group."""
-    model = table[table["source"] == "model"]
-    band = model.dropna(subset=["lower", "upper"])
-    ax.fill_between(
-        band["time"], band["lower"], band["upper"], color=look, alpha=ALPHA, linewidth=0
-    )
-    ax.plot(model["time"], model["estimate"], color=look, linewidth=2, zorder=3, label=label)
-    steps = table[table["source"] == "nonparametric"]
-    ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
-    wanted, lower, upper = limits_at(steps, number, groups)
-    ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")
-    ax.plot(wanted, lower, "_", wanted, upper, "_", color=look, markersize=5)
-
-
-def _legend(ax: Axes, ci: float) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles, _ = ax.get_legend_handles_labels()
-    handles.append(Patch(facecolor="0.2", alpha=ALPHA, label=f"model, {100 * ci:g}% band"))
-    steps = Line2D([], [], color="0.2", linewidth=0.9, marker="|", markersize=9)
-    steps.set_label(f"Kaplan-Meier, {100 * ci:g}% bars")
-    ax.legend(handles=[*handles, steps], fontsize="small", handlelength=3.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from bayesmix.plot.style import (
     level_ticks,
     line_style,
     marker,
+    note,
     one_axes,
 )
 from bayesmix.results.means import row_weights
@@ -173,9 +173,7 @@ def _along(
         _rug(ax, column.to_numpy(dtype=float)[spec.rows.units.first])
     ax.set_xlabel(x)
     ax.set_ylabel("weight")
-    if held:
-        words = textwrap.fill(", ".join(str(h) for h in held), 70)
-        ax.set_title(words, loc="left", fontsize="small")
+    note(ax, held)
 
 
 def _rug(ax: Axes, values: np.ndarray) -> None:

@@ -74,7 +74,7 @@ class Ways:
 
 
 def ways(transitions: Mapping[Hashable, Sequence[Hashable]], start: Hashable | None = None) -> Ways:
-    """All ways through states, refusing those that come back.
+    """All ways through states, refusing paths that return to a state.
 
     Parameters
     ----------

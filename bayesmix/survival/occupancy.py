@@ -101,7 +101,7 @@ def _paths(
         if not family.parameters:  # the name of an event that never comes
             continue
         if state in path:
-            msg = f"the states come back to {state!r}"
+            msg = f"paths return to the state {state!r}"
             raise SpecError(msg)
         shape = weight.shape
         step = Component(family, {n: np.broadcast_to(v, shape) for n, v in natural.items()})

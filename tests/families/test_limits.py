@@ -289,7 +289,7 @@ def test_rows_in_a_far_tail_are_drawn_within_their_limits():
         ("truncated(y, lower=1, upper=0) ~ x", "lower limit is not below"),
         ("truncated(y, lower=0) ~ x", "outside the limits cannot occur"),
         ("censored(y, upper=-100) ~ x", "every value is at or beyond"),
-        ("censored(p(y, x), upper=1) ~ 1", "plain one"),
+        ("censored(p(y, x), upper=1) ~ 1", "plain response"),
         ("y ~ truncated(x, lower=1)", "is a response"),
     ],
 )

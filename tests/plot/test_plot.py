@@ -448,8 +448,8 @@ def test_mixing_takes_one_of_several_concomitants():
     assert line[:, 1] == pytest.approx(fit.predict(new, what="weight")[1].to_numpy())
     for options, words in [
         ({"x": "x"}, r"x='x' is unknown; use one of \['z', 's'\]"),
-        ({"at": {"s": "v"}}, "goes with x="),
-        ({"x": "z", "at": {"z": 0}}, "moves"),
+        ({"at": {"s": "v"}}, "needs x="),
+        ({"x": "z", "at": {"z": 0}}, "along the axis"),
     ]:
         with pytest.raises(bmx.FitError, match=words):
             bmx.plot.mixing(fit, **options)

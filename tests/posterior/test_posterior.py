@@ -300,7 +300,7 @@ def test_predictions_are_quantiles_over_the_draws(faults, new):
     ("options", "words"),
     [
         ({"what": "median"}, "unknown; use one of"),
-        ({"by": "marginal", "what": "link"}, "has no meaning"),
+        ({"by": "marginal", "what": "link"}, "is not possible"),
         ({"ci": 95}, "must be a number between 0 and 1"),
         ({"ci": "wide"}, "must be a number between 0 and 1"),
     ],

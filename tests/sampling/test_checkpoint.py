@@ -136,7 +136,7 @@ def test_a_killed_selection_makes_the_fits_that_are_missing(tmp_path, monkeypatc
     assert made == ["k_3"]
     pd.testing.assert_frame_equal(again.table, whole.table)
     pd.testing.assert_frame_equal(again[2].summary(), whole[2].summary())
-    with pytest.raises(bmx.DataError, match="of another run"):
+    with pytest.raises(bmx.DataError, match="belongs to another run"):
         bmx.select(spec, checkpoint=path, **{**options, "starts": 4})
 
 

@@ -186,7 +186,7 @@ def test_functions_of_numpy_in_formulas(tmp_path):
 
 def test_the_earlier_name_of_functions(tmp_path):
     bmx.Mixture("y ~ half(x)", simulated()).save(tmp_path / "a.nc")
-    with pytest.warns(FutureWarning, match="functions= now"):
+    with pytest.warns(FutureWarning, match="use functions="):
         assert bmx.load(tmp_path / "a.nc", scope={"half": half}).k == 2
 
 

@@ -401,7 +401,7 @@ def test_states_that_cannot_be(states):
         states.mean_time_to_final(pd.DataFrame({"sex": ["f"]}), by="end")
     with pytest.raises(SpecError, match=r"no fits of bmx\.CompetingRisks"):
         bmx.MultiState({"healthy": 1})
-    with pytest.raises(SpecError, match="come back"):
+    with pytest.raises(SpecError, match="return to a state"):
         bmx.MultiState(
             {"ill": fits["healthy"], "dead": fits["ill"]} | {"transplant": fits["healthy"]}
         )
