@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -228,7 +228,11 @@ class Result(Modelled, Reported):
         return self._source
 
     def cured_fraction(
-        self, newdata: pd.DataFrame | None = None, response: str | None = None, **options: Any
+        self,
+        newdata: pd.DataFrame | None = None,
+        response: str | None = None,
+        by: bool | str | Sequence[str] | None = None,
+        **options: Any,
     ) -> pd.DataFrame:
         r"""Probability of never having the event, with a confidence or credible interval.
 
@@ -243,6 +247,9 @@ class Result(Modelled, Reported):
             By default the training rows, or a single row if the model has no covariates.
         response : str, optional
             Which survival time, if the model has several.
+        by : True, str or list of str, optional
+            True, or columns of the data: averages over all rows or within the groups that they
+            make.  "component": the share within each component.
         **options
             ``spent``: time already spent without the event (a number, or a column of the
             new data); the probability is conditional on it.  ``ci``: the coverage.  For a
@@ -252,7 +259,7 @@ class Result(Modelled, Reported):
         Returns
         -------
         DataFrame
-            Columns row, covariates, estimate, lower, upper.
+            Columns row and covariates, or those of `by`; then estimate, lower, upper.
 
         Raises
         ------
@@ -274,4 +281,4 @@ class Result(Modelled, Reported):
         >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
         True
         """
-        return cured_fraction(self._source, newdata, response, options)
+        return cured_fraction(self._source, newdata, by, response, options)

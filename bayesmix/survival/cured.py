@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
-from bayesmix.families.survival.base import log_survival
 from bayesmix.model.layout import BlockLayout
-from bayesmix.survival.intervals import (
-    Estimator,
-    Source,
-    band,
-    known_options,
-    one_response,
-    response_place,
-    rows_of,
-    spent_by_row,
-    tidy,
-)
-from bayesmix.survival.quantities import EventTimes
+from bayesmix.survival.intervals import Source, response_place
+from bayesmix.survival.mixed import times_table
 
-__all__ = ["cured_fraction", "never"]
+__all__ = ["cured_fraction"]
 
 
 def cured_fraction(
     source: Source,
     newdata: pd.DataFrame | None,
+    by: bool | str | Sequence[str] | None,
     response: str | None,
     options: Mapping[str, Any],
 ) -> pd.DataFrame:
@@ -38,39 +26,22 @@ def cured_fraction(
 
     Parameters
     ----------
-    source : Source
-    newdata : DataFrame, optional
-    response : str, optional
-        Which survival time, where the model has several.
-    options : mapping
-        ``spent`` and those of an `Estimator`.
+    source, newdata, by, response, options
+        As of `times_table`; by component only where `by` says so.
 
     Raises
     ------
     FitError
         If the model has no such component, or no survival time.
     """
-    spec = source.spec
-    at = response_place(spec, response, "cured_fraction")
-    _check_defective(spec.layout.blocks[at])
-    given = dict(options)
-    rows, covariates = rows_of(spec, newdata)
-    spent = spent_by_row(given.pop("spent", None), newdata, rows.n)
-    estimator = Estimator(**known_options(given))
-    one, alone = one_response(spec, rows, at)
-    found = band(estimator, replace(source, spec=one), alone, never, "probability", spent=spent)
-    return tidy(found, covariates, ())
-
-
-def never(times: EventTimes) -> np.ndarray:
-    """Probability that no event ever comes: sum over components of pi_s S_s(inf), (D, n)."""
-    shape = times.weights.shape[:2]
-    total = np.zeros(shape)
-    for s, (family, natural) in enumerate(times.components):
-        beside = {name: np.asarray(value)[..., None] for name, value in natural.items()}
-        survived = np.exp(log_survival(family, np.array([np.inf]), beside))
-        total += times.weights[..., s] * np.broadcast_to(survived, (*shape, 1))[..., 0]
-    return np.minimum(total, 1.0)
+    at = response_place(source.spec, response, "cured_fraction")
+    _check_defective(source.spec.layout.blocks[at])
+    table = times_table(source, "cured_fraction", newdata, by, response, options)
+    names = [by] if isinstance(by, str) else list(by) if isinstance(by, Sequence) else []
+    if "component" in names:
+        return table
+    name = "component" if "component" in table else "event"
+    return table[table[name].isna()].drop(columns=name).reset_index(drop=True)
 
 
 def _check_defective(block: BlockLayout) -> None:

@@ -29,7 +29,14 @@ from bayesmix.survival.quantities import (
     on_grid,
 )
 
-__all__ = ["hazard", "mean_time", "quantile_time", "restricted_mean_time", "survival"]
+__all__ = [
+    "cured_fraction",
+    "hazard",
+    "mean_time",
+    "quantile_time",
+    "restricted_mean_time",
+    "survival",
+]
 
 Array = Any
 
@@ -85,6 +92,12 @@ def mean_time(times: EventTimes, among: str = "all") -> np.ndarray:
     lost = 1.0 - _means(times, ever, np.ones_like(ever))[..., 0]
     total = np.where(lost > NEGLIGIBLE, np.inf, events[..., 0])
     return np.concatenate([total[..., None], each[..., 1:]], axis=-1)
+
+
+def cured_fraction(times: EventTimes) -> np.ndarray:
+    """Probability that the event never comes: (D, n, 1 + S)."""
+    never = by_event(times, _never, 0.0)
+    return np.minimum(_means(times, never, np.ones_like(never)), 1.0)
 
 
 def restricted_mean_time(times: EventTimes, tau: float, among: str = "all") -> np.ndarray:

@@ -44,6 +44,7 @@ QUANTITIES: dict[str, tuple[str, str | None]] = {
     "event_probabilities": ("probability", None),
     "density": ("positive", "time"),
     "state_probabilities": ("probability", "time"),
+    "cured_fraction": ("probability", None),
 }
 
 

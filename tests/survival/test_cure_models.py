@@ -124,6 +124,23 @@ def test_what_survival_to_a_time_says_of_being_cured(cure):
     left = np.exp(-((2.0 / scale) ** cure.dispersion().loc[1, "shape"]))
     given = share / (share + (1 - share) * left)
     assert cure.cured_fraction(new, spent=2.0)["estimate"][0] == pytest.approx(given, rel=1e-10)
+    # Until five years: those cured have all of them, the others the rest of their curve.
+    t = np.linspace(2.0, 5.0, 4001)
+    rest = np.exp(-((t / scale) ** cure.dispersion().loc[1, "shape"])) / left
+    others = 2 + np.trapezoid(rest, t)
+    found = cure.restricted_mean_time(5, new, spent=2.0)["estimate"]
+    np.testing.assert_allclose(found, [5 * given + others * (1 - given), others, 5], rtol=1e-6)
+
+
+def test_cured_fractions_of_groups_and_components(cure):
+    data = cohort().assign(old=lambda d: d["z"] > 0)
+    table = cure.cured_fraction(data, by="old")
+    each = cure.cured_fraction(data)["estimate"].groupby(data["old"]).mean()
+    np.testing.assert_allclose(table.set_index("old")["estimate"], each, rtol=1e-10)
+    assert (table["lower"] < each.to_numpy()).all()
+    whole = cure.cured_fraction(data, by=True)["estimate"].tolist()
+    assert whole == pytest.approx([cure.mixing[2]], rel=1e-9)
+    assert cure.cured_fraction(data.head(1), by="component")["estimate"].tolist() == [0, 1]
 
 
 def test_a_negative_gompertz_shape_leaves_a_share():

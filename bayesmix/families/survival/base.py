@@ -410,7 +410,9 @@ def restricted_mean(family: FamilyLike, tau: Array, natural: Mapping[str, Array]
     with np.errstate(divide="ignore"):
         end = np.log(np.maximum(tau, 0.0))
         share = 1 - _never(survival, natural)
-        cuts = [np.log(quantile(family, p * share, natural)) for p in _SHARES]
+        # Where nobody has the event the whole of it lies before the first quantile.
+        each = [np.where(share > 0, quantile(family, p * share, natural), np.inf) for p in _SHARES]
+        cuts = [np.log(cut) for cut in each]
     edges = [np.minimum(cut, end) for cut in cuts]
     total = np.exp(edges[0])
     with np.errstate(all="ignore"):
