@@ -97,7 +97,8 @@ class LikelihoodRatioTest(Told):
             usable = int(np.isfinite(self._ratio.draws).sum())
             lines.append(("resamples", f"{usable} of {len(self._ratio.draws)} with two maxima"))
         else:
-            lines.append(("adjusted", "{:.4g}, p-value {:.3g}".format(*self.adjusted)))
+            value, p = self.adjusted
+            lines.append(("adjusted", f"{value:.4g}, p-value {p_value(p)}"))
             lines.append(("caveat", self.caveat))
         return lines
 
@@ -301,7 +302,11 @@ class Selection:
         rows = []
         for k, fit in self._fits.items():
             posterior = fit.spec.fit(method, seed=int(rng.integers(2**31)), **options)
-            found = posterior.evidence(rng)
+            try:
+                found = posterior.evidence(rng)
+            except FitError as error:
+                msg = f"k = {k}: {error}"
+                raise FitError(msg) from None
             rows.append((found.log_evidence, found.error, float(prior[k])))
         out = pd.DataFrame(
             rows, columns=["log_evidence", "error", "prior"], index=pd.Index(self._fits, name="k")

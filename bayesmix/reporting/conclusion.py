@@ -34,7 +34,7 @@ def conclusion(subject: Subject) -> Section:
     """The groups, how large and how distinct they are, and which fit is preferred."""
     blocks: list[Block] = list(_preferred(subject))
     for name, fit in subject.fits.items():
-        sentences = [*_groups(fit), *_clearness(fit), *_doubts(subject, name)]
+        sentences = [*_groups(fit), *_cured(fit), *_clearness(fit), *_doubts(subject, name)]
         blocks.append(Words(subject.named(name, " ".join(sentences))))
         table = _glance(name, fit)
         blocks += [] if table is None else [table]
@@ -70,6 +70,19 @@ def _shares(fit: Any) -> np.ndarray:
     source = fit.source
     theta = source.fitted.theta[None] if source.draws is None else source.draws
     return mean_weights(source.spec, theta).mean(0)
+
+
+def _cured(fit: Any) -> Iterator[str]:
+    """How many never have the event, where some do not."""
+    if not any(block.survival for block in fit.numbers.spec.layout.blocks):
+        return
+    try:
+        found = fit.cured_fraction(by=True).iloc[0]
+    except BayesmixError:  # everybody has it, or several responses are times
+        return
+    share, *ends = (f"{100 * found[n]:.0f}%" for n in ("estimate", "lower", "upper"))
+    limits = f" (95% interval {ends[0]} to {ends[1]})" if np.isfinite(found["lower"]) else ""
+    yield f"An estimated {share}{limits} never have the event."
 
 
 def _clearness(fit: Any) -> Iterator[str]:

@@ -326,7 +326,7 @@ def model_sentences(spec: MixtureSpec) -> list[str]:
         sentences = [_who(spec)]
         for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
             sentences += [_distribution(spec, block), *_effects(spec, part, block)]
-            sentences += _dispersions(block)
+            sentences += [*_dispersions(block), *_random(spec, part, block)]
     else:
         sentences = _event_sentences(spec, spec.prepared.events)
     sentences += _weight_sentences(spec)
@@ -370,6 +370,7 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
             mean = "mean" if family.location == "mu" else family.location
             mean = "probability of success" if family.binomial else mean
             mean = "probability of a level above the first" if family.cuts else mean
+            mean = f"level {mean}" if family.outputs else mean
             scale = SCALES[family.parameters[0].link.name].format(mean)
             words += f", and {scale} is a sum of effects"
         clauses.append(words)
@@ -402,7 +403,11 @@ def _dispersions(block: BlockLayout) -> list[str]:
     if cuts is not None:
         owned = [(f"{cuts.variable}s", block.locations[0].index[:, cuts.column])]
     else:
-        owned = [(predictor.variable, predictor.index[:, 0]) for _, predictor in block.constants()]
+        owned = [
+            (predictor.variable, predictor.index[:, 0])
+            for number, predictor in block.constants()
+            if number not in block.roots
+        ]
     if block.families[0].normal is not None:  # all of them make up one matrix
         owned = [("covariance", owned[0][1])]
     out = []
@@ -415,6 +420,22 @@ def _dispersions(block: BlockLayout) -> list[str]:
         else:
             out.append(f"Blocks of components share the {name}.")
     return out
+
+
+COVARIANCES = {
+    "varying": "Every component has its own covariance of them.",
+    "fixed": "Their covariance is the same in all components.",
+    "proportional": "Their covariances are proportional to one another.",
+}
+
+
+def _random(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
+    """Which coefficients vary between clusters, and how."""
+    if part.random is None:
+        return []
+    terms = " and ".join(block.random)
+    words = f"Random effects of each {part.random.column} add to {terms}; they are normal."
+    return [words] if spec.k == 1 else [words, COVARIANCES[block.random_covariance]]
 
 
 def _event_sentences(spec: MixtureSpec, events: Events) -> list[str]:

@@ -876,3 +876,25 @@ def test_the_conclusion_is_in_plain_words(patents, no_pictures):
     assert f"was {fit.loglik:.2f}".replace("-", "\N{MINUS SIGN}") in told.text
     assert "with three components to 70 units" in told.text
     assert "McLachlan and Peel" in references.text
+
+
+def test_random_effects_and_the_cured_in_sentences():
+    from bayesmix.reporting.conclusion import conclusion
+
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"id": np.repeat(np.arange(20), 3), "t": np.tile([0.0, 1.0, 2.0], 20)})
+    data["y"] = rng.normal(size=60)
+    spec = bmx.Mixture("y ~ t + (1 + t | id)", data, k=2, random_covariance="fixed")
+    text = " ".join(model_sentences(spec.spec))
+    assert "Random effects of each id add to Intercept and t; they are normal." in text
+    assert "Their covariance is the same in all components." in text
+    assert "root" not in text
+    time = np.where(rng.random(300) < 0.4, np.inf, rng.weibull(1.5, 300))
+    data = pd.DataFrame({"t": np.minimum(time, 3.0), "s": (time < 3.0).astype(int)})
+    fit = bmx.Mixture("surv(t, s) ~ 1", data, family=["weibull", "cured"], k=2).fit(seed=1)
+    share, low, high = fit.cured_fraction(by=True).loc[0] * 100
+    words = conclusion(Subject({"ML": fit})).blocks[0].text
+    told = (
+        f"An estimated {share:.0f}% (95% interval {low:.0f}% to {high:.0f}%) never have the event."
+    )
+    assert told in words
