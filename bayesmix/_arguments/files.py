@@ -39,6 +39,9 @@ def target_file(path: str | os.PathLike[str], such_as: str = "fit.nc") -> Path:
     if target.is_dir():
         msg = f"{str(target)!r} is a folder; give the name of a file in it, such as {such_as!r}"
         raise DataError(msg)
+    if target.is_symlink():  # its end would have been followed
+        msg = f"{str(path)!r} is a link that leads back to itself; give the path of a regular file"
+        raise DataError(msg)
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         msg = (
             f"{str(path)!r} is a device, a pipe or a socket, which a file would replace; give the "

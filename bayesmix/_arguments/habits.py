@@ -70,7 +70,13 @@ NAMES: dict[str, dict[str, str]] = {
     "ajfit_flexsurvmix": {"any": "aalen_johansen()"},
     "probs_flexsurvmix": {"any": "event_probabilities()"},
     # PyMC, ArviZ, Bambi
-    "idata": {"posterior": "data"},
+    "idata": {"posterior": "data", "point": "spec.fit('nuts').data"},
+    "draws": {"posterior": "data['posterior']"},
+    "samples": {"posterior": "data['posterior']"},
+    "hdi": {"posterior": "summary(), or arviz.hdi(posterior.data)"},
+    "n_divergent": {"posterior": "diagnostics()"},
+    "divergences": {"posterior": "diagnostics()"},
+    "coefs": {"point": "coefficients()", "posterior": "summary()"},
     "inference_data": {"posterior": "data"},
     "trace": {"posterior": "data['posterior']"},
     "posterior_predictive": {"posterior": "to_datatree(predictive=200)"},
@@ -81,6 +87,8 @@ NAMES: dict[str, dict[str, str]] = {
     "rhat": {"posterior": "summary()['r_hat']"},
     "ess": {"posterior": "summary()['ess_bulk']"},
     "build": {"model": "to_pymc()"},
+    "compile": {"model": "to_pymc()"},
+    "model": {"model": "to_pymc()"},
     "graph": {"model": "to_pymc()"},
     "sample": {"model": "fit('nuts')"},
     "find_MAP": {"model": "fit('map')"},
@@ -102,11 +110,26 @@ NAMES: dict[str, dict[str, str]] = {
     "variance_matrix_": {"point": "covariance()"},
 }
 
+NAMES |= {
+    name.split("(")[0]: {"model": f"fit().{name}"}
+    for name in (
+        "summary()", "predict()", "fitted()", "residuals()", "membership()", "clusters()",
+        "coefficients()", "params", "mixing", "loglik", "aic", "bic", "status",
+    )
+}  # fmt: skip
+NAMES |= {
+    method: {"model": f"fit({method!r})"} for method in ("em", "ml", "map", "laplace", "nuts")
+}
+
 # Keywords of functions: the name here, or a sentence.
 OPTIONS: dict[str, str] = {
     "n_components": "k",
     "n_clusters": "k",
     "n_classes": "k",
+    "nclasses": "k",
+    "classes": "k",
+    "components": "k",
+    "ng": "k",
     "nclass": "k",
     "num_components": "k",
     "ncomp": "k",
@@ -158,6 +181,9 @@ OPTIONS: dict[str, str] = {
     "anc": "ancillary",
     "groups": "group",
     "id": "group",
+    "subject": "group",
+    "concom": "concomitant",
+    "class_": "labels",
     "sample_weight": "weights",
     "freq_weights": "weights",
     "missing": "na_action",
@@ -179,6 +205,10 @@ OPTIONS: dict[str, str] = {
     "criterion": "by",
     "ic": "by",
     # What has no option of its own.
+    "entry": "a part of the response: 'surv(entry, time, status, kind=\"counting\")'",
+    "random": "a part of the formula: 'y ~ time + (1 + time | id)'",
+    "subset": "a choice of rows before: data[data['x'] > 0]",
+    "cluster": "an option of fit.covariance(kind='robust', cluster=...)",
     "offset": "a term of the formula: 'y ~ x + offset(log(n))'",
     "link": "a part of the family: family=bmx.family('gamma', link='inverse')",
     "intercept": "a part of the formula: 'y ~ 0 + x' has none",
@@ -187,6 +217,22 @@ OPTIONS: dict[str, str] = {
     "covariance_type": "a part of the family",
     "standardize": "not needed: units of measurement mean nothing here",
 }
+
+# Options of fits, which a specification does not take.
+FIT_OPTIONS = frozenset(
+    {
+        "method",
+        "starts",
+        "seed",
+        "init",
+        "fixed_params",
+        "tol",
+        "max_iter",
+        "min_weight",
+        "algorithm",
+    }
+    | {"progress", "draws", "tune", "chains", "sampler", "checkpoint"}
+)
 
 # Other names of families; case, blanks and hyphens do not matter either.
 FAMILY_NAMES: dict[str, str] = {
@@ -257,7 +303,10 @@ def option_hint(name: str, known: Sequence[str]) -> str:
         return f"here it is {first}={ours.removeprefix(first)}"
     if ours and " " in ours:
         return f"here it is {ours}"
-    near = difflib.get_close_matches(name, known, n=1)
+    ours = name if name in FIT_OPTIONS else ours
+    if ours in FIT_OPTIONS and not FIT_OPTIONS.intersection(known):
+        return f"it is for fit(): spec.fit(..., {ours}=)"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return f"did you mean {near[0]}=?" if near else ""
 
 

@@ -243,7 +243,10 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
     first = em_pass(problem, theta, responsibilities=resp, working=working)
     # The working response, less what held coefficients contribute to it.
     known = first.scoring[:, :, fixed] @ theta[0, fixed]
+    begun = theta
     theta = _first_step(problem, theta, first._replace(score=first.score - known))
+    if not steps:  # dispersions as the families begin with them
+        theta = np.where(_located(problem), theta, begun)
     theta[:, held] = values
     for _ in range(steps):
         before = theta
@@ -259,10 +262,17 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
 
 def _held_coefficients(problem: Problem) -> np.ndarray:
     """Positions in theta of the locations' coefficients that are held."""
-    groups = [group for arrays in problem.blocks for group in arrays.groups]
-    slots = [slot for group in groups for slot in group.locations]
-    at = {int(j) for slot in slots for each in slot.at for j in each}
-    return np.array(sorted(at & set(problem.spec.held)), dtype=int)
+    return np.array([j for j in problem.spec.held if _located(problem)[j]], dtype=int)
+
+
+def _located(problem: Problem) -> np.ndarray:
+    """Which entries of theta (D,) are the locations' coefficients."""
+    out = np.zeros(problem.spec.layout.size, bool)
+    for arrays in problem.blocks:
+        for slot in (slot for group in arrays.groups for slot in group.locations):
+            for at in slot.at:
+                out[np.asarray(at)] = True
+    return out
 
 
 def _first_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:

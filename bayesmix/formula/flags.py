@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*%?\s*")
 _DATE = re.compile(
     r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?\s*"
 )
-# "4+", "< 5" and "6-10" are classes of numbers on purpose.
+# "4+", "< 5" and "6-10" are classes on purpose; among many numbers "<0.5" is a detection limit.
 _CLASS = re.compile(r"\s*([<>≤≥]=?.*|.*\+|\d+\s*(-|–|to)\s*\d+)\s*")
 
 
@@ -65,13 +66,20 @@ def _spelled_twice(levels: Iterable[Any]) -> Iterator[str]:
     spellings: dict[str, list[str]] = {}
     for level in levels:
         if isinstance(level, str):
-            spellings.setdefault(" ".join(level.split()).casefold(), []).append(level)
+            spellings.setdefault(_looks(level), []).append(level)
     for several in spellings.values():
         if len(several) > 1:
             yield (
                 f"the levels {_listed(several)} differ only by case or blanks and are separate "
                 "levels here. Make them one, with .str.strip() and .str.lower() for example"
             )
+
+
+def _looks(level: str) -> str:
+    """A level but for case, blanks, invisible signs and how accents are kept."""
+    seen = unicodedata.normalize("NFKC", level)
+    seen = "".join(sign for sign in seen if unicodedata.category(sign) != "Cf")
+    return " ".join(seen.split()).casefold()
 
 
 def _stored_as_text(levels: list[str]) -> Iterator[str]:
@@ -81,7 +89,8 @@ def _stored_as_text(levels: list[str]) -> Iterator[str]:
     ):
         others = [v for v in levels if not pattern.fullmatch(v)]
         alike = len(levels) - len(others)
-        if alike < max(2, len(levels) / 2) or (others and all(map(_CLASS.fullmatch, others))):
+        classes = len(levels) <= FEW_CODES and others and all(map(_CLASS.fullmatch, others))
+        if alike < max(2, len(levels) / 2) or classes:
             continue
         whole = kind == "numbers" and all(v.strip().lstrip("+-").isdecimal() for v in levels)
         if not others and whole and len(levels) <= FEW_CODES:

@@ -18,6 +18,8 @@ from bayesmix.model.spec import MixtureSpec
 
 __all__ = ["DIMS", "NamedData", "by_unit", "named_data", "names_of", "observed_name", "to_rows"]
 
+# Data of units, whatever the responses are.
+UNIT_DATA = ("Z", "unit_of_row", "row_number", "case_weight", "allowed", "known")
 # Dimensions of some group: a variable is called the same in all of them.
 DIMS = ("chain", "draw", "obs", "unit", "row_in_unit", "response", "component", "concomitant_term")
 
@@ -186,6 +188,9 @@ def observed_name(spec: MixtureSpec) -> str:
     taken = {*DIMS, "weight", "alpha", "alpha_centred", "mu"}
     taken |= {plain_name(p.variable) for b in spec.layout.blocks for p in b.predictors}
     taken |= {plain_name(term_dim(spec.layout, b)) for b in spec.layout.blocks}
+    taken |= {*UNIT_DATA, *(n for b in spec.layout.blocks for n in names_of(spec, b).values())}
+    timed = (b for b in spec.layout.blocks if b.survival)
+    taken |= {n for b in timed for names in time_data(spec, b).values() for n in names.values()}
     while name in taken:
         name += "_"
     return name

@@ -267,6 +267,8 @@ def test_every_public_function_is_behind_the_door(things):
         ("fit", "logLik", "loglik"),
         ("spec", "sample", "fit('nuts')"),
         ("events_fit", "median_survival_time_", "quantile_time(0.5)"),
+        ("spec", "predict", "fit().predict()"),
+        ("spec", "laplace", "fit('laplace')"),
         ("fit", "sumary", "summary"),
     ],
 )
@@ -296,6 +298,12 @@ def test_every_hint_names_what_is_there(things):
     ("call", "words"),
     [
         (lambda t: bmx.Mixture("Faults ~ 1", t["faults"], n_components=2), "here it is k="),
+        (
+            lambda t: bmx.Mixture("Faults ~ 1", t["faults"], random_state=2),
+            r"it is for fit\(\): spec.fit\(..., seed=\)",
+        ),
+        (lambda t: bmx.Mixture("Faults ~ 1", t["faults"], chains=2), r"spec.fit\(..., chains=\)"),
+        (lambda t: bmx.Mixture("Faults ~ 1", t["faults"], strata=2), "it takes formula, data"),
         (lambda t: t["spec"].fit("nuts", cores=4), "here it is chains="),
         (lambda t: t["spec"].fit("em", random_state=4), "here it is seed="),
         (lambda t: t["spec"].fit("em", start=4), "did you mean starts=|here it is init="),

@@ -11,11 +11,13 @@ from typing import Any
 
 import mpmath as mp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, stats
 from scipy.interpolate import CubicSpline
 from times_models import density_in_a_graph
 
+import bayesmix as bmx
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import TIMES, family, resolve
 from bayesmix.families.links import Linked, get_link
@@ -514,6 +516,24 @@ def test_a_spline_without_inner_knots_is_a_known_distribution(scale, name, natur
             function(spline, t, gammas), function(other, t, natural), rtol=1e-12
         )
     assert spline.mean(**gammas) == pytest.approx(other.mean(**natural), rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", ["hazard", "odds", "normal"])
+def test_a_spline_starts_where_the_hazard_falls_steeply(scale):
+    """A first step may bend the spline down; the fit begins at a straight line then."""
+    rng = np.random.default_rng(4)
+    falls = 1 + np.log(rng.random(300)) * 0.4 / 0.3
+    time = np.where(falls > 0, -np.log(np.maximum(falls, 1e-300)) / 0.4, np.inf)
+    end = rng.uniform(1, 14, 300)
+    data = pd.DataFrame({"t": np.minimum(time, end), "s": (time <= end).astype(int)})
+    found = [
+        bmx.Mixture(
+            "surv(t, s) ~ 1", data, family=bmx.family("spline", df=df, scale=scale), k=1
+        ).fit("em", seed=1)
+        for df in (1, 3)
+    ]
+    assert [fit.status for fit in found] == ["converged"] * 2
+    assert found[1].loglik > found[0].loglik + 3  # nested but for the knots
 
 
 def test_a_spline_that_falls_anywhere_is_no_distribution():

@@ -59,6 +59,18 @@ def test_flagged(values, words):
     assert told("y ~ x", data) == ""
 
 
+def test_a_detection_limit_among_many_numbers_is_flagged():
+    values = [f"{v / 10}" for v in range(12)] + ["<0.1"]
+    assert "12 of its 13 levels are numbers stored as text, but '<0.1' is not" in told(
+        "y ~ v", frame(values)
+    )
+
+
+def test_levels_that_look_alike_are_flagged():
+    for other in ("e\u0301", "\u200b\u00e9", "\u00c9"):  # an accent of its own, an invisible sign
+        assert "differ only by" in told("y ~ v", frame(["\u00e9", other, "z"]))
+
+
 @pytest.mark.parametrize(
     "values",
     [
