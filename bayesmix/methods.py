@@ -156,8 +156,7 @@ def estimate(
     method = named(name)
     for option in given:
         _check_known(method, option)
-    shared = _shared_options()
-    chosen = {n: v for n, v in given.items() if v is not None or shared[n].default is not None}
+    chosen = {option: value for option, value in given.items() if value is not None}
     options, run = method.load()
     result: Fitted | Drawn = run(spec, name, options(**chosen), priors)
     return result

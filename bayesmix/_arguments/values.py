@@ -34,8 +34,11 @@ __all__ = [
 ]
 
 Check = Callable[[str, Any, type[ValueError]], Any]
-# Options of fits, given as keywords of any name, that are None unless given.
-NONE_BY_DEFAULT = frozenset({"checkpoint", "n_threads", "seed", "starts", "thin"})
+# Options of fits, given as keywords of any name, that may be None: the default.
+NONE_BY_DEFAULT = frozenset(
+    {"checkpoint", "n_threads", "seed", "starts", "thin", "tol", "max_iter", "min_weight"}
+    | {"draws", "tune", "chains"}
+)
 # More draws than this is a slip of the keyboard, not a plan.
 MOST = 10**8
 LARGEST_INCHES = 500

@@ -363,6 +363,8 @@ class Model(Modelled):
     ) -> Any:
         """Estimate the parameters.
 
+        An option that is None has its default.
+
         Parameters
         ----------
         method : str
