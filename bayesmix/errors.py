@@ -105,6 +105,7 @@ WARNINGS: dict[str, type[Warning]] = {
     "interrupted": ConvergenceWarning,
     "pooled": ConvergenceWarning,
     "levels": DataWarning,
+    "pieces": DataWarning,
     "sample": DataWarning,
     "labels": UserWarning,
     "impossible responses": UserWarning,

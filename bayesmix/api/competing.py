@@ -16,6 +16,7 @@ from bayesmix.families import resolve
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import event_rows, prepare_events
+from bayesmix.model.histories import flag_pieces
 from bayesmix.survival.check import refuse_mistakes
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class CompetingRisks(Model):
                 refuse_mistakes(data, formula, event, partial_events, scope, None)
             raise
         assert prepared.events is not None
+        flag_pieces(data, prepared)
         _refuse_mistakes(prepared, prepared.events, formula, scope)
         super().__init__(assemble(prepared, len(prepared.events.names)), priors)
 

@@ -11,6 +11,7 @@ from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import Regression, assemble, prepare
+from bayesmix.model.histories import flag_pieces
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
@@ -131,6 +132,8 @@ class Mixture(Model):
             na_action=na_action,
             scope=scope,
         )
+        if k > 1:  # the pieces of one component's time are as good as the whole
+            flag_pieces(data, prepared)
         super().__init__(assemble(prepared, k), priors)
 
     def with_k(self, k: int) -> Self:

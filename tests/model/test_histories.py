@@ -1,5 +1,6 @@
 """Rows of one subject: histories in pieces, and times that belong to the group."""
 
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -98,6 +99,17 @@ def test_a_time_of_the_unit_counts_once():
     marker = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
     assert one.loglik == pytest.approx(alone.loglik + marker.loglik, abs=1e-6)
     np.testing.assert_allclose(fit.membership(data), fit.membership(), atol=1e-12)
+
+
+def test_pieces_without_their_subject_are_flagged():
+    rows, time = pieces(WHOLE, [1.0]), "surv(a, t, s, kind='counting')"
+    with pytest.warns(bmx.DataWarning, match=r"pieces of one subject's time.*\| id"):
+        bmx.Mixture(f"{time} ~ 1", rows, family="weibull", k=2)
+    assert "pieces of one subject" in " ".join(bmx.check_survival(rows, time).notes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bmx.Mixture(f"{time} ~ 1 | id", rows, family="weibull", k=2)
+        bmx.Mixture(f"{time} ~ 1", WHOLE, family="weibull", k=2)  # entries that are late
 
 
 def test_an_interval_of_the_unit_counts_once():

@@ -15,8 +15,10 @@ from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import is_surv
 from bayesmix.formula.scope import Scope
+from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import parse_formula
 from bayesmix.model.events import TRUNCATIONS
+from bayesmix.model.histories import pieces_of, pieces_text
 from bayesmix.survival.check.consistency import check_subjects, check_together
 from bayesmix.survival.check.events import EventColumn, read_events
 from bayesmix.survival.check.times import (
@@ -158,6 +160,12 @@ def check_survival(
     problems = [p for reading in read.values() for p in reading.problems]
     notes = [note for reading in read.values() for note in reading.notes]
     column, readings = _compare(data, texts, read, event, subject, partial_events, problems, notes)
+    for reading in read.values() if subject is None else ():
+        if reading.readable.all():
+            times = Times(reading.lower, reading.upper, reading.entry)
+            found = pieces_of(data, times, _columns_of(texts))
+            told = [] if found is None else [pieces_text(found)]
+            (notes if event is None else problems).extend(told)
     return SurvivalCheck(_table(column, readings, truncation), problems, notes)
 
 
