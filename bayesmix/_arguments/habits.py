@@ -104,7 +104,7 @@ NAMES: dict[str, dict[str, str]] = {
     "predict_median": {"any": "quantile_time(0.5, newdata)"},
     "predict_expectation": {"any": "mean_time(newdata)"},
     "predict_survival_function": {"any": "survival(times, newdata)"},
-    "predict_cumulative_hazard": {"any": "-log of survival(times, newdata)"},
+    "predict_cumulative_hazard": {"any": "survival(times, newdata): take minus its log"},
     "predict_hazard": {"any": "hazard(times, newdata)"},
     "standard_errors_": {"any": "summary()['se']", "posterior": "summary()['sd']"},
     "variance_matrix_": {"point": "covariance()"},
