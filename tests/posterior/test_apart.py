@@ -110,7 +110,7 @@ def test_it_is_told_with_its_share():
     assert (found.apart, found.unvisited, found.kinds[-1]) == ((1,), (), "modes apart")
     words = str(found.findings[-1])
     assert f"mode 1 with {planted().modes['share'][1]:.0%} of the mass" in words
-    assert "stack() weighs it" in words
+    assert "stack() weights it" in words
     assert not found.healthy
 
 
@@ -301,7 +301,7 @@ def test_a_mode_left_late_is_told_as_missed():
     assert (diagnosis.unvisited, diagnosis.apart) == ((1,), ())
     words = str(diagnosis.findings[-1])
     assert f"mode 1 with {left.modes['share'][1]:.0%} of the mass" in words
-    assert "was there for long before" in words
+    assert "stayed there for long before" in words
 
 
 # Longer runs and other samplers.

@@ -73,7 +73,7 @@ def _numbers(which: np.ndarray) -> tuple[int, ...]:
 
 
 def standing(still: np.ndarray) -> list[Finding]:
-    """Words for chains (chain,) that hardly move."""
+    """Findings about chains (chain,) that hardly move."""
     if not still.any():
         return []
     at = _numbers(still)
@@ -88,7 +88,7 @@ def standing(still: np.ndarray) -> list[Finding]:
 def lost_components(
     spec: MixtureSpec, lost: np.ndarray, still: np.ndarray, chains: Chains
 ) -> list[Finding]:
-    """Words for components that hold next to nothing, (chain, S)."""
+    """Findings about components that are nearly empty, (chain, S)."""
     found = []
     for s in np.flatnonzero(lost.any(0)):
         at, name = _numbers(lost[:, s]), spec.components[s]
@@ -101,7 +101,7 @@ def lost_components(
         remedy = (
             "Use a smaller k"
             if everywhere
-            else "The chains differ in what they fit: use a smaller k"
+            else "Chains found different components: use a smaller k"
         )
         remedy += (
             "; a larger Dirichlet concentration for the weights would keep the component filled"
@@ -117,7 +117,7 @@ def in_modes(
     chains: Chains,
     weight: np.ndarray,
 ) -> list[Finding]:
-    """Words for chains in different modes (chain,); those at -1 do not count."""
+    """Findings about chains in different modes (chain,); those at -1 do not count."""
     groups = [np.flatnonzero(mode == m) for m in range(mode.max() + 1)]
     if len(groups) < 2:
         return []
@@ -136,13 +136,13 @@ def in_modes(
 
 
 def twin_pairs(spec: MixtureSpec, pairs: list[tuple[int, int]]) -> list[Finding]:
-    """Words for pairs of components that are alike."""
+    """Findings about pairs of components that are alike."""
     found = []
     for pair in pairs:
         names = tuple(spec.components[s] for s in pair)
         what = (
             f"{_list('component', names)} have the same parameters within their uncertainty and "
-            "share their units, so that their labels are not identified"
+            "share their units, so their labels are not identified"
         )
         remedy = (
             "Use a smaller k, or report what does not depend on labels: marginal predictions and "
@@ -153,7 +153,7 @@ def twin_pairs(spec: MixtureSpec, pairs: list[tuple[int, int]]) -> list[Finding]
 
 
 def divergent(share: float) -> list[Finding]:
-    """Words for divergent transitions, where there are more than a few."""
+    """Findings about divergent transitions, if there are more than a few."""
     if not share > DIVERGENT:
         return []
     what = f"{100 * share:.1f} percent of the transitions diverged"
@@ -178,20 +178,20 @@ def _smallest_ess(table: pd.DataFrame) -> float:
 
 
 def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
-    """Words for chains that agree but have not been run long enough."""
+    """Findings about chains that agree but have not run long enough."""
     r_hat, ess = worst(table, r_hat_log_density)
     if not r_hat > R_HAT and ess >= ESS:
         return []
     if np.isnan(r_hat):
         what = (
-            f"the smallest effective sample size is {ess:.0f}, where at least {ESS} are wanted; "
+            f"the smallest effective sample size is {ess:.0f}, and should be at least {ESS}; "
             "R-hat needs at least 2 chains"
         )
     else:
         what = (
-            f"the largest R-hat is {r_hat:.3f} and the smallest effective sample size {ess:.0f}, "
-            f"where at most {R_HAT} and at least {ESS} are wanted; the chains are in one mode and "
-            "none of them stands still"
+            f"the largest R-hat is {r_hat:.3f} and the smallest effective sample size {ess:.0f}; "
+            f"they should be at most {R_HAT} and at least {ESS}. The chains are in one mode and "
+            "all of them move"
         )
     remedy = (
         "Use more draws= or a larger thin=, and more tune=; if that does not help, tighter "
@@ -201,16 +201,16 @@ def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
 
 
 def few_draws(table: pd.DataFrame) -> list[Finding]:
-    """Words for too few independent draws."""
+    """Findings about too few independent draws."""
     ess = _smallest_ess(table)
     if ess >= ESS:
         return []
-    what = f"the smallest effective sample size is {ess:.0f}, where at least {ESS} are wanted"
+    what = f"the smallest effective sample size is {ess:.0f}, and should be at least {ESS}"
     return [Finding("few draws", (), (), what, "Use more draws=; they are independent")]
 
 
 def poor_approximation(khat: float) -> list[Finding]:
-    """Words for Laplace's approximation where its importance weights say that it is poor."""
+    """Findings about Laplace's approximation if its importance weights say that it is poor."""
     if not khat > GOOD_K:
         return []
     what = f"Laplace's approximation is poor here: Pareto k-hat {khat:.2f} is above {GOOD_K}"
@@ -220,32 +220,32 @@ def poor_approximation(khat: float) -> list[Finding]:
 def lesser_modes(
     modes: Sequence[Mode], apart: Sequence[int], unvisited: Sequence[int], left: Sequence[int]
 ) -> list[Finding]:
-    """Words for modes with some of the mass that the draws leave out.
+    """Findings about modes with some of the mass that the draws miss.
 
     Parameters
     ----------
     modes : sequence of Mode
     apart, unvisited : sequence of int
-        Modes where a chain stayed apart, and those to which none or hardly any came.
+        Modes where a separate chain stayed, and modes that no chain or hardly any visited.
     left : sequence of int
-        Modes where a chain apart began and did not stay.
+        Modes where a separate chain started and did not stay.
     """
     estimate = "(Laplace's estimate; see Posterior.modes)"
     found = []
     if apart:
         what = (
-            f"what began at {_with_shares(modes, apart)} {estimate} stayed there, apart from "
-            "these chains, and is not among the draws"
+            f"a separate chain that started at {_with_shares(modes, apart)} {estimate} stayed "
+            "there, and is not among the draws"
         )
-        remedy = "The draws leave it out; Posterior.stack() weighs it with the others"
+        remedy = "The draws miss this mode; Posterior.stack() weights it with the others"
         found.append(Finding("modes apart", (), (), what, remedy))
     missed = [m for m in unvisited if modes[m].share > LEAST_SHARE]
     if missed:
         what = f"no chain visited {_with_shares(modes, missed)} {estimate}"
         if late := [m for m in missed if m in left]:
             what += (
-                f", or hardly: a chain that began at {_list('mode', late)}, and is not among the "
-                "draws, was there for long before it came to where the others are"
+                f"; a separate chain that started at {_list('mode', late)}, and is not among the "
+                "draws, stayed there for long before it reached the others"
             )
         remedy = (
             "Use more draws= or a larger thin= so that chains move between modes, or more chains="
