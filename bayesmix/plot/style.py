@@ -83,7 +83,7 @@ def note(ax: Axes, words: Sequence[object], above: int = 0) -> None:
     """Small words above the axes, such as what is held; `above` so many lines of a legend."""
     if words:
         text = textwrap.fill(", ".join(map(str, words)), 70)
-        pad = {"pad": 6 + LEGEND_LINE * above} if above else {}
+        pad: dict[str, Any] = {"pad": 6 + LEGEND_LINE * above} if above else {}
         ax.set_title(text, loc="left", fontsize="small", **pad)
 
 
