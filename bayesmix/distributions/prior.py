@@ -154,12 +154,12 @@ class Prior:
         is given as "tau", or as "tau[bs(x, df=10)]" for one term.
 
         Methods "nuts" and "laplace" draw tau with all else.  The joint density has no mode, for it
-        grows without bounds where tau goes to zero.  So "map" takes the tau whose own density is
-        highest, with the coefficients integrated out by Laplace's approximation (Wood and Fasiolo
-        2017), and the mode of all other parameters given tau; for a normal response and one
-        component that is REML given sigma, where the priors are wide.  `PointFit.smooths` has tau
-        and the effective degrees of freedom, which `df` counts.  Maximum likelihood ("em", "ml")
-        knows no priors, and leaves the curve as wiggly as its columns allow.
+        grows without bounds where tau goes to zero.  So "map" takes the tau, and the dispersions,
+        whose own density is highest, with the coefficients integrated out by Laplace's
+        approximation (Wood and Fasiolo 2017), and the mode of all other parameters given these;
+        for a normal response, one component and wide priors that is REML.  `PointFit.smooths` has
+        tau and the effective degrees of freedom, which `df` counts.  Maximum likelihood ("em",
+        "ml") knows no priors, and leaves the curve as wiggly as its columns allow.
 
         Returns
         -------

@@ -117,7 +117,7 @@ def _fit_point(
     # Sums over units are those of distinct ones; what is about single units reads all.
     narrow = compressed if options.algorithm == "em" else _same
     distinct = narrow(problem)
-    theta = _starting(problem, distinct, options, rng)
+    theta = _starting(problem, distinct, options, rng, least)
     if options.max_iter == 0:
         user = problem.spec.user(theta[0])
         return _evaluated(build_problem(spec, penalty=penalty), user, method, options)
@@ -133,8 +133,10 @@ def _fit_point(
             theta = more_starts(distinct, outcome, STARTS, rng)
             more = _run(distinct, theta, method, settings, rng, progress.update)
             outcome = outcome.with_(more)
-    if least:
-        outcome = settled(distinct, outcome, settings, least)
+    if least and penalty is not None:
+        outcome, lean = settled(distinct, outcome, settings, least)
+        penalty = penalty._replace(model=replace(penalty.model, lean=lean))
+        problem = standard_problem(spec, penalty, options.n_threads)
     return _finish(spec, problem, penalty, outcome, method, options, k_requested)
 
 
@@ -189,7 +191,11 @@ def _is_params(init: Any) -> bool:
 
 
 def _starting(
-    problem: Problem, distinct: Problem, options: FitOptions, rng: np.random.Generator
+    problem: Problem,
+    distinct: Problem,
+    options: FitOptions,
+    rng: np.random.Generator,
+    least: Mapping[int, float],
 ) -> np.ndarray:
     """Starting parameters (R, D); memberships that are given are of all units."""
     spec = problem.spec
@@ -199,7 +205,8 @@ def _starting(
     more = int(options.starts or 1) - 1
     theta = given if more < 1 else np.vstack([given, make_starts(distinct, more, rng)])
     for position, value in spec.held.items():
-        theta[:, position] = value
+        if position not in least:  # but where a search may begin anywhere
+            theta[:, position] = value
     return theta
 
 

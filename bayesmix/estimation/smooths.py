@@ -35,6 +35,8 @@ FIRST, LEAST = 0.5, 1e-4
 # Steps of all starts, and of those that differ then; the change of log tau at an end.
 FEW, STEPS, STILL = 10, 200, 1e-7
 MOST_SHARE = 0.9
+# Of differences in dispersions, and the change of slopes at an end.
+SMALL, CALM = 1e-4, 1e-4
 
 
 def first_smooths(spec: MixtureSpec) -> tuple[MixtureSpec, dict[int, float]]:
@@ -59,10 +61,11 @@ def first_smooths(spec: MixtureSpec) -> tuple[MixtureSpec, dict[int, float]]:
 
 def settled(
     problem: Problem, outcome: Outcome, options: Options, least: Mapping[int, float]
-) -> Outcome:
+) -> tuple[Outcome, np.ndarray | None]:
     """The ends of starts, each with its own tau; their values are those to be compared.
 
-    The value of an end is its log density with the coefficients integrated out.
+    The value of an end is its log density with the coefficients integrated out.  At the best one
+    the dispersions too are where that is highest; what this adds to the prior comes second.
 
     Parameters
     ----------
@@ -75,6 +78,8 @@ def settled(
         Entries of theta that are log tau and not held by the user, with their least values.
     """
     sound = np.flatnonzero(~has_status(outcome, *LOST) & np.isfinite(outcome.loglik))
+    if not len(sound):
+        return outcome, None
     theta, value, status = outcome.theta.copy(), outcome.loglik.copy(), outcome.status.copy()
     # Ends that differ while the curves are rough may be one when these are smoother.
     for steps in (FEW, STEPS):
@@ -82,7 +87,40 @@ def settled(
         ends, how = settle(problem, theta[sound[first]], options, least, steps)
         theta[sound], status[sound] = ends[kind], how[kind]
     value[sound] = _marginal(problem, ends)[kind]
-    return replace(outcome, theta=theta, loglik=value, status=status)
+    top = int(np.argmax(value[sound]))
+    best, lean = _with_dispersions(problem, theta[sound[[top]]], options, least)
+    alike = sound[kind == kind[top]]
+    theta[alike], value[alike] = best, _marginal(problem, best)
+    return replace(outcome, theta=theta, loglik=value, status=status), lean
+
+
+def _with_dispersions(
+    problem: Problem, theta: np.ndarray, options: Options, least: Mapping[int, float]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The mode (1, D) with dispersions that count the coefficients, as sigma of REML does.
+
+    Half the log determinant of the coefficients' covariance has slopes in the dispersions; they
+    are added to the prior until they stay.
+    """
+    penalty = problem.penalty
+    assert penalty is not None
+    assert penalty.model.map is not None
+    coordinates = problem.spec.layout.coordinates
+    found = np.array([c.effect == "dispersion" for c in coordinates]) & problem.spec.free
+    own = np.eye(len(found))[:, found]
+    if not found.any() or not np.array_equal(penalty.model.map.matrix[:, found], own):
+        return theta, None
+    lean = np.zeros(len(found))
+    for _ in range(STEPS):
+        moved = bending(problem, np.vstack([theta + SMALL * own.T, theta - SMALL * own.T]))
+        above, below = np.split(moved.log_volume, 2)
+        before, lean = lean, own @ ((above - below) / (2 * SMALL))
+        model = replace(penalty.model, lean=lean)
+        leaning = replace(problem, penalty=penalty._replace(model=model))
+        theta, _ = settle(leaning, _modes(leaning, theta, options)[0], options, least)
+        if np.abs(lean - before).max() < CALM:
+            break
+    return theta, lean
 
 
 def settle(

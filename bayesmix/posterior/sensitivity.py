@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.errors import FitError
 from bayesmix.model.data import named_data
 from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
+from bayesmix.priors.variables import free_variables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,14 +43,18 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
     if drawn.method == "stacking":
         msg = "stacked draws are weighted already; ask the posterior before stacking"
         raise FitError(msg)
-    posterior = draws_dataset(drawn.spec, drawn.priors, drawn.theta)
+    # What splines have given tau is part of the model, as random effects are; tau has a prior.
+    free = free_variables(drawn.spec, drawn.priors)
+    splines = [v.name for v in free if v.spline is not None]
+    posterior = draws_dataset(drawn.spec, drawn.priors, drawn.theta).drop_vars(splines)
+    log_priors = log_prior_dataset(drawn.spec, drawn.priors, drawn.theta).drop_vars(splines)
     loglik = (("chain", "draw", "unit"), drawn.log_likelihood)
     # ArviZ stacks results along a dimension of its own called component.
     tree = DataTree.from_dict(
         {
             "posterior": posterior.rename(component=LABEL),
             "log_likelihood": Dataset({named_data(drawn.spec).response: loglik}),
-            "log_prior": _renamed(log_prior_dataset(drawn.spec, drawn.priors, drawn.theta)),
+            "log_prior": _renamed(log_priors),
         }
     )
     names = [str(n) for n, v in posterior.data_vars.items() if float(v.std(LEAD).max()) > 0]

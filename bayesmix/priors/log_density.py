@@ -104,6 +104,9 @@ class PriorModel:
         From theta to what the priors are of; None where they are of theta itself.
     smooths : tuple of SmoothPrior
         Priors with a standard deviation that is a parameter itself.
+    lean : ndarray, shape (D,), or None
+        Slopes that are added to the log density of natural parameters, such that dispersions are
+        where they are likeliest with the coefficients integrated out; no part of the prior.
     """
 
     single: Mapping[int, tuple[Prior, Link]]
@@ -112,6 +115,7 @@ class PriorModel:
     standard: frozenset[int] = frozenset()
     map: Map | None = None
     smooths: tuple[SmoothPrior, ...] = ()
+    lean: np.ndarray | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -246,6 +250,9 @@ def log_prior(
     for smooth in model.smooths:
         _smooth(smooth, theta, value, score, curvature)
         value += 0.0 if jacobian else smooth.log_volume
+    if model.lean is not None and not jacobian:
+        value += theta @ model.lean
+        score += model.lean
     if model.concentration is not None:
         extra = 0.0 if jacobian else 1.0
         _dirichlet(spec, model.concentration, extra, theta, value, score, curvature)

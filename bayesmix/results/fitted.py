@@ -146,7 +146,8 @@ class Fitted:
         """Log prior density of the natural parameters; zero without priors."""
         if self.penalty is None:
             return 0.0
-        return float(log_prior(self.spec, self.penalty.model, self.theta[None]).value[0])
+        model = replace(self.penalty.model, lean=None)
+        return float(log_prior(self.spec, model, self.theta[None]).value[0])
 
     @cached_property
     def unit_terms(self) -> tuple[np.ndarray, np.ndarray]:

@@ -152,6 +152,7 @@ def _pack_model(model: PriorModel) -> dict[str, Any]:
         "concentration": model.concentration,
         "spread": spread,
         "standard": sorted(model.standard),
+        "lean": None if model.lean is None else model.lean.tolist(),
     }
 
 
@@ -171,6 +172,7 @@ def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel
         None if spread is None else np.array(spread),
         frozenset(described.get("standard", ())),  # priors of earlier files are of the user's theta
         smooths=smooth_priors(spec),
+        lean=None if described.get("lean") is None else np.array(described["lean"]),
     )
     if not model.standard and not model.smooths:
         return model

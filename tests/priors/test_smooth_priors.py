@@ -96,7 +96,7 @@ def test_derivatives_of_the_log_prior(jacobian):
 
 
 def test_one_normal_curve_is_reml():
-    """The bent columns as random effects of statsmodels' mixed model, at its own sigma."""
+    """The bent columns as random effects of statsmodels' mixed model."""
     data = one_curve()
     spec = bmx.Mixture(f"y ~ z + {TERM}", data, k=1)
     whole = with_smooths(spec.spec, SMOOTH)
@@ -111,20 +111,19 @@ def test_one_normal_curve_is_reml():
     other = mixed.fit(reml=True, method="bfgs", gtol=1e-8)
     sigma, tau = np.sqrt(other.scale), np.sqrt(other.vcomp[0])
     flat = bmx.Prior("normal", mu=0, sigma=1e4)
-    priors = {**SMOOTH, **WIDE, "coef": flat}
-    fit = bmx.Mixture(f"y ~ z + {TERM}", data, k=1, priors=priors).fit(
-        "map", seed=1, fixed_params={(1, "sigma"): sigma}
-    )
+    priors = {**SMOOTH, **WIDE, "coef": flat, "sigma": WIDE["tau"]}
+    fit = bmx.Mixture(f"y ~ z + {TERM}", data, k=1, priors=priors).fit("map", seed=1)
     assert fit.status == "converged"
     found = fit.smooths().iloc[0]
     assert found["tau"] == pytest.approx(tau, rel=1e-4)
+    assert fit.params["sigma"].item() == pytest.approx(sigma, rel=1e-5)
     # Effective degrees of freedom from the hat matrix.
     x = np.column_stack([fixed, bent])
     penalty = np.diag([0.0] * fixed.shape[1] + [sigma**2 / found["tau"] ** 2] * smooth.rank)
     hat = np.linalg.solve(x.T @ x + penalty, x.T @ x)
     b = np.linalg.solve(x.T @ x + penalty, x.T @ data["y"])
     assert found["edf"] == pytest.approx(np.trace(hat) - 2, rel=1e-4)
-    assert fit.df == pytest.approx(np.trace(hat), rel=1e-4)
+    assert fit.df == pytest.approx(np.trace(hat) + 1, rel=1e-4)
     np.testing.assert_allclose(fit.predict()[1], x @ b, atol=1e-4)
 
 
@@ -219,17 +218,28 @@ def test_draws_by_laplaces_method(two, tmp_path):
     assert row["lower"] < fit.smooths()["tau"].iloc[wave - 1] < row["upper"]
     post.save(tmp_path / "post.nc")
     pd.testing.assert_frame_equal(bmx.load(tmp_path / "post.nc").summary(), post.summary())
-    assert post.sensitivity().shape[0] > 0
+    # What curves have given tau is no prior to be weighed.
+    assert not post.sensitivity().index.str.startswith("smooth").any()
+
+
+def test_without_a_regular_end_the_fit_says_so():
+    """Groups at random are of one class: the other one is narrow on a few of them."""
+    data = two_curves(200).assign(group=np.arange(200) // 4)
+    spec = bmx.Mixture(f"y ~ {TERM} | group", data, k=2, priors=SMOOTH)
+    with pytest.warns(bmx.DegenerateWarning):
+        assert spec.fit("map", seed=1, starts=2).status == "spurious"
 
 
 @pytest.mark.slow
-def test_nuts_agrees_with_laplaces_method(two):
-    spec, _ = two
+@pytest.mark.filterwarnings("ignore:slow mixing")
+def test_nuts_agrees_with_laplaces_method_and_the_mode(two):
+    spec, fit = two
     nuts = spec.fit("nuts", chains=2, draws=500, tune=500, seed=1)
     laplace = spec.fit("laplace", seed=1)
     x = pd.DataFrame({"x": np.linspace(0.5, 9.5, 10)})
-    a, b = (np.asarray(p.predict(x)["estimate"]) for p in (nuts, laplace))
+    a, b = (p.predict(x).xs("estimate", axis=1, level=1).to_numpy() for p in (nuts, laplace))
     np.testing.assert_allclose(a, b, atol=0.05)
+    np.testing.assert_allclose(a, fit.predict(x), atol=0.15)
     assert not np.asarray(nuts.numbers.stats["diverging"]).any()
 
 
