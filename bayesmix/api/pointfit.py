@@ -209,7 +209,7 @@ class PointFit(Estimates):
         >>> priors = {"cr(x, df=9)": bmx.Prior.smooth()}
         >>> fit = bmx.Mixture("y ~ cr(x, df=9)", data, k=1, priors=priors).fit("map", seed=1)
         >>> fit.smooths()[["columns", "edf"]].round(1).values.tolist()
-        [[9.0, 5.1]]
+        [[9.0, 6.9]]
         """
         return tables.smooth_table(self._fitted)
 
