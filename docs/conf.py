@@ -59,7 +59,9 @@ numpydoc_validation_checks = {
 }
 # Users do not make these themselves, and what they hold is private.
 numpydoc_validation_overrides = {
-    "PR01": [r"Made by `+(\w+\.fit|PointFit\.\w+|Posterior\.\w+|Selection\.\w+|select)"]
+    "PR01": [
+        r"Made by `+(\w+\.fit|PointFit\.\w+|Posterior\.\w+|Selection\.\w+|select|penalty_path)"
+    ]
 }
 # Family has more fields, for the shipped families; a comment there says so.
 # The functions of arrays are those of NumPy and scipy.special by name.

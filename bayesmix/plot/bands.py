@@ -168,7 +168,7 @@ BARS = 5  # limits of the steps of one state
 def limits_at(
     steps: pd.DataFrame, number: int, events: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A few times, other ones for each state, and the limits of the steps there."""
+    """A few times, different for each state, and the limits of the steps there."""
     last = float(steps["time"].max())
     wanted = last * (np.arange(BARS) + 0.4 + 0.6 * number / (events + 1)) / BARS
     at = np.searchsorted(steps["time"].to_numpy(), wanted, side="right") - 1

@@ -1,4 +1,4 @@
-"""The numbers of a predictive check: what was observed, beside limits over the data sets drawn."""
+"""The numbers of a predictive check: the data, with limits over simulated data sets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        """Where the data sets come from, and what the axis leaves out."""
+        """Where the data sets come from, and what the axis excludes."""
         title = self.replicates.source
         outside = self.replicates.outside(*self.ends)
         if outside > 0 and self.kind != "survival":
@@ -59,7 +59,7 @@ class Check:
 
     @property
     def observed_words(self) -> str:
-        """What the data are called in a legend."""
+        """The name of the data in a legend."""
         return "observed, Kaplan-Meier" if self.kind == "survival" else "observed"
 
 

@@ -146,7 +146,7 @@ def _draw(
     drawn: list[Curve],
     shown: Sequence[int],
 ) -> tuple[list[str], bool]:
-    """Rows and curves of some components: words about what is cut, and whether y was moved."""
+    """Draw rows and curves of some components; notes about cuts, and whether y was jittered."""
     binary = _draw_points(ax, fit, view, members, shown)
     for number, curve in enumerate(drawn):
         for s in shown:
@@ -179,7 +179,7 @@ def cut(ax: Axes, values: np.ndarray) -> bool:
 def _draw_points(
     ax: Axes, fit: PointFit | Posterior, view: View, members: np.ndarray, shown: Sequence[int]
 ) -> bool:
-    """Scatter the rows; True where responses of 0 and 1 were moved apart."""
+    """Scatter the rows; True if responses of 0 and 1 were jittered."""
     from matplotlib.colors import to_rgba_array
 
     place, y = points(fit, view)
@@ -223,7 +223,7 @@ def _draw_points(
 def _together(
     place: np.ndarray, y: np.ndarray, own: np.ndarray, hollow: np.ndarray, sure: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Rows at the same place as one point, with the area that their number gives it."""
+    """Rows at the same place as one point, with an area for their number."""
     table = np.column_stack([place, y, own, hollow])
     found, which, count = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     if count.max() == 1:

@@ -148,7 +148,7 @@ def _check(posterior: Any, worst: int) -> None:
 
 
 def worst_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Parameters by how far they are from what is wanted; a fixed effect once."""
+    """Parameters sorted by how far they miss the targets; a fixed effect once."""
     table = table[~((table["effect"] == "fixed") & table.duplicated(["term", "effect"]))]
     least = table[["ess_bulk", "ess_tail"]].min(axis=1)
     far = np.fmax((table["r_hat"].to_numpy() - 1) / (R_HAT - 1), ESS / least.to_numpy())

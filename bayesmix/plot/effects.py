@@ -177,7 +177,7 @@ def _draw(
 
 
 def _of_output(found: pd.DataFrame, output: Any) -> tuple[pd.DataFrame, Any]:
-    """Rows of one number of a mean, and which it is."""
+    """The rows of one output of a mean, and its name."""
     known = list(dict.fromkeys(found["output"]))
     output = known[-1] if output is None else output
     if not isinstance(output, str | int | float | np.generic) or output not in known:

@@ -69,7 +69,7 @@ class Held:
 
 
 def covariates_of(designs: Iterable[Design], data: pd.DataFrame) -> Covariates:
-    """The columns behind the terms of some designs, offsets left out, in their order."""
+    """The columns behind the terms of some designs, without offsets, in their order."""
     numeric: dict[str, bool] = {}
     for design in designs:
         for encoder in design.encoders:
@@ -109,7 +109,7 @@ def one_of(name: str, known: tuple[str, ...], argument: str) -> str:
 
 
 def refuse_held(name: str, argument: str, at: Mapping[str, Any]) -> None:
-    """Refuse a covariate that is to move and to be held.
+    """Refuse a covariate that should both move and be held.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def new_rows(spec: MixtureSpec, n: int, values: Mapping[str, Any]) -> pd.DataFra
 
 
 def _like(column: pd.Series, wanted: np.ndarray, factor: bool) -> Any:
-    """The values in the type of the column."""
+    """The values with the type of the column."""
     if not factor and _is_number(column):
         return wanted.astype(float)
     levels = levels_of(column)

@@ -38,7 +38,7 @@ PICTURES = (
 
 
 def interactive(backend: str | None, ax: Any) -> bool:
-    """Whether an interactive picture is asked for, and can be drawn.
+    """Whether an interactive picture is requested, and can be drawn.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _look(found: Any, figsize: tuple[float, float] | None, title: str | None, *,
 
 
 def _without_backquotes(found: Any) -> None:
-    """Names of columns without the marks that formulas need around them."""
+    """Remove the backquotes that formulas need around names of columns."""
     axes = [ax for ax in np.ravel(np.asarray(found, dtype=object)) if hasattr(ax, "get_xlabel")]
     for ax in axes:
         for axis in (ax.xaxis, ax.yaxis):

@@ -124,7 +124,7 @@ def _label(block: Any, standardise: bool) -> str:
 
 
 def _is_shown(block: Any, cell: Cell) -> bool:
-    """Whether a number says something new: the first of two probabilities does not."""
+    """Whether a number is shown: the first of two probabilities is not."""
     family = block.families[0]
     outputs = family.outputs
     return bool(family.columns) or len(outputs) != 2 or cell.output == outputs[1]
@@ -141,7 +141,7 @@ def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
 
 
 def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """What is taken off each item's means and divides them (cells, 1); rows by their weights."""
+    """Mean and standard deviation of each item (cells, 1), weighted by the case weights."""
     mean, deviation = [], []
     rows = dict(zip((b.name for b in spec.layout.blocks), spec.rows.blocks, strict=True))
     for layout, cell in cells:

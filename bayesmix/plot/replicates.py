@@ -1,4 +1,4 @@
-"""Data sets drawn from a model, and what is counted in them and in the data."""
+"""Data sets simulated from a model, and counts in them and in the data."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Replicates:
 
 
 def kind_of(replicates: Replicates, kind: str | None) -> str:
-    """The kind of picture asked for, or the one for the response.
+    """The kind of picture requested, or the one that suits the response.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Probabilities of competing events over time, beside what the data say without a model."""
+"""Probabilities of competing events over time, beside an estimate without a model."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def beside(new: bool) -> dict[str, Any]:
 
 
 def note(ax: Axes, words: Sequence[object], above: int = 0) -> None:
-    """Small words above the axes, such as what is held; `above` so many lines of a legend."""
+    """A small note above the axes, such as what is held; `above` is the legend's lines there."""
     if words:
         text = textwrap.fill(", ".join(map(str, words)), 70)
         pad: dict[str, Any] = {"pad": 6 + LEGEND_LINE * above} if above else {}
@@ -93,7 +93,7 @@ def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:
     Raises
     ------
     FitError
-        If `ax` is no single matplotlib Axes.
+        If `ax` is not a single matplotlib Axes.
     """
     from matplotlib.axes import Axes
 

@@ -101,7 +101,7 @@ def make_view(
     Raises
     ------
     FitError
-        If a name is no covariate of the response.
+        If a name is not a covariate of the response.
     """
     prepared = fit.numbers.spec.prepared
     names = tuple(part.response.name for part in prepared.parts)
@@ -162,7 +162,7 @@ def _all_log(fit: PointFit | Posterior, block: int) -> bool:
 
 
 def y_label(view: View, *, jittered: bool) -> str:
-    """What the vertical axis shows, and what became of the offset."""
+    """What the vertical axis shows, and how the offset enters."""
     if jittered:
         return f"{view.name} (points moved apart)"
     if is_surv(view.name):
@@ -201,7 +201,7 @@ def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
     Raises
     ------
     FitError
-        If events have responses of their own: they are no one response.
+        If the events have different responses.
     """
     spec = fit.numbers.spec
     names = dict.fromkeys(time_sources(spec, spec.layout.blocks[view.block]))

@@ -1,4 +1,4 @@
-"""What a page is made of; the page and the files of tables are both written from these."""
+"""The blocks of a page; the page and the files of tables are both written from them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as PNG, with words for those who do not see it."""
+    """A picture as PNG, with a description for readers who cannot see it."""
 
     caption: str
     alt: str
@@ -96,7 +96,7 @@ class Details:
 
 @dataclass(frozen=True)
 class Choice:
-    """Blocks of which a slider shows one; without scripts all of them are shown."""
+    """Blocks of which a slider shows one; without scripts all are visible."""
 
     label: str
     options: tuple[tuple[str, Block], ...]

@@ -14,7 +14,7 @@ __all__ = ["events_code", "fit_code", "model_code"]
 
 
 def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
-    """The call that makes a model of `data`; what no text can hold is called ``your_...``."""
+    """The call that makes a model of `data`; what cannot be written is called ``your_...``."""
     prepared = spec.prepared
     regressions = [p.regression for p in prepared.parts]
     if len(regressions) == 1:

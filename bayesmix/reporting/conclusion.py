@@ -1,4 +1,4 @@
-"""What the fits say in a few sentences, and how a paper may say what was done."""
+"""A conclusion in a few sentences, and a methods paragraph for a paper."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _shares(fit: Any) -> np.ndarray:
 
 
 def _cured(fit: Any) -> Iterator[str]:
-    """How many never have the event, where some do not."""
+    """The share that never has the event, if there is one."""
     if not any(block.survival for block in fit.numbers.spec.layout.blocks):
         return
     try:
@@ -139,7 +139,7 @@ def _glance(name: str, fit: Any) -> Table | None:
 
 
 def methods_paragraph(subject: Subject) -> Section:
-    """What was done, with the numbers in it, to be pasted into a paper."""
+    """The methods paragraph with its numbers, to be pasted into a paper."""
     blocks: list[Block] = []
     for name, fit in subject.fits.items():
         spec = subject.specs[name]

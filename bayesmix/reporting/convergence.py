@@ -1,4 +1,4 @@
-"""How the fits ended, what is wrong with them first."""
+"""How the fits ended, with warnings first."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def chains(subject: Subject) -> Section | None:
 
 
 def point_warnings(fit: Any) -> list[str]:
-    """What a reader of a point fit has to know."""
+    """What a reader of a point fit needs to know."""
     words = list(fit.reasons)
     if fit.status != "converged" and not words:
         words = [f"The fit ended with the status {fit.status!r}."]
@@ -73,7 +73,7 @@ def _point_end(fit: Any) -> tuple[str, str]:
 
 
 def posterior_warnings(fit: Any) -> list[str]:
-    """What a reader of a posterior has to know."""
+    """What a reader of a posterior needs to know."""
     words = []
     if fit.method == "laplace":
         if not fit.khat <= GOOD_K:

@@ -1,4 +1,4 @@
-"""Criteria of the fits, and comparisons where they mean something."""
+"""Criteria of the fits, and comparisons where they are possible."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def criteria_doubts(subject: Subject) -> list[str]:
 
 
 def _replaced(subject: Subject) -> list[str]:
-    """Where LOO takes the place of WAIC."""
+    """Whether LOO replaces WAIC."""
     return [
         f"{name}: read LOO, which can be relied on here; {waic.warning}."
         for name, (loo, waic) in subject.predictive.items()

@@ -33,7 +33,7 @@ NUMERIC = re.compile(f"{ONE}( to {ONE})?")
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """A number to some significant digits; nothing where it is missing."""
+    """A number to some significant digits; empty if missing."""
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
@@ -52,7 +52,7 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def fixed(value: float, decimals: int = 2) -> str:
-    """A number with so many decimals; nothing where it is missing."""
+    """A number with this number of decimals; empty if missing."""
     if np.isnan(value):
         return ""
     text = f"{value:.{decimals}f}"
@@ -60,7 +60,7 @@ def fixed(value: float, decimals: int = 2) -> str:
 
 
 def interval(lower: Any, upper: Any) -> str:
-    """An interval in words; nothing where an end is missing."""
+    """An interval as text; empty if an end is missing."""
     ends = [number(float(v)) for v in (lower, upper)]
     return f"{ends[0]} to {ends[1]}" if all(ends) else ""
 
@@ -72,7 +72,7 @@ def plural(count: float, word: str) -> str:
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether a column has numbers, also where they were written as text."""
+    """Whether a column has numbers, also if they are written as text."""
     if pd.api.types.is_numeric_dtype(column):
         return True
     texts = [str(v) for v in column if str(v)]

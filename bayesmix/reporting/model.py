@@ -22,7 +22,7 @@ PRIOR = r"^Prior\('(\w+)', (.*)\)$"  # as Python writes it
 
 
 def model(subject: Subject) -> Section:
-    """What was fitted: sentences, equations, and the call's own words."""
+    """What was fitted: in sentences, in equations, and as in the call."""
     blocks: list[Block] = []
     for name in subject.models:
         spec = subject.specs[name]
@@ -51,7 +51,7 @@ def _priors(subject: Subject, names: Iterable[str]) -> Iterator[Block]:
 
 
 def data(subject: Subject) -> Section:
-    """Rows, columns and units of the data, and what was left out."""
+    """Rows, columns and units of the data, and what was excluded."""
     blocks: list[Block] = []
     seen: list[pd.DataFrame] = []
     for name in subject.models:

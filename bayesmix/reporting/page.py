@@ -1,4 +1,4 @@
-"""Blocks as one HTML page that needs nothing else."""
+"""Blocks as one self-contained HTML page."""
 
 from __future__ import annotations
 

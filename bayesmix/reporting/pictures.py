@@ -1,4 +1,4 @@
-"""Pictures of a report, as PNG with words beside them."""
+"""Pictures of a report, as PNG with descriptions."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def diagnostics_picture(name: str, fit: Any) -> Block:
 def _picture(
     caption: str, draw: Callable[[Figure], str], size: tuple[float, float]
 ) -> Picture | Words:
-    """Draw on a figure that no screen and no pyplot knows of; a refusal is told in words."""
+    """Draw on a figure that pyplot does not know; an error becomes a note."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")

@@ -1,4 +1,4 @@
-"""How the numbers came about: code, seeds, versions."""
+"""Where the numbers come from: code, seeds, versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ def provenance(subject: Subject) -> Section:
     code = _python(subject)
     blocks.append(Code(code, "Python code that makes the fits again"))
     if "your_" in code:
-        blocks.append(Words("What begins with your_ is an object that no text can hold.", "note"))
+        blocks.append(
+            Words(
+                "Names that begin with your_ stand for objects that cannot be written as text.",
+                "note",
+            )
+        )
     unseeded = [name for name, seed in seeds.items() if seed is None]
     if unseeded:
         words = f"No seed was given for {', '.join(unseeded)}: another run draws other numbers."

@@ -60,7 +60,7 @@ class Subject:
         return list(dict.fromkeys(self.like(name) for name in self.fits))
 
     def named(self, name: str, words: str) -> str:
-        """Words about a fit, with its name where there are several."""
+        """A sentence about a fit, with its name if there are several."""
         return words if len(self.fits) == 1 else f"{name}: {words}"
 
 

@@ -523,7 +523,6 @@ FITS = {
     "tol in words": (lambda: model().fit(tol="small"), SpecError, "tol='small'"),
     "max_iter negative": (lambda: model().fit(max_iter=-1), SpecError, "max_iter=-1: .* least 0"),
     "max_iter endless": (lambda: model().fit(max_iter=np.inf), SpecError, "max_iter=inf"),
-    "max_iter none": (lambda: model().fit(max_iter=None), SpecError, "max_iter=None"),
     "evaluate nothing": (lambda: model().fit(max_iter=0), SpecError, "give them as init="),
     "evaluate labels": (
         lambda: model().fit(max_iter=0, init=np.repeat([1, 2], 12)),

@@ -1,4 +1,4 @@
-"""Pictures that can be zoomed and pointed at, drawn by ArviZ's backends plotly and bokeh.
+"""Interactive pictures, drawn by ArviZ's backends plotly and bokeh.
 
 The numbers are those of the pictures that matplotlib draws, made by the same functions.
 """

@@ -58,7 +58,7 @@ class Canvas:
     def line(
         self, panel: Any, x: Any, y: Any, name: str = "", hover: str = "", **look: Any
     ) -> None:
-        """A line; `hover` is what plotly says of the point under the mouse."""
+        """A line; `hover` is what plotly shows for the point under the mouse."""
         self.pen.line(x, y, panel, **self._words(panel, name, hover), **look)
 
     def steps(
@@ -78,7 +78,7 @@ class Canvas:
         says: Sequence[str] | np.ndarray = (),
         **look: Any,
     ) -> None:
-        """Points with marker number `number`; plotly says these words where they are pointed at."""
+        """Points with marker number `number`; plotly shows these words on hover."""
         known = MARKERS[self.backend]
         look = {"size": SIZES[self.backend], "marker": known[number % len(known)], **look}
         if len(says) and self.backend == "plotly":
@@ -100,7 +100,7 @@ class Canvas:
         self.pen.fill_between_y(x, low, high, panel, **self._words(panel, name, ""), **look)
 
     def label(self, panel: Any, title: str = "", x: str = "", y: str = "") -> None:
-        """Words around a panel."""
+        """Title and axis labels of a panel."""
         for write, words in ((self.pen.title, title), (self.pen.xlabel, x), (self.pen.ylabel, y)):
             if words:
                 write(words, panel)
@@ -138,7 +138,7 @@ class Canvas:
         return self.collection
 
     def _words(self, panel: Any, name: str, hover: str) -> dict[str, Any]:
-        """What ties a mark to its name in the legend, and is said where it is pointed at."""
+        """The options that give a mark its legend entry and its hover text."""
         first = name not in self.named
         if name:
             self.named.setdefault(name, panel)
@@ -151,7 +151,7 @@ class Canvas:
 
 
 def apart(place: Any, low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Lines from low to high at every place, as one that is broken in between."""
+    """Lines from low to high at every place, as one line with gaps."""
     gap = np.full(len(place), np.nan)
     return np.repeat(place, 3), np.column_stack([low, high, gap]).ravel()
 
