@@ -724,7 +724,7 @@ RESULTS = {
     "marginal link": (
         lambda: fitted().predict(what="link", by="marginal"),
         FitError,
-        "no meaning; by='marginal' goes with 'mean'",
+        "not possible; by='marginal' goes with 'mean'",
     ),
     "new column": (lambda: fitted().predict(D[["z"]]), DataError, "'x' is not in the data"),
     "new dict": (lambda: fitted().predict({"x": [1]}), DataError, "dict.*DataFrame"),
