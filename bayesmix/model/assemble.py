@@ -78,7 +78,8 @@ def _assembled(
     if prepared.stream is not None:
         data = Sampled(data, prepared.stream)
     spec = MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
-    return counted(spec) if prepared.stream is not None and prepared.fiml else spec
+    uncounted = prepared.stream is not None and prepared.stream.totals.missing is None
+    return counted(spec) if prepared.fiml and uncounted else spec
 
 
 def _counted(prepared: Prepared) -> np.ndarray | slice:

@@ -18,6 +18,7 @@ from bayesmix.model.standard import standardise
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, PriorModel, mapped, smooth_priors
+from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
@@ -33,6 +34,13 @@ __all__ = [
 
 # The log-likelihood at the stored parameters is computed again, and may differ by so much.
 TOLERANCE = 1e-6
+# The parts of a covariance and their dimensions.
+COVARIANCE = {
+    "matrix": ("parameter", "parameter_too"),
+    "undetermined": ("parameter",),
+    "root": ("parameter", "free"),
+    "flat": ("direction", "parameter"),
+}
 
 
 # --- point fits ----------------------------------------------------------------------------
@@ -57,6 +65,18 @@ def pack_fitted(arrays: Arrays, fitted: Fitted) -> dict[str, Any]:
         "reasons": list(fitted.reasons),
         "penalty": None if fitted.penalty is None else _pack_penalty(fitted.penalty),
         "asked": dict(fitted.asked),
+        "covariance": _pack_covariance(arrays, fitted),
+    }
+
+
+def _pack_covariance(arrays: Arrays, fitted: Fitted) -> dict[str, Any] | None:
+    """Of rows in blocks, which may be elsewhere when the fit is loaded."""
+    if fitted.spec.rows.stream is None:
+        return None
+    found = covariance(fitted)
+    return {
+        name: pack(arrays, f"point/covariance_{name}", getattr(found, name), *dims)
+        for name, dims in COVARIANCE.items()
     }
 
 
@@ -84,7 +104,11 @@ def unpack_fitted(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpe
         penalty=_unpack_penalty(described["penalty"], spec),
         asked=described.get("asked", {}),
     )
-    _check_loglik(fitted)
+    if (stored := described.get("covariance")) is None:
+        _check_loglik(fitted)
+    else:
+        found = {name: unpack(arrays, values) for name, values in stored.items()}
+        fitted.covariances["observed"] = Covariance(**found)
     return fitted
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from bayesmix.errors import BayesmixError, DataError, DataWarning
 from bayesmix.estimation.reduce import without_components
 from bayesmix.families import Family
+from bayesmix.formula.sources import pack_stream, unpack_stream
 from bayesmix.model import MixtureSpec, assemble
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.events import prepare_components
@@ -94,14 +95,11 @@ LIBRARIES = ("formulae", "numpy", "pandas")
 
 
 def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
-    """Describe a specification; the columns that its formulas use go to the arrays."""
+    """Describe a specification; the columns that its formulas use go to the arrays.
+
+    Of rows that come in blocks the sample goes there, and where the files are.
+    """
     prepared = spec.prepared
-    if prepared.stream is not None:
-        msg = (
-            "a model of rows that come in blocks does not take them along: store what you need of "
-            "the fit, such as fit.params, fit.summary() and fit.membership(to=...)"
-        )
-        raise DataError(msg)
     k, _ = _kept(spec)
     labels = prepared.labels
     rows = None if labels is None else labels.take(prepared.units.codes)
@@ -121,6 +119,7 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
             "na_action": prepared.na_action,
         },
         "n_dropped": prepared.n_dropped,
+        "stream": None if prepared.stream is None else pack_stream(prepared.stream),
         "data": pack_frame(arrays, "training", prepared.data),
         "labels": None if rows is None else pack(arrays, "training/labels", rows, "row"),
         "scope": pack_scope(arrays, prepared),
@@ -240,7 +239,9 @@ def unpack_spec(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # given when the model was written
             prepared = prepared_by(data=data, scope=names, **arguments)
-        whole = assemble(replace(prepared, n_dropped=manifest["n_dropped"]), manifest["call"]["k"])
+        stream = None if manifest.get("stream") is None else unpack_stream(manifest["stream"])
+        prepared = replace(prepared, n_dropped=manifest["n_dropped"], stream=stream)
+        whole = assemble(prepared, manifest["call"]["k"])
     except BayesmixError as error:
         msg = f"the model cannot be rebuilt from the stored data: {error}. {_origin(manifest)}"
         raise DataError(msg) from error

@@ -217,7 +217,7 @@ GOLDEN = 0.6180339887498949
 
 def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
     """Fingerprints by what they are of, in words: columns, offsets, responses, units, weights."""
-    rows = spec.rows
+    rows = spec.rows.sample
     out: dict[str, dict[str, Any]] = {}
     for layout, block in zip(spec.layout.blocks, rows.blocks, strict=True):
         name = layout.name
@@ -250,9 +250,8 @@ def _times(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
     """Of the bounds of times, those of each event by itself, and of knots."""
     events = spec.prepared.events
     if events is None:
-        found = {
-            b.name: d.response for b, d in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
-        }
+        pairs = zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True)
+        found = {block.name: data.response for block, data in pairs}
     else:
         found = {
             f"{part.response.name} of {name}": part.response

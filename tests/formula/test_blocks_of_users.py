@@ -142,6 +142,28 @@ def test_bootstrap_errors_are_those_in_memory(kind):
     np.testing.assert_allclose(found, errors, rtol=0.35)
 
 
+def test_a_saved_fit_finds_its_files_again(data, tmp_path):
+    gaps = without(data, "y", 3)
+    given = bmx.scan(files(cut(gaps), tmp_path), rows=70)
+    options = {"formula": "y ~ x + f", "family": "gaussian", "group": "g", "na_action": "fiml"}
+    fit = model(given, **options).fit(seed=1, starts=2)
+    fit.save(tmp_path / "fit.nc")
+    again = bmx.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(*(pd.concat(list(f.membership())) for f in (fit, again)))
+    assert (again.n_obs, again.bic) == (fit.n_obs, fit.bic)
+    assert dict(again.n_missing) == dict(fit.n_missing)
+    gaps[:50].to_parquet(tmp_path / "1.parquet")
+    again = bmx.load(tmp_path / "fit.nc")
+    pd.testing.assert_frame_equal(again.summary(), fit.summary(), check_exact=True)
+    with pytest.raises(bmx.DataError, match="had 300 rows when the model was saved, and has 250"):
+        list(again.membership())
+    model(bmx.scan(data, rows=70)).fit(seed=1, starts=2).save(tmp_path / "table.nc")
+    table = bmx.load(tmp_path / "table.nc")
+    assert len(table.predict(data)) == N
+    with pytest.raises(bmx.DataError, match=r"saved without its rows.*newdata="):
+        list(table.membership())
+
+
 def cut(data, n=3):
     at = np.linspace(0, len(data), n + 1).astype(int)
     return [data[a:b] for a, b in pairwise(at)]

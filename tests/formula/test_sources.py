@@ -233,7 +233,6 @@ def test_values_that_no_family_allows_are_found_in_any_block(data):
     [
         lambda fit: fit.plot(),
         lambda fit: bmx.plot.rootogram(fit),
-        lambda fit: fit.save("fit.nc"),
     ],
 )
 def test_what_needs_all_rows_says_so(data, call):

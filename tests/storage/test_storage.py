@@ -311,7 +311,7 @@ def test_everything_is_stored():
     known = {
         MixtureSpec: "layout rows weights prepared held standard smooths",  # "standard" is None
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
-        "columns n_dropped table events fiml stream",  # a model of data in blocks is not saved
+        "columns n_dropped table events fiml stream",
         Events: "column names families parts partial allowed truncation",
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",

@@ -1,6 +1,7 @@
 """Rows that come in blocks: files, Arrow tables, and what a first pass finds in them."""
 
 from bayesmix.formula.sources.opening import Data, Scan, is_data, opened, read, scan
+from bayesmix.formula.sources.stored import pack_stream, unpack_stream
 from bayesmix.formula.sources.stream import Source, Stream
 from bayesmix.formula.sources.survey import surveyed
 from bayesmix.formula.sources.writing import BlockByBlock, written
@@ -13,8 +14,10 @@ __all__ = [
     "Stream",
     "is_data",
     "opened",
+    "pack_stream",
     "read",
     "scan",
     "surveyed",
+    "unpack_stream",
     "written",
 ]

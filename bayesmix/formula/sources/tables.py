@@ -43,6 +43,8 @@ class Table:
     index : ndarray, shape (n,), or None
         The label of each row, where they are not 0, 1, ...
     group : str, optional
+    files : Files, optional
+        Where the rows were read.
     """
 
     table: Any
@@ -51,6 +53,7 @@ class Table:
     small: int = SMALL
     index: np.ndarray | None = None
     group: str | None = None
+    files: Files | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -178,7 +181,8 @@ class Files:
         """All rows of some columns, in memory."""
         self._check(columns)
         with _readable(self.words):
-            return Table(self._dataset.to_table(columns=list(columns)), self.words, self.rows)
+            table = self._dataset.to_table(columns=list(columns))
+        return Table(table, self.words, self.rows, files=self)
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Table | Files:
         """The same rows with some columns: in memory where they fit."""

@@ -1,0 +1,253 @@
+"""Rows that grow: files, slopes, a cluster of two processes, NUTS, and peers.
+
+CPU seconds of the whole process unless said otherwise; other work on the machine changes these
+little.  ``python benchmarks/bench_scale.py parquet --rows 10000000`` and so on, one at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bench_first_fit import machine
+
+import bayesmix as bmx
+from bayesmix.likelihood import Engine, build_problem
+
+K, COLUMNS, LEVELS, PART = 3, 5, 50, 500_000
+FORMULA = "y ~ x0 + x1 + x2 + x3 + x4 + f"
+
+
+def rows(n: int, seed: int, columns: int = COLUMNS, group: int = 0) -> pd.DataFrame:
+    """Counts of three Poisson regressions, with a factor of 50 levels."""
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({f"x{j}": rng.normal(size=n) for j in range(columns)})
+    level = rng.integers(0, LEVELS, n)
+    unit = np.arange(n) // group if group else np.arange(n)
+    z = rng.choice(K, unit[-1] + 1, p=[0.5, 0.3, 0.2])[unit]
+    eta = np.array([0.2, 1.4, 2.4])[z] + np.array([0.3, -0.2, 0.1])[z] * data["x0"]
+    data["y"] = rng.poisson(np.exp(eta + 0.02 * (level % 10)))
+    data["f"] = pd.Categorical.from_codes(level, [f"l{i:02d}" for i in range(LEVELS)])
+    data["g"] = unit
+    return data
+
+
+def spent(name: str, action: Callable[[], Any]) -> Any:
+    """Do it and print CPU seconds, seconds and the most memory held so far."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    value = action()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{name:<44}{cpu:>10.2f} CPU s{wall:>10.2f} s{held:>8.2f} GB", flush=True)
+    return value
+
+
+def parquet(n: int) -> None:
+    """A fit with standard errors from files, beside what the machine does with as many numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in range(0, n, PART):
+            made = rows(min(PART, n - part), part)
+            made.drop(columns="g").to_parquet(Path(folder) / f"{part:09d}.parquet", index=False)
+        del made
+        spent("numpy.exp of as many responsibilities", lambda: _exponents(n))
+        data = str(Path(folder) / "*.parquet")
+        spent("the files read alone", lambda: _read(folder))
+        spec = spent("first pass", lambda: bmx.Mixture(FORMULA, data, family="poisson", k=K))
+        fit = spent("fit, ten starts", lambda: spec.fit("em", seed=1))
+        spent("standard errors", fit.summary)
+        to = Path(folder) / "memberships.parquet"
+        spent("memberships to Parquet", lambda: fit.membership(to=to))
+        print(fit.status, fit.loglik, fit.iterations, fit.df)
+
+
+def _exponents(n: int) -> None:
+    block = np.random.default_rng(0).normal(size=(PART, K))
+    for _ in range(0, n, PART):
+        np.exp(block)
+
+
+def _read(folder: str) -> None:
+    import pyarrow.dataset as ds
+
+    for batch in ds.dataset(folder, format="parquet").to_batches():
+        assert batch.num_rows >= 0
+
+
+def slopes() -> None:
+    """Log-log growth of one EM pass and one information pass."""
+    grown: dict[str, list[tuple[int, pd.DataFrame, str, int, dict[str, Any]]]] = {
+        "rows": [(n, rows(n, 1), "y ~ x0 + x1", K, {}) for n in (100_000, 400_000, 1_600_000)],
+        "K": [(k, rows(200_000, 1), "y ~ x0 + x1", k, {}) for k in (2, 4, 8)],
+        "columns": [
+            (p, rows(100_000, 1, p), "y ~ " + " + ".join(f"x{j}" for j in range(p)), K, {})
+            for p in (5, 10, 20)
+        ],
+        "groups": [
+            (n // 10, rows(n, 1, group=10), "y ~ x0 + x1", K, {"group": "g"})
+            for n in (100_000, 400_000, 1_600_000)
+        ],
+    }
+    for name, cases in grown.items():
+        found = []
+        for size, data, formula, k, options in cases:
+            spec = bmx.Mixture(formula, data, family="poisson", k=k, **options)
+            engine = Engine(build_problem(spec.spec), insist=True)
+            theta = 0.1 * np.random.default_rng(2).normal(size=(1, spec.spec.layout.size))
+            found.append((size, *(_median(partial(pass_, theta)) for pass_ in _passes(engine))))
+        size, step, curvature = np.log(np.array(found)).T
+        print(
+            f"{name:<9}{[f[0] for f in found]} EM pass {[round(f[1], 3) for f in found]} slope "
+            f"{np.polyfit(size, step, 1)[0]:.2f}, information {[round(f[2], 3) for f in found]} "
+            f"slope {np.polyfit(size, curvature, 1)[0]:.2f}",
+            flush=True,
+        )
+
+
+def _passes(engine: Engine) -> tuple[Callable[[Any], Any], ...]:
+    return engine.sums, engine.information
+
+
+def _median(action: Callable[[], Any]) -> float:
+    action()
+    taken = []
+    for _ in range(5):
+        begin = time.process_time()
+        action()
+        taken.append(time.process_time() - begin)
+    return float(np.median(taken))
+
+
+def dask(n: int) -> None:
+    """Passes over partitions that two processes hold, beside the same in one process.
+
+    CPU seconds of all processes together: the overhead is what dask adds.
+    """
+    import dask.dataframe as dd
+    from distributed import Client, LocalCluster
+
+    data = rows(n, 1).drop(columns="g")
+    theta = None
+    for name in ("one process", "two processes"):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            LocalCluster(
+                n_workers=2 if name == "two processes" else 0,
+                threads_per_worker=1,
+                dashboard_address=None,
+                local_directory=folder,
+            ) as cluster,
+            Client(cluster),
+        ):
+            given: Any = bmx.scan(data)
+            if name == "two processes":
+                given = dd.from_pandas(data, npartitions=max(2, n // 250_000))
+            spec = bmx.Mixture(FORMULA, given, family="poisson", k=K)
+            engine = Engine(build_problem(spec.spec))
+            if theta is None:
+                theta = 0.1 * np.random.default_rng(2).normal(size=(1, spec.spec.layout.size))
+            for kind, pass_ in zip(("EM pass", "information"), _passes(engine), strict=True):
+                pass_(theta)
+                begin, workers = time.process_time(), _workers()
+                wall = time.perf_counter()
+                pass_(theta)
+                wall = time.perf_counter() - wall
+                cpu = time.process_time() - begin + _workers() - workers
+                print(f"{name:<15}{kind:<13}{cpu:>8.2f} CPU s{wall:>8.2f} s", flush=True)
+
+
+def _workers() -> float:
+    """CPU seconds of the processes that this one has started and that are running."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    return sum(sum(child.cpu_times()[:2]) for child in children)
+
+
+def nuts(n: int, draws: int) -> None:
+    """NUTS with the compiled pass: one covariate, two chains."""
+    spec = bmx.Mixture("y ~ x0", rows(n, 1), family="poisson", k=K)
+    options = {"draws": draws, "tune": draws, "chains": 2, "seed": 1, "progress": False}
+    post = spent(
+        f"NUTS, {n} rows, 2 x ({draws} + {draws}) draws", lambda: spec.fit("nuts", **options)
+    )
+    table = post.summary()
+    print("smallest bulk ESS", table["ess_bulk"].min(), "largest R-hat", table["r_hat"].max())
+
+
+def peers(n: int) -> None:
+    """scikit-learn's mixture of normals, and one gradient by PyMC's graph and by JAX."""
+    from sklearn.mixture import GaussianMixture
+
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(n, 5)) + 3 * rng.integers(0, K, (n, 1))
+    data = pd.DataFrame(x, columns=list("abcde"))
+    given = GaussianMixture(K, n_init=1, init_params="k-means++", random_state=1, tol=1e-6)
+    theirs = spent(f"scikit-learn, {n} rows of 5, one start", lambda: given.fit(x))
+    print("log-likelihood", theirs.score(x) * n, "steps", theirs.n_iter_)
+    spec = bmx.Mixture("mv(a, b, c, d, e) ~ 1", data, family="mvnormal", k=K, priors="flat")
+    ours = spent("bayesmix, ten starts", lambda: spec.fit("em", seed=1))
+    print("log-likelihood", ours.loglik)
+    spec = bmx.Mixture("y ~ x0", rows(n, 1), family="poisson", k=K)
+    gradient = Engine(build_problem(spec.spec), insist=True).gradient
+    theta = 0.1 * rng.normal(size=spec.spec.layout.size)
+    print(f"gradient, compiled pass: {_median(lambda: gradient(theta)):.3f} CPU s", flush=True)
+    model = spec.to_pymc()
+    point = model.initial_point()
+    for mode in ("NUMBA", "JAX"):
+        taken = _median(partial(model.compile_dlogp(mode=mode), point))
+        print(f"gradient, PyMC's graph, {mode}: {taken:.3f} CPU s", flush=True)
+
+
+R = """
+suppressMessages(library(flexmix)); d <- read.csv("{path}"); set.seed(1)
+t <- proc.time(); m <- flexmix(y ~ x0, data = d, k = 3, model = FLXMRglm(family = "poisson"))
+t <- proc.time() - t; cat("flexmix", nrow(d), "rows, one start:", t[1] + t[2], "CPU s,",
+  "log-likelihood", format(as.numeric(logLik(m)), nsmall = 2), "k", m@k, "\\n")
+"""
+
+
+def flexmix(n: int) -> None:
+    """R's flexmix and bayesmix on the same rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        data = rows(n, 1)[["y", "x0"]]
+        data.to_csv(path, index=False)
+        try:
+            done = ["Rscript", "-e", R.format(path=path)]
+            subprocess.run(done, check=True, timeout=1200)
+        except subprocess.TimeoutExpired:
+            print(f"flexmix {n} rows: not done after 20 minutes", flush=True)
+    spec = bmx.Mixture("y ~ x0", data, family="poisson", k=K)
+    fit = spent(f"bayesmix, {n} rows, ten starts", lambda: spec.fit("em", seed=1))
+    spent("standard errors", fit.summary)
+    print("log-likelihood", fit.loglik)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("parquet", "slopes", "dask", "nuts", "peers", "flexmix"))
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--draws", type=int, default=200)
+    options = parser.parse_args()
+    print(machine())
+    if options.what == "slopes":
+        slopes()
+    elif options.what == "nuts":
+        nuts(options.rows, options.draws)
+    else:
+        {"parquet": parquet, "dask": dask, "peers": peers, "flexmix": flexmix}[options.what](
+            options.rows
+        )
+
+
+if __name__ == "__main__":
+    main()
