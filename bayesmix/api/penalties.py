@@ -257,4 +257,4 @@ def _terms(spec: Mixture) -> tuple[str, ...]:
     if spec._priors == "flat":
         msg = "priors='flat' cannot be combined with a penalty; leave priors= out"
         raise SpecError(msg)
-    return tuple(t for t in blocks[0].predictors[0].terms if t != "Intercept")
+    return tuple(t for t in blocks[0].terms if t != "Intercept")

@@ -97,15 +97,13 @@ def _scales(
 ) -> None:
     """sigma^2 = sum w r^2 / sum w at the new coefficients, pooled where shared."""
     layout = problem.blocks[number].layout
-    location = layout.predictors[0]
-    change = location.coefficients(new) - location.coefficients(theta)
     for family, members in layout.groups():
         if family.squares is None:
             continue
-        predictor = layout.predictors[layout.slots[members[0]][1]]
-        at = predictor.index[members, 0]
+        location, scale = (layout.predictors[j] for j in layout.slots[members[0]])
+        at = scale.index[members, 0]
         variance = np.exp(2 * theta[:, at])
-        delta = change[:, members]
+        delta = (location.coefficients(new) - location.coefficients(theta))[:, members]
         # The sum of squares is quadratic in the coefficients: no second pass.
         linear = (squares.score[:, members] * delta).sum(-1)
         curved = np.einsum("rsp,rspq,rsq->rs", delta, squares.gram[:, members], delta)

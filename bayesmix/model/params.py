@@ -29,6 +29,7 @@ __all__ = [
     "Entry",
     "coefficient_columns",
     "coefficients",
+    "derived_variables",
     "dispersion_entries",
     "dispersion_link",
     "dispersions",
@@ -308,39 +309,41 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     for name, values in natural.items():
         if name not in variables and name not in steps:
             variables[name] = (("component",), values)
+    more, labels = derived_variables(spec, theta)
+    return xr.Dataset(variables | more, coords=coords | labels)
+
+
+def derived_variables(
+    spec: MixtureSpec, theta: np.ndarray, *lead: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What follows from several entries of theta (..., D), and the labels along its dimensions.
+
+    Thresholds, standard deviations and correlations of random effects, and weights or alpha;
+    `lead` names the dimensions before the last.
+    """
+    layout, by = spec.layout, (*lead, "component")
+    variables: dict[str, Any] = {}
+    coords: dict[str, Any] = {}
     for block in layout.blocks:
-        if block.thresholds is not None:
-            cuts = block.thresholds
+        if (cuts := block.thresholds) is not None:
             coords[f"{cuts.variable}_between"] = list(cuts.labels)
-            dims = ("component", f"{cuts.variable}_between")
+            dims = (*by, f"{cuts.variable}_between")
             variables[cuts.variable] = (dims, thresholds(block, theta))
         if block.random:
-            _add_random(layout, block, theta, variables, coords)
+            names, covariance = random_names(layout, block), covariances(block, theta)
+            coords[names["random_term"]] = list(block.random)
+            variables[names["random_sd"]] = ((*by, names["random_term"]), scales(covariance))
+            if len(block.random) > 1:
+                coords[names["random_pair"]] = pair_names(block)
+                dims = (*by, names["random_pair"])
+                variables[names["random_corr"]] = (dims, correlations(covariance))
     if layout.concomitant_terms is None:
-        weight = np.exp(spec.weights.log_weights(theta[None], None))[0, :, 0]
-        variables["weight"] = (("component",), weight)
+        weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
+        variables["weight"] = (by, weight)
     else:
         coords["concomitant_term"] = list(layout.concomitant_terms)
-        variables["alpha"] = (("component", "concomitant_term"), spec.weights.logits(theta))
-    return xr.Dataset(variables, coords=coords)
-
-
-def _add_random(
-    layout: Layout,
-    block: BlockLayout,
-    theta: np.ndarray,
-    variables: dict[str, Any],
-    coords: dict[str, Any],
-) -> None:
-    """Standard deviations and correlations of random effects."""
-    names, covariance = random_names(layout, block), covariances(block, theta)
-    coords[names["random_term"]] = list(block.random)
-    dims = ("component", names["random_term"])
-    variables[names["random_sd"]] = (dims, scales(covariance))
-    if len(block.random) > 1:
-        coords[names["random_pair"]] = pair_names(block)
-        dims = ("component", names["random_pair"])
-        variables[names["random_corr"]] = (dims, correlations(covariance))
+        variables["alpha"] = ((*by, "concomitant_term"), spec.weights.logits(theta))
+    return variables, coords
 
 
 def _read_random(layout: Layout, block: BlockLayout, params: xr.Dataset, theta: np.ndarray) -> None:

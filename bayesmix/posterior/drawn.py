@@ -15,14 +15,13 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import Layout
 from bayesmix.model.params import (
+    derived_variables,
     dispersion_entries,
     dispersion_link,
     plain_components,
     plain_name,
     term_dim,
-    thresholds,
 )
-from bayesmix.model.random import correlations, covariances, pair_names, random_names, scales
 from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.diagnostics import Visits, visits
 from bayesmix.posterior.mode import Mode
@@ -199,33 +198,14 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
             coords[dim] = list(predictor.terms)
             values = predictor.coefficients(theta)
             variables[predictor.variable] = ((*lead, "component", dim), values)
-        if block.thresholds is not None:
-            cuts = block.thresholds
-            coords[f"{cuts.variable}_between"] = list(cuts.labels)
-            dims = (*lead, "component", f"{cuts.variable}_between")
-            variables[cuts.variable] = (dims, thresholds(block, theta))
         for number, predictor in block.constants():
             index = predictor.index[:, 0]
             natural = dispersion_link(block, number).inverse(theta[..., np.maximum(index, 0)])
             values = np.where(index >= 0, natural, np.nan)
             variables[predictor.variable] = ((*lead, "component"), values)
-        if block.random:
-            names, covariance = random_names(layout, block), covariances(block, theta)
-            coords[names["random_term"]] = list(block.random)
-            dims = (*lead, "component", names["random_term"])
-            variables[names["random_sd"]] = (dims, scales(covariance))
-            if len(block.random) > 1:
-                coords[names["random_pair"]] = pair_names(block)
-                dims = (*lead, "component", names["random_pair"])
-                variables[names["random_corr"]] = (dims, correlations(covariance))
     variables |= {n: ((*lead, "component"), x) for n, x in _shown(layout, theta).items()}
-    if layout.concomitant_terms is None:
-        weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
-        variables["weight"] = ((*lead, "component"), weight)
-    else:
-        coords["concomitant_term"] = list(layout.concomitant_terms)
-        alpha = spec.weights.logits(theta)
-        variables["alpha"] = ((*lead, "component", "concomitant_term"), alpha)
+    more, labels = derived_variables(spec, theta, *lead)
+    variables, coords = variables | more, coords | labels
     known = {plain_name(name) for name in variables}
     for free in free_variables(spec, priors):
         if free.name not in known:

@@ -136,7 +136,7 @@ def _location(name: str, k: int) -> str:
 
 
 def _terms(spec: MixtureSpec, block: BlockLayout) -> Iterator[str]:
-    location = block.predictors[0]
+    location = block.locations[0]
     counts, columns = dict.fromkeys(SYMBOLS, 0), coefficient_columns(block)
     for term, column in ((location.terms[j], location.index[:, j]) for j in columns):
         kind = spec.layout.coordinates[int(column.max())].effect
