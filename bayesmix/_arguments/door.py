@@ -23,6 +23,7 @@ __all__ = ["check_value", "door", "unknown_option"]
 
 Check = Callable[[str, Any, type[ValueError]], Any]
 SPECIAL = ("__init__", "__getitem__", "__call__")
+SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def door(
@@ -101,18 +102,29 @@ def _function_door(
         if name not in ("self", "cls")
     }
     title = _title(function) if title is None else title
+    parameters = signature.parameters
+    several = {p.kind: p.name for p in parameters.values() if p.kind in SEVERAL}
+    rest, options = several.get(SEVERAL[0]), several.get(SEVERAL[1])
+    single = [p for p in parameters.values() if p.kind not in SEVERAL]
+    ordered = [p.name for p in single if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    known = {p.name for p in single}
+    required = {p.name for p in single if p.default is inspect.Parameter.empty}
 
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError as cause:
-            raise _misfit(title, signature, kwargs, cause) from None
-        for name, value in given.arguments.items():
-            parameter = signature.parameters[name]
-            if name in plan and not _is_default(value, parameter):
-                _check(title, parameter, value, plan[name], error)
+        given = dict(zip(ordered, args, strict=False))
+        fits = given.keys().isdisjoint(kwargs) and (rest or len(args) <= len(ordered))
+        given |= kwargs
+        if not (fits and required <= given.keys() and (options or given.keys() <= known)):
+            try:  # some words for what is wrong, in twenty times as long
+                signature.bind(*args, **kwargs)
+            except TypeError as cause:
+                raise _misfit(title, signature, kwargs, cause) from None
+        for name, value in (*given.items(), *((rest, v) for v in args[len(ordered) :])):
+            of = name if name in parameters else options
+            if of in plan and value is not parameters[of].default:
+                _check(title, name, parameters[of], value, plan[of], error)
         # Numbers overflow on the way to a bound; what comes out is checked for what is finite.
         with np.errstate(all="ignore"):
             return function(*args, **kwargs)
@@ -134,30 +146,20 @@ def _kind(parameter: inspect.Parameter) -> Kind:
     return kind_of(text)
 
 
-def _is_default(value: Any, parameter: inspect.Parameter) -> bool:
-    return value is parameter.default
-
-
 def _check(
     title: str,
+    name: str,
     parameter: inspect.Parameter,
     value: Any,
     plan: tuple[Kind, Check | None],
     error: type[ValueError],
 ) -> None:
     kind, check = plan
-    if value is None and parameter.default is not parameter.empty:
+    if parameter.kind is parameter.VAR_KEYWORD:  # each has a name of its own
+        check = None if value is None and name in NONE_BY_DEFAULT else VALUES.get(name)
+    elif value is None and parameter.default is not parameter.empty:
         check = None
-    if parameter.kind is parameter.VAR_KEYWORD:
-        for name, each in value.items():
-            own = None if each is None and name in NONE_BY_DEFAULT else VALUES.get(name)
-            check_value(title, name, each, kind, own, error)
-        return
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        for each in value:
-            check_value(title, parameter.name, each, kind, check, error)
-        return
-    check_value(title, parameter.name, value, kind, check, error)
+    check_value(title, name, value, kind, check, error)
 
 
 def check_value(

@@ -186,18 +186,22 @@ def summary(fitted: Fitted, ci: float = 0.95, exp: bool = False) -> pd.DataFrame
     rows = _as_ratios(rows, ratios(fitted.spec)) if exp else rows
     rank = {effect: i for i, effect in enumerate(EFFECTS)}
     rows.sort(key=lambda row: rank[row[2]])
-    component, *columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
-    # Texts are made of one array, numbers of another: pandas takes its time over each column.
-    texts, n = pd.Index([*columns[0], *columns[1], *columns[-1]]).array, len(rows)
-    term, effect, scale = texts[:n], texts[n : 2 * n], texts[2 * n :]
-    values = [list(component), term, effect, *np.array(columns[2:-1], dtype=float), scale]
-    return Printed(dict(zip(COLUMNS, values, strict=True)), copy=False)
+    return Printed(rows, columns=COLUMNS.copy())
 
 
-COLUMNS = (
-    *("component", "term", "effect"),
-    *("estimate", "se", "z", "p_value", "lower", "upper"),
-    "scale",
+COLUMNS = pd.Index(
+    [
+        "component",
+        "term",
+        "effect",
+        "estimate",
+        "se",
+        "z",
+        "p_value",
+        "lower",
+        "upper",
+        "scale",
+    ]
 )
 
 
