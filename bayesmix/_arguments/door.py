@@ -104,7 +104,7 @@ def _function_door(
     title = _title(function) if title is None else title
     parameters = signature.parameters
     several = {p.kind: p.name for p in parameters.values() if p.kind in SEVERAL}
-    rest, options = several.get(SEVERAL[0]), several.get(SEVERAL[1])
+    rest, options = (several.get(kind, "") for kind in SEVERAL)
     single = [p for p in parameters.values() if p.kind not in SEVERAL]
     ordered = [p.name for p in single if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     known = {p.name for p in single}

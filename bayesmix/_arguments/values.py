@@ -166,8 +166,9 @@ def as_asked(options: Any) -> dict[str, str]:
     out = {}
     for option in fields(options):
         value = getattr(options, option.name)
-        written = _source(option.name, value)
-        if option.name != "progress" and written != repr(option.default):
+        if option.name == "progress" or value is option.default:
+            continue
+        if (written := _source(option.name, value)) != repr(option.default):
             out[option.name] = written
     return out
 

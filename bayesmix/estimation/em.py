@@ -59,7 +59,7 @@ class Runs:
 
     def running(self) -> np.ndarray:
         """Positions of the starts that have not stopped."""
-        return np.flatnonzero(self.status == "running")
+        return (self.status == "running").nonzero()[0]
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,8 @@ def newton(
     on_iteration : callable, optional
         Told the number of resting starts and the best log-likelihood.
     """
-    free = np.flatnonzero(problem.spec.free)
-    active = np.flatnonzero(runs.status == "resting")
+    free = problem.spec.free.nonzero()[0]
+    active = (runs.status == "resting").nonzero()[0]
     if not len(free):
         runs.status[active] = "converged"
         return

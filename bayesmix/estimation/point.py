@@ -41,7 +41,7 @@ from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold
-from bayesmix.model.params import from_dataset
+from bayesmix.model.params import from_dataset, permute
 from bayesmix.model.smooth import held_smooths
 from bayesmix.priors import Penalty, resolve, with_smooths
 from bayesmix.results.fitted import Ends, Fitted, canonical_order, standard_problem
@@ -387,7 +387,7 @@ def _finish(
         raise FitError(msg)
     assert problem.spec.standard is not None
     theta = problem.spec.user(outcome.theta[at])
-    order = canonical_order(spec, theta)
+    theta = permute(spec.layout, theta, canonical_order(spec, theta))
     constant = problem.spec.standard.constant
     name = options.algorithm if method == "em" else method
     ends = _ends(problem, outcome)
@@ -403,7 +403,7 @@ def _finish(
         outcome.trace[:, at] + constant if len(outcome.trace) else np.empty(0),
         penalty=penalty,
         asked=as_asked(options),
-    ).reordered(order)
+    )
     if spec.smooths:
         fitted = replace(fitted, spec=held_smooths(spec, fitted.theta))
     else:

@@ -623,9 +623,10 @@ def _check_kind(family: Family, response: Response) -> None:
             "read; use family='binomial', or a plain column as the response"
         )
         raise DataError(msg)
-    there = slice(None) if response.there is None else response.there
-    other = response.y[there][~np.isin(response.y[there], (0, 1))]
-    if family.binomial and response.kind == "numeric" and len(other):
+    if not family.binomial or response.kind != "numeric":
+        return
+    y = response.y[slice(None) if response.there is None else response.there]
+    if len(other := y[~np.isin(y, (0, 1))]):
         msg = (
             f"the {family.name} family reads a 0/1 column or p(successes, trials), but "
             f"{response.name!r} has the value {other[0]:g}; write p({response.name}, trials)"

@@ -342,7 +342,7 @@ def _numbers(value: Any, data: pd.DataFrame, text: str) -> np.ndarray | None:
         if coded or not _is_boolean(value.data):
             return None
         value = value.data  # C(x == 3) is one 0/1 column
-    if hasattr(value, "columns"):  # a DataFrame
+    if hasattr(type(value), "columns"):  # a DataFrame
         value = value.to_numpy()
     values = numeric_values(value)
     # An object of the user's with a shape of its own making is one value.

@@ -249,8 +249,8 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
     if isinstance(values, pd.CategoricalIndex):  # its other categories are no units
         values = values.astype(values.categories.dtype)
     highest = np.maximum.accumulate(codes)
-    first = np.flatnonzero(np.diff(highest, prepend=-1))
-    return Units(codes, pd.Index(values, name=group), group, first, True)
+    first = np.append(0, (highest[1:] != highest[:-1]).nonzero()[0] + 1)
+    return Units(codes, values.rename(group), group, first, True)
 
 
 def numeric_values(values: Any) -> np.ndarray | None:
@@ -261,7 +261,7 @@ def numeric_values(values: Any) -> np.ndarray | None:
     dtype = getattr(values, "dtype", None)
     if isinstance(dtype, np.dtype):
         if dtype.kind in "fiub":
-            return np.asarray(values, dtype=np.float64)
+            return np.asarray(getattr(values, "array", values), dtype=np.float64)
         return _object_numbers(values) if dtype.kind == "O" else None
     import pandas as pd
 

@@ -251,9 +251,12 @@ class Laid:
             self._part(part, data.items[part.item], edges, int(table[part.item]))
             for part in data.parts
         ]
-        records = np.concatenate([np.zeros(0, r.PART), *(p for _, p in found)])
         chunk = np.concatenate([np.zeros(0, int), *(c for c, _ in found)])
         late = np.repeat([p.entered for p in data.parts], [len(c) for c, _ in found]).astype(bool)
+        records, end = np.zeros(len(chunk), r.PART), 0
+        for at, part in found:
+            begin, end = end, end + len(at)
+            records[begin:end] = part
         order = np.lexsort((records["item"], late, chunk))
         records, chunk, late = records[order], chunk[order], late[order]
         chunks = np.zeros(n + len(few), r.CHUNK)
@@ -261,9 +264,9 @@ class Laid:
         chunks["n_units"][:n] = np.diff(bounds)
         chunks["n"] = [*np.diff(edges), *(len(item.matrix) for item in few)]
         every = np.arange(len(chunks))
-        chunks["first"] = np.searchsorted(chunk, every)
-        chunks["last"] = np.searchsorted(chunk, every, side="right")
-        chunks["entered"] = np.searchsorted(2 * chunk + late, 2 * every + 1)
+        chunks["first"] = chunk.searchsorted(every)
+        chunks["last"] = chunk.searchsorted(every, side="right")
+        chunks["entered"] = (2 * chunk + late).searchsorted(2 * every + 1)
         self._set(n_chunks=n, chunks=self._keep(chunks), parts=self._keep(records))
         return bool(late.any())
 
@@ -275,9 +278,9 @@ class Laid:
         term: Any = _term(item.kernel, part.kind)
         self._kept.append(term)
         numbers = np.ascontiguousarray(part.numbers, dtype=np.float64)
-        starts = edges if part.rows is None else np.searchsorted(part.rows, edges)
-        counts = np.diff(starts)
-        used = np.flatnonzero(counts)
+        starts = edges if part.rows is None else part.rows.searchsorted(edges)
+        counts = starts[1:] - starts[:-1]
+        used = counts.nonzero()[0]
         out = np.zeros(len(used), r.PART)
         out["item"], out["term"], out["sign"] = part.item, term.address, part.sign
         out["n"], out["stride"] = counts[used], numbers.shape[1]

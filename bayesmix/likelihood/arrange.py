@@ -189,7 +189,7 @@ def _slot(arrays: Arrays, index: np.ndarray, constant: bool, offset: np.ndarray 
 
 def _only_ones(arrays: Arrays, index: np.ndarray) -> int | None:
     """The column of a linear predictor that is a constant, None if it is not."""
-    has = np.flatnonzero(index >= 0)
+    has = (index >= 0).nonzero()[0]
     if len(has) != 1 or not (arrays.matrix[:, has[0]] == 1).all():
         return None
     return int(has[0])
@@ -264,8 +264,10 @@ def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
         return np.stack([obs.y, np.log(obs.y)])
     trials = np.ones_like(obs.y) if obs.trials is None else obs.trials
     given = {"y": obs.y, "trials": trials, "const": obs.const}
-    columns = [np.asarray(given[name], dtype=float) for name in kernel.reads]
-    return np.stack([np.broadcast_to(column, obs.y.shape) for column in columns])
+    out = np.empty((len(kernel.reads), len(obs.y)))
+    for row, name in zip(out, kernel.reads, strict=True):
+        row[:] = given[name]
+    return out
 
 
 def _times_parts(times: Times, may: np.ndarray | None, *, entered: bool) -> Iterator[Part]:

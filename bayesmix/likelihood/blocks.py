@@ -59,7 +59,7 @@ class _Task:
         turned = given.turned
         rows = read_block(self.spec, block)
         spec = replace(self.spec, rows=rows if turned is None else turned(rows))
-        return replace(build_problem(spec), n_threads=1, large=True)
+        return replace(build_problem(spec, n_threads=1), large=True)
 
 
 class _Cache:

@@ -268,7 +268,10 @@ class Chunk(NamedTuple):
 
 
 def build_problem(
-    spec: MixtureSpec, rows: Rows | None = None, penalty: Penalty | None = None
+    spec: MixtureSpec,
+    rows: Rows | None = None,
+    penalty: Penalty | None = None,
+    n_threads: int | None = None,
 ) -> Problem:
     """Arrange data for passes over their rows.
 
@@ -278,6 +281,8 @@ def build_problem(
     rows : Rows, optional
         Other data than those of the specification, with responses.
     penalty : Penalty, optional
+    n_threads : int, optional
+        Threads of a pass; None: all processors, one for small data.
     """
     given = spec.rows if rows is None else rows
     rows = given.sample
@@ -305,7 +310,8 @@ def build_problem(
         given.n,
         given.n_units,
         penalty,
-        stream=given.stream,
+        n_threads,
+        given.stream,
     )
 
 
@@ -336,7 +342,7 @@ def _group(layout: BlockLayout, members: np.ndarray, size: int) -> Group:
 
 def _slot(predictor: Predictor, members: np.ndarray, size: int, *, located: bool) -> Slot:
     index, constant = used_columns(predictor, members, located=located)
-    has = tuple(np.flatnonzero(row >= 0) for row in index)
+    has = tuple((row >= 0).nonzero()[0] for row in index)
     at = tuple(row[h] for row, h in zip(index, has, strict=True))
     base = index[:, 0] if constant else _intercept(predictor, members)
     return Slot(index, constant, located, base, has, at, size)

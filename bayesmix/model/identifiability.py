@@ -84,7 +84,7 @@ def check_identified(layout: Layout, matrices: list[np.ndarray]) -> None:
     for block, matrix in zip(layout.blocks, matrices, strict=True):
         for predictor in block.linear():
             terms = predictor.terms
-            columns = {tuple(np.flatnonzero(row >= 0)) for row in predictor.index}
+            columns = {tuple((row >= 0).nonzero()[0]) for row in predictor.index}
             used = columns.pop()
             if columns or not used:
                 _stacked_rank(block.name, predictor.index, matrix, layout)

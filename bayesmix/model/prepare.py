@@ -72,7 +72,8 @@ def prepare(
     needed = needed if fiml else complete(needed, [p[0] for p in parsed])
     data, stream = rows_of(data, columns, needed, (labels, weights, group), na_action, scope)
     check_data(data)
-    data = pd.DataFrame(data)  # the user's may change; without attributes, which columns would copy
+    data = data.copy(deep=False)  # the user's may change
+    data.attrs = {}  # else copied with every column that is looked at
     check_columns(data, [c for c in given if c is not None])
     columns = tuple(c for c in columns if c in data.columns)
     needed = [c for c in needed if c in columns]
@@ -130,7 +131,7 @@ def rows_of(
     scope : Scope
     """
     source = opened(data)
-    if not hasattr(source, "chosen"):
+    if not hasattr(type(source), "chosen"):
         return source, None
     labels, weights, group = given
     known = [*(c for c in given if c), *(c for c in columns if c not in scope)]

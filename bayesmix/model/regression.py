@@ -54,7 +54,7 @@ def plan(
         random_covariance=part.regression.random_covariance,
     )
     rows = regression_rows(layout, part.response, matrix, offset, units, clustered)
-    return layout, replace(rows, described=part.described)
+    return layout, rows if part.described is None else replace(rows, described=part.described)
 
 
 def _with_effects(families: Sequence[Family], part: Part) -> tuple[Family, ...]:

@@ -277,11 +277,10 @@ def regression_rows(
     response = as_levels(response, block.families)
     read, allowed = read_by_component(response, block.families)
     inside = None if response.times is None else continuing(response.times, units)
-    rows = block_rows(block, read, matrix, offset, allowed, inside=inside)
+    rows = block_rows(block, read, matrix, offset, allowed, inside=inside, response=response)
     if all(family.whole is None for family in block.families):
-        return replace(rows, response=response)
-    clustered = clustered or Clustered(units.codes)
-    return replace(_together(block, rows, clustered), response=response)
+        return rows
+    return _together(block, rows, clustered or Clustered(units.codes))
 
 
 def _together(block: BlockLayout | PartLayout, rows: BlockRows, clustered: Clustered) -> BlockRows:
@@ -303,6 +302,7 @@ def block_rows(
     allowed: np.ndarray | None = None,
     truncation: str = "mixture",
     inside: np.ndarray | None = None,
+    response: Response | None = None,
 ) -> BlockRows:
     """Rows of a response as every component's family reads them.
 
@@ -320,21 +320,24 @@ def block_rows(
         "mixture" or "component".
     inside : ndarray of bool, shape (n,), optional
         Rows whose entry is none of their unit's, see `continuing`: it is their component's.
+    response : Response, optional
+        What all components read; else that of the first, wherever it is.
     """
     inside = np.zeros(len(matrix), bool) if inside is None else inside
     observed: dict[str, Observed] = {}
     entries: dict[str, Observed] = {}
     delayed = any(r.times is not None and (r.times.entry > 0)[~inside].any() for r in responses)
     apart = delayed and truncation == "mixture"
-    for family, key, response in zip(block.families, block.keys, responses, strict=True):
+    for family, key, own in zip(block.families, block.keys, responses, strict=True):
         if key in observed:
             continue
-        if apart and response.times is not None:
-            entered, response = _split_entry(response, response.times, inside)
+        if apart and own.times is not None:
+            entered, own = _split_entry(own, own.times, inside)
             entries[key] = family.observe(entered)
-        observed[key] = family.observe(response)
+        observed[key] = family.observe(own)
     entry = entries if apart else None
-    return BlockRows(matrix, offset, replace(responses[0], there=None), observed, entry, allowed)
+    response = replace(responses[0], there=None) if response is None else response
+    return BlockRows(matrix, offset, response, observed, entry, allowed)
 
 
 def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[Response, Response]:

@@ -50,7 +50,7 @@ def _parts(block: Problem, size: int) -> Iterator[Problem]:
 
 
 def _table(theta: np.ndarray, summary: Summary, large: bool, part: Problem) -> pd.DataFrame:
-    problem = replace(build_problem(part.spec), n_threads=1, large=large)
+    problem = replace(build_problem(part.spec, n_threads=1), large=large)
     values = unit_log_likelihood(problem, theta)
     return summary(values[None], problem.spec.rows.units.index, problem.weight)
 

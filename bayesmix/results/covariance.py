@@ -117,8 +117,8 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     standard = problem.spec.standard
     assert standard is not None
     is_free = fitted.spec.free
-    free = np.flatnonzero(is_free)
-    at = np.ix_(free, free)
+    free = is_free.nonzero()[0]
+    at = free[:, None], free
     unit = left_units(problem)[free]
     matrix = information(problem, theta[None]).matrix[0][at]
     inverse, flat = _inverse(matrix * np.outer(unit, unit))

@@ -254,7 +254,7 @@ def standard_problem(
     assert made.standard is not None
     if penalty is not None:
         penalty = penalty._replace(model=within(penalty.model, made.standard))
-    return replace(build_problem(made, penalty=penalty), n_threads=n_threads)
+    return build_problem(made, penalty=penalty, n_threads=n_threads)
 
 
 def canonical_order(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:

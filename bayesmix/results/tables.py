@@ -372,7 +372,7 @@ def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
             at = index[free]
             undetermined = cov.undetermined[at] & (np.abs(slope) > 1e-8)
             known = ~cov.undetermined[at]
-            part = cov.matrix[np.ix_(at[known], at[known])]
+            part = cov.matrix[at[known][:, None], at[known]]
             se = (
                 np.inf if undetermined.any() else float(np.sqrt(slope[known] @ part @ slope[known]))
             )

@@ -73,12 +73,12 @@ def orthogonal(
     for place, j in enumerate(order):
         done = order[:place]
         before = [i for i in done if absorbs[i, j]]
-        for _ in range(2 if before else 0):  # twice is enough
-            part = out[before] @ (weight * out[j])
-            share = np.linalg.solve(gram[before][:, before], part)
-            out[j] -= share @ out[before]
-            turn[:, j] -= turn[:, before] @ share
         if before:
+            inverse = np.linalg.inv(gram[before][:, before])
+            for _ in range(2):  # twice is enough
+                share = inverse @ (out[before] @ (weight * out[j]))
+                out[j] -= share @ out[before]
+                turn[:, j] -= turn[:, before] @ share
             _scale(out, turn, slice(j, j + 1), _sizes(out[j : j + 1], weight))
         gram[done, j] = gram[j, done] = out[done] @ (weight * out[j])
     rank = np.empty(p, int)
@@ -104,12 +104,12 @@ def constant_shares(matrix: np.ndarray, index: np.ndarray) -> np.ndarray | None:
     Only columns of all components that have any, by `index` (S, P); None where they do not.
     """
     has = index >= 0
-    columns = np.flatnonzero(has[has.any(1)].all(0)) if has.any() else np.zeros(0, int)
+    columns = has[has.any(1)].all(0).nonzero()[0] if has.any() else np.zeros(0, int)
     if not 0 < len(columns) <= MOST_COLUMNS:
         return None
     x = matrix[:, columns]
     out = np.zeros(matrix.shape[1])
-    alone = np.flatnonzero((x == x[0]).all(0) & (x[0] != 0))
+    alone = ((x == x[0]).all(0) & (x[0] != 0)).nonzero()[0]
     if len(alone):
         out[columns[alone[0]]] = 1 / x[0, alone[0]]
         return out
