@@ -139,7 +139,8 @@ def prior(text: str) -> tuple[str, str, list[float]]:
     found = re.fullmatch(r"(.+?)\s*=\s*(\w+)\(([^()]*)\)\s*", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r}: write it as 'coef[x]=normal(0, 2.5)'")
-    return found[1], found[2], [number(part) for part in found[3].split(",")]
+    values = found[3].split(",") if found[3].strip() else []  # smooth() has none
+    return found[1], found[2], [number(part) for part in values]
 
 
 def levels(text: str) -> tuple[str, list[str]]:
@@ -238,7 +239,8 @@ OPTIONS = (
     _option("--labels", "model", "column with the known component of a unit, empty where "
             "unknown", metavar="COLUMN"),
     _option("--prior", "model", "prior of a parameter, for the methods map, laplace and nuts: "
-            "'coef[x]=normal(0, 2.5)'; may be repeated (default: scaled to the data)", prior,
+            "'coef[x]=normal(0, 2.5)', 'bs(x, df=10)=smooth()'; may be repeated (default: scaled "
+            "to the data)", prior,
             action="append", metavar="NAME=PRIOR"),
     _switch("--flat-priors", "model", "no priors at all, for the method map"),
     _option("--na-action", "model", "rows with missing values: in the columns in use they are an "
