@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from bayesmix.kernels.warming import warm
     from bayesmix.model.items import items
     from bayesmix.model.parts import Regression
-    from bayesmix.reporting import explore, report
+    from bayesmix.reporting import report
+    from bayesmix.reporting.explore import explore
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
 __version__ = version("bayesmix")

@@ -215,7 +215,8 @@ def _kinds(problem: Problem) -> np.ndarray:
 
 def _by_component(problem: Problem, arrays: Arrays, group: Group) -> bool:
     """Whether components of a group are observed at different rows."""
-    moved = _together(group.family) is not None and np.ndim(arrays.offset) > 1
+    shifts = arrays.offset
+    moved = shifts is not None and shifts.ndim > 1 and _together(group.family) is not None
     timed = arrays.observed[group.key].times is not None
     return moved or (problem.allowed is not None and timed)
 

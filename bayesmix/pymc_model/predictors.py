@@ -92,8 +92,8 @@ def add_predictors(
     mean = pm.Deterministic(name, joined, dims=dims)
     families = [family for family, _ in block.groups() if family.params]
     said = all(has_mean_as_location(f) and _exact(f.parameters[0].link) for f in families)
-    located = {number for s in range(spec.k) for number in block.located(s)}
-    left = {slot: node for slot, node in eta.items() if not (said and slot in located)}
+    described = {number for s in range(spec.k) for number in block.located(s)}
+    left = {slot: node for slot, node in eta.items() if not (said and slot in described)}
     return Predictors(left, constant, mean)
 
 

@@ -115,9 +115,9 @@ def slider_values(spec: MixtureSpec) -> dict[str, list[Any]]:
 
 def _numbers(column: pd.Series, points: int) -> list[float]:
     """Evenly spaced values of the middle of a column, to three digits."""
-    ends = np.quantile(column.to_numpy(dtype=float), TAILS)
-    whole = bool((column == column.round()).all()) and ends[1] - ends[0] >= points
-    values = [round(v) if whole else float(f"{v:.3g}") for v in np.linspace(*ends, points)]
+    low, high = np.quantile(column.to_numpy(dtype=float), TAILS)
+    whole = bool((column == column.round()).all()) and high - low >= points
+    values = [round(v) if whole else float(f"{v:.3g}") for v in np.linspace(low, high, points)]
     return list(dict.fromkeys(values))
 
 
