@@ -166,15 +166,18 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
 
 
 def _write_blocks(folder: Path, fit: Any, selection: Any) -> list[Path]:
-    """The tables of rows that come in blocks: those by row as Parquet, and no copy of the data."""
+    """The fit to rows that come in blocks, and its tables: those by row as Parquet."""
     tables = {"summary.csv": fit.summary()}
     if selection is not None:
         tables["selection.csv"] = selection.table
     for name, table in tables.items():
         table.to_csv(folder / name, index=False)
-    by_row = {"membership.parquet": fit.membership, "predictions.parquet": fit.predict}
+    by_row = {"membership.parquet": fit.membership}
+    if not hasattr(fit, "event_probabilities"):
+        by_row["predictions.parquet"] = fit.predict
+    fit.save(folder / "fit.nc")
     return [
-        *(folder / name for name in tables),
+        *(folder / name for name in (*tables, "fit.nc")),
         *(make(to=folder / name) for name, make in by_row.items()),
     ]
 

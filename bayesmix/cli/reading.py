@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -30,21 +29,8 @@ def in_blocks(file: str) -> bool:
     """Whether Parquet or Feather files, a pattern for several, have rows for many blocks."""
     if Path(file).suffix.lower() not in BINARY:
         return False
-    with _damage_told(file):
-        source = opened(file)
-        return bool(source.count() > source.small)
-
-
-@contextmanager
-def _damage_told(file: str) -> Iterator[None]:
-    """Errors of pyarrow, which are ValueErrors, as errors of the data."""
-    try:
-        yield
-    except DataError:
-        raise
-    except ValueError as error:
-        msg = f"{file}: not read as {Path(file).suffix[1:].title()}: {error}"
-        raise DataError(msg) from error
+    source = opened(file)
+    return bool(source.count() > source.small)
 
 
 def read_table(
@@ -73,10 +59,8 @@ def read_table(
     if wrong:
         msg = f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out"
         raise DataError(msg)
-    with _damage_told(file):
-        source = opened(file)
-        frame = read(source, source.names)
-    return _with_levels(file, frame, levels)
+    source = opened(file)
+    return _with_levels(file, read(source, source.names), levels)
 
 
 def read_csv(

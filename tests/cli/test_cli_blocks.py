@@ -40,4 +40,4 @@ def test_a_pattern_of_files(flights, many, monkeypatch, capsys):
     table = pd.read_parquet(out / name) if many else pd.read_csv(out / name)
     np.testing.assert_allclose(table[["1", "2"]], expected.membership(), atol=1e-6)
     assert (out / "predictions.parquet").exists() == many
-    assert (out / "fit.nc").exists() != many
+    assert bmx.load(out / "fit.nc").n_obs == 600
