@@ -10,14 +10,13 @@ import numpy as np
 
 from bayesmix.families import Observed
 from bayesmix.families.units import Change, change
-from bayesmix.formula.response import Response, middle
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.standard.columns import Turned, constant_shares
 from bayesmix.model.standard.responses import (
     Inconsistent,
     Units,
-    in_unit,
+    in_units,
     is_apart,
     log_unit,
     measured,
@@ -48,7 +47,7 @@ class Turn(NamedTuple):
         effects: np.ndarray | None = None,
     ) -> BlockRows:
         """Rows in standard coordinates, with their design and random effects there."""
-        observed, entry = rows.observed, rows.entry
+        observed, entry, response = rows.observed, rows.entry, rows.response
         if not self.units.are_own:
             by_key = {k: c.family for k, c in zip(layout.keys, self.changes, strict=True)}
 
@@ -59,6 +58,7 @@ class Turn(NamedTuple):
                 }
 
             observed, entry = read(observed), entry and read(entry)
+            response = response and in_units(response, self.units)
         clustered = rows.clustered
         if clustered is not None and clustered.effects is not None:
             turned = clustered.effects @ self.effects if effects is None else effects
@@ -69,7 +69,7 @@ class Turn(NamedTuple):
             matrix=matrix,
             clustered=clustered,
             offset=_offset(rows.offset, self.changes),
-            response=_response(rows.response, self.units),
+            response=response,
             observed=observed,
             entry=entry,
         )
@@ -84,16 +84,6 @@ class Block(NamedTuple):
     turn: Turn
     constants: tuple[np.ndarray | None, ...]  # of each predictor
     log_unit: np.ndarray
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """The components' changes."""
-        return self.turn.changes
-
-    @property
-    def units(self) -> Units:
-        """The unit and the centre of the response."""
-        return self.turn.units
 
 
 @dataclass(frozen=True)
@@ -187,13 +177,3 @@ def _offset(offset: np.ndarray | None, changes: tuple[Change, ...]) -> np.ndarra
     if offset.ndim == 1 and (factors == factors[0]).all():
         return offset / factors[0]
     return offset / factors[:, None]
-
-
-def _response(response: Response | None, units: Units) -> Response | None:
-    if response is None or units.are_own:
-        return response
-    if response.times is None:
-        limits = response.limits and response.limits.measured(units.centre, units.unit)
-        return replace(response, y=(response.y - units.centre) / units.unit, limits=limits)
-    times = in_unit(response.times, units.unit)
-    return replace(response, y=middle(times), times=times)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,83 +36,67 @@ class Rules(NamedTuple):
         return cls(np.zeros((size, size)), np.zeros(size), {}, np.zeros(size))
 
 
+class _Entries(NamedTuple):
+    """Those of one parameter of a component: where they stand, and what is in `Rules` of them."""
+
+    at: np.ndarray
+    rows: np.ndarray
+    shift: np.ndarray
+    bends: dict[int, tuple[int, float]]
+    rank: np.ndarray
+
+
 def block_rules(block: Block, held: Mapping[int, float], size: int) -> Rules:
     """The rules of a response's coefficients and dispersions.
 
     Raises
     ------
     Inconsistent
-        Where components that share an entry need different ones.
+        Where components that share an entry need different ones, or one that is held depends on
+        others.
     """
     out, known = Rules.empty(size), np.zeros(size, bool)
-    width = block.turned.matrix.shape[1] + 1
-    for s, slots in enumerate(block.layout.slots):
-        change = block.changes[s]
-        predictors = [block.layout.predictors[number] for number in slots]
-        for i, (number, predictor) in enumerate(zip(slots, predictors, strict=True)):
-            constant = block.constants[number]
-            if change.shift[i] and constant is None:
+    for at, rows, shift, bends, rank in _entries(block, size):
+        again = known[at]
+        here, there = rows[again], out.matrix[at[again]]
+        far = (np.abs(there - here) > 1e-9 * np.abs(here)).any()
+        apart = np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)
+        bent = any(out.bends.get(j) != bends.get(j) for j in at[again].tolist())
+        if far or bent or (apart & again).any():
+            raise Inconsistent
+        for j, row in zip(at.tolist(), rows, strict=True) if held else ():
+            if j in held and (j in bends or np.delete(row, j).any()):
                 raise Inconsistent
-            has = (predictor.index[s] >= 0).nonzero()[0]
-            at = predictor.index[s, has]
-            rows = np.zeros((len(at), size))
-            for other, factor in zip(predictors, change.mixing[i].tolist(), strict=True):
-                if factor:
-                    _add(rows, factor, block.turned.turn, predictor, other, s, has)
-            shift = np.zeros(len(at)) if constant is None else change.shift[i] * constant[has]
-            bends = _bends(change, i, predictors, s, has) if change.bend else {}
-            _check_shared(out, at[known[at]], rows[known[at]], shift[known[at]], bends)
-            _check_held(held, at, rows, bends)
-            out.matrix[at], out.shift[at], known[at] = rows, shift, True
-            out.rank[at] = i * width + (has if predictor.constant else block.turned.rank[has])
-            out.bends.update(bends)
+        out.matrix[at], out.shift[at], out.rank[at], known[at] = rows, shift, rank, True
+        out.bends.update(bends)
     if block.layout.random:
         _effect_rules(block, out)
     return out
 
 
-def _check_shared(
-    out: Rules,
-    at: np.ndarray,
-    rows: np.ndarray,
-    shift: np.ndarray,
-    bends: Mapping[int, tuple[int, float]],
-) -> None:
-    """Entries that an earlier component has made follow from the same rules in this one."""
-    far = (np.abs(out.matrix[at] - rows) > 1e-9 * np.abs(rows)).any()
-    if far or (np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)).any():
-        raise Inconsistent
-    if any(out.bends.get(j) != bends.get(j) for j in at.tolist()):
-        raise Inconsistent
-
-
-def _check_held(
-    held: Mapping[int, float],
-    at: np.ndarray,
-    rows: np.ndarray,
-    bends: Mapping[int, tuple[int, float]],
-) -> None:
-    """An entry that is held depends on no other one."""
-    for j, row in zip(at.tolist(), rows, strict=True) if held else ():
-        if j in held and (j in bends or np.delete(row, j).any()):
-            raise Inconsistent
-
-
-def _add(
-    rows: np.ndarray,
-    factor: float,
-    turn: np.ndarray,
-    predictor: Predictor,
-    other: Predictor,
-    s: int,
-    columns: np.ndarray,
-) -> None:
-    """Add what a predictor's coefficients contribute to those of another (or the same)."""
-    has = other.index[s] >= 0
-    if other is not predictor and (has & (predictor.index[s] < 0)).any():
-        raise Inconsistent
-    turned = 1.0 if predictor.constant else turn[columns][:, has]
-    rows[:, other.index[s, has]] += factor * turned
+def _entries(block: Block, size: int) -> Iterator[_Entries]:
+    """The entries of theta, parameter by parameter of each component."""
+    turn, width = block.turned.turn, len(block.turned.rank) + 1
+    for s, slots in enumerate(block.layout.slots):
+        change = block.turn.changes[s]
+        predictors = [block.layout.predictors[number] for number in slots]
+        for i, (number, predictor) in enumerate(zip(slots, predictors, strict=True)):
+            constant, index = block.constants[number], predictor.index[s]
+            if change.shift[i] and constant is None:
+                raise Inconsistent
+            has = (index >= 0).nonzero()[0]
+            rows = np.zeros((len(has), size))
+            for other, factor in zip(predictors, change.mixing[i].tolist(), strict=True):
+                theirs = other.index[s] >= 0
+                if factor and other is not predictor and (theirs & (index < 0)).any():
+                    raise Inconsistent
+                if factor:
+                    turned = 1.0 if predictor.constant else turn[has][:, theirs]
+                    rows[:, other.index[s, theirs]] += factor * turned
+            shift = np.zeros(len(has)) if constant is None else change.shift[i] * constant[has]
+            bends = _bends(change, i, predictors, s, has) if change.bend else {}
+            rank = i * width + (has if predictor.constant else block.turned.rank[has])
+            yield _Entries(index[has], rows, shift, bends, rank)
 
 
 def _bends(
@@ -139,7 +123,7 @@ def _effect_rules(block: Block, out: Rules) -> None:
     A diagonal entry is a logarithm, so that it bends those of its column.  Under a proportional
     covariance all entries but the first are relative to the first.
     """
-    layout, turn, unit = block.layout, block.turn.effects, block.units.unit
+    layout, turn, unit = block.layout, block.turn.effects, block.turn.units.unit
     relative = layout.random_covariance == "proportional"
     factor = 1 / turn[0, 0] if relative else unit
     numbers = dict(zip(places(len(layout.random)), layout.roots, strict=True))

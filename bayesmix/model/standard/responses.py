@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ __all__ = [
     "OWN",
     "Inconsistent",
     "Units",
-    "in_unit",
+    "in_units",
     "is_apart",
     "log_unit",
     "measured",
@@ -128,21 +129,23 @@ def _middle_time(rows: BlockRows, weight: np.ndarray) -> float:
 
 def measured(obs: Observed, family: Family, units: Units, name: str) -> Observed:
     """A response in standard units, as its family reads it."""
-    if obs.times is None:
-        y = (obs.y - units.centre) / units.unit
-        kind = family.reads or "numeric"
-        limits = None if obs.limits is None else obs.limits.measured(units.centre, units.unit)
-        given = Response(name, kind, y, None, (), there=obs.there, limits=limits)
-        read = family.observe(given)
-        return read._replace(cluster=obs.cluster, effects=obs.effects)
-    times = in_unit(obs.times, units.unit)
-    return family.observe(Response(name, "survival", middle(times), None, (), times))
+    kind = "survival" if obs.times is not None else family.reads or "numeric"
+    given = Response(name, kind, obs.y, None, (), obs.times, there=obs.there, limits=obs.limits)
+    read = family.observe(in_units(given, units))
+    return read._replace(cluster=obs.cluster, effects=obs.effects)
 
 
-def in_unit(times: Times, unit: float) -> Times:
-    """Times divided by their unit."""
-    rate = None if times.background is None else times.background * unit
-    return Times(times.lower / unit, times.upper / unit, times.entry / unit, rate)
+def in_units(response: Response, units: Units) -> Response:
+    """A response in standard units."""
+    if response.times is None:
+        limits = response.limits and response.limits.measured(units.centre, units.unit)
+        return replace(response, y=(response.y - units.centre) / units.unit, limits=limits)
+    lower, upper, entry = (
+        t / units.unit for t in (response.times.lower, response.times.upper, response.times.entry)
+    )
+    rate = response.times.background
+    times = Times(lower, upper, entry, None if rate is None else rate * units.unit)
+    return replace(response, y=middle(times), times=times)
 
 
 def log_unit(

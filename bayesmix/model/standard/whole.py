@@ -74,7 +74,7 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
     constant = _row_sum(by_row, rows)
     if given.stream is not None:
         constant = _whole_constant(spec, turns, by_row)
-    standard = Standard(to_user, to_standard, constant, tuple(b.units for b in blocks))
+    standard = Standard(to_user, to_standard, constant, tuple(b.turn.units for b in blocks))
     held = {
         at: (value - to_user.shift[at]) / to_user.matrix[at, at] for at, value in spec.held.items()
     }
