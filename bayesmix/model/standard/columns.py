@@ -38,7 +38,7 @@ def absorbing(predictors: list[np.ndarray], free: np.ndarray) -> np.ndarray:
     for index in predictors:
         has = index >= 0
         fixed = ~np.append(free, False)[index]  # held, or not there
-        apart = (index[:, None] != index).reshape(-1, p)
+        apart = (index[:, None] != index).reshape(len(has) ** 2, p)
         together = ~apart & np.repeat(has, len(has), axis=0)
         out &= ~(fixed.T @ has) & ~(together.T @ apart)
     return out
