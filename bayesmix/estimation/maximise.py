@@ -433,6 +433,8 @@ def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:
 
 # Mean log density of a normal density 1e12 times narrower than what it describes.
 ROUNDING_GAIN = float(np.log(1e12)) - 0.5
+# The same of one that a start could not get to the end of: responses on a line.
+LINE_GAIN = float(np.log(1e6)) - 0.5
 
 
 def _over_budget(runs: Runs, budget: int) -> None:
@@ -444,7 +446,9 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     """Starts with a lost or spurious component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
-    runs.status[_within_rounding(problem, runs.loglik)] = "degenerate"
+    narrow = _within_rounding(problem, runs.loglik)
+    unfinished = ~has_status(runs, "converged", "boundary")
+    runs.status[(narrow > ROUNDING_GAIN) | (unfinished & (narrow > LINE_GAIN))] = "degenerate"
     rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
     bounded = not any(can_collapse(arrays, g) for arrays in problem.blocks for g in arrays.groups)
     if not len(rows) or problem.spec.k == 1 or (bounded and collapsed.weights is not None):
@@ -459,11 +463,11 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
 
 
 def _within_rounding(problem: Problem, loglik: np.ndarray) -> np.ndarray:
-    """Starts at which one component of a user's family fits all responses but for rounding, (R,).
+    """Log of how much narrower than the responses one component of a user's family is, (R,).
 
-    Their mean log density is that of a density 1e12 times narrower than the responses.
+    By the mean log density, which is that of a normal density so narrow; zero for other models.
     """
-    none = np.zeros(len(loglik), bool)
+    none = np.zeros(len(loglik))
     if problem.spec.k > 1 or len(problem.blocks) > 1:
         return none
     (arrays,), (group,) = problem.blocks, problem.blocks[0].groups
@@ -471,7 +475,7 @@ def _within_rounding(problem: Problem, loglik: np.ndarray) -> np.ndarray:
     if not group.family.is_own or group.family.is_survival or not (y != np.round(y)).any():
         return none
     count = len(y) if problem.weight is None else float(np.sum(problem.weight))
-    return np.nan_to_num(loglik, nan=-np.inf) / count + np.log(np.std(y)) > ROUNDING_GAIN
+    return np.asarray(np.nan_to_num(loglik, nan=-np.inf) / count + np.log(np.std(y)))
 
 
 def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:
