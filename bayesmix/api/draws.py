@@ -89,7 +89,8 @@ class Draws(TimeQuantities):
             Shape of the group log_likelihood.  "unit": one value for each unit, for
             `arviz.loo`, which then leaves out units.  "row": the unit's value repeated at each
             of its responses, for `arviz_stats.loo_pit`; do not sum these, since a unit would
-            count several times.
+            count several times.  That function weighs predictive draws one by one, so all groups
+            then have the same draws, `predictive` at most, evenly spaced.
 
         Returns
         -------

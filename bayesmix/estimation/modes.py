@@ -23,7 +23,7 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.model.params import permute
 from bayesmix.posterior.mode import Mode
 from bayesmix.results.fitted import canonical_order
-from bayesmix.results.spurious import narrowness, tied_words
+from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
 __all__ = ["find_modes"]
 
@@ -61,6 +61,9 @@ def find_modes(
     starts = [first] if n_starts < 1 else [first, make_starts(problem, n_starts, rng)]
     outcome = maximise(problem, np.vstack(starts), Options())
     if not has_status(outcome, *PROPER).any():
+        if has_status(outcome, "degenerate").any():
+            top = np.where(has_status(outcome, "degenerate"), outcome.loglik, -np.inf)
+            _refuse_ties(problem, outcome.theta[int(np.argmax(top))])
         ends = ", ".join(f"{n} {end}" for end, n in Counter(outcome.status.tolist()).items())
         msg = (
             f"no start ended at a mode of the posterior ({ends}): its density may be unbounded or "
@@ -84,7 +87,8 @@ def _refuse_ties(problem: Problem, theta: np.ndarray) -> None:
     if tied:
         msg = (
             f"the posterior is highest where the scale of a component all but vanishes{tied}. Use "
-            "dispersion='fixed', a prior that keeps the scale away from zero, or smaller k"
+            f"{POINT_MASS}dispersion='fixed', a prior that keeps the scale away from zero, or "
+            "smaller k"
         )
         raise FitError(msg)
 

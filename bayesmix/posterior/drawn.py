@@ -150,6 +150,12 @@ class Drawn:
         begun = zip(self.apart.mode.tolist(), self.visits.places, strict=True)
         return tuple(mode for mode, place in begun if place >= 0)
 
+    def every(self, most: int) -> Drawn:
+        """At most so many draws, or one of each chain, evenly spaced within the chains."""
+        step = -(-self.theta.shape[1] // max(1, most // len(self.theta)))
+        own = {n: getattr(self, n)[:, ::step] for n in ("theta", "raw", "log_density")}
+        return replace(self, stats={n: v[:, ::step] for n, v in self.stats.items()}, **own)
+
     @property
     def whole(self) -> Drawn:
         """All draws, with the chains apart after the others."""

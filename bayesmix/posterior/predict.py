@@ -68,7 +68,7 @@ def _frame(part: np.ndarray, index: pd.Index, components: tuple, by: str) -> pd.
 def simulate(
     drawn: Drawn,
     newdata: pd.DataFrame | None,
-    draws: int,
+    draws: int | None,
     rng: np.random.Generator,
     *,
     missing: bool = False,
@@ -79,7 +79,7 @@ def simulate(
     ----------
     drawn : Drawn
     newdata : DataFrame, optional
-    draws : int
+    draws : int, or None for one of each posterior draw, in order
     rng : numpy.random.Generator
     missing : bool
         Whether responses are missing where those of the model are.
@@ -90,11 +90,12 @@ def simulate(
         raise FitError(msg + "newdata=; give one of the two")
     rows = simulation_rows(spec, newdata)
     columns = columns_of(spec, rows)
+    flat = drawn.flat
+    draws, each = (len(flat), True) if draws is None else (draws, False)
     held = 16.0 * draws * len(columns) * rows.n
     check_memory(held, f"{draws} simulations of {rows.n} rows", "ask for fewer draws")
-    flat = drawn.flat
     out = np.empty((draws, len(columns), rows.n))
-    for d, at in enumerate(rng.integers(0, len(flat), draws)):
+    for d, at in enumerate(np.arange(draws) if each else rng.integers(0, len(flat), draws)):
         component = draw_components(spec, flat[at], rows, rng)
         out[d] = side_by_column(
             [

@@ -35,10 +35,13 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int, by: str = "unit") -> xr
     seed : int
         Of the prior and predictive draws.
     by : str
-        "unit", or "row": the unit's log-likelihood at each of its responses.
+        "unit", or "row": the unit's log-likelihood at each of its responses.  Predictive draws are
+        then one of each draw in the other groups, which have as many.
     """
     import xarray as xr
 
+    paired = predictive > 0 and by == "row"
+    drawn = drawn.every(predictive) if paired else drawn
     spec, named = drawn.spec, named_data(drawn.spec)
     rng = np.random.default_rng(seed)
     before = sample_prior(spec, drawn.priors, PRIOR_DRAWS, rng)[None]
@@ -52,7 +55,9 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int, by: str = "unit") -> xr
         "constant_data": _constant(named),
     }
     if predictive:
-        groups["posterior_predictive"] = _predictive(drawn, named, predictive, rng)
+        simulated = simulate(drawn, None, None if paired else predictive, rng)
+        simulated = simulated.reshape(len(drawn.theta) if paired else 1, -1, *simulated.shape[1:])
+        groups["posterior_predictive"] = predictive_dataset(spec, named, simulated)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {
         "inference_library": "bayesmix",
@@ -116,11 +121,6 @@ def _constant(named: NamedData) -> xr.Dataset:
     variables = {n: (named.dims[n], v) for n, v in kept.items()}
     used = {dim for n in kept for dim in named.dims[n]}
     return dataset(variables, {d: _labels(named.coords[d]) for d in sorted(used)})
-
-
-def _predictive(drawn: Drawn, named: NamedData, draws: int, rng: np.random.Generator) -> xr.Dataset:
-    values = simulate(drawn, None, draws, rng)
-    return predictive_dataset(drawn.spec, named, values[None])
 
 
 def predictive_dataset(spec: MixtureSpec, named: NamedData, values: np.ndarray) -> xr.Dataset:

@@ -11,6 +11,7 @@ from bayesmix.likelihood.problem import Arrays, Group, Slot, chunks, sample_of
 __all__ = [
     "COLLAPSED_GAIN",
     "FEW_UNITS",
+    "POINT_MASS",
     "can_collapse",
     "narrowness",
     "own_parameters",
@@ -24,6 +25,10 @@ FEW_UNITS = 3
 # hundred-millionth of it: log(r) - 1/2 for a Gaussian component that is r times narrower.
 NARROW_GAIN = float(np.log(10.0)) - 0.5
 COLLAPSED_GAIN = float(np.log(1e8)) - 0.5
+
+
+# What to do about equal responses, before other advice.
+POINT_MASS = "family=['zero', ...] or bmx.family('point', at=...) for a value of its own, "
 
 
 def can_collapse(arrays: Arrays, group: Group) -> bool:

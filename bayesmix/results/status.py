@@ -7,7 +7,7 @@ import numpy as np
 from bayesmix.model.params import table_terms
 from bayesmix.results.covariance import covariance, left_units
 from bayesmix.results.fitted import Fitted
-from bayesmix.results.spurious import narrowness, tied_words
+from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
 __all__ = ["ENOUGH", "diagnose", "seldom_reached"]
 
@@ -147,7 +147,8 @@ def _degenerate_words(fitted: Fitted) -> str:
     tied = tied_words(fitted.problem, fitted.theta, np.arange(spec.k))
     return (
         f"a component's scale has collapsed to zero{tied}, where the likelihood has no maximum: "
-        "every start ended there. Use dispersion='fixed', fewer components, or more starts"
+        f"every start ended there. Use {POINT_MASS if tied else ''}dispersion='fixed', fewer "
+        "components, or more starts"
     )
 
 

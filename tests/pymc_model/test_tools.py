@@ -433,6 +433,22 @@ def test_rows_of_a_group_are_left_out_together():
         post.to_datatree(by="cell")
 
 
+def test_predictive_draws_stand_beside_their_draws():
+    """So LOO-PIT weighs the right ones: also of several chains, and fewer than there are."""
+    spec = bmx.Mixture("real ~ 1", D.head(20), k=1)
+    post = spec.fit("laplace", seed=1, draws=600)
+    theirs = post.data["posterior"].to_dataset()
+    halves = [theirs.isel(draw=slice(a, a + 300)).drop_vars("draw") for a in (0, 300)]
+    back = spec.from_pymc(xr.DataTree.from_dict({"posterior": xr.concat(halves, "chain")}))
+    tree = back.to_datatree(predictive=250, by="row")
+    means = tree["posterior_predictive"]["real"].mean("unit")
+    assert means.dims == ("chain", "draw")
+    assert tree["log_likelihood"]["real"].shape[:2] == means.shape == (2, 100)
+    level = tree["posterior"]["coef"][..., 0, 0]
+    assert float(xr.corr(means, level)) == pytest.approx(0.5**0.5, abs=0.15)
+    assert arviz_stats.loo_pit(tree)["real"].shape == (20,)
+
+
 FUNCTIONS = {
     "`az.summary`": lambda spec, post, model: az.summary(post.data),
     "`az.plot_trace`": lambda spec, post, model: az.plot_trace(post.data, var_names=["~coef"]),

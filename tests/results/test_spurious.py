@@ -195,6 +195,15 @@ def test_best_says_that_there_is_none():
         selection.best("bic")
 
 
+@pytest.mark.parametrize("family", ["gamma", "beta"])
+def test_ties_that_leave_no_mode_are_named(family):
+    rng = np.random.default_rng(5)
+    y = {"gamma": rng.gamma(2, 1, 100), "beta": rng.beta(2, 3, 100)}[family]
+    data = pd.DataFrame({"y": np.r_[y, np.full(46, 0.77)]})
+    with pytest.raises(bmx.FitError, match=r"46 rows of component .*same response, 0.77.*'point'"):
+        quietly(lambda: bmx.Mixture("y ~ 1", data, family=family).fit("laplace", seed=1))
+
+
 @pytest.mark.parametrize(("scale", "method"), [(1.0, "em"), (2e5, "em"), (1.0, "ml")])
 def test_an_exact_line_is_degenerate_for_a_family_of_the_user_too(scale, method):
     x = np.random.default_rng(1).normal(size=40)
