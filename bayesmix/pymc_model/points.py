@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
-from bayesmix.model.data import named_data
+from bayesmix.model.data import named_data, names_of
 from bayesmix.model.params import dispersion_link, plain_name, term_dim
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import free_variables, logit_turn
@@ -182,7 +182,8 @@ def new_data(
         observed = all(column in newdata for column in _response_columns(spec))
         rows = spec.apply(newdata, response=True) if observed else simulation_rows(spec, newdata)
         named = named_data(spec, rows, newdata.index, observed=observed)
-    changing = {dim: named.coords[dim] for dim in MOVING if dim in named.coords}
+    moving = (*MOVING, *(names_of(spec, block)["cluster"] for block in spec.layout.blocks))
+    changing = {dim: named.coords[dim] for dim in moving if dim in named.coords}
     return named.values, changing
 
 

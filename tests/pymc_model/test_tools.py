@@ -51,6 +51,7 @@ def frame():
 D = frame()
 SURV = {"a": "weibull", "b": "lognormal"}
 MODELS = {
+    "random effects": lambda: bmx.Mixture("real ~ x + (1 | g)", D, k=2),
     "counts": lambda: bmx.Mixture("y ~ 1", D, family="poisson", k=2, fixed="~ x"),
     "groups": lambda: bmx.Mixture("p(k, n) ~ x | g", D, family="binomial", k=2),
     "concomitants, labels, weights": lambda: bmx.Mixture(
