@@ -325,7 +325,8 @@ class Draws(TimeQuantities):
             A model that extends ``spec.to_pymc()``, by a hierarchical prior for instance.  A
             variable with values for each component has the dimension component.
         idata : DataTree, optional
-            The draws of that model from which ``spec.from_pymc`` made this posterior.
+            The draws of that model from which ``spec.from_pymc`` made this posterior.  Modes of
+            such a model that no chain came to are not looked for.
 
         Returns
         -------

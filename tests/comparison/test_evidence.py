@@ -254,3 +254,31 @@ def test_a_model_that_orders_its_components_has_half_the_evidence():
     assert found.orders == 1
     truth = enumerated(APART) - np.log(2)
     assert abs(found.log_evidence - truth) < 4 * found.error
+
+
+def kinds():
+    """Specifications whose free variables are of many kinds."""
+    rng = np.random.default_rng(12)
+    data = pd.DataFrame({"x": rng.normal(size=60), "id": np.arange(60) // 3})
+    second = rng.random(20)[data["id"]] < 0.4
+    data["y"] = np.where(second, 5 - data["x"], data["x"]) + rng.normal(0, 0.6, 60)
+    data["level"] = np.digitize(rng.normal(np.where(second, 2, 0)), [0.0, 1.0])
+    return {
+        "concomitant": bmx.Mixture("y ~ x", data, k=2, concomitant="~ x"),
+        "shared": bmx.Mixture("y ~ 1", data, k=2, fixed="~ x", dispersion="fixed"),
+        "random": bmx.Mixture("y ~ x + (1 | id)", data, k=2),
+        "levels": bmx.Mixture("level ~ 1 | id", data, "ordinal", k=2),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["concomitant", "shared", "random", "levels"])
+def test_the_plain_model_has_the_evidence_of_the_specification(name):
+    """The same number from the engine and from PyMC's own log density."""
+    spec = kinds()[name]
+    posterior = spec.fit("laplace", seed=1, draws=1000)
+    own = posterior.evidence()
+    back = spec.from_pymc(posterior.data)
+    found = back.evidence(model=spec.to_pymc(), idata=posterior.data)
+    assert found.orders == own.orders == 2
+    assert abs(found.log_evidence - own.log_evidence) < 4 * np.hypot(found.error, own.error)
