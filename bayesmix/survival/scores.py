@@ -288,8 +288,10 @@ def _observed(seen: Seen, t: float, event: int, level: float) -> tuple[float, fl
         return np.nan, np.nan, np.nan
     came = seen.happened & (end <= t) & (seen.codes == event)
     share, se = Censored(seen, t).mean(came.astype(float))
-    if not (0 < share < 1):
-        return share, share, share
+    share = min(share, 1.0)  # weights of late entries may add up to more
+    if not (0 < share < 1):  # nobody, or everybody: the exact limit of a binomial share
+        reach = 1 - (0.5 - level / 2) ** (1 / seen.weight.sum())
+        return share, max(share - reach, 0.0), min(share + reach, 1.0)
     # Symmetric on the scale of the complementary log-log, as Aalen-Johansen's limits.
     q = 1 - share
     reach = np.exp(float(ndtri(0.5 + level / 2)) * se / (q * -np.log(q)))

@@ -82,6 +82,10 @@ def test_late_entries_are_predicted_from_there(fit):
     assert groups.groupby("event")["n"].sum().eq((data["entry"] < 3).sum()).all()
     assert (groups["lower"] <= groups["predicted"]).sum() >= 5
     assert (groups["predicted"] <= groups["upper"]).sum() >= 5
+    early = own.calibration(data["time"].min() / 2, groups=1)
+    for row in early.itertuples():  # none of n: an upper limit of 1 - 0.025 ** (1 / n)
+        assert (row.observed, row.lower) == (0, 0)
+        assert row.upper == pytest.approx(1 - 0.025 ** (1 / row.n))
     with pytest.raises(FitError, match="nobody was followed before"):
         own.brier_score(data["entry"].min() / 2)
 
