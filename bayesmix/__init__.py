@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from bayesmix.model.items import items
     from bayesmix.model.parts import Regression
     from bayesmix.reporting import report
-    from bayesmix.reporting.explore import explore
+    from bayesmix.reporting.explorer import explore
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
 __version__ = version("bayesmix")

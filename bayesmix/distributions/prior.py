@@ -139,27 +139,28 @@ class Prior:
         r"""A prior that makes a spline a smooth curve, as smooth as the data ask for.
 
         For the term of a spline by its name, ``priors={"bs(x, df=10)": bmx.Prior.smooth()}``, with
-        more columns than the curve needs.  Given a standard deviation tau, which each component
-        has for itself, the coefficients b of the curve f have the density
+        more columns than the curve needs.  Given a standard deviation tau, of which each component
+        has its own, the coefficients b of the curve f have the density
 
         .. math:: p(b \mid \tau) \propto \tau^{-r} \exp\left(-\frac{c}{2 \tau^2}
                   \int f''(x)^2 \, dx\right) ,
 
-        with r the number of columns that are not straight, and c such that tau is the size (the
-        root mean square over the rows, under the prior) of the curve's departures from a straight
-        line, on the scale of the link.  The slope of that line has a weak normal prior.
+        where r is the number of columns that are not straight lines, and c is such that tau is the
+        size (the root mean square over the rows, under the prior) of the curve's departures from a
+        straight line, on the scale of the link.  The slope of that line has a weak normal prior.
 
         The priors of tau are half Student t with three degrees of freedom, 2.5 times the
         response's standard deviation wide for the identity link, and 2.5 for others; another one
         is given as "tau", or as "tau[bs(x, df=10)]" for one term.
 
-        Methods "nuts" and "laplace" draw tau with all else.  The joint density has no mode, for it
-        grows without bounds where tau goes to zero.  So "map" takes the tau, and the dispersions,
-        whose own density is highest, with the coefficients integrated out by Laplace's
-        approximation (Wood and Fasiolo 2017), and the mode of all other parameters given these;
-        for a normal response, one component and wide priors that is REML.  `PointFit.smooths` has
-        tau and the effective degrees of freedom, which `df` counts.  Maximum likelihood ("em",
-        "ml") knows no priors, and leaves the curve as wiggly as its columns allow.
+        Methods "nuts" and "laplace" draw tau together with the other parameters.  The joint
+        density has no mode, for it grows without bound as tau goes to zero.  So "map" first
+        integrates out the coefficients by Laplace's approximation (Wood and Fasiolo 2017) and
+        takes the tau and the dispersions where the resulting density is highest; then it takes
+        the mode of all other parameters given these.  For a normal response, one component and
+        wide priors this is REML.  `PointFit.smooths` has tau and the effective degrees of freedom,
+        which `df` counts.  Maximum likelihood ("em", "ml") ignores priors and leaves the curve as
+        wiggly as its columns allow.
 
         Returns
         -------

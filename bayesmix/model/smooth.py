@@ -95,8 +95,8 @@ def _found(spec: MixtureSpec, term: str) -> Iterator[tuple[int, Bounded, list[st
     """Responses with this spline by number, the spline and the names of its columns."""
     if spec.prepared.events is not None:
         msg = (
-            f"priors[{term!r}] is smooth, which the terms of competing events cannot be; leave it "
-            "out, or fit the times of one event as a Mixture"
+            f"priors[{term!r}] is Prior.smooth(), which models of competing events do not take; "
+            "leave it out, or fit the times of one event as a Mixture"
         )
         raise SpecError(msg)
     for number, part in enumerate(spec.prepared.parts):
@@ -109,7 +109,7 @@ def _unknown(spec: MixtureSpec, term: str) -> str:
     known = [t for part in spec.prepared.parts for d in part.designs for t in d.splines()]
     have = f"the model's are {list(dict.fromkeys(known))}" if known else "this model has none"
     return (
-        f"priors[{term!r}] is smooth, which is for a spline of a formula by its name, such as "
+        f"priors[{term!r}] is Prior.smooth(), but {term!r} is no spline of a formula, such as "
         f"'bs(x, df=10)' or 'cr(x, df=10)'; {have}"
     )
 
@@ -179,8 +179,8 @@ def _turn(
     values, vectors = np.linalg.eigh(spline.roughness)
     if rank < 1 or not values[-rank] > 0:
         msg = (
-            f"priors[{term!r}] is smooth, but the spline is made of straight lines, which no "
-            "second derivative smooths; use a degree of at least 2 and more columns (df=)"
+            f"priors[{term!r}] is Prior.smooth(), which smooths the second derivative, but this "
+            "spline is made of straight lines; use a degree of at least 2 and more columns (df=)"
         )
         raise SpecError(msg)
     bent = vectors[:, -rank:] / np.sqrt(values[-rank:])

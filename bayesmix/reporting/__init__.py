@@ -9,7 +9,7 @@ from typing import Any
 from bayesmix._arguments import door
 from bayesmix._arguments.files import target_file, write_whole
 from bayesmix.errors import DataError
-from bayesmix.reporting.explore import Explorer, explore
+from bayesmix.reporting.explorer import Explorer, explore
 from bayesmix.reporting.files import tables_of, write_tables
 from bayesmix.reporting.page import page
 from bayesmix.reporting.sections import make_sections

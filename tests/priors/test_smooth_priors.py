@@ -293,7 +293,7 @@ def test_the_pymc_model_has_the_same_density_and_parameters(model):
         ("y ~ z:cr(x, df=9)", SMOOTH, "this model has none"),
         ("y ~ bs(x, df=4, degree=1)", {"bs(x, df=4, degree=1)": bmx.Prior.smooth()}, "a degree"),
         (f"y ~ {TERM}", {**SMOOTH, f"coef[{TERM}[0]]": WIDE["tau"]}, "parameters are"),
-        (f"y ~ {TERM}", {"coef": bmx.Prior.smooth()}, "a spline of a formula by its name"),
+        (f"y ~ {TERM}", {"coef": bmx.Prior.smooth()}, "is no spline of a formula"),
     ],
 )
 def test_wrong_smooth_priors_are_refused(formula, priors, said):

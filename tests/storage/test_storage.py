@@ -550,12 +550,12 @@ def test_a_design_that_is_no_longer_the_same(fits, tmp_path, monkeypatch):
     fits["transformed"].save(path)
     libraries = {**manifest(path)["libraries"], "formulae": "0.1"}
     rewritten(path, libraries=libraries)
-    made = transforms._Bounded.__call__
+    made = transforms.Bounded.__call__
 
     def other(self, x, *args, **options):
         return made(self, x, *args, **options) * (1 + 1e-6 * (self.name == "bs"))
 
-    monkeypatch.setattr(transforms._Bounded, "__call__", other)
+    monkeypatch.setattr(transforms.Bounded, "__call__", other)
     with pytest.raises(DataError) as error:
         bmx.load(path, **OWN)
     assert "the term 'bs(x, df=4)[0]' of 'y'; the term 'bs(x, df=4)[1]' of 'y'" in str(error.value)
