@@ -49,18 +49,9 @@ def place_buffers(density: Any, work: int, buffers: int) -> None:
 @elementwise
 def start_call(call: int, theta: int, sums: int, last: int, want: int) -> None:
     """A call of a pass over all chunks, at the responsibilities of theta."""
-    clear_integers(call)
     record = calls_at(call)
     record[0].theta, record[0].sums, record[0].last = theta, sums, last
     record[0].want = want
-
-
-@elementwise
-def clear_integers(address: int) -> None:
-    """Set a record of a call to zero."""
-    fields = integers(address, N_CALL)
-    for i in range(N_CALL):
-        fields[i] = 0
 
 
 @elementwise
@@ -112,7 +103,7 @@ def log_density(size: int, z_address: int, gradient_address: int, value: int, ad
         return -1
     model = models_at(density.model)[0]
     d, k, numbers = model.size, model.k, density.numbers
-    work, call = np.empty(N_WORK, np.int64), np.empty(N_CALL, np.int64)
+    work, call = np.empty(N_WORK, np.int64), np.zeros(N_CALL, np.int64)
     buffers, theta = np.empty(density.length), np.empty(d)
     sums = np.empty(model.sums)
     place_buffers(density, work.ctypes.data, buffers.ctypes.data)
@@ -159,7 +150,7 @@ def units(address: int, theta: int, weights: int, out: int) -> None:
     density = densities_at(address)[0]
     model = models_at(density.model)[0]
     n, k, d = model.n_units, model.k, model.size
-    work, call = np.empty(N_WORK, np.int64), np.empty(N_CALL, np.int64)
+    work, call = np.empty(N_WORK, np.int64), np.zeros(N_CALL, np.int64)
     buffers, sums, product = np.empty(density.length), np.empty(model.sums), np.empty(n)
     place_buffers(density, work.ctypes.data, buffers.ctypes.data)
     want = VALUE if weights == 0 else SCORE

@@ -34,7 +34,7 @@ class Sums(NamedTuple):
 
     `loglik` (R,), `mass` (R, S), `score` (R, D), `matrix` (R, D, D): an M step's scoring matrix
     or the observed information; and `scales`, for every item with a closed scale its weighted
-    squared residuals and their weights (R,), own score (R, P) and lower gram matrix (R, P, P).
+    squared residuals and their weights (R,), own score (R, P) and gram matrix (R, P, P).
     """
 
     loglik: Floats
@@ -70,11 +70,6 @@ class Mixture:
         self.n_threads = n_threads
         self.k = len(data.alpha)
         self.n_items = len(data.items)
-
-    @property
-    def short(self) -> bool:
-        """Whether all rows are one thread's work."""
-        return len(self.laid.ranges) == 1
 
     def _run(self, task: int, theta: Floats, call: dict[str, int], **fields: int) -> None:
         """Do a task for the starts at theta (R, D), which may be changed in place."""
@@ -174,11 +169,8 @@ class Mixture:
         n, k, d = len(sums), self.k, self.laid.size
         scales = []
         for _, at, width in self.laid.scales:
-            gram = sums[:, at + 2 + width : at + 2 + width + width**2]
-            lower = gram.reshape(n, width, width)
-            scales.append(
-                (sums[:, at], sums[:, at + 1], sums[:, at + 2 : at + 2 + width], _whole(lower))
-            )
+            gram = sums[:, at + 2 + width : at + 2 + width + width**2].reshape(n, width, width)
+            scales.append((sums[:, at], sums[:, at + 1], sums[:, at + 2 : at + 2 + width], gram))
         end = 1 + k + d
         matrix = sums[:, end : end + d * d].reshape(n, d, d)
         return Sums(sums[:, 0], sums[:, 1 : 1 + k], sums[:, 1 + k : end], matrix, tuple(scales))
@@ -312,8 +304,3 @@ def _working(working: list[Floats | None] | None) -> tuple[Any, int]:
     arrays = [None if a is None else np.ascontiguousarray(a, np.float64) for a in working]
     addresses = np.array([address(a) for a in arrays], dtype=np.int64)
     return (arrays, addresses), address(addresses)
-
-
-def _whole(lower: Floats) -> Floats:
-    """Symmetric matrices (R, P, P) from their lower halves."""
-    return lower + np.tril(lower, -1).swapaxes(1, 2)

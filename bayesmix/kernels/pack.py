@@ -124,6 +124,8 @@ class Laid:
         Numbers in that memory.
     ranges : list of (int, int)
         Chunks that are added up together, whatever the number of threads.
+    size, n_units, n_sums : int
+        Length of theta, number of units, and how many numbers a pass adds up.
     scales : list of tuple
         Of every item with a closed scale: its component, place in the sums, and width.
     """
@@ -147,25 +149,13 @@ class Laid:
             constant=data.Z is None, closed=data.closed and data.Z is None, truncated=truncated,
             alpha=self._integers(data.alpha), kind=self._integers(data.kind),
         )  # fmt: skip
+        self.size, self.n_units, self.n_sums = (
+            int(self.model[name][0]) for name in ("size", "n_units", "sums")
+        )
         self._buffers(data, outputs)
         n = len(bounds) - 1
         step = max(FEWEST, -(-n // MOST))
         self.ranges = [(a, min(a + step, n)) for a in range(0, n, step)]
-
-    @property
-    def size(self) -> int:
-        """Length of theta."""
-        return int(self.model["size"][0])
-
-    @property
-    def n_units(self) -> int:
-        """Number of units."""
-        return int(self.model["n_units"][0])
-
-    @property
-    def n_sums(self) -> int:
-        """How many numbers a pass adds up."""
-        return int(self.model["sums"][0])
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():

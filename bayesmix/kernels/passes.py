@@ -39,6 +39,7 @@ from bayesmix.kernels.rows import (
 )
 from bayesmix.kernels.sums import (
     Array,
+    add_all,
     add_products,
     add_sums,
     clear,
@@ -142,32 +143,33 @@ def working_response(
 
 
 @elementwise
-def add_item(
-    model: Any, work: Any, call: Any, chunk: Any, item: Any, number: int, want: int, weights: int
-) -> None:
-    """Add an item's score and, in an M step, its scoring matrix and sums for a scale.
+def add_squares(item: Any, squares: int, share: Array, terms: Array, n: int, c: Array) -> None:
+    """Add the weighted squares of an item with a closed scale, and the rows' weights."""
+    own = doubles(squares, 2)
+    scaled(terms[item.statistic], share, n, c)
+    own[0] += total(c, n)
+    for i in range(n):  # rows without an observation have no curvature, and do not count
+        c[i] = share[i] if terms[1 + item.n_slots, i] > 0.0 else 0.0
+    own[1] += total(c, n)
 
-    `weights` is the address of the rows' weights.
-    """
-    score, out = score_of(model, call), matrix_of(model, call)
+
+@elementwise
+def add_score(
+    model: Any, work: Any, call: Any, chunk: Any, number: int, weights: int, squares: int
+) -> None:
+    """Add an item's score; `weights` is the address of the rows' weights."""
+    item, score = items_at(model.items)[number], score_of(model, call)
     n, p, line, width = chunk.n, item.n_slots, model.line, item.columns
     terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
-    share = doubles(weights, n)
-    c, product = doubles(work.c, line), doubles(work.product, line)
+    share, c = doubles(weights, n), doubles(work.c, line)
     columns = matrix(item.x + 8 * width * chunk.row, width, n)
     working = integers(call.working, model.n_items)[number] if call.working != 0 else 0
-    squares = 0
-    if want == STEP and item.squares != 0:
-        squares = call.sums + 8 * item.squares
-        scaled(terms[item.statistic], share, n, c)
-        doubles(squares, 2)[0] += total(c, n)
-        for i in range(n):  # rows without an observation have no curvature, and do not count
-            c[i] = share[i] if terms[1 + p, i] > 0.0 else 0.0
-        doubles(squares, 2)[1] += total(c, n)
+    if squares != 0:
+        add_squares(item, squares, share, terms, n, c)
     for j in range(p):
         slot = slots_at(model.slots)[item.slot + j]
-        vector, w = doubles(work.vector, slot.width), slot.width
-        clear(work.vector, w)
+        vector = doubles(work.vector, slot.width)
+        clear(work.vector, slot.width)
         scaled(terms[1 + j], share, n, c)
         if j < item.located and working != 0:
             given = working + 8 * j * item.rows
@@ -177,47 +179,33 @@ def add_item(
         else:
             vector[0] = total(c, n)
         scatter_vector(slot.index, vector, score)
-        if want != STEP:
-            continue
-        gram = matrix(work.gram, w, w)
-        clear(work.gram, w * w)
-        scaled(terms[1 + p + j], share, n, c)
-        if slot.design != 0:
-            add_products(c, columns, columns, w > 0, n, product, gram)
-        else:
-            gram[0, 0] = total(c, n)
-        scatter(slot.index, slot.index, w > 0, gram, out)
         if j == 0 and squares != 0:
-            add_squares(squares + 16, w, vector, gram)
+            add_all(slot.width, work.vector, squares + 16)
 
 
 @elementwise
-def add_squares(address: int, w: int, vector: Array, gram: Array) -> None:
-    """Keep an item's own score and lower gram matrix in its location's coefficients."""
-    own, grams = doubles(address, w), matrix(address + 8 * w, w, w)
-    for a in range(w):
-        own[a] += vector[a]
-        for b in range(a + 1):
-            grams[a, b] += gram[a, b]
-
-
-@elementwise
-def add_between(
-    model: Any, work: Any, chunk: Any, item: Any, first: int, weights: int, out: Array
+def add_matrix(
+    model: Any, work: Any, call: Any, chunk: Any, number: int, want: int, weights: int, squares: int
 ) -> None:
-    """Add an item's expected complete-data information; `first` 1: only between parameters."""
+    """Add an item's expected complete-data information, or in an M step its scoring matrix.
+
+    The latter has curvatures, and between parameters nothing unless the item is concave.
+    """
+    item, out = items_at(model.items)[number], matrix_of(model, call)
     n, line, width = chunk.n, model.line, item.columns
     terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
-    share = doubles(weights, n)
-    c, product = doubles(work.c, line), doubles(work.product, line)
+    share, c, product = doubles(weights, n), doubles(work.c, line), doubles(work.product, line)
     columns = matrix(item.x + 8 * width * chunk.row, width, n)
-    for j in range(first, item.n_slots):
-        for other in range(j + 1 - first):
+    between = want == INFORMATION or (item.concave != 0 and call.working == 0)
+    for j in range(item.n_slots):
+        for other in range(0 if between else j, j + 1):
             one = slots_at(model.slots)[item.slot + j]
             two = slots_at(model.slots)[item.slot + other]
-            scaled(terms[item.second + j * (j + 1) // 2 + other], share, n, c)
-            gram = matrix(work.gram, one.width, two.width)
-            clear(work.gram, one.width * two.width)
+            exact = want == INFORMATION or other < j
+            place = item.second + j * (j + 1) // 2 + other if exact else 1 + item.n_slots + j
+            scaled(terms[place], share, n, c)
+            gram, size = matrix(work.gram, one.width, two.width), one.width * two.width
+            clear(work.gram, size)
             if one.design != 0 and two.design != 0:
                 add_products(c, columns, columns, width > 0, n, product, gram)
                 mirror(gram)
@@ -226,6 +214,8 @@ def add_between(
             else:
                 add_sums(c, columns, width, n, doubles(work.gram, width))
             scatter(one.index, two.index, j == other, gram, out)
+            if j == 0 and squares != 0:
+                add_all(size, work.gram, squares + 16 + 8 * one.width)
 
 
 @elementwise
@@ -274,13 +264,12 @@ def add_sums_of(
     model: Any, work: Any, call: Any, chunk: Any, number: int, want: int, weights: int
 ) -> None:
     """Add all that an item's rows at these weights give to the sums that are wanted."""
-    item, out = items_at(model.items)[number], matrix_of(model, call)
-    if want == INFORMATION:
-        add_between(model, work, chunk, item, np.int64(0), weights, out)
-        return
-    add_item(model, work, call, chunk, item, number, want, weights)
-    if want == STEP and item.concave != 0 and call.working == 0:
-        add_between(model, work, chunk, item, np.int64(1), weights, out)
+    item = items_at(model.items)[number]
+    squares = call.sums + 8 * item.squares if want == STEP and item.squares != 0 else 0
+    if want != INFORMATION:
+        add_score(model, work, call, chunk, number, weights, squares)
+    if want >= STEP:
+        add_matrix(model, work, call, chunk, number, want, weights, squares)
 
 
 @elementwise

@@ -85,19 +85,13 @@ def change_of_squares(slot: Any, squares: int, theta: Array, new: Array) -> floa
     """How much a component's sum of squares differs at new coefficients: it is quadratic."""
     w = slot.width
     index, part = integers(slot.index, w), doubles(squares + 16, w)
-    gram, linear, curved = matrix(squares + 16 + 8 * w, w, w), 0.0, 0.0
+    gram, change = matrix(squares + 16 + 8 * w, w, w), 0.0
     for i in range(w):
-        at = index[i]
-        if at < 0:
-            continue
-        delta = new[at] - theta[at]
-        linear += part[i] * delta
-        curved += gram[i, i] * delta * delta
-        for j in range(i):
-            other = index[j]
-            if other >= 0:
-                curved += 2.0 * gram[i, j] * delta * (new[other] - theta[other])
-    return curved - 2.0 * linear
+        pull = -2.0 * part[i]
+        for j in range(w):
+            pull += gram[i, j] * (new[index[j]] - theta[index[j]]) if index[j] >= 0 else 0.0
+        change += pull * (new[index[i]] - theta[index[i]]) if index[i] >= 0 else 0.0
+    return change
 
 
 @elementwise

@@ -36,6 +36,14 @@ def copy(size: int, source: int, target: int) -> None:
 
 
 @elementwise
+def add_all(size: int, source: int, target: int) -> None:
+    """Add numbers at an address to those at another."""
+    values, out = doubles(source, size), doubles(target, size)
+    for i in range(size):
+        out[i] += values[i]
+
+
+@elementwise
 def gather(theta: Array, index: int, size: int, out: Array) -> None:
     """Take entries of theta, 0 where the index is -1."""
     at = integers(index, size)

@@ -159,7 +159,9 @@ def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
             for parameter, slot in zip(group.family.parameters, group.slots, strict=True):
                 scaled = parameter.link.name != "identity" or group.family.levels
                 if not slot.constant and scaled:
-                    change = slot.coefficients(step) @ arrays.matrix.T
+                    table = arrays.table(group)
+                    matrix = arrays.matrix if table is None else table.arrays.matrix
+                    change = slot.coefficients(step) @ matrix.T
                     out = np.maximum(out, np.abs(change).max((1, 2)))
     return out
 
