@@ -68,22 +68,10 @@ def room_of(module):
 
 @functools.cache
 def imports(path):
-    """Modules of this package that a file imports at its top or inside functions.
-
-    An annotation may name a public class, which nothing is asked of at run time.
-    """
+    """Modules of this package that a file imports, at its top, inside functions or for types."""
     tree = ast.parse(path.read_text())
-    named = {
-        node
-        for test in ast.walk(tree)
-        if isinstance(test, ast.If) and getattr(test.test, "id", "") == "TYPE_CHECKING"
-        for node in ast.walk(test)
-        if isinstance(node, ast.ImportFrom) and (node.module or "") == "bayesmix.api"
-    }
     known, used = {module for module, _ in files()}, []
     for node in ast.walk(tree):
-        if node in named:
-            continue
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bayesmix":
             for alias in node.names:
                 module = f"{node.module}.{alias.name}"

@@ -15,11 +15,11 @@ from bayesmix.plot.style import beside, colour, marker, panels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison import compare_estimates
 
 if TYPE_CHECKING:
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["coefficients", "draw_panels", "estimates", "with_lines"]
 

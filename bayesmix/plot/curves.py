@@ -26,7 +26,7 @@ from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
     from bayesmix.formula.times import Times
 
 __all__ = ["at_mode", "component_handles", "cut", "draw_curve", "fitted", "label", "legend"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bayesmix.api import Posterior
+    from bayesmix._arguments.classes import Posterior
     from bayesmix.posterior.diagnostics import Diagnosis
 
 __all__ = ["diagnostics"]

@@ -15,7 +15,7 @@ from bayesmix.plot.style import colour, hatch, one_axes, panels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["membership", "rootogram", "unit_weights"]
 

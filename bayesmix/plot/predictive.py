@@ -17,7 +17,7 @@ from bayesmix.plot.style import colour, marker, note, one_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import CompetingRisks, Mixture, PointFit, Posterior
+    from bayesmix._arguments.classes import CompetingRisks, Mixture, PointFit, Posterior
 
 __all__ = ["posterior_predictive", "prior_predictive"]
 

@@ -18,7 +18,7 @@ from bayesmix.results.means import Cell, cells_of, mean_cells, mean_scale, obser
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["profile"]
 

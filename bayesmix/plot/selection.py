@@ -16,7 +16,7 @@ from bayesmix.plot.style import colour, line_style, marker, one_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import Selection
+    from bayesmix._arguments.classes import Selection
 
 __all__ = ["selection"]
 

@@ -20,7 +20,7 @@ from bayesmix.survival.intervals import covariate_names
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import CompetingRisksFit, CompetingRisksPosterior
+    from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
 
 __all__ = ["states"]
 

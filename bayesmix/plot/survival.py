@@ -14,7 +14,7 @@ from bayesmix.plot.picture import picture
 from bayesmix.plot.style import colour, line_style, one_axes
 
 if TYPE_CHECKING:
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["survival"]
 

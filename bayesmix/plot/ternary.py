@@ -14,7 +14,7 @@ from bayesmix.plot.style import colour, marker, one_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["ternary"]
 

@@ -16,7 +16,7 @@ from bayesmix.plot.view import View, curves, make_view, points
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["trajectories"]
 

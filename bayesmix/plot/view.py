@@ -28,7 +28,7 @@ from bayesmix.plot.grid import (
 from bayesmix.results.means import component_means, observed_response
 
 if TYPE_CHECKING:
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
     from bayesmix.formula.times import Times
 
 __all__ = ["Curve", "View", "curves", "make_view", "points", "times_of", "y_label"]

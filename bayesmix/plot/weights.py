@@ -35,7 +35,7 @@ from bayesmix.results.means import row_weights
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.api import PointFit, Posterior
+    from bayesmix._arguments.classes import PointFit, Posterior
 
 __all__ = ["mixing"]
 

@@ -16,7 +16,7 @@ from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 
 if TYPE_CHECKING:
-    from bayesmix.api import OutsideFit, OutsidePosterior, PointFit, Posterior
+    from bayesmix._arguments.classes import OutsideFit, OutsidePosterior, PointFit, Posterior
 
 __all__ = ["comparisons", "predictions", "slopes"]
 
