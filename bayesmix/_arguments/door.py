@@ -61,7 +61,7 @@ def door(
     >>> doubled("3")
     Traceback (most recent call last):
     ...
-    bayesmix.errors.SpecError: draws='3': the number of draws is an integer of at least 1
+    bayesmix.errors.SpecError: draws='3': the number of draws must be an integer of at least 1
     """
     if thing is None:
         return lambda later: door(later, error=error, title=title, only=only, **checks)
