@@ -36,12 +36,10 @@ def cured_fraction(
     """
     at = response_place(source.spec, response, "cured_fraction")
     _check_defective(source.spec.layout.blocks[at])
-    table = times_table(source, "cured_fraction", newdata, by, response, options)
-    names = [by] if isinstance(by, str) else list(by) if isinstance(by, Sequence) else []
-    if "component" in names:
-        return table
+    usual = ("marginal",)
+    table = times_table(source, "cured_fraction", newdata, by, response, options, usual=usual)
     name = "component" if "component" in table else "event"
-    return table[table[name].isna()].drop(columns=name).reset_index(drop=True)
+    return table if table[name].notna().any() else table.drop(columns=name)
 
 
 def _check_defective(block: BlockLayout) -> None:

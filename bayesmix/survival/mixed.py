@@ -56,6 +56,7 @@ def times_table(
     response: str | None,
     options: Mapping[str, Any],
     *arguments: Any,
+    usual: tuple[str, ...] = KINDS,
 ) -> pd.DataFrame:
     """A quantity of the times, tidy, with limits.
 
@@ -75,11 +76,13 @@ def times_table(
         ``spent`` and those of an `Estimator`.
     *arguments
         Of the function; the first is the grid of a quantity that has one.
+    usual : tuple of str
+        The rows where `by` names none.
     """
     spec = source.spec
     at = response_place(spec, response, what)
     of_events = spec.prepared.events is not None and hasattr(quantities, what)
-    kinds, columns = _read_by(by, KINDS[:1] if of_events else KINDS)
+    kinds, columns = _read_by(by, KINDS[:1] if of_events else usual)
     given = dict(options)
     spent = given.pop("spent", None)
     estimator = Estimator(**known_options(given))
@@ -90,24 +93,26 @@ def times_table(
     name = "event" if of_events else "component"
     if what == "state_probabilities":
         name, labels = "state", [start_state(labels), *labels]
+    asked = ["marginal" if label is None else "component" for label in labels]
+    shown = [place for place, kind in enumerate(asked) if alone or kind in kinds]
 
     def limits(rows: Rows, since: np.ndarray | None, population: np.ndarray | None = None) -> Band:
         def quantity(times: EventTimes) -> np.ndarray:
-            return np.asarray(function(times, *arguments))
+            return np.asarray(function(times, *arguments))[..., shown]
 
         one, own = one_response(spec, rows, at)
         where = replace(source, spec=one)
         return band(estimator, where, own, quantity, scale, spent=since, population=population)
 
     axes = [(grid, list(arguments[0]))] if grid else []
-    axes.append((name, labels))
+    axes.append((name, [labels[place] for place in shown]))
     if columns is None:
         rows, covariates = rows_of(spec, newdata)
         table = tidy(limits(rows, spent_by_row(spent, newdata, rows.n)), covariates, axes)
     else:
         found, keys = _averaged(source, at, newdata, columns, spent, limits)
         table = tidy(found, keys, axes).drop(columns="row")
-    return table if alone else _shown(table, name, kinds, spec.components)
+    return table if alone else _named(table, name, spec.components)
 
 
 def _read_by(by: Any, usual: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
@@ -137,12 +142,8 @@ def _averaged(
     return whole, pd.DataFrame(index=groups) if averages.keys is None else averages.keys
 
 
-def _shown(
-    table: pd.DataFrame, name: str, kinds: tuple[str, ...], components: Sequence[Hashable]
-) -> pd.DataFrame:
-    """The rows that are asked for; the component of the marginal is missing."""
-    marginal = table[name].isna()
+def _named(table: pd.DataFrame, name: str, components: Sequence[Hashable]) -> pd.DataFrame:
+    """The same with the component of the marginal missing."""
     names: Any = "Int64" if all(isinstance(c, int) for c in components) else object
-    table[name] = table[name].where(~marginal, pd.NA).astype(names)
-    keep = (marginal & ("marginal" in kinds)) | (~marginal & ("component" in kinds))
-    return Printed(table[keep].reset_index(drop=True))
+    table[name] = table[name].where(table[name].notna(), pd.NA).astype(names)
+    return Printed(table)

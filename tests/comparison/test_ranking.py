@@ -156,7 +156,7 @@ def test_a_degenerate_fit_is_not_ranked():
     assert np.isnan(found.table["weight"].iloc[1])
     assert "'collapsed' cannot be ranked; see the warning." in found.verdict
     both = bmx.compare({"a": collapsed, "b": collapsed}, by="bic")
-    assert both.verdict.startswith("No fit has a BIC that means anything")
+    assert both.verdict.startswith("No fit has a BIC that can be used")
 
 
 def test_warnings_stay_with_their_fits():

@@ -690,7 +690,7 @@ def test_code_of_links_priors_and_what_no_text_can_hold(tmp_path, no_pictures):
     code = page.code[-1]
     assert "family=bmx.family('gamma', link='inverse')" in code
     assert "seed=your_seed" in code
-    assert "What begins with your_" in page.words
+    assert "Names that begin with your_" in page.words
     names = {"data": data, "your_seed": 1}
     exec(code, names)
     assert names["fits"]["map"].loglik == pytest.approx(fit.loglik, rel=1e-9)
