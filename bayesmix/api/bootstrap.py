@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
+from bayesmix._arguments.printing import html_table
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Resampled, resampled_summary
-from bayesmix.printing import html_table
 
 __all__ = ["Bootstrap"]
 

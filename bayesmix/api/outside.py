@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
+from bayesmix._arguments.printing import Printed, Told
 from bayesmix.comparison import Wald, wald
 from bayesmix.comparison.outside import Outside, OutsideDraws
 from bayesmix.errors import FitError
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.printing import Printed, Told
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.uncertainty import Source

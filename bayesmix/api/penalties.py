@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door, generator
+from bayesmix._arguments.printing import Printed, Told
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.distributions import Prior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.held_out import fold_of, held_out
-from bayesmix.printing import Printed, Told
 
 __all__ = ["PenaltyPath", "penalty_path"]
 

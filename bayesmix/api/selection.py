@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix import methods
 from bayesmix._arguments import anything, door, generator
+from bayesmix._arguments.printing import Lines, Told, p_value
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
@@ -19,7 +20,6 @@ from bayesmix.comparison.evidence import model_probabilities
 from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
-from bayesmix.printing import Lines, Told, p_value
 from bayesmix.results import describe
 
 __all__ = ["LikelihoodRatioTest", "Selection", "select"]

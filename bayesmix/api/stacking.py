@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayesmix.printing import Lines, Told
+from bayesmix._arguments.printing import Lines, Told
 
 if TYPE_CHECKING:
     from bayesmix.api.base import Result

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
+from bayesmix._arguments.printing import Printed
 from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.model import assemble
-from bayesmix.printing import Printed
 from bayesmix.results.matching import best_order
 
 __all__ = ["compare_estimates"]

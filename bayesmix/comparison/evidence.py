@@ -22,13 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, special
 
+from bayesmix._arguments.printing import Told
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
-from bayesmix.printing import Told
 from bayesmix.priors import Penalty
 
 __all__ = [

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Lines, Told
 from bayesmix.comparison.pointwise import (
     blocks,
     checked,
@@ -19,7 +20,6 @@ from bayesmix.comparison.pointwise import (
     weight_words,
 )
 from bayesmix.comparison.psis import good_k, left_out
-from bayesmix.printing import Lines, Told
 
 __all__ = ["Loo", "loo"]
 

@@ -12,13 +12,13 @@ import xarray as xr
 from scipy import special
 
 from bayesmix._arguments import door, fraction
+from bayesmix._arguments.printing import Printed, Told
 from bayesmix.comparison.same_data import mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.printing import Printed, Told
 from bayesmix.results.matching import best_order
 
 __all__ = ["Pooled", "pool"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Lines, Told
 from bayesmix.comparison.pointwise import (
     blocks,
     checked,
@@ -18,7 +19,6 @@ from bayesmix.comparison.pointwise import (
     standard_error,
     weight_words,
 )
-from bayesmix.printing import Lines, Told
 
 __all__ = ["Waic", "waic"]
 

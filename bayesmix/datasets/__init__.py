@@ -14,11 +14,11 @@ from difflib import get_close_matches
 import pandas as pd
 
 from bayesmix._arguments import door
+from bayesmix._arguments.printing import Printed
 from bayesmix.datasets.catalogue import Column, Dataset, read
 from bayesmix.datasets.regression import REGRESSION
 from bayesmix.datasets.survival import SURVIVAL
 from bayesmix.errors import DataError
-from bayesmix.printing import Printed
 
 __all__ = ["DATASETS", "Column", "Dataset", "describe_data", "list_data", "load_data"]
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix._arguments import whole_number
 from bayesmix._arguments.memory import check_memory
+from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
 from bayesmix.estimation.maximise import Options, maximise
 from bayesmix.estimation.progress import Progress
@@ -24,7 +25,6 @@ from bayesmix.model.atoms import allowed_units
 from bayesmix.model.params import permute
 from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import block_rows, regression_rows
-from bayesmix.printing import Printed
 from bayesmix.results.censoring import censored_again, limits
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bayesmix._arguments import whole_number
+from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError, SpecError
-from bayesmix.printing import Printed
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.status import seldom_reached
 

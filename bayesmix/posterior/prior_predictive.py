@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Printed
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
@@ -14,7 +15,6 @@ from bayesmix.model.data import named_data, to_rows
 from bayesmix.model.smooth import smooth_sets
 from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
-from bayesmix.printing import Printed
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.priors.conditional import shown
 from bayesmix.results.simulation import (

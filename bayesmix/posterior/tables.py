@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import fraction
+from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem
 from bayesmix.model import MixtureSpec
@@ -13,7 +14,6 @@ from bayesmix.model.params import dispersion_entries, location_entries
 from bayesmix.model.random import random_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
-from bayesmix.printing import Printed
 from bayesmix.results.tables import component_index, ratios, summary
 
 __all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import as_html, as_text, html_table
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
-from bayesmix.printing import as_html, as_text, html_table
 from bayesmix.results.describe import model_title, spec_lines
 
 __all__ = ["posterior_html", "posterior_text"]

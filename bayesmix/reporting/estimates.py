@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix._arguments.printing import p_value
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError, SpecError
-from bayesmix.printing import p_value
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import coefficients_picture

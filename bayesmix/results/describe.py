@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Printed, as_html, as_text, html_table
 from bayesmix.families import Family
 from bayesmix.formula.encoders import FactorEncoder
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.parts import Events, Part
-from bayesmix.printing import Printed, as_html, as_text, html_table
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import sizes, summary
 

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import special
 
 from bayesmix._arguments import fraction
+from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
 from bayesmix.families.links import get_link
 from bayesmix.likelihood import Problem, build_problem, unit_terms
@@ -24,7 +25,6 @@ from bayesmix.model.params import (
     term_name,
 )
 from bayesmix.model.random import random_entries
-from bayesmix.printing import Printed
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
 

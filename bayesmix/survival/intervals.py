@@ -15,10 +15,10 @@ import pandas as pd
 
 from bayesmix._arguments import door, shown, unknown_option, whole_number
 from bayesmix._arguments.memory import check_memory
+from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError, warn
 from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
-from bayesmix.printing import Printed
 from bayesmix.results.covariance import covariance
 from bayesmix.results.uncertainty import Source, estimates
 from bayesmix.survival.quantities import Component, EventTimes

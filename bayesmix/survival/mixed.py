@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Printed
 from bayesmix.comparison.effects.frames import data_of
 from bayesmix.comparison.effects.table import Averages
 from bayesmix.errors import FitError
 from bayesmix.model import Rows
-from bayesmix.printing import Printed
 from bayesmix.survival import marginal, quantities
 from bayesmix.survival.comparison import start_state
 from bayesmix.survival.intervals import (

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from bayesmix._arguments.printing import Printed
 from bayesmix.errors import DataError, FitError
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
-from bayesmix.printing import Printed
 from bayesmix.results.censoring import refuse_background
 from bayesmix.survival import marginal
 from bayesmix.survival.intervals import Source, one_response, point_values, response_place

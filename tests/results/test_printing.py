@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.printing import SHORT, Printed, p_value
+from bayesmix._arguments.printing import SHORT, Printed, p_value
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix._arguments.printing import Printed
 from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.errors import DataError, FitError
-from bayesmix.printing import Printed
 from bayesmix.results.means import Cell
 from bayesmix.results.predict import cell_columns
 from bayesmix.results.uncertainty import Estimates, Source, estimates

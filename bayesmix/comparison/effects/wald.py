@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix._arguments.printing import Told, p_value
 from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.tables import natural_draws
-from bayesmix.printing import Told, p_value
 from bayesmix.results.uncertainty import Source, estimates
 
 __all__ = ["Wald", "wald"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Printed, Told
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.losses import canonical, distances
-from bayesmix.printing import Printed, Told
 
 __all__ = ["Ball", "credible_ball"]
 
