@@ -80,6 +80,8 @@ def _cured(fit: Any) -> Iterator[str]:
         found = fit.cured_fraction(by=True).iloc[0]
     except BayesmixError:  # everybody has it, or several responses are times
         return
+    if found[["estimate", "upper"]].max() < 0.005:  # a gompertz whose shape is not negative
+        return
     share, *ends = (f"{100 * found[n]:.0f}%" for n in ("estimate", "lower", "upper"))
     limits = f" (95% interval {ends[0]} to {ends[1]})" if np.isfinite(found["lower"]) else ""
     yield f"An estimated {share}{limits} never have the event."

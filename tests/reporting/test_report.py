@@ -898,3 +898,15 @@ def test_random_effects_and_the_cured_in_sentences():
         f"An estimated {share:.0f}% (95% interval {low:.0f}% to {high:.0f}%) never have the event."
     )
     assert told in words
+
+
+def test_nobody_is_called_cured_where_all_have_the_event():
+    """A gompertz shape may be negative, but is one here."""
+    from bayesmix.reporting.conclusion import conclusion
+
+    survival = np.random.default_rng(3).random(200)
+    times = np.log1p(-0.5 * np.log(survival))  # S(t) = exp(-2 (e^t - 1)), shape 1 and rate 2
+    data = pd.DataFrame({"t": times, "d": 1})
+    fit = bmx.Mixture("surv(t, d) ~ 1", data, family="gompertz", k=1).fit()
+    assert fit.cured_fraction(by=True)["estimate"].loc[0] < 1e-6
+    assert "never" not in conclusion(Subject({"ML": fit})).blocks[0].text
