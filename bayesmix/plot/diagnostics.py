@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,15 +94,17 @@ def diagnostics(
     found = posterior.diagnostics()
     table = worst_first(found.table)
     draws = natural_draws(posterior.numbers.spec, posterior.numbers.theta)
-    names = [key for key in table[PARAMETER].itertuples(index=False, name=None) if key in draws]
-    chosen = names[: min(worst, len(names))]
+    keys = list(table[PARAMETER].itertuples(index=False, name=None))
+    table = table.set_axis(labels(keys))
+    there = [
+        (name, draws[key]) for name, key in zip(table.index, keys, strict=True) if key in draws
+    ]
     chains = len(posterior.numbers.theta)
     looks = chain_looks(found, chains)
-    values = {"log density": posterior.numbers.log_density}
-    values |= {label(*key): draws[key] for key in chosen}
+    values = {"log density": posterior.numbers.log_density, **dict(there[:worst])}
     if drawable:
         return _interactive(str(backend), table, values, looks)
-    axes = _axes(ax, min(len(table), MOST_ROWS), 1 + len(chosen), ranks=chains > 1)
+    axes = _axes(ax, min(len(table), MOST_ROWS), len(values), ranks=chains > 1)
     _draw_table(axes[0], axes[1], table, posterior.khat, chains)
     each = axes[2:].reshape(len(values), -1)
     for line, (name, shown) in zip(each, values.items(), strict=True):
@@ -125,12 +127,11 @@ def _interactive(
     from bayesmix.plot.interactive import draw_chains
 
     shown = table.head(MOST_ROWS)
-    names = [label(*key) for key in shown[PARAMETER].itertuples(index=False, name=None)]
     several = len(looks) > 1
     counts = {name: rank_counts(shape)[0] for name, shape in values.items()} if several else {}
     edges = rank_counts(values["log density"])[1]
     coloured = [look | {"color": to_hex(look["color"])} for look in looks]
-    return draw_chains(backend, shown.set_axis(names), values, counts, edges, coloured)
+    return draw_chains(backend, shown, values, counts, edges, coloured)
 
 
 def _check(posterior: Any, worst: int) -> None:
@@ -155,9 +156,14 @@ def worst_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[np.argsort(-np.nan_to_num(far, nan=-1.0), kind="stable")]
 
 
-def label(component: Hashable, term: str, effect: str) -> str:
-    """A parameter in words, such as "x, 2"."""
-    return term if effect == "fixed" or component == "all" else f"{term}, {component}"
+def labels(keys: Iterable[tuple[Hashable, str, str]]) -> list[str]:
+    """Parameters in words, such as "x, 2"; with their effect where two would be called alike."""
+    keys = list(keys)
+    short = [t if e == "fixed" or c == "all" else f"{t}, {c}" for c, t, e in keys]
+    return [
+        name if short.count(name) == 1 else f"{name} ({effect})"
+        for name, (*_, effect) in zip(short, keys, strict=True)
+    ]
 
 
 def chain_looks(found: Diagnosis, chains: int) -> list[dict[str, Any]]:
@@ -213,7 +219,7 @@ def _draw_table(left: Axes, right: Axes, table: pd.DataFrame, khat: float, chain
     for ax, words in ((left, "R-hat"), (right, "effective sample size")):
         ax.set_xlabel(words)
         ax.set_ylim(len(shown) - 0.4, -0.6)
-    names = [label(*key) for key in shown[PARAMETER].itertuples(index=False, name=None)]
+    names = list(shown.index)
     left.set_yticks(places, labels=names, fontsize=8)
     right.set_yticks(places, labels=[])
     if len(table) > len(shown):

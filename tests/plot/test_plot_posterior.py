@@ -365,3 +365,15 @@ def test_examples(name):
     result = doctest.testmod(sys.modules[f"bayesmix.plot.{name}"])
     assert result.attempted
     assert not result.failed
+
+
+def test_intercepts_of_means_and_of_weights_are_told_apart():
+    data = bmx.load_data("patent")
+    spec = bmx.Mixture("Patents ~ lgRD", data, "poisson", 2, concomitant="~ RDS")
+    posterior = spec.fit("laplace", draws=60, seed=1)
+    axes = bmx.plot.diagnostics(posterior, worst=20)
+    table = posterior.diagnostics().table
+    titles = [title for ax in axes if (title := ax.get_title() or ax.get_title("left"))]
+    assert len(set(titles)) == len(titles)
+    assert len(axes) == 2 + 1 + len(table)
+    assert any("Intercept, 2 (concomitant)" in title for title in titles)
