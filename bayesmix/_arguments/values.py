@@ -201,7 +201,7 @@ def _seed(name: str, value: Any, error: type[ValueError]) -> None:
 def _place(name: str, value: Any, error: type[ValueError]) -> Path:
     """A path as the system takes it."""
     try:
-        if not os.fspath(value) or "\0" in os.fspath(value):
+        if not os.fspath(value) or b"\0" in os.fsencode(value):
             raise ValueError
         return Path(value).expanduser()
     except (RuntimeError, TypeError, ValueError):
@@ -230,6 +230,7 @@ def _is(place: Path, what: Callable[[Path], bool]) -> bool:
 VALUES: dict[str, Check] = {
     "ci": share(0.95),
     "path": _file,
+    "to": _file,
     "checkpoint": _file,
     "tables": _folder,
     "seed": _seed,
@@ -261,6 +262,7 @@ ERRORS: dict[str, type[ValueError]] = {
     "data": DataError,
     "newdata": DataError,
     "path": DataError,
+    "to": DataError,
     "checkpoint": DataError,
     "ci": FitError,
 }
@@ -292,6 +294,7 @@ WORDS: dict[str, str] = {
     "params": "a Dataset of parameters, such as fit.params",
     "at": "a dict of covariates to values, such as {'x': 1.0}",
     "path": "a path",
+    "to": "a path",
     "checkpoint": "a path",
     "ax": "matplotlib's Axes",
     "posterior": "a Posterior, as fit('laplace') and fit('nuts') give",

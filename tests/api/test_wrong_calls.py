@@ -244,6 +244,13 @@ def test_all_wrong_calls(things, folder):
     assert list(walk(things, folder, every=1)) == []
 
 
+@pytest.mark.parametrize("to", ["a\0b", "", "\ud800", ".", "no/such/folder.parquet"])
+def test_tables_go_to_files_alone(things, folder, to):
+    for call in (things["fit"].membership, things["posterior"].predict, things["fit"].residuals):
+        with pytest.raises(bmx.DataError):
+            call(to=to)
+
+
 def test_every_public_function_is_behind_the_door(things):
     open_doors = []
     for title, function in public(things):
