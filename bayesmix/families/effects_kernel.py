@@ -30,7 +30,11 @@ def effects_kernel(*, proportional: bool) -> Kernel:
 
 
 def products_by_cluster(obs: Observed, x: np.ndarray) -> np.ndarray:
-    """What the term reads of each cluster, (m, C): see `_places`."""
+    """What the term reads of each cluster, (m, C).
+
+    The number of effects and b0, the same for all; the number of rows; then, with r = y - X b0,
+    the entries of Z'Z, Z'r, Z'X, X'X, X'r and r'r.
+    """
     assert obs.effects is not None
     z, at = obs.effects, clusters_of(obs)
     base = np.linalg.lstsq(x, obs.y)[0]

@@ -139,10 +139,13 @@ def hurdle(base: Family) -> Family:
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
     def tails(y: np.ndarray, psi: Array, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
-        some = f.tails(np.zeros(()), **natural)[1] if counts else 1.0
-        above = np.where(y > 0, f.tails(np.where(y > 0, y, 1.0), **natural)[1] / some, 1.0)
-        positive = y >= 0
-        return (1 - (1 - psi) * above) * positive, np.where(positive, (1 - psi) * above, 1.0)
+        none, some = f.tails(np.zeros(()), **natural) if counts else (0.0, 1.0)
+        at, above = f.tails(np.where(y > 0, y, 1.0), **natural)
+        # Up to zero there is none of the others; each tail from what is accurate where it is small.
+        above = np.where(y > 0, above / some, 1.0)
+        within = np.where(above < 0.5, 1 - above, (at - none) / some) * (y > 0)
+        inside = y >= 0
+        return (psi + (1 - psi) * within) * inside, np.where(inside, (1 - psi) * above, 1.0)
 
     def valid(y: np.ndarray) -> np.ndarray:
         return (y == 0) | f.valid(_without(y))

@@ -30,8 +30,6 @@ class NaturalSpline:
     Wood (2017), Generalized Additive Models, 2nd edition, section 5.3.1.
     """
 
-    degree = 3
-
     def __init__(self) -> None:
         self.knots: np.ndarray | None = None
         self.turn: np.ndarray | None = None

@@ -66,6 +66,18 @@ def test_tails_of_families_with_extra_zeros(name):
     np.testing.assert_allclose(upper, 1 - expected, rtol=1e-9, atol=1e-12)
 
 
+def test_small_tails_of_hurdles_keep_their_digits():
+    y, psi = np.array([1.0, 20.0]), 1e-30
+    lower, upper = bmx.family("hurdle_poisson").tails(y, psi=psi, mu=100.0)
+    counts = [stats.poisson.pmf(np.arange(1, last + 1), 100.0).sum() for last in y]
+    np.testing.assert_allclose(lower, psi + np.array(counts), rtol=1e-9)
+    np.testing.assert_allclose(upper, 1.0)
+    lower, upper = bmx.family("hurdle_poisson").tails(y[:1], psi=psi, mu=1e-9)
+    np.testing.assert_allclose([lower[0], upper[0]], [1.0, 5e-10], rtol=1e-9)
+    lower, _ = bmx.family("hurdle_gamma").tails(np.array([1e-20]), psi=psi, mu=1.0, shape=1.0)
+    np.testing.assert_allclose(lower, 1e-20, rtol=1e-9)
+
+
 def test_scores_of_amounts_with_zeros_are_normal():
     rng = np.random.default_rng(9)
     y = np.where(rng.random(900) < 0.3, 0.0, rng.gamma(2.0, 1.5, 900))

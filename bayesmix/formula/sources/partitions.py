@@ -25,7 +25,7 @@ class Partitions:
     """The partitions of a dask frame, one block each.
 
     The user's client, or dask's own scheduler without one, runs a task for each partition where
-    it lies.  What a worker held that died is made again elsewhere.
+    it lies.  If a worker dies, dask makes its partitions again on another one.
 
     Parameters
     ----------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Block", "Source", "Stream", "Totals"]
+__all__ = ["Block", "Source", "Stream", "Totals", "complete_rows"]
 
 
 class Block(NamedTuple):
@@ -102,7 +102,12 @@ class _Complete:
     needed: tuple[str, ...]
 
     def __call__(self, block: Block) -> Any:
-        rows = block.frame[list(self.needed)].notna().all(axis=1)
+        rows = complete_rows(block.frame, self.needed)
         if not rows.any():
             return None
         return self.task(block if rows.all() else block._replace(frame=block.frame[rows]))
+
+
+def complete_rows(frame: pd.DataFrame, needed: Sequence[str]) -> pd.Series:
+    """Which rows have a value in every needed column."""
+    return frame[list(needed)].notna().all(axis=1)

@@ -16,8 +16,8 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError
-from bayesmix.formula.frames import check_columns, select_rows
-from bayesmix.formula.sources.stream import Block, Source, Stream, Totals
+from bayesmix.formula.frames import build_units, check_columns, select_rows
+from bayesmix.formula.sources.stream import Block, Source, Stream, Totals, complete_rows
 
 __all__ = ["SAMPLE", "surveyed"]
 
@@ -91,35 +91,29 @@ class _Look:
     share: float
 
     def __call__(self, block: Block) -> _Found:
-        before = len(block.frame)
-        frame = block.frame
-        if self.na_action != "drop":
-            select_rows(frame, self.needed, self.na_action)
-        else:
-            frame = frame[frame[list(self.needed)].notna().all(axis=1)]
-            if len(frame):
-                select_rows(frame, self.needed, "error")
+        frame, before, drops = block.frame, len(block.frame), self.na_action == "drop"
+        if drops:
+            frame = frame[complete_rows(frame, self.needed)]
+            if not len(frame):
+                return _Found(frame, {}, {}, frame, None, Totals(0, 0, before, 0.0, 0.0))
+        select_rows(frame, self.needed, "error" if drops else self.na_action)
         values: dict[str, dict[Any, int]] = {}
         ends: dict[str, tuple[float, int, float, int]] = {}
-        for name in frame.columns if len(frame) else ():
+        for name in frame.columns:
             if name != self.group:
                 _note(frame, name, values, ends)
-        first = np.ones(len(frame), bool)
-        groups = None
-        if self.group is not None:
-            codes, groups = pd.factorize(frame[self.group])
-            first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+        units = build_units(frame, self.group)
         drawn = self._drawn(frame, block.number)
         places = {p for v in values.values() for p in v.values()}
         places |= {p for e in ends.values() for p in (e[1], e[3])}
         kept = np.zeros(len(frame), bool)
         kept[list(places)] = True
-        if self.group is not None and kept.any():
-            kept = np.isin(codes, np.unique(codes[kept]))
-        w = None if self.weights is None else frame[self.weights].to_numpy(dtype=float)
-        sums = (float(len(frame)), float(first.sum())) if w is None else (w.sum(), w[first].sum())
-        rows, units = map(float, sums)
-        totals = Totals(len(frame), int(first.sum()), before - len(frame), rows, units)
+        if self.group is not None:
+            kept = np.isin(units.codes, units.codes[kept])
+        n, n_units = len(frame), len(units.first)
+        w = np.ones(n) if self.weights is None else frame[self.weights].to_numpy(dtype=float)
+        sums = float(w.sum()), float(w[units.first].sum())
+        totals = Totals(n, n_units, before - n, *sums)
         labelled = {n: {x: frame.index[p] for x, p in v.items()} for n, v in values.items()}
         marked = {
             n: (low, frame.index[a], high, frame.index[b]) for n, (low, a, high, b) in ends.items()
@@ -129,7 +123,7 @@ class _Look:
             labelled,
             marked,
             frame[kept],
-            None if groups is None else pd.Index(groups),
+            None if self.group is None else units.index,
             totals,
         )
 

@@ -55,7 +55,7 @@ def written(frames: Iterable[pd.DataFrame | pd.Series], to: str | os.PathLike[st
     Parameters
     ----------
     frames : iterable of DataFrame or Series
-        Their index becomes the first column, "unit" where it has no name.
+        Their index becomes the first column; without a name it is called "row".
     to : str or path
 
     Raises
