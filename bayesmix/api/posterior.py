@@ -26,6 +26,7 @@ from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.random_effects import random_effect_draws
 from bayesmix.results.imputation import impute
+from bayesmix.results.simulation import columns_of
 from bayesmix.results.streaming import delivered
 from bayesmix.sampling.posterior import relabelled
 
@@ -288,10 +289,9 @@ class Posterior(Draws):
         values = simulate(self._drawn, newdata, draws, generator(seed), missing=missing)
         spec = self._drawn.spec
         index = spec.prepared.index if newdata is None else newdata.index
-        names = [name for block in spec.layout.blocks for name in block.columns]
         frames = {
-            name: pd.DataFrame(values[:, c].T, index=index).rename_axis(columns="draw")
-            for c, name in enumerate(names)
+            column.name: pd.DataFrame(values[:, c].T, index=index).rename_axis(columns="draw")
+            for c, column in enumerate(columns_of(spec, spec.rows))
         }
         return next(iter(frames.values())) if len(frames) == 1 else pd.concat(frames, axis=1)
 

@@ -13,9 +13,7 @@ from bayesmix.results.predict import Prediction, side_by_side
 from bayesmix.results.simulation import (
     as_observed,
     columns_of,
-    draw_components,
-    draw_response,
-    side_by_column,
+    draw_columns,
     simulation_rows,
     warn_of_impossible,
 )
@@ -85,10 +83,7 @@ def simulate(
         Whether responses are missing where those of the model are.
     """
     spec = drawn.spec
-    if missing and newdata is not None:
-        msg = "simulate(missing=True) leaves out what is missing in the model's own rows, not in "
-        raise FitError(msg + "newdata=; give one of the two")
-    rows = simulation_rows(spec, newdata)
+    rows = simulation_rows(spec, newdata, missing=missing)
     columns = columns_of(spec, rows)
     flat = drawn.flat
     draws, each = (len(flat), True) if draws is None else (draws, False)
@@ -96,12 +91,6 @@ def simulate(
     check_memory(held, f"{draws} simulations of {rows.n} rows", "ask for fewer draws")
     out = np.empty((draws, len(columns), rows.n))
     for d, at in enumerate(np.arange(draws) if each else rng.integers(0, len(flat), draws)):
-        component = draw_components(spec, flat[at], rows, rng)
-        out[d] = side_by_column(
-            [
-                draw_response(block, data, flat[at], component, rng)
-                for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
-            ]
-        )
+        _, out[d] = draw_columns(spec, flat[at], rows, rng)
     warn_of_impossible(out, columns)
     return np.stack(as_observed(np.swapaxes(out, 0, 1), columns), axis=1) if missing else out

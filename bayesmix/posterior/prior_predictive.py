@@ -20,6 +20,7 @@ from bayesmix.priors.conditional import shown
 from bayesmix.results.simulation import (
     Column,
     columns_of,
+    draw_columns,
     draw_components,
     draw_response,
     side_by_column,
@@ -119,13 +120,7 @@ def prior_tree(
     out = np.empty((draws, len(columns), spec.rows.n))
     with np.errstate(all="ignore"):
         for d in range(draws):
-            component = draw_components(spec, theta[d], spec.rows, rng)
-            out[d] = side_by_column(
-                [
-                    draw_response(block, data, theta[d], component, rng)
-                    for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
-                ]
-            )
+            _, out[d] = draw_columns(spec, theta[d], spec.rows, rng)
     warn_of_impossible(out, columns)
     return xr.DataTree.from_dict(
         {

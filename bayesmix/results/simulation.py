@@ -35,6 +35,7 @@ __all__ = [
     "Column",
     "as_observed",
     "columns_of",
+    "draw_columns",
     "draw_components",
     "draw_from",
     "draw_missing",
@@ -73,28 +74,16 @@ def simulate(
         censoring, under the name of the time; levels as a Categorical or as whole numbers) and
         "component".
     """
-    if missing and newdata is not None:
-        msg = "simulate(missing=True) leaves out what is missing in the model's own rows, not in "
-        raise FitError(msg + "newdata=; give one of the two")
-    rows = simulation_rows(spec, newdata)
+    rows = simulation_rows(spec, newdata, missing=missing)
     index = spec.prepared.index if newdata is None else newdata.index
-    drawn = draw_components(spec, theta, rows, rng)
-    values = [
-        draw_response(block, data, theta, drawn, rng)
-        for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
-    ]
-    values = [
-        v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
-        for v, part in zip(values, spec.prepared.parts, strict=True)
-    ]
     columns = columns_of(spec, rows)
-    values = list(side_by_column(values))
-    warn_of_impossible(np.array(values), columns)
-    if missing:
-        values = as_observed(np.array(values), columns)
+    drawn, values = draw_columns(spec, theta, rows, rng)
+    warn_of_impossible(values, columns)
     out: dict[str, Any] = {
         column.name: _labelled(spec.layout.blocks[column.block], value)
-        for column, value in zip(columns, values, strict=True)
+        for column, value in zip(
+            columns, as_observed(values, columns) if missing else values, strict=True
+        )
     }
     out["component"] = np.array(spec.components, dtype=object)[drawn]
     return pd.DataFrame(out, index=index).infer_objects()
@@ -157,8 +146,22 @@ def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
     return time_name(list(dict.fromkeys(time_sources(spec, block))))
 
 
-def simulation_rows(spec: MixtureSpec, newdata: pd.DataFrame | None) -> Rows:
-    """Rows to simulate responses for: they need the trials, but not the successes."""
+def simulation_rows(
+    spec: MixtureSpec, newdata: pd.DataFrame | None, *, missing: bool = False
+) -> Rows:
+    """Rows to simulate responses for: they need the trials, but not the successes.
+
+    Raises
+    ------
+    FitError
+        If new rows are to have their responses missing where those of the model are.
+    """
+    if missing and newdata is not None:
+        msg = (
+            "simulate(missing=True) repeats the missing responses of the model's own rows, which "
+            "newdata= replaces; give one of the two"
+        )
+        raise FitError(msg)
     rows = spec.apply(newdata, response=False)
     if newdata is None:
         return rows
@@ -183,6 +186,23 @@ def _without_values(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response
     return read_response(
         replace(part.formula, response=f"p(0 * ({trials}), {trials})"), newdata, scope
     )
+
+
+def draw_columns(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A component for every row, (n,), and all columns of the responses, (columns, n)."""
+    drawn = draw_components(spec, theta, rows, rng)
+    values = [
+        draw_response(block, data, theta, drawn, rng)
+        for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
+    ]
+    # A response of the unit is the same in all its rows.
+    values = [
+        v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
+        for v, part in zip(values, spec.prepared.parts, strict=True)
+    ]
+    return drawn, side_by_column(values)
 
 
 def draw_components(
@@ -236,8 +256,8 @@ def draw_response(
 
     Those of several columns are (n, q).
 
-    A mean outside its range, as of a Poisson response with the identity link, is of no
-    distribution; its density is zero.
+    Responses are also NaN where the mean is outside its range, for instance below zero for a
+    Poisson response with the identity link.
     """
     trials = None if data.response is None else data.response.trials
     several = block.families[0].columns
@@ -354,7 +374,7 @@ def as_observed(drawn: np.ndarray, columns: Sequence[Column]) -> list[np.ndarray
 
 
 def warn_of_impossible(drawn: np.ndarray, columns: Sequence[Column]) -> None:
-    """Say that some columns (..., columns, n) could not be drawn; covariates may be missing."""
+    """Warn if columns (..., columns, n) could not be drawn; missing covariates are no reason."""
     wrong = np.isnan(drawn)
     for c, column in enumerate(columns):
         if column.data.described is not None:
@@ -363,8 +383,8 @@ def warn_of_impossible(drawn: np.ndarray, columns: Sequence[Column]) -> None:
     if missing:
         msg = (
             f"{missing} of {drawn.size} simulated responses are missing: their mean is outside its "
-            "range there, as below zero by the identity link. A log or logit link cannot leave it; "
-            "or give narrower priors"
+            "range, for instance below zero with the identity link. Use a log or logit link, or "
+            "narrower priors"
         )
         warn("impossible responses", msg)
 

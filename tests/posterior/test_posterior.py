@@ -740,6 +740,29 @@ def test_prior_draws_with_means_outside_their_range_are_missing_and_told(family,
     np.testing.assert_array_equal(np.isnan(y.to_numpy()[0]), (mean < 0) | (mean > upper))
 
 
+def test_a_response_of_the_unit_is_drawn_once_for_all_its_rows():
+    rng = np.random.default_rng(1)
+    second = rng.random(60) < 0.5
+    data = pd.DataFrame({"id": np.repeat(np.arange(60), 3), "seen": 1})
+    data["y"] = 3.0 * second[data["id"]] + rng.normal(size=180)
+    data["t"] = (np.where(second, 1, 4) * rng.exponential(size=60))[data["id"]]
+    time = bmx.Regression("surv(t, seen) ~ 1", family="exponential", per="unit")
+    spec = bmx.Mixture([bmx.Regression("y ~ 1"), time], data, k=2, group="id")
+    posterior = quietly(spec, "laplace", draws=50)
+    drawn = posterior.simulate(draws=2, seed=1)
+    assert (
+        list(drawn.columns.unique(0))
+        == ["y", "t"]
+        == list(posterior.point().simulate().columns[:2])
+    )
+    once = [
+        frame.groupby(data["id"]).nunique().eq(1).all().all() for frame in (drawn["t"], drawn["y"])
+    ]
+    assert once == [True, False]
+    before = spec.sample_prior(2, seed=1)["prior_predictive"]["t"].to_numpy()[0].T
+    assert pd.DataFrame(before).groupby(data["id"]).nunique().eq(1).all().all()
+
+
 def test_predictive_draws_of_times_are_called_alike():
     data = bmx.load_data("NregFix").assign(t=lambda frame: np.exp(frame["y"] / 10), seen=1)
     model = bmx.Mixture("surv(t, seen) ~ 1", data, family="weibull", k=1)
