@@ -36,10 +36,8 @@ class Consensus:
     loss : str
         "vi" or "binder".
     expected_loss : float
-        Posterior expectation of the loss: the share of pairs that disagree, or Wade and
-        Ghahramani's bound on the variation of information, in bits.
-    criterion : float
-        What was minimised: the expected Binder loss, or the bound of Wade and Ghahramani.
+        What was minimised.  "binder": the expected share of pairs that disagree.  "vi": Wade
+        and Ghahramani's bound on the expected variation of information, in bits.
     uncertainty : ndarray, shape (U,)
         For every unit i, the expected share of other units j that are wrongly put together
         with it, or wrongly separated from it: ``mean_j |1{c_i = c_j} - P_ij|``.
@@ -52,7 +50,6 @@ class Consensus:
     labels: np.ndarray
     loss: str
     expected_loss: float
-    criterion: float
     uncertainty: np.ndarray
     similarity: np.ndarray
     drawn: np.ndarray
@@ -61,6 +58,11 @@ class Consensus:
     def k(self) -> int:
         """Number of clusters."""
         return int(self.labels.max()) + 1
+
+    @property
+    def criterion(self) -> float:
+        """Another name of `expected_loss`."""
+        return self.expected_loss
 
     def ball(self, level: float = 0.95) -> Ball:
         """The smallest ball around the partition that holds a share of the posterior.
@@ -155,9 +157,9 @@ def consensus(memberships: np.ndarray, loss: str = "vi", max_k: int | None = Non
         candidates = candidates[:1]
     refined = [refine(loss, p, labels, most) for labels in candidates]
     labels = min(refined, key=lambda labels: criterion(loss, labels, p))
-    value = criterion(loss, labels, p)
     uncertainty = unit_losses("binder", *own_and_size(labels, p), p.sum(1), n)
-    return Consensus(labels, loss, value, value, uncertainty, p, _drawn(memberships))
+    least = criterion(loss, labels, p)
+    return Consensus(labels, loss, least, uncertainty, p, _drawn(memberships))
 
 
 def _drawn(memberships: np.ndarray) -> np.ndarray:

@@ -169,6 +169,6 @@ def _check_size(n_units: int) -> None:
         msg = (
             f"{n_units} units have a similarity matrix of {n_units**2 * 4 / 1e9:.1f} GB; at most "
             f"{MOST_UNITS} units are allowed. Take the most probable component of each unit, or "
-            "a sample of the units, allocations[:, sample]"
+            "a sample of the units, memberships[:, sample]"
         )
         raise FitError(msg)
