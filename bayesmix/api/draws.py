@@ -337,9 +337,9 @@ class Draws(TimeQuantities):
         ------
         FitError
             If chains disagree or miss modes with more than one percent of the mass, if the
-            the components have more than 5040 orders, or if the error is above 0.5.  If the
-            posterior was made of the draws of another model, and `model` is not given, or if
-            `idata` has not those, or lacks a free variable.
+            components have more than 5040 orders, or if the error is above 0.5.  If the
+            draws come from another model and `model` is missing, or if `idata` holds other
+            draws or lacks a free variable.
 
         References
         ----------

@@ -49,7 +49,7 @@ class Stacking(Told):
     def _lines(self) -> Lines:
         lines = []
         for row in self.table.itertuples():
-            what = "kept apart" if row.apart else f"{row.share:.0%} of the chains"
+            what = "separate" if row.apart else f"{row.share:.0%} of the chains"
             words = f"weight {row.weight:.3f} ({what}), elpd_loo "
             words += f"{row.elpd_loo:.2f} (standard error {row.se:.2f})"
             lines.append((f"chains {row.chains}", words))

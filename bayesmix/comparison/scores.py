@@ -83,7 +83,7 @@ def score(name: str, fit: Any, by: str) -> Score:
     Raises
     ------
     FitError
-        If a point fit is asked for a criterion of posterior draws.
+        If a criterion of posterior draws is requested for a point fit.
     """
     if CRITERIA[by].of_draws:
         _needs_draws(name, fit, by)

@@ -97,7 +97,7 @@ class Stacked:
     Parameters
     ----------
     table : DataFrame
-        By group: its chains, whether they were kept apart, their share of the reported
+        By group: its chains, whether they are separate chains, their share of the reported
         chains, elpd_loo with its standard error se, the number of units with a high
         Pareto k, and weight.
     elpd_loo : float

@@ -26,7 +26,7 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
         lines.append(("draws", f"{chains} chains of {draws} by {drawn.sampler}{kept}"))
         if drawn.apart is not None:
             shares = ", ".join(f"{drawn.modes[m].share:.0%}" for m in drawn.apart.mode)
-            lines.append(("kept apart", f"chains from modes with {shares} of the mass"))
+            lines.append(("separate", f"chains from modes with {shares} of the mass"))
         lines.append(("convergence", _convergence(table, chains)))
         divergent = int(np.sum(drawn.stats.get("diverging", 0)))
         if divergent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,6 @@ from bayesmix.model.layout import BlockLayout
 from bayesmix.model.parts import Events, Part
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import sizes, summary
-
-if TYPE_CHECKING:
-    from bayesmix.families import Family
-    from bayesmix.model import MixtureSpec
-    from bayesmix.model.parts import Events
 
 __all__ = [
     "event_lines",

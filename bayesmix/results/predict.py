@@ -46,7 +46,7 @@ def predict(
     Raises
     ------
     FitError
-        If what or by is unknown, or a marginal linear predictor is asked for.
+        If `what` or `by` is unknown, or a marginal linear predictor is requested.
     """
     spec = fitted.spec
     at = Prediction.of(spec, newdata, what, by)

@@ -152,14 +152,14 @@ def estimates(
         As of `covariance`; of point fits.
     at_once : bool
     simulated : int
-        Of a point fit: so many draws from the normal approximation, in place of slopes.
+        For a point fit: number of draws from the normal approximation that replace the slopes.
     seed : int or numpy.random.Generator, optional
         Of these.
 
     Raises
     ------
     FitError
-        If a posterior is asked for another covariance than its draws'.
+        If `kind` or `cluster` is given for a posterior.
     """
 
     def many(theta: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def test_a_mode_of_a_few_percent_is_told_and_not_pooled():
     # Without the other mode the means are those of the negative side, with it 0.1 more.
     np.testing.assert_allclose(drawn.flat.mean(0), main, atol=0.05)
     np.testing.assert_allclose(drawn.apart.theta[0].mean(0), lesser, atol=0.06)
-    assert "kept apart" in repr(found)
+    assert "separate" in repr(found)
     assert found.diagnostics().modes == (0, 0)
 
 
@@ -136,7 +136,7 @@ def test_stacking_weighs_it():
     assert list(table["chains"]) == ["0, 1", "2"]
     assert list(table["apart"]) == [False, True]
     assert list(table["share"]) == [1.0, 0.0]
-    assert "kept apart" in repr(stacked)
+    assert "(separate)" in repr(stacked)
     # The same numbers for chains that are simply there.
     pooled = Posterior(drawn.whole, found._point)
     assert pooled.data["posterior"].sizes["chain"] == 3

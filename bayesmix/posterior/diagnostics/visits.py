@@ -61,7 +61,7 @@ def visits(
         The mode at which each chain began.
     theta : ndarray, shape (chain, draw, D)
     begun_apart : sequence of int
-        The same of chains that are kept apart.
+        The same for separate chains.
     apart : ndarray, shape (chain apart, draw, D), optional
     """
     listed = [m for m, mode in enumerate(modes) if mode.share > LEAST]
