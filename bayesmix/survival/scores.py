@@ -30,7 +30,13 @@ from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
 from bayesmix.results.censoring import refuse_background
 from bayesmix.survival import marginal
-from bayesmix.survival.intervals import Source, one_response, point_values, response_place
+from bayesmix.survival.intervals import (
+    Source,
+    counted,
+    one_response,
+    point_values,
+    response_place,
+)
 from bayesmix.survival.nonparametric import UNKNOWN, aalen_johansen, counts, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
@@ -60,10 +66,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Followed:
-    """Rows of one response, and what was seen of them."""
+    """Rows of one response, those that count, and what was seen of these."""
 
     spec: MixtureSpec
     rows: Rows
+    counted: np.ndarray
     seen: Seen
     events: tuple[Hashable, ...]
 
@@ -95,7 +102,8 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
         times = first_times([found[key] for key in block.keys if key in found], codes)
         events = spec.components
     refuse_background(times, "brier_score()")
-    return Followed(one, alone, Seen(times, codes, weight), events)
+    own = np.flatnonzero(counted(spec, rows, at))
+    return Followed(one, alone, own, Seen(times, codes, weight).take(own), events)
 
 
 def _incidence(source: Source, data: Followed, grid: np.ndarray) -> np.ndarray:
@@ -106,9 +114,11 @@ def _incidence(source: Source, data: Followed, grid: np.ndarray) -> np.ndarray:
             return 1.0 - marginal.survival(times, grid)[..., :1]
         return state_probabilities(times, grid)[..., 1:]
 
-    entry = data.seen.times.entry
+    entry = np.zeros(data.rows.n)
+    entry[data.counted] = data.seen.times.entry
     given = entry if entry.any() else None
-    return point_values(replace(source, spec=data.spec), data.rows, incidence, given)
+    found = point_values(replace(source, spec=data.spec), data.rows, incidence, given)
+    return found[data.counted]
 
 
 def _checked(data: Followed, grid: np.ndarray, what: str) -> None:

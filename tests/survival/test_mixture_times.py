@@ -234,6 +234,12 @@ def test_a_time_of_the_unit_counts_once(tmp_path):
     np.testing.assert_allclose(ours, alone.survival([1, 2], by=True)["estimate"], rtol=1e-5)
     km, own = joint.kaplan_meier(times=[1, 2]), alone.kaplan_meier(times=[1, 2])
     np.testing.assert_allclose(km["estimate"], own["estimate"], rtol=1e-5)
+    for found, truth in (
+        (joint.brier_score([1, 2]), alone.brier_score([1, 2])),
+        (joint.calibration(2, groups=3), alone.calibration(2, groups=3)),
+    ):
+        numeric = truth.select_dtypes("number").columns
+        np.testing.assert_allclose(found[numeric], truth[numeric], rtol=1e-4)
     joint.report(tmp_path / "report.html", tables=tmp_path / "t")
     assert "Survival over time" in (tmp_path / "report.html").read_text("utf-8")
     assert (tmp_path / "t" / "times_em.csv").exists()
