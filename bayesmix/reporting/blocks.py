@@ -92,6 +92,7 @@ class Details:
 
     summary: str
     blocks: tuple[Block, ...]
+    opened: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class Sliders:
     lines : tuple of (str, str)
         Names and colours of the curves; an empty colour is that of the text.
     values : ndarray, shape (combinations, lines, T, 3)
-        Estimate and limits; combinations in the order of `axes`, the last one fastest.
+        Estimate and limits, NaN if unknown; combinations in the order of `axes`, the last one
+        fastest.
     """
 
     caption: str

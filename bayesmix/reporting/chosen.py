@@ -126,7 +126,7 @@ def event_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     times = spec.prepared.times
     start = start_state(fit.components)
     lines = [(str(c), colour(s)) for s, c in enumerate(fit.components)] + [("no event yet", "")]
-    caption = f"Probabilities over time for a subject of your choice ({name}), with 95% intervals"
+    caption = f"Probabilities over time for a subject of your choice ({name})"
     states = [*fit.components, start]
     return _sliders(
         spec,
@@ -144,7 +144,7 @@ def survival_sliders(name: str, fit: Any, spec: MixtureSpec, response: str) -> l
     lines = [("all", "")]
     if fit.k > 1:
         lines += [(f"component {c}", colour(s)) for s, c in enumerate(fit.components)]
-    caption = f"Survival curves for a subject of your choice ({name}), with 95% intervals"
+    caption = f"Survival curves for a subject of your choice ({name})"
     return _sliders(
         spec,
         caption,
@@ -182,6 +182,8 @@ def _sliders(
     column = table[key[0]].astype(object)
     own = [table[(column.isna() if k is None else column == k).to_numpy(bool)] for k in key[1]]
     found = [part[ENDS].to_numpy(dtype=float).reshape(len(rows), STEPS, 3) for part in own]
+    known = np.isfinite(np.stack(found)).all()
+    caption += ", with 95% intervals" + ("" if known else " where they are known")
     held = [n for n in _covariates(spec).names if n not in values]
     words = f"{caption} ({', '.join(held)}: median or first level)" if held else caption
     axes = tuple((n, tuple(number(v) for v in given)) for n, given in values.items())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bayesmix._arguments import door
 from bayesmix.errors import FitError
+from bayesmix.model.sampled import unavailable
 from bayesmix.reporting.blocks import Block
 from bayesmix.reporting.chosen import event_sliders, survival_sliders
 from bayesmix.reporting.page import resource, write_block
@@ -43,8 +44,9 @@ def explore(fit: Any) -> Explorer:
 
     Models of times with covariates have sliders: choose a subject's covariates and see the
     probabilities over time, with 95% intervals.  Models with several components have a table of the
-    units: a click on a unit shows its memberships as bars.  All numbers are computed beforehand, so
-    the widgets need no network and no running Python.  `report` puts the same widgets on a page.
+    first 100 units, below the sliders if there are any: a click on a unit shows its memberships as
+    bars.  All numbers are computed beforehand, so the widgets need no network and no running
+    Python.  `report` puts the same widgets on a page.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ def explore(fit: Any) -> Explorer:
         If it is not a fit.
     FitError
         If the fit has nothing to explore: one component, and no times with covariates.
+    DataError
+        If the data come in blocks.
 
     Examples
     --------
@@ -76,12 +80,15 @@ def explore(fit: Any) -> Explorer:
     blocks: list[Block] = []
     for name, one in subject.fits.items():
         spec = subject.specs[name]
+        if spec.prepared.stream is not None:
+            raise unavailable(spec.rows.n)
         if spec.prepared.events is not None:
             blocks += event_sliders(name, one, spec)
         else:
             for block in spec.layout.blocks:
                 blocks += survival_sliders(name, one, spec, block.name) if block.survival else []
-        blocks += [unit_table(name, one.membership())] if one.k > 1 else []
+        if one.k > 1:  # open, unless sliders come first
+            blocks.append(replace(unit_table(name, one.membership()), opened=not blocks))
     if not blocks:
         msg = "explore() shows memberships, and times with covariates; this fit has neither"
         raise FitError(msg)

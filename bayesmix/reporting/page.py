@@ -185,7 +185,8 @@ def _(block: Code) -> str:
 @write_block.register
 def _(block: Details) -> str:
     inner = "\n".join(map(write_block, block.blocks))
-    return f"<details><summary>{_text(block.summary)}</summary>{inner}</details>"
+    state = " open" if block.opened else ""
+    return f"<details{state}><summary>{_text(block.summary)}</summary>{inner}</details>"
 
 
 def equation_svg(latex: str) -> bytes:

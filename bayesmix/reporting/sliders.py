@@ -12,7 +12,7 @@ from bayesmix.reporting.blocks import Sliders
 
 __all__ = ["sliders_html"]
 
-# Of the picture, in its own units; widgets.js has the same.
+# The frame of the curves, in the picture's own units.
 LEFT, WIDTH, TOP, HEIGHT = 40, 592, 10, 256
 PARTS = (0, 0.25, 0.5, 0.75, 1)
 
@@ -39,8 +39,10 @@ def sliders_html(block: Sliders) -> str:
 
 def _numbers(block: Sliders, axes: Sequence[Sequence[str]]) -> str:
     """What the script reads: in thousandths, by combination, line, and estimate or limit."""
-    found = np.rint(1000 * np.nan_to_num(block.values)).astype(int)
-    numbers = {"axes": axes, "values": np.moveaxis(found, -1, -2).tolist()}
+    found = np.moveaxis(np.rint(1000 * block.values), -1, -2)
+    whole = np.where(np.isnan(found), None, np.nan_to_num(found).astype(int).astype(object))
+    frame = (LEFT, WIDTH, TOP, HEIGHT)
+    numbers = {"axes": axes, "values": whole.tolist(), "frame": frame}
     return json.dumps(numbers, separators=(",", ":")).replace("<", "\\u003c")
 
 

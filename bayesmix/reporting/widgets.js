@@ -47,16 +47,18 @@ for (const table of fresh("table[data-bars]")) {
     row.addEventListener("keydown", (event) => { if (event.key === "Enter") toggle(row); });
   }
 }
-// Sliders choose covariates and a time; the numbers were computed beforehand.
+// Sliders choose covariates and a time; the numbers were computed beforehand, null if unknown.
 for (const box of fresh(".sliders")) {
-  const { axes, values } = JSON.parse(box.querySelector("script").textContent);
+  const { axes, values, frame: [left, width, top, height] } = JSON.parse(box.querySelector("script").textContent);
   const inputs = [...box.querySelectorAll("input")];
   const curves = [...box.querySelectorAll("svg g")];
   const told = [...box.querySelectorAll("li output")];
   const mark = box.querySelector(".at");
   const last = axes[axes.length - 1].length - 1;
-  const x = (i) => (40 + (592 * i) / last).toFixed(1);
-  const line = (numbers) => numbers.map((v, i) => x(i) + "," + (266 - 0.256 * v).toFixed(1));
+  const x = (i) => (left + (width * i) / last).toFixed(1);
+  const y = (v) => (top + height * (1 - v / 1000)).toFixed(1);
+  const line = (numbers) => numbers.flatMap((v, i) => (v === null ? [] : [x(i) + "," + y(v)]));
+  const said = (v) => (v === null ? "unknown" : (v / 1000).toFixed(3));
   const show = () => {
     const at = inputs.map((input) => Number(input.value));
     inputs.forEach((input, i) => { input.nextElementSibling.textContent = axes[i][at[i]]; });
@@ -66,8 +68,8 @@ for (const box of fresh(".sliders")) {
       const band = [...line(low), ...line(high).reverse()];
       curves[s].querySelector("polyline").setAttribute("points", line(middle).join(" "));
       curves[s].querySelector("polygon").setAttribute("points", band.join(" "));
-      const [m, a, b] = [middle, low, high].map((numbers) => (numbers[time] / 1000).toFixed(3));
-      told[s].textContent = m + " (" + a + " to " + b + ")";
+      const [m, a, b] = [middle, low, high].map((numbers) => said(numbers[time]));
+      told[s].textContent = low[time] === null ? m : m + " (" + a + " to " + b + ")";
     });
     for (const end of ["x1", "x2"]) mark.setAttribute(end, x(time));
   };

@@ -298,6 +298,28 @@ def test_sliders_of_survival_times_and_of_many_covariates():
         bmx.explore(bmx.Mixture("t ~ a", data, k=1).fit("em", seed=1))
 
 
+def test_unknown_limits_stay_unknown():
+    """Nobody in group a has event y: its probability is at the boundary and has no interval."""
+    rng, n = np.random.default_rng(1), 200
+    data = pd.DataFrame({"g": np.repeat(["a", "b"], n // 2), "t": rng.exponential(size=n), "s": 1})
+    data["event"] = np.where((data["g"] == "a") | (rng.random(n) < 0.5), "x", "y")
+    spec = bmx.CompetingRisks("surv(t, s) ~ 1", data, "event", "exponential", concomitant="~ g")
+    with pytest.warns(bmx.DegenerateWarning):
+        fit = spec.fit("em", seed=1)
+    with pytest.warns(bmx.IdentifiabilityWarning):
+        shown = bmx.explore(fit)._repr_html_()
+    assert "with 95% intervals where they are known" in shown
+    numbers = json.loads(re.search(r'application/json">(.*?)</script>', shown)[1])
+    a, b = numbers["values"]
+    assert a[0][0][1] > 0  # of event x in group a at the second time
+    assert a[0][1][1:] == a[0][2][1:] == [None] * 40
+    assert None not in b[0][1] + b[0][2]
+
+
+def test_memberships_are_open_where_nothing_else_is_shown(patents):
+    assert "<details open>" in bmx.explore(patents)._repr_html_()
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
 def test_sliders_over_covariates_work_in_a_browser(tmp_path):
     data = bmx.load_data("mgus2")
