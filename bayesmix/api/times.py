@@ -325,7 +325,8 @@ class TimeQuantities(Result):
 
         The weights w make up for those censored before t: they are the inverse of the
         Kaplan-Meier probability of not being censored.  A row with a delayed entry is predicted
-        given that it was without the event then, and counts at times after its entry.
+        given that it was without the event then, and counts at times after its entry.  Rows
+        without a time (``na_action="fiml"``) do not count.
 
         Parameters
         ----------

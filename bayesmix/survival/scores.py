@@ -30,13 +30,7 @@ from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
 from bayesmix.results.censoring import refuse_background
 from bayesmix.survival import marginal
-from bayesmix.survival.intervals import (
-    Source,
-    counted,
-    one_response,
-    point_values,
-    response_place,
-)
+from bayesmix.survival.intervals import Source, one_response, point_values, response_place
 from bayesmix.survival.nonparametric import UNKNOWN, aalen_johansen, counts, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
@@ -102,7 +96,8 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
         times = first_times([found[key] for key in block.keys if key in found], codes)
         events = spec.components
     refuse_background(times, "brier_score()")
-    own = np.flatnonzero(counted(spec, rows, at))
+    # Of a missing time, or one of the unit after its first row, nothing is known.
+    own = np.flatnonzero((times.lower > times.entry) | np.isfinite(times.upper))
     return Followed(one, alone, own, Seen(times, codes, weight).take(own), events)
 
 

@@ -112,6 +112,20 @@ def test_intervals_of_scores_are_those_of_a_bootstrap(fit):
     np.testing.assert_allclose(table["upper"] - table["lower"], width[1] - width[0], rtol=0.2)
 
 
+def test_rows_without_a_time_do_not_count():
+    data = cohort(300, seed=6)
+    holes = data.assign(time=data["time"].where(data.index >= 100), y=1.0 * (data.index % 3))
+    time = bmx.Regression("surv(time, status) ~ x", family="exponential")
+    fit = bmx.Mixture([bmx.Regression("y ~ 1"), time], holes, k=1, na_action="fiml").fit()
+    alone = bmx.Mixture([time], data.iloc[100:], k=1).fit()
+    for found, truth in (
+        (fit.brier_score(2.0), alone.brier_score(2.0)),
+        (fit.calibration(2.0, groups=2), alone.calibration(2.0, groups=2)),
+    ):
+        numeric = truth.select_dtypes("number").columns
+        np.testing.assert_allclose(found[numeric], truth[numeric], rtol=1e-4)
+
+
 def test_without_censoring_it_is_the_mean_square(fit):
     data = cohort(200, seed=3, censored=False)
     states = fit.state_probabilities(2.0, data)
