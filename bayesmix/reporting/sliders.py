@@ -40,7 +40,8 @@ def sliders_html(block: Sliders) -> str:
 def _numbers(block: Sliders, axes: Sequence[Sequence[str]]) -> str:
     """What the script reads: in thousandths, by combination, line, and estimate or limit."""
     found = np.moveaxis(np.rint(1000 * block.values), -1, -2)
-    whole = np.where(np.isnan(found), None, np.nan_to_num(found).astype(int).astype(object))
+    whole = np.nan_to_num(found).astype(int).astype(object)
+    whole[np.isnan(found)] = None
     frame = (LEFT, WIDTH, TOP, HEIGHT)
     numbers = {"axes": axes, "values": whole.tolist(), "frame": frame}
     return json.dumps(numbers, separators=(",", ":")).replace("<", "\\u003c")
