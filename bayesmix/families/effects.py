@@ -130,6 +130,15 @@ def _forward(lower: Square, vector: Sequence[Any]) -> list[Any]:
     return out
 
 
+def _backward(lower: Square, vector: Sequence[Any]) -> list[Any]:
+    """Solve the system of a lower triangular matrix's transpose."""
+    out = list(vector)
+    for i in reversed(range(len(out))):
+        rest = _dot([row[i] for row in lower[i + 1 :]], out[i + 1 :])
+        out[i] = (out[i] - rest) / lower[i][i]
+    return out
+
+
 def _symmetric(values: Sequence[Any], q: int) -> Square:
     out: Square = [[0.0] * q for _ in range(q)]
     for (i, j), value in zip(places(q), values, strict=True):
@@ -186,15 +195,17 @@ def _density(q: int, *, proportional: bool) -> Any:
 class _Moments(NamedTuple):
     """What the derivatives are made of, each entry (..., C).
 
-    With w = V^-1 r: `g` the effects given the responses, `e` = Z'w, `q` = Z'V^-1 Z,
-    `r` = Z'V^-2 Z, `n` = U M^-1 U' and `k` = I - n Z'Z / sigma^2; `square` = w'w sigma^4, and
-    traces of Z'Z n / sigma^2 and of its square.
+    With w = V^-1 r: `g` the effects given the responses, `e` = Z'w, `ue` = U'Z'w, `q` = Z'V^-1 Z,
+    `qu` = q U, `r` = Z'V^-2 Z, `n` = U M^-1 U' and `k` = I - n Z'Z / sigma^2; `square` =
+    w'w sigma^4, and traces of Z'Z n / sigma^2 and of its square.
     """
 
     precision: Any
     g: list[Any]
     e: list[Any]
+    ue: list[Any]
     q: Square
+    qu: Square
     r: Square
     n: Square
     k: Square
@@ -212,25 +223,31 @@ def _moments(
     lower: Square,
     order: int,
 ) -> _Moments:
-    """The moments; `r`, `k` and the second trace only where more than slopes is needed."""
+    """The moments; `q`, `r`, `k` and the second trace only where more than slopes is needed.
+
+    Products with U come from U'Z'V^-1 = M^-1 U'Z' / sigma^2, which keeps its digits where the
+    effects are far larger than sigma: in `e` and `q`, which cancel there, few would be left.
+    """
     size = range(len(u))
     precision = np.exp(-2 * sigma.log)
     half = _transposed([_forward(lower, row) for row in u])
     inverse = _times(_transposed(half), half)
+    scaled = [[precision * x for x in _backward(lower, row)] for row in _transposed(half)]
+    ue, qu = [_dot(column, zr) for column in zip(*scaled, strict=True)], _times(zz, scaled)
     g = [precision * _dot(row, zr) for row in inverse]
     p = [[precision * x for x in row] for row in _times(zz, inverse)]
     fitted = [_dot(row, g) for row in zz]
     e = [precision * (a - b) for a, b in zip(zr, fitted, strict=True)]
-    once = _times(p, zz)
-    q = [[precision * (zz[i][j] - once[i][j]) for j in size] for i in size]
     trace = reduce(add, [p[i][i] for i in size])
     square = rr - 2 * _dot(g, zr) + _dot(g, fitted)
     if order == 1:
-        return _Moments(precision, g, e, q, [], inverse, [], square, trace, None)
+        return _Moments(precision, g, e, ue, [], qu, [], inverse, [], square, trace, None)
+    once = _times(p, zz)
+    q = [[precision * (zz[i][j] - once[i][j]) for j in size] for i in size]
     twice, k = _times(p, once), [[float(i == j) - p[j][i] for j in size] for i in size]
     r = [[precision**2 * (zz[i][j] - 2 * once[i][j] + twice[i][j]) for j in size] for i in size]
     trace2 = reduce(add, [p[i][j] * p[j][i] for i in size for j in size])
-    return _Moments(precision, g, e, q, r, inverse, k, square, trace, trace2)
+    return _Moments(precision, g, e, ue, q, qu, r, inverse, k, square, trace, trace2)
 
 
 def _closed(size: int, *, proportional: bool) -> Any:
@@ -248,7 +265,7 @@ def _closed(size: int, *, proportional: bool) -> Any:
         zz, zr, rr = _symmetric(counts[1:], size), terms[:size], terms[size]
         logf, lower = _marginal(zz, zr, rr, counts[0], sigma, u)
         m = _moments(zz, zr, rr, sigma, u, lower, order)
-        score = _score_root(m, u)
+        score = _score_root(m)
         slopes = _root_slopes(roots, values, size, proportional=proportional)
         phi = (
             m.precision * m.square - (counts[0] - m.trace),
@@ -267,10 +284,10 @@ def _closed(size: int, *, proportional: bool) -> Any:
     return closed
 
 
-def _score_root(m: _Moments, u: Square) -> Square:
+def _score_root(m: _Moments) -> Square:
     """Slopes of the log density in the entries of U: (e e' - Q) U."""
-    size = range(len(u))
-    return _times([[m.e[i] * m.e[j] - m.q[i][j] for j in size] for i in size], u)
+    rows = zip(m.e, m.qu, strict=True)
+    return [[e * x - y for x, y in zip(m.ue, row, strict=True)] for e, row in rows]
 
 
 Slope = dict[tuple[int, int], np.ndarray]

@@ -1,5 +1,6 @@
 """Random effects in classes: densities, estimates and what is read off them, by outside truths."""
 
+import mpmath as mp
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,6 +109,28 @@ def test_the_closed_derivatives_are_those_of_the_density(q, proportional):
         assert np.broadcast_to(value, 6)[5] == pytest.approx(
             0.5 * np.trace(moved[i] @ moved[j]), rel=1e-6, abs=1e-8
         )
+
+
+@pytest.mark.parametrize("proportional", [False, True])
+def test_slopes_keep_their_digits_where_effects_are_far_larger_than_errors(proportional):
+    family = with_effects(bmx.family("gaussian"), ["a", "b"], proportional=proportional)
+    rng, phi = np.random.default_rng(1), [-1.3, 6.0, -0.07, 6.0]
+    y, z = rng.normal(size=6), rng.normal(size=(6, 2))
+    obs = Observed(y, None, 0.0, None, np.zeros(6, int), z)
+
+    def exact(*phi):
+        scale = mp.exp(phi[1]) if proportional else 1
+        u = mp.matrix([[mp.exp(phi[1]), phi[2] * scale], [0, mp.exp(phi[3]) * scale]])
+        half = mp.matrix(z.tolist()) * u
+        v = mp.exp(2 * phi[0]) * mp.eye(6) + half * half.T
+        r = mp.matrix(y.tolist())
+        return -(6 * mp.log(2 * mp.pi) + mp.log(mp.det(v)) + (r.T * mp.lu_solve(v, r))[0]) / 2
+
+    with mp.workdps(60):
+        orders = np.eye(4, dtype=int).tolist()
+        slopes = [float(mp.diff(exact, [mp.mpf(x) for x in phi], tuple(n))) for n in orders]
+    found = family.derivatives(obs, (np.zeros(6), *np.array(phi)[:, None]))
+    np.testing.assert_allclose([f[0] for f in found.first[1:]], slopes, rtol=1e-6, atol=1e-7)
 
 
 def test_the_log_likelihood_is_that_of_multivariate_normals(data, fitted):
