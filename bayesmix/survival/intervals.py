@@ -124,7 +124,8 @@ class Estimator:
         )
         unknown = np.zeros(found.value.shape, bool) if found.unknown is None else found.unknown
         fits = [s.fitted for s in sources if s.fitted is not None]
-        without = [f.status for f in fits if np.isnan(covariance(f).root).any()]
+        none = found.moves is not None and np.isnan(found.moves).all()
+        without = [f.status for f in fits if none and np.isnan(covariance(f).root).any()]
         if without:
             unknown = np.ones(found.value.shape, bool)
             warn(

@@ -112,4 +112,4 @@ def test_memberships_and_predictions_of_a_posterior_come_in_blocks(data):
     ):
         found = pd.concat(list(frames))
         assert found.index.equals(expected.index)
-        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
