@@ -12,7 +12,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["Symbol", "plain", "symbolic"]
+__all__ = ["NotSymbolicError", "Symbol", "plain", "symbolic"]
+
+
+class NotSymbolicError(TypeError):
+    """A function that has no graph was called with a `Symbol`."""
+
 
 # What ufuncs of NumPy and SciPy are called in PyTensor, where the names differ.
 _NAMES = {
@@ -101,7 +106,7 @@ def _named(name: str, *arguments: Any) -> Symbol:
 def _refuse(what: str) -> NoReturn:
     known = ", ".join(sorted({*_NAMES, *_SAME, *_BUILT}))
     msg = f"{what} is not a function of PyTensor that bayesmix knows; use arithmetic, {known}"
-    raise TypeError(msg)
+    raise NotSymbolicError(msg)
 
 
 class Symbol:

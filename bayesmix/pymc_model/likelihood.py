@@ -26,7 +26,7 @@ from bayesmix.formula.times import KINDS
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, response_names, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
-from bayesmix.pymc_model.predictors import Predictors, linked
+from bayesmix.pymc_model.predictors import Predictors, linked, no_graph
 
 __all__ = ["unit_log_likelihood"]
 
@@ -197,7 +197,7 @@ def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, .
         if isinstance(value, pt.TensorVariable) and value.type.ndim == 2:
             return value
         reason = "it does not return a PyTensor variable of the responses' shape"
-    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    except no_graph(family) as error:
         reason = str(error).strip().split("\n")[0]
     msg = (
         f"the density of the family {family.name!r} cannot be part of a PyMC model: {reason}; "

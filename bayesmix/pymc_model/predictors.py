@@ -9,7 +9,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayesmix.arrays.symbolic import Symbol, plain
+from bayesmix.arrays.symbolic import NotSymbolicError, Symbol, plain
 from bayesmix.families import Family
 from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
@@ -17,7 +17,7 @@ from bayesmix.model.data import names_of
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name
 
-__all__ = ["Predictors", "add_predictors", "linked", "log_weights", "mean_of"]
+__all__ = ["Predictors", "add_predictors", "linked", "log_weights", "mean_of", "no_graph"]
 
 Tensor = Any
 
@@ -160,6 +160,16 @@ def has_mean_as_location(family: Family) -> bool:
     return np.array_equal(np.ravel(family.mean(**values)), locations)
 
 
+def no_graph(family: Family) -> tuple[type[Exception], ...]:
+    """Errors by which a function of the family says that variables cannot go through.
+
+    A user's function may stumble in many ways; any other error in ours is a mistake of ours.
+    """
+    if family.is_own:
+        return TypeError, ValueError, AttributeError, NotImplementedError
+    return (NotSymbolicError,)
+
+
 def _mean(
     predictors: Predictors, block: BlockLayout, family: Family, members: np.ndarray
 ) -> Tensor:
@@ -174,7 +184,7 @@ def _mean(
         return plain(natural[str(family.location)])
     try:
         mean = family.mean(**natural)
-    except (TypeError, ValueError, AttributeError, NotImplementedError):
+    except no_graph(family):
         return None  # documented: no function of PyTensor has it
     return pt.atleast_2d(pt.as_tensor(plain(mean), dtype="float64"))
 

@@ -1,6 +1,7 @@
 """The PyMC model against the NumPy likelihood and the log prior; PyMC's own tools on it."""
 
 import copy
+import dataclasses
 import pickle
 import warnings
 
@@ -16,6 +17,7 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix import arrays as xp
+from bayesmix import families
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.model.data import to_rows
 from bayesmix.model.fixed import hold
@@ -638,6 +640,19 @@ def test_a_density_that_is_no_graph():
     )
     with pytest.raises(bmx.SpecError, match=r"'opaque' cannot be part.*bayesmix\.arrays"):
         M("positive ~ 1", D, family=family).to_pymc()
+
+
+def test_a_mistake_in_a_family_is_no_missing_graph():
+    """A mean that no graph has leaves `mu` out; any other error comes through."""
+
+    def mean(mu, sigma):
+        if isinstance(mu, xp.Symbol):
+            raise ValueError("a mistake")
+        return mu + 1.0
+
+    family = dataclasses.replace(families.family("gaussian"), mean=mean)
+    with pytest.raises(ValueError, match="a mistake"):
+        M("y ~ x", D, family=family).to_pymc()
 
 
 # --- sampling ------------------------------------------------------------------------------
