@@ -72,9 +72,13 @@ def _exponential(x: Any, lam: float) -> Any:
     return np.log(lam) - lam * x
 
 
+def _inside(logf: Any, x: Any, lower: Any, upper: Any) -> Any:
+    """A log density where x is between the ends, and minus infinity elsewhere."""
+    return xp.where((x >= lower) & (x <= upper), logf, -np.inf)
+
+
 def _uniform(x: Any, lower: float, upper: float) -> Any:
-    inside = (x >= lower) & (x <= upper)
-    return 0.0 * x + xp.where(inside, 0.0 * x - np.log(upper - lower), -np.inf)
+    return _inside(0.0 * x - np.log(upper - lower), x, lower, upper)
 
 
 def _truncated(logpdf: Any, cdf: Any, quantile: Any) -> tuple[Any, Any]:
@@ -82,7 +86,7 @@ def _truncated(logpdf: Any, cdf: Any, quantile: Any) -> tuple[Any, Any]:
 
     def density(x: Any, lower: float, upper: float, **parameters: float) -> Any:
         mass = cdf(upper, **parameters) - cdf(lower, **parameters)
-        return logpdf(x, **parameters) - np.log(mass)
+        return _inside(logpdf(x, **parameters) - np.log(mass), x, lower, upper)
 
     def quantiles(q: Any, lower: float, upper: float, **parameters: float) -> Any:
         low, high = (cdf(end, **parameters) for end in (lower, upper))

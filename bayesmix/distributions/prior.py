@@ -234,7 +234,7 @@ class Prior:
         Raises
         ------
         SpecError
-            For a Dirichlet prior, whose density is joint.
+            For a Dirichlet or smooth prior, whose density is joint.
 
         Examples
         --------
@@ -242,15 +242,23 @@ class Prior:
         >>> round(float(bmx.Prior("gamma", alpha=1, beta=2).logpdf(0.5)), 4)
         -0.3069
         """
-        density = KINDS[self.kind].logpdf
-        if density is None:
-            msg = f"the {self.kind} prior has a joint density only"
-            raise SpecError(msg)
+        density = self._of_one("logpdf")
         if not isinstance(x, (int, float, np.ndarray, np.number, list, tuple)):
             return density(x, **self.parameters)
         inside = self._holds(x)
         found = density(np.where(inside, x, self.quantile(0.5)), **self.parameters)
         return np.where(inside, found, -np.inf)[()]
+
+    def _of_one(self, what: str) -> Any:
+        """The function "logpdf" or "quantile" of this kind."""
+        found = getattr(KINDS[self.kind], what)
+        if found is None:
+            msg = (
+                f"the {self.kind} prior is joint, for several parameters: it has no density, "
+                "no quantiles and no draws of a single one"
+            )
+            raise SpecError(msg)
+        return found
 
     def _holds(self, x: Any) -> Any:
         """Which values lie in the support."""
@@ -273,7 +281,7 @@ class Prior:
         Raises
         ------
         SpecError
-            For a Dirichlet prior, which has none.
+            For a Dirichlet or smooth prior, which has none.
 
         Examples
         --------
@@ -281,11 +289,7 @@ class Prior:
         >>> bmx.Prior("normal", mu=0, sigma=1).quantile([0.025, 0.975]).round(2)
         array([-1.96,  1.96])
         """
-        quantile = KINDS[self.kind].quantile
-        if quantile is None:
-            msg = f"the {self.kind} prior has no quantiles: it is joint, for several parameters"
-            raise SpecError(msg)
-        return quantile(np.asarray(q, float), **self.parameters)
+        return self._of_one("quantile")(np.asarray(q, float), **self.parameters)
 
     def sample(self, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Random draws.
@@ -302,7 +306,7 @@ class Prior:
         Raises
         ------
         SpecError
-            For a Dirichlet prior, whose draws are joint.
+            For a Dirichlet or smooth prior, whose draws are joint.
 
         Examples
         --------
@@ -314,10 +318,7 @@ class Prior:
         draw = DRAWS.get(self.kind)
         if draw is not None:
             return draw(rng, draws, **self.parameters)
-        if KINDS[self.kind].quantile is not None:
-            return self.quantile(rng.random(draws))
-        msg = f"the {self.kind} prior is drawn jointly, for several parameters"
-        raise SpecError(msg)
+        return self._of_one("quantile")(rng.random(draws), **self.parameters)
 
     def __hash__(self) -> int:
         return hash((self.kind, tuple(self.parameters.items())))

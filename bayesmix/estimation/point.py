@@ -382,7 +382,8 @@ def _finish(
     if not np.isfinite(outcome.loglik[at]):
         msg = (
             f"none of the {len(outcome.loglik)} starts has a finite log-likelihood; check the "
-            "response's scale against the family, or give init="
+            "response's scale against the family"
+            f"{'' if penalty is None else ' and the range of the priors'}, or give init="
         )
         raise FitError(msg)
     assert problem.spec.standard is not None

@@ -69,6 +69,27 @@ def test_a_prior_without_mass_inside_is_refused():
         P("uniform", lower=2, upper=1)
 
 
+@pytest.mark.parametrize("kind", ["uniform", "truncated_normal", "truncated_student_t"])
+def test_fits_stay_where_a_prior_has_mass(kind):
+    """A range that holds the flat mode leaves it there; one above has its mode at the end."""
+    more = {"mu": 0.0, "sigma": 5.0} if kind != "uniform" else {}
+    more |= {"nu": 4.0} if kind == "truncated_student_t" else {}
+    frame = data().eval("y = y + 2 * x")
+
+    def mode(lower, upper):
+        given = {"sigma": P(kind, lower=lower, upper=upper, **more)}
+        return bmx.Mixture("y ~ x", frame, k=1, priors=given).fit("map", seed=1)
+
+    flat = bmx.Mixture("y ~ x", frame, k=1).fit("em").dispersion()["sigma"].iloc[0]
+    assert mode(0.5, 5.0).dispersion()["sigma"].iloc[0] == pytest.approx(flat, rel=0.02)
+    end = 1.05 * flat
+    with pytest.warns(bmx.ConvergenceWarning, match="before it converged"):
+        sigma = mode(end, 5.0).dispersion()["sigma"].iloc[0]
+    assert end <= sigma == pytest.approx(end, rel=1e-3)
+    with pytest.raises(bmx.FitError, match="range of the priors"):
+        mode(0.1, 0.2)
+
+
 def test_a_truncated_student_t_integrates_to_one():
     prior = P("student_t", nu=4, mu=0.3, sigma=1.0).within("unit")
     x = np.linspace(0, 1, 20001)[1:-1]
