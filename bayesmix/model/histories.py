@@ -79,8 +79,7 @@ def flag_pieces(data: object, prepared: Prepared) -> None:
     """Warn of rows that look like pieces of one subject's time but count as subjects."""
     if not isinstance(data, pd.DataFrame):
         return
-    parts = prepared.parts if prepared.events is None else prepared.events.parts
-    for part in parts:
+    for part in prepared.readings:
         times = part.response.times
         if prepared.group is not None or times is None or len(times) != len(data):
             continue
