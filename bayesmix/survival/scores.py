@@ -97,8 +97,8 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
         events = spec.components
     refuse_background(times, "brier_score()")
     # Of a missing time, or one of the unit after its first row, nothing is known.
-    own = np.flatnonzero((times.lower > times.entry) | np.isfinite(times.upper))
-    return Followed(one, alone, own, Seen(times, codes, weight).take(own), events)
+    kept = np.flatnonzero((times.lower > times.entry) | np.isfinite(times.upper))
+    return Followed(one, alone, kept, Seen(times, codes, weight).take(kept), events)
 
 
 def _incidence(source: Source, data: Followed, grid: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def covered(case: Case, number: int) -> dict[str, pd.Series] | None:
 
     Returns
     -------
-    dict of str to Series of bool, by kind of interval; None where the fit is no plain success.
+    dict of str to Series of bool, by kind of interval; None if the fit does not converge.
     """
     rng = np.random.default_rng([2, number])
     rows = covariates(ROWS, rng)

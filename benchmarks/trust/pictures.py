@@ -19,7 +19,7 @@ COLUMNS = 3
 def ranks_picture(results: list[dict[str, Any]], level: float = 0.95) -> Figure:
     """The empirical distributions of ranks less the uniform one, with simultaneous bands.
 
-    A quantity whose line leaves the band is drawn dark and named.
+    A quantity whose line leaves the band is red and named.
 
     Parameters
     ----------
