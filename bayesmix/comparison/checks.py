@@ -11,6 +11,7 @@ import pandas as pd
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.predict import simulate
+from bayesmix.results.simulation import columns_of, side_by_column
 
 __all__ = ["predictive_check"]
 
@@ -33,9 +34,9 @@ def predictive_check(
             "residuals('quantile') of point(), or bmx.plot.survival"
         )
         raise FitError(msg)
-    names = [block.name for block in spec.layout.blocks]
+    names = [column.name for column in columns_of(spec, spec.rows)]
     responses = [data.response for data in spec.rows.blocks]
-    seen = np.array([np.asarray(r.y, float) for r in responses if r is not None])
+    seen = side_by_column([np.asarray(r.y, float) for r in responses if r is not None])
     simulated = simulate(drawn, None, draws, rng, missing=True)
     index = spec.prepared.index
     rows = []

@@ -238,6 +238,22 @@ def test_statistics_of_simulated_data_have_p_values():
         spec.fit("laplace", seed=1).predictive_check({"all": lambda y: y}, draws=5)
 
 
+def test_statistics_may_take_several_columns_of_a_response():
+    """The correlation that is fitted is that of the data, up to the error of 200 rows."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame(
+        rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 200), columns=["a", "b"]
+    )
+    data["n"] = rng.poisson(3, 200)
+    parts = [bmx.Regression("mv(a, b) ~ 1", "mvnormal"), bmx.Regression("n ~ 1", "poisson")]
+    posterior = bmx.Mixture(parts, data, k=1).fit("laplace", draws=200, seed=1)
+    checks = {"together": lambda y: y["a"].corr(y["b"]), "mean": lambda y: y["n"].mean()}
+    found = posterior.predictive_check(checks, draws=100, seed=1).set_index("statistic")
+    assert found.loc["together", "observed"] == pytest.approx(data["a"].corr(data["b"]))
+    assert found.loc["mean", "observed"] == pytest.approx(data["n"].mean())
+    assert found["p_value"].between(0.02, 0.98).all()
+
+
 def test_the_picture_has_the_scores_within_their_band():
     import matplotlib.pyplot as plt
 
