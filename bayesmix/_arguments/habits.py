@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from bayesmix.errors import UnknownNameError
@@ -118,7 +119,8 @@ NAMES |= {
     )
 }  # fmt: skip
 NAMES |= {
-    method: {"model": f"fit({method!r})"} for method in ("em", "ml", "map", "laplace", "nuts")
+    method: {"model": f"fit({method!r})", "any": f"spec.fit({method!r})"}
+    for method in ("em", "ml", "map", "laplace", "nuts")
 }
 
 # Keywords of functions: the name here, or a sentence.
@@ -207,7 +209,7 @@ OPTIONS: dict[str, str] = {
     # What has no option of its own.
     "entry": "a part of the response: 'surv(entry, time, status, kind=\"counting\")'",
     "random": "a part of the formula: 'y ~ time + (1 + time | id)'",
-    "subset": "a choice of rows before: data[data['x'] > 0]",
+    "subset": "done before: data[data['x'] > 0]",
     "cluster": "an option of fit.covariance(kind='robust', cluster=...)",
     "offset": "a term of the formula: 'y ~ x + offset(log(n))'",
     "link": "a part of the family: family=bmx.family('gamma', link='inverse')",
@@ -313,9 +315,12 @@ def option_hint(name: str, known: Sequence[str]) -> str:
 def unknown_name(owner: object, name: str, kind: str) -> UnknownNameError:
     """The error for an attribute that an object has not, with a hint where there is one."""
     title = type(owner).__name__
-    hint = name_hint(name, kind)
-    if not hint and not name.startswith("_"):
-        near = difflib.get_close_matches(name, dir(type(owner)), n=1)
-        hint = near[0] if near and not near[0].startswith("_") else ""
-    msg = f"{title} has no {name!r}" + (f"; here it is .{hint}" if hint else "")
-    return UnknownNameError(msg)
+    hint, words = name_hint(name, kind), ""
+    known = [each for each in dir(type(owner)) if not each.startswith("_")]
+    if hint and re.split(r"\W", hint)[0] not in known:
+        hint = f"fit().{hint}" if kind == "model" else ""
+    if hint:
+        words = f"; here it is .{hint}"
+    elif not name.startswith("_") and (near := difflib.get_close_matches(name, known, n=1)):
+        words = f"; did you mean .{near[0]}?"
+    return UnknownNameError(f"{title} has no {name!r}{words}")

@@ -276,7 +276,9 @@ def test_every_public_function_is_behind_the_door(things):
         ("events_fit", "median_survival_time_", "quantile_time(0.5)"),
         ("spec", "predict", "fit().predict()"),
         ("spec", "laplace", "fit('laplace')"),
-        ("fit", "sumary", "summary"),
+        ("fit", "nuts", "spec.fit('nuts')"),
+        ("spec", "predict_hazard", "fit().hazard(times, newdata)"),
+        ("events_fit", "ajfit_flexsurvmix", "aalen_johansen()"),
     ],
 )
 def test_names_of_other_packages(things, kind, name, ours):
@@ -284,6 +286,12 @@ def test_names_of_other_packages(things, kind, name, ours):
         getattr(things[kind], name)
     assert isinstance(found.value, bmx.BayesmixError)
     assert not hasattr(things[kind], name)
+
+
+def refused(thing, name):
+    with pytest.raises(AttributeError) as found:
+        getattr(thing, name)
+    return found.value
 
 
 def test_every_hint_names_what_is_there(things):
@@ -297,6 +305,9 @@ def test_every_hint_names_what_is_there(things):
             attribute = re.match(r"\w+", ours)[0]
             assert any(hasattr(things[k], attribute) for k in kinds[kind]), (name, ours)
             assert not all(hasattr(things[k], name) for k in kinds[kind]), name
+    # Only results of competing events have these.
+    assert str(refused(things["fit"], "ajfit_flexsurvmix")) == "PointFit has no 'ajfit_flexsurvmix'"
+    assert str(refused(things["fit"], "sumary")).endswith("did you mean .summary?")
     for other, name in FAMILY_NAMES.items():
         assert bmx.family(other) is bmx.family(name)
 
