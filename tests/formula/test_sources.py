@@ -202,7 +202,10 @@ def test_rows_with_missing_values(data):
 
 
 def test_the_sample_has_what_is_rare(monkeypatch):
-    """Of 20,000 rows few are drawn, yet every level and both ends are among them."""
+    """Of 20,000 rows few are drawn, yet every level and both ends are among them.
+
+    Rows are told apart by where they are: their labels repeat.
+    """
     from bayesmix.formula.sources import survey
 
     monkeypatch.setattr(survey, "SAMPLE", 300)
@@ -214,6 +217,7 @@ def test_the_sample_has_what_is_rare(monkeypatch):
     y = rng.normal(size=20_000)
     y[12_345] = 9.0
     frame = pd.DataFrame({"f": f, "year": year, "y": y + rng.choice([0, 3], size=20_000)})
+    frame = frame.set_axis(np.arange(20_000) % 7)
     spec = bmx.Mixture("y ~ f + C(year)", bmx.scan(frame, rows=1000), k=2)
     sample = spec.spec.prepared.table
     assert 200 < len(sample) < 500

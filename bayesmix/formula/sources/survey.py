@@ -64,18 +64,22 @@ def surveyed(
         raise DataError("The data have no complete rows; at least one is needed.")
     totals = Totals(seen.n, seen.n_units, seen.n_dropped, seen.row_weight, seen.unit_weight)
     frame = _as_text(pd.concat(seen.rows))
-    frame = frame[~frame.index.duplicated()].sort_index()
     return frame, Stream(source, tuple(needed), na_action == "drop", totals)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What one block has; rows that may be needed with the values that they stand for."""
+    """What one block has, with rows by their position in the block, as labels may repeat.
 
-    sample: pd.DataFrame
+    Of the `rows` at `places` some are `drawn` at random; the others may be needed for the values
+    that they stand for.
+    """
+
+    rows: pd.DataFrame
+    places: np.ndarray
+    drawn: np.ndarray
     values: dict[str, dict[Any, int]]
     ends: dict[str, tuple[float, int, float, int]]
-    rows: pd.DataFrame
     groups: pd.Index | None
     totals: Totals
 
@@ -95,7 +99,9 @@ class _Look:
         if drops:
             frame = frame[complete_rows(frame, self.needed)]
             if not len(frame):
-                return _Found(frame, {}, {}, frame, None, Totals(0, 0, before, 0.0, 0.0))
+                none = np.zeros(0, int)
+                empty = Totals(0, 0, before, 0.0, 0.0)
+                return _Found(frame, none, none.astype(bool), {}, {}, None, empty)
         select_rows(frame, self.needed, "error" if drops else self.na_action)
         values: dict[str, dict[Any, int]] = {}
         ends: dict[str, tuple[float, int, float, int]] = {}
@@ -114,18 +120,9 @@ class _Look:
         w = np.ones(n) if self.weights is None else frame[self.weights].to_numpy(dtype=float)
         sums = float(w.sum()), float(w[units.first].sum())
         totals = Totals(n, n_units, before - n, *sums)
-        labelled = {n: {x: frame.index[p] for x, p in v.items()} for n, v in values.items()}
-        marked = {
-            n: (low, frame.index[a], high, frame.index[b]) for n, (low, a, high, b) in ends.items()
-        }
-        return _Found(
-            frame[drawn],
-            labelled,
-            marked,
-            frame[kept],
-            None if self.group is None else units.index,
-            totals,
-        )
+        at = np.flatnonzero(drawn | kept)
+        groups = None if self.group is None else units.index
+        return _Found(frame.iloc[at], at, drawn[at], values, ends, groups, totals)
 
     def _drawn(self, frame: pd.DataFrame, number: int) -> np.ndarray:
         """Rows drawn at random; all of a group, or none."""
@@ -187,23 +184,20 @@ class _Seen:
         self.row_weight += found.totals.row_weight
         self.unit_weight += found.totals.unit_weight
         self._add_groups(found.groups)
-        labels: set[int] = set()
+        needed: set[int] = set()
         for name, values in found.values.items():
             seen = self.values.setdefault(name, set())
-            labels |= {at for value, at in values.items() if value not in seen}
+            needed |= {at for value, at in values.items() if value not in seen}
             seen |= set(values)
         for name, (low, a, high, b) in found.ends.items():
             before = self.ends.get(name, (np.inf, -np.inf))
-            labels |= ({a} if low < before[0] else set()) | ({b} if high > before[1] else set())
+            needed |= ({a} if low < before[0] else set()) | ({b} if high > before[1] else set())
             self.ends[name] = (min(low, before[0]), max(high, before[1]))
-        more = found.rows
-        if self.group is None:
-            more = more[more.index.isin(list(labels))]
-        elif labels:
-            more = more[more[self.group].isin(more.loc[list(labels), self.group])]
-        else:
-            more = more[:0]
-        self.rows += [found.sample, more]
+        kept = found.drawn | np.isin(found.places, list(needed))
+        if self.group is not None:
+            codes, _ = pd.factorize(found.rows[self.group])
+            kept = np.isin(codes, codes[kept])
+        self.rows.append(found.rows[kept])
 
     def _add_groups(self, groups: pd.Index | None) -> None:
         if groups is None:
