@@ -2,6 +2,6 @@
 
 from bayesmix.distributions.kinds import KINDS, KINK
 from bayesmix.distributions.preliz import as_prior, as_priors
-from bayesmix.distributions.prior import Prior
+from bayesmix.distributions.prior import Prior, cut
 
-__all__ = ["KINDS", "KINK", "Prior", "as_prior", "as_priors"]
+__all__ = ["KINDS", "KINK", "Prior", "as_prior", "as_priors", "cut"]

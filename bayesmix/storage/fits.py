@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.distributions import Prior
+from bayesmix.distributions import Prior, cut
 from bayesmix.errors import DataError
 from bayesmix.families.links import LINKS, Link
 from bayesmix.likelihood import log_likelihood
@@ -152,8 +152,10 @@ def _pack_prior(prior: Prior) -> list[Any]:
 
 
 def _unpack_prior(described: Any) -> Prior:
-    kind, parameters = described
-    return Prior(kind, **{name: from_json(v) for name, v in parameters.items()})
+    kind, parameters = described[0], {name: from_json(v) for name, v in described[1].items()}
+    if kind.startswith("truncated_"):  # one of its ends may be infinite
+        return cut(kind.removeprefix("truncated_"), parameters)
+    return Prior(kind, **parameters)
 
 
 def _pack_penalty(penalty: Penalty) -> dict[str, Any]:

@@ -61,6 +61,13 @@ def test_a_prior_of_a_positive_parameter_is_cut_off_at_zero(prior, truth):
     assert stats.kstest(sigma, truth.cdf).pvalue > 0.001
 
 
+def test_a_fit_with_a_prior_that_is_cut_off_is_saved_and_loaded(tmp_path):
+    given = {"sigma": P("normal", mu=1, sigma=2)}
+    fit = bmx.Mixture("y ~ x", data(), k=1, priors=given).fit("map", seed=1)
+    fit.save(tmp_path / "fit.bmx")
+    pd.testing.assert_frame_equal(bmx.load(tmp_path / "fit.bmx").summary(), fit.summary())
+
+
 def test_a_prior_without_mass_inside_is_refused():
     for prior in (P("uniform", lower=-3, upper=-1), P("beta", alpha=1, beta=1)):
         with pytest.raises(bmx.SpecError, match="but the parameter is positive"):
