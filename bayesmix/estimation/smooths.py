@@ -144,7 +144,7 @@ def settle(
     least : dict of int to float
         Entries of theta that are log tau and may move, with their least values.
     steps : int
-        At most so many.
+        The largest number of steps.
     """
     assert problem.penalty is not None
     theta, status = theta.copy(), np.full(len(theta), "max_iter", dtype="U12")

@@ -55,7 +55,7 @@ def event_rows(
 ) -> tuple[Any, Stream | None]:
     """The data of competing events as a frame, or a sample of their rows with all of them.
 
-    What the formulas are is looked at later: here only for the columns in use.
+    Here formulas only tell which columns are in use; `prepare_components` checks them.
     """
     check_na_action(na_action)
     mains = list(formula.values()) if isinstance(formula, Mapping) else [formula]

@@ -16,7 +16,7 @@ from bayesmix.model.spec import MixtureSpec
 
 __all__ = ["held_smooths", "smooth_entries", "smooth_sets", "smoothed", "unsmoothed"]
 
-# A function of x that the columns make up to within this share of its size is one of theirs.
+# The columns span a function of x if they fit it to within this share of its size.
 EXACT = 1e-8
 
 
@@ -64,7 +64,7 @@ def unsmoothed(spec: MixtureSpec) -> MixtureSpec:
 
 
 def smooth_sets(spec: MixtureSpec, smooth: Smooth) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Entries of coefficients (P,) that share a tau, the entry of that, and a component with them.
+    """Of each tau: the entries of its coefficients (P,), its own entry, and a component with it.
 
     Parameters
     ----------

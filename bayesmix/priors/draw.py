@@ -38,13 +38,12 @@ def _of_place(
     spec: MixtureSpec, model: PriorModel
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """The same as a function of what the priors are of."""
-    normal = [g for g in model.groups if g.is_normal]
-    if len(normal) < len(model.groups) or model.smooths or spec.weights.held is not None:
+    if not model.is_normal or spec.weights.held is not None:
         return lambda theta: _general_gradient(spec, model, theta)
-    at = np.concatenate([g.at for g in normal] or [np.empty(0, int)])
+    at = np.concatenate([g.at for g in model.groups] or [np.empty(0, int)])
     order = np.argsort(at)
     mu, sigma = (
-        np.concatenate([g.parameters[name] for g in normal] or [np.empty(0)])[order]
+        np.concatenate([g.parameters[name] for g in model.groups] or [np.empty(0)])[order]
         for name in ("mu", "sigma")
     )
     keep = spec.free[at[order]]

@@ -122,6 +122,11 @@ class PriorModel:
         """Whether the Dirichlet prior empties components: its density is unbounded at zero."""
         return self.concentration is not None and self.concentration < 1
 
+    @property
+    def is_normal(self) -> bool:
+        """Whether all priors but that of the weights are independent normal ones of theta."""
+        return not self.smooths and all(group.is_normal for group in self.groups)
+
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Independent priors of the same kind and link together."""

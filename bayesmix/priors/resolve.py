@@ -21,14 +21,14 @@ __all__ = ["resolve", "smooth_priors", "with_smooths"]
 
 
 def with_smooths(spec: MixtureSpec, given: Any) -> MixtureSpec:
-    """The specification with the parameters that the user's priors bring along.
+    """The specification with the parameters that the user's priors add.
 
     Parameters
     ----------
     spec : MixtureSpec
         In the user's coordinates.
     given : None, "flat" or dict
-        Of these every smooth prior has a standard deviation for each component.
+        Every smooth prior adds a standard deviation for each component.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[
 def _replace(
     spec: MixtureSpec, single: dict[int, tuple[Prior, Link]], name: str, prior: Prior
 ) -> list[int]:
-    """Put the user's prior in the places that a name stands for, and tell these."""
+    """Put the user's prior in the places that a name stands for, and return these."""
     splines = {j for smooth in smooth_priors(spec) for j in smooth.at.tolist()}
     places = [
         (j, c) for j, c in enumerate(spec.layout.coordinates) if j in single and j not in splines

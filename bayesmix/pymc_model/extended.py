@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from bayesmix.pymc_model.points import draws_to_theta
 
 __all__ = ["extended_evidence"]
 
-# Points at which the model is asked whether an order of its components changes its density.
+# Points that show whether an order of the components changes the density of the model.
 COMPARED = 20
 SAME = 1e-6
 
@@ -32,14 +33,14 @@ SAME = 1e-6
 def extended_evidence(
     drawn: Drawn, model: pm.Model, idata: Any, rng: np.random.Generator
 ) -> Evidence:
-    """The evidence of a model whose draws `drawn` was made of.
+    """The evidence of a model that gave the draws in `drawn`.
 
     Parameters
     ----------
     drawn : Drawn
-        Its relabelled draws say which order of the components is near to the others'.
+        Its relabelled draws show which order of the components is nearest to them.
     model : pymc.Model
-        With the specification's variables, and others.
+        With the variables of the specification, and others.
     idata : DataTree
         With the group posterior: draws of the model, chain by draw, as they were drawn.
     rng : numpy.random.Generator
@@ -48,7 +49,7 @@ def extended_evidence(
     ------
     FitError
         If the draws lack a free variable or are not those of `drawn`, if a free variable is
-        discrete, or as `bridge` does.
+        discrete, and where `bridge` does.
     """
     spec = drawn.spec
     found = getattr(idata, "children", {}).get("posterior")
@@ -61,7 +62,7 @@ def extended_evidence(
     draws = found.to_dataset()
     theta = draws_to_theta(spec, drawn.priors, draws)
     if theta.shape != drawn.raw.shape or not np.allclose(theta, drawn.raw):
-        msg = "evidence(idata=...): these are not the draws that from_pymc made this posterior of"
+        msg = "evidence(idata=...): these are not the draws that from_pymc made this posterior from"
         raise FitError(msg)
     free = Free(model, plain_components(spec.components))
     x = free.unconstrained(free.values(draws))
@@ -72,14 +73,10 @@ def extended_evidence(
     nearest = np.argmin(gaps, 0)
     for number, order in enumerate(orders):
         x[nearest == number] = free.ordered(x[nearest == number], order)
-    target = Target(free.log_density, tuple(_by(free, order) for order in orders))
+    target = Target(free.log_density, tuple(partial(free.ordered, order=o) for o in orders))
     chains = x.reshape(*theta.shape[:2], -1)
     refuse_disagreement(free.log_density(x).reshape(theta.shape[:2]))
     return bridge(target, chains, rng)
-
-
-def _by(free: Free, order: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: free.ordered(x, order)
 
 
 class Free:

@@ -48,8 +48,7 @@ def compiled_density(problem: Problem, mode: Mode) -> Density | None:
 
 def _is_native(model: PriorModel) -> bool:
     """Whether the kernels know all priors."""
-    straight = model.map is None or not model.map.bends
-    return straight and not model.smooths and all(group.is_normal for group in model.groups)
+    return model.is_normal and (model.map is None or not model.map.bends)
 
 
 def gradient_seconds(problem: Problem, model: PriorModel) -> float:
