@@ -112,6 +112,11 @@ class Times:
         """The rows known exactly or right-censored, without a background; None without any."""
         return which((self.code <= KINDS.index("right")) & ~self.exposed)
 
+    @property
+    def known(self) -> np.ndarray:
+        """Whether anything is known of the time, shape (n,)."""
+        return self.code != NOTHING
+
     @cached_property
     def event(self) -> np.ndarray:
         """1 where the time is known exactly, else 0, shape (n,)."""

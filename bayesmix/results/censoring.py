@@ -151,7 +151,7 @@ def residual(family: Family, times: Times, natural: Natural, kind: str) -> np.nd
     hazard = -reached
     if times.truncated:
         hazard = hazard + log_survival(family, times.entry, natural)
-    known = times.code < len(KINDS)
+    known = times.known
     if kind == "cox-snell":
         within = known & ~np.isin(times.code, (EXACT, RIGHT))
         if within.any():

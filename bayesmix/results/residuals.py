@@ -242,7 +242,8 @@ def _in_turn(
         yield from columns_in_turn(block, data, theta)
         return
     ends = np.array([_ends(block, data, theta, s) for s in range(len(block.families))])
-    yield block.name, density, ends, data.there
+    times = data.observed[block.keys[0]].times
+    yield block.name, density, ends, data.there if times is None else times.known
 
 
 def _earlier(density: np.ndarray, codes: np.ndarray) -> np.ndarray:

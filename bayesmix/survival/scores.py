@@ -97,7 +97,7 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
         events = spec.components
     refuse_background(times, "brier_score()")
     # Of a missing time, or one of the unit after its first row, nothing is known.
-    kept = np.flatnonzero((times.lower > times.entry) | np.isfinite(times.upper))
+    kept = np.flatnonzero(times.known)
     return Followed(one, alone, kept, Seen(times, codes, weight).take(kept), events)
 
 

@@ -240,6 +240,12 @@ def test_a_time_of_the_unit_counts_once(tmp_path):
     ):
         numeric = truth.select_dtypes("number").columns
         np.testing.assert_allclose(found[numeric], truth[numeric], rtol=1e-4)
+    scores = joint.residuals("quantile", seed=1)["surv(t, d)"]
+    once = ~data["id"].duplicated()
+    assert scores.notna().equals(once)
+    event = unit["d"].to_numpy() == 1  # those of the censored are drawn
+    expected = alone.residuals("quantile", seed=1)[event]
+    np.testing.assert_allclose(scores[once].to_numpy()[event], expected, atol=1e-4)
     joint.report(tmp_path / "report.html", tables=tmp_path / "t")
     assert "Survival over time" in (tmp_path / "report.html").read_text("utf-8")
     assert (tmp_path / "t" / "times_em.csv").exists()
