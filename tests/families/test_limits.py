@@ -82,6 +82,20 @@ def test_tails_are_those_of_scipy(name):
     np.testing.assert_allclose(upper, truth.logsf(y), rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.parametrize("mu", [1e-6, 2.0, 100.0])
+@pytest.mark.parametrize("psi", [1e-30, 0.3])
+@pytest.mark.parametrize("name", ["zero_inflated_poisson", "hurdle_poisson"])
+def test_log_tails_with_extra_zeros_are_those_of_the_distribution(name, psi, mu):
+    family, y = bmx.family(name), np.array([0.0, 1.0, 5.0, 20.0, 150.0])
+    obs = family.observe(Response("y", "numeric", y, None, ()))
+    natural = {"mu": np.full(5, mu), "psi": np.full(5, psi)}
+    etas = tuple(p.link.forward(natural[p.name]) for p in family.parameters)
+    for log, tail in zip(
+        log_tails(family, obs, family.linked(etas)), family.tails(y, **natural), strict=True
+    ):
+        np.testing.assert_allclose(np.exp(log), tail, rtol=1e-7)
+
+
 @pytest.mark.parametrize("kind", ["truncated", "censored"])
 @pytest.mark.parametrize("sides", ["lower", "upper", "both"])
 @pytest.mark.parametrize("name", [*DENSITIES, *COUNTS])
