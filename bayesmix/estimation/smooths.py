@@ -40,7 +40,7 @@ SMALL, CALM = 1e-4, 1e-4
 
 
 def first_smooths(spec: MixtureSpec) -> tuple[MixtureSpec, dict[int, float]]:
-    """The specification with every tau that is free held where its search begins, and the ends.
+    """The specification with every free tau held where its search begins, and its least values.
 
     Returns
     -------

@@ -105,8 +105,8 @@ class PriorModel:
     smooths : tuple of SmoothPrior
         Priors with a standard deviation that is a parameter itself.
     lean : ndarray, shape (D,), or None
-        Slopes that are added to the log density of natural parameters, such that dispersions are
-        where they are likeliest with the coefficients integrated out; no part of the prior.
+        Slopes added to the log density of natural parameters.  They move the dispersions to where
+        these are likeliest with the coefficients integrated out, and are no part of the prior.
     """
 
     single: Mapping[int, tuple[Prior, Link]]

@@ -10,6 +10,7 @@ import numpy as np
 import pymc as pm
 import pytensor
 from pytensor.graph.replace import graph_replace, vectorize_graph
+from pytensor.tensor.type import discrete_dtypes
 
 from bayesmix.comparison.evidence import (
     Evidence,
@@ -90,7 +91,7 @@ class Free:
     """
 
     def __init__(self, model: pm.Model, components: tuple[Any, ...]) -> None:
-        discrete = [v.name for v in model.free_RVs if v.dtype.startswith(("int", "bool"))]
+        discrete = [v.name for v in model.free_RVs if v.dtype in discrete_dtypes]
         if discrete:
             msg = f"evidence(model=...): the free variables {discrete} are discrete; sum them out"
             raise FitError(msg)

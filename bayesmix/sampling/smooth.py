@@ -67,7 +67,7 @@ def with_smooth_entries(problem: Problem, mode: Mode) -> Mode:
     problem : Problem
         In which every tau is free.
     mode : Mode
-        Where they were held.
+        Found with every tau held.
     """
     taus, others = _places(problem)
     parts = _directions(problem, mode.theta, mode.factor @ mode.factor.T)

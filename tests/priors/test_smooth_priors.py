@@ -218,7 +218,7 @@ def test_draws_by_laplaces_method(two, tmp_path):
     assert row["lower"] < fit.smooths()["tau"].iloc[wave - 1] < row["upper"]
     post.save(tmp_path / "post.nc")
     pd.testing.assert_frame_equal(bmx.load(tmp_path / "post.nc").summary(), post.summary())
-    # What curves have given tau is no prior to be weighed.
+    # Coefficients given tau follow from it: sensitivity weighs the prior of tau alone.
     assert not post.sensitivity().index.str.startswith("smooth").any()
 
 
