@@ -78,8 +78,8 @@ def _exponents(n: int) -> None:
 def _read(folder: str) -> None:
     import pyarrow.dataset as ds
 
-    for batch in ds.dataset(folder, format="parquet").to_batches():
-        assert batch.num_rows >= 0
+    for _ in ds.dataset(folder, format="parquet").to_batches():
+        pass
 
 
 def slopes() -> None:

@@ -146,6 +146,9 @@ class Free:
         """Whether the density is the same in another order of the components."""
         some = x[rng.integers(len(x), size=COMPARED)]
         before, after = self.log_density(some), self.log_density(self.ordered(some, order))
+        if not np.isfinite(before).all():
+            msg = "evidence(model=...): the model's log density is not finite at some of its draws"
+            raise FitError(msg)
         return bool(np.allclose(before, after, rtol=SAME, atol=SAME))
 
     def _parts(self, x: np.ndarray) -> list[np.ndarray]:

@@ -104,8 +104,9 @@ def _log_density(
             part = subsample(replace(sample, penalty=None), size, rng)
             rest = log_likelihood(part, theta) - _expanded(part, mode, theta)
             near = base + problem.n_units / size * rest
-            if np.std(near[:CHECKED] - checked) < CLOSE:
-                return np.append(checked, near[CHECKED:])
+            gap = near[:CHECKED] - checked
+            if np.std(gap) < CLOSE:
+                return np.append(checked, near[CHECKED:] - np.mean(gap))
     return np.append(checked, log_likelihood(problem, theta[CHECKED:]))
 
 
