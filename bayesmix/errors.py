@@ -3,23 +3,6 @@
 import warnings
 from pathlib import Path
 
-__all__ = [
-    "WARNINGS",
-    "BayesmixError",
-    "ConvergenceWarning",
-    "DataError",
-    "DataWarning",
-    "DegenerateWarning",
-    "FitError",
-    "FormulaError",
-    "IdentifiabilityWarning",
-    "NotFiniteError",
-    "SpecError",
-    "UnknownNameError",
-    "UnknownOptionError",
-    "warn",
-]
-
 
 class BayesmixError(ValueError):
     """Any error that bayesmix raises on purpose; also a `ValueError`."""

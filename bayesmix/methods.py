@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from bayesmix.results.fitted import Fitted
     from bayesmix.storage import Checkpoint
 
-__all__ = [
-    "ALGORITHMS",
-    "METHODS",
-    "Method",
-    "call_of",
-    "checkpoint",
-    "estimate",
-    "named",
-    "signature",
-    "words",
-]
-
 
 @dataclass(frozen=True)
 class Method:

@@ -8,18 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "CompetingRisks",
-    "CompetingRisksFit",
-    "CompetingRisksPosterior",
-    "Mixture",
-    "OutsideFit",
-    "OutsidePosterior",
-    "PointFit",
-    "Posterior",
-    "Selection",
-]
-
 type PointFit = Any
 type Posterior = Any
 type Selection = Any

@@ -19,8 +19,6 @@ from bayesmix._arguments.shown import shown, type_name
 from bayesmix._arguments.values import ERRORS, NONE_BY_DEFAULT, VALUES, WORDS
 from bayesmix.errors import SpecError, UnknownOptionError
 
-__all__ = ["check_value", "door", "unknown_option"]
-
 Check = Callable[[str, Any, type[ValueError]], Any]
 SPECIAL = ("__init__", "__getitem__", "__call__")
 SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

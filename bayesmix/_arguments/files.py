@@ -11,8 +11,6 @@ from typing import BinaryIO
 
 from bayesmix.errors import DataError
 
-__all__ = ["NoFileError", "target_file", "write_whole"]
-
 
 class NoFileError(DataError, FileNotFoundError):
     """A file or folder that is not there."""

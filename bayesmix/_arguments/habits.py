@@ -8,16 +8,6 @@ from collections.abc import Sequence
 
 from bayesmix.errors import UnknownNameError
 
-__all__ = [
-    "FAMILY_NAMES",
-    "NAMES",
-    "OPTIONS",
-    "family_name",
-    "name_hint",
-    "option_hint",
-    "unknown_name",
-]
-
 # Attributes and methods of models and results.  "point", "posterior" and "model" say of which;
 # "any" is for all.  The name here is written as one would call it.
 NAMES: dict[str, dict[str, str]] = {

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Kind", "is_number", "kind_of", "of_class"]
-
 
 @dataclass(frozen=True)
 class Kind:

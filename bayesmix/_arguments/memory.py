@@ -9,8 +9,6 @@ from pathlib import Path
 
 from bayesmix.errors import FitError
 
-__all__ = ["available_bytes", "check_memory"]
-
 # Below this no question is worth asking.
 SMALL = 1 << 28
 

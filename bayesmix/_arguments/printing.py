@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Lines", "Printed", "Told", "as_html", "as_text", "html_table", "p_value"]
-
 Lines = list[tuple[str, str]]
 
 WIDTH = 80

@@ -14,25 +14,6 @@ from bayesmix._arguments.kinds import is_number, of_class
 from bayesmix._arguments.shown import shown
 from bayesmix.errors import DataError, FitError, FormulaError, SpecError
 
-__all__ = [
-    "ERRORS",
-    "NONE_BY_DEFAULT",
-    "VALUES",
-    "WORDS",
-    "anything",
-    "as_asked",
-    "at_least",
-    "column_name",
-    "fraction",
-    "generator",
-    "numeric",
-    "one_of",
-    "plain",
-    "probabilities",
-    "share",
-    "whole_number",
-]
-
 Check = Callable[[str, Any, type[ValueError]], Any]
 # Options of fits, given as keywords of any name, that may be None: the default.
 NONE_BY_DEFAULT = frozenset(

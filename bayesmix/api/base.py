@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bayesmix.posterior.drawn import Drawn
     from bayesmix.results.fitted import Fitted
 
-__all__ = ["MODELS", "Modelled", "Reported", "Result", "model_of"]
-
 # The public model by whether the components are competing events; each class enters itself.
 MODELS: dict[bool, Any] = {}
 

@@ -13,8 +13,6 @@ from bayesmix._arguments.printing import html_table
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Resampled, resampled_summary
 
-__all__ = ["Bootstrap"]
-
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)

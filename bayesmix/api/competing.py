@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bayesmix.formula.sources import Data
     from bayesmix.model.parts import Events, Prepared
 
-__all__ = ["CompetingRisks", "CompetingRisksFit", "CompetingRisksPosterior"]
-
 
 class CompetingRisksFit(PointFit, EventQuantities):
     """A fit of competing events by maximum likelihood, or to the posterior mode.

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from bayesmix.comparison.loo import Loo
     from bayesmix.comparison.waic import Waic
 
-__all__ = ["Draws"]
-
 # Draws that quantities of new rows are computed from.
 MOST_DRAWS = 1000
 

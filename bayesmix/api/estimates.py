@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["Estimates"]
-
-
 @door(error=FitError)
 class Estimates(TimeQuantities):
     """How a fit ended, its criteria, its estimates and what they are tested for."""

@@ -19,8 +19,6 @@ from bayesmix.model import MixtureSpec
 if TYPE_CHECKING:
     from bayesmix.families import Family
 
-__all__ = ["load"]
-
 
 @door(error=DataError)
 def load(

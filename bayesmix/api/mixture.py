@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from bayesmix.families import Family
     from bayesmix.formula.sources import Data
 
-__all__ = ["Mixture"]
-
 
 @door
 class Mixture(Model):

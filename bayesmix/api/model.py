@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from bayesmix.priors import PriorModel
 
-__all__ = ["Model"]
-
 
 @door
 class Model(Modelled):

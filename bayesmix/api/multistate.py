@@ -29,8 +29,6 @@ from bayesmix.survival.multistate import Ways, ways
 from bayesmix.survival.occupancy import occupancy, reachable
 from bayesmix.survival.quantities import EventTimes
 
-__all__ = ["MultiState"]
-
 Models = Mapping[Hashable, EventTimes]
 BY = ("final", "path")
 # Draws that tell whether some stay in a state.

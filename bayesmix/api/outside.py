@@ -23,8 +23,6 @@ from bayesmix.results.uncertainty import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OutsideFit", "OutsidePosterior"]
-
 RELATED = ("concomitant",)
 
 

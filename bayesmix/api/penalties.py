@@ -17,8 +17,6 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.estimation.held_out import fold_of, held_out
 
-__all__ = ["PenaltyPath", "penalty_path"]
-
 # The prior of each kind of penalty, and its scale.
 PENALTIES = {"ridge": ("normal", "sigma"), "lasso": ("laplace", "b")}
 # Of a coefficient that counts as zero, the share of the prior's scale.

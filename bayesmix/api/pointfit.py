@@ -34,8 +34,6 @@ from bayesmix.results.streaming import Seeded, delivered
 if TYPE_CHECKING:
     from bayesmix.formula.sources import Data
 
-__all__ = ["PointFit"]
-
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)

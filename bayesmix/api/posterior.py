@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from bayesmix.formula.sources import Data
 
-__all__ = ["Posterior"]
-
 PARTITION_DRAWS = 1000
 STACKED_BY = ("mode", "chain")
 

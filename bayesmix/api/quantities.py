@@ -14,8 +14,6 @@ from bayesmix.survival.comparison import compare_states
 from bayesmix.survival.intervals import Estimator, known_options, numbers
 from bayesmix.survival.mixed import times_table
 
-__all__ = ["EventQuantities"]
-
 
 @door(error=FitError)
 class EventQuantities(TimeQuantities):

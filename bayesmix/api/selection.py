@@ -22,8 +22,6 @@ from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_te
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
 
-__all__ = ["LikelihoodRatioTest", "Selection", "select"]
-
 KINDS = ("bootstrap", "vlmr")
 RESAMPLES = 200
 CAVEAT = (

@@ -12,8 +12,6 @@ from bayesmix._arguments.printing import Lines, Told
 if TYPE_CHECKING:
     from bayesmix.api.base import Result
 
-__all__ = ["Stacking"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stacking(Told):

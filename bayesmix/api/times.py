@@ -15,8 +15,6 @@ from bayesmix.survival.intervals import Estimator, known_options, numbers, one_n
 from bayesmix.survival.mixed import times_table
 from bayesmix.survival.scores import brier_scores, calibration
 
-__all__ = ["TimeQuantities"]
-
 
 @door(error=FitError)
 class TimeQuantities(Result):

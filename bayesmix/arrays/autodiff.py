@@ -22,9 +22,6 @@ from bayesmix.arrays.special import (
     stirling_value,
 )
 
-__all__ = ["Jet", "compose", "fit", "jets"]
-
-
 # name -> (value, first derivative, second derivative); each takes the argument x
 # and the function's value v, so that nothing is computed twice.
 _RULES: dict[str, tuple[Callable, Callable, Callable]] = {

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["crossing", "halved", "legendre"]
-
 FARTHEST = 1e300
 # Of the widest bracket, 1380, they leave 1e-18.
 HALVINGS = 70

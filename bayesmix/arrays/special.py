@@ -8,21 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-__all__ = [
-    "Stirling",
-    "lgamma1p",
-    "log1mexp",
-    "log1pmx",
-    "log_exprel",
-    "log_exprel_parts",
-    "mills",
-    "mills_excess",
-    "softplus",
-    "stirling",
-    "stirling_inverse",
-    "stirling_value",
-]
-
 # B_2k / (2k (2k - 1)), k = 1, ..., 8: the asymptotic series of Stirling's remainder.
 STIRLING = (
     1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400,

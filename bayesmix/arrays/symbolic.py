@@ -12,8 +12,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["NotSymbolicError", "Symbol", "plain", "symbolic"]
-
 
 class NotSymbolicError(TypeError):
     """A function that has no graph was called with a `Symbol`."""

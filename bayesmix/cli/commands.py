@@ -29,8 +29,6 @@ from bayesmix.cli.stored import findings, load_fit, named_files, prediction
 from bayesmix.errors import BayesmixError, SpecError
 from bayesmix.formula.response import is_surv
 
-__all__ = ["COMMANDS"]
-
 # What a command gives back is the exit code; None is 0.
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -101,6 +99,7 @@ def read(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
+    """How the data were read: a line for the file, one for each column."""
     data, used = told["data"], told["used"]
     unused = [str(name) for name in data if name not in used]
     head = f"{called(given.data)}: {told['rows']} rows"
@@ -110,6 +109,7 @@ def read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
 
 
 def read_json(given: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any]:
+    """How the data were read, for ``--json``."""
     data = told["data"]
     columns = columns_read(data[told["used"]])
     return {

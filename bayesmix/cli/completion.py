@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Word", "script", "words_of"]
-
 FILES = ("DATA.csv", "FIT.nc", "[NAME=]FIT.nc", "FILE")
 FOLDERS = ("DIR",)
 

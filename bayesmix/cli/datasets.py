@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import textwrap
 
-__all__ = ["dataset_text", "list_text"]
-
 HEAD = 6
 
 

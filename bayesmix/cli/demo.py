@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bayesmix.api import PointFit, Posterior, Selection
     from bayesmix.comparison.loo import Loo
 
-__all__ = ["bayes", "patents", "run", "trial"]
-
 Write = Callable[[str], None]
 
 # Log-likelihoods with three components in Gruen and Leisch's vignette "regression-examples"

@@ -15,8 +15,6 @@ from bayesmix.distributions import KINDS
 from bayesmix.errors import SpecError
 from bayesmix.methods import named
 
-__all__ = ["check_rows", "fit", "made_family", "make_model", "regressions", "select"]
-
 OWN = ("fixed", "nested", "dispersion", "random_covariance")
 
 

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from bayesmix.methods import ALGORITHMS, METHODS
 
-__all__ = ["OPTIONS", "WHAT", "Option", "checked", "formula", "whole"]
-
 
 @dataclass(frozen=True)
 class Option:

@@ -19,18 +19,6 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import BayesmixError, DataError
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 
-__all__ = [
-    "fit_json",
-    "flat",
-    "keep_files",
-    "make_folder",
-    "records",
-    "rows_first",
-    "write_fit",
-    "write_json",
-    "write_table",
-]
-
 # What `bayesmix fit --out` writes.
 NAMES = ("summary", "membership", "predictions", "event_probabilities", "states", "selection")
 FILES = (*(f"{name}.csv" for name in NAMES), "fit.nc", "report.html")

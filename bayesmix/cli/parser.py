@@ -8,8 +8,6 @@ from typing import Any, NoReturn
 
 from bayesmix.cli.options import OPTIONS, checked, formula
 
-__all__ = ["make_parser", "parse"]
-
 USAGE = 2
 PARTS = {
     "read": "reading the file",

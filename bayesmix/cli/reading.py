@@ -15,8 +15,6 @@ from bayesmix.formula.sources import opened, read
 from bayesmix.reporting.files import MINUS
 from bayesmix.reporting.model import described
 
-__all__ = ["called", "column_lines", "columns_read", "in_blocks", "read_csv", "read_table"]
-
 MISSING = ["", "NA", "NaN", "nan"]
 # Other things than commas that part columns, and how --sep names them.
 OTHER_MARKS = {";": "';'", "\t": "tab", "|": "'|'"}

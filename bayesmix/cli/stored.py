@@ -15,8 +15,6 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 
-__all__ = ["findings", "load_fit", "named_files", "prediction"]
-
 FIT = "fit.nc"
 # Options of each kind of prediction of competing events.
 TAKES = {

@@ -13,8 +13,6 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.predict import simulate
 from bayesmix.results.simulation import columns_of, side_by_column
 
-__all__ = ["predictive_check"]
-
 Statistic = Callable[[Any], float]
 
 

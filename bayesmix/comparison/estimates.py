@@ -16,8 +16,6 @@ from bayesmix.errors import FitError, SpecError
 from bayesmix.model import assemble
 from bayesmix.results.matching import best_order
 
-__all__ = ["compare_estimates"]
-
 KEYS = ["component", "term", "effect"]
 QUANTITIES = ["estimate", "error", "lower", "upper"]
 # Weights and labels may differ: then the comparison shows what they do.

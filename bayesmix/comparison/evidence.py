@@ -31,16 +31,6 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
 from bayesmix.priors import Penalty
 
-__all__ = [
-    "Evidence",
-    "Target",
-    "bridge",
-    "bridge_evidence",
-    "component_orders",
-    "model_probabilities",
-    "refuse_disagreement",
-]
-
 MOST_ORDERS = 5040
 MOST_DRAWS = 4000
 FEWEST_DRAWS = 100

@@ -21,8 +21,6 @@ from bayesmix.comparison.pointwise import (
 )
 from bayesmix.comparison.psis import good_k, left_out
 
-__all__ = ["Loo", "loo"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Loo(Told):

@@ -17,8 +17,6 @@ from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_s
 from bayesmix.comparison.scores import CRITERIA, Score, available, is_posterior, score, weights
 from bayesmix.errors import SpecError
 
-__all__ = ["Comparison", "compare"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:

@@ -10,17 +10,6 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 
-__all__ = [
-    "blocks",
-    "checked",
-    "counted",
-    "frame",
-    "log_mean",
-    "plural",
-    "standard_error",
-    "weight_words",
-]
-
 
 def plural(number: int, noun: str) -> str:
     """A number with its noun."""

@@ -21,8 +21,6 @@ from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.results.matching import best_order
 
-__all__ = ["Pooled", "pool"]
-
 KEYS = ["component", "term", "effect"]
 
 

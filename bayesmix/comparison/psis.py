@@ -9,8 +9,6 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import FitError
 
-__all__ = ["FEWEST_DRAWS", "good_k", "left_out", "psis_smooth", "resample_indices"]
-
 # The tail is a fifth of few draws, and a Pareto fit needs five of them.
 FEWEST_DRAWS = 25
 # Log ratios that differ by less are equal.

@@ -13,8 +13,6 @@ from bayesmix.comparison.loo import Loo
 from bayesmix.comparison.psis import psis_smooth
 from bayesmix.errors import FitError
 
-__all__ = ["Matching", "match_unit", "repair"]
-
 MOST_MOVES = 30
 # Moves go on below the k that can be relied on.  In conjugate regressions with planted
 # outliers (tests/test_criteria.py) stopping just below 0.7 left errors of up to 0.6 in a

@@ -13,8 +13,6 @@ from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.model.parts import Events
 
-__all__ = ["check_fits", "check_same_data", "differences", "fingerprint", "mixture_spec"]
-
 
 def mixture_spec(fit: Any) -> MixtureSpec:
     """The frozen specification of a fit."""

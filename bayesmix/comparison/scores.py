@@ -12,8 +12,6 @@ from bayesmix.comparison.pointwise import counted
 from bayesmix.comparison.stacking import stacking_weights
 from bayesmix.errors import FitError
 
-__all__ = ["CRITERIA", "Criterion", "Score", "available", "is_posterior", "score", "weights"]
-
 
 @dataclass(frozen=True)
 class Criterion:

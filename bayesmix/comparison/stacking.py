@@ -16,8 +16,6 @@ from bayesmix.comparison.psis import good_k
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 
-__all__ = ["Stacked", "groups_of_chains", "stack", "stacking_weights"]
-
 NOTHING = 1e-9
 
 

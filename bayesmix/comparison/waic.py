@@ -20,8 +20,6 @@ from bayesmix.comparison.pointwise import (
     weight_words,
 )
 
-__all__ = ["Waic", "waic"]
-
 LARGEST_VARIANCE = 0.4
 
 

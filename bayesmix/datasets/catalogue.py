@@ -7,8 +7,6 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-__all__ = ["Column", "Dataset", "read"]
-
 
 @dataclass(frozen=True)
 class Column:

@@ -2,8 +2,6 @@
 
 from bayesmix.datasets.catalogue import Column, Dataset
 
-__all__ = ["REGRESSION"]
-
 _FLEXMIX = "Taken from the R package flexmix 2.3-18."
 
 REGRESSION: tuple[Dataset, ...] = (

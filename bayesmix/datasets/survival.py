@@ -2,8 +2,6 @@
 
 from bayesmix.datasets.catalogue import Column, Dataset
 
-__all__ = ["SURVIVAL"]
-
 _SURVIVAL = "Prepared from the R package survival 3.5-3"
 
 _YEARS = Column("years", "analysis time", "years")

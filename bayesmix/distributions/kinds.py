@@ -10,8 +10,6 @@ from scipy import special
 
 from bayesmix import arrays as xp
 
-__all__ = ["DRAWS", "ENDS", "KINDS", "KINK", "RANGES"]
-
 LOG_2PI = float(np.log(2 * np.pi))
 # Parameters that are the ends of a support.
 ENDS = ("lower", "upper")

@@ -11,8 +11,6 @@ from bayesmix.distributions.kinds import KINDS
 from bayesmix.distributions.prior import Prior, cut
 from bayesmix.errors import SpecError
 
-__all__ = ["as_prior", "as_priors"]
-
 _PRELIZ = {
     "Normal": "normal",
     "StudentT": "student_t",

@@ -12,8 +12,6 @@ from bayesmix._arguments import door, numeric, one_of, probabilities
 from bayesmix.distributions.kinds import DRAWS, ENDS, KINDS, RANGES
 from bayesmix.errors import SpecError
 
-__all__ = ["Prior", "cut"]
-
 
 @door
 @dataclass(frozen=True, init=False)

@@ -32,8 +32,6 @@ from bayesmix.results.simulation import draw_components, draw_response
 from bayesmix.results.streaming import of_block, without_data
 from bayesmix.results.tables import summary
 
-__all__ = ["Resampled", "match_order", "resample", "resampled_summary", "simulated_rows"]
-
 KINDS = ("parametric", "case")
 
 

@@ -8,8 +8,6 @@ from bayesmix.likelihood import Problem, unit_terms
 from bayesmix.model.params import permute
 from bayesmix.results.fitted import canonical_order
 
-__all__ = ["contenders", "distinct"]
-
 # Ends on the sample that are nearer to each other than this are one.
 SAME = 1e-3
 # A lead of the mean log-likelihood over its standard error, on all rows, that no start makes up.

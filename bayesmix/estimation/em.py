@@ -16,8 +16,6 @@ from bayesmix.model.weights import WeightModel
 if TYPE_CHECKING:
     from bayesmix.kernels import Mixture
 
-__all__ = ["Floors", "Runs", "climb", "squarem"]
-
 HALVINGS = 12
 # Log of the shape at which a coefficient of variation of 1e-6 counts as zero.
 HIGHEST = 2 * np.log(1e6)

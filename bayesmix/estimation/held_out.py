@@ -12,8 +12,6 @@ from bayesmix.estimation.maximise import Options, maximise
 from bayesmix.likelihood import unit_terms
 from bayesmix.results.fitted import Fitted, standard_problem
 
-__all__ = ["fold_of", "held_out"]
-
 
 def fold_of(n_units: int, folds: int, rng: np.random.Generator) -> np.ndarray:
     """A fold of each unit (U,), of nearly equal sizes, at random.

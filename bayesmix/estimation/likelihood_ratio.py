@@ -19,8 +19,6 @@ from bayesmix.likelihood.information import unit_scores
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.fitted import Fitted, standard_problem
 
-__all__ = ["Ratio", "bootstrap_test", "vuong_test", "weighted_chi2_sf"]
-
 # Starts of the larger model in every resample, beside its fit to the data; the statistic needs
 # neither the last digits nor parameters that are at infinity.
 STARTS = 5

@@ -36,22 +36,6 @@ from bayesmix.results.spurious import (
     suspects,
 )
 
-__all__ = [
-    "LOST",
-    "Options",
-    "Outcome",
-    "agreeing",
-    "best",
-    "collapse_test",
-    "has_status",
-    "kept_so_far",
-    "make_starts",
-    "maximise",
-    "more_starts",
-    "name_ends",
-    "start_from",
-]
-
 FIRST_TOL = 1e-5
 # Known units keep the components apart: Newton may begin earlier.
 EARLY_TOL = 1e-3

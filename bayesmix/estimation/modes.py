@@ -25,8 +25,6 @@ from bayesmix.posterior.mode import Mode
 from bayesmix.results.fitted import canonical_order
 from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
-__all__ = ["find_modes"]
-
 SAME = 1e-3
 # Newton's steps from where a start has converged: a seed gives the same draws whatever the
 # units of measurement only if the modes agree in nearly all digits.

@@ -12,8 +12,6 @@ from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
 from bayesmix.likelihood.engine import engine, information
 from bayesmix.likelihood.information import Information
 
-__all__ = ["LARGE_STEP", "newton"]
-
 # A step that is this large relative to 1 + |theta| when the log-likelihood no
 # longer grows belongs to a parameter on its way to infinity.
 LARGE_STEP = 1e-3

@@ -7,8 +7,6 @@ import pandas as pd
 
 from bayesmix.likelihood import Problem
 
-__all__ = ["unit_order"]
-
 
 def unit_order(problem: Problem) -> np.ndarray:
     """The units in an order that does not change when the rows of the data are permuted.

@@ -47,8 +47,6 @@ from bayesmix.priors import Penalty, resolve, with_smooths
 from bayesmix.results.fitted import Ends, Fitted, canonical_order, standard_problem
 from bayesmix.results.status import ENOUGH, diagnose
 
-__all__ = ["FitOptions", "fit_point"]
-
 ALGORITHMS = ("em", "cem", "sem")
 STARTS = 10
 

@@ -10,8 +10,6 @@ from types import TracebackType
 
 from bayesmix.likelihood import Problem
 
-__all__ = ["Progress", "on_screen"]
-
 PATIENCE = 1.0
 # A gain of the log-likelihood, relative to its size, with which a start ends.
 GAIN = 1e-10

@@ -13,8 +13,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.weights import WeightModel
 from bayesmix.results.fitted import standard_problem
 
-__all__ = ["reduced_start", "without_components"]
-
 
 def reduced_start(
     spec: MixtureSpec, problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int

@@ -14,8 +14,6 @@ from bayesmix.errors import FitError, SpecError
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.status import seldom_reached
 
-__all__ = ["CRITERIA", "best_of", "check_range", "selection_table"]
-
 # Numbers of components that are looked at, of an endless list.
 MOST = 1000
 CRITERIA = ("bic", "bic_units", "aic", "icl", "sabic", "caic", "loglik")

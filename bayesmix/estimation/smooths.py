@@ -28,8 +28,6 @@ from bayesmix.model.smooth import smooth_sets
 from bayesmix.priors.defaults import predictor_unit
 from bayesmix.results.smooths import bending, coefficient_entries
 
-__all__ = ["first_smooths", "settle", "settled"]
-
 # Where tau begins, and the least of it, in units of the linear predictor: a straight line.
 FIRST, LEAST = 0.5, 1e-4
 # Steps of all starts, and of those that differ then; the change of log tau at an end.

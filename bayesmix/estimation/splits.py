@@ -11,8 +11,6 @@ from bayesmix.families import Observed
 from bayesmix.likelihood import Problem
 from bayesmix.likelihood.problem import Arrays, Group
 
-__all__ = ["splits"]
-
 # Shares of the units in a narrow part, and in a tail.
 NARROW = (0.5, 0.2)
 TAIL = 0.1

@@ -24,16 +24,6 @@ from bayesmix.likelihood.arrange import working_by_item
 from bayesmix.likelihood.compress import units_of
 from bayesmix.likelihood.engine import engine, is_large
 
-__all__ = [
-    "Memberships",
-    "from_memberships",
-    "harden",
-    "known_memberships",
-    "pooled",
-    "random_memberships",
-    "shuffled_memberships",
-]
-
 CLASSIFICATION_STEPS = 5
 # Membership of a unit in the part to which a design assigns it.
 SURE = 0.999

@@ -7,8 +7,6 @@ import numpy as np
 from bayesmix.families.multivariate.normal import Moments
 from bayesmix.likelihood import Pass, Problem, Squares
 
-__all__ = ["m_step", "solve"]
-
 # Largest change of a link-scale dispersion in one scoring step.
 STRIDE = 2.0
 # The same of the root of a random effects' covariance, in units of the response.

@@ -11,8 +11,6 @@ from bayesmix.errors import DataError, SpecError
 from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Link
 
-__all__ = ["check_density", "check_start", "inside"]
-
 # Natural values at which a density is tried; every link allows one of them.
 _TRIED = (0.5, 1.5)
 

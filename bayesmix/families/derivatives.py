@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Derivatives"]
-
 
 class Derivatives(NamedTuple):
     """A log density with its derivatives in the p linear predictors.

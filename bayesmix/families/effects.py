@@ -28,16 +28,6 @@ from bayesmix.families.effects_kernel import effects_kernel
 from bayesmix.families.links import Linked
 from bayesmix.families.whole import Clusters, Parts, Whole, clusters_of
 
-__all__ = [
-    "conditional_effects",
-    "covariance_of",
-    "places",
-    "root",
-    "root_names",
-    "root_of",
-    "with_effects",
-]
-
 LOG_2PI = float(np.log(2 * np.pi))
 Square = list[list[Any]]
 

@@ -16,8 +16,6 @@ from bayesmix.families.interface import Observed
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.whole import clusters_of
 
-__all__ = ["effects_kernel"]
-
 LOG_2PI = math.log(2 * math.pi)
 
 

@@ -12,8 +12,6 @@ from bayesmix.families.links import Link
 from bayesmix.formula.limits import Limits
 from bayesmix.formula.times import Times
 
-__all__ = ["Array", "FamilyLike", "Observed", "Parameter", "Shown"]
-
 Array = Any
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OTHER_LINKS", "Block", "Kernel", "Line", "Term", "TimesKernel"]
-
 # Links that the kernels reach by the chain rule from the one that a term is written for.
 OTHER_LINKS = {
     "log": ("identity", "inverse"),

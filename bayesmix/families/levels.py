@@ -12,8 +12,6 @@ from bayesmix._arguments import shown
 from bayesmix.errors import DataError, SpecError
 from bayesmix.formula.response import Response
 
-__all__ = ["Cuts", "as_levels", "checked_levels", "codes_of", "draw_level", "settled_levels"]
-
 # A response with more levels is more likely a number, or a name of each row.
 MOST = 60
 

@@ -30,8 +30,6 @@ from bayesmix.families.survival.base import join, some_rows
 from bayesmix.families.survival.derivatives import join_derivatives
 from bayesmix.formula.limits import CENSORED, Limits
 
-__all__ = ["check_tails", "contributions", "derivatives", "draw_within", "ends", "log_tails"]
-
 # Counts are added up one by one: the largest limit, and the most of a tail.
 MOST_COUNTS, LONGEST_TAIL = 5_000, 100_000
 # Steps of linear predictors, and the smallest probability of a tail.

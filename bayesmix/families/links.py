@@ -13,8 +13,6 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.errors import SpecError
 
-__all__ = ["LINKS", "Link", "Linked", "get_link"]
-
 Array = Any
 
 

@@ -13,8 +13,6 @@ from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import Instant, log_survival
 from bayesmix.formula.times import Times
 
-__all__ = ["for_numbers"]
-
 
 @functools.cache
 def for_numbers(times: Family) -> Family:

@@ -11,8 +11,6 @@ from bayesmix.errors import DataError
 from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Link
 
-__all__ = ["search_start"]
-
 # A rough value needs few responses and few evaluations.
 _RESPONSES = 200
 _CANDIDATES = 600

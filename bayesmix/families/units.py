@@ -9,8 +9,6 @@ import numpy as np
 
 from bayesmix.families.links import Link
 
-__all__ = ["Change", "OfColumn", "change", "is_centred"]
-
 
 class OfColumn(NamedTuple):
     """How a parameter moves with the unit of one column of a response, or of all alike (None)."""

@@ -21,8 +21,6 @@ from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Array, Observed
 from bayesmix.families.links import Linked
 
-__all__ = ["Clusters", "Parts", "Whole", "clusters_of"]
-
 
 class Parts(NamedTuple):
     """Log densities (..., C) of C clusters with their derivatives.

@@ -7,8 +7,6 @@ from typing import Any
 
 from bayesmix.families.kernel import Kernel, Term
 
-__all__ = ["cut_off_term", "inflated_term", "positive_term", "with_psi"]
-
 Numbers = tuple[float, ...]
 
 

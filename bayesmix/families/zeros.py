@@ -23,8 +23,6 @@ from bayesmix.families.limits import log_tails
 from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import cut_off_term, inflated_term, positive_term, with_psi
 
-__all__ = ["hurdle", "zero_inflated"]
-
 # Rounds in which zeros are drawn again, and the largest count looked for one by one.
 REJECTED, LARGEST_COUNT = 100, 10_000
 

@@ -9,8 +9,6 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.expressions import Expression, read_expression
 from bayesmix.formula.tokens import Token, match_brackets, split_at, top_level
 
-__all__ = ["RightSide", "read_right_side"]
-
 Term = tuple[int, ...]  # positions of the multiplied atoms, as written
 Terms = dict[frozenset[int], Term]  # a:b and b:a are one term
 

@@ -24,16 +24,6 @@ from bayesmix.formula.scope import Scope
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "CODINGS",
-    "STATEFUL",
-    "TRANSFORMS",
-    "BoundExpression",
-    "bind",
-    "evaluate",
-    "refuse_unknown",
-]
-
 MATHS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
     for name in ("log", "exp", "sqrt", "log1p", "expm1", "abs", "log2", "log10", "sin", "cos")

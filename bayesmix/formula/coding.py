@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-__all__ = ["Block", "coding_plan"]
-
 Block = tuple[tuple[int, str], ...]  # atoms of a term, each "value", "full" or "reduced"
 Coding = dict[int, str]
 

@@ -30,18 +30,6 @@ from bayesmix.formula.transforms import Bounded, CategoryBox, make_transform
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "Encoder",
-    "FactorEncoder",
-    "NumericEncoder",
-    "assemble",
-    "block_names",
-    "design_width",
-    "encode",
-    "encode_factor",
-    "evaluated",
-]
-
 _UNKNOWN = -2
 
 

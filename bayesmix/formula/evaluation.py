@@ -18,8 +18,6 @@ import numpy as np
 from bayesmix.errors import FormulaError
 from bayesmix.formula.frames import numeric_values
 
-__all__ = ["syntax_tree", "value_of"]
-
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

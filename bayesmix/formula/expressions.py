@@ -11,8 +11,6 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.evaluation import UNREACHABLE, syntax_tree
 from bayesmix.formula.tokens import Token, match_brackets, tokenize
 
-__all__ = ["Expression", "read_expression", "read_text"]
-
 _CONSTANTS = ("True", "False", "None")
 _INSTEAD = {
     "^": "is not a power here. Write x**2 for a square",

@@ -9,8 +9,6 @@ from typing import Any
 
 from bayesmix.errors import warn
 
-__all__ = ["flag_factor", "flag_spelling", "odd_numbers"]
-
 # A factor with more levels than this is meant rarely, with fewer rows a level even less.
 MANY_LEVELS = 100
 SOME_LEVELS, FEW_ROWS = 30, 10

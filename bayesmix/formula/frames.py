@@ -16,24 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 from bayesmix.errors import FormulaError
 
-__all__ = [
-    "Units",
-    "build_units",
-    "check_columns",
-    "check_data",
-    "check_finite",
-    "check_na_action",
-    "conversion",
-    "describe",
-    "first_rows",
-    "missing_values",
-    "moment",
-    "near_names",
-    "numeric_values",
-    "row_values",
-    "select_rows",
-]
-
 _SHOWN = 5
 
 

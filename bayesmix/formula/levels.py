@@ -15,8 +15,6 @@ from bayesmix.formula.scope import Scope
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Levels", "read_levels"]
-
 
 class Levels(NamedTuple):
     """Codes (n,), NaN where missing, of levels; `ordered`: somebody gave their order a meaning."""

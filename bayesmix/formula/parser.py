@@ -10,8 +10,6 @@ from bayesmix.formula.algebra import RightSide, read_right_side
 from bayesmix.formula.expressions import Expression, read_expression
 from bayesmix.formula.tokens import Token, match_brackets, split_at, tokenize
 
-__all__ = ["ParsedFormula", "parse_formula"]
-
 ROLES = ("formula", "fixed", "nested", "concomitant", "ancillary", "random")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["rank_deficiency"]
-
 _TOLERANCE = 1e-7  # R's, for a column's part that the others do not explain
 _CONSTANT = 1e-12  # a column's spread relative to its size below which it is constant
 _BLOCK = 8192

@@ -21,25 +21,6 @@ from bayesmix.formula.tokens import match_brackets, split_at, tokenize
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "Response",
-    "SurvCall",
-    "binomial_arguments",
-    "column_arguments",
-    "complete_columns",
-    "is_mv",
-    "is_surv",
-    "limited_call",
-    "middle",
-    "observed_rows",
-    "read_limits",
-    "read_observed",
-    "read_response",
-    "read_times",
-    "surv_call",
-    "time_name",
-]
-
 FORMS = (
     "surv(time, status), surv(time), surv(lower, upper, kind='interval') or "
     "surv(entry, time, status, kind='counting')"

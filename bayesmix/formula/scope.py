@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Scope"]
-
 
 class Scope:
     """Names of the user's functions and variables that a formula may use.

@@ -11,8 +11,6 @@ from numpy.polynomial import legendre
 
 from bayesmix.errors import FormulaError
 
-__all__ = ["NaturalSpline", "roughness"]
-
 
 class NaturalSpline:
     r"""``cr(x, df=)``: cubic between knots, straight beyond, by its values at the knots.

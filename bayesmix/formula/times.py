@@ -9,8 +9,6 @@ import numpy as np
 
 from bayesmix.errors import DataError
 
-__all__ = ["KINDS", "NOTHING", "Times"]
-
 # What is known of a time.  A row that is none of these says nothing about it.
 KINDS = ("exact", "right", "left", "interval")
 NOTHING = len(KINDS)

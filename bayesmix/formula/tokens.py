@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from bayesmix.errors import FormulaError
 
-__all__ = ["Token", "match_brackets", "split_at", "tokenize", "top_level"]
-
 _PATTERN = re.compile(
     r"""
       (?P<space>\s+)

@@ -18,17 +18,6 @@ from bayesmix.likelihood.problem import Arrays, Group, Problem
 if TYPE_CHECKING:
     from bayesmix.kernels import Arranged, Item, Part, Slot
 
-__all__ = [
-    "arrange",
-    "closed_items",
-    "has_steps",
-    "kernel_names",
-    "kernel_of",
-    "known",
-    "stacked",
-    "working_by_item",
-]
-
 
 def kernel_of(family: Family) -> Kernel | TimesKernel | None:
     """What the kernels know of a family, None if they do not know it with its link."""

@@ -16,8 +16,6 @@ from bayesmix.formula.sources.stream import Block
 from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.model import MixtureSpec, read_block, without_rows
 
-__all__ = ["by_block"]
-
 # Bytes of arranged blocks that are kept for the next pass.
 KEPT = 1 << 28
 # Of a block's design there are so many copies: as arranged, by chunks, and products of columns.

@@ -10,8 +10,6 @@ from bayesmix.likelihood.distinct import distinct_rows
 from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.model import Rows
 
-__all__ = ["compressed", "units_of"]
-
 # Fewer units are computed as they are; it pays where at most this share of them is left.
 FEWEST, PAYS = 1000, 0.8
 

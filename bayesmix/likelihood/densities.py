@@ -12,23 +12,6 @@ import numpy as np
 
 from bayesmix.likelihood.problem import BLOCK, Arrays, Chunk, Group, Problem, chunks
 
-__all__ = [
-    "EVERY",
-    "by_unit",
-    "join",
-    "largest_shift",
-    "linear_predictors",
-    "log_densities",
-    "log_likelihood",
-    "log_weights",
-    "offset_of",
-    "to_rows",
-    "unit_likelihood",
-    "units",
-    "weighted_sum",
-]
-
-
 EVERY = slice(None)
 
 

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Distinct", "distinct_rows"]
-
 # Rows that are looked at first: without two equal ones among them there are too many patterns.
 SAMPLE = 500
 PRIME = np.uint64(0x9E3779B97F4A7C15)

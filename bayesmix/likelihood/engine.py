@@ -46,22 +46,6 @@ from bayesmix.priors import log_prior
 if TYPE_CHECKING:
     from bayesmix.kernels import Arranged, Mixture, Sums
 
-__all__ = [
-    "Engine",
-    "compiled_data",
-    "em_pass",
-    "engine",
-    "information",
-    "is_large",
-    "log_likelihood",
-    "may_compile",
-    "processors",
-    "threads",
-    "unit_sums",
-    "unit_terms",
-    "value_and_gradient",
-]
-
 # Rows times items from which compiling the kernels pays.
 LARGE = 200_000
 

@@ -15,8 +15,6 @@ from bayesmix.likelihood.pairs import Part, Plan, Side, Terms, make_plan
 from bayesmix.likelihood.passes import finite
 from bayesmix.likelihood.problem import Chunk, Problem, chunks
 
-__all__ = ["value_and_gradient"]
-
 NOTHING_ADDED = np.zeros((1, 1, 1))
 
 ValueAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]

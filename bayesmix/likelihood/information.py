@@ -23,9 +23,6 @@ from bayesmix.likelihood.passes import (
 from bayesmix.likelihood.problem import Chunk, Problem, chunks
 from bayesmix.model import MixtureSpec
 
-__all__ = ["Information", "information", "unit_scores"]
-
-
 # A membership above which a unit is one component's, and a share of others that is most.
 CLEAR = 1 - 1e-12
 MOST_OPEN = 0.9

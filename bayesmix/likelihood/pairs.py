@@ -15,8 +15,6 @@ from bayesmix.formula.times import KINDS, NOTHING
 from bayesmix.likelihood.densities import offset_of, to_rows
 from bayesmix.likelihood.problem import Arrays, Chunk, Group, Problem, Slot
 
-__all__ = ["Known", "Part", "Plan", "Side", "Terms", "make_plan"]
-
 
 @dataclass(frozen=True)
 class Terms:

@@ -43,21 +43,6 @@ from bayesmix.likelihood.problem import (
 from bayesmix.likelihood.whole import Together, add_scoring, component_information, scatter
 from bayesmix.model import MixtureSpec
 
-__all__ = [
-    "Evaluated",
-    "Pass",
-    "Responsibilities",
-    "Squares",
-    "Working",
-    "closed_scale",
-    "complete_information",
-    "em_pass",
-    "evaluate",
-    "finite",
-    "normal_information",
-    "scatter_alpha",
-]
-
 Responsibilities = Callable[[slice, Callable[[], np.ndarray]], np.ndarray]
 # Linear predictors (L, n) of the L locations, by block and the key of its response.
 Working = dict[tuple[int, str], np.ndarray]

@@ -16,22 +16,6 @@ from bayesmix.model import MixtureSpec, Rows, unavailable
 from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.priors import Penalty
 
-__all__ = [
-    "Arrays",
-    "Chunk",
-    "Group",
-    "Problem",
-    "Slot",
-    "Table",
-    "add_linear",
-    "build_problem",
-    "chunks",
-    "products",
-    "sample_of",
-    "square",
-    "used_columns",
-]
-
 # Elements of a work array: it should stay in the processor's cache.
 BLOCK = 1 << 17
 PRODUCTS = 1 << 22

@@ -18,8 +18,6 @@ from bayesmix.families.links import Linked
 from bayesmix.families.whole import Parts, Whole, clusters_of
 from bayesmix.likelihood.problem import Arrays, Chunk, Slot, products, square
 
-__all__ = ["Together", "add_scoring", "component_information", "scatter"]
-
 
 class Together(NamedTuple):
     """A family's density of rows together in a chunk: its rows, parameters and derivatives."""

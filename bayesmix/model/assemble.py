@@ -21,8 +21,6 @@ from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.units import known_components
 from bayesmix.model.weights import WeightModel
 
-__all__ = ["assemble", "component_names"]
-
 
 def assemble(prepared: Prepared, k: int) -> MixtureSpec:
     """Give a prepared model its number of components.

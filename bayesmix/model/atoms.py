@@ -19,8 +19,6 @@ from bayesmix.families import Family, Observed
 from bayesmix.formula.design import Units
 from bayesmix.formula.response import Response
 
-__all__ = ["allowed_units", "read_by_component"]
-
 # A share of the way between two values that is between two whole numbers wherever these stand.
 _BETWEEN = 0.381966
 

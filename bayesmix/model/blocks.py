@@ -10,8 +10,6 @@ from bayesmix._arguments import shown
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, family
 
-__all__ = ["FamilyBlocks", "family_blocks", "reads"]
-
 REST = "k"
 
 

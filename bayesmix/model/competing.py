@@ -14,8 +14,6 @@ from bayesmix.model.parts import EventPart, Events, Part
 from bayesmix.model.regression import settled
 from bayesmix.model.rows import BlockRows, block_rows
 
-__all__ = ["plan_events"]
-
 
 def plan_events(joint: Part, events: Events, k: int) -> tuple[PartLayout, BlockRows]:
     """One response, with a design, family and times for each event.

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Bend", "Map", "Standard"]
-
 
 class Bend(NamedTuple):
     """A term t f exp(o' theta + a): `to` t and `of` o (D,), `factor` f and `at` a."""

@@ -16,8 +16,6 @@ from bayesmix.model.params import plain_components, plain_name, term_dim
 from bayesmix.model.rows import BlockRows, Clustered, Rows
 from bayesmix.model.spec import MixtureSpec
 
-__all__ = ["DIMS", "NamedData", "by_unit", "named_data", "names_of", "observed_name", "to_rows"]
-
 # Data of units, whatever the responses are.
 UNIT_DATA = ("Z", "unit_of_row", "row_number", "case_weight", "allowed", "known")
 # Dimensions of some group: a variable is called the same in all of them.

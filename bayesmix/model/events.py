@@ -28,16 +28,6 @@ from bayesmix.model.parts import EventPart, Events, Part, Prepared, Regression
 from bayesmix.model.prepare import complete, concomitant_design, rows_of
 from bayesmix.model.units import case_weights
 
-__all__ = [
-    "TRUNCATIONS",
-    "allowed_events",
-    "event_rows",
-    "partial_codes",
-    "prepare_components",
-    "prepare_events",
-    "restricted",
-]
-
 TRUNCATIONS = ("mixture", "component")
 Names = tuple[Hashable, ...]
 

@@ -20,8 +20,6 @@ from bayesmix.model.params import (
 )
 from bayesmix.model.weights import WeightModel
 
-__all__ = ["hold"]
-
 
 def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> MixtureSpec:
     """Hold parameters at given natural values.

@@ -12,8 +12,6 @@ from bayesmix.formula.frames import Units, build_units
 from bayesmix.formula.times import Times
 from bayesmix.model.parts import Prepared
 
-__all__ = ["continuing", "flag_pieces", "pieces_of", "pieces_text"]
-
 # Ends and entries agree up to rounding.
 CLOSE = 1e-9
 

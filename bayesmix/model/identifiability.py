@@ -12,8 +12,6 @@ from bayesmix.formula.design import rank_deficiency
 from bayesmix.formula.response import Response
 from bayesmix.model.layout import Layout, PartLayout
 
-__all__ = ["check_full_rank", "check_identified", "check_varies"]
-
 
 def check_full_rank(matrix: np.ndarray, terms: tuple[str, ...], where: str) -> None:
     """Refuse a matrix (n, P) with linearly dependent columns, by name."""

@@ -10,8 +10,6 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family
 from bayesmix.model.parts import Regression
 
-__all__ = ["items"]
-
 
 @door
 def items(

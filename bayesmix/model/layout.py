@@ -16,18 +16,6 @@ import numpy as np
 from bayesmix.families import Family
 from bayesmix.families.effects import root_names
 
-__all__ = [
-    "BlockLayout",
-    "Coordinate",
-    "Effect",
-    "Layout",
-    "PartLayout",
-    "Predictor",
-    "Smooth",
-    "Thresholds",
-    "build_layout",
-]
-
 EFFECTS = ("fixed", "nested", "varying", "random", "smooth", "dispersion", "concomitant", "weight")
 
 

@@ -25,28 +25,6 @@ from bayesmix.model.random import (
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "Entry",
-    "coefficient_columns",
-    "coefficients",
-    "derived_variables",
-    "dispersion_entries",
-    "dispersion_link",
-    "dispersions",
-    "from_dataset",
-    "location_entries",
-    "parameter_link",
-    "permute",
-    "plain_components",
-    "plain_name",
-    "table_terms",
-    "term_dim",
-    "term_name",
-    "threshold_entries",
-    "thresholds",
-    "to_dataset",
-]
-
 
 def dispersion_link(block: BlockLayout, number: int) -> Link:
     """Link of the dispersion whose predictor has this number in the block."""

@@ -20,16 +20,6 @@ from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
 
-__all__ = [
-    "EventPart",
-    "Events",
-    "Part",
-    "Prepared",
-    "RandomEffects",
-    "Regression",
-    "nested_pairs",
-]
-
 COVARIANCES = ("varying", "fixed", "proportional")
 
 

@@ -28,13 +28,6 @@ from bayesmix.model.parts import Prepared, Regression, nested_pairs
 from bayesmix.model.reading import Parsed, read_part
 from bayesmix.model.units import case_weights, constant_in_units, known_labels
 
-__all__ = [
-    "complete",
-    "concomitant_design",
-    "prepare",
-    "rows_of",
-]
-
 
 def prepare(
     regressions: Sequence[Regression],

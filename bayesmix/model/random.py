@@ -12,19 +12,6 @@ from bayesmix.families.effects import covariance_of, root_of
 from bayesmix.families.links import Link
 from bayesmix.model.layout import BlockLayout, Layout
 
-__all__ = [
-    "RandomEntry",
-    "correlations",
-    "covariances",
-    "from_moments",
-    "moments",
-    "pair_names",
-    "random_entries",
-    "random_names",
-    "root_link",
-    "scales",
-]
-
 
 class RandomEntry(NamedTuple):
     """A number that tables list: component, name, values (...), and where intervals are symmetric.

@@ -25,15 +25,6 @@ from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Part, RandomEffects, Regression
 from bayesmix.model.units import once_by_unit, unit_values
 
-__all__ = [
-    "Parsed",
-    "clusters",
-    "described_rows",
-    "in_all_rows",
-    "read_part",
-    "unit_response",
-]
-
 # A time that is the same in all rows of more than this share of the groups belongs to these.
 REPEATED = 0.9
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]

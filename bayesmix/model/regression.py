@@ -19,8 +19,6 @@ from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.parts import Part, nested_pairs
 from bayesmix.model.rows import BlockRows, Clustered, regression_rows
 
-__all__ = ["plan", "settled"]
-
 
 def plan(
     part: Part, components: tuple[Hashable, ...], suffix: str, units: Units

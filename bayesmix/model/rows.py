@@ -23,17 +23,6 @@ from bayesmix.model.parts import Events, Part, Prepared
 from bayesmix.model.reading import clusters, described_rows, in_all_rows, unit_response
 from bayesmix.model.units import constant_in_units
 
-__all__ = [
-    "BlockRows",
-    "Clustered",
-    "Rows",
-    "apply",
-    "block_rows",
-    "entries",
-    "event_responses",
-    "regression_rows",
-]
-
 
 @dataclass(frozen=True)
 class Clustered:

@@ -20,8 +20,6 @@ from bayesmix.model.units import case_weights, known_components, known_labels
 if TYPE_CHECKING:
     from bayesmix.model.spec import MixtureSpec
 
-__all__ = ["Sampled", "counted", "read_block", "unavailable", "without_rows"]
-
 
 @dataclass(frozen=True, eq=False)
 class Sampled:

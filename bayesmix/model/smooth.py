@@ -14,8 +14,6 @@ from bayesmix.model.layout import BlockLayout, Coordinate, Predictor, Smooth
 from bayesmix.model.rows import BlockRows
 from bayesmix.model.spec import MixtureSpec
 
-__all__ = ["held_smooths", "smooth_entries", "smooth_sets", "smoothed", "unsmoothed"]
-
 # The columns span a function of x if they fit it to within this share of its size.
 EXACT = 1e-8
 

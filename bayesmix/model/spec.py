@@ -15,8 +15,6 @@ from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import Rows, apply
 from bayesmix.model.weights import WeightModel
 
-__all__ = ["MixtureSpec"]
-
 
 @dataclass(frozen=True)
 class MixtureSpec:

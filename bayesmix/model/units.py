@@ -14,15 +14,6 @@ from bayesmix.formula.design import Units
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
-__all__ = [
-    "case_weights",
-    "constant_in_units",
-    "known_components",
-    "known_labels",
-    "once_by_unit",
-    "unit_values",
-]
-
 
 def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
     """Refuse values (n,) or (n, Q) that differ between the rows of a group."""

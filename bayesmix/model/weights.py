@@ -11,8 +11,6 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["WeightModel"]
-
 
 @dataclass(frozen=True)
 class WeightModel:

@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = [
-    "ALPHA",
-    "draw_band",
-    "draw_over_steps",
-    "estimate_and_limits",
-    "limits_at",
-    "steps_handles",
-    "weights_and_limits",
-]
-
 ALPHA = 0.18
 MOST_DRAWS = 1000
 SEED = 0

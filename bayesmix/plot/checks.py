@@ -9,8 +9,6 @@ import numpy as np
 from bayesmix.plot.replicates import POINTS, Replicates
 from bayesmix.survival.nonparametric import kaplan_meier
 
-__all__ = ["Check", "make_check"]
-
 
 @dataclass(frozen=True)
 class Check:

@@ -21,8 +21,6 @@ from bayesmix.comparison import compare_estimates
 if TYPE_CHECKING:
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["coefficients", "draw_panels", "estimates", "with_lines"]
-
 EFFECTS = ("fixed", "nested", "varying")
 SPREAD = 0.5
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["compare"]
-
 # Kass and Raftery (1995), for twice the logarithm of a Bayes factor.
 STEPS = (2, 6, 10)
 STEPPED = ("bic", "bic_units")

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from bayesmix._arguments.classes import PointFit, Posterior
     from bayesmix.formula.times import Times
 
-__all__ = ["at_mode", "component_handles", "cut", "draw_curve", "fitted", "label", "legend"]
-
 JITTER = 0.16
 MANY = 2000
 LEGEND_BELOW = 5000

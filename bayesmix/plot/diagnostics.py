@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bayesmix._arguments.classes import Posterior
     from bayesmix.posterior.diagnostics import Diagnosis
 
-__all__ = ["diagnostics"]
-
 MOST_ROWS = 30
 MOST_POINTS = 1000
 RANK_BINS = 20

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["effects"]
-
 SHOWN = ("predictions", "slopes")
 STEPS = 60
 # How far apart the components' intervals stand at a level of a factor.

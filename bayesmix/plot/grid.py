@@ -14,17 +14,6 @@ from bayesmix.errors import FitError
 from bayesmix.formula.design import Design
 from bayesmix.model import MixtureSpec
 
-__all__ = [
-    "Covariates",
-    "Held",
-    "covariates_of",
-    "hold",
-    "levels_of",
-    "new_rows",
-    "one_of",
-    "refuse_held",
-]
-
 
 @dataclass(frozen=True)
 class Covariates:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["membership", "rootogram", "unit_weights"]
-
 NAMED_UNITS = 40
 TICK_GAP = 0.17
 

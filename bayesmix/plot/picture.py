@@ -13,8 +13,6 @@ import numpy as np
 from bayesmix._arguments import door
 from bayesmix.errors import FitError
 
-__all__ = ["INTERACTIVE", "PICTURES", "interactive", "picture"]
-
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 # What every picture takes.
 EXTRA = {

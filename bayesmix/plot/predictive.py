@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import CompetingRisks, Mixture, PointFit, Posterior
 
-__all__ = ["posterior_predictive", "prior_predictive"]
-
 ALPHA = 0.3
 FACE, EDGE = "0.85", "0.25"
 

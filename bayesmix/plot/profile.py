@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["profile"]
-
 WHAT = "one for the probabilities and one for the means"
 # How far apart the classes' intervals stand at an item.
 APART = 0.3

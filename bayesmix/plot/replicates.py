@@ -17,8 +17,6 @@ from bayesmix.results.censoring import refuse_background
 from bayesmix.results.simulation import columns_of
 from bayesmix.survival.nonparametric import kaplan_meier
 
-__all__ = ["KINDS", "Replicates", "kind_of", "of_model", "of_priors"]
-
 KINDS = ("rootogram", "density", "ecdf", "survival")
 MOST_BINS = 40
 FEWEST_BINS = 8

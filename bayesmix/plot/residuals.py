@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["residuals"]
-
 
 @picture
 def residuals(

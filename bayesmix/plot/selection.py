@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import Selection
 
-__all__ = ["selection"]
-
 KNOWN = ("bic", "icl", "aic", "bic_units")
 
 

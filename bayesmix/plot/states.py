@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
 
-__all__ = ["states"]
-
 START_COLOUR, START_HEX = "0.35", "#595959"  # the same grey
 START_LABEL = "no event yet"
 

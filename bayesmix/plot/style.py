@@ -14,19 +14,6 @@ from bayesmix.errors import FitError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "WITH_LEGEND",
-    "beside",
-    "colour",
-    "hatch",
-    "level_ticks",
-    "line_style",
-    "marker",
-    "note",
-    "one_axes",
-    "panels",
-]
-
 # Okabe and Ito (2008), without the yellow that is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")

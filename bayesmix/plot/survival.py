@@ -16,8 +16,6 @@ from bayesmix.plot.style import colour, line_style, one_axes
 if TYPE_CHECKING:
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["survival"]
-
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["ternary"]
-
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
 MESH = 40  # units within 1 / MESH of each other are one marker
 SMALLEST, LARGEST = 14.0, 500.0  # areas of markers

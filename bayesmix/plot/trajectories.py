@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["trajectories"]
-
 # How dark a unit's line is: at a membership of zero, and what a sure one adds.
 FAINT, SURE = 0.05, 0.25
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bayesmix._arguments.classes import PointFit, Posterior
     from bayesmix.formula.times import Times
 
-__all__ = ["Curve", "View", "curves", "make_view", "points", "times_of", "y_label"]
-
 STEPS = 201
 INTEGRALS = ("spline",)  # families of times whose mean is an integral
 MOST_LEVELS = 4  # of a factor with a line style for each

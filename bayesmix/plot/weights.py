@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-__all__ = ["mixing"]
-
 STEPS = 201
 
 

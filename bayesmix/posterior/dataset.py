@@ -13,8 +13,6 @@ from bayesmix.model.params import plain_name
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["dataset"]
-
 
 def dataset(variables: Mapping[str, tuple[Any, Any]], coords: Mapping[str, Any]) -> xr.Dataset:
     """A Dataset of variables that are called as users wrote them.

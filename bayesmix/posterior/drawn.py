@@ -33,8 +33,6 @@ from bayesmix.results.fitted import Fitted
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Apart", "Drawn", "draws_dataset", "log_prior_dataset"]
-
 
 @dataclass(frozen=True)
 class Apart:

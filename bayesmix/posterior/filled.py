@@ -8,8 +8,6 @@ import pandas as pd
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.labels import filled_counts
 
-__all__ = ["filled_table", "filled_words"]
-
 SHOWN_DRAWS = 1000
 
 

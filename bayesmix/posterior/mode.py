@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LEAST_SHARE", "Mode"]
-
 # A mode with a larger share of the mass than this gets a chain, and is missed without one.
 LEAST_SHARE = 0.01
 

@@ -16,8 +16,6 @@ from bayesmix.likelihood.engine import engine, is_large, threads
 from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.posterior.labels import membership_batches
 
-__all__ = ["by_units", "mean_membership", "unit_log_likelihood"]
-
 # Bytes of the log-likelihoods that one part of the units has.
 PART = 1 << 24
 

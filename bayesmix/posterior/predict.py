@@ -19,8 +19,6 @@ from bayesmix.results.simulation import (
 )
 from bayesmix.results.uncertainty import Source, estimates
 
-__all__ = ["predict", "simulate"]
-
 MOST_DRAWS = 1000
 
 

@@ -30,9 +30,6 @@ from bayesmix.results.simulation import (
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["prior_table", "prior_tree", "with_predictive_ranges"]
-
-
 SMOOTH = "a curve that departs from a straight line by about tau"
 
 

@@ -18,8 +18,6 @@ from bayesmix.results.simulation import draw_from
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["random_effect_draws"]
-
 
 def random_effect_draws(
     drawn: Drawn, newdata: pd.DataFrame | None, rng: np.random.Generator

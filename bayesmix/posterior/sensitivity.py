@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["prior_sensitivity"]
-
 
 def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
     """ArviZ's power-scaling diagnostics of every parameter that is drawn.

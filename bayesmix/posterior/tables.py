@@ -16,8 +16,6 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.results.tables import component_index, ratios, summary
 
-__all__ = ["membership", "modes_table", "most_probable", "natural_draws", "posterior_summary"]
-
 MOST_DRAWS = 2000
 
 

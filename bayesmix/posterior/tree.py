@@ -19,8 +19,6 @@ from bayesmix.results.simulation import columns_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["predictive_dataset", "to_tree"]
-
 PRIOR_DRAWS = 1000
 
 

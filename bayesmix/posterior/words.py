@@ -11,8 +11,6 @@ from bayesmix.posterior.filled import filled_words
 from bayesmix.posterior.tables import posterior_summary
 from bayesmix.results.describe import model_title, spec_lines
 
-__all__ = ["posterior_html", "posterior_text"]
-
 
 def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
     chains, draws = drawn.theta.shape[:2]

@@ -16,8 +16,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Bend
 from bayesmix.priors.log_density import PriorModel
 
-__all__ = ["Conditional", "conditional", "depends_on", "shown"]
-
 
 class Conditional(NamedTuple):
     """theta[at] ~ normal(mean + slopes theta[given] + bends, root root').

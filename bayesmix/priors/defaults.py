@@ -13,17 +13,6 @@ from bayesmix.model.params import dispersion_link
 from bayesmix.model.standard import constant_shares
 from bayesmix.priors.log_density import PriorModel
 
-__all__ = [
-    "as_copies",
-    "clipped_share",
-    "column_spread",
-    "default_priors",
-    "predictor_unit",
-    "row_weight",
-    "weighted_mean",
-    "weighted_sd",
-]
-
 # Values farther from the median than so many robust standard deviations are moved there.
 REACH = 3.0
 ROBUST = 1.4826

@@ -12,8 +12,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Map
 from bayesmix.priors.log_density import PriorModel, log_prior
 
-__all__ = ["gradient", "sample_prior"]
-
 
 def gradient(
     spec: MixtureSpec, model: PriorModel

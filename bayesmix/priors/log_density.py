@@ -16,18 +16,6 @@ from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Map, Standard
 
-__all__ = [
-    "Group",
-    "LogPrior",
-    "Penalty",
-    "PriorModel",
-    "SmoothPrior",
-    "log_prior",
-    "mapped",
-    "placed",
-    "within",
-]
-
 
 class LogPrior(NamedTuple):
     """A log prior with its derivatives.

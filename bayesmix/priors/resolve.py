@@ -17,8 +17,6 @@ from bayesmix.model.standard import standardise
 from bayesmix.priors.defaults import WIDE, default_priors, predictor_unit
 from bayesmix.priors.log_density import PriorModel, SmoothPrior, placed
 
-__all__ = ["resolve", "smooth_priors", "with_smooths"]
-
 
 def with_smooths(spec: MixtureSpec, given: Any) -> MixtureSpec:
     """The specification with the parameters that the user's priors add.

@@ -23,8 +23,6 @@ from bayesmix.model.smooth import smooth_sets
 from bayesmix.priors.conditional import Conditional, conditional, depends_on
 from bayesmix.priors.log_density import PriorModel
 
-__all__ = ["Variable", "free_variables", "logit_turn"]
-
 # Effects whose coefficients belong to single components, and what their variables are called.
 APART = ("varying", "dispersion")
 LABELS = {"dispersion": "ancillary"}

@@ -20,8 +20,6 @@ from bayesmix.pymc_model.parameters import add_parameters, theta_of
 from bayesmix.pymc_model.predictors import Predictors, add_predictors, log_weights
 from bayesmix.pymc_model.random import draw
 
-__all__ = ["to_pymc"]
-
 Tensor = Any
 
 LIKELIHOODS = ("graph", "kernel")

@@ -24,8 +24,6 @@ from bayesmix.model.params import permute, plain_components
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.pymc_model.points import draws_to_theta
 
-__all__ = ["extended_evidence"]
-
 # Points that show whether an order of the components changes the density of the model.
 COMPARED = 20
 SAME = 1e-6

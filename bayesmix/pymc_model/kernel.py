@@ -22,8 +22,6 @@ from bayesmix.likelihood import build_problem
 from bayesmix.likelihood.arrange import arrange, known
 from bayesmix.model import MixtureSpec
 
-__all__ = ["kernel_log_likelihood"]
-
 
 def kernel_log_likelihood(spec: MixtureSpec) -> tuple[Any, Any]:
     """What `unit_log_likelihood` gives, computed by the kernel.

@@ -28,8 +28,6 @@ from bayesmix.model.data import names_of, response_names, time_data, time_source
 from bayesmix.model.layout import BlockLayout
 from bayesmix.pymc_model.predictors import Predictors, linked, no_graph
 
-__all__ = ["unit_log_likelihood"]
-
 Tensor = Any
 
 # What may be known of a time, by the form in which the response is written.

@@ -18,8 +18,6 @@ from bayesmix.model.random import pair_names, random_names
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import Spline, Variable, free_variables, logit_turn
 
-__all__ = ["add_parameters", "theta_of"]
-
 Tensor = Any
 
 DISTRIBUTIONS: dict[str, tuple[str, Mapping[str, str]]] = {

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["draws_to_theta", "initial_point", "new_data"]
-
 
 def initial_point(
     spec: MixtureSpec, priors: PriorModel, theta: np.ndarray

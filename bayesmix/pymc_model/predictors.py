@@ -17,8 +17,6 @@ from bayesmix.model.data import names_of
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name
 
-__all__ = ["Predictors", "add_predictors", "linked", "log_weights", "mean_of", "no_graph"]
-
 Tensor = Any
 
 # Beyond e^700 a number is infinite, and so are its derivatives.

@@ -17,8 +17,6 @@ from bayesmix.model.rows import Clustered
 from bayesmix.pymc_model.predictors import Predictors, mean_of
 from bayesmix.results.simulation import draw_from, draw_rows
 
-__all__ = ["draw"]
-
 
 def draw(
     spec: MixtureSpec,

@@ -7,20 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = [
-    "Block",
-    "Choice",
-    "Code",
-    "Details",
-    "Equation",
-    "Pairs",
-    "Picture",
-    "Section",
-    "Sliders",
-    "Table",
-    "Words",
-]
-
 
 @dataclass(frozen=True)
 class Words:

@@ -18,14 +18,6 @@ from bayesmix.reporting.blocks import Block, Sliders, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.survival.comparison import start_state
 
-__all__ = [
-    "event_sliders",
-    "slider_values",
-    "survival_sliders",
-    "typical_events",
-    "typical_rows",
-]
-
 MOST = 8  # subjects
 ENDS = ["estimate", "lower", "upper"]
 

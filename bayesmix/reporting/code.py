@@ -10,8 +10,6 @@ from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
 from bayesmix.model.parts import Regression
 
-__all__ = ["events_code", "fit_code", "model_code"]
-
 
 def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
     """The call that makes a model of `data`; what cannot be written is called ``your_...``."""

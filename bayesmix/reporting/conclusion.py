@@ -20,8 +20,6 @@ from bayesmix.reporting.files import fixed, interval, number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import model_sentences
 
-__all__ = ["conclusion", "methods_paragraph"]
-
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 CLEAR, VAGUE = 0.8, 0.5
 SOURCES = {

@@ -15,8 +15,6 @@ from bayesmix.reporting.pictures import diagnostics_picture
 from bayesmix.reporting.subject import Subject
 from bayesmix.sampling.laplace import GOOD_K
 
-__all__ = ["chains", "convergence"]
-
 SMALL_SHARE = 0.01
 
 

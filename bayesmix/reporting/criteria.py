@@ -15,8 +15,6 @@ from bayesmix.reporting.files import fixed, number
 from bayesmix.reporting.pictures import comparison_picture
 from bayesmix.reporting.subject import Subject
 
-__all__ = ["criteria", "criteria_doubts"]
-
 POINT = {
     "loglik": "log-likelihood",
     "df": "df",

@@ -12,8 +12,6 @@ from bayesmix.model.parts import Part
 from bayesmix.reporting.blocks import Equation
 from bayesmix.results.describe import family_title
 
-__all__ = ["model_equations", "upright"]
-
 LINKS = {
     "identity": "{}",
     "log": r"\log {}",

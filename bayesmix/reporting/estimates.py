@@ -15,8 +15,6 @@ from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import coefficients_picture
 from bayesmix.reporting.subject import Subject
 
-__all__ = ["estimates"]
-
 KEYS = ["component", "term", "effect"]
 READING = (
     "Intervals have 95%: confidence intervals of point fits, credible intervals of posteriors. "

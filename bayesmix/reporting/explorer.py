@@ -14,8 +14,6 @@ from bayesmix.reporting.page import resource, write_block
 from bayesmix.reporting.subject import make_subject
 from bayesmix.reporting.units import unit_table
 
-__all__ = ["Explorer", "explore"]
-
 
 @dataclass(frozen=True)
 class Explorer:

@@ -14,18 +14,6 @@ import pandas as pd
 from bayesmix._arguments.files import write_whole
 from bayesmix.reporting.blocks import Block, Choice, Details, Section, Table
 
-__all__ = [
-    "MINUS",
-    "fixed",
-    "interval",
-    "is_numeric",
-    "latex_table",
-    "number",
-    "plural",
-    "tables_of",
-    "write_tables",
-]
-
 MINUS = "\N{MINUS SIGN}"
 # A number, a bound such as "<0.001", or an interval.
 ONE = rf"(< ?)?{MINUS}?(\d[\d.,]*(e[+{MINUS}]?\d+)?|\N{{INFINITY}})"

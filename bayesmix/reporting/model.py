@@ -15,8 +15,6 @@ from bayesmix.reporting.files import number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import missing_words, model_sentences, spec_lines
 
-__all__ = ["data", "described", "model"]
-
 MOST_LEVELS = 6
 PRIOR = r"^Prior\('(\w+)', (.*)\)$"  # as Python writes it
 

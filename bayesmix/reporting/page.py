@@ -24,8 +24,6 @@ from bayesmix.reporting.blocks import (
 from bayesmix.reporting.files import is_numeric, number
 from bayesmix.reporting.sliders import sliders_html
 
-__all__ = ["equation_svg", "page", "resource", "write_block"]
-
 LABELS = {"warning": "Warning: ", "note": "Note: ", "good": ""}
 EQUATION_SIZE = 13
 LONG = 24  # letters of a cell that has room for several words in a line

@@ -18,18 +18,6 @@ from bayesmix.reporting.blocks import Block, Picture, Words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "coefficients_picture",
-    "comparison_picture",
-    "curves_picture",
-    "diagnostics_picture",
-    "profile_picture",
-    "rootogram_picture",
-    "states_picture",
-    "survival_picture",
-    "weights_picture",
-]
-
 COLUMNS = 3
 EFFECTS = ("fixed", "nested", "varying")
 DPI = 144

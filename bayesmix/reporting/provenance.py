@@ -13,8 +13,6 @@ from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
 from bayesmix.reporting.code import events_code, fit_code, model_code
 from bayesmix.reporting.subject import Subject
 
-__all__ = ["provenance"]
-
 NEEDED = ("bayesmix", "numpy", "scipy", "pandas", "matplotlib")
 SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
 # Code of a model by its public class.

@@ -18,8 +18,6 @@ from bayesmix.reporting.provenance import provenance
 from bayesmix.reporting.subject import Subject
 from bayesmix.reporting.units import events, memberships, predictions, survival
 
-__all__ = ["SECTIONS", "make_sections"]
-
 SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     conclusion,
     convergence,

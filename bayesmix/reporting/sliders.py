@@ -10,8 +10,6 @@ import numpy as np
 
 from bayesmix.reporting.blocks import Sliders
 
-__all__ = ["sliders_html"]
-
 # The frame of the curves, in the picture's own units.
 LEFT, WIDTH, TOP, HEIGHT = 40, 592, 10, 256
 PARTS = (0, 0.25, 0.5, 0.75, 1)

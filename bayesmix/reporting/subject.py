@@ -12,8 +12,6 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
 
-__all__ = ["Subject", "make_subject"]
-
 
 @dataclass(frozen=True)
 class Subject:

@@ -22,14 +22,6 @@ from bayesmix.reporting.pictures import (
 )
 from bayesmix.reporting.subject import Subject
 
-__all__ = [
-    "events",
-    "memberships",
-    "predictions",
-    "survival",
-    "unit_table",
-]
-
 HEAD = 100
 # Fits with more numbers of components than these are shown by a slider.
 MOST_SIDE_BY_SIDE = 2

@@ -12,8 +12,6 @@ from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
 from bayesmix.formula.times import KINDS, Times
 
-__all__ = ["censored_again", "draw_times", "limits", "refuse_background", "residual"]
-
 Natural = Mapping[str, np.ndarray]
 EXACT, RIGHT = KINDS.index("exact"), KINDS.index("right")
 LOG_MAX = 690.0

@@ -11,8 +11,6 @@ from bayesmix.model import BlockRows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.results.means import mean_cells, natural
 
-__all__ = ["column_residuals", "columns_in_turn"]
-
 
 def column_residuals(
     block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str

@@ -11,8 +11,6 @@ from bayesmix.model import BlockRows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.random import covariances
 
-__all__ = ["Given", "effects_by_component", "joined", "one_by_one", "shifts"]
-
 
 class Given(NamedTuple):
     """Means (S, C, q) and covariances (S, C, q, q) by component, and each row's cluster (n,)."""

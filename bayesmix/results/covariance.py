@@ -17,8 +17,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.params import table_terms
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["Covariance", "covariance", "covariance_frame", "left_units"]
-
 FLAT = 1e-6
 
 

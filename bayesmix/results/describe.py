@@ -17,22 +17,6 @@ from bayesmix.model.parts import Events, Part
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.tables import sizes, summary
 
-__all__ = [
-    "event_lines",
-    "family_title",
-    "family_words",
-    "fit_html",
-    "fit_text",
-    "missing_words",
-    "model_sentences",
-    "model_title",
-    "selection_html",
-    "selection_text",
-    "spec_html",
-    "spec_text",
-    "times_lines",
-]
-
 Lines = list[tuple[str, str]]
 
 TRUNCATIONS = {

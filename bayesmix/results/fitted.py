@@ -23,8 +23,6 @@ from bayesmix.results.smooths import Bending, bending
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Ends", "Fitted", "canonical_order", "standard_problem"]
-
 
 class Ends(NamedTuple):
     """How the starts ended.

@@ -15,8 +15,6 @@ from bayesmix.results.simulation import (
     warn_of_impossible,
 )
 
-__all__ = ["impute"]
-
 
 def impute(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     """Missing responses: a component by the unit's membership, then the response in it.

@@ -7,8 +7,6 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesmix.model import MixtureSpec
 
-__all__ = ["best_order"]
-
 
 def best_order(spec: MixtureSpec, mine: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Assignment within the symmetric sets that maximises sum of mine * other."""

@@ -16,20 +16,6 @@ from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.results.conditional import one_by_one
 
-__all__ = [
-    "Cell",
-    "cells_of",
-    "component_means",
-    "linear_cells",
-    "linear_predictors",
-    "mean_cells",
-    "mean_scale",
-    "natural",
-    "observed_response",
-    "row_log_densities",
-    "row_weights",
-]
-
 
 class Cell(NamedTuple):
     """One number of a response: of the whole, or one of several, such as a level's probability."""

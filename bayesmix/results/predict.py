@@ -19,8 +19,6 @@ from bayesmix.results.means import Cell, cells_of, linear_cells, mean_cells, mea
 from bayesmix.results.tables import component_index
 from bayesmix.results.uncertainty import Source, estimates
 
-__all__ = ["Prediction", "cell_columns", "predict", "side_by_side"]
-
 WHAT = ("mean", "link", "weight")
 BY = ("component", "marginal", "membership")
 

@@ -13,8 +13,6 @@ from bayesmix.results.conditional import effects_by_component, joined
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import linear_predictors
 
-__all__ = ["effects_of", "random_effects", "rows_of"]
-
 
 def effects_of(spec: MixtureSpec) -> int:
     """The response that has random effects.

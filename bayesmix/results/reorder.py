@@ -10,8 +10,6 @@ from bayesmix.errors import FitError
 from bayesmix.model.params import dispersions, term_name
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["reorder"]
-
 
 def reorder(
     fitted: Fitted, by: str | None, concomitant: bool, order: Sequence[Hashable] | None

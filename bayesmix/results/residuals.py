@@ -31,8 +31,6 @@ from bayesmix.results.means import (
 )
 from bayesmix.results.tables import component_index
 
-__all__ = ["quantile_residuals", "residuals"]
-
 KINDS = ("response", "pearson", "deviance")
 TIME_KINDS = ("martingale", "cox-snell")
 SMALLEST = np.finfo(float).tiny

@@ -31,22 +31,6 @@ from bayesmix.model.rows import Clustered, entries
 from bayesmix.results import censoring
 from bayesmix.results.means import natural, row_weights
 
-__all__ = [
-    "Column",
-    "as_observed",
-    "columns_of",
-    "draw_columns",
-    "draw_components",
-    "draw_from",
-    "draw_missing",
-    "draw_response",
-    "draw_rows",
-    "side_by_column",
-    "simulate",
-    "simulation_rows",
-    "warn_of_impossible",
-]
-
 
 def simulate(
     spec: MixtureSpec,

@@ -23,8 +23,6 @@ from bayesmix.likelihood import em_pass
 from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.problem import Problem
 
-__all__ = ["Bending", "bending", "coefficient_entries"]
-
 COEFFICIENTS = ("fixed", "nested", "varying")
 TINY = 1e-300
 

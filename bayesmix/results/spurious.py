@@ -8,17 +8,6 @@ import pandas as pd
 from bayesmix.likelihood import Problem, log_densities, unit_terms
 from bayesmix.likelihood.problem import Arrays, Group, Slot, chunks, sample_of
 
-__all__ = [
-    "COLLAPSED_GAIN",
-    "FEW_UNITS",
-    "POINT_MASS",
-    "can_collapse",
-    "narrowness",
-    "own_parameters",
-    "suspects",
-    "tied_words",
-]
-
 # Units for each of its own parameters below which a component is a handful.
 FEW_UNITS = 3
 # Mean gain in log density of a standard deviation a tenth of the others', and of one a

@@ -9,8 +9,6 @@ from bayesmix.results.covariance import covariance, left_units
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
-__all__ = ["ENOUGH", "diagnose", "seldom_reached"]
-
 # Starts that should have reached the best end, of ten or more.
 ENOUGH = 3
 

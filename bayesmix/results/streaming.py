@@ -18,8 +18,6 @@ from bayesmix.model import Rows, read_block, without_rows
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["Seeded", "delivered", "of_block", "without_data"]
-
 # From a fit and rows, None for the fit's own, to their table.
 Maker = Callable[[Any, Any], pd.DataFrame | pd.Series]
 

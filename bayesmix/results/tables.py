@@ -28,19 +28,6 @@ from bayesmix.model.random import random_entries
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
 
-__all__ = [
-    "classification",
-    "clusters",
-    "coefficient_table",
-    "concomitant_table",
-    "dispersion_table",
-    "membership",
-    "ratios",
-    "sizes",
-    "smooth_table",
-    "summary",
-]
-
 
 def component_index(spec: MixtureSpec) -> pd.Index:
     """The components' names as an index."""

@@ -22,8 +22,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["SCALES", "Estimates", "Source", "estimates"]
-
 Values = Callable[[np.ndarray], np.ndarray]
 # Step of the differences, in standard errors.
 STEP = 1e-3

@@ -11,18 +11,6 @@ import numpy as np
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import LEAST_SHARE, Mode
 
-__all__ = [
-    "ACCEPT",
-    "Chains",
-    "Saved",
-    "Settings",
-    "beginnings",
-    "first_draw",
-    "jitter",
-    "modes_apart",
-    "share_chains",
-]
-
 JITTER = 0.3
 # Of the Stan project, and nutpie's own.
 ACCEPT = 0.8

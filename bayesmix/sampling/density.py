@@ -22,8 +22,6 @@ from bayesmix.priors import PriorModel
 if TYPE_CHECKING:
     from bayesmix.kernels import Density, GaussianPrior
 
-__all__ = ["compiled_density", "gradient_seconds", "python_density"]
-
 # Rough seconds of a gradient, at all and for each row and component, measured on one machine:
 # compiled, and through Python.
 COMPILED, PYTHON = (1e-6, 1e-8), (1.5e-4, 1e-7)

@@ -22,8 +22,6 @@ from bayesmix.sampling.posterior import (
     relabelled,
 )
 
-__all__ = ["draws_from_pymc", "starting_values"]
-
 STATS = ("diverging", "depth", "n_steps", "energy", "tree_depth", "step_size")
 
 

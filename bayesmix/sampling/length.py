@@ -26,8 +26,6 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
 from bayesmix.sampling import ACCEPT, gradient_seconds
 
-__all__ = ["run_long_enough"]
-
 # Draws for one that is kept, and the acceptance to which steps are tuned.
 RUNS = ((1, ACCEPT), (16, 0.95), (64, 0.95))
 # Steps of a draw at the higher acceptance, by those at the usual one.

@@ -19,8 +19,6 @@ import numpy as np
 if TYPE_CHECKING:
     from bayesmix.kernels import Density
 
-__all__ = ["native_model"]
-
 logger = logging.getLogger("bayesmix")
 NAME = "z"
 

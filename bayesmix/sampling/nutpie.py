@@ -22,9 +22,6 @@ from bayesmix.sampling.native import native_model
 from bayesmix.sampling.smooth import SmoothCoordinates
 from bayesmix.sampling.sparse import ACCEPT, SparseCoordinates
 
-__all__ = ["run_nutpie"]
-
-
 # With a checkpoint a chain is drawn in so many rounds of at least so many draws.  A later round
 # begins where the one before ended, and adapts anew in a few steps.
 ROUNDS, SHORTEST_ROUND, TUNE_AGAIN = 5, 100, 100

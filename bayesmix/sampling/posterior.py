@@ -45,18 +45,6 @@ from bayesmix.sampling.length import run_long_enough
 from bayesmix.sampling.pymc import run_pymc
 from bayesmix.sampling.smooth import with_smooth_entries
 
-__all__ = [
-    "METHOD",
-    "SAMPLERS",
-    "LaplaceOptions",
-    "NutsOptions",
-    "begin",
-    "chain_diagnosis",
-    "fit_posterior",
-    "methods_agreement",
-    "relabelled",
-]
-
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
 MODE_STARTS, FEW_STARTS = 100, 10

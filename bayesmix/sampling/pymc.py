@@ -20,8 +20,6 @@ from bayesmix.priors import PriorModel
 from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling import Chains, Settings, beginnings, first_draw
 
-__all__ = ["run_pymc"]
-
 
 def run_pymc(
     spec: MixtureSpec,

@@ -19,8 +19,6 @@ from bayesmix.posterior.pointwise import by_units, unit_log_likelihood
 from bayesmix.priors import Penalty
 from bayesmix.sampling import Settings, run_nutpie
 
-__all__ = ["posterior_loo", "posterior_waic"]
-
 REFIT_DRAWS = 500
 REFIT_CHAINS = 4
 

@@ -29,8 +29,6 @@ from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, PriorModel
 from bayesmix.sampling.density import compiled_density, python_density
 
-__all__ = ["SmoothCoordinates", "with_smooth_entries"]
-
 # Least information of log tau: its standard deviation is two at most.
 LEAST = 0.25
 TINY = 1e-12

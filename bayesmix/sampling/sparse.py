@@ -30,8 +30,6 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.density import compiled_density, python_density
 
-__all__ = ["ACCEPT", "SparseCoordinates", "bend", "unbend"]
-
 WIDTH = 2.0
 TOTAL = 0.3
 # Where a component begins to fill the density is narrow: steps shorter than usual.

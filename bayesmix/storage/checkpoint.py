@@ -21,8 +21,6 @@ from bayesmix.storage.fits import pack_fitted, pack_given, unpack_fitted
 from bayesmix.storage.model import pack_state, unpack_state
 from bayesmix.storage.objects import fingerprints
 
-__all__ = ["Checkpoint"]
-
 KIND = "checkpoint"
 
 

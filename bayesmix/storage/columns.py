@@ -16,8 +16,6 @@ import pandas as pd
 from bayesmix.errors import DataError
 from bayesmix.storage.file import Arrays, as_json, from_json
 
-__all__ = ["pack", "pack_frame", "pack_index", "unpack", "unpack_frame", "unpack_index"]
-
 Described = dict[str, Any]
 
 MASKED = {f"{sign}{bits}" for sign in ("Int", "UInt") for bits in (8, 16, 32, 64)}

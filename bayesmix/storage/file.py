@@ -20,8 +20,6 @@ from bayesmix.errors import BayesmixError, DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["WHOLE", "Arrays", "as_json", "checksum", "from_json", "read", "write"]
-
 MANIFEST = "bayesmix"
 # Arrays of at least so many bytes are compressed.
 LARGE = 1 << 14

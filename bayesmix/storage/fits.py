@@ -23,15 +23,6 @@ from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
 
-__all__ = [
-    "pack_drawn",
-    "pack_fitted",
-    "pack_given",
-    "unpack_drawn",
-    "unpack_fitted",
-    "unpack_given",
-]
-
 # The log-likelihood at the stored parameters is computed again, and may differ by so much.
 TOLERANCE = 1e-6
 # The parts of a covariance and their dimensions.

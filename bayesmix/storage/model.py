@@ -33,15 +33,6 @@ from bayesmix.storage.objects import (
     unpack_scope,
 )
 
-__all__ = [
-    "pack_events",
-    "pack_spec",
-    "pack_state",
-    "unpack_events",
-    "unpack_spec",
-    "unpack_state",
-]
-
 
 def pack_events(events: Events) -> dict[str, Any]:
     """Describe what a user wrote about competing events, event by event in their order."""

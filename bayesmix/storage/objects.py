@@ -20,15 +20,6 @@ from bayesmix.model.parts import Prepared
 from bayesmix.storage.columns import pack, unpack
 from bayesmix.storage.file import Arrays, as_json, from_json
 
-__all__ = [
-    "differences",
-    "fingerprints",
-    "pack_families",
-    "pack_scope",
-    "unpack_families",
-    "unpack_scope",
-]
-
 # Larger arrays of the user's are not stored.
 MOST = 10_000
 OURS = frozenset({"I", "offset", "p", "surv", *TRANSFORMS})

@@ -32,8 +32,6 @@ from bayesmix.survival.nonparametric import (
 )
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
-__all__ = ["COLUMNS", "compare_states", "compare_survival", "start_state"]
-
 POINTS = 100
 # Draws of a posterior behind a curve.
 MOST_DRAWS = 1000

@@ -12,8 +12,6 @@ from bayesmix.model.layout import BlockLayout
 from bayesmix.survival.intervals import Source, response_place
 from bayesmix.survival.mixed import times_table
 
-__all__ = ["cured_fraction"]
-
 
 def cured_fraction(
     source: Source,

@@ -29,15 +29,6 @@ from bayesmix.survival.quantities import (
     on_grid,
 )
 
-__all__ = [
-    "cured_fraction",
-    "hazard",
-    "mean_time",
-    "quantile_time",
-    "restricted_mean_time",
-    "survival",
-]
-
 Array = Any
 
 

@@ -31,8 +31,6 @@ from bayesmix.survival.intervals import (
 )
 from bayesmix.survival.quantities import EventTimes
 
-__all__ = ["times_table"]
-
 KINDS = ("component", "marginal")
 # By the function that computes it: where its intervals are symmetric, and the axis of its grid.
 QUANTITIES: dict[str, tuple[str, str | None]] = {

@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "Path",
-    "Ways",
-    "final_probabilities",
-    "mean_times",
-    "path_probabilities",
-    "quantile_times",
-    "simulate",
-    "staying",
-    "ways",
-]
-
 Path = tuple[Hashable, ...]
 # Shares below this are rounding.
 ROUNDING = 1e-12

@@ -15,8 +15,6 @@ from bayesmix.formula.times import KINDS, Times
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["StateCurves", "aalen_johansen", "counts", "first_times", "kaplan_meier"]
-
 UNKNOWN = -1
 EXACT = KINDS.index("exact")
 

@@ -21,8 +21,6 @@ from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component, EventTimes
 from bayesmix.survival.sums import beside, distribution, rule
 
-__all__ = ["occupancy", "reachable"]
-
 NODES = 64
 
 

@@ -20,21 +20,6 @@ from bayesmix.families.links import Linked
 from bayesmix.families.survival import base as time_of
 from bayesmix.families.survival.base import Instant, Survival
 
-__all__ = [
-    "Component",
-    "EventTimes",
-    "by_event",
-    "by_row",
-    "density",
-    "event_probabilities",
-    "happening",
-    "mean_time",
-    "on_grid",
-    "quantile_time",
-    "restricted_mean_time",
-    "state_probabilities",
-]
-
 Array = Any
 # A share of those who never have an event that is none: its mean is of the others.
 NEGLIGIBLE = 1e-6

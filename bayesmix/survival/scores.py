@@ -34,8 +34,6 @@ from bayesmix.survival.intervals import Source, one_response, point_values, resp
 from bayesmix.survival.nonparametric import UNKNOWN, aalen_johansen, counts, first_times
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
-__all__ = ["brier_scores", "calibration"]
-
 EXACT = KINDS.index("exact")
 LABEL = "event"
 

@@ -11,8 +11,6 @@ from bayesmix.arrays.quadrature import crossing
 from bayesmix.families.survival import base as time_of
 from bayesmix.survival.quantities import Component
 
-__all__ = ["beside", "distribution", "mixed_quantile", "rule"]
-
 # Nodes of the quadrature over each time but the last, by the number of times.
 NODES, FEWEST = {2: 64, 3: 32}, 20
 

@@ -21,8 +21,6 @@ import numpy as np
 
 from bayesmix.arrays.generalized_f.series import monomials, near, series
 
-__all__ = ["Deviance", "deviance", "direct", "expanded"]
-
 # Squares of exp() are finite up to here; beyond, the density is zero for every purpose.
 _HIGHEST = 300.0
 _PHI_4 = tuple(1 / factorial(n + 4) for n in range(9))

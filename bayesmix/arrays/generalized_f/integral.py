@@ -19,8 +19,6 @@ from bayesmix.arrays.generalized_f.series import (
     normaliser,
 )
 
-__all__ = ["constant", "falling_tail", "flip", "shape_jets"]
-
 # Rows taken at once, so that their nodes stay in the cache.
 _ROWS = 256
 _ONES = np.ones(len(NODES))

@@ -12,8 +12,6 @@ from bayesmix.arrays.autodiff import Jet, compose
 from bayesmix.arrays.generalized_f.series import DEPTH, NODES, WEIGHTS, inverse_shapes
 from bayesmix.arrays.special import log1pmx, stirling_value
 
-__all__ = ["log_ratio", "slow_tail", "start_quantile"]
-
 # Shapes nearer to zero are those of a normal distribution to ten digits of a starting value.
 _NORMAL = 1e-3
 _UNDERFLOW = 1e-290

@@ -19,8 +19,6 @@ from pytensor.graph.op import Op
 
 from bayesmix.arrays.autodiff import jets
 
-__all__ = ["Elementwise", "elementwise"]
-
 _HIGHEST_ORDER = 2
 
 

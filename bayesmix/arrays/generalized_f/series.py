@@ -9,21 +9,6 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.arrays.quadrature import legendre
 
-__all__ = [
-    "DEPTH",
-    "HALF_LOG_2PI",
-    "NEAR",
-    "NODES",
-    "TERMS",
-    "WEIGHTS",
-    "inverse_shapes",
-    "monomials",
-    "near",
-    "normaliser",
-    "rises",
-    "series",
-]
-
 # Below this |d x| the closed form cancels and the series is used: its nearest singularity lies at
 # |d x| = pi, so 11 terms leave (NEAR / pi)^11, about 1e-13 of the deviance.
 NEAR = 0.3

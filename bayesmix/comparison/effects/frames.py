@@ -14,8 +14,6 @@ from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FitError
 from bayesmix.model import MixtureSpec
 
-__all__ = ["Contrast", "contrasts", "data_of", "slope_contrast"]
-
 # Half the distance of a slope's two points, in standard deviations of the variable.
 STEP = 1e-4
 SPREADS = ("sd", "iqr", "minmax")

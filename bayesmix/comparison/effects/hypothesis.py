@@ -11,8 +11,6 @@ import numpy as np
 
 from bayesmix.errors import FitError
 
-__all__ = ["Restrictions", "as_texts", "parse"]
-
 Restrictions = Callable[[np.ndarray], np.ndarray]
 
 BINARY: dict[type, Callable[[Any, Any], Any]] = {

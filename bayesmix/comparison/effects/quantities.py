@@ -33,8 +33,6 @@ from bayesmix.results.means import (
     row_weights,
 )
 
-__all__ = ["OF_TIMES", "PARTS", "Point", "Quantity", "quantity", "split"]
-
 PARTS = ("total", "components", "weights")
 # Quantities of times: what gives one time, and the option that says at what.
 OF_TIMES = {

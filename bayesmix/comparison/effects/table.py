@@ -18,8 +18,6 @@ from bayesmix.results.means import Cell
 from bayesmix.results.predict import cell_columns
 from bayesmix.results.uncertainty import Estimates, Source, estimates
 
-__all__ = ["Averages", "Labels", "table", "tested"]
-
 BETWEEN = ("pairwise", "reference", "sequential")
 
 

@@ -18,8 +18,6 @@ from bayesmix.model import MixtureSpec
 if TYPE_CHECKING:
     from bayesmix._arguments.classes import OutsideFit, OutsidePosterior, PointFit, Posterior
 
-__all__ = ["comparisons", "predictions", "slopes"]
-
 
 @door(error=FitError)
 def predictions(

@@ -18,8 +18,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.posterior.tables import natural_draws
 from bayesmix.results.uncertainty import Source, estimates
 
-__all__ = ["Wald", "wald"]
-
 # Restrictions whose covariance has a smaller relative eigenvalue say the same thing twice.
 SINGULAR = 1e-10
 

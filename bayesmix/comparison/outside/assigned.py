@@ -10,8 +10,6 @@ from bayesmix.errors import FitError
 from bayesmix.likelihood import unit_terms
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["ASSIGNMENTS", "FirstStep", "first_step"]
-
 ASSIGNMENTS = ("modal", "proportional")
 METHODS = ("ml", "bch", "two-step")
 

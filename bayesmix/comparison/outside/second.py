@@ -25,8 +25,6 @@ from bayesmix.likelihood.information import unit_scores
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
-__all__ = ["Second", "influences", "maximum"]
-
 # Step of differences in beta; of the first step's parameters, in standard errors; of errors.
 STEP, STEP_FIRST, STEP_ERRORS = 1e-5, 1e-3, 1e-6
 # Smallest curvature of a regular maximum, per unit.

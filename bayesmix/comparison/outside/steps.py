@@ -27,8 +27,6 @@ from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.means import row_log_densities
 
-__all__ = ["Outside", "OutsideDraws", "Stage", "cut", "distal", "relate", "solved"]
-
 
 @dataclass(frozen=True)
 class Stage:

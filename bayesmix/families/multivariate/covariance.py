@@ -15,8 +15,6 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["KINDS", "Structure"]
-
 KINDS = ("full", "diagonal", "spherical")
 # A correlation matrix that is singular but for rounding gets as much of the unit matrix.
 RIDGE = 1e-14

@@ -23,19 +23,6 @@ from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Observed
 from bayesmix.families.multivariate.covariance import Structure
 
-__all__ = [
-    "Covariances",
-    "Moments",
-    "Normal",
-    "completed",
-    "evaluate_normal",
-    "exact_information",
-    "moments_of",
-    "row_derivatives",
-    "score_and_scoring",
-    "scores_in_turn",
-]
-
 LOG_2PI = float(np.log(2 * np.pi))
 SMALLEST = 1e-150
 

@@ -11,8 +11,6 @@ from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 
-__all__ = ["FAMILY", "make", "mass"]
-
 
 def density(at: float, obs: Observed) -> Array:
     """0 where y is the atom, -inf elsewhere: log probability, shape (n,)."""

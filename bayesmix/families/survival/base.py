@@ -30,23 +30,6 @@ from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import LINKS, Linked
 from bayesmix.formula.times import KINDS, Times
 
-__all__ = [
-    "Instant",
-    "Seen",
-    "Survival",
-    "by_quadrature",
-    "contributions",
-    "event_term",
-    "expected",
-    "log1mexp_exp",
-    "log_density_at",
-    "log_survival",
-    "minus_exp",
-    "never_happens",
-    "quantile",
-    "restricted_mean",
-]
-
 Array = Any
 Rows = slice | np.ndarray
 
@@ -142,6 +125,7 @@ def _left(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array
 
 
 def entry_term(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
+    """Log survival to the delayed entry."""
     return survival.logsf(Instant(times.entry, times.log_entry), *linked)
 
 

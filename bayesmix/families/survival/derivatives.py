@@ -27,18 +27,6 @@ from bayesmix.families.survival.base import (
 )
 from bayesmix.formula.times import Times
 
-__all__ = [
-    "Along",
-    "cumulative",
-    "derivatives",
-    "extreme",
-    "join_derivatives",
-    "logistic",
-    "normal",
-    "scaled",
-    "scaled_line",
-]
-
 
 def derivatives(
     survival: Survival, times: Times, linked: tuple[Linked, ...], *, closed: bool = True

@@ -17,8 +17,6 @@ from bayesmix.families.survival.base import Instant, Survival, contributions
 from bayesmix.families.survival.start import Guess, guess
 from bayesmix.formula.times import Times
 
-__all__ = ["Line", "best", "centred", "draw", "exponential", "log_moment", "survival", "variance"]
-
 Array = Any
 # A start is chosen by at most so many times.
 _TIMES = 200

@@ -39,8 +39,6 @@ from bayesmix.families.units import Change
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
-__all__ = ["SCALES", "make"]
-
 _ALONG = {"hazard": extreme, "odds": logistic, "normal": normal}
 SCALES = tuple(_ALONG)
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)

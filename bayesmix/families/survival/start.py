@@ -9,8 +9,6 @@ import numpy as np
 from bayesmix.distributions import Prior
 from bayesmix.formula.times import Times
 
-__all__ = ["Guess", "guess", "shape_prior"]
-
 # A Weibull shape outside these is not believed before a likelihood says so.
 SHAPES = (0.2, 10.0)
 

@@ -30,8 +30,6 @@ from bayesmix.families.interface import FamilyLike, Observed
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import Instant, Survival
 
-__all__ = ["TOLERANCE", "check_own", "own_survival"]
-
 Array = Any
 
 # What a quadrature of a user's function must reach, relative to the share or the hazard.

@@ -12,8 +12,6 @@ import pandas as pd
 
 from bayesmix.formula.sources.stream import Block
 
-__all__ = ["Partitions", "is_dask"]
-
 
 def is_dask(value: Any) -> bool:
     """Whether something is a frame of dask."""

@@ -11,8 +11,6 @@ from bayesmix.errors import DataError
 from bayesmix.formula.sources.stream import Block, Source, Stream, Totals
 from bayesmix.formula.sources.tables import Files
 
-__all__ = ["pack_stream", "unpack_stream"]
-
 
 @dataclass(frozen=True, eq=False)
 class Saved:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Block", "Source", "Stream", "Totals", "complete_rows"]
-
 
 class Block(NamedTuple):
     """Some rows: `number` counts blocks from zero, `frame` has their columns in use."""

@@ -19,8 +19,6 @@ from bayesmix.errors import DataError
 from bayesmix.formula.frames import build_units, check_columns, select_rows
 from bayesmix.formula.sources.stream import Block, Source, Stream, Totals, complete_rows
 
-__all__ = ["SAMPLE", "surveyed"]
-
 # Rows drawn at random, about.
 SAMPLE = 50_000
 # Values of a column of numbers up to which each one is among the rows drawn.

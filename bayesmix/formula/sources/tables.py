@@ -17,8 +17,6 @@ from bayesmix._arguments.memory import available_bytes
 from bayesmix.errors import DataError
 from bayesmix.formula.sources.stream import Block
 
-__all__ = ["ROWS", "SMALL", "Files", "Table", "block_frames", "to_frame"]
-
 # Rows of a block, about.
 ROWS = 1 << 16
 # Rows up to which a source is simply read.

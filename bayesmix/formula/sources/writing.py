@@ -12,8 +12,6 @@ import pandas as pd
 from bayesmix._arguments.files import target_file
 from bayesmix.errors import FitError
 
-__all__ = ["BlockByBlock", "written"]
-
 
 class BlockByBlock:
     """An iterator of frames, one for each block of rows.

@@ -22,8 +22,6 @@ from bayesmix.model.standard.responses import (
     measured,
 )
 
-__all__ = ["Block", "Turn", "Turns", "changes_to", "made_block", "unchanged"]
-
 
 class Turn(NamedTuple):
     """How the rows of a response become those of standard coordinates.

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Turned", "absorbing", "constant_shares", "orthogonal"]
-
 # Columns among which a constant is looked for, and how well they have to make it up.
 MOST_COLUMNS = 200
 CONSTANT = 1e-9

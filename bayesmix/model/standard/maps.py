@@ -15,8 +15,6 @@ from bayesmix.model.standard.blocks import Block
 from bayesmix.model.standard.columns import Turned
 from bayesmix.model.standard.responses import Inconsistent
 
-__all__ = ["Rules", "block_rules", "maps", "weight_rules"]
-
 
 class Rules(NamedTuple):
     """How some of the user's entries of theta follow from standard ones; zero for the others.

@@ -16,17 +16,6 @@ from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.rows import BlockRows
 
-__all__ = [
-    "OWN",
-    "Inconsistent",
-    "Units",
-    "in_units",
-    "is_apart",
-    "log_unit",
-    "measured",
-    "units_of",
-]
-
 EXACT = KINDS.index("exact")
 # The largest rounding error of centred responses, in units of their usual distance.
 ROUNDED = 1e-6

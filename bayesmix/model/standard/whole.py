@@ -31,8 +31,6 @@ from bayesmix.model.standard.columns import Turned, absorbing, orthogonal
 from bayesmix.model.standard.maps import Rules, block_rules, maps, weight_rules
 from bayesmix.model.standard.responses import OWN, Inconsistent, Units, log_unit, units_of
 
-__all__ = ["standardise"]
-
 # Effects with coefficients that components share.
 SHARED = {"nested": 1, "fixed": 2}
 # Columns of no random effects.

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from arviz_plots import PlotCollection
 
-__all__ = ["GREY", "LINE", "Canvas", "apart", "new_canvas"]
-
 WIDTH = 900
 LINE = 18  # dots for each name down an axis
 GREY = "#888888"

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from arviz_plots import PlotCollection
 
-__all__ = ["draw_chains"]
-
 TABLE = "all parameters"
 PANEL = 170
 DASHES = ("C0", "C1", "C2", "C3")

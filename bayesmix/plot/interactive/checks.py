@@ -14,8 +14,6 @@ from bayesmix.plot.style import colour
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
 
-__all__ = ["draw_check"]
-
 HEIGHT = 340
 FACE = "#d9d9d9"
 ALPHA = 0.3

@@ -14,8 +14,6 @@ from bayesmix.plot.style import colour
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
 
-__all__ = ["draw_comparison"]
-
 
 def draw_comparison(
     backend: str,

@@ -15,8 +15,6 @@ from bayesmix.plot.style import colour
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
 
-__all__ = ["draw_intervals"]
-
 COLUMNS = 3
 
 

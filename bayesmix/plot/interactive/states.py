@@ -14,8 +14,6 @@ from bayesmix.plot.interactive.canvas import Canvas, apart, new_canvas
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
 
-__all__ = ["draw_states"]
-
 COLUMNS = 2
 HEIGHT = 300
 ALPHA = 0.22

@@ -12,16 +12,6 @@ from bayesmix.model.params import permute
 from bayesmix.posterior.labels.draws import mean_weights, membership_batches
 from bayesmix.posterior.labels.orders import assign
 
-__all__ = [
-    "Chains",
-    "chain_memberships",
-    "log_density_error",
-    "modes",
-    "stuck",
-    "twins",
-    "vanished",
-]
-
 # Memberships looked at in each chain, and how many draws these are at least and at most.
 EFFORT = 20_000_000
 DRAWS = (20, 200)

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-__all__ = ["Convergence", "convergence", "convergence_table"]
-
 TAILS = (0.05, 0.95)
 # Fewer draws cannot be split into halves that vary.
 FEWEST = 4

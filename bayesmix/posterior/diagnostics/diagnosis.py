@@ -16,8 +16,6 @@ from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships, uni
 from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
 from bayesmix.posterior.diagnostics.findings import Finding
 
-__all__ = ["Diagnosis", "diagnose", "diagnose_laplace", "diagnose_stacked"]
-
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:

@@ -12,20 +12,6 @@ from bayesmix.model import MixtureSpec
 from bayesmix.posterior.diagnostics.causes import Chains, between
 from bayesmix.posterior.mode import LEAST_SHARE, Mode
 
-__all__ = [
-    "Finding",
-    "divergent",
-    "few_draws",
-    "in_modes",
-    "lesser_modes",
-    "lost_components",
-    "poor_approximation",
-    "slow",
-    "standing",
-    "twin_pairs",
-    "worst",
-]
-
 R_HAT = 1.01
 ESS = 400
 DIVERGENT = 0.01

@@ -13,8 +13,6 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.labels import relabel
 from bayesmix.posterior.mode import Mode
 
-__all__ = ["Visits", "visits"]
-
 # Modes with less of the mass are not looked at, and a draw is at a mode when it is in
 # the part of Laplace's approximation with so much of it.
 LEAST, INSIDE = 0.001, 0.99

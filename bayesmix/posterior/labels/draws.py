@@ -12,8 +12,6 @@ from bayesmix.likelihood.engine import engine
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import dispersion_link
 
-__all__ = ["component_values", "draw_memberships", "mean_weights", "membership_batches"]
-
 # Bytes of the memberships that one batch of draws holds.
 BATCH = 16_000_000
 

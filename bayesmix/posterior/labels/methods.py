@@ -35,8 +35,6 @@ from scipy.special import xlogy
 
 from bayesmix.posterior.labels.orders import Symmetric, assign, identity
 
-__all__ = ["METHODS", "Relabelled", "costs", "ecr", "one_hot", "ordering", "stephens"]
-
 METHODS = ("pivot", "ecr", "stephens", "ordering")
 MAX_ITERATIONS = 200
 # log q of a membership that no draw has: any other order is better.

@@ -16,14 +16,6 @@ from scipy.optimize import linear_sum_assignment
 from bayesmix.model.layout import Layout
 from bayesmix.model.params import permute
 
-__all__ = [
-    "Symmetric",
-    "agreement",
-    "assign",
-    "identity",
-    "relabel_theta",
-]
-
 Symmetric = tuple[tuple[int, ...], ...]
 
 # Sets of up to this many components try all their permutations at once.

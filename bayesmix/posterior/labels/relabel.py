@@ -22,8 +22,6 @@ from bayesmix.posterior.labels.methods import (
 )
 from bayesmix.posterior.labels.orders import Symmetric, assign, identity, relabel_theta
 
-__all__ = ["Relabelling", "filled_counts", "relabel"]
-
 # Bytes of memberships that may be in memory at once.
 LIMIT = 200_000_000
 # An iterative method learns from at least so many draws.

@@ -11,8 +11,6 @@ from bayesmix._arguments.printing import Printed, Told
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.losses import canonical, distances
 
-__all__ = ["Ball", "credible_ball"]
-
 
 @dataclass(frozen=True, repr=False)
 class Ball(Told):

@@ -18,8 +18,6 @@ from bayesmix.posterior.partition.losses import (
 )
 from bayesmix.posterior.partition.search import best_cut, best_draw, refine
 
-__all__ = ["LOSSES", "Consensus", "consensus"]
-
 LOSSES = ("vi", "binder")
 # Up to so many units every candidate is refined, above it the best one.
 REFINED = 2_000

@@ -22,15 +22,6 @@ from scipy.special import xlogy
 
 from bayesmix.errors import FitError
 
-__all__ = [
-    "binder",
-    "canonical",
-    "criterion",
-    "distances",
-    "similarity",
-    "unit_losses",
-]
-
 # Entries of the contingency tables made at once.
 BLOCK = 1 << 22
 

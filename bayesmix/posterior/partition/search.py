@@ -8,8 +8,6 @@ import numpy as np
 
 from bayesmix.posterior.partition.losses import canonical, own_and_size, unit_losses
 
-__all__ = ["best_cut", "best_draw", "refine"]
-
 Linkage = Literal["average", "complete"]
 
 # Multiplications spent on trying the draws' own partitions.

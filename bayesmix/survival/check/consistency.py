@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from bayesmix.survival.check.events import EventColumn
 
-__all__ = ["check_subjects", "check_together"]
-
 FEW = 5  # an event seen in fewer rows is told
 
 

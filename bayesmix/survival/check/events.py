@@ -16,8 +16,6 @@ from bayesmix.model.events import partial_codes
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MANY", "EventColumn", "counted", "read_events"]
-
 # From so many events on, is it the right column?
 MANY = 20
 

@@ -17,8 +17,6 @@ from bayesmix.formula.transforms import evaluate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KIND_WORDS", "Reading", "read_columns"]
-
 # Kinds of observation and what they are called; the last is no time at all.
 KIND_WORDS = (
     "exact time",
