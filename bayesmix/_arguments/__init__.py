@@ -1,7 +1,7 @@
 """Arguments of the public functions, checked in one place: types, values, and other habits."""
 
 from bayesmix._arguments.door import door, unknown_option
-from bayesmix._arguments.habits import FAMILY_NAMES, family_name, name_hint, unknown_name
+from bayesmix._arguments.habits import family_name, name_hint, unknown_name
 from bayesmix._arguments.shown import shown
 from bayesmix._arguments.values import (
     anything,
@@ -19,7 +19,6 @@ from bayesmix._arguments.values import (
 )
 
 __all__ = [
-    "FAMILY_NAMES",
     "anything",
     "as_asked",
     "at_least",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from bayesmix._arguments import door
 from bayesmix.api.base import MODELS
@@ -12,17 +12,14 @@ from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import DataError
-from bayesmix.families import resolve
+from bayesmix.families import Family, resolve
+from bayesmix.formula.sources import Data
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import event_rows, prepare_events
 from bayesmix.model.histories import flag_pieces
+from bayesmix.model.parts import Events, Prepared
 from bayesmix.survival.check import refuse_mistakes
-
-if TYPE_CHECKING:
-    from bayesmix.families import Family
-    from bayesmix.formula.sources import Data
-    from bayesmix.model.parts import Events, Prepared
 
 
 class CompetingRisksFit(PointFit, EventQuantities):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bayesmix import storage
 from bayesmix._arguments import door
@@ -14,10 +14,8 @@ from bayesmix.api.model import Model
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.errors import DataError
+from bayesmix.families import Family
 from bayesmix.model import MixtureSpec
-
-if TYPE_CHECKING:
-    from bayesmix.families import Family
 
 
 @door(error=DataError)

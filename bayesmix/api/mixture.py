@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from bayesmix._arguments import door, shown
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
+from bayesmix.families import Family
+from bayesmix.formula.sources import Data
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import Regression, assemble, prepare
 from bayesmix.model.histories import flag_pieces
-
-if TYPE_CHECKING:
-    from bayesmix.families import Family
-    from bayesmix.formula.sources import Data
 
 
 @door

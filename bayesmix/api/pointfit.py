@@ -6,7 +6,7 @@ import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from bayesmix.api.outside import OutsideFit
 from bayesmix.comparison.outside import distal, relate, solved
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
+from bayesmix.formula.sources import Data
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import Regression
 from bayesmix.results import describe, tables
@@ -30,9 +31,6 @@ from bayesmix.results.reorder import reorder
 from bayesmix.results.residuals import quantile_residuals, residuals
 from bayesmix.results.simulation import simulate
 from bayesmix.results.streaming import Seeded, delivered
-
-if TYPE_CHECKING:
-    from bayesmix.formula.sources import Data
 
 
 @door(error=FitError)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayesmix._arguments.printing import Lines, Told
-
-if TYPE_CHECKING:
-    from bayesmix.api.base import Result
+from bayesmix.api.base import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,14 +15,12 @@ import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix._arguments.printing import Printed
-from bayesmix.datasets.catalogue import Column, Dataset, read
-from bayesmix.datasets.regression import REGRESSION
-from bayesmix.datasets.survival import SURVIVAL
+from bayesmix.datasets.catalogue import Column, Dataset, described, read
 from bayesmix.errors import DataError
 
 __all__ = ["DATASETS", "Column", "Dataset", "describe_data", "list_data", "load_data"]
 
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in REGRESSION + SURVIVAL}
+DATASETS: dict[str, Dataset] = described()
 """The shipped datasets by name."""
 
 

@@ -1,8 +1,10 @@
 """What a shipped dataset is, and how its file is read."""
 
 import csv
+import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,6 +59,22 @@ class Dataset:
     description: str
     source: str
     columns: tuple[Column, ...]
+
+
+def described() -> dict[str, Dataset]:
+    """The shipped datasets by name, as ``datasets.toml`` describes them."""
+    text = files(__package__).joinpath("datasets.toml").read_text(encoding="utf-8")
+    found = {}
+    for name, given in tomllib.loads(text).items():
+        columns = tuple(_column(*each) for each in given.pop("columns").items())
+        found[name] = Dataset(name, **given, columns=columns)
+    return found
+
+
+def _column(name: str, given: str | dict[str, Any]) -> Column:
+    """A column by its meaning alone, or by a table."""
+    table = {"meaning": given} if isinstance(given, str) else given
+    return Column(name, **{**table, "levels": tuple(table.get("levels", ()))})
 
 
 def read(dataset: Dataset) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import numpy as np
@@ -15,10 +15,8 @@ from bayesmix.formula.sources import Stream
 from bayesmix.formula.sources.stream import Block
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.rows import Rows, apply, event_responses
+from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.units import case_weights, known_components, known_labels
-
-if TYPE_CHECKING:
-    from bayesmix.model.spec import MixtureSpec
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
 from bayesmix.formula.response import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import colour, line_style, one_axes
-
-if TYPE_CHECKING:
-    from bayesmix._arguments.classes import PointFit, Posterior
 
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"

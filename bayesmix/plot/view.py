@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.formula.response import is_surv, middle, time_name
+from bayesmix.formula.times import Times
 from bayesmix.model.data import time_sources
 from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
@@ -26,10 +28,6 @@ from bayesmix.plot.grid import (
     refuse_held,
 )
 from bayesmix.results.means import component_means, observed_response
-
-if TYPE_CHECKING:
-    from bayesmix._arguments.classes import PointFit, Posterior
-    from bayesmix.formula.times import Times
 
 STEPS = 201
 INTEGRALS = ("spline",)  # families of times whose mean is an integral

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
+from bayesmix._arguments.classes import OutsideFit, OutsidePosterior, PointFit, Posterior
 from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrast
 from bayesmix.comparison.effects.quantities import OF_TIMES, PARTS, Quantity, quantity, split
 from bayesmix.comparison.effects.table import Averages, Labels, table
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
-
-if TYPE_CHECKING:
-    from bayesmix._arguments.classes import OutsideFit, OutsidePosterior, PointFit, Posterior
 
 
 @door(error=FitError)
