@@ -201,8 +201,13 @@ class Selection:
         Raises
         ------
         FitError
-            If a fit is not a regular maximum, the kind is unknown, an option belongs to another
-            kind, or responses cannot be simulated.
+            If a fit is degenerate, spurious or reduced, the kind is unknown, an option belongs to
+            another kind, or responses cannot be simulated.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a fit stopped before it converged: the statistic may be too low or too high.
 
         References
         ----------

@@ -22,10 +22,11 @@ from bayesmix.likelihood import unit_terms
 from bayesmix.likelihood.problem import sample_of
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
+from bayesmix.model.histories import continuing
 from bayesmix.model.params import permute
 from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import block_rows, regression_rows
-from bayesmix.results.censoring import censored_again, limits
+from bayesmix.results.censoring import censored_again, limits, refuse_background
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
 from bayesmix.results.simulation import draw_components, draw_response
@@ -149,9 +150,7 @@ def simulated_rows(
     spec, rows = fitted.spec, fitted.spec.rows
     drawn = draw_components(spec, fitted.theta, rows, rng)
     made: list[tuple[list[Response], np.ndarray | None]] = []
-    for part, layout, data in zip(
-        spec.prepared.parts, spec.layout.blocks, rows.blocks, strict=True
-    ):
+    for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         assert data.response is not None
         y = draw_response(layout, data, fitted.theta, drawn, rng)
         there = ~np.isnan(data.response.y) if y.ndim > 1 else data.there
@@ -166,16 +165,8 @@ def simulated_rows(
             continue
         y = y if there is None else np.where(there, y, np.nan)
         response = replace(data.response, y=y)
-        if part.response.times is not None:
-            times = part.response.times
-            if there is not None:
-                msg = (
-                    "the parametric bootstrap censors simulated times as the data were, and here "
-                    "some are missing; use bootstrap(kind='case')"
-                )
-                raise FitError(msg)
-            limit = limits(times, _row_weights(rows), rng)
-            response = as_seen(part.response, censored_again(y, limit, times.entry))
+        if data.response.times is not None:
+            response = as_seen(response, _seen_again(data.response.times, y, rows, rng))
         made.append(([response], None))
     return [_with_responses(s, made) for s in specs]
 
@@ -200,6 +191,31 @@ def _with_responses(
     )
     allowed = allowed_units(rows.units, [b.allowed for b in blocks], rows.known)
     return replace(rows, blocks=blocks, allowed=allowed)
+
+
+def _seen_again(times: Times, y: np.ndarray, rows: Rows, rng: np.random.Generator) -> Times:
+    """Simulated times (n,) as they would have been seen; of one where nothing was known, nothing.
+
+    Rows that continue each other are one subject's time: pieces after its event are not seen.
+    """
+    refuse_background(times, "the parametric bootstrap")
+    order = np.lexsort((times.entry, rows.units.codes))
+    order = order[times.known[order]]
+    goes_on = continuing(times, rows.units)[order]
+    goes_on[1:] &= np.isinf(times.upper[order][:-1])  # after an event another time begins
+    ends = np.append(~goes_on[1:], True)
+    subjects = times.take(order[ends])
+    subjects = replace(subjects, entry=times.entry[order][~goes_on])
+    limit = times.lower[order]
+    limit[ends] = limits(subjects, _row_weights(rows)[order[ends]], rng)
+    seen = censored_again(y[order], limit, times.entry[order])
+    events = (seen.lower == seen.upper).cumsum()
+    before = np.concatenate([[0], events[:-1]])
+    at_risk = before == before[~goes_on][(~goes_on).cumsum() - 1]
+    seen, at = seen.take(at_risk), order[at_risk]
+    lower, upper, entry = np.zeros(len(y)), np.full(len(y), np.inf), np.zeros(len(y))
+    lower[at], upper[at], entry[at] = seen.lower, seen.upper, seen.entry
+    return Times(lower, upper, entry)
 
 
 def _row_weights(rows: Rows) -> np.ndarray:

@@ -10,7 +10,7 @@ from time import monotonic
 import numpy as np
 
 from bayesmix._arguments import whole_number
-from bayesmix.errors import FitError
+from bayesmix.errors import FitError, warn
 from bayesmix.estimation.bootstrap import simulated_rows
 from bayesmix.estimation.maximise import LOST, Options, best, has_status, make_starts, maximise
 from bayesmix.estimation.progress import Progress
@@ -61,19 +61,25 @@ def _checked(small: Fitted, large: Fitted) -> float:
             "components"
         )
         raise FitError(msg)
-    for f in (small, large):
+    for f, side in ((small, "too high"), (large, "too low")):
         if f.method not in ("em", "ml"):
             msg = (
                 f"the test compares maximum likelihoods, and k={f.spec.k} was fitted by "
                 f"{f.method!r}; use select(..., method='em')"
             )
             raise FitError(msg)
-        if f.status not in ("converged", "boundary"):
+        if f.status not in ("converged", "boundary", "max_iter"):
             msg = (
                 f"the fit with k={f.spec.k} is {f.status}, so that its likelihood is not a regular "
                 f"maximum: {' '.join(f.reasons)}"
             )
             raise FitError(msg)
+        if f.status == "max_iter":
+            msg = (
+                f"the fit with k={f.spec.k} stopped before it converged, so the statistic may be "
+                f"{side}; select(..., max_iter=) with more iterations makes sure"
+            )
+            warn("max_iter", msg)
     return 2 * (large.loglik - small.loglik)
 
 
@@ -153,7 +159,7 @@ def _resample(small: Fitted, large: Fitted, rng: np.random.Generator) -> float:
     with np.errstate(all="ignore"):
         low = _refitted(small.spec, rows0, small.theta[None], rng, 0)
         high = _refitted(large.spec, rows1, large.theta[None], rng, STARTS)
-        if high < low:
+        if high < low - ROUGH.tol * abs(low):
             high = max(high, _refitted(large.spec, rows1, large.theta[None], rng, 4 * STARTS))
     return max(0.0, 2 * (high - low))
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.estimation.bootstrap import resampled_summary
+from bayesmix.estimation.bootstrap import resampled_summary, simulated_rows
 
 N, SIGMA = 300, 20.0
 
@@ -65,3 +65,52 @@ def test_a_refit_at_a_bound_gives_a_finite_error_and_interval(boot):
     theta[0, fit._fitted.spec.layout.alpha[1, 0]] = -2000.0  # a weight of zero
     table = rows(resampled_summary(replace(inner, theta=theta), 0.95), "weight")
     assert np.isfinite(table[["se", "bias", "lower", "upper"]]).all(axis=None)
+
+
+def test_a_time_of_the_unit_is_drawn_once_a_unit():
+    """Errors of a joint model whose classes are clear: events d by class give se 1 / sqrt(d)."""
+    rng = np.random.default_rng(5)
+    unit = np.repeat(np.arange(120), 3)
+    high = unit < 48
+    t = rng.exponential(np.where(high, 2.0, 10.0))[unit * 3]
+    c = rng.uniform(2, 12, 120)[unit]
+    data = pd.DataFrame({"id": unit, "y": rng.normal(np.where(high, 6.0, 0.0))})
+    data["t"], data["seen"] = np.minimum(t, c), (t <= c).astype(int)
+    parts = [bmx.Regression("y ~ 1")]
+    parts += [bmx.Regression("surv(t, seen) ~ 1", family="exponential", per="unit")]
+    fit = bmx.Mixture(parts, data, k=2, group="id").fit(seed=1, starts=3)
+    resampled = fit.bootstrap(60, "parametric", seed=1, progress=False)
+    table = resampled.summary()
+    table = table[table["term"] == "surv(t, seen): Intercept"].set_index("component")
+    events = data[data["seen"] == 1].groupby("id").first()
+    count = np.array([(events.index >= 48).sum(), (events.index < 48).sum()])  # by ascending mean
+    assert table["se"].to_numpy() == pytest.approx(1 / np.sqrt(count), rel=0.3)
+
+
+def test_pieces_after_an_event_are_not_seen():
+    """Subjects in pieces: events as by drawing the whole time, with one hazard for each piece."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(200, 2))
+    hazard = 0.3 * np.exp(x)
+    first = rng.exponential(1 / hazard[:, 0])
+    t = np.where(first < 2, first, 2 + rng.exponential(1 / hazard[:, 1]))
+    early = np.minimum(t, 2.0)
+    seen = t < 5
+    one = pd.DataFrame({"id": np.arange(200), "a": 0.0, "b": early, "s": t < 2, "x": x[:, 0]})
+    two = pd.DataFrame({"id": np.arange(200), "a": 2.0, "b": np.minimum(t, 5.0), "s": seen})
+    data = pd.concat([one, two.assign(x=x[:, 1])[t > 2]], ignore_index=True).astype({"s": int})
+    formula = "surv(a, b, s, kind='counting') ~ x | id"
+    fit = bmx.Mixture(formula, data, k=1, family="exponential").fit(seed=1)
+    spec = fit._fitted.spec
+    found = []
+    for _ in range(40):
+        times = simulated_rows(fit._fitted, rng, (spec,))[0].blocks[0].response.times
+        by_unit = pd.DataFrame({"id": data["id"], "a": data["a"], "event": times.event})
+        by_unit["known"] = times.known
+        ended = by_unit[by_unit["event"] == 1]
+        assert ended["id"].is_unique
+        after = by_unit.merge(ended[["id", "a"]], on="id", suffixes=("", "_event"))
+        assert not after[after["a"] > after["a_event"]]["known"].any()
+        found.append(times.event.sum())
+    # Subjects who had an event have no covariates after it, but their times end at 5 likewise.
+    assert np.mean(found) == pytest.approx(seen.sum(), rel=0.1)
