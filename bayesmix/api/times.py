@@ -30,7 +30,8 @@ class TimeQuantities(Result):
     ``by``
         "component" or "marginal": only these rows.  True averages over all rows; columns of the
         data average within the groups that they make.  The averages are standardised survival
-        curves, and their hazards and quantiles.  Training rows count with their case weights.
+        curves, and their hazards and quantiles.  Training rows count with their case weights,
+        and a time that belongs to the unit (``per="unit"``) once for each unit.
     ``response``
         Which survival time, if the model has several.
     ``spent``

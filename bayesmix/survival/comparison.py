@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec, Rows
@@ -18,17 +19,15 @@ from bayesmix.survival.intervals import (
     Estimator,
     Source,
     band,
-    counted,
     covariate_names,
     one_response,
     response_place,
 )
 from bayesmix.survival.nonparametric import (
-    UNKNOWN,
     StateCurves,
     aalen_johansen,
-    first_times,
     kaplan_meier,
+    seen_events,
 )
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
@@ -144,10 +143,8 @@ def _told(rows: Rows) -> Times:
 def _observed(spec: MixtureSpec) -> tuple[Times, np.ndarray]:
     events = spec.prepared.events
     assert events is not None
-    known = events.allowed.sum(1) == 1
-    codes = np.where(known, events.allowed.argmax(1), UNKNOWN)
     by_event = [part.response.times for part in events.parts]
-    return first_times([t for t in by_event if t is not None], codes), codes
+    return seen_events([t for t in by_event if t is not None], events.allowed)
 
 
 def _grid(observed: Times, times: Sequence[float] | None) -> np.ndarray:

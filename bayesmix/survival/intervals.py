@@ -28,7 +28,6 @@ __all__ = [
     "Estimator",
     "Source",
     "band",
-    "counted",
     "covariate_names",
     "event_times",
     "known_options",
@@ -342,15 +341,6 @@ def response_place(spec: MixtureSpec, response: str | None, what: str) -> int:
         msg = f"response={response!r}: the model has several survival times; use one of {times}"
         raise FitError(msg)
     return names.index(response)
-
-
-def counted(spec: MixtureSpec, rows: Rows, at: int) -> np.ndarray:
-    """1 for the rows (n,) that a response is told in: of one that belongs to units the first."""
-    if spec.prepared.events is not None or spec.prepared.parts[at].regression.per != "unit":
-        return np.ones(rows.n)
-    out = np.zeros(rows.n)
-    out[rows.units.first] = 1.0
-    return out
 
 
 def one_response(spec: MixtureSpec, rows: Rows, at: int) -> tuple[MixtureSpec, Rows]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.printing import Printed
-from bayesmix.comparison.effects.frames import data_of
+from bayesmix.comparison.effects.frames import counted, data_of
 from bayesmix.comparison.effects.table import Averages
 from bayesmix.errors import FitError
 from bayesmix.model import Rows
@@ -21,7 +21,6 @@ from bayesmix.survival.intervals import (
     Estimator,
     Source,
     band,
-    counted,
     known_options,
     one_response,
     response_place,

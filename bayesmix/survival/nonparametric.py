@@ -158,34 +158,37 @@ def aalen_johansen(
     return StateCurves(grid, at_risk, estimate, se, lower, upper)
 
 
-def first_times(by_event: Sequence[Times], event_codes: np.ndarray) -> Times:
-    """One time for each subject where every event has its own response.
+def seen_events(by_event: Sequence[Times], allowed: np.ndarray) -> tuple[Times, np.ndarray]:
+    """One time and event for each subject where every event has its own response.
 
     Parameters
     ----------
-    by_event : sequence of S Times
+    by_event : sequence of Times
         Of the same n subjects.
-    event_codes : ndarray of int, shape (n,)
-        The event known, or -1.
+    allowed : ndarray of bool, shape (n, S)
+        The events that each may have had.
 
     Returns
     -------
-    Times
+    times : Times
         The response of the event known; where none is known, the subject is free of
         all events until the first of their lower bounds, unless all of them agree.
+    codes : ndarray of int, shape (n,)
+        The event known, or -1.
     """
     lower = np.array([t.lower for t in by_event])
     upper = np.array([t.upper for t in by_event])
     entry = np.array([t.entry for t in by_event])
     rows = np.arange(lower.shape[1])
-    same = (lower == lower[0]).all(axis=0) & (upper == upper[0]).all(axis=0)
-    known = np.asarray(event_codes) != UNKNOWN
-    chosen = np.where(known, event_codes, 0)
-    return Times(
-        np.where(known | same, lower[chosen, rows], lower.min(axis=0)),
-        np.where(known | same, upper[chosen, rows], np.inf),
-        np.where(known | same, entry[chosen, rows], entry.min(axis=0)),
+    known = allowed.sum(1) == 1
+    told = known | ((lower == lower[0]).all(axis=0) & (upper == upper[0]).all(axis=0))
+    chosen = np.where(known, allowed.argmax(1), 0)
+    times = Times(
+        np.where(told, lower[chosen, rows], lower.min(axis=0)),
+        np.where(told, upper[chosen, rows], np.inf),
+        np.where(told, entry[chosen, rows], entry.min(axis=0)),
     )
+    return times, np.where(known, chosen, UNKNOWN)
 
 
 def _check(times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray) -> None:

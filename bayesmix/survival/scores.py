@@ -31,7 +31,7 @@ from bayesmix.model.rows import entries
 from bayesmix.results.censoring import refuse_background
 from bayesmix.survival import marginal
 from bayesmix.survival.intervals import Source, one_response, point_values, response_place
-from bayesmix.survival.nonparametric import UNKNOWN, aalen_johansen, counts, first_times
+from bayesmix.survival.nonparametric import aalen_johansen, counts, seen_events
 from bayesmix.survival.quantities import EventTimes, state_probabilities
 
 EXACT = KINDS.index("exact")
@@ -89,9 +89,7 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
         events: tuple[Hashable, ...] = (LABEL,)
     else:
         allowed = np.ones((rows.n, spec.k), bool) if rows.allowed is None else rows.allowed
-        known = allowed.sum(1) == 1
-        codes = np.where(known, allowed.argmax(1), UNKNOWN)
-        times = first_times([found[key] for key in block.keys if key in found], codes)
+        times, codes = seen_events([found[key] for key in block.keys if key in found], allowed)
         events = spec.components
     refuse_background(times, "brier_score()")
     # Of a missing time, or one of the unit after its first row, nothing is known.

@@ -232,6 +232,14 @@ def test_a_time_of_the_unit_counts_once(tmp_path):
     alone = bmx.Mixture("surv(t, d) ~ x", unit, family="weibull", k=1).fit(seed=1)
     ours = joint.survival([1, 2], by=True)["estimate"]
     np.testing.assert_allclose(ours, alone.survival([1, 2], by=True)["estimate"], rtol=1e-5)
+    at = {"what": "survival", "time": [1, 2], "response": "surv(t, d)"}
+    effects = bmx.predictions(joint, by=True, **at).dropna(subset="component")["estimate"]
+    np.testing.assert_allclose(effects, ours[1::2], rtol=1e-12)
+    change = [bmx.comparisons(f, {"x": (0, 1)}, by=True, **at)["estimate"] for f in (joint, alone)]
+    np.testing.assert_allclose(*change, rtol=1e-5)
+    both = bmx.predictions(joint, by=True).set_index(["response", "part"])["estimate"]
+    assert both["y"].iloc[0] == pytest.approx(data["y"].mean())
+    assert both["surv(t, d)"].iloc[0] == pytest.approx(joint.mean_time(by=True)["estimate"].iloc[0])
     km, own = joint.kaplan_meier(times=[1, 2]), alone.kaplan_meier(times=[1, 2])
     np.testing.assert_allclose(km["estimate"], own["estimate"], rtol=1e-5)
     for found, truth in (

@@ -9,7 +9,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import DataError, SpecError
 from bayesmix.formula.times import Times
-from bayesmix.survival.nonparametric import aalen_johansen, first_times, kaplan_meier
+from bayesmix.survival.nonparametric import aalen_johansen, kaplan_meier, seen_events
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -183,10 +183,11 @@ def test_the_table_is_tidy():
 
 
 def test_responses_by_event_become_one_time_each():
-    code = np.array([0, 1, -1, -1])
+    allowed = np.array([[True, False], [False, True], [True, True], [True, True]])
     first = Times(np.array([2.0, 9, 3, 4]), np.array([2.0, np.inf, np.inf, 6]), np.zeros(4))
     second = Times(np.array([9.0, 5, 1, 4]), np.array([np.inf, 5, np.inf, 6]), np.zeros(4))
-    joint = first_times([first, second], code)
+    joint, code = seen_events([first, second], allowed)
+    assert code.tolist() == [0, 1, -1, -1]
     assert joint.lower.tolist() == [2, 5, 1, 4]
     assert joint.upper.tolist() == [2, 5, np.inf, 6]
 

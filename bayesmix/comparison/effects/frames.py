@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FitError
-from bayesmix.model import MixtureSpec
+from bayesmix.model import MixtureSpec, Rows
 
 # Half the distance of a slope's two points, in standard deviations of the variable.
 STEP = 1e-4
@@ -55,6 +55,15 @@ def data_of(spec: MixtureSpec, newdata: Any) -> tuple[pd.DataFrame, np.ndarray]:
     if isinstance(newdata, Mapping):
         newdata = _grid(spec, newdata)
     return newdata, np.ones(len(newdata))
+
+
+def counted(spec: MixtureSpec, rows: Rows, at: int) -> np.ndarray:
+    """1 for the rows (n,) in which averages count a response: of the unit's, in the first."""
+    if spec.prepared.events is not None or spec.prepared.parts[at].regression.per != "unit":
+        return np.ones(rows.n)
+    out = np.zeros(rows.n)
+    out[rows.units.first] = 1.0
+    return out
 
 
 def _grid(spec: MixtureSpec, values: Mapping[str, Any]) -> pd.DataFrame:

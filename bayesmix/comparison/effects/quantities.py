@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.arrays.quadrature import crossing
+from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
 from bayesmix.families.survival import base as time_of
 from bayesmix.model import BlockRows, MixtureSpec, Rows
@@ -115,6 +116,17 @@ class Quantity:
             [
                 mixed(weights, laws, at)
                 for laws, at in zip(point.laws, self.at * several, strict=True)
+            ]
+        )
+
+    def counted(self, spec: MixtureSpec, rows: Rows) -> np.ndarray:
+        """How often averages count each row (m, n): a response of the unit once a unit."""
+        names = [block.name for block in spec.layout.blocks]
+        every = np.ones(rows.n)
+        return np.array(
+            [
+                every if self.what == "weight" else counted(spec, rows, names.index(c.response))
+                for c in self.cells
             ]
         )
 

@@ -48,7 +48,7 @@ class Averages:
         Of the table's units: row labels, or numbers.
     codes : ndarray of int, shape (n,), or None
         The group of each row; None where every row stands for itself.
-    weight : ndarray, shape (n,)
+    weight : ndarray, shape (n,), or (m, n) by number
     """
 
     keys: pd.DataFrame | None
@@ -81,15 +81,16 @@ class Averages:
         return cls(keys, keys.index, codes, weight)
 
     def of_rows(self, values: np.ndarray) -> np.ndarray:
-        """Weighted means over the rows of each group: (..., n, m) to (..., groups, m)."""
+        """Weighted means over the rows of each group: (..., m, n, cells) to groups for n."""
         if self.codes is None:
             return values
         order = np.argsort(self.codes, kind="stable")
         first = np.flatnonzero(np.diff(self.codes[order], prepend=-1))
-        weight = self.weight[order, None]
+        weight = self.weight[..., order, None]
         weighted = np.where(weight > 0, weight * values[..., order, :], 0.0)
+        total, size = (np.add.reduceat(v, first, axis=-2) for v in (weighted, weight))
         with np.errstate(invalid="ignore"):
-            return np.add.reduceat(weighted, first, axis=-2) / np.add.reduceat(weight, first)
+            return total / size
 
 
 def table(

@@ -47,7 +47,8 @@ def predictions(
         frequent values.
     by : True, str or list of str, optional
         True averages over all rows; columns average within the groups that they make.
-        Training rows count with their case weights.
+        Training rows count with their case weights.  A response that belongs to the unit
+        (``per="unit"``) counts once for each unit.
     what : str
         "mean", "link" (the linear predictor of the location) or "weight".  For times also
         "survival", P(T > time), "hazard", "restricted_mean_time", E min(T, time), or
@@ -117,7 +118,7 @@ def predictions(
         lambda theta: at(theta)[None],
         labels,
         data,
-        weight,
+        weight * wanted.counted(spec, rows),
         by,
         wanted.scale,
         ci,
@@ -273,6 +274,9 @@ def _differences(
         tuple(spec.apply(f, response=False, weights=wanted.weighted) for f in (c.high, c.low))
         for c in found
     ]
+
+    if found:
+        weight = weight * wanted.counted(spec, pairs[0][0])
 
     def at(theta: np.ndarray) -> np.ndarray:
         out = []
