@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments.files import FileError
 from bayesmix._arguments.habits import option_hint
 from bayesmix._arguments.kinds import Kind, kind_of
 from bayesmix._arguments.shown import shown, type_name
 from bayesmix._arguments.values import ERRORS, NONE_BY_DEFAULT, VALUES, WORDS
-from bayesmix.errors import SpecError, UnknownOptionError
+from bayesmix.errors import BayesmixError, SpecError, UnknownOptionError
 
 Check = Callable[[str, Any, type[ValueError]], Any]
 SPECIAL = ("__init__", "__getitem__", "__call__")
@@ -125,9 +126,20 @@ def _function_door(
                 _check(title, name, parameters[of], value, plan[of], error)
         # Numbers overflow on the way to a bound; what comes out is checked for what is finite.
         with np.errstate(all="ignore"):
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except (BayesmixError, ConnectionError, TimeoutError):  # such as a pipe that closed
+                raise
+            except OSError as cause:
+                raise FileError(_refusal(title, cause)) from cause
 
     return checked
+
+
+def _refusal(title: str, cause: OSError) -> str:
+    place = "" if cause.filename is None else f"{shown(str(cause.filename))}: "
+    reason = cause.strerror or str(cause) or type(cause).__name__
+    return f"{title or 'it'}: {place}{reason}; give another path, or make room"
 
 
 def _title(function: Callable[..., Any]) -> str:

@@ -12,6 +12,10 @@ from typing import BinaryIO
 from bayesmix.errors import DataError
 
 
+class FileError(DataError, OSError):
+    """What the operating system refused, such as a name that is too long or a full disk."""
+
+
 class NoFileError(DataError, FileNotFoundError):
     """A file or folder that is not there."""
 

@@ -59,6 +59,7 @@ NUMPY: dict[str, Any] = {
     )
 }
 CONSTANTS = {f"{m}.{name}": getattr(np, name) for m in _MODULES for name in ("pi", "e", "inf")}
+CONSTANTS["inf"] = np.inf
 
 _HINTS = {
     "cbind": "Write p(successes, trials), or mv(y1, y2) for several columns at once.",
@@ -305,7 +306,7 @@ def evaluate(
     what : str
         What messages call it: "response", "trials", "offset" ...
     finite : bool
-        Whether missing and infinite values are refused.
+        Whether missing and infinite values are refused; where not, ``inf`` can stand alone.
 
     Returns
     -------
@@ -317,6 +318,8 @@ def evaluate(
     DataError, FormulaError
     """
     read = read_text(expression, what)
+    if not finite and read.text in CONSTANTS and read.text not in data.columns:
+        return np.full(len(data), CONSTANTS[read.text])
     values = row_values(bind(read, data, scope)(data), data, f"The {what} {read.text!r}")
     if finite:
         check_finite(values, data, f"The {what} {read.text!r}")

@@ -203,8 +203,6 @@ def outcome(function, keywords):
         except bmx.BayesmixError as error:
             if len(str(error)) > 700:
                 return f"a message of {len(str(error))} letters"
-        except OSError as error:
-            return f"OSError: {error}" if error.filename is None else ""
         except Exception as error:  # noqa: BLE001 - whatever comes is what is looked for
             return f"{type(error).__name__}: {error}"
     foreign = [w for w in seen if not issubclass(w.category, OWN) and w.category is not UserWarning]

@@ -343,7 +343,7 @@ def test_families_without_tails():
 
 
 @pytest.mark.parametrize("family", ["gamma", "weibull", "lognormal", "inverse_gaussian"])
-@pytest.mark.parametrize("limits", ["lower=0.0", "lower=-3, upper=1e5"])
+@pytest.mark.parametrize("limits", ["lower=0.0", "lower=-3, upper=1e5", "lower=-inf, upper=np.inf"])
 def test_limits_that_cut_nothing_off_change_nothing(family, limits):
     rng = np.random.default_rng(3)
     data = pd.DataFrame({"x": rng.normal(size=120), "y": rng.gamma(2.0, 1.0, 120)})

@@ -249,6 +249,8 @@ def test_what_needs_all_rows_says_so(data, call):
     ("given", "words"),
     [
         ("nowhere/*.parquet", "there is no such file"),
+        ("", "there is no such file"),
+        ("x" * 300, "File name too long"),
         (__file__, "are of one kind"),
         (3, "a DataFrame, an Arrow table, or a path"),
     ],

@@ -500,6 +500,10 @@ def test_places(fits, tmp_path, monkeypatch):
         fit.save(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no file"):
         bmx.load(tmp_path / "fit.nc")
+    for call in (fit.save, fit.report, bmx.load):  # both an error of ours and the system's
+        with pytest.raises(OSError, match="too long; give another path") as caught:
+            call(tmp_path / ("x" * 300))
+        assert isinstance(caught.value, DataError)
     monkeypatch.chdir(tmp_path)
     fit.save("ein fit, ü.nc")
     (tmp_path / "link.nc").symlink_to("ein fit, ü.nc")

@@ -149,7 +149,7 @@ def _of_pandas(data: pd.DataFrame) -> Table:
 def _files(path: str) -> Files:
     _pyarrow("Parquet and Feather files")
     found = sorted(glob(path, recursive=True)) if has_magic(path) else [path]
-    if len(found) == 1 and Path(found[0]).is_dir():
+    if path and len(found) == 1 and Path(found[0]).is_dir():
         found = sorted(str(p) for p in Path(found[0]).rglob("*") if p.suffix.lower() in FORMATS)
     there = [p for p in found if Path(p).is_file()]
     if not there or len(there) < len(found):
