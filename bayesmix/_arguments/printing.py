@@ -153,7 +153,9 @@ def _cell(column: Any, value: Any, digits: int) -> str:
     if column == "scale" and value == "identity":
         return ""
     if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value + 0.0:.{digits}g}"  # no negative zero
+        text = f"{value + 0.0:.{digits}g}"  # no negative zero
+        short = digits < DIGITS and "e" in text  # of 3.02e-18 the exponent says most
+        return "" if np.isnan(value) else f"{value:.{digits - 1}g}" if short else text
     return "" if value is None or value is pd.NA else str(value)
 
 

@@ -157,7 +157,7 @@ class MultiState:
             newdata,
             options,
             lambda models: multistate.path_probabilities(models, along),
-            "probability",
+            "logit",
             ("path", along.names),
         )
 
@@ -195,7 +195,7 @@ class MultiState:
             newdata,
             options,
             lambda models: multistate.final_probabilities(models, along),
-            "probability",
+            "logit",
             ("final", along.finals),
         )
 
@@ -244,7 +244,7 @@ class MultiState:
             newdata,
             options,
             lambda models: multistate.mean_times(models, self._along, among)[which],
-            "positive",
+            "log",
             axis,
         )
 
@@ -295,7 +295,7 @@ class MultiState:
             newdata,
             options,
             lambda models: multistate.quantile_times(models, self._along, shares, among)[which],
-            "positive",
+            "log",
             ("q", list(shares)),
             axis,
         )
@@ -356,7 +356,7 @@ class MultiState:
             newdata,
             options,
             lambda models: occupancy(models, origin, grid, since),
-            "probability",
+            "logit",
             ("time", list(grid)),
             ("state", states),
         )

@@ -40,7 +40,8 @@ class TimeQuantities(Result):
     ``ci``
         Coverage of the intervals.
     ``interval``, ``draws``, ``seed``
-        For a point fit: "delta" (the delta method, on the logit or log scale), or "simulation"
+        For a point fit: "delta" (the delta method: for survival on the log-log
+        scale, for other probabilities on the logit scale, else on the log scale), or "simulation"
         with this number of draws from the normal approximation of the estimates.
     ``kind``, ``cluster``
         For a point fit: which covariance, as in `PointFit.covariance`.

@@ -173,25 +173,35 @@ def _size_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
 
 def _levels(levels: tuple[Any, ...]) -> str:
     first = ", ".join(map(str, levels[:6]))
-    return first if len(levels) <= 6 else f"{first}, ...: {len(levels)} levels"
+    return first if len(levels) <= 6 else f"{first}, ...: {len(levels)} in all"
 
 
 def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
-    """Components, and what is written about each response."""
-    lines = [("components", f"{spec.k} ({', '.join(map(str, spec.components))})")]
+    """Components, and what is written about each response; equal ones stand together."""
+    together: dict[tuple, list[str]] = {}
     for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
-        regression = part.regression
-        lines.append(("formula", part.formula.text))
-        names = [family_words(f) for f in block.families]
-        lines.append(("family", names[0] if len(set(names)) == 1 else ", ".join(names)))
-        if regression.fixed is not None:
-            lines.append(("fixed", regression.fixed))
-        for text, size in regression.nested or ():
-            lines.append(("nested", f"{text} for {size} component{'s' if size > 1 else ''}"))
-        if block.constants():
-            lines.append(("dispersion", str(regression.dispersion)))
-        if part.response.times is not None:
-            lines += times_lines(part.response.times)
+        described = part.formula.text.partition("~")[2].strip()
+        key = (described, *_part_lines(part, block))
+        together.setdefault(key, []).append(str(part.formula.response))
+    lines = [("components", f"{spec.k} ({', '.join(map(str, spec.components))})")]
+    for (described, *others), responses in together.items():
+        lines += [("formula", f"{_levels(tuple(responses))} ~ {described}"), *others]
+    return lines
+
+
+def _part_lines(part: Part, block: BlockLayout) -> Lines:
+    """What is written about one response, beside its formula."""
+    regression = part.regression
+    names = [family_words(f) for f in block.families]
+    lines = [("family", names[0] if len(set(names)) == 1 else ", ".join(names))]
+    if regression.fixed is not None:
+        lines.append(("fixed", regression.fixed))
+    for text, size in regression.nested or ():
+        lines.append(("nested", f"{text} for {size} component{'s' if size > 1 else ''}"))
+    if block.constants():
+        lines.append(("dispersion", str(regression.dispersion)))
+    if part.response.times is not None:
+        lines += times_lines(part.response.times)
     return lines
 
 

@@ -51,12 +51,12 @@ def outputs_of(block: BlockLayout) -> tuple[Hashable, ...]:
 def mean_scale(block: BlockLayout) -> str:
     """Where intervals of means are symmetric: on the scale of the location's range."""
     if any(f.levels for f in block.families):
-        return "probability"
+        return "logit"
     links = {f.parameters[0].link for f in block.families if f.parameters}
     ranges = {(link.lower, link.upper) for link in links}
     if ranges == {(0.0, 1.0)}:
-        return "probability"
-    return "positive" if ranges == {(0.0, np.inf)} else "identity"
+        return "logit"
+    return "log" if ranges == {(0.0, np.inf)} else "identity"
 
 
 def row_weights(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray:

@@ -152,7 +152,7 @@ class Prediction:
     def scales(self) -> list[str]:
         """Where the intervals of each number are symmetric."""
         if self.what == "weight":
-            return ["probability"]
+            return ["logit"]
         return [
             mean_scale(b) if self.what == "mean" else "identity"
             for b in self.spec.layout.blocks

@@ -27,6 +27,7 @@ from bayesmix.model.params import (
 from bayesmix.model.random import random_entries
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Ends, Fitted
+from bayesmix.results.uncertainty import SCALES
 
 
 def component_index(spec: MixtureSpec) -> pd.Index:
@@ -292,12 +293,6 @@ def _random_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     return rows
 
 
-# Where intervals of standard deviations and correlations are symmetric: the scale, the way back,
-# and the slope of the scale.
-RANDOM_SCALES: dict[str, tuple[Any, Any, Any]] = {
-    "log": (np.log, np.exp, lambda x: 1 / x),
-    "atanh": (np.arctanh, np.tanh, lambda x: 1 / (1 - x * x)),
-}
 STEP = 1e-5
 # Shares of a standard error that can be seen.
 NOTICED = 1e-3
@@ -332,11 +327,11 @@ def _shown_row(e: Entry, theta: np.ndarray, cov: Covariance, z: float) -> tuple:
 
 
 def _scaled_ends(value: float, se: float, scale: str, z: float) -> np.ndarray:
-    """Limits of an interval that is symmetric on one of `RANDOM_SCALES`."""
-    forward, inverse, slope_of = RANDOM_SCALES[scale]
+    """Limits of an interval that is symmetric on one of `uncertainty.SCALES`."""
+    forward, inverse, slope = SCALES[scale]
     with np.errstate(all="ignore"):
         at = np.float64(value)  # at a limit its slope is infinite
-        _, _, low, high = _wald(float(forward(at)), se * float(slope_of(at)), z)
+        _, _, low, high = _wald(float(forward(at)), se * float(slope(at)), z)
         return inverse(np.array([low, high]))
 
 

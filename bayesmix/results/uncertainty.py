@@ -31,11 +31,19 @@ STEP = 1e-3
 SHIFT = 20.0
 DEPENDS, DEPENDS_SE = 1e-6, 1e-3
 RANKED: Any = "inverted_cdf"
-# Where intervals are symmetric.
-SCALES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
-    "identity": (np.asarray, np.asarray),
-    "probability": (special.logit, special.expit),
-    "positive": (np.log, np.exp),
+# Where intervals are symmetric: the scale, the way back, and the slope of the scale.
+Scale = Callable[[Any], np.ndarray]
+SCALES: dict[str, tuple[Scale, Scale, Scale]] = {
+    "identity": (np.asarray, np.asarray, np.ones_like),
+    "log": (np.log, np.exp, np.reciprocal),
+    "logit": (special.logit, special.expit, lambda p: 1 / (p * (1 - p))),
+    # Of survival: a probability of 1e-50 has a short interval here, and an empty one in logits.
+    "log-log": (
+        lambda p: np.log(-np.log(p)),
+        lambda x: np.exp(-np.exp(x)),
+        lambda p: 1 / (p * np.log(p)),
+    ),
+    "atanh": (np.arctanh, np.tanh, lambda r: 1 / (1 - r * r)),
 }
 
 
@@ -109,22 +117,15 @@ class Estimates:
             tails = [0.5 - ci / 2, 0.5 + ci / 2]
             low, high = np.quantile(self.draws, tails, axis=0, method=method)
             return low, high
-        forward, inverse = SCALES[scale]
+        forward, inverse, slope = SCALES[scale]
         with np.errstate(all="ignore"):
             center = forward(self.value)
-            reach = special.ndtri(0.5 + ci / 2) * self.se * _slope(scale, self.value)
+            reach = special.ndtri(0.5 + ci / 2) * self.se * slope(self.value)
             # What cannot vary (a probability of zero, an infinite time) is its own interval.
             still = ~np.isfinite(center)
             low = np.where(still, self.value, inverse(center - reach))
             high = np.where(still, self.value, inverse(center + reach))
         return low, high
-
-
-def _slope(scale: str, value: np.ndarray) -> np.ndarray | float:
-    """Derivative of the scale's transformation."""
-    if scale == "identity":
-        return 1.0
-    return 1 / value if scale == "positive" else 1 / (value * (1 - value))
 
 
 def estimates(

@@ -115,7 +115,7 @@ def compare_survival(
     for found, group in _groups(spec, by):
         inside = np.zeros(rows.n)
         inside[group] = weight[group]
-        curve = band(estimator, model, rows, survival, "probability", population=inside)
+        curve = band(estimator, model, rows, survival, "logit", population=inside)
         steps = kaplan_meier(observed.take(group), weight[group], estimator.ci)
         limits = {n: getattr(curve, n)[0] for n in ("estimate", "lower", "upper")}
         levels = {names[name]: value for name, value in found.items()}
@@ -201,7 +201,7 @@ def _model(
     def states_at(times: EventTimes) -> np.ndarray:
         return state_probabilities(times, grid)
 
-    found = band(estimator, source, spec.rows, states_at, "probability", average=weight)
+    found = band(estimator, source, spec.rows, states_at, "logit", average=weight)
     states = (start_state(spec.components), *spec.components)
     return pd.DataFrame(
         {

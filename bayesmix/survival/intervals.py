@@ -104,7 +104,7 @@ class Estimator:
         values_at : callable
             From parameters (T, D), those of the fits side by side, to (T, n, ...).
         scale : str
-            "probability" or "positive": where intervals are symmetric.
+            One of `uncertainty.SCALES`: where intervals are symmetric.
         """
         if self.interval is not None and sources[0].draws is not None:
             msg = (
@@ -173,7 +173,7 @@ def band(
     quantity : callable
         From `EventTimes` of D draws and n rows to an array (D, n, ...).
     scale : str
-        "probability" or "positive": where intervals are symmetric.
+        One of `uncertainty.SCALES`: where intervals are symmetric.
     spent : ndarray, shape (n,), optional
         Time already spent without an event: everything is given that.
     average : ndarray, shape (n,), optional

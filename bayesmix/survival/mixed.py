@@ -33,15 +33,15 @@ from bayesmix.survival.quantities import EventTimes
 KINDS = ("component", "marginal")
 # By the function that computes it: where its intervals are symmetric, and the axis of its grid.
 QUANTITIES: dict[str, tuple[str, str | None]] = {
-    "survival": ("probability", "time"),
-    "hazard": ("positive", "time"),
-    "mean_time": ("positive", None),
-    "quantile_time": ("positive", "q"),
-    "restricted_mean_time": ("positive", None),
-    "event_probabilities": ("probability", None),
-    "density": ("positive", "time"),
-    "state_probabilities": ("probability", "time"),
-    "cured_fraction": ("probability", None),
+    "survival": ("log-log", "time"),
+    "hazard": ("log", "time"),
+    "mean_time": ("log", None),
+    "quantile_time": ("log", "q"),
+    "restricted_mean_time": ("log", None),
+    "event_probabilities": ("logit", None),
+    "density": ("log", "time"),
+    "state_probabilities": ("logit", "time"),
+    "cured_fraction": ("logit", None),
 }
 
 

@@ -172,6 +172,21 @@ def test_limits_are_those_of_the_delta_method(fit):
     assert ratio.between(0.9, 1.15).all()
 
 
+def test_a_survival_of_almost_nothing_has_a_short_interval():
+    """The cumulative hazard (t / scale)^shape is log-linear in its parameters."""
+    fit = bmx.Mixture("surv(time, status) ~ 1", DATA, family="weibull", k=1).fit(seed=1)
+    at = [(1, "Intercept", "varying"), (1, "shape", "dispersion")]
+    cov = fit.covariance().loc[at, at].to_numpy()
+    shape, times = fit.dispersion().at[1, "shape"], np.array([3.0, 4000.0])
+    log_hazard = shape * (np.log(times) - fit.coefficients().at["Intercept", 1])
+    slope = np.column_stack([np.full(2, -shape), log_hazard])  # in the log scale and log shape
+    reach = special.ndtri(0.975) * np.sqrt(np.einsum("ti,ij,tj->t", slope, cov, slope))
+    found = fit.survival(times, by="marginal")
+    assert found["estimate"].iloc[1] < 1e-20
+    for limit, there in (("lower", log_hazard + reach), ("upper", log_hazard - reach)):
+        np.testing.assert_allclose(np.log(found[limit]), -np.exp(there), rtol=1e-4)
+
+
 def test_beside_kaplan_meier(fit):
     table = fit.kaplan_meier(by="g", times=[2, 5])
     assert list(table.columns) == ["g", "time", *ENDS, "source"]

@@ -165,11 +165,11 @@ def quantity(
         raise FitError(msg)
     at = _read_at(what, {"time": time, "q": q})
     if what == "weight":
-        return Quantity(what, (Cell("weight"),), None, marginal=False, scale="probability")
+        return Quantity(what, (Cell("weight"),), None, marginal=False, scale="logit")
     if timed:
         outputs: tuple[float | str, ...] = at if len(at) > 1 else ("",)
         cells = tuple(Cell(name, output) for name in names for output in outputs)
-        scale = "probability" if what == "survival" else "positive"
+        scale = "log-log" if what == "survival" else "log"
         return Quantity(what, cells, None, marginal=True, scale=scale, at=at)
     cells = tuple(c for b in blocks if b.name in names for c in cells_of(b, what))
     if what == "link":

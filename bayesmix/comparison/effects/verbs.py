@@ -63,7 +63,7 @@ def predictions(
         For quantities of times; several values make a column "time" or "q" in the result.
     ci : float
         Coverage of the intervals.  Those of positive means are symmetric on the log scale,
-        those of probabilities on the logit scale.
+        those of probabilities on the logit scale, those of survival on the log-log scale.
     hypothesis : str or list of str, optional
         Arithmetic with the rows of the result, b1, b2, ...: ``"b1 = b2"``.  Or "pairwise",
         "reference" or "sequential": differences between components.
