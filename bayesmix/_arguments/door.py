@@ -41,7 +41,7 @@ def door(
     error : type
         Raised where an argument is wrong.
     title : str, optional
-        What messages call it; its own name unless told, nothing where it is empty.
+        What messages call it; its own name by default, nothing where it is empty.
     only : tuple of str
         The methods of a class, where not all public ones.
     **checks : callable

@@ -96,7 +96,7 @@ def as_html(title: str, lines: Lines) -> str:
     return f"<div><strong>{html.escape(title)}</strong>{table}</div>"
 
 
-class Told:
+class Described:
     """What prints as a title, lines below it and a table, as far as a subclass has these."""
 
     def _title(self) -> str:
@@ -109,12 +109,12 @@ class Told:
         return None
 
     def __repr__(self) -> str:
-        told, table = as_text(self._title(), self._lines()), self._table()
-        return told if table is None else f"{told}\n{table}"
+        text, table = as_text(self._title(), self._lines()), self._table()
+        return text if table is None else f"{text}\n{table}"
 
     def _repr_html_(self) -> str:
-        told, table = as_html(self._title(), self._lines()), self._table()
-        return told if table is None else told + html_table(table)
+        text, table = as_html(self._title(), self._lines()), self._table()
+        return text if table is None else text + html_table(table)
 
 
 def html_table(table: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
-from bayesmix._arguments.printing import Printed, Told
+from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison import Wald, wald
 from bayesmix.comparison.outside import Outside, OutsideDraws
 from bayesmix.errors import FitError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RELATED = ("concomitant",)
 
 
-class SecondStep(Told):
+class SecondStep(Described):
     """What both kinds of a second step are called, and how they print."""
 
     _outside: Outside | OutsideDraws

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door, generator
-from bayesmix._arguments.printing import Printed, Told
+from bayesmix._arguments.printing import Described, Printed
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.distributions import Prior
@@ -26,7 +26,7 @@ RULES = ("min", "one-se")
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class PenaltyPath(Told):
+class PenaltyPath(Described):
     """Fits with penalties of different strengths.  Made by `penalty_path`.
 
     Parameters

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesmix import methods
 from bayesmix._arguments import anything, door, generator
-from bayesmix._arguments.printing import Lines, Told, p_value
+from bayesmix._arguments.printing import Described, Lines, p_value
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
@@ -31,7 +31,7 @@ CAVEAT = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LikelihoodRatioTest(Told):
+class LikelihoodRatioTest(Described):
     """A test of k0 against k1 components.  Made by `Selection.test`.
 
     Examples

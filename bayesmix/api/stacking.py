@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bayesmix._arguments.printing import Lines, Told
+from bayesmix._arguments.printing import Described, Lines
 from bayesmix.api.base import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Stacking(Told):
+class Stacking(Described):
     """Groups of chains weighted by stacking.  Made by `Posterior.stack`.
 
     Parameters

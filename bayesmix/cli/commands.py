@@ -35,18 +35,18 @@ Command = Callable[[argparse.Namespace], int | None]
 
 def fit(given: argparse.Namespace) -> None:
     """Fit a model, show it, and write its files."""
-    told = read(given)
+    inputs = read(given)
     make_folder(given.out, force=given.force)
-    made, selection = modelling.fit(given, told["spec"])
+    made, selection = modelling.fit(given, inputs["spec"])
     files: list[Path] = []
     if given.out is not None:
         files = write_fit(given.out, made, selection, _command(given))
     if given.json:
         chosen = {} if selection is None else {"selection": records(selection.table)}
-        parts = {**read_json(given, told), **chosen, "fit": fit_json(made)}
+        parts = {**read_json(given, inputs), **chosen, "fit": fit_json(made)}
         write_json({**parts, "files": [str(file) for file in files]})
         return
-    print("\n".join(read_lines(given, told)))
+    print("\n".join(read_lines(given, inputs)))
     if selection is not None:
         print(f"\n{selection!r}\n\n{_chosen(given, selection)}")
     print(f"\n{made!r}")
@@ -56,9 +56,9 @@ def fit(given: argparse.Namespace) -> None:
 
 def select(given: argparse.Namespace) -> None:
     """Fit a model with several numbers of components and show their criteria."""
-    told = read(given)
+    inputs = read(given)
     make_folder(given.out, ["selection.csv"], given.force)
-    selection = modelling.select(given, told["spec"])
+    selection = modelling.select(given, inputs["spec"])
     table = selection.table
     files = []
     if given.out is not None:
@@ -66,10 +66,10 @@ def select(given: argparse.Namespace) -> None:
         table.to_csv(files[0], index=False)
     if given.json:
         best = {by: selection.best(by).k_requested for by in ("bic", "bic_units", "aic", "icl")}
-        parts = {**read_json(given, told), "selection": records(table), "best": best}
+        parts = {**read_json(given, inputs), "selection": records(table), "best": best}
         write_json({**parts, "files": [str(file) for file in files]})
         return
-    print("\n".join(read_lines(given, told)))
+    print("\n".join(read_lines(given, inputs)))
     print(f"\n{selection!r}\n\n{_chosen(given, selection)}")
     if files:
         print(f"\nwritten\n  {files[0]}")
@@ -98,24 +98,24 @@ def read(given: argparse.Namespace) -> dict[str, Any]:
     return {"data": data, "spec": spec, "used": names, "rows": n}
 
 
-def read_lines(given: argparse.Namespace, told: dict[str, Any]) -> list[str]:
+def read_lines(given: argparse.Namespace, inputs: dict[str, Any]) -> list[str]:
     """How the data were read: a line for the file, one for each column."""
-    data, used = told["data"], told["used"]
+    data, used = inputs["data"], inputs["used"]
     unused = [str(name) for name in data if name not in used]
-    head = f"{called(given.data)}: {told['rows']} rows"
-    if told["rows"] > len(data):
+    head = f"{called(given.data)}: {inputs['rows']} rows"
+    if inputs["rows"] > len(data):
         head += f", of which {len(data)} are described here"
     return [head, *column_lines(data[used], unused)]
 
 
-def read_json(given: argparse.Namespace, told: dict[str, Any]) -> dict[str, Any]:
+def read_json(given: argparse.Namespace, inputs: dict[str, Any]) -> dict[str, Any]:
     """How the data were read, for ``--json``."""
-    data = told["data"]
-    columns = columns_read(data[told["used"]])
+    data = inputs["data"]
+    columns = columns_read(data[inputs["used"]])
     return {
         "command": given.command,
         "formulas": given.formula,
-        "data": {"file": given.data, "rows": told["rows"], "columns": columns},
+        "data": {"file": given.data, "rows": inputs["rows"], "columns": columns},
     }
 
 
@@ -212,8 +212,8 @@ def data(given: argparse.Namespace) -> None:
     if given.csv:
         frame.to_csv(sys.stdout, index=False)
     elif given.json:
-        told = {"name": given.name, "rows": len(frame), "columns": columns_read(frame)}
-        write_json({"command": "data", **told, "source": frame.attrs["source"]})
+        inputs = {"name": given.name, "rows": len(frame), "columns": columns_read(frame)}
+        write_json({"command": "data", **inputs, "source": frame.attrs["source"]})
     else:
         print(dataset_text(given.name, _width()))
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, special
 
-from bayesmix._arguments.printing import Told
+from bayesmix._arguments.printing import Described
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
@@ -42,7 +42,7 @@ Standardised = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, repr=False)
-class Evidence(Told):
+class Evidence(Described):
     """The log evidence of a model with its Monte Carlo error.  Made by `Posterior.evidence`.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments.printing import Lines, Told
+from bayesmix._arguments.printing import Described, Lines
 from bayesmix.comparison.pointwise import (
     blocks,
     checked,
@@ -23,7 +23,7 @@ from bayesmix.comparison.psis import good_k, left_out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Loo(Told):
+class Loo(Described):
     """Leave-one-unit-out by Pareto-smoothed importance sampling.  Made by `loo` and `repair`.
 
     Parameters

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import special
 
 from bayesmix._arguments import door, fraction
-from bayesmix._arguments.printing import Printed, Told
+from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison.same_data import mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError, warn
@@ -25,7 +25,7 @@ KEYS = ["component", "term", "effect"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Pooled(Told):
+class Pooled(Described):
     """Fits to multiply imputed data, their components matched.  Made by `pool`.
 
     Parameters

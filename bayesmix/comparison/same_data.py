@@ -120,7 +120,7 @@ def differences(
     one, other : dict
         From `fingerprint`.
     keys : sequence of str, optional
-        What to look at; everything unless told.
+        What to look at; everything by default.
     """
     keys = list(one) if keys is None else keys
     if "rows" in keys and one["rows"] != other["rows"]:

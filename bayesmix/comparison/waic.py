@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments.printing import Lines, Told
+from bayesmix._arguments.printing import Described, Lines
 from bayesmix.comparison.pointwise import (
     blocks,
     checked,
@@ -24,7 +24,7 @@ LARGEST_VARIANCE = 0.4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Waic(Told):
+class Waic(Described):
     """The widely applicable information criterion.  Made by `waic`.
 
     Parameters

@@ -172,7 +172,7 @@ def climb(
     collapsed : Floors
         Given theta (R, D), which starts have left the parameter space.
     on_iteration : callable, optional
-        Told the number of running starts and the best log-likelihood.
+        Called with the number of running starts and the best log-likelihood.
     """
     active = runs.running()
     if not len(active) or max_iter < 1:

@@ -321,7 +321,7 @@ def maximise(
     theta : ndarray, shape (R, D)
     options : Options
     progress : callable, optional
-        Told the stage, the number of starts at work, and the best log-likelihood.
+        Called with the stage, the number of starts at work, and the best log-likelihood.
     """
     if problem.stream is not None and len(theta) > 1:
         return _contended(problem, theta, options, progress)

@@ -126,7 +126,7 @@ def newton(
         Relative size of the log-likelihood still to be gained.
     max_iter : int
     on_iteration : callable, optional
-        Told the number of resting starts and the best log-likelihood.
+        Called with the number of resting starts and the best log-likelihood.
     """
     free = problem.spec.free.nonzero()[0]
     active = (runs.status == "resting").nonzero()[0]

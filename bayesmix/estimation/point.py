@@ -429,4 +429,4 @@ def _explain(fitted: Fitted, interrupted: bool) -> Fitted:
         reasons = (*(r for r in reasons if r[0] not in ("max_iter", "starts")), ("max_iter", words))
     for kind, words in reasons:
         warn(kind, words)
-    return fitted.told(status, tuple(words for _, words in reasons))
+    return fitted.with_status(status, tuple(words for _, words in reasons))

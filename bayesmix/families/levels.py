@@ -55,7 +55,7 @@ def settled_levels(response: Response, *, ordered: bool, name: str) -> tuple[Has
     response : Response
         Of the kind "levels".
     ordered : bool
-        Whether their order has a meaning, so that somebody must have told it.
+        Whether their order has a meaning, so that somebody must have given it.
     name : str
         Of the family.
 

@@ -22,7 +22,7 @@ class Distinct(NamedTuple):
 def distinct_rows(columns: Sequence[np.ndarray], n: int, most: float) -> Distinct | None:
     """The distinct rows of columns (n,) of numbers, if they are at most so many.
 
-    Rows are told apart by a number of 64 bits that is made of their values, and the outcome is
+    Rows are distinguished by a number of 64 bits that is made of their values, and the outcome is
     compared with the columns.
 
     Parameters

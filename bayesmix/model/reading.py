@@ -198,7 +198,7 @@ def _clustered(
         msg = (
             f"the random effects (... | {column}) are {len(index) * len(design.terms)} values, "
             f"{len(design.terms)} for each {column}, and there are {len(design.matrix)} rows: they "
-            "cannot be told from the residuals. Use fewer terms, or more rows of each"
+            "cannot be separated from the residuals. Use fewer terms, or more rows of each"
         )
         raise DataError(msg)
     design = design if described is None else design.take(in_all_rows(described))

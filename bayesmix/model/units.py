@@ -90,18 +90,18 @@ def unit_values(
 
 
 def once_by_unit(response: Response, units: Units) -> Response:
-    """A time that stands in all rows of its unit, told by the first of them alone."""
+    """A time that stands in all rows of its unit, kept in the first of them alone."""
     times = response.times
     assert times is not None
     once = np.zeros(len(times), bool)
     once[units.first] = True
-    told = Times(
+    kept = Times(
         np.where(once, times.lower, 0.0),
         np.where(once, times.upper, np.inf),
         np.where(once, times.entry, 0.0),
         times.background,
     )
-    return replace(response, times=told)
+    return replace(response, times=kept)
 
 
 def case_weights(

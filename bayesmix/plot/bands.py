@@ -101,12 +101,14 @@ def _limits(values: np.ndarray | None, ci: float | None) -> Limits | None:
 def draw_band(
     ax: Axes, place: np.ndarray, limits: Limits, colour: str, *, bars: bool = False
 ) -> None:
-    """A band between the limits, or bars at single places; none where one is infinite."""
+    """A band between the limits, or bars at single places; a gap where one is not finite."""
     known = np.isfinite(limits[0]) & np.isfinite(limits[1])
-    low, high, at = limits[0][known], limits[1][known], place[known]
     if not bars:
-        ax.fill_between(at, low, high, color=colour, alpha=ALPHA, linewidth=0, zorder=1.5)
+        look: dict[str, Any] = {"color": colour, "alpha": ALPHA, "linewidth": 0, "zorder": 1.5}
+        low, high = np.where(known, limits, np.nan)
+        ax.fill_between(place, low, high, where=known, **look)
         return
+    low, high, at = limits[0][known], limits[1][known], place[known]
     ax.vlines(at, low, high, color=colour, linewidth=1.4, zorder=2.5)
     for ends in (low, high):
         cap: dict[str, Any] = {"marker": "_", "markersize": CAP * 2, "gid": "cap"}

@@ -13,7 +13,7 @@ from bayesmix.comparison import compare as ranked
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import colour, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,8 @@ def compare(
         errors = [(times, width, _error_words(times)) for times, width in ERRORS]
         return draw_comparison(str(backend), table, _label(found.by), errors, marks)
     height = 1.3 + ROW * len(table)
-    ax = one_axes(ax, (6.4, height))
+    where = beside(ax is None)
+    ax = one_axes(ax, (WITH_LEGEND[0], height))
     known = np.isfinite(table["difference"].to_numpy(dtype=float))
     for place, (name, row) in enumerate(table.iterrows()):
         if known[place]:
@@ -104,7 +105,7 @@ def compare(
     ax.set_yticks(range(len(table)), labels=[str(name) for name in table.index])
     ax.set_ylim(len(table) - 0.4, -0.6)
     ax.set_xlabel(_label(found.by))
-    _legend(ax, table, known)
+    _legend(ax, table, known, where)
     return ax
 
 
@@ -148,7 +149,7 @@ def _error_words(times: int) -> str:
     return f"{times} standard error{'s' if times > 1 else ''}"
 
 
-def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray) -> None:
+def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray, where: Mapping[str, Any]) -> None:
     from matplotlib.lines import Line2D
 
     handles = []
@@ -161,4 +162,4 @@ def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray) -> None:
         hollow.set(linestyle="none", markersize=8, label="with a warning, see the table")
         handles.append(hollow)
     if handles:
-        ax.legend(handles=handles, fontsize="small", loc="upper left" if "se" in table else "best")
+        ax.legend(handles=handles, fontsize="small", **where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -163,18 +163,29 @@ def new_rows(spec: MixtureSpec, n: int, values: Mapping[str, Any]) -> pd.DataFra
         A number, a level, or an array of n of them, by column; the other columns get
         their median or first level.
     """
-    data = spec.prepared.data
-    designs = [d for part in spec.prepared.parts for d in part.designs]
-    if spec.prepared.concomitant is not None:
-        designs.append(spec.prepared.concomitant)
+    data, designs = spec.prepared.data, designs_of(spec)
     covariates = covariates_of(designs, data)
-    names = dict.fromkeys(name for d in designs for name in d.columns)
-    rest = {h.name: h.value for h in hold(names, covariates, data, {})} | dict(values)
+    values = {h.name: h.value for h in held_columns(designs, data, values)} | dict(values)
     columns = {}
-    for name in names:
-        wanted = np.broadcast_to(np.asarray(rest[name], dtype=object), n)
+    for name in dict.fromkeys(name for d in designs for name in d.columns):
+        wanted = np.broadcast_to(np.asarray(values[name], dtype=object), n)
         columns[name] = _like(data[name], wanted, name in covariates.factors)
     return pd.DataFrame(columns, index=pd.RangeIndex(n))
+
+
+def designs_of(spec: MixtureSpec) -> list[Design]:
+    """The designs of all responses, and that of the weights."""
+    concomitant = spec.prepared.concomitant
+    every = [d for part in spec.prepared.parts for d in part.designs]
+    return every if concomitant is None else [*every, concomitant]
+
+
+def held_columns(
+    designs: Sequence[Design], data: pd.DataFrame, moving: Container[str]
+) -> list[Held]:
+    """Columns that these designs read, offsets included, without those that move."""
+    names = dict.fromkeys(n for d in designs for n in d.columns if n not in moving)
+    return hold(names, covariates_of(designs, data), data, {})
 
 
 def _like(column: pd.Series, wanted: np.ndarray, factor: bool) -> Any:

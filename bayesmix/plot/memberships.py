@@ -141,7 +141,7 @@ def _finish(axes: np.ndarray, edges: np.ndarray, most: float, mark: Any, eps: fl
     for ax in axes:
         ax.set_xlim(edges[0] - 0.02, edges[-1] + 0.02)
         ax.set_xticks([0, 0.5, 1], labels=["0", "0.5", "1"])
-        ax.set_ylim(0, 1.08 * np.sqrt(most))
+        ax.set_ylim(0, (1.08 if mark is None else 1.22) * np.sqrt(most))  # room for the legend
         ax.set_yticks(np.sqrt(ticks), labels=[f"{t:g}" for t in ticks])
     axes[0].set_ylabel(f"units with membership > {eps:g}\n(square-root scale)")
     if mark is not None:

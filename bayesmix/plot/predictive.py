@@ -12,7 +12,7 @@ from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
-from bayesmix.plot.style import colour, marker, note, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, marker, note, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,13 +178,14 @@ def _picture(
         from bayesmix.plot.interactive import draw_check
 
         return draw_check(str(backend), check)
-    ax = one_axes(ax)
+    look = {"fontsize": "small", **beside(ax is None)}
+    ax = one_axes(ax, WITH_LEGEND)
     draw = {"rootogram": _rootogram, "density": _density}.get(check.kind, _curves)
     draw(ax, check)
     ax.set_xlabel(replicates.name)
     ax.set_ylabel(check.label)
     note(ax, [check.title])
-    ax.legend(fontsize="small")
+    ax.legend(**look)
     return ax
 
 

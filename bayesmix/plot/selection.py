@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, line_style, marker, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,14 +67,15 @@ def selection(
     unknown = [c for c in wanted if c not in KNOWN]
     if unknown or not wanted:
         raise FitError(f"criteria={unknown or wanted!r}: use some of {list(KNOWN)}")
-    ax = one_axes(ax)
+    where = beside(ax is None)
+    ax = one_axes(ax, WITH_LEGEND)
     table = selected.table
     for number, by in enumerate(wanted):
         _draw(ax, selected, table, by, number)
     ax.set_xticks(table["k0"])
     ax.set_xlabel("number of components requested")
     ax.set_ylabel("criterion (smaller is better)")
-    _legend(ax, table)
+    _legend(ax, table, where)
     return ax
 
 
@@ -96,7 +97,7 @@ def _draw(ax: Axes, selected: Any, table: pd.DataFrame, by: str, number: int) ->
     ax.plot(best, values[k == best], **ring)
 
 
-def _legend(ax: Axes, table: pd.DataFrame) -> None:
+def _legend(ax: Axes, table: pd.DataFrame, where: Mapping[str, Any]) -> None:
     from matplotlib.lines import Line2D
 
     handles, _ = ax.get_legend_handles_labels()
@@ -107,4 +108,4 @@ def _legend(ax: Axes, table: pd.DataFrame) -> None:
         hollow = Line2D([], [], marker="o", markerfacecolor="white", color="0.2")
         hollow.set(linestyle="none", label="other status than converged")
         handles.append(hollow)
-    ax.legend(handles=handles, fontsize="small", handlelength=3.2)
+    ax.legend(handles=handles, fontsize="small", handlelength=3.2, **where)

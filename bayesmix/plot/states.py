@@ -13,13 +13,11 @@ from bayesmix.formula.response import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.grid import levels_of
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import colour, line_style, one_axes, panels
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axes, panels
 from bayesmix.survival.comparison import COLUMNS, start_state
 from bayesmix.survival.intervals import covariate_names
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
 
 START_COLOUR, START_HEX = "0.35", "#595959"  # the same grey
@@ -52,7 +50,7 @@ def states(
     ci : float
         Coverage of bands and bars.
     ax : Axes, or array of Axes with `by`, optional
-        One for each group.
+        One for each group.  The legend stands inside single axes, and right of the last of several.
     backend : {"matplotlib", "plotly", "bokeh"}, optional
         "plotly" and "bokeh" give an interactive picture.
     figsize : (float, float), optional
@@ -101,7 +99,10 @@ def states(
         looks = {state: (str(state), _colour(s, k)) for s, state in enumerate(fit.components)}
         looks |= {start: (START_LABEL, START_HEX)}
         return draw_states(str(backend), groups, looks, times_read)
-    axes = np.array([one_axes(ax)]) if by is None else panels(ax, len(groups), "one for each group")
+    if by is None:
+        axes = np.array([one_axes(ax, WITH_LEGEND)])
+    else:
+        axes = panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):
         for number, state in enumerate((*fit.components, start)):
             look, k = _colour(number, len(fit.components)), len(fit.components)
@@ -112,7 +113,12 @@ def states(
         panel.set_ylim(0, 1)
         panel.set_xlim(left=0)
     axes[0].set_ylabel("probability")
-    _legend(axes[-1], fit, ci, outside=ax is None and by is not None)
+    handles = _handles(fit, ci)
+    small: dict[str, Any] = {"fontsize": "small", "handlelength": 3.2}
+    if by is not None and ax is None:
+        axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=2, **small)
+    else:
+        axes[-1].legend(handles=handles, **beside(by is not None or ax is None), **small)
     return axes[0] if by is None else axes
 
 
@@ -145,17 +151,12 @@ def _colour(number: int, events: int) -> str:
     return START_COLOUR if number == events else colour(number)
 
 
-def _legend(ax: Axes, fit: Any, ci: float, *, outside: bool) -> None:
+def _handles(fit: Any, ci: float) -> list[Any]:
     from matplotlib.lines import Line2D
 
     k = len(fit.components)
-    handles: list[Any] = [
+    states = [
         Line2D([], [], color=_colour(s, k), linestyle=line_style(s), linewidth=2, label=str(name))
         for s, name in enumerate((*fit.components, START_LABEL))
     ]
-    handles += steps_handles("Aalen-Johansen", ci)
-    look: dict[str, Any] = {"fontsize": "small", "handlelength": 3.2}
-    if outside:
-        ax.figure.legend(handles=handles, loc="outside lower center", ncols=2, **look)
-    else:
-        ax.legend(handles=handles, **look)
+    return [*states, *steps_handles("Aalen-Johansen", ci)]

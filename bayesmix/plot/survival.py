@@ -12,7 +12,7 @@ from bayesmix.errors import FitError
 from bayesmix.formula.response import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, line_style, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axes
 
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"
@@ -80,7 +80,7 @@ def survival(
         msg = f"survival() draws fits of survival times, not a {type(fit).__name__}"
         raise FitError(msg)
     table = fit.kaplan_meier(by=by, times=times, response=response, ci=ci)
-    panel = one_axes(ax)
+    panel = one_axes(ax, WITH_LEGEND)
     groups = _groups(table)
     for number, (label, part) in enumerate(groups):
         look = colour(number) if by is not None else ALL_COLOUR
@@ -102,7 +102,7 @@ def survival(
     panel.set(xlabel=time_name(sources), ylabel="probability of no event", ylim=(0, 1))
     panel.set_xlim(left=0)
     handles = [*panel.get_legend_handles_labels()[0], *steps_handles("Kaplan-Meier", ci)]
-    panel.legend(handles=handles, fontsize="small", handlelength=3.2)
+    panel.legend(handles=handles, fontsize="small", handlelength=3.2, **beside(ax is None))
     return panel
 
 

@@ -91,7 +91,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Sliders:
-    """Probabilities over time, for values of covariates that sliders choose.
+    """Curves that sliders choose by the values of covariates.
 
     Parameters
     ----------
@@ -99,21 +99,25 @@ class Sliders:
     axes : tuple of (str, tuple of str)
         The covariates, each with its values.
     label : str
-        What the times are.
-    times : ndarray, shape (T,)
+        What the horizontal axis is: a time, or one more covariate.
+    places : tuple of str, length T
+        Its values, drawn at equal distances.
     lines : tuple of (str, str)
         Names and colours of the curves; an empty colour is that of the text.
     values : ndarray, shape (combinations, lines, T, 3)
         Estimate and limits, NaN if unknown; combinations in the order of `axes`, the last one
         fastest.
+    ticks : tuple of float
+        Of the vertical axis, from its lower to its upper end.
     """
 
     caption: str
     axes: tuple[tuple[str, tuple[str, ...]], ...]
     label: str
-    times: np.ndarray
+    places: tuple[str, ...]
     lines: tuple[tuple[str, str], ...]
     values: np.ndarray
+    ticks: tuple[float, ...] = (0, 0.25, 0.5, 0.75, 1)
 
 
 Block = Choice | Words | Pairs | Table | Picture | Equation | Code | Details | Sliders

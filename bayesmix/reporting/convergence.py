@@ -82,7 +82,7 @@ def posterior_warnings(fit: Any) -> list[str]:
     else:
         found = fit.diagnostics()
         words += [str(finding) for finding in found.findings]
-        if "unvisited modes" in found.kinds:  # told already
+        if "unvisited modes" in found.kinds:  # reported already
             return words
     modes = fit.modes
     nowhere = (modes["chains"] == 0) & (modes["apart"] == "")

@@ -9,8 +9,13 @@ from bayesmix._arguments import door
 from bayesmix.errors import FitError
 from bayesmix.model.sampled import unavailable
 from bayesmix.reporting.blocks import Block
-from bayesmix.reporting.chosen import event_sliders, survival_sliders
 from bayesmix.reporting.page import resource, write_block
+from bayesmix.reporting.slider_numbers import (
+    event_sliders,
+    mean_sliders,
+    survival_sliders,
+    weight_sliders,
+)
 from bayesmix.reporting.subject import make_subject
 from bayesmix.reporting.units import unit_table
 
@@ -40,11 +45,16 @@ class Explorer:
 def explore(fit: Any) -> Explorer:
     """Explore a fit in a notebook: move sliders, click on units.
 
-    Models of times with covariates have sliders: choose a subject's covariates and see the
-    probabilities over time, with 95% intervals.  Models with several components have a table of the
-    first 100 units, below the sliders if there are any: a click on a unit shows its memberships as
-    bars.  All numbers are computed beforehand, so the widgets need no network and no running
-    Python.  `report` puts the same widgets on a page.
+    Models with covariates have sliders: choose values and see the mean of every component, its
+    weight, or a subject's probabilities over time, with 95% intervals.  The first covariate of a
+    response is the horizontal axis of its means.  Models with several components have a table of
+    the first 100 units: a click on a unit shows its memberships as bars.  All numbers are computed
+    beforehand, so the widgets need no network and no running Python.  `report` puts the same
+    widgets on a page.
+
+    At most 120 combinations of values have sliders.  If there are too many covariates, the last
+    numeric ones stay at their medians, then the last factors at their first levels; the caption
+    says which, and at what.
 
     Parameters
     ----------
@@ -60,7 +70,7 @@ def explore(fit: Any) -> Explorer:
     SpecError
         If it is not a fit.
     FitError
-        If the fit has nothing to explore: one component, and no times with covariates.
+        If the fit has nothing to explore: one component, and no covariates.
     DataError
         If the data come in blocks.
 
@@ -84,10 +94,12 @@ def explore(fit: Any) -> Explorer:
             blocks += event_sliders(name, one, spec)
         else:
             for block in spec.layout.blocks:
-                blocks += survival_sliders(name, one, spec, block.name) if block.survival else []
+                sliders = survival_sliders if block.survival else mean_sliders
+                blocks += sliders(name, one, spec, block.name)
+            blocks += weight_sliders(name, one, spec)
         if one.k > 1:  # open, unless sliders come first
             blocks.append(replace(unit_table(name, one.membership()), opened=not blocks))
     if not blocks:
-        msg = "explore() shows memberships, and times with covariates; this fit has neither"
+        msg = "explore() shows memberships, and what depends on covariates; this fit has neither"
         raise FitError(msg)
     return Explorer(tuple(blocks))

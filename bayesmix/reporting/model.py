@@ -36,15 +36,15 @@ def model(subject: Subject) -> Section:
 
 def _priors(subject: Subject, names: Iterable[str]) -> Iterator[Block]:
     """The priors of the fits that use them, once for each choice."""
-    told: list[pd.DataFrame] = []
+    tables_shown: list[pd.DataFrame] = []
     for name in names:
         fit = subject.fits[name]
         if name not in subject.posteriors and fit.method != "map":
             continue
         table = fit.spec.priors().rename(columns={"words": "what it says"})
         table["prior"] = table["prior"].str.replace(PRIOR, r"\1(\2)", regex=True)
-        if not any(table.equals(other) for other in told):
-            told.append(table)
+        if not any(table.equals(other) for other in tables_shown):
+            tables_shown.append(table)
             yield Table(f"priors_{name}", f"Priors ({name})", table)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
 from bayesmix.reporting.blocks import Block, Choice, Details, Section, Table, Words
-from bayesmix.reporting.chosen import event_sliders, survival_sliders, typical_events
+from bayesmix.reporting.chosen import typical_events
 from bayesmix.reporting.files import number
 from bayesmix.reporting.pictures import (
     curves_picture,
@@ -19,6 +19,12 @@ from bayesmix.reporting.pictures import (
     states_picture,
     survival_picture,
     weights_picture,
+)
+from bayesmix.reporting.slider_numbers import (
+    event_sliders,
+    mean_sliders,
+    survival_sliders,
+    weight_sliders,
 )
 from bayesmix.reporting.subject import Subject
 
@@ -39,6 +45,7 @@ def memberships(subject: Subject) -> Section | None:
         blocks.append(rootogram_picture(name, fit))
         if subject.specs[name].layout.concomitant_terms is not None:
             blocks.append(weights_picture(name, fit))
+            blocks += weight_sliders(name, fit, subject.specs[name])
         blocks.append(unit_table(name, members))
     if not blocks:
         return None
@@ -166,6 +173,8 @@ def predictions(subject: Subject) -> Section | None:
         blocks += [profile_picture(name, fit)] if apart else []
         if name not in numbered:
             blocks += [curves_picture(name, fit, b.name) for b in layouts if b.name not in apart]
+            for response in (b.name for b in layouts if not b.survival):
+                blocks += mean_sliders(name, fit, subject.specs[name], response)
         try:
             table = _predicted(fit, subject.specs[name])
         except BayesmixError as error:

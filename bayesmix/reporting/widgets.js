@@ -47,31 +47,45 @@ for (const table of fresh("table[data-bars]")) {
     row.addEventListener("keydown", (event) => { if (event.key === "Enter") toggle(row); });
   }
 }
-// Sliders choose covariates and a time; the numbers were computed beforehand, null if unknown.
+// Sliders choose covariates and a place; the numbers were computed beforehand, null if unknown.
 for (const box of fresh(".sliders")) {
-  const { axes, values, frame: [left, width, top, height] } = JSON.parse(box.querySelector("script").textContent);
+  const { axes, values, frame: [left, width, top, height], ends: [least, most], digits } =
+    JSON.parse(box.querySelector("script").textContent);
   const inputs = [...box.querySelectorAll("input")];
   const curves = [...box.querySelectorAll("svg g")];
-  const told = [...box.querySelectorAll("li output")];
+  const outputs = [...box.querySelectorAll("li output")];
   const mark = box.querySelector(".at");
-  const last = axes[axes.length - 1].length - 1;
+  const last = Math.max(1, axes[axes.length - 1].length - 1);
   const x = (i) => (left + (width * i) / last).toFixed(1);
-  const y = (v) => (top + height * (1 - v / 1000)).toFixed(1);
-  const line = (numbers) => numbers.flatMap((v, i) => (v === null ? [] : [x(i) + "," + y(v)]));
-  const said = (v) => (v === null ? "unknown" : (v / 1000).toFixed(3));
+  const y = (v) => (top + height * (1 - Math.min(1000, Math.max(0, v)) / 1000)).toFixed(1);
+  const points = (places, numbers) => places.map((i) => x(i) + "," + y(numbers[i]));
+  // Places without a gap: curves and bands break where something is unknown.
+  const runs = (...known) => {
+    const parts = [[]];
+    known[0].forEach((_, i) => {
+      if (known.every((numbers) => numbers[i] !== null)) parts[parts.length - 1].push(i);
+      else parts.push([]);
+    });
+    return parts.filter((part) => part.length);
+  };
+  const path = (corners, close) => "M" + corners.join("L") + close;
+  const shown = (v) =>
+    v === null ? "unknown" : (least + ((most - least) * v) / 1000).toFixed(digits);
   const show = () => {
     const at = inputs.map((input) => Number(input.value));
     inputs.forEach((input, i) => { input.nextElementSibling.textContent = axes[i][at[i]]; });
-    const time = at.pop();
-    const which = at.reduce((index, place, i) => index * axes[i].length + place, 0);
+    const place = at.pop();
+    const which = at.reduce((index, one, i) => index * axes[i].length + one, 0);
     values[which].forEach(([middle, low, high], s) => {
-      const band = [...line(low), ...line(high).reverse()];
-      curves[s].querySelector("polyline").setAttribute("points", line(middle).join(" "));
-      curves[s].querySelector("polygon").setAttribute("points", band.join(" "));
-      const [m, a, b] = [middle, low, high].map((numbers) => said(numbers[time]));
-      told[s].textContent = low[time] === null ? m : m + " (" + a + " to " + b + ")";
+      const line = runs(middle).map((part) => path(points(part, middle), "h0"));
+      const band = runs(low, high).map((part) =>
+        path([...points(part, low), ...points(part, high).reverse()], "Z"));
+      curves[s].querySelector(".line").setAttribute("d", line.join(""));
+      curves[s].querySelector(".band").setAttribute("d", band.join(""));
+      const [m, a, b] = [middle, low, high].map((numbers) => shown(numbers[place]));
+      outputs[s].textContent = low[place] === null ? m : m + " (" + a + " to " + b + ")";
     });
-    for (const end of ["x1", "x2"]) mark.setAttribute(end, x(time));
+    for (const end of ["x1", "x2"]) mark.setAttribute(end, x(place));
   };
   for (const input of inputs) input.addEventListener("input", show);
   show();

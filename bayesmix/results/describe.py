@@ -76,8 +76,8 @@ def times_lines(times: Times, of: str = "") -> Lines:
 
 def family_words(family: Family) -> str:
     """A family with what there is to choose about it: its link, or its options."""
-    told = {name: v for name, v in family.options.items() if name != "columns"}
-    inside = ", ".join(f"{name} {_value(v)}" for name, v in told.items())
+    options = {name: v for name, v in family.options.items() if name != "columns"}
+    inside = ", ".join(f"{name} {_value(v)}" for name, v in options.items())
     if family.parameters and not family.is_survival and not family.columns:
         inside = family.parameters[0].link.name
     return family.name + (f" ({inside})" if inside else "")
@@ -240,7 +240,7 @@ def spec_html(spec: MixtureSpec) -> str:
 
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
     frame = summary(fitted)
-    # The scale of an interval is told where it is not the estimate's own.
+    # The scale of an interval is stated where it is not the estimate's own.
     same = (frame["scale"] == "identity").all()
     return Printed(frame.drop(columns=["z", "scale"] if same else "z"))
 
@@ -439,8 +439,8 @@ def _event_sentences(spec: MixtureSpec, events: Events) -> list[str]:
             f"{SCALES[parameter.link.name].format(parameter.name)} {_depends(block, s, slot)}"
             for parameter, slot in zip(family.parameters, block.slots[s], strict=True)
         ]
-        told = f": {'; '.join(clauses)}" if clauses else ""
-        out.append(f"The time to {name} is {family_title(family)}{told}.")
+        covariates = f": {'; '.join(clauses)}" if clauses else ""
+        out.append(f"The time to {name} is {family_title(family)}{covariates}.")
     if any((part.response.times.entry > 0).any() for part in events.parts if part.response.times):
         given = "from time zero" if events.truncation == "mixture" else "given entry is reached"
         out.append(f"Some subjects enter late; the probabilities of the events are {given}.")

@@ -121,7 +121,7 @@ class Fitted:
         """Covariances that have been computed, by kind."""
         return {}
 
-    def told(self, status: str, reasons: tuple[str, ...]) -> Fitted:
+    def with_status(self, status: str, reasons: tuple[str, ...]) -> Fitted:
         """The same fit with its status and reasons; what was computed stays."""
         new = replace(self, status=status, reasons=reasons)
         for name in ("problem", "standard", "covariances"):

@@ -288,7 +288,7 @@ def _rounded(mode: Mode, free: np.ndarray) -> Mode:
 def _public_model(size: int, density: Callable, first_point: Callable) -> Any:
     from nutpie.compiled_pyfunc import from_pyfunc
 
-    def told(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
+    def logp(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
         try:
             return density(z)
         except ValueError as error:
@@ -298,7 +298,7 @@ def _public_model(size: int, density: Callable, first_point: Callable) -> Any:
 
     return from_pyfunc(
         size,
-        lambda: told,
+        lambda: logp,
         lambda *_: lambda z, **__: {"z": z},
         [np.dtype("float64")],
         [(size,)],

@@ -304,7 +304,7 @@ def _point(
     """The posterior mode, from the user's start or random ones."""
     starts = None if options.init is not None else _starts(spec)
     with warnings.catch_warnings():
-        # How the chains end is told by the draws; the mode is only where they begin.
+        # The draws show how the chains end; the mode is only where they begin.
         warnings.simplefilter("ignore")
         given = FitOptions(
             starts=starts, seed=rng, init=options.init, progress=False, n_threads=options.n_threads
@@ -320,7 +320,7 @@ def _laplace(
     options: LaplaceOptions,
     rng: np.random.Generator,
 ) -> Drawn:
-    """Draws around the heaviest mode; the other modes are told, not visited."""
+    """Draws around the heaviest mode; the other modes are reported, not visited."""
     draws = laplace_draws(problem, modes[0], options.draws, rng)
     if draws.khat > GOOD_K:
         words = f"Pareto k-hat {draws.khat:.2f}, above {GOOD_K}"

@@ -100,7 +100,7 @@ def compare_survival(
     spec = source.spec
     at = response_place(spec, response, "kaplan_meier")
     one, rows = one_response(spec, spec.rows, at)
-    observed = _observed(spec)[0] if spec.prepared.events else _told(rows)
+    observed = _observed(spec)[0] if spec.prepared.events else _times(rows)
     refuse_background(observed, "kaplan_meier()")
     grid = _grid(observed, times)
     weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
@@ -132,7 +132,7 @@ def _every(draws: np.ndarray) -> int:
     return -(-len(draws) // MOST_DRAWS)
 
 
-def _told(rows: Rows) -> Times:
+def _times(rows: Rows) -> Times:
     """The times of a response."""
     response = rows.blocks[0].response
     assert response is not None

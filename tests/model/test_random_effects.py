@@ -310,7 +310,7 @@ def test_estimates_are_near_the_truth():
         ("y ~ time + (1 | id) + (1 | clinic)", {}, FormulaError, "Write one"),
         ("y ~ time + (1 || id)", {}, FormulaError, "correlations"),
         ("y ~ time + (0 | id)", {}, FormulaError, "no term"),
-        ("y ~ time + (1 | row) | id", {}, DataError, "told from the residuals"),
+        ("y ~ time + (1 | row) | id", {}, DataError, "separated from the residuals"),
         ("y ~ time", {"fixed": "~ (1 | id)"}, FormulaError, "main formula"),
     ],
 )

@@ -17,13 +17,15 @@ import pytest
 import bayesmix as bmx
 from bayesmix import reporting
 from bayesmix.families import FAMILIES
+from bayesmix.plot.grid import Covariates
 from bayesmix.reporting import equations, files
 from bayesmix.reporting.blocks import Picture, Table, Words
-from bayesmix.reporting.chosen import slider_values, typical_rows
+from bayesmix.reporting.chosen import typical_rows
 from bayesmix.reporting.convergence import chains, convergence, posterior_warnings
 from bayesmix.reporting.criteria import criteria, criteria_doubts
 from bayesmix.reporting.page import equation_svg
 from bayesmix.reporting.sections import make_sections
+from bayesmix.reporting.slider_numbers import slider_values
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import model_sentences
 
@@ -261,7 +263,8 @@ def test_a_selection_has_a_slider_over_the_numbers_of_components(tmp_path):
 def chosen(shown, place):
     """The numbers (line, estimate or limit, time) that a slider at this place shows, and axes."""
     numbers = json.loads(re.search(r'application/json">(.*?)</script>', shown)[1])
-    return np.array(numbers["values"][place]) / 1000, numbers["axes"]
+    low, high = numbers["ends"]
+    return low + (high - low) * np.array(numbers["values"][place]) / 1000, numbers["axes"]
 
 
 def test_sliders_show_the_numbers_of_the_fit():
@@ -284,18 +287,61 @@ def test_sliders_of_survival_times_and_of_many_covariates():
     data = pd.DataFrame(rng.normal(size=(80, 5)), columns=list("abcde"))
     data["t"] = rng.weibull(1.5, 80) * np.exp(data["a"])
     fit = bmx.Mixture("surv(t) ~ a + b + c + d + e", data, family="weibull", k=1).fit("em", seed=1)
-    grid = slider_values(fit.spec.spec)
-    assert [len(values) for values in grid.values()] == [3, 3, 3, 3]  # the fifth stays put
     values, axes = chosen(bmx.explore(fit)._repr_html_(), 0)
+    assert [len(given) for given in axes[:5]] == [2] * 5
     first = {
         name: [float(v[0].replace(files.MINUS, "-"))]
-        for name, v in zip("abcd", axes[:4], strict=True)
+        for name, v in zip("abcde", axes[:5], strict=True)
     }
-    row = pd.DataFrame(first | {"e": [data["e"].median()]})
+    row = pd.DataFrame(first)
     own = fit.survival(np.linspace(0, data["t"].max(), 41), row, by="marginal")
     np.testing.assert_allclose(values[0][0], own["estimate"], atol=6e-4)
     with pytest.raises(bmx.FitError, match="has neither"):
-        bmx.explore(bmx.Mixture("t ~ a", data, k=1).fit("em", seed=1))
+        bmx.explore(bmx.Mixture("t ~ 1", data, k=1).fit("em", seed=1))
+
+
+def test_sliders_of_factors_outlast_those_of_numbers():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(rng.normal(size=(60, 6)), columns=list("abcdef"))
+    data["year"], data["sex"] = rng.integers(1990, 1999, 60), np.repeat(["F", "M"], 30)
+    known = Covariates(("a", "b", "c", "d", "e", "f", "year"), ("sex",))
+    grid = slider_values(data, known)
+    assert {name: len(values) for name, values in grid.items()} == dict.fromkeys("abcde", 2) | {
+        "sex": 2
+    }
+    grid = slider_values(data, Covariates(("a", "year"), ("sex",)))
+    assert [len(values) for values in grid.values()] == [5, 5, 2]
+    assert set(grid["year"]) <= set(range(1990, 1999))
+
+
+def test_sliders_show_means_and_weights_of_every_component():
+    data = bmx.load_data("patent").assign(kind=np.tile(["x", "y"], 35), spent=2.0)
+    spec = bmx.Mixture(
+        "Patents ~ kind + lgRD + offset(log(spent))", data, k=2, family="poisson",
+        concomitant="~ RDS",
+    )  # fmt: skip
+    fit = spec.fit("em", seed=1)
+    means, weights, _ = bmx.explore(fit).blocks
+    assert means.caption.endswith("Held: spent = 2 (median)")
+    assert [name for name, _ in (*means.axes, *weights.axes)] == ["RDS", "kind"]
+    assert (means.label, weights.label) == ("lgRD", "RDS")
+    assert means.ticks[-1] > np.nanmax(means.values[..., 0])
+    at = [float(given[7].replace(files.MINUS, "-")) for _, given in means.axes[:1]]
+    row = pd.DataFrame({"RDS": at, "kind": "y", "lgRD": data["lgRD"].max(), "spent": 2.0})
+    own = bmx.predictions(fit, row)[["estimate", "lower", "upper"]]
+    np.testing.assert_allclose(means.values[2 * 7 + 1, :, -1], own, rtol=2e-3)
+    of_weights = bmx.predictions(fit, {"RDS": [data["RDS"].max()]}, what="weight")
+    np.testing.assert_allclose(weights.values[0, :, -1, 0], of_weights["estimate"], rtol=1e-9)
+
+
+def test_sliders_show_the_probabilities_of_levels():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"g": np.tile(["a", "b"], 60), "y": rng.choice(["l", "m", "n"], 120)})
+    fit = bmx.Mixture("y ~ g", data, family="categorical", k=1).fit("em", seed=1)
+    (block,) = bmx.explore(fit).blocks
+    assert block.axes == (("of", ("l", "m", "n")),)
+    seen = pd.crosstab(data["y"], data["g"], normalize="columns").to_numpy()
+    np.testing.assert_allclose(block.values[:, 0, :, 0], seen, atol=1e-6)
 
 
 def test_unknown_limits_stay_unknown():
@@ -317,7 +363,9 @@ def test_unknown_limits_stay_unknown():
 
 
 def test_memberships_are_open_where_nothing_else_is_shown(patents):
-    assert "<details open>" in bmx.explore(patents)._repr_html_()
+    assert "<details open>" not in bmx.explore(patents)._repr_html_()
+    alone = bmx.Mixture("Patents ~ 1", bmx.load_data("patent"), family="poisson", k=2)
+    assert "<details open>" in bmx.explore(alone.fit("em", seed=1))._repr_html_()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix._arguments.printing import Told, p_value
+from bayesmix._arguments.printing import Described, p_value
 from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
@@ -23,7 +23,7 @@ SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, repr=False)
-class Wald(Told):
+class Wald(Described):
     """A Wald test.  Made by `PointFit.wald`.
 
     Parameters

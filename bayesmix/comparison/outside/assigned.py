@@ -103,7 +103,7 @@ def first_step(
 
 
 def check_errors(step: FirstStep, names: tuple) -> None:
-    """Refuse classes that no unit is assigned to, or that cannot be told apart.
+    """Refuse classes that no unit is assigned to, or that cannot be distinguished.
 
     Raises
     ------

@@ -77,6 +77,6 @@ def _draw(
     canvas.band(panel, band["time"], band["lower"], band["upper"], name, alpha=ALPHA, **look)
     steps = table[table["source"] == "nonparametric"]
     thin = look | {"width": 1}
-    told = hover + "Aalen-Johansen"
-    canvas.steps(panel, steps["time"], steps["estimate"], name, told, **thin)
+    label = hover + "Aalen-Johansen"
+    canvas.steps(panel, steps["time"], steps["estimate"], name, label, **thin)
     canvas.line(panel, *apart(*limits_at(steps, number, events)), name, **thin)

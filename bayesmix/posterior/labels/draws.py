@@ -75,7 +75,7 @@ def component_values(spec: MixtureSpec, theta: np.ndarray, by: str | None = None
     by : str, optional
         A term of a location ("response: term" where several responses have it), a
         dispersion, or "weight"; the first that interchangeable components do not
-        share, unless told.
+        share, unless given.
 
     Returns
     -------

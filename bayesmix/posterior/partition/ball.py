@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments.printing import Printed, Told
+from bayesmix._arguments.printing import Described, Printed
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.losses import canonical, distances
 
 
 @dataclass(frozen=True, repr=False)
-class Ball(Told):
+class Ball(Described):
     """The smallest ball around a partition that holds a share of the posterior.
 
     Parameters

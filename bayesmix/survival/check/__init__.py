@@ -164,8 +164,8 @@ def check_survival(
         if reading.readable.all():
             times = Times(reading.lower, reading.upper, reading.entry)
             found = pieces_of(data, times, _columns_of(texts))
-            told = [] if found is None else [pieces_text(found)]
-            (notes if event is None else problems).extend(told)
+            texts_found = [] if found is None else [pieces_text(found)]
+            (notes if event is None else problems).extend(texts_found)
     return SurvivalCheck(_table(column, readings, truncation), problems, notes)
 
 
@@ -205,8 +205,8 @@ def refuse_mistakes(
     if len(problems) == 1:
         raise DataError(problems[0])
     if problems:
-        told = "\n".join(f"- {text}" for text in problems)
-        raise DataError(f"There are {len(problems)} mistakes in the data:\n{told}")
+        listed = "\n".join(f"- {text}" for text in problems)
+        raise DataError(f"There are {len(problems)} mistakes in the data:\n{listed}")
 
 
 def _compare(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bayesmix.survival.check.events import EventColumn
 
-FEW = 5  # an event seen in fewer rows is told
+FEW = 5  # an event seen in fewer rows is reported
 
 
 def check_together(
@@ -68,7 +68,7 @@ def _each_event(
     problems: list[str],
     notes: list[str],
 ) -> np.ndarray:
-    """Rows (n,) of events that may be no events, told together with rare ones."""
+    """Rows (n,) of events that may be no events, reported together with rare ones."""
     suspected = np.zeros(len(kind), dtype=bool)
     for k, name in enumerate(column.names[:MANY]):
         rows = column.known(k) & (kind != UNREADABLE)
@@ -179,7 +179,7 @@ def _repeated_by_event(
     others = [c for c in data.columns if c != event and c not in status and not data[c].is_unique]
     try:
         group = data.groupby(others, dropna=False, observed=True, sort=False).ngroup().to_numpy()
-    except TypeError:  # values that cannot be told apart, such as lists
+    except TypeError:  # values that cannot be distinguished, such as lists
         return []
     size = np.bincount(group)
     key = np.unique(np.column_stack([group, np.where(column.single, column.label, -1)]), axis=0)

@@ -195,7 +195,7 @@ def _columns(
     label = np.array([*(place[plain(v)] for v in levels), len(place)])[found]
     may = [[e in partial[c] for e in names] for c in codes]
     allowed = np.vstack([np.eye(len(names)), *may, np.ones(len(names))]).astype(bool)
-    # A code of no event that there is, a problem told, stands for any.
+    # A code of no event of this model, reported as a problem, stands for any.
     there = {*names, *(components or ())}
     lost = [len(names) + i for i, c in enumerate(codes) if there.isdisjoint(partial[c])]
     allowed[lost] = True
