@@ -186,26 +186,6 @@ def normal(x: np.ndarray, event: np.ndarray) -> Along:
     return value, first, second
 
 
-def scaled(
-    along: Callable[[np.ndarray, np.ndarray], Along],
-    at: Instant,
-    event: np.ndarray,
-    scale: Linked,
-    shape: Linked,
-) -> Derivatives:
-    """For x = shape log(t / scale): derivatives in (log scale, log shape)."""
-    a = shape.value
-    x = np.clip(a * (at.log - scale.log), -HUGE, HUGE)
-    value, first, second = along(x, event)
-    both = first + x * second
-    cross = -a * both
-    return Derivatives(
-        value + event * (shape.log - at.log),
-        (-a * first, event + x * first),
-        ((a * (a * second), cross), (cross, x * both)),
-    )
-
-
 def scaled_line(ops: Any) -> Line:
     """Give x = shape log(t / scale) to the kernels; see `families.kernel.TimesKernel`."""
     exp, clip = ops.exp, ops.clip

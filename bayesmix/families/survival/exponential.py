@@ -6,33 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import Instant, Survival, event_term, log1mexp_exp, minus_exp
 from bayesmix.families.survival.start import guess
+from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
-
-
-def logpdf(at: Instant, rate: Linked) -> Array:
-    """log(rate) - rate t."""
-    return event_term(rate.log, rate.log + at.log)
-
-
-def logsf(at: Instant, rate: Linked) -> Array:
-    """-rate t."""
-    return minus_exp(rate.log + at.log)
-
-
-def logcdf(at: Instant, rate: Linked) -> Array:
-    """log(1 - exp(-rate t))."""
-    return log1mexp_exp(rate.log + at.log)
-
-
-def closed_form(at: Instant, event: np.ndarray, rate: Linked) -> Derivatives:
-    """Derivatives in log(rate)."""
-    x = minus_exp(rate.log + at.log)
-    return Derivatives(event * rate.log + x, (event + x,), ((x,),))
 
 
 def kernel_line(ops: Any) -> Line:
@@ -64,14 +42,7 @@ FAMILY = Family(
     params={"rate": "log"},
     location="rate",
     links=("log",),
-    survival=Survival(
-        logpdf,
-        logsf,
-        quantile,
-        logcdf,
-        closed_form=closed_form,
-        kernel=TimesKernel("exponential", kernel_line, "extreme"),
-    ),
+    survival=transformed(TimesKernel("exponential", kernel_line, "extreme"), quantile),
     start=start,
     mean=lambda rate: 1 / rate,
     variance=lambda rate: 1 / rate**2,

@@ -9,60 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix import arrays as xp
-from bayesmix.arrays.special import log_exprel_parts
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import (
-    Instant,
-    Survival,
-    event_term,
-    log1mexp_exp,
-    minus_exp,
-)
-from bayesmix.families.survival.derivatives import cumulative
 from bayesmix.families.survival.start import guess, working
+from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
 
 # Levels of the continued fraction for the mean, and of the quadrature for the variance.
 _LEVELS = 80
 _STEPS = np.linspace(-4.5, 4.5, 181)
-
-
-def log_cumulative(at: Instant, rate: Linked, shape: Linked) -> Array:
-    """Log cumulative hazard, log(rate t (exp(u) - 1) / u) with u = shape t."""
-    return rate.log + at.log + xp.log_exprel(shape.value * at.t)
-
-
-def logpdf(at: Instant, rate: Linked, shape: Linked) -> Array:
-    """log(rate) + shape t - exp(x), x the log cumulative hazard."""
-    return event_term(rate.log + shape.value * at.t, log_cumulative(at, rate, shape))
-
-
-def logsf(at: Instant, rate: Linked, shape: Linked) -> Array:
-    """-rate (exp(shape t) - 1) / shape."""
-    return minus_exp(log_cumulative(at, rate, shape))
-
-
-def logcdf(at: Instant, rate: Linked, shape: Linked) -> Array:
-    """log(1 - S)."""
-    return log1mexp_exp(log_cumulative(at, rate, shape))
-
-
-def closed_form(at: Instant, event: np.ndarray, rate: Linked, shape: Linked) -> Derivatives:
-    """Derivatives in (log rate, shape)."""
-    u = shape.value * at.t
-    level, slope, bend = log_exprel_parts(u)
-    x = rate.log + at.log + level
-    hazard = cumulative(x)
-    cross = -hazard * at.t * slope
-    return Derivatives(
-        event * (rate.log + u) - hazard,
-        (event - hazard, event * at.t + cross),
-        ((-hazard, cross), (cross, -hazard * np.square(at.t) * (bend + slope * slope))),
-    )
 
 
 def kernel_line(ops: Any) -> Line:
@@ -171,15 +127,7 @@ FAMILY = Family(
     params={"shape": "identity", "rate": "log"},
     location="rate",
     links=("log",),
-    survival=Survival(
-        logpdf,
-        logsf,
-        quantile,
-        logcdf,
-        never,
-        closed_form,
-        kernel=TimesKernel("gompertz", kernel_line, "extreme"),
-    ),
+    survival=transformed(TimesKernel("gompertz", kernel_line, "extreme"), quantile, never),
     start=start,
     mean=mean,
     variance=variance,

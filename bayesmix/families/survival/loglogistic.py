@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import TimesKernel
-from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import Instant, Survival
-from bayesmix.families.survival.derivatives import logistic, scaled, scaled_line
+from bayesmix.families.survival.derivatives import scaled_line
 from bayesmix.families.survival.start import guess
+from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
 
 # Standard deviation of a standard logistic variable.
 LOGISTIC_SD = np.pi / np.sqrt(3)
 # (tan b - b) / b^3 near zero: what is left of it after 15 terms is below 1e-17 for b < 0.3.
 _TAN = (1 / 3, 2 / 15, 17 / 315, 62 / 2835, 1382 / 155925, 21844 / 6081075, 929569 / 638512875)
-
-
-def log_odds(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """Log odds of an event by t, shape log(t / scale)."""
-    return shape.value * (at.log - scale.log)
-
-
-def logpdf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """log(shape) - log(t) + log F + log S."""
-    x = log_odds(at, scale, shape)
-    return shape.log - at.log - xp.softplus(x) - xp.softplus(-x)
-
-
-def logsf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """-log(1 + (t / scale)^shape)."""
-    return -xp.softplus(log_odds(at, scale, shape))
-
-
-def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """-log(1 + (t / scale)^-shape)."""
-    return -xp.softplus(-log_odds(at, scale, shape))
-
-
-def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
-    """Derivatives in (log scale, log shape)."""
-    return scaled(logistic, at, event, scale, shape)
 
 
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -96,14 +68,7 @@ FAMILY = Family(
     params={"shape": "log", "scale": "log"},
     location="scale",
     links=("log",),
-    survival=Survival(
-        logpdf,
-        logsf,
-        quantile,
-        logcdf,
-        closed_form=closed_form,
-        kernel=TimesKernel("loglogistic", scaled_line, "logistic"),
-    ),
+    survival=transformed(TimesKernel("loglogistic", scaled_line, "logistic"), quantile),
     start=start,
     mean=mean,
     variance=variance,

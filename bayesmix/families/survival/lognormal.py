@@ -7,52 +7,14 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import Instant, Survival
-from bayesmix.families.survival.derivatives import HUGE, normal
 from bayesmix.families.survival.start import guess
+from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
-
-
-def standardised(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
-    """(log t - meanlog) / sdlog."""
-    return (at.log - meanlog.value) / sdlog.value
-
-
-def logpdf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
-    """-z^2 / 2 - log(sdlog) - log(t) - log(2 pi) / 2."""
-    z = standardised(at, meanlog, sdlog)
-    return -0.5 * z * z - sdlog.log - at.log - HALF_LOG_2PI
-
-
-def logsf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
-    """Log Phi(-z)."""
-    return xp.log_ndtr(-standardised(at, meanlog, sdlog))
-
-
-def logcdf(at: Instant, meanlog: Linked, sdlog: Linked) -> Array:
-    """Log Phi(z)."""
-    return xp.log_ndtr(standardised(at, meanlog, sdlog))
-
-
-def closed_form(at: Instant, event: np.ndarray, meanlog: Linked, sdlog: Linked) -> Derivatives:
-    """Derivatives in (meanlog, log sdlog)."""
-    precision = 1 / sdlog.value
-    z = np.clip(standardised(at, meanlog, sdlog), -HUGE, HUGE)
-    value, first, second = normal(z, event)
-    both = first + z * second
-    cross = both * precision
-    return Derivatives(
-        value - event * (sdlog.log + at.log),
-        (-first * precision, -z * first - event),
-        (((second * precision) * precision, cross), (cross, z * both)),
-    )
 
 
 def kernel_line(ops: Any) -> Line:
@@ -103,14 +65,7 @@ FAMILY = Family(
     params={"meanlog": "identity", "sdlog": "log"},
     location="meanlog",
     links=("identity",),
-    survival=Survival(
-        logpdf,
-        logsf,
-        quantile,
-        logcdf,
-        closed_form=closed_form,
-        kernel=TimesKernel("lognormal", kernel_line, "normal"),
-    ),
+    survival=transformed(TimesKernel("lognormal", kernel_line, "normal"), quantile),
     start=start,
     mean=mean,
     variance=variance,

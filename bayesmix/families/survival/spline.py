@@ -28,18 +28,18 @@ from bayesmix.families.survival.base import (
     Instant,
     Survival,
     by_quadrature,
-    event_term,
-    log1mexp_exp,
-    minus_exp,
     quantile,
 )
-from bayesmix.families.survival.derivatives import extreme, logistic, normal
 from bayesmix.families.survival.start import guess, working
+from bayesmix.families.survival.transformed import DISTRIBUTIONS
 from bayesmix.families.units import Change
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
-_ALONG = {"hazard": extreme, "odds": logistic, "normal": normal}
+_ALONG = {
+    scale: DISTRIBUTIONS[along]
+    for scale, along in (("hazard", "extreme"), ("odds", "logistic"), ("normal", "normal"))
+}
 SCALES = tuple(_ALONG)
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -125,35 +125,23 @@ def rises(spline: Spline, gammas: tuple[Linked, ...]) -> Array:
 
 
 def logpdf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
-    """Log slope - log(t) + the log density of s on its scale."""
-    s = level(spline, at, gammas)
+    """Log density by the derivative of the spline."""
     rest = log_slope(spline, at, gammas) - at.log
-    if scale == "hazard":
-        value = event_term(rest + s, s)
-    elif scale == "odds":
-        value = rest - xp.softplus(s) - xp.softplus(-s)
-    else:
-        value = rest - 0.5 * s * s - HALF_LOG_2PI
-    return xp.where(rises(spline, gammas), value, -np.inf)
+    return _possible(spline, gammas, _ALONG[scale].logpdf(level(spline, at, gammas), rest))
 
 
 def logsf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
-    """-exp(s), -log(1 + exp(s)) or log Phi(-s)."""
-    s = level(spline, at, gammas)
-    if scale == "hazard":
-        value = minus_exp(s)
-    else:
-        value = -xp.softplus(s) if scale == "odds" else xp.log_ndtr(-s)
-    return xp.where(rises(spline, gammas), value, -np.inf)
+    """Log S, the inverse of the scale at the spline."""
+    return _possible(spline, gammas, _ALONG[scale].logsf(level(spline, at, gammas)))
 
 
 def logcdf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
-    """Log of one minus the survival function."""
-    s = level(spline, at, gammas)
-    if scale == "hazard":
-        value = log1mexp_exp(s)
-    else:
-        value = -xp.softplus(-s) if scale == "odds" else xp.log_ndtr(s)
+    """log(1 - S)."""
+    return _possible(spline, gammas, _ALONG[scale].logcdf(level(spline, at, gammas)))
+
+
+def _possible(spline: Spline, gammas: tuple[Linked, ...], value: Array) -> Array:
+    """The value where the spline rises, else minus infinity."""
     return xp.where(rises(spline, gammas), value, -np.inf)
 
 
@@ -164,7 +152,7 @@ def closed_form(
     values, slopes = basis(spline, at.log)
     s = sum(g.value * v for g, v in zip(gammas, values, strict=True))
     slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
-    along, d1, d2 = _ALONG[scale](s, event)
+    along, d1, d2 = _ALONG[scale].slopes(s, event)
     rise = np.where(slope > 0, np.log(slope), -np.inf)
     logf = along + np.where(event > 0, rise - at.log, 0.0)
     logf = np.where(rises(spline, gammas), logf, -np.inf)

@@ -6,45 +6,12 @@ import numpy as np
 from scipy import special
 
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import TimesKernel
-from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import (
-    Instant,
-    Survival,
-    event_term,
-    log1mexp_exp,
-    minus_exp,
-)
-from bayesmix.families.survival.derivatives import extreme, scaled, scaled_line
+from bayesmix.families.survival.derivatives import scaled_line
 from bayesmix.families.survival.start import guess, shape_prior
+from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
-
-
-def log_cumulative(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """Log cumulative hazard, shape log(t / scale)."""
-    return shape.value * (at.log - scale.log)
-
-
-def logpdf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """log(shape) - log(t) + x - exp(x), x the log cumulative hazard."""
-    x = log_cumulative(at, scale, shape)
-    return event_term(shape.log - at.log + x, x)
-
-
-def logsf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """-(t / scale)^shape."""
-    return minus_exp(log_cumulative(at, scale, shape))
-
-
-def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """log(1 - exp(-(t / scale)^shape))."""
-    return log1mexp_exp(log_cumulative(at, scale, shape))
-
-
-def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
-    """Derivatives in (log scale, log shape)."""
-    return scaled(extreme, at, event, scale, shape)
 
 
 def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -86,14 +53,7 @@ FAMILY = Family(
     params={"shape": "log", "scale": "log"},
     location="scale",
     links=("log",),
-    survival=Survival(
-        logpdf,
-        logsf,
-        quantile,
-        logcdf,
-        closed_form=closed_form,
-        kernel=TimesKernel("weibull", scaled_line, "extreme"),
-    ),
+    survival=transformed(TimesKernel("weibull", scaled_line, "extreme"), quantile),
     start=start,
     mean=mean,
     variance=variance,

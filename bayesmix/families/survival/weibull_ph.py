@@ -6,55 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Family, Observed
 from bayesmix.families.kernel import Line, TimesKernel
-from bayesmix.families.links import Linked
 from bayesmix.families.survival import weibull
 from bayesmix.families.survival.base import (
     LARGEST,
-    Instant,
-    Survival,
-    event_term,
-    log1mexp_exp,
-    minus_exp,
 )
-from bayesmix.families.survival.derivatives import extreme
 from bayesmix.families.survival.start import guess
+from bayesmix.families.survival.transformed import transformed
 from bayesmix.families.units import Change
 from bayesmix.formula.times import Times
-
-
-def log_cumulative(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """Log cumulative hazard, log(scale) + shape log(t)."""
-    return scale.log + shape.value * at.log
-
-
-def logpdf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """log(shape) - log(t) + x - exp(x), x the log cumulative hazard."""
-    x = log_cumulative(at, scale, shape)
-    return event_term(shape.log - at.log + x, x)
-
-
-def logsf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """-scale t^shape."""
-    return minus_exp(log_cumulative(at, scale, shape))
-
-
-def logcdf(at: Instant, scale: Linked, shape: Linked) -> Array:
-    """log(1 - exp(-scale t^shape))."""
-    return log1mexp_exp(log_cumulative(at, scale, shape))
-
-
-def closed_form(at: Instant, event: np.ndarray, scale: Linked, shape: Linked) -> Derivatives:
-    """Derivatives in (log scale, log shape)."""
-    w = shape.value * at.log
-    value, excess, bend = extreme(scale.log + w, event)
-    cross = w * bend
-    return Derivatives(
-        value + event * (shape.log - at.log),
-        (excess, event + w * excess),
-        ((bend, cross), (cross, w * (excess + cross))),
-    )
 
 
 def kernel_line(ops: Any) -> Line:
@@ -110,14 +71,7 @@ FAMILY = Family(
     params={"shape": "log", "scale": "log"},
     location="scale",
     links=("log",),
-    survival=Survival(
-        logpdf,
-        logsf,
-        quantile,
-        logcdf,
-        closed_form=closed_form,
-        kernel=TimesKernel("weibull_ph", kernel_line, "extreme"),
-    ),
+    survival=transformed(TimesKernel("weibull_ph", kernel_line, "extreme"), quantile),
     start=start,
     mean=mean,
     variance=variance,
