@@ -16,7 +16,8 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-BLOCK = 1 << 20  # elements of the log-likelihood that are copied at a time
+# Elements of the log-likelihood that are copied at a time: draws, whose rows stay in the cache.
+BLOCK, DRAWS = 1 << 19, 512
 
 
 def counted(pointwise: pd.DataFrame) -> np.ndarray:
@@ -81,7 +82,10 @@ def blocks(values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     size = max(1, BLOCK // len(values))
     for a in range(0, values.shape[1], size):
         at = slice(a, a + size)
-        yield at, np.ascontiguousarray(values[:, at].T)
+        block = np.empty(values[:, at].shape[::-1])
+        for s in range(0, len(values), DRAWS):
+            block[:, s : s + DRAWS] = values[s : s + DRAWS, at].T
+        yield at, block
 
 
 def log_mean(values: np.ndarray) -> np.ndarray:

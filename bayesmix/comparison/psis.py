@@ -13,8 +13,10 @@ from bayesmix.errors import FitError
 FEWEST_DRAWS = 25
 # Log ratios that differ by less are equal.
 ROUNDING = 1e-12
-# Units whose tails are fitted together.
-TOGETHER = 64
+# Ratios below it have lost digits.
+UNDERFLOW = 1e-290
+# One logarithm is taken of the product of so many factors, each of at most this size.
+FACTORS, LARGEST_FACTOR = 8, 1e30
 
 
 def good_k(n_draws: int) -> float:
@@ -104,33 +106,31 @@ def left_out(log_lik: np.ndarray, r_eff: float = 1.0) -> tuple[np.ndarray, np.nd
     -------
     elpd, khat : ndarray, shape (U,)
     """
-    elpd, khat = np.empty(len(log_lik)), np.empty(len(log_lik))
-    for a in range(0, len(log_lik), TOGETHER):
-        at = slice(a, a + TOGETHER)
-        elpd[at], khat[at] = _left_out(log_lik[at], r_eff)
+    elpd, khat = np.full((2, len(log_lik)), np.nan)
+    if log_lik.shape[1] >= FEWEST_DRAWS:
+        elpd, khat = _left_out(log_lik, r_eff)
+    for u in np.flatnonzero(~(np.isfinite(elpd) & np.isfinite(khat))):
+        elpd[u], khat[u] = _one_left_out(log_lik[u], r_eff)
     return elpd, khat
 
 
 @np.errstate(all="ignore")
 def _left_out(log_lik: np.ndarray, r_eff: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same for units with ordinary tails; NaN for others."""
     n, size = log_lik.shape[1], _tail_length(log_lik.shape[1], r_eff)
-    top = -log_lik.min(1, keepdims=True)
-    ratios = -log_lik - top
-    largest = np.sort(np.partition(ratios, n - size - 1, axis=1)[:, n - size - 1 :], axis=1)
-    cutoff, tail = np.exp(largest[:, :1]), np.exp(largest[:, 1:])
+    low = log_lik.min(1)
+    ratios = low[:, None] - log_lik
+    ratios.partition(n - size - 1, axis=1)
+    largest = np.sort(ratios[:, n - size - 1 :], axis=1).T
+    cutoff, tail = np.exp(largest[0]), np.exp(largest[1:])
     khat, scale = _pareto(tail - cutoff)
-    share = -np.log1p(-(np.arange(size) + 0.5) / size)
-    smooth = np.log(cutoff + scale[:, None] * np.expm1(khat[:, None] * share) / khat[:, None])
-    smooth = np.minimum(smooth, 0.0)
+    share = np.log1p(-(np.arange(size) + 0.5) / size)[:, None]
+    smooth = np.minimum(cutoff + scale * np.expm1(-khat * share) / khat, 1.0)
     # Below the tail weight times density is the same at every draw.
-    total = np.exp(ratios).sum(1) - tail.sum(1) + np.exp(smooth).sum(1)
-    inside = n - size + np.exp(smooth - largest[:, 1:]).sum(1)
-    elpd = np.log(inside) - np.log(total) - top[:, 0]
-    odd = ~np.isfinite(elpd) | ~np.isfinite(khat) | (ratios.min(1) > -ROUNDING)
-    odd |= n < FEWEST_DRAWS
-    for u in np.flatnonzero(odd):
-        elpd[u], khat[u] = _one_left_out(log_lik[u], r_eff)
-    return elpd, khat
+    ratios = ratios[:, : n - size]
+    total = np.exp(ratios, out=ratios).sum(1) + smooth.sum(0)
+    elpd = np.log((n - size + (smooth / tail).sum(0)) / total) + low
+    return elpd, np.where((largest[0] < -ROUNDING) & (cutoff > UNDERFLOW), khat, np.nan)
 
 
 def _one_left_out(log_lik: np.ndarray, r_eff: float) -> tuple[float, float]:
@@ -147,24 +147,32 @@ def _tail_length(n_draws: int, r_eff: float) -> int:
 
 
 def _pareto(tail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shape and scale (U,) of generalised Pareto distributions of tails (U, M) in their order.
+    """Shape and scale (U,) of generalised Pareto distributions of tails (M, U) in their order.
 
     The posterior mean of Zhang and Stephens (2009) with a prior of ten observations at a shape of
-    one half; NaN where the first quartile is the smallest value.
+    one half; NaN where the first quartile is the smallest value, or nothing beside the largest.
     """
-    m = tail.shape[1]
+    m, n_units = tail.shape
     n_points = 30 + int(m**0.5)
-    quartile = tail[:, int(m / 4 + 0.5) - 1]
+    quartile = tail[int(m / 4 + 0.5) - 1]
     points = 1 - np.sqrt(n_points / (np.arange(n_points) + 0.5))
-    b = points / (3 * quartile[:, None]) + 1 / tail[:, -1:]
-    shape = np.log(1 - b[:, :, None] * tail[:, None, :]).mean(2)
+    b = points[:, None] / (3 * quartile) + 1 / tail[-1]
+    factors = np.concatenate([tail, np.zeros((-m % FACTORS, n_units))])
+    factors = factors.reshape(FACTORS, -1, n_units)
+    shape = np.array([_log_sum(each * factors) for each in b]) / m
     fit = m * (np.log(-b / shape) - shape - 1)
-    weight = np.exp(fit - logsumexp(fit, axis=1, keepdims=True))
-    weight[weight < 10 * np.finfo(float).eps] = 0.0
-    best = (b * weight).sum(1) / weight.sum(1)
-    raw = np.log1p(-best[:, None] * tail).mean(1)
+    weight = np.exp(fit - fit.max(0))
+    weight[weight < 10 * np.finfo(float).eps * weight.sum(0)] = 0.0
+    best = (b * weight).sum(0) / weight.sum(0)
+    raw = _log_sum(best * factors) / m
     khat = (m * raw + 5.0) / (m + 10.0)
-    return np.where(quartile > tail[:, 0], khat, np.nan), -raw / best
+    usable = (quartile > tail[0]) & (tail[-1] < LARGEST_FACTOR * quartile)
+    return np.where(usable, khat, np.nan), -raw / best
+
+
+def _log_sum(values: np.ndarray) -> np.ndarray:
+    """Sums (U,) of log(1 - x) for x (FACTORS, n, U), with one logarithm for several factors."""
+    return np.log(np.multiply.reduce(1 - values, 0)).sum(0)
 
 
 def resample_indices(log_weights: Any, n: int, rng: np.random.Generator) -> np.ndarray:

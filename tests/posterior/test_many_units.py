@@ -23,13 +23,16 @@ def test_units_left_out_together_are_those_of_arviz(n_draws):
     rng = np.random.default_rng(1)
     spread = rng.uniform(0.01, 3.0, size=(150, 1))
     values = -spread * rng.exponential(size=(150, n_draws)) - rng.normal(size=(150, 1)) ** 2
-    values[0] = -1.0
+    values[0], values[1], values[2] = -1.0, 30 * values[1], 1000 * values[2]
     elpd, khat = left_out(values)
     for u in range(1, 150):
         log_weights, k = array_stats.psislw(values[u])
-        assert khat[u] == pytest.approx(k, rel=1e-9)
+        assert khat[u] == pytest.approx(np.inf if np.isnan(k) else k, rel=1e-9)
         assert elpd[u] == pytest.approx(logsumexp(log_weights + values[u]), rel=1e-9)
     assert (elpd[0], khat[0]) == (pytest.approx(-1.0), -np.inf)
+    elpd, khat = left_out(values[3:, :3])  # too few for a tail: harmonic means
+    np.testing.assert_allclose(elpd, np.log(3) - logsumexp(-values[3:, :3], axis=1))
+    assert (khat == np.inf).all()
 
 
 def test_an_impossible_draw_is_infinitely_bad():
