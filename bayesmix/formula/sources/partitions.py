@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Partitions:
 
     def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:  # noqa: ARG002
         """The results of a task for every partition that has rows."""
-        yield from (made for made in self._run(_Numbered(task)) if made is not None)
+        yield from (made for made in self._run(partial(_numbered, task)) if made is not None)
 
     @cached_property
     def _first(self) -> np.ndarray:
@@ -76,14 +76,11 @@ def _length(_number: int, _first: int, frame: pd.DataFrame) -> int:
     return len(frame)
 
 
-@dataclass(frozen=True)
-class _Numbered:
-    """A task for a partition, whose rows are labelled by their number among all."""
-
-    task: Callable[[Block], Any]
-
-    def __call__(self, number: int, first: int, frame: pd.DataFrame) -> Any:
-        if not len(frame):
-            return None
-        rows = pd.RangeIndex(first, first + len(frame))
-        return self.task(Block(number, frame.set_axis(rows, axis=0)))
+def _numbered[T](
+    task: Callable[[Block], T], number: int, first: int, frame: pd.DataFrame
+) -> T | None:
+    """Do a task for a partition, whose rows are labelled by their number among all."""
+    if not len(frame):
+        return None
+    rows = pd.RangeIndex(first, first + len(frame))
+    return task(Block(number, frame.set_axis(rows, axis=0)))
