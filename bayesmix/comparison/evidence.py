@@ -271,10 +271,13 @@ def _bridge(
 
 def _folded(target: Target, x: np.ndarray, standardised: Standardised) -> np.ndarray:
     """Log q at (T, f): the density times the share of its own order among all."""
-    shares = np.array([_log_normal(standardised(order(x))) for order in target.orders])
+    own, *others = target.orders  # one at a time: there may be thousands
+    share = total = _log_normal(standardised(own(x)))
+    for order in others:
+        total = np.logaddexp(total, _log_normal(standardised(order(x))))
     density = target.log_density(x)
     density = np.where(np.isnan(density), -np.inf, density)
-    return density + math.log(len(shares)) + shares[0] - special.logsumexp(shares, axis=0)
+    return density + math.log(len(target.orders)) + share - total
 
 
 def _folded_draws(
