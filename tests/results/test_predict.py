@@ -212,3 +212,28 @@ def test_limits_cover_the_mean():
     for covered in (np.mean(own, 0), np.mean(inside, 0)):
         assert (covered > low).all()
         assert (covered < high).all()
+
+
+@pytest.mark.slow
+def test_clustered_limits_cover_where_plain_ones_do_not():
+    """Clinics move the responses of both classes: 90 percent intervals of the mean of the first."""
+    rng = np.random.default_rng(5)
+    clinic = np.repeat(np.arange(80), 8)
+    inside = []
+    for _ in range(200):
+        high = rng.random(640) < 0.4
+        y = np.where(high, 9.0, 0.0) + rng.normal(0, 0.8, 80)[clinic] + rng.normal(size=640)
+        fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y, "clinic": clinic}), k=2).fit(
+            seed=1, starts=2
+        )
+        value = fit.coefficients().iloc[0, 0]
+        plain, clustered = (
+            fit.covariance(**kind).iloc[0, 0] ** 0.5
+            for kind in ({}, {"kind": "robust", "cluster": "clinic"})
+        )
+        inside.append([abs(value) < 1.645 * se for se in (plain, clustered)])
+    plain, clustered = np.mean(inside, 0)
+    assert plain < 0.75
+    assert (
+        stats.binom.ppf(0.001, 200, 0.88) / 200 < clustered < stats.binom.ppf(0.999, 200, 0.9) / 200
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import statsmodels.api as sm
 from scipy import special, stats
 
 import bayesmix as bmx
+from bayesmix.families import FAMILIES, LEVELS, MULTIVARIATE, TIMES
 
 POINTS = {
     "gaussian": ({"mu": 0.4, "sigma": 1.3}, lambda p: stats.norm(p["mu"], p["sigma"])),
@@ -78,17 +81,16 @@ def test_small_tails_of_hurdles_keep_their_digits():
     np.testing.assert_allclose(lower, 1e-20, rtol=1e-9)
 
 
-def test_scores_of_amounts_with_zeros_are_normal():
-    rng = np.random.default_rng(9)
-    y = np.where(rng.random(900) < 0.3, 0.0, rng.gamma(2.0, 1.5, 900))
-    fit = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), "hurdle_gamma", 1).fit()
-    assert normal(fit.residuals("quantile", seed=1))
-
-
 def test_large_alpha_is_the_poisson_limit():
     lower, upper = bmx.family("negative_binomial").tails(np.arange(9.0), mu=3.0, alpha=1e15)
     np.testing.assert_allclose(lower, stats.poisson(3.0).cdf(np.arange(9)), rtol=1e-9)
     np.testing.assert_allclose(upper, stats.poisson(3.0).sf(np.arange(9)), rtol=1e-9)
+
+
+def quietly(call):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call()
 
 
 def normal(values):
@@ -106,6 +108,62 @@ def test_scores_of_counts_are_normal_under_the_model_only():
     assert normal(scores)
     assert not normal(spec.with_k(1).fit(seed=1).residuals("quantile", seed=1))
     np.testing.assert_array_equal(scores, spec.fit(seed=1).residuals("quantile", seed=1))
+
+
+def responses(name, rng, x):
+    """A formula's response, and columns that the family can have been made from."""
+    n = len(x)
+    zero, counts, amounts = (
+        rng.random(n) < 0.3,
+        rng.poisson(np.exp(0.8 + x / 3)),
+        rng.gamma(2, 1, n),
+    )
+    inflated = name.startswith(("zero_inflated", "hurdle"))
+    if name in LEVELS:
+        return "y", {"y": rng.integers(0, 3, n)}
+    if name in MULTIVARIATE:
+        return "mv(y, w)", {"y": x + rng.normal(size=n), "w": rng.normal(size=n)}
+    if name == "beta":
+        return "y", {"y": rng.beta(2, 3, n)}
+    if name in ("gaussian", "student_t"):
+        return "y", {"y": x + rng.standard_t(5, n)}
+    if name.endswith("binomial") and "negative" not in name:
+        return "p(y, m)", {"y": np.where(zero & inflated, 0, rng.binomial(6, 0.4, n)), "m": 6}
+    counted = name.endswith(("poisson", "negative_binomial"))
+    return "y", {"y": np.where(zero & inflated, 0, counts if counted else amounts)}
+
+
+CURVES = {
+    "spline": bmx.family("spline", knots=[0.2, 1.5, 9.0]),
+    "promotion_time": bmx.family("promotion_time", of="weibull"),
+}
+PLAIN = ("plain exponential", "plain weibull", "plain lognormal")
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*FAMILIES, *PLAIN} - {"zero", "point", "cured"})
+)  # point masses have no scores of their own
+def test_scores_of_every_family_are_normal_at_the_parameters_that_drew(name):
+    rng = np.random.default_rng(12)
+    x, end = rng.normal(size=500), rng.uniform(1, 8, 500)
+    text, columns = responses(name, rng, x)
+    family = name.removeprefix("plain ")
+    data = pd.DataFrame({"x": x, **columns})
+    times = name in TIMES
+
+    def censored(frame):
+        seen = {"s": (frame["y"] < end).astype(int), "y": np.minimum(frame["y"], end)}
+        return frame.assign(**seen) if times else frame
+
+    def model(frame):
+        response = "surv(y, s)" if times else text
+        return bmx.Mixture(f"{response} ~ x", censored(frame), CURVES.get(family, family), 2)
+
+    params = quietly(lambda: model(data).fit(seed=1, starts=1, max_iter=20)).params
+    drawn = model(data).simulate(params, seed=3).drop(columns="component")
+    at = quietly(lambda: model(data.assign(**drawn)).fit(init=params, max_iter=0))
+    scores = pd.DataFrame(at.residuals("quantile", seed=4))
+    assert all(normal(scores[column]) for column in scores)
 
 
 def test_scores_of_a_gaussian_mixture_are_its_distribution_function():
