@@ -82,7 +82,19 @@ for _name in ("head", "tail", "round", "query", "sort_values"):
 def as_text(title: str, lines: Lines) -> str:
     """A title and pairs of a heading and words, for a terminal."""
     width = max((len(head) for head, _ in lines), default=0)
-    return "\n".join([title, *(f"  {head:<{width}}  {words}" for head, words in lines)])
+    return "\n".join([wrapped(title), *(wrapped(w, f"  {h:<{width}}  ") for h, w in lines)])
+
+
+def wrapped(text: str, head: str = "") -> str:
+    """A head and a text in lines of a terminal's width, the further ones below the text."""
+    fill = textwrap.TextWrapper(
+        WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return fill.fill(text)
 
 
 def as_html(title: str, lines: Lines) -> str:

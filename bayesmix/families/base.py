@@ -256,6 +256,11 @@ class Family:
         if self.survival is None and (self.logsf is not None or self.hazard is not None):
             object.__setattr__(self, "survival", own_survival(self))
 
+    def __repr__(self) -> str:
+        given = [repr(self.name), *(f"{k}={v!r}" for k, v in self.options.items())]
+        links = ", ".join(f"{p.name} ({p.link.name})" for p in self.parameters)
+        return f"family({', '.join(given)})" + (f" of {links}" if links else "")
+
     def _set_locations(self) -> None:
         """Read the one location, or several, as they were given."""
         given = self.location

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import wrapped
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.diagnostics import causes, findings
 from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships, unit_weight
 from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
 from bayesmix.posterior.diagnostics.findings import Finding
+
+TITLE = "Diagnosis of the draws"
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,11 +75,13 @@ class Diagnosis:
         return tuple(dict.fromkeys(f.kind for f in self.findings))
 
     def _repr_html_(self) -> str:
-        title, *lines = repr(self).split("\n  ")
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-        return f"<div><strong>{title}</strong><ul>{items}</ul></div>"
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines())
+        return f"<div><strong>{TITLE}</strong><ul>{items}</ul></div>"
 
     def __repr__(self) -> str:
+        return "\n".join([TITLE, *(wrapped(line, "  ") for line in self._lines())])
+
+    def _lines(self) -> list[str]:
         known = (
             (self.r_hat, f"largest R-hat {self.r_hat:.3f}"),
             (self.ess, f"smallest ESS {self.ess:.0f}"),
@@ -84,8 +89,7 @@ class Diagnosis:
         )
         numbers = ", ".join(words for value, words in known if np.isfinite(value))
         found = [str(each) for each in self.findings] or ["nothing is wrong"]
-        lines = ["Diagnosis of the draws", *([numbers] if numbers else []), *found]
-        return "\n  ".join(lines)
+        return [*([numbers] if numbers else []), *found]
 
 
 def diagnose(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import column_name, door, plain
+from bayesmix._arguments.printing import wrapped
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.frames import check_data
 from bayesmix.formula.response import is_surv
@@ -85,7 +86,7 @@ class SurvivalCheck:
     def __repr__(self) -> str:
         lines = [self.table.to_string(index=False)]
         for head, texts in self._sections():
-            lines += ["", f"{head}:", *(f"- {text}" for text in texts)]
+            lines += ["", f"{head}:", *(wrapped(text, "- ") for text in texts)]
         return "\n".join(lines if self.problems else [*lines, "", "No problems."])
 
     def _repr_html_(self) -> str:
