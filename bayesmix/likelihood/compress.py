@@ -17,13 +17,16 @@ FEWEST, PAYS = 1000, 0.8
 def compressed(problem: Problem) -> Problem:
     """The same problem with equal units as one, whose weight is the sum of theirs.
 
-    Sums over the units stay what they are.  The problem itself where counting shows that it
-    would not pay, and with groups, times or random effects.
+    Sums over the units stay what they are.  Units of weight zero are left out: no value of theirs
+    is a difficulty.  All others stay where counting shows that it would not pay, and with groups,
+    times or random effects.
 
     Parameters
     ----------
     problem : Problem
     """
+    if problem.stream is None and problem.weight is not None and not problem.weight.all():
+        problem = _of(problem, units_of(problem.spec.rows, np.flatnonzero(problem.weight)))
     if problem.stream is not None or problem.first is not None or problem.n_units < FEWEST:
         return problem
     columns = _columns(problem)
@@ -34,6 +37,11 @@ def compressed(problem: Problem) -> Problem:
         return problem
     weight = np.bincount(found.codes, problem.weight, len(found.first)).astype(float)
     rows = replace(units_of(problem.spec.rows, found.first), weight=weight)
+    return _of(problem, rows)
+
+
+def _of(problem: Problem, rows: Rows) -> Problem:
+    """The problem of other rows."""
     made = build_problem(replace(problem.spec, rows=rows), penalty=problem.penalty)
     return replace(made, n_threads=problem.n_threads)
 

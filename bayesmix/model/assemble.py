@@ -37,18 +37,20 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
         what = "groups" if prepared.units.grouped else "rows"
         msg = f"k={k} components are more than the {n_units} {what}; use a smaller k"
         raise SpecError(msg)
+    weight = None if prepared.weight is None else prepared.weight[prepared.units.codes]
+    positive = slice(None) if weight is None else weight > 0
     if prepared.events is not None:
-        planned = plan_events(prepared.parts[0], prepared.events, k)
+        planned = plan_events(prepared.parts[0], prepared.events, k, weight)
         apart = tuple((s,) for s in range(k))
         return _assembled(prepared, prepared.events.names, [planned], apart, None)
     components = component_names(prepared, k)
     several = len(prepared.parts) > 1
     plans = [
-        plan(part, components, f"_{part.response.name}" if several else "", prepared.units)
+        plan(part, components, f"_{part.response.name}" if several else "", prepared.units, weight)
         for part in prepared.parts
     ]
     for part, (layout, rows) in zip(prepared.parts, plans, strict=True):
-        check_varies(part.response, layout, rows.observed, _counted(prepared))
+        check_varies(part.response, layout, rows.observed, positive)
     known = None if prepared.labels is None else known_components(prepared.labels, components)
     symmetric = _symmetric(k, [layout for layout, _ in plans], known)
     return _assembled(prepared, components, plans, symmetric, known)
@@ -78,13 +80,6 @@ def _assembled(
     spec = MixtureSpec(layout, data, WeightModel(layout.alpha), prepared)
     uncounted = prepared.stream is not None and prepared.stream.totals.missing is None
     return counted(spec) if prepared.fiml and uncounted else spec
-
-
-def _counted(prepared: Prepared) -> np.ndarray | slice:
-    """Rows whose unit has a positive case weight."""
-    if prepared.weight is None:
-        return slice(None)
-    return prepared.weight[prepared.units.codes] > 0
 
 
 def component_names(prepared: Prepared, k: int) -> tuple[Hashable, ...]:

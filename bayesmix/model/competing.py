@@ -15,7 +15,9 @@ from bayesmix.model.regression import settled
 from bayesmix.model.rows import BlockRows, block_rows
 
 
-def plan_events(joint: Part, events: Events, k: int) -> tuple[PartLayout, BlockRows]:
+def plan_events(
+    joint: Part, events: Events, k: int, weight: np.ndarray | None
+) -> tuple[PartLayout, BlockRows]:
     """One response, with a design, family and times for each event.
 
     Raises
@@ -30,6 +32,7 @@ def plan_events(joint: Part, events: Events, k: int) -> tuple[PartLayout, BlockR
     families = settled(
         [resolve(f, survival=True) for f in events.families],
         responses,
+        weight,
     )
     layout, matrix, offset = _events_layout(joint, events, tuple(families))
     allowed = events.allowed

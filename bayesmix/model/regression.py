@@ -18,16 +18,21 @@ from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.parts import Part, nested_pairs
 from bayesmix.model.rows import BlockRows, Clustered, regression_rows
+from bayesmix.model.units import as_copies
 
 
 def plan(
-    part: Part, components: tuple[Hashable, ...], suffix: str, units: Units
+    part: Part,
+    components: tuple[Hashable, ...],
+    suffix: str,
+    units: Units,
+    weight: np.ndarray | None,
 ) -> tuple[PartLayout, BlockRows]:
-    """The parameters and rows of one response."""
+    """The parameters and rows of one response; `weight` (n,) is of the rows."""
     k = len(components)
     survival = part.response.times is not None
     families = _families(part.regression.family, components, survival=survival)
-    families = tuple(settled(families, [part.response] * k))
+    families = tuple(settled(families, [part.response] * k, weight))
     clustered = None
     if part.random is not None:
         families = _with_effects(families, part)
@@ -111,12 +116,21 @@ def _keys(families: Sequence[Family]) -> tuple[str, ...]:
     )
 
 
-def settled(families: Sequence[Family], responses: Sequence[Response]) -> list[Family]:
-    """Families made final by the data, such as the knots of splines; the same stays the same."""
+def settled(
+    families: Sequence[Family], responses: Sequence[Response], weight: np.ndarray | None
+) -> list[Family]:
+    """Families made final by the data, such as the knots of splines; the same stays the same.
+
+    Times count by their rows' weights (n,); levels are those of all rows.
+    """
     made: dict[tuple[int, int], Family] = {}
     for f, r in zip(families, responses, strict=True):
         if (id(f), id(r)) not in made:
-            made[id(f), id(r)] = f if f.settle is None else f.settle(r)
+            if f.settle is None:
+                made[id(f), id(r)] = f
+            else:
+                copies = weight is not None and r.times is not None
+                made[id(f), id(r)] = f.settle(r.take(as_copies(weight)) if copies else r)
     return [made[id(f), id(r)] for f, r in zip(families, responses, strict=True)]
 
 

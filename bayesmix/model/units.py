@@ -14,6 +14,9 @@ from bayesmix.formula.design import Units
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
+# Copies of weighted rows that are made where a family looks at its response.
+MOST_COPIES = 100_000
+
 
 def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) -> None:
     """Refuse values (n,) or (n, Q) that differ between the rows of a group."""
@@ -128,6 +131,25 @@ def case_weights(
     if units.grouped:
         constant_in_units(w, units, "the weights", column)
     return w[units.first]
+
+
+def as_copies(weight: np.ndarray | None) -> np.ndarray | slice:
+    """Positions of rows, each as often as its weight says.
+
+    Exact for whole weights with a sum of at most 100,000; else the nearest whole
+    numbers of copies with that sum.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (n,), or None
+    """
+    if weight is None:
+        return slice(None)
+    total = weight.sum()
+    if (weight == np.rint(weight)).all() and total <= MOST_COPIES:
+        return np.repeat(np.arange(len(weight)), weight.astype(int))
+    ends = np.rint(np.cumsum(weight) * (MOST_COPIES / total)).astype(int)
+    return np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
 
 
 def known_components(labels: pd.Categorical, components: tuple[Hashable, ...]) -> np.ndarray:

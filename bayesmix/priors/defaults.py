@@ -11,13 +11,12 @@ from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout, Predictor
 from bayesmix.model.params import dispersion_link
 from bayesmix.model.standard import constant_shares
+from bayesmix.model.units import as_copies
 from bayesmix.priors.log_density import PriorModel
 
 # Values farther from the median than so many robust standard deviations are moved there.
 REACH = 3.0
 ROBUST = 1.4826
-# Copies of weighted rows that are made where a family looks at its response.
-MOST_COPIES = 100_000
 
 
 def row_weight(weight: np.ndarray | None, codes: np.ndarray) -> np.ndarray | None:
@@ -73,25 +72,6 @@ def _median(x: np.ndarray, weight: np.ndarray | None) -> float:
     half = total[-1] / 2
     ends = [np.searchsorted(total, half, side=side) for side in ("left", "right")]
     return float(np.mean(x[order][np.minimum(ends, len(x) - 1)]))
-
-
-def as_copies(weight: np.ndarray | None) -> np.ndarray | slice:
-    """Positions of rows, each as often as its weight says.
-
-    Exact for whole weights with a sum of at most 100,000; else the nearest whole
-    numbers of copies with that sum.
-
-    Parameters
-    ----------
-    weight : ndarray, shape (n,), or None
-    """
-    if weight is None:
-        return slice(None)
-    total = weight.sum()
-    if (weight == np.rint(weight)).all() and total <= MOST_COPIES:
-        return np.repeat(np.arange(len(weight)), weight.astype(int))
-    ends = np.rint(np.cumsum(weight) * (MOST_COPIES / total)).astype(int)
-    return np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
 
 
 WIDE = 2.5

@@ -581,6 +581,21 @@ def test_knots_come_from_the_uncensored_times():
         family("spline", df=1).settle(response(times.take([5])))
 
 
+@pytest.mark.parametrize("method", ["em", "map"])
+@pytest.mark.parametrize("given", ["gompertz", family("spline", df=2)])
+def test_times_count_as_often_as_their_weights_say(given, method):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=90), "w": rng.integers(0, 4, 90)})
+    data["t"] = np.exp(0.3 * data["x"]) * rng.weibull(1.5, 90)
+    copies = data.loc[data.index.repeat(data["w"])]
+    data.loc[data["w"] == 0, ["t", "x"]] = [500.0, 1e4]  # far out, and not there
+    one = bmx.Mixture("surv(t) ~ x", data, given, 1, weights="w").fit(method)
+    other = bmx.Mixture("surv(t) ~ x", copies, given, 1).fit(method)
+    assert one.status == other.status == "converged"
+    for column in ("estimate", "se"):
+        np.testing.assert_allclose(one.summary()[column], other.summary()[column], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

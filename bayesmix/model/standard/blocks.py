@@ -21,6 +21,7 @@ from bayesmix.model.standard.responses import (
     log_unit,
     measured,
 )
+from bayesmix.model.units import as_copies
 
 
 class Turn(NamedTuple):
@@ -126,8 +127,10 @@ def made_block(
     )
 
 
-def changes_to(layout: BlockLayout, rows: BlockRows, units: Units) -> tuple[Change, ...]:
-    """The components' families in other units.
+def changes_to(
+    layout: BlockLayout, rows: BlockRows, units: Units, weight: np.ndarray | None
+) -> tuple[Change, ...]:
+    """The components' families in other units; `weight` (n,) is of the rows.
 
     Raises
     ------
@@ -137,10 +140,13 @@ def changes_to(layout: BlockLayout, rows: BlockRows, units: Units) -> tuple[Chan
     known: dict[tuple[int, str], Change] = {}
     for family, key in zip(layout.families, layout.keys, strict=True):
         if (id(family), key) not in known:
+            obs = rows.observed[key]
+            if family.in_units is not None and weight is not None:
+                obs = obs.take(as_copies(weight))
             found = (
                 Change(family, np.eye(0), np.zeros(0))
                 if is_apart(family, rows)
-                else change(family, *units, rows.observed[key])
+                else change(family, *units, obs)
             )
             if found is None:
                 raise Inconsistent

@@ -144,7 +144,9 @@ def _standard_block(
         weight = _shares(weight * rows.there, len(rows.there))
     effects = _turned_effects(spec, layout, rows, weight)
     turned = orthogonal(rows.matrix, absorbs, weight, kinds)
-    allowed = _by_row(spec.rows.sample)
+    mine = spec.rows.sample
+    allowed = _by_row(mine)
+    counts = None if mine.weight is None else mine.weight[mine.units.codes]
 
     def made(units: Units, changes: tuple[Change, ...]) -> tuple[Block, Rules]:
         block = made_block(layout, rows, turned, effects, units, changes, allowed)
@@ -152,7 +154,7 @@ def _standard_block(
 
     for units in units_of(layout, rows, weight).coarser():
         try:
-            return made(units, changes_to(layout, rows, units))
+            return made(units, changes_to(layout, rows, units, counts))
         except Inconsistent:
             continue
     return made(OWN, unchanged(layout))
