@@ -16,7 +16,7 @@ from bayesmix.families import Family, resolve
 from bayesmix.formula.sources import Data
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
-from bayesmix.model.events import event_rows, prepare_events
+from bayesmix.model.events import event_components, event_rows, prepare_components
 from bayesmix.model.histories import flag_pieces
 from bayesmix.model.parts import Events, Prepared
 from bayesmix.survival.check import refuse_mistakes
@@ -160,20 +160,11 @@ class CompetingRisks(Model):
         read |= {"weights": weights, "na_action": na_action, "scope": scope}
         data, stream = event_rows(data, formula, **read)
         try:
-            prepared = prepare_events(
-                formula,
-                data,
-                event=event,
-                family=family,
-                ancillary=ancillary,
-                concomitant=concomitant,
-                partial_events=partial_events,
-                truncation=truncation,
-                weights=weights,
-                na_action=na_action,
-                scope=scope,
-                stream=stream,
+            names, families, partial = event_components(
+                data, event, weights, family, partial_events
             )
+            more: dict[str, Any] = {"partial": partial, "truncation": truncation, "stream": stream}
+            prepared = prepare_components(formula, data, names, families, **read, **more)
         except DataError:
             if na_action == "error" and event in data.columns:
                 refuse_mistakes(data, formula, event, partial_events, scope, None)

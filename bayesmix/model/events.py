@@ -66,50 +66,25 @@ def _needed(columns: Sequence[str], formulas: Sequence[ParsedFormula], na_action
     return [c for c in complete(columns, formulas) if c not in times]
 
 
-def prepare_events(
-    formula: str | Mapping[Hashable, str],
+def event_components(
     data: pd.DataFrame,
-    *,
     event: str,
-    family: Any,
-    ancillary: Mapping[Hashable, Mapping[str, str]] | None,
-    concomitant: str | None,
-    partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
-    truncation: str,
     weights: str | None,
-    na_action: str,
-    scope: Scope,
-    stream: Stream | None = None,
-) -> Prepared:
-    """Read the formulas of competing events and evaluate them on the data.
-
-    With a `stream` these are a sample of its rows.
+    family: Any,
+    partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
+) -> tuple[Names, tuple[Any, ...], dict[Hashable, Names]]:
+    """The events with their families, and what the codes of several events may be.
 
     Raises
     ------
-    FormulaError, DataError, SpecError
+    DataError, SpecError
         With what was given, what is allowed and what to do.
     """
     check_data(data)
     given = (column_name("event", event), column_name("weights", weights))
     check_columns(data, [c for c in given if c is not None])
     partial = partial_codes(partial_events)
-    names, families = _components(data[event], event, family, partial)
-    return prepare_components(
-        formula,
-        data,
-        names,
-        families,
-        event=event,
-        ancillary=ancillary,
-        concomitant=concomitant,
-        partial=partial,
-        truncation=truncation,
-        weights=weights,
-        na_action=na_action,
-        scope=scope,
-        stream=stream,
-    )
+    return *_components(data[event], event, family, partial), partial
 
 
 def prepare_components(

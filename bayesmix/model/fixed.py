@@ -109,7 +109,7 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
             at = _natural(predictor, s)
             known += [predictor.variable] if at >= 0 else []
             if at >= 0 and name == predictor.variable:
-                return int(at), _unconstrained(parameter_link(block, s, number), value, key)
+                return int(at), _unconstrained(parameter_link(block, number, s), value, key)
     for term, at in zip(layout.concomitant_terms or (), layout.alpha[s], strict=False):
         known += [f"alpha[{term}]"] if at >= 0 else []
         if at >= 0 and name == f"alpha[{term}]":

@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def dispersion_link(block: BlockLayout, number: int) -> Link:
-    """Link of the dispersion whose predictor has this number in the block."""
-    if number in block.smooths:
-        return LOG
-    for family, slots in zip(block.families, block.slots, strict=True):
-        if number in slots:
-            return family.parameters[slots.index(number)].link
-    msg = f"no family of {block.name!r} uses its predictor {number}"
-    raise SpecError(msg)
-
-
 # Of the standard deviations of splines' coefficients.
 LOG = get_link("log")
 # Step of the differences by which slopes of what is read are found, in entries of theta.
@@ -50,18 +39,23 @@ class Entry(NamedTuple):
     leads to the natural scale, None where the table has theta itself: then it adds on the scale
     of the link `adds_on`.  A threshold has `steps`: it is minus the entry `at`, and the sum of the
     exponentials of these.  What else follows from several entries together, `of` these, has how it
-    is `shown` and its `name` there.
+    is `shown` and its `name` there; `name` is else the parameter's, whatever its covariates.
     """
 
     component: int
     term: str
     at: int
     link: Link | None
-    adds_on: str = ""
+    adds_on: Link | None = None
     steps: tuple[int, ...] | None = None
     of: Mapping[str, tuple[int, Link]] = {}
     shown: Shown | None = None
     name: str = ""
+
+    @property
+    def is_coefficient(self) -> bool:
+        """Whether the value is an entry of theta as it is."""
+        return self.link is None and self.steps is None and self.shown is None
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """The values in the table, (...), from theta (..., D)."""
@@ -105,7 +99,7 @@ def location_entries(layout: Layout) -> Iterator[Entry]:
                 family = block.families[s]
                 # Several predictors of levels are log odds against the first.
                 of_levels = family.levels and family.cuts is None
-                link = "logit" if of_levels else parameter_link(block, s, number).name
+                link = get_link("logit") if of_levels else parameter_link(block, number, s)
                 for j in coefficient_columns(block):
                     if predictor.index[s, j] >= 0:
                         name = term_name(layout, block, predictor, predictor.terms[j])
@@ -127,14 +121,14 @@ def threshold_entries(block: BlockLayout) -> Iterator[Entry]:
         base = int(block.predictors[slots[0]].index[s, cuts.column])
         steps = [int(block.predictors[number].index[s, 0]) for number in cuts.steps]
         for j, label in enumerate(cuts.labels):
-            yield Entry(s, f"{cuts.variable}[{label}]", base, None, "identity", tuple(steps[:j]))
+            yield Entry(s, f"{cuts.variable}[{label}]", base, None, None, tuple(steps[:j]))
 
 
 def _smooth_entries(block: BlockLayout) -> Iterator[Entry]:
     """The standard deviations of splines' coefficients, component by component."""
     for predictor in (block.predictors[number] for number in block.smooths):
         for s in np.flatnonzero(predictor.index[:, 0] >= 0).tolist():
-            yield Entry(s, predictor.variable, int(predictor.index[s, 0]), LOG, LOG.name)
+            yield Entry(s, predictor.variable, int(predictor.index[s, 0]), LOG, LOG)
 
 
 def thresholds(block: BlockLayout, theta: np.ndarray) -> np.ndarray:
@@ -161,11 +155,12 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
                     continue
                 used = np.flatnonzero(predictor.index[s] >= 0)
                 alone = len(used) == 1 and predictor.terms[used[0]] == "Intercept"
-                link = parameter_link(block, s, number)
+                link = parameter_link(block, number, s)
                 for j in used:
                     name = predictor.variable + ("" if alone else f"[{predictor.terms[j]}]")
                     natural = link if alone else None
-                    yield Entry(s, name, int(predictor.index[s, j]), natural, link.name)
+                    at = int(predictor.index[s, j])
+                    yield Entry(s, name, at, natural, link, name=predictor.variable)
 
 
 def _shown(block: BlockLayout, s: int, number: int) -> Entry | None:
@@ -194,41 +189,28 @@ def table_terms(layout: Layout) -> dict[int, str]:
     return {e.steps[-1] if e.steps else e.at: e.term for e in entries}
 
 
-def parameter_link(block: BlockLayout, s: int, number: int) -> Link:
-    """Link of the parameter of component s that a predictor describes."""
+def parameter_link(block: BlockLayout, number: int, s: int | None = None) -> Link:
+    """Link of the parameter of a predictor, of component s or the first that has one."""
     if number in block.smooths:
         return LOG
+    s = next(j for j, slots in enumerate(block.slots) if number in slots) if s is None else s
     return block.families[s].parameters[block.slots[s].index(number)].link
 
 
 def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """Natural dispersions (S,) by variable; NaN where a component has none.
+    """Natural values by name, each (k,): a survival parameter with covariates has its intercept.
 
-    One with covariates of its own is that at covariates of zero.
+    NaN where a component lacks the parameter.
     """
     out: dict[str, np.ndarray] = {}
-    for block in layout.blocks:
-        for entry in (*_smooth_entries(block), *threshold_entries(block)):
-            values = out.setdefault(entry.term, np.full(layout.k, np.nan))
-            values[entry.component] = entry.natural(theta)
-        steps = () if block.thresholds is None else block.thresholds.steps
-        for number, predictor in enumerate(block.predictors):
-            if number in steps:
-                continue
-            values, variable = np.full(layout.k, np.nan), predictor.variable
-            base = predictor.terms.index("Intercept") if "Intercept" in predictor.terms else None
-            for s, slots in enumerate(block.slots):
-                if number not in slots or number in block.located(s):
-                    continue
-                if (read := _shown(block, s, number)) is not None:
-                    values[s], variable = read.natural(theta), read.term
-                    continue
-                if base is not None and predictor.index[s, base] >= 0:
-                    link = parameter_link(block, s, number)
-                    with np.errstate(over="ignore"):  # at a boundary it may be infinite
-                        values[s] = link.inverse(theta[predictor.index[s, base]])
-            if not np.isnan(values).all() and number not in block.roots:
-                out[variable] = values
+    for e in dispersion_entries(layout):
+        name, value = e.term, e.natural(theta)
+        if e.term == f"{e.name}[Intercept]":
+            assert e.adds_on is not None
+            name, value = e.name, e.adds_on.inverse(value)
+        elif e.is_coefficient:
+            continue
+        out.setdefault(name, np.full(layout.k, np.nan))[e.component] = value
     return out
 
 
@@ -375,7 +357,7 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
             name = predictor.variable
             natural = read[name] if name in read else _read(params, name, layout.components)
             natural = natural[:, None]
-            link = dispersion_link(block, number)
+            link = parameter_link(block, number)
             has = predictor.index >= 0
             inside = (natural > link.lower) & (natural < link.upper)
             if link.upper == np.inf:

@@ -17,7 +17,7 @@ from bayesmix.model.layout import Layout
 from bayesmix.model.params import (
     derived_variables,
     dispersion_entries,
-    dispersion_link,
+    parameter_link,
     plain_components,
     plain_name,
     term_dim,
@@ -204,7 +204,7 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
             variables[predictor.variable] = ((*lead, "component", dim), values)
         for number, predictor in block.constants():
             index = predictor.index[:, 0]
-            natural = dispersion_link(block, number).inverse(theta[..., np.maximum(index, 0)])
+            natural = parameter_link(block, number).inverse(theta[..., np.maximum(index, 0)])
             values = np.where(index >= 0, natural, np.nan)
             variables[predictor.variable] = ((*lead, "component"), values)
     variables |= {n: ((*lead, "component"), x) for n, x in _shown(layout, theta).items()}

@@ -9,7 +9,7 @@ from bayesmix.families import Family
 from bayesmix.families.links import Link, get_link
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout, Predictor
-from bayesmix.model.params import dispersion_link
+from bayesmix.model.params import parameter_link
 from bayesmix.model.standard import constant_shares
 from bayesmix.model.units import as_copies
 from bayesmix.priors.log_density import PriorModel
@@ -282,7 +282,7 @@ def _default_dispersions(
         slots = block.slots[s][len(family.locations) :]
         for parameter, slot in zip(family.dispersions, slots, strict=True):
             at = int(block.predictors[slot].index[s, 0])
-            link = dispersion_link(block, slot)
+            link = parameter_link(block, slot)
             single[at] = (known.get(parameter.name, _general(link)), link)
 
 

@@ -18,7 +18,7 @@ from bayesmix.distributions import KINDS
 from bayesmix.families.links import Link, get_link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Predictor, Smooth
-from bayesmix.model.params import dispersion_link, plain_components, plain_name, term_dim
+from bayesmix.model.params import parameter_link, plain_components, plain_name, term_dim
 from bayesmix.model.smooth import smooth_sets
 from bayesmix.priors.conditional import Conditional, conditional, depends_on
 from bayesmix.priors.log_density import PriorModel
@@ -114,7 +114,7 @@ def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
             for entries in _coefficients(spec, block, predictor):
                 out += _of_one_kind(entries, priors)
         for number, predictor in block.constants():
-            link = dispersion_link(block, number)
+            link = parameter_link(block, number)
             out += _of_one_kind(_dispersion(spec, predictor, link), priors)
     out += [_spline(spec, priors, smooth) for smooth in spec.smooths]
     return _in_order(out, priors) + _weights(spec, priors)

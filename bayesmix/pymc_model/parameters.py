@@ -13,7 +13,7 @@ from bayesmix.arrays.symbolic import Symbol, plain
 from bayesmix.families.effects import root
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.params import dispersion_link, plain_name, term_dim
+from bayesmix.model.params import parameter_link, plain_name, term_dim
 from bayesmix.model.random import pair_names, random_names
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import Spline, Variable, free_variables, logit_turn
@@ -166,7 +166,7 @@ class _Natural:
         self.pieces: list[Tensor] = []
         self.length = 0
         links = {
-            int(at): dispersion_link(block, number)
+            int(at): parameter_link(block, number)
             for block in spec.layout.blocks
             for number, predictor in block.constants()
             for at in predictor.index.ravel()
@@ -254,7 +254,7 @@ def theta_of(spec: MixtureSpec, parameters: Mapping[str, Tensor]) -> Tensor:
                 continue
             node = parameters[plain_name(predictor.variable)]
             if predictor.constant:
-                forward: Any = dispersion_link(block, number).forward
+                forward: Any = parameter_link(block, number).forward
                 node = plain(forward(Symbol(node)))[:, None]
             places |= {int(at): node[s, p] for (s, p), at in np.ndenumerate(predictor.index)}
     if spec.layout.concomitant_terms is None:

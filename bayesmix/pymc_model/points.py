@@ -11,7 +11,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import named_data, names_of
-from bayesmix.model.params import dispersion_link, plain_name, term_dim
+from bayesmix.model.params import parameter_link, plain_name, term_dim
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import free_variables, logit_turn
 from bayesmix.results.simulation import simulation_rows
@@ -76,7 +76,7 @@ def draws_to_theta(
         for predictor in block.linear():
             _fill(theta, posterior, predictor.variable, predictor.index, "component", dim)
         for number, predictor in block.constants():
-            link = dispersion_link(block, number)
+            link = parameter_link(block, number)
             _fill(
                 theta, posterior, predictor.variable, predictor.index[:, 0], "component", link=link
             )

@@ -126,7 +126,7 @@ def ratios(spec: MixtureSpec) -> set[tuple[Any, str, str]]:
     keys = {
         (spec.components[e.component], e.term, layout.coordinates[e.at].effect)
         for e in entries
-        if e.link is None and e.adds_on in RATIO_LINKS
+        if e.is_coefficient and e.adds_on is not None and e.adds_on.name in RATIO_LINKS
     }
     for s, q in np.argwhere(layout.alpha >= 0) if terms is not None else ():
         assert terms is not None
@@ -250,9 +250,10 @@ def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
         if e.shown is not None:
             rows.append((component, e.term, "dispersion", *_shown_row(e, theta, cov, z)))
             continue
-        if e.link is None:
+        if e.is_coefficient:
             rows.append(_linear(spec, component, e.term, e.at, theta, cov, z))
             continue
+        assert e.link is not None
         se = _se(cov, e.at)
         _, _, low, high = _wald(theta[e.at], se, z)
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate

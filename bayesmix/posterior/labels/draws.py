@@ -10,7 +10,7 @@ from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem
 from bayesmix.likelihood.engine import engine
 from bayesmix.model import MixtureSpec
-from bayesmix.model.params import dispersion_link
+from bayesmix.model.params import parameter_link
 
 # Bytes of the memberships that one batch of draws holds.
 BATCH = 16_000_000
@@ -112,7 +112,7 @@ def _columns(spec: MixtureSpec) -> dict:
             if len(spec.layout.blocks) > 1:
                 found[f"{block.name}: {term}"] = (index, None)
         for number, predictor in enumerate(dispersions, start=1):
-            link = dispersion_link(block, number)
+            link = parameter_link(block, number)
             found.setdefault(predictor.variable, (predictor.index[:, 0], link))
     return found
 
