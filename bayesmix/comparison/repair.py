@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from bayesmix.comparison.loo import Loo
 from bayesmix.comparison.psis import psis_smooth
 from bayesmix.errors import FitError
+from bayesmix.model.coordinates import Map
 
 MOST_MOVES = 30
 # Moves go on below the k that can be relied on.  In conjugate regressions with planted
@@ -45,30 +46,11 @@ class Matching:
     r_eff: float = 1.0
 
 
-class Move(NamedTuple):
-    """The map theta -> matrix theta + shift, (D, D) and (D,)."""
-
-    matrix: np.ndarray
-    shift: np.ndarray
-
-    def __call__(self, theta: np.ndarray) -> np.ndarray:
-        """Move theta (T, D)."""
-        return theta @ self.matrix.T + self.shift
-
-    def after(self, earlier: Move) -> Move:
-        """The map that moves by another one first."""
-        return Move(self.matrix @ earlier.matrix, self.matrix @ earlier.shift + self.shift)
-
-    def back(self, theta: np.ndarray) -> np.ndarray:
-        """The inverse map of theta (T, D)."""
-        return np.linalg.solve(self.matrix, (theta - self.shift).T).T
-
-
 class State(NamedTuple):
     """Moved draws: how they came about, log density and log-likelihood, weights and k."""
 
     theta: np.ndarray
-    move: Move
+    move: Map
     log_density: np.ndarray
     log_lik: np.ndarray
     log_weights: np.ndarray
@@ -113,7 +95,7 @@ def match_unit(
     `good_k`; here moves go on while they help.
     """
     size = matching.draws.shape[1]
-    start = Move(np.eye(size), np.zeros(size))
+    start = Map.identity(size)
     log_lik = np.asarray(matching.unit_log_lik(matching.draws, unit), float)
     weights, khat = _weigh(-log_lik, matching.r_eff)
     first = state = State(matching.draws, start, log_density, log_lik, weights, khat)
@@ -161,21 +143,21 @@ def _moments(theta: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nda
     return theta.mean(0), target, spread
 
 
-def _translate(theta: np.ndarray, weights: np.ndarray) -> Move:
+def _translate(theta: np.ndarray, weights: np.ndarray) -> Map:
     mean, target, _ = _moments(theta, weights)
-    return Move(np.eye(theta.shape[1]), target - mean)
+    return Map(np.eye(theta.shape[1]), target - mean)
 
 
-def _scale(theta: np.ndarray, weights: np.ndarray) -> Move | None:
+def _scale(theta: np.ndarray, weights: np.ndarray) -> Map | None:
     mean, target, spread = _moments(theta, weights)
     with np.errstate(all="ignore"):
         scale = np.sqrt(spread / theta.var(0, ddof=1))
     if not (np.isfinite(scale) & (scale > 0)).all():
         return None
-    return Move(np.diag(scale), target - scale * mean)
+    return Map(np.diag(scale), target - scale * mean)
 
 
-def _rotate(theta: np.ndarray, weights: np.ndarray) -> Move | None:
+def _rotate(theta: np.ndarray, weights: np.ndarray) -> Map | None:
     n, size = theta.shape
     if n < DRAWS_FOR_COVARIANCE * size:
         return None
@@ -188,7 +170,7 @@ def _rotate(theta: np.ndarray, weights: np.ndarray) -> Move | None:
     except np.linalg.LinAlgError:
         return None
     matrix = np.linalg.solve(old.T, new.T).T
-    return Move(matrix, target - matrix @ mean)
+    return Map(matrix, target - matrix @ mean)
 
 
 def _split(matching: Matching, first: State, last: State) -> tuple[float, float]:
@@ -197,8 +179,8 @@ def _split(matching: Matching, first: State, last: State) -> tuple[float, float]
     # Both proposals at the draws: the posterior, and the posterior moved.
     plain = np.where(moved, last.log_density, first.log_density)
     shifted = first.log_density.copy()
-    shifted[~moved] = matching.log_density(last.move.back(first.theta[~moved]))
-    shifted -= np.linalg.slogdet(last.move.matrix)[1]
+    shifted[~moved] = matching.log_density(last.move.solve(first.theta[~moved]))
+    shifted -= last.move.log_volume
     log_lik = np.where(moved, last.log_lik, first.log_lik)
     with np.errstate(invalid="ignore"):
         ratios = plain - log_lik - np.logaddexp(plain, shifted)

@@ -257,7 +257,7 @@ def to_dataset(spec: MixtureSpec, theta: np.ndarray) -> xr.Dataset:
     layout = spec.layout
     variables: dict[str, Any] = {}
     natural = dispersions(layout, theta)
-    coords: dict[str, Any] = {"component": _object_index(layout.components)}
+    coords: dict[str, Any] = {"component": component_labels(layout.components)}
     for block in layout.blocks:
         dim = term_dim(layout, block)
         columns = coefficient_columns(block)
@@ -321,7 +321,8 @@ def _read_random(layout: Layout, block: BlockLayout, params: xr.Dataset, theta: 
         _fill(theta, predictor, unconstrained, np.where(has, values[:, None], np.nan))
 
 
-def _object_index(components: tuple[Hashable, ...]) -> np.ndarray:
+def component_labels(components: tuple[Hashable, ...]) -> np.ndarray:
+    """The names of components as values of a coordinate."""
     plain = all(isinstance(c, int) for c in components)
     return np.array(components, dtype=int if plain else object)
 
@@ -411,7 +412,7 @@ def _written_from_shown(layout: Layout, params: xr.Dataset) -> xr.Dataset:
         back = {shown: own for own, shown in made.names.items()}
         new = {v: (("component",), written[back[es[0].name]]) for v, es in found.items()}
         params = params.assign({n: (d, x) for n, (d, x) in new.items()})
-        params = params.assign_coords(component=_object_index(layout.components))
+        params = params.assign_coords(component=component_labels(layout.components))
     return params
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import Layout
 from bayesmix.model.params import (
+    component_labels,
     derived_variables,
     dispersion_entries,
     parameter_link,
@@ -194,7 +195,7 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
     coords: dict[str, Any] = {
         "chain": np.arange(theta.shape[0]),
         "draw": np.arange(theta.shape[1]),
-        "component": _index(plain_components(layout.components)),
+        "component": component_labels(plain_components(layout.components)),
     }
     for block in layout.blocks:
         dim = term_dim(layout, block)
@@ -215,7 +216,7 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
         if free.name not in known:
             coords |= dict(zip(free.dims, map(list, free.coords), strict=True))
             variables[free.name] = ((*lead, *free.dims), free.read(theta))
-    coords["component"] = _index(plain_components(layout.components))
+    coords["component"] = component_labels(plain_components(layout.components))
     return dataset(variables, coords)
 
 
@@ -246,8 +247,3 @@ def log_prior_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) 
         coords |= {d: list(c) for d, c in zip(dims, free.coords, strict=False)}
         variables[free.name] = (("chain", "draw", *dims), density)
     return dataset(variables, coords)
-
-
-def _index(components: tuple[Hashable, ...]) -> np.ndarray:
-    plain = all(isinstance(c, int) for c in components)
-    return np.array(components, dtype=int if plain else object)

@@ -102,27 +102,25 @@ def table(
     scale: str,
     ci: float,
     hypothesis: Any,
-    kind: str,
-    cluster: Any,
+    **options: Any,
 ) -> pd.DataFrame:
     """The tidy table of values (terms, numbers, rows, cells), or the tests of hypotheses."""
     between = isinstance(hypothesis, str) and hypothesis in BETWEEN
     if between:
         places, labels = _between(labels, hypothesis)
-        whole, scale = values_at, "identity"
+        scale = "identity"
 
-        def values_at(theta: np.ndarray) -> np.ndarray:
-            values = whole(theta)
-            return values[..., places[:, 1]] - values[..., places[:, 0]]
+    def averaged(theta: np.ndarray) -> np.ndarray:
+        values = averages.of_rows(values_at(theta))
+        return (
+            values[..., places[:, 1]] - values[..., places[:, 0]] if between else values
+        ).ravel()
 
     frame = _frame(labels, averages)
-    options = {"kind": kind, "cluster": cluster}
     if hypothesis is not None and not between:
         names = {f"b{i + 1}": np.array([i]) for i in range(len(frame))}
-        return tested(
-            source, lambda theta: values_at(theta).ravel(), names, hypothesis, ci, options
-        )
-    found = estimates(source, lambda theta: values_at(theta).ravel(), **options)
+        return tested(source, averaged, names, hypothesis, ci, options)
+    found = estimates(source, averaged, **options)
     lower, upper = found.limits(ci, scale)
     frame["estimate"], frame["se"] = found.value, found.se
     frame["lower"], frame["upper"] = lower, upper

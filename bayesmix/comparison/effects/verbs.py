@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,18 +113,10 @@ def predictions(
 
     lead = ("total",) if wanted.marginal else ()
     labels = _labels(spec, wanted, [(pd.NA, pd.NA)], lead)
-    return _answer(
-        fit,
-        lambda theta: at(theta)[None],
-        labels,
-        data,
-        weight * wanted.counted(spec, rows),
-        by,
-        wanted.scale,
-        ci,
-        hypothesis,
-        kind,
-        cluster,
+    averages = Averages.of(data, weight * wanted.counted(spec, rows), by)
+    asked = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    return table(
+        fit.source, lambda theta: at(theta)[None], labels, averages, scale=wanted.scale, **asked
     )
 
 
@@ -194,7 +186,8 @@ def comparisons(
     wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
     found = contrasts(spec, data, variables)
-    return _differences(fit, wanted, found, data, weight, by, ci, hypothesis, kind, cluster)
+    asked = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    return _differences(fit, wanted, found, data, weight, by, asked)
 
 
 @door(error=FitError)
@@ -254,7 +247,8 @@ def slopes(
     data, weight = data_of(spec, newdata)
     names = [variables] if isinstance(variables, str) else list(variables)
     found = [slope_contrast(spec, data, name) for name in names]
-    return _differences(fit, wanted, found, data, weight, by, ci, hypothesis, kind, cluster)
+    asked = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    return _differences(fit, wanted, found, data, weight, by, asked)
 
 
 def _differences(
@@ -264,10 +258,7 @@ def _differences(
     data: pd.DataFrame,
     weight: np.ndarray,
     by: Any,
-    ci: float,
-    hypothesis: Any,
-    kind: str,
-    cluster: Any,
+    asked: Mapping[str, Any],
 ) -> pd.DataFrame:
     spec = fit.source.spec
     pairs = [
@@ -289,7 +280,8 @@ def _differences(
 
     lead = PARTS if wanted.marginal else ()
     labels = _labels(spec, wanted, [(c.term, c.label) for c in found], lead)
-    return _answer(fit, at, labels, data, weight, by, "identity", ci, hypothesis, kind, cluster)
+    averages = Averages.of(data, weight, by)
+    return table(fit.source, at, labels, averages, scale="identity", **asked)
 
 
 def _labels(
@@ -298,30 +290,3 @@ def _labels(
     cells: list[tuple[str, Any]] = [(part, None) for part in lead]
     cells += [("total", component) for component in spec.components]
     return Labels(tuple(terms), q.cells, tuple(cells), OF_TIMES.get(q.what, "output"))
-
-
-def _answer(
-    fit: Any,
-    at: Callable[[np.ndarray], np.ndarray],
-    labels: Labels,
-    data: pd.DataFrame,
-    weight: np.ndarray,
-    by: Any,
-    scale: str,
-    ci: float,
-    hypothesis: Any,
-    kind: str,
-    cluster: Any,
-) -> pd.DataFrame:
-    averages = Averages.of(data, weight, by)
-    return table(
-        fit.source,
-        lambda theta: averages.of_rows(at(theta)),
-        labels,
-        averages,
-        scale=scale,
-        ci=ci,
-        hypothesis=hypothesis,
-        kind=kind,
-        cluster=cluster,
-    )
