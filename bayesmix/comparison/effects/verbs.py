@@ -114,7 +114,7 @@ def predictions(
     lead = ("total",) if wanted.marginal else ()
     labels = _labels(spec, wanted, [(pd.NA, pd.NA)], lead)
     averages = Averages.of(data, weight * wanted.counted(spec, rows), by)
-    asked = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    asked: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
     return table(
         fit.source, lambda theta: at(theta)[None], labels, averages, scale=wanted.scale, **asked
     )
@@ -186,7 +186,7 @@ def comparisons(
     wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
     found = contrasts(spec, data, variables)
-    asked = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    asked: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
     return _differences(fit, wanted, found, data, weight, by, asked)
 
 
@@ -247,7 +247,7 @@ def slopes(
     data, weight = data_of(spec, newdata)
     names = [variables] if isinstance(variables, str) else list(variables)
     found = [slope_contrast(spec, data, name) for name in names]
-    asked = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    asked: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
     return _differences(fit, wanted, found, data, weight, by, asked)
 
 
