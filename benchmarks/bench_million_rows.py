@@ -51,9 +51,9 @@ def libraries():
     from numba.core.registry import cpu_target
     cpu_target.target_context.refresh()
 lap("import numba", libraries)
-from bayesmix.kernels import passes, runs, solve, step, terms
+from bayesmix.kernels import passes, runs, step, terms
 import bayesmix as bmx
-for make in (passes.pass_callback, step.step_callback, runs.runs_callback, solve.newton_callback):
+for make in (passes.pass_callback, step.step_callback, runs.runs_callback):
     lap(make.__name__.removesuffix("_callback"), make)
 for name in ("gaussian", "poisson", "binomial", "gamma", "negative_binomial", "student_t"):
     lap(name, lambda: terms.family_callback(bmx.family(name).kernel))

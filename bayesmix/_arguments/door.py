@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,15 +95,15 @@ def _function_door(
     checks: Mapping[str, Check],
 ) -> Callable[..., Any]:
     signature = inspect.signature(function)
-    plan = {
-        name: (_kind(parameter), checks.get(name, VALUES.get(name)))
-        for name, parameter in signature.parameters.items()
-        if name not in ("self", "cls")
+    parameters = signature.parameters
+    rules = {
+        name: _Rule.of(parameter, checks.get(name, VALUES.get(name)))
+        for name, parameter in parameters.items()
     }
     title = _title(function) if title is None else title
-    parameters = signature.parameters
     several = {p.kind: p.name for p in parameters.values() if p.kind in SEVERAL}
     rest, options = (several.get(kind, "") for kind in SEVERAL)
+    of_options = rules.get(options)
     single = [p for p in parameters.values() if p.kind not in SEVERAL]
     ordered = [p.name for p in single if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     known = {p.name for p in single}
@@ -121,9 +121,9 @@ def _function_door(
             except TypeError as cause:
                 raise _misfit(title, signature, kwargs, cause) from None
         for name, value in (*given.items(), *((rest, v) for v in args[len(ordered) :])):
-            of = name if name in parameters else options
-            if of in plan and value is not parameters[of].default:
-                _check(title, name, parameters[of], value, plan[of], error)
+            rule = rules.get(name, of_options)
+            if rule is not None and value is not rule.default:
+                check_value(title, name, value, rule.kind, rule.check_of(name, value), error)
         # Numbers overflow on the way to a bound; what comes out is checked for what is finite.
         with np.errstate(all="ignore"):
             try:
@@ -148,28 +148,29 @@ def _title(function: Callable[..., Any]) -> str:
     return f"{owner if name == '__init__' else function.__name__}()"
 
 
-def _kind(parameter: inspect.Parameter) -> Kind:
-    annotation = parameter.annotation
-    if annotation is inspect.Parameter.empty:
-        return kind_of("Any")
-    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return kind_of(text)
+class _Rule(NamedTuple):
+    """How the values of a parameter are checked; `many` says that each has a name of its own."""
 
+    kind: Kind
+    check: Check | None
+    default: Any
+    many: bool
 
-def _check(
-    title: str,
-    name: str,
-    parameter: inspect.Parameter,
-    value: Any,
-    plan: tuple[Kind, Check | None],
-    error: type[ValueError],
-) -> None:
-    kind, check = plan
-    if parameter.kind is parameter.VAR_KEYWORD:  # each has a name of its own
-        check = None if value is None and name in NONE_BY_DEFAULT else VALUES.get(name)
-    elif value is None and parameter.default is not parameter.empty:
-        check = None
-    check_value(title, name, value, kind, check, error)
+    @classmethod
+    def of(cls, parameter: inspect.Parameter, check: Check | None) -> _Rule | None:
+        """That of a parameter; None for the object that a method belongs to."""
+        if parameter.name in ("self", "cls"):
+            return None
+        annotation, empty = parameter.annotation, parameter.empty
+        text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        many = parameter.kind is parameter.VAR_KEYWORD
+        return cls(kind_of("Any" if annotation is empty else text), check, parameter.default, many)
+
+    def check_of(self, name: str, value: Any) -> Check | None:
+        """The check of a value, None where it has none."""
+        if self.many:
+            return None if value is None and name in NONE_BY_DEFAULT else VALUES.get(name)
+        return None if value is None and self.default is not inspect.Parameter.empty else self.check
 
 
 def check_value(

@@ -26,7 +26,7 @@ def of_class(value: Any, name: str) -> bool:
 
     By name, so that no room needs to import a later one, nor a library that is slow to load.
     """
-    return any(base.__name__ == name for base in type(value).__mro__)
+    return name in [base.__name__ for base in type(value).__mro__]
 
 
 def _is_whole(value: Any) -> bool:

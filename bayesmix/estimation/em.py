@@ -14,7 +14,7 @@ from bayesmix.likelihood.engine import engine
 from bayesmix.model.weights import WeightModel
 
 if TYPE_CHECKING:
-    from bayesmix.kernels import Mixture
+    from bayesmix.kernels import Mixture, Run
 
 HALVINGS = 12
 # Log of the shape at which a coefficient of variation of 1e-6 counts as zero.
@@ -22,7 +22,7 @@ HIGHEST = 2 * np.log(1e6)
 # Fisher's z of a correlation at which a column's own part is 3e-7 of it: rounding errors.
 STEEPEST = float(np.arccosh(3e6))
 # Statuses by the kernel's numbers.
-ENDS = np.array(["running", "resting", "degenerate"], dtype="U12")
+ENDS = np.array(["running", "resting", "degenerate", "converged", "boundary"], dtype="U12")
 
 
 @dataclass
@@ -225,11 +225,18 @@ def _compiled(
         least_log_weight=collapsed.least,
         squared=squared,
     )
-    for logliks in done.trace:
-        runs.loglik[active] = logliks
-        runs.trace.append(runs.loglik.copy())
+    follow(runs, active, done, passes=3 if squared else 1)
+
+
+def follow(runs: Runs, active: np.ndarray, done: Run, passes: int = 1) -> None:
+    """Note how some starts have run by a kernel, with so many passes an iteration."""
+    if len(done.trace):
+        logliks = np.tile(runs.loglik, (len(done.trace), 1))
+        logliks[:, active] = done.trace
+        runs.trace.extend(logliks)
+        runs.loglik[active] = done.trace[-1]
     runs.theta[active] = done.theta
-    runs.iterations[active] += done.iterations * (3 if squared else 1)
+    runs.iterations[active] += passes * done.iterations
     runs.status[active] = ENDS[done.status]
 
 

@@ -412,7 +412,7 @@ def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
 
 def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:
     """Which starts have one of these statuses, (R,); `np.isin` would sort them first."""
-    return reduce(np.logical_or, (runs.status == name for name in names))
+    return reduce(np.logical_or, [runs.status == name for name in names])
 
 
 # Mean log density of a normal density 1e12 times narrower than what it describes.

@@ -1,4 +1,7 @@
-"""Newton's method with the exact observed information, for many starts together."""
+"""Newton's method with the exact observed information, for many starts together.
+
+Kernels take the steps of small data, but for those that need a closer look: see `kernels.runs`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.estimation.em import Runs
+from bayesmix.estimation.em import Runs, follow
 from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
 from bayesmix.likelihood.engine import engine, information
-from bayesmix.likelihood.information import Information
 
 # A step that is this large relative to 1 + |theta| when the log-likelihood no
 # longer grows belongs to a parameter on its way to infinity.
@@ -46,22 +48,6 @@ def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
     step = np.einsum("rij,rj->ri", vectors, along / safe) / scale
     decrement = (along**2 / safe).sum(1)
     flat = finite & (np.abs(right).max(1) < 1e-7) & (values[:, 0] > -1e-6)
-    return _Step(step, decrement, definite, flat)
-
-
-def _all_steps(problem: Problem, info: Information, free: np.ndarray) -> _Step:
-    """Newton steps in the free parameters; those that need no eigenvalues compiled, if possible."""
-    compiled = engine(problem).steps
-    if compiled is None:
-        return _steps(info.matrix[:, free[:, None], free], info.score[:, free])
-    step, decrement, definite = compiled.newton_steps(info.matrix, info.score, free)
-    flat = np.zeros(len(definite), bool)
-    left = (~definite).nonzero()[0]
-    if len(left):
-        other = _steps(
-            info.matrix[left[:, None, None], free[:, None], free], info.score[left][:, free]
-        )
-        step[left], decrement[left], definite[left], flat[left] = other
     return _Step(step, decrement, definite, flat)
 
 
@@ -133,6 +119,12 @@ def newton(
     if not len(free):
         runs.status[active] = "converged"
         return
+    if len(active) and (runner := engine(problem).runs) is not None:
+        theta, widest = runs.theta[active], _widest(problem)
+        follow(runs, active, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
+        active = (runs.status == "resting").nonzero()[0]
+        if on_iteration is not None:
+            on_iteration(len(active), float(np.max(runs.loglik)))
     large = np.zeros(len(runs.theta), int)
     for _ in range(max_iter):
         if not len(active):
@@ -140,7 +132,7 @@ def newton(
         theta = runs.theta[active]
         info = information(problem, theta)
         runs.iterations[active] += 1
-        n = _all_steps(problem, info, free)
+        n = _steps(info.matrix[:, free[:, None], free], info.score[:, free])
         step, usable = n.step, n.definite.copy()
         other = (~(n.definite | n.flat)).nonzero()[0]
         if len(other):
@@ -169,6 +161,13 @@ def newton(
             active = active[~ended]
         if on_iteration is not None:
             on_iteration(len(active), float(np.max(runs.loglik)))
+
+
+def _widest(problem: Problem) -> float:
+    """The largest number in all designs, one at least."""
+    designs = [arrays.matrix for arrays in problem.blocks]
+    designs += [] if problem.concomitant is None else [problem.concomitant]
+    return max(1.0, *(float(np.abs(x).max(initial=0.0)) for x in designs))
 
 
 def _shorten(problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray) -> None:

@@ -215,8 +215,9 @@ def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:
 
 def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> None:
     """Raise a DataError that names every unknown variable."""
-    expressions = list(expressions)
     unknown = unknown_names(expressions, data, scope)
+    if not unknown:
+        return
     elsewhere = [name for name in unknown if name in scope]
     if elsewhere:
         raise DataError(

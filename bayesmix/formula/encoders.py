@@ -303,7 +303,7 @@ def encode(expression: Expression, data: pd.DataFrame, scope: Scope) -> tuple[En
     values = _numbers(value, data, expression.text)
     if values is None:
         return encode_factor(bound, value, data)
-    if _is_boolean(value) and not bound.bare and not values.any():
+    if not bound.bare and not values.any() and _is_boolean(value):
         raise DataError(
             f"The term {expression.text!r} is false in every row. Check the value and its type: a "
             "text level is compared with text, as in I(x == '3')."

@@ -75,9 +75,10 @@ def _spelled_twice(levels: Iterable[Any]) -> Iterator[str]:
 
 def _looks(level: str) -> str:
     """A level but for case, blanks, invisible signs and how accents are kept."""
-    seen = unicodedata.normalize("NFKC", level)
-    seen = "".join(sign for sign in seen if unicodedata.category(sign) != "Cf")
-    return " ".join(seen.split()).casefold()
+    if not level.isascii():
+        level = unicodedata.normalize("NFKC", level)
+        level = "".join(sign for sign in level if unicodedata.category(sign) != "Cf")
+    return " ".join(level.split()).casefold()
 
 
 def _stored_as_text(levels: list[str]) -> Iterator[str]:

@@ -48,15 +48,16 @@ def check_data(data: Any) -> None:
             f"The data are a {type(data).__name__}; a pandas.DataFrame is needed."
             + (hint or " Make one with pandas.DataFrame(data).")
         )
-    if data.columns.nlevels > 1:
+    columns = data.columns
+    if columns.nlevels > 1:
         raise DataError("The data have a MultiIndex as columns; give every column one name.")
-    if not data.columns.is_unique:
-        twice = data.columns[data.columns.duplicated()].unique()
+    if not columns.is_unique:
+        twice = columns[columns.duplicated()].unique()
         raise DataError(
             f"The data have more than one column named {', '.join(map(repr, twice))}; "
             "rename or drop all but one."
         )
-    if len(data) == 0:
+    if len(data.index) == 0:
         raise DataError("The data have no rows; at least one is needed.")
 
 
@@ -155,9 +156,10 @@ def missing_values(data: pd.DataFrame, columns: Iterable[str]) -> dict[str, np.n
 def _missing(data: pd.DataFrame, name: str) -> np.ndarray | None:
     """Where a column is missing, or None for nowhere; infinite values are refused."""
     column = data[name]
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    if kind and kind in "iub":
         return None
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+    if kind == "f":
         values = column.to_numpy()
         if np.isfinite(values).all():
             return None

@@ -65,11 +65,14 @@ def _constant_column(matrix: np.ndarray) -> int:
 
 def _triangle(matrix: np.ndarray, order: list[int]) -> np.ndarray:
     """Triangular factor (p, p) of the ordered columns, block of rows after block."""
+    from scipy.linalg.lapack import dgeqrf
+
     p = len(order)
-    factor = np.linalg.qr(matrix[:_BLOCK, order], mode="r")
-    for start in range(_BLOCK, len(matrix), _BLOCK):
+    factor = np.zeros((0, p))
+    for start in range(0, len(matrix), _BLOCK):
         block = matrix[start : start + _BLOCK, order]
-        factor = np.linalg.qr(np.vstack([factor, block]), mode="r")
+        below = block if start == 0 else np.vstack([factor, block])
+        factor = np.triu(dgeqrf(below)[0][:p])
     return factor if len(factor) == p else np.vstack([factor, np.zeros((p - len(factor), p))])
 
 

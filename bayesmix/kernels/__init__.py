@@ -14,25 +14,7 @@ from bayesmix.kernels.record import COEFFICIENT, HELD, LOG_DISPERSION, LOGIT, WE
 from bayesmix.kernels.warming import warm
 
 __all__ = [
-    "COEFFICIENT",
-    "HELD",
-    "LOGIT",
-    "LOG_DISPERSION",
-    "WEIGHT",
-    "Arranged",
-    "Density",
-    "GaussianPrior",
-    "Item",
-    "Mixture",
-    "Part",
-    "Run",
-    "Slot",
-    "Sums",
-    "Units",
-    "are_kept",
-    "kernel_name",
-    "link_name",
-    "log_once",
-    "times_name",
-    "warm",
-]
+    "COEFFICIENT", "HELD", "LOGIT", "LOG_DISPERSION", "WEIGHT", "Arranged", "Density",
+    "GaussianPrior", "Item", "Mixture", "Part", "Run", "Slot", "Sums", "Units", "are_kept",
+    "kernel_name", "link_name", "log_once", "times_name", "warm",
+]  # fmt: skip

@@ -16,15 +16,7 @@ from typing import Any
 
 from bayesmix.kernels.compile import doubles, elementwise, integers, matrix
 from bayesmix.kernels.rows import by_unit, chunks_at, items_at, look_up, slots_at
-from bayesmix.kernels.sums import Array, add_products, add_sums, clear
-
-
-@elementwise
-def unit_channel(model: Any, chunk: Any, values: Array, out: Array) -> None:
-    """Sum rows' values by unit."""
-    for i in range(chunk.n_units):
-        out[i] = 0.0
-    by_unit(model, chunk, values, out)
+from bayesmix.kernels.sums import Array, add_products, add_sums, clear, copy
 
 
 @elementwise
@@ -50,7 +42,8 @@ def item_channels(model: Any, work: Any, chunk: Any, item: Any, count: int) -> i
             if tabled:
                 look_up(item, chunk, values, by_row)
                 values = by_row
-            unit_channel(model, chunk, values, channels[count])
+            clear(work.channels + 8 * count * line, chunk.n_units)
+            by_unit(model, chunk, values, channels[count])
             places[count] = index[a]
             count += 1
     return count
@@ -78,9 +71,8 @@ def component_channels(model: Any, work: Any, chunk: Any, s: int) -> int:
             for i in range(n):
                 channels[count, i] = 1.0
         else:
-            z = doubles(model.z + 8 * (q * chunk.unit + j * n), n)
-            for i in range(n):
-                channels[count, i] = z[i]
+            z = model.z + 8 * (q * chunk.unit + j * n)
+            copy(n, z, work.channels + 8 * count * line)
         places[count] = logits[j]
         count += 1
     return count

@@ -12,8 +12,6 @@ from typing import Any
 from bayesmix.kernels.compile import scalar
 from bayesmix.kernels.math import exp, log, log1mexp, mills_both
 
-__all__ = ["CHAINS"]
-
 # The smallest mean: at zero itself logarithms are infinite.
 LEAST = 1e-300
 

@@ -5,18 +5,14 @@ This module does not import numba: it asks for the compiled kernels when they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import Structure, addressof, c_int64
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayesmix.kernels import record as r
 from bayesmix.kernels.pack import Arranged, Floats, Integers, Laid, address
-
-__all__ = ["Mixture", "Run", "Sums"]
 
 
 def _structure(kind: np.dtype) -> Any:
@@ -25,8 +21,8 @@ def _structure(kind: np.dtype) -> Any:
 
 
 CALL, RUN = _structure(r.CALL), _structure(r.RUN)
-# Numbers of responsibilities held at once.
-MOST = 1 << 22
+Fields = dict[str, int]
+Options = tuple[float, ...]
 
 
 class Sums(NamedTuple):
@@ -69,9 +65,8 @@ class Mixture:
         self.laid, self._runs = Laid(data), runs_callback()
         self.n_threads = n_threads
         self.k = len(data.alpha)
-        self.n_items = len(data.items)
 
-    def _run(self, task: int, theta: Floats, call: dict[str, int], **fields: int) -> None:
+    def _run(self, task: int, theta: Floats, call: Fields, **fields: int) -> None:
         """Do a task for the starts at theta (R, D), which may be changed in place."""
         work, memory = self.laid.buffers()
         calls = CALL(**call)
@@ -82,32 +77,19 @@ class Mixture:
         self._runs.ctypes(task, addressof(run))
         del memory
 
-    def _passes(
-        self,
-        theta: Floats,
-        want: int,
-        ranges: Iterable[tuple[int, int]],
-        call: dict[str, int],
-        **steps: int,
-    ) -> Floats:
-        """Sums (R, n) over ranges of chunks, added in their order."""
-        from bayesmix.kernels.runs import PASSES
-
-        k, size = self.k, self.laid.size
-        n = self.laid.n_sums if want >= r.STEP else 1 + k + size
+    def _passes(self, theta: Floats, want: int, call: Fields, **steps: int) -> Floats:
+        """Sums (R, n) at theta (R, D) over ranges of chunks, added in their order."""
+        theta = np.ascontiguousarray(theta)
+        n = self.laid.n_sums if want >= r.STEP else 1 + self.k + self.laid.size
 
         def part(bounds: tuple[int, int]) -> Floats:
             sums = np.empty((len(theta), n))
-            given = call | {
-                "first": bounds[0],
-                "last": bounds[1],
-                "want": want,
-                "sums": address(sums),
-            }
-            self._run(PASSES, theta, given, sums=n, **steps)
+            first, last = bounds
+            given = {**call, "first": first, "last": last, "want": want, "sums": address(sums)}
+            self._run(r.PASSES, theta, given, sums=n, **steps)
             return sums
 
-        ranges = list(ranges)
+        ranges = self.laid.ranges
         if self.n_threads <= 1 or len(ranges) == 1:
             parts = map(part, ranges)
             return sum(parts, start=next(parts))
@@ -117,29 +99,27 @@ class Mixture:
 
     def log_likelihood(self, theta: Floats) -> Floats:
         """Log-likelihood (R,) at theta (R, D)."""
-        theta = np.ascontiguousarray(theta)
-        return self._passes(theta, r.VALUE, self.laid.ranges, {})[:, 0]
+        return self._passes(theta, r.VALUE, {})[:, 0]
 
     def gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Log-likelihood and its score (D,) at one theta (D,)."""
-        sums = self._passes(np.ascontiguousarray(theta)[None], r.SCORE, self.laid.ranges, {})[0]
+        sums = self._passes(theta[None], r.SCORE, {})[0]
         return float(sums[0]), sums[1 + self.k :]
 
     def units(self, theta: Floats, *, shares: bool = True) -> tuple[Floats, Floats]:
         """Log-likelihoods (R, U) and responsibilities (R, S, U), if wanted, at theta (R, D)."""
-        theta, n_units = np.ascontiguousarray(theta), self.laid.n_units
+        n_units = self.laid.n_units
         loglik = np.empty((len(theta), n_units))
         posterior = np.empty((len(theta), self.k, n_units) if shares else 0)
         call, steps = {"units": address(loglik)}, {"units_step": 8 * n_units}
         if shares:
             call["posterior"], steps["posterior_step"] = address(posterior), posterior[0].nbytes
-        self._passes(theta, r.VALUE, self.laid.ranges, call, **steps)
+        self._passes(theta, r.VALUE, call, **steps)
         return loglik, posterior
 
     def information(self, theta: Floats) -> Sums:
         """Log-likelihood, score and observed information at theta (R, D)."""
-        theta = np.ascontiguousarray(theta)
-        return self._sums(self._passes(theta, r.INFORMATION, self.laid.ranges, {}))
+        return self._sums(self._passes(theta, r.INFORMATION, {}))
 
     def em_pass(
         self, theta: Floats, given: Floats | None = None, working: list[Floats | None] | None = None
@@ -155,13 +135,12 @@ class Mixture:
             By item, the L located predictors in place of those at theta: the score is then that of
             the working response.
         """
-        theta = np.ascontiguousarray(theta)
         call, steps = {}, {}
         if given is not None:
             given = np.ascontiguousarray(given)
             call["given"], steps["given_step"] = address(given), given[0].nbytes
         kept, call["working"] = _working(working)
-        sums = self._passes(theta, r.STEP, self.laid.ranges, call, **steps)
+        sums = self._passes(theta, r.STEP, call, **steps)
         del kept
         return self._sums(sums)
 
@@ -192,27 +171,16 @@ class Mixture:
         resting : float
             A change of theta with which they end.
         """
-        from bayesmix.kernels.runs import MEMBERSHIPS
-
-        theta = np.array(theta, dtype=np.float64, order="C")
         resp = np.ascontiguousarray(resp)
         kept, at = _working(working)
-        call = {"given": address(resp), "working": at}
-        options = np.array([resting, 0.0])
-        step = resp[0].nbytes
-        self._whole(
-            MEMBERSHIPS, theta, call, steps=steps, given_step=step, options=address(options)
-        )
+        call, step = {"given": address(resp), "working": at}, resp[0].nbytes
+        theta = self._whole(r.MEMBERSHIPS, theta, (resting,), call, steps=steps, given_step=step)
         del kept
         return theta
 
     def classify(self, theta: Floats, steps: int) -> Floats:
         """Parameters (R, D) after steps of classification EM."""
-        from bayesmix.kernels.runs import CLASSIFY
-
-        theta = np.array(theta, dtype=np.float64, order="C")
-        self._whole(CLASSIFY, theta, {}, steps=steps)
-        return theta
+        return self._whole(r.CLASSIFY, theta, (), {}, steps=steps)
 
     def climb(
         self,
@@ -240,61 +208,40 @@ class Mixture:
         squared : bool
             Cycles of squared extrapolation instead of EM steps.
         """
-        from bayesmix.kernels.runs import CLIMB, EXTRAPOLATE
-
-        theta = np.array(theta, dtype=np.float64, order="C")
-        n = len(theta)
-        trace, counts = np.empty((n, max_iter)), np.empty((2, n), dtype=np.int64)
-        options = np.array([tol, least_log_weight])
         where, low, high = where.astype(np.int64), low.astype(float), high.astype(float)
-        self._whole(
-            EXTRAPOLATE if squared else CLIMB, theta, {}, steps=max_iter, options=address(options),
+        return self._traced(
+            r.EXTRAPOLATE if squared else r.CLIMB, theta, (tol, least_log_weight), max_iter,
             n_where=len(where), where=address(where), low=address(low), high=address(high),
-            trace=address(trace), counts=address(counts),
         )  # fmt: skip
-        used = int(counts[1].max(initial=0))
-        return Run(theta, trace[:, :used].T, counts[0], counts[1])
 
-    def _whole(self, task: int, theta: Floats, call: dict[str, int], **fields: int) -> None:
-        """A task with passes and M steps over all chunks."""
+    def newton(self, theta: Floats, *, max_iter: int, tol: float, widest: float) -> Run:
+        """Newton's method from theta (R, D), as far as its steps are those near a maximum.
+
+        `widest` is the largest number in all designs.
+        """
+        return self._traced(r.NEWTON, theta, (tol, widest), max_iter)
+
+    def _traced(self, task: int, theta: Floats, options: Options, steps: int, **fields: int) -> Run:
+        """A task whose log-likelihoods are kept."""
+        n = len(theta)
+        trace, counts = np.empty((n, steps)), np.empty((2, n), dtype=np.int64)
+        fields |= {"trace": address(trace), "counts": address(counts)}
+        theta = self._whole(task, theta, options, {}, steps=steps, **fields)
+        return Run(theta, trace[:, : int(counts[1].max(initial=0))].T, *counts)
+
+    def _whole(
+        self, task: int, theta: Floats, options: Options, call: Fields, **fields: int
+    ) -> Floats:
+        """Where theta (R, D) goes by a task with passes and M steps over all chunks."""
         from bayesmix.kernels.step import step_callback
 
         step: Any = step_callback()
-        sums = np.empty(self.laid.n_sums)
-        last = int(self.laid.model["n_chunks"][0])
-        call = call | {"last": last, "sums": address(sums)}
-        self._run(task, theta, call, step_kernel=step.address, **fields)
-
-    def newton_steps(
-        self, matrix: Floats, score: Floats, free: Integers
-    ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Newton steps where the information is surely positive definite.
-
-        Parameters
-        ----------
-        matrix : ndarray, shape (R, D, D)
-        score : ndarray, shape (R, D)
-        free : ndarray of int, shape (f,)
-            The entries of theta that move.
-
-        Returns
-        -------
-        step : ndarray, shape (R, f)
-        decrement : ndarray, shape (R,)
-            Score times step.
-        definite : ndarray of bool, shape (R,)
-            Where it is false, step and decrement say nothing.
-        """
-        from bayesmix.kernels.solve import newton_callback
-
-        n, d = score.shape
-        matrix, score = np.ascontiguousarray(matrix), np.ascontiguousarray(score)
-        free, f = np.ascontiguousarray(free, dtype=np.int64), len(free)
-        step, work = np.empty((n, f)), np.empty((f + 2) * f)
-        decrement = np.empty(n)
-        arrays = (free, matrix, score, work, step, decrement)
-        newton_callback().ctypes(n, d, f, *map(address, arrays))
-        return step, decrement, np.isfinite(decrement)
+        theta = np.array(theta, dtype=np.float64, order="C")
+        sums, numbers = np.empty(self.laid.n_sums), np.array([*options, 0.0, 0.0])
+        call = {**call, "last": self.laid.n_chunks, "sums": address(sums)}
+        fields |= {"step_kernel": step.address, "options": address(numbers)}
+        self._run(task, theta, call, **fields)
+        return theta
 
 
 def _working(working: list[Floats | None] | None) -> tuple[Any, int]:

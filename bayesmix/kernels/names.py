@@ -18,7 +18,7 @@ from bayesmix.families.survival import base, derivatives
 from bayesmix.kernels.cache import cache_folder, may_be_kept, source_digest
 
 # What every fit needs besides the terms of its families.
-ALWAYS = ("pass", "step", "runs", "newton")
+ALWAYS = ("pass", "step", "runs")
 
 
 def cache_name(stem: str, makers: Iterable[Callable[..., Any]], *used: ModuleType) -> str | None:

@@ -14,8 +14,6 @@ from bayesmix.errors import NotFiniteError
 from bayesmix.kernels import record as r
 from bayesmix.kernels.pack import Arranged, Floats, Integers, Laid, address
 
-__all__ = ["Density", "GaussianPrior", "Units"]
-
 
 @dataclass(frozen=True)
 class GaussianPrior:

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from bayesmix.families.kernel import Kernel, TimesKernel
 from bayesmix.kernels import record as r
 
-__all__ = ["Arranged", "Item", "Laid", "Part", "Slot"]
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -124,8 +122,8 @@ class Laid:
         Numbers in that memory.
     ranges : list of (int, int)
         Chunks that are added up together, whatever the number of threads.
-    size, n_units, n_sums : int
-        Length of theta, number of units, and how many numbers a pass adds up.
+    size, n_units, n_sums, n_chunks : int
+        Length of theta, number of units, how many numbers a pass adds up, and number of chunks.
     scales : list of tuple
         Of every item with a closed scale: its component, place in the sums, and width.
     """
@@ -153,7 +151,7 @@ class Laid:
             int(self.model[name][0]) for name in ("size", "n_units", "sums")
         )
         self._buffers(data, outputs)
-        n = len(bounds) - 1
+        self.n_chunks = n = len(bounds) - 1
         step = max(FEWEST, -(-n // MOST))
         self.ranges = [(a, min(a + step, n)) for a in range(0, n, step)]
 

@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from bayesmix.kernels.compile import (
-    callback,
-    doubles,
-    elementwise,
-    flags,
-    integers,
-    matrix,
-    records,
-)
+from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix, records
 from bayesmix.kernels.information import add_information
 from bayesmix.kernels.record import CALL, HARD, INFORMATION, MODEL, OWN, SCORE, STEP, VALUE, WORK
 from bayesmix.kernels.rows import (
     add_items,
+    add_tally,
     chunks_at,
     evaluate,
     forbid,
@@ -74,13 +67,12 @@ def matrix_of(model: Any, call: Any) -> Array:
 @elementwise
 def use_responsibilities(model: Any, work: Any, call: Any, chunk: Any) -> None:
     """Replace the responsibilities of a chunk by hard ones, or by those (S, U) at an address."""
-    k, n = model.k, chunk.n_units
-    posterior = matrix(work.posterior, k, model.line)
+    k, n, line = model.k, chunk.n_units, model.line
+    posterior = matrix(work.posterior, k, line)
     if call.given != HARD:
-        values = matrix(call.given, k, model.n_units)
+        given = call.given + 8 * chunk.unit
         for s in range(k):
-            for i in range(n):
-                posterior[s, i] = values[s, chunk.unit + i]
+            copy(n, given + 8 * s * model.n_units, work.posterior + 8 * s * line)
         return
     for i in range(n):
         best = 0
@@ -270,17 +262,6 @@ def add_sums_of(
         add_score(model, work, call, chunk, number, weights, squares)
     if want >= STEP:
         add_matrix(model, work, call, chunk, number, want, weights, squares)
-
-
-@elementwise
-def add_tally(model: Any, work: Any, chunk: Any, number: int) -> None:
-    """Add the rows' weights to those of the few rows at which an item is computed."""
-    item = items_at(model.items)[number]
-    tally = doubles(work.tally + 8 * number * model.line, model.line)
-    share = doubles(work.share + 8 * item.component * model.line, chunk.n)
-    codes = flags(item.codes + chunk.row, chunk.n)
-    for i in range(chunk.n):
-        tally[codes[i]] += share[i]
 
 
 @elementwise

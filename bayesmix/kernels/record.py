@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = [
-    "BLOCK", "CALL", "CHUNK", "COEFFICIENT", "DENSITY", "HARD", "HELD", "INFORMATION", "ITEM",
-    "LEVELS", "LINK_OUTPUTS", "LOGIT", "LOG_DISPERSION", "MODEL", "NOT_FINITE", "OWN", "PART",
-    "RUN", "SCORE", "SLOT", "STEP", "VALUE", "WEIGHT", "WORK", "buffers", "names",
-]  # fmt: skip
-
 # Rows that a family's term is computed at in one call, and about as many as a chunk has.
 BLOCK = 256
 
@@ -25,6 +19,9 @@ VALUE, SCORE, STEP, INFORMATION = range(4)
 LEVELS = (SCORE, STEP, INFORMATION)
 # Responsibilities: those at theta, the most probable component's, or an address.
 OWN, HARD = range(2)
+# What can be done for every start, and how its run ends.
+PASSES, MEMBERSHIPS, CLASSIFY, CLIMB, EXTRAPOLATE, NEWTON = range(6)
+RUNNING, RESTING, DEGENERATE, CONVERGED, BOUNDARY = range(5)
 # Kinds of the entries of theta: what is neither moves by a scoring step and nothing else.
 HELD, COEFFICIENT, LOG_DISPERSION, LOGIT, WEIGHT = range(5)
 # A link gives the family's own predictor with two derivatives.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayesmix.kernels import record as r
 from bayesmix.kernels.compile import (
     caller,
     doubles,
@@ -15,22 +16,13 @@ from bayesmix.kernels.compile import (
     records,
     reduction,
 )
-from bayesmix.kernels.record import (
-    BLOCK,
-    CHUNK,
-    INFORMATION,
-    ITEM,
-    LINK_OUTPUTS,
-    PART,
-    SCORE,
-    SLOT,
-    STEP,
-)  # fmt: skip
 from bayesmix.kernels.sums import Array, clear, copy, gather, linear_predictor, softmax, total
 from bayesmix.kernels.terms import LINK_SIGNATURE, TERM_SIGNATURE
 
 call_term, call_link = caller(TERM_SIGNATURE), caller(LINK_SIGNATURE)
-chunks_at, items_at, slots_at, parts_at = (records(r) for r in (CHUNK, ITEM, SLOT, PART))
+chunks_at, items_at, slots_at, parts_at = (
+    records(kind) for kind in (r.CHUNK, r.ITEM, r.SLOT, r.PART)
+)
 
 
 @elementwise
@@ -88,17 +80,15 @@ def predict(model: Any, work: Any, call: Any, chunk: Any, number: int) -> None:
     for j in range(item.n_slots):
         slot = slots_at(model.slots)[item.slot + j]
         gather(theta, slot.index, slot.width, coef)
-        eta = etas[j]
         if slot.design == 0:
             for i in range(n if j < dense_of(item, call) else 1):
-                eta[i] = coef[0]
+                etas[j, i] = coef[0]
             continue
         if j < item.located and item.offset != 0:
             copy(n, item.offset + 8 * chunk.row, work.eta + 8 * j * model.line)
         else:
-            for i in range(n):
-                eta[i] = 0.0
-        linear_predictor(coef, matrix(item.x + 8 * p * chunk.row, p, n), n, eta)
+            clear(work.eta + 8 * j * model.line, n)
+        linear_predictor(coef, matrix(item.x + 8 * p * chunk.row, p, n), n, etas[j])
     if call.working != 0:
         working = integers(call.working, model.n_items)[number]
         for j in range(item.located if working != 0 else 0):
@@ -109,15 +99,15 @@ def predict(model: Any, work: Any, call: Any, chunk: Any, number: int) -> None:
 @elementwise
 def level_of(item: Any, level: int) -> int:
     """A level with all that an item needs for it."""
-    return INFORMATION if level == STEP and item.concave + item.subtracts > 0 else level
+    return r.INFORMATION if level == r.STEP and item.concave + item.subtracts > 0 else level
 
 
 @elementwise
 def lines_of(item: Any, level: int) -> int:
     """How many outputs a term has at a level."""
-    if level == SCORE:
+    if level == r.SCORE:
         return 1 + item.n_slots
-    if level == STEP:
+    if level == r.STEP:
         return 1 + 2 * item.n_slots + (1 if item.statistic != 0 else 0)
     return item.outputs
 
@@ -126,7 +116,7 @@ def lines_of(item: Any, level: int) -> int:
 def gather_rows(work: Any, item: Any, dense: int, line: int, start: int, n: int, rows: int) -> None:
     """Predictors at n rows into `gathered`, BLOCK apart."""
     etas = matrix(work.eta, item.n_slots, line)
-    some = matrix(work.gathered, item.n_slots, BLOCK)
+    some = matrix(work.gathered, item.n_slots, r.BLOCK)
     for j in range(item.n_slots):
         if j >= dense:
             some[j, 0] = etas[j, 0]
@@ -142,19 +132,21 @@ def gather_rows(work: Any, item: Any, dense: int, line: int, start: int, n: int,
 @elementwise
 def add_rows(work: Any, line: int, lines: int, out: int, part: Any, start: int, n: int) -> None:
     """Add a term's outputs in `scratch` to those of an item, at n rows of a part."""
-    scratch = matrix(work.scratch, lines, BLOCK)
+    scratch = matrix(work.scratch, lines, r.BLOCK)
     for t in range(lines):
         target = doubles(out + 8 * t * line, line)
+        at = integers(part.rows + 8 * start, n)
         if part.rows == 0:
             for i in range(n):
                 target[start + i] += scratch[t, i]
-            continue
-        at = integers(part.rows + 8 * start, n)
-        for i in range(n):
-            value = scratch[t, i]
-            # Nobody could have entered: the time cannot have been seen.
-            entered = math.inf if t == 0 and value == -math.inf else value
-            target[at[i]] += value if part.sign > 0 else -entered
+        elif part.sign > 0:
+            for i in range(n):
+                target[at[i]] += scratch[t, i]
+        else:
+            for i in range(n):
+                # Nobody could have entered: the time cannot have been seen.
+                nobody = t == 0 and scratch[t, i] == -math.inf
+                target[at[i]] -= math.inf if nobody else scratch[t, i]
 
 
 @elementwise
@@ -164,13 +156,13 @@ def add_part(
     """Compute an item's term at the rows of a part; `fresh` if these are the item's first."""
     line, lines, dense = model.line, lines_of(item, level), dense_of(item, call)
     p, out = item.n_slots, work.terms + 8 * item.place * line
-    if fresh and part.rows == 0 and line == BLOCK:
+    if fresh and part.rows == 0 and line == r.BLOCK:
         call_term(part.term, (level, dense, part.n, part.data, part.stride, work.eta, out, p))
         return
     if fresh:
         clear(out, lines * line)
-    for start in range(0, part.n, BLOCK):
-        n = min(BLOCK, part.n - start)
+    for start in range(0, part.n, r.BLOCK):
+        n = min(r.BLOCK, part.n - start)
         gather_rows(work, item, dense, line, start, n, part.rows)
         data = part.data + 8 * start
         call_term(part.term, (level, dense, n, data, part.stride, work.gathered, work.scratch, p))
@@ -178,15 +170,13 @@ def add_part(
 
 
 @elementwise
-def chain(work: Any, item: Any, line: int, n: int, level: int) -> None:
+def chain(work: Any, item: Any, terms: Array, line: int, n: int, level: int) -> None:
     """From derivatives in the family's own predictor to those in the link's."""
-    p = item.n_slots
-    terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
-    links = matrix(work.link, LINK_OUTPUTS, line)
+    p, links = item.n_slots, matrix(work.link, r.LINK_OUTPUTS, line)
     value, slope, bend = links[0], links[1], links[2]
     for i in range(n):
         terms[0, i] = terms[0, i] if value[i] == value[i] else -math.inf
-    if level == INFORMATION:
+    if level == r.INFORMATION:
         second = item.second
         for i in range(n):
             terms[second, i] = terms[second, i] * slope[i] * slope[i] - terms[1, i] * bend[i]
@@ -196,15 +186,14 @@ def chain(work: Any, item: Any, line: int, n: int, level: int) -> None:
                 cross[i] *= slope[i]
     for i in range(n):
         terms[1, i] *= slope[i]
-    if level != SCORE:
+    if level != r.SCORE:
         for i in range(n):
             terms[1 + p, i] *= slope[i] * slope[i]
 
 
 @elementwise
-def positive_curvature(work: Any, item: Any, line: int, n: int) -> None:
+def positive_curvature(item: Any, out: Array, n: int) -> None:
     """Curvatures of what several parts have added up to: the information, or the squared score."""
-    out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     for j in range(item.n_slots):
         first, curvature = out[1 + j], out[1 + item.n_slots + j]
         second = out[item.second + j * (j + 1) // 2 + j]
@@ -213,9 +202,8 @@ def positive_curvature(work: Any, item: Any, line: int, n: int) -> None:
 
 
 @elementwise
-def clean(work: Any, item: Any, line: int, n: int, level: int) -> None:
+def clean(item: Any, out: Array, n: int, level: int) -> None:
     """Where the density is zero the derivatives, which may be anything, are 0."""
-    out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     impossible = 0
     for i in range(n):
         impossible += 1 if out[0, i] == -math.inf else 0
@@ -235,6 +223,17 @@ def look_up(item: Any, chunk: Any, values: Array, out: Array) -> None:
 
 
 @elementwise
+def add_tally(model: Any, work: Any, chunk: Any, number: int) -> None:
+    """Add the rows' weights to those of the few rows at which an item is computed."""
+    item = items_at(model.items)[number]
+    tally = doubles(work.tally + 8 * number * model.line, model.line)
+    share = doubles(work.share + 8 * item.component * model.line, chunk.n)
+    codes = flags(item.codes + chunk.row, chunk.n)
+    for i in range(chunk.n):
+        tally[codes[i]] += share[i]
+
+
+@elementwise
 def evaluate(
     model: Any, work: Any, call: Any, chunk: Any, first: int, last: int, level: int
 ) -> int:
@@ -242,6 +241,7 @@ def evaluate(
     line, n, at = model.line, chunk.n, first
     number = parts_at(model.parts)[first].item
     item, own = items_at(model.items)[number], level_of(items_at(model.items)[number], level)
+    out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     predict(model, work, call, chunk, number)
     if item.link != 0:
         copy(n, work.eta, work.raw)
@@ -251,10 +251,10 @@ def evaluate(
         add_part(model, work, call, item, parts_at(model.parts)[at], own, at == first)
         at += 1
     if item.link != 0:
-        chain(work, item, line, n, own)
+        chain(work, item, out, line, n, own)
     if own != level and item.subtracts != 0:
-        positive_curvature(work, item, line, n)
-    clean(work, item, line, n, own)
+        positive_curvature(item, out, n)
+    clean(item, out, n, own)
     return at
 
 
@@ -296,8 +296,7 @@ def prior_terms(model: Any, work: Any, call: Any, chunk: Any) -> None:
     theta, totals = doubles(call.theta, model.size), doubles(work.totals, line)
     for s in range(k):
         gather(theta, model.alpha + 8 * q * s, q, alpha)
-        for i in range(n):
-            joint[s, i] = 0.0
+        clear(work.joint + 8 * s * line, n)
         linear_predictor(alpha, z, n, joint[s])
     softmax(joint, n, totals, doubles(work.masses, line), prior)
     for s in range(k):

@@ -1,6 +1,6 @@
-"""Whole runs of starts in one call: EM, squared extrapolation, first steps, passes.
+"""Whole runs of starts in one call: EM, squared extrapolation, Newton, first steps, passes.
 
-They do what `bayesmix.estimation.em` and `bayesmix.estimation.starts` do, one start after another.
+They do what `bayesmix.estimation` does in `em`, `newton` and `starts`, one start after another.
 The pass over the rows and the M step are callbacks of their own, called by address: so they are
 compiled once, not into every function here.
 """
@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from numba import types
 
+from bayesmix.kernels import record as r
 from bayesmix.kernels.compile import callback, caller, doubles, elementwise, integers, records
 from bayesmix.kernels.passes import PASS_SIGNATURE, calls_at, models_at, works_at
-from bayesmix.kernels.record import HARD, OWN, RUN, STEP, VALUE
 from bayesmix.kernels.rows import read_weights
-from bayesmix.kernels.step import STEP_SIGNATURE
+from bayesmix.kernels.step import STEP_SIGNATURE, newton_step
 from bayesmix.kernels.sums import Array, copy
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
 
 HALVINGS = 12
-# How a run ends, and what the kernel can be asked to do.
-RUNNING, RESTING, DEGENERATE = range(3)
-PASSES, MEMBERSHIPS, CLASSIFY, CLIMB, EXTRAPOLATE = range(5)
+# Relative changes of theta: of a last step, and of those of parameters on their way to infinity.
+LAST, FAR = 1e-3, 1e-2
+# Below the former no step is too long, else a linear predictor changes by the latter at most.
+SHORT, LONGEST = 0.1, 8.0
 
-call_pass, call_step, runs_at = caller(PASS_SIGNATURE), caller(STEP_SIGNATURE), records(RUN)
+call_pass, call_step, runs_at = caller(PASS_SIGNATURE), caller(STEP_SIGNATURE), records(r.RUN)
 
 # (task, run): a number and the address of a record of RUN.
 RUN_SIGNATURE = types.void(types.int64, types.int64)
@@ -63,17 +64,23 @@ def finite(size: int, address: int) -> bool:
 
 
 @elementwise
+def stretch(size: int, theta: int, proposal: int, factor: float, out: int) -> None:
+    """Go that many times as far from theta as a proposal."""
+    old, new, target = doubles(theta, size), doubles(proposal, size), doubles(out, size)
+    for j in range(size):
+        target[j] = old[j] + factor * (new[j] - old[j])
+
+
+@elementwise
 def ascend(run: Any, size: int, theta: int, before: float, proposal: int) -> tuple[float, bool]:
     """Halve a proposal until the log-likelihood does not fall; the sums are those there."""
-    old, new = doubles(theta, size), doubles(proposal, size)
     for _ in range(HALVINGS + 1):
-        loglik = sums_at(run, proposal, STEP, OWN)
+        loglik = sums_at(run, proposal, r.STEP, r.OWN)
         if loglik >= before - 1e-12 * (abs(before) + 1.0):
             return loglik, True
-        for j in range(size):
-            new[j] = 0.5 * (new[j] + old[j])
+        stretch(size, theta, proposal, 0.5, proposal)
     copy(size, theta, proposal)
-    return sums_at(run, proposal, STEP, OWN), False
+    return sums_at(run, proposal, r.STEP, r.OWN), False
 
 
 @elementwise
@@ -112,11 +119,11 @@ def extrapolate(run: Any, work: Any, size: int, theta_address: int, before: floa
     for j in range(size):
         a, b = one[j] - theta[j], (two[j] - one[j]) - (one[j] - theta[j])
         theta[j] = theta[j] + 2.0 * length * a + length * length * b
-    far = sums_at(run, theta_address, STEP, OWN)
+    far = sums_at(run, theta_address, r.STEP, r.OWN)
     if far >= loglik:
         return far
     copy(size, second, theta_address)
-    return sums_at(run, theta_address, STEP, OWN)
+    return sums_at(run, theta_address, r.STEP, r.OWN)
 
 
 @elementwise
@@ -126,9 +133,9 @@ def climb(model: Any, run: Any, work: Any, theta: int, squared: bool, trace: Arr
     `trace` receives the log-likelihoods.
     """
     size, proposal = model.size, work.proposal
-    status, count, tol = RUNNING, 0, doubles(run.options, 2)[0]
-    loglik = sums_at(run, theta, STEP, OWN)
-    while count < run.steps and status == RUNNING:
+    status, count, tol = r.RUNNING, 0, doubles(run.options, 2)[0]
+    loglik = sums_at(run, theta, r.STEP, r.OWN)
+    while count < run.steps and status == r.RUNNING:
         before, moved = loglik, True
         if squared:
             loglik = extrapolate(run, work, size, theta, before)
@@ -139,12 +146,43 @@ def climb(model: Any, run: Any, work: Any, theta: int, squared: bool, trace: Arr
         trace[count] = loglik
         count += 1
         if not moved or loglik - before <= tol * (abs(loglik) + 0.1):
-            status = RESTING
+            status = r.RESTING
         if collapsed(model, run, work, doubles(theta, size)):
-            status = DEGENERATE
-    for i in range(count, run.steps):
-        trace[i] = loglik
-    return status, count
+            status = r.DEGENERATE
+    return status, count, loglik
+
+
+@elementwise
+def newton(model: Any, run: Any, work: Any, theta: int, trace: Array) -> Any:
+    """Newton's method with the observed information, as long as nothing is wrong with its steps.
+
+    A start rests where it is before a step that has no positive definite information, goes
+    downhill, or may move a linear predictor too far: no column has values above `options[1]`.
+    """
+    size, new, beyond = model.size, work.proposal, work.second_proposal
+    options = doubles(run.options, 2)
+    count, status, far, loglik = 0, r.RUNNING, 0, 0.0
+    while count < run.steps and status == r.RUNNING:
+        loglik = sums_at(run, theta, r.INFORMATION, r.OWN)
+        decrement, length, total = newton_step(model, work, run.call, theta, new)
+        after = loglik - 1.0
+        if decrement >= 0.0 and (length < SHORT or total * options[1] < LONGEST):
+            after = sums_at(run, new, r.VALUE, r.OWN)
+        if not after >= loglik - 1e-13 * (abs(loglik) + 1.0):
+            return r.RESTING, count, loglik
+        far = far + 1 if length > FAR else 0
+        if far >= 4:  # these parameters run to infinity
+            stretch(size, theta, new, 3.0, beyond)
+            value = sums_at(run, beyond, r.VALUE, r.OWN)
+            if value > after:
+                after = value
+                copy(size, beyond, new)
+        copy(size, new, theta)
+        if decrement <= 1e-2 * options[0] * (abs(loglik) + 0.1) and (length <= LAST or far >= 4):
+            status = r.CONVERGED if length <= LAST else r.BOUNDARY
+        trace[count] = loglik = after
+        count += 1
+    return (r.RESTING if status == r.RUNNING else status), count, loglik
 
 
 @elementwise
@@ -155,7 +193,7 @@ def first_steps(model: Any, run: Any, work: Any, theta: int, given: int) -> None
     working = call[0].working
     for step in range(run.steps + 1):
         call[0].working = working if step == 0 else 0
-        sums_at(run, theta, STEP, given)
+        sums_at(run, theta, r.STEP, given)
         step_from(run, theta, min(step, 1), new)
         if step > 0 and not finite(size, new):
             break
@@ -180,7 +218,7 @@ def classify(model: Any, run: Any, work: Any, theta: int) -> None:
     """Classification EM; stops before a step that loses a component or the likelihood."""
     k, size, new = model.k, model.size, work.proposal
     mass = doubles(calls_at(run.call)[0].sums + 8, k)
-    sums_at(run, theta, STEP, HARD)
+    sums_at(run, theta, r.STEP, r.HARD)
     for step in range(run.steps):
         step_from(run, theta, 1, new)
         for s in range(k):
@@ -189,24 +227,21 @@ def classify(model: Any, run: Any, work: Any, theta: int) -> None:
         if not finite(size, new):
             return
         # The last pass is only asked for the log-likelihood.
-        loglik = sums_at(run, new, STEP if step + 1 < run.steps else VALUE, HARD)
+        loglik = sums_at(run, new, r.STEP if step + 1 < run.steps else r.VALUE, r.HARD)
         if not math.isfinite(loglik):
             return
         copy(size, new, theta)
 
 
 @elementwise
-def one_pass(run: Any, sums: int, want: int, r: int, theta: int) -> None:
-    """A pass at a start's theta, with its own responsibilities, into its own sums."""
+def one_pass(run: Any, want: int, theta: int) -> None:
+    """A pass at a start's theta; then the call has the addresses of what the next start owns."""
     call = calls_at(run.call)
-    given, units, posterior = call[0].given, call[0].units, call[0].posterior
-    call[0].sums += 8 * r * sums
-    call[0].given += r * run.given_step
-    call[0].units += r * run.units_step
-    call[0].posterior += r * run.posterior_step
     sums_at(run, theta, want, call[0].given)
-    call[0].sums -= 8 * r * sums
-    call[0].given, call[0].units, call[0].posterior = given, units, posterior
+    call[0].sums += 8 * run.sums
+    call[0].given += run.given_step
+    call[0].units += run.units_step
+    call[0].posterior += run.posterior_step
 
 
 def runs(task: int, address: int) -> None:
@@ -216,18 +251,24 @@ def runs(task: int, address: int) -> None:
     call = calls_at(run.call)
     size, want, given = model.size, call[0].want, call[0].given
     counts = integers(run.counts, 2 * run.n_starts)
-    for r in range(run.n_starts):
-        theta = run.theta + 8 * r * size
-        if task == PASSES:
-            one_pass(run, run.sums, want, r, theta)
-        elif task == MEMBERSHIPS:
-            first_steps(model, run, work, theta, given + r * run.given_step)
-        elif task == CLASSIFY:
+    for start in range(run.n_starts):
+        theta = run.theta + 8 * start * size
+        if task == r.PASSES:
+            one_pass(run, want, theta)
+        elif task == r.MEMBERSHIPS:
+            first_steps(model, run, work, theta, given + start * run.given_step)
+        elif task == r.CLASSIFY:
             classify(model, run, work, theta)
         else:
-            trace = doubles(run.trace + 8 * r * run.steps, run.steps)
-            squared = task == EXTRAPOLATE
-            counts[r], counts[run.n_starts + r] = climb(model, run, work, theta, squared, trace)
+            trace = doubles(run.trace + 8 * start * run.steps, run.steps)
+            squared = task == r.EXTRAPOLATE
+            if task == r.NEWTON:
+                status, count, loglik = newton(model, run, work, theta, trace)
+            else:
+                status, count, loglik = climb(model, run, work, theta, squared, trace)
+            counts[start], counts[run.n_starts + start] = status, count
+            for i in range(count, run.steps):
+                trace[i] = loglik
 
 
 @functools.cache

@@ -1,21 +1,13 @@
-"""Systems of equations: Cholesky factors, and Newton steps from them."""
+"""Systems of equations and their Cholesky factors."""
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import TYPE_CHECKING
 
-from numba import types
-
-from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix
+from bayesmix.kernels.compile import elementwise
 from bayesmix.kernels.sums import Array
 
-if TYPE_CHECKING:
-    from numba.core.ccallback import CFunc
-
 TINY = 1e-300
-SURE = 1e-10
 
 
 @elementwise
@@ -73,51 +65,3 @@ def take_system(
             a[i, j] = scoring[at, int(places[j])] / (scale[i] * scale[j])
             finite = finite and math.isfinite(a[i, j])
     return finite
-
-
-def newton_steps(
-    n_starts: int,
-    size: int,
-    n: int,
-    free_address: int,
-    matrix_address: int,
-    score_address: int,
-    work: int,
-    step_address: int,
-    decrement_address: int,
-) -> None:
-    """Solve information times step = score in n free entries, diagonal scaled to one.
-
-    The decrement is NaN where the information is not surely positive definite: the pivots' product
-    over e bounds the smallest eigenvalue from below, for the eigenvalues' sum is n.
-    """
-    free, decrement = integers(free_address, n), doubles(decrement_address, n_starts)
-    a, scale = matrix(work, n, n), doubles(work + 8 * n * n, n)
-    begin = doubles(work + 8 * n * (n + 1), n)
-    for r in range(n_starts):
-        given = matrix(matrix_address + 8 * r * size * size, size, size)
-        score, step = (
-            doubles(score_address + 8 * r * size, size),
-            doubles(step_address + 8 * r * n, n),
-        )
-        decrement[r] = math.nan
-        if not (
-            take_system(score, given, free, scale, a, step) and factorise(a, n, 0.0, SURE, begin)
-        ):
-            continue
-        pivots = 1.0
-        for i in range(n):
-            pivots *= a[i, i] * a[i, i]
-        if pivots < SURE:
-            continue
-        substitute(a, n, begin, step)
-        decrement[r] = 0.0
-        for i in range(n):
-            step[i] /= scale[i]
-            decrement[r] += step[i] * score[free[i]]
-
-
-@functools.cache
-def newton_callback() -> CFunc:
-    """Compile or load the Newton steps."""
-    return callback(newton_steps, types.void(*[types.int64] * 9), "newton")

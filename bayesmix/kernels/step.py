@@ -10,7 +10,7 @@ from numba import types
 
 from bayesmix.kernels import math as scalars
 from bayesmix.kernels.compile import callback, doubles, elementwise, integers, matrix
-from bayesmix.kernels.passes import models_at, works_at
+from bayesmix.kernels.passes import calls_at, models_at, works_at
 from bayesmix.kernels.record import HELD, LOG_DISPERSION, WEIGHT
 from bayesmix.kernels.rows import items_at, slots_at
 from bayesmix.kernels.solve import TINY, factorise, substitute, take_system
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STRIDE = 2.0
 FARTHEST = 8.0
-RIDGE = 1e-10
+RIDGE, SURE = 1e-10, 1e-10
 ROUNDING = 1e-13
 
 # (model, work, theta, closed, sums, new): addresses, and whether closed forms are wanted.
@@ -30,29 +30,56 @@ log = scalars.log
 
 
 @elementwise
-def scoring_step(model: Any, work: Any, score: Array, scoring: Array) -> None:
-    """Fill `step` by the normal equations of the free entries of theta."""
-    d, n = model.size, 0
+def solve_free(model: Any, work: Any, sums: int, end: int, ridge: float, least: float) -> int:
+    """Fill `step` by the equations of the free entries of a kind below `end`, from a pass' sums.
+
+    Gives their number; 0 where there is no Cholesky factor with pivots above `least`.
+    """
+    d, n, solved = model.size, 0, 0
+    score = doubles(sums + 8 * (1 + model.k), d)
     kind, every = integers(model.kind, d), doubles(work.places, d)
     step, right, scale = (doubles(work.step, d), doubles(work.right, d), doubles(work.scale, d))
     for j in range(d):
         step[j] = 0.0
-        if kind[j] != HELD and kind[j] != WEIGHT:
+        if HELD < kind[j] < end:
             every[n] = j
             n += 1
     places, a = doubles(work.places, n), matrix(work.factor, d, d)
-    if take_system(score, scoring, places, scale, a, right):
-        # The ridge keeps empty and dependent directions at rest.  `step` is not needed yet.
-        if factorise(a, n, RIDGE, 0.0, step):
+    if take_system(score, matrix(sums + 8 * (1 + model.k + d), d, d), places, scale, a, right):
+        # `step` is not needed yet.
+        if factorise(a, n, ridge, least, step):
             substitute(a, n, step, right)
+            solved = n
         else:
             clear(work.right, n)
         clear(work.step, n)
     for i in range(n):
-        at = int(places[i])
-        step[at] = right[i] / scale[i]
-        if kind[at] == LOG_DISPERSION:
-            step[at] = min(max(step[at], -STRIDE), STRIDE)
+        step[int(places[i])] = right[i] / scale[i]
+    return solved
+
+
+@elementwise
+def newton_step(model: Any, work: Any, call: int, from_theta: int, to: int) -> Any:
+    """Theta after a Newton step; gives score times step, and the step's size.
+
+    That is the largest change relative to 1 + |theta|, and the sum of all changes.  The former is
+    NaN where the information is not surely positive definite: its diagonal is scaled to one, and
+    the pivots' product over e bounds the smallest eigenvalue from below, as their sum is n.
+    """
+    d, sums = model.size, calls_at(call)[0].sums
+    n = solve_free(model, work, sums, WEIGHT + 1, 0.0, SURE)
+    a, step = matrix(work.factor, d, d), doubles(work.step, d)
+    theta, new = doubles(from_theta, d), doubles(to, d)
+    score = doubles(sums + 8 * (1 + model.k), d)
+    pivots, decrement, largest, total = 1.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        pivots *= a[i, i] * a[i, i]
+    for j in range(d):
+        new[j] = theta[j] + step[j]
+        decrement += step[j] * score[j] if step[j] != 0.0 else 0.0
+        largest = max(largest, abs(step[j]) / (1.0 + abs(theta[j])))
+        total += abs(step[j])
+    return (decrement if n > 0 and pivots >= SURE else math.nan), largest, total
 
 
 @elementwise
@@ -137,19 +164,20 @@ def m_step(
 ) -> None:
     """New parameters from the sums of a pass at theta; scales in closed form if so wanted."""
     model, work = models_at(model_address)[0], works_at(work_address)[0]
-    d, k = model.size, model.k
+    d = model.size
     theta, out, kind = doubles(theta_address, d), doubles(new, d), integers(model.kind, d)
-    score = doubles(sums + 8 * (1 + k), d)
-    scoring_step(model, work, score, matrix(sums + 8 * (1 + k + d), d, d))
+    # The ridge keeps empty and dependent directions at rest.
+    solve_free(model, work, sums, WEIGHT, RIDGE, 0.0)
     if model.constant == 0:
         bound_logits(model, work)
     step = doubles(work.step, d)
     for j in range(d):
-        out[j] = theta[j] + (0.0 if kind[j] == HELD else step[j])
+        stride = STRIDE if kind[j] == LOG_DISPERSION else math.inf
+        out[j] = theta[j] + min(max(step[j], -stride), stride)
     if closed != 0:
         scales(model, work, sums, theta, out)
     if model.closed != 0:
-        constant_weights(model, doubles(sums + 8, k), out)
+        constant_weights(model, doubles(sums + 8, model.k), out)
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.arrays.special import EXPREL
@@ -27,10 +26,9 @@ if TYPE_CHECKING:
 
     from bayesmix.families.kernel import TimesKernel
 
-__all__ = ["clip", "exp", "log", "log1p", "log_exprel", "times_callback"]
-
 exp, log = scalars.exp, scalars.log
 Jet = tuple[float, float, float, float, float, float]
+NOTHING: Jet = (0.0,) * 6
 
 # The series of log((exp(u) - 1) / u) in u^2, of its slope and its bend.
 _even = polynomial(*EXPREL[9::-1])
@@ -187,17 +185,9 @@ def _between(lower: Jet, upper: Jet) -> Jet:
     # The ratio of the two is zero from e^-800 on, whatever its slope.
     gap = 0.0 if gap < 0.0 else (800.0 if gap > 800.0 else gap)
     value, odds = log1mexp(gap)
-    far = gap >= 800.0
-    change = _along(value, odds, -odds * (1.0 + odds), _minus(lower, upper))
     # Nobody may be left at the upper bound, whose derivatives are then any number.
-    return (
-        (lower[0] + value if there else -math.inf),
-        lower[1] + (0.0 if far else change[1]),
-        lower[2] + (0.0 if far else change[2]),
-        lower[3] + (0.0 if far else change[3]),
-        lower[4] + (0.0 if far else change[4]),
-        lower[5] + (0.0 if far else change[5]),
-    )
+    change = NOTHING if gap >= 800.0 else _minus(lower, upper)
+    return _plus(lower, _along(value, odds, -odds * (1.0 + odds), change))
 
 
 @scalar
@@ -221,14 +211,12 @@ def _makers(line: Any, along: str) -> tuple[Any, Any, Any]:
 
     def density_at(t: float, log_t: float, a: float, b: float) -> Jet:
         parts = line(t, log_t, a, b)
-        value, slope, bend = density(parts[0])
-        return _plus(_along(value, slope, bend, parts[:6]), parts[6:])
+        return _plus(_along(*density(parts[0]), parts[:6]), parts[6:])
 
     def tail(function: Any) -> Any:
         def tail_at(t: float, log_t: float, a: float, b: float) -> Jet:
             parts = line(t, log_t, a, b)
-            value, slope, bend = function(parts[0])
-            return _along(value, slope, bend, parts[:6])
+            return _along(*function(parts[0]), parts[:6])
 
         return scalar(tail_at)
 
@@ -257,9 +245,8 @@ def _narrow(survival: Any, density: Any) -> Any:
         lower = survival(t, log_t, a, b)
         first, second = hazard(t1, log_t1, a, b), hazard(t2, log_t2, a, b)
         growth = _growth(first, second)
-        value, slope, bend = extreme_distribution(growth[0] + log_width)
         there = first[0] > -math.inf and second[0] > -math.inf and lower[0] > -math.inf
-        whole = _plus(lower, _along(value, slope, bend, growth))
+        whole = _plus(lower, _along(*extreme_distribution(growth[0] + log_width), growth))
         return _value(whole[0] if there else -math.inf, whole)
 
     return scalar(narrow)
@@ -296,12 +283,12 @@ def times_callback(family: TimesKernel, kind: str) -> CFunc:
     """
     line = scalar(family.make_line(sys.modules[__name__]))
     density, survival, distribution = _makers(line, family.along)
-    makers: dict[str, Callable[[], Any]] = {
-        "exact": lambda: density,
-        "right": lambda: survival,
-        "left": lambda: distribution,
-        "interval": lambda: _interval(survival),
-        "narrow": lambda: _narrow(survival, density),
+    jets = {
+        "exact": density,
+        "right": survival,
+        "left": distribution,
+        "interval": _interval(survival),
+        "narrow": _narrow(survival, density),
     }
-    loop = over_rows(_outputs(makers[kind]()), NUMBERS[kind], 2, statistic=False)
+    loop = over_rows(_outputs(jets[kind]), NUMBERS[kind], 2, statistic=False)
     return callback(loop, TERM_SIGNATURE, times_name(family, kind))

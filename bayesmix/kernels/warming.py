@@ -7,8 +7,6 @@ from bayesmix.families.effects_kernel import effects_kernel
 from bayesmix.families.kernel import OTHER_LINKS
 from bayesmix.families.survival.base import COMPILED
 
-__all__ = ["warm"]
-
 
 def warm() -> None:
     """Compile the kernels once for this machine and user.
@@ -30,14 +28,12 @@ def warm() -> None:
     from bayesmix.kernels.density import copy_callback, density_callback, units_callback
     from bayesmix.kernels.passes import pass_callback
     from bayesmix.kernels.runs import runs_callback
-    from bayesmix.kernels.solve import newton_callback
     from bayesmix.kernels.step import step_callback
     from bayesmix.kernels.terms import family_callback, link_callback
     from bayesmix.kernels.times import times_callback
 
     for make in (
-        pass_callback, step_callback, runs_callback, newton_callback,
-        density_callback, copy_callback, units_callback,
+        pass_callback, step_callback, runs_callback, density_callback, copy_callback, units_callback
     ):  # fmt: skip
         make()
     for shipped in (family(name) for name in FAMILIES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bayesmix.kernels import Arranged, Item, Part, Slot
 
 
+@functools.lru_cache
 def kernel_of(family: Family) -> Kernel | TimesKernel | None:
     """What the kernels know of a family, None if they do not know it with its link."""
     if family.survival is not None:

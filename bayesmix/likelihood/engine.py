@@ -203,9 +203,9 @@ class Engine:
         return self._evaluator.mixture if small and has_steps(self.problem) else None
 
     @property
-    def steps(self) -> Mixture | None:
-        """The kernels' Newton steps; None where NumPy computes."""
-        return self._evaluator.mixture
+    def compiled(self) -> bool:
+        """Whether kernels compute, and not NumPy."""
+        return self._evaluator.mixture is not None
 
 
 def compiled_data(problem: Problem) -> Arranged | None:

@@ -20,8 +20,9 @@ from bayesmix.priors import Penalty
 BLOCK = 1 << 17
 PRODUCTS = 1 << 22
 DENSE = 1 << 14
-# A response has few distinct rows if they are at most so many, and so many times fewer than all.
-FEW, TIMES_FEWER = 64, 10
+# A response has few distinct rows if they are at most so many, and so many times fewer than all;
+# of fewer rows than `COUNTED`, computing all takes no longer than counting.
+FEW, TIMES_FEWER, COUNTED = 64, 10, 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +170,10 @@ class Arrays:
 
     @cached_property
     def _tables(self) -> dict[str, Table]:
-        out = {}
+        out: dict[str, Table] = {}
         n = len(self.matrix)
+        if n < COUNTED:
+            return out
         for key, obs in self.observed.items():
             if self.entry is not None or obs.times is not None or obs.cluster is not None:
                 continue

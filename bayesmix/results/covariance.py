@@ -119,14 +119,15 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     at = free[:, None], free
     unit = left_units(problem)[free]
     matrix = information(problem, theta[None]).matrix[0][at]
-    inverse, flat = _inverse(matrix * np.outer(unit, unit))
+    half, flat = _inverse_root(matrix * np.outer(unit, unit))
     if kind == "robust":
         of = partial(_score_products, theta, free, unit, clusters)
-        inverse = inverse @ sum(by_block(problem, of, threads(problem))) @ inverse
+        inverse = half @ half.T
+        half = _root(inverse @ sum(by_block(problem, of, threads(problem))) @ inverse)
     slope = standard.to_user.jacobian(theta)[:, free] * unit
     undetermined = np.zeros(len(theta), bool)
     undetermined[free] = _reached(slope[free], flat)
-    root, ways = slope @ _root(inverse), flat.T @ slope.T
+    root, ways = slope @ half, flat.T @ slope.T
     if fitted.status == "degenerate":
         lost = is_free & ~_regular(fitted)
         undetermined |= lost
@@ -209,8 +210,8 @@ def _reached(slope: np.ndarray, flat: np.ndarray) -> np.ndarray:
     return (np.abs(slope @ flat) > 1e-3 * np.where(size > 0, size, 1.0)).any(1)
 
 
-def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse on the directions that the data determine, and the other directions (f, m).
+def _inverse_root(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A square root of the inverse where the data determine it, and the other directions (f, m).
 
     A direction is flat where its standard error exceeds a thousand units of the
     linear predictor: the parameters there are at infinity, or not identified.
@@ -223,7 +224,7 @@ def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     known, along = values[~flat], vectors[:, ~flat]
     if (known < 0).any():
         return np.full(matrix.shape, np.nan), vectors[:, flat]
-    return (along / known) @ along.T, vectors[:, flat]
+    return along / np.sqrt(known), vectors[:, flat]
 
 
 def _regular(fitted: Fitted) -> np.ndarray:

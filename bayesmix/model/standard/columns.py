@@ -72,7 +72,8 @@ def orthogonal(
         done = order[:place]
         before = [i for i in done if absorbs[i, j]]
         if before:
-            inverse = np.linalg.inv(gram[before][:, before])
+            part = gram[before][:, before]
+            inverse = 1 / part if len(before) == 1 else np.linalg.inv(part)
             for _ in range(2):  # twice is enough
                 share = inverse @ (out[before] @ (weight * out[j]))
                 out[j] -= share @ out[before]
