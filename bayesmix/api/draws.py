@@ -246,7 +246,8 @@ class Draws(TimeQuantities):
         Parameters
         ----------
         repair : bool
-            Repair units with a high Pareto k, by moment matching, or else by exact refits.
+            Repair units with a high Pareto k, by moment matching, or else by exact refits; not
+            those of data in blocks, which every repair would have to read again.
         seed : int
             Seed of the refits.
 

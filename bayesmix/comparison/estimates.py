@@ -129,6 +129,12 @@ def _terms(keys: set[tuple[Hashable, str, str]]) -> list[tuple[str, str]]:
     return sorted({(term, effect) for _, term, effect in keys})[:5]
 
 
+def _memberships(fit: Any) -> pd.DataFrame:
+    """The memberships of all units, of rows in blocks too."""
+    found = fit.membership()
+    return found if isinstance(found, pd.DataFrame) else pd.concat(list(found))
+
+
 def _matched(reference: Any, fit: Any, name: str, ci: float) -> pd.DataFrame:
     """The summary of a fit with its components named as in the reference."""
     spec, own_spec = mixture_spec(reference), mixture_spec(fit)
@@ -136,7 +142,7 @@ def _matched(reference: Any, fit: Any, name: str, ci: float) -> pd.DataFrame:
     if spec.layout.symmetric != own_spec.layout.symmetric:
         # Held in one of them only: labels are matched all the same.
         spec = assemble(spec.prepared, spec.k)
-    mine, theirs = (f.membership()[names].to_numpy() for f in (reference, fit))
+    mine, theirs = (_memberships(f)[names].to_numpy() for f in (reference, fit))
     order = best_order(spec, mine, theirs)
     if (order == np.arange(spec.k)).all():
         return _summary(fit, ci)

@@ -138,7 +138,7 @@ def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
         best_by[other] = _order({n: score(n, f, other) for n, f in known.items()}, other)[0]
     table = _table(ranked, by)
     verdict = _verdict(table, ranked, by, best_by)
-    if CRITERIA[by].pointwise and mixture_spec(known[order[0]]).rows.weight is not None:
+    if CRITERIA[by].pointwise and mixture_spec(known[order[0]]).prepared.weights_column is not None:
         verdict += " By its case weight a unit counts as a whole, with all its copies."
     return Comparison(by, table, best_by, verdict)
 

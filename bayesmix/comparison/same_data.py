@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import SpecError
+from bayesmix.formula.sources.stream import Block
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.model.parts import Events
@@ -70,9 +73,12 @@ def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
         `rows` and `units`, their numbers; `responses`, digests of values and trials
         by name, of a time's bounds and its entry; and digests of `unit_codes` (the unit of
         each row), `weights`, `labels` (known components) and `events` (those each row
-        had), None where there are none.
+        had), None where there are none.  Of rows in `blocks` the sums of hashes of the
+        columns, which their order and the cuts do not change.
     """
     rows = spec.rows
+    if rows.stream is not None:
+        return _of_blocks(spec)
     events = spec.prepared.events
     responses = {
         block.response.name: _digest(_numbers(block.response.y), _numbers(block.response.trials))
@@ -92,6 +98,39 @@ def fingerprint(spec: MixtureSpec) -> dict[str, Any]:
         if labels is None
         else _digest(np.asarray(labels.codes, np.int64), np.array(labels.categories.map(str), "U")),
         "events": None if events is None else _known_events(spec, events),
+        "blocks": False,
+    }
+
+
+def _of_blocks(spec: MixtureSpec) -> dict[str, Any]:
+    """The same of rows in blocks, in one pass."""
+    prepared, rows = spec.prepared, spec.rows
+    stream: Any = rows.stream
+    events = prepared.events
+    single = {
+        "unit_codes": prepared.group,
+        "weights": prepared.weights_column,
+        "labels": prepared.labels_column,
+        "events": None if events is None else events.column,
+    }
+    columns = {r.response.name: r.response.columns for r in prepared.readings}
+    used = {(name,): (name,) for name in single.values() if name is not None} | columns
+    parts = list(stream.map(partial(_hashes, used)))
+    sums = {key: hex(sum(part[key] for part in parts) % 2**64) for key in used}
+    return {
+        "rows": rows.n,
+        "units": rows.n_units,
+        "responses": {name: sums[name] for name in columns},
+        **{key: None if name is None else sums[name,] for key, name in single.items()},
+        "blocks": True,
+    }
+
+
+def _hashes(columns: Mapping[Any, Sequence[str]], block: Block) -> dict[Any, int]:
+    """Sums over rows of the hashes of some columns, by their key."""
+    return {
+        key: int(pd.util.hash_pandas_object(block.frame[list(own)], index=False).sum())
+        for key, own in columns.items()
     }
 
 
@@ -123,6 +162,8 @@ def differences(
         What to look at; everything by default.
     """
     keys = list(one) if keys is None else keys
+    if one["blocks"] != other["blocks"]:
+        return ["whether the rows come in blocks"]
     if "rows" in keys and one["rows"] != other["rows"]:
         return [f"the number of rows ({one['rows']} and {other['rows']})"]
     words = []

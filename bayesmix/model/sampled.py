@@ -77,9 +77,9 @@ def unavailable(n: int) -> DataError:
     """The error of what needs all rows at once."""
     return DataError(
         f"this needs all {n} rows at once, and the data come in blocks. Fits, standard errors, "
-        "criteria, memberships, residuals and predictions go block by block, and what takes "
-        "newdata= may have rows of yours; for the rest read the columns in use into a DataFrame, "
-        "or take a part of the rows"
+        "criteria, memberships, residuals and predictions go block by block, pictures show a "
+        "sample, and what takes newdata= may have rows of yours; for the rest read the columns in "
+        "use into a DataFrame, or take a part of the rows"
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, cast
 
 import numpy as np
 
 from bayesmix._arguments import door
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
+from bayesmix.results.streaming import on_sample
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 # What every picture takes.
@@ -21,6 +23,8 @@ EXTRA = {
     "backend": "str | None",
 }
 DOTS = 100  # of an inch on a screen
+# Pictures of estimates alone; the others of data in blocks show a sample.
+WITHOUT_ROWS = ("coefficients", "compare", "diagnostics", "estimates", "selection")
 
 # Backends of ArviZ, and the packages that each needs.
 INTERACTIVE = {"plotly": ("plotly", "webcolors"), "bokeh": ("bokeh",)}
@@ -78,14 +82,44 @@ def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
         look = {name: given.pop(name, None) for name in ("figsize", "title")}
         if "backend" in extra:
             _refuse_interactive(draw.__name__, given.pop("backend", None))
-        found = draw(*args, **given)
+        shown = own.bind(*args, **given)
+        notes: list[str] = []
+        if draw.__name__ not in WITHOUT_ROWS:
+            first = next(iter(shown.arguments))
+            shown.arguments[first] = _sampled(shown.arguments[first], notes)
+        found = draw(*shown.args, **shown.kwargs)
         _without_backquotes(found)
-        _look(found, **look, new=own.bind(*args, **given).arguments.get("ax") is None)
+        _look(found, **look, new=shown.arguments.get("ax") is None)
+        if notes:
+            _note(found, notes[0])
         return found
 
     new = [inspect.Parameter(n, KEYWORD, default=None, annotation=EXTRA[n]) for n in extra]
     drawn.__signature__ = own.replace(parameters=[*own.parameters.values(), *new])  # type: ignore[attr-defined]
     return cast("Callable[P, R]", door(drawn, error=FitError))
+
+
+def _sampled(fit: Any, notes: list[str]) -> Any:
+    """A fit, or fits by name, whose rows in blocks are replaced by their sample, noted in words."""
+    if isinstance(fit, Mapping):
+        return {name: _sampled(each, notes) for name, each in fit.items()}
+    numbers = getattr(fit, "numbers", None)
+    rows = getattr(getattr(numbers, "spec", None), "rows", None)
+    if rows is None or rows.stream is None:
+        return fit
+    if rows.sample.n < rows.n:
+        notes.append(f"drawn from a sample of {rows.sample.n:,} of {rows.n:,} rows")
+    made = on_sample(numbers)
+    return type(fit)(made, type(fit.point())(made.point)) if is_posterior(fit) else type(fit)(made)
+
+
+def _note(found: Any, words: str) -> None:
+    """Write below a picture which rows it shows."""
+    if hasattr(found, "viz"):
+        _interactive_look(found, None, words)
+        return
+    figure = np.ravel(np.asarray(found, dtype=object))[0].figure
+    figure.text(0.99, 0.005, words, ha="right", va="bottom", fontsize="x-small")
 
 
 def _refuse_interactive(name: str, backend: str | None) -> None:

@@ -60,8 +60,7 @@ def delivered(
         return frame if to is None else written([frame], to)
     light = without_data(fitted)
     if wants_errors:  # computed once, not for every block
-        covariance(fitted)
-        light.__dict__["covariances"] = fitted.covariances
+        _share_covariance(fitted, light)
     frames = source.map(_Make(light, make, own=newdata is None), threads(fitted.problem))
     return BlockByBlock(frames, words) if to is None else written(frames, to)
 
@@ -75,6 +74,25 @@ def without_data(fitted: Any) -> Any:
     return replace(fitted, spec=without_rows(fitted.spec))
 
 
+def on_sample(fitted: Any) -> Any:
+    """A fit or draws with the sample in place of rows that come in blocks, for pictures.
+
+    Estimates, their covariance and criteria stay those of all rows.
+    """
+    spec = fitted.spec
+    prepared = replace(spec.prepared, stream=None)
+    made = replace(fitted, spec=replace(spec, rows=spec.rows.sample, prepared=prepared))
+    if isinstance(fitted, Fitted):
+        _share_covariance(fitted, made)
+        return made
+    return replace(made, point=on_sample(fitted.point))
+
+
+def _share_covariance(fitted: Fitted, other: Fitted) -> None:
+    covariance(fitted)
+    other.__dict__["covariances"] = fitted.covariances
+
+
 @dataclass(frozen=True)
 class _Make:
     """The table of a block."""
@@ -86,15 +104,16 @@ class _Make:
     def __call__(self, block: Block) -> pd.DataFrame | pd.Series:
         if not self.own:
             return self.make(self.fitted, block.frame)
-        return self.make(of_block(self.fitted, read_block(self.fitted.spec, block), block), None)
+        make = self.make.numbered(block.number) if isinstance(self.make, Seeded) else self.make
+        return make(of_block(self.fitted, read_block(self.fitted.spec, block), block), None)
 
 
 @dataclass(frozen=True)
 class Seeded:
     """A table with random numbers: of a block its own, whichever thread makes it."""
 
-    function: Callable[[Any, np.random.Generator], pd.DataFrame | pd.Series]
-    rng: np.random.Generator | int
+    function: Callable[[Any, Any], pd.DataFrame | pd.Series]
+    rng: Any  # a generator, or the seed of rows that come in blocks
 
     @classmethod
     def of(cls, fitted: Fitted, function: Callable[..., Any], rng: np.random.Generator) -> Seeded:
@@ -102,12 +121,13 @@ class Seeded:
         blocks = fitted.spec.rows.stream is not None
         return cls(function, int(rng.integers(2**62)) if blocks else rng)
 
+    def numbered(self, block: int) -> Seeded:
+        """The maker of one block's table."""
+        return replace(self, rng=np.random.default_rng([self.rng, block]))
+
     def __call__(self, fitted: Any, _newdata: None) -> pd.DataFrame | pd.Series:
         """The table of a fit, or of a block of its rows."""
-        rng = self.rng
-        if isinstance(rng, int):
-            rng = np.random.default_rng([rng, fitted.__dict__["block"]])
-        return self.function(fitted, rng)
+        return self.function(fitted, self.rng)
 
 
 def of_block(fitted: Any, rows: Rows, block: Block) -> Any:
@@ -126,7 +146,6 @@ def of_block(fitted: Any, rows: Rows, block: Block) -> Any:
         parts = tuple(replace(part, response=own.response) for part, own in pairs)
     prepared = replace(spec.prepared, parts=parts, units=rows.units, table=block.frame)
     made = replace(fitted, spec=replace(spec, rows=rows, prepared=prepared))
-    made.__dict__["block"] = block.number
     if "covariances" in fitted.__dict__:
         made.__dict__["covariances"] = fitted.covariances
     return made

@@ -2,6 +2,7 @@
 
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from pyarrow import feather
 
 import bayesmix as bmx
-from bayesmix.formula.sources import tables
+from bayesmix.formula.sources import survey, tables
 
 N = 1200
 
@@ -206,8 +207,6 @@ def test_the_sample_has_what_is_rare(monkeypatch):
 
     Rows are told apart by where they are: their labels repeat.
     """
-    from bayesmix.formula.sources import survey
-
     monkeypatch.setattr(survey, "SAMPLE", 300)
     rng = np.random.default_rng(0)
     f = np.repeat("common", 20_000).astype(object)
@@ -232,17 +231,55 @@ def test_values_that_no_family_allows_are_found_in_any_block(data):
         bmx.Mixture("count ~ x", spec, family="poisson", k=2).fit(seed=1, starts=2)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda fit: fit.plot(),
-        lambda fit: bmx.plot.rootogram(fit),
-    ],
-)
-def test_what_needs_all_rows_says_so(data, call):
+def test_what_needs_all_rows_says_so(data):
     spec = bmx.Mixture("count ~ x", bmx.scan(data), family="poisson", k=2)
-    with pytest.raises(ValueError, match="block"):
-        call(spec.fit("em", seed=1, starts=2))
+    with pytest.raises(bmx.DataError, match=r"come in blocks.*newdata="):
+        bmx.predictions(spec.fit("em", seed=1, starts=2))
+
+
+PICTURES = (
+    "coefficients",
+    "fitted",
+    "membership",
+    "mixing",
+    "posterior_predictive",
+    "profile",
+    "residuals",
+    "rootogram",
+)
+
+
+@pytest.mark.parametrize(("method", "options"), [("em", {"starts": 2}), ("laplace", {"draws": 50})])
+def test_pictures_show_a_sample_and_say_so(data, method, options, monkeypatch):
+    monkeypatch.setattr(survey, "SAMPLE", 600)
+    formula, more = MODELS["plain"]
+    spec = bmx.Mixture(formula, bmx.scan(data, rows=250), k=2, **more)
+    fit = spec.fit(method, seed=1, **options)
+    n = fit.numbers.spec.rows.sample.n
+    assert 400 < n < 800
+    for name in PICTURES:
+        found = np.ravel(getattr(bmx.plot, name)(fit))[0].figure
+        notes = [t.get_text() for t in found.texts]
+        expected = [] if name == "coefficients" else [f"drawn from a sample of {n} of 1,200 rows"]
+        assert [t for t in notes if "sample" in t] == expected
+        plt.close(found)
+
+
+def test_fits_are_compared_and_matched(data):
+    whole, parts = (
+        {"k = 1": both(data, "one")[i], "x": both(data, "one", starts=1)[i]} for i in (0, 1)
+    )
+    one, other = (bmx.compare(fits, by="bic").table for fits in (whole, parts))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-6)
+    with pytest.raises(bmx.SpecError, match="whether the rows come in blocks"):
+        bmx.compare({"whole": whole["x"], "parts": parts["x"]}, by="bic")
+    spec = bmx.Mixture("count ~ x", bmx.scan(data, rows=250), family="poisson", k=1)
+    with pytest.raises(bmx.SpecError, match="the responses"):
+        bmx.compare({"one": parts["x"], "other": spec.fit(seed=1)}, by="bic")
+    kinds = {"em": parts["x"], "again": both(data, "one", "laplace", draws=100)[1]}
+    assert {"em_estimate", "again_estimate"} <= set(bmx.compare_estimates(kinds))
+    posteriors = dict.fromkeys("ab", kinds["again"])
+    assert set(bmx.compare(posteriors, by="loo").table["difference"]) == {0.0}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,12 @@ from bayesmix.errors import DataError
 from bayesmix.formula.sources.stream import Block, Source, Stream, Totals
 from bayesmix.formula.sources.tables import Files
 
+# What to do without the rows.
+AGAIN = (
+    "Estimates, their standard errors, AIC and BIC were saved with it, and what takes newdata= may "
+    "have rows of yours; for anything else fit the model again."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Saved:
@@ -55,12 +61,12 @@ class Saved:
         if self.files is None:
             raise DataError(
                 f"The model was saved without its rows, which came from {self.words} in blocks. "
-                "Give newdata=, or fit the model again."
+                f"{AGAIN}"
             )
         if (found := self.files.count()) != self.n:
             raise DataError(
                 f"{self.words} had {self.n} rows when the model was saved, and has {found} now. "
-                "Give newdata=, or fit the model again."
+                f"{AGAIN}"
             )
         return self.files.chosen(self.names, self.group)
 
