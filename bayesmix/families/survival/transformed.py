@@ -136,6 +136,6 @@ def _times(x: Any, y: Any) -> Any:
     return x * y if not plain else x if y else 0.0
 
 
-def _sum(*terms: Any) -> np.ndarray:
-    arrays = [x for x in terms if not isinstance(x, float)]
-    return sum(arrays[1:], arrays[0])
+def _sum(*terms: Any) -> Any:
+    some = [x for x in terms if not (isinstance(x, float) and x == 0.0)]
+    return sum(some[1:], some[0]) if some else 0.0
