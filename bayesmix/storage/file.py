@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.files import NoFileError, write_whole
+from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import BayesmixError, DataError
 
 if TYPE_CHECKING:
@@ -206,19 +207,21 @@ def _manifest(tree: xr.DataTree, place: Path) -> dict[str, Any]:
 
 def _arrays(tree: xr.DataTree, manifest: Mapping[str, Any]) -> Arrays:
     arrays = Arrays()
+    sizes = [8.0 * math.prod(shape) for _, shape in manifest["arrays"].values()]
+    check_memory(sum(sizes), "reading the file", "it may be damaged or made to fill the memory")
     for name, (kind, shape) in manifest["arrays"].items():
         dtype = object if kind in ("text", "json") else np.dtype(kind)
         if 0 in shape:
             arrays.put(name, np.empty(shape, dtype))
             continue
+        if tree[f"/{name}"].shape != tuple(shape):  # before it is read: it may be huge
+            msg = f"the array {name!r} has the shape {tree[f'/{name}'].shape}, not {tuple(shape)}"
+            raise ValueError(msg)
         values = np.asarray(tree[f"/{name}"].values)
         if kind == "json":
             texts = [json.loads(v) for v in values.flat]
             values = np.array(texts, object).reshape(values.shape)
         arrays.put(name, values.astype(dtype))
-        if arrays.get(name).shape != tuple(shape):
-            msg = f"the array {name!r} has the shape {values.shape}, not {tuple(shape)}"
-            raise ValueError(msg)
     return arrays
 
 

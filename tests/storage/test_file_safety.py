@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,6 +149,19 @@ def test_the_checksum_is_of_everything(tmp_path):
         changed(path, lambda m, a=at: put(m, a, "edited"), signed=False)
         with pytest.raises(DataError):
             bmx.load(path)
+
+
+def test_a_small_file_does_not_fill_the_memory(tmp_path):
+    path, size = tmp_path / "fit.nc", 2**34
+    fitted().save(path)
+    with h5py.File(path, "r+") as file:  # nothing is written of it
+        del file["point/theta"]
+        file.create_dataset("point/theta", shape=(size,), dtype="f8", chunks=(2**20,))
+    with pytest.raises(DataError, match="has the shape"):
+        bmx.load(path)
+    changed(path, lambda m: put(m, ("arrays", "point/theta"), ["float64", [size]]), signed=False)
+    with pytest.raises(MemoryError, match=r"would take about .* made to fill the memory"):
+        bmx.load(path)
 
 
 # --- places and disks ----------------------------------------------------------------------
