@@ -9,7 +9,7 @@ class BayesmixError(ValueError):
 
 
 class SpecError(BayesmixError):
-    """The specification of a model contradicts itself or asks for something impossible."""
+    """The specification of a model contradicts itself or requests something impossible."""
 
 
 class FormulaError(BayesmixError):

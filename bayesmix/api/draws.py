@@ -160,7 +160,7 @@ class Draws(TimeQuantities):
         than one percent of the mass but no chain gets an additional, separate chain (the
         heaviest modes first, at most as many as there are chains).  No summary uses separate
         chains.  `apart` says what happened to each: "stayed" means that it did not leave its
-        mode, so the draws miss that mode and `stack` can weigh it; "connected" means that
+        mode, so the draws miss that mode and `stack` can weight it; "connected" means that
         chains move between that mode and the others.  It is empty for modes without one.
 
         A sparse Dirichlet prior has no mode: the one listed is where the chains started, found

@@ -171,7 +171,7 @@ class PointFit(Estimates):
         return self._fitted.df
 
     def smooths(self) -> pd.DataFrame:
-        r"""Smooth curves by component: how far they bend, and what they use of their columns.
+        r"""Smooth curves by component, with the degrees of freedom that they use.
 
         The effective degrees of freedom of P coefficients with the covariance V given tau are
 

@@ -438,7 +438,7 @@ class Posterior(Draws):
         return OutsidePosterior(cut(stage, self._drawn.point, chosen, method, assign, rng))
 
     def stack(self, by: str = "mode", seed: Any = 0) -> Stacking:
-        r"""Weigh chains that do not mix by how well they predict.
+        r"""Weight chains that do not mix by how well they predict.
 
         If chains stay in modes that differ beyond labels, the number of draws in a mode says
         where chains started, not how much of the mass is there.  Stacking gives the groups of
@@ -457,7 +457,7 @@ class Posterior(Draws):
         by : str
             "mode": one group for each mode, as `diagnostics` finds them, with the separate
             chains that stayed in modes of their own (see `modes`); so every mode with more
-            than one percent of the mass is weighed.  "chain": every reported chain is a group.
+            than one percent of the mass gets a weight.  "chain": every reported chain is a group.
         seed : int or numpy.random.Generator, optional
             Seed of the resampling.
 

@@ -142,11 +142,11 @@ def _look(found: Any, figsize: tuple[float, float] | None, title: str | None, *,
     if figsize is not None and not new:
         raise FitError("figsize= is the size of a new picture; one drawn on ax= has its own")
     if figsize is not None:
-        axes[0].figure.set_size_inches(figsize)
+        axes[0].figure.figure.set_size_inches(figsize)  # of a part of a figure, the whole
     if title is not None and (len(axes) == 1 or not new):
         axes[0].set_title(title)
     elif title is not None:
-        axes[0].figure.suptitle(title)
+        axes[0].figure.figure.suptitle(title)
 
 
 def _without_backquotes(found: Any) -> None:

@@ -116,7 +116,7 @@ PROBABILITY = "probability"
 
 
 def _label(block: Any, standardise: bool) -> str:
-    if mean_scale(block) == PROBABILITY:
+    if mean_scale(block) == "logit":
         return PROBABILITY
     return "standardised mean" if standardise else "mean"
 
@@ -144,7 +144,7 @@ def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     rows = dict(zip((b.name for b in spec.layout.blocks), spec.rows.blocks, strict=True))
     for layout, cell in cells:
         block = rows[cell.response]
-        if mean_scale(layout) == PROBABILITY:
+        if mean_scale(layout) == "logit":
             mean.append([0.0])
             deviation.append([1.0])
             continue

@@ -87,7 +87,9 @@ def test_diagnostics_draws_the_table_the_worst_first(chains):
 
 
 def test_diagnostics_draws_traces_and_ranks(chains):
-    axes = bmx.plot.diagnostics(chains, worst=1)
+    axes = bmx.plot.diagnostics(chains, worst=1, figsize=(9, 6), title="four chains")
+    whole = axes[0].figure.figure
+    assert (tuple(whole.get_size_inches()), whole.get_suptitle()) == ((9, 6), "four chains")
     level = chains._drawn.log_density
     for chain, line in enumerate(axes[2].lines):
         np.testing.assert_array_equal(line.get_ydata(), level[chain])
