@@ -55,6 +55,7 @@ SHORT_RUN = 5
 AGREE = 1e-6
 
 Progress = Callable[[str, int, float], None]
+Run = Callable[[Problem, np.ndarray], "Outcome"]
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ class _Stop:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        self.pressed |= kind is KeyboardInterrupt
-        return self.keeps and kind is KeyboardInterrupt
+        now = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.pressed |= now
+        return self.keeps and now
 
 
 def kept_so_far(options: Options) -> _Stop:
@@ -146,8 +148,28 @@ class Outcome:
         )
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while starts were run on a part of the rows; `theta` (1, D) is the best so far."""
+
+    def __init__(self, theta: np.ndarray) -> None:
+        super().__init__()
+        self.theta = theta
+
+
+def rough(
+    part: Problem, theta: np.ndarray, *, keeps: bool = False, progress: Progress | None = None
+) -> Outcome:
+    """Run starts (R, D) on a part of the rows, from whose ends they go on."""
+    return maximise(part, theta, Options(tol=1e-6, keeps=keeps), progress)
+
+
 def make_starts(
-    problem: Problem, n_starts: int, rng: np.random.Generator, *, designed: bool = True
+    problem: Problem,
+    n_starts: int,
+    rng: np.random.Generator,
+    *,
+    designed: bool = True,
+    run: Run = rough,
 ) -> np.ndarray:
     """Starting parameters (R, D), few ones chosen after short runs from more candidates.
 
@@ -157,15 +179,20 @@ def make_starts(
     start, and random in the rest.
 
     With many units the starts are first run on a random part of them, so that the
-    passes over all rows begin near a maximum.
+    passes over all rows begin near a maximum; `run` does so.
+
+    Raises
+    ------
+    Interrupted
+        At Ctrl-C, if `run` keeps what there is.
     """
     if problem.stream is not None:
-        return _ends(sample_of(problem), lambda part: make_starts(part, n_starts, rng))
+        return _ends(sample_of(problem), lambda p: make_starts(p, n_starts, rng, run=run), run)
     if problem.spec.k == 1:
         return pooled(problem)[None]
     if problem.n_units > MANY_UNITS:
         part = subsample(problem, MANY_UNITS // 2, rng)
-        return _ends(part, lambda part: make_starts(part, n_starts, rng))
+        return _ends(part, lambda part: make_starts(part, n_starts, rng, run=run), run)
     if problem.spec.named:
         return from_memberships(problem, known_memberships(problem, n_starts, rng), n_starts)
     n = max(n_starts, min(4 * n_starts, CANDIDATES))
@@ -175,15 +202,21 @@ def make_starts(
     return theta if n == n_starts else _chosen(problem, theta, n_starts)
 
 
-def _ends(part: Problem, starts: Callable[[Problem], np.ndarray]) -> np.ndarray:
+def _ends(part: Problem, starts: Callable[[Problem], np.ndarray], run: Run) -> np.ndarray:
     """Where starts end on a part of the rows: near where they end on all."""
-    outcome = maximise(part, starts(part), Options(tol=1e-6))
+    outcome = run(part, starts(part))
+    if outcome.interrupted:
+        raise Interrupted(outcome.theta[[best(outcome)]])
     lost = has_status(outcome, *LOST)
     return outcome.theta[~lost] if not lost.all() else outcome.theta
 
 
 def more_starts(
-    problem: Problem, outcome: Outcome, n_starts: int, rng: np.random.Generator
+    problem: Problem,
+    outcome: Outcome,
+    n_starts: int,
+    rng: np.random.Generator,
+    run: Run = rough,
 ) -> np.ndarray:
     """Starting parameters (R, D) of a second round: half of them around the best end of the first.
 
@@ -191,9 +224,9 @@ def more_starts(
     """
     if problem.stream is not None:
         part = sample_of(problem)
-        return _ends(part, lambda part: more_starts(part, outcome, n_starts, rng))
+        return _ends(part, lambda part: more_starts(part, outcome, n_starts, rng, run), run)
     near = n_starts // 2 if problem.spec.k > 2 and not problem.spec.named else 0
-    theta = make_starts(problem, n_starts - near, rng, designed=False)
+    theta = make_starts(problem, n_starts - near, rng, designed=False, run=run)
     if not near:
         return theta
     moved = shuffled_memberships(problem, outcome.theta[best(outcome)], near, rng)

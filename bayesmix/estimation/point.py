@@ -19,8 +19,10 @@ from bayesmix.errors import (
 )
 from bayesmix.estimation.em import Runs
 from bayesmix.estimation.maximise import (
+    Interrupted,
     Options,
     Outcome,
+    Run,
     agreeing,
     best,
     classification,
@@ -31,6 +33,7 @@ from bayesmix.estimation.maximise import (
     maximise,
     more_starts,
     name_ends,
+    rough,
     start_from,
 )
 from bayesmix.estimation.newton import newton
@@ -115,22 +118,30 @@ def _fit_point(
     # Sums over units are those of distinct ones; what is about single units reads all.
     narrow = compressed if options.algorithm == "em" else _same
     distinct = narrow(problem)
-    theta = _starting(problem, distinct, options, rng, least)
+    settings, wanted = Options(options.tol, int(options.max_iter), options.algorithm, keeps), None
+    with Progress(options.progress, int(options.starts or STARTS), problem) as progress:
+        run = partial(rough, keeps=keeps, progress=progress.of_a_sample)
+        try:
+            theta = _starting(problem, distinct, options, rng, least, run)
+        except Interrupted as stopped:
+            theta, wanted = stopped.theta, replace(settings, max_iter=1)
     if options.max_iter == 0:
         user = problem.spec.user(theta[0])
         return _evaluated(build_problem(spec, penalty=penalty), user, method, options)
-    settings = Options(options.tol, int(options.max_iter), options.algorithm, keeps)
     with Progress(options.progress, len(theta), problem) as progress:
         if options.min_weight > 0:
             spec, problem, theta = reduced_start(
                 spec, problem, theta, options.min_weight, options.max_iter
             )
             distinct = narrow(problem)
-        outcome = _run(distinct, theta, method, settings, rng, progress.update)
-        if _wants_more(distinct, outcome, options):
-            theta = more_starts(distinct, outcome, STARTS, rng)
-            more = _run(distinct, theta, method, settings, rng, progress.update)
-            outcome = outcome.with_(more)
+        outcome = _run(distinct, theta, method, wanted or settings, rng, progress.update)
+        with kept_so_far(settings) as stop:
+            if wanted is None and _wants_more(distinct, outcome, options):
+                theta = more_starts(distinct, outcome, STARTS, rng, run)
+                more = _run(distinct, theta, method, settings, rng, progress.update)
+                outcome = outcome.with_(more)
+        if stop.pressed or wanted is not None:
+            outcome = replace(outcome, interrupted=True)
     if least and penalty is not None:
         outcome, lean = settled(distinct, outcome, settings, least)
         penalty = penalty._replace(model=replace(penalty.model, lean=lean))
@@ -194,14 +205,15 @@ def _starting(
     options: FitOptions,
     rng: np.random.Generator,
     least: Mapping[int, float],
+    run: Run,
 ) -> np.ndarray:
     """Starting parameters (R, D); memberships that are given are of all units."""
     spec = problem.spec
     if options.init is None:
-        return make_starts(distinct, int(options.starts or STARTS), rng)
+        return make_starts(distinct, int(options.starts or STARTS), rng, run=run)
     given = _from_init(problem, options.init, exact=options.max_iter == 0)[None]
     more = int(options.starts or 1) - 1
-    theta = given if more < 1 else np.vstack([given, make_starts(distinct, more, rng)])
+    theta = given if more < 1 else np.vstack([given, make_starts(distinct, more, rng, run=run)])
     for position, value in spec.held.items():
         if position not in least:  # but where a search may begin anywhere
             theta[:, position] = value

@@ -65,6 +65,10 @@ class Progress:
             f"work, log-likelihood {loglik:.9g}, {now - self.begin:.0f} s{left}"
         )
 
+    def of_a_sample(self, stage: str, running: int, loglik: float) -> None:
+        """Tell one iteration on a part of the rows."""
+        self.update(f"starts on a sample, {stage}", running, loglik)
+
     def _left(self, loglik: float, seconds: float) -> str:
         """About how long the best start goes on, where its gains shrink by a steady ratio."""
         gain, self.loglik = loglik - self.loglik, loglik

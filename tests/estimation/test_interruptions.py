@@ -61,6 +61,22 @@ def test_a_fit_that_is_interrupted_gives_the_best_so_far(spec, monkeypatch):
     assert whole.loglik - 1 < fit.loglik <= whole.loglik
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_starts_on_a_sample_are_interrupted_with_the_best_so_far(data, blocks, monkeypatch):
+    stages = []
+    monkeypatch.setattr(Progress, "update", lambda _, stage, *__: stages.append(stage))
+    monkeypatch.setattr(maximise, "MANY_UNITS", 300)
+    monkeypatch.setattr(maximise, "newton", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    given = bmx.scan(data, rows=150) if blocks else data
+    with pytest.warns(bmx.ConvergenceWarning, match="interrupted: this is the best so far"):
+        fit = bmx.Mixture("y ~ x", given, k=2).fit(seed=1, starts=3)
+    monkeypatch.undo()
+    whole = bmx.Mixture("y ~ x", data, k=2).fit(seed=1, starts=3)
+    assert fit.status == "max_iter"
+    assert whole.loglik - 20 < fit.loglik < whole.loglik
+    assert (stages[0], stages[-1]) == ("starts on a sample, EM", "EM")
+
+
 def test_before_there_is_anything_an_interruption_is_one(spec, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
