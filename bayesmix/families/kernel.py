@@ -53,8 +53,8 @@ class Kernel:
     together : callable, optional
         Where rows of a cluster have a density together: ``together(obs, x)`` gives what the term
         reads of each cluster, (m, C), in the place of `reads`.  Its predictors are then the
-        location's coefficients, one by one, and the other parameters; it writes values and
-        derivatives at any level, which are all that the kernels then do.
+        location's coefficients, one by one, and the other parameters.  Curvatures of level 2 come
+        with what stands between parameters, in the place of the second derivatives.
 
     Notes
     -----

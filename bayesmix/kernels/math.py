@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from bayesmix.arrays.special import STIRLING
+from bayesmix.kernels.compile import elementwise as elementwise
 from bayesmix.kernels.compile import from_bits, polynomial, scalar, to_bits
 
 LN2_HIGH = 6.93147180369123816490e-01  # 33 bits: k * LN2_HIGH is exact

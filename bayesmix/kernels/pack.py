@@ -40,8 +40,9 @@ class Item(NamedTuple):
     `link` is that of the first parameter, empty if the kernel is written for it.  `matrix` (n, P)
     is the design of the slots; `offset` (n,) is added to the first `located` predictors.  `closed`
     says that the second parameter is a scale with a closed form, `concave` that cross terms of
-    parameters belong into scoring steps.  With `codes` (N,), below 256, matrix, offset and parts
-    are those of n distinct rows, and row i of the data is the distinct one with its code.
+    parameters belong into scoring steps: 1 the second derivatives, 2 what the term has for these.
+    With `codes` (N,), below 256, matrix, offset and parts are those of n distinct rows, and row i
+    of the data is the distinct one with its code.
     """
 
     component: int
@@ -51,7 +52,7 @@ class Item(NamedTuple):
     offset: Floats | None
     slots: tuple[Slot, ...]
     closed: bool = False
-    concave: bool = False
+    concave: int = 0
     codes: Integers | None = None
     located: int = 1
 

@@ -188,7 +188,7 @@ def add_matrix(
     terms = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     share, c, product = doubles(weights, n), doubles(work.c, line), doubles(work.product, line)
     columns = matrix(item.x + 8 * width * chunk.row, width, n)
-    between = want == INFORMATION or (item.concave != 0 and call.working == 0)
+    between = want == INFORMATION or item.concave > (1 if call.working != 0 else 0)
     for j in range(item.n_slots):
         for other in range(0 if between else j, j + 1):
             one = slots_at(model.slots)[item.slot + j]

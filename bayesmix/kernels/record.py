@@ -51,8 +51,9 @@ CHUNK = _record("row", "n", "unit", "n_units", "first", "entered", "last")
 # A component's family at one response: `dense` leading slots have a value for each row, a design is
 # `columns` wide, at `x`, by chunk; `place` is the first line of its outputs; `squares` the place of
 # the sums for a scale in closed form (0: none), whose entry of theta is `scale_at`; `statistic` and
-# `second` are outputs (0: none).  `concave` adds the cross terms of parameters to the scoring;
-# The first `located` slots have the offset, and working responses of `rows` rows each.
+# `second` are outputs (0: none).  `concave` adds the cross terms of parameters to the scoring: 1
+# second derivatives, 2 those that its term has for an M step.  The first `located` slots have the
+# offset, and working responses of `rows` rows each.
 # `subtracts` says that some part of it has a negative sign.  With `codes`, a byte for each row, it
 # is computed at the few rows of a chunk of its own, number `table`, and looked up.
 ITEM = _record(

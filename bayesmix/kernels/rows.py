@@ -99,7 +99,7 @@ def predict(model: Any, work: Any, call: Any, chunk: Any, number: int) -> None:
 @elementwise
 def level_of(item: Any, level: int) -> int:
     """A level with all that an item needs for it."""
-    return r.INFORMATION if level == r.STEP and item.concave + item.subtracts > 0 else level
+    return r.INFORMATION if level == r.STEP and (item.concave == 1 or item.subtracts > 0) else level
 
 
 @elementwise
@@ -107,7 +107,7 @@ def lines_of(item: Any, level: int) -> int:
     """How many outputs a term has at a level."""
     if level == r.SCORE:
         return 1 + item.n_slots
-    if level == r.STEP:
+    if level == r.STEP and item.concave < 2:
         return 1 + 2 * item.n_slots + (1 if item.statistic != 0 else 0)
     return item.outputs
 

@@ -42,8 +42,8 @@ def known(problem: Problem) -> bool:
     )
 
 
-def has_steps(problem: Problem) -> bool:
-    """Whether the kernels that know a problem can do more than its value and slope."""
+def has_runs(problem: Problem) -> bool:
+    """Whether the kernels that know a problem have its M steps too."""
     return all(_together(group.family) is None for _, group in _groups(problem))
 
 
@@ -161,7 +161,7 @@ def _item(arrays: Arrays, group: Group, m: int, component: int) -> Item:
         offset if used else None,
         tuple(slots),
         closed_scale(family) and kernel.statistic,
-        family.concave,
+        2 if _together(family) is not None else int(family.concave),
         located=len(group.locations),
     )
 
@@ -329,6 +329,7 @@ def working_by_item(
     for arrays, group in _groups(problem):
         table = arrays.table(group)
         rows = slice(None) if table is None else table.distinct.first
-        given = working[arrays.number, group.key][:, rows] if group.slots else None
+        some = group.slots and group.family.by_row
+        given = working[arrays.number, group.key][:, rows] if some else None
         out += [given] * len(group.members)
     return out

@@ -131,7 +131,8 @@ def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
     """Largest change of a linear predictor under a step (R, D) of theta, (R,).
 
     Those of locations with the identity link do not count, unless they are log odds of levels:
-    they have no scale.
+    they have no scale.  Constant ones count where rows have a density together: logarithms of a
+    covariance's root run to infinity in a curved valley.
     """
     out = np.abs(problem.spec.weights.logits(step)).max((1, 2), initial=0.0)
     if problem.concomitant is not None:
@@ -141,7 +142,9 @@ def largest_shift(problem: Problem, step: np.ndarray) -> np.ndarray:
         for group in arrays.groups:
             for parameter, slot in zip(group.family.parameters, group.slots, strict=True):
                 scaled = parameter.link.name != "identity" or group.family.levels
-                if not slot.constant and scaled:
+                if slot.constant and scaled and group.family.whole is not None:
+                    out = np.maximum(out, np.abs(slot.coefficients(step)).max((1, 2)))
+                elif not slot.constant and scaled:
                     table = arrays.table(group)
                     matrix = arrays.matrix if table is None else table.arrays.matrix
                     change = slot.coefficients(step) @ matrix.T

@@ -31,7 +31,7 @@ from bayesmix.likelihood import information as observed
 from bayesmix.likelihood.arrange import (
     arrange,
     closed_items,
-    has_steps,
+    has_runs,
     kernel_names,
     known,
     working_by_item,
@@ -200,7 +200,7 @@ class Engine:
         progress nor be interrupted.
         """
         small = self.problem.penalty is None and not is_large(self.problem)
-        return self._evaluator.mixture if small and has_steps(self.problem) else None
+        return self._evaluator.mixture if small and has_runs(self.problem) else None
 
     @property
     def compiled(self) -> bool:
@@ -377,8 +377,6 @@ class _Compiled:
         self._problem = problem
         self.mixture = Mixture(arrange(problem), threads(problem))
         self._closed = list(closed_items(problem))
-        # Where the kernels know no more than values and slopes.
-        self._rest = None if has_steps(problem) else _Numpy(problem)
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
         return self.mixture.log_likelihood(theta)
@@ -389,8 +387,6 @@ class _Compiled:
         responsibilities: Responsibilities | None,
         working: Working | None,
     ) -> Pass:
-        if self._rest is not None:
-            return self._rest.sums(theta, responsibilities, working)
         given = None
         if responsibilities is not None:
             given = responsibilities(
@@ -418,8 +414,6 @@ class _Compiled:
         return out
 
     def information(self, theta: np.ndarray) -> Information:
-        if self._rest is not None:
-            return self._rest.information(theta)
         sums = self.mixture.information(theta)
         return Information(sums.loglik, sums.score, sums.matrix)
 

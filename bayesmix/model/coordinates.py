@@ -8,11 +8,15 @@ The sum is empty but where a rate depends on the unit of time through a shape: t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+
+# Numbers of two maps that differ by less, relative to their size, are the same.
+NEAR = 1e-9
 
 
 class Bend(NamedTuple):
@@ -86,6 +90,13 @@ class Map:
             )
         return np.einsum("rij,ri->rj", slope, score), bent
 
+    def back(self, theta: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """The score in theta (D,) of a function of phi with this one (D,)."""
+        out = score @ self.matrix
+        for bend in self.bends:
+            out += float(bend.size(theta)) * (score @ bend.to) * bend.of
+        return np.asarray(out)
+
     def rows(self, which: np.ndarray, other: Map) -> Map:
         """The map whose entries `which` (D,), a mask, are this one's, the rest the other's."""
         parts = [(self, which), (other, ~which)]
@@ -108,9 +119,8 @@ class Map:
             for b in self.bends
         )
         theirs = (b._replace(to=self.matrix @ b.to) for b in first.bends)
-        return Map(
-            self.matrix @ first.matrix, self.matrix @ first.shift + self.shift, (*mine, *theirs)
-        )
+        bends = _joined([*mine, *theirs])
+        return Map(self.matrix @ first.matrix, self.matrix @ first.shift + self.shift, bends)
 
     @cached_property
     def log_volume(self) -> float:
@@ -121,6 +131,18 @@ class Map:
     def identity(cls, size: int) -> Map:
         """Theta itself."""
         return cls(np.eye(size), np.zeros(size))
+
+
+def _joined(bends: Sequence[Bend]) -> tuple[Bend, ...]:
+    """Terms of one exponent as one; none where they cancel, as on the way there and back."""
+    out: list[Bend] = []
+    for bend in bends:
+        same = [np.allclose(b.of, bend.of, NEAR, NEAR) and abs(b.at - bend.at) <= NEAR for b in out]
+        other = out.pop(same.index(True)) if any(same) else bend._replace(factor=0.0)
+        mine, theirs = bend.factor * bend.to, other.factor * other.to
+        if (np.abs(mine + theirs) > NEAR * np.maximum(np.abs(mine), np.abs(theirs))).any():
+            out.append(bend._replace(to=mine + theirs, factor=1.0))
+    return tuple(out)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ def gradient(
 
     def mapped(theta: np.ndarray) -> tuple[float, np.ndarray]:
         value, score = plain(place(theta))
-        return value + volume, score @ place.jacobian(theta)
+        return value + volume, place.back(theta, score)
 
     return mapped
 

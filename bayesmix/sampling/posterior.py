@@ -282,8 +282,8 @@ def _check_sparse(method: str, options: LaplaceOptions, model: PriorModel) -> No
 
 
 def _starts(spec: MixtureSpec) -> int:
-    """Starts of the search for modes: of many units one mode has the mass, and is seldom missed."""
-    return MODE_STARTS if spec.rows.n_units <= MANY_UNITS else FEW_STARTS
+    """Starts of the search for modes: the more units, the more of the mass one mode has."""
+    return max(FEW_STARTS, min(MODE_STARTS, MANY_UNITS // spec.rows.n_units))
 
 
 def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[Mode, ...]:

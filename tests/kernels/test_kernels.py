@@ -38,7 +38,7 @@ def outputs(kernel, level):
     p = kernel.parameters
     return {
         SCORE: 1 + p,
-        STEP: 1 + 2 * p + kernel.statistic,
+        STEP: 1 + 2 * p + kernel.statistic + bool(kernel.together) * p * (p + 1) // 2,
         INFORMATION: 1 + 2 * p + kernel.statistic + p * (p + 1) // 2,
     }[level]
 
@@ -158,6 +158,33 @@ def test_terms_of_clusters_are_the_families(q, proportional):
     slopes = np.add.reduceat(d.first[0] * x.T, first, axis=1)
     for got, expected in zip(out[1:], [*slopes, *(f[first] for f in d.first[1:])], strict=True):
         assert_allclose(got, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
+    # Second derivatives are those of the slopes; of an ascent step, what is expected of them.
+    f, h = len(etas), 1e-6
+    second = {level: term(kernel, numbers, etas, level, dense=0) for level in (STEP, INFORMATION)}
+    steps = [h * (np.arange(f) == j)[:, None] for j in range(f)]
+    up, down = ([term(kernel, numbers, etas + w * e, SCORE, 0) for e in steps] for w in (1, -1))
+    expected = family.whole.parts(obs, family.linked((x @ b, *phi[:, None])), order=2).expected
+    for j in range(f):
+        for i in range(j + 1):
+            at = 1 + 2 * f + j * (j + 1) // 2 + i
+            exact = (down[j][1 + i] - up[j][1 + i]) / (2 * h)
+            reach = 1e-7 * (1 + np.abs(exact).max())
+            assert_allclose(second[INFORMATION][at], exact, rtol=1e-6, atol=reach)
+            mean = exact if j < 3 else expected[j - 3, i - 3] if i > 2 else 0.0
+            assert_allclose(second[STEP][at], np.broadcast_to(mean, 60), rtol=1e-6, atol=reach)
+        assert_array_equal(second[STEP][1 + f + j], second[STEP][at])
+
+
+@pytest.mark.parametrize("proportional", [False, True])
+def test_terms_of_clusters_keep_their_digits_where_effects_are_far_larger(proportional):
+    family = with_effects(bmx.family("gaussian"), ["a", "b"], proportional=proportional)
+    rng, phi = np.random.default_rng(1), np.array([-1.3, 8.0, -0.07, 8.0 * (not proportional)])
+    obs = Observed(rng.normal(size=6), None, 0.0, None, np.zeros(6, int), rng.normal(size=(6, 2)))
+    d = family.derivatives(obs, (np.zeros(6), *phi[:, None]))
+    kernel = replace(family.kernel, parameters=5)
+    numbers = family.kernel.together(obs, np.ones((6, 1)))
+    out = term(kernel, numbers, np.append(0.0, phi)[:, None], SCORE, dense=0)
+    assert_allclose(out[2:, 0], [f[0] for f in d.first[1:]], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "link"), TERMS)

@@ -23,6 +23,7 @@ from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.likelihood.arrange import known
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, resolve
+from bayesmix.results.fitted import standard_problem
 from bayesmix.sampling import Settings, native, run_nutpie
 from bayesmix.sampling import nutpie as run
 from bayesmix.sampling.density import compiled_density, python_density
@@ -106,6 +107,19 @@ def test_the_compiled_density_is_that_of_likelihood_and_priors(name, monkeypatch
     density = compiled_density(problem, mode)
     assert density is not None
     check_density(density, problem, mode, rng)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"), [("y ~ x + (1 + x | unit)", "gaussian"), ("surv(w) ~ x", "weibull_ph")]
+)
+def test_priors_of_what_a_unit_bends_are_normal_in_standard_coordinates(formula, family):
+    data = D.assign(w=100 * (D.w + 0.1), x=D.x + 3)
+    spec = bmx.Mixture(formula, data, family=family, k=2).spec
+    problem = standard_problem(spec, Penalty(resolve(spec, None), jacobian=True))
+    rng = np.random.default_rng(5)
+    mode = some_mode(problem.spec, rng)
+    check_density(compiled_density(problem, mode), problem, mode, rng)
+    check_density(python_density(problem, mode), problem, mode, rng)
 
 
 def test_rows_that_a_component_cannot_have_made_leave_its_gradient_to_the_prior(monkeypatch):
