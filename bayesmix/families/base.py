@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import limits
 from bayesmix.families.check import check_density, check_start, inside
-from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.derivatives import Derivatives, automatic
 from bayesmix.families.interface import Array, Observed, Parameter, Shown
 from bayesmix.families.kernel import Kernel, TimesKernel
 from bayesmix.families.levels import Cuts
@@ -436,50 +436,42 @@ class Family:
             value = self._guard(self.unguarded(obs, linked), linked)
             return value if obs.there is None else xp.where(obs.there, value, 0.0)
 
-    def derivatives(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
-        """Log density with first and second derivatives in the linear predictors."""
-        if obs.there is not None and self.whole is None:
-            return _silent(self.derivatives(obs._replace(there=None), etas), obs.there)
+    def derivatives(
+        self, obs: Observed, etas: tuple[np.ndarray, ...], *, closed: bool = True
+    ) -> Derivatives:
+        """Log density with first and second derivatives in the linear predictors.
+
+        With `closed` by closed forms, where there are any.
+        """
         linked = self.linked(etas)
-        if obs.limits is not None:
-            return self._limited_derivatives(obs, linked, closed=True)
-        if self.survival is not None:
-            return self._time_derivatives(obs, linked, closed=True)
-        if self.whole is not None:
-            with np.errstate(all="ignore"):
-                return self.whole.derivatives(obs, linked)
-        if self.normal is not None:
-            return row_derivatives(self.normal, obs, etas)
-        if self.closed_form is not None:
-            with np.errstate(all="ignore"):
-                closed = self.closed_form(obs, *linked)
-            if closed is not None:
-                return closed._replace(logf=self._guard(closed.logf, linked))
-        return self.automatic(obs, etas)
+        with np.errstate(all="ignore"):
+            if self.whole is not None:
+                parts = None if closed else self.whole.parts(obs, linked, closed=False)
+                return self.whole.derivatives(obs, linked, parts)
+            there = obs.there
+            if there is not None:
+                d = self.derivatives(obs._replace(there=None), etas, closed=closed)
+                return d.map(lambda x: np.where(there, x, 0.0))
+            d = self._unguarded_derivatives(obs, linked, closed=closed)
+            return d._replace(logf=self._guard(d.logf, linked))
 
     def automatic(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
         """The same by automatic differentiation of the density alone."""
-        if obs.there is not None and self.whole is None:
-            return _silent(self.automatic(obs._replace(there=None), etas), obs.there)
+        return self.derivatives(obs, etas, closed=False)
+
+    def _unguarded_derivatives(
+        self, obs: Observed, linked: tuple[Linked, ...], *, closed: bool
+    ) -> Derivatives:
         if obs.limits is not None:
-            return self._limited_derivatives(obs, self.linked(etas), closed=False)
+            return limits.derivatives(self, obs, linked, closed=closed)
         if self.survival is not None:
-            return self._time_derivatives(obs, self.linked(etas), closed=False)
-        if self.whole is not None:
-            with np.errstate(all="ignore"):
-                linked = self.linked(etas)
-                parts = self.whole.parts(obs, linked, closed=False)
-                return self.whole.derivatives(obs, linked, parts)
-        if not etas:
-            return Derivatives(self.log_density(obs, etas), (), ())
-        shape = np.broadcast_shapes(obs.y.shape, *(np.shape(eta) for eta in etas))
-        variables = xp.jets(*(np.broadcast_to(eta, shape) for eta in etas))
-        with np.errstate(all="ignore"):
-            jet = self.unguarded(obs, self.linked(variables))
-            if not isinstance(jet, xp.Jet):  # no parameter is in it
-                jet = jet + 0.0 * variables[0]
-            value = self._guard(jet.value, self.linked(etas))
-        return Derivatives(value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
+            return derivatives(self.survival, _times(obs), linked, closed=closed)
+        if closed and self.normal is not None:
+            return row_derivatives(self.normal, obs, tuple(v.eta for v in linked))
+        found = self.closed_form(obs, *linked) if closed and self.closed_form is not None else None
+        return (
+            automatic(partial(self.unguarded, obs), linked, len(obs.y)) if found is None else found
+        )
 
     def positive_curvature(
         self, obs: Observed, etas: tuple[np.ndarray, ...], d: Derivatives
@@ -497,21 +489,6 @@ class Family:
                 positive(-d.second[j][j], d.first[j]) if own is None else own
                 for j, own in enumerate(given)
             )
-
-    def _time_derivatives(
-        self, obs: Observed, linked: tuple[Linked, ...], *, closed: bool
-    ) -> Derivatives:
-        assert self.survival is not None
-        with np.errstate(all="ignore"):
-            d = derivatives(self.survival, _times(obs), linked, closed=closed)
-            return d._replace(logf=self._guard(d.logf, linked))
-
-    def _limited_derivatives(
-        self, obs: Observed, linked: tuple[Linked, ...], *, closed: bool
-    ) -> Derivatives:
-        with np.errstate(all="ignore"):
-            d = limits.derivatives(self, obs, linked, closed=closed)
-            return d._replace(logf=self._guard(d.logf, linked))
 
     def unguarded(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
         """The log density, which may be anything where a parameter lies outside its range."""
@@ -552,16 +529,6 @@ def _filled(
 def _spread(value: Any, there: np.ndarray) -> Any:
     """Values of the rows that are there as values of all rows; the first one elsewhere."""
     return value if np.ndim(value) == 0 else value[np.maximum(np.cumsum(there) - 1, 0)]
-
-
-def _silent(d: Derivatives, there: np.ndarray) -> Derivatives:
-    """Derivatives of a likelihood in which the other rows say nothing."""
-
-    def kept(values: np.ndarray) -> np.ndarray:
-        return np.where(there, values, 0.0)
-
-    second = tuple(tuple(kept(x) for x in row) for row in d.second)
-    return Derivatives(kept(d.logf), tuple(kept(x) for x in d.first), second)
 
 
 def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from bayesmix import arrays as xp
+from bayesmix.families.links import Linked
 
 
 class Derivatives(NamedTuple):
@@ -17,3 +21,34 @@ class Derivatives(NamedTuple):
     logf: np.ndarray
     first: tuple[np.ndarray, ...]
     second: tuple[tuple[np.ndarray, ...], ...]
+
+    def map(self, function: Callable[..., np.ndarray], *others: Derivatives) -> Derivatives:
+        """A function of all arrays, one by one, and of those of others beside them."""
+        return Derivatives(
+            function(self.logf, *(d.logf for d in others)),
+            tuple(map(function, self.first, *(d.first for d in others))),
+            tuple(
+                tuple(map(function, *rows))
+                for rows in zip(self.second, *(d.second for d in others), strict=True)
+            ),
+        )
+
+
+def mirrored(lower: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Second derivatives from those below the diagonal, row by row."""
+    size = range(len(lower))
+    return tuple(tuple(lower[max(i, j)][min(i, j)] for j in size) for i in size)
+
+
+def automatic(
+    term: Callable[[tuple[Linked, ...]], Any], linked: tuple[Linked, ...], n: int
+) -> Derivatives:
+    """Derivatives of a term of n rows by automatic differentiation."""
+    if not linked:
+        return Derivatives(np.asarray(term(linked)), (), ())
+    shape = np.broadcast_shapes((n,), *(np.shape(v.eta) for v in linked))
+    variables = xp.jets(*(np.broadcast_to(v.eta, shape) for v in linked))
+    jet = term(tuple(Linked(v.link, x) for v, x in zip(linked, variables, strict=True)))
+    if not isinstance(jet, xp.Jet):  # no parameter is in it
+        jet = jet + 0.0 * variables[0]
+    return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))

@@ -16,6 +16,7 @@ logarithms of its `tails`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.arrays.symbolic import Symbol
 from bayesmix.errors import SpecError
-from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.derivatives import Derivatives, automatic
 from bayesmix.families.interface import Array, Observed
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import join, some_rows
@@ -325,27 +326,12 @@ def derivatives(
             plain = family.derivatives(some._replace(limits=None), tuple(v.eta for v in its))
             parts.append((rows, plain))
         else:
-            parts.append((rows, _automatic(TERMS[term], family, some, its)))
+            parts.append((rows, automatic(partial(TERMS[term], family, some), its, len(some.y))))
     d = join_derivatives(parts, linked, len(obs.y))
     if limits.kind == CENSORED:
         return d
-    seen = _automatic(log_seen, family, obs, linked)
-    first = tuple(a - b for a, b in zip(d.first, seen.first, strict=True))
-    rows_of = zip(d.second, seen.second, strict=True)
-    second = tuple(tuple(a - b for a, b in zip(u, v, strict=True)) for u, v in rows_of)
-    return Derivatives(d.logf - seen.logf, first, second)
-
-
-def _automatic(
-    term: Callable[..., Array], family: Any, obs: Observed, linked: tuple[Linked, ...]
-) -> Derivatives:
-    shape = np.broadcast_shapes(obs.y.shape, *(np.shape(v.eta) for v in linked))
-    variables = xp.jets(*(np.broadcast_to(v.eta, shape) for v in linked))
-    moved = tuple(Linked(v.link, x) for v, x in zip(linked, variables, strict=True))
-    jet = term(family, obs, moved)
-    if not isinstance(jet, xp.Jet):
-        jet = jet + 0.0 * variables[0]
-    return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
+    seen = automatic(partial(log_seen, family, obs), linked, len(obs.y))
+    return d.map(np.subtract, seen)
 
 
 # --- random numbers ------------------------------------------------------------------------

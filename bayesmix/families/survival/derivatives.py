@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from bayesmix import arrays as xp
 from bayesmix.arrays.special import mills, mills_excess, softplus
-from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.derivatives import Derivatives, automatic, mirrored
 from bayesmix.families.kernel import Line
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
     LARGEST,
     TERMS,
-    Array,
     Instant,
     Rows,
     Survival,
@@ -60,32 +59,12 @@ def derivatives(
         parts.append((points, form(at, some.event, *some_rows(linked, points))))
         terms = {kind: rows for kind, rows in terms.items() if kind not in ("exact", "right")}
     for kind, rows in terms.items():
-        parts.append((rows, _automatic(TERMS[kind], survival, times.take(rows), linked, rows)))
+        term = partial(TERMS[kind], survival, times.take(rows))
+        parts.append((rows, automatic(term, some_rows(linked, rows), len(times.take(rows)))))
     d = join_derivatives(parts, linked, len(times))
     if (entered := times.entered) is not None:
         d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
     return _finite(d)
-
-
-def _automatic(
-    term: Callable[..., Array],
-    survival: Survival,
-    times: Times,
-    linked: tuple[Linked, ...],
-    rows: Rows,
-) -> Derivatives:
-    """Derivatives of a term for some rows, by automatic differentiation."""
-    some = some_rows(linked, rows)
-    if not some:
-        return Derivatives(np.asarray(term(survival, times, some)), (), ())
-    shape = np.broadcast_shapes((len(times),), *(np.shape(v.eta) for v in some))
-    variables = xp.jets(*(np.broadcast_to(v.eta, shape) for v in some))
-    jet = term(
-        survival, times, tuple(Linked(v.link, x) for v, x in zip(some, variables, strict=True))
-    )
-    if not isinstance(jet, xp.Jet):  # no parameter is in it
-        jet = jet + 0.0 * variables[0]
-    return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))
 
 
 def join_derivatives(
@@ -100,11 +79,10 @@ def join_derivatives(
         return join(list(zip(places, values, strict=True)), linked, n)
 
     places, ds = [rows for rows, _ in parts], [d for _, d in parts]
-    lower = [[joined([d.second[i][j] for d in ds]) for j in range(i + 1)] for i in range(p)]
     return Derivatives(
         joined([d.logf for d in ds]),
         tuple(joined([d.first[i] for d in ds]) for i in range(p)),
-        tuple(tuple(lower[max(i, j)][min(i, j)] for j in range(p)) for i in range(p)),
+        mirrored([[joined([d.second[i][j] for d in ds]) for j in range(i + 1)] for i in range(p)]),
     )
 
 
@@ -119,32 +97,21 @@ def _enter(
 ) -> Derivatives:
     """Subtract log S(entry)."""
     if form is None:
-        entry = _automatic(entry_term, survival, times, linked, rows)
+        entry = automatic(partial(entry_term, survival, times), some_rows(linked, rows), len(times))
     else:
         at = Instant(times.entry, times.log_entry)
         entry = form(at, np.zeros(len(times)), *some_rows(linked, rows))
     entry = _finite(join_derivatives([(rows, entry)], linked, n))
     logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
-    return Derivatives(
-        logf,
-        tuple(a - b for a, b in zip(d.first, entry.first, strict=True)),
-        tuple(
-            tuple(a - b for a, b in zip(u, v, strict=True))
-            for u, v in zip(d.second, entry.second, strict=True)
-        ),
-    )
+    return d.map(np.subtract, entry)._replace(logf=logf)
 
 
 def _finite(d: Derivatives) -> Derivatives:
-    """Zero derivatives where the term is -inf."""
+    """Without slopes where the value is impossible."""
     impossible = d.logf == -np.inf
     if not d.first or not impossible.any():
         return d
-    return Derivatives(
-        d.logf,
-        tuple(np.where(impossible, 0.0, x) for x in d.first),
-        tuple(tuple(np.where(impossible, 0.0, x) for x in row) for row in d.second),
-    )
+    return d.map(lambda x: np.where(impossible, 0.0, x))._replace(logf=d.logf)
 
 
 Along = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -18,6 +18,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.derivatives import mirrored
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
     Instant,
@@ -97,12 +98,8 @@ def closed_form(
             bend = tail.second[i][j] + down * tail.first[j]
             row.append(times(density.second[i][j], event) + times(bend, left))
         second.append(row)
-    size = range(len(first))
-    return Derivatives(
-        times(theta.log + density.logf, event) - hazard,
-        tuple(first),
-        tuple(tuple(second[max(i, j)][min(i, j)] for j in size) for i in size),
-    )
+    logf = times(theta.log + density.logf, event) - hazard
+    return Derivatives(logf, tuple(first), mirrored(second))
 
 
 def never(cause: Family, theta: np.ndarray, **natural: np.ndarray) -> np.ndarray:

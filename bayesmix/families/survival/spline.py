@@ -23,6 +23,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.derivatives import mirrored
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.survival.base import (
     Instant,
@@ -166,7 +167,7 @@ def closed_form(
     return Derivatives(
         logf,
         tuple(d1 * v + r for v, r in zip(values, relative, strict=True)),
-        tuple(tuple(lower[max(j, k)][min(j, k)] for k in range(n)) for j in range(n)),
+        mirrored(lower),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.special import log_exprel_parts
-from bayesmix.families.derivatives import Derivatives
+from bayesmix.families.derivatives import Derivatives, mirrored
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
@@ -117,14 +117,14 @@ def _chain(
 ) -> Derivatives:
     """The chain rule: `along` at x, and `rest` where there was an event."""
     value, first, second = along
-    bends = {}
+    bends: list[list[np.ndarray]] = [[], []]
     for at, (i, j) in ((3, (0, 0)), (4, (1, 0)), (5, (1, 1)))[: 2 * count - 1]:
         bend = _times(_times(second, x[1 + i]), x[1 + j])
-        bends[i, j] = bends[j, i] = _sum(bend, _times(first, x[at]), _times(event, rest[at]))
+        bends[i].append(_sum(bend, _times(first, x[at]), _times(event, rest[at])))
     return Derivatives(
         value + event * rest[0],
         tuple(_sum(_times(first, x[1 + i]), _times(event, rest[1 + i])) for i in range(count)),
-        tuple(tuple(bends[i, j] for j in range(count)) for i in range(count)),
+        mirrored(bends[:count]),
     )
 
 
