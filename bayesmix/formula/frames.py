@@ -237,6 +237,25 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
     return Units(codes, values.rename(group), group, first, True)
 
 
+def is_number(column: pd.Series) -> bool:
+    """Whether a column holds numbers: no levels, and no yes or no."""
+    import pandas as pd
+
+    kinds = pd.api.types
+    return bool(kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column))
+
+
+def levels_of(column: pd.Series) -> list[Any]:
+    """The levels that a column has: as it orders them, else sorted."""
+    import pandas as pd
+
+    found = column.dropna().unique()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        present = set(found)
+        return [level for level in column.cat.categories if level in present]
+    return sorted(found.tolist())
+
+
 def numeric_values(values: Any) -> np.ndarray | None:
     """Numbers and booleans as float64 of the same shape; None for anything else.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from bayesmix._arguments import shown
 from bayesmix.comparison import predictions, slopes
 from bayesmix.errors import FitError
+from bayesmix.formula.frames import is_number, levels_of
 from bayesmix.plot.bands import draw_band
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import (
@@ -139,12 +140,9 @@ def _values(fit: Any, x: str) -> tuple[list[Any], bool]:
     if x not in data.columns:
         msg = f"{x!r} is not a variable of the model; it has {', '.join(map(repr, data.columns))}"
         raise FitError(msg)
-    column = data[x]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return list(column.cat.categories[np.isin(column.cat.categories, column.unique())]), False
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        return np.linspace(column.min(), column.max(), STEPS).tolist(), True
-    return sorted(column.unique().tolist()), False
+    if is_number(data[x]):
+        return np.linspace(data[x].min(), data[x].max(), STEPS).tolist(), True
+    return levels_of(data[x]), False
 
 
 def _lines(found: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:

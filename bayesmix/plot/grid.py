@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.formula.design import Design
+from bayesmix.formula.frames import is_number, levels_of
 from bayesmix.model import MixtureSpec
 
 
@@ -63,25 +64,12 @@ def covariates_of(designs: Iterable[Design], data: pd.DataFrame) -> Covariates:
     for design in designs:
         for encoder in design.encoders:
             for name in encoder.bound.columns:
-                number = encoder.kind == "numeric" and _is_number(data[name])
+                number = encoder.kind == "numeric" and is_number(data[name])
                 numeric[name] = numeric.get(name, True) and number
     return Covariates(
         tuple(name for name, number in numeric.items() if number),
         tuple(name for name, number in numeric.items() if not number),
     )
-
-
-def _is_number(column: pd.Series) -> bool:
-    kind = pd.api.types
-    return bool(kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column))
-
-
-def levels_of(column: pd.Series) -> list[Any]:
-    """The values of a factor that occur, the reference first."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        present = set(column.unique())
-        return [level for level in column.cat.categories if level in present]
-    return sorted(column.unique())
 
 
 def one_of(name: str, known: tuple[str, ...], argument: str) -> str:
@@ -125,7 +113,7 @@ def hold(
     for name in names:
         column = data[name]
         number = name in covariates.numeric or (
-            name not in covariates.factors and _is_number(column)
+            name not in covariates.factors and is_number(column)
         )
         if name in at:
             held.append(Held(name, _given(at[name], column, number), "given"))
@@ -190,7 +178,7 @@ def held_columns(
 
 def _like(column: pd.Series, wanted: np.ndarray, factor: bool) -> Any:
     """The values with the type of the column."""
-    if not factor and _is_number(column):
+    if not factor and is_number(column):
         return wanted.astype(float)
     levels = levels_of(column)
     first = np.array([int(np.argmax((column == level).to_numpy())) for level in levels])

@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
+from bayesmix.formula.frames import levels_of
 from bayesmix.formula.response import is_surv, middle, time_name
 from bayesmix.formula.times import Times
 from bayesmix.model.data import time_sources
@@ -22,7 +23,6 @@ from bayesmix.plot.grid import (
     Held,
     covariates_of,
     hold,
-    levels_of,
     new_rows,
     one_of,
     refuse_held,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FitError
+from bayesmix.formula.frames import levels_of
 from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
 from bayesmix.plot.grid import (
     Covariates,
     covariates_of,
     hold,
-    levels_of,
     new_rows,
     one_of,
     refuse_held,

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import BayesmixError
+from bayesmix.formula.frames import levels_of
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import (
     covariates_of,
     designs_of,
-    levels_of,
     new_rows,
 )
 from bayesmix.reporting.blocks import Table, Words

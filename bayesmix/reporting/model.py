@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
+from bayesmix.formula.frames import is_number
 from bayesmix.model import MixtureSpec
 from bayesmix.model.parts import Prepared
 from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Words
@@ -118,8 +119,7 @@ def _roles(prepared: Prepared, name: str) -> Iterator[str]:
 
 def described(column: pd.Series) -> tuple[str, str]:
     """The kind of a column, and its range or its levels with their counts."""
-    kinds = pd.api.types
-    if kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column):
+    if is_number(column):
         values = column.to_numpy(dtype=float)
         values = values[~np.isnan(values)]
         if not len(values):

@@ -12,9 +12,10 @@ import pandas as pd
 from bayesmix.comparison.effects import predictions
 from bayesmix.errors import BayesmixError
 from bayesmix.formula.design import Design
+from bayesmix.formula.frames import levels_of
 from bayesmix.formula.response import time_name
 from bayesmix.model import MixtureSpec
-from bayesmix.plot.grid import Covariates, covariates_of, designs_of, held_columns, levels_of
+from bayesmix.plot.grid import Covariates, covariates_of, designs_of, held_columns
 from bayesmix.plot.style import colour
 from bayesmix.reporting.blocks import Block, Sliders, Words
 from bayesmix.reporting.chosen import ENDS, combinations

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FitError
+from bayesmix.formula.frames import is_number, levels_of
 from bayesmix.model import MixtureSpec, Rows
 
 # Half the distance of a slope's two points, in standard deviations of the variable.
@@ -81,7 +82,7 @@ def _grid(spec: MixtureSpec, values: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _typical(column: pd.Series) -> Any:
-    if _numeric(column):
+    if is_number(column):
         return float(column.mean())
     return column.mode().iloc[0]
 
@@ -125,10 +126,10 @@ def _present(data: pd.DataFrame, names: Any) -> None:
 def _of_variable(spec: MixtureSpec, data: pd.DataFrame, name: str, values: Any) -> list[Contrast]:
     column = spec.prepared.table[name]
     if values is None:
-        values = 1.0 if _numeric(column) else _levels(column)
-    if isinstance(values, str) and values in SPREADS and _numeric(column):
+        values = 1.0 if is_number(column) else levels_of(column)
+    if isinstance(values, str) and values in SPREADS and is_number(column):
         return [_spread(data, column, name, values)]
-    if isinstance(values, int | float | np.number) and _numeric(column):
+    if isinstance(values, int | float | np.number) and is_number(column):
         high = data[name].to_numpy(float) + float(values)
         return [Contrast(name, f"+{float(values):g}", data.assign(**{name: high}), data)]
     levels = [] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
@@ -157,13 +158,6 @@ def _spread(data: pd.DataFrame, column: pd.Series, name: str, how: str) -> Contr
     return Contrast(name, label, data.assign(**{name: high}), data.assign(**{name: low}))
 
 
-def _levels(column: pd.Series) -> list[Any]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        seen = set(column.dropna())
-        return [level for level in column.cat.categories if level in seen]
-    return sorted(column.dropna().unique().tolist())
-
-
 def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
     """Values as the training column has them: its levels, where it is categorical."""
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -183,7 +177,7 @@ def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast
     """
     _known(spec.prepared.data, [name])
     _present(data, [name])
-    if not _numeric(data[name]):
+    if not is_number(data[name]):
         msg = (
             f"slopes({name!r}): {name!r} is not a number; use comparisons({name!r}) for its levels"
         )
@@ -207,7 +201,3 @@ def _apply(
 ) -> None:
     for values in (high, low):
         spec.apply(data.assign(**{name: values}), response=False)
-
-
-def _numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
