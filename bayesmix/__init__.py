@@ -135,8 +135,7 @@ def __getattr__(name: str) -> Any:
     if name == "plot":
         return import_module("bayesmix.plot")
     if name not in _HOME:
-        msg = f"module 'bayesmix' has no attribute {name!r}"
-        raise AttributeError(msg)
+        raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

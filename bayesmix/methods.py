@@ -175,11 +175,10 @@ def checkpoint(spec: MixtureSpec, priors: Any, path: Any, options: Mapping[str, 
         raise SpecError(msg)
     seed, init = options.get("seed"), options.get("init")
     if init is not None or not (seed is None or isinstance(seed, int | np.integer)):
-        msg = (
+        raise SpecError(
             "checkpoint= makes the same run again, so it takes seed= as a whole number, or "
             "none, and no init="
         )
-        raise SpecError(msg)
     free = ("progress", "n_threads")  # the draws are the same with any
     same = {name: value for name, value in options.items() if name not in free}
     return Checkpoint(path, spec, priors, same)
@@ -192,11 +191,10 @@ def _check_known(method: Method, option: str) -> None:
     others = [m.name for m in METHODS.values() if option in m.option_names]
     if not others:
         raise unknown_option("fit()", option, list(method.option_names))
-    msg = (
+    raise SpecError(
         f"{option}= does not go with method={method.name!r}; leave it out, or use method="
         f"{' or '.join(map(repr, others))}"
     )
-    raise SpecError(msg)
 
 
 def words(name: str) -> str:

@@ -45,11 +45,10 @@ def target_file(path: str | os.PathLike[str], such_as: str = "fit.nc") -> Path:
         msg = f"{str(path)!r} is a link that leads back to itself; give the path of a regular file"
         raise DataError(msg)
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        msg = (
+        raise DataError(
             f"{str(path)!r} is a device, a pipe or a socket, which a file would replace; give the "
             f"path of a regular file, such as {such_as!r}"
         )
-        raise DataError(msg)
     return target
 
 

@@ -30,11 +30,9 @@ def whole_number(
 ) -> int:
     """Take a whole number that is not too small; refuse anything else."""
     if not is_number(value) or value != int(value) or value < least:
-        msg = f"{name}={shown(value)}: {what} must be an integer of at least {least}"
-        raise error(msg)
+        raise error(f"{name}={shown(value)}: {what} must be an integer of at least {least}")
     if value > MOST:
-        msg = f"{name}={shown(value)}: {what} is at most {MOST:,}; use fewer"
-        raise error(msg)
+        raise error(f"{name}={shown(value)}: {what} is at most {MOST:,}; use fewer")
     return int(value)
 
 
@@ -48,8 +46,7 @@ def fraction(
 ) -> float:
     """Take a number between 0 and 1, or 0 itself where that has a meaning."""
     if not is_number(value) or not (0 < value < 1 or (zero and value == 0)):
-        msg = f"{name}={shown(value)} must be a number between 0 and 1, such as {example:g}"
-        raise error(msg)
+        raise error(f"{name}={shown(value)} must be a number between 0 and 1, such as {example:g}")
     return float(value)
 
 
@@ -104,19 +101,17 @@ def positive_pair(name: str, value: Any, error: type[ValueError]) -> None:
     """A check for a width and a height."""
     pair = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_number, value))
     if not pair or not all(0 < side < LARGEST_INCHES for side in value):
-        msg = f"{name}={shown(value)} is a width and a height in inches, such as (6, 4)"
-        raise error(msg)
+        raise error(f"{name}={shown(value)} is a width and a height in inches, such as (6, 4)")
 
 
 def column_name(name: str, value: Any) -> str | None:
     """Take the name of a column, or None."""
     if value is None or isinstance(value, str):
         return value
-    msg = (
+    raise SpecError(
         f"{name}= takes the name of a column, not a {type(value).__name__}; put the values into "
         f"the data, as in data.assign({name}=...), and give {name}={name!r}"
     )
-    raise SpecError(msg)
 
 
 def generator(seed: Any, error: type[ValueError] = SpecError) -> np.random.Generator:
@@ -172,11 +167,10 @@ def _seed(name: str, value: Any, error: type[ValueError]) -> None:
     known = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
     whole = is_number(value) and value == int(value) and value >= 0
     if not (whole or isinstance(value, known)):
-        msg = (
+        raise error(
             f"{name}={shown(value)} is not a seed; use an integer of at least 0, a numpy Generator "
             "or None"
         )
-        raise error(msg)
 
 
 def _place(name: str, value: Any, error: type[ValueError]) -> Path:

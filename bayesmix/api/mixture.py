@@ -157,12 +157,11 @@ def _regressions(
         formula = [formula]
     if isinstance(formula, (list, tuple)):
         if not all(isinstance(r, Regression) for r in formula):
-            msg = (
+            raise SpecError(
                 f"formula={shown(list(formula))}: a list has a bmx.Regression for each response. "
                 "Components with different covariates are blocks of one model: their common terms "
                 "in the formula, the others in nested=[('~ 0', 1), ('~ x', 1)]"
             )
-            raise SpecError(msg)
         mine = {"fixed": fixed, "nested": nested}
         given = [n for n, v in mine.items() if v is not None]
         given += ["family"] if family != "gaussian" else []

@@ -38,15 +38,13 @@ MOST_DRAWS = 1000
 def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
     """Refuse anything but a dict of fits of competing events."""
     if not isinstance(fits, Mapping):
-        msg = f"MultiState takes a dict of states to fits; given a {type(fits).__name__}"
-        raise SpecError(msg)
+        raise SpecError(f"MultiState takes a dict of states to fits; given a {type(fits).__name__}")
     wrong = [s for s, fit in fits.items() if not isinstance(fit, EventQuantities)]
     if wrong:
-        msg = (
+        raise SpecError(
             f"the states {wrong} have no fits of bmx.CompetingRisks; every state that can be left "
             "needs one, with the next states as its events"
         )
-        raise SpecError(msg)
 
 
 @door(error=FitError, fits=_fits_of_states)
@@ -101,11 +99,10 @@ class MultiState:
     ) -> None:
         drawn = [s for s, fit in fits.items() if isinstance(fit, CompetingRisksPosterior)]
         if 0 < len(drawn) < len(fits):
-            msg = (
+            raise SpecError(
                 f"the states {drawn} have posteriors and the others point fits; give fits of one "
                 "kind, so that their uncertainty is of one kind"
             )
-            raise SpecError(msg)
         self._fits = dict(fits)
         self._along: Ways = ways({s: f.components for s, f in self._fits.items()}, start)
 
@@ -422,8 +419,7 @@ class MultiState:
 
     def _by(self, by: str) -> tuple[int, tuple[str, Sequence[Any]]]:
         if by not in BY:
-            msg = f"by={by!r} is unknown; use one of {BY}"
-            raise FitError(msg)
+            raise FitError(f"by={by!r} is unknown; use one of {BY}")
         return (0, ("path", self._along.names)) if by == "path" else (1, ("final", self.finals))
 
     def _with_staying(self, newdata: pd.DataFrame | None) -> Ways:
@@ -443,8 +439,7 @@ class MultiState:
         found = [rows_of(source.spec, newdata) for source in self._sources()]
         tables = [table for _, table in found]
         if newdata is None and any(len(table.columns) for table in tables):
-            msg = "the fits have covariates; give newdata= with a row for each subject"
-            raise FitError(msg)
+            raise FitError("the fits have covariates; give newdata= with a row for each subject")
         columns = list(dict.fromkeys(c for table in tables for c in table.columns))
         index = tables[0] if newdata is None else newdata[columns]
         return [rows for rows, _ in found], index

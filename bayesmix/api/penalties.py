@@ -74,8 +74,7 @@ class PenaltyPath(Described):
 
     def __getitem__(self, scale: float) -> PointFit:
         if scale not in self._fits:
-            msg = f"scale={scale!r} was not fitted; there are {list(self._fits)}"
-            raise KeyError(msg)
+            raise KeyError(f"scale={scale!r} was not fitted; there are {list(self._fits)}")
         return self._fits[scale]
 
     def best(self, rule: str = "min") -> PointFit:
@@ -110,12 +109,10 @@ class PenaltyPath(Described):
         True
         """
         if rule not in RULES:
-            msg = f"best({rule!r}) is unknown; use one of {RULES}"
-            raise FitError(msg)
+            raise FitError(f"best({rule!r}) is unknown; use one of {RULES}")
         by_unit = self._by_unit
         if by_unit is None:
-            msg = "best() needs cross-validation; give folds= to penalty_path()"
-            raise FitError(msg)
+            raise FitError("best() needs cross-validation; give folds= to penalty_path()")
         top = max(by_unit, key=lambda scale: float(by_unit[scale].sum()))
         if rule == "min":
             return self._fits[top]
@@ -220,14 +217,12 @@ def penalty_path(
         msg = f"scale={scales} must be different positive numbers, such as [1, 0.3, 0.1, 0.03]"
         raise SpecError(msg)
     if penalty not in PENALTIES:
-        msg = f"penalty={penalty!r} is unknown; use one of {tuple(PENALTIES)}"
-        raise SpecError(msg)
+        raise SpecError(f"penalty={penalty!r} is unknown; use one of {tuple(PENALTIES)}")
     known = _terms(spec)
     wanted = known if terms is None else tuple(terms)
     strange = [t for t in wanted if t not in known]
     if strange or not wanted:
-        msg = f"terms={list(wanted)} must be among the model's {list(known)}"
-        raise SpecError(msg)
+        raise SpecError(f"terms={list(wanted)} must be among the model's {list(known)}")
     rng = generator(seed)
     fold = None if folds is None else fold_of(spec.spec.rows.n_units, folds, rng)
     kind, name = PENALTIES[penalty]
@@ -253,6 +248,5 @@ def _terms(spec: Mixture) -> tuple[str, ...]:
         msg = "penalty_path() needs a Mixture with one response that is not a survival time"
         raise SpecError(msg)
     if spec._priors == "flat":
-        msg = "priors='flat' cannot be combined with a penalty; leave priors= out"
-        raise SpecError(msg)
+        raise SpecError("priors='flat' cannot be combined with a penalty; leave priors= out")
     return tuple(t for t in blocks[0].terms if t != "Intercept")

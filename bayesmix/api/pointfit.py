@@ -411,8 +411,7 @@ class PointFit(Estimates):
             make = Seeded.of(self._fitted, quantile_residuals, rng)
             return delivered(self._fitted, None, make, "residuals", to)
         if seed is not None:
-            msg = f"seed= goes with kind='quantile', not with kind={kind!r}; leave it out"
-            raise FitError(msg)
+            raise FitError(f"seed= goes with kind='quantile', not with kind={kind!r}; leave it out")
         return delivered(self._fitted, None, partial(residuals, kind=kind), "residuals", to)
 
     def simulate(

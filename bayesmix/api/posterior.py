@@ -489,11 +489,10 @@ class Posterior(Draws):
         6
         """
         if self.method != "nuts" or by not in STACKED_BY:
-            msg = (
+            raise FitError(
                 f"stack(by={by!r}) weighs the chains of a posterior by NUTS, by 'mode' or by "
                 f"'chain'; these draws are by {self.method!r}"
             )
-            raise FitError(msg)
         drawn = self._drawn
         if by == "mode":
             places = () if drawn.apart is None else drawn.visits.places
@@ -568,8 +567,7 @@ class Posterior(Draws):
         6
         """
         if method not in METHODS:
-            msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
-            raise FitError(msg)
+            raise FitError(f"relabel(method={method!r}) is unknown; use one of {METHODS}")
         return type(self)(relabelled(self._drawn, method, by), self._point)
 
     def __repr__(self) -> str:

@@ -130,8 +130,7 @@ class Selection:
 
     def __getitem__(self, k: int) -> PointFit:
         if k not in self._fits:
-            msg = f"k={k!r} was not fitted; there are {list(self._fits)}"
-            raise KeyError(msg)
+            raise KeyError(f"k={k!r} was not fitted; there are {list(self._fits)}")
         return self._fits[k]
 
     def best(self, by: str = "bic") -> PointFit:
@@ -226,11 +225,9 @@ class Selection:
         k1 = k0 + 1 if k1 is None else k1
         missing = [n for n in (k0, k1) if n not in self._fits]
         if missing:
-            msg = f"test(): k={missing[0]!r} was not fitted; there are {list(self._fits)}"
-            raise FitError(msg)
+            raise FitError(f"test(): k={missing[0]!r} was not fitted; there are {list(self._fits)}")
         if kind not in KINDS:
-            msg = f"test(kind={kind!r}) is unknown; use one of {KINDS}"
-            raise FitError(msg)
+            raise FitError(f"test(kind={kind!r}) is unknown; use one of {KINDS}")
         small, large = self._fits[k0]._fitted, self._fits[k1]._fitted
         if kind == "bootstrap":
             n = RESAMPLES if n_boot is None else n_boot
@@ -240,8 +237,7 @@ class Selection:
             given = {"n_boot": n_boot, "seed": seed, "progress": progress, "n_jobs": n_jobs}
             wrong = [f"{name}=" for name, value in given.items() if value is not None]
             if wrong:
-                msg = f"{', '.join(wrong)} belongs to kind='bootstrap', not to 'vlmr'"
-                raise FitError(msg)
+                raise FitError(f"{', '.join(wrong)} belongs to kind='bootstrap', not to 'vlmr'")
             ratio = vuong_test(small, large)
         return LikelihoodRatioTest(k0, k1, kind, ratio)
 
@@ -308,8 +304,7 @@ class Selection:
             try:
                 found = posterior.evidence(rng)
             except FitError as error:
-                msg = f"k = {k}: {error}"
-                raise FitError(msg) from None
+                raise FitError(f"k = {k}: {error}") from None
             rows.append((found.log_evidence, found.error, float(prior[k])))
         out = pd.DataFrame(
             rows, columns=["log_evidence", "error", "prior"], index=pd.Index(self._fits, name="k")
@@ -379,11 +374,9 @@ def select(
         hint = (
             "; the events are its components, and bmx.compare() chooses families" if named else ""
         )
-        msg = f"select() takes a Mixture, not {type(spec).__name__}{hint}"
-        raise SpecError(msg)
+        raise SpecError(f"select() takes a Mixture, not {type(spec).__name__}{hint}")
     if "init" in options:
-        msg = "select() makes its own starts for every k; leave init= out"
-        raise SpecError(msg)
+        raise SpecError("select() makes its own starts for every k; leave init= out")
     methods.named(method, "point")
     saved = None
     if checkpoint is not None:

@@ -268,12 +268,11 @@ class Jet:
 
 
 def _refuse(what: str) -> NoReturn:
-    msg = (
+    raise TypeError(
         f"{what} has no derivative rule in bayesmix; use arithmetic, numpy.where, numpy.clip, "
         f"{', '.join(sorted({*_RULES, *_BINARY} - {'negative', 'positive'}))} "
         "(of numpy, scipy.special or bayesmix.arrays), or functions built from them"
     )
-    raise TypeError(msg)
 
 
 def _value(x: Any) -> Any:

@@ -196,12 +196,10 @@ def report(given: argparse.Namespace) -> None:
 def data(given: argparse.Namespace) -> None:
     """List the datasets, or show one."""
     if given.csv and given.json:
-        msg = "--csv and --json contradict each other; give one of them"
-        raise SpecError(msg)
+        raise SpecError("--csv and --json contradict each other; give one of them")
     if given.name is None:
         if given.csv:
-            msg = "--csv writes one dataset: give its name; bayesmix data lists them"
-            raise SpecError(msg)
+            raise SpecError("--csv writes one dataset: give its name; bayesmix data lists them")
         table = bmx.list_data()
         if given.json:
             write_json({"command": "data", "datasets": records(table)})

@@ -47,8 +47,7 @@ def regressions(formulas: Sequence[str], options: dict[str, Any]) -> list[bmx.Re
             if option == "nested":
                 part.setdefault(option, []).append(value)
             elif option in part:
-                msg = f"{flag} is given twice for {response or names[0]}; give it once"
-                raise SpecError(msg)
+                raise SpecError(f"{flag} is given twice for {response or names[0]}; give it once")
             else:
                 part[option] = value
     return [bmx.Regression(formula, **part) for formula, part in zip(formulas, parts, strict=True)]
@@ -65,12 +64,11 @@ def _families(n_formulas: int, given: list[list[Named]]) -> list[Any]:
         return [None] * n_formulas
     if len(given) not in (1, n_formulas):
         formulas = "1 formula" if n_formulas == 1 else f"{n_formulas} formulas"
-        msg = (
+        raise SpecError(
             f"--family is given {len(given)} times for {formulas}; give it once for each formula, "
             "in their order, or once for all; one for each component has commas: "
             "gaussian,student_t"
         )
-        raise SpecError(msg)
     made = [[made_family(one) for one in families] for families in given]
     every = [families[0] if len(families) == 1 else families for families in made]
     return every * n_formulas if len(every) == 1 else every
@@ -102,8 +100,7 @@ def _fixed(given: str) -> tuple[str, str]:
 def _nested(given: list[str]) -> tuple[str, tuple[str, int]]:
     text, size = given
     if not size.isdecimal():
-        msg = f"--nested: {size!r} is not a number of components; write --nested '~ x' 2"
-        raise SpecError(msg)
+        raise SpecError(f"--nested: {size!r} is not a number of components; write --nested '~ x' 2")
     response, formula = _fixed(text)
     return response, (formula, int(size))
 
@@ -187,17 +184,15 @@ def _competing(
 ) -> Callable[[], Any]:
     wrong = [name for name in options if name not in WITH_EVENTS]
     if wrong:
-        msg = f"{', '.join(map(_flag, wrong))} does not go with --event; leave it out"
-        raise SpecError(msg)
+        raise SpecError(f"{', '.join(map(_flag, wrong))} does not go with --event; leave it out")
     if "family" not in options:
         msg = "--event needs --family, one for all events or for each: pcm=weibull,death=gompertz"
         raise SpecError(msg)
     if len(given.formula) > 1:
-        msg = (
+        raise SpecError(
             f"--event goes with one FORMULA; {len(given.formula)} were given: write "
             "--event-formula EVENT FORMULA for an event that has its own"
         )
-        raise SpecError(msg)
     families = [one for several in options.pop("family") for one in several]
     every = {one.event: made_family(one) for one in families}
     if len(every) < len(families) or ("" in every and len(every) > 1):
@@ -240,8 +235,7 @@ def _numbers(given: argparse.Namespace) -> list[int]:
 
 def _priors(given: list[tuple[str, str, list[float]]], flat: bool) -> Any:
     if flat and given:
-        msg = "--flat-priors and --prior contradict each other; give one of them"
-        raise SpecError(msg)
+        raise SpecError("--flat-priors and --prior contradict each other; give one of them")
     if not given:
         return "flat" if flat else None
     return {name: _prior(kind, values) for name, kind, values in given}
@@ -250,8 +244,7 @@ def _priors(given: list[tuple[str, str, list[float]]], flat: bool) -> Any:
 def _prior(kind: str, values: list[float]) -> Any:
     names = KINDS[kind].parameters if kind in KINDS else ()
     if kind in KINDS and len(names) != len(values):
-        msg = f"the {kind} prior takes {', '.join(names)}; given {len(values)} numbers"
-        raise SpecError(msg)
+        raise SpecError(f"the {kind} prior takes {', '.join(names)}; given {len(values)} numbers")
     return bmx.Prior(kind, **dict(zip(names, values, strict=False)))
 
 
@@ -308,5 +301,4 @@ def _held(text: str) -> float:
 
 def _refuse(options: Mapping[str, Any], method: str) -> None:
     names = ", ".join(map(_flag, options))
-    msg = f"{names} does not go with --method {method}; leave it out"
-    raise SpecError(msg)
+    raise SpecError(f"{names} does not go with --method {method}; leave it out")

@@ -92,8 +92,7 @@ def keep_files(files: Iterable[Path | None], force: bool) -> None:
     there = [str(file) for file in files if file is not None and file.exists()]
     if there and not force:
         others = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        msg = f"{there[0]}{others} would be replaced; give --force, or another --out"
-        raise DataError(msg)
+        raise DataError(f"{there[0]}{others} would be replaced; give --force, or another --out")
 
 
 def make_folder(folder: Path | None, names: Iterable[str] = FILES, force: bool = False) -> None:

@@ -55,8 +55,7 @@ def read_table(
         return read_csv(file, sep, levels, decimal)
     wrong = [flag for flag, given in (("--sep", sep), ("--decimal", decimal)) if given]
     if wrong:
-        msg = f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out"
-        raise DataError(msg)
+        raise DataError(f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out")
     source = opened(file)
     return _with_levels(file, read(source, source.names), levels)
 
@@ -105,8 +104,7 @@ def read_csv(
     except (ValueError, csv.Error) as error:
         if isinstance(error, DataError):
             raise
-        msg = f"{file}: not read as CSV: {error}; see also --sep"
-        raise DataError(msg) from error
+        raise DataError(f"{file}: not read as CSV: {error}; see also --sep") from error
     return _with_levels(file, frame, levels)
 
 
@@ -131,11 +129,9 @@ def _text(file: str) -> str:
             text = Path(file).read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         place = f"{called(file)}: byte {error.start + 1}"
-        msg = f"{place} is not UTF-8 text; store the file as CSV in UTF-8"
-        raise DataError(msg) from error
+        raise DataError(f"{place} is not UTF-8 text; store the file as CSV in UTF-8") from error
     if not text.strip():
-        msg = f"{called(file)}: the file is empty; its first line must name the columns"
-        raise DataError(msg)
+        raise DataError(f"{called(file)}: the file is empty; its first line must name the columns")
     return text
 
 
@@ -144,16 +140,14 @@ def _check_names(file: str, text: str, sep: str | None) -> None:
     names = next(row for row in csv.reader(io.StringIO(text), delimiter=sep or ",") if row)
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     if twice:
-        msg = f"{file}: more than one column is called {', '.join(twice)}; rename them"
-        raise DataError(msg)
+        raise DataError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
     other = next((mark for mark in OTHER_MARKS if mark in names[0]), None)
     if sep is None and len(names) == 1 and other is not None:
         mark = OTHER_MARKS[other]
-        msg = (
+        raise DataError(
             f"{file}: its only column is called {names[0]!r}; if that is several, give --sep "
             f"{mark} (and --decimal , for numbers such as 1,5), else --sep ,"
         )
-        raise DataError(msg)
 
 
 def _factor(file: str, frame: pd.DataFrame, column: str, levels: list[str]) -> pd.Series:

@@ -41,10 +41,9 @@ def stored_file(path: str) -> str:
         return path
     inside = Path(path) / FIT
     if not inside.exists():
-        msg = (
+        raise DataError(
             f"the folder {path} holds no {FIT}; give the folder of `bayesmix fit --out`, or a file"
         )
-        raise DataError(msg)
     return str(inside)
 
 
@@ -58,8 +57,7 @@ def load_fit(path: str) -> Any:
     """
     fit = bmx.load(stored_file(path))
     if not hasattr(fit, "membership"):
-        msg = f"{path} holds a model, not a fit; fit it with `bayesmix fit --out`"
-        raise SpecError(msg)
+        raise SpecError(f"{path} holds a model, not a fit; fit it with `bayesmix fit --out`")
     return fit
 
 
@@ -135,12 +133,10 @@ def _options(what: str, given: argparse.Namespace) -> dict[str, Any]:
     }
     wrong = [f"--{name}" for name in options if name not in takes]
     if wrong:
-        msg = f"{', '.join(wrong)} does not go with --what {what}; leave it out"
-        raise SpecError(msg)
+        raise SpecError(f"{', '.join(wrong)} does not go with --what {what}; leave it out")
     needed = NEEDS.get(what)
     if needed is not None and needed not in options:
-        msg = f"--what {what} needs --{needed}, such as --{needed} 1"
-        raise SpecError(msg)
+        raise SpecError(f"--what {what} needs --{needed}, such as --{needed} 1")
     return options
 
 

@@ -27,11 +27,10 @@ def predictive_check(
     spec = drawn.spec
     timed = [b.name for b in spec.layout.blocks if b.survival]
     if timed:
-        msg = (
+        raise FitError(
             f"predictive_check(): simulated times have no censoring, those of {timed[0]} may; use "
             "residuals('quantile') of point(), or bmx.plot.survival"
         )
-        raise FitError(msg)
     names = [column.name for column in columns_of(spec, spec.rows)]
     responses = [data.response for data in spec.rows.blocks]
     seen = side_by_column([np.asarray(r.y, float) for r in responses if r is not None])

@@ -141,8 +141,7 @@ def bridge(target: Target, chains: np.ndarray, rng: np.random.Generator) -> Evid
     Journal of Mathematical Psychology 81, 80-97.
     """
     if chains.shape[0] * chains.shape[1] < FEWEST_DRAWS:
-        msg = f"no evidence: it needs at least {FEWEST_DRAWS} draws"
-        raise FitError(msg)
+        raise FitError(f"no evidence: it needs at least {FEWEST_DRAWS} draws")
     chains = _thinned(chains)
     half = chains.shape[1] // 2
     # Each half of the chains fits the normal density for the bridge from the other half.
@@ -153,12 +152,11 @@ def bridge(target: Target, chains: np.ndarray, rng: np.random.Generator) -> Evid
     error = max(error, float(np.abs(values[0] - values[1]) / 2))
     value = float(values.mean())
     if not np.isfinite(value) or not error < LARGEST_ERROR:
-        msg = (
+        raise FitError(
             f"no evidence: bridge sampling's standard error is {error:.2g}, above {LARGEST_ERROR}. "
             "Draw more, or from a posterior that is closer to normal: fewer components, or "
             "narrower priors"
         )
-        raise FitError(msg)
     return Evidence(value, error, int(np.prod(chains.shape[:2])), len(target.orders))
 
 
@@ -167,11 +165,10 @@ def component_orders(spec: MixtureSpec) -> np.ndarray:
     sets = spec.layout.symmetric
     count = math.prod(math.factorial(len(members)) for members in sets)
     if count > MOST_ORDERS:
-        msg = (
+        raise FitError(
             f"no evidence: {spec.k} exchangeable components have {count} orders, and the sum over "
             f"more than {MOST_ORDERS} of them takes too long; use fewer components, or LOO"
         )
-        raise FitError(msg)
     out = []
     for chosen in itertools.product(*(itertools.permutations(members) for members in sets)):
         order = np.arange(spec.k)
@@ -184,27 +181,24 @@ def component_orders(spec: MixtureSpec) -> np.ndarray:
 def _refuse(drawn: Drawn) -> None:
     """Refuse draws that are not from the whole posterior."""
     if drawn.beside:
-        msg = (
+        raise FitError(
             f"no evidence: these draws came with {list(drawn.beside)}, which the specification's "
             "model lacks; give the PyMC model and its draws: evidence(model=model, idata=idata)"
         )
-        raise FitError(msg)
     if drawn.method == "stacking":
         msg = "no evidence: stacked draws are weighted by prediction, not by posterior mass"
         raise FitError(msg)
     if drawn.method == "laplace" and not drawn.khat < 0.7:
-        msg = (
+        raise FitError(
             f"no evidence: these draws by Laplace's method have Pareto k-hat {drawn.khat:.2f}, "
             "above 0.7; use method='nuts'"
         )
-        raise FitError(msg)
     missed = _missed(drawn)
     if missed > LEAST_SHARE:
-        msg = (
+        raise FitError(
             f"no evidence: these draws leave out modes with about {missed:.0%} of the posterior's "
             "mass; see Posterior.modes, and use method='nuts' with more chains"
         )
-        raise FitError(msg)
     refuse_disagreement(drawn.log_density)
 
 
@@ -214,11 +208,10 @@ def refuse_disagreement(log_density: np.ndarray) -> None:
 
     r_hat = float(arviz_stats.rhat(log_density)) if len(log_density) > 1 else 1.0
     if r_hat > WORST_R_HAT:
-        msg = (
+        raise FitError(
             f"no evidence: the chains disagree (R-hat of the log density {r_hat:.2f}, above "
             f"{WORST_R_HAT}); see Posterior.diagnostics"
         )
-        raise FitError(msg)
 
 
 def _missed(drawn: Drawn) -> float:
@@ -297,8 +290,7 @@ def _normal(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and lower Cholesky root of the covariance of draws (T, f)."""
     scale = values.std(0)
     if not (scale > 0).all():
-        msg = "no evidence: a parameter is the same in all draws"
-        raise FitError(msg)
+        raise FitError("no evidence: a parameter is the same in all draws")
     correlation = np.atleast_2d(np.corrcoef(values, rowvar=False))
     correlation += 1e-10 * np.eye(len(scale))
     return values.mean(0), scale[:, None] * np.linalg.cholesky(correlation)

@@ -52,11 +52,10 @@ def checked(
     values = np.asarray(log_lik, float)
     index = unit_index if isinstance(unit_index, pd.Index) else pd.Index(list(unit_index))
     if values.ndim != 3 or values.shape[2] != len(index):
-        msg = (
+        raise FitError(
             f"the log-likelihood has the shape (chains, draws, {len(index)} units); "
             f"given {values.shape}"
         )
-        raise FitError(msg)
     values = values.reshape(-1, values.shape[2])
     if len(values) < 2:
         msg = f"{plural(len(values), 'draw')} cannot show how a log-likelihood varies; use more"
@@ -69,11 +68,10 @@ def checked(
         values = np.where(w > 0, values, 0.0)
     if not (values < np.inf).all():
         bad = index[~(values < np.inf).all(0)]
-        msg = (
+        raise FitError(
             f"the log-likelihood is NaN or inf in {plural(len(bad), 'unit')}, such as "
             f"{bad[0]!r}; it must be a number or -inf"
         )
-        raise FitError(msg)
     return values, index, w
 
 

@@ -140,8 +140,7 @@ class Pooled(Described):
             If point fits were pooled.
         """
         if not is_posterior(self.fits[0]):
-            msg = "draws() needs posteriors; these are point fits, see summary()"
-            raise FitError(msg)
+            raise FitError("draws() needs posteriors; these are point fits, see summary()")
         spec, theta = mixture_spec(self.fits[0]), self._theta
         n = min(len(draws) for draws in theta)
         even = [draws[np.linspace(0, len(draws) - 1, n).astype(int)] for draws in theta]
@@ -254,11 +253,9 @@ def _check(fits: list[Any]) -> None:
         raise SpecError(msg)
     for i, fit in enumerate(fits):
         if not hasattr(fit, "spec") or not hasattr(fit, "summary"):
-            msg = f"pool(): number {i} of the list is a {type(fit).__name__}, not a fit"
-            raise SpecError(msg)
+            raise SpecError(f"pool(): number {i} of the list is a {type(fit).__name__}, not a fit")
     if len({is_posterior(fit) for fit in fits}) > 1:
-        msg = "pool() takes point fits or posteriors, not both"
-        raise SpecError(msg)
+        raise SpecError("pool() takes point fits or posteriors, not both")
     first = mixture_spec(fits[0])
     for i, fit in enumerate(fits[1:], 1):
         spec = mixture_spec(fit)
@@ -266,17 +263,15 @@ def _check(fits: list[Any]) -> None:
             spec.layout.coordinates != first.layout.coordinates
             or spec.components != first.components
         ):
-            msg = (
+            raise SpecError(
                 f"pool() combines fits of one model; number {i} has other parameters than number 0"
             )
-            raise SpecError(msg)
         if not spec.rows.units.index.equals(first.rows.units.index):
-            msg = (
+            raise SpecError(
                 f"pool() combines fits to the same units; number {i} has "
                 f"{spec.rows.n_units} and number 0 {first.rows.n_units}, or others. Impute every "
                 "data set in full, rows in the same order"
             )
-            raise SpecError(msg)
 
 
 def _warn_unconverged(fits: list[Any]) -> None:

@@ -74,8 +74,7 @@ def psis_smooth(log_ratios: Any, r_eff: float = 1.0) -> tuple[np.ndarray, float]
         msg = f"log ratios form one array without NaN or inf; given the shape {ratios.shape}"
         raise FitError(msg)
     if not (ratios > -np.inf).any():
-        msg = "every importance ratio is zero; no draw of the proposal lies in the target"
-        raise FitError(msg)
+        raise FitError("every importance ratio is zero; no draw of the proposal lies in the target")
     ratios = ratios - ratios.max()
     if ratios.min() > -ROUNDING:  # such as of a unit without any response
         return np.full(len(ratios), -np.log(len(ratios))), -np.inf

@@ -107,12 +107,11 @@ def _point_warning(fit: Any, point: Any) -> str:
 
 def _needs_draws(name: str, fit: Any, by: str) -> None:
     if not is_posterior(fit):
-        msg = (
+        raise FitError(
             f"compare(by={by!r}) needs posterior draws, but {name!r} is a point fit "
             f"({getattr(fit, 'method', type(fit).__name__)}); use by='bic', or fit it with "
             "method='nuts'"
         )
-        raise FitError(msg)
 
 
 def _evidence(fit: Any) -> Score:

@@ -62,8 +62,7 @@ def stacking_weights(log_density: Any) -> np.ndarray:
     top = values.max(1, keepdims=True, initial=-np.inf)
     allowed = np.isfinite(top[:, 0])
     if not allowed.any():
-        msg = "no unit has a finite log predictive density; there is nothing to weigh by"
-        raise FitError(msg)
+        raise FitError("no unit has a finite log predictive density; there is nothing to weigh by")
     return _maximise(np.exp(values[allowed] - top[allowed]))
 
 

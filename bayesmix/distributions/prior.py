@@ -59,8 +59,7 @@ class Prior:
 
     def __init__(self, kind: str, **parameters: float) -> None:
         if not isinstance(kind, str) or kind not in KINDS:
-            msg = f"a prior of kind {kind!r} is unknown; use one of {', '.join(KINDS)}"
-            raise SpecError(msg)
+            raise SpecError(f"a prior of kind {kind!r} is unknown; use one of {', '.join(KINDS)}")
         wanted = KINDS[kind]
         if kind == "dirichlet" and "a" in parameters:
             parameters = {("concentration" if n == "a" else n): v for n, v in parameters.items()}
@@ -71,8 +70,7 @@ class Prior:
             number = isinstance(value, (int, float, np.number)) and np.isfinite(value)
             if not number or (name in wanted.positive and value <= 0):
                 bound = "a positive number" if name in wanted.positive else "a number"
-                msg = f"the {kind} prior has {name}={value!r}; it must be {bound}"
-                raise SpecError(msg)
+                raise SpecError(f"the {kind} prior has {name}={value!r}; it must be {bound}")
         if "lower" in parameters and not parameters["lower"] < parameters["upper"]:
             msg = f"the {kind} prior has lower={parameters['lower']!r}; it must be below upper="
             raise SpecError(msg)
@@ -125,11 +123,10 @@ class Prior:
         """
         prior = cls("dirichlet", concentration=concentration)
         if concentration >= 1:
-            msg = (
+            raise SpecError(
                 f"Prior.sparse(concentration={concentration!r}) would fill all components; it is "
                 "below 1, such as 0.01. Prior('dirichlet', concentration=) takes any"
             )
-            raise SpecError(msg)
         return prior
 
     @classmethod
@@ -213,8 +210,7 @@ class Prior:
             whole = base == "uniform" or np.isinf([low, high]).all()
             if low < high:
                 return self if whole and given == self.parameters else cut(base, given)
-        msg = f"{self!r} does not have the support of the parameter, which is {support}"
-        raise SpecError(msg)
+        raise SpecError(f"{self!r} does not have the support of the parameter, which is {support}")
 
     @door(x=numeric)
     def logpdf(self, x: Any) -> Any:
@@ -251,11 +247,10 @@ class Prior:
         """The function "logpdf" or "quantile" of this kind."""
         found = getattr(KINDS[self.kind], what)
         if found is None:
-            msg = (
+            raise SpecError(
                 f"the {self.kind} prior is joint, for several parameters: it has no density, "
                 "no quantiles and no draws of a single one"
             )
-            raise SpecError(msg)
         return found
 
     def _holds(self, x: Any) -> Any:

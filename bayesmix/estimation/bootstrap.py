@@ -74,8 +74,7 @@ def resample(
         If the kind is unknown or n is no positive integer.
     """
     if kind not in KINDS:
-        msg = f"bootstrap(kind={kind!r}) is unknown; use one of {KINDS}"
-        raise FitError(msg)
+        raise FitError(f"bootstrap(kind={kind!r}) is unknown; use one of {KINDS}")
     n = whole_number("n", n, "the number of resamples of bootstrap()", 2, FitError)
     spec = fitted.spec
     check_memory(16.0 * n * spec.layout.size, f"bootstrap(n={n})", "ask for fewer resamples")
@@ -99,11 +98,10 @@ def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
     spec, rows = fitted.spec, fitted.spec.rows
     if rows.stream is not None:
         if kind == "parametric" and spec.prepared.events is not None:
-            msg = (
+            raise FitError(
                 "bootstrap(kind='parametric') of competing events needs all rows at once, and the "
                 "data come in blocks; use kind='case'"
             )
-            raise FitError(msg)
         again = _Again(without_data(fitted), kind, int(rng.integers(2**62)))
         return replace(rows, resampled=again, number=uuid4().hex)
     if kind == "case":
@@ -155,11 +153,10 @@ def simulated_rows(
         y = draw_response(layout, data, fitted.theta, drawn, rng)
         there = ~np.isnan(data.response.y) if y.ndim > 1 else data.there
         if np.isnan(y if there is None else y[there]).any():
-            msg = (
+            raise FitError(
                 f"bootstrap(kind='parametric'): {int(np.isnan(y).sum())} responses cannot be "
                 "drawn, as their mean in the drawn component is outside its range; use kind='case'"
             )
-            raise FitError(msg)
         if spec.prepared.events is not None:
             made.append(event_responses(spec.prepared, rows, drawn, y, rng))
             continue
@@ -237,22 +234,20 @@ def event_responses(
     events = prepared.events
     assert events is not None
     if len(prepared.times) > 1:
-        msg = (
+        raise FitError(
             "the parametric bootstrap of events with responses of their own would need to know how "
             "each was observed; use bootstrap(kind='case')"
         )
-        raise FitError(msg)
     (times,) = prepared.times.values()
     limit = limits(times, _row_weights(rows), rng)
     k = len(events.names)
     known, exact = events.allowed.sum(1) == 1, times.lower == times.upper
     if k > 1 and (known != exact).any():
-        msg = (
+        raise FitError(
             f"{int((known != exact).sum())} rows have an event whose time is censored, or a time "
             "without a known event: the parametric bootstrap cannot tell which ones would; use "
             "bootstrap(kind='case')"
         )
-        raise FitError(msg)
     seen = censored_again(y, limit, times.entry)
     exact = seen.lower == seen.upper
     responses = []

@@ -23,8 +23,7 @@ def fold_of(n_units: int, folds: int, rng: np.random.Generator) -> np.ndarray:
     """
     folds = whole_number("folds", folds, "the number of parts of the units", 2, FitError)
     if folds > n_units:
-        msg = f"folds={folds} are more than the {n_units} units; use fewer"
-        raise FitError(msg)
+        raise FitError(f"folds={folds} are more than the {n_units} units; use fewer")
     return rng.permutation(np.arange(n_units) % folds)
 
 

@@ -56,24 +56,21 @@ class Ratio:
 def _checked(small: Fitted, large: Fitted) -> float:
     """The statistic of two fits that can be compared."""
     if not small.spec.k < large.spec.k:
-        msg = (
+        raise FitError(
             f"the test needs k0 < k1, and the fits have {small.spec.k} and {large.spec.k} "
             "components"
         )
-        raise FitError(msg)
     for f, side in ((small, "too high"), (large, "too low")):
         if f.method not in ("em", "ml"):
-            msg = (
+            raise FitError(
                 f"the test compares maximum likelihoods, and k={f.spec.k} was fitted by "
                 f"{f.method!r}; use select(..., method='em')"
             )
-            raise FitError(msg)
         if f.status not in ("converged", "boundary", "max_iter"):
-            msg = (
+            raise FitError(
                 f"the fit with k={f.spec.k} is {f.status}, so that its likelihood is not a regular "
                 f"maximum: {' '.join(f.reasons)}"
             )
-            raise FitError(msg)
         if f.status == "max_iter":
             msg = (
                 f"the fit with k={f.spec.k} stopped before it converged, so the statistic may be "
@@ -109,11 +106,10 @@ def bootstrap_test(
     if n_jobs not in (None, -1):
         n_jobs = whole_number("n_jobs", n_jobs, "the number of processes", 1, FitError)
     if small.spec.rows.weight is not None and (small.spec.rows.weight != 1).any():
-        msg = (
+        raise FitError(
             "test(kind='bootstrap') draws a response for each row, and a case weight stands for "
             "several: repeat the rows instead of weights=, or use kind='vlmr'"
         )
-        raise FitError(msg)
     draws = np.full(n_boot, np.nan)
     with Progress(progress, n_boot, small.problem) as shown:
         for b, value in enumerate(_resampled(small, large, rng.spawn(n_boot), n_jobs)):
@@ -121,11 +117,10 @@ def bootstrap_test(
             shown.update("bootstrap of the likelihood ratio", n_boot - b, float(value))
     usable = draws[np.isfinite(draws)]
     if 2 * len(usable) < n_boot:
-        msg = (
+        raise FitError(
             f"only {len(usable)} of {n_boot} resamples have regular maxima of both models; use "
             "smaller k, or dispersion='fixed'"
         )
-        raise FitError(msg)
     p = (1 + int((usable >= observed).sum())) / (1 + len(usable))
     return Ratio(observed, p, draws, None, np.empty(0))
 
@@ -227,11 +222,10 @@ def _scores(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, np.nan))
     j = j * np.outer(scale, scale)
     if not np.isfinite(j).all() or np.linalg.eigvalsh(j)[0] < 1e-10:
-        msg = (
+        raise FitError(
             f"the information of the fit with k={fitted.spec.k} is not positive definite: a "
             "parameter is at infinity or not determined; use kind='bootstrap'"
         )
-        raise FitError(msg)
     return unit_scores(fitted.problem, fitted.theta)[:, free] * scale, j
 
 

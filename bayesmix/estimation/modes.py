@@ -63,13 +63,12 @@ def find_modes(
             top = np.where(has_status(outcome, "degenerate"), outcome.loglik, -np.inf)
             _refuse_ties(problem, outcome.theta[int(np.argmax(top))])
         ends = ", ".join(f"{n} {end}" for end, n in Counter(outcome.status.tolist()).items())
-        msg = (
+        raise FitError(
             f"no start ended at a mode of the posterior ({ends}): its density may be unbounded or "
             "flat, or highest where a mean reaches the end of its range, as zero by an identity or "
             "inverse link. Use a link that keeps within the range, such as log, tighter priors, "
             "or a simpler model"
         )
-        raise FitError(msg)
     if not has_status(outcome, "converged").any():
         _refuse_ties(problem, outcome.theta[best(outcome)])
     modes = _with_ends(problem, (), outcome)
@@ -83,12 +82,11 @@ def _refuse_ties(problem: Problem, theta: np.ndarray) -> None:
     """Equal responses are no density: the narrower a component on them, the higher it is."""
     tied = tied_words(problem, theta, np.flatnonzero(narrowness(problem, theta)))
     if tied:
-        msg = (
+        raise FitError(
             f"the posterior is highest where the scale of a component all but vanishes{tied}. Use "
             f"{POINT_MASS}dispersion='fixed', a prior that keeps the scale away from zero, or "
             "smaller k"
         )
-        raise FitError(msg)
 
 
 def _look_around(

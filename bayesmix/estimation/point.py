@@ -162,12 +162,11 @@ def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
         msg = "fixed weights (fixed_params) are not available for a posterior mode; use method='em'"
         raise SpecError(msg)
     if model.is_sparse:
-        msg = (
+        raise SpecError(
             f"the Dirichlet prior of the weights has concentration {model.concentration:g} < 1: "
             "its density is unbounded where a weight is zero, so there is no mode. Use a "
             "concentration of at least 1, or method='nuts'"
         )
-        raise SpecError(msg)
     return Penalty(model, jacobian=False)
 
 
@@ -185,11 +184,10 @@ def _check(method: str, options: FitOptions) -> None:
         msg = "max_iter=0 evaluates given parameters: give them as init=, like fit.params"
         raise SpecError(msg)
     if options.min_weight > 0 and options.fixed_params:
-        msg = (
+        raise SpecError(
             "min_weight= removes components, and fixed_params= belong to some of them; give one "
             "of the two"
         )
-        raise SpecError(msg)
 
 
 def _is_params(init: Any) -> bool:
@@ -253,11 +251,10 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
     n, n_units = spec.rows.n, spec.rows.n_units
     if values.ndim not in (1, 2):
         described = shown(init) if values.ndim == 0 else f"an array of shape {values.shape}"
-        msg = (
+        raise SpecError(
             f"init is {described} and no start; give a fit, params, memberships (units or rows by "
             "components) or the label of every unit"
         )
-        raise SpecError(msg)
     if len(values) == n and n != n_units:
         repeated = values[units.first][units.codes]
         if not np.array_equal(values, repeated):
@@ -271,12 +268,10 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
         names = list(spec.components)
         unknown = [plain(v) for v in pd.unique(values) if v not in names]
         if unknown:
-            msg = f"init has the labels {unknown[:5]}; the components are {names}"
-            raise SpecError(msg)
+            raise SpecError(f"init has the labels {unknown[:5]}; the components are {names}")
         return (values[:, None] == np.array(names, dtype=values.dtype)).astype(float)
     if values.shape[1] != spec.k:
-        msg = f"init has {values.shape[1]} columns for {spec.k} components"
-        raise SpecError(msg)
+        raise SpecError(f"init has {values.shape[1]} columns for {spec.k} components")
     matrix = values.astype(float) if values.dtype.kind in "fiub" else np.full(values.shape, np.nan)
     if not np.isfinite(matrix).all() or (matrix < 0).any() or (matrix.sum(1) <= 0).any():
         msg = "init memberships are non-negative numbers with a positive sum in every row"
@@ -390,12 +385,11 @@ def _finish(
     """The best start in the user's coordinates, with how all of them ended."""
     at = best(outcome)
     if not np.isfinite(outcome.loglik[at]):
-        msg = (
+        raise FitError(
             f"none of the {len(outcome.loglik)} starts has a finite log-likelihood; check the "
             "response's scale against the family"
             f"{'' if penalty is None else ' and the range of the priors'}, or give init="
         )
-        raise FitError(msg)
     assert problem.spec.standard is not None
     theta = problem.spec.user(outcome.theta[at])
     theta = permute(spec.layout, theta, canonical_order(spec, theta))

@@ -37,11 +37,10 @@ def reduced_start(
         Where to go on.
     """
     if problem.spec.prepared.events is not None:
-        msg = (
+        raise SpecError(
             "min_weight= removes components, but here the events name them; leave it out, or leave "
             "an event out of the model"
         )
-        raise SpecError(msg)
     return _best_reduced(spec, problem, theta, min_weight, max_iter)[:3]
 
 
@@ -74,8 +73,7 @@ def _best_reduced(
 def without_components(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
     """The specification of some of the components, by position."""
     if spec.rows.allowed is not None and not spec.rows.allowed[:, keep].any(1).all():
-        msg = "min_weight= would remove a component that has labelled units; lower it"
-        raise SpecError(msg)
+        raise SpecError("min_weight= would remove a component that has labelled units; lower it")
     layout = spec.layout.subset(keep)
     rows = replace(
         spec.rows,

@@ -72,15 +72,13 @@ def _flags(f: Fitted) -> str:
 def best_of(fits: Mapping[int, Fitted], by: str) -> int:
     """The requested number of components whose fit is best by a criterion."""
     if by not in CRITERIA:
-        msg = f"best({by!r}) is unknown; use one of {CRITERIA}"
-        raise FitError(msg)
+        raise FitError(f"best({by!r}) is unknown; use one of {CRITERIA}")
     sign = -1.0 if by == "loglik" else 1.0
     sound = {k: f for k, f in fits.items() if f.status not in UNSOUND}
     if not sound:
         ends = ", ".join(f"k={k}: {f.status}" for k, f in fits.items())
-        msg = (
+        raise FitError(
             f"best({by!r}) has no regular fit to choose ({ends}); use smaller k, "
             "dispersion='fixed' or more starts="
         )
-        raise FitError(msg)
     return min(sound, key=lambda k: sign * getattr(sound[k], by))

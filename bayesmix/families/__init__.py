@@ -141,11 +141,10 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
             raise SpecError(msg)
         allowed = list(inspect.signature(make).parameters)
         if unknown := [name for name in options if name not in allowed]:
-            msg = (
+            raise SpecError(
                 f"the family {found.name!r} takes no options {', '.join(unknown)}; it takes "
                 f"{', '.join(allowed)}"
             )
-            raise SpecError(msg)
         found = make(**options)
     return found if link is None else found.with_link(link)
 
@@ -185,25 +184,22 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
         plain = found.survival is not None and found.location is not None and not found.options
         if plain and not found.is_own:
             return for_numbers(found)
-        msg = (
+        raise SpecError(
             f"the family {found.name!r} is for times: write the response as surv(time, status), "
             f"or use one of {', '.join(REGRESSIONS)}"
         )
-        raise SpecError(msg)
     if found.is_own:
         return found.for_times()
     if found.timed is None:
-        msg = (
+        raise SpecError(
             f"the family {found.name!r} is not a distribution of times, which surv(...) gives; use "
             f"one of {', '.join(TIMES)}, gamma, or a Family with logsf= or hazard="
         )
-        raise SpecError(msg)
     if found is not family(found.name):
-        msg = (
+        raise SpecError(
             f"as a distribution of times, {found.name!r} has one link only; write "
             f"family={found.name!r}"
         )
-        raise SpecError(msg)
     return import_module(f"bayesmix.families.survival.{found.timed}").FAMILY
 
 

@@ -242,11 +242,10 @@ class Family:
             raise SpecError(msg)
         given = (self.density, self.whole)
         if not (self.is_own or self.is_survival or any(f is not None for f in given)):
-            msg = (
+            raise SpecError(
                 f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``; for "
                 "times logsf= or hazard= will do"
             )
-            raise SpecError(msg)
         unknown = [name for name in self.bounds if name not in links]
         if unknown:
             msg = f"bounds= names {unknown}, no parameters of {self.name!r}: {list(links)}"
@@ -321,15 +320,13 @@ class Family:
         'probit'
         """
         if self.location is None:
-            msg = f"family {self.name!r} has no location, so it has no link"
-            raise SpecError(msg)
+            raise SpecError(f"family {self.name!r} has no location, so it has no link")
         link = get_link(link)
         if self.links and link.name not in self.links:
-            msg = (
+            raise SpecError(
                 f"the link {link.name!r} does not suit the mean of the family {self.name!r}; "
                 f"use one of {', '.join(self.links)}"
             )
-            raise SpecError(msg)
         if self.params[self.locations[0]] is link:
             return self
         if self.relink is not None:
@@ -350,11 +347,10 @@ class Family:
         """
         _check_kind(self, response)
         if self.settle is not None:
-            msg = (
+            raise SpecError(
                 f"the {self.name} family depends on the response that it is fitted to; make it "
                 "definite with family.settle(response), or give its options"
             )
-            raise SpecError(msg)
         if self.is_survival:
             return self._observe_times(response)
         y, trials = np.asarray(response.y, dtype=float), response.trials
@@ -549,12 +545,11 @@ def _check_support(family: Family, name: str, y: np.ndarray) -> None:
     if not bad.any():
         return
     rows = ", ".join(str(i) for i in np.flatnonzero(bad)[:5])
-    msg = (
+    raise DataError(
         f"the {family.name} family allows {family.support}, but {int(bad.sum())} of {len(y)} "
         f"values of {name!r} are something else (positions {rows}; the first is "
         f"{y[bad][0]:g}); choose another family or correct the data"
     )
-    raise DataError(msg)
 
 
 def _refuse_kind(family: Family, response: Response) -> None:
@@ -581,26 +576,23 @@ def _check_kind(family: Family, response: Response) -> None:
     if family.reads or response.kind not in ("numeric", "binomial", "survival"):
         _refuse_kind(family, response)
     if (response.kind == "survival") != family.is_survival:
-        msg = (
+        raise DataError(
             f"the {family.name} family reads times: write the response as surv(time, status), "
             f"not {response.name}"
             if family.is_survival
             else f"{response.name} gives times, which the {family.name} family does not read; use "
             "a family of times such as 'weibull' or 'lognormal', or a plain column as the response"
         )
-        raise DataError(msg)
     if response.kind == "binomial" and not family.binomial:
-        msg = (
+        raise DataError(
             f"{response.name} gives successes and trials, which the {family.name} family does not "
             "read; use family='binomial', or a plain column as the response"
         )
-        raise DataError(msg)
     if not family.binomial or response.kind != "numeric":
         return
     y = response.y[slice(None) if response.there is None else response.there]
     if len(other := y[~np.isin(y, (0, 1))]):
-        msg = (
+        raise DataError(
             f"the {family.name} family reads a 0/1 column or p(successes, trials), but "
             f"{response.name!r} has the value {other[0]:g}; write p({response.name}, trials)"
         )
-        raise DataError(msg)

@@ -47,44 +47,40 @@ def check_density(family: FamilyLike, obs: Observed) -> None:
     if undefined.any():
         tried = " or ".join(f"{v:g}" for v in _TRIED)
         rows = ", ".join(str(i) for i in np.flatnonzero(undefined)[:5])
-        msg = (
+        raise DataError(
             f"logpdf of the family {family.name!r} gives NaN or infinity for {undefined.sum()} of "
             f"{n} responses (positions {rows}; the first is {obs.y[undefined][0]:g}) with all "
             f"parameters at {tried}; return -inf where the density is zero (numpy.where), or "
             "give valid= and support= so that such data are refused"
         )
-        raise DataError(msg)
 
 
 def _numbers(family: FamilyLike, logf: Any) -> np.ndarray:
     if isinstance(logf, (np.ndarray, float, int)):
         return np.asarray(logf, dtype=float)
-    msg = (
+    raise SpecError(
         f"logpdf of the family {family.name!r} returned {type(logf).__name__}; it must return "
         "an array of numbers, the log density of each response"
     )
-    raise SpecError(msg)
 
 
 def _refuse_shape(family: FamilyLike, shape: tuple[int, ...], n: int) -> None:
     names = ", ".join(p.name for p in family.parameters)
-    msg = (
+    raise SpecError(
         f"logpdf of the family {family.name!r} returned shape {shape} for {n} responses; it must "
         f"return the log density of each response, shape ({n},), from y and {names}, which have "
         "that shape too: no sums over responses"
     )
-    raise SpecError(msg)
 
 
 def _differentiate(family: FamilyLike, obs: Observed, etas: tuple[np.ndarray, ...]) -> None:
     try:
         shape = family.automatic(obs, etas).logf.shape
     except (TypeError, ValueError, AttributeError) as error:
-        msg = (
+        raise SpecError(
             f"logpdf of the family {family.name!r} works with numbers but cannot be "
             f"differentiated: {error}"
-        )
-        raise SpecError(msg) from error
+        ) from error
     if shape != obs.y.shape:
         _refuse_shape(family, shape, len(obs.y))
 
@@ -126,18 +122,16 @@ def check_start(family: FamilyLike, given: Any, n: int) -> dict[str, Any]:
         allowed = [(), (n,)] if family.is_located(j) else [()]
         if value.shape not in allowed:
             shapes = " or ".join("a number" if not s else f"shape {s}" for s in allowed)
-            msg = (
+            raise SpecError(
                 f"start of the family {family.name!r} gives {parameter.name} of shape "
                 f"{value.shape}; it must be {shapes}"
             )
-            raise SpecError(msg)
         if family.density is None and not inside(parameter.link, value):
-            msg = (
+            raise SpecError(
                 f"start of the family {family.name!r} gives {parameter.name} a value that its "
                 f"link {parameter.link.name!r} does not allow (from {np.min(value):g} to "
                 f"{np.max(value):g}); it must lie strictly between {parameter.link.lower:g} and "
                 f"{parameter.link.upper:g}"
             )
-            raise SpecError(msg)
         values[parameter.name] = float(value) if value.ndim == 0 else value
     return values

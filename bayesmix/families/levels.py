@@ -39,11 +39,10 @@ def checked_levels(levels: Sequence[Hashable], name: str) -> tuple[Hashable, ...
     plain = isinstance(levels, list | tuple | np.ndarray) or hasattr(levels, "categories")
     listed = list(getattr(levels, "categories", levels)) if plain else []
     if len(listed) < 2 or len(set(listed)) < len(listed):
-        msg = (
+        raise SpecError(
             f"levels={shown(levels)}: the {name} family takes a list of at least two different "
             "levels in their order, such as ['low', 'medium', 'high']"
         )
-        raise SpecError(msg)
     return tuple(v.item() if isinstance(v, np.generic) else v for v in listed)
 
 
@@ -70,28 +69,25 @@ def settled_levels(response: Response, *, ordered: bool, name: str) -> tuple[Has
         msg = f"{response.name!r} has {only}; the {name} family needs at least two levels"
         raise DataError(msg)
     if ordered and not response.ordered and len(levels) > 2:
-        msg = (
+        raise DataError(
             f"the levels of {response.name!r}, {shown(list(levels))}, have no order, which the "
             "ordinal family needs. Make the column an ordered Categorical, give the order by "
             "bmx.family('ordinal', levels=[...]), or use family='categorical'"
         )
-        raise DataError(msg)
     if len(levels) > MOST:
-        msg = (
+        raise DataError(
             f"{response.name!r} has {len(levels)} different values, more than the {MOST} that the "
             f"{name} family takes as levels; is it a number, for family='gaussian' or 'poisson'?"
         )
-        raise DataError(msg)
     counts = np.bincount(codes_of(response, levels, name), minlength=len(levels))
     if not counts.all():
         empty = [levels[j] for j in np.flatnonzero(counts == 0)]
-        msg = (
+        raise DataError(
             f"no row has the level{'s' if len(empty) > 1 else ''} {shown(empty)} of "
             f"{response.name!r}, so nothing can be learned about "
             f"{'them' if len(empty) > 1 else 'it'}; drop unused levels, as with "
             ".cat.remove_unused_categories()"
         )
-        raise DataError(msg)
     return levels
 
 
@@ -108,11 +104,10 @@ def codes_of(response: Response, levels: tuple[Hashable, ...], name: str) -> np.
         return y
     unknown = [v for j, v in enumerate(response.levels) if v not in levels and (y == j).any()]
     if unknown:
-        msg = (
+        raise DataError(
             f"{response.name!r} has the level {unknown[0]!r}, but the {name} family of this model "
             f"knows {shown(list(levels))}"
         )
-        raise DataError(msg)
     place = {v: j for j, v in enumerate(levels)}
     return np.array([place.get(v, -1) for v in response.levels], int)[y]
 

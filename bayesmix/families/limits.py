@@ -62,20 +62,17 @@ def check_tails(family: Any, name: str, most: float) -> None:
     """
     whole = family.whole is not None
     if family.atom is not None or family.lump is not None or family.binomial or whole:
-        msg = (
+        raise SpecError(
             f"{name}: the {family.name} family has no tails that limits could cut off; use a "
             "density or a family of counts"
         )
-        raise SpecError(msg)
     if family.log_tails is None and not family.discrete and family.tails is None:
-        msg = (
+        raise SpecError(
             f"{name}: the {family.name} family has no tails=; give bmx.Family(..., tails=), the "
             "probabilities up to and beyond a value"
         )
-        raise SpecError(msg)
     if family.log_tails is None and family.discrete and most > MOST_COUNTS:
-        msg = f"{name}: a limit of counts is at most {MOST_COUNTS}, but one is {most:g}"
-        raise SpecError(msg)
+        raise SpecError(f"{name}: a limit of counts is at most {MOST_COUNTS}, but one is {most:g}")
 
 
 def _at(family: Any, obs: Observed, y: Array) -> Observed:

@@ -217,6 +217,5 @@ def get_link(name: str | Link) -> Link:
     if isinstance(name, Link):
         return name
     if not isinstance(name, str) or name not in LINKS:
-        msg = f"the link {name!r} is unknown; use one of {', '.join(sorted(LINKS))}"
-        raise SpecError(msg)
+        raise SpecError(f"the link {name!r} is unknown; use one of {', '.join(sorted(LINKS))}")
     return LINKS[name]

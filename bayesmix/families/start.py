@@ -48,12 +48,11 @@ def search_start(family: FamilyLike, obs: Observed) -> dict[str, float]:
     costs = [cost(point) for point in points]
     best = points[int(np.argmin(costs))]
     if min(costs) >= _IMPOSSIBLE:
-        msg = (
+        raise DataError(
             f"the density of the family {family.name!r} is zero or not a number for some responses "
             "at all parameter values tried; give the family start=, or valid= and support= that "
             "say which responses it allows"
         )
-        raise DataError(msg)
     found = minimize(
         cost,
         best,

@@ -61,11 +61,10 @@ def read_levels(text: str, data: pd.DataFrame, scope: Scope) -> Levels:
         ordered = all(isinstance(v, bool) for v in found)
     else:
         kinds = ", ".join(sorted({type(v).__name__ for v in found}))
-        msg = (
+        raise DataError(
             f"the response {name!r} has values of the type {kinds}; its levels are those of a "
             "Categorical, whole numbers, or texts"
         )
-        raise DataError(msg)
     ordering: tuple[Any, ...] = tuple(sorted(found, key=lambda level: level))
     place = {level: float(j) for j, level in enumerate(ordering)}
     return Levels(values.map(place).to_numpy(float), ordering, ordered)
@@ -79,9 +78,8 @@ def _whole(name: str, values: pd.Series, data: pd.DataFrame) -> set[Hashable]:
     numbers = values.to_numpy(float, na_value=np.nan)
     bad = ~np.isnan(numbers) & (~np.isfinite(numbers) | (numbers != np.floor(numbers)))
     if bad.any():
-        msg = (
+        raise DataError(
             f"the response {name!r} is read as levels, but has {numbers[bad][0]:g} in "
             f"{first_rows(data, bad)}; levels are those of a Categorical, whole numbers, or texts"
         )
-        raise DataError(msg)
     return set(map(int, numbers[~np.isnan(numbers)]))

@@ -162,11 +162,10 @@ def _codes(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
 
 def _check(lower: np.ndarray, upper: np.ndarray, entry: np.ndarray) -> None:
     if lower.ndim != 1 or not lower.shape == upper.shape == entry.shape:
-        msg = (
+        raise DataError(
             "lower, upper and entry have one number for each time, but their shapes are "
             f"{lower.shape}, {upper.shape} and {entry.shape}"
         )
-        raise DataError(msg)
     wrong = {
         "a bound is missing (NaN)": np.isnan(lower) | np.isnan(upper) | np.isnan(entry),
         "a bound is negative": (lower < 0) | (upper < 0) | (entry < 0),
@@ -178,8 +177,7 @@ def _check(lower: np.ndarray, upper: np.ndarray, entry: np.ndarray) -> None:
     for what, bad in wrong.items():
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
-            msg = (
+            raise DataError(
                 f"times: {what} at {int(bad.sum())} of {len(lower)} positions; the first is {i}, "
                 f"with lower={lower[i]:g}, upper={upper[i]:g}, entry={entry[i]:g}"
             )
-            raise DataError(msg)

@@ -35,8 +35,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
     n_units = len(prepared.units.first)
     if k > n_units:
         what = "groups" if prepared.units.grouped else "rows"
-        msg = f"k={k} components are more than the {n_units} {what}; use a smaller k"
-        raise SpecError(msg)
+        raise SpecError(f"k={k} components are more than the {n_units} {what}; use a smaller k")
     weight = None if prepared.weight is None else prepared.weight[prepared.units.codes]
     positive = slice(None) if weight is None else weight > 0
     if prepared.events is not None:
@@ -100,10 +99,9 @@ def component_names(prepared: Prepared, k: int) -> tuple[Hashable, ...]:
         return tuple(range(1, k + 1))
     if len(known) > k:
         names = ", ".join([*map(repr, known[:6]), *(["..."] if len(known) > 6 else [])])
-        msg = (
+        raise SpecError(
             f"the labels name {len(known)} components [{names}], but k={k}; use k of at least that"
         )
-        raise SpecError(msg)
     rest = [n for n in range(1, 2 * k + 1) if n not in known and n > len(known)]
     return (*known, *rest[: k - len(known)])
 
@@ -120,11 +118,10 @@ def _named(dicts: list[tuple[Hashable, ...]], known: list[Hashable], k: int) -> 
         raise SpecError(msg)
     strange = [c for c in known if c not in names]
     if strange:
-        msg = (
+        raise SpecError(
             f"labels= has {strange}, but family= names the components {list(names)}; give these a "
             "family too, or correct the labels"
         )
-        raise SpecError(msg)
     return names
 
 

@@ -59,12 +59,11 @@ def read_by_component(
     if any(counts.values()) and not all(counts.values()):
         gives = {True: "probabilities", False: "a density"}
         named = " and ".join(f"{name!r} {gives[c]}" for name, c in counts.items())
-        msg = (
+        raise SpecError(
             f"family= mixes what cannot be compared for {response.name!r}: {named}. Which of them "
             "a row belongs to would depend on the unit of measurement; use families of one kind "
             "('zero' and bmx.family('point', at=) stand beside both)"
         )
-        raise SpecError(msg)
     if not atoms or not others or any(counts.values()):
         return alike, None
     return _apart(response, families)
@@ -78,11 +77,10 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
     others = np.sort(y[~at_atom & ~np.isnan(y)])
     if not len(others):
         names = ", ".join(f"{a:g}" for a in sorted(places))
-        msg = (
+        raise DataError(
             f"every value of {response.name!r} is at a point mass ({names}), so nothing is left "
             "for the other components; leave them out, or check the column"
         )
-        raise DataError(msg)
     allowed = np.column_stack([~at_atom if f.atom is None else y == f.atom for f in families])
     missing = np.isnan(y)[:, None]
     allowed |= missing
@@ -175,8 +173,7 @@ def _refuse_impossible(units: Units, allowed: np.ndarray, why: str) -> None:
     bad = np.flatnonzero(~allowed.any(1))
     if len(bad):
         what = units.name if units.grouped else "row"
-        msg = (
+        raise DataError(
             f"no component can give {len(bad)} of the {len(allowed)} units, such as "
             f"{what} = {units.index[bad[0]]!r}: {why}"
         )
-        raise DataError(msg)

@@ -44,18 +44,16 @@ class FamilyBlocks:
         rest = k - fixed
         if self.total is None and rest < 1:
             least = fixed + 1
-            msg = (
+            raise SpecError(
                 f"family={self} has {fixed} components beside 'k', which stands for at least one "
                 f"more, but k={k}; use k of at least {least}, as in select(..., k=range({least}, "
                 f"{least + 4}))"
             )
-            raise SpecError(msg)
         if self.total is not None and rest:
-            msg = (
+            raise SpecError(
                 f"family={self} has {fixed} components, but k={k}; write 'k' for the number of the "
                 "family that is to grow"
             )
-            raise SpecError(msg)
         sizes = [n if isinstance(n, int) else rest for n in self.sizes]
         return [f for f, n in zip(self.families, sizes, strict=True) for _ in range(n)]
 
@@ -85,12 +83,11 @@ def family_blocks(given: Any) -> Any:
         or any(isinstance(n, int) and n < 1 for n in sizes)
         or sizes.count(REST) > 1
     ):
-        msg = (
+        raise SpecError(
             f"family={shown(dict(given))} is not understood; map families to their numbers of "
             "components, positive whole numbers, and one of them to 'k' for all the others, such "
             "as {'zero': 1, 'poisson': 'k'}"
         )
-        raise SpecError(msg)
     return FamilyBlocks(tuple(given), sizes)
 
 

@@ -91,16 +91,14 @@ def _check_ancillary(part: EventPart, family: Family, event: Hashable) -> None:
     """Each parameter of an event's family is described once."""
     unknown = [name for name in part.ancillary if name not in family.params]
     if unknown:
-        msg = (
+        raise SpecError(
             f"ancillary= gives {event!r} formulas for {unknown}, but its family {family.name!r} "
             f"has the parameters {list(family.params)}"
         )
-        raise SpecError(msg)
     described = [t for t in part.design.terms if t != "Intercept"]
     if described and (family.location is None or family.location in part.ancillary):
         where = "no location" if family.location is None else "its location in ancillary= as well"
-        msg = (
+        raise SpecError(
             f"the formula {part.formula.text!r} of {event!r} has the covariates {described}, but "
             f"the family {family.name!r} has {where}; give them once"
         )
-        raise SpecError(msg)

@@ -105,8 +105,7 @@ def prepare_components(
 ) -> Prepared:
     """`prepare_events` where the components are known, in order, with a family for each."""
     if truncation not in TRUNCATIONS:
-        msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
-        raise SpecError(msg)
+        raise SpecError(f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}")
     formulas = _formulas(formula, names)
     extra = _ancillary(ancillary, names)
     weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
@@ -167,11 +166,10 @@ def partial_codes(given: Any) -> dict[Hashable, tuple[Hashable, ...]]:
     if not isinstance(given, Mapping) or not all(
         isinstance(v, Sequence) and not isinstance(v, str) and len(v) > 0 for v in given.values()
     ):
-        msg = (
+        raise SpecError(
             f"partial_events={given!r} must map a code of the event column to the events it may "
             "be, such as {'a_or_b': ['a', 'b']}"
         )
-        raise SpecError(msg)
     return {code: tuple(events) for code, events in given.items()}
 
 
@@ -186,26 +184,23 @@ def _components(
         observed = [c for c in observed if c in family or c in held]
     names = (*observed, *(c for c in family if c not in observed)) if named else tuple(observed)
     if not names:
-        msg = f"the event column {column!r} has no known event; every value is missing"
-        raise DataError(msg)
+        raise DataError(f"the event column {column!r} has no known event; every value is missing")
     wrong = [c for codes in partial.values() for c in codes if c not in names]
     wrong += [c for c in partial if named and c in family]
     if wrong:
-        msg = (
+        raise SpecError(
             f"partial_events uses {wrong}, but the events are {list(names)}; a code stands for "
             "several events and cannot be one of them"
         )
-        raise SpecError(msg)
     if not named:
         return names, (family,) * len(names)
     missing = [c for c in names if c not in family]
     if missing:
-        msg = (
+        raise SpecError(
             f"family= names {list(family)}, but the column {column!r} also has {missing}. Give "
             "these a family too, list codes of several events in partial_events=, or mark rows "
             "without a known event as missing"
         )
-        raise SpecError(msg)
     return names, tuple(family[c] for c in names)
 
 
@@ -214,12 +209,11 @@ def _levels(values: pd.Series, column: str) -> list[Hashable]:
         return [plain(c) for c in values.cat.categories]
     found = [plain(v) for v in values.dropna().unique()]
     if not all(isinstance(v, str) for v in found):
-        msg = (
+        raise DataError(
             f"the event column {column!r} holds {values.dtype}: {found[:5]}; it names the events, "
             "as strings or a Categorical, missing where the event is unknown (a 0/1 status stands "
             "in surv(time, status))"
         )
-        raise DataError(msg)
     return sorted(found, key=str)
 
 
@@ -233,11 +227,10 @@ def allowed_events(
         where = (values == code).to_numpy(dtype=bool, na_value=False)  # missing strings are NA
         may = partial.get(plain(code), (plain(code),))
         if any(e not in names for e in may):
-            msg = (
+            raise DataError(
                 f"the event column {column!r} has the code {code!r} in {first_rows(data, where)}, "
                 f"but the events are {list(names)}; correct it, or list it in partial_events="
             )
-            raise DataError(msg)
         allowed[where] = [e in may for e in names]
     return allowed
 
@@ -253,17 +246,15 @@ def _formulas(given: Any, names: Names) -> list[ParsedFormula]:
     parsed = [parse_formula(given[c] if by_event else given, "formula") for c in names]
     for f in parsed:
         if f.response is None or not is_surv(f.response):
-            msg = (
+            raise FormulaError(
                 f"the formula {f.text!r} has no survival time on its left; write "
                 "'surv(time, status) ~ x'"
             )
-            raise FormulaError(msg)
         if f.group is not None:
-            msg = (
+            raise FormulaError(
                 f"the formula {f.text!r} groups rows by {f.group!r}, but competing events have one "
                 "row for each subject; remove '| ...'"
             )
-            raise FormulaError(msg)
     return parsed
 
 
@@ -271,15 +262,13 @@ def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
     """Formulas of other parameters, by event and name."""
     given = {} if given is None else given
     if not isinstance(given, Mapping) or not all(isinstance(d, Mapping) for d in given.values()):
-        msg = (
+        raise SpecError(
             f"ancillary={given!r} must map events to formulas of their parameters, such as "
             "{'death': {'shape': '~ sex'}}"
         )
-        raise SpecError(msg)
     unknown = [c for c in given if c not in names]
     if unknown:
-        msg = f"ancillary= names {unknown}, but the events are {list(names)}"
-        raise SpecError(msg)
+        raise SpecError(f"ancillary= names {unknown}, but the events are {list(names)}")
     parsed = [
         {name: parse_formula(text, "ancillary") for name, text in given.get(c, {}).items()}
         for c in names
@@ -287,11 +276,10 @@ def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
     for formulas in parsed:
         for name, f in formulas.items():
             if f.offsets:
-                msg = (
+                raise FormulaError(
                     f"offset(...) stands in the main formula; the ancillary formula {f.text!r} of "
                     f"{name!r} cannot have one"
                 )
-                raise FormulaError(msg)
     return parsed
 
 
@@ -333,11 +321,10 @@ def restricted(
     """
     assert formula.response is not None
     if surv_call(formula.response).background is not None:
-        msg = (
+        raise FormulaError(
             f"{formula.response!r}: background= is for bmx.Mixture; with competing events, make "
             "the background an event of its own"
         )
-        raise FormulaError(msg)
     there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
     rows = rows & there
     # Delayed entry concerns every event, whichever one it was.

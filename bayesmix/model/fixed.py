@@ -39,8 +39,7 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
         If there is no such parameter, or its value is outside its range.
     """
     if not isinstance(given, Mapping):
-        msg = f"fixed_params={given!r} must be a dict {{(component, parameter): value}}"
-        raise SpecError(msg)
+        raise SpecError(f"fixed_params={given!r} must be a dict {{(component, parameter): value}}")
     held: dict[int, float] = {}
     weights = np.full(spec.k, np.nan)
     for key, value in given.items():
@@ -70,11 +69,10 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
 def _resolve(spec: MixtureSpec, key: Any) -> tuple[int, str]:
     pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], str)
     if not pair or key[0] not in spec.components:
-        msg = (
+        raise SpecError(
             f"fixed_params has the key {key!r}; keys are (component, parameter) with a component "
             f"of {list(spec.components)}"
         )
-        raise SpecError(msg)
     return spec.components.index(key[0]), key[1]
 
 
@@ -82,11 +80,10 @@ def _check_weights(weights: np.ndarray) -> None:
     known = weights[np.isfinite(weights)]
     total, full = known.sum(), len(known) == len(weights)
     if (known <= 0).any() or (known >= 1).any() or (abs(total - 1) > 1e-9 if full else total >= 1):
-        msg = (
+        raise SpecError(
             f"the fixed weights {known.tolist()} must lie between 0 and 1 and leave something "
             "for the other components (or add up to one)"
         )
-        raise SpecError(msg)
 
 
 def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tuple[int, float]:
@@ -115,8 +112,7 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
         if at >= 0 and name == f"alpha[{term}]":
             return int(at), value
     known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
-    msg = f"fixed_params has {key!r}, but that component's parameters are {known}"
-    raise SpecError(msg)
+    raise SpecError(f"fixed_params has {key!r}, but that component's parameters are {known}")
 
 
 def _first_threshold(block: BlockLayout, s: int, name: str, key: Any) -> Entry | None:
@@ -130,11 +126,10 @@ def _first_threshold(block: BlockLayout, s: int, name: str, key: Any) -> Entry |
 
 def _unconstrained(link: Link, value: float, key: Any) -> float:
     if not link.lower < value < link.upper:
-        msg = (
+        raise SpecError(
             f"fixed_params[{key!r}] is {value:g}; it must lie between "
             f"{link.lower:g} and {link.upper:g}"
         )
-        raise SpecError(msg)
     return float(link.forward(np.asarray(value)))
 
 

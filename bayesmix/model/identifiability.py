@@ -18,8 +18,7 @@ def check_full_rank(matrix: np.ndarray, terms: tuple[str, ...], where: str) -> N
     sets = rank_deficiency(matrix, terms)
     if sets:
         named = "; ".join(", ".join(s) for s in sets)
-        msg = f"{where} has linearly dependent columns: {named}. Remove one of each set"
-        raise SpecError(msg)
+        raise SpecError(f"{where} has linearly dependent columns: {named}. Remove one of each set")
 
 
 def check_varies(
@@ -45,11 +44,10 @@ def check_varies(
     spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
     if spread or empty:
-        msg = (
+        raise DataError(
             f"the response {response.name!r} has the same value in all {len(y)} rows"
             f" ({y[0]:g}), so the {first.name} family has nothing to estimate; check the column"
         )
-        raise DataError(msg)
 
 
 def _check_columns(response: Response, y: np.ndarray) -> None:
@@ -58,11 +56,10 @@ def _check_columns(response: Response, y: np.ndarray) -> None:
         known = column[~np.isnan(column)]
         if len(known) < 2 or np.ptp(known) == 0:
             what = f"the same value in all rows ({known[0]:g})" if len(known) else "no value"
-            msg = (
+            raise DataError(
                 f"the column {name!r} of {response.name!r} has {what}, so nothing can be "
                 "estimated from it; leave it out, or check it"
             )
-            raise DataError(msg)
 
 
 def _check_events(response: Response, counted: np.ndarray | slice) -> None:
@@ -70,11 +67,10 @@ def _check_events(response: Response, counted: np.ndarray | slice) -> None:
     times = response.times.take(counted)
     if not any(kind != "right" for kind, _ in times.kinds()):
         rows = "" if len(times) == len(response.y) else " in the rows with a positive weight"
-        msg = (
+        raise DataError(
             f"the response {response.name!r} has no event{rows}: all {len(times)} times are "
             "right-censored or unknown, so there is nothing to estimate; check the status column"
         )
-        raise DataError(msg)
 
 
 def check_identified(layout: Layout, matrices: list[np.ndarray]) -> None:

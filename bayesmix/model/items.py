@@ -84,8 +84,7 @@ def _check_names(names: list[str]) -> None:
         raise SpecError(msg)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        msg = f"the items {twice} are listed more than once; each is one response"
-        raise SpecError(msg)
+        raise SpecError(f"the items {twice} are listed more than once; each is one response")
 
 
 def _check_families(names: list[str], family: Mapping[str, Any]) -> None:
@@ -93,18 +92,16 @@ def _check_families(names: list[str], family: Mapping[str, Any]) -> None:
     unknown = [name for name in family if name not in names]
     if missing or unknown:
         wrong = f"names {unknown}, no items" if unknown else f"has no family for {missing}"
-        msg = f"family= {wrong}; as a dict it has one family for each of {names}"
-        raise SpecError(msg)
+        raise SpecError(f"family= {wrong}; as a dict it has one family for each of {names}")
 
 
 def _right_side(formula: str) -> str:
     left, tilde, right = formula.partition("~")
     if not tilde or left.strip() or not right.strip():
-        msg = (
+        raise SpecError(
             f"formula={formula!r} describes every item: write its right-hand side alone, "
             "such as '~ 1' or '~ age'"
         )
-        raise SpecError(msg)
     return right.strip()
 
 

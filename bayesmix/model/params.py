@@ -366,11 +366,10 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
                 inside |= natural == np.inf
                 natural = np.minimum(natural, np.finfo(float).max)
             if not inside[has].all():
-                msg = (
+                raise SpecError(
                     f"params[{name!r}] is {natural[has].tolist()}; it must lie "
                     f"between {link.lower:g} and {link.upper:g}"
                 )
-                raise SpecError(msg)
             _fill(theta, predictor, link.forward(np.where(has, natural, 0.5)), natural)
     _read_weights(spec, params, theta)
     return theta
@@ -385,8 +384,7 @@ def _thresholds(params: xr.Dataset, layout: Layout, block: BlockLayout) -> dict[
     given = _read(params, cuts.variable, layout.components, dim, cuts.labels)
     steps = np.diff(given, axis=1)
     if not (np.isfinite(given).all() and (steps > 0).all()):
-        msg = f"params[{cuts.variable!r}] is {given.tolist()}; thresholds increase"
-        raise SpecError(msg)
+        raise SpecError(f"params[{cuts.variable!r}] is {given.tolist()}; thresholds increase")
     names = [block.predictors[number].variable for number in cuts.steps]
     return {block.locations[0].variable: -given[:, 0], **dict(zip(names, steps.T, strict=True))}
 
@@ -445,8 +443,7 @@ def _read(
         msg = f"params must be an xarray Dataset like fit.params, not {type(params).__name__}"
         raise SpecError(msg)
     if name not in params:
-        msg = f"params lack the variable {name!r}; they have {list(params.data_vars)}"
-        raise SpecError(msg)
+        raise SpecError(f"params lack the variable {name!r}; they have {list(params.data_vars)}")
     chosen = params[name]
     stored = "component" in chosen.coords and chosen["component"].values.tolist()
     as_text = list(plain_components(components))
@@ -457,15 +454,13 @@ def _read(
         have = chosen[key].values.tolist() if key in chosen.coords else []
         missing = [x for x in labels if x not in have]
         if missing or len(have) != len(labels):
-            msg = f"params[{name!r}] has {key} {have}, but the model has {labels}"
-            raise SpecError(msg)
+            raise SpecError(f"params[{name!r}] has {key} {have}, but the model has {labels}")
         chosen = chosen.isel({key: [have.index(x) for x in labels]})
     if set(chosen.dims) != set(wanted) or chosen.dtype.kind not in "fiu":
-        msg = (
+        raise SpecError(
             f"params[{name!r}] has the dimensions {chosen.dims} and holds {chosen.dtype}; numbers "
             f"along {tuple(wanted)} are needed (choose one draw, for example)"
         )
-        raise SpecError(msg)
     return np.asarray(chosen.transpose(*wanted).values, dtype=float)
 
 
@@ -477,18 +472,16 @@ def _fill(theta: np.ndarray, predictor: Predictor, values: np.ndarray, natural: 
         raise SpecError(msg)
     absent = ~has & np.isfinite(natural) & (natural != 0)
     if absent.any():
-        msg = (
+        raise SpecError(
             f"params[{predictor.variable!r}] has values for components that lack the term: "
             f"{natural.tolist()}; set {natural[absent].tolist()} to NaN"
         )
-        raise SpecError(msg)
     theta[predictor.index[has]] = values[has]
     if not np.allclose(theta[predictor.index[has]], values[has], rtol=1e-9, atol=1e-12):
-        msg = (
+        raise SpecError(
             f"params[{predictor.variable!r}] gives different values to components that share "
             f"one: {natural.tolist()}"
         )
-        raise SpecError(msg)
 
 
 def _read_weights(spec: MixtureSpec, params: xr.Dataset, theta: np.ndarray) -> None:
@@ -498,8 +491,7 @@ def _read_weights(spec: MixtureSpec, params: xr.Dataset, theta: np.ndarray) -> N
             params, "alpha", layout.components, "concomitant_term", layout.concomitant_terms
         )
         if not np.isfinite(alpha).all():
-            msg = f"params['alpha'] has missing or infinite values: {alpha.tolist()}"
-            raise SpecError(msg)
+            raise SpecError(f"params['alpha'] has missing or infinite values: {alpha.tolist()}")
         alpha = alpha - alpha[0]
     else:
         weight = _read(params, "weight", layout.components)

@@ -243,11 +243,10 @@ def nested_pairs(nested: Any) -> list[tuple[str, int]]:
         not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in nested
     )
     if wrong:
-        msg = (
+        raise SpecError(
             f"nested={nested!r} must be a list of (formula, number of components) pairs, such as "
             "[('~ x', 1), ('~ 0', 2)]"
         )
-        raise SpecError(msg)
     for text, size in nested:
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
             msg = f"the nested block {text!r} has size {size!r}; a size is an integer of at least 1"

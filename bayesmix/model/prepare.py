@@ -49,8 +49,7 @@ def prepare(
     """
     check_na_action(na_action)
     if not regressions:
-        msg = "a mixture needs at least one Regression; the list given is empty"
-        raise SpecError(msg)
+        raise SpecError("a mixture needs at least one Regression; the list given is empty")
     parsed = [_parse(r) for r in regressions]
     group = _one_group(column_name("group", group), [p[0] for p in parsed])
     given = (column_name("labels", labels), column_name("weights", weights), group)
@@ -83,8 +82,7 @@ def prepare(
         _warn_of_constants([d for p in parts for d in p.designs], len(kept))
     names = [p.response.name for p in parts]
     if len(set(names)) < len(names):
-        msg = f"two regressions have the same response {names}; each needs its own"
-        raise SpecError(msg)
+        raise SpecError(f"two regressions have the same response {names}; each needs its own")
     return Prepared(
         parts,
         units,
@@ -170,16 +168,14 @@ def _warn_of_position(regressions: Sequence[Regression], values: pd.Series, labe
 def _parse(regression: Regression) -> Parsed:
     formula = parse_formula(regression.formula, "formula")
     if formula.response is None:
-        msg = (
+        raise FormulaError(
             f"the formula {regression.formula!r} has no response; write it on the left, "
             "as in 'y ~ x' (only fixed, nested and concomitant formulas have none)"
         )
-        raise FormulaError(msg)
     fixed = None if regression.fixed is None else parse_formula(regression.fixed, "fixed")
     nested = tuple(parse_formula(f, "nested") for f, _ in nested_pairs(regression.nested))
     if any(f.offsets for f in nested):
-        msg = "an offset stands in the main or the fixed formula, not in a nested one"
-        raise FormulaError(msg)
+        raise FormulaError("an offset stands in the main or the fixed formula, not in a nested one")
     return formula, fixed, nested
 
 

@@ -111,11 +111,10 @@ def from_moments(block: BlockLayout, sd: np.ndarray, corr: np.ndarray) -> np.nda
             raise np.linalg.LinAlgError
         root_of(matrix, proportional=False)
     except np.linalg.LinAlgError:
-        msg = (
+        raise SpecError(
             f"random_sd {sd.tolist()} and random_corr {corr.tolist()} of {block.name!r} make no "
             "covariance matrix: standard deviations are positive, and correlations lie between -1 "
             "and 1 and agree with each other"
-        )
-        raise SpecError(msg) from None
+        ) from None
     covariance = matrix * sd[:, :, None] * sd[:, None]
     return root_of(covariance, proportional=block.random_covariance == "proportional")

@@ -49,8 +49,7 @@ def unit_response(
     text = str(formula.response)
     if not units.grouped or not is_surv(text):
         why = "rows are not grouped" if not units.grouped else "the response is not a surv(...)"
-        msg = f"per='unit' of {text!r}: {why}; it is for a time of each group (group=)"
-        raise SpecError(msg)
+        raise SpecError(f"per='unit' of {text!r}: {why}; it is for a time of each group (group=)")
     here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]
     whole = set(complete_columns(formula)) | set(names)
     others = [c for c in here if c not in whole]
@@ -78,12 +77,11 @@ def described_rows(
     bad = {name: where & there for name, where in missing.items() if (where & there).any()}
     if bad:
         found = "; ".join(f"{name!r}: {first_rows(data, where)}" for name, where in bad.items())
-        msg = (
+        raise DataError(
             f"na_action='fiml' is for missing responses, but covariates of {formula.response!r} "
             f"are missing where it is observed: {found}. Impute them several times and combine "
             "the fits by bmx.pool([...]), or leave these rows out with na_action='drop'"
         )
-        raise DataError(msg)
     return ~np.logical_or.reduce(list(missing.values()))
 
 
@@ -97,13 +95,12 @@ def _refuse_repeated(response: Response, units: Units) -> None:
     several = np.bincount(units.codes) > 1
     repeated = several & (np.bincount(units.codes, differs) == 0)
     if several.any() and repeated[several].mean() > REPEATED:
-        msg = (
+        raise DataError(
             f"{response.name!r} is the same in all rows of {int(repeated.sum())} of the "
             f"{int(several.sum())} groups with several rows, and each row would count as a time of "
             "its own. If it is one time for each group, write bmx.Regression("
             f'"{response.name} ~ ...", family=..., per="unit")'
         )
-        raise DataError(msg)
 
 
 def read_part(
@@ -166,11 +163,10 @@ def _random(
     given = formula.effects
     if given is None:
         if regression.random_covariance != "varying":
-            msg = (
+            raise SpecError(
                 f"random_covariance={regression.random_covariance!r}, but {formula.text!r} has no "
                 "random effects (1 | id); leave it out"
             )
-            raise SpecError(msg)
         return None
     if regression.per == "unit":
         msg = f"{formula.text!r} belongs to the unit (per='unit'): random effects are of its rows"
@@ -195,12 +191,11 @@ def _clustered(
     """Random effects with the clusters of all rows, which are units or stand inside them."""
     codes, index = clusters(data, column, units)
     if len(design.matrix) <= len(index) * len(design.terms):
-        msg = (
+        raise DataError(
             f"the random effects (... | {column}) are {len(index) * len(design.terms)} values, "
             f"{len(design.terms)} for each {column}, and there are {len(design.matrix)} rows: they "
             "cannot be separated from the residuals. Use fewer terms, or more rows of each"
         )
-        raise DataError(msg)
     design = design if described is None else design.take(in_all_rows(described))
     return RandomEffects(design, column, codes, index)
 
@@ -217,10 +212,9 @@ def clusters(data: pd.DataFrame, column: str, units: Units) -> tuple[np.ndarray,
     if (units.codes != units.codes[found.first][found.codes]).any():
         rows = units.codes != units.codes[found.first][found.codes]
         bad = found.index[found.codes[np.flatnonzero(rows)[0]]]
-        msg = (
+        raise DataError(
             f"random effects (... | {column}) need {column!r} to be the group or to stand inside "
             f"it, but rows of {column} = {plain(bad)!r} belong to several values of "
             f"{units.name!r}; give group={column!r}, or names that belong to one group each"
         )
-        raise DataError(msg)
     return found.codes, found.index

@@ -65,11 +65,10 @@ def _with_effects(families: Sequence[Family], part: Part) -> tuple[Family, ...]:
     assert part.random is not None
     wrong = [f for f in families if f.name != "gaussian" or f.parameters[0].link.name != "identity"]
     if wrong:
-        msg = (
+        raise SpecError(
             f"random effects ({part.random.column}) need Gaussian responses with the identity "
             f"link, not the family {wrong[0].name!r}; use family='gaussian', or leave them out"
         )
-        raise SpecError(msg)
     proportional = part.regression.random_covariance == "proportional"
     made = with_effects(families[0], part.random.design.terms, proportional=proportional)
     return (made,) * len(families)
@@ -86,11 +85,10 @@ def _with_thresholds(
     """A design whose intercept is the first threshold, whatever the formulas say of one."""
     if len({f.cuts for f in families}) > 1:
         names = " and ".join(dict.fromkeys(f.name for f in families))
-        msg = (
+        raise SpecError(
             f"the components of {part.response.name!r} have the families {names}; ordered levels "
             "need one family in all components"
         )
-        raise SpecError(msg)
     if "Intercept" not in terms:
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
         check_full_rank(matrix, terms, f"{part.regression.formula!r} with its thresholds")
@@ -155,8 +153,7 @@ def _families(
     names = [(f.name, str(f.options)) for f in distinct]
     if len(set(names)) < len(names):
         twice = [name for i, (name, _) in enumerate(names) if names[i] in names[:i]]
-        msg = f"two different families are both named {twice}; give each its own name"
-        raise SpecError(msg)
+        raise SpecError(f"two different families are both named {twice}; give each its own name")
     if not survival:
         _check_links(distinct)
     return families
@@ -172,11 +169,10 @@ def _check_links(families: Iterable[Family]) -> None:
     for parameter in (p for f in families for p in f.dispersions):
         known = links.setdefault(parameter.name, parameter.link.name)
         if known != parameter.link.name:
-            msg = (
+            raise SpecError(
                 f"the dispersion {parameter.name!r} has the link {known!r} in one family and "
                 f"{parameter.link.name!r} in another; give it one link or two names"
             )
-            raise SpecError(msg)
 
 
 def _design(
@@ -194,11 +190,10 @@ def _design(
     for design, kind in zip(part.designs, part.kinds, strict=True):
         for term in design.terms:
             if term in used and not used[term] == kind == "nested":
-                msg = (
+                raise SpecError(
                     f"the term {term!r} of {part.regression.formula!r} is both {used[term]} and "
                     f"{kind}; a term has one kind of coefficient"
                 )
-                raise SpecError(msg)
         where = []
         for j, term in enumerate(design.terms):
             column = design.matrix[:, j]
@@ -255,11 +250,10 @@ def _dispersion_sets(
         isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes
     )
     if not whole or sizes is None or sum(sizes) != k:
-        msg = (
+        raise SpecError(
             f"dispersion={given!r} is not understood; use 'varying', 'fixed', or the sizes of "
             f"consecutive blocks that add up to k={k}"
         )
-        raise SpecError(msg)
     if not any(f.dispersions or f.cuts for f in families):
         names = " and ".join(dict.fromkeys(f.name for f in families))
         msg = f"dispersion={given!r}: {names} has no dispersion to share; leave dispersion= out"

@@ -393,11 +393,10 @@ def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -
 def _complete(newdata: pd.DataFrame, columns: list[str]) -> None:
     _, missing = select_rows(newdata, columns, "drop")
     if missing:
-        msg = (
+        raise DataError(
             f"newdata has missing values in {missing} of {len(newdata)} rows in the columns in use "
             f"({', '.join(columns)}); fill them in or leave these rows out"
         )
-        raise DataError(msg)
 
 
 def _apply_designs(

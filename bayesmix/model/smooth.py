@@ -92,11 +92,10 @@ def held_smooths(spec: MixtureSpec, theta: np.ndarray) -> MixtureSpec:
 def _found(spec: MixtureSpec, term: str) -> Iterator[tuple[int, Bounded, list[str]]]:
     """Responses with this spline by number, the spline and the names of its columns."""
     if spec.prepared.events is not None:
-        msg = (
+        raise SpecError(
             f"priors[{term!r}] is Prior.smooth(), which models of competing events do not take; "
             "leave it out, or fit the times of one event as a Mixture"
         )
-        raise SpecError(msg)
     for number, part in enumerate(spec.prepared.parts):
         splines = [s for d in part.designs for t, s in d.splines().items() if t == term]
         if splines:
@@ -176,11 +175,10 @@ def _turn(
     rank = len(columns) - straight.shape[1]
     values, vectors = np.linalg.eigh(spline.roughness)
     if rank < 1 or not values[-rank] > 0:
-        msg = (
+        raise SpecError(
             f"priors[{term!r}] is Prior.smooth(), which smooths the second derivative, but this "
             "spline is made of straight lines; use a degree of at least 2 and more columns (df=)"
         )
-        raise SpecError(msg)
     bent = vectors[:, -rank:] / np.sqrt(values[-rank:])
     across = straight.T @ gram
     share_of = np.linalg.lstsq(across @ straight, across @ bent)[0]

@@ -24,12 +24,11 @@ def constant_in_units(values: np.ndarray, units: Units, what: str, name: str) ->
     rows = differs if values.ndim == 1 else differs.any(1)
     if rows.any():
         bad = units.index[np.unique(units.codes[rows])]
-        msg = (
+        raise DataError(
             f"{what} ({name}) must be the same in all rows of a group, but differ in "
             f"{len(bad)} of them, such as {units.name} = {plain(bad[0])!r}; a group has one "
             "component"
         )
-        raise DataError(msg)
 
 
 def unit_values(
@@ -71,24 +70,22 @@ def unit_values(
         first[units.codes[at]] = at
         chosen, lost = np.where(lost, first, chosen), np.zeros(len(lost), bool)
     if lost.any():
-        msg = (
+        raise DataError(
             f"{name!r} belongs to the unit (per='unit'), but {int(lost.sum())} groups have it in "
             f"no row, such as {units.name} = {plain(units.index[lost][0])!r}; give it in one row "
             "of each group, or leave these groups out"
         )
-        raise DataError(msg)
     found = data.iloc[chosen[units.codes]].set_axis(data.index)
     for column in columns:
         now, own = data[column], found[column]
         differs = (now.notna() & ~(now == own).fillna(False)).to_numpy(dtype=bool)
         if differs.any():
             bad = units.index[units.codes[np.flatnonzero(differs)[0]]]
-            msg = (
+            raise DataError(
                 f"{name!r} belongs to the unit (per='unit'), but the column {column!r} has "
                 f"different values in rows of one group, such as {units.name} = {plain(bad)!r}; it "
                 "is the same in all rows of a group, or missing in all but one"
             )
-            raise DataError(msg)
     return found
 
 
@@ -126,8 +123,7 @@ def case_weights(
         msg = f"the weights column {column!r} has {bad} negative or infinite values; use w >= 0"
         raise DataError(msg)
     if whole and not w.any():
-        msg = f"all weights in {column!r} are zero; at least one row must count"
-        raise DataError(msg)
+        raise DataError(f"all weights in {column!r} are zero; at least one row must count")
     if units.grouped:
         constant_in_units(w, units, "the weights", column)
     return w[units.first]
@@ -178,8 +174,7 @@ def known_labels(
     else:
         labels = pd.Categorical(data[column], categories=levels)
     if levels is None and not (labels.codes >= 0).any():
-        msg = f"the labels column {column!r} has no known label; leave labels= out"
-        raise DataError(msg)
+        raise DataError(f"the labels column {column!r} has no known label; leave labels= out")
     if not units.grouped:
         return labels
     # A label known in one row of a group holds for the group; two different ones conflict.
@@ -191,11 +186,10 @@ def known_labels(
     clash = (high >= 0) & (low != high)
     if clash.any():
         bad = units.index[clash]
-        msg = (
+        raise DataError(
             f"{int(clash.sum())} groups have rows with different labels in {column!r}, such as "
             f"{units.name} = {plain(bad[0])!r}; the rows of a group share one component"
         )
-        raise DataError(msg)
     return pd.Categorical.from_codes(high, categories=labels.categories)
 
 
@@ -211,9 +205,8 @@ def _categorical(values: pd.Series, column: str) -> pd.Categorical:
         categories = sorted(found)
     except TypeError:
         kinds = sorted({type(v).__name__ for v in found})
-        msg = (
+        raise DataError(
             f"the labels column {column!r} mixes {' and '.join(kinds)}; use one type, or a "
             "Categorical with its categories in order"
-        )
-        raise DataError(msg) from None
+        ) from None
     return pd.Categorical(values, categories=categories)

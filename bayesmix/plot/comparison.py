@@ -113,11 +113,10 @@ def _comparison(fits: Any, by: str | None) -> Comparison:
     if not isinstance(fits, Comparison):
         return ranked(fits, by)
     if by not in (None, fits.by):
-        msg = (
+        raise FitError(
             f"compare(by={by!r}): the comparison given is by {fits.by!r}; leave by= out, or give "
             "the fits"
         )
-        raise FitError(msg)
     return fits
 
 

@@ -134,14 +134,12 @@ def _interactive(
 
 def _check(posterior: Any, worst: int) -> None:
     if not is_posterior(posterior):
-        msg = f"diagnostics() draws chains, and a {type(posterior).__name__} has none"
-        raise FitError(msg)
+        raise FitError(f"diagnostics() draws chains, and a {type(posterior).__name__} has none")
     if posterior.method == "stacking":
-        msg = (
+        raise FitError(
             "stacked draws are not chains; draw diagnostics() of the posterior that was stacked, "
             "and estimates() of this one"
         )
-        raise FitError(msg)
     if isinstance(worst, bool) or not isinstance(worst, (int, np.integer)) or worst < 0:
         raise FitError(f"worst={worst!r} must be a whole number of zero or more")
 

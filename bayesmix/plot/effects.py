@@ -98,11 +98,9 @@ def effects(
     ('RDS', 4)
     """
     if show not in SHOWN:
-        msg = f"show={show!r} is unknown; use one of {SHOWN}"
-        raise FitError(msg)
+        raise FitError(f"show={show!r} is unknown; use one of {SHOWN}")
     if any(np.ndim(value) for value in (at or {}).values()):
-        msg = f"at={at!r} gives several values of a variable; give one of each"
-        raise FitError(msg)
+        raise FitError(f"at={at!r} gives several values of a variable; give one of each")
     values, numeric = _values(fit, x)
     grid = {x: values, **(at or {})}
     options: dict[str, Any] = {"what": what, "response": response, "time": time, "q": q, "ci": ci}

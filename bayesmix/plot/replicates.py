@@ -157,11 +157,10 @@ def of_priors(model: Any, response: str | None, draws: int, rng: np.random.Gener
 
 def _block(spec: MixtureSpec, response: str | None) -> int:
     if spec.prepared.events is not None:
-        msg = (
+        raise FitError(
             "competing events have times and states in place of one response; see states() for a "
             "fit of them"
         )
-        raise FitError(msg)
     names = tuple(column.name for column in columns_of(spec, spec.rows))
     return 0 if response is None else names.index(one_of(response, names, "response"))
 

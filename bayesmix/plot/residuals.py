@@ -81,8 +81,7 @@ def residuals(
             raise FitError(msg)
         found = found[name]
     elif response not in (None, found.name):
-        msg = f"response={response!r} is unknown; the model has {found.name!r}"
-        raise FitError(msg)
+        raise FitError(f"response={response!r} is unknown; the model has {found.name!r}")
     scores = np.sort(found.dropna().to_numpy())
     place = np.arange(1, len(scores) + 1)
     normal = special.ndtri((place - 0.5) / len(scores))

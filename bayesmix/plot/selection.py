@@ -61,8 +61,7 @@ def selection(
     ['BIC: 3 components', 'ICL: 3 components', 'AIC: 4 components', 'chosen']
     """
     if not hasattr(selected, "best") or not hasattr(selected, "table"):
-        msg = f"selection() draws what select() gives, not a {type(selected).__name__}"
-        raise FitError(msg)
+        raise FitError(f"selection() draws what select() gives, not a {type(selected).__name__}")
     wanted = [criteria] if isinstance(criteria, str) else list(criteria)
     unknown = [c for c in wanted if c not in KNOWN]
     if unknown or not wanted:

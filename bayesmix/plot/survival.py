@@ -77,8 +77,7 @@ def survival(
     'probability of no event'
     """
     if not hasattr(fit, "kaplan_meier"):
-        msg = f"survival() draws fits of survival times, not a {type(fit).__name__}"
-        raise FitError(msg)
+        raise FitError(f"survival() draws fits of survival times, not a {type(fit).__name__}")
     table = fit.kaplan_meier(by=by, times=times, response=response, ci=ci)
     panel = one_axes(ax, WITH_LEGEND)
     groups = _groups(table)

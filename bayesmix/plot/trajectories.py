@@ -93,11 +93,10 @@ def trajectories(
     _check(fit)
     view = make_view(fit, x, by, response, at or {})
     if view.x is None:
-        msg = (
+        raise FitError(
             f"trajectories() draws {view.name} over a covariate, and the model has none; write "
             "one in the formula, such as 'y ~ poly(time, 2) | id'"
         )
-        raise FitError(msg)
     if fit.numbers.spec.prepared.parts[view.block].response.times is not None:
         msg = f"trajectories() draws repeated measurements; {view.name} is a time: use fitted()"
         raise FitError(msg)
@@ -118,11 +117,10 @@ def trajectories(
 def _check(fit: Any) -> None:
     prepared = fit.numbers.spec.prepared
     if prepared.events is not None or not prepared.units.grouped:
-        msg = (
+        raise FitError(
             "trajectories() draws units with several rows; say which rows belong together by "
             "group=, or 'y ~ time | id', or draw single rows with plot.fitted()"
         )
-        raise FitError(msg)
 
 
 def _outline(ax: Axes) -> None:

@@ -202,11 +202,10 @@ def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
     spec = fit.numbers.spec
     names = dict.fromkeys(time_sources(spec, spec.layout.blocks[view.block]))
     if len(names) > 1:
-        msg = (
+        raise FitError(
             f"fitted() draws one response, but the events have their own: {', '.join(names)}; "
             "fit.mean_time(newdata) gives the means as numbers"
         )
-        raise FitError(msg)
     return spec.prepared.times.get(next(iter(names)))
 
 

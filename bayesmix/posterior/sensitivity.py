@@ -36,11 +36,9 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
     from xarray import Dataset, DataTree
 
     if not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
-        msg = f"sensitivity(alpha={alpha!r}) must be between 0 and 1, such as 0.01"
-        raise FitError(msg)
+        raise FitError(f"sensitivity(alpha={alpha!r}) must be between 0 and 1, such as 0.01")
     if drawn.method == "stacking":
-        msg = "stacked draws are weighted already; ask the posterior before stacking"
-        raise FitError(msg)
+        raise FitError("stacked draws are weighted already; ask the posterior before stacking")
     # What splines have given tau is part of the model, as random effects are; tau has a prior.
     free = free_variables(drawn.spec, drawn.priors)
     splines = [v.name for v in free if v.spline is not None]

@@ -61,8 +61,7 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
     if isinstance(given, str) and given == "flat":
         return None
     if given is not None and not isinstance(given, Mapping):
-        msg = f"priors={given!r} must be None, 'flat' or a dict of names to bmx.Prior"
-        raise SpecError(msg)
+        raise SpecError(f"priors={given!r} must be None, 'flat' or a dict of names to bmx.Prior")
     standard = standardise(spec)
     assert standard.standard is not None
     model = default_priors(spec, standard)
@@ -79,12 +78,11 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
         if name == "weight" and concentration is not None:
             concentration = _concentration(prior)
         elif name == "weight":
-            msg = (
+            raise SpecError(
                 f"priors['weight'] is {prior!r}, but with concomitant= the weights differ between "
                 "units; give their logits a prior, as 'alpha' or 'alpha[term]', or leave "
                 "concomitant= out"
             )
-            raise SpecError(msg)
         elif spread is not None and of_weights:
             chosen = _chosen_terms(spec, name)
             spread = _spread(chosen, spread, name, prior)
@@ -129,14 +127,12 @@ def _general_first(given: Mapping[Any, Any], variables: set[str]) -> list[tuple[
     given = {name: as_prior(prior) for name, prior in given.items()}
     for name, prior in given.items():
         if not isinstance(name, str):
-            msg = f"priors has the name {name!r}; names are text, those of fit.params"
-            raise SpecError(msg)
+            raise SpecError(f"priors has the name {name!r}; names are text, those of fit.params")
         if not isinstance(prior, Prior):
-            msg = (
+            raise SpecError(
                 f"priors[{name!r}] is {prior!r}; use a bmx.Prior, such as Prior('normal', ...), "
                 "or a distribution of PreliZ"
             )
-            raise SpecError(msg)
     whole = variables | {"alpha"}
     return sorted(given.items(), key=lambda item: item[0] not in whole)
 
@@ -154,8 +150,7 @@ def _replace(
         known = {c.variable for _, c in places}
         known |= {f"{c.variable}[{c.term}]" for _, c in places if c.variable != c.term}
         known |= {"weight"} if spec.layout.concomitant_terms is None else {"alpha"}
-        msg = f"priors has {name!r}, but this model's parameters are {sorted(known)}"
-        raise SpecError(msg)
+        raise SpecError(f"priors has {name!r}, but this model's parameters are {sorted(known)}")
     for j in at:
         link = single[j][1]
         wanted = (
@@ -183,16 +178,14 @@ def _chosen_terms(spec: MixtureSpec, name: str) -> np.ndarray:
     terms = list(spec.layout.concomitant_terms or ())
     chosen = np.array([name in ("alpha", f"alpha[{term}]") for term in terms])
     if not chosen.any():
-        msg = f"priors has {name!r}, but the concomitant terms are {terms}"
-        raise SpecError(msg)
+        raise SpecError(f"priors has {name!r}, but the concomitant terms are {terms}")
     return chosen
 
 
 def _spread(chosen: np.ndarray, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
     if prior.kind != "normal" or prior.parameters["mu"] != 0:
-        msg = (
+        raise SpecError(
             f"priors[{name!r}] is {prior!r}; concomitant logits have a Prior('normal', mu=0, "
             "sigma=), the same for every component"
         )
-        raise SpecError(msg)
     return np.where(chosen, prior.parameters["sigma"], spread)

@@ -56,14 +56,12 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None, likelihood: str = "gra
         PyTensor, or if the kernel does not know the model.
     """
     if priors is None:
-        msg = (
+        raise SpecError(
             "priors='flat': a PyMC model needs proper priors; leave priors= out for the "
             "defaults, or give a dict of bmx.Prior"
         )
-        raise SpecError(msg)
     if likelihood not in LIKELIHOODS:
-        msg = f"likelihood={likelihood!r} is unknown; use one of {LIKELIHOODS}"
-        raise SpecError(msg)
+        raise SpecError(f"likelihood={likelihood!r} is unknown; use one of {LIKELIHOODS}")
     named = named_data(spec)
     kernel = _kernel(spec) if likelihood == "kernel" else None
     with pm.Model(coords=named.coords) as model:
@@ -183,11 +181,10 @@ def _by_kernel(
     def logp(value: Tensor, *given: Tensor) -> Tensor:
         same = isinstance(value, Constant) and np.array_equal(value.data, data, equal_nan=True)
         if not same:
-            msg = (
+            raise NotImplementedError(
                 "likelihood='kernel' computes the density of the responses that the specification "
                 "has; for others use likelihood='graph'"
             )
-            raise NotImplementedError(msg)
         return clone_replace([loglik], {theta: given[list(inputs.named).index("theta")]})[0]
 
     return logp

@@ -53,11 +53,10 @@ def extended_evidence(
     spec = drawn.spec
     found = getattr(idata, "children", {}).get("posterior")
     if found is None or not isinstance(model, pm.Model):
-        msg = (
+        raise FitError(
             "evidence(model=, idata=) takes a pymc.Model and what pm.sample returned for it, with "
             f"a group posterior; given {type(model).__name__} and {type(idata).__name__}"
         )
-        raise FitError(msg)
     draws = found.to_dataset()
     theta = draws_to_theta(spec, drawn.priors, draws)
     if theta.shape != drawn.raw.shape or not np.allclose(theta, drawn.raw):

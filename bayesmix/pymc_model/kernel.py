@@ -44,12 +44,11 @@ def kernel_log_likelihood(spec: MixtureSpec) -> tuple[Any, Any]:
     problem = build_problem(spec)
     if not known(problem):
         unknown = sorted({f.name for b in spec.layout.blocks for f in b.families})
-        msg = (
+        raise SpecError(
             f"likelihood='kernel' has no compiled form of this model (families {', '.join(unknown)}"
             f"{', weights that are held' if spec.weights.held is not None else ''}); use "
             "likelihood='graph'"
         )
-        raise SpecError(msg)
     theta = pt.vector("theta", shape=(spec.layout.size,), dtype="float64")
     return theta, UnitLogLikelihood(_Kernel(arrange(problem)))(theta)
 

@@ -197,11 +197,10 @@ def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, .
         reason = "it does not return a PyTensor variable of the responses' shape"
     except no_graph(family) as error:
         reason = str(error).strip().split("\n")[0]
-    msg = (
+    raise SpecError(
         f"the density of the family {family.name!r} cannot be part of a PyMC model: {reason}; "
         "write it with the functions of bayesmix.arrays (log, exp, gammaln, where, ...)"
     )
-    raise SpecError(msg)
 
 
 def _together(

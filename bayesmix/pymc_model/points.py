@@ -63,8 +63,7 @@ def draws_to_theta(
     """
     missing = [dim for dim in ("chain", "draw") if dim not in posterior.sizes]
     if missing:
-        msg = f"the draws lack the dimensions {missing}; give what pm.sample returns"
-        raise SpecError(msg)
+        raise SpecError(f"the draws lack the dimensions {missing}; give what pm.sample returns")
     layout = spec.layout
     theta = np.full((posterior.sizes["chain"], posterior.sizes["draw"], layout.size), np.nan)
     for variable in free_variables(spec, priors) if priors is not None else ():
@@ -142,11 +141,10 @@ def _values(posterior: xr.Dataset, name: str, *dims: str, shape: tuple[int, ...]
         raise SpecError(msg)
     values = np.asarray(found.transpose(*lead, *dims).values, dtype=float)
     if values.shape[2:] != shape:
-        msg = (
+        raise SpecError(
             f"the draws of {name!r} have the shape {values.shape[2:]} by {dims}, but the model has "
             f"{shape}; they are of another specification"
         )
-        raise SpecError(msg)
     return values
 
 
@@ -154,14 +152,12 @@ def _complete(spec: MixtureSpec, theta: np.ndarray, posterior: xr.Dataset) -> No
     absent = np.isnan(theta).all((0, 1))
     if absent.any():
         names = dict.fromkeys(spec.layout.coordinates[j].variable for j in np.flatnonzero(absent))
-        msg = (
+        raise SpecError(
             f"the draws lack the variables {list(names)}; they have {list(posterior.data_vars)}. "
             "Draws of a model that spec.to_pymc() made have them all"
         )
-        raise SpecError(msg)
     if np.isnan(theta).any():
-        msg = "some draws are missing (NaN); leave them out"
-        raise SpecError(msg)
+        raise SpecError("some draws are missing (NaN); leave them out")
 
 
 def new_data(

@@ -90,11 +90,10 @@ def report(
 def _check_kind(path: Path) -> None:
     """Refuse a name that promises another kind of file than HTML."""
     if path.suffix.lower() in OTHERS:
-        msg = (
+        raise DataError(
             f"{str(path)!r}: a report is an HTML page; give a name such as "
             f"{path.with_suffix('.html').name!r}, open it in a browser and print it to make a PDF"
         )
-        raise DataError(msg)
 
 
 def _title(subject: Subject) -> str:

@@ -107,6 +107,5 @@ def make_subject(fits: Any, code: str | None) -> Subject:
     ]
     if wrong or not named:
         given = "; ".join(wrong) if named else "an empty dict"
-        msg = f'a fit is needed, or fits by name such as {{"ML": fit}}; given: {given}'
-        raise SpecError(msg)
+        raise SpecError(f'a fit is needed, or fits by name such as {{"ML": fit}}; given: {given}')
     return Subject({str(name): fit for name, fit in named.items()}, code or "")

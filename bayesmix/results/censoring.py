@@ -51,12 +51,11 @@ def draw_times(
 def refuse_background(times: Times, what: str) -> None:
     """Refuse what needs the background's survival, where only its rate at the events is known."""
     if times.background is not None:
-        msg = (
+        raise FitError(
             f"{what} needs the survival of the background, and surv(..., background=) gives its "
             "rate at the times alone; membership(), cured_fraction(), survival() and the other "
             "quantities of the model's own times do without"
         )
-        raise FitError(msg)
 
 
 def limits(times: Times, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -79,12 +78,11 @@ def limits(times: Times, weight: np.ndarray, rng: np.random.Generator) -> np.nda
     """
     refuse_background(times, "the parametric bootstrap")
     if not np.isin(times.code, (EXACT, RIGHT)).all():
-        msg = (
+        raise FitError(
             "the parametric bootstrap censors simulated times as the data were, which takes times "
             "that are exact or right-censored, and here some are known within bounds only; use "
             "bootstrap(kind='case')"
         )
-        raise FitError(msg)
     censored = times.code == RIGHT
     at = np.unique(times.lower[censored])
     log_left = _log_uncensored(times, weight, censored, at)
@@ -153,11 +151,10 @@ def residual(family: Family, times: Times, natural: Natural, kind: str) -> np.nd
     if kind == "cox-snell":
         within = known & ~np.isin(times.code, (EXACT, RIGHT))
         if within.any():
-            msg = (
+            raise FitError(
                 f"residuals(kind='cox-snell'): {int(within.sum())} times are known within bounds "
                 "only; use kind='martingale'"
             )
-            raise FitError(msg)
         return np.where(known, hazard, np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
         growth = reached - log_survival(family, times.upper, natural)

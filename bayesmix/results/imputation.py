@@ -41,8 +41,7 @@ def impute(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> pd.
     columns = columns_of(spec, rows)
     lost = {c: ~x.there for c, x in enumerate(columns) if x.there is not None}
     if not lost:
-        msg = "impute(): no response is missing; it is for models with na_action='fiml'"
-        raise FitError(msg)
+        raise FitError("impute(): no response is missing; it is for models with na_action='fiml'")
     once = np.zeros(rows.n, bool)
     once[rows.units.first] = True
     for c in lost:

@@ -130,8 +130,7 @@ def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) ->
         logf: Any = norm.logpdf(obs.y[:, None], centre, sd)
         return logf if obs.there is None else np.where(obs.there[:, None], logf, 0.0)
     if any(family.whole is not None for family in block.families):
-        msg = f"the rows of {block.name!r} have a density together, and none of their own"
-        raise FitError(msg)
+        raise FitError(f"the rows of {block.name!r} have a density together, and none of their own")
     n = len(data.matrix)
     out = np.empty((n, len(block.families)))
     for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
@@ -152,12 +151,11 @@ def component_means(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> n
     """
     if outputs_of(block):
         name = block.families[0].name
-        msg = (
+        raise FitError(
             f"the mean of {block.name!r} is not a single number, but has one for each of "
             f"{shown(list(outputs_of(block)))} (family {name!r}); fit.predict() and "
             "bmx.predictions() give them all, plot.profile() draws them"
         )
-        raise FitError(msg)
     return mean_cells(block, data, theta)[0]
 
 

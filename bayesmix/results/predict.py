@@ -107,11 +107,9 @@ class Prediction:
             If `what` or `by` is unknown, or they do not go together.
         """
         if what not in WHAT:
-            msg = f"predict(what={what!r}) is unknown; use one of {WHAT}"
-            raise FitError(msg)
+            raise FitError(f"predict(what={what!r}) is unknown; use one of {WHAT}")
         if by not in BY:
-            msg = f"predict(by={by!r}) is unknown; use one of {BY}"
-            raise FitError(msg)
+            raise FitError(f"predict(by={by!r}) is unknown; use one of {BY}")
         if by != "component" and what != "mean":
             msg = f"predict(what={what!r}, by={by!r}) is not possible; by={by!r} goes with 'mean'"
             raise FitError(msg)

@@ -24,8 +24,7 @@ def effects_of(spec: MixtureSpec) -> int:
     """
     having = [b for b, block in enumerate(spec.layout.blocks) if block.random]
     if not having:
-        msg = "this model has no random effects; write them as 'y ~ x + (1 + x | id)'"
-        raise FitError(msg)
+        raise FitError("this model has no random effects; write them as 'y ~ x + (1 + x | id)'")
     return having[0]
 
 
@@ -55,8 +54,7 @@ def random_effects(fitted: Fitted, newdata: pd.DataFrame | None, by: str) -> pd.
         If the model has none, or `by` is unknown.
     """
     if by not in ("membership", "component"):
-        msg = f"random_effects(by={by!r}) is unknown; use 'membership' or 'component'"
-        raise FitError(msg)
+        raise FitError(f"random_effects(by={by!r}) is unknown; use 'membership' or 'component'")
     spec, number = fitted.spec, effects_of(fitted.spec)
     block = spec.layout.blocks[number]
     rows, index, unit = rows_of(spec, newdata, number)

@@ -24,8 +24,7 @@ def reorder(
     """
     if (by is None) == (order is None):
         given = "neither was given" if by is None else "both were given"
-        msg = f"relabel() takes either by= (a term) or order= (the components); {given}"
-        raise FitError(msg)
+        raise FitError(f"relabel() takes either by= (a term) or order= (the components); {given}")
     layout = fitted.spec.layout
     if order is None:
         values = _sort_values(fitted, str(by), concomitant)
@@ -37,23 +36,20 @@ def reorder(
     names = list(layout.components)
     new_names = list(order) if isinstance(order, Iterable) else []
     if len(new_names) != len(names) or any(c not in new_names for c in names):
-        msg = f"order={order!r} must list the components {names} once each"
-        raise FitError(msg)
+        raise FitError(f"order={order!r} must list the components {names} once each")
     new = np.array([names.index(c) for c in new_names])
     home = {s: i for i, members in enumerate(layout.symmetric) for s in members}
     crossed = [names[s] for place, s in enumerate(new.tolist()) if home[place] != home[s]]
     if crossed and fitted.spec.prepared.events is not None:
-        msg = (
+        raise FitError(
             f"order={new_names!r}: the events name the components, in the order {names}, which "
             "nothing changes; give the event column other categories, or family= another order"
         )
-        raise FitError(msg)
     if crossed:
-        msg = (
+        raise FitError(
             f"order={new_names!r} would move the components {crossed} across nested, family, "
             "dispersion or labelled blocks; only interchangeable components can be reordered"
         )
-        raise FitError(msg)
     return fitted.reordered(new)
 
 
@@ -81,5 +77,4 @@ def _sort_values(fitted: Fitted, by: str, concomitant: bool) -> np.ndarray:
             return natural[by]
         known.append("weight")
     of = "concomitant term" if concomitant else "term"
-    msg = f"relabel(by={by!r}) names no {of}; there are {known or 'none'}"
-    raise FitError(msg)
+    raise FitError(f"relabel(by={by!r}) names no {of}; there are {known or 'none'}")

@@ -55,8 +55,7 @@ def residuals(fitted: Fitted, _newdata: None = None, *, kind: str) -> pd.DataFra
     """
     known = (*KINDS, *TIME_KINDS, "quantile")
     if kind not in known:
-        msg = f"residuals(kind={kind!r}) is unknown; use one of {known}"
-        raise FitError(msg)
+        raise FitError(f"residuals(kind={kind!r}) is unknown; use one of {known}")
     spec = fitted.spec
     frames = {
         name: pd.DataFrame(values, index=spec.prepared.index, columns=component_index(spec))
@@ -67,8 +66,7 @@ def residuals(fitted: Fitted, _newdata: None = None, *, kind: str) -> pd.DataFra
     if not frames:
         right, what = (TIME_KINDS, "a survival time") if kind in KINDS else (KINDS, "no time")
         names = ", ".join(block.name for block in spec.layout.blocks)
-        msg = f"residuals(kind={kind!r}): {names} is {what}; use one of {right}"
-        raise FitError(msg)
+        raise FitError(f"residuals(kind={kind!r}): {names} is {what}; use one of {right}")
     if len(frames) == len(spec.layout.blocks) == 1:
         return next(iter(frames.values()))
     return pd.concat(frames, axis=1)
@@ -89,11 +87,10 @@ def _residuals(
 ) -> np.ndarray:
     if kind in KINDS:
         if data.response is not None and data.response.limits is not None:
-            msg = (
+            raise FitError(
                 f"residuals(kind={kind!r}): {block.name} has limits, and response minus mean "
                 "is no useful residual; use kind='quantile'"
             )
-            raise FitError(msg)
         values = observed_response(data)[:, None] - component_means(block, data, theta)
         if kind == "response":
             return values
@@ -128,8 +125,7 @@ def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
         return _marginal_variances(block, data, theta)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         if family.variance is None:
-            msg = f"family {family.name!r} has no variance=; Pearson residuals need it"
-            raise FitError(msg)
+            raise FitError(f"family {family.name!r} has no variance=; Pearson residuals need it")
         out[:, s] = family.variance(**natural(block, data, theta, s))
         trials = data.observed[key].trials
         out[:, s] /= 1.0 if trials is None else np.maximum(trials, 1)
@@ -141,21 +137,19 @@ def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
     y = observed_response(data)
     out = np.empty((len(y), len(block.families)))
     if any(family.whole is not None for family in block.families):
-        msg = (
+        raise FitError(
             f"residuals(kind='deviance'): the rows of {block.name!r} have a density together; use "
             "'pearson' or 'quantile'"
         )
-        raise FitError(msg)
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         values = natural(block, data, theta, s)
         if family.locations:
             values[family.locations[0]] = y
             if family.mean is None or not np.allclose(family.mean(**values), y, equal_nan=True):
-                msg = (
+                raise FitError(
                     f"residuals(kind='deviance'): the location of the {family.name} family is not "
                     "its mean; use 'pearson' or 'quantile'"
                 )
-                raise FitError(msg)
         with np.errstate(divide="ignore"):
             etas = tuple(
                 np.broadcast_to(p.link.forward(np.asarray(values[p.name], float)), y.shape)
@@ -292,11 +286,10 @@ def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.
     if observed.limits is not None:
         return limited_ends(family, observed, values)
     if family.tails is None:
-        msg = (
+        raise FitError(
             f"residuals(kind='quantile') needs the distribution function of the {family.name} "
             "family; give it as tails=, or use kind='pearson'"
         )
-        raise FitError(msg)
     if observed.trials is not None:
         values["trials"] = observed.trials
     at, above = family.tails(observed.y, **values)

@@ -141,11 +141,10 @@ def simulation_rows(
         If new rows are to have their responses missing where those of the model are.
     """
     if missing and newdata is not None:
-        msg = (
+        raise FitError(
             "simulate(missing=True) repeats the missing responses of the model's own rows, which "
             "newdata= replaces; give one of the two"
         )
-        raise FitError(msg)
     rows = spec.apply(newdata, response=False)
     if newdata is None:
         return rows
@@ -331,8 +330,7 @@ def _draw_together(
     assert family.whole is not None
     if family.whole.simulate is None or clustered is None:
         what = "has no simulate=" if clustered else "needs its clusters and random effects' columns"
-        msg = f"family {family.name!r} {what}; give these to draw responses"
-        raise FitError(msg)
+        raise FitError(f"family {family.name!r} {what}; give these to draw responses")
     given = clustered.take(at)
     return family.whole.simulate(rng, given.codes, given.effects, **values)
 
@@ -383,8 +381,7 @@ def _draw(
     if family.is_survival:
         return censoring.draw_times(family, values, entry, rng)
     if family.simulate is None:
-        msg = f"family {family.name!r} has no simulate=; give one to draw responses"
-        raise FitError(msg)
+        raise FitError(f"family {family.name!r} has no simulate=; give one to draw responses")
     if family.binomial:
         values["trials"] = np.ones(len(entry)) if trials is None else trials
     return family.simulate(rng, **values)

@@ -73,8 +73,7 @@ def concomitant_table(spec: MixtureSpec, theta: np.ndarray) -> pd.DataFrame:
     terms = spec.layout.concomitant_terms
     if terms is None:
         given = "one component" if spec.k == 1 else "constant weights"
-        msg = f"this model has {given} and no concomitant coefficients; see fit.mixing"
-        raise FitError(msg)
+        raise FitError(f"this model has {given} and no concomitant coefficients; see fit.mixing")
     return pd.DataFrame(
         spec.weights.logits(theta).T,
         index=pd.Index(list(terms), name="term"),
@@ -92,11 +91,10 @@ def smooth_table(fitted: Fitted) -> pd.DataFrame:
     """
     spec = fitted.spec
     if not spec.smooths:
-        msg = (
+        raise FitError(
             "this fit has no smooth curves; give a spline a smooth prior, such as "
             "priors={'bs(x, df=10)': bmx.Prior.smooth()}, and use method='map'"
         )
-        raise FitError(msg)
     assert fitted.penalty is not None
     rows = []
     for smooth, trace in zip(fitted.penalty.model.smooths, fitted.bending.trace[0], strict=True):
@@ -132,11 +130,10 @@ def ratios(spec: MixtureSpec) -> set[tuple[Any, str, str]]:
         assert terms is not None
         keys.add((spec.components[s], terms[q], "concomitant"))
     if not keys:
-        msg = (
+        raise FitError(
             "exp=True is for coefficients on the scale of a log, logit or cloglog link, and this "
             "model has none; leave it out"
         )
-        raise FitError(msg)
     return keys
 
 

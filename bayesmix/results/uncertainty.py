@@ -170,11 +170,10 @@ def estimates(
     draws = [s.draws for s in sources if s.draws is not None]
     if draws:
         if kind != "observed" or cluster is not None:
-            msg = (
+            raise FitError(
                 "kind= and cluster= choose the covariance of a point fit; a posterior's "
                 "uncertainty is that of its draws, so leave them out"
             )
-            raise FitError(msg)
         values = many(np.hstack([d[: min(map(len, draws))] for d in draws]))
         return Estimates(values.mean(0), draws=values)
     fits = [s.fitted for s in sources if s.fitted is not None]

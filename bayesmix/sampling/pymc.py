@@ -55,8 +55,7 @@ def run_pymc(
     from bayesmix.pymc_model.build import to_pymc
 
     if sampler == "numpyro" and importlib.util.find_spec("numpyro") is None:
-        msg = "sampler='numpyro' needs NumPyro: pip install 'bayesmix[numpyro]'"
-        raise SpecError(msg)
+        raise SpecError("sampler='numpyro' needs NumPyro: pip install 'bayesmix[numpyro]'")
     standard = problem.spec.standard
     assert standard is not None
     model = to_pymc(spec, priors)

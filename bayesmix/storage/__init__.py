@@ -123,17 +123,15 @@ def load(
             value = unpack_drawn(arrays, manifest["posterior"], spec)
         priors = unpack_given(manifest["call"]["priors"])
     except BayesmixError as error:
-        msg = f"{os.fspath(path)!r}: {error}"
-        raise DataError(msg) from error
+        raise DataError(f"{os.fspath(path)!r}: {error}") from error
     except MemoryError:
         raise
     except Exception as error:  # an edited manifest of an early format can hold anything
-        msg = (
+        raise DataError(
             f"{os.fspath(path)!r} is damaged or was edited: its description of the model makes "
             f"no sense ({type(error).__name__}: {error}). Save the model again, or take another "
             "copy of the file"
-        )
-        raise DataError(msg) from error
+        ) from error
     return Stored(kind, value, priors)
 
 
@@ -142,22 +140,19 @@ def _check(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
     found, kind = manifest.get("format"), manifest.get("kind")
     written = f"{os.fspath(path)!r} was written by bayesmix {manifest.get('bayesmix')}"
     if found not in READ:
-        msg = (
+        raise DataError(
             f"{written} in format {found!r}; this version, {version('bayesmix')}, reads the "
             f"formats {', '.join(map(str, READ))}. Use the version that wrote it or a newer "
             "one, or save the model again"
         )
-        raise DataError(msg)
     if kind == "checkpoint":
-        msg = (
+        raise DataError(
             f"{os.fspath(path)!r} is the checkpoint of a run, not its result; the same call of "
             "fit() or select(), with checkpoint=, continues it"
         )
-        raise DataError(msg)
     if kind not in KINDS:
         known = ", ".join(f"{name!r} ({words})" for name, words in KINDS.items())
-        msg = (
+        raise DataError(
             f"{written} and holds {kind!r}; this version, {version('bayesmix')}, reads {known}. "
             "Use the version that wrote it or a newer one"
         )
-        raise DataError(msg)

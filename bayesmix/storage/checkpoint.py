@@ -109,20 +109,18 @@ class Checkpoint:
     def _check(self, manifest: dict[str, Any]) -> None:
         """Refuse a file that is not of this run."""
         if manifest.get("kind") != KIND or not isinstance(manifest.get("run"), dict):
-            msg = (
+            raise DataError(
                 f"checkpoint={str(self.path)!r} is a file, but no checkpoint; a run would replace "
                 "it. Give another path"
             )
-            raise DataError(msg)
         then, now = manifest["run"], self._run
         differ = [name for name in {**then, **now} if then.get(name) != now.get(name)]
         if differ:
             shown = "; ".join(f"{n} was {then.get(n)}, now {now.get(n)}" for n in differ[:5])
-            msg = (
+            raise DataError(
                 f"checkpoint={str(self.path)!r} belongs to another run ({shown}); give another "
                 "path, or remove the file"
             )
-            raise DataError(msg)
 
 
 def _description(spec: MixtureSpec, priors: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,11 +48,10 @@ def pack(arrays: Arrays, at: str, values: Any, *dims: str) -> Described:
     kind = _kind(values.dtype)
     if kind is None:
         leaf = at.rpartition("/")[2]
-        msg = (
+        raise DataError(
             f"{leaf}: values of type {values.dtype} cannot be saved; numbers, booleans, text, "
             "dates, intervals and categories of these can. Convert them in the data first"
         )
-        raise DataError(msg)
     if isinstance(values, pd.Series | pd.Index):
         values = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
     return {"kind": kind, **_KINDS[kind][0](arrays, at, values, dims)}
@@ -299,8 +298,7 @@ def pack_frame(arrays: Arrays, at: str, frame: pd.DataFrame) -> Described:
         try:
             columns.append([name, pack(arrays, f"{at}/column_{i}", frame[name], "row")])
         except DataError as error:
-            msg = f"the column {name!r} cannot be saved ({error})"
-            raise DataError(msg) from error
+            raise DataError(f"the column {name!r} cannot be saved ({error})") from error
     return {"columns": columns, "index": pack_index(arrays, f"{at}/index", frame.index)}
 
 

@@ -111,13 +111,12 @@ def _check_loglik(fitted: Fitted) -> None:
     now = float(log_likelihood(problem, fitted.theta[None])[0])
     if now != fitted.loglik and not abs(now - fitted.loglik) <= TOLERANCE * (1 + abs(now)):
         names = {f.name for block in fitted.spec.layout.blocks for f in block.families}
-        msg = (
+        raise DataError(
             f"the fit was saved with the log-likelihood {fitted.loglik:.6f}, but its parameters "
             f"now have {now:.6f}: the density of a family ({', '.join(sorted(names))}) is not "
             "what it was. Give the same families, use the version that wrote the file, or fit "
             "the model again"
         )
-        raise DataError(msg)
 
 
 # --- priors --------------------------------------------------------------------------------

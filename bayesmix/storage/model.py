@@ -278,11 +278,10 @@ def _check(spec: MixtureSpec, manifest: Mapping[str, Any]) -> None:
         differing = ["the order of the parameters"]
     if differing:
         shown = "; ".join(differing[:5]) + ("; ..." if len(differing) > 5 else "")
-        msg = (
+        raise DataError(
             "the formulas on the stored data no longer give the design that was fitted. What "
             f"differs: {shown}. {_origin(manifest)}"
         )
-        raise DataError(msg)
 
 
 def _origin(manifest: Mapping[str, Any]) -> str:

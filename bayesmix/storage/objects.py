@@ -114,12 +114,11 @@ def unpack_scope(
             missing.append(f"{name!r} ({entry.get('needed') or entry.get('ufunc')})")
     if missing:
         first = next(n for n in described if n not in found)
-        msg = (
+        raise DataError(
             f"the formulas use objects of yours that a file cannot hold: {', '.join(missing)}. "
             f"Define them as they were and give them, as in "
             f"bmx.load(path, functions={{{first!r}: ...}})"
         )
-        raise DataError(msg)
     return Scope([found])
 
 
@@ -184,20 +183,18 @@ def _family(described: Any, given: Mapping[str, Family]) -> Any:
     name = described["own"]
     found = given.get(name)
     if not isinstance(found, Family):
-        msg = (
+        raise DataError(
             f"the model has a family of your own, {name!r} with the parameters "
             f"{described['links']}, which a file cannot hold. Define it as it was and give it, as "
             f"in bmx.load(path, families={{{name!r}: ...}})"
         )
-        raise DataError(msg)
     now = {"location": _locations(found), "links": _links(found)}
     then = {key: described[key] for key in now}
     if now != then or found.name != name:
-        msg = (
+        raise DataError(
             f"families[{name!r}] is {found.name!r} with {now}, but the model was saved with "
             f"{name!r} and {then}; give the same family"
         )
-        raise DataError(msg)
     return found
 
 

@@ -153,8 +153,7 @@ def _grid(observed: Times, times: Sequence[float] | None) -> np.ndarray:
         return np.linspace(0.0, last, POINTS)
     grid = np.asarray(times, dtype=float)
     if grid.ndim != 1 or not np.isfinite(grid).all() or (grid < 0).any():
-        msg = f"times={times!r} must be finite numbers of zero or more"
-        raise FitError(msg)
+        raise FitError(f"times={times!r} must be finite numbers of zero or more")
     return grid
 
 
@@ -174,15 +173,13 @@ def _groups(
     data = spec.prepared.table
     unknown = [n for n in names if n not in data.columns]
     if unknown:
-        msg = (
+        raise FitError(
             f"by={by!r}: {unknown} are not among the columns that the model keeps, "
             f"{list(data.columns)}; a model with dropped rows or from a file has those in use"
         )
-        raise FitError(msg)
     many = [n for n in names if data[n].nunique() > 20]
     if many:
-        msg = f"by={by!r}: {many} have more than 20 values; cut them into groups first"
-        raise FitError(msg)
+        raise FitError(f"by={by!r}: {many} have more than 20 values; cut them into groups first")
     found = data.groupby(names, observed=True, sort=True).indices
     out = []
     for key, rows in found.items():

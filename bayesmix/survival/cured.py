@@ -44,9 +44,8 @@ def _check_defective(block: BlockLayout) -> None:
     families = [f for f in block.families if f.survival is not None]
     if all(f.survival is None or f.survival.never is None for f in families):
         names = ", ".join(dict.fromkeys(f.name for f in families))
-        msg = (
+        raise FitError(
             f"every component of {block.name!r} has the event sooner or later ({names}), so there "
             "is no cured fraction; add a component with the family 'cured', or use 'gompertz', "
             "whose shape may be negative"
         )
-        raise FitError(msg)

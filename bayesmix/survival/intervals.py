@@ -83,16 +83,14 @@ class Estimator:
     def __post_init__(self) -> None:
         """Check the options."""
         if self.interval not in (None, *INTERVALS):
-            msg = f"interval={self.interval!r} is unknown; use one of {INTERVALS}"
-            raise FitError(msg)
+            raise FitError(f"interval={self.interval!r} is unknown; use one of {INTERVALS}")
         if self.draws is not None:
             whole_number("draws", self.draws, "the number of draws", 100, FitError)
             check_memory(64.0 * self.draws, f"draws={self.draws}", "ask for fewer draws")
         if self.interval != "simulation" and (self.draws, self.seed) != (None, None):
-            msg = (
+            raise FitError(
                 "draws= and seed= belong to interval='simulation'; give that too, or leave them out"
             )
-            raise FitError(msg)
 
     def over(self, sources: Sequence[Source], values_at: Values, scale: str) -> Band:
         """Estimates of a quantity of one fit, or of several independent ones, with limits.
@@ -107,11 +105,10 @@ class Estimator:
             One of `uncertainty.SCALES`: where intervals are symmetric.
         """
         if self.interval is not None and sources[0].draws is not None:
-            msg = (
+            raise FitError(
                 f"interval={self.interval!r} belongs to point fits; a posterior's limits are "
                 "those of its draws, so leave it out"
             )
-            raise FitError(msg)
         found = estimates(
             sources,
             values_at,
@@ -333,8 +330,7 @@ def response_place(spec: MixtureSpec, response: str | None, what: str) -> int:
     names = [block.name for block in spec.layout.blocks]
     times = [block.name for block in spec.layout.blocks if block.survival]
     if not times:
-        msg = f"{what}() is about survival times, and {', '.join(names)} is none"
-        raise FitError(msg)
+        raise FitError(f"{what}() is about survival times, and {', '.join(names)} is none")
     if response is None and len(times) == 1:
         return names.index(times[0])
     if response not in times:
@@ -374,8 +370,7 @@ def numbers(
     if values.ndim != 1 or not len(values) or not inside.all():
         top = "" if high == np.inf else f" and below {high:g}"
         least = "of at least" if end else "above"
-        msg = f"{name}={shown(given)} must be finite numbers {least} {low:g}{top}"
-        raise FitError(msg)
+        raise FitError(f"{name}={shown(given)} must be finite numbers {least} {low:g}{top}")
     return values
 
 
@@ -383,8 +378,7 @@ def one_number(name: str, given: Any, *, low: float) -> float:
     """A single number above low."""
     values = numbers(name, given, low=low)
     if len(values) > 1:
-        msg = f"{name}={shown(given)} must be one number; call once for each"
-        raise FitError(msg)
+        raise FitError(f"{name}={shown(given)} must be one number; call once for each")
     return float(values[0])
 
 
@@ -397,8 +391,7 @@ def spent_by_row(
         return None
     if isinstance(spent, str):
         if newdata is None or spent not in newdata.columns:
-            msg = f"spent={spent!r} is not a column of newdata; give one, or a number"
-            raise FitError(msg)
+            raise FitError(f"spent={spent!r} is not a column of newdata; give one, or a number")
         return numbers("spent", newdata[spent], low=0.0, end=True)
     return np.full(n, float(numbers("spent", spent, low=0.0, end=True)[0]))
 

@@ -85,8 +85,7 @@ def ways(transitions: Mapping[Hashable, Sequence[Hashable]], start: Hashable | N
     _check_transitions(transitions)
     start = _start(transitions) if start is None else start
     if start not in transitions:
-        msg = f"start={start!r} has no model; those that have are {list(transitions)}"
-        raise SpecError(msg)
+        raise SpecError(f"start={start!r} has no model; those that have are {list(transitions)}")
     paths = tuple(_walk(transitions, (start,)))
     lost = [state for state in transitions if not any(state in path for path in paths)]
     if lost:
@@ -97,26 +96,23 @@ def ways(transitions: Mapping[Hashable, Sequence[Hashable]], start: Hashable | N
 
 def _check_transitions(transitions: Mapping[Hashable, Sequence[Hashable]]) -> None:
     if not transitions:
-        msg = "there is no state; give {state: fit, ...}"
-        raise SpecError(msg)
+        raise SpecError("there is no state; give {state: fit, ...}")
     for origin in transitions:
         for path in _walk(transitions, (origin,)):
             if path[-1] in path[:-1]:
                 first = path.index(path[-1])
                 cycle = " -> ".join(map(str, path[first:]))
-                msg = (
+                raise SpecError(
                     f"paths return to a state: {cycle}. Ways without an end have no final state; "
                     "tell visits apart by states of their own, such as 'ill' and 'ill again'"
                 )
-                raise SpecError(msg)
 
 
 def _start(transitions: Mapping[Hashable, Sequence[Hashable]]) -> Hashable:
     after = {state for following in transitions.values() for state in following}
     first = [state for state in transitions if state not in after]
     if len(first) != 1:
-        msg = f"any of {first} may be the start; say which one with start="
-        raise SpecError(msg)
+        raise SpecError(f"any of {first} may be the start; say which one with start=")
     return first[0]
 
 
@@ -227,8 +223,7 @@ def _steps(path: Path) -> list[tuple[Hashable, Hashable]]:
 def _check_models(models: Mapping[Hashable, EventTimes]) -> None:
     shapes = {state: model.weights.shape[:2] for state, model in models.items()}
     if len(set(shapes.values())) > 1:
-        msg = f"the models have different numbers of draws and rows: {shapes}"
-        raise SpecError(msg)
+        raise SpecError(f"the models have different numbers of draws and rows: {shapes}")
     spent = [state for state, model in models.items() if np.any(model.spent)]
     if spent:
         msg = f"time already spent in {spent} has no meaning here: every state is entered at zero"
@@ -249,8 +244,7 @@ def quantile_times(
     """
     q = np.asarray(q, dtype=float)
     if q.ndim != 1 or not ((q > 0) & (q < 1)).all():
-        msg = f"q={q} must be numbers between 0 and 1, such as [0.25, 0.5, 0.75]"
-        raise SpecError(msg)
+        raise SpecError(f"q={q} must be numbers between 0 and 1, such as [0.25, 0.5, 0.75]")
     on_way = _shares(models, along, "all")
     arriving = _shares(models, along, among)
     steps = [[_component(models[a], b) for a, b in pairs] for pairs in map(_steps, along.paths)]

@@ -58,11 +58,10 @@ class StateCurves:
 
         states = [start, *events]
         if len(states) != self.estimate.shape[1] or len(set(states)) != len(states):
-            msg = (
+            raise SpecError(
                 f"the states {states} must be {self.estimate.shape[1]} different names: the "
                 "start, then each event"
             )
-            raise SpecError(msg)
         columns = {n: getattr(self, n).ravel() for n in ("estimate", "se", "lower", "upper")}
         time = np.repeat(self.time, len(states))
         return pd.DataFrame({"time": time, "state": states * len(self.time), **columns})
@@ -142,8 +141,7 @@ def aalen_johansen(
     Based on Counting Processes, Springer, section 4.4: (4.4.7), (4.4.17).
     """
     if not 0 < level < 1:
-        msg = f"level={level!r} must be a number between 0 and 1, such as 0.95"
-        raise SpecError(msg)
+        raise SpecError(f"level={level!r} must be a number between 0 and 1, such as 0.95")
     codes = np.asarray(event_codes)
     w = np.ones(len(times)) if weights is None else np.asarray(weights, dtype=float)
     _check(times, codes, n_events, w)
@@ -197,29 +195,26 @@ def _check(times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray) 
         msg = f"event_codes must be {n} whole numbers, not {codes.dtype} of shape {codes.shape}"
         raise DataError(msg)
     if weights.shape != (n,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        msg = f"weights must be {n} finite numbers of zero or more"
-        raise DataError(msg)
+        raise DataError(f"weights must be {n} finite numbers of zero or more")
     if not ((codes >= UNKNOWN) & (codes < n_events)).all():
         found = np.unique(codes)[:8].tolist()
         msg = f"event_codes are 0 to {n_events - 1}, or -1 where unknown, but there are {found}"
         raise DataError(msg)
     between = np.isin(times.code, (KINDS.index("left"), KINDS.index("interval")))
     if between.any():
-        msg = (
+        raise DataError(
             f"{int(between.sum())} of {n} times are interval- or left-censored, which Kaplan-Meier "
             "and Aalen-Johansen cannot use, and there is no estimate for them without a model "
             "here (Turnbull's). Leave these rows out of the comparison, or compare the fits of "
             "several families by their log-likelihoods"
         )
-        raise DataError(msg)
     unknown = (times.code == EXACT) & (codes == UNKNOWN)
     if unknown.any():
-        msg = (
+        raise DataError(
             f"{int(unknown.sum())} of {n} rows have an exact time but an unknown event, which "
             "Aalen-Johansen cannot use (the mixture model does). Leave them out of the comparison, "
             "or estimate the survival of all events together with kaplan_meier"
         )
-        raise DataError(msg)
 
 
 def counts(

@@ -35,8 +35,7 @@ def reachable(
         If the start is no state with a model.
     """
     if start not in transitions:
-        msg = f"start={start!r} has no model; those that have are {list(transitions)}"
-        raise SpecError(msg)
+        raise SpecError(f"start={start!r} has no model; those that have are {list(transitions)}")
     found = {start: None}
     ahead = [start]
     while ahead:
@@ -99,8 +98,7 @@ def _paths(
         if not family.parameters:  # the name of an event that never comes
             continue
         if state in path:
-            msg = f"paths return to the state {state!r}"
-            raise SpecError(msg)
+            raise SpecError(f"paths return to the state {state!r}")
         shape = weight.shape
         step = Component(family, {n: np.broadcast_to(v, shape) for n, v in natural.items()})
         longer, share = (*path, state), weight * model.weights[..., k]

@@ -73,11 +73,10 @@ class EventTimes:
         given, n = np.asarray(spent, dtype=float), self.weights.shape[1]
         bad = ~(np.isfinite(given) & (given >= self.spent)) if given.shape in ((), (n,)) else True
         if np.any(bad):
-            msg = (
+            raise DataError(
                 f"the time already spent is a finite number, or one for each of {n} rows, of at "
                 f"least {np.max(self.spent):g}, not {given.ravel()[:5].tolist()}"
             )
-            raise DataError(msg)
         spent = np.broadcast_to(given, (n,))
         more = spent - self.spent
         if not more.any():
@@ -88,8 +87,7 @@ class EventTimes:
         total = logsumexp(reached, axis=-1, keepdims=True)
         if (total == -np.inf).any():
             row = int(np.argwhere(total[..., 0] == -np.inf)[0, 1])
-            msg = f"nobody can be without an event after {spent[row]:g} (row {row})"
-            raise DataError(msg)
+            raise DataError(f"nobody can be without an event after {spent[row]:g} (row {row})")
         rest = tuple(
             Component(_remaining(c.family, more[:, None], alive[..., k, None]), c.natural)
             for k, c in enumerate(self.components)

@@ -75,11 +75,10 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
     weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
     found = {key: obs.times for key, obs in data.observed.items() if obs.times is not None}
     if any(times.truncated for times in found.values()):
-        msg = (
+        raise DataError(
             "scores take delayed entries under truncation='mixture' and one row a subject; not a "
             "history in several rows, or entries of each component"
         )
-        raise DataError(msg)
     for key, own in found.items():
         late = entries(data, key)
         if late is not None:

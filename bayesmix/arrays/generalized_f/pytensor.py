@@ -77,8 +77,7 @@ class Elementwise(Op):
             For third derivatives.
         """
         if self.order == _HIGHEST_ORDER:
-            msg = f"third derivatives of {self.name} are not available"
-            raise NotImplementedError(msg)
+            raise NotImplementedError(f"third derivatives of {self.name} are not available")
         q = len(inputs)
         slopes = Elementwise(self.name, self.order + 1)(*inputs, return_list=True)
         used = [

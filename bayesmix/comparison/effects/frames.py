@@ -90,11 +90,10 @@ def _typical(column: pd.Series) -> Any:
 def _known(data: pd.DataFrame, names: Any) -> None:
     missing = [n for n in names if n not in data.columns]
     if missing:
-        msg = (
+        raise FitError(
             f"{', '.join(map(repr, missing))} is not a variable of the model; it has "
             + ", ".join(map(repr, data.columns))
         )
-        raise FitError(msg)
 
 
 def contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Contrast]:
@@ -134,11 +133,10 @@ def _of_variable(spec: MixtureSpec, data: pd.DataFrame, name: str, values: Any) 
         return [Contrast(name, f"+{float(values):g}", data.assign(**{name: high}), data)]
     levels = [] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
     if len(levels) < 2:
-        msg = (
+        raise FitError(
             f"{{{name!r}: {values!r}}} is not understood; give two or more values, or of a numeric "
             f"variable a number to add, or one of {SPREADS}"
         )
-        raise FitError(msg)
     frames = [data.assign(**{name: _as(column, [v] * len(data), data.index)}) for v in levels]
     return [
         Contrast(name, f"{plain(high)} - {plain(levels[0])}", frame, frames[0])
@@ -164,8 +162,7 @@ def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
         unknown = [v for v in dict.fromkeys(values) if v not in column.cat.categories]
         if unknown:
             levels = ", ".join(map(repr, column.cat.categories))
-            msg = f"{unknown[0]!r} is not a level of {column.name!r}; it has {levels}"
-            raise DataError(msg)
+            raise DataError(f"{unknown[0]!r} is not a level of {column.name!r}; it has {levels}")
         return pd.Series(pd.Categorical(values, dtype=column.dtype), index=index)
     return pd.Series(values, index=index)
 
@@ -178,10 +175,9 @@ def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast
     _known(spec.prepared.data, [name])
     _present(data, [name])
     if not is_number(data[name]):
-        msg = (
+        raise FitError(
             f"slopes({name!r}): {name!r} is not a number; use comparisons({name!r}) for its levels"
         )
-        raise FitError(msg)
     training = spec.prepared.table[name].to_numpy(float)
     spread = float(np.std(training)) or float(np.abs(training).max()) or 1.0
     here = data[name].to_numpy(float)

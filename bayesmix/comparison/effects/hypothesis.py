@@ -34,8 +34,7 @@ def as_texts(hypothesis: str | Sequence[str]) -> list[str]:
     """
     texts = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
     if not texts:
-        msg = f"hypothesis={hypothesis!r} is empty; write one such as 'b1 = b2'"
-        raise FitError(msg)
+        raise FitError(f"hypothesis={hypothesis!r} is empty; write one such as 'b1 = b2'")
     return texts
 
 
@@ -62,13 +61,11 @@ def parse(text: str, names: Mapping[str, np.ndarray]) -> Restrictions:
         If the text is no arithmetic on these names.
     """
     if not isinstance(text, str) or not text.strip():
-        msg = f"the hypothesis {text!r} is not a text such as 'b1 = b2'"
-        raise FitError(msg)
+        raise FitError(f"the hypothesis {text!r} is not a text such as 'b1 = b2'")
     coded, places = _coded(text, names)
     sides = [_tree(side, text) for side in coded.split("=") if side.strip()]
     if len(sides) != coded.count("=") + 1:
-        msg = f"the hypothesis {text!r} has an empty side; write it as 'b1 = b2'"
-        raise FitError(msg)
+        raise FitError(f"the hypothesis {text!r} has an empty side; write it as 'b1 = b2'")
     for side in sides:
         _check(side, places, text, names)
 
@@ -138,11 +135,10 @@ def _check(
             _check(node.args[0], places, text, names)
             return
     shown = [*list(names)[:8], *(["..."] if len(names) > 8 else [])]
-    msg = (
+    raise FitError(
         f"the hypothesis {text!r} has {ast.unparse(node)!r}, which is none of the estimates; they "
         f"are {', '.join(shown)}"
     )
-    raise FitError(msg)
 
 
 def _value(node: ast.expr, places: Mapping[str, np.ndarray], values: np.ndarray) -> Any:

@@ -151,18 +151,17 @@ def quantity(
         If it is unknown, or does not go with the response or the options.
     """
     if what not in WHAT:
-        msg = f"what={what!r} is unknown; use one of {WHAT}"
-        raise FitError(msg)
+        raise FitError(f"what={what!r} is unknown; use one of {WHAT}")
     timed = what in OF_TIMES
     blocks = [b for b in spec.layout.blocks if b.survival or not timed]
     names = tuple(b.name for b in blocks if response in (None, b.name))
     if not names:
         every = ", ".join(repr(b.name) for b in spec.layout.blocks)
         asked = f"response={response!r}" if response is not None else f"what={what!r}"
-        msg = f"{asked}: the responses are {every}" + (
-            f"; {what} is of surv(...) responses" if timed else ""
+        raise FitError(
+            f"{asked}: the responses are {every}"
+            + (f"; {what} is of surv(...) responses" if timed else "")
         )
-        raise FitError(msg)
     at = _read_at(what, {"time": time, "q": q})
     if what == "weight":
         return Quantity(what, (Cell("weight"),), None, marginal=False, scale="logit")
@@ -185,19 +184,17 @@ def _read_at(what: str, given: dict[str, Any]) -> tuple[float, ...]:
     for name, value in given.items():
         if (value is not None) != (name == needs):
             users = [w for w, option in OF_TIMES.items() if option == name]
-            msg = (
+            raise FitError(
                 f"{name}= goes with what= one of {users}, which need it; give both or neither "
                 f"(what={what!r})"
             )
-            raise FitError(msg)
     if needs is None:
         return ()
     values = np.atleast_1d(np.asarray(given[needs], dtype=float))
     good = (values > 0) & (values < 1) if needs == "q" else (values >= 0) & np.isfinite(values)
     if values.ndim != 1 or not len(values) or not good.all():
         words = "between 0 and 1" if needs == "q" else "a time of zero or more"
-        msg = f"{needs}={given[needs]!r} must be {words}, or a list of such numbers"
-        raise FitError(msg)
+        raise FitError(f"{needs}={given[needs]!r} must be {words}, or a list of such numbers")
     return tuple(values.tolist())
 
 

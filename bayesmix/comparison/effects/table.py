@@ -69,11 +69,10 @@ class Averages:
             raise FitError(msg)
         missing = [n for n in names if n not in data.columns]
         if missing:
-            msg = (
+            raise DataError(
                 f"by={by!r}: the data have no column {missing[0]!r}; give newdata= with it, or "
                 "by=True for the average over all rows"
             )
-            raise DataError(msg)
         grouped = data.groupby(names, observed=True, dropna=False, sort=True)
         codes = grouped.ngroup().to_numpy()
         first = np.unique(codes, return_index=True)[1]
@@ -190,8 +189,7 @@ def _between(labels: Labels, how: str) -> tuple[np.ndarray, Labels]:
     """Pairs of cells (pairs, 2) of two components, and the labels of their differences."""
     owned = [i for i, (_, component) in enumerate(labels.cells) if component is not None]
     if len(owned) < 2:
-        msg = f"hypothesis={how!r} compares components; this result has fewer than two"
-        raise FitError(msg)
+        raise FitError(f"hypothesis={how!r} compares components; this result has fewer than two")
     pairs = list(itertools.combinations(owned, 2))
     if how == "reference":
         pairs = [(owned[0], i) for i in owned[1:]]

@@ -82,11 +82,10 @@ def wald(
         source, lambda t: np.concatenate([rule(values_at(t)) for rule in rules]), **options
     )
     if not np.isfinite(found.se).all():
-        msg = (
+        raise FitError(
             f"wald({hypothesis!r}): the data do not determine these parameters, whose standard "
             "error is not finite; use fit('map') or a likelihood-ratio test"
         )
-        raise FitError(msg)
     scale = np.where(found.se > 0, found.se, 1.0)
     values, vectors = np.linalg.eigh(found.covariance / np.outer(scale, scale))
     kept = values > SINGULAR * max(values.max(), 0.0)

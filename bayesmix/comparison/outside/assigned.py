@@ -111,14 +111,12 @@ def check_errors(step: FirstStep, names: tuple) -> None:
     """
     empty = [str(n) for n, column in zip(names, step.assigned.T, strict=True) if not column.any()]
     if empty and step.method != "two-step":
-        msg = (
+        raise FitError(
             f"no unit is assigned to class {', '.join(empty)}; use assign='proportional' or "
             "method='two-step'"
         )
-        raise FitError(msg)
     if step.method == "bch" and np.linalg.cond(step.errors) > 1e6:
-        msg = (
+        raise FitError(
             "the classes are too alike for method='bch': their classification errors have no "
             "inverse; use method='two-step'"
         )
-        raise FitError(msg)

@@ -121,13 +121,12 @@ def maximum(
         if gain < SMALL or (gain < ENOUGH and gain >= before):
             return beta, information
         beta, before = beta + move, gain
-    msg = (
+    raise FitError(
         f"method={step.method!r} has no regular maximum in the second step: a class is predicted "
         "perfectly, has too few units, or (with bch, whose weights may be negative) would need a "
         "negative variance. Use method='two-step' or 'ml', dispersion='fixed' for an outcome, or "
         "fewer covariates"
     )
-    raise FitError(msg)
 
 
 def influences(
@@ -142,11 +141,10 @@ def influences(
     joint, slopes = second.log_joint(beta), second.slopes(beta)
     root = covariance(fitted).root
     if np.isnan(root).any():
-        msg = (
+        raise FitError(
             f"the first step (status {fitted.status!r}) has no covariance, which the second step's "
             "standard errors need; fit a model that its data determine, or use fit('map')"
         )
-        raise FitError(msg)
     chosen = step.assigned.argmax(1)
 
     def summed(pull: np.ndarray) -> np.ndarray:

@@ -232,23 +232,18 @@ def _estimated(
 
 def _check_first(fitted: Fitted) -> None:
     if fitted.spec.k < 2:
-        msg = "this fit has one component: there are no classes to predict or to compare"
-        raise FitError(msg)
+        raise FitError("this fit has one component: there are no classes to predict or to compare")
     if fitted.problem.truncated:
-        msg = "outside variables are not available for models with delayed entries"
-        raise FitError(msg)
+        raise FitError("outside variables are not available for models with delayed entries")
 
 
 def _checked(method: str, assign: str | None) -> str | None:
     if method not in METHODS:
-        msg = f"method={method!r} is unknown; use one of {METHODS}"
-        raise FitError(msg)
+        raise FitError(f"method={method!r} is unknown; use one of {METHODS}")
     if method == "two-step" and assign is not None:
-        msg = "method='two-step' assigns no unit to a class; leave assign= out"
-        raise FitError(msg)
+        raise FitError("method='two-step' assigns no unit to a class; leave assign= out")
     if assign not in (None, *ASSIGNMENTS):
-        msg = f"assign={assign!r} is unknown; use one of {ASSIGNMENTS}"
-        raise FitError(msg)
+        raise FitError(f"assign={assign!r} is unknown; use one of {ASSIGNMENTS}")
     return None if method == "two-step" else assign or "modal"
 
 
@@ -267,11 +262,10 @@ def _complete(table: pd.DataFrame, names: Iterable[str]) -> None:
         missing = np.flatnonzero(table[name].isna())
         if len(missing):
             rows = ", ".join(str(table.index[i]) for i in missing[:5])
-            msg = (
+            raise DataError(
                 f"{name!r} is missing in {len(missing)} of {len(table)} rows (such as {rows}); "
                 "fill it in, or fit the model to the rows that have it"
             )
-            raise DataError(msg)
 
 
 def _weights(spec: MixtureSpec) -> np.ndarray:

@@ -187,8 +187,7 @@ def from_correlations(structure: Structure, values: Mapping[str, Any]) -> dict[s
     for name, (a, b) in zip(names, structure.pairs, strict=True):
         matrix[..., a, b] = matrix[..., b, a] = values[name]
     if not (np.linalg.eigvalsh(matrix) > 0).all():
-        msg = f"the correlations {', '.join(names)} do not form a covariance matrix"
-        raise SpecError(msg)
+        raise SpecError(f"the correlations {', '.join(names)} do not form a covariance matrix")
     phi = structure.parameters(matrix)[..., len(structure.scales) :]
     return dict(zip(structure.between("fisher"), np.moveaxis(phi, -1, 0), strict=True))
 
@@ -212,11 +211,10 @@ def priors(structure: Structure, y: np.ndarray) -> dict[str, Prior]:
 def settle(kind: str, response: Response) -> Family:
     """The family of the response's columns."""
     if not response.parts:
-        msg = (
+        raise SpecError(
             f"family='mvnormal' reads several columns: write mv({response.name}, ...), or use "
             "family='gaussian' for one"
         )
-        raise SpecError(msg)
     return make(kind, response.parts)
 
 
@@ -230,8 +228,7 @@ def make(covariance: str = "full", columns: Sequence[str] | None = None) -> Fami
         Names of the columns; by default those of the response.
     """
     if covariance not in KINDS:
-        msg = f"covariance={shown(covariance)} is unknown; use one of {', '.join(KINDS)}"
-        raise SpecError(msg)
+        raise SpecError(f"covariance={shown(covariance)} is unknown; use one of {', '.join(KINDS)}")
     return _make(covariance, None if columns is None else tuple(columns))
 
 

@@ -288,8 +288,7 @@ def make(levels: Sequence[Hashable] | None = None, link: Any = None) -> Family:
 
 def _common(link: Any) -> dict[str, Any]:
     if link.name not in LINKS:
-        msg = f"link={link.name!r}: the ordinal family takes one of {', '.join(LINKS)}"
-        raise SpecError(msg)
+        raise SpecError(f"link={link.name!r}: the ordinal family takes one of {', '.join(LINKS)}")
     return {
         "name": "ordinal",
         "location": "mu",

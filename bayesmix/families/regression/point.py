@@ -88,8 +88,7 @@ def make(at: float = 1.0) -> Family:
     100.0
     """
     if isinstance(at, bool | str) or not np.isscalar(at) or not np.isfinite(at):
-        msg = f"point: at={at!r}; the value of a point mass must be one finite number"
-        raise SpecError(msg)
+        raise SpecError(f"point: at={at!r}; the value of a point mass must be one finite number")
     return _made(float(at))
 
 

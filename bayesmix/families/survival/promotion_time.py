@@ -175,8 +175,7 @@ def make(of: str = "weibull") -> Family:
         If that is none of the families with a time for everybody.
     """
     if of not in CAUSES:
-        msg = f"promotion_time: of={of!r} is unknown; use one of {', '.join(CAUSES)}"
-        raise SpecError(msg)
+        raise SpecError(f"promotion_time: of={of!r} is unknown; use one of {', '.join(CAUSES)}")
     return _make(of)
 
 

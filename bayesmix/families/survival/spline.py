@@ -270,17 +270,14 @@ def make(
         For values that are not allowed, or both df and knots.
     """
     if scale not in SCALES:
-        msg = f"spline: scale={scale!r} is unknown; use one of {', '.join(SCALES)}"
-        raise SpecError(msg)
+        raise SpecError(f"spline: scale={scale!r} is unknown; use one of {', '.join(SCALES)}")
     if knots is None:
         df = 3 if df is None else df
         if isinstance(df, bool) or not isinstance(df, int | np.integer) or df < 1:
-            msg = f"spline: df={df!r}; it must be a whole number of 1 or more"
-            raise SpecError(msg)
+            raise SpecError(f"spline: df={df!r}; it must be a whole number of 1 or more")
         return _make(int(df), None, scale)
     if df is not None:
-        msg = "spline: give df= or knots=, not both; with m + 1 knots df is m"
-        raise SpecError(msg)
+        raise SpecError("spline: give df= or knots=, not both; with m + 1 knots df is m")
     at = np.asarray(tuple(knots), dtype=float)
     if len(at) < 2 or not (np.isfinite(at) & (at > 0)).all() or not (np.diff(at) > 0).all():
         msg = f"spline: knots={at.tolist()}; they must be two or more ascending positive times"
@@ -296,11 +293,10 @@ def settle(df: int, scale: str, response: Response) -> Family:
     distinct = len(np.unique(log_t))
     knots = np.quantile(log_t, np.linspace(0, 1, df + 1)) if distinct else np.zeros(1)
     if distinct < df + 1 or not (np.diff(knots) > 0).all():
-        msg = (
+        raise DataError(
             f"a spline with df={df} needs {df + 1} different knots, but the {len(log_t)} "
             f"uncensored times have {distinct} different values; use a smaller df, or give knots="
         )
-        raise DataError(msg)
     return make(knots=np.exp(knots), scale=scale)
 
 

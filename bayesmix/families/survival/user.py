@@ -394,9 +394,8 @@ def _refuse(
     if not bad.any():
         return
     i = int(np.flatnonzero(bad)[0])
-    msg = (
+    raise SpecError(
         f"{argument} of the family {family.name!r}: {what} is not reached to {TOLERANCE:g} at "
         f"{int(bad.sum())} of {len(bad)} times (the first is t = {at.t[i]:g}, with an error of "
         f"about {error[i]:.2g}); {remedy}"
     )
-    raise SpecError(msg)

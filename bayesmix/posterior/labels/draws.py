@@ -95,8 +95,7 @@ def component_values(spec: MixtureSpec, theta: np.ndarray, by: str | None = None
         return mean_weights(spec, theta)
     if by not in own:
         why = "is shared by interchangeable components" if by in found else "names no parameter"
-        msg = f"ordering by {by!r}: it {why}; use one of {[*own, 'weight']}"
-        raise FitError(msg)
+        raise FitError(f"ordering by {by!r}: it {why}; use one of {[*own, 'weight']}")
     index, link = found[by]
     values = theta[:, np.maximum(index, 0)]
     return np.where(index >= 0, values if link is None else link.inverse(values), np.nan)

@@ -93,14 +93,12 @@ def relabel(
     flat = theta.reshape(-1, theta.shape[-1])
     layout = problem.spec.layout
     if method not in METHODS:
-        msg = f"relabel(method={method!r}) is unknown; use one of {METHODS}"
-        raise FitError(msg)
+        raise FitError(f"relabel(method={method!r}) is unknown; use one of {METHODS}")
     if by is not None and method != "ordering":
         msg = f"relabel(method={method!r}, by={by!r}): only 'ordering' sorts; leave by= out"
         raise FitError(msg)
     if method == "pivot" and mode is None:
-        msg = "relabel(method='pivot') compares the draws with a point fit; give mode="
-        raise FitError(msg)
+        raise FitError("relabel(method='pivot') compares the draws with a point fit; give mode=")
     if all(len(members) == 1 for members in layout.symmetric):
         return Relabelling(method, identity(len(flat), layout.k), theta.copy(), (), 0)
     if method == "ordering":

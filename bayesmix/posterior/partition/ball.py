@@ -95,8 +95,7 @@ def credible_ball(
     Wade and Ghahramani (2018), Bayesian Analysis 13, 559-626, section 4.
     """
     if not 0 < level < 1:
-        msg = f"ball(level={level!r}): the level is a share between 0 and 1, such as 0.95"
-        raise FitError(msg)
+        raise FitError(f"ball(level={level!r}): the level is a share between 0 and 1, such as 0.95")
     far = distances(loss, labels, allocations)
     radius = np.sort(far)[int(np.ceil(level * len(far))) - 1]
     inside = np.flatnonzero(far <= radius * (1 + 1e-12))

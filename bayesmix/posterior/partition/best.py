@@ -139,8 +139,7 @@ def consensus(memberships: np.ndarray, loss: str = "vi", max_k: int | None = Non
         units for a similarity matrix.
     """
     if loss not in LOSSES:
-        msg = f"consensus(loss={loss!r}) is unknown; use one of {LOSSES}"
-        raise FitError(msg)
+        raise FitError(f"consensus(loss={loss!r}) is unknown; use one of {LOSSES}")
     if max_k is not None:
         max_k = whole_number("max_k", max_k, "the largest number of clusters", 1, FitError)
     p = similarity(memberships)

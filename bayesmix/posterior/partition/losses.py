@@ -157,9 +157,8 @@ def similarity(memberships: np.ndarray) -> np.ndarray:
 
 def _check_size(n_units: int) -> None:
     if n_units > MOST_UNITS:
-        msg = (
+        raise FitError(
             f"{n_units} units have a similarity matrix of {n_units**2 * 4 / 1e9:.1f} GB; at most "
             f"{MOST_UNITS} units are allowed. Take the most probable component of each unit, or "
             "a sample of the units, memberships[:, sample]"
         )
-        raise FitError(msg)

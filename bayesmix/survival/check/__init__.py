@@ -153,8 +153,7 @@ def check_survival(
     scope = Scope.capture(2)
     check_data(data)
     if truncation not in TRUNCATIONS:
-        msg = f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}"
-        raise SpecError(msg)
+        raise SpecError(f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}")
     event, subject = column_name("event", event), column_name("id", id)
     texts = _texts(response, event)
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
@@ -238,11 +237,9 @@ def _texts(response: Any, event: str | None) -> dict[Hashable, str]:
     """Text of the response of each event; of None where they share one."""
     if isinstance(response, Mapping):
         if event is None:
-            msg = "responses by event need event=, the column that names the events"
-            raise SpecError(msg)
+            raise SpecError("responses by event need event=, the column that names the events")
         if not response:
-            msg = "response={} has no event; give surv(...) for each one"
-            raise SpecError(msg)
+            raise SpecError("response={} has no event; give surv(...) for each one")
         return {name: _left_side(text) for name, text in response.items()}
     return {None: _left_side(response)}
 
@@ -251,11 +248,10 @@ def _left_side(text: Any) -> str:
     formula = text if isinstance(text, str) and "~" in text else f"{text} ~ 1"
     found = parse_formula(formula, "formula").response
     if found is None or not is_surv(found):
-        msg = (
+        raise FormulaError(
             f"{text!r} has no survival time; write 'surv(time, status)', 'surv(lower, upper, "
             'kind="interval")\' or \'surv(entry, time, status, kind="counting")\''
         )
-        raise FormulaError(msg)
     return found
 
 

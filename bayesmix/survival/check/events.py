@@ -141,8 +141,7 @@ def read_events(
         If `partial` is no such mapping, or is given without a column.
     """
     if partial is not None and name is None:
-        msg = "partial_events= needs event=, the column in which its codes stand"
-        raise SpecError(msg)
+        raise SpecError("partial_events= needs event=, the column in which its codes stand")
     partial = partial_codes(partial)
     n = len(data)
     alone = EventColumn(None, ("event",), np.ones((n, 1), bool), np.zeros(n, int), [""])
