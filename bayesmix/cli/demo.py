@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
+from bayesmix.cli.parser import TEXTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,37 +29,6 @@ KNOWN_TRIAL = -159.3605
 
 TREATMENT = "Treatment[Treated]"
 KEYS = ["component", "term", "effect"]
-
-PATENTS = """
-Patents and research spending
------------------------------
-How many patents does a company apply for, given what it spends on research? Wang,
-Cockburn and Puterman (1998) let each of 70 companies follow one of K Poisson
-regressions on the log of its spending (lgRD); which one is more likely depends on
-spending per sales (RDS).
-
-    bmx.Mixture("Patents ~ lgRD", data, family="poisson", concomitant="~ RDS")
-"""
-
-TRIAL = """
-Beta-blockers after a heart attack
-----------------------------------
-Deaths in 22 centres, each with a treated and a control arm (Yusuf and others, 1985;
-Aitkin, 1999). Centres differ in mortality: each belongs to one of K groups. The
-effect of the treatment is the same in all of them.
-
-    bmx.Mixture("p(Deaths, Total) ~ 1 | Center", data, family="binomial",
-                fixed="~ Treatment")
-"""
-
-BAYES = """
-The same trial, Bayesian
-------------------------
-The model with K = 3 again, now with the default priors and draws from its posterior.
-
-    spec.fit("nuts", seed=...)
-
-Sampling 4 chains by NUTS: about ten seconds, up to a minute the first time ..."""
 
 
 def run(out: Path, seed: int, write: Write, sample: bool = True) -> list[Path]:
@@ -112,7 +82,7 @@ def patents(seed: int, write: Write) -> dict[str, Figure]:
     """The patent example: K by BIC, and what the components are."""
     data = bmx.load_data("patent")
     spec = bmx.Mixture("Patents ~ lgRD", data, family="poisson", k=3, concomitant="~ RDS")
-    write(PATENTS)
+    write(TEXTS["demo"]["patents"])
     selection = bmx.select(spec, k=range(1, 6), seed=seed)
     fit = _chosen(selection, write)
     slopes, sizes = fit.coefficients().loc["lgRD"], fit.sizes()["size"]
@@ -125,7 +95,7 @@ def patents(seed: int, write: Write) -> dict[str, Figure]:
 
 def trial(seed: int, write: Write) -> dict[str, Figure]:
     """The beta-blocker trial: groups of centres, and the effect of the treatment."""
-    write(TRIAL)
+    write(TEXTS["demo"]["trial"])
     selection = bmx.select(_trial_model(), k=range(1, 5), seed=seed)
     fit = _chosen(selection, write)
     write(treatment_words(fit))
@@ -147,7 +117,7 @@ def bayes(
     from matplotlib.figure import Figure
 
     spec = _trial_model()
-    write(BAYES)
+    write(TEXTS["demo"]["bayes"])
     began = perf_counter()
     lengths = {"draws": draws, "tune": tune}
     given = {name: value for name, value in lengths.items() if value is not None}

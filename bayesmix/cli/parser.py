@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any, NoReturn
 
 from bayesmix.cli.options import OPTIONS, checked, formula
@@ -19,136 +21,10 @@ PARTS = {
     "predict": "the predictions",
     "out": "the results",
 }
-ABOUT = """\
-Find hidden groups in regression and survival data, with maximum likelihood or Bayes, from one
-formula."""
-EXAMPLES = """\
-examples:
-  bayesmix demo                    fit two published examples, with pictures
-  bayesmix data                    list the datasets that come with bayesmix
-  bayesmix data patent --csv > patent.csv
-  bayesmix select patent.csv "Patents ~ lgRD" --family poisson --k 1:5
-  bayesmix fit patent.csv "Patents ~ lgRD" --family poisson --k 3 --out results
-  bayesmix predict results new.csv > predictions.csv
-  bayesmix warm                    compile once, fit faster from then on
-  bayesmix COMMAND --help          more about a command
-
-The same in Python:
-  import bayesmix as bmx
-  fit = bmx.Mixture("y ~ x", data, family="poisson", k=2).fit("em", seed=1)
-"""
-READING = """\
-The first line of a CSV file names the columns. A column of numbers is read as numbers, one of
-True and False as these, anything else as text, whose levels are sorted (see --levels). Empty
-cells, NA and NaN are missing. A file called - is standard input. Files whose names end in .parquet
-or .feather are read as such. A name that is not one word stands in backquotes, and the formula in
-single quotes: '`my column` ~ x'."""
-SEVERAL = """\
-Several formulas are several responses that share the components, each with its own family:
---fixed, --nested and --dispersion then name the response they are for."""
-ABOUT_EVENTS = """\
-With --event the components are competing events, each with its own distribution of times; these
-options are those of bmx.CompetingRisks. Without it, surv(time, status) ~ x is a mixture of --k
-latent classes, and --family weibull,cured one with subjects who never have the event.
---out writes probabilities of events and states over time; quantiles, restricted means and values
-for other covariates are read off the stored fit in Python:
-bmx.load("results/fit.nc").quantile_time(0.5)."""
-FIT = f"""\
-Fit a model to a CSV or Parquet file. Given several numbers of components, fit each by maximum
-likelihood (or to the posterior mode, --method map) and keep the one that --by chooses; the methods
-laplace and nuts then draw from its posterior.
-
-{SEVERAL}
-
-{READING}"""
-FIT_EXAMPLES = """\
-examples:
-  bayesmix fit data.csv "y ~ x" --k 2 --seed 1
-  bayesmix fit data.csv "y ~ x" --family poisson --k 1:5 --concomitant "~ w" --out results
-  bayesmix fit trial.csv "p(deaths, total) ~ 1" --family binomial --k 3 --group center \\
-      --fixed "~ arm" --levels arm=placebo,drug --method nuts --seed 1 --out results
-  bayesmix fit data.csv "score ~ x" "visits ~ 1" --family gaussian --family poisson --k 2
-  bayesmix fit mgus.csv "surv(years, status) ~ age" --event event \\
-      --family pcm=weibull,death=gompertz --concomitant "~ sex" --out results
-  bayesmix fit data.csv "y ~ x" --k 3 --json | python -m json.tool
-
-exit codes: 0 done; 1 an error in the data, the model or the fit; 2 a wrong command;
-130 interrupted. A fit that did not converge is done: its status and a warning say so."""
-SELECT = f"""\
-Fit a model with several numbers of components and show their criteria.
-
-{SEVERAL}
-
-{READING}"""
-SELECT_EXAMPLES = """\
-examples:
-  bayesmix select data.csv "y ~ x" --family poisson --k 1:5 --seed 1
-  bayesmix select data.csv "y ~ x" --k 2,3,4 --by icl --json"""
-REPORT = """\
-Write fits that `bayesmix fit --out` or fit.save() has stored as one HTML page that needs no
-network and no Python. Give the folder of --out or the file. Several fits stand side by side."""
-REPORT_EXAMPLES = """\
-examples:
-  bayesmix report results --out report.html
-  bayesmix report ML=em/fit.nc Bayes=nuts/fit.nc --out report.html --tables tables"""
-PREDICT = f"""\
-Predict from a stored fit: the rows of a file, or without one those of the fit's own data. Give the
-folder of `bayesmix fit --out` or the file that fit.save() has written. The file needs the
-covariates; it needs the response only for memberships.
-
-{READING}"""
-PREDICT_EXAMPLES = """\
-examples:
-  bayesmix predict results new.csv
-  bayesmix predict results new.csv --by marginal --ci 0.95 --out predictions.csv
-  bayesmix predict results patients.csv --what state --times 1,5,10"""
-CHECK = f"""\
-Check before anything is fitted: how the columns are read, how every kind of row of survival times
-is read, what the model estimates, and everything that a fit would refuse or flag. Given a stored
-fit in place of data and a formula, check that: how it ended and whether its chains agree.
-
-{READING}"""
-CHECK_EXAMPLES = """\
-examples:
-  bayesmix check patent.csv "Patents ~ lgRD" --family poisson --k 3
-  bayesmix check mgus.csv "surv(years, status)" --event event
-  bayesmix check mgus.csv "surv(years, status) ~ age" --event event --family weibull
-  bayesmix check results
-
-exit codes: 0 nothing is wrong; 1 something is; 2 a wrong command."""
-COMPLETION = """\
-Print a script that completes commands, options, their values and files in a shell.
-
-  bash: bayesmix completion bash > ~/.local/share/bash-completion/completions/bayesmix
-        (needs the package bash-completion), or in ~/.bashrc:
-        source <(bayesmix completion bash)
-  zsh:  in ~/.zshrc, after compinit: source <(bayesmix completion zsh)
-        or as a file called _bayesmix in a folder of $fpath
-  fish: bayesmix completion fish > ~/.config/fish/completions/bayesmix.fish"""
-DATA = """\
-List the datasets that come with bayesmix, or describe one and show its
-first rows."""
-DEMO = """\
-Fit two published examples, explain them and save their pictures.
-Takes ten seconds to a minute, most of it to sample a posterior."""
-WARM = """\
-Compile the kernels once for this machine and user: small data are then
-fitted by compiled code, several times faster. Takes a minute or two."""
+# Texts, in the order of the commands.
+TEXTS = tomllib.loads(files(__package__).joinpath("help.toml").read_text("utf-8"))
 MODELLING = ("fit", "select", "check")
 SHELLS = ("bash", "zsh", "fish")
-ABOUTS = {"events": ABOUT_EVENTS}
-# Of each command its help, its description and its examples.
-SETTINGS: dict[str, tuple[str, str, str | None]] = {
-    "fit": ("fit a model to a CSV or Parquet file", FIT, FIT_EXAMPLES),
-    "select": ("choose the number of components", SELECT, SELECT_EXAMPLES),
-    "predict": ("predict rows of a file from a stored fit", PREDICT, PREDICT_EXAMPLES),
-    "check": ("check data and a model before fitting, or a stored fit", CHECK, CHECK_EXAMPLES),
-    "report": ("write stored fits as an HTML page", REPORT, REPORT_EXAMPLES),
-    "data": ("list the datasets, or show one", DATA, None),
-    "demo": ("fit two published examples, with pictures", DEMO, None),
-    "warm": ("compile the kernels once for this machine", WARM, None),
-    "completion": ("print completions for a shell", COMPLETION, None),
-}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -173,17 +49,23 @@ def make_parser() -> argparse.ArgumentParser:
     form: Any = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="bayesmix",
-        description=ABOUT,
-        epilog=EXAMPLES,
+        description=TEXTS["about"],
+        epilog=TEXTS["examples"],
         formatter_class=form,
         allow_abbrev=False,
     )
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, (words, about, examples) in SETTINGS.items():
-        texts: Any = {"help": words, "description": about, "epilog": examples}
-        made = commands.add_parser(name, formatter_class=form, allow_abbrev=False, **texts)
+    for name, texts in TEXTS["commands"].items():
+        made = commands.add_parser(
+            name,
+            help=texts["help"],
+            description=texts["description"].format_map(TEXTS),
+            epilog=texts.get("examples"),
+            formatter_class=form,
+            allow_abbrev=False,
+        )
         made.set_defaults(parser=made)
         _add_positionals(made, name)
         _add_options(made, name)
@@ -250,5 +132,5 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             continue
         title = PARTS[option.part]
         if title not in groups:
-            groups[title] = parser.add_argument_group(title, ABOUTS.get(option.part))
+            groups[title] = parser.add_argument_group(title, TEXTS["groups"].get(option.part))
         groups[title].add_argument(option.flag, help=option.help, **option.more)

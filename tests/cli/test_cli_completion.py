@@ -12,7 +12,7 @@ from terminal import Terminal
 from bayesmix import cli
 from bayesmix.cli.completion import words_of
 from bayesmix.cli.options import OPTIONS
-from bayesmix.cli.parser import SETTINGS, make_parser
+from bayesmix.cli.parser import TEXTS, make_parser
 from bayesmix.datasets import list_data
 from bayesmix.families import FAMILIES
 
@@ -162,7 +162,7 @@ def flags_in(text, shell, command):
 def test_every_command_has_its_options_and_no_others(capsys, shell):
     assert cli.main(["completion", shell]) == 0
     text = capsys.readouterr().out
-    for command in SETTINGS:
+    for command in TEXTS["commands"]:
         flags = {o.flag for o in OPTIONS if command in o.commands.split()} | {"--help"}
         flags |= {"--no-progress"} if "--progress" in flags else set()
         assert flags_in(text, shell, command) == flags
