@@ -1,7 +1,7 @@
 """Arguments of the public functions, checked in one place: types, values, and other habits."""
 
 from bayesmix._arguments.door import door, unknown_option
-from bayesmix._arguments.habits import family_name, name_hint, unknown_name
+from bayesmix._arguments.habits import family_name, unknown_name
 from bayesmix._arguments.shown import shown
 from bayesmix._arguments.values import (
     anything,
@@ -14,7 +14,6 @@ from bayesmix._arguments.values import (
     one_of,
     plain,
     probabilities,
-    share,
     whole_number,
 )
 
@@ -27,12 +26,10 @@ __all__ = [
     "family_name",
     "fraction",
     "generator",
-    "name_hint",
     "numeric",
     "one_of",
     "plain",
     "probabilities",
-    "share",
     "shown",
     "unknown_name",
     "unknown_option",

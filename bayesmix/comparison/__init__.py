@@ -7,7 +7,7 @@ from bayesmix.comparison.order import Comparison, compare
 from bayesmix.comparison.pooling import Pooled, pool
 from bayesmix.comparison.psis import good_k, psis_smooth, resample_indices
 from bayesmix.comparison.repair import Matching, repair
-from bayesmix.comparison.same_data import check_same_data, differences, fingerprint
+from bayesmix.comparison.same_data import differences, fingerprint
 from bayesmix.comparison.stacking import stacking_weights
 from bayesmix.comparison.waic import Waic, waic
 
@@ -18,7 +18,6 @@ __all__ = [
     "Pooled",
     "Waic",
     "Wald",
-    "check_same_data",
     "compare",
     "compare_estimates",
     "comparisons",

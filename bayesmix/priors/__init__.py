@@ -12,10 +12,8 @@ for the contrasts a_q to the first component.
 from bayesmix.priors.defaults import CONCENTRATION
 from bayesmix.priors.draw import gradient, sample_prior
 from bayesmix.priors.log_density import (
-    LogPrior,
     Penalty,
     PriorModel,
-    SmoothPrior,
     log_prior,
     mapped,
     within,
@@ -24,10 +22,8 @@ from bayesmix.priors.resolve import resolve, smooth_priors, with_smooths
 
 __all__ = [
     "CONCENTRATION",
-    "LogPrior",
     "Penalty",
     "PriorModel",
-    "SmoothPrior",
     "gradient",
     "log_prior",
     "mapped",

@@ -1,8 +1,8 @@
 """Rows that come in blocks: files, Arrow tables, and what a first pass finds in them."""
 
-from bayesmix.formula.sources.opening import Data, Scan, is_data, opened, read, scan
+from bayesmix.formula.sources.opening import Data, Scan, opened, read, scan
 from bayesmix.formula.sources.stored import pack_stream, unpack_stream
-from bayesmix.formula.sources.stream import Source, Stream
+from bayesmix.formula.sources.stream import Stream
 from bayesmix.formula.sources.survey import surveyed
 from bayesmix.formula.sources.writing import BlockByBlock, written
 
@@ -10,9 +10,7 @@ __all__ = [
     "BlockByBlock",
     "Data",
     "Scan",
-    "Source",
     "Stream",
-    "is_data",
     "opened",
     "pack_stream",
     "read",

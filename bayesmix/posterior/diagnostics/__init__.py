@@ -1,7 +1,7 @@
 """Diagnostics of relabelled chains: whether they agree, and if not, why."""
 
-from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships
-from bayesmix.posterior.diagnostics.convergence import Convergence, convergence, convergence_table
+from bayesmix.posterior.diagnostics.causes import chain_memberships
+from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
 from bayesmix.posterior.diagnostics.diagnosis import (
     Diagnosis,
     diagnose,
@@ -15,8 +15,6 @@ __all__ = [
     "ESS",
     "GOOD_K",
     "R_HAT",
-    "Chains",
-    "Convergence",
     "Diagnosis",
     "Finding",
     "Visits",
