@@ -28,14 +28,14 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that tells a usage error in one line."""
+    """A parser that reports a usage error in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 class _Version(argparse.Action):
-    """Print the version; it is looked up only when asked for."""
+    """Print the version; it is looked up only when requested."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
         import bayesmix

@@ -81,7 +81,7 @@ class Options:
 
 
 class _Stop:
-    """Ctrl-C within its block ends the block where the options say so; `pressed` tells."""
+    """Ctrl-C within its block ends the block where the options say so; `pressed` records it."""
 
     def __init__(self, options: Options) -> None:
         self.keeps, self.pressed = options.keeps, False

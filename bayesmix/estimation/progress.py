@@ -1,4 +1,4 @@
-"""Progress of a fit on a terminal, and none elsewhere unless asked for."""
+"""Progress of a fit on a terminal, and none elsewhere unless requested."""
 
 from __future__ import annotations
 

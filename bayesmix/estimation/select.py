@@ -24,7 +24,7 @@ SMALL = 0.05
 
 
 def check_range(k: Iterable[int] | int) -> list[int]:
-    """The numbers of components asked for, in order and once each."""
+    """The requested numbers of components, in order and once each."""
     values = list(islice(k, MOST)) if isinstance(k, Iterable) else [k]
     values = [whole_number("k", n, "the number of components", 1) for n in values]
     if not values or len(set(values)) < len(values):

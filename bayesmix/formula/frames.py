@@ -339,7 +339,9 @@ def describe(value: Any) -> str:
     if dtype is None:
         return f"a {type(value).__name__}"
     if moment(value):
-        return "durations (timedelta)" if moment(value) == "m" else "dates or times"
+        return "a column of " + (
+            "durations (timedelta)" if moment(value) == "m" else "dates or times"
+        )
     import pandas as pd
 
     kind = "categorical" if isinstance(dtype, pd.CategoricalDtype) else f"of type {dtype}"

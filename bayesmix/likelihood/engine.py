@@ -53,7 +53,7 @@ logger = logging.getLogger("bayesmix")
 
 
 def engine(problem: Problem) -> Engine:
-    """The problem's engine, made when it is first asked for."""
+    """The problem's engine, made at the first request."""
     if "engine" not in problem.kept:
         # The engine has a problem of its own: where each knows the other, neither is let go.
         problem.kept["engine"] = Engine(replace(problem))

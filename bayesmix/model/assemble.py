@@ -126,7 +126,7 @@ def _named(dicts: list[tuple[Hashable, ...]], known: list[Hashable], k: int) -> 
 
 
 def _symmetric(k: int, parts: list[PartLayout], known: np.ndarray | None) -> tuple:
-    """Sets of components that no block, family or label tells apart."""
+    """Sets of components that no block, family or label distinguishes."""
     keys: list[list[Any]] = [[] for _ in range(k)]
     for part in parts:
         effects, shared = part.effects, part.shared

@@ -342,7 +342,7 @@ def _dispersion(
 
 
 def _part_of(family: Family, name: str) -> str:
-    """What tells a location from others of its family; empty for the only one."""
+    """What distinguishes a location from others of its family; empty for the only one."""
     return name if len(family.locations) > 1 else ""
 
 

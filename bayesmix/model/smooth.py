@@ -142,7 +142,7 @@ def _with_smooth(
 
 
 def _variable(block: BlockLayout, predictor: Predictor) -> str:
-    """What tau is called: the ending tells responses and parameters of a family apart."""
+    """The name of tau: its ending distinguishes responses and parameters of a family."""
     name = predictor.variable
     return "tau" + (f"_{name}" if block.survival else name.removeprefix("coef"))
 

@@ -133,7 +133,7 @@ def _outline(ax: Axes) -> None:
 
 
 def _draw_units(ax: Axes, fit: Any, view: View, lines: int) -> list[str]:
-    """The units' lines, and what the title says about those left out."""
+    """The units' lines, and what the title says about those not drawn."""
     place, y = points(fit, view)
     units = fit.numbers.spec.rows.units
     members = fit.membership().to_numpy()

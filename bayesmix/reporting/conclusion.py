@@ -159,7 +159,7 @@ def _fitted(spec: MixtureSpec, fit: Any) -> str:
     rows = f", {plural(spec.n_obs, 'row')}" if spec.n_units != spec.n_obs else ""
     how = methods.words(fit.method)
     dropped = spec.prepared.n_dropped
-    left = f" ({plural(dropped, 'row')} with missing values left out)" if dropped else ""
+    left = f" ({plural(dropped, 'row')} with missing values excluded)" if dropped else ""
     return (
         f"We fitted a {kind}{parts} to {units}{rows}{left} ({how}), using bayesmix "
         f"{version('bayesmix')}."

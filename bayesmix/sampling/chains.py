@@ -1,4 +1,4 @@
-"""What a run of NUTS is asked for and what it gives; where its chains begin."""
+"""The options and the result of a run of NUTS; where its chains begin."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def _finished(begin: Callable[[], list[Any]]) -> tuple[list[list[Drawn]], bool]:
 
 @contextmanager
 def _later_interruption() -> Iterator[list[int]]:
-    """Keep Ctrl-C from raising an exception; the list tells whether it was pressed."""
+    """Keep Ctrl-C from raising an exception; the list records whether it was pressed."""
     pressed: list[int] = []
     usual = signal.getsignal(signal.SIGINT)
     if usual is None or threading.current_thread() is not threading.main_thread():

@@ -146,7 +146,7 @@ class Files:
             return ds.dataset(list(self.paths), schema=schema, **how)
 
     def _check(self, columns: tuple[str, ...]) -> None:
-        """Refuse files that lack a column, whose values would be missing without a word."""
+        """Refuse files that lack a column, whose values would be silently missing."""
         for part in self._dataset.get_fragments():
             own = set(part.physical_schema.names) | set(_folder_columns(part))
             for name in columns:

@@ -88,7 +88,7 @@ def _each_event(
             if not column.means_never(name):
                 problems.append(
                     f"The event {name!r} is in no row that had an event, and no row without a name "
-                    "that had one may have had it: nothing tells when it comes. Leave it out, or "
+                    "that had one may have had it: nothing shows when it comes. Remove it, or "
                     "give it the family 'cured' if it never does."
                 )
         elif rows.any() and count < FEW:
