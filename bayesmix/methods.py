@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from bayesmix._arguments import shown, unknown_option
@@ -46,7 +46,7 @@ class Method:
         """The options of this method, with their defaults."""
         return fields(self.load()[0])
 
-    @property
+    @cached_property
     def option_names(self) -> tuple[str, ...]:
         """The keywords of this method."""
         return tuple(option.name for option in self.options)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
+from operator import call
 from types import EllipsisType
 from typing import Any
 
@@ -35,6 +38,8 @@ def _is_whole(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """A finite real number that NumPy can hold."""
+    if type(value) is float:
+        return math.isfinite(value)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
         return False
     if isinstance(value, np.complexfloating):
@@ -151,7 +156,8 @@ def _alternatives(node: ast.expr) -> list[Kind]:
 def _union(kinds: list[Kind]) -> Kind:
     words = list(dict.fromkeys(kind.words for kind in kinds if kind is not PLAIN["None"]))
     text = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-    return Kind(lambda value: any(kind.test(value) for kind in kinds), text)
+    tests = [kind.test for kind in kinds]
+    return Kind(lambda value: any(map(call, tests, repeat(value))), text)
 
 
 def _simple(name: str) -> Kind:

@@ -231,8 +231,8 @@ def _compiled(
 def follow(runs: Runs, active: np.ndarray, done: Run, passes: int = 1) -> None:
     """Note how some starts have run by a kernel, with so many passes an iteration."""
     if len(done.trace):
-        logliks = np.tile(runs.loglik, (len(done.trace), 1))
-        logliks[:, active] = done.trace
+        logliks = np.empty((len(done.trace), len(runs.loglik)))
+        logliks[:], logliks[:, active] = runs.loglik, done.trace
         runs.trace.extend(logliks)
         runs.loglik[active] = done.trace[-1]
     runs.theta[active] = done.theta

@@ -119,14 +119,14 @@ def newton(
     if not len(free):
         runs.status[active] = "converged"
         return
-    if len(active) and (runner := engine(problem).runs) is not None:
-        theta, widest = runs.theta[active], _widest(problem)
-        follow(runs, active, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
-        active = (runs.status == "resting").nonzero()[0]
-        if on_iteration is not None:
-            on_iteration(len(active), float(np.max(runs.loglik)))
     large = np.zeros(len(runs.theta), int)
     for _ in range(max_iter):
+        if len(active) and (runner := engine(problem).runs) is not None:
+            theta, widest = runs.theta[active], _widest(problem)
+            follow(runs, active, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
+            active = active[runs.status[active] == "resting"]
+            if on_iteration is not None:
+                on_iteration(len(active), float(np.max(runs.loglik)))
         if not len(active):
             return
         theta = runs.theta[active]

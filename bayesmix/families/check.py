@@ -89,7 +89,7 @@ def inside(link: Link, value: Any) -> bool:
     """Whether values have a finite linear predictor."""
     with np.errstate(all="ignore"):
         eta = link.forward(np.asarray(value, dtype=float))
-    return bool(np.all(np.isfinite(eta)) and np.all(np.asarray(value) > link.lower))
+    return bool(np.isfinite(eta).all() and (np.asarray(value) > link.lower).all())
 
 
 def check_start(family: FamilyLike, given: Any, n: int) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def missing_values(data: pd.DataFrame, columns: Iterable[str]) -> dict[str, np.n
 def _missing(data: pd.DataFrame, name: str) -> np.ndarray | None:
     """Where a column is missing, or None for nowhere; infinite values are refused."""
     column = data[name]
-    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    dtype = column.dtype
+    kind = dtype.kind if isinstance(dtype, np.dtype) else ""
     if kind and kind in "iub":
         return None
     if kind == "f":

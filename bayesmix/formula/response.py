@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -453,6 +454,7 @@ def read_observed(
     return replace(some, y=y, trials=trials, times=times, there=there, limits=limits)
 
 
+@lru_cache(maxsize=256)
 def column_arguments(text: str) -> tuple[str, ...]:
     """The columns of a response written ``mv(y1, y2, ...)``.
 
@@ -476,6 +478,7 @@ def column_arguments(text: str) -> tuple[str, ...]:
     return parts
 
 
+@lru_cache(maxsize=256)
 def binomial_arguments(text: str) -> tuple[str, str]:
     """Successes and trials of a response written ``p(successes, trials)``."""
     label = f"The response {text!r}"

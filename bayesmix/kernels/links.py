@@ -74,12 +74,8 @@ def _logit_of(mu: float) -> tuple[float, float, float]:
     rest = 1.0 - mu
     mu = mu if mu > LEAST else LEAST
     rest = rest if rest > LEAST else LEAST
-    slope = 1.0 / mu + 1.0 / rest
-    return (
-        (log(mu) - log(rest) if inside else math.nan),
-        slope,
-        1.0 / (rest * rest) - 1.0 / (mu * mu),
-    )
+    slope, bend = 1.0 / mu + 1.0 / rest, 1.0 / (rest * rest) - 1.0 / (mu * mu)
+    return (log(mu) - log(rest) if inside else math.nan), slope, bend
 
 
 # By the family's own link and the link in use.

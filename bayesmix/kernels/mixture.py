@@ -68,14 +68,14 @@ class Mixture:
 
     def _run(self, task: int, theta: Floats, call: Fields, **fields: int) -> None:
         """Do a task for the starts at theta (R, D), which may be changed in place."""
-        work, memory = self.laid.buffers()
+        work, _ = buffers = self.laid.buffers()
         calls = CALL(**call)
         run = RUN(
-            model=self.laid.model_address, pass_kernel=self.laid.pass_address, work=address(work),
+            model=self.laid.model_address, pass_kernel=self.laid.pass_address, work=work,
             call=addressof(calls), n_starts=len(theta), theta=address(theta), **fields,
         )  # fmt: skip
         self._runs.ctypes(task, addressof(run))
-        del memory
+        self.laid.spare.append(buffers)
 
     def _passes(self, theta: Floats, want: int, call: Fields, **steps: int) -> Floats:
         """Sums (R, n) at theta (R, D) over ranges of chunks, added in their order."""

@@ -19,6 +19,7 @@ from bayesmix.kernels import record as r
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+SIZES = ["size", "n_units", "sums", "n_chunks"]
 # Chunks that one thread takes at once, at least; and the most such parts of the rows.
 FEWEST, MOST = 64, 64
 
@@ -121,6 +122,8 @@ class Laid:
         Where the buffers of `record.WORK` begin in a thread's memory, in bytes.
     length : int
         Numbers in that memory.
+    spare : list
+        Buffers that no thread uses.
     ranges : list of (int, int)
         Chunks that are added up together, whatever the number of threads.
     size, n_units, n_sums, n_chunks : int
@@ -148,13 +151,11 @@ class Laid:
             constant=data.Z is None, closed=data.closed and data.Z is None, truncated=truncated,
             alpha=self._integers(data.alpha), kind=self._integers(data.kind),
         )  # fmt: skip
-        self.size, self.n_units, self.n_sums = (
-            int(self.model[name][0]) for name in ("size", "n_units", "sums")
-        )
+        self.size, self.n_units, self.n_sums, self.n_chunks = self.model[SIZES].tolist()[0]
         self._buffers(data, outputs)
-        self.n_chunks = n = len(bounds) - 1
-        step = max(FEWEST, -(-n // MOST))
-        self.ranges = [(a, min(a + step, n)) for a in range(0, n, step)]
+        step = max(FEWEST, -(-self.n_chunks // MOST))
+        firsts = range(0, self.n_chunks, step)
+        self.ranges = [(a, min(a + step, self.n_chunks)) for a in firsts]
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -298,12 +299,16 @@ class Laid:
         starts = 8 * np.cumsum([0, *lengths.values()])
         self.offsets = starts[:-1].astype(np.int64)
         self.length = int(starts[-1]) // 8
+        self.spare: list[tuple[int, Any]] = []
 
-    def buffers(self) -> tuple[NDArray[Any], Floats]:
-        """A record of new buffers and their memory, to be kept while it is used."""
-        memory = np.empty(self.length)
-        work = self.offsets + address(memory)
-        return work, memory
+    def buffers(self) -> tuple[int, Any]:
+        """The address of a record of buffers, and what holds it, for `spare` after their use."""
+        try:
+            return self.spare.pop()
+        except IndexError:
+            memory = np.empty(self.length)
+            work = self.offsets + address(memory)
+            return address(work), (work, memory)
 
 
 def _all_rows(item: Item) -> Integers:

@@ -197,20 +197,13 @@ def first_steps(model: Any, run: Any, work: Any, theta: int, given: int) -> None
         step_from(run, theta, min(step, 1), new)
         if step > 0 and not finite(size, new):
             break
-        moved = largest_change(size, theta, new)
+        old, moved = doubles(theta, size), 0.0
+        for j in range(size):
+            moved = max(moved, abs(doubles(new, size)[j] - old[j]))
         copy(size, new, theta)
         if step > 0 and moved < doubles(run.options, 2)[0]:
             break
     call[0].working = working
-
-
-@elementwise
-def largest_change(size: int, one: int, other: int) -> float:
-    """The largest difference of two vectors' entries."""
-    a, b, largest = doubles(one, size), doubles(other, size), 0.0
-    for j in range(size):
-        largest = max(largest, abs(a[j] - b[j]))
-    return largest
 
 
 @elementwise

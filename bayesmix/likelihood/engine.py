@@ -21,7 +21,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -192,7 +192,7 @@ class Engine:
         """
         return self._evaluator.units(theta, shares)
 
-    @property
+    @cached_property
     def runs(self) -> Mixture | None:
         """The kernels' whole runs of starts, for small data without priors; else None.
 

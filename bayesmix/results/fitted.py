@@ -265,15 +265,14 @@ def canonical_order(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
     """
     layout = spec.layout
     order = np.arange(spec.k)
-    keys: list[np.ndarray] = []
-    for kinds in (("varying",), ("nested",), ("dispersion",)):
-        for block in layout.blocks:
-            for predictor in block.predictors:
-                for column in range(len(predictor.terms)):
-                    index = predictor.index[:, column]
-                    effects = {layout.coordinates[j].effect for j in index if j >= 0}
-                    if effects and effects <= set(kinds):
-                        keys.append(np.where(index >= 0, theta[index], np.inf))
+    columns = [column for b in layout.blocks for p in b.predictors for column in p.index.T]
+    effects = [{layout.coordinates[j].effect for j in at.tolist() if j >= 0} for at in columns]
+    keys = [
+        np.where(at >= 0, theta[at], np.inf)
+        for kind in ("varying", "nested", "dispersion")
+        for at, own in zip(columns, effects, strict=True)
+        if own == {kind}
+    ]
     keys.append(-np.asarray(spec.weights.logits(theta)[:, 0]))
     for members in layout.symmetric:
         at = np.array(members)

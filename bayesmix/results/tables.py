@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -196,15 +197,15 @@ def _se(cov: Covariance, at: int) -> float:
 
 def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, float]:
     """Wald statistic, p-value, lower and upper limit."""
-    if not np.isfinite(se) or se == 0:
-        return np.nan, np.nan, *((-np.inf, np.inf) if np.isinf(se) else (np.nan, np.nan))
+    if not math.isfinite(se) or se == 0:
+        return np.nan, np.nan, *((-np.inf, np.inf) if math.isinf(se) else (np.nan, np.nan))
     value = estimate / se
     return value, float(2 * special.ndtr(-abs(value))), estimate - z * se, estimate + z * se
 
 
 def _natural(se: float, slope: float) -> float:
     """A standard error on the natural scale, by the slope of that in the scale of the link."""
-    return se if np.isinf(se) else se * slope
+    return se if math.isinf(se) else se * slope
 
 
 def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:

@@ -152,9 +152,10 @@ def weight_rules(alpha: np.ndarray, turned: Turned, size: int) -> Rules:
 
 def maps(parts: Sequence[Rules]) -> tuple[Map, Map]:
     """To the user's coordinates, and back, by rules of different entries; others stay."""
-    matrix = np.sum([part.matrix for part in parts], axis=0)
-    shift = np.sum([part.shift for part in parts], axis=0)
-    rank = np.sum([part.rank for part in parts], axis=0)
+    none = Rules.empty(len(parts[0].shift))
+    matrix = sum((part.matrix for part in parts), none.matrix)
+    shift = sum((part.shift for part in parts), none.shift)
+    rank = sum((part.rank for part in parts), none.rank)
     other = ~matrix.any(1)
     matrix[other, other] = 1.0
     order = np.argsort(rank, kind="stable")
