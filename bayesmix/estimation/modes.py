@@ -65,9 +65,9 @@ def find_modes(
         ends = ", ".join(f"{n} {end}" for end, n in Counter(outcome.status.tolist()).items())
         raise FitError(
             f"no start ended at a mode of the posterior ({ends}): its density may be unbounded or "
-            "flat, or highest where a mean reaches the end of its range, as zero by an identity or "
-            "inverse link. Use a link that keeps within the range, such as log, tighter priors, "
-            "or a simpler model"
+            "flat, or highest where a mean or a prior reaches the end of its range, as zero by an "
+            "identity or inverse link. Use a link that keeps within the range, such as log, priors "
+            "without ends (fit('map') names the parameter), or a simpler model"
         )
     if not has_status(outcome, "converged").any():
         _refuse_ties(problem, outcome.theta[best(outcome)])

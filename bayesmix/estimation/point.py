@@ -19,6 +19,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimation.em import Runs
 from bayesmix.estimation.maximise import (
+    AGREE,
     Interrupted,
     Options,
     Outcome,
@@ -43,10 +44,10 @@ from bayesmix.estimation.smooths import first_smooths, settled
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
-from bayesmix.model.fixed import hold
+from bayesmix.model.fixed import hold, hold_at
 from bayesmix.model.params import from_dataset, permute
 from bayesmix.model.smooth import held_smooths
-from bayesmix.priors import Penalty, resolve, with_smooths
+from bayesmix.priors import Penalty, range_ends, resolve, with_smooths
 from bayesmix.results.fitted import Ends, Fitted, canonical_order, standard_problem
 from bayesmix.results.status import ENOUGH, diagnose
 
@@ -146,7 +147,43 @@ def _fit_point(
         outcome, lean = settled(distinct, outcome, settings, least)
         penalty = penalty._replace(model=replace(penalty.model, lean=lean))
         problem = standard_problem(spec, penalty, options.n_threads)
+    if penalty is not None and not outcome.interrupted:
+        spec, problem, outcome = _at_range_ends(spec, problem, penalty, outcome, settings)
     return _finish(spec, problem, penalty, outcome, method, options, k_requested)
+
+
+def _at_range_ends(
+    spec: MixtureSpec, problem: Problem, penalty: Penalty, outcome: Outcome, settings: Options
+) -> tuple[MixtureSpec, Problem, Outcome]:
+    """The best start with parameters held at the ends of their priors' ranges, where it got stuck.
+
+    Its status is "range" then.
+    """
+    at = best(outcome)
+    old = problem.spec.standard
+    assert old is not None
+    theta = old.to_user(outcome.theta)
+    theta[at] = permute(spec.layout, theta[at], canonical_order(spec, theta[at]))
+    ends = range_ends(penalty.model, theta[at])
+    ends = {j: value for j, value in ends.items() if j not in spec.held}
+    if outcome.status[at] == "converged" or not ends:
+        return spec, problem, outcome
+    held = hold_at(spec, ends)
+    inner = standard_problem(held, penalty, problem.n_threads)
+    new = inner.spec.standard
+    assert new is not None
+    theta[at, list(ends)] = list(ends.values())
+    moved = new.to_standard(theta)
+    ended = maximise(inner, moved[at : at + 1], settings)
+    if ended.status[0] != "converged":
+        return spec, problem, outcome
+    (whole,) = log_likelihood(problem, old.to_standard(new.to_user(ended.theta)))
+    loglik, status = outcome.loglik.copy(), outcome.status.copy()
+    there = np.abs(loglik - whole) <= AGREE * (abs(whole) + 1)
+    there[at] = True
+    moved[there], loglik[there], status[there] = ended.theta[0], whole, "range"
+    loglik += old.constant - new.constant
+    return held, inner, replace(outcome, theta=moved, loglik=loglik, status=status)
 
 
 def _same(problem: Problem) -> Problem:

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesmix.families.multivariate.normal import Moments
 from bayesmix.likelihood import Pass, Problem, Squares
+from bayesmix.priors import confined
 
 # Largest change of a link-scale dispersion in one scoring step.
 STRIDE = 2.0
@@ -66,6 +67,9 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
     constant = spec.layout.concomitant_terms is None and spec.weights.held is None
     if constant and problem.penalty is None and not problem.truncated:
         _weights(problem, p.mass, new)
+    if problem.penalty is not None:
+        inside = confined(problem.penalty.model, new)
+        new = np.where(spec.free, inside, new)
     return new
 
 

@@ -66,6 +66,13 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
     return replace(spec, held=held, weights=model, layout=_distinguish(spec.layout, held, weights))
 
 
+def hold_at(spec: MixtureSpec, positions: Mapping[int, float]) -> MixtureSpec:
+    """Hold more entries of theta at values on their link scales."""
+    held = {**spec.held, **positions}
+    layout = _distinguish(spec.layout, held, np.full(spec.k, np.nan))
+    return replace(spec, held=held, layout=layout)
+
+
 def _resolve(spec: MixtureSpec, key: Any) -> tuple[int, str]:
     pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], str)
     if not pair or key[0] not in spec.components:

@@ -14,8 +14,10 @@ from bayesmix.priors.draw import gradient, sample_prior
 from bayesmix.priors.log_density import (
     Penalty,
     PriorModel,
+    confined,
     log_prior,
     mapped,
+    range_ends,
     within,
 )
 from bayesmix.priors.resolve import resolve, smooth_priors, with_smooths
@@ -24,9 +26,11 @@ __all__ = [
     "CONCENTRATION",
     "Penalty",
     "PriorModel",
+    "confined",
     "gradient",
     "log_prior",
     "mapped",
+    "range_ends",
     "resolve",
     "sample_prior",
     "smooth_priors",

@@ -205,6 +205,59 @@ def within(model: PriorModel, standard: Standard) -> PriorModel:
     return replace(model, map=to_user if model.map is None else model.map.after(to_user))
 
 
+# How far inside its range a parameter is kept, and at which part of it an end is reached.
+INSIDE, REACHED = 1e-9, 1e-3
+
+
+class Ranged(NamedTuple):
+    """Entries of theta whose priors are zero outside a range, with what it leaves of them."""
+
+    at: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    width: np.ndarray
+    link: Link
+
+    @classmethod
+    def of(cls, group: Group) -> Ranged:
+        """Those of a group."""
+        ends = np.array([group.parameters["lower"], group.parameters["upper"]])
+        size = np.where(np.isfinite(ends), np.abs(ends), 0.0).max(0)
+        finite = np.isfinite(ends).all(0)
+        width = np.where(finite, np.subtract(*np.where(finite, ends, 0.0)[::-1]), size + 1.0)
+        return cls(group.at, ends[0] + INSIDE * width, ends[1] - INSIDE * width, width, group.link)
+
+
+def _ranged(model: PriorModel) -> list[Ranged]:
+    return [Ranged.of(group) for group in model.groups if "lower" in group.parameters]
+
+
+def confined(model: PriorModel, theta: np.ndarray) -> np.ndarray:
+    """Theta (R, D) with what is outside the range of its prior moved to the end of it."""
+    ranged = _ranged(model)
+    if not ranged:
+        return theta
+    phi = theta if model.map is None else model.map(theta)
+    new = phi.copy()
+    for own in ranged:
+        x = own.link.inverse(phi[:, own.at])
+        y = np.clip(x, own.lower, own.upper)
+        new[:, own.at] = np.where(x == y, phi[:, own.at], own.link.forward(y))
+    return new if model.map is None else np.where(new == phi, theta, model.map.solve(new))
+
+
+def range_ends(model: PriorModel, theta: np.ndarray) -> dict[int, float]:
+    """Entries of the user's theta (D,) near an end of their prior's range, and theta there."""
+    out: dict[int, float] = {}
+    for own in _ranged(model):
+        x = own.link.inverse(theta[own.at])
+        for end in (own.lower, own.upper):
+            near = np.abs(x - end) <= REACHED * own.width
+            at_end = own.link.forward(np.where(near, end, x))
+            out |= {int(own.at[j]): float(at_end[j]) for j in np.flatnonzero(near)}
+    return out
+
+
 def log_prior(
     spec: MixtureSpec, model: PriorModel, theta: np.ndarray, *, jacobian: bool = False
 ) -> LogPrior:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.model.params import table_terms
+from bayesmix.priors import range_ends
 from bayesmix.results.covariance import covariance, left_units
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
@@ -53,6 +54,15 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "spurious", (("spurious", _spurious_words(fitted)),)
     if end in ("boundary", "singular"):
         return "boundary", (_unbounded(fitted),)
+    if end == "range":
+        assert fitted.penalty is not None
+        at = np.array(sorted(range_ends(fitted.penalty.model, fitted.theta)))
+        reason = (
+            f"the mode is at the end of the range of the prior of {_names(fitted, at)}, which is "
+            "held there: standard errors are those of the other parameters. A wider range, or a "
+            "prior without ends, would let it go where the data are"
+        )
+        return "boundary", (("boundary", reason),)
     words = (
         f"the fit stopped after {fitted.iterations} iterations before it converged; try more "
         "starts=, a larger max_iter=, or a model with fewer parameters"

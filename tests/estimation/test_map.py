@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from vignette_models import flexmix_models
 
@@ -66,6 +67,44 @@ def test_normal_regression_has_its_closed_form():
     precision = X.T @ X / sigma**2 + np.eye(2) / 0.1**2
     expected = np.linalg.solve(precision, X.T @ data["y"] / sigma**2 + 0.5 / 0.1**2)
     np.testing.assert_allclose(mode.theta[:2], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_a_mode_at_the_end_of_a_prior_is_found_and_named(shift, tmp_path):
+    """K = 1: the slope and sigma are held at ends, the intercept is what is left."""
+    data = bmx.load_data("NregFix").assign(y=lambda d: d["y"] + shift)
+    slope, _ = np.polyfit(data["x1"], data["y"], 1)
+    priors = {
+        "coef[Intercept]": Prior("normal", mu=0, sigma=1e12),
+        "coef[x1]": Prior("uniform", lower=slope + 1, upper=slope + 2),
+        "sigma": Prior("uniform", lower=1e-3, upper=0.5),
+    }
+    with pytest.warns(bmx.DegenerateWarning, match=r"end of the range of the prior of x1.*sigma"):
+        mode = bmx.Mixture("y ~ x1", data, k=1, priors=priors).fit("map")
+    expected = [np.mean(data["y"] - (slope + 1) * data["x1"]), slope + 1, 0.5]
+    np.testing.assert_allclose(mode.summary()["estimate"], expected, rtol=1e-7)
+    assert mode.status == "boundary"
+    mode.save(tmp_path / "mode.nc")
+    assert bmx.load(tmp_path / "mode.nc").reasons == mode.reasons
+
+
+def test_starts_are_within_the_range_of_a_prior():
+    """The likelihood's modes are far outside, and starts there have no density."""
+    rng = np.random.default_rng(1)
+    data = {"y": np.concatenate([rng.normal(0, 1, 60), rng.normal(9, 1, 40)])}
+    priors = {
+        "sigma": Prior("uniform", lower=2, upper=9),
+        "weight": Prior("dirichlet", concentration=1),
+    }
+    with pytest.warns(bmx.DegenerateWarning, match="end of the range"):
+        mode = bmx.Mixture("y ~ 1", pd.DataFrame(data), k=2, priors=priors).fit("map", seed=1)
+    held = bmx.Mixture(
+        "y ~ 1", pd.DataFrame(data), k=2, priors={**priors, "sigma": Prior("exponential", lam=1)}
+    )
+    other = held.fit("map", seed=1, fixed_params={(1, "sigma"): 2.0, (2, "sigma"): 2.0})
+    estimates = mode.summary()["estimate"]  # those with held parameters keep their numbers
+    assert estimates[0] < estimates[1]
+    np.testing.assert_allclose(np.sort(estimates), np.sort(other.summary()["estimate"]), rtol=1e-6)
 
 
 def test_beta_binomial_weights():
