@@ -13,15 +13,18 @@ from bayesmix import methods
 from bayesmix.comparison import compare, predictions
 from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
+from bayesmix.model.layout import BlockLayout
 from bayesmix.posterior.labels.draws import mean_weights
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 from bayesmix.reporting.files import fixed, interval, number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import model_sentences
+from bayesmix.results.simulation import response_name
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 CLEAR, VAGUE = 0.8, 0.5
+ENDS = ["estimate", "lower", "upper"]
 SOURCES = {
     "EM algorithm": "McLachlan and Peel (2000), Finite Mixture Models",
     "NUTS": "Hoffman and Gelman (2014), Journal of Machine Learning Research 15, 1593-1623",
@@ -33,9 +36,7 @@ def conclusion(subject: Subject) -> Section:
     blocks: list[Block] = list(_preferred(subject))
     for name, fit in subject.fits.items():
         sentences = [*_groups(fit), *_cured(fit), *_clearness(fit), *_doubts(subject, name)]
-        blocks.append(Words(subject.named(name, " ".join(sentences))))
-        table = _glance(name, fit)
-        blocks += [] if table is None else [table]
+        blocks += [Words(subject.named(name, " ".join(sentences))), _glance(name, fit)]
     return Section("conclusion", "In short", tuple(blocks))
 
 
@@ -105,34 +106,51 @@ def _doubts(subject: Subject, name: str) -> Iterator[str]:
     fit = subject.fits[name]
     found = posterior_warnings(fit) if name in subject.posteriors else point_warnings(fit)
     if found:
-        yield "This cannot be relied on before the warnings below are dealt with."
+        yield "Deal with the warnings below before you rely on this."
 
 
-def _glance(name: str, fit: Any) -> Table | None:
-    """Share and typical response of each component, with intervals."""
+def _glance(name: str, fit: Any) -> Table:
+    """Share and typical response of each component, with intervals: a row for each quantity."""
     spec = fit.numbers.spec
-    if spec.prepared.events is not None:
-        return None
-    index = pd.Index(spec.components, name="component")
-    table = pd.DataFrame({"share": _shares(fit)}, index=index)
-    shown = pd.DataFrame({"share": [f"{100 * p:.0f}%" for p in table["share"]]}, index=index)
+    share = pd.DataFrame({"component": spec.components, "estimate": _shares(fit)})
+    found = [share.assign(quantity="share")]
+    cells = [[f"{100 * p:.0f}%" for p in share["estimate"]]]
     for block in spec.layout.blocks:
         what: dict[str, Any] = {"what": "quantile_time", "q": 0.5} if block.survival else {}
-        words = f"median of {block.name}" if block.survival else f"mean of {block.name}"
         try:
-            found = predictions(fit, by=True, response=block.name, **what)
+            means = predictions(fit, by=True, response=block.name, **what)
         except BayesmixError:  # a family of the user's without a mean
             continue
-        if "output" in found:
-            continue
-        own = found[found["component"].notna()].set_index("component")
-        for end in ("estimate", "lower", "upper"):
-            table[f"{words} {end}"] = own[end].to_numpy()
-        shown[words] = [number(v) for v in own["estimate"]]
-        ends = zip(own["lower"], own["upper"], strict=True)
-        shown[f"{words}, 95% interval"] = [interval(*pair) for pair in ends]
-    caption = f"The groups at a glance ({name}), averaged over the rows of the data"
-    return Table(f"groups_{name}", caption, table.reset_index(), shown.reset_index())
+        own = means[means["component"].notna()]
+        outputs = list(dict.fromkeys(own["output"])) if "output" in own else [None]
+        # Of two levels one says all.
+        of_levels = not block.families[0].columns
+        for output in outputs[1:] if len(outputs) == 2 and of_levels else outputs:
+            rows = own if output is None else own[own["output"] == output]
+            found.append(rows.assign(quantity=_quantity(spec, block, output)))
+            cells.append([_told(*ends) for ends in rows[ENDS].itertuples(index=False)])
+    frame = pd.concat(found, ignore_index=True).reindex(columns=["quantity", "component", *ENDS])
+    shown = pd.DataFrame(cells, columns=[str(c) for c in spec.components])
+    shown.insert(0, "", [part["quantity"].iloc[0] for part in found])
+    what_of = "events" if spec.prepared.events is not None else "groups"
+    caption = f"The {what_of} at a glance ({name}), averaged over the data, with 95% intervals"
+    return Table(f"groups_{name}", caption, frame, shown)
+
+
+def _quantity(spec: MixtureSpec, block: BlockLayout, output: Any) -> str:
+    if block.survival:
+        return f"median of {response_name(spec, block)}"
+    if output is None or block.families[0].columns:
+        return f"mean of {block.name if output is None else output}"
+    return f"probability of {block.name} = {output}"
+
+
+def _told(value: float, lower: float, upper: float) -> str:
+    """A number with its interval; a time that too few reach has none."""
+    if np.isposinf(value):
+        return "not reached"
+    ends = interval(lower, upper)
+    return f"{number(value)} ({ends})" if ends else number(value)
 
 
 # --- a paragraph for a paper -----------------------------------------------------------------
@@ -150,19 +168,19 @@ def methods_paragraph(subject: Subject) -> Section:
 
 
 def _fitted(spec: MixtureSpec, fit: Any) -> str:
-    kind = "mixture of competing events" if spec.prepared.events is not None else "finite mixture"
-    if spec.k == 1:
-        kind = "regression"
     count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
-    parts = "" if spec.k == 1 else f" with {plural_word(count, 'component')}"
-    units = plural(spec.n_units, "unit")
+    kind, who = f"finite mixture with {plural_word(count, 'component')}", "unit"
+    if spec.prepared.events is not None:
+        kind, who = f"mixture of {count} competing events", "subject"
+    elif spec.k == 1:
+        kind = "regression"
+    units = plural(spec.n_units, who)
     rows = f", {plural(spec.n_obs, 'row')}" if spec.n_units != spec.n_obs else ""
     how = methods.words(fit.method)
     dropped = spec.prepared.n_dropped
     left = f" ({plural(dropped, 'row')} with missing values excluded)" if dropped else ""
     return (
-        f"We fitted a {kind}{parts} to {units}{rows}{left} ({how}), using bayesmix "
-        f"{version('bayesmix')}."
+        f"We fitted a {kind} to {units}{rows}{left} ({how}), using bayesmix {version('bayesmix')}."
     )
 
 
@@ -175,16 +193,21 @@ def _ended(subject: Subject, name: str) -> Iterator[str]:
     fit = subject.fits[name]
     if name in subject.points:
         starts = fit.starts
+        among = (
+            f"highest log-likelihood of {len(starts)} starts, reached by "
+            f"{starts.attrs['agreeing']} of them,"
+            if len(starts) > 1
+            else "log-likelihood"
+        )
         yield (
-            f"The highest log-likelihood of {plural(len(starts), 'start')}, reached by "
-            f"{starts.attrs['agreeing']} of them, was {fixed(fit.loglik)} with "
+            f"The {among} was {fixed(fit.loglik)} with "
             f"{plural(fit.df, 'free parameter')} (AIC {fixed(fit.aic, 1)}, BIC "
             f"{fixed(fit.bic, 1)}{_entropy(fit)})."
         )
         return
     if fit.method == "laplace":
         draws = plural(len(fit.source.draws), "draw")
-        yield f"The posterior is that of {draws}, with a Pareto k-hat of {fit.khat:.2f}."
+        yield f"We took {draws} from the posterior (Pareto k-hat {fit.khat:.2f})."
     else:
         found = fit.diagnostics().table
         sizes = fit.data["posterior"].sizes

@@ -300,8 +300,15 @@ TITLES = {
     "student_t": "Student's t",
     "mvnormal": "multivariate normal",
     "weibull": "Weibull",
+    "weibull_ph": "Weibull",
+    "loglogistic": "log-logistic",
     "gompertz": "Gompertz",
+    "gengamma": "generalised gamma",
+    "genf": "generalised F",
+    "spline": "a Royston-Parmar spline",
+    "promotion_time": "promotion-time (a share is cured)",
 }
+LOCATIONS = {"mu": "mean", "theta": "parameter theta (minus the log of the cured share)"}
 EFFECT_WORDS = {
     "varying": "differ from component to component",
     "nested": "are shared by blocks of components",
@@ -313,9 +320,13 @@ def model_sentences(spec: MixtureSpec) -> list[str]:
     """A model in sentences, for readers who know regression but no formulas."""
     if spec.prepared.events is None:
         sentences = [_who(spec)]
+        alike: dict[tuple[str, ...], list[str]] = {}  # items of one kind are told together
         for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
-            sentences += [_distribution(spec, block), *_effects(spec, part, block)]
-            sentences += [*_dispersions(block), *_random(spec, part, block)]
+            own = [*_effects(spec, part, block), *_dispersions(block), *_random(spec, part, block)]
+            alike.setdefault((_distribution(spec, block), *own), []).append(block.name)
+        for (distribution, *own), names in alike.items():
+            each = names[0] if len(names) == 1 else f"each of {', '.join(names)}"
+            sentences += [f"The distribution of {each} is {distribution}.", *own]
     else:
         sentences = _event_sentences(spec, spec.prepared.events)
     sentences += _weight_sentences(spec)
@@ -331,17 +342,21 @@ def family_title(family: Family) -> str:
     """The name of a family in a sentence."""
     if family.atom is not None:
         return f"a point mass at {family.atom:g}" if family.atom else "a point mass at zero"
+    for extra in ("zero_inflated_", "hurdle_"):
+        if family.name.startswith(extra):
+            base = family.name.removeprefix(extra)
+            return f"{extra[:-1].replace('_', '-')} {TITLES.get(base, base.replace('_', ' '))}"
     return TITLES.get(family.name, family.name.replace("_", " "))
 
 
 def _who(spec: MixtureSpec) -> str:
     grouped = spec.rows.units.grouped
-    each = f"Each of the {spec.rows.n_units} {'groups of rows' if grouped else 'rows'}"
+    each = f"Each of the {spec.rows.n_units:,} {'groups of rows' if grouped else 'rows'}"
     if spec.k == 1:
         return f"{each} follows the same regression; there is one component only."
     labels = spec.prepared.labels
     known = 0 if labels is None else int((labels.codes >= 0).sum())
-    seen = f"which is known for {known} of them" if known else "which is not observed"
+    seen = f"which is known for {known:,} of them" if known else "which is not observed"
     shared = "; the rows of a group share it" if grouped else ""
     return f"{each} belongs to one of {spec.k} components, {seen}{shared}."
 
@@ -356,14 +371,14 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
             those = "the means of " if family.columns else ""
             words += f", and {those}{', '.join(family.locations)} are sums of effects"
         elif family.location is not None:
-            mean = "mean" if family.location == "mu" else family.location
+            mean = LOCATIONS.get(family.locations[0], family.locations[0])
             mean = "probability of success" if family.binomial else mean
             mean = "probability of a level above the first" if family.cuts else mean
-            mean = f"level {mean}" if family.outputs else mean
+            mean = f"level {mean}" if family.outputs and not family.cuts else mean
             scale = SCALES[family.parameters[0].link.name].format(mean)
             words += f", and {scale} is a sum of effects"
         clauses.append(words)
-    return f"The distribution of {block.name} is {'; '.join(clauses)}."
+    return "; ".join(clauses)
 
 
 def _effects(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
@@ -412,9 +427,9 @@ def _dispersions(block: BlockLayout) -> list[str]:
 
 
 COVARIANCES = {
-    "varying": "Every component has its own covariance of them.",
-    "fixed": "Their covariance is the same in all components.",
-    "proportional": "Their covariances are proportional to one another.",
+    "varying": "Their {} differs from component to component.",
+    "fixed": "Their {} is the same in all components.",
+    "proportional": "Their {}s are proportional to one another.",
 }
 
 
@@ -424,15 +439,16 @@ def _random(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
         return []
     terms = " and ".join(block.random)
     words = f"Random effects of each {part.random.column} add to {terms}; they are normal."
-    return [words] if spec.k == 1 else [words, COVARIANCES[block.random_covariance]]
+    spread = "variance" if len(block.random) == 1 else "covariance"
+    return [words] if spec.k == 1 else [words, COVARIANCES[block.random_covariance].format(spread)]
 
 
 def _event_sentences(spec: MixtureSpec, events: Events) -> list[str]:
     """Who has which event, how its time is distributed, and what describes that."""
     known = int((events.allowed.sum(axis=1) == 1).sum())
     names = ", ".join(map(str, spec.components))
-    out = [f"Each of the {spec.rows.n} subjects has one of the events {names}."]
-    out.append(f"Which one is known for {known} of them.")
+    out = [f"Each of the {spec.rows.n:,} subjects has one of the events {names}."]
+    out.append(f"Which one is known for {known:,} of them.")
     block = spec.layout.blocks[0]
     for s, (name, family) in enumerate(zip(spec.components, block.families, strict=True)):
         clauses = [

@@ -941,7 +941,9 @@ def test_the_conclusion_is_in_plain_words(patents, no_pictures):
     assert f"probability of {top:.2f} on average" in words.text
     means = bmx.predictions(fit, by=True)
     own = means[means["component"].notna()]["estimate"]
-    np.testing.assert_allclose(table.frame["mean of Patents estimate"], own)
+    rows = table.frame[table.frame["quantity"] == "mean of Patents"]
+    np.testing.assert_allclose(rows["estimate"], own)
+    assert table.shown.iloc[1, 1].startswith(f"{own.iloc[0]:.4g} (")
     (told, references) = methods_paragraph(Subject({"ML": fit})).blocks
     assert f"was {fit.loglik:.2f}".replace("-", "\N{MINUS SIGN}") in told.text
     assert "with three components to 70 units" in told.text
@@ -968,6 +970,27 @@ def test_random_effects_and_the_cured_in_sentences():
         f"An estimated {share:.0f}% (95% interval {low:.0f}% to {high:.0f}%) never have the event."
     )
     assert told in words
+    table = conclusion(Subject({"ML": fit})).blocks[1].shown
+    assert table.iloc[1].tolist()[::2] == ["median of t", "not reached"]
+
+
+def test_items_and_columns_are_told_together():
+    from bayesmix.reporting.conclusion import conclusion
+
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(rng.choice(["no", "yes"], (80, 2)), columns=["A", "B"])
+    items = bmx.Mixture(bmx.items(["A", "B"]), data, k=1)
+    text = " ".join(model_sentences(items.spec))
+    assert text.count("The distribution of each of A, B is categorical") == 1
+    table = conclusion(Subject({"ML": items.fit()})).blocks[1].frame
+    shares = (data == "yes").mean()
+    assert table["quantity"].tolist()[1:] == [f"probability of {c} = yes" for c in "AB"]
+    np.testing.assert_allclose(table["estimate"][1:], shares, rtol=1e-6)
+    data = pd.DataFrame(rng.normal(size=(80, 2)), columns=["a", "b"])
+    fit = bmx.Mixture("mv(a, b) ~ 1", data, "mvnormal", k=1).fit()
+    table = conclusion(Subject({"ML": fit})).blocks[1].frame
+    assert table["quantity"].tolist() == ["share", "mean of a", "mean of b"]
+    np.testing.assert_allclose(table["estimate"][1:], data.mean(), rtol=1e-6)
 
 
 def test_nobody_is_called_cured_where_all_have_the_event():
