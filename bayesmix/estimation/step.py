@@ -55,7 +55,9 @@ def m_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
     dispersion = [j for j, c in enumerate(spec.layout.coordinates) if c.effect == "dispersion"]
     step[:, dispersion] = np.clip(step[:, dispersion], -STRIDE, STRIDE)
     random = [j for j, c in enumerate(spec.layout.coordinates) if c.effect == "random"]
-    step[:, random] = np.clip(step[:, random], -ROOT_STRIDE, ROOT_STRIDE)
+    # All by one factor, so that they still point uphill where a covariance is nearly singular.
+    widest = np.abs(step[:, random]).max(1, initial=ROOT_STRIDE, keepdims=True)
+    step[:, dispersion + random] *= ROOT_STRIDE / widest
     if spec.layout.concomitant_terms is not None:
         _bound_logits(problem, step)
     new = theta + step
