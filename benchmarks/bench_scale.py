@@ -1,4 +1,4 @@
-"""Rows that grow: files, slopes, a cluster of two processes, NUTS, and peers.
+"""Rows that grow: files, slopes, a cluster of two processes, posteriors, and peers.
 
 CPU seconds of the whole process unless said otherwise; other work on the machine changes these
 little.  ``python benchmarks/bench_scale.py parquet --rows 10000000`` and so on, one at a time.
@@ -24,6 +24,7 @@ import bayesmix as bmx
 from bayesmix.likelihood import Engine, build_problem
 
 K, COLUMNS, LEVELS, PART = 3, 5, 50, 500_000
+KEEPING = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 FORMULA = "y ~ x0 + x1 + x2 + x3 + x4 + f"
 
 
@@ -129,18 +130,27 @@ def _median(action: Callable[[], Any]) -> float:
 def dask(n: int) -> None:
     """Passes over partitions that two processes hold, beside the same in one process.
 
-    CPU seconds of all processes together: the overhead is what dask adds.
+    CPU seconds of all processes together: the overhead is what dask adds.  Its workers give
+    memory back at once, and then once more without doing so.
     """
     import dask.dataframe as dd
+    from dask import config
     from distributed import Client, LocalCluster
 
     data = rows(n, 1).drop(columns="g")
     theta = None
-    for name in ("one process", "two processes"):
+    for name, environment in (
+        ("one process", {}),
+        ("two processes", {}),
+        ("two that keep memory", dict.fromkeys(KEEPING, "268435456")),
+    ):
         with (
+            config.set(
+                {f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in environment.items()}
+            ),
             tempfile.TemporaryDirectory() as folder,
             LocalCluster(
-                n_workers=2 if name == "two processes" else 0,
+                n_workers=0 if name == "one process" else 2,
                 threads_per_worker=1,
                 dashboard_address=None,
                 local_directory=folder,
@@ -148,8 +158,8 @@ def dask(n: int) -> None:
             Client(cluster),
         ):
             given: Any = bmx.scan(data)
-            if name == "two processes":
-                given = dd.from_pandas(data, npartitions=max(2, n // 250_000))
+            if name != "one process":
+                given = dd.from_pandas(data, npartitions=max(2, n // 125_000))
             spec = bmx.Mixture(FORMULA, given, family="poisson", k=K)
             engine = Engine(build_problem(spec.spec))
             if theta is None:
@@ -161,7 +171,7 @@ def dask(n: int) -> None:
                 pass_(theta)
                 wall = time.perf_counter() - wall
                 cpu = time.process_time() - begin + _workers() - workers
-                print(f"{name:<15}{kind:<13}{cpu:>8.2f} CPU s{wall:>8.2f} s", flush=True)
+                print(f"{name:<22}{kind:<13}{cpu:>8.2f} CPU s{wall:>8.2f} s", flush=True)
 
 
 def _workers() -> float:
@@ -173,14 +183,40 @@ def _workers() -> float:
 
 
 def nuts(n: int, draws: int) -> None:
-    """NUTS with the compiled pass: one covariate, two chains."""
+    """NUTS with the compiled pass: one covariate, two chains.
+
+    Of short chains, the CPU seconds for a gradient say more than those for an effective draw.
+    """
     spec = bmx.Mixture("y ~ x0", rows(n, 1), family="poisson", k=K)
     options = {"draws": draws, "tune": draws, "chains": 2, "seed": 1, "progress": False}
+    print(f"a gradient of the compiled pass: {_median(_gradient(spec)):.4f} CPU s", flush=True)
+    begin = time.process_time()
     post = spent(
         f"NUTS, {n} rows, 2 x ({draws} + {draws}) draws", lambda: spec.fit("nuts", **options)
     )
-    table = post.summary()
+    cpu, table = time.process_time() - begin, post.summary()
     print("smallest bulk ESS", table["ess_bulk"].min(), "largest R-hat", table["r_hat"].max())
+    steps = post.numbers.stats["n_steps"].mean()
+    print(f"{steps:.1f} gradients for a draw, {cpu / table['ess_bulk'].min():.3f} CPU s for an")
+    print("effective draw of the slowest parameter, tuning included")
+
+
+def _gradient(spec: bmx.Mixture) -> Callable[[], Any]:
+    """A gradient at random parameters."""
+    gradient = Engine(build_problem(spec.spec), insist=True).gradient
+    theta = 0.1 * np.random.default_rng(1).normal(size=spec.spec.layout.size)
+    return lambda: gradient(theta)
+
+
+def posterior(n: int, what: str) -> None:
+    """A posterior of 4,000 draws by Laplace's method, and what a criterion adds to it."""
+    spec = bmx.Mixture("y ~ x0", rows(n, 1), family="poisson", k=K)
+    spec.fit("laplace", draws=100, seed=1)  # compiles
+    post = spent(f"laplace, {n} rows", lambda: spec.fit("laplace", draws=4000, seed=1))
+    print("k-hat", post.khat)
+    if what != "laplace":
+        action = {"loo": lambda: post.loo(repair=False), "waic": post.waic}[what]
+        print(spent(what, action))
 
 
 def peers(n: int) -> None:
@@ -197,15 +233,13 @@ def peers(n: int) -> None:
     ours = spent("bayesmix, ten starts", lambda: spec.fit("em", seed=1))
     print("log-likelihood", ours.loglik)
     spec = bmx.Mixture("y ~ x0", rows(n, 1), family="poisson", k=K)
-    gradient = Engine(build_problem(spec.spec), insist=True).gradient
-    theta = 0.1 * rng.normal(size=spec.spec.layout.size)
-    print(f"gradient, compiled pass: {_median(lambda: gradient(theta)):.3f} CPU s", flush=True)
+    print(f"gradient, compiled pass: {_median(_gradient(spec)):.4f} CPU s", flush=True)
     model = spec.to_pymc()
     point = model.initial_point()
     for mode in ("NUMBA", "JAX"):
         slope = model.compile_dlogp(mode=mode)
         taken = _median(partial(_waited, slope, point))
-        print(f"gradient, PyMC's graph, {mode}: {taken:.3f} CPU s", flush=True)
+        print(f"gradient, PyMC's graph, {mode}: {taken:.4f} CPU s", flush=True)
 
 
 def _waited(slope: Callable[[Any], Any], point: Any) -> np.ndarray:
@@ -215,24 +249,26 @@ def _waited(slope: Callable[[Any], Any], point: Any) -> np.ndarray:
 
 R = """
 suppressMessages(library(flexmix)); d <- read.csv("{path}"); set.seed(1)
-t <- proc.time(); m <- flexmix(y ~ x0, data = d, k = 3, model = FLXMRglm(family = "poisson"))
-t <- proc.time() - t; cat("flexmix", nrow(d), "rows, one start:", t[1] + t[2], "CPU s,",
-  "log-likelihood", format(as.numeric(logLik(m)), nsmall = 2), "k", m@k, "\\n")
+t <- proc.time(); m <- flexmix(y ~ x0, data = d, k = 3, model = FLXMRglm(family = "poisson"),
+  control = list(iter.max = {most}))
+t <- proc.time() - t; cat("flexmix", nrow(d), "rows, one start:", t[1] + t[2], "CPU s,", m@iter,
+  "iterations, log-likelihood", format(as.numeric(logLik(m)), nsmall = 2), "k", m@k, "\\n")
 """
 
 
-def flexmix(n: int) -> None:
-    """R's flexmix and bayesmix on the same rows."""
+def flexmix(n: int, most: int) -> None:
+    """R's flexmix, of at most so many iterations, and bayesmix on the same rows."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         data = rows(n, 1)[["y", "x0"]]
         data.to_csv(path, index=False)
         try:
-            done = ["Rscript", "-e", R.format(path=path)]
+            done = ["Rscript", "-e", R.format(path=path, most=most)]
             subprocess.run(done, check=True, timeout=1200)
         except subprocess.TimeoutExpired:
             print(f"flexmix {n} rows: not done after 20 minutes", flush=True)
     spec = bmx.Mixture("y ~ x0", data, family="poisson", k=K)
+    spec.fit("em", seed=1, starts=1)  # compiles
     fit = spent(f"bayesmix, {n} rows, ten starts", lambda: spec.fit("em", seed=1))
     spent("standard errors", fit.summary)
     print("log-likelihood", fit.loglik)
@@ -240,19 +276,21 @@ def flexmix(n: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("parquet", "slopes", "dask", "nuts", "peers", "flexmix"))
+    runs: dict[str, Callable[[argparse.Namespace], None]] = {
+        "parquet": lambda given: parquet(given.rows),
+        "slopes": lambda _: slopes(),
+        "dask": lambda given: dask(given.rows),
+        "nuts": lambda given: nuts(given.rows, given.draws),
+        "peers": lambda given: peers(given.rows),
+        "flexmix": lambda given: flexmix(given.rows, given.iterations),
+    } | {w: lambda given: posterior(given.rows, given.what) for w in ("laplace", "loo", "waic")}
+    parser.add_argument("what", choices=runs)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--iterations", type=int, default=200, help="of flexmix, at most")
     options = parser.parse_args()
     print(machine())
-    if options.what == "slopes":
-        slopes()
-    elif options.what == "nuts":
-        nuts(options.rows, options.draws)
-    else:
-        {"parquet": parquet, "dask": dask, "peers": peers, "flexmix": flexmix}[options.what](
-            options.rows
-        )
+    runs[options.what](options)
 
 
 if __name__ == "__main__":
