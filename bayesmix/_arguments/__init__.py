@@ -16,22 +16,3 @@ from bayesmix._arguments.values import (
     probabilities,
     whole_number,
 )
-
-__all__ = [
-    "anything",
-    "as_asked",
-    "at_least",
-    "column_name",
-    "door",
-    "family_name",
-    "fraction",
-    "generator",
-    "numeric",
-    "one_of",
-    "plain",
-    "probabilities",
-    "shown",
-    "unknown_name",
-    "unknown_option",
-    "whole_number",
-]

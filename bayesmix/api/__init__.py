@@ -12,21 +12,3 @@ from bayesmix.api.penalties import penalty_path
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
 from bayesmix.api.selection import LikelihoodRatioTest, Selection, select
-
-__all__ = [
-    "Bootstrap",
-    "CompetingRisks",
-    "CompetingRisksFit",
-    "CompetingRisksPosterior",
-    "LikelihoodRatioTest",
-    "Mixture",
-    "MultiState",
-    "OutsideFit",
-    "OutsidePosterior",
-    "PointFit",
-    "Posterior",
-    "Selection",
-    "load",
-    "penalty_path",
-    "select",
-]

@@ -10,28 +10,3 @@ from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.same_data import differences, fingerprint
 from bayesmix.comparison.stacking import stacking_weights
 from bayesmix.comparison.waic import Waic, waic
-
-__all__ = [
-    "Comparison",
-    "Loo",
-    "Matching",
-    "Pooled",
-    "Waic",
-    "Wald",
-    "compare",
-    "compare_estimates",
-    "comparisons",
-    "differences",
-    "fingerprint",
-    "good_k",
-    "loo",
-    "pool",
-    "predictions",
-    "psis_smooth",
-    "repair",
-    "resample_indices",
-    "slopes",
-    "stacking_weights",
-    "waic",
-    "wald",
-]

@@ -3,5 +3,3 @@
 from bayesmix.distributions.kinds import KINDS, KINK
 from bayesmix.distributions.preliz import as_prior, as_priors
 from bayesmix.distributions.prior import Prior, cut
-
-__all__ = ["KINDS", "KINK", "Prior", "as_prior", "as_priors", "cut"]

@@ -17,18 +17,3 @@ from bayesmix.likelihood.passes import (
     closed_scale,
 )
 from bayesmix.likelihood.problem import Problem, build_problem
-
-__all__ = [
-    "Engine",
-    "Pass",
-    "Problem",
-    "Squares",
-    "build_problem",
-    "closed_scale",
-    "em_pass",
-    "largest_shift",
-    "log_densities",
-    "log_likelihood",
-    "unit_terms",
-    "value_and_gradient",
-]

@@ -6,15 +6,3 @@ from bayesmix.model.prepare import prepare
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.sampled import read_block, unavailable, without_rows
 from bayesmix.model.spec import MixtureSpec
-
-__all__ = [
-    "BlockRows",
-    "MixtureSpec",
-    "Regression",
-    "Rows",
-    "assemble",
-    "prepare",
-    "read_block",
-    "unavailable",
-    "without_rows",
-]

@@ -21,19 +21,3 @@ from bayesmix.priors.log_density import (
     within,
 )
 from bayesmix.priors.resolve import resolve, smooth_priors, with_smooths
-
-__all__ = [
-    "CONCENTRATION",
-    "Penalty",
-    "PriorModel",
-    "confined",
-    "gradient",
-    "log_prior",
-    "mapped",
-    "range_ends",
-    "resolve",
-    "sample_prior",
-    "smooth_priors",
-    "with_smooths",
-    "within",
-]

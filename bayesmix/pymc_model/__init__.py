@@ -8,5 +8,3 @@ components out, `random` draws responses.  Importing this package does not impor
 from __future__ import annotations
 
 from bayesmix.pymc_model.points import draws_to_theta, initial_point, new_data
-
-__all__ = ["draws_to_theta", "initial_point", "new_data"]

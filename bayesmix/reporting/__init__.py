@@ -15,8 +15,6 @@ from bayesmix.reporting.page import page
 from bayesmix.reporting.sections import make_sections
 from bayesmix.reporting.subject import Subject, make_subject
 
-__all__ = ["Explorer", "explore", "report"]
-
 PAGE = "report.html"
 OTHERS = (".pdf", ".doc", ".docx", ".odt", ".tex", ".md", ".txt", ".ipynb")
 

@@ -14,16 +14,3 @@ from bayesmix.sampling.chains import (
 )
 from bayesmix.sampling.density import gradient_seconds
 from bayesmix.sampling.nutpie import run_nutpie
-
-__all__ = [
-    "ACCEPT",
-    "Chains",
-    "Saved",
-    "Settings",
-    "beginnings",
-    "first_draw",
-    "gradient_seconds",
-    "modes_apart",
-    "run_nutpie",
-    "share_chains",
-]

@@ -31,8 +31,6 @@ from bayesmix.storage.fits import (
 )
 from bayesmix.storage.model import pack_spec, unpack_spec
 
-__all__ = ["FORMAT", "Checkpoint", "Stored", "load", "save"]
-
 # 2: models of competing events.  3: the checksum is of the manifest too.  Earlier formats are read
 # alike.
 FORMAT = 3

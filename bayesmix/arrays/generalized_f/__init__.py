@@ -18,8 +18,6 @@ from bayesmix.arrays.generalized_f.integral import constant, falling_tail, flip,
 from bayesmix.arrays.generalized_f.inverse import log_ratio, slow_tail, start_quantile
 from bayesmix.arrays.generalized_f.series import HALF_LOG_2PI, inverse_shapes, rises
 
-__all__ = ["log_density", "log_lower", "log_ratio", "log_upper", "quantile"]
-
 Array = Any
 
 # Rows taken at once, so that jets of them stay in the cache.

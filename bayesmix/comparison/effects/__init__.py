@@ -2,5 +2,3 @@
 
 from bayesmix.comparison.effects.verbs import comparisons, predictions, slopes
 from bayesmix.comparison.effects.wald import Wald, wald
-
-__all__ = ["Wald", "comparisons", "predictions", "slopes", "wald"]

@@ -8,5 +8,3 @@ from bayesmix.comparison.outside.steps import (
     relate,
     solved,
 )
-
-__all__ = ["Outside", "OutsideDraws", "cut", "distal", "relate", "solved"]

@@ -2,5 +2,3 @@
 
 from bayesmix.model.standard.columns import constant_shares
 from bayesmix.model.standard.whole import standardise
-
-__all__ = ["constant_shares", "standardise"]

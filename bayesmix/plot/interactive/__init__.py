@@ -8,5 +8,3 @@ from bayesmix.plot.interactive.checks import draw_check
 from bayesmix.plot.interactive.comparison import draw_comparison
 from bayesmix.plot.interactive.intervals import draw_intervals
 from bayesmix.plot.interactive.states import draw_states
-
-__all__ = ["draw_chains", "draw_check", "draw_comparison", "draw_intervals", "draw_states"]

@@ -10,20 +10,3 @@ from bayesmix.posterior.diagnostics.diagnosis import (
 )
 from bayesmix.posterior.diagnostics.findings import ESS, GOOD_K, R_HAT, Finding, lesser_modes
 from bayesmix.posterior.diagnostics.visits import Visits, visits
-
-__all__ = [
-    "ESS",
-    "GOOD_K",
-    "R_HAT",
-    "Diagnosis",
-    "Finding",
-    "Visits",
-    "chain_memberships",
-    "convergence",
-    "convergence_table",
-    "diagnose",
-    "diagnose_laplace",
-    "diagnose_stacked",
-    "lesser_modes",
-    "visits",
-]

@@ -10,20 +10,3 @@ from bayesmix.posterior.labels.draws import component_values, draw_memberships, 
 from bayesmix.posterior.labels.methods import METHODS, Relabelled, ecr, ordering, stephens
 from bayesmix.posterior.labels.orders import agreement, assign, relabel_theta
 from bayesmix.posterior.labels.relabel import Relabelling, filled_counts, relabel
-
-__all__ = [
-    "METHODS",
-    "Relabelled",
-    "Relabelling",
-    "agreement",
-    "assign",
-    "component_values",
-    "draw_memberships",
-    "ecr",
-    "filled_counts",
-    "membership_batches",
-    "ordering",
-    "relabel",
-    "relabel_theta",
-    "stephens",
-]

@@ -34,8 +34,6 @@ from bayesmix.survival.check.times import (
     read_columns,
 )
 
-__all__ = ["SurvivalCheck", "check_survival", "refuse_mistakes"]
-
 # Sums of more terms are shortened.
 MOST = 8
 # What a time of each kind says of an event {k}.
