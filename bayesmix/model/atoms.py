@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesmix._arguments import plain
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Family, Observed
 from bayesmix.formula.design import Units
@@ -21,6 +22,8 @@ from bayesmix.formula.response import Response
 
 # A share of the way between two values that is between two whole numbers wherever these stand.
 _BETWEEN = 0.381966
+# Values that differ by less of their size than sums of a few numbers are rounded are one.
+ROUNDING = 1e-15
 
 
 def read_by_component(
@@ -71,8 +74,11 @@ def read_by_component(
 
 def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Response], np.ndarray]:
     """Atoms beside densities."""
-    y = response.y
+    y = response.y.copy()
     places = {f.atom for f in families if f.atom is not None}
+    for place in places:  # 0.1 + 0.2 is 0.3
+        y[np.isclose(y, place, rtol=ROUNDING, atol=0)] = place
+    response = replace(response, y=y)
     at_atom = np.isin(y, list(places))
     others = np.sort(y[~at_atom & ~np.isnan(y)])
     if not len(others):
@@ -175,5 +181,5 @@ def _refuse_impossible(units: Units, allowed: np.ndarray, why: str) -> None:
         what = units.name if units.grouped else "row"
         raise DataError(
             f"no component can give {len(bad)} of the {len(allowed)} units, such as "
-            f"{what} = {units.index[bad[0]]!r}: {why}"
+            f"{what} = {plain(units.index[bad[0]])!r}: {why}"
         )

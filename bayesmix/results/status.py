@@ -16,6 +16,8 @@ ENOUGH = 3
 VANISHED = 1e-9
 # Linear predictors of this size mean probabilities of 0 or 1, or rates of 0 or infinity.
 FAR = 8.0
+# Of this size they are on their way to infinity, whether or not the steps have come to rest.
+AWAY = 50.0
 
 
 def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -52,7 +54,7 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "degenerate", (("degenerate", _degenerate_words(fitted)),)
     if end == "spurious":
         return "spurious", (("spurious", _spurious_words(fitted)),)
-    if end in ("boundary", "singular"):
+    if end in ("boundary", "singular") or (end == "max_iter" and _runs_away(fitted)):
         return "boundary", (_unbounded(fitted),)
     if end == "range":
         assert fitted.penalty is not None
@@ -68,6 +70,12 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         "starts=, a larger max_iter=, or a model with fewer parameters"
     )
     return "max_iter", (("max_iter", words),)
+
+
+def _runs_away(fitted: Fitted) -> bool:
+    """Whether a start that ran out of steps was going to infinity."""
+    reach = _reach(fitted)
+    return bool((reach > AWAY).any() and (reach[covariance(fitted).undetermined] > AWAY).any())
 
 
 def seldom_reached(fitted: Fitted) -> bool:

@@ -542,6 +542,15 @@ def test_separation_is_a_boundary():
     assert fit.fitted()[1].to_numpy() == pytest.approx(data.b, abs=1e-3)
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_separated_levels_in_components_are_a_boundary(k):
+    x = np.random.default_rng(0).normal(size=100)
+    level = pd.Categorical(np.searchsorted([-0.5, 0.5], x), ordered=True)
+    with pytest.warns(bmx.DegenerateWarning, match=r"infin.*separation"):
+        fit = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": level}), "ordinal", k).fit(seed=1)
+    assert (fit.status, fit.loglik) == ("boundary", pytest.approx(0.0, abs=2e-3))
+
+
 def test_a_component_of_sure_failures_is_a_boundary():
     """Its limit is the mixture of a point mass at zero and a binomial, computed by hand."""
     rng = np.random.default_rng(1)

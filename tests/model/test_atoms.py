@@ -90,13 +90,19 @@ def test_new_rows_and_draws_follow_the_same_rule():
     assert found.bootstrap(n=4, seed=1).summary().notna().any().any()
 
 
+def test_a_rounded_value_is_at_the_atom():
+    amount = np.where(ZERO, 0.1 + 0.2, AMOUNT + 1)  # 0.30000000000000004
+    found = fit(DATA.assign(y=amount), [bmx.family("point", at=0.3), "gamma"])
+    np.testing.assert_array_equal(found.membership().iloc[:, 0], ZERO.astype(float))
+
+
 def test_groups_of_rows_at_the_atom_and_several_responses():
     data = DATA.assign(g=np.repeat(np.arange(N // 2), 2))
     pure = data.groupby("g").y.transform(lambda v: (v == 0).all() | (v > 0).all())
     found = fit(data[pure], ["zero", "gamma"], group="g")
     zero = data[pure].groupby("g", sort=False).y.max() == 0
     np.testing.assert_array_equal(found.membership().iloc[:, 0], zero.astype(float))
-    with pytest.raises(bmx.DataError, match="point mass and off it"):
+    with pytest.raises(bmx.DataError, match=r"g = \d.*point mass and off it"):
         fit(data, ["zero", "gamma"], group="g")
     both = bmx.Mixture(
         [bmx.Regression("y ~ 1", family=["zero", "gamma"]), bmx.Regression("x ~ 1")], DATA, k=2
