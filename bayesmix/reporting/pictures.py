@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 EFFECTS = ("fixed", "nested", "varying")
 DPI = 144
+LEGEND = 1.8  # inches beside axes
 
 
 def coefficients_picture(fits: Mapping[str, Any]) -> Block:
@@ -167,9 +168,23 @@ def _picture(
         alt = draw(figure)
     except (DataError, FitError) as error:
         return Words(f"No picture: {error}", "note")
+    _move_legend(figure)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
     return Picture(caption, " ".join(alt.split()), file.getvalue())
+
+
+def _move_legend(figure: Figure) -> None:
+    """Put a legend within single axes beside them, off what is drawn, in a wider figure."""
+    axes = figure.axes[0]
+    legend = axes.get_legend()
+    if len(figure.axes) > 1 or legend is None or legend.get_bbox_to_anchor() is not axes.bbox:
+        return
+    legend.set_loc("upper left")
+    legend.set_bbox_to_anchor((1.0, 1.0), transform=axes.transAxes)
+    legend.set_frame_on(False)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + LEGEND, height)
 
 
 def _grid(figure: Figure, n: int, *, share_x: bool) -> np.ndarray:
