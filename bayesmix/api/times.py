@@ -36,7 +36,8 @@ class TimeQuantities(Result):
         Which survival time, if the model has several.
     ``spent``
         Time already spent without the event (a number, or a column of the new data); the
-        quantity is conditional on it.  Component weights are then those among survivors.
+        quantity is conditional on it, and times still count from the origin: less the time
+        spent, a mean is the mean remaining time.  Component weights are those among survivors.
     ``ci``
         Coverage of the intervals.
     ``interval``, ``draws``, ``seed``

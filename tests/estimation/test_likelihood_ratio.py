@@ -170,17 +170,19 @@ def test_a_fit_that_stopped_early_is_tested_with_a_warning(counts):
 
 @pytest.mark.slow
 def test_the_level_under_one_component():
-    """The share of 200 data sets of one component that is rejected at 5 percent."""
+    """The share of 600 data sets of one component that is rejected at 5 percent.
+
+    No resample of 19 exceeds the statistic once in twenty times; the error of the share is 0.9
+    percent.
+    """
     rng = np.random.default_rng(2)
     rejected = 0
-    for _ in range(200):
-        d = pd.DataFrame({"y": rng.poisson(4.0, 80)})
-        s = quietly(
-            lambda d=d: bmx.select(bmx.Mixture("y ~ 1", d, family="poisson"), k=[1, 2], seed=1)
-        )
-        test = quietly(lambda s=s: s.test(1, 2, n_boot=99, seed=rng, progress=False, n_jobs=1))
+    for _ in range(600):
+        spec = bmx.Mixture("y ~ 1", pd.DataFrame({"y": rng.poisson(4.0, 80)}), family="poisson")
+        s = quietly(lambda m=spec: bmx.select(m, k=[1, 2], seed=1, starts=5))
+        test = quietly(lambda s=s: s.test(1, 2, n_boot=19, seed=rng, progress=False, n_jobs=1))
         rejected += test.p_value <= 0.05
-    assert 6 <= rejected <= 16
+    assert 0.03 <= rejected / 600 <= 0.08
 
 
 # --- what is refused -------------------------------------------------------------------------
