@@ -132,7 +132,8 @@ def _is_arrow(value: Any) -> bool:
 def _of_arrow(data: Any) -> Table:
     pa = _pyarrow("Arrow tables and polars frames")
     try:
-        table = pa.table(data)
+        # A trip through Arrow's C stream loses views of text in some versions.
+        table = data if isinstance(data, pa.Table) else pa.table(data)
     except pa.ArrowInvalid:  # one column of its own
         raise DataError(
             f"The data are a {type(data).__name__}; a frame with named columns is needed."
