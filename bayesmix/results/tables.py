@@ -394,7 +394,7 @@ def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> p
     columns = component_index(fitted.spec)
     if rows:
         return pd.DataFrame(resp[units.codes], index=index, columns=columns)
-    return pd.DataFrame(resp, index=units.index, columns=columns)
+    return pd.DataFrame(resp.copy(), index=units.index, columns=columns)
 
 
 def clusters(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.Series:
