@@ -119,11 +119,12 @@ def newton(
     if not len(free):
         runs.status[active] = "converged"
         return
+    runner, plain = engine(problem).runs, active
     large = np.zeros(len(runs.theta), int)
     for _ in range(max_iter):
-        if len(active) and (runner := engine(problem).runs) is not None:
-            theta, widest = runs.theta[active], _widest(problem)
-            follow(runs, active, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
+        if len(plain) and runner is not None:
+            theta, widest = runs.theta[plain], _widest(problem)
+            follow(runs, plain, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
             active = active[runs.status[active] == "resting"]
             if on_iteration is not None:
                 on_iteration(len(active), float(np.max(runs.loglik)))
@@ -154,6 +155,7 @@ def newton(
         small = size <= LARGE_STEP
         singular = ~n.definite & n.flat
         ended = singular | ~rose | (near & (small | (often >= 4)))
+        plain = active[n.definite & ~ended]
         if ended.any():
             end = np.where(small, "converged", "boundary")
             end = np.where(near, end, np.where(singular, "singular", "resting"))
