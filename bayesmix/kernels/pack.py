@@ -277,7 +277,8 @@ class Laid:
         out["data"] = self._keep(numbers) + 8 * starts[used]
         if part.rows is not None:
             local = part.rows - np.repeat(edges[:-1], counts)
-            some = counts[used] < np.diff(edges)[used]
+            # Only terms that are added may be those of all rows, without a list of them.
+            some = (counts[used] < np.diff(edges)[used]) | (part.sign < 0)
             out["rows"] = np.where(some, self._integers(local) + 8 * starts[used], 0)
         return used + shift, out
 

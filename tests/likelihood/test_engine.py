@@ -214,11 +214,16 @@ def test_fits_of_all_kinds_agree(both, name):
     assert_allclose(fast, slow, rtol=1e-7)
 
 
+@pytest.mark.parametrize("all_late", [False, True])
 @pytest.mark.parametrize("truncation", ["mixture", "component"])
-def test_passes_of_competing_events_agree(both, truncation):
+def test_passes_of_competing_events_agree(both, truncation, all_late):
+    data = OTHER
+    if all_late:  # whole chunks whose rows are late, and may have either event
+        data = OTHER.sort_values("s").assign(entry=0.1, s=np.arange(len(OTHER)) >= 300)
+        data["event"] = data.event.fillna("a").where(data.s)
     model = bmx.CompetingRisks(
         "surv(entry, t, s, kind='counting') ~ x1",
-        OTHER,
+        data,
         "event",
         {"a": "weibull", "b": "gompertz"},
         ancillary={"a": {"shape": "~ x2"}},
