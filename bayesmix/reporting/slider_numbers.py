@@ -56,8 +56,10 @@ def _combined(values: Mapping[str, Sequence[Any]]) -> int:
 
 def _numbers(column: pd.Series, points: int) -> list[float]:
     """Evenly spaced values of the middle of a column, to three digits of their range."""
-    low, high = np.quantile(column.to_numpy(dtype=float), TAILS)
-    digits = 0 if _whole(column) or low == high else 2 - math.floor(math.log10(high - low))
+    low, high = np.quantile(column.to_numpy(dtype=float), TAILS).tolist()
+    if low == high:
+        return [low]
+    digits = 0 if _whole(column) else 2 - math.floor(math.log10(high - low))
     values = [round(float(v), digits) for v in np.linspace(low, high, points)]
     return list(dict.fromkeys(int(v) if _whole(column) else v for v in values))
 
@@ -159,7 +161,8 @@ def _over_time(
         return [Words(f"{caption}: not available: {error}", "note")]
     found = [part.reshape(len(rows), STEPS, 3) for part in _by_line(table, *key)]
     along = (time[0], tuple(f"{t:.3g}" for t in times))
-    return [_block(spec, designs, caption, values, along, lines, np.stack(found, axis=1))]
+    axes = list(values.items())
+    return [_block(spec, designs, caption, axes, along, lines, np.stack(found, axis=1))]
 
 
 def _along(
@@ -192,11 +195,12 @@ def _along(
         np.stack([v.reshape(shape) for v in _by_line(p, "component", components[: len(lines)])], 1)
         for p in parts
     ]
-    if outputs != [None]:
-        values = {**values, "of": outputs}
     stacked = np.stack(found, axis=1).reshape(-1, len(lines), len(along), 3)
+    if not np.isfinite(stacked[..., 0]).any():
+        return [Words(f"{caption}: not available: all are infinite or unknown", "note")]
+    axes = [*values.items(), *([] if outputs == [None] else [("of", outputs)])]
     where = (x, tuple(number(v) if isinstance(v, float) else str(v) for v in along))
-    return [_block(spec, every, caption, values, where, lines, stacked, ticks=_ticks(stacked))]
+    return [_block(spec, every, caption, axes, where, lines, stacked, ticks=_ticks(stacked))]
 
 
 def _ticks(values: np.ndarray) -> tuple[float, ...]:
@@ -222,7 +226,7 @@ def _block(
     spec: MixtureSpec,
     designs: Sequence[Design],
     caption: str,
-    values: Mapping[str, Sequence[Any]],
+    axes: Sequence[tuple[str, Sequence[Any]]],
     along: tuple[str, tuple[str, ...]],
     lines: Sequence[tuple[str, str]],
     found: np.ndarray,
@@ -232,7 +236,7 @@ def _block(
     caption += ", with 95% intervals" + (
         "" if np.isfinite(found).all() else " where they are known"
     )
-    still = held_columns(designs, spec.prepared.data, {*values, along[0]})
+    still = held_columns(designs, spec.prepared.data, {*(name for name, _ in axes), along[0]})
     caption += f". Held: {', '.join(map(str, still))}" if still else ""
-    axes = tuple((n, tuple(number(v) for v in given)) for n, given in values.items())
-    return Sliders(caption, axes, *along, tuple(lines), found, **look)
+    written = tuple((name, tuple(number(v) for v in given)) for name, given in axes)
+    return Sliders(caption, written, *along, tuple(lines), found, **look)

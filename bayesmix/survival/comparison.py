@@ -115,7 +115,7 @@ def compare_survival(
     for found, group in _groups(spec, by):
         inside = np.zeros(rows.n)
         inside[group] = weight[group]
-        curve = band(estimator, model, rows, survival, "logit", population=inside)
+        curve = band(estimator, model, rows, survival, "log-log", population=inside)
         steps = kaplan_meier(observed.take(group), weight[group], estimator.ci)
         limits = {n: getattr(curve, n)[0] for n in ("estimate", "lower", "upper")}
         levels = {names[name]: value for name, value in found.items()}

@@ -312,6 +312,8 @@ def test_sliders_of_factors_outlast_those_of_numbers():
     grid = slider_values(data, Covariates(("a", "year"), ("sex",)))
     assert [len(values) for values in grid.values()] == [5, 5, 2]
     assert set(grid["year"]) <= set(range(1990, 1999))
+    mostly = pd.DataFrame({"a": np.where(np.arange(60) < 59, 0.3, 2.0)})
+    assert slider_values(mostly, Covariates(("a",), ())) == {"a": [0.3]}
 
 
 def test_sliders_show_means_and_weights_of_every_component():
@@ -342,6 +344,22 @@ def test_sliders_show_the_probabilities_of_levels():
     assert block.axes == (("of", ("l", "m", "n")),)
     seen = pd.crosstab(data["y"], data["g"], normalize="columns").to_numpy()
     np.testing.assert_allclose(block.values[:, 0, :, 0], seen, atol=1e-6)
+    data = data.rename(columns={"g": "of"}).assign(x=rng.normal(size=120))
+    fit = bmx.Mixture("y ~ x + of", data, family="categorical", k=1).fit("em", seed=1)
+    (block,) = bmx.explore(fit).blocks
+    assert block.axes == (("of", ("a", "b")), ("of", ("l", "m", "n")))
+    own = bmx.predictions(fit, {"x": [data["x"].max()], "of": ["b"]})
+    whole = own.loc[own["component"].isna(), "estimate"]
+    np.testing.assert_allclose(block.values[3:, 0, -1, 0], whole, rtol=1e-9)
+
+
+def test_means_that_are_infinite_have_no_sliders():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.normal(size=100)})
+    data["y"] = np.exp(2 * rng.logistic(size=100) + data["x"])  # no mean: its tail is y^-0.5
+    fit = bmx.Mixture("y ~ x", data, family="loglogistic", k=1).fit("em", seed=1)
+    (block,) = bmx.explore(fit).blocks
+    assert block.text.endswith("not available: all are infinite or unknown")
 
 
 def test_unknown_limits_stay_unknown():
