@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -167,13 +168,14 @@ def _size_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
         for encoder in design.encoders
         if isinstance(encoder, FactorEncoder)
     }
-    shown = "; ".join(f"{name} ({_levels(levels)})" for name, levels in factors.items())
+    shown = "; ".join(f"{name} ({_first(levels, 'levels')})" for name, levels in factors.items())
     return [("coefficients", count), *([("factors", shown)] if shown else [])]
 
 
-def _levels(levels: tuple[Any, ...]) -> str:
-    first = ", ".join(map(str, levels[:6]))
-    return first if len(levels) <= 6 else f"{first}, ...: {len(levels)} in all"
+def _first(names: Sequence[Any], what: str) -> str:
+    """All names, or of many the first ones and their number."""
+    first = ", ".join(map(str, names[:6]))
+    return first if len(names) <= 6 else f"{first}, ...: {len(names)} {what}"
 
 
 def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
@@ -185,7 +187,7 @@ def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
         together.setdefault(key, []).append(str(part.formula.response))
     lines = [("components", f"{spec.k} ({', '.join(map(str, spec.components))})")]
     for (described, *others), responses in together.items():
-        lines += [("formula", f"{_levels(tuple(responses))} ~ {described}"), *others]
+        lines += [("formula", f"{_first(responses, 'responses')} ~ {described}"), *others]
     return lines
 
 

@@ -372,11 +372,11 @@ def test_case_weights_are_copies():
         "sigma": bmx.Prior("lognormal", mu=1, sigma=1),
     }
     weighted = bmx.Mixture("y ~ x1", data, k=2, weights="copies", priors=priors)
-    one = quietly(weighted, "laplace", draws=1000)
-    two = quietly(bmx.Mixture("y ~ x1", copied, k=2, priors=priors), "laplace", draws=1000)
+    one = quietly(weighted, "laplace", draws=4000)
+    two = quietly(bmx.Mixture("y ~ x1", copied, k=2, priors=priors), "laplace", draws=4000)
     assert one.point().loglik == pytest.approx(two.point().loglik, abs=1e-6)
     a, b = one.summary(), two.summary()
-    assert ((a["mean"] - b["mean"]).abs() < 5 * a["sd"] * np.sqrt(2 / 1000)).all()
+    assert ((a["mean"] - b["mean"]).abs() < 5 * a["sd"] * np.sqrt(2 / 4000)).all()
     np.testing.assert_allclose(a["sd"], b["sd"], rtol=0.15)
     params = one.data["posterior"].to_dataset().isel(chain=0, draw=3)
     (values,) = one.data["log_likelihood"].data_vars.values()
