@@ -103,7 +103,16 @@ def prepare_components(
     scope: Scope,
     stream: Stream | None = None,
 ) -> Prepared:
-    """`prepare_events` where the components are known, in order, with a family for each."""
+    """Read the formulas of competing events and evaluate them on the data.
+
+    The components are known, in order, with a family for each.  With a `stream` the data are a
+    sample of its rows.
+
+    Raises
+    ------
+    FormulaError, DataError, SpecError
+        With what was given, what is allowed and what to do.
+    """
     if truncation not in TRUNCATIONS:
         raise SpecError(f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}")
     formulas = _formulas(formula, names)

@@ -206,8 +206,7 @@ def dispersions(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
     for e in dispersion_entries(layout):
         name, value = e.term, e.natural(theta)
         if e.term == f"{e.name}[Intercept]":
-            assert e.adds_on is not None
-            name, value = e.name, e.adds_on.inverse(value)
+            name, value = e.name, e._replace(link=e.adds_on).natural(theta)
         elif e.is_coefficient:
             continue
         out.setdefault(name, np.full(layout.k, np.nan))[e.component] = value

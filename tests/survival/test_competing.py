@@ -11,6 +11,7 @@ from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, FitError, FormulaError, SpecError
+from bayesmix.model.params import dispersions
 
 HERE = Path(__file__).parents[1]
 DATA = pd.DataFrame(
@@ -494,3 +495,10 @@ def test_states_of_posteriors():
     assert sorted(found["subject"].unique()) == list(range(50))
     with pytest.raises(SpecError, match="have posteriors and the others point fits"):
         bmx.MultiState(drawn | {"ill": fits["ill"].fit(seed=1)})
+
+
+def test_a_parameter_at_infinity_is_read_as_that():
+    spec = competing("surv(t, s) ~ 1", family="weibull", ancillary={"a": {"shape": "~ x"}}).spec
+    with np.errstate(all="raise"):
+        found = dispersions(spec.layout, np.full(spec.layout.size, 800.0))
+    assert np.isinf(found["shape"]).all()
