@@ -79,6 +79,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fi
     try:
         _write_beside(temporary, content, _mode(target))
         os.replace(temporary, target)
+    except OSError as error:  # users know the target, not the file beside it
+        error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)

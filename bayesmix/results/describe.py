@@ -322,7 +322,7 @@ def model_sentences(spec: MixtureSpec) -> list[str]:
     """A model in sentences, for readers who know regression but no formulas."""
     if spec.prepared.events is None:
         sentences = [_who(spec)]
-        alike: dict[tuple[str, ...], list[str]] = {}  # items of one kind are told together
+        alike: dict[tuple[str, ...], list[str]] = {}  # items of one kind are described together
         for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
             own = [*_effects(spec, part, block), *_dispersions(block), *_random(spec, part, block)]
             alike.setdefault((_distribution(spec, block), *own), []).append(block.name)

@@ -179,12 +179,12 @@ def seen_events(by_event: Sequence[Times], allowed: np.ndarray) -> tuple[Times, 
     entry = np.array([t.entry for t in by_event])
     rows = np.arange(lower.shape[1])
     known = allowed.sum(1) == 1
-    told = known | ((lower == lower[0]).all(axis=0) & (upper == upper[0]).all(axis=0))
+    clear = known | ((lower == lower[0]).all(axis=0) & (upper == upper[0]).all(axis=0))
     chosen = np.where(known, allowed.argmax(1), 0)
     times = Times(
-        np.where(told, lower[chosen, rows], lower.min(axis=0)),
-        np.where(told, upper[chosen, rows], np.inf),
-        np.where(told, entry[chosen, rows], entry.min(axis=0)),
+        np.where(clear, lower[chosen, rows], lower.min(axis=0)),
+        np.where(clear, upper[chosen, rows], np.inf),
+        np.where(clear, entry[chosen, rows], entry.min(axis=0)),
     )
     return times, np.where(known, chosen, UNKNOWN)
 

@@ -195,6 +195,17 @@ def test_a_file_keeps_its_permissions(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_errors_name_the_file_that_was_given(tmp_path, monkeypatch):
+    def refuses(source, _target):
+        raise PermissionError(13, "Permission denied", str(source))
+
+    monkeypatch.setattr(os, "replace", refuses)
+    with pytest.raises(PermissionError) as caught:
+        write_whole(tmp_path / "a", b"1")
+    assert caught.value.filename == str(tmp_path / "a")
+    assert os.listdir(tmp_path) == []
+
+
 def test_without_nameless_files(tmp_path, monkeypatch):
     """As on file systems that have none."""
     usual = os.open
