@@ -162,7 +162,7 @@ def begin(
 def _drawn_spec(point: Fitted, problem: Problem) -> MixtureSpec:
     """The specification of draws, in which what the point fit chose is free."""
     held = {at: value for at, value in point.spec.held.items() if at in problem.spec.held}
-    return replace(point.spec, held=held)
+    return replace(point.spec, held=held, layout=problem.spec.layout)
 
 
 def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:

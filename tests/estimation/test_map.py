@@ -142,3 +142,14 @@ def test_default_priors_are_proper_for_every_family():
         model = resolve(spec, None)
         assert set(model.single) | {spec.layout.alpha[1, 0]} == set(range(spec.layout.size))
         assert fit(bmx.Mixture(f"{y} ~ RDS", data, family=family, k=2), "map").status == "converged"
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.ConvergenceWarning")
+def test_components_are_one_kind_where_the_mode_is_at_the_end_of_a_range():
+    y = np.concatenate([centre + np.linspace(-1.9, 1.9, 7) for centre in (0.0, 6.0)])
+    priors = {"sigma": bmx.Prior("uniform", lower=1.4, upper=4)}
+    model = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), "gaussian", k=2, priors=priors)
+    with pytest.warns(bmx.DegenerateWarning, match="end of the range"):
+        model.fit("map", seed=1)
+    table = model.fit("laplace", seed=1, draws=400).summary()
+    assert np.ptp(table.loc[table["term"] == "Intercept", "mean"]) > 3
