@@ -18,7 +18,6 @@ import numpy as np
 from scipy import special
 
 from bayesmix.comparison.psis import psis_smooth, resample_indices
-from bayesmix.estimation.maximise import MANY_UNITS
 from bayesmix.estimation.starts import subsample
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.engine import information
@@ -33,6 +32,8 @@ __all__ = ["GOOD_K", "LaplaceDraws", "laplace_draws"]
 T_DEGREES = 7.0
 # A k-hat with which importance sampling converges as fast as a mean does.
 FINE_K = 0.5
+# From this many units on the density is nearly normal.
+MANY_UNITS = 5_000
 # Units that estimate the remainder, as few as do; draws that are computed in full beside it, and
 # the standard deviation up to which both agree: that of a mean of 4,000 draws is as large.
 PARTS, CHECKED, CLOSE = (10_000, 40_000), 200, 0.015

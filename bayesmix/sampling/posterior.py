@@ -478,7 +478,7 @@ def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:
         return relabel(problem, raw, method, mode=drawn.point.theta, by=by).theta
 
     problem = sample_of(drawn.problem)
-    if problem.n_units > MANY_UNITS:
+    if problem.n_units > 2 * LABELLING:
         problem = subsample(problem, LABELLING, np.random.default_rng(0))
 
     apart = drawn.apart

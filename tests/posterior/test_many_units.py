@@ -79,7 +79,6 @@ def vars_of(drawn):
 def test_labels_come_from_a_part_of_many_units(data, monkeypatch):
     spec = bmx.Mixture("y ~ x", data, family="poisson", k=2)
     all_units = spec.fit("laplace", draws=300, seed=1)
-    monkeypatch.setattr(posterior, "MANY_UNITS", 500)
     monkeypatch.setattr(posterior, "LABELLING", 200)
     few = posterior.relabelled(all_units._drawn, "stephens", None)
     np.testing.assert_array_equal(few.theta, all_units._drawn.theta)
