@@ -300,7 +300,7 @@ class PointFit(Estimates):
             "membership": averaged with the unit's own memberships; new data then need the
             response, and random effects are predicted from it.
         ci : float, optional
-            Coverage of confidence intervals for the mean.  They use the delta method, on the
+            Coverage of the confidence intervals.  They use the delta method, on the
             log scale for positive means and on the logit scale for probabilities.
         to : str or path, optional
             Write a Parquet file and return its path.
