@@ -80,7 +80,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fi
         _write_beside(temporary, content, _mode(target))
         os.replace(temporary, target)
     except OSError as error:  # users know the target, not the file beside it
-        error.filename = str(target)
+        if error.errno is not None:
+            error.filename = str(target)
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -162,7 +162,8 @@ def begin(
 def _drawn_spec(point: Fitted, problem: Problem) -> MixtureSpec:
     """The specification of draws, in which what the point fit chose is free."""
     held = {at: value for at, value in point.spec.held.items() if at in problem.spec.held}
-    return replace(point.spec, held=held, layout=problem.spec.layout)
+    layout = replace(point.spec.layout, symmetric=problem.spec.layout.symmetric)
+    return replace(point.spec, held=held, layout=layout)
 
 
 def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
