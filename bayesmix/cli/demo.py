@@ -123,7 +123,7 @@ def bayes(
     given = {name: value for name, value in lengths.items() if value is not None}
     ml, post = spec.fit("em", seed=seed), spec.fit("nuts", seed=seed, **given)
     count = post.data["posterior"]["coef"].isel(component=0, term=0).size
-    write(f"{count} draws after {perf_counter() - began:.0f} seconds.\n")
+    write(f"{count} draws in {perf_counter() - began:.1f} seconds.\n")
     fits = {"ML": ml, "Bayes": post}
     write(beside_text(bmx.compare_estimates(fits), post))
     write(odds_words(post))

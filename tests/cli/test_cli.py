@@ -77,7 +77,7 @@ def test_the_whole_command_ends_with_a_posterior(tmp_path, capsys):
     assert cli.main(["demo", "--out", str(tmp_path), "--seed", "2"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "4000 draws after" in out
+    assert "4000 draws in" in out
     # The maximum and the posterior agree on the treatment to two digits.
     assert out.count("multiplies the odds of dying by 0.77") == 2
     numbers = re.search(r"^Treatment\[Treated\], all +(.*)$", out, re.MULTILINE)[1]
