@@ -160,13 +160,15 @@ def _at_range_ends(
     Its status is "range" then.
     """
     at = best(outcome)
+    if outcome.status[at] == "converged":
+        return spec, problem, outcome
     old = problem.spec.standard
     assert old is not None
     theta = old.to_user(outcome.theta)
     theta[at] = permute(spec.layout, theta[at], canonical_order(spec, theta[at]))
-    ends = range_ends(penalty.model, theta[at])
-    ends = {j: value for j, value in ends.items() if j not in spec.held}
-    if outcome.status[at] == "converged" or not ends:
+    close = AGREE * (abs(outcome.loglik[at]) + 1)
+    ends = _no_lower_ends(problem, penalty, theta[at], outcome.loglik[at] - close)
+    if not ends:
         return spec, problem, outcome
     held = hold_at(spec, ends)
     inner = standard_problem(held, penalty, problem.n_threads)
@@ -175,15 +177,33 @@ def _at_range_ends(
     theta[at, list(ends)] = list(ends.values())
     moved = new.to_standard(theta)
     ended = maximise(inner, moved[at : at + 1], settings)
-    if ended.status[0] != "converged":
-        return spec, problem, outcome
     (whole,) = log_likelihood(problem, old.to_standard(new.to_user(ended.theta)))
     loglik, status = outcome.loglik.copy(), outcome.status.copy()
-    there = np.abs(loglik - whole) <= AGREE * (abs(whole) + 1)
+    if ended.status[0] != "converged" or not whole >= loglik[at] - close:
+        return spec, problem, replace(outcome, interrupted=ended.interrupted)
+    there = np.abs(loglik - whole) <= close
     there[at] = True
     moved[there], loglik[there], status[there] = ended.theta[0], whole, "range"
     loglik += old.constant - new.constant
     return held, inner, replace(outcome, theta=moved, loglik=loglik, status=status)
+
+
+def _no_lower_ends(
+    problem: Problem, penalty: Penalty, theta: np.ndarray, least: float
+) -> dict[int, float]:
+    """Free entries of the user's theta (D,) near an end of their range, and theta there.
+
+    Those that are near by chance have a log density below `least` at the end.
+    """
+    assert problem.spec.standard is not None
+    ends = range_ends(penalty.model, theta)
+    free = [j for j in ends if j not in problem.spec.held]
+    if not free:
+        return {}
+    moved = np.tile(theta, (len(free), 1))
+    moved[range(len(free)), free] = [ends[j] for j in free]
+    there = log_likelihood(problem, problem.spec.standard.to_standard(moved)) >= least
+    return {j: ends[j] for j, no_lower in zip(free, there, strict=True) if no_lower}
 
 
 def _same(problem: Problem) -> Problem:
@@ -464,7 +484,7 @@ def _ends(problem: Problem, outcome: Outcome) -> Ends:
 
 
 def _explain(fitted: Fitted, interrupted: bool) -> Fitted:
-    """Turn an end that is no plain success into a status, words and a warning."""
+    """Turn an end that is not successful into a status, reasons and warnings."""
     status, reasons = diagnose(fitted)
     if interrupted:
         n = len(fitted.ends.loglik)

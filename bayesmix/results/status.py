@@ -1,4 +1,4 @@
-"""Why a fit is not a plain success, in words."""
+"""Why a fit is not successful."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AWAY = 50.0
 
 
 def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Status of a fit that has ended, and why it is no plain success.
+    """Status of a fit that has ended, and why it is not successful.
 
     Returns
     -------
@@ -58,7 +58,9 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "boundary", (_unbounded(fitted),)
     if end == "range":
         assert fitted.penalty is not None
-        at = np.array(sorted(range_ends(fitted.penalty.model, fitted.theta)))
+        ends = range_ends(fitted.penalty.model, fitted.theta)
+        # Parameters that the user holds may be near an end too, but not at the very same value.
+        at = np.array(sorted(j for j in ends if fitted.spec.held.get(j) == ends[j]))
         reason = (
             f"the mode is at the end of the range of the prior of {_names(fitted, at)}, which is "
             "held there: standard errors are those of the other parameters. A wider range, or a "

@@ -153,3 +153,42 @@ def test_components_are_one_kind_where_the_mode_is_at_the_end_of_a_range():
         model.fit("map", seed=1)
     table = model.fit("laplace", seed=1, draws=400).summary()
     assert np.ptp(table.loc[table["term"] == "Intercept", "mean"]) > 3
+
+
+def test_only_what_is_held_at_an_end_is_named():
+    y = np.concatenate([centre + np.linspace(-1.9, 1.9, 7) for centre in (0.0, 6.0)])
+    priors = {"sigma": bmx.Prior("uniform", lower=1.4, upper=4)}
+    model = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), "gaussian", k=2, priors=priors)
+    with pytest.warns(bmx.DegenerateWarning, match=r"prior of sigma \([a-z]+, component 2\), wh"):
+        mode = model.fit("map", seed=1, starts=1, fixed_params={(1, "sigma"): 1.401})
+    assert mode.dispersion()["sigma"].tolist() == pytest.approx([1.401, 1.4])
+
+
+def test_a_parameter_that_is_near_the_end_of_a_wide_range_is_not_moved_there():
+    """Standard deviations of one are a thousandth of the range; few steps do not end at a mode."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=200)
+    y = np.where(rng.random(200) < 0.4, 3 + x, -x) + rng.normal(size=200)
+    priors = {"sigma": Prior("uniform", lower=0, upper=2000)}
+    model = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": y}), k=2, priors=priors)
+    mode = model.fit("map", seed=1, starts=1)
+    with pytest.warns(bmx.ConvergenceWarning, match="stopped after"):
+        early = model.fit("map", seed=1, starts=1, max_iter=5)
+    assert early.status == "max_iter"
+    assert mode.loglik - 1 < early.loglik < mode.loglik + 1
+
+
+def test_one_parameter_is_at_an_end_and_another_near_one_by_chance():
+    """Sigma is what least squares leave, though it is within a thousandth of its range of zero."""
+    data = bmx.load_data("NregFix")
+    slope, _ = np.polyfit(data["x1"], data["y"], 1)
+    priors = {
+        "coef[x1]": Prior("uniform", lower=slope + 1, upper=slope + 2),
+        "sigma": Prior("uniform", lower=0, upper=1e5),
+    }
+    with pytest.warns(
+        bmx.DegenerateWarning, match=r"of the prior of x1 \(\w+, all components\), wh"
+    ):
+        mode = bmx.Mixture("y ~ x1", data, k=1, priors=priors).fit("map")
+    residual = data["y"] - (slope + 1) * data["x1"]
+    assert mode.dispersion()["sigma"].iloc[0] == pytest.approx(residual.std(ddof=0), rel=1e-4)
