@@ -384,15 +384,15 @@ def select(
         saved = methods.checkpoint(spec.with_k(1)._spec, spec._priors, checkpoint, given)
         options["seed"] = saved.seed
     fits: dict[int, Any] = {}
-    asked = list(check_range(k))
-    for n in asked:
+    requested = list(check_range(k))
+    for n in requested:
         try:
             fits[n] = _kept_or_made(spec.with_k(n), method, options, saved)
         except KeyboardInterrupt:
             if not fits:
                 raise
-            made = ", ".join(map(str, fits))
-            warn("interrupted", f"interrupted: of k = {', '.join(map(str, asked))} only {made} ran")
+            wanted, made = (", ".join(map(str, ks)) for ks in (requested, fits))
+            warn("interrupted", f"interrupted: of k = {wanted} only {made} ran")
             break
     return Selection(fits)
 

@@ -210,8 +210,8 @@ def data(given: argparse.Namespace) -> None:
     if given.csv:
         frame.to_csv(sys.stdout, index=False)
     elif given.json:
-        inputs = {"name": given.name, "rows": len(frame), "columns": columns_read(frame)}
-        write_json({"command": "data", **inputs, "source": frame.attrs["source"]})
+        parts = {"name": given.name, "rows": len(frame), "columns": columns_read(frame)}
+        write_json({"command": "data", **parts, "source": frame.attrs["source"]})
     else:
         print(dataset_text(given.name, _width()))
 

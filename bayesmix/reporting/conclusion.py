@@ -128,7 +128,7 @@ def _glance(name: str, fit: Any) -> Table:
         for output in outputs[1:] if len(outputs) == 2 and of_levels else outputs:
             rows = own if output is None else own[own["output"] == output]
             found.append(rows.assign(quantity=_quantity(spec, block, output)))
-            cells.append([_told(*ends) for ends in rows[ENDS].itertuples(index=False)])
+            cells.append([_with_interval(*ends) for ends in rows[ENDS].itertuples(index=False)])
     frame = pd.concat(found, ignore_index=True).reindex(columns=["quantity", "component", *ENDS])
     shown = pd.DataFrame(cells, columns=[str(c) for c in spec.components])
     shown.insert(0, "", [part["quantity"].iloc[0] for part in found])
@@ -145,7 +145,7 @@ def _quantity(spec: MixtureSpec, block: BlockLayout, output: Any) -> str:
     return f"probability of {block.name} = {output}"
 
 
-def _told(value: float, lower: float, upper: float) -> str:
+def _with_interval(value: float, lower: float, upper: float) -> str:
     """A number with its interval; a time that too few reach has none."""
     if np.isposinf(value):
         return "not reached"

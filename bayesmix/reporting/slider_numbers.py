@@ -148,7 +148,7 @@ def _over_time(
     table_of: Callable[[list[float], pd.DataFrame], pd.DataFrame],
     key: tuple[str, Sequence[Any]],
 ) -> list[Block]:
-    """Probabilities over time: one block, none without covariates, a note where there are none."""
+    """Probabilities over time, or a note why not; nothing if the model has no covariates."""
     designs = designs_of(spec)
     values = slider_values(spec.prepared.data, covariates_of(designs, spec.prepared.data))
     if not values:

@@ -90,8 +90,7 @@ def times_table(
     name = "event" if of_events else "component"
     if what == "state_probabilities":
         name, labels = "state", [start_state(labels), *labels]
-    asked = ["marginal" if label is None else "component" for label in labels]
-    shown = [place for place, kind in enumerate(asked) if alone or kind in kinds]
+    shown = [i for i, label in enumerate(labels) if alone or KINDS[label is None] in kinds]
 
     def limits(rows: Rows, since: np.ndarray | None, population: np.ndarray | None = None) -> Band:
         def quantity(times: EventTimes) -> np.ndarray:
@@ -102,7 +101,7 @@ def times_table(
         return band(estimator, where, own, quantity, scale, spent=since, population=population)
 
     axes = [(grid, list(arguments[0]))] if grid else []
-    axes.append((name, [labels[place] for place in shown]))
+    axes.append((name, [labels[i] for i in shown]))
     if columns is None:
         rows, covariates = rows_of(spec, newdata)
         table = tidy(limits(rows, spent_by_row(spent, newdata, rows.n)), covariates, axes)

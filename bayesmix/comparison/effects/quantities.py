@@ -157,9 +157,9 @@ def quantity(
     names = tuple(b.name for b in blocks if response in (None, b.name))
     if not names:
         every = ", ".join(repr(b.name) for b in spec.layout.blocks)
-        asked = f"response={response!r}" if response is not None else f"what={what!r}"
+        given = f"response={response!r}" if response is not None else f"what={what!r}"
         raise FitError(
-            f"{asked}: the responses are {every}"
+            f"{given}: the responses are {every}"
             + (f"; {what} is of surv(...) responses" if timed else "")
         )
     at = _read_at(what, {"time": time, "q": q})

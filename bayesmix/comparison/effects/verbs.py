@@ -114,9 +114,9 @@ def predictions(
     lead = ("total",) if wanted.marginal else ()
     labels = _labels(spec, wanted, [(pd.NA, pd.NA)], lead)
     averages = Averages.of(data, weight * wanted.counted(spec, rows), by)
-    asked: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    options: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
     return table(
-        fit.source, lambda theta: at(theta)[None], labels, averages, scale=wanted.scale, **asked
+        fit.source, lambda theta: at(theta)[None], labels, averages, scale=wanted.scale, **options
     )
 
 
@@ -186,8 +186,8 @@ def comparisons(
     wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
     found = contrasts(spec, data, variables)
-    asked: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
-    return _differences(fit, wanted, found, data, weight, by, asked)
+    options: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    return _differences(fit, wanted, found, data, weight, by, options)
 
 
 @door(error=FitError)
@@ -247,8 +247,8 @@ def slopes(
     data, weight = data_of(spec, newdata)
     names = [variables] if isinstance(variables, str) else list(variables)
     found = [slope_contrast(spec, data, name) for name in names]
-    asked: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
-    return _differences(fit, wanted, found, data, weight, by, asked)
+    options: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
+    return _differences(fit, wanted, found, data, weight, by, options)
 
 
 def _differences(
@@ -258,7 +258,7 @@ def _differences(
     data: pd.DataFrame,
     weight: np.ndarray,
     by: Any,
-    asked: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> pd.DataFrame:
     spec = fit.source.spec
     pairs = [
@@ -281,7 +281,7 @@ def _differences(
     lead = PARTS if wanted.marginal else ()
     labels = _labels(spec, wanted, [(c.term, c.label) for c in found], lead)
     averages = Averages.of(data, weight, by)
-    return table(fit.source, at, labels, averages, scale="identity", **asked)
+    return table(fit.source, at, labels, averages, scale="identity", **options)
 
 
 def _labels(
