@@ -24,11 +24,12 @@ class FitError(BayesmixError):
     """A fit failed, or cannot give what was requested."""
 
 
-class UnknownNameError(BayesmixError, AttributeError):
+# An error of Python's comes first of the bases: dask makes errors of its workers by its `__new__`.
+class UnknownNameError(AttributeError, BayesmixError):
     """An object has no such name; also an `AttributeError`, so that `hasattr` works."""
 
 
-class UnknownOptionError(SpecError, FitError, TypeError):
+class UnknownOptionError(TypeError, SpecError, FitError):
     """A function has no such keyword; also a `TypeError`, as in Python itself."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix._arguments.files import FileError
+from bayesmix._arguments.files import refusal
 from bayesmix._arguments.habits import option_hint
 from bayesmix._arguments.kinds import Kind, kind_of
 from bayesmix._arguments.shown import shown, type_name
@@ -131,15 +131,9 @@ def _function_door(
             except (BayesmixError, ConnectionError, TimeoutError):  # such as a pipe that closed
                 raise
             except OSError as cause:
-                raise FileError(_refusal(title, cause)) from cause
+                raise refusal(title, cause) from cause
 
     return checked
-
-
-def _refusal(title: str, cause: OSError) -> str:
-    place = "" if cause.filename is None else f"{shown(str(cause.filename))}: "
-    reason = cause.strerror or str(cause) or type(cause).__name__
-    return f"{title or 'it'}: {place}{reason}; give another path, or make room"
 
 
 def _title(function: Callable[..., Any]) -> str:

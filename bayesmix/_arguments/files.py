@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -9,15 +10,40 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from bayesmix._arguments.shown import shown
 from bayesmix.errors import DataError
 
-
-class FileError(DataError, OSError):
-    """What the operating system refused, such as a name that is too long or a full disk."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class NoFileError(DataError, FileNotFoundError):
+class FileError(OSError, DataError):
+    """What the operating system refused, such as a name that is too long or a full disk.
+
+    It has the number and the file of the system's error.
+    """
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
+class NoFileError(FileError, FileNotFoundError):
     """A file or folder that is not there."""
+
+
+class NotAllowedError(FileError, PermissionError):
+    """A file or folder that may not be read or written to."""
+
+
+def refusal(title: str, cause: OSError) -> FileError:
+    """The error for what the operating system refused to the function of this title."""
+    place = "" if cause.filename is None else f"{shown(str(cause.filename))}: "
+    reason = cause.strerror or str(cause) or type(cause).__name__
+    remedy = "; give another path" if place else ""
+    if cause.errno in FULL:
+        remedy = "; make room, or give another path"
+    kinds = {FileNotFoundError: NoFileError, PermissionError: NotAllowedError}
+    kind = kinds.get(type(cause), FileError)
+    return kind(cause.errno, f"{title or 'it'}: {place}{reason}{remedy}", cause.filename)
 
 
 def target_file(path: str | os.PathLike[str], such_as: str = "fit.nc") -> Path:

@@ -13,7 +13,7 @@ from bayesmix.errors import FitError
 SMALL = 1 << 28
 
 
-class NotEnoughMemoryError(FitError, MemoryError):
+class NotEnoughMemoryError(MemoryError, FitError):
     """An array that does not fit into the memory there is."""
 
 

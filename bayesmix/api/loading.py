@@ -54,6 +54,8 @@ def load(
     DataError
         If the file is missing, damaged, edited or not one of bayesmix, if it needs a function or
         family that was not given, or if the design differs from the one that was fitted.
+    FitError
+        If the file needs more memory than is free; also a `MemoryError`.
 
     Examples
     --------

@@ -109,6 +109,8 @@ def load(
     DataError
         If the file is missing, damaged, of another kind or format, if it needs an object that
         is not given, or if the model is no longer what it was.
+    FitError
+        If its arrays need more memory than is free; also a `MemoryError`.
     """
     manifest, arrays = read(path, lambda found: _check(path, found))
     kind = manifest["kind"]

@@ -160,6 +160,8 @@ def read(
     ------
     DataError
         If there is no such file, it is another kind of file, or it is damaged.
+    FitError
+        If its arrays need more memory than is free; also a `MemoryError`.
     """
     import xarray as xr
 
@@ -171,6 +173,9 @@ def read(
         with xr.open_datatree(str(place), engine="h5netcdf", decode_cf=False) as tree:
             manifest = _manifest(tree, place)
             check(manifest)
+            needed = sum(8.0 * math.prod(shape) for _, shape in manifest["arrays"].values())
+            remedy = "free some, or take another copy: it may be damaged or made to fill the memory"
+            check_memory(needed, f"reading {str(place)!r}", remedy)
             arrays = _arrays(tree, manifest)
             whole = checksum(manifest, arrays) == manifest["contents"]
     except (BayesmixError, MemoryError):
@@ -207,8 +212,6 @@ def _manifest(tree: xr.DataTree, place: Path) -> dict[str, Any]:
 
 def _arrays(tree: xr.DataTree, manifest: Mapping[str, Any]) -> Arrays:
     arrays = Arrays()
-    sizes = [8.0 * math.prod(shape) for _, shape in manifest["arrays"].values()]
-    check_memory(sum(sizes), "reading the file", "it may be damaged or made to fill the memory")
     for name, (kind, shape) in manifest["arrays"].items():
         dtype = object if kind in ("text", "json") else np.dtype(kind)
         if 0 in shape:

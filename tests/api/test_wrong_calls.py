@@ -5,6 +5,7 @@ has what a sound call of it needs.
 """
 
 import inspect
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -15,7 +16,9 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import UnknownOptionError
+from bayesmix._arguments.files import FileError
+from bayesmix._arguments.memory import NotEnoughMemoryError
+from bayesmix.errors import BayesmixError, UnknownNameError, UnknownOptionError
 
 # FutureWarning: an old name of ours.
 OWN = (FutureWarning, bmx.ConvergenceWarning, bmx.DegenerateWarning, bmx.IdentifiabilityWarning)
@@ -340,3 +343,19 @@ def test_options_of_other_packages(things, call, words):
 def test_case_of_families_does_not_matter(things, name):
     spec = bmx.Mixture("Faults ~ log(Length)", things["faults"], family=name, k=2)
     assert spec.fit("em", seed=1, starts=2).loglik == things["fit"].loglik
+
+
+def every_kind(error):
+    yield error
+    for kind in error.__subclasses__():
+        yield from every_kind(kind)
+
+
+def test_errors_come_back_from_another_process():
+    """By pickle, and by `__new__` alone as dask makes them."""
+    kinds = set(every_kind(BayesmixError))
+    assert {UnknownNameError, UnknownOptionError, FileError, NotEnoughMemoryError} <= kinds
+    for kind in kinds:
+        error = pickle.loads(pickle.dumps(kind("what, and why")))
+        assert (type(error), str(error)) == (kind, "what, and why")
+        assert type(kind.__new__(kind, "what")) is kind

@@ -160,7 +160,7 @@ def test_a_small_file_does_not_fill_the_memory(tmp_path):
     with pytest.raises(DataError, match="has the shape"):
         bmx.load(path)
     changed(path, lambda m: put(m, ("arrays", "point/theta"), ["float64", [size]]), signed=False)
-    with pytest.raises(MemoryError, match=r"would take about .* made to fill the memory"):
+    with pytest.raises(MemoryError, match=r"fit.nc' would take about .* made to fill the memory"):
         bmx.load(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import multiprocessing
 import operator
@@ -492,6 +493,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(fits, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
 
 
+def refuses(number):
+    def replace(*_):
+        raise OSError(number, os.strerror(number))
+
+    return replace
+
+
 def test_places(fits, tmp_path, monkeypatch):
     fit = fits["held"]
     with pytest.raises(FileNotFoundError, match=r"folder .*nowhere.* does not exist; make it"):
@@ -501,9 +509,22 @@ def test_places(fits, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         bmx.load(tmp_path / "fit.nc")
     for call in (fit.save, fit.report, bmx.load):  # both an error of ours and the system's
-        with pytest.raises(OSError, match="too long; give another path") as caught:
+        with pytest.raises(OSError, match=r"too long; give another path$") as caught:
             call(tmp_path / ("x" * 300))
         assert isinstance(caught.value, DataError)
+        assert caught.value.errno == errno.ENAMETOOLONG
+        assert caught.value.filename.endswith("x" * 300)
+    for number, kind, remedy in (
+        (errno.EACCES, PermissionError, "give another path"),
+        (errno.ENOSPC, OSError, "make room, or give another path"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "replace", refuses(number))
+            with pytest.raises(kind, match=rf"{os.strerror(number)}; {remedy}$") as caught:
+                fit.save(tmp_path / "fit.nc")
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert caught.value.errno == number
+        assert (type(again), str(again)) == (type(caught.value), str(caught.value))
     monkeypatch.chdir(tmp_path)
     fit.save("ein fit, ü.nc")
     (tmp_path / "link.nc").symlink_to("ein fit, ü.nc")
