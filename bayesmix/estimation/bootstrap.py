@@ -191,9 +191,9 @@ def _with_responses(
 
 
 def _seen_again(times: Times, y: np.ndarray, rows: Rows, rng: np.random.Generator) -> Times:
-    """Simulated times (n,) as they would have been seen; of one where nothing was known, nothing.
+    """Simulated times (n,) as they would have been observed; an unknown time stays unknown.
 
-    Rows that continue each other are one subject's time: pieces after its event are not seen.
+    Rows that continue each other are one subject's time: pieces after its event are not observed.
     """
     refuse_background(times, "the parametric bootstrap")
     order = np.lexsort((times.entry, rows.units.codes))

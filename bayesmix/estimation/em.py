@@ -229,7 +229,7 @@ def _compiled(
 
 
 def follow(runs: Runs, active: np.ndarray, done: Run, passes: int = 1) -> None:
-    """Note how some starts have run by a kernel, with so many passes an iteration."""
+    """Record what a kernel did for some starts; one of its iterations counts as `passes`."""
     if len(done.trace):
         logliks = np.empty((len(done.trace), len(runs.loglik)))
         logliks[:], logliks[:, active] = runs.loglik, done.trace

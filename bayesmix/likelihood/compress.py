@@ -17,9 +17,9 @@ FEWEST, PAYS = 1000, 0.8
 def compressed(problem: Problem) -> Problem:
     """The same problem with equal units as one, whose weight is the sum of theirs.
 
-    Sums over the units stay what they are.  Units of weight zero are left out: no value of theirs
-    is a difficulty.  All others stay where counting shows that it would not pay, and with groups,
-    times or random effects.
+    Sums over the units stay what they are.  Units of weight zero are excluded, so that
+    their values cause no difficulty.  The others stay as they are if counting shows that it would
+    not pay, and with groups, times or random effects.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from bayesmix.formula.response import Response
 
 # A share of the way between two values that is between two whole numbers wherever these stand.
 _BETWEEN = 0.381966
-# Values that differ by less of their size than sums of a few numbers are rounded are one.
+# Values are equal if they differ by less than the rounding error of a short sum, relative to them.
 ROUNDING = 1e-15
 
 

@@ -205,12 +205,16 @@ def within(model: PriorModel, standard: Standard) -> PriorModel:
     return replace(model, map=to_user if model.map is None else model.map.after(to_user))
 
 
-# How far inside its range a parameter is kept, and at which part of it an end is reached.
+# Shares of a range: a parameter is kept so far inside it, and is near an end within so much.
 INSIDE, REACHED = 1e-9, 1e-3
 
 
 class Ranged(NamedTuple):
-    """Entries of theta whose priors are zero outside a range, with what it leaves of them."""
+    """Entries `at` (m,) of theta whose priors are zero outside a range, and the range, each (m,).
+
+    `lower` and `upper` are a little inside its ends; `width` is the size of the range or, without
+    two ends, of the numbers in it.
+    """
 
     at: np.ndarray
     lower: np.ndarray
@@ -220,7 +224,7 @@ class Ranged(NamedTuple):
 
     @classmethod
     def of(cls, group: Group) -> Ranged:
-        """Those of a group."""
+        """The ranges of a group."""
         ends = np.array([group.parameters["lower"], group.parameters["upper"]])
         size = np.where(np.isfinite(ends), np.abs(ends), 0.0).max(0)
         finite = np.isfinite(ends).all(0)
@@ -233,7 +237,7 @@ def _ranged(model: PriorModel) -> list[Ranged]:
 
 
 def confined(model: PriorModel, theta: np.ndarray) -> np.ndarray:
-    """Theta (R, D) with what is outside the range of its prior moved to the end of it."""
+    """Theta (R, D) with entries outside the range of their prior moved to its nearer end."""
     ranged = _ranged(model)
     if not ranged:
         return theta

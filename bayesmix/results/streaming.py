@@ -110,7 +110,7 @@ class _Make:
 
 @dataclass(frozen=True)
 class Seeded:
-    """A table with random numbers: of a block its own, whichever thread makes it."""
+    """A table with random numbers; each block has its own, whichever thread makes it."""
 
     function: Callable[[Any, Any], pd.DataFrame | pd.Series]
     rng: Any  # a generator, or the seed of rows that come in blocks

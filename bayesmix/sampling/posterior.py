@@ -15,7 +15,7 @@ from bayesmix._arguments import as_asked, at_least, door, generator, one_of
 from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError, warn
-from bayesmix.estimation.maximise import MANY_UNITS, Options
+from bayesmix.estimation.maximise import Options
 from bayesmix.estimation.modes import find_modes
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
@@ -47,7 +47,8 @@ from bayesmix.sampling.smooth import with_smooth_entries
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 METHOD = "stephens"
-MODE_STARTS, FEW_STARTS = 100, 10
+# Starts of the search for modes: the most, the fewest, and between them starts times units.
+MODE_STARTS, FEW_STARTS, MODE_UNITS = 100, 10, 20_000
 # Of many units so many say which component is which in a draw.
 LABELLING = 2_000
 WHOLE = 0.99
@@ -283,8 +284,8 @@ def _check_sparse(method: str, options: LaplaceOptions, model: PriorModel) -> No
 
 
 def _starts(spec: MixtureSpec) -> int:
-    """Starts of the search for modes: the more units, the more of the mass one mode has."""
-    return max(FEW_STARTS, min(MODE_STARTS, MANY_UNITS // spec.rows.n_units))
+    """Starts of the search for modes: few with many units, where one mode has most of the mass."""
+    return max(FEW_STARTS, min(MODE_STARTS, MODE_UNITS // spec.rows.n_units))
 
 
 def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[Mode, ...]:

@@ -31,7 +31,7 @@ def posterior_waic(drawn: Drawn) -> Waic:
 
 
 def posterior_loo(drawn: Drawn, *, repaired: bool, seed: int) -> Loo:
-    """PSIS-LOO by unit; high Pareto k are repaired where asked for, of rows in memory.
+    """PSIS-LOO by unit; `repaired` mends a high Pareto k where the rows are in memory.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Times of which a number x has a known distribution.
+"""Families of times whose transform x has a known distribution.
 
 A family says once how x and log |dx / dt| come from the time and the linear predictors, as the
 line of its `TimesKernel`.  Compiled code takes it from there.  Here it is evaluated on whatever
@@ -107,7 +107,7 @@ def transformed(
 
 
 def _parts(line: Any, at: Instant, linked: tuple[Linked, ...]) -> tuple[Any, ...]:
-    """The twelve numbers of a line; a parameter that the family has not is zero."""
+    """The twelve numbers of a line; a parameter that the family lacks is zero."""
     etas = [v.eta for v in linked]
     return line(at.t, at.log, *etas, *[0.0] * (2 - len(etas)))
 
