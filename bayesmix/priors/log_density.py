@@ -133,6 +133,11 @@ class PriorModel:
             out.append(Group(kind, self.single[entries[0]][1], np.array(entries), parameters))
         return tuple(out)
 
+    @cached_property
+    def ranges(self) -> tuple[Ranged, ...]:
+        """Those of priors that are zero outside a range; every M step reads them."""
+        return tuple(Ranged.of(g) for g in self.groups if "lower" in g.parameters)
+
 
 def placed(model: PriorModel, standard: Standard) -> PriorModel:
     """Priors of standard coordinates as priors in the user's units.
@@ -232,18 +237,13 @@ class Ranged(NamedTuple):
         return cls(group.at, ends[0] + INSIDE * width, ends[1] - INSIDE * width, width, group.link)
 
 
-def _ranged(model: PriorModel) -> list[Ranged]:
-    return [Ranged.of(group) for group in model.groups if "lower" in group.parameters]
-
-
 def confined(model: PriorModel, theta: np.ndarray) -> np.ndarray:
     """Theta (R, D) with entries outside the range of their prior moved to its nearer end."""
-    ranged = _ranged(model)
-    if not ranged:
+    if not model.ranges:
         return theta
     phi = theta if model.map is None else model.map(theta)
     new = phi.copy()
-    for own in ranged:
+    for own in model.ranges:
         x = own.link.inverse(phi[:, own.at])
         y = np.clip(x, own.lower, own.upper)
         new[:, own.at] = np.where(x == y, phi[:, own.at], own.link.forward(y))
@@ -253,7 +253,7 @@ def confined(model: PriorModel, theta: np.ndarray) -> np.ndarray:
 def range_ends(model: PriorModel, theta: np.ndarray) -> dict[int, float]:
     """Entries of the user's theta (D,) near an end of their prior's range, and theta there."""
     out: dict[int, float] = {}
-    for own in _ranged(model):
+    for own in model.ranges:
         x = own.link.inverse(theta[own.at])
         for end in (own.lower, own.upper):
             near = np.abs(x - end) <= REACHED * own.width

@@ -77,6 +77,22 @@ def test_starts_on_a_sample_are_interrupted_with_the_best_so_far(data, blocks, m
     assert (stages[0], stages[-1]) == ("starts on a sample, EM", "EM")
 
 
+def test_an_interruption_at_the_end_of_a_prior_is_reported(data, monkeypatch):
+    """By a signal while sigma is held there, which gives no mode."""
+    usual = maximise.newton
+
+    def newton(problem, *args, **options):
+        if problem.spec.held:
+            signal.raise_signal(signal.SIGINT)
+        usual(problem, *args, **options)
+
+    monkeypatch.setattr(maximise, "newton", newton)
+    priors = {"sigma": bmx.Prior("uniform", lower=4, upper=9)}
+    with pytest.warns(bmx.ConvergenceWarning, match="interrupted: this is the best so far"):
+        fit = bmx.Mixture("y ~ x", data, k=1, priors=priors).fit("map", seed=1)
+    assert fit.status == "max_iter"
+
+
 def test_before_there_is_anything_an_interruption_is_one(spec, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
