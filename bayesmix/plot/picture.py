@@ -114,9 +114,10 @@ def _sampled(fit: Any, notes: list[str]) -> Any:
 
 
 def _note(found: Any, words: str) -> None:
-    """Write below a picture which rows it shows."""
+    """Write below a picture which rows it shows; in the title of an interactive one."""
     if hasattr(found, "viz"):
-        _interactive_look(found, None, words)
+        head = _head(found)
+        head.text = f"{head.text} ({words})" if head.text else words
         return
     figure = np.ravel(np.asarray(found, dtype=object))[0].figure
     figure.text(0.99, 0.005, words, ha="right", va="bottom", fontsize="x-small")
@@ -162,18 +163,24 @@ def _without_backquotes(found: Any) -> None:
 
 
 def _interactive_look(found: Any, figsize: tuple[float, float] | None, title: str | None) -> None:
-    figure = found.viz["figure"].item()
-    if hasattr(figure, "update_layout"):  # plotly
-        size = (
-            {} if figsize is None else dict(zip(("width", "height"), _dots(figsize), strict=True))
-        )
-        figure.update_layout(**size, **({} if title is None else {"title_text": title}))
-        return
-    if figsize is not None:
-        figure.width, figure.height = _dots(figsize)
     if title is not None:
-        first = next(iter(found.viz["plot"].data_vars.values())).values.flat[0]
-        first.title.text = title
+        _head(found).text = title
+    if figsize is not None:
+        figure = found.viz["figure"].item()
+        whole = figure.layout if _is_plotly(figure) else figure
+        whole.width, whole.height = _dots(figsize)
+
+
+def _is_plotly(figure: Any) -> bool:
+    return hasattr(figure, "update_layout")
+
+
+def _head(found: Any) -> Any:
+    """What holds the title: plotly's figure, or the first of bokeh's panels."""
+    figure = found.viz["figure"].item()
+    if _is_plotly(figure):
+        return figure.layout.title
+    return next(iter(found.viz["plot"].data_vars.values())).values.flat[0].title
 
 
 def _dots(figsize: tuple[float, float]) -> tuple[int, int]:

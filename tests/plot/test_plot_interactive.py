@@ -1,6 +1,7 @@
 """Interactive pictures: what they hold against draws, tables and counts made here."""
 
 import importlib.util
+import re
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 import bayesmix as bmx
+from bayesmix.formula.sources import survey
 from bayesmix.plot import picture
 
 REASON = "the extra 'interactive' is not installed"
@@ -344,6 +346,24 @@ def test_every_picture_takes_a_backend_or_says_which_do(trial, laplace):
         words = str(found.value)
         assert words.startswith(f"{name}() is drawn by matplotlib only")
         assert all(other in words for other in picture.PICTURES)
+
+
+@pytest.mark.parametrize("backend", ["plotly", "bokeh"])
+def test_a_note_on_a_sample_stands_beside_the_title(plotly, backend, monkeypatch):
+    pytest.importorskip(backend, reason=REASON)
+    monkeypatch.setattr(survey, "SAMPLE", 100)
+    data = pd.DataFrame({"y": np.random.default_rng(1).poisson(3.0, 400)})
+    spec = bmx.Mixture("y ~ 1", bmx.scan(data, rows=50), family="poisson", k=1)
+    fit, note = spec.fit("em", seed=1), r"drawn from a sample of \d+ of 400 rows"
+    for title in ("Counts", None):
+        look = {} if title is None else {"title": title}
+        found = bmx.plot.posterior_predictive(fit, draws=20, backend=backend, **look)
+        if backend == "plotly":
+            text = found.viz["figure"].item().layout.title.text
+        else:
+            text = next(iter(found.viz["plot"].data_vars.values())).values.flat[0].title.text
+        assert re.fullmatch(rf"{title or ''}.*\({note}\)|{note}", text), text
+        assert title is None or text.startswith(f"{title} (")
 
 
 def test_unknown_backends_and_axes_are_refused(plotly, laplace):
