@@ -306,11 +306,19 @@ TITLES = {
     "loglogistic": "log-logistic",
     "gompertz": "Gompertz",
     "gengamma": "generalised gamma",
+    "gengamma_orig": "generalised gamma (original parameters)",
     "genf": "generalised F",
+    "genf_orig": "generalised F (original parameters)",
     "spline": "a Royston-Parmar spline",
     "promotion_time": "promotion-time (a share is cured)",
 }
-LOCATIONS = {"mu": "mean", "theta": "parameter theta (minus the log of the cured share)"}
+LOCATIONS = {"mu": "mean", "meanlog": "mean of the logarithm"}
+TIME_LOCATIONS = {
+    "mu": "location mu of the log time",
+    "meanlog": "mean of the log time",
+    "gamma0": "constant gamma0 of the spline",
+    "theta": "parameter theta (minus the log of the cured share)",
+}
 EFFECT_WORDS = {
     "varying": "differ from component to component",
     "nested": "are shared by blocks of components",
@@ -373,7 +381,8 @@ def _distribution(spec: MixtureSpec, block: BlockLayout) -> str:
             those = "the means of " if family.columns else ""
             words += f", and {those}{', '.join(family.locations)} are sums of effects"
         elif family.location is not None:
-            mean = LOCATIONS.get(family.locations[0], family.locations[0])
+            known = TIME_LOCATIONS if family.is_survival else LOCATIONS
+            mean = known.get(family.locations[0], family.locations[0])
             mean = "probability of success" if family.binomial else mean
             mean = "probability of a level above the first" if family.cuts else mean
             mean = f"level {mean}" if family.outputs and not family.cuts else mean

@@ -819,6 +819,20 @@ def test_models_in_sentences(name, words):
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ("gengamma", "is generalised gamma, and the location mu of the log time is a sum"),
+        ("lognormal", "is lognormal, and the mean of the log time is a sum"),
+        ("spline", "and the constant gamma0 of the spline is a sum"),
+    ],
+)
+def test_the_location_of_a_time_is_not_called_its_mean(family, words):
+    data = pd.DataFrame({"t": np.arange(1.0, 31.0), "s": 1})
+    spec = bmx.Mixture("surv(t, s) ~ 1", data, family, 1)
+    assert words in " ".join(model_sentences(spec.spec))
+
+
 def test_the_equations_of_the_patents(patents):
     rows = [row for e in equations.model_equations(patents.spec.spec) for row in e.rows]
     assert rows == [
