@@ -7,6 +7,8 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -101,18 +103,25 @@ def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fi
         If the disk is full or may not be written to; the old file is as it was.
     """
     target = target_file(path, such_as)
+    with beside(target) as temporary:
+        _write_beside(temporary, content, _mode(target))
+    return target
+
+
+@contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """A name for a file beside the target, which takes its place once it is whole."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        _write_beside(temporary, content, _mode(target))
+        yield temporary
         os.replace(temporary, target)
     except OSError as error:  # users know the target, not the file beside it
         if error.errno is not None:
-            error.filename = str(target)
+            error.filename, error.strerror = str(target), os.strerror(error.errno)
         raise
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)
-    return target
 
 
 def _mode(target: Path) -> int | None:

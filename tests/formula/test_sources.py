@@ -1,5 +1,6 @@
 """Rows that come in blocks against the same rows in memory."""
 
+import errno
 import warnings
 
 import matplotlib.pyplot as plt
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
@@ -166,7 +168,11 @@ def test_a_group_larger_than_a_block_stays_whole(data):
     assert found[1].loglik >= found[0].loglik - 1e-6
 
 
-def test_results_as_files(data, tmp_path):
+def no_space(*_):
+    raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+
+def test_results_as_files(data, tmp_path, monkeypatch):
     whole, parts = both(data, "groups")
     for fit, name in ((whole, "whole"), (parts, "parts")):
         path = fit.membership(to=tmp_path / f"{name}.parquet")
@@ -178,7 +184,15 @@ def test_results_as_files(data, tmp_path):
         one.sort_values("g", ignore_index=True), other.sort_values("g", ignore_index=True)
     )
     assert len(pd.read_parquet(tmp_path / "parts-means.parquet")) == 2 * N
-    assert not list(tmp_path.glob("*.part"))
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == [f"{n}.parquet" for n in ("parts-means", "parts", "whole-means", "whole")]
+    with monkeypatch.context() as patched:
+        patched.setattr(pq.ParquetWriter, "write_table", no_space)
+        with pytest.raises(OSError, match=r"whole\.parquet': No space left.*; make room") as caught:
+            whole.membership(to=tmp_path / "whole.parquet")
+    assert caught.value.filename == str(tmp_path / "whole.parquet")
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "whole.parquet"), one)
     with pytest.raises(bmx.FitError, match=r"use a name in \.parquet"):
         whole.membership(to="m.csv")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
 import pandas as pd
 
-from bayesmix._arguments.files import target_file
+from bayesmix._arguments.files import beside, target_file
 from bayesmix.errors import FitError
 
 
@@ -69,21 +70,11 @@ def written(frames: Iterable[pd.DataFrame | pd.Series], to: str | os.PathLike[st
         import pyarrow.parquet as pq
     except ImportError:
         raise FitError("to= needs PyArrow: pip install 'bayesmix[files]'") from None
-    part = path.with_name(path.name + ".part")
-    writer = None
-    try:
-        for frame in frames:
-            table = pa.Table.from_pandas(_flat(frame), preserve_index=False)
-            writer = writer or pq.ParquetWriter(part, table.schema)
+    tables = (pa.Table.from_pandas(_flat(frame), preserve_index=False) for frame in frames)
+    first = next(tables)  # data without rows have been refused
+    with beside(path) as part, pq.ParquetWriter(part, first.schema) as writer:
+        for table in chain([first], tables):
             writer.write_table(table.cast(writer.schema))
-    except BaseException:
-        if writer is not None:
-            writer.close()
-            part.unlink()
-        raise
-    if writer is not None:
-        writer.close()
-        part.replace(path)
     return path
 
 
