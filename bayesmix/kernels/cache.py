@@ -112,7 +112,7 @@ class DiskCache:
     -----
     No failure here may stop a fit: a file that cannot be read is compiled again, one that cannot be
     written is reported once.  numba's private parts are imported where they are used: without them
-    `_compile.callback` does without a cache.
+    `compile.callback` does without a cache.
     """
 
     def __init__(self, name: str | None) -> None:

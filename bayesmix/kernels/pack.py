@@ -109,7 +109,7 @@ class Arranged:
 
 
 class Laid:
-    """Data laid out for the kernels; read only, so that threads may share it.
+    """Data laid out for the kernels; passes change nothing but `spare`, so threads may share it.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def use_responsibilities(model: Any, work: Any, call: Any, chunk: Any) -> None:
 
 @elementwise
 def give_units(model: Any, work: Any, call: Any, chunk: Any, entered: bool) -> None:
-    """Write the units' log-likelihoods and responsibilities where they are asked for.
+    """Write the units' log-likelihoods and responsibilities where they are requested.
 
     Of survivals to delayed entries, subtract the former.
     """

@@ -219,7 +219,7 @@ def classify(model: Any, run: Any, work: Any, theta: int) -> None:
                 return
         if not finite(size, new):
             return
-        # The last pass is only asked for the log-likelihood.
+        # The last pass gives the log-likelihood alone.
         loglik = sums_at(run, new, r.STEP if step + 1 < run.steps else r.VALUE, r.HARD)
         if not math.isfinite(loglik):
             return

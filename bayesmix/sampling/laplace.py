@@ -33,7 +33,7 @@ T_DEGREES = 7.0
 # A k-hat with which importance sampling converges as fast as a mean does.
 FINE_K = 0.5
 # From this many units on the density is nearly normal.
-MANY_UNITS = 5_000
+NEARLY_NORMAL = 5_000
 # Units that estimate the remainder, as few as do; draws that are computed in full beside it, and
 # the standard deviation up to which both agree: that of a mean of 4,000 draws is as large.
 PARTS, CHECKED, CLOSE = (10_000, 40_000), 200, 0.015
@@ -74,7 +74,7 @@ def laplace_draws(
         ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
         log_weights, khat = psis_smooth(ratios)
         candidates.append((khat, name, theta, density, log_weights))
-        if problem.n_units > MANY_UNITS and khat < FINE_K:
+        if problem.n_units > NEARLY_NORMAL and khat < FINE_K:
             break
     khat, name, theta, density, log_weights = min(candidates, key=lambda c: c[0])
     at = resample_indices(log_weights, draws, rng)
@@ -96,7 +96,7 @@ def _log_density(
     problem: Problem, mode: np.ndarray, theta: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Log density (T,) at draws theta (T, D) around a mode."""
-    if problem.n_units <= MANY_UNITS or len(theta) <= CHECKED:
+    if problem.n_units <= NEARLY_NORMAL or len(theta) <= CHECKED:
         return log_likelihood(problem, theta)
     checked, sample = log_likelihood(problem, theta[:CHECKED]), sample_of(problem)
     base = _expanded(problem, mode, theta)

@@ -93,7 +93,6 @@ def test_a_part_of_many_units_gives_the_density_of_all(monkeypatch):
     penalty = Penalty(post._drawn.priors, jacobian=True)
     problem = standard_problem(spec.spec, penalty, 1)
     (mode, *_) = find_modes(problem, post._drawn.point.standard_theta[None], 0, rng)
-    monkeypatch.setattr(laplace, "MANY_UNITS", 5000)
     monkeypatch.setattr(laplace, "PARTS", (2000,))
     for close, wanted in ((0.1, 0.05), (0.0, 1e-9)):
         monkeypatch.setattr(laplace, "CLOSE", close)

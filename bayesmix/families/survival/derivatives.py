@@ -59,8 +59,9 @@ def derivatives(
         parts.append((points, form(at, some.event, *some_rows(linked, points))))
         terms = {kind: rows for kind, rows in terms.items() if kind not in ("exact", "right")}
     for kind, rows in terms.items():
-        term = partial(TERMS[kind], survival, times.take(rows))
-        parts.append((rows, automatic(term, some_rows(linked, rows), len(times.take(rows)))))
+        some = times.take(rows)
+        term = partial(TERMS[kind], survival, some)
+        parts.append((rows, automatic(term, some_rows(linked, rows), len(some))))
     d = join_derivatives(parts, linked, len(times))
     if (entered := times.entered) is not None:
         d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
