@@ -638,10 +638,14 @@ class PointFit(Estimates):
             Number of resamples.
         kind : str
             "parametric": simulate responses from the fit.  "case": draw units with
-            replacement.  "parametric" censors simulated survival times again.  A censored row
+            replacement.  "parametric" observes simulated times as the rows were.  A censored row
             keeps its time of censoring; a row with an event gets a later time of censoring,
             drawn from the Kaplan-Meier estimate of these times.  Interval- and left-censored
-            times need "case".
+            rows keep their bounds as times of inspection, with those of rows whose bounds touch
+            theirs: the simulated time lies between the two around it.  Rows inspected often, each
+            at times of its own, tell less in the resamples than in the data, so the errors are
+            somewhat too large; use "case" there.  An event's time is observed as its own response
+            says, and its name is known as often as in the data.
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
 
@@ -658,7 +662,8 @@ class PointFit(Estimates):
         References
         ----------
         Gruen and Leisch (2004), Compstat, 1115-1122.  Davison and Hinkley (1997),
-        Bootstrap Methods and their Application, section 3.5.
+        Bootstrap Methods and their Application, section 3.5.  Sun (2006), The Statistical
+        Analysis of Interval-censored Failure Time Data, section 1.3.
 
         Examples
         --------

@@ -24,9 +24,16 @@ from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.histories import continuing
 from bayesmix.model.params import permute
-from bayesmix.model.parts import Prepared
+from bayesmix.model.parts import Events, Prepared
 from bayesmix.model.rows import block_rows, regression_rows
-from bayesmix.results.censoring import censored_again, limits, refuse_background
+from bayesmix.results.censoring import (
+    as_often,
+    censored_again,
+    inspected_again,
+    limits,
+    refuse_background,
+    seen_again,
+)
 from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
 from bayesmix.results.simulation import draw_components, draw_response
@@ -203,9 +210,10 @@ def _seen_again(times: Times, y: np.ndarray, rows: Rows, rng: np.random.Generato
     ends = np.append(~goes_on[1:], True)
     subjects = times.take(order[ends])
     subjects = replace(subjects, entry=times.entry[order][~goes_on])
-    limit = times.lower[order]
-    limit[ends] = limits(subjects, _row_weights(rows)[order[ends]], rng)
+    limit, weight = times.lower[order], _row_weights(rows)[order]
+    limit[ends] = limits(subjects, weight[ends], rng)
     seen = censored_again(y[order], limit, times.entry[order])
+    seen = inspected_again(times.take(order), y[order], limit, seen, weight, rng)
     events = (seen.lower == seen.upper).cumsum()
     before = np.concatenate([[0], events[:-1]])
     at_risk = before == before[~goes_on][(~goes_on).cumsum() - 1]
@@ -229,35 +237,53 @@ def event_responses(
 ) -> tuple[list[Response], np.ndarray]:
     """What is seen of drawn events (n,) and times (n,): responses by event, and the events known.
 
-    A time before its censoring tells the event; a censored one tells none.
+    Each event's time is observed as its own response says; where that says nothing, because
+    another event came, as it says of other rows.  A time that ended names its event, and a
+    censored one does not, but as often as in the data: that does not depend on the event,
+    as the likelihood assumes.
     """
     events = prepared.events
     assert events is not None
-    if len(prepared.times) > 1:
-        raise FitError(
-            "the parametric bootstrap of events with responses of their own would need to know how "
-            "each was observed; use bootstrap(kind='case')"
-        )
-    (times,) = prepared.times.values()
-    limit = limits(times, _row_weights(rows), rng)
-    k = len(events.names)
-    known, exact = events.allowed.sum(1) == 1, times.lower == times.upper
-    if k > 1 and (known != exact).any():
-        raise FitError(
-            f"{int((known != exact).sum())} rows have an event whose time is censored, or a time "
-            "without a known event: the parametric bootstrap cannot tell which ones would; use "
-            "bootstrap(kind='case')"
-        )
-    seen = censored_again(y, limit, times.entry)
-    exact = seen.lower == seen.upper
+    weight, ended, over = _row_weights(rows), np.zeros(len(y), bool), np.zeros(len(y), bool)
+    described, seen = ended.copy(), {}
+    for name, times in prepared.times.items():
+        mine = np.array([part.response.name == name for part in events.parts])
+        apart = ~(events.allowed & mine).any(1)
+        time = np.where(mine[drawn], y, np.inf)  # of other events only the censoring matters
+        seen[name] = again = seen_again(times, time, weight, rng, apart)
+        over |= np.isfinite(again.upper)
+        ended |= np.isfinite(times.upper)
+        described |= times.known
+    single = _known_events(events, ended, alone=len(seen) == 1)
+    censored = np.where(described, as_often(single, described & ~ended, weight, rng), single)
+    known = np.where(over, as_often(single, ended, weight, rng), censored)
     responses = []
     for s, part in enumerate(events.parts):
-        other = exact & (drawn != s)
-        lower, upper = np.where(other, 0.0, seen.lower), np.where(other, np.inf, seen.upper)
-        responses.append(as_seen(part.response, Times(lower, upper, seen.entry)))
-    allowed = np.ones((len(y), k), bool)
-    allowed[exact] = drawn[exact, None] == np.arange(k)
+        now, other = seen[part.response.name], known & (drawn != s)
+        lower, upper = np.where(other, 0.0, now.lower), np.where(other, np.inf, now.upper)
+        responses.append(as_seen(part.response, Times(lower, upper, now.entry)))
+    allowed = np.ones(events.allowed.shape, bool)
+    allowed[known] = drawn[known, None] == np.arange(len(events.names))
     return responses, allowed
+
+
+def _known_events(events: Events, ended: np.ndarray, *, alone: bool) -> np.ndarray:
+    """The rows (n,) whose event is known, if that is all there is to know of events."""
+    may = events.allowed.sum(1)
+    partly = (may > 1) & (may < len(events.names))
+    if partly.any():
+        raise FitError(
+            f"{int(partly.sum())} rows have one of several events (partial_events=), and nothing "
+            "says which events others would be confused with; use bootstrap(kind='case')"
+        )
+    unnamed = ended & (may > 1)
+    if unnamed.any() and not alone:
+        raise FitError(
+            f"{int(unnamed.sum())} rows have a time that ended without a known event, and events "
+            "have responses of their own: nothing says what the others would be of another time; "
+            "use bootstrap(kind='case')"
+        )
+    return may == 1
 
 
 def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ r"""Times drawn from a model, censored as the rows were; residuals of censored t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from bayesmix.families.survival.base import log_survival
 from bayesmix.formula.times import KINDS, Times
 
 Natural = Mapping[str, np.ndarray]
-EXACT, RIGHT = KINDS.index("exact"), KINDS.index("right")
+EXACT, RIGHT, LEFT, INTERVAL = range(len(KINDS))
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 LOG_MAX = 690.0
 
 
@@ -58,59 +60,186 @@ def refuse_background(times: Times, what: str) -> None:
         )
 
 
-def limits(times: Times, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """When each row would be censored, (n,): known of the censored, drawn for the others.
+def seen_again(
+    times: Times,
+    drawn: np.ndarray,
+    weight: np.ndarray,
+    rng: np.random.Generator,
+    apart: np.ndarray | None = None,
+) -> Times:
+    """Simulated times as they would have been observed: watched, or inspected now and then.
 
-    A row with an event would have been censored later: its limit is drawn from the
-    Kaplan-Meier estimate of the times of censoring, given that it is later, and is the
-    longest time observed where that estimate does not come to an end.
+    Watched rows are known exactly up to their `limits`, inspected ones as `inspected_again` says.
 
     Parameters
     ----------
     times : Times
-        Exact or right-censored.
+        How n times were observed.
+    drawn : ndarray, shape (n,)
     weight : ndarray, shape (n,)
     rng : numpy.random.Generator
+    apart : ndarray of bool, shape (n,), optional
+        Rows that say nothing of the time because they had another event.
+    """
+    limit = limits(times, weight, rng, apart)
+    seen = censored_again(drawn, limit, times.entry)
+    return inspected_again(times, drawn, limit, seen, weight, rng, apart)
+
+
+def limits(
+    times: Times, weight: np.ndarray, rng: np.random.Generator, apart: np.ndarray | None = None
+) -> np.ndarray:
+    """When each row would be censored, (n,): known of the censored, drawn for the others.
+
+    A row with an event would have been censored later: its limit is drawn from the
+    Kaplan-Meier estimate of the times of censoring, given that it is later, and is the
+    longest time observed where that estimate does not come to an end.  An inspected row was
+    followed at least until the inspection after its event.
+
+    Parameters
+    ----------
+    times : Times
+    weight : ndarray, shape (n,)
+    rng : numpy.random.Generator
+    apart : ndarray of bool, shape (n,), optional
+        Rows without part in the estimate, whose limits are only known to follow the entry.
 
     References
     ----------
     Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.5.
     """
     refuse_background(times, "the parametric bootstrap")
-    if not np.isin(times.code, (EXACT, RIGHT)).all():
-        raise FitError(
-            "the parametric bootstrap censors simulated times as the data were, which takes times "
-            "that are exact or right-censored, and here some are known within bounds only; use "
-            "bootstrap(kind='case')"
-        )
-    censored = times.code == RIGHT
-    at = np.unique(times.lower[censored])
-    log_left = _log_uncensored(times, weight, censored, at)
-    exact = np.flatnonzero(~censored)
-    before = np.searchsorted(at, times.lower[exact])  # an event comes before a censoring then
+    apart = np.zeros(len(times), bool) if apart is None else apart
+    ended = np.isfinite(times.upper)
+    last = np.where(ended, times.upper, times.lower)
+    censored = ~ended & ~apart
+    at = np.unique(last[censored])
+    log_left = _log_uncensored(times.take(~apart), last[~apart], weight[~apart], at)
+    unknown = np.flatnonzero(~censored)
+    # An event comes before a censoring at the same time.
+    begin = np.where(apart, times.entry, last)[unknown]
+    before = np.searchsorted(at, begin)
     known = np.concatenate([[0.0], log_left])[before]
-    target = known - rng.standard_exponential(len(exact))
-    place = np.searchsorted(-log_left, -target)
-    ends = np.append(at, times.lower.max() if len(at) else np.inf)
-    out = times.lower.copy()
-    out[exact] = np.maximum(ends[np.maximum(place, before)], times.lower[exact])
+    target = known - rng.standard_exponential(len(unknown))
+    position = np.searchsorted(-log_left, -target)
+    ends = np.append(at, last.max() if len(at) else np.inf)
+    out = last.copy()
+    out[unknown] = np.maximum(ends[np.maximum(position, before)], begin)
     return out
 
 
 def _log_uncensored(
-    times: Times, weight: np.ndarray, censored: np.ndarray, at: np.ndarray
+    times: Times, last: np.ndarray, weight: np.ndarray, at: np.ndarray
 ) -> np.ndarray:
     """Log of the estimated chance not to be censored by each of these times."""
-    lost = np.bincount(np.searchsorted(at, times.lower[censored]), weight[censored], len(at))
+    censored = np.isinf(times.upper)
+    lost = np.bincount(np.searchsorted(at, last[censored]), weight[censored], len(at))
     # Who has an event at the same time has left before.
-    leaves = np.searchsorted(at, times.lower, side="right")
-    leaves -= np.isin(times.lower, at) & ~censored
-    enters = np.searchsorted(at, times.entry, side="right")
+    leaves = np.searchsorted(at, last, side="right")
+    leaves -= np.isin(last, at) & ~censored
+    enters = np.where(times.entry > 0, np.searchsorted(at, times.entry, side="right"), 0)
     change = np.bincount(enters, weight, len(at) + 1) - np.bincount(leaves, weight, len(at) + 1)
     at_risk = change.cumsum()[: len(at)]
     share = np.divide(lost, at_risk, out=np.zeros(len(at)), where=lost > 0)
     with np.errstate(divide="ignore"):
         return np.log1p(-np.minimum(share, 1.0)).cumsum()
+
+
+def inspected_again(
+    times: Times,
+    drawn: np.ndarray,
+    limit: np.ndarray,
+    seen: Times,
+    weight: np.ndarray,
+    rng: np.random.Generator,
+    apart: np.ndarray | None = None,
+) -> Times:
+    """Simulated times, those of inspected rows between the inspections around them.
+
+    Inspections are independent of the times, as the likelihood assumes, and stay fixed.  The
+    bounds of a row are two of its inspections.  Others are pieced together from rows whose
+    bounds touch: after u comes the upper bound of a row, drawn at random, whose lower bound is u,
+    and before l likewise.  So a schedule that rows share is found again.  Rows with
+    inspections of their own keep only theirs: the union of all would say more of a time than any
+    row did, one's own say less if they were many.  A right-censored row was inspected with the
+    probability with which the others were.
+
+    Parameters
+    ----------
+    times, drawn, weight, rng, apart
+        As of `seen_again`.
+    limit : ndarray, shape (n,)
+        The end of each row's observation.
+    seen : Times
+        The simulated times of rows that are watched.
+
+    References
+    ----------
+    Sun (2006), The Statistical Analysis of Interval-censored Failure Time Data, section 1.3.
+    """
+    bounded = np.isin(times.code, (LEFT, INTERVAL))
+    cells = np.flatnonzero(bounded)
+    if not len(cells):
+        return seen
+    inspected = as_often(bounded, np.isfinite(times.upper), weight, rng)
+    like = np.arange(len(times))
+    if apart is not None:
+        like[apart] = rng.choice(cells, int(apart.sum()), p=weight[cells] / weight[cells].sum())
+    lower, upper = times.lower[like], times.upper[like]
+    low, high = times.lower[cells], times.upper[cells]
+    until, since = lower.copy(), upper.copy()
+    later, sooner = inspected & (drawn > upper), inspected & (drawn <= lower)
+    until[later], since[later] = _next_cell(
+        upper[later], drawn[later], limit[later], (low, high, weight[cells]), rng
+    )
+    since[sooner], until[sooner] = _next_cell(
+        -lower[sooner], -drawn[sooner], np.zeros(1), (-high, -low, weight[cells]), rng
+    )
+    until, since = np.where(sooner, -until, until), np.where(sooner, -since, since)
+    until[sooner & np.isinf(until)] = 0.0
+    return Times(
+        np.where(inspected, np.maximum(until, times.entry), seen.lower),
+        np.where(inspected, since, seen.upper),
+        times.entry,
+    )
+
+
+def as_often(
+    flags: np.ndarray, known: np.ndarray, weight: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Flags (n,) where they are known; elsewhere they are drawn, true as often as there."""
+    total = weight[known].sum()
+    share = weight[known & flags].sum() / total if total > 0 else 0.0
+    return np.where(known, flags, rng.random(len(flags)) < share)
+
+
+def _next_cell(
+    begin: np.ndarray,
+    drawn: np.ndarray,
+    limit: np.ndarray,
+    cells: tuple[np.ndarray, np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds (m,) of the first cell that holds each time, from cells that touch.
+
+    An upper bound is infinite where no cell goes on, or not before the limit.
+    """
+    low, high, weight = (values[np.argsort(cells[0], kind="stable")] for values in cells)
+    total = np.append(0.0, weight.cumsum())
+    limit = np.broadcast_to(limit, begin.shape)
+    lower, upper = begin.copy(), np.full(len(begin), np.inf)
+    going = np.arange(len(begin))
+    while len(going):
+        first, last = (total[np.searchsorted(low, lower[going], side)] for side in SIDES)
+        going, first, last = (values[last > first] for values in (going, first, last))
+        point = first + rng.random(len(going)) * (last - first)
+        at = np.searchsorted(total, point, side="right") - 1
+        going, to = going[high[at] <= limit[going]], high[at][high[at] <= limit[going]]
+        found = drawn[going] <= to
+        upper[going[found]] = to[found]
+        going, to = going[~found], to[~found]
+        lower[going] = to
+    return lower, upper
 
 
 def censored_again(drawn: np.ndarray, limit: np.ndarray, entry: np.ndarray) -> Times:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.estimation.bootstrap import resampled_summary, simulated_rows
@@ -114,3 +115,65 @@ def test_pieces_after_an_event_are_not_seen():
         found.append(times.event.sum())
     # Subjects who had an event have no covariates after it, but their times end at 5 likewise.
     assert np.mean(found) == pytest.approx(seen.sum(), rel=0.1)
+
+
+def inspected(rng, plan):
+    """Weibull times of 300 units, each between two of its inspections (units, inspections)."""
+    time = 2 * rng.weibull(1.5, 300)
+    edges = np.column_stack([np.zeros(300), np.sort(plan, axis=1), np.full(300, np.inf)])
+    cell = (edges < time[:, None]).sum(1)
+    row = np.arange(300)
+    return pd.DataFrame({"low": edges[row, cell - 1], "high": edges[row, cell]})
+
+
+PLANS = {
+    "a schedule of all": lambda rng: np.tile([0.5, 1.0, 1.5, 2.0, 3.0, 4.0], (300, 1)),
+    "one inspection each": lambda rng: rng.uniform(0.5, 4, (300, 1)),
+    "two inspections each": lambda rng: rng.uniform(0.2, 4, (300, 2)),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_times_between_inspections_are_inspected_again(name):
+    rng = np.random.default_rng(2)
+    data = inspected(rng, PLANS[name](rng))
+    formula = "surv(low, high, kind='interval') ~ 1"
+    fit = bmx.Mixture(formula, data, k=1, family="weibull").fit(seed=1)
+    spec = fit._fitted.spec
+    again = [simulated_rows(fit._fitted, rng, (spec,))[0].blocks[0].response.times for _ in "ab"]
+    for times in again:
+        assert np.isin(times.lower, np.append(data["high"], data["low"])).all()
+        if name == "one inspection each":  # no row learns of another time
+            seen = np.where(np.isinf(times.upper), times.lower, times.upper)
+            np.testing.assert_array_equal(
+                seen, data.max(axis=1).where(lambda x: x < np.inf, data["low"])
+            )
+    if name == "a schedule of all":
+        # 600 times in seven cells, with the chances of the fit's own distribution
+        shape, scale = np.exp([fit.params["shape"].item(), fit.params["scale"].item()])
+        edges = np.array([0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, np.inf])
+        chance = -np.diff(np.exp(-((edges / scale) ** shape)))
+        found = np.sum([[(t.lower == low).sum() for low in edges[:-1]] for t in again], axis=0)
+        assert stats.chisquare(found, 600 * chance).pvalue > 0.001
+    table = fit.bootstrap(80, seed=1, progress=False).summary()
+    # Of two inspections the rows show one or both, so the errors may be larger, not smaller.
+    ratio = (table["se"] / fit.summary()["se"]).to_numpy()
+    assert (ratio > 0.78).all()
+    assert (ratio < (1.6 if name == "two inspections each" else 1.3)).all()
+
+
+def test_watched_and_inspected_rows_together():
+    """Each row keeps the way in which it was observed."""
+    rng = np.random.default_rng(3)
+    data = inspected(rng, PLANS["a schedule of all"](rng))
+    time = 2 * rng.weibull(1.5, 300)
+    watched = pd.DataFrame({"low": np.minimum(time, 3.0), "high": np.where(time < 3, time, np.inf)})
+    both = pd.concat([data, watched], ignore_index=True)
+    formula = "surv(low, high, kind='interval') ~ 1"
+    fit = bmx.Mixture(formula, both, k=1, family="weibull").fit(seed=1)
+    spec = fit._fitted.spec
+    times = simulated_rows(fit._fitted, rng, (spec,))[0].blocks[0].response.times
+    exact = (both["low"] == both["high"]).to_numpy()
+    assert not (times.event[:300] * ~np.isinf(data["high"])).any()
+    assert (times.event[exact] + np.isinf(times.upper[exact])).all()
+    assert times.event.sum() == pytest.approx(exact.sum(), rel=0.15)

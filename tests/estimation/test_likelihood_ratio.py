@@ -148,11 +148,13 @@ def test_censored_times_and_groups_are_simulated_too():
     n = 120
     t = np.exp(np.where(rng.random(n) < 0.5, 0.0, 2.0)) * rng.weibull(3, n)
     d = pd.DataFrame({"t": np.minimum(t, 8.0), "s": (t < 8).astype(int)})
-    times = bmx.select(bmx.Mixture("surv(t, s) ~ 1", d, family="weibull"), k=[1, 2], seed=1)
+    d["low"], d["high"] = np.floor(t), np.floor(t) + 1
+    formulas = ["surv(t, s) ~ 1", "surv(low, high, kind='interval') ~ 1"]
+    times = [bmx.select(bmx.Mixture(f, d, family="weibull"), k=[1, 2], seed=1) for f in formulas]
     g = np.repeat(np.arange(30), 4)
     y = np.where(g < 15, 2.0, -2.0) + rng.normal(size=n)
     grouped = bmx.select(bmx.Mixture("y ~ 1 | g", pd.DataFrame({"y": y, "g": g})), k=[1, 2], seed=1)
-    for selection in (times, grouped):
+    for selection in (*times, grouped):
         assert selection.test(1, 2, n_boot=19, seed=1).p_value == 0.05
 
 

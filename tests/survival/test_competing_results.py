@@ -18,6 +18,7 @@ from scipy import integrate, stats
 import bayesmix as bmx
 from bayesmix.comparison import fingerprint
 from bayesmix.errors import DataError, FitError, SpecError
+from bayesmix.estimation.bootstrap import simulated_rows
 from bayesmix.families import family
 from bayesmix.formula.times import Times
 from bayesmix.results.censoring import censored_again, draw_times, limits, residual
@@ -397,14 +398,78 @@ def test_bootstrap_errors_are_those_of_the_information():
         assert (np.abs(boot["bias"]) < 0.6 * wald).all(), kind
 
 
+def two_events(n=500):
+    """Weibull and exponential times, of 40 and 60 percent of the units."""
+    rng = np.random.default_rng(1)
+    first = rng.random(n) < 0.4
+    return rng, first, np.where(first, rng.weibull(1.5, n) * 2, rng.exponential(3, n))
+
+
+def own_responses():
+    """Each event has its own end of observation."""
+    rng, first, time = two_events()
+    ends = {"a": rng.uniform(1, 5, 500), "b": rng.uniform(0.5, 8, 500)}
+    seen = time <= np.where(first, ends["a"], ends["b"])
+    data = pd.DataFrame({"event": pd.Series(np.where(first, "a", "b")).where(seen, None)})
+    for name, end in ends.items():
+        mine = seen & (data["event"] == name)
+        data["t" + name], data["s" + name] = np.where(mine, time, end), mine.astype(int)
+    formulas = {name: f"surv(t{name}, s{name}) ~ 1" for name in ends}
+    return bmx.CompetingRisks(formulas, data, "event", "weibull")
+
+
+def visits():
+    """Everybody is seen at the same times, until some end."""
+    rng, first, time = two_events()
+    last = 0.75 * rng.integers(3, 8, 500)
+    before = 0.75 * np.floor(time / 0.75)
+    seen = before < last
+    data = pd.DataFrame({"lower": np.minimum(before, last)})
+    data["upper"] = np.where(seen, before + 0.75, np.inf)
+    data["event"] = pd.Series(np.where(first, "a", "b")).where(seen, None)
+    return bmx.CompetingRisks("surv(lower, upper, kind='interval') ~ 1", data, "event", "weibull")
+
+
+def lost_causes():
+    """Three of ten causes are unknown, and one of five censored events known."""
+    rng, first, time = two_events()
+    end, chance = rng.uniform(1, 6, 500), rng.random(500)
+    seen = time <= end
+    data = pd.DataFrame({"time": np.minimum(time, end), "status": seen.astype(int)})
+    told = np.where(seen, chance > 0.3, chance < 0.2)
+    data["event"] = pd.Series(np.where(first, "a", "b")).where(told, None)
+    return bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "weibull")
+
+
+@pytest.mark.parametrize("made", [own_responses, visits, lost_causes])
+def test_resampled_events_are_observed_as_the_data_were(made):
+    """Errors of the bootstrap are those of the information: 80 resamples, 8 percent each."""
+    fit = made().fit(seed=1, starts=1)
+    summary, resampled = fit.summary(), fit.bootstrap(80, seed=1, progress=False).summary()
+    np.testing.assert_allclose(resampled["se"], summary["se"], rtol=0.3)
+    assert (np.abs(resampled["bias"]) < 0.5 * summary["se"]).all()
+    # As much is known in a resample as in the data.
+    spec, rng = fit.spec.spec, np.random.default_rng(2)
+    again = [simulated_rows(fit._fitted, rng, (spec,))[0] for _ in range(20)]
+    for key, obs in spec.rows.blocks[0].observed.items():
+        for code in range(5):
+            want = (obs.times.code == code).sum()
+            found = [(rows.blocks[0].observed[key].times.code == code).sum() for rows in again]
+            assert np.mean(found) == pytest.approx(want, abs=5 + 0.12 * want), (key, code)
+    want = (spec.rows.allowed.sum(1) == 1).sum()
+    assert np.mean([(r.allowed.sum(1) == 1).sum() for r in again]) == pytest.approx(want, rel=0.08)
+
+
 def test_bootstrap_that_needs_cases():
-    refused = {
-        "simint_weibull_gamma": "known within bounds only",
-        "simhosp_schemes": "events with responses of their own",
-        "jasa69_unknown_cause": "4 rows have",
-    }
-    for name, words in refused.items():
-        found = models.model(name).fit(seed=1, starts=1)
+    partial = models.model("simpartial_k3")
+    data = own_responses().spec.prepared.data.copy()
+    data.loc[data["event"] == "a", "event"] = None
+    data["event"] = data["event"].astype(pd.CategoricalDtype(["a", "b"]))
+    formulas = {name: f"surv(t{name}, s{name}) ~ 1" for name in "ab"}
+    unnamed = bmx.CompetingRisks(formulas, data, "event", "exponential")
+    refused = {"one of several events": partial, "a time that ended without": unnamed}
+    for words, spec in refused.items():
+        found = spec.fit(seed=1, starts=1)
         with pytest.raises(FitError, match=rf"{words}.*kind='case'"):
             found.bootstrap(2, progress=False)
 
