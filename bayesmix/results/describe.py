@@ -302,7 +302,7 @@ TITLES = {
     "student_t": "Student's t",
     "mvnormal": "multivariate normal",
     "weibull": "Weibull",
-    "weibull_ph": "Weibull",
+    "weibull_ph": "Weibull (proportional hazards)",
     "loglogistic": "log-logistic",
     "gompertz": "Gompertz",
     "gengamma": "generalised gamma",

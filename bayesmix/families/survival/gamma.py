@@ -5,28 +5,20 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from bayesmix.arrays import generalized_f
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
 from bayesmix.families.links import Linked
 from bayesmix.families.survival import generalized
-from bayesmix.families.survival.base import Instant
-from bayesmix.families.survival.generalized import Line
+from bayesmix.families.survival.generalized import Standard
 from bayesmix.families.survival.start import guess
 from bayesmix.formula.times import Times
 
 
-def line(at: Instant, rate: Linked, shape: Linked) -> Line:
-    """sqrt(shape) log(rate t / shape), with Q = 1 / sqrt(shape)."""
-    root = generalized.exponential(0.5 * shape.log)
-    w = root * (at.log + rate.log - shape.log)
-    return Line(w, generalized.exponential(-0.5 * shape.log), None, 0.5 * shape.log - at.log)
-
-
-def quantile(p: np.ndarray, rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """(shape / rate) exp(Q w_p)."""
-    Q = 1 / np.sqrt(shape)
-    return shape / rate * np.exp(Q * generalized_f.quantile(p, Q))
+def standard(rate: Linked, shape: Linked) -> Standard:
+    """Mu is log(shape / rate), sigma and Q are 1 / sqrt(shape)."""
+    return Standard(
+        shape.log - rate.log, -0.5 * shape.log, generalized.exponential(-0.5 * shape.log)
+    )
 
 
 def start(times: Times) -> dict:
@@ -50,17 +42,11 @@ def priors(times: Times) -> dict[str, Prior]:
 
 FAMILY = Family(
     "gamma",
-    params={"shape": "log", "rate": "log"},
+    **generalized.functions({"rate": "log", "shape": "log"}, standard) | {"start": start},
     location="rate",
     links=("log",),
-    survival=generalized.survival(line, quantile),
-    start=start,
-    mean=lambda rate, shape: shape / rate,
-    variance=lambda rate, shape: shape / np.square(rate),
-    simulate=simulate,
     priors=priors,
     collapse=("shape", 1),
-    support="positive times",
     units={"rate": -1, "shape": 0},
     equation=r"f(t) = \frac{r^a}{\Gamma(a)} t^{a-1} e^{-r t},\ a = \mathrm{shape},\ "
     r"r = \mathrm{rate}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import Jet
 from bayesmix.arrays.generalized_f import log_density, log_lower, log_ratio, log_upper
+from bayesmix.arrays.generalized_f import quantile as standard_quantile
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.survival.base import Instant, Survival, contributions
@@ -24,11 +25,20 @@ _TIMES = 200
 _SMALLEST = 1e-13
 
 
-class Line(NamedTuple):
-    """A standardised log time w with its shapes, and the log of dw / dt.
+class Standard(NamedTuple):
+    """log T = mu + exp(log_sigma) w, of a standard w with the shapes Q and P = exp(p).
 
-    `p` = log P, None for the generalized gamma distribution.
+    `p` is None for P = 0, the generalized gamma distribution.
     """
+
+    mu: Array
+    log_sigma: Array
+    Q: Array
+    p: Array | None = None
+
+
+class Line(NamedTuple):
+    """A standardised log time w with its shapes, and the log of dw / dt."""
 
     w: Array
     Q: Array
@@ -36,25 +46,97 @@ class Line(NamedTuple):
     log_slope: Array
 
 
+def functions(
+    params: Mapping[str, str],
+    standard: Callable[..., Standard],
+    back: Callable[..., dict[str, float]] | None = None,
+    tried: Sequence[Mapping[str, float]] = (),
+) -> dict[str, Any]:
+    """What a family of such times has in common with all others, by name.
+
+    Parameters
+    ----------
+    params : mapping of str to str
+        Link of each parameter, in the order of the arguments of `standard`.
+    standard : callable
+        ``standard(*linked)``: the place of the log time, and its shapes.
+    back : callable, optional
+        ``back(mu, sigma, **shapes)``: all parameters, of shapes on their natural scale.
+    tried : sequence of mapping
+        Shapes of the starts of which the likeliest is taken; none for a family with its own start.
+    """
+
+    def line(at: Instant, *linked: Linked) -> Line:
+        mu, log_sigma, Q, p = standard(*linked)
+        return Line((at.log - mu) * exponential(-log_sigma), Q, p, -log_sigma - at.log)
+
+    def natural(values: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
+        """Mu, sigma, Q and P of natural parameters."""
+        linked = (
+            Linked.at(get_link(link), np.asarray(values[name], float))
+            for name, link in params.items()
+        )
+        with np.errstate(divide="ignore"):
+            mu, log_sigma, Q, p = standard(*linked)
+        return mu, np.exp(log_sigma), Q, None if p is None else np.exp(p)
+
+    def quantile(p: np.ndarray, **values: np.ndarray) -> np.ndarray:
+        mu, sigma, Q, P = natural(values)
+        return np.exp(mu + sigma * standard_quantile(p, Q, None if P is None else np.log(P)))
+
+    def mean(**values: np.ndarray) -> np.ndarray:
+        mu, sigma, Q, P = natural(values)
+        return np.exp(mu + log_moment(sigma, Q, P))
+
+    def variance(**values: np.ndarray) -> np.ndarray:
+        """mean^2 (E exp(2 sigma w) / (E exp(sigma w))^2 - 1)."""
+        mu, sigma, Q, P = natural(values)
+        one, two = (log_moment(k * sigma, Q, P) for k in (1, 2))
+        with np.errstate(all="ignore"):
+            known = np.exp(2 * (mu + one)) * np.expm1(two - 2 * one)
+            return np.where(np.isfinite(two), known, np.inf)
+
+    def simulate(rng: np.random.Generator, **values: np.ndarray) -> np.ndarray:
+        """Draw times; one too small for a number becomes the smallest positive one."""
+        shape = np.broadcast_shapes(*map(np.shape, values.values()))
+        mu, sigma, Q, P = natural({k: np.broadcast_to(v, shape) for k, v in values.items()})
+        return np.maximum(np.exp(mu + sigma * draw(rng, Q, P)), np.finfo(float).tiny)
+
+    def start(times: Times) -> dict[str, float]:
+        """The likeliest of a few shapes with the mean and spread of log time."""
+        assert back is not None
+        rough, found = guess(times), []
+        for shapes in tried:
+            _, _, Q, P = natural({**dict.fromkeys(params, 1.0), **shapes})
+            found.append(back(*centred(rough, Q, P), **shapes))
+        return likeliest(times, law, params, found)
+
+    law = survival(line, quantile)
+    return {
+        "params": dict(params),
+        "survival": law,
+        "start": start,
+        "mean": mean,
+        "variance": variance,
+        "simulate": simulate,
+        "support": "positive times",
+    }
+
+
 def survival(line: Callable[..., Line], quantile: Callable[..., np.ndarray]) -> Survival:
     """The distribution whose times have this line ``line(at, *linked)``."""
+
+    def of(tail: Callable[..., Array]) -> Callable[..., Array]:
+        return lambda at, *linked: tail(*line(at, *linked)[:3])
 
     def logpdf(at: Instant, *linked: Linked) -> Array:
         w, Q, p, log_slope = line(at, *linked)
         return log_density(w, Q, p) + log_slope
 
-    def logsf(at: Instant, *linked: Linked) -> Array:
-        w, Q, p, _ = line(at, *linked)
-        return log_upper(w, Q, p)
-
-    def logcdf(at: Instant, *linked: Linked) -> Array:
-        w, Q, p, _ = line(at, *linked)
-        return log_lower(w, Q, p)
-
     def closed_form(at: Instant, event: np.ndarray, *linked: Linked) -> Derivatives:
         return _derivatives(line, at, event, linked)
 
-    return Survival(logpdf, logsf, quantile, logcdf, closed_form=closed_form)
+    return Survival(logpdf, of(log_upper), quantile, of(log_lower), closed_form=closed_form)
 
 
 def _derivatives(
@@ -114,12 +196,6 @@ def log_moment(power: np.ndarray, Q: np.ndarray, P: np.ndarray | None) -> np.nda
     return log_ratio(s1, power / d) + log_ratio(s2, -power / d)
 
 
-def variance(mu: np.ndarray, one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Of exp(mu + u), where E exp(u) = exp(one) and E exp(2 u) = exp(two)."""
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(two), np.exp(2 * (mu + one)) * np.expm1(two - 2 * one), np.inf)
-
-
 def two_shapes(Q: np.ndarray, P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """s1 and s2 of the generalized F distribution, without cancellation."""
     Q, P = np.asarray(Q, dtype=float), np.asarray(P, dtype=float)
@@ -151,14 +227,14 @@ def draw(rng: np.random.Generator, Q: np.ndarray, P: np.ndarray | None) -> np.nd
 # --- starts --------------------------------------------------------------------------------
 
 
-def centred(rough: Guess, Q: float, P: float | None = None) -> tuple[float, float]:
+def centred(rough: Guess, Q: Any, P: Any = None) -> tuple[float, float]:
     """The mu and sigma with which log time has the guessed mean and standard deviation."""
     if P is None:
         q = Q**-2
         mean = (special.psi(q) - np.log(q)) / Q
         variance = special.polygamma(1, q) / Q**2
     else:
-        s1, s2 = (float(s) for s in two_shapes(np.asarray(Q), np.asarray(P)))
+        s1, s2 = (float(s) for s in two_shapes(Q, P))
         d = np.sqrt(Q * Q + 2 * P)
         mean = (special.psi(s1) - np.log(s1) - special.psi(s2) + np.log(s2)) / d
         variance = (special.polygamma(1, s1) + special.polygamma(1, s2)) / d**2
@@ -166,23 +242,13 @@ def centred(rough: Guess, Q: float, P: float | None = None) -> tuple[float, floa
     return rough.centre - sigma * float(mean), sigma
 
 
-def best(
+def likeliest(
     times: Times,
     distribution: Survival,
     links: Mapping[str, str],
-    candidates: Callable[[Guess], Iterable[Mapping[str, float]]],
+    candidates: Sequence[Mapping[str, float]],
 ) -> dict[str, float]:
-    """The candidate under which (at most 200 of) the times are likeliest.
-
-    Parameters
-    ----------
-    times : Times
-    distribution : Survival
-    links : mapping of str to str
-        Link of each parameter, in the order of the distribution's arguments.
-    candidates : callable
-        Values of all parameters, from a `Guess`.
-    """
+    """The candidate, parameters by name, under which (at most 200 of) the times are likeliest."""
     some = times.take(np.linspace(0, len(times) - 1, min(len(times), _TIMES)).astype(int))
 
     def value(natural: Mapping[str, float]) -> float:
@@ -194,5 +260,4 @@ def best(
             total = float(np.sum(contributions(distribution, some, linked)))
         return total if np.isfinite(total) else -np.inf
 
-    natural = list(candidates(guess(times)))
-    return dict(natural[int(np.argmax([value(each) for each in natural]))])
+    return dict(candidates[int(np.argmax([value(each) for each in candidates]))])

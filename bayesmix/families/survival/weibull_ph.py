@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,7 @@ import numpy as np
 from bayesmix.families.base import Family, Observed
 from bayesmix.families.kernel import Line, TimesKernel
 from bayesmix.families.survival import weibull
-from bayesmix.families.survival.base import (
-    LARGEST,
-)
+from bayesmix.families.survival.base import LARGEST
 from bayesmix.families.survival.start import guess
 from bayesmix.families.survival.transformed import transformed
 from bayesmix.families.units import Change
@@ -34,9 +33,13 @@ def usual_scale(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
     return np.exp(-np.log(scale) / shape)
 
 
-def quantile(p: np.ndarray, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """(-log(1 - p) / scale)^(1 / shape)."""
-    return weibull.quantile(p, usual_scale(scale, shape), shape)
+def by_usual(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """A function of the usual scale, by keyword, as one of the scale here."""
+
+    def here(*first: Any, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+        return function(*first, scale=usual_scale(scale, shape), shape=shape)
+
+    return here
 
 
 def start(times: Times) -> dict:
@@ -51,31 +54,18 @@ def in_units(family: Family, unit: float, _obs: Observed) -> Change:
     return Change(family, np.eye(2), np.zeros(2), bend=(0, 1, float(np.log(unit))))
 
 
-def mean(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """scale^(-1 / shape) Gamma(1 + 1 / shape)."""
-    return weibull.mean(usual_scale(scale, shape), shape)
-
-
-def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """mean^2 (Gamma(1 + 2 / shape) / Gamma(1 + 1 / shape)^2 - 1)."""
-    return weibull.variance(usual_scale(scale, shape), shape)
-
-
-def simulate(rng: np.random.Generator, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Draw times; one too small for a number becomes the smallest positive one."""
-    return weibull.simulate(rng, usual_scale(scale, shape), shape)
-
-
 FAMILY = Family(
     "weibull_ph",
     params={"shape": "log", "scale": "log"},
     location="scale",
     links=("log",),
-    survival=transformed(TimesKernel("weibull_ph", kernel_line, "extreme"), quantile),
+    survival=transformed(
+        TimesKernel("weibull_ph", kernel_line, "extreme"), by_usual(weibull.quantile)
+    ),
     start=start,
-    mean=mean,
-    variance=variance,
-    simulate=simulate,
+    mean=by_usual(weibull.mean),
+    variance=by_usual(weibull.variance),
+    simulate=by_usual(weibull.simulate),
     priors=weibull.priors,
     in_units=in_units,
     collapse=("shape", 1),
