@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FormulaError
-from bayesmix.formula.binding import BoundExpression, refuse_unknown
+from bayesmix.formula.binding import BoundExpression, bind, refuse_unknown
 from bayesmix.formula.coding import Block, coding_plan
+from bayesmix.formula.constants import Constants, Table
 from bayesmix.formula.encoders import (
     Encoder,
     NumericEncoder,
@@ -32,7 +34,8 @@ from bayesmix.formula.frames import (
 )
 from bayesmix.formula.rank import rank_deficiency
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.transforms import Bounded, ParsedFormula
+from bayesmix.formula.splines import Spline
+from bayesmix.formula.transforms import ParsedFormula, make_transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +113,7 @@ class Design:
         matrix = assemble(self.plan, self.encoders, values, len(newdata))
         return matrix, _offset([(bound, bound(newdata)) for bound in self.offsets], newdata)
 
-    def splines(self) -> dict[str, tuple[Bounded, list[str]]]:
+    def splines(self) -> dict[str, tuple[Spline, list[str]]]:
         """Terms that are splines by their text, with the names of their columns."""
         out = {}
         for block, names in zip(self.plan, block_names(self.plan, self.encoders), strict=True):
@@ -133,6 +136,9 @@ def build_design(
     *,
     implicit_intercept: bool,
     reference_coding: bool,
+    weight: np.ndarray | None = None,
+    constants: Constants | None = None,
+    table: Table | None = None,
 ) -> Design:
     """Evaluate the right-hand side of a formula.
 
@@ -147,6 +153,12 @@ def build_design(
         Whether there is an intercept unless it is removed, rather than only where written.
     reference_coding : bool
         Whether factors are coded as beside an intercept even where there is none here.
+    weight : ndarray, shape (n,), optional
+        Case weights: constants such as means and knots are those of as many copies.
+    constants : Constants, optional
+        Where these come from, if not from the data.
+    table : callable, optional
+        What makes of a block of all rows what `data` are of the sample.
 
     Returns
     -------
@@ -159,7 +171,11 @@ def build_design(
     check_data(data)
     right = formula.right
     refuse_unknown((*right.atoms, *right.offsets), data, scope)
-    encoded = [encode(atom, data, scope) for atom in right.atoms]
+    constants = Constants() if constants is None else constants
+    made = partial(make_transform, weight=weight, waits=constants.waits)
+    bound = [bind(written, data, scope, made) for written in (*right.atoms, *right.offsets)]
+    constants.settle(bound, data, table)
+    encoded = [encode(atom, data) for atom in bound[: len(right.atoms)]]
     encoders = tuple(encoder for encoder, _ in encoded)
     intercept = implicit_intercept if formula.intercept is None else formula.intercept
     plan = coding_plan(
@@ -176,7 +192,7 @@ def build_design(
     )
     terms = tuple(name for names in block_names(plan, encoders) for name in names)
     _refuse_twice(terms, formula)
-    shifts = [evaluated(offset, data, scope) for offset in right.offsets]
+    shifts = [evaluated(offset, data) for offset in bound[len(right.atoms) :]]
     offsets = tuple(bound for bound, _ in shifts)
     return Design(
         matrix=assemble(plan, encoders, [values for _, values in encoded], len(data)),

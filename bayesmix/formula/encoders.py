@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.formula.binding import BoundExpression, bind
+from bayesmix.formula.binding import BoundExpression
 from bayesmix.formula.coding import Block
 from bayesmix.formula.evaluation import syntax_tree
-from bayesmix.formula.expressions import Expression
 from bayesmix.formula.flags import flag_factor
 from bayesmix.formula.frames import (
     check_finite,
@@ -24,8 +23,8 @@ from bayesmix.formula.frames import (
     moment,
     numeric_values,
 )
-from bayesmix.formula.scope import Scope
-from bayesmix.formula.transforms import Bounded, CategoryBox, make_transform
+from bayesmix.formula.splines import Spline
+from bayesmix.formula.transforms import CategoryBox
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +41,8 @@ class FactorEncoder:
     bound : BoundExpression
     levels : tuple
         In their order, the reference first.
-    contrast : object or None
-        A coding of formulae; None: treatment.
+    contrast : Treatment, Sum or None
+        None: treatment, the first level the reference.
     unused : tuple
         Categories of the data without a row, which have no column.
     """
@@ -93,18 +92,14 @@ class FactorEncoder:
         levels = list(self.levels)
         if self.contrast is None:
             return None, [str(level) for level in (levels if coding == "full" else levels[1:])]
-        code = getattr(
-            self.contrast,
-            "code_with_intercept" if coding == "full" else "code_without_intercept",
-        )
         try:
-            coded = code(levels)
+            matrix, names = self.contrast.coded(levels, full=coding == "full")
         except ValueError as error:
             raise FormulaError(
                 f"{self.bound.expression.text!r}: the coding does not fit the levels "
                 f"{_shown(levels)} ({error}). Name one of them."
             ) from error
-        return np.asarray(coded.matrix, dtype=np.float64), list(coded.labels)
+        return matrix, list(map(str, names))
 
 
 def encode_factor(
@@ -238,13 +233,13 @@ class NumericEncoder:
     kind = "numeric"
 
     @property
-    def spline(self) -> Bounded | None:
+    def spline(self) -> Spline | None:
         """The spline that the term is, if it is one and no function of one."""
         node = syntax_tree(self.bound.expression.source)
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             return None
         called = self.bound.functions[int(node.func.id.removeprefix("f"))]
-        return called if isinstance(called, Bounded) and called.is_spline else None
+        return called if isinstance(called, Spline) else None
 
     def read(self, data: pd.DataFrame) -> np.ndarray:
         """Read new rows: values of shape (n,) or (n, width)."""
@@ -280,14 +275,13 @@ class NumericEncoder:
 Encoder = NumericEncoder | FactorEncoder
 
 
-def encode(expression: Expression, data: pd.DataFrame, scope: Scope) -> tuple[Encoder, np.ndarray]:
+def encode(bound: BoundExpression, data: pd.DataFrame) -> tuple[Encoder, np.ndarray]:
     """Evaluate a written term on the training data.
 
     Parameters
     ----------
-    expression : Expression
+    bound : BoundExpression
     data : DataFrame of n rows
-    scope : Scope
 
     Returns
     -------
@@ -299,23 +293,21 @@ def encode(expression: Expression, data: pd.DataFrame, scope: Scope) -> tuple[En
     ------
     DataError, FormulaError
     """
-    bound, value = evaluated(expression, data, scope)
-    values = _numbers(value, data, expression.text)
+    bound, value = evaluated(bound, data)
+    text = bound.expression.text
+    values = _numbers(value, data, text)
     if values is None:
         return encode_factor(bound, value, data)
     if not bound.bare and not values.any() and _is_boolean(value):
         raise DataError(
-            f"The term {expression.text!r} is false in every row. Check the value and its type: a "
+            f"The term {text!r} is false in every row. Check the value and its type: a "
             "text level is compared with text, as in I(x == '3')."
         )
     return NumericEncoder(bound, 1 if values.ndim == 1 else values.shape[1]), values
 
 
-def evaluated(
-    expression: Expression, data: pd.DataFrame, scope: Scope
-) -> tuple[BoundExpression, Any]:
-    """Bind an expression, with its own transformations, and evaluate it on the training data."""
-    bound = bind(expression, data, scope, make_transform)
+def evaluated(bound: BoundExpression, data: pd.DataFrame) -> tuple[BoundExpression, Any]:
+    """The value of an expression on the training data, and whether it mixes rows."""
     value = bound(data)
     if bound.foreign:
         bound = replace(bound, mixes=not _acts_by_row(bound, data, value))

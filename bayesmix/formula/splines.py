@@ -1,18 +1,167 @@
-"""Natural cubic regression splines, and the roughness of any spline's columns."""
+"""B-splines and natural cubic regression splines, and the roughness of their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
 
-from bayesmix.errors import FormulaError
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula.stateful import Stateful
 
 
-class NaturalSpline:
+class Spline(Stateful):
+    """Columns that are polynomials between knots, in the range that they were made for.
+
+    The columns have mean zero over the training data, so that an intercept stands beside them; with
+    ``center=False`` a constant is among them.
+    """
+
+    options: Mapping[str, Any] = {
+        "df": None, "knots": None, "lower_bound": None, "upper_bound": None, "center": True
+    }  # fmt: skip
+
+    @property
+    def stages(self) -> int:
+        """One for the knots, one for the means of the columns."""
+        return 1 + bool(self.given["center"])
+
+    @property
+    def knots(self) -> np.ndarray:
+        """The distinct knots, with both ends."""
+        return np.unique(self.constants["knots"])
+
+    @property
+    def degree(self) -> int:
+        """Of the polynomials."""
+        return 3
+
+    @property
+    def roughness(self) -> np.ndarray:
+        """The integrals of products of second derivatives, (P, P)."""
+        return roughness(self.columns, self.knots, self.degree)
+
+    def begin(self, x: np.ndarray) -> None:
+        """Values between which quantiles are looked for; in a sample those that it has."""
+        super().begin(x)
+        self.seen = np.unique(x)
+
+    def sums(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The ends and how many values lie up to each of those seen; then means of columns."""
+        x, weight = x[weight > 0], weight[weight > 0]
+        if self.stage == 1:
+            return np.append(weight.sum(), weight @ self.whole(self._within(x)))
+        place = np.searchsorted(self.seen, x).clip(max=len(self.seen) - 1)
+        counts = np.bincount(place, weight, len(self.seen))
+        return np.array([-x.min(initial=np.inf), x.max(initial=-np.inf), *counts])
+
+    def joined(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Ends of blocks are no sums."""
+        total = super().joined(parts)
+        if self.stage == 0:
+            total[:2] = np.max(parts, axis=0)[:2]
+        return total
+
+    def found(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """The knots, both ends among them; then the coordinates in which all means are zero."""
+        if self.stage == 1:
+            mean = sums[1:] / sums[0]
+            return {"turn": np.linalg.qr(mean[:, None], "complete")[0][:, 1:]}
+        bounds = self.given["lower_bound"], self.given["upper_bound"]
+        pairs = zip(bounds, (-sums[0], sums[1]), strict=True)
+        ends = np.array([own if bound is None else bound for bound, own in pairs], float)
+        knots = self.placed(self.seen, sums[2:], ends)
+        del self.seen
+        return {"knots": np.sort(np.concatenate([ends, knots]))}
+
+    def placed(self, values: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The inner knots, by distinct values and their counts."""
+        raise NotImplementedError
+
+    def whole(self, x: np.ndarray) -> np.ndarray:
+        """The columns before they are centred."""
+        raise NotImplementedError
+
+    def columns(self, x: np.ndarray) -> np.ndarray:
+        """The columns (n, P) at x (n,)."""
+        made = self.whole(self._within(x))
+        return made @ self.constants["turn"] if self.given["center"] else made
+
+    def _within(self, x: np.ndarray) -> np.ndarray:
+        low, high = self.constants["knots"][[0, -1]]
+        outside = x[(x < low) | (x > high)]
+        if len(outside):
+            shown = ", ".join(f"{v:g}" for v in outside[:5])
+            raise DataError(
+                f"{self.name}(...) was made for values from {low:g} to {high:g}; {len(outside)} "
+                f"values lie outside ({shown}). A spline is not extrapolated: leave these rows "
+                "out, or set lower_bound and upper_bound when fitting."
+            )
+        return x
+
+
+class BSpline(Spline):
+    """``bs(x, df=)``: B-splines with knots at quantiles of the data.
+
+    References
+    ----------
+    de Boor (2001), A Practical Guide to Splines, revised edition, chapter IX.
+    """
+
+    options: Mapping[str, Any] = {
+        "df": None, "knots": None, "degree": 3, "intercept": None,
+        "lower_bound": None, "upper_bound": None, "center": True,
+    }  # fmt: skip
+
+    def _options(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        given = super()._options(args, kwargs)
+        if given["intercept"] is not None:
+            given["center"] = not given["intercept"]
+        return given
+
+    @property
+    def degree(self) -> int:
+        """Of the polynomials."""
+        return int(self.given["degree"])
+
+    def placed(self, values: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """As given, else at quantiles that leave as many rows between them."""
+        df, knots, degree = (self.given[name] for name in ("df", "knots", "degree"))
+        for name, value, least in (("degree", degree, 0), ("df", df, 1)):
+            if value is not None and (not _is_whole(value) or value < least):
+                msg = f"bs(..., {name}={value!r}): {name} is a whole number of at least {least}"
+                raise FormulaError(msg)
+        if df is None and knots is None:
+            raise FormulaError("bs(...) takes df= or knots=, such as bs(x, df=5)")
+        number = None if df is None else df - degree - 1 + bool(self.given["center"])
+        if number is not None and number < 0:
+            raise FormulaError(
+                f"bs(..., df={df}) is too small for degree={degree}; it has at least "
+                f"{df - number} columns"
+            )
+        if knots is None:
+            return weighted_quantile(values, counts, np.linspace(0, 1, int(number or 0) + 2)[1:-1])
+        inner = np.asarray(knots, dtype=float).ravel()
+        if number not in (None, len(inner)) or not ((ends[0] <= inner) & (inner <= ends[1])).all():
+            raise FormulaError(
+                f"bs(...) has knots={inner.tolist()}; they lie between the ends {ends[0]:g} and "
+                f"{ends[1]:g}" + ("" if number is None else f", and df={df} has {number} of them")
+            )
+        return inner
+
+    def whole(self, x: np.ndarray) -> np.ndarray:
+        """All B-splines of these knots."""
+        from scipy.interpolate import BSpline as Basis
+
+        knots, k = self.constants["knots"], self.degree
+        repeated = np.r_[[knots[0]] * k, knots, [knots[-1]] * k]
+        return np.asarray(Basis.design_matrix(x, repeated, k).toarray())
+
+
+class NaturalSpline(Spline):
     r"""``cr(x, df=)``: cubic between knots, straight beyond, by its values at the knots.
 
     With h the gaps between knots t_0 < ... < t_m and b the values there, the second derivatives d
@@ -20,46 +169,40 @@ class NaturalSpline:
 
     .. math:: f(x) = a^-(x) b_j + a^+(x) b_{j+1} + c^-(x) d_j + c^+(x) d_{j+1} .
 
-    The columns have mean zero over the training data, so that an intercept stands beside them; with
-    ``center=False`` there is one column for each knot.  Knots are quantiles of the distinct values.
+    Knots are quantiles of the distinct values.
 
     References
     ----------
     Wood (2017), Generalized Additive Models, 2nd edition, section 5.3.1.
     """
 
-    def __init__(self) -> None:
-        self.knots: np.ndarray | None = None
-        self.turn: np.ndarray | None = None
-
-    def __call__(
-        self,
-        x: Any,
-        df: int | None = None,
-        knots: Sequence[float] | None = None,
-        lower_bound: float | None = None,
-        upper_bound: float | None = None,
-        center: bool = True,
-    ) -> np.ndarray:
-        """The columns (n, P) at x (n,); the first call chooses the knots."""
-        x = np.asarray(x, dtype=float)
-        if self.knots is None:
-            ends = (
-                float(x.min() if lower_bound is None else lower_bound),
-                float(x.max() if upper_bound is None else upper_bound),
+    def placed(self, values: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """As given, else at quantiles of the distinct values within the ends."""
+        df, given, less = self.given["df"], self.given["knots"], bool(self.given["center"])
+        if (df is None) == (given is None):
+            raise FormulaError("cr(...) takes one of df= and knots=, such as cr(x, df=5)")
+        if given is not None:
+            inner = np.sort(np.asarray(given, dtype=float).ravel())
+        else:
+            fewest = 2 if less else 3
+            if not _is_whole(df) or df < fewest:
+                raise FormulaError(f"cr(..., df={df!r}): df is a whole number of at least {fewest}")
+            shares = np.linspace(0, 1, int(df) + less)[1:-1]
+            distinct = values[(counts > 0) & (values >= ends[0]) & (values <= ends[1])]
+            inner = np.quantile(distinct, shares) if len(distinct) else np.zeros(0)
+        knots = np.array([ends[0], *inner, ends[1]])
+        if len(knots) < 3 or not (np.diff(knots) > 0).all():
+            raise FormulaError(
+                f"cr(...) has the knots {np.round(knots, 6).tolist()}; at least three different "
+                "ones are needed, from the lower end to the upper. Use a smaller df=, or knots= "
+                "inside"
             )
-            self.knots = _knots(x, df, knots, ends, less=bool(center))
-            self.curved = _curvatures(self.knots)
-            if center:
-                mean = self._whole(x).mean(0)
-                self.turn = np.linalg.qr(mean[:, None], "complete")[0][:, 1:]
-        columns = self._whole(x)
-        return columns if self.turn is None else columns @ self.turn
+        return inner
 
-    def _whole(self, x: np.ndarray) -> np.ndarray:
+    def whole(self, x: np.ndarray) -> np.ndarray:
         """One column for each knot, (n, m + 1)."""
-        t = self.knots
-        assert t is not None
+        t = self.constants["knots"]
+        curved = _curvatures(t)
         j = np.clip(np.searchsorted(t, x, side="right") - 1, 0, len(t) - 2)
         h = t[j + 1] - t[j]
         right = (x - t[j]) / h
@@ -68,32 +211,32 @@ class NaturalSpline:
         out[rows, j] += left
         out[rows, j + 1] += right
         for share, at in ((left, j), (right, j + 1)):
-            out += ((share**3 - share) * h**2 / 6)[:, None] * self.curved[at]
+            out += ((share**3 - share) * h**2 / 6)[:, None] * curved[at]
         return out
 
 
-def _knots(
-    x: np.ndarray, df: Any, given: Any, ends: tuple[float, float], *, less: bool
-) -> np.ndarray:
-    """The knots with both ends."""
-    if (df is None) == (given is None):
-        raise FormulaError("cr(...) takes one of df= and knots=, such as cr(x, df=5)")
-    if given is not None:
-        inner = np.sort(np.asarray(given, dtype=float).ravel())
-    else:
-        fewest = 2 if less else 3
-        if not isinstance(df, int | np.integer) or isinstance(df, bool) or df < fewest:
-            raise FormulaError(f"cr(..., df={df!r}): df is a whole number of at least {fewest}")
-        shares = np.linspace(0, 1, int(df) + less)[1:-1]
-        distinct = np.unique(x[(x >= ends[0]) & (x <= ends[1])])
-        inner = np.quantile(distinct, shares) if len(distinct) else np.zeros(0)
-    knots = np.array([ends[0], *inner, ends[1]])
-    if len(knots) < 3 or not (np.diff(knots) > 0).all():
-        raise FormulaError(
-            f"cr(...) has the knots {np.round(knots, 6).tolist()}; at least three different ones "
-            "are needed, from the lower end to the upper. Use a smaller df=, or knots= inside"
-        )
-    return knots
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def weighted_quantile(values: np.ndarray, weight: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Quantiles of ascending values that count as often as their weights say.
+
+    For whole weights those of `numpy.quantile` of as many copies.
+
+    Parameters
+    ----------
+    values, weight : ndarray, shape (n,)
+    shares : ndarray, shape (q,)
+    """
+    ends = np.cumsum(weight)
+    place = shares * max(float(ends[-1]) - 1, 0.0)
+    whole = np.floor(place)
+    low, high = (
+        values[np.searchsorted(ends, at, side="right").clip(max=len(values) - 1)]
+        for at in (whole, whole + 1)
+    )
+    return np.asarray(low + (place - whole) * (high - low))
 
 
 def _curvatures(t: np.ndarray) -> np.ndarray:

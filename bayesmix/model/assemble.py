@@ -36,7 +36,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
     if k > n_units:
         what = "groups" if prepared.units.grouped else "rows"
         raise SpecError(f"k={k} components are more than the {n_units} {what}; use a smaller k")
-    weight = None if prepared.weight is None else prepared.weight[prepared.units.codes]
+    weight = prepared.row_weight
     positive = slice(None) if weight is None else weight > 0
     if prepared.events is not None:
         planned = plan_events(prepared.parts[0], prepared.events, k, weight)

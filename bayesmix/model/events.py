@@ -10,7 +10,8 @@ import pandas as pd
 
 from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
-from bayesmix.formula.design import Design, build_design, build_units, check_columns, select_rows
+from bayesmix.formula.constants import Constants
+from bayesmix.formula.design import Design, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data, check_na_action, first_rows
 from bayesmix.formula.response import (
     Response,
@@ -26,6 +27,7 @@ from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import EventPart, Events, Part, Prepared, Regression
 from bayesmix.model.prepare import complete, concomitant_design, rows_of
+from bayesmix.model.reading import Counted
 from bayesmix.model.units import case_weights
 
 TRUNCATIONS = ("mixture", "component")
@@ -102,11 +104,12 @@ def prepare_components(
     na_action: str,
     scope: Scope,
     stream: Stream | None = None,
+    known: Sequence[dict[str, Any]] = (),
 ) -> Prepared:
     """Read the formulas of competing events and evaluate them on the data.
 
     The components are known, in order, with a family for each.  With a `stream` the data are a
-    sample of its rows.
+    sample of its rows, and of a sample `known` are the constants that all rows gave.
 
     Raises
     ------
@@ -126,8 +129,11 @@ def prepare_components(
     kept, dropped = select_rows(data, _needed(columns, formulas, na_action), na_action)
     units = build_units(kept, None)
     allowed = allowed_events(kept, event, names, partial)
+    weight = None if weights is None else case_weights(kept, weights, units)
+    constants = Constants(weights, stream, known)
+    counted = Counted(kept, units, weight, constants)
     parts = tuple(
-        _event_part(f, extra[s], kept, allowed[:, s], scope, every, fiml=fiml)
+        _event_part(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
         for s, f in enumerate(formulas)
     )
     events = Events(event, names, families, parts, partial, allowed, truncation)
@@ -135,8 +141,8 @@ def prepare_components(
     return Prepared(
         (_joint_part(formulas, parts, families),),
         units,
-        None if weight_design is None else concomitant_design(weight_design, kept, units, scope),
-        None if weights is None else case_weights(kept, weights, units),
+        None if weight_design is None else concomitant_design(weight_design, counted, scope),
+        weight,
         None,
         scope,
         None,
@@ -148,6 +154,7 @@ def prepare_components(
         events,
         fiml,
         stream,
+        tuple(constants.found),
     )
 
 
@@ -295,7 +302,7 @@ def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
 def _event_part(
     formula: ParsedFormula,
     ancillary: Mapping[str, ParsedFormula],
-    data: pd.DataFrame,
+    counted: Counted,
     rows: np.ndarray,
     scope: Scope,
     every: Sequence[ParsedFormula],
@@ -306,11 +313,11 @@ def _event_part(
         parse_formula(f"{formula.response} ~ {other.text.split('~')[-1].strip()}", "formula")
 
     def design(parsed: ParsedFormula) -> Design:
-        made = build_design(parsed, data, scope, implicit_intercept=True, reference_coding=False)
+        made = counted.design(parsed, scope)
         check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r}")
         return made
 
-    response = restricted(formula, data, rows, scope, fiml=fiml)
+    response = restricted(formula, counted.data, rows, scope, fiml=fiml)
     return EventPart(
         formula, response, design(formula), {n: design(f) for n, f in ancillary.items()}
     )

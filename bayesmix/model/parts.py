@@ -175,11 +175,17 @@ class Prepared:
     events: Events | None = None
     fiml: bool = False  # whether responses may be missing
     stream: Stream | None = None  # all rows, where the table has a sample of them
+    constants: tuple[dict[str, Any], ...] = ()  # of formulas, where they come from all these rows
 
     @property
     def index(self) -> pd.Index:
         """The labels of the rows in use."""
         return self.table.index
+
+    @property
+    def row_weight(self) -> np.ndarray | None:
+        """The case weight of each row, (n,)."""
+        return None if self.weight is None else self.weight[self.units.codes]
 
     @property
     def na_action(self) -> str:

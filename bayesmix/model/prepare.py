@@ -9,23 +9,17 @@ import pandas as pd
 
 from bayesmix._arguments import column_name
 from bayesmix.errors import FormulaError, SpecError, warn
-from bayesmix.formula.binding import STATEFUL
-from bayesmix.formula.design import (
-    Design,
-    Units,
-    build_design,
-    build_units,
-    check_columns,
-    select_rows,
-)
+from bayesmix.formula.constants import Constants
+from bayesmix.formula.design import Design, build_units, check_columns, select_rows
 from bayesmix.formula.flags import flag_spelling
 from bayesmix.formula.frames import check_data, check_na_action
 from bayesmix.formula.response import complete_columns
 from bayesmix.formula.sources import Stream, opened, read, surveyed
+from bayesmix.formula.splines import NaturalSpline
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Prepared, Regression, nested_pairs
-from bayesmix.model.reading import Parsed, read_part
+from bayesmix.model.reading import Counted, Parsed, read_part
 from bayesmix.model.units import case_weights, constant_in_units, known_labels
 
 
@@ -39,8 +33,11 @@ def prepare(
     labels: str | None,
     na_action: str,
     scope: Scope,
+    known: Sequence[dict[str, Any]] = (),
 ) -> Prepared:
     """Read the formulas and evaluate them on the data.
+
+    Of a sample of rows `known` are the constants that all rows gave.
 
     Raises
     ------
@@ -74,20 +71,26 @@ def prepare(
     for name in (group, labels):
         if name is not None:
             flag_spelling(name, units.index if name == group else kept[name].unique())
+    weight = None if weights is None else case_weights(kept, weights, units)
+    constants = Constants(weights, stream, known)
+    counted = Counted(kept, units, None if weight is None else weight[units.codes], constants)
     pairs = zip(regressions, parsed, strict=True)
-    parts = tuple(read_part(r, p, kept, scope, units, fiml=fiml) for r, p in pairs)
+    parts = tuple(read_part(r, p, counted, scope, fiml=fiml) for r, p in pairs)
     if labels is not None:
         _warn_of_position(regressions, data[labels], labels)
-    if stream is not None:
-        _warn_of_constants([d for p in parts for d in p.designs], len(kept))
     names = [p.response.name for p in parts]
     if len(set(names)) < len(names):
         raise SpecError(f"two regressions have the same response {names}; each needs its own")
+    concomitants = (
+        None if weight_design is None else concomitant_design(weight_design, counted, scope)
+    )
+    if stream is not None:
+        warn_of_constants([d for p in parts for d in p.designs], len(kept))
     return Prepared(
         parts,
         units,
-        None if weight_design is None else concomitant_design(weight_design, kept, units, scope),
-        None if weights is None else case_weights(kept, weights, units),
+        concomitants,
+        weight,
         None if labels is None else known_labels(kept, labels, units),
         scope,
         group,
@@ -98,6 +101,7 @@ def prepare(
         kept[list(columns)] if dropped else kept,
         fiml=fiml,
         stream=stream,
+        constants=tuple(constants.found),
     )
 
 
@@ -134,16 +138,21 @@ def rows_of(
     return surveyed(source, used, [c for c in needed if c in used], group, weights, na_action)
 
 
-def _warn_of_constants(designs: Sequence[Design], n: int) -> None:
-    """Say which terms take constants from a sample of the rows."""
-    expressions = [encoder.bound.expression for d in designs for encoder in d.encoders]
-    texts = [e.text for e in expressions if STATEFUL & set(e.functions)]
+def warn_of_constants(designs: Sequence[Design], n: int) -> None:
+    """Say which splines have their knots from a sample of the rows."""
+    bound = [encoder.bound for d in designs for encoder in d.encoders]
+    texts = [b.expression.text for b in bound if any(map(_is_sampled, b.functions))]
     if texts:
         warn(
             "sample",
-            f"{', '.join(dict.fromkeys(texts))}: the constants come from the {n} rows of a sample, "
-            "as the data come in blocks. Write them into the formula where they matter",
+            f"{', '.join(dict.fromkeys(texts))}: the knots are quantiles of the distinct values in "
+            f"a sample of {n} rows, as the data come in blocks. Write them as knots= where they "
+            "matter",
         )
+
+
+def _is_sampled(function: Any) -> bool:
+    return isinstance(function, NaturalSpline) and function.given["df"] is not None
 
 
 def _warn_of_position(regressions: Sequence[Regression], values: pd.Series, labels: str) -> None:
@@ -224,14 +233,13 @@ def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[
     return [c for c in columns if c not in open_ended]
 
 
-def concomitant_design(
-    parsed: ParsedFormula, data: pd.DataFrame, units: Units, scope: Scope
-) -> Design:
+def concomitant_design(parsed: ParsedFormula, counted: Counted, scope: Scope) -> Design:
     """The design of the weights, the same within a unit."""
     if parsed.offsets:
         msg = f"offset(...) has no meaning in the concomitant formula {parsed.text!r}; remove it"
         raise FormulaError(msg)
-    design = build_design(parsed, data, scope, implicit_intercept=True, reference_coding=False)
+    units = counted.units
+    design = counted.design(parsed, scope)
     if not design.terms:
         msg = f"the concomitant formula {parsed.text!r} has no term; leave it out, or write '~ 1'"
         raise FormulaError(msg)

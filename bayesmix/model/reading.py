@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula.constants import Constants, Table
 from bayesmix.formula.design import Design, Units, build_design, build_units
 from bayesmix.formula.frames import first_rows, missing_values
 from bayesmix.formula.response import (
@@ -28,6 +31,57 @@ from bayesmix.model.units import once_by_unit, unit_values
 # A time that is the same in all rows of more than this share of the groups belongs to these.
 REPEATED = 0.9
 Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows with their case weights (n,), and where constants of formulas come from.
+
+    Of rows that come in blocks the data are a sample, and `table` makes of a block what they are.
+    """
+
+    data: pd.DataFrame
+    units: Units
+    weight: np.ndarray | None
+    constants: Constants = field(default_factory=Constants)
+    table: Table | None = None
+
+    def take(self, rows: np.ndarray) -> Counted:
+        """Some of the rows, by a mask; their units stay those of all."""
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, data=self.data[rows], weight=weight)
+
+    def design(
+        self,
+        formula: ParsedFormula,
+        scope: Scope,
+        *,
+        implicit: bool = True,
+        reference: bool = False,
+    ) -> Design:
+        """The columns of a formula; see `build_design`."""
+        return build_design(
+            formula,
+            self.data,
+            scope,
+            implicit_intercept=implicit,
+            reference_coding=reference,
+            weight=self.weight,
+            constants=self.constants,
+            table=self.table,
+        )
+
+
+def _unit_table(
+    formula: ParsedFormula,
+    names: Sequence[str],
+    group: str | None,
+    scope: Scope,
+    fiml: bool,
+    frame: pd.DataFrame,
+) -> pd.DataFrame:
+    """The rows of a block with their unit's values."""
+    return unit_response(formula, names, frame, build_units(frame, group), scope, fiml=fiml)[0]
 
 
 def unit_response(
@@ -106,9 +160,8 @@ def _refuse_repeated(response: Response, units: Units) -> None:
 def read_part(
     regression: Regression,
     parsed: Parsed,
-    data: pd.DataFrame,
+    counted: Counted,
     scope: Scope,
-    units: Units,
     *,
     fiml: bool,
 ) -> Part:
@@ -116,18 +169,20 @@ def read_part(
     formula, fixed, nested = parsed
     assert formula.response is not None
     names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
+    data, units = counted.data, counted.units
     if regression.per == "unit":
         data, response = unit_response(formula, names, data, units, scope, fiml=fiml)
+        again = partial(_unit_table, formula, names, units.name, scope, fiml)
+        counted = replace(counted, data=data, table=again)
     else:
         reader = read_observed if fiml else read_response
         levels = reads(regression.family, "levels")
         response = reader(formula, data, scope, levels=levels)
         _refuse_repeated(response, units)
     described = described_rows(formula, names, data, response.there) if fiml else None
-    everyone = data
     if described is not None:
-        data = data[described]
-    varying = build_design(formula, data, scope, implicit_intercept=True, reference_coding=False)
+        counted = counted.take(described)
+    varying = counted.design(formula, scope)
     reference = varying.has_intercept
     others = [
         *([] if fixed is None else [(fixed, "fixed")]),
@@ -135,16 +190,14 @@ def read_part(
     ]
     designs = []
     for part, kind in others:
-        designs.append(
-            build_design(part, data, scope, implicit_intercept=False, reference_coding=reference)
-        )
+        designs.append(counted.design(part, scope, implicit=False, reference=reference))
         reference = reference or (kind == "fixed" and designs[-1].has_intercept)
     designs.append(varying)
     kinds = (*(kind for _, kind in others), "varying")
     if described is not None:
         designs = [design.take(in_all_rows(described)) for design in designs]
-    effects = _random(regression, formula, data, scope)
-    random = None if effects is None else _clustered(*effects, everyone, units, described)
+    effects = _random(regression, formula, counted, scope)
+    random = None if effects is None else _clustered(*effects, data, units, described)
     return Part(regression, formula, response, tuple(designs), kinds, described, random)
 
 
@@ -156,7 +209,7 @@ def in_all_rows(described: np.ndarray) -> np.ndarray:
 def _random(
     regression: Regression,
     formula: ParsedFormula,
-    data: pd.DataFrame,
+    counted: Counted,
     scope: Scope,
 ) -> tuple[Design, str] | None:
     """The design of a formula's random effects, and the column of their clusters."""
@@ -171,9 +224,7 @@ def _random(
     if regression.per == "unit":
         msg = f"{formula.text!r} belongs to the unit (per='unit'): random effects are of its rows"
         raise SpecError(msg)
-    design = build_design(
-        given.formula, data, scope, implicit_intercept=True, reference_coding=False
-    )
+    design = counted.design(given.formula, scope)
     if not design.terms:
         msg = f"the random effects of {formula.text!r} have no term; write (1 | {given.cluster})"
         raise FormulaError(msg)

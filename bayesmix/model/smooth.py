@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.formula.transforms import Bounded
+from bayesmix.formula.splines import Spline
 from bayesmix.model.layout import BlockLayout, Coordinate, Predictor, Smooth
 from bayesmix.model.rows import BlockRows
 from bayesmix.model.spec import MixtureSpec
@@ -89,7 +89,7 @@ def held_smooths(spec: MixtureSpec, theta: np.ndarray) -> MixtureSpec:
     )
 
 
-def _found(spec: MixtureSpec, term: str) -> Iterator[tuple[int, Bounded, list[str]]]:
+def _found(spec: MixtureSpec, term: str) -> Iterator[tuple[int, Spline, list[str]]]:
     """Responses with this spline by number, the spline and the names of its columns."""
     if spec.prepared.events is not None:
         raise SpecError(
@@ -112,7 +112,7 @@ def _unknown(spec: MixtureSpec, term: str) -> str:
 
 
 def _with_smooth(
-    spec: MixtureSpec, number: int, term: str, spline: Bounded, names: list[str]
+    spec: MixtureSpec, number: int, term: str, spline: Spline, names: list[str]
 ) -> MixtureSpec:
     """With tau of one spline at one response, for each of its parameters that have it."""
     layout = spec.layout
@@ -158,7 +158,7 @@ def _seen(spec: MixtureSpec, number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _turn(
     term: str,
-    spline: Bounded,
+    spline: Spline,
     seen: tuple[np.ndarray, np.ndarray],
     columns: tuple[int, ...],
 ) -> tuple[np.ndarray, int]:
@@ -189,7 +189,7 @@ def _turn(
     return np.linalg.inv(np.hstack([bent, straight])), rank
 
 
-def _straight(spline: Bounded) -> np.ndarray:
+def _straight(spline: Spline) -> np.ndarray:
     """Coefficients (P, q) of the straight lines among the curves: a constant, and a slope."""
     knots = spline.knots
     x = np.unique(np.concatenate([np.linspace(a, b, 5) for a, b in pairwise(knots)]))

@@ -311,6 +311,6 @@ def test_other_data_are_refused(given, words):
         bmx.Mixture("y ~ x", given)
 
 
-def test_constants_from_a_sample_are_told(data):
-    with pytest.warns(bmx.DataWarning, match=r"center\(x\): the constants come from the 1200 rows"):
-        bmx.Mixture("count ~ center(x) + w", bmx.scan(data), family="poisson", k=2)
+def test_knots_from_a_sample_are_told(data):
+    with pytest.warns(bmx.DataWarning, match=r"cr\(x, df=3\): the knots are .* of 1200 rows"):
+        bmx.Mixture("count ~ cr(x, df=3) + w", bmx.scan(data), family="poisson", k=2)

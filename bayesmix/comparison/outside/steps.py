@@ -22,6 +22,7 @@ from bayesmix.formula.response import complete_columns
 from bayesmix.formula.transforms import Scope, parse_formula
 from bayesmix.model import MixtureSpec, Regression, assemble, prepare
 from bayesmix.model.prepare import concomitant_design
+from bayesmix.model.reading import Counted
 from bayesmix.model.units import constant_in_units
 from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
@@ -106,7 +107,8 @@ def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope
     table = _table(fitted, data)
     _complete(table, parsed.names)
     scope = scope.restrict([*parsed.names, *parsed.functions])
-    design = concomitant_design(parsed, table, spec.prepared.units, scope)
+    counted = Counted(table, spec.prepared.units, spec.prepared.row_weight)
+    design = concomitant_design(parsed, counted, scope)
     columns = tuple(dict.fromkeys([*spec.prepared.columns, *parsed.names]))
     columns = tuple(name for name in columns if name in table.columns)
     changed = replace(spec.prepared, concomitant=design, columns=columns, table=table)
