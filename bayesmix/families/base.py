@@ -563,9 +563,12 @@ def _refuse_kind(family: Family, response: Response) -> None:
         what = forms.get(family.reads, f"a response of the kind {family.reads!r}")
         msg = f"the {family.name} family reads {what}, not {response.name}"
     else:
+        what, use = f"{response.y.shape[-1]} columns", "family='mvnormal'"
+        if response.kind == "levels":
+            what, use = "levels", "family='categorical' or 'ordinal' for all components"
         msg = (
-            f"{response.name} has {response.y.shape[-1]} columns, which the {family.name} family "
-            "does not read; use family='mvnormal', or a plain column as the response"
+            f"{response.name} has {what}, which the {family.name} family does not read; use "
+            f"{use}, or a plain column as the response"
         )
     raise DataError(msg)
 

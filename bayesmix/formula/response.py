@@ -149,10 +149,11 @@ def limited_call(text: str) -> LimitedCall | None:
         raise FormulaError(
             f"{label} takes one response and one limit or both, by name. Write {LIMITED_FORMS}."
         )
-    if inner[0].startswith(("p(", "surv(")):
+    if inner[0].startswith(tuple(f"{name}(" for name in ("p", "surv", "mv", TRUNCATED, CENSORED))):
         raise FormulaError(
             f"{label}: limits need a plain response. Times have censoring and entry in "
-            "surv(...); proportions have no limits."
+            "surv(...); proportions and several columns have no limits; one response is "
+            "truncated or censored, not both."
         )
     return LimitedCall(kind, inner[0], given.get("lower"), given.get("upper"))
 
@@ -379,6 +380,9 @@ def read_response(
         if np.isinf(y).any():
             raise DataError(f"The response {text!r} has infinite values; correct them.")
         return Response(text, "columns", y, None, columns, parts=parts)
+    limited = limited_call(text)
+    if levels and limited is not None:
+        raise FormulaError(f"The response {text!r}: levels have no limits; write {limited.inner}.")
     if levels:
         found = read_levels(text, data, scope)
         return Response(
@@ -390,8 +394,8 @@ def read_response(
             levels=found.levels,
             ordered=found.ordered,
         )
-    if (call := limited_call(text)) is not None:
-        y = evaluate(call.inner, data, scope, "response")
+    if limited is not None:
+        y = evaluate(limited.inner, data, scope, "response")
         limits = read_limits(text, data, scope)
         _check_limits(text, y, limits, data)
         return Response(text, "numeric", limits.applied(y), None, columns, limits=limits)

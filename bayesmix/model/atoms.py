@@ -24,6 +24,8 @@ from bayesmix.formula.response import Response
 _BETWEEN = 0.381966
 # Values are equal if they differ by less than the rounding error of a short sum, relative to them.
 ROUNDING = 1e-15
+# Some value of every density: of shares, of amounts, below zero.
+_ANY = np.array([0.5, 1.5, -0.5])
 
 
 def read_by_component(
@@ -49,12 +51,10 @@ def read_by_component(
     ------
     SpecError
         If densities stand beside probabilities.
-    DataError
-        If no value is off the atoms.
     """
     alike = [response] * len(families)
     distinct = list({id(f): f for f in families}.values())
-    if response.times is not None or len(distinct) == 1:
+    if response.kind not in ("numeric", "binomial") or len(distinct) == 1:
         return alike, None
     others = [f for f in distinct if f.atom is None]
     atoms = len(others) < len(distinct)
@@ -81,12 +81,9 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
     response = replace(response, y=y)
     at_atom = np.isin(y, list(places))
     others = np.sort(y[~at_atom & ~np.isnan(y)])
-    if not len(others):
-        names = ", ".join(f"{a:g}" for a in sorted(places))
-        raise DataError(
-            f"every value of {response.name!r} is at a point mass ({names}), so nothing is left "
-            "for the other components; leave them out, or check the column"
-        )
+    if not len(others):  # of new rows, or in a block
+        family = next(f for f in families if f.atom is None)
+        others = _ANY if family.valid is None else _ANY[_valid(family, _ANY)]
     allowed = np.column_stack([~at_atom if f.atom is None else y == f.atom for f in families])
     missing = np.isnan(y)[:, None]
     allowed |= missing
@@ -96,6 +93,42 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
     filled[at_atom] = others[((np.arange(m) + 0.5) / max(m, 1) * len(others)).astype(int)]
     continuous = replace(response, y=filled)
     return [response if f.atom is not None else continuous for f in families], allowed
+
+
+def check_atoms(name: str, y: np.ndarray, families: Sequence[Family]) -> None:
+    """Refuse point masses and other components for which there is no value.
+
+    Parameters
+    ----------
+    name : str
+        The response.
+    y : ndarray of float64, shape (n,)
+    families : sequence of Family, length S
+
+    Raises
+    ------
+    DataError
+    """
+    places = sorted({f.atom for f in families if f.atom is not None})
+    near = [np.isclose(y, place, rtol=ROUNDING, atol=0) for place in places]
+    empty = [f"{place:g}" for place, there in zip(places, near, strict=True) if not there.any()]
+    if empty:
+        raise DataError(
+            f"no value of {name!r} is {' or '.join(empty)}, so nothing can be learned about the "
+            "point mass there; leave it out, or check the column"
+        )
+    off, alone = ~np.any(near, axis=0), all(f.atom is not None for f in families)
+    named = ", ".join(f"{place:g}" for place in places)
+    if alone and off.any():
+        raise DataError(
+            f"every component of {name!r} is a point mass ({named}), but {int(off.sum())} of "
+            f"{len(y)} values are not there, such as {y[off][0]:g}; give a family for them"
+        )
+    if places and not alone and not off.any():
+        raise DataError(
+            f"every value of {name!r} is at a point mass ({named}), so nothing is left for the "
+            "other components; leave them out, or check the column"
+        )
 
 
 def _is_discrete(family: Family, response: Response) -> bool:

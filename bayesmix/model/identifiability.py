@@ -10,6 +10,7 @@ from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Observed
 from bayesmix.formula.design import rank_deficiency
 from bayesmix.formula.response import Response
+from bayesmix.model.atoms import check_atoms
 from bayesmix.model.layout import Layout, PartLayout
 
 
@@ -18,7 +19,7 @@ def check_full_rank(matrix: np.ndarray, terms: tuple[str, ...], where: str) -> N
     sets = rank_deficiency(matrix, terms)
     if sets:
         named = "; ".join(", ".join(s) for s in sets)
-        raise SpecError(f"{where} has linearly dependent columns: {named}. Remove one of each set")
+        raise SpecError(f"{where}: linearly dependent columns: {named}. Remove one of each set")
 
 
 def check_varies(
@@ -31,6 +32,9 @@ def check_varies(
     if response.times is not None:
         _check_events(response, counted)
         return
+    if any(f.atom is not None for f in layout.families):
+        y = response.y[counted]
+        check_atoms(response.name, y[~np.isnan(y)], layout.families)
     pairs = zip(layout.families, layout.keys, strict=True)
     found = next(((f, k) for f, k in pairs if f.location is not None), None)
     if found is None:

@@ -78,9 +78,9 @@ def prepare(
     parts = tuple(read_part(r, p, counted, scope, fiml=fiml) for r, p in pairs)
     if labels is not None:
         _warn_of_position(regressions, data[labels], labels)
-    names = [p.response.name for p in parts]
-    if len(set(names)) < len(names):
-        raise SpecError(f"two regressions have the same response {names}; each needs its own")
+    names = [name for p in parts for name in p.response.parts or (p.response.name,)]
+    if twice := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
+        raise SpecError(f"two regressions have the same response {twice}; each needs its own")
     concomitants = (
         None if weight_design is None else concomitant_design(weight_design, counted, scope)
     )

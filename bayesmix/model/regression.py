@@ -63,11 +63,14 @@ def plan(
 def _with_effects(families: Sequence[Family], part: Part) -> tuple[Family, ...]:
     """Gaussian families with the random effects of a response."""
     assert part.random is not None
-    wrong = [f for f in families if f.name != "gaussian" or f.parameters[0].link.name != "identity"]
+    wrong = [f"the family {f.name!r}" for f in families if f.name != "gaussian"]
+    links = [f.parameters[0].link.name for f in families if f.name == "gaussian"]
+    wrong += [f"the link {link!r}" for link in links if link != "identity"]
+    wrong += [] if part.response.limits is None else [part.response.name]
     if wrong:
         raise SpecError(
-            f"random effects ({part.random.column}) need Gaussian responses with the identity "
-            f"link, not the family {wrong[0].name!r}; use family='gaussian', or leave them out"
+            f"random effects ({part.random.column}) need Gaussian responses without limits, with "
+            f"the identity link, not {wrong[0]}; use family='gaussian', or leave them out"
         )
     proportional = part.regression.random_covariance == "proportional"
     made = with_effects(families[0], part.random.design.terms, proportional=proportional)

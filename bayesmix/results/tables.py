@@ -342,14 +342,17 @@ def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
     weight = np.exp(spec.weights.log_weights(fitted.theta, None))[:, 0]
     index = spec.layout.alpha[:, 0]
     logit, rows = get_link("logit"), []
-    held = spec.weights.held
+    held = np.full(spec.k, np.nan) if spec.weights.held is None else spec.weights.held
+    some = np.maximum(weight, np.finfo(float).tiny)
+    share = np.where(np.isfinite(held), 0.0, some)
+    share = share / share.sum()
     for s, component in enumerate(spec.components):
-        if held is not None and np.isfinite(held[s]):
+        if np.isfinite(held[s]):
             se = np.nan
         else:
             free = [t for t in range(spec.k) if index[t] >= 0 and spec.free[index[t]]]
-            share = weight[free] if held is None else weight[free] / (1 - np.nansum(held))
-            slope = ((np.array(free) == s) - share) / (1 - weight[s])
+            own = np.delete(share, s).sum()  # not 1 - share[s], which may be zero
+            slope = np.where(np.array(free) == s, own, -share[free]) / np.delete(some, s).sum()
             at = index[free]
             undetermined = cov.undetermined[at] & (np.abs(slope) > 1e-8)
             known = ~cov.undetermined[at]

@@ -228,6 +228,31 @@ DATA = {
         "'label' mixes int and str; use one type",
     ),
     "group column": (lambda: model(group="gg"), DataError, "'gg' is not in the data"),
+    "no value at an atom": (
+        lambda: model("positive ~ x", family=["zero", "gamma"]),
+        DataError,
+        "no value of 'positive' is 0.*leave it out",
+    ),
+    "only values at an atom": (
+        lambda: model("positive ~ x", change(positive=0.0), family=["zero", "gamma"]),
+        DataError,
+        "every value of 'positive' is at a point mass",
+    ),
+    "values off all atoms": (
+        lambda: model("count ~ 1", family=["zero", bmx.family("point", at=1)]),
+        DataError,
+        "every component of 'count' is a point mass .0, 1.*give a family",
+    ),
+    "an atom beside columns": (
+        lambda: model("mv(y, z) ~ x", family=["zero", "mvnormal"]),
+        DataError,
+        "2 columns, which the zero family does not read.*mvnormal",
+    ),
+    "an atom beside levels": (
+        lambda: model("f ~ x", family=["zero", "categorical"]),
+        DataError,
+        "f has levels, which the zero family does not read.*'categorical'",
+    ),
 }
 
 FORMULAS = {
@@ -288,6 +313,21 @@ FORMULAS = {
         "'~ 0' has no term; leave it out",
     ),
     "fixed no text": (lambda: model(fixed=1), FormulaError, "fixed=1 is of type int"),
+    "limits of levels": (
+        lambda: model("censored(f, lower=1) ~ x", family="categorical"),
+        FormulaError,
+        "levels have no limits; write f",
+    ),
+    "limits of columns": (
+        lambda: model("truncated(mv(y, z), lower=0) ~ x", family="mvnormal"),
+        FormulaError,
+        "several columns have no limits",
+    ),
+    "two kinds of limits": (
+        lambda: model("censored(truncated(y, lower=-9), upper=2) ~ x"),
+        FormulaError,
+        "truncated or censored, not both",
+    ),
     "concomitant no text": (
         lambda: model(concomitant=1),
         FormulaError,
@@ -479,6 +519,26 @@ SPECS = {
         lambda: bmx.Mixture([bmx.Regression("y ~ x"), bmx.Regression("y ~ z")], D),
         SpecError,
         "two regressions have the same response",
+    ),
+    "one column twice": (
+        lambda: bmx.Mixture([bmx.Regression("mv(y, z) ~ x", family="mvnormal"), PAIR[0]], D),
+        SpecError,
+        r"two regressions have the same response \['y'\]",
+    ),
+    "random effects and a link": (
+        lambda: model("y ~ x + (1 | g)", family=bmx.family("gaussian", link="log")),
+        SpecError,
+        "random effects .g. need .* identity link, not the link 'log'",
+    ),
+    "random effects and limits": (
+        lambda: model("censored(y, lower=0) ~ x + (1 | g)"),
+        SpecError,
+        "responses without limits.*not censored.y, lower=0.",
+    ),
+    "dependent random effects": (
+        lambda: model("y ~ x + (1 + z + two | g)", change(two=2 * D.z)),
+        SpecError,
+        "the random effects of .*: linearly dependent columns: z, two. Remove",
     ),
     "several groups": (
         lambda: bmx.Mixture([bmx.Regression("y ~ x | g"), bmx.Regression("x ~ z | g2")], D),

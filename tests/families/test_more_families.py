@@ -144,3 +144,23 @@ def test_files_and_new_rows(response, family, tmp_path):
     np.testing.assert_array_equal(again.membership(), ours.membership())
     new = pd.DataFrame({"x": [0.0, 1.0]})
     np.testing.assert_allclose(again.predict(new), ours.predict(new))
+
+
+@pytest.mark.parametrize("seed", [2, 4, 5, 8])
+def test_very_skewed_inverse_gaussian_responses_end_at_the_maximum(seed):
+    """From the responses as means, scoring steps leap to means without bound."""
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=80)
+    y = rng.wald(np.exp(1 + 0.7 * x), 0.3)
+
+    def cost(b):
+        mu, shape = np.exp(b[0] + b[1] * x), np.exp(b[2])
+        return -stats.invgauss.logpdf(y, mu / shape, scale=shape).sum()
+
+    found = minimize(cost, [1.0, 0.7, np.log(0.3)], tol=1e-10)
+    data = pd.DataFrame({"x": x, "y": y})
+    ours = bmx.Mixture("y ~ x", data, family="inverse_gaussian", k=1).fit("em")
+    assert ours.status == "converged"
+    assert ours.loglik == pytest.approx(-found.fun, abs=1e-6)

@@ -90,6 +90,16 @@ def test_new_rows_and_draws_follow_the_same_rule():
     assert found.bootstrap(n=4, seed=1).summary().notna().any().any()
 
 
+@pytest.mark.parametrize("families", [["zero", "gamma"], [bmx.family("point", at=1), "beta"]])
+def test_new_rows_may_all_be_at_the_atom(families):
+    at = families[0].atom if families[1] == "beta" else 0.0
+    y = np.where(ZERO, at, AMOUNT / (1 + AMOUNT))
+    found = fit(DATA.assign(y=y), families, formula="y ~ x")
+    new = pd.DataFrame({"y": [at, at], "x": [1.0, 2.0]})
+    np.testing.assert_array_equal(found.membership(new), [[1, 0], [1, 0]])
+    assert found.predict(new, by="membership").tolist() == [at, at]
+
+
 def test_a_rounded_value_is_at_the_atom():
     amount = np.where(ZERO, 0.1 + 0.2, AMOUNT + 1)  # 0.30000000000000004
     found = fit(DATA.assign(y=amount), [bmx.family("point", at=0.3), "gamma"])

@@ -98,9 +98,15 @@ def _pooled_shape(y: np.ndarray) -> float:
 
 
 def start(y: np.ndarray) -> dict:
-    """Each response; the shape of all together."""
+    """Each response or their mean, if that is larger; the shape of all together.
+
+    A scoring step from a mean m below the response y changes log(m) by y / m - 1: too much.
+    """
     mean = float(np.mean(y))
-    return {"mu": y, "shape": float(np.clip(_pooled_shape(y), 1e-3 * mean, 1e6 * mean))}
+    return {
+        "mu": np.maximum(y, mean),
+        "shape": float(np.clip(_pooled_shape(y), 1e-3 * mean, 1e6 * mean)),
+    }
 
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.ndarray:
