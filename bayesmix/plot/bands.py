@@ -1,17 +1,16 @@
-"""Uncertainty of what a picture draws: parameters drawn from a posterior or around estimates."""
+"""Uncertainty of what a picture draws, and how bands and steps are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix._arguments import fraction
 from bayesmix.comparison.scores import is_posterior
-from bayesmix.errors import FitError
 from bayesmix.posterior.labels.draws import mean_weights
-from bayesmix.results.covariance import covariance
+from bayesmix.results.uncertainty import estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,34 +18,13 @@ if TYPE_CHECKING:
 
 ALPHA = 0.18
 MOST_DRAWS = 1000
-SEED = 0
 CAP = 4
 
 Limits = tuple[np.ndarray, np.ndarray]
 
 
-def parameter_draws(fit: Any) -> np.ndarray | None:
-    """Parameters (T, D): draws of a posterior, or of the normal approximation of estimates.
-
-    Those of estimates come in pairs on opposite sides, so that their mean is exact.
-
-    Returns
-    -------
-    ndarray, or None
-        None for a point fit without a covariance matrix, as at a boundary.
-    """
-    if is_posterior(fit):
-        return fit.numbers.thinned(MOST_DRAWS)
-    fitted = fit.numbers
-    cov = covariance(fitted)
-    if cov.undetermined.any() or np.isnan(cov.root).any():
-        return None
-    half = np.random.default_rng(SEED).standard_normal((MOST_DRAWS // 2, cov.root.shape[1]))
-    return fitted.theta + np.concatenate([half, -half]) @ cov.root.T
-
-
 def estimate_and_limits(
-    fit: Any, values_at: Callable[[np.ndarray], np.ndarray], ci: float | None
+    fit: Any, values_at: Callable[[np.ndarray], np.ndarray], ci: float | None, scales: Sequence[str]
 ) -> tuple[np.ndarray, Limits | None]:
     """A quantity of the parameters with pointwise limits.
 
@@ -57,45 +35,35 @@ def estimate_and_limits(
         From parameters (D,) to an array.
     ci : float, or None
         Coverage; None: no limits.
+    scales : sequence of str
+        Where the limits of a point fit are symmetric, of `uncertainty.SCALES`: one for all values,
+        or one for each place of the first axis.
 
     Returns
     -------
     ndarray, and (lower, upper) or None
         Of a point fit the value at the estimates, of a posterior the mean of its draws.
     """
-    wanted = ci is not None or is_posterior(fit)
-    draws = parameter_draws(fit) if wanted else None
-    values = None if draws is None else np.array([values_at(theta) for theta in draws])
+    source = fit.source
     if is_posterior(fit):
-        assert values is not None
-        center = values.mean(0)
-    else:
-        center = values_at(fit.numbers.theta)
-    return center, _limits(values, ci)
+        source = replace(source, draws=fit.numbers.thinned(MOST_DRAWS))
+    elif ci is None:
+        return values_at(source.fitted.theta), None
+    found = estimates(source, values_at)
+    if ci is None or len(scales) == 1:
+        return found.value, None if ci is None else found.limits(ci, *scales)
+    parts = [found.part(number).limits(ci, scale) for number, scale in enumerate(scales)]
+    lower, upper = np.swapaxes(np.array(parts), 0, 1)
+    return found.value, (lower, upper)
 
 
 def weights_and_limits(fit: Any, ci: float | None) -> tuple[np.ndarray, Limits | None]:
     """Mean weights of the components over the units (S,), with limits; of all draws."""
-    spec = fit.numbers.spec
-    if is_posterior(fit):
-        values = mean_weights(spec, fit.numbers.flat)
-        return values.mean(0), _limits(values, ci)
-    draws = None if ci is None else parameter_draws(fit)
-    found = None if draws is None else mean_weights(spec, draws)
-    return fit.mixing.to_numpy(), _limits(found, ci)
-
-
-def _limits(values: np.ndarray | None, ci: float | None) -> Limits | None:
-    """Equal-tailed limits over the first axis."""
-    if ci is None:
-        return None
-    fraction("ci", ci, 0.95, error=FitError)
-    if values is None:
-        return None
-    # Between an infinite expected time and a finite one there is nothing to interpolate.
-    method: Any = "linear" if np.isfinite(values).all() else "inverted_cdf"
-    lower, upper = np.quantile(values, [0.5 - ci / 2, 0.5 + ci / 2], axis=0, method=method)
-    return lower, upper
+    spec = fit.source.spec
+    if ci is None and not is_posterior(fit):
+        return fit.mixing.to_numpy(), None
+    found = estimates(fit.source, lambda theta: mean_weights(spec, theta), at_once=True)
+    return found.value, None if ci is None else found.limits(ci, "logit")
 
 
 def draw_band(

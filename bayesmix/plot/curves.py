@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.comparison.scores import is_posterior
 from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import (
@@ -58,11 +57,11 @@ def fitted(
     level of `by`: of its rows), never beyond it.  The title says at which values other
     covariates are held.
 
-    Bands are pointwise, and for the means, not for responses.  A posterior gives credible bands.
-    A point fit gives bands from 1000 draws of the normal approximation of its estimates, and
-    none without a covariance matrix, as at a boundary.  Expected times without a closed form
-    (splines, your own times without ``mean=``) have no bands; for a posterior they are drawn at
-    its mode, and the title says so.  The axis ends near the data and the means of components
+    Bands are pointwise, and for the means, not for responses: those of ``predict(ci=)``, by the
+    delta method, or credible bands of a posterior.  There is none where a mean depends on a
+    parameter that the data do not determine, as at a boundary.  Expected times without a closed
+    form (splines, your own times without ``mean=``) are drawn for a posterior at its mode, without
+    bands, and the title says so.  The axis ends near the data and the means of components
     that have rows; if that cuts off a band, or the mean of an empty component, the title says so.
 
     Exact survival times are points.  A tick upwards marks a time that is later, a tick downwards
@@ -149,7 +148,7 @@ def _draw(
     for number, curve in enumerate(drawn):
         for s in shown:
             draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
-    notes = ["curves at the posterior mode"] if at_mode(fit, view) else []
+    notes = ["curves at the posterior mode"] if view.slow else []
     some = [s for s in np.unique(members.argmax(1)) if s in shown]
     means = [curve.means[:, some].ravel() for curve in drawn]
     if cut(ax, np.concatenate([points(fit, view)[1], *means])):
@@ -280,11 +279,6 @@ def draw_curve(
             color=colour(s),
             fontsize="small",
         )
-
-
-def at_mode(fit: PointFit | Posterior, view: View) -> bool:
-    """Whether the curves are those of one value of the parameters of a posterior."""
-    return view.slow and is_posterior(fit)
 
 
 def label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:

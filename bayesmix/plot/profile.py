@@ -94,15 +94,17 @@ def profile(
     def means(theta: np.ndarray) -> np.ndarray:
         pairs = zip(spec.layout.blocks, rows, strict=True)
         found = np.concatenate([mean_cells(b, data, theta) for b, data in pairs])[:, 0]
-        return (found[shown] - shift) / scale
+        return found[shown]
 
-    center, limits = estimate_and_limits(fit, means, ci)
+    scales = [mean_scale(block) for block, _ in cells]
+    center, limits = estimate_and_limits(fit, means, ci, scales)
+    center = (center - shift) / scale
     kinds = np.array([_label(block, standardise) for block, _ in cells])
     wanted = sorted(set(kinds), key=lambda kind: kind != PROBABILITY)
     axes = [one_axes(ax)] if len(wanted) == 1 else panels(ax, 2, WHAT, share_x=False, share_y=False)
     for one, kind in zip(axes, wanted, strict=True):
         at_kind = kinds == kind
-        ends = None if limits is None else (limits[0][at_kind], limits[1][at_kind])
+        ends = None if limits is None else [((end - shift) / scale)[at_kind] for end in limits]
         here = [cell for (_, cell), kept in zip(cells, at_kind, strict=True) if kept]
         _draw(one, fit, here, center[at_kind], ends)
         one.set_ylabel(kind)

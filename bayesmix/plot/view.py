@@ -27,7 +27,7 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
-from bayesmix.results.means import component_means, observed_response
+from bayesmix.results.means import component_means, mean_scale, observed_response
 
 STEPS = 201
 INTEGRALS = ("spline",)  # families of times whose mean is an integral
@@ -56,7 +56,8 @@ class View:
     rate : bool
         Whether responses and means are divided by exp(offset).
     slow : bool
-        Whether means are integrals, too slow for many draws: then one curve, without a band.
+        Whether means are integrals, too slow for the draws of a posterior: then the curve of its
+        mode, without a band.
     offsets : tuple of str
     """
 
@@ -123,7 +124,9 @@ def make_view(
         unnamed = [c for c in dict.fromkeys(moving) if c not in known.names]
         held += hold(unnamed, known, prepared.data, {})
     families = fit.numbers.spec.layout.blocks[block].families
-    slow = any(f.is_survival and (f.mean is None or f.name in INTEGRALS) for f in families)
+    slow = is_posterior(fit) and any(
+        f.is_survival and (f.mean is None or f.name in INTEGRALS) for f in families
+    )
     return View(block, names[block], x, levels, by, by_levels, held, rate, slow, offsets)
 
 
@@ -247,10 +250,9 @@ def _level_curve(
         return component_means(block, data, theta) / per
 
     if view.slow:
-        point: Any = fit
-        point = point.point() if is_posterior(fit) else point
-        return Curve(level, place, means(point.numbers.theta), None)
-    return Curve(level, place, *estimate_and_limits(fit, means, ci))
+        mode: Any = fit
+        return Curve(level, place, means(mode.point().numbers.theta), None)
+    return Curve(level, place, *estimate_and_limits(fit, means, ci, [mean_scale(block)]))
 
 
 def _grid(data: pd.DataFrame, view: View, rows: np.ndarray) -> tuple[np.ndarray, Any]:

@@ -52,8 +52,7 @@ def mixing(
     """Draw the weights: bars of their means, or curves along a concomitant covariate.
 
     Bands, and lines on the bars, are credible intervals for a posterior.  For a point fit they
-    come from 1000 draws of the normal approximation of its estimates; without a covariance
-    matrix, as at a boundary, there are none.
+    are by the delta method; there are none for what the data do not determine, as at a boundary.
 
     Parameters
     ----------
@@ -151,7 +150,11 @@ def _along(
         level_ticks(ax, levels)
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
     rows = spec.apply(newdata, response=False)
-    weights, limits = estimate_and_limits(fit, lambda theta: row_weights(spec, theta, rows), ci)
+
+    def values(theta: np.ndarray) -> np.ndarray:
+        return row_weights(spec, theta, rows)
+
+    weights, limits = estimate_and_limits(fit, values, ci, ["logit"])
     for s, component in enumerate(fit.components):
         if limits is not None:
             draw_band(

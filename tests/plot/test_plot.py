@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
+from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.plot import style
@@ -129,13 +130,16 @@ def test_bands_of_a_weight_are_symmetric_in_the_logit():
     np.testing.assert_allclose(segment[:, 1], wanted, atol=0.006)
 
 
-def test_no_bands_without_a_covariance():
+def test_no_band_where_a_mean_depends_on_a_parameter_at_infinity():
     data = pd.DataFrame({"y": [0.0] * 30 + [3.0, 4, 5, 6, 7, 8] * 5, "g": ["a"] * 30 + ["b"] * 30})
     with pytest.warns(bmx.DegenerateWarning):
         fit = bmx.Mixture("y ~ g", data, family="poisson", k=1).fit("em", seed=1)
     assert fit.status == "boundary"
     ax = bmx.plot.fitted(fit)
-    assert [line.get_gid() for line in ax.lines if line.get_gid() == "cap"] == []
+    caps = [line.get_xydata() for line in ax.lines if line.get_gid() == "cap"]
+    # Of b alone: 165 events in 30 rows, so log(mu) has the standard error 165 ** -0.5.
+    low, high = 5.5 * np.exp(np.array([-1, 1]) * stats.norm.ppf(0.975) / 165**0.5)
+    np.testing.assert_allclose(caps, [[(1, low)], [(1, high)]], rtol=1e-4)
     assert len(curves(ax)) == 1
 
 

@@ -236,17 +236,23 @@ def test_states_refuses(points, gammopathy):
         bmx.plot.states(gammopathy, by="sex", ax=Figure().subplots())
 
 
-def test_expected_times_without_a_closed_form_have_no_bands():
+def test_expected_times_without_a_closed_form():
     data = bmx.load_data("mgus2").head(60)
     data["seen"] = (data["status"] == 1).astype(int)
     family = bmx.family("spline", df=1)
     spec = bmx.Mixture("surv(years, seen) ~ sex", data, family=family, k=1)
     fit, post = spec.fit("em", seed=1), spec.fit("laplace", seed=1, draws=200)
-    for shown, point, title in ((fit, fit, ""), (post, post.point(), "at the posterior mode")):
+    rows = pd.DataFrame({"sex": data["sex"].cat.categories})
+    ends = fit.predict(rows, ci=0.95)[["lower", "upper"]].to_numpy().T
+    for shown, point, title, bars in (
+        (fit, fit, "", ends),
+        (post, post.point(), "at the posterior mode", []),
+    ):
         ax = bmx.plot.fitted(shown)
-        assert not [line for line in ax.lines if line.get_gid() == "cap"]
-        means = point.predict(pd.DataFrame({"sex": data["sex"].cat.categories}))
-        np.testing.assert_allclose(ax.lines[0].get_ydata(), means[1])
+        caps = [line.get_ydata() for line in ax.lines if line.get_gid() == "cap"]
+        np.testing.assert_allclose(caps, bars)
+        (curve,) = (line for line in ax.lines if line.get_gid() != "cap")
+        np.testing.assert_allclose(curve.get_ydata(), point.predict(rows)[1])
         assert title in ax.get_title(loc="left")
         assert bool(title) == bool(ax.get_title(loc="left"))
 
