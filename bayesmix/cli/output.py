@@ -22,6 +22,7 @@ from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 # What `bayesmix fit --out` writes.
 NAMES = ("summary", "membership", "predictions", "event_probabilities", "states", "selection")
 FILES = (*(f"{name}.csv" for name in NAMES), "fit.nc", "report.html")
+FILES += ("membership.parquet", "predictions.parquet")
 
 
 def write_json(values: Mapping[str, Any]) -> None:
@@ -124,7 +125,7 @@ def make_folder(folder: Path | None, names: Iterable[str] = FILES, force: bool =
 
 
 def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path]:
-    """Write the tables, the fit itself and its report.
+    """Write the tables, the fit itself and its report; tables by row of blocks as Parquet.
 
     Parameters
     ----------
@@ -134,46 +135,31 @@ def write_fit(folder: Path, fit: Any, selection: Any, command: str) -> list[Path
     command : str
         The command that was run, for the report.
     """
-    if fit.numbers.spec.prepared.stream is not None:
-        return _write_blocks(folder, fit, selection)
-    tables = {"summary.csv": fit.summary(), "membership.csv": rows_first(fit.membership())}
-    if not hasattr(fit, "event_probabilities"):
-        tables["predictions.csv"] = rows_first(flat(fit.predict()))
+    many = fit.numbers.spec.prepared.stream is not None
+    events = hasattr(fit, "event_probabilities")
+    tables = {"summary": fit.summary()}
+    if many:
+        by_row = {"membership": fit.membership} | ({} if events else {"predictions": fit.predict})
+        large = [make(to=folder / f"{name}.parquet") for name, make in by_row.items()]
     else:
-        tables |= _event_tables(fit)
+        tables["membership"] = rows_first(fit.membership())
+        tables |= _event_tables(fit) if events else {"predictions": rows_first(flat(fit.predict()))}
+        large = []
     if selection is not None:
-        tables["selection.csv"] = selection.table
-    files = []
-    for name, table in tables.items():
-        files.append(folder / name)
-        table.to_csv(files[-1], index=False)
+        tables["selection"] = selection.table
+    files = [folder / f"{name}.csv" for name in tables]
+    for file, table in zip(files, tables.values(), strict=True):
+        table.to_csv(file, index=False)
     fit.save(folder / "fit.nc")
     page = fit.report(folder / "report.html", code=command)
-    return [*files, folder / "fit.nc", *page]
-
-
-def _write_blocks(folder: Path, fit: Any, selection: Any) -> list[Path]:
-    """The fit to rows that come in blocks, and its tables: those by row as Parquet."""
-    tables = {"summary.csv": fit.summary()}
-    if selection is not None:
-        tables["selection.csv"] = selection.table
-    for name, table in tables.items():
-        table.to_csv(folder / name, index=False)
-    by_row = {"membership.parquet": fit.membership}
-    if not hasattr(fit, "event_probabilities"):
-        by_row["predictions.parquet"] = fit.predict
-    fit.save(folder / "fit.nc")
-    return [
-        *(folder / name for name in (*tables, "fit.nc")),
-        *(make(to=folder / name) for name, make in by_row.items()),
-    ]
+    return [*files, *large, folder / "fit.nc", *page]
 
 
 def _event_tables(fit: Any) -> dict[str, pd.DataFrame]:
     """Probabilities of the events, by subject and over time."""
-    tables = {"event_probabilities.csv": fit.event_probabilities()}
+    tables = {"event_probabilities": fit.event_probabilities()}
     try:
-        tables["states.csv"] = fit.aalen_johansen()
+        tables["states"] = fit.aalen_johansen()
     except BayesmixError as error:
         warnings.warn(f"states.csv is not written: {error}", stacklevel=2)
     return tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
@@ -23,8 +23,8 @@ EXTRA = {
     "backend": "str | None",
 }
 DOTS = 100  # of an inch on a screen
-# Pictures of estimates alone; the others of data in blocks show a sample.
-WITHOUT_ROWS = ("coefficients", "compare", "diagnostics", "estimates", "selection")
+# Pictures of the estimates of one fit; others of data in blocks show a sample.
+WITHOUT_ROWS = ("coefficients", "diagnostics")
 
 # Backends of ArviZ, and the packages that each needs.
 INTERACTIVE = {"plotly": ("plotly", "webcolors"), "bokeh": ("bokeh",)}
@@ -83,15 +83,16 @@ def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
         if "backend" in extra:
             _refuse_interactive(draw.__name__, given.pop("backend", None))
         shown = own.bind(*args, **given)
-        notes: list[str] = []
+        words = ""
         if draw.__name__ not in WITHOUT_ROWS:
             first = next(iter(shown.arguments))
-            shown.arguments[first] = _sampled(shown.arguments[first], notes)
+            words = sample_words(shown.arguments[first])
+            shown.arguments[first] = sampled(shown.arguments[first])
         found = draw(*shown.args, **shown.kwargs)
         _without_backquotes(found)
         _look(found, **look, new=shown.arguments.get("ax") is None)
-        if notes:
-            _note(found, notes[0])
+        if words:
+            _note(found, f"drawn from {words}")
         return found
 
     new = [inspect.Parameter(n, KEYWORD, default=None, annotation=EXTRA[n]) for n in extra]
@@ -99,18 +100,25 @@ def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", door(drawn, error=FitError))
 
 
-def _sampled(fit: Any, notes: list[str]) -> Any:
-    """A fit, or fits by name, whose rows in blocks are replaced by their sample, noted in words."""
-    if isinstance(fit, Mapping):
-        return {name: _sampled(each, notes) for name, each in fit.items()}
-    numbers = getattr(fit, "numbers", None)
-    rows = getattr(getattr(numbers, "spec", None), "rows", None)
-    if rows is None or rows.stream is None:
+def sampled(fit: Any) -> Any:
+    """The fit, with a sample in place of rows that come in blocks."""
+    if getattr(_rows(fit), "stream", None) is None:
         return fit
-    if rows.sample.n < rows.n:
-        notes.append(f"drawn from a sample of {rows.sample.n:,} of {rows.n:,} rows")
-    made = on_sample(numbers)
+    made = on_sample(fit.numbers)
     return type(fit)(made, type(fit.point())(made.point)) if is_posterior(fit) else type(fit)(made)
+
+
+def sample_words(fit: Any) -> str:
+    """Which sample stands for rows in blocks; empty where all rows are there."""
+    rows = _rows(fit)
+    if getattr(rows, "stream", None) is None or rows.sample.n == rows.n:
+        return ""
+    return f"a sample of {rows.sample.n:,} of {rows.n:,} rows"
+
+
+def _rows(fit: Any) -> Any:
+    """The rows of a fit; None of other things."""
+    return getattr(getattr(getattr(fit, "numbers", None), "spec", None), "rows", None)
 
 
 def _note(found: Any, words: str) -> None:

@@ -151,10 +151,10 @@ def _along(
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
     rows = spec.apply(newdata, response=False)
 
-    def values(theta: np.ndarray) -> np.ndarray:
+    def at_theta(theta: np.ndarray) -> np.ndarray:
         return row_weights(spec, theta, rows)
 
-    weights, limits = estimate_and_limits(fit, values, ci, ["logit"])
+    weights, limits = estimate_and_limits(fit, at_theta, ci, ["logit"])
     for s, component in enumerate(fit.components):
         if limits is not None:
             draw_band(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,6 +140,7 @@ def with_predictive_ranges(
     spec : MixtureSpec
     model : PriorModel
     """
+    spec = replace(spec, rows=spec.rows.sample)  # of rows in blocks
     draws = int(np.clip(PREDICTED // spec.rows.n, *FEWEST_MOST))
     theta = sample_prior(spec, model, draws, np.random.default_rng(0))
     rows = []

@@ -39,7 +39,8 @@ def report(
     fits : PointFit or Posterior, or dict of str to these
         ``{"ML": ml, "Bayes": posterior}``, or a Selection: all its fits, with a slider over the
         number of components.  The fits may be of different models or data; the page says what
-        cannot be compared.
+        cannot be compared.  If the data come in blocks, what is shown by row is of a sample, and
+        the page says so.
     path : str or path
         The HTML file; an existing file is replaced.
     title : str, optional
@@ -110,4 +111,5 @@ def _title(subject: Subject) -> str:
 def _lead(subject: Subject) -> str:
     fits = ", ".join(subject.fits)
     one = len(subject.fits) == 1
-    return f"Report of {'the fit' if one else 'the fits'} {fits}, written by bayesmix."
+    words = f"Report of {'the fit' if one else 'the fits'} {fits}, written by bayesmix."
+    return f"{words} {subject.sample_words}".strip()

@@ -83,10 +83,10 @@ class Details:
 
 @dataclass(frozen=True)
 class Choice:
-    """Blocks of which a slider shows one; without scripts all are visible."""
+    """Names and their blocks, of which a slider shows those of one; without scripts all."""
 
     label: str
-    options: tuple[tuple[str, Block], ...]
+    options: tuple[tuple[str, tuple[Block, ...]], ...]
 
 
 @dataclass(frozen=True, eq=False)

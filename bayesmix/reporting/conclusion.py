@@ -14,7 +14,7 @@ from bayesmix.comparison import compare, predictions
 from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
-from bayesmix.posterior.labels.draws import mean_weights
+from bayesmix.plot.bands import weights_and_limits
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 from bayesmix.reporting.files import fixed, interval, number, plural
@@ -34,7 +34,7 @@ SOURCES = {
 def conclusion(subject: Subject) -> Section:
     """The groups, how large and how distinct they are, and which fit is preferred."""
     blocks: list[Block] = list(_preferred(subject))
-    for name, fit in subject.fits.items():
+    for name, (fit, _) in subject.at_hand.items():
         sentences = [*_groups(fit), *_cured(fit), *_clearness(fit), *_doubts(subject, name)]
         blocks += [Words(subject.named(name, " ".join(sentences))), _glance(name, fit)]
     return Section("conclusion", "In short", tuple(blocks))
@@ -52,7 +52,7 @@ def _preferred(subject: Subject) -> Iterator[Block]:
 
 
 def _groups(fit: Any) -> Iterator[str]:
-    spec, share = fit.numbers.spec, _shares(fit)
+    spec, (share, _) = fit.numbers.spec, weights_and_limits(fit, None)
     count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
     if spec.k == 1:
         yield "One group: all units follow the same model."
@@ -63,12 +63,6 @@ def _groups(fit: Any) -> Iterator[str]:
     small = [str(c) for c, p in zip(spec.components, share, strict=True) if p < 0.05]
     if small:
         yield f"Fewer than one unit in twenty belongs to {', '.join(small)}."
-
-
-def _shares(fit: Any) -> np.ndarray:
-    source = fit.source
-    theta = source.fitted.theta[None] if source.draws is None else source.draws
-    return mean_weights(source.spec, theta).mean(0)
 
 
 def _cured(fit: Any) -> Iterator[str]:
@@ -112,9 +106,11 @@ def _doubts(subject: Subject, name: str) -> Iterator[str]:
 def _glance(name: str, fit: Any) -> Table:
     """Share and typical response of each component, with intervals: a row for each quantity."""
     spec = fit.numbers.spec
-    share = pd.DataFrame({"component": spec.components, "estimate": _shares(fit)})
-    found = [share.assign(quantity="share")]
-    cells = [[f"{100 * p:.0f}%" for p in share["estimate"]]]
+    share, limits = weights_and_limits(fit, 0.95)
+    numbers = dict(zip(ENDS, (share, *(limits or (np.nan, np.nan))), strict=True))
+    found = [pd.DataFrame({"quantity": "share", "component": spec.components, **numbers})]
+    percent = [[f"{100 * p:.0f}%" for p in row] for row in found[0][ENDS].to_numpy()]
+    cells = [[f"{p} ({low} to {high})" if fit.k > 1 else p for p, low, high in percent]]
     for block in spec.layout.blocks:
         what: dict[str, Any] = {"what": "quantile_time", "q": 0.5} if block.survival else {}
         try:

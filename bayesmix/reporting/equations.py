@@ -51,7 +51,7 @@ def model_equations(spec: MixtureSpec) -> list[Equation]:
 
 
 def _mixture(spec: MixtureSpec) -> Equation:
-    grouped, several = spec.rows.units.grouped, len(spec.layout.blocks) > 1
+    grouped, several = spec.prepared.units.grouped, len(spec.layout.blocks) > 1
     owner = "" if spec.k == 1 else "s"
     density = rf"f_{{{owner}r}}(y_{{ir}} \mid x_i)" if several else rf"f_{owner}(y_i \mid x_i)"
     inner = (r"\prod_{i \in u} " if grouped else "") + (r"\prod_r " if several else "") + density
@@ -153,7 +153,7 @@ def _weights(spec: MixtureSpec) -> Equation:
     if terms is None:
         total = rf"\pi_1 + \cdots + \pi_{{{spec.k}}} = 1"
         return Equation((total,), "The weights are the same everywhere.")
-    unit = "u" if spec.rows.units.grouped else "i"
+    unit = "u" if spec.prepared.units.grouped else "i"
     pieces = [
         rf"\alpha_{{s{j}}}" + ("" if term == "Intercept" else rf"\,{upright(term)}_{{{unit}}}")
         for j, term in enumerate(terms, 1)

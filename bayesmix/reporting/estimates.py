@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmix._arguments.printing import p_value
 from bayesmix.comparison import compare_estimates
-from bayesmix.errors import FitError, SpecError
+from bayesmix.errors import BayesmixError, FitError, SpecError
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import coefficients_picture
@@ -70,7 +70,7 @@ def _sensitive(fits: dict[str, Any]) -> Iterator[Block]:
             continue
         try:
             table = fit.sensitivity()
-        except FitError as error:
+        except BayesmixError as error:
             yield Words(f"How sensitive {name} is to its priors is not known: {error}.", "note")
             continue
         flagged = table[table["diagnosis"] != "✓"].rename_axis("parameter").reset_index()

@@ -7,8 +7,7 @@ from typing import Any
 
 from bayesmix._arguments import door
 from bayesmix.errors import FitError
-from bayesmix.model.sampled import unavailable
-from bayesmix.reporting.blocks import Block
+from bayesmix.reporting.blocks import Block, Words
 from bayesmix.reporting.page import resource, write_block
 from bayesmix.reporting.slider_numbers import (
     event_sliders,
@@ -54,7 +53,7 @@ def explore(fit: Any) -> Explorer:
 
     At most 120 combinations of values have sliders.  If there are too many covariates, the last
     numeric ones stay at their medians, then the last factors at their first levels; the caption
-    says which, and at what.
+    says which, and at what.  If the data come in blocks, units are those of a sample.
 
     Parameters
     ----------
@@ -71,8 +70,6 @@ def explore(fit: Any) -> Explorer:
         If it is not a fit.
     FitError
         If the fit has nothing to explore: one component, and no covariates.
-    DataError
-        If the data come in blocks.
 
     Examples
     --------
@@ -86,10 +83,7 @@ def explore(fit: Any) -> Explorer:
     """
     subject = make_subject(fit, None)
     blocks: list[Block] = []
-    for name, one in subject.fits.items():
-        spec = subject.specs[name]
-        if spec.prepared.stream is not None:
-            raise unavailable(spec.rows.n)
+    for name, (one, spec) in subject.at_hand.items():
         if spec.prepared.events is not None:
             blocks += event_sliders(name, one, spec)
         else:
@@ -102,4 +96,5 @@ def explore(fit: Any) -> Explorer:
     if not blocks:
         msg = "explore() shows memberships, and what depends on covariates; this fit has neither"
         raise FitError(msg)
-    return Explorer(tuple(blocks))
+    words = subject.sample_words
+    return Explorer((*([Words(words, "note")] if words else []), *blocks))

@@ -92,7 +92,7 @@ def _within(blocks: Iterable[Block]) -> Iterator[Table]:
         elif isinstance(block, Details):
             yield from _within(block.blocks)
         elif isinstance(block, Choice):
-            yield from _within(inner for _, inner in block.options)
+            yield from _within(inner for _, own in block.options for inner in own)
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:

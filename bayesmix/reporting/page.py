@@ -149,7 +149,7 @@ def _(block: Picture) -> str:
 def _(block: Choice) -> str:
     label = _text(block.label)
     items = "\n".join(
-        f'<div data-item="{_text(name)}">{write_block(inner)}</div>'
+        f'<div data-item="{_text(name)}">{"".join(map(write_block, inner))}</div>'
         for name, inner in block.options
     )
     most = len(block.options) - 1

@@ -71,7 +71,7 @@ def _python(subject: Subject) -> str:
 def _data_words(subject: Subject, name: str) -> Iterator[str]:
     prepared = subject.specs[name].prepared
     columns = ", ".join(prepared.columns)
-    rows = len(prepared.data) + prepared.n_dropped
+    rows = subject.specs[name].rows.n + prepared.n_dropped
     yield f"# data: a pandas DataFrame of {rows} rows with the columns {columns}"
 
 

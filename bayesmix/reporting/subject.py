@@ -11,6 +11,7 @@ from bayesmix.comparison.same_data import differences, fingerprint, mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
+from bayesmix.plot.picture import sample_words, sampled
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,21 @@ class Subject:
     def specs(self) -> dict[str, MixtureSpec]:
         """The specification of every fit."""
         return {name: mixture_spec(fit) for name, fit in self.fits.items()}
+
+    @cached_property
+    def at_hand(self) -> dict[str, tuple[Any, MixtureSpec]]:
+        """The fits and their specifications, with a sample in place of rows that come in blocks."""
+        found = {name: sampled(fit) for name, fit in self.fits.items()}
+        return {name: (fit, mixture_spec(fit)) for name, fit in found.items()}
+
+    @property
+    def sample_words(self) -> str:
+        """Which samples stand for rows in blocks, and where; empty where there are none."""
+        found = " and ".join(dict.fromkeys(w for w in map(sample_words, self.fits.values()) if w))
+        return found and (
+            f"Memberships, predictions, averages and pictures are of {found}; estimates, their "
+            "errors and criteria are of all rows."
+        )
 
     @cached_property
     def posteriors(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,15 +38,15 @@ CLEAR = 0.9
 def memberships(subject: Subject) -> Section | None:
     """Sizes of the components, a picture, and the memberships of the units."""
     blocks: list[Block] = []
-    for name, fit in subject.fits.items():
+    for name, (fit, spec) in subject.at_hand.items():
         if fit.k == 1:
             continue
         members = fit.membership()
-        blocks.append(_sizes(name, fit, members, subject.specs[name]))
+        blocks.append(_sizes(name, fit, members, spec))
         blocks.append(rootogram_picture(name, fit))
-        if subject.specs[name].layout.concomitant_terms is not None:
+        if spec.layout.concomitant_terms is not None:
             blocks.append(weights_picture(name, fit))
-            blocks += weight_sliders(name, fit, subject.specs[name])
+            blocks += weight_sliders(name, fit, spec)
         blocks.append(unit_table(name, members))
     if not blocks:
         return None
@@ -100,17 +101,17 @@ def _head(
 def events(subject: Subject) -> Section | None:
     """Probabilities of competing events over time."""
     blocks: list[Block] = []
-    of_events = {n: f for n, f in subject.fits.items() if subject.specs[n].prepared.events}
-    for name, fit in of_events.items():
+    of_events = {n: pair for n, pair in subject.at_hand.items() if pair[1].prepared.events}
+    for name, (fit, _) in of_events.items():
         blocks.append(states_picture(name, fit))
         try:
             table = fit.aalen_johansen()
         except BayesmixError:  # the picture's place says why
             continue
         blocks.append(_head(f"states_{name}", f"Probabilities of {name} over time", table, "rows"))
-    for name, fit in of_events.items():
-        blocks += event_sliders(name, fit, subject.specs[name])
-        blocks.append(typical_events(name, fit, subject.specs[name]))
+    for name, (fit, spec) in of_events.items():
+        blocks += event_sliders(name, fit, spec)
+        blocks.append(typical_events(name, fit, spec))
     if not blocks:
         return None
     words = (
@@ -124,8 +125,7 @@ def events(subject: Subject) -> Section | None:
 def survival(subject: Subject) -> Section | None:
     """Survival curves of mixtures of times, and the times by which shares have had the event."""
     blocks: list[Block] = []
-    for name, fit in subject.fits.items():
-        spec = subject.specs[name]
+    for name, (fit, spec) in subject.at_hand.items():
         if spec.prepared.events is not None:
             continue
         times = [b.name for b in spec.layout.blocks if b.survival]
@@ -153,7 +153,7 @@ def survival(subject: Subject) -> Section | None:
 def predictions(subject: Subject) -> Section | None:
     """Fitted means beside the data, and a picture of the components' means."""
     # Competing events have probabilities and times in place of means of a response.
-    means = {n: f for n, f in subject.fits.items() if subject.specs[n].prepared.events is None}
+    means = {n: pair for n, pair in subject.at_hand.items() if pair[1].prepared.events is None}
     if not means:
         return None
     blocks: list[Block] = [
@@ -162,21 +162,14 @@ def predictions(subject: Subject) -> Section | None:
             "(not by the memberships); binomial means are per trial."
         )
     ]
-    numbered = _numbered(subject, means)
+    numbered = _numbered(means)
     if numbered:
-        name = subject.specs[next(iter(numbered))].layout.blocks[0].name
-        options = tuple((n, curves_picture(n, fit, name)) for n, fit in numbered.items())
-        blocks.append(Choice("Fit", options))
-    for name, fit in means.items():
-        layouts = subject.specs[name].layout.blocks
-        apart = [b.name for b in layouts if any(f.outputs for f in b.families)]
-        blocks += [profile_picture(name, fit)] if apart else []
-        if name not in numbered:
-            blocks += [curves_picture(name, fit, b.name) for b in layouts if b.name not in apart]
-            for response in (b.name for b in layouts if not b.survival):
-                blocks += mean_sliders(name, fit, subject.specs[name], response)
+        shown = {n: _curves(n, *pair) for n, pair in numbered.items()}
+        blocks.append(Choice("Fit", tuple((n, tuple(own)) for n, own in shown.items())))
+    for name, (fit, spec) in means.items():
+        blocks += [] if name in numbered else _curves(name, fit, spec)
         try:
-            table = _predicted(fit, subject.specs[name])
+            table = _predicted(fit, spec)
         except BayesmixError as error:
             blocks.append(Words(subject.named(name, f"no predictions: {error}"), "note"))
             continue
@@ -184,16 +177,24 @@ def predictions(subject: Subject) -> Section | None:
     return Section("predictions", "Predictions", tuple(blocks))
 
 
-def _numbered(subject: Subject, fits: dict[str, Any]) -> dict[str, Any]:
+def _numbered(fits: dict[str, tuple[Any, MixtureSpec]]) -> dict[str, tuple[Any, MixtureSpec]]:
     """Fits with three or more numbers of components, in their order, for a slider."""
-    specs = {name: subject.specs[name] for name in fits}
-    one = all(
-        len(spec.layout.blocks) == 1 and not any(f.outputs for f in spec.layout.blocks[0].families)
-        for spec in specs.values()
-    )
-    if not one or len({spec.k for spec in specs.values()}) < MOST_SIDE_BY_SIDE + 1:
-        return {}
-    return {name: fits[name] for name in sorted(fits, key=lambda name: specs[name].k)}
+    numbers = {name: spec.k for name, (_, spec) in fits.items()}
+    several = len(set(numbers.values())) > MOST_SIDE_BY_SIDE
+    return {n: fits[n] for n in sorted(fits, key=lambda n: numbers[n])} if several else {}
+
+
+def _curves(name: str, fit: Any, spec: MixtureSpec) -> Iterator[Block]:
+    """A picture of every response, and its means by sliders."""
+    blocks = spec.layout.blocks
+    apart = [b.name for b in blocks if any(f.outputs for f in b.families)]
+    if apart:
+        yield profile_picture(name, fit)
+    for block in blocks:
+        if block.name not in apart:
+            yield curves_picture(name, fit, block.name)
+        if not block.survival:
+            yield from mean_sliders(name, fit, spec, block.name)
 
 
 def _predicted(fit: Any, spec: MixtureSpec) -> pd.DataFrame:

@@ -360,7 +360,7 @@ def family_title(family: Family) -> str:
 
 
 def _who(spec: MixtureSpec) -> str:
-    grouped = spec.rows.units.grouped
+    grouped = spec.prepared.units.grouped
     each = f"Each of the {spec.rows.n_units:,} {'groups of rows' if grouped else 'rows'}"
     if spec.k == 1:
         return f"{each} follows the same regression; there is one component only."

@@ -40,4 +40,6 @@ def test_a_pattern_of_files(flights, many, monkeypatch, capsys):
     table = pd.read_parquet(out / name) if many else pd.read_csv(out / name)
     np.testing.assert_allclose(table[["1", "2"]], expected.membership(), atol=1e-6)
     assert (out / "predictions.parquet").exists() == many
+    assert "600" in (out / "report.html").read_text()
+    assert main([*given, "--out", str(out)]) == 1  # nothing is replaced without --force
     assert bmx.load(out / "fit.nc").n_obs == 600

@@ -17,6 +17,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix import reporting
 from bayesmix.families import FAMILIES
+from bayesmix.formula.sources import survey
 from bayesmix.plot.grid import Covariates
 from bayesmix.reporting import equations, files
 from bayesmix.reporting.blocks import Picture, Table, Words
@@ -252,12 +253,40 @@ def test_a_selection_has_a_slider_over_the_numbers_of_components(tmp_path):
     check_page(page)
     items = [a["data-item"] for _, a in page.tags if "data-item" in a]
     assert items == ["k = 1", "k = 2", "k = 3"]
-    (slider,) = [a for tag, a in page.tags if tag == "input"]
+    slider, *others = [a for tag, a in page.tags if tag == "input"]
+    assert len(others) == 3  # the length, below the picture of each number
     assert (slider["type"], slider["min"], slider["max"]) == ("range", "0", "2")
     assert page.words.count("data and means of the components") == 3
     # A click on a unit draws its memberships: the columns after the row's name.
     bars = [a["data-bars"] for tag, a in page.tags if tag == "table" and "data-bars" in a]
     assert bars == ["1,2", "1,2,3"]
+
+
+@pytest.mark.parametrize("method", ["em", "laplace"])
+def test_data_in_blocks_are_reported_by_a_sample(tmp_path, monkeypatch, method):
+    monkeypatch.setattr(survey, "SAMPLE", 300)
+    rng = np.random.default_rng(1)
+    unit = np.repeat(np.arange(400), 3)
+    group, x = unit % 2, rng.normal(size=1200)
+    data = pd.DataFrame({"y": rng.poisson(np.exp(1 + group + 0.3 * x)), "x": x, "unit": unit})
+    fits = [
+        bmx.Mixture("y ~ x | unit", given, family="poisson", k=2).fit(method, seed=1)
+        for given in (data, bmx.scan(data, rows=500))
+    ]
+    whole, blocks = (
+        {file.stem: pd.read_csv(file) for file in bmx.report(
+            fit, tmp_path / "page.html", tables=tmp_path / str(n)) if file.suffix == ".csv"}
+        for n, fit in enumerate(fits)
+    )  # fmt: skip
+    for name in (f"summary_{method}", *(["criteria"] if method == "em" else [])):
+        pd.testing.assert_frame_equal(whole[name].iloc[:, :5], blocks[name].iloc[:, :5], rtol=0.05)
+    n = fits[1].numbers.spec.rows.sample.n
+    assert len(blocks[f"predictions_{method}"]) == n < 1200
+    said = f"pictures are of a sample of {n} of 1,200 rows; estimates, their errors and criteria"
+    assert said in (tmp_path / "page.html").read_text("utf-8")
+    note, *_, units = bmx.explore(fits[1]).blocks
+    assert said in note.text
+    assert len(units.blocks[0].frame) == n / 3
 
 
 def chosen(shown, place):
