@@ -20,6 +20,8 @@ LARGE_STEP = 1e-3
 SMALLEST_EIGENVALUE = 1e-13
 # Largest change of a linear predictor in one step, on logit and log scales.
 LONGEST = 8.0
+# How often a step may be made three times as long.
+LENGTHS = 8
 SMALLEST_MU = 1e-3
 
 
@@ -144,7 +146,7 @@ def newton(
             )
         size = (np.abs(step) / (1 + np.abs(theta[:, free]))).max(1)
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
-        often = large[active] = np.where(n.definite & (size > 0.01), large[active] + 1, 0)
+        often = large[active] = np.where(usable & (size > 0.01), large[active] + 1, 0)
         proposal = theta.copy()
         proposal[:, free] += np.where(usable[:, None], step, 0.0)
         _shorten(problem, theta, proposal, size)
@@ -190,14 +192,22 @@ def _stretch(
     loglik: np.ndarray,
     which: np.ndarray,
 ) -> None:
-    """Go three times as far where steps stay large: those parameters run to infinity."""
+    """Go three times as far, and again, where steps stay large: parameters run to infinity.
+
+    Constant weights do not: their logits only say which component is lost.
+    """
     rows = which.nonzero()[0]
-    if not len(rows):
-        return
-    far = theta[rows] + 3 * (proposal[rows] - theta[rows])
-    value = log_likelihood(problem, far)
-    better = value > loglik[rows]
-    proposal[rows[better]], loglik[rows[better]] = far[better], value[better]
+    places = problem.spec.weights.places[1]
+    weights = places if problem.concomitant is None else places[:0]
+    for _ in range(LENGTHS):
+        if not len(rows):
+            return
+        far = theta[rows] + 3 * (proposal[rows] - theta[rows])
+        far[:, weights] = proposal[rows][:, weights]
+        value = log_likelihood(problem, far)
+        better = value > loglik[rows]
+        rows, far, value = rows[better], far[better], value[better]
+        proposal[rows], loglik[rows] = far, value
 
 
 def _search(
