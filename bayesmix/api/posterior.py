@@ -26,7 +26,7 @@ from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.random_effects import random_effect_draws
 from bayesmix.results.imputation import impute
-from bayesmix.results.simulation import columns_of
+from bayesmix.results.simulation import columns_of, labelled_frame
 from bayesmix.results.streaming import delivered
 from bayesmix.sampling.posterior import relabelled
 
@@ -288,7 +288,9 @@ class Posterior(Draws):
         spec = self._drawn.spec
         index = spec.prepared.index if newdata is None else newdata.index
         frames = {
-            column.name: pd.DataFrame(values[:, c].T, index=index).rename_axis(columns="draw")
+            column.name: labelled_frame(
+                spec.layout.blocks[column.block], values[:, c].T, index
+            ).rename_axis(columns="draw")
             for c, column in enumerate(columns_of(spec, spec.rows))
         }
         return next(iter(frames.values())) if len(frames) == 1 else pd.concat(frames, axis=1)

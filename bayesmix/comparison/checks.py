@@ -58,4 +58,9 @@ def _value(name: str, statistic: Statistic, data: Any) -> float:
     if np.ndim(value) != 0:
         msg = f"the statistic {name!r} gives {np.shape(value)} values; it must give one number"
         raise FitError(msg)
+    if np.isnan(value):
+        raise FitError(
+            f"the statistic {name!r} is NaN; missing responses are NaN in what it takes, so it must "
+            "leave them out, as data.mean() does"
+        )
     return float(value)

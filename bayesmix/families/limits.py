@@ -203,7 +203,8 @@ def _before(family: Any, y: Array) -> Array:
 def _below(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y <= l)."""
     assert obs.limits is not None
-    return log_tails(family, _at(family, obs, _moved(family, obs, obs.limits.lower)), linked)[0]
+    at = _moved(family, obs, obs.limits.lower)
+    return log_tails(family, _moved_to(family, obs, at), linked)[0]
 
 
 def _above(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:

@@ -62,9 +62,10 @@ def zero_inflated(base: Family) -> Family:
         """(1 - psi) times the mean of the counts."""
         return (1 - psi) * f.mean(**natural)
 
-    def variance(psi: Array, **natural: Array) -> Array:
-        """(1 - psi) (v + psi m^2), with the mean m and variance v of the counts."""
-        return (1 - psi) * (f.variance(**natural) + psi * f.mean(**natural) ** 2)
+    def variance(psi: Array, trials: Array | None = None, **natural: Array) -> Array:
+        """(1 - psi) (v + psi m^2), with the mean m and variance v of the counts or proportion."""
+        v = f.variance(**natural, **({} if trials is None else {"trials": trials}))
+        return (1 - psi) * (v + psi * f.mean(**natural) ** 2)
 
     def simulate(rng: np.random.Generator, psi: Array, **natural: Array) -> np.ndarray:
         y = f.simulate(rng, **natural)
@@ -88,7 +89,7 @@ def zero_inflated(base: Family) -> Family:
         density=density,
         closed_form=closed_form,
         mean=mean,
-        variance=None if base.binomial else variance,  # not one number for each trial
+        variance=variance,
         simulate=simulate,
         kernel=with_psi(base.kernel, f"zero_inflated_{base.name}", inflated_term),
     )

@@ -13,8 +13,9 @@ from bayesmix.formula.response import time_name
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of
+from bayesmix.posterior.predict import simulate
 from bayesmix.results.censoring import refuse_background
-from bayesmix.results.simulation import columns_of
+from bayesmix.results.simulation import columns_of, draw_columns
 from bayesmix.survival.nonparametric import kaplan_meier
 
 KINDS = ("rootogram", "density", "ecdf", "survival")
@@ -138,11 +139,10 @@ def of_model(fit: Any, response: str | None, draws: int, rng: np.random.Generato
     spec = fit.numbers.spec
     block = _block(spec, response)
     if is_posterior(fit):
-        frame = fit.simulate(draws, rng)
-        several = frame.columns.nlevels > 1
-        values = frame[frame.columns.unique(0)[block]] if several else frame
-        return _made(spec, block, values.to_numpy(dtype=float).T, "drawn from the posterior")
-    found = [fit.simulate(rng).iloc[:, block].to_numpy(dtype=float) for _ in range(draws)]
+        drawn = simulate(fit.numbers, None, draws, rng)[:, block]
+        return _made(spec, block, drawn, "drawn from the posterior")
+    theta = fit.numbers.theta
+    found = [draw_columns(spec, theta, spec.rows, rng)[1][block] for _ in range(draws)]
     return _made(spec, block, np.array(found), "drawn at the estimates")
 
 

@@ -11,6 +11,7 @@ from bayesmix.results.simulation import (
     columns_of,
     draw_from,
     draw_missing,
+    labelled_frame,
     side_by_column,
     warn_of_impossible,
 )
@@ -60,5 +61,8 @@ def impute(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> pd.
         for c, where in lost.items():
             out[c][:, d] = drawn[c, where]
     index = spec.prepared.index
-    frames = {columns[c].name: pd.DataFrame(v, index[lost[c]]) for c, v in out.items()}
+    frames = {
+        columns[c].name: labelled_frame(spec.layout.blocks[columns[c].block], v, index[lost[c]])
+        for c, v in out.items()
+    }
     return pd.concat(frames, names=["response", "row"]).rename_axis(columns="draw")

@@ -126,9 +126,9 @@ def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
     for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
         if family.variance is None:
             raise FitError(f"family {family.name!r} has no variance=; Pearson residuals need it")
-        out[:, s] = family.variance(**natural(block, data, theta, s))
-        trials = data.observed[key].trials
-        out[:, s] /= 1.0 if trials is None else np.maximum(trials, 1)
+        trials = data.observed[key].trials if family.binomial else None
+        own = {} if trials is None else {"trials": np.maximum(trials, 1)}
+        out[:, s] = family.variance(**natural(block, data, theta, s), **own)
     return out
 
 

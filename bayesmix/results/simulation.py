@@ -64,7 +64,7 @@ def simulate(
     drawn, values = draw_columns(spec, theta, rows, rng)
     warn_of_impossible(values, columns)
     out: dict[str, Any] = {
-        column.name: _labelled(spec.layout.blocks[column.block], value)
+        column.name: labelled(spec.layout.blocks[column.block], value)
         for column, value in zip(
             columns, as_observed(values, columns) if missing else values, strict=True
         )
@@ -73,8 +73,8 @@ def simulate(
     return pd.DataFrame(out, index=index).infer_objects()
 
 
-def _labelled(block: BlockLayout, values: np.ndarray) -> Any:
-    """Drawn responses as in the data: levels, where the family has some."""
+def labelled(block: BlockLayout, values: np.ndarray) -> Any:
+    """Drawn responses (n,) as in the data: levels, where the family has some."""
     levels = next((f.levels for f in block.families if f.levels), ())
     if not levels:
         return values
@@ -86,6 +86,11 @@ def _labelled(block: BlockLayout, values: np.ndarray) -> Any:
     ordered = block.thresholds is not None
     known: Any = list(levels)
     return pd.Categorical.from_codes(codes.tolist(), known, ordered=ordered)
+
+
+def labelled_frame(block: BlockLayout, values: np.ndarray, index: pd.Index) -> pd.DataFrame:
+    """Drawn responses, rows by draws (n, T), as in the data."""
+    return pd.DataFrame({d: labelled(block, v) for d, v in enumerate(values.T)}, index=index)
 
 
 class Column(NamedTuple):

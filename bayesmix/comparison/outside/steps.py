@@ -276,19 +276,12 @@ def _weights(spec: MixtureSpec) -> np.ndarray:
 
 
 def _same_entries(whole: MixtureSpec, spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Entries of theta that two models share: all but those of the weights."""
-    known = {
-        (c.variable, c.term, c.components): j
-        for j, c in enumerate(spec.layout.coordinates)
-        if c.effect not in ("weight", "concomitant")
-    }
-    pairs = [
-        (j, known[c.variable, c.term, c.components])
-        for j, c in enumerate(whole.layout.coordinates)
-        if c.effect not in ("weight", "concomitant")
-    ]
-    both = np.array(pairs, dtype=int).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+    """Entries of theta that two models share, in one order: all but those of the weights."""
+    first, second = (
+        [j for j, c in enumerate(m.layout.coordinates) if c.effect not in ("weight", "concomitant")]
+        for m in (whole, spec)
+    )
+    return np.array(first, dtype=int), np.array(second, dtype=int)
 
 
 def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: str) -> Fitted:

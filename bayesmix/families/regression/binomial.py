@@ -115,7 +115,7 @@ FAMILY = Family(
     curvature=curvature,
     start=start,
     mean=lambda mu: mu,
-    variance=lambda mu: mu * (1 - mu),  # per trial
+    variance=lambda mu, trials=1.0: mu * (1 - mu) / trials,  # of the proportion
     tails=tails,
     simulate=lambda rng, mu, trials: rng.binomial(trials.astype(np.int64), mu).astype(float),
     constant=constant,
