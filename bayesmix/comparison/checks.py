@@ -60,7 +60,7 @@ def _value(name: str, statistic: Statistic, data: Any) -> float:
         raise FitError(msg)
     if np.isnan(value):
         raise FitError(
-            f"the statistic {name!r} is NaN; missing responses are NaN in what it takes, so it must "
-            "leave them out, as data.mean() does"
+            f"the statistic {name!r} is NaN; missing responses are NaN in what it takes, so it "
+            "must leave them out, as data.mean() does"
         )
     return float(value)
