@@ -11,7 +11,7 @@ from importlib.resources import files
 from bayesmix.errors import UnknownNameError
 
 _TABLES = tomllib.loads(files(__package__).joinpath("habits.toml").read_text("utf-8"))
-OPTIONS: dict[str, str] = _TABLES["options"]
+OPTIONS: dict[str, str | list[str]] = _TABLES["options"]
 FAMILY_NAMES: dict[str, str] = _TABLES["families"]
 FIT_OPTIONS = frozenset(_TABLES["fit_options"])
 NAMES: dict[str, dict[str, str]] = _TABLES["names"]
@@ -50,7 +50,9 @@ def name_hint(name: str, kind: str) -> str:
 
 def option_hint(name: str, known: Sequence[str]) -> str:
     """What an option is called here, if it has a place among the known ones."""
-    ours = OPTIONS.get(name, "")
+    given = OPTIONS.get(name, "")
+    several = [given] if isinstance(given, str) else given
+    ours = next((each for each in several if each.split(",")[0] in known), several[-1])
     first = ours.split(",")[0]
     if first in known:
         return f"here it is {first}={ours.removeprefix(first)}"

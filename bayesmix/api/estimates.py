@@ -264,7 +264,13 @@ class Estimates(TimeQuantities):
         """
         return covariance_frame(self._fitted.spec, covariance(self._fitted, kind, cluster))
 
-    def summary(self, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
+    def summary(
+        self,
+        ci: float = 0.95,
+        exp: bool = False,
+        kind: str = "observed",
+        cluster: str | Sequence[Any] | None = None,
+    ) -> pd.DataFrame:
         """Estimates, standard errors, z, p-values and Wald intervals.
 
         Parameters
@@ -276,6 +282,9 @@ class Estimates(TimeQuantities):
             log, logit or cloglog link, and for those of the weights.  Standard errors use the
             delta method, intervals are transformed, and z and p-values still test that the
             coefficient is zero (the ratio one).
+        kind, cluster
+            Which covariance, as for `covariance`: ``kind="robust", cluster="clinic"`` gives
+            errors that are robust to clusters.
 
         Returns
         -------
@@ -288,7 +297,8 @@ class Estimates(TimeQuantities):
         Raises
         ------
         FitError
-            If `ci` is not between 0 and 1, or ``exp=True`` and no coefficient is a log ratio.
+            If `ci` is not between 0 and 1, ``exp=True`` and no coefficient is a log ratio, or the
+            covariance is unknown.
 
         Examples
         --------
@@ -302,7 +312,7 @@ class Estimates(TimeQuantities):
         >>> round(float(fit.summary(exp=True)["estimate"].iloc[0]), 2)
         2.22
         """
-        return tables.summary(self._fitted, ci, exp)
+        return tables.summary(self._fitted, ci, exp, kind, cluster)
 
     def wald(
         self,

@@ -15,9 +15,9 @@ from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison import Wald, wald
 from bayesmix.comparison.outside import Outside, OutsideDraws
 from bayesmix.errors import FitError
-from bayesmix.posterior.tables import natural_draws
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
+from bayesmix.results.tables import natural_values
 from bayesmix.results.uncertainty import Source
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class OutsidePosterior(SecondStep):
         >>> len(posterior.relate("~ x", draws=20, seed=1).summary())
         2
         """
-        draws = natural_draws(self._outside.spec, self._outside.theta)
+        draws = natural_values(self._outside.spec, self._outside.theta)
         tails = [0.5 - ci / 2, 0.5 + ci / 2]
         rows = [(*key, x.mean(), x.std(ddof=1), *np.quantile(x, tails)) for key, x in draws.items()]
         columns = ["component", "term", "effect", "mean", "sd", "lower", "upper"]

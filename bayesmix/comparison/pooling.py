@@ -18,8 +18,8 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
-from bayesmix.posterior.tables import natural_draws
 from bayesmix.results.matching import best_order
+from bayesmix.results.tables import natural_values
 
 KEYS = ["component", "term", "effect"]
 
@@ -144,7 +144,7 @@ class Pooled(Described):
         spec, theta = mixture_spec(self.fits[0]), self._theta
         n = min(len(draws) for draws in theta)
         even = [draws[np.linspace(0, len(draws) - 1, n).astype(int)] for draws in theta]
-        found = natural_draws(spec, np.stack(even))
+        found = natural_values(spec, np.stack(even))
         columns = pd.MultiIndex.from_product([range(self.m), range(n)], names=["fit", "draw"])
         rows = pd.MultiIndex.from_tuples(list(found), names=KEYS)
         return pd.DataFrame([x.ravel() for x in found.values()], index=rows, columns=columns)

@@ -38,7 +38,7 @@ from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.matching import best_order
 from bayesmix.results.simulation import draw_components, draw_response
 from bayesmix.results.streaming import of_block, without_data
-from bayesmix.results.tables import summary
+from bayesmix.results.tables import in_order, natural_values, summary
 
 KINDS = ("parametric", "case")
 
@@ -307,10 +307,11 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
     fitted = resampled.fitted
     base = summary(fitted, ci)
     usable = resampled.theta[resampled.usable]
-    draws = np.array([_estimates(replace(fitted, theta=theta), base) for theta in usable])
-    if len(draws) < 2:
-        msg = f"only {len(draws)} of {len(resampled.theta)} refits ended well; there is no summary"
+    if len(usable) < 2:
+        msg = f"only {len(usable)} of {len(resampled.theta)} refits ended well; there is no summary"
         raise FitError(msg)
+    values = natural_values(fitted.spec, usable)
+    draws = np.column_stack([values[key] for key in in_order(values)])
     low, high = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # a refit may end at a bound
         bias = draws.mean(0) - base["estimate"].to_numpy()
@@ -319,12 +320,3 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
     out["se"], out["lower"], out["upper"] = se, low, high
     out["bias"], out["scale"] = bias, base["scale"]
     return Printed(out)
-
-
-def _estimates(fitted: Fitted, like: pd.DataFrame) -> np.ndarray:
-    from bayesmix.results.tables import estimates
-
-    values = estimates(fitted.spec, fitted.theta)
-    return np.array(
-        [values[c, t, e] for c, t, e in zip(like.component, like.term, like.effect, strict=True)]
-    )

@@ -10,11 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesmix.formula.sources.stream import Block
 from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.model import MixtureSpec, read_block, without_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Bytes of arranged blocks that are kept for the next pass.
 KEPT = 1 << 28
@@ -41,12 +44,34 @@ def by_block[T](problem: Problem, function: Callable[[Problem], T], n_threads: i
     yield from problem.stream.map(_Task(problem.kept["task"], function), n_threads)
 
 
+def with_column[T](
+    problem: Problem, column: str, function: Callable[[Problem, pd.DataFrame], T], n_threads: int
+) -> Iterator[T]:
+    """The values of a function of every block's problem and rows, which have another column too.
+
+    Parameters
+    ----------
+    problem : Problem
+        One whose rows come in blocks.
+    column : str
+    function : callable
+    n_threads : int
+    """
+    assert problem.stream is not None
+    task = _Task(without_rows(problem.spec), function)
+    yield from problem.stream.reading(column).map(task.with_rows, n_threads)
+
+
 @dataclass(frozen=True)
 class _Task:
     """What is done where a block is."""
 
     spec: MixtureSpec
-    function: Callable[[Problem], Any]
+    function: Callable[..., Any]
+
+    def with_rows(self, block: Block) -> Any:
+        """A function of the problem and the rows of a block that is read for it alone."""
+        return self.function(self._problem(block), block.frame)
 
     def __call__(self, block: Block) -> Any:
         number = self.spec.rows.number  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.style import colour, line_style, marker, panels
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
-from bayesmix.posterior.tables import natural_draws
+from bayesmix.results.tables import natural_values
 
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
@@ -91,7 +91,7 @@ def diagnostics(
     drawable = interactive(backend, ax)
     found = posterior.diagnostics()
     table = worst_first(found.table)
-    draws = natural_draws(posterior.numbers.spec, posterior.numbers.theta)
+    draws = natural_values(posterior.numbers.spec, posterior.numbers.theta)
     keys = list(table[PARAMETER].itertuples(index=False, name=None))
     table = table.set_axis(labels(keys))
     there = [

@@ -9,38 +9,11 @@ from bayesmix._arguments import fraction
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem
-from bayesmix.model import MixtureSpec
-from bayesmix.model.params import dispersion_entries, location_entries
-from bayesmix.model.random import random_entries
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
-from bayesmix.results.tables import component_index, ratios, summary
+from bayesmix.results.tables import component_index, in_order, natural_values, ratios
 
 MOST_DRAWS = 2000
-
-
-def natural_draws(
-    spec: MixtureSpec, theta: np.ndarray
-) -> dict[tuple[object, str, str], np.ndarray]:
-    """Draws (chain, draw) of every row of a summary, by (component, term, effect).
-
-    Coefficients and logits as they are, dispersions and weights on natural scales.
-    """
-    out: dict[tuple[object, str, str], np.ndarray] = {}
-    coordinates = spec.layout.coordinates
-    for e in (*location_entries(spec.layout), *dispersion_entries(spec.layout)):
-        out[spec.components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
-    for given in random_entries(spec.layout, theta):
-        out[spec.components[given.component], given.term, "random"] = given.values
-    terms, index = spec.layout.concomitant_terms, spec.layout.alpha
-    if terms is not None:
-        for s, q in np.argwhere(index >= 0):
-            out[spec.components[s], terms[q], "concomitant"] = theta[..., index[s, q]]
-    elif spec.k > 1:
-        weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
-        for s, component in enumerate(spec.components):
-            out[component, "weight", "weight"] = weight[..., s]
-    return out
 
 
 def modes_table(drawn: Drawn) -> pd.DataFrame:
@@ -75,13 +48,13 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
     import arviz_stats
 
     ci = fraction("ci", ci, 0.95, error=FitError)
-    index = summary(drawn.point)[["component", "term", "effect"]]
-    draws = natural_draws(drawn.spec, drawn.theta)
+    draws = natural_values(drawn.spec, drawn.theta)
+    keys = in_order(draws)
     if exp:
         draws |= {key: np.exp(draws[key]) for key in ratios(drawn.spec)}
     tails = [0.5 - ci / 2, 0.5 + ci / 2]
     rows = []
-    for key in index.itertuples(index=False, name=None):
+    for key in keys:
         x = draws[key]
         low, high = np.quantile(x, tails)
         if np.ptp(x) == 0:  # a held parameter
@@ -103,6 +76,7 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
             )
         )
     columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
+    index = pd.DataFrame(keys, columns=["component", "term", "effect"])
     return Printed(pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1))
 
 

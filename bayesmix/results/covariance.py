@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, FitError
-from bayesmix.likelihood.blocks import by_block
+from bayesmix.formula.design import Units
+from bayesmix.likelihood.blocks import by_block, with_column
 from bayesmix.likelihood.engine import information, threads
 from bayesmix.likelihood.information import unit_scores
 from bayesmix.likelihood.problem import Problem
@@ -58,8 +60,9 @@ def covariance(fitted: Fitted, kind: str = "observed", cluster: Any = None) -> C
         units of w_u^2 s_u s_u', for sampling weights and misspecification
         (White 1982).
     cluster : str, Series or array, optional
-        Of "robust": a column of the data, or values by row.  Scores are summed over the
-        units of a cluster first, and V is multiplied by G / (G - 1) for G clusters.
+        Of "robust": a column of the data, or values by row if these are in memory.  Scores are
+        summed over the units of a cluster first, and V is multiplied by G / (G - 1) for G
+        clusters.
 
     Raises
     ------
@@ -73,15 +76,14 @@ def covariance(fitted: Fitted, kind: str = "observed", cluster: Any = None) -> C
         msg = f"cluster= goes with kind='robust', not with kind={kind!r}"
         raise FitError(msg)
     if cluster is not None:
-        return _covariance(fitted, kind, _cluster_codes(fitted.spec, cluster))
+        return _covariance(fitted, kind, cluster)
     if kind not in fitted.covariances:
         fitted.covariances[kind] = _covariance(fitted, kind)
     return fitted.covariances[kind]
 
 
-def _cluster_codes(spec: MixtureSpec, cluster: Any) -> np.ndarray:
-    """The number of every unit's cluster, (U,)."""
-    table, units = spec.prepared.table, spec.rows.units
+def _labels(table: pd.DataFrame, units: Units, cluster: Any) -> np.ndarray:
+    """Every unit's cluster, (U,)."""
     name = cluster if isinstance(cluster, str) else "cluster"
     if isinstance(cluster, str):
         if cluster not in table.columns:
@@ -93,7 +95,8 @@ def _cluster_codes(spec: MixtureSpec, cluster: Any) -> np.ndarray:
         cluster = table[cluster]
     if isinstance(cluster, pd.Series) and table.index.isin(cluster.index).all():
         cluster = cluster if cluster.index.equals(table.index) else cluster.reindex(table.index)
-    codes, levels = pd.factorize(np.asarray(cluster))
+    labels = np.asarray(cluster)
+    codes, _ = pd.factorize(labels)
     if len(codes) != len(table):
         msg = f"cluster= has {len(codes)} values for {len(table)} rows; give one for each row"
         raise DataError(msg)
@@ -103,13 +106,10 @@ def _cluster_codes(spec: MixtureSpec, cluster: Any) -> np.ndarray:
     if (codes != codes[units.first][units.codes]).any():
         msg = f"cluster={name!r} differs within a group; a group lies in one cluster"
         raise DataError(msg)
-    if len(levels) < 2:
-        msg = f"cluster={name!r} has one value; a clustered variance needs two clusters or more"
-        raise DataError(msg)
-    return codes[units.first]
+    return labels[units.first]
 
 
-def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -> Covariance:
+def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
     """In standard coordinates, where units mean nothing, and from there to the user's."""
     problem, theta = fitted.standard, fitted.standard_theta
     standard = problem.spec.standard
@@ -121,9 +121,9 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     matrix = information(problem, theta[None]).matrix[0][at]
     half, flat = _inverse_root(matrix * np.outer(unit, unit))
     if kind == "robust":
-        of = partial(_score_products, theta, free, unit, clusters)
+        scores = partial(_scores, theta, free, unit)
         inverse = half @ half.T
-        half = _root(inverse @ sum(by_block(problem, of, threads(problem))) @ inverse)
+        half = _root(inverse @ _products(fitted, scores, cluster) @ inverse)
     slope = standard.to_user.jacobian(theta)[:, free] * unit
     undetermined = np.zeros(len(theta), bool)
     undetermined[free] = _reached(slope[free], flat)
@@ -140,23 +140,50 @@ def _covariance(fitted: Fitted, kind: str, clusters: np.ndarray | None = None) -
     return Covariance(out, undetermined, root, ways)
 
 
-def _score_products(
-    theta: np.ndarray,
-    free: np.ndarray,
-    unit: np.ndarray,
-    clusters: np.ndarray | None,
-    problem: Problem,
-) -> np.ndarray:
+def _products(fitted: Fitted, scores: Callable[[Problem], np.ndarray], cluster: Any) -> np.ndarray:
     """The sum of the products of the units' scores, or of those of clusters, (f, f)."""
-    scores = unit_scores(problem, theta)[:, free] * unit
-    weight = problem.weight
-    scores = scores if weight is None else scores * weight[:, None]
-    if clusters is not None:
-        count = int(clusters.max()) + 1
-        summed = np.zeros((count, scores.shape[1]))
-        np.add.at(summed, clusters, scores)
-        scores = summed * np.sqrt(count / (count - 1))
-    return scores.T @ scores
+    problem, spec = fitted.standard, fitted.spec
+    if cluster is None:
+        squares = by_block(problem, partial(_squares, scores), threads(problem))
+        return np.add.reduce(list(squares))
+    if problem.stream is None:
+        parts = [_summed(scores(problem), _labels(spec.prepared.table, spec.rows.units, cluster))]
+    elif isinstance(cluster, str):
+        function = partial(_block_sums, scores, cluster)
+        parts = list(with_column(problem, cluster, function, threads(problem)))
+    else:
+        raise DataError("cluster= of data in blocks is a column; give its name")
+    labels, sums = (np.concatenate(each) for each in zip(*parts, strict=True))
+    _, total = _summed(sums, labels)
+    if (count := len(total)) < 2:
+        msg = "cluster= has one value; a clustered variance needs two clusters or more"
+        raise DataError(msg)
+    return total.T @ total * (count / (count - 1))
+
+
+def _squares(scores: Callable[[Problem], np.ndarray], block: Problem) -> np.ndarray:
+    each = scores(block)
+    return each.T @ each
+
+
+def _scores(theta: np.ndarray, free: np.ndarray, unit: np.ndarray, block: Problem) -> np.ndarray:
+    """Weighted scores of a block's units, (U, f)."""
+    scores = unit_scores(block, theta)[:, free] * unit
+    return scores if block.weight is None else scores * block.weight[:, None]
+
+
+def _block_sums(
+    scores: Callable[[Problem], np.ndarray], cluster: str, block: Problem, frame: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    return _summed(scores(block), _labels(frame, block.spec.rows.units, cluster))
+
+
+def _summed(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different labels (g,), and sums of the values (n, f) over each, (g, f)."""
+    codes, levels = pd.factorize(labels)
+    total = np.zeros((len(levels), values.shape[1]))
+    np.add.at(total, codes, values)
+    return np.asarray(levels), total
 
 
 def left_units(problem: Problem) -> np.ndarray:

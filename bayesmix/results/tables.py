@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,10 @@ from scipy import special
 from bayesmix._arguments import fraction
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
-from bayesmix.families.links import get_link
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import EFFECTS, BlockLayout
 from bayesmix.model.params import (
-    Entry,
     coefficient_columns,
     coefficients,
     dispersion_entries,
@@ -27,7 +26,7 @@ from bayesmix.model.params import (
 )
 from bayesmix.model.random import random_entries
 from bayesmix.results.covariance import Covariance, covariance
-from bayesmix.results.fitted import Ends, Fitted
+from bayesmix.results.fitted import Fitted
 from bayesmix.results.uncertainty import SCALES
 
 
@@ -138,21 +137,130 @@ def ratios(spec: MixtureSpec) -> set[tuple[Any, str, str]]:
     return keys
 
 
-def _as_ratios(rows: list[tuple], keys: set[tuple[Any, str, str]]) -> list[tuple]:
-    """Rows with the exponentials of some coefficients; z and p-values stay those of zero."""
-    out = []
-    for row in rows:
-        component, term, effect, estimate, se, z, p, low, high, _ = row
-        if (component, term, effect) in keys:
-            with np.errstate(over="ignore"):
-                estimate, low, high = np.exp([estimate, low, high])
-            se = _natural(se, estimate)
-            row = (component, term, effect, estimate, se, z, p, low, high, "log")
-        out.append(row)
+def natural_values(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str], np.ndarray]:
+    """The values (...) of every row of a summary, by (component, term, effect), at theta (..., D).
+
+    Coefficients and logits as they are, dispersions and weights on natural scales.
+    """
+    out: dict[tuple[Any, str, str], np.ndarray] = {}
+    coordinates = spec.layout.coordinates
+    for e in (*location_entries(spec.layout), *dispersion_entries(spec.layout)):
+        out[spec.components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
+    for given in random_entries(spec.layout, theta):
+        out[spec.components[given.component], given.term, "random"] = given.values
+    terms, index = spec.layout.concomitant_terms, spec.layout.alpha
+    if terms is not None:
+        for s, q in np.argwhere(index >= 0):
+            out[spec.components[s], terms[q], "concomitant"] = theta[..., index[s, q]]
+    elif spec.k > 1:
+        weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
+        for s, component in enumerate(spec.components):
+            out[component, "weight", "weight"] = weight[..., s]
     return out
 
 
-def summary(fitted: Fitted, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
+def in_order(keys: Iterable[tuple[Any, str, str]]) -> list[tuple[Any, str, str]]:
+    """Rows (component, term, effect) in the order of a summary: by effect."""
+    return sorted(keys, key=lambda key: EFFECTS.index(key[2]))
+
+
+class Line(NamedTuple):
+    """A row of a summary on the scale on which its interval is symmetric.
+
+    Parameters
+    ----------
+    scale : str
+    center : float
+        The estimate on this scale.
+    slopes : dict of int to float
+        Its derivatives there in entries of theta.
+    inverse : callable
+        From this scale to the natural one.
+    gain : float
+        The slope of that at the center.
+    tested : bool
+        Whether zero is a value to be tested.
+    """
+
+    scale: str
+    center: float
+    slopes: dict[int, float]
+    inverse: Callable[[Any], Any] = np.asarray
+    gain: float = 1.0
+    tested: bool = True
+
+
+def _lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:
+    """The lines of a summary at theta (D,), in the order of the entries; see `natural_values`."""
+    layout = spec.layout
+    for e in (*location_entries(layout), *dispersion_entries(layout)):
+        slopes, value = e.slopes(theta), float(e.natural(theta))
+        if e.shown is not None:
+            slopes = {at: slope for at, slope in slopes.items() if abs(slope) > SMALL_SLOPE}
+            yield _scaled(value, slopes, e.shown.scale)
+        elif e.link is not None:
+            own = float(theta[e.at])
+            yield Line(e.link.name, own, {e.at: 1.0}, e.link.inverse, abs(slopes[e.at]), False)
+        else:
+            yield Line("identity", value, slopes)
+    yield from _random_lines(spec, theta)
+    if layout.concomitant_terms is not None:
+        for at in layout.alpha[layout.alpha >= 0].tolist():
+            yield Line("identity", float(theta[at]), {at: 1.0})
+    elif spec.k > 1:
+        yield from _weight_lines(spec, theta)
+
+
+def _scaled(value: float, slopes: dict[int, float], scale: str) -> Line:
+    """The line of a natural value with its slopes, on one of `uncertainty.SCALES`."""
+    forward, inverse, slope = SCALES[scale]
+    with np.errstate(all="ignore"):
+        center, steep = float(forward(np.float64(value))), float(slope(np.float64(value)))
+    if not math.isfinite(steep):  # at a limit, where the error is natural and there is no interval
+        return Line(scale, np.nan, slopes, inverse, 1.0, False)
+    along = {at: own * steep for at, own in slopes.items()}
+    return Line(scale, center, along, inverse, 1 / steep, False)
+
+
+def _random_lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:
+    """Standard deviations and correlations of random effects, whose slopes are differences."""
+    entries = list(random_entries(spec.layout, theta))
+    if not entries:
+        return
+    # Columns of the steps: the entries of theta one by one.
+    steps = STEP * np.eye(len(theta))
+    moved = zip(
+        random_entries(spec.layout, theta + steps),
+        random_entries(spec.layout, theta - steps),
+        strict=True,
+    )
+    for e, (above, below) in zip(entries, moved, strict=True):
+        slope = ((above.values - below.values) / (2 * STEP))[e.at]
+        yield _scaled(float(e.values), dict(zip(e.at.tolist(), slope, strict=True)), e.scale)
+
+
+def _weight_lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:
+    """Weights, whose logits have the slopes (1(t = s) - share_t) / (1 - weight_s)."""
+    weight = np.exp(spec.weights.log_weights(theta, None))[:, 0]
+    index = spec.layout.alpha[:, 0]
+    held = np.full(spec.k, np.nan) if spec.weights.held is None else spec.weights.held
+    free = np.array([t for t in range(spec.k) if index[t] >= 0 and spec.free[index[t]]], dtype=int)
+    some = np.maximum(weight, np.finfo(float).tiny)
+    share = np.where(np.isfinite(held), 0.0, some)
+    share = share / share.sum()
+    for s in range(spec.k):
+        slopes: dict[int, float] = {}
+        if not np.isfinite(held[s]):
+            own = np.delete(share, s).sum()  # not 1 - share[s], which may be zero
+            slope = np.where(free == s, own, -share[free]) / np.delete(some, s).sum()
+            slopes = dict(zip(index[free].tolist(), slope.tolist(), strict=True))
+        logit, gain = float(special.logit(weight[s])), weight[s] * (1 - weight[s])
+        yield Line("logit", logit, slopes, special.expit, float(gain), False)
+
+
+def summary(
+    fitted: Fitted, ci: float = 0.95, exp: bool = False, kind: str = "observed", cluster: Any = None
+) -> pd.DataFrame:
     """Estimates with standard errors and Wald intervals, a row per component and term.
 
     Parameters
@@ -162,16 +270,23 @@ def summary(fitted: Fitted, ci: float = 0.95, exp: bool = False) -> pd.DataFrame
         Coverage of the intervals.
     exp : bool
         Exponentials of coefficients that are logarithms of ratios.
+    kind, cluster
+        As of `covariance`.
     """
     fraction("ci", ci, 0.95, error=FitError)
-    cov = covariance(fitted)
+    spec, theta = fitted.spec, fitted.theta
+    cov = covariance(fitted, kind, cluster)
     z = float(special.ndtri(0.5 + ci / 2))
-    rows = _coefficient_rows(fitted, cov, z) + _dispersion_rows(fitted, cov, z)
-    rows += _random_rows(fitted, cov, z)
-    rows += _weight_rows(fitted, cov, z)
-    rows = _as_ratios(rows, ratios(fitted.spec)) if exp else rows
-    rank = {effect: i for i, effect in enumerate(EFFECTS)}
-    rows.sort(key=lambda row: rank[row[2]])
+    as_ratio = ratios(spec) if exp else set()
+    values, rows = natural_values(spec, theta), []
+    lines = dict(zip(values, _lines(spec, theta), strict=True))
+    for key in in_order(values):
+        value, line = float(values[key]), lines[key]
+        if key in as_ratio:
+            with np.errstate(over="ignore"):
+                value = float(np.exp(value))
+            line = line._replace(scale="log", inverse=np.exp, gain=value)
+        rows.append((*key, value, *_row(line, cov, z), line.scale))
     return Printed(rows, columns=COLUMNS.copy())
 
 
@@ -191,195 +306,38 @@ COLUMNS = pd.Index(
 )
 
 
-def _se(cov: Covariance, at: int) -> float:
-    return float(np.sqrt(cov.matrix[at, at]))
-
-
-def _wald(estimate: float, se: float, z: float) -> tuple[float, float, float, float]:
-    """Wald statistic, p-value, lower and upper limit."""
+def _row(line: Line, cov: Covariance, z: float) -> tuple[float, ...]:
+    """Natural standard error, Wald statistic, p-value, and limits."""
+    se = _error(line.slopes, cov)
+    natural = se if math.isinf(se) else se * line.gain
     if not math.isfinite(se) or se == 0:
-        return np.nan, np.nan, *((-np.inf, np.inf) if math.isinf(se) else (np.nan, np.nan))
-    value = estimate / se
-    return value, float(2 * special.ndtr(-abs(value))), estimate - z * se, estimate + z * se
+        ends = (-np.inf, np.inf) if math.isinf(se) else (np.nan, np.nan)
+    else:
+        ends = line.center - z * se, line.center + z * se
+    with np.errstate(all="ignore"):  # at a boundary: infinity is the estimate
+        low, high = np.sort(line.inverse(np.array(ends)))
+    if not line.tested or not math.isfinite(se) or se == 0:
+        return natural, np.nan, np.nan, low, high
+    statistic = line.center / se
+    return natural, statistic, float(2 * special.ndtr(-abs(statistic))), low, high
 
 
-def _natural(se: float, slope: float) -> float:
-    """A standard error on the natural scale, by the slope of that in the scale of the link."""
-    return se if math.isinf(se) else se * slope
+# Shares of a standard error that can be seen, and slopes that are rounding errors of differences.
+STEP, NOTICED, SMALL_SLOPE = 1e-5, 1e-3, 1e-9
 
 
-def _coefficient_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
-    spec, theta = fitted.spec, fitted.theta
-    rows = [
-        _linear(spec, spec.components[e.component], e.term, e.at, theta, cov, z)
-        for e in location_entries(spec.layout)
-    ]
-    has = np.argwhere(spec.layout.alpha >= 0)
-    terms = spec.layout.concomitant_terms
-    for s, q in has if terms is not None else ():
-        at = int(spec.layout.alpha[s, q])
-        assert terms is not None
-        rows.append(_linear(spec, spec.components[s], terms[q], at, theta, cov, z))
-    return rows
+def _error(slopes: dict[int, float], cov: Covariance) -> float:
+    """The standard error of a sum of entries of theta: NaN if all are held.
 
-
-def _linear(
-    spec: MixtureSpec,
-    component: Any,
-    term: str,
-    at: int,
-    theta: np.ndarray,
-    cov: Covariance,
-    z: float,
-) -> tuple:
-    se = _se(cov, at)
-    effect = spec.layout.coordinates[at].effect
-    return (component, term, effect, theta[at], se, *_wald(theta[at], se, z), "identity")
-
-
-def _dispersion_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
-    spec, theta = fitted.spec, fitted.theta
-    rows: list[tuple] = []
-    for e in dispersion_entries(spec.layout):
-        component = spec.components[e.component]
-        if e.steps is not None:
-            rows.append(_threshold(component, e, theta, cov, z))
-            continue
-        if e.shown is not None:
-            rows.append((component, e.term, "dispersion", *_shown_row(e, theta, cov, z)))
-            continue
-        if e.is_coefficient:
-            rows.append(_linear(spec, component, e.term, e.at, theta, cov, z))
-            continue
-        assert e.link is not None
-        se = _se(cov, e.at)
-        _, _, low, high = _wald(theta[e.at], se, z)
-        with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
-            ends = np.sort(e.link.inverse(np.array([low, high])))
-        slope = abs(e.slopes(theta)[e.at])
-        row = (float(e.natural(theta)), _natural(se, slope), np.nan, np.nan, *ends)
-        effect = spec.layout.coordinates[e.at].effect
-        effect = effect if effect == "smooth" else "dispersion"
-        rows.append((component, e.term, effect, *row, e.link.name))
-    return rows
-
-
-def _random_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
-    """Standard deviations and correlations of random effects, by the delta method."""
-    spec, theta = fitted.spec, fitted.theta
-    entries = list(random_entries(spec.layout, theta))
-    if not entries:
-        return []
-    # Columns of the steps: the entries of theta one by one.
-    steps = STEP * np.eye(len(theta))
-    moved = zip(
-        random_entries(spec.layout, theta + steps),
-        random_entries(spec.layout, theta - steps),
-        strict=True,
-    )
-    rows = []
-    for e, (above, below) in zip(entries, moved, strict=True):
-        slope = ((above.values - below.values) / (2 * STEP))[e.at]
-        known = ~cov.undetermined[e.at]
-        at, along = e.at[known], slope[known]
-        se = float(np.sqrt(along @ cov.matrix[np.ix_(at, at)] @ along))
-        # An undetermined parameter counts where one unit of it moves the value noticeably.
-        if (np.abs(slope[~known]) > max(STEP, NOTICED * se)).any():
-            se = np.inf
-        value = float(e.values)
-        row = (value, se, np.nan, np.nan, *_scaled_ends(value, se, e.scale, z))
-        rows.append((spec.components[e.component], e.term, "random", *row, e.scale))
-    return rows
-
-
-STEP = 1e-5
-# Shares of a standard error that can be seen.
-NOTICED = 1e-3
-
-
-def _threshold(component: Any, e: Entry, theta: np.ndarray, cov: Covariance, z: float) -> tuple:
-    """A threshold, whose standard error is that of a sum."""
-    slopes = e.slopes(theta)
-    at, slope = list(slopes), np.array(list(slopes.values()))
+    It is infinite if one unit of an undetermined entry moves the sum noticeably.
+    """
+    at, along = np.array(list(slopes), dtype=int), np.array(list(slopes.values()))
+    known = ~cov.undetermined[at]
+    part = np.nan_to_num(cov.matrix[np.ix_(at[known], at[known])])  # none of what is held
     with np.errstate(invalid="ignore"):
-        se = float(np.sqrt(slope @ cov.matrix[np.ix_(at, at)] @ slope))
-    if np.isinf(np.diag(cov.matrix)[at]).any():
-        se = np.inf
-    value = float(e.natural(theta))
-    return (component, e.term, "dispersion", value, se, *_wald(value, se, z), "identity")
-
-
-# Slopes below are rounding errors of differences.
-SMALL_SLOPE = 1e-9
-
-
-def _shown_row(e: Entry, theta: np.ndarray, cov: Covariance, z: float) -> tuple:
-    """Estimate, error and interval of what follows from several dispersions."""
-    assert e.shown is not None
-    slopes = {at: slope for at, slope in e.slopes(theta).items() if abs(slope) > SMALL_SLOPE}
-    at, slope = list(slopes), np.array(list(slopes.values()))
-    unknown = bool(cov.undetermined[at].any())
-    part = np.nan_to_num(cov.matrix[np.ix_(at, at)])  # none of what is held
-    se = np.inf if unknown else float(np.sqrt(slope @ part @ slope)) or np.nan
-    value = float(e.natural(theta))
-    return (value, se, np.nan, np.nan, *_scaled_ends(value, se, e.shown.scale, z), e.shown.scale)
-
-
-def _scaled_ends(value: float, se: float, scale: str, z: float) -> np.ndarray:
-    """Limits of an interval that is symmetric on one of `uncertainty.SCALES`."""
-    forward, inverse, slope = SCALES[scale]
-    with np.errstate(all="ignore"):
-        at = np.float64(value)  # at a limit its slope is infinite
-        _, _, low, high = _wald(float(forward(at)), se * float(slope(at)), z)
-        return inverse(np.array([low, high]))
-
-
-def _weight_rows(fitted: Fitted, cov: Covariance, z: float) -> list[tuple]:
-    """Weights with standard errors by the delta method, and intervals of their logits."""
-    spec = fitted.spec
-    if spec.layout.concomitant_terms is not None or spec.k == 1:
-        return []
-    weight = np.exp(spec.weights.log_weights(fitted.theta, None))[:, 0]
-    index = spec.layout.alpha[:, 0]
-    logit, rows = get_link("logit"), []
-    held = np.full(spec.k, np.nan) if spec.weights.held is None else spec.weights.held
-    some = np.maximum(weight, np.finfo(float).tiny)
-    share = np.where(np.isfinite(held), 0.0, some)
-    share = share / share.sum()
-    for s, component in enumerate(spec.components):
-        if np.isfinite(held[s]):
-            se = np.nan
-        else:
-            free = [t for t in range(spec.k) if index[t] >= 0 and spec.free[index[t]]]
-            own = np.delete(share, s).sum()  # not 1 - share[s], which may be zero
-            slope = np.where(np.array(free) == s, own, -share[free]) / np.delete(some, s).sum()
-            at = index[free]
-            undetermined = cov.undetermined[at] & (np.abs(slope) > 1e-8)
-            known = ~cov.undetermined[at]
-            part = cov.matrix[at[known][:, None], at[known]]
-            se = (
-                np.inf if undetermined.any() else float(np.sqrt(slope[known] @ part @ slope[known]))
-            )
-        _, _, low, high = _wald(float(special.logit(weight[s])), se, z)
-        ends = logit.inverse(np.array([low, high]))
-        error = _natural(se, weight[s] * (1 - weight[s]))
-        row = (weight[s], error, np.nan, np.nan, *ends)
-        rows.append((component, "weight", "weight", *row, "logit"))
-    return rows
-
-
-def estimates(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str], float]:
-    """Natural estimates by (component, term, effect), as the summary names them."""
-    n = len(theta)
-    none = np.full((n, n), np.nan)
-    held = Covariance(none, np.zeros(n, bool), none, np.zeros((0, n)))
-    ends = Ends(np.empty(0), np.empty(0), np.empty(0), 0)
-    view = Fitted(spec, theta, np.nan, "", "", 0, ends, spec.k)
-    with np.errstate(divide="ignore", invalid="ignore"):  # errors that are not used
-        rows = _coefficient_rows(view, held, 1.0) + _dispersion_rows(view, held, 1.0)
-        rows += _random_rows(view, held, 1.0)
-        rows += _weight_rows(view, held, 1.0)
-    return {(r[0], r[1], r[2]): r[3] for r in rows}
+        se = float(np.sqrt(along[known] @ part @ along[known])) or np.nan
+    noticed = np.abs(along[~known]) > np.fmax(STEP, NOTICED * se)
+    return np.inf if noticed.any() else se
 
 
 def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:

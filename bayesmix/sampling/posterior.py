@@ -36,9 +36,9 @@ from bayesmix.posterior.diagnostics import (
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.posterior.mode import Mode
-from bayesmix.posterior.tables import natural_draws
 from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve, with_smooths
 from bayesmix.results.fitted import Fitted, canonical_order, standard_problem
+from bayesmix.results.tables import natural_values
 from bayesmix.sampling import ACCEPT, Chains, Saved, Settings, modes_apart, run_nutpie
 from bayesmix.sampling.laplace import GOOD_K, laplace_draws
 from bayesmix.sampling.length import run_long_enough
@@ -205,7 +205,7 @@ def _chains_in_users(problem: Problem, chains: Chains) -> Chains:
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:
     """R-hat and ESS of every summary row, why chains disagree, and modes that they missed."""
-    draws = natural_draws(drawn.spec, drawn.theta)
+    draws = natural_values(drawn.spec, drawn.theta)
     if drawn.method == "laplace":
         return diagnose_laplace(draws, drawn.log_density, drawn.khat)
     if drawn.method == "stacking":

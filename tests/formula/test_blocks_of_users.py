@@ -115,6 +115,27 @@ def test_missing_responses(data, tmp_path):
         model(bmx.scan(unknown, rows=70), **options)
 
 
+def test_errors_that_are_robust_to_clusters(data, tmp_path):
+    """Clusters in several blocks, in a column that the model does not use."""
+    given = data.assign(clinic=[f"c{i}" for i in np.arange(N) * 7 % 25], ward=data["g"] // 4)
+    path = files(cut(given), tmp_path)
+    grouped = {"formula": "y ~ x", "family": "gaussian", "group": "g"}
+    for options, cluster in (({}, "clinic"), (grouped, "ward"), (grouped, "g")):
+        one, other = compared(model, given, bmx.scan(path, rows=70), **options)
+        tables = [f.summary(kind="robust", cluster=cluster) for f in (other, one)]
+        pd.testing.assert_frame_equal(*tables, rtol=1e-7)
+        assert not np.allclose(tables[0]["se"], one.summary(kind="robust")["se"])
+    other.save(tmp_path / "fit.nc")
+    again = bmx.load(tmp_path / "fit.nc").covariance("robust", "g")
+    np.testing.assert_allclose(again, one.covariance("robust", "g"), rtol=1e-6)
+    with pytest.raises(bmx.DataError, match="'ward2' is not a column of"):
+        other.covariance("robust", "ward2")
+    with pytest.raises(bmx.DataError, match="give its name"):
+        other.covariance("robust", given["ward"])
+    with pytest.raises(bmx.DataError, match="'x' differs within a group"):
+        other.covariance("robust", "x")
+
+
 def test_residuals_and_simulated_responses(data, tmp_path):
     one, other = compared(model, data, bmx.scan(data, rows=70))
     for kind in ("pearson", "deviance"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
 import bayesmix as bmx
@@ -170,6 +171,12 @@ def test_clustered_covariance_sums_scores_over_clusters():
     np.testing.assert_allclose(
         fit.covariance(kind="robust", cluster=data["clinic"]).to_numpy()[:2, :2], found
     )
+    model = sm.OLS(data["y"], x).fit()
+    options = {"groups": data["clinic"], "use_correction": False, "df_correction": False}
+    theirs = model.get_robustcov_results("cluster", use_t=False, **options)
+    ours = fit.summary(kind="robust", cluster="clinic").head(2)
+    np.testing.assert_allclose(ours["se"], theirs.bse * np.sqrt(9 / 8), rtol=1e-6)
+    np.testing.assert_allclose(ours["z"], ours["estimate"] / ours["se"])
 
 
 @pytest.mark.parametrize(

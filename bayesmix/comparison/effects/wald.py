@@ -15,7 +15,7 @@ from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
-from bayesmix.posterior.tables import natural_draws
+from bayesmix.results.tables import natural_values
 from bayesmix.results.uncertainty import Source, estimates
 
 # Restrictions whose covariance has a smaller relative eigenvalue say the same thing twice.
@@ -102,7 +102,7 @@ def _named(spec: MixtureSpec) -> tuple[dict[str, np.ndarray], Any]:
 
     A name with its component is one estimate, a term alone those of all components.
     """
-    keys = list(natural_draws(spec, np.zeros(spec.layout.size)))
+    keys = list(natural_values(spec, np.zeros(spec.layout.size)))
     names: dict[str, np.ndarray] = {}
     together: dict[str, list[int]] = {}
     for place, (component, term, effect) in enumerate(keys):
@@ -113,6 +113,6 @@ def _named(spec: MixtureSpec) -> tuple[dict[str, np.ndarray], Any]:
     names |= {term: np.array(places) for term, places in together.items()}
 
     def values_at(theta: np.ndarray) -> np.ndarray:
-        return np.array([float(v) for v in natural_draws(spec, theta).values()])
+        return np.array([float(v) for v in natural_values(spec, theta).values()])
 
     return names, values_at

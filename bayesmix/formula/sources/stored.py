@@ -95,4 +95,5 @@ def unpack_stream(described: Mapping[str, Any]) -> Stream:
         files = Files(tuple(paths), kind, words, rows)
     n = totals.n + totals.n_dropped
     source = Saved(words, tuple(described["names"]), described["group"], n, files)
-    return Stream(source, tuple(described["needed"]), described["drops"], totals)
+    given = source if files is None else files
+    return Stream(source, tuple(described["needed"]), described["drops"], totals, given)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from bayesmix.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,12 +79,34 @@ class Stream:
     drops : bool
         Whether rows that miss something are left out; they are refused otherwise.
     totals : Totals
+    given : Source
+        With all columns.
     """
 
     source: Source
     needed: tuple[str, ...]
     drops: bool
     totals: Totals
+    given: Source
+
+    def reading(self, column: str) -> Stream:
+        """The same rows with another column too.
+
+        Raises
+        ------
+        DataError
+            If there is no such column, or the rows are others than before.
+        """
+        if column in self.source.names:
+            return self
+        if column not in self.given.names:
+            raise DataError(f"{column!r} is not a column of {self.given.words}.")
+        columns = (*self.source.names, column)
+        group = getattr(self.source, "group", None)
+        source, n = self.given.chosen(columns, group), self.totals.n + self.totals.n_dropped
+        if (found := source.count()) != n:
+            raise DataError(f"{source.words} had {n} rows for the fit, and has {found} now.")
+        return replace(self, source=source)
 
     def map[T](self, task: Callable[[Block], T], n_threads: int = 1) -> Iterator[T]:
         """The results of a task for the complete rows of every block, in order."""

@@ -52,7 +52,7 @@ def surveyed(
         If a column is not there, a value missing or infinite, or a group is in two places.
     """
     check_columns(pd.DataFrame(columns=list(source.names), index=[0]), columns)
-    source = source.chosen(tuple(columns), group)
+    given, source = source, source.chosen(tuple(columns), group)
     share = SAMPLE / max(source.count(), 1)
     look = _Look(tuple(needed), group, weights, na_action, share)
     seen = _Seen(group, source.together(str(group)))
@@ -62,7 +62,7 @@ def surveyed(
         raise DataError("The data have no complete rows; at least one is needed.")
     totals = Totals(seen.n, seen.n_units, seen.n_dropped, seen.row_weight, seen.unit_weight)
     frame = _as_text(pd.concat(seen.rows))
-    return frame, Stream(source, tuple(needed), na_action == "drop", totals)
+    return frame, Stream(source, tuple(needed), na_action == "drop", totals, given)
 
 
 @dataclass(frozen=True)
