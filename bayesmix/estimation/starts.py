@@ -23,6 +23,7 @@ from bayesmix.likelihood import (
 from bayesmix.likelihood.arrange import working_by_item
 from bayesmix.likelihood.compress import units_of
 from bayesmix.likelihood.engine import engine, is_large
+from bayesmix.likelihood.passes import Responsibilities
 
 CLASSIFICATION_STEPS = 5
 # Membership of a unit in the part to which a design assigns it.
@@ -253,14 +254,27 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
     if not steps:  # dispersions as the families begin with them
         theta = np.where(_located(problem), theta, begun)
     theta[:, held] = values
+    return _unguarded(problem, theta, steps, resp, least=0.0)
+
+
+def _unguarded(
+    problem: Problem, theta: np.ndarray, steps: int, resp: Responsibilities, least: float
+) -> np.ndarray:
+    """M-steps without halving; a start stops before one that would lead astray.
+
+    That is one that leaves a component with less than the `least` mass, or one that loses the
+    likelihood, or more than a factor e of it per unit.
+    """
     for _ in range(steps):
-        before = theta
         with np.errstate(all="ignore"):
             p = em_pass(problem, theta, responsibilities=resp)
-            theta = m_step(problem, theta, p)
-        lost = ~np.isfinite(theta).all(1)
-        theta[lost] = before[lost]
-        if np.abs(theta - before).max() < RESTING:
+            new = m_step(problem, theta, p)
+        kept = np.isfinite(new).all(1) & (p.mass >= least).all(1)
+        bound = p.loglik[kept] - p.mass[kept].sum(1)
+        kept[kept] = log_likelihood(problem, new[kept]) >= bound
+        moved = np.abs(new[kept] - theta[kept]).max(initial=0.0)
+        theta[kept] = new[kept]
+        if moved < RESTING:
             break
     return theta
 
@@ -299,12 +313,4 @@ def classify(problem: Problem, theta: np.ndarray, steps: int = CLASSIFICATION_ST
     """
     if (runner := engine(problem).runs) is not None:
         return runner.classify(theta, steps)
-    for _ in range(steps):
-        before = theta
-        with np.errstate(all="ignore"):
-            p = em_pass(problem, theta, responsibilities=lambda _, own: harden(own()))
-            theta = m_step(problem, theta, p)
-        kept = np.isfinite(theta).all(1) & (p.mass >= 1).all(1)
-        kept[kept] = np.isfinite(log_likelihood(problem, theta[kept]))
-        theta[~kept] = before[~kept]
-    return theta
+    return _unguarded(problem, theta, steps, lambda _, own: harden(own()), least=1.0)

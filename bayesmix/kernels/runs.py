@@ -186,16 +186,29 @@ def newton(model: Any, run: Any, work: Any, theta: int, trace: Array) -> Any:
 
 
 @elementwise
+def total_mass(model: Any, run: Any) -> float:
+    """Number of units, by their weights, of the last pass."""
+    mass, total = doubles(calls_at(run.call)[0].sums + 8, model.k), 0.0
+    for s in range(model.k):
+        total += mass[s]
+    return total
+
+
+@elementwise
 def first_steps(model: Any, run: Any, work: Any, theta: int, given: int) -> None:
-    """M steps at given responsibilities, the first from the working response."""
+    """M steps at given responsibilities, the first from the working response.
+
+    They stop before one that loses the likelihood, or more than a factor e of it per unit.
+    """
     size, new = model.size, work.proposal
     call = calls_at(run.call)
     working = call[0].working
     for step in range(run.steps + 1):
         call[0].working = working if step == 0 else 0
-        sums_at(run, theta, r.STEP, given)
+        loglik = sums_at(run, theta, r.STEP, given)
+        least = loglik - total_mass(model, run)
         step_from(run, theta, min(step, 1), new)
-        if step > 0 and not finite(size, new):
+        if step > 0 and not (finite(size, new) and sums_at(run, new, r.VALUE, given) >= least):
             break
         old, moved = doubles(theta, size), 0.0
         for j in range(size):
@@ -208,11 +221,15 @@ def first_steps(model: Any, run: Any, work: Any, theta: int, given: int) -> None
 
 @elementwise
 def classify(model: Any, run: Any, work: Any, theta: int) -> None:
-    """Classification EM; stops before a step that loses a component or the likelihood."""
+    """Classification EM; stops before a step that loses a component or the likelihood.
+
+    Or more than a factor e of the likelihood per unit.
+    """
     k, size, new = model.k, model.size, work.proposal
     mass = doubles(calls_at(run.call)[0].sums + 8, k)
-    sums_at(run, theta, r.STEP, r.HARD)
+    loglik = sums_at(run, theta, r.STEP, r.HARD)
     for step in range(run.steps):
+        least = loglik - total_mass(model, run)
         step_from(run, theta, 1, new)
         for s in range(k):
             if not mass[s] >= 1.0:
@@ -221,7 +238,7 @@ def classify(model: Any, run: Any, work: Any, theta: int) -> None:
             return
         # The last pass gives the log-likelihood alone.
         loglik = sums_at(run, new, r.STEP if step + 1 < run.steps else r.VALUE, r.HARD)
-        if not math.isfinite(loglik):
+        if not loglik >= least:
             return
         copy(size, new, theta)
 

@@ -162,3 +162,19 @@ def test_no_word_where_most_agree_or_nothing_was_searched():
         fit = bmx.Mixture(formula, d, k=3).fit(seed=1)
         again = bmx.Mixture(formula, d, k=3).fit(init=label + 1)
     assert fit.reasons == again.reasons == ()
+
+
+def test_no_start_is_led_astray_by_scoring_steps_that_overshoot():
+    """From means far too small, a step for inverse Gaussian times goes to exp(1000 x)."""
+    rng = np.random.default_rng(3)
+    x, z = rng.normal(size=180), rng.random(180) < 0.6
+    y = rng.gamma(3, np.exp(0.4 * np.where(z, 2 + 1.5 * x, -1 - 0.8 * x)) / 3)
+    ones = 180 / np.sum(1 / y - 1 / y.mean())  # ML of one component without x, Tweedie (1957)
+    alone = np.sum(
+        0.5 * np.log(ones / (2 * np.pi * y**3))
+        - ones * (y - y.mean()) ** 2 / (2 * y.mean() ** 2 * y)
+    )
+    spec = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": y}), family="inverse_gaussian", k=2)
+    starts = quietly(lambda: spec.fit(seed=1, starts=10)).starts
+    assert (starts.status == "converged").all()
+    assert starts.loglik.min() > alone

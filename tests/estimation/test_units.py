@@ -33,6 +33,7 @@ RESPONSES = {
     "gaussian": "y",
     "student_t": "y",
     "gamma": "positive",
+    "inverse_gaussian": "positive",
     "poisson": "count",
     "negative_binomial": "count",
     "binomial": "p(successes, n)",

@@ -138,6 +138,7 @@ FAMILY = Family(
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
     priors=priors,
+    units={"mu": 1, "shape": 1},
     collapse=("shape", 1),
     kernel=Kernel("inverse_gaussian", kernel_term, reads=("y", "const"), parameters=2, link="log"),
     pymc=lambda pm, mu, shape: pm.Wald.dist(mu=mu, lam=shape),
