@@ -32,10 +32,6 @@ SURE = 0.999
 TILT = 2.0
 # A change of theta with which the M-steps at given responsibilities end.
 RESTING = 1e-6
-# A log-likelihood, by row, at which first M-steps are compared with none.
-LOST = -1e3
-# A coefficient in standard coordinates that only an M-step too long leads to.
-INFINITE = 30.0
 # Responsibilities held at once.
 MOST = 1 << 22
 
@@ -169,10 +165,17 @@ def subsample(problem: Problem, n_units: int, rng: np.random.Generator) -> Probl
 
 
 def pooled(problem: Problem) -> np.ndarray:
-    """Parameters (D,) of all components fitted to everything alike."""
+    """Parameters (D,) of all components fitted to everything alike.
+
+    Where M-steps lead to a likelihood of zero (a spline that falls somewhere), they
+    are left out: the families' own starts.
+    """
     k, n = problem.spec.k, problem.n_units
     equal = Memberships(np.broadcast_to(np.int16(-1), (1, n)), None, k, problem.spec.rows.allowed)
-    return _begun(problem, equal, 1, steps=8)[0][0]
+    theta = _fit_memberships(problem, equal, 1, steps=8)
+    if not np.isfinite(log_likelihood(problem, theta)).all():
+        theta = _fit_memberships(problem, equal, 1, steps=0)
+    return theta[0]
 
 
 def from_memberships(
@@ -183,7 +186,8 @@ def from_memberships(
     Where these have likelihood zero (a linear predictor outside the link's
     range, say), the start is moved towards the pooled fit until it has not.
     """
-    theta, loglik = _begun(problem, memberships, n_starts, steps)
+    theta = _fit_memberships(problem, memberships, n_starts, steps)
+    loglik = log_likelihood(problem, theta)
     bad = np.flatnonzero(~np.isfinite(loglik))
     if len(bad):
         base = pooled(problem)
@@ -193,25 +197,6 @@ def from_memberships(
             if not len(bad):
                 break
     return theta
-
-
-def _begun(
-    problem: Problem, memberships: Memberships, n_starts: int, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Parameters (R, D) after first M-steps, and their log-likelihoods (R,).
-
-    M-steps are left out where they end further away than the families' own starts: at a
-    likelihood of zero (a spline that falls somewhere), far beyond the data, or at infinity.
-    """
-    theta = _fit_memberships(problem, memberships, n_starts, steps)
-    loglik = log_likelihood(problem, theta)
-    infinite = ~(np.abs(theta) < INFINITE).all(1)
-    if steps and (infinite | ~(loglik > LOST * problem.n_rows)).any():
-        own = _fit_memberships(problem, memberships, n_starts, 0)
-        again = log_likelihood(problem, own)
-        better = infinite | ~(loglik >= again)
-        theta[better], loglik[better] = own[better], again[better]
-    return theta, loglik
 
 
 def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: int) -> np.ndarray:
