@@ -27,7 +27,7 @@ from bayesmix.cli.parser import make_parser
 from bayesmix.cli.reading import called, column_lines, columns_read, in_blocks, read_table
 from bayesmix.cli.stored import findings, load_fit, named_files, prediction
 from bayesmix.errors import BayesmixError, SpecError
-from bayesmix.formula.response import is_surv
+from bayesmix.formula.calls import is_surv
 
 # What a command gives back is the exit code; None is 0.
 Command = Callable[[argparse.Namespace], int | None]

@@ -18,6 +18,7 @@ from bayesmix.formula.frames import (
     near_names,
     numeric_values,
     row_values,
+    truth_values,
 )
 from bayesmix.formula.scope import Scope
 
@@ -138,9 +139,8 @@ class BoundExpression:
 
 def _operand(column: pd.Series) -> Any:
     """Take a numeric column as a float array (integers would overflow), others as they are."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "b":
-        return column.to_numpy()
-    values = numeric_values(column)
+    truths = truth_values(column)
+    values = numeric_values(column) if truths is None else truths
     return column if values is None else values
 
 

@@ -22,6 +22,7 @@ from bayesmix.formula.frames import (
     first_rows,
     moment,
     numeric_values,
+    truth_values,
 )
 from bayesmix.formula.splines import Spline
 from bayesmix.formula.transforms import CategoryBox
@@ -62,19 +63,11 @@ class FactorEncoder:
         _refuse_missing(codes, data, text)
         return _positions(codes, found, self.levels, data, text)
 
-    def columns(self, values: np.ndarray, coding: str) -> np.ndarray:
-        """Code the levels `values` as float64 of shape (n, width)."""
+    def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:
+        """Code the levels `values` in zeros of shape (n, width)."""
         matrix = self._matrix(coding)[0]
         if matrix is not None:
-            return np.asarray(matrix[values])
-        out = np.zeros((len(values), self.size(coding)))
-        self.fill(out, values, coding)
-        return out
-
-    def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:
-        """Code the levels `values` in zeros of shape (n, width), which saves a copy."""
-        if self.contrast is not None:
-            out[:] = self.columns(values, coding)
+            out[:] = matrix[values]
             return
         first = 0 if coding == "full" else 1
         rows = np.flatnonzero(values >= first)
@@ -254,13 +247,9 @@ class NumericEncoder:
             raise DataError(f"The term {text!r} has {self.width} columns, but not in the new data.")
         return values
 
-    def columns(self, values: np.ndarray, coding: str) -> np.ndarray:  # noqa: ARG002
-        """Return the same with shape (n, width); there is one coding, "value"."""
-        return values[:, None] if values.ndim == 1 else values
-
-    def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:
-        """Put the same into an array of shape (n, width)."""
-        out[:] = self.columns(values, coding)
+    def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:  # noqa: ARG002
+        """Put the values into an array of shape (n, width); there is one coding, "value"."""
+        out[:] = values[:, None] if values.ndim == 1 else values
 
     def size(self, coding: str) -> int:  # noqa: ARG002
         """Number of columns."""
@@ -298,7 +287,7 @@ def encode(bound: BoundExpression, data: pd.DataFrame) -> tuple[Encoder, np.ndar
     values = _numbers(value, data, text)
     if values is None:
         return encode_factor(bound, value, data)
-    if not bound.bare and not values.any() and _is_boolean(value):
+    if not bound.bare and not values.any() and truth_values(value) is not None:
         raise DataError(
             f"The term {text!r} is false in every row. Check the value and its type: a "
             "text level is compared with text, as in I(x == '3')."
@@ -319,7 +308,7 @@ def _numbers(value: Any, data: pd.DataFrame, text: str) -> np.ndarray | None:
     label = f"The term {text!r}"
     if isinstance(value, CategoryBox):
         coded = value.contrast is not None or value.levels is not None
-        if coded or not _is_boolean(value.data):
+        if coded or truth_values(value.data) is None:
             return None
         value = value.data  # C(x == 3) is one 0/1 column
     if hasattr(type(value), "columns"):  # a DataFrame
@@ -339,11 +328,6 @@ def _numbers(value: Any, data: pd.DataFrame, text: str) -> np.ndarray | None:
     if values is not None:
         check_finite(values, data, label)
     return values
-
-
-def _is_boolean(value: Any) -> bool:
-    value = value.data if isinstance(value, CategoryBox) else value
-    return str(getattr(value, "dtype", "")) in ("bool", "boolean")
 
 
 def _acts_by_row(bound: BoundExpression, data: pd.DataFrame, whole: Any) -> bool:
@@ -389,24 +373,23 @@ def assemble(
     -------
     ndarray of float64, shape (n, p)
     """
-    widths = [len(names) for names in block_names(plan, encoders)]
-    matrix = np.zeros((n, sum(widths)))
+    matrix = np.zeros((n, design_width(plan, encoders)))
     start = 0
-    for block, width in zip(plan, widths, strict=True):
-        target = matrix[:, start : start + width]
-        start += width
-        if len(block) == 1:
-            (i, coding) = block[0]
-            encoders[i].fill(target, values[i], coding)
-            continue
-        parts = [encoders[i].columns(values[i], coding) for i, coding in block]
-        # The first factor varies slowest, as the names do.
-        target[:] = (
-            reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(n, -1), parts)
-            if parts
-            else 1.0
-        )
+    for block in plan:
+        sizes = [encoders[i].size(coding) for i, coding in block]
+        target = matrix[:, start : start + prod(sizes)]
+        start += prod(sizes)
+        parts = [target] if len(block) == 1 else [np.zeros((n, size)) for size in sizes]
+        for (i, coding), part in zip(block, parts, strict=True):
+            encoders[i].fill(part, values[i], coding)
+        if len(block) != 1:  # the first factor varies slowest, as the names do
+            target[:] = reduce(_products, parts, np.ones((n, 1)))
     return matrix
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Each of the columns (n, P) times each of (n, Q)."""
+    return (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
 
 
 def design_width(plan: tuple[Block, ...], encoders: tuple[Encoder, ...]) -> int:

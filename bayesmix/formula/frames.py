@@ -269,10 +269,27 @@ def numeric_values(values: Any) -> np.ndarray | None:
         return _object_numbers(values) if dtype.kind == "O" else None
     import pandas as pd
 
-    factor = isinstance(dtype, pd.CategoricalDtype)
-    if dtype is None or factor or not pd.api.types.is_numeric_dtype(dtype):
+    kinds = pd.api.types
+    if dtype is None or isinstance(dtype, pd.CategoricalDtype):
+        return None
+    if not (kinds.is_numeric_dtype(dtype) or kinds.is_bool_dtype(dtype)):
         return None
     return np.asarray(pd.array(values).to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def truth_values(values: Any) -> np.ndarray | None:
+    """Booleans of any type, none of them missing, as NumPy's; None for anything else."""
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind != "O":
+        return np.asarray(values) if dtype.kind == "b" else None
+    import pandas as pd
+
+    kinds = pd.api.types
+    listed = isinstance(dtype, np.dtype) and kinds.infer_dtype(values, skipna=False) == "boolean"
+    if isinstance(dtype, pd.CategoricalDtype) or not (listed or kinds.is_bool_dtype(values)):
+        return None
+    missing = np.asarray(pd.isna(values))
+    return None if missing.any() else np.asarray(values, dtype=bool)
 
 
 def _object_numbers(values: Any) -> np.ndarray | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.formula.times import spread
+
 TRUNCATED, CENSORED = "truncated", "censored"
 
 
@@ -39,6 +41,11 @@ class Limits:
     def take(self, rows: Any) -> Limits:
         """The same for some rows, by position, slice or mask."""
         return replace(self, lower=self.lower[rows], upper=self.upper[rows])
+
+    def spread(self, there: np.ndarray) -> Limits:
+        """The same among rows without limits; these are where `there` (n,) is true."""
+        lower, upper = spread(self.lower, there, -np.inf), spread(self.upper, there, np.inf)
+        return replace(self, lower=lower, upper=upper)
 
     def measured(self, centre: float, unit: float) -> Limits:
         """Limits of responses less a centre, in another unit."""

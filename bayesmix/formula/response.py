@@ -2,174 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import evaluate
+from bayesmix.formula.calls import Call, call_of, taken_apart
 from bayesmix.formula.expressions import read_text
 from bayesmix.formula.frames import check_data, first_rows
 from bayesmix.formula.levels import read_levels
 from bayesmix.formula.limits import CENSORED, TRUNCATED, Limits
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.times import Times
-from bayesmix.formula.tokens import match_brackets, split_at, tokenize
+from bayesmix.formula.times import Times, spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMS = (
-    "surv(time, status), surv(time), surv(lower, upper, kind='interval') or "
-    "surv(entry, time, status, kind='counting')"
-)
-BACKGROUND = "background hazard"
 
-# What each kind's arguments are; the status may be left out.
-PARTS = {
-    "right": ("survival time", "status"),
-    "interval": ("lower bound", "upper bound"),
-    "counting": ("entry", "survival time", "status"),
-}
-
-
-class SurvCall(NamedTuple):
-    """A response ``surv(...)`` taken apart: its kind and the expressions in it."""
-
-    kind: str
-    arguments: tuple[str, ...]
-    background: str | None = None
-
-    @property
-    def named(self) -> tuple[tuple[str, str], ...]:
-        """The expressions, each with what it gives: "survival time", "status", "entry" ..."""
-        found = tuple(zip(self.arguments, PARTS[self.kind], strict=False))
-        return found if self.background is None else (*found, (self.background, BACKGROUND))
-
-
-def is_surv(text: str) -> bool:
-    """Whether a response is written ``surv(...)``."""
-    return _is_call(text, "surv")
-
-
-def is_mv(text: str) -> bool:
-    """Whether a response is written ``mv(...)``: several columns at once."""
-    return _is_call(text, "mv")
-
-
-def _is_call(text: str, name: str) -> bool:
-    return text.startswith(name) and text[len(name) :].lstrip().startswith("(")
-
-
-def surv_call(text: str) -> SurvCall:
-    """The kind of a response ``surv(...)``, "right", "interval" or "counting", and its arguments.
-
-    Raises
-    ------
-    FormulaError
-        If it has none of the three forms.
-    """
-    label = f"The response {text!r}"
-    tokens = tokenize(text, label)
-    match_brackets(tokens, label)
-    runs = [run for run in split_at(tokens[2:-1], ",") if run]
-    kind, background, arguments = "right", None, []
-    for run in runs:
-        if len(run) > 1 and run[1].text == "=":
-            if run[0].text == "background" and len(run) > 2:
-                background = text[run[2].start : run[-1].end]
-                continue
-            if run[0].text != "kind" or len(run) != 3 or run[2].kind != "string":
-                raise FormulaError(
-                    f"{label}: the options are kind= and background=. Write {FORMS}."
-                )
-            kind = run[2].text[1:-1]
-        else:
-            arguments.append(text[run[0].start : run[-1].end])
-    if kind not in PARTS:
-        raise FormulaError(f"{label}: kind={kind!r} is unknown. Write {FORMS}.")
-    most = len(PARTS[kind])
-    if len(arguments) not in ((1, 2) if kind == "right" else (most,)):
-        count = f"{len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
-        raise FormulaError(
-            f"{label} has {count}, which does not suit kind={kind!r}. Write {FORMS}."
-        )
-    if background is not None and kind == "interval":
-        raise FormulaError(
-            f"{label}: background= is the rate at an exact time, which bounds do not have; use it "
-            "with surv(time, status) or kind='counting'."
-        )
-    return SurvCall(kind, tuple(arguments), background)
-
-
-class LimitedCall(NamedTuple):
-    """A response ``truncated(...)`` or ``censored(...)`` taken apart: expressions, or None."""
-
-    kind: str
-    inner: str
-    lower: str | None
-    upper: str | None
-
-
-LIMITED_FORMS = "truncated(y, lower=, upper=) or censored(y, lower=, upper=)"
-
-
-def limited_call(text: str) -> LimitedCall | None:
-    """What stands in a response ``truncated(...)`` or ``censored(...)``; None for any other.
-
-    Raises
-    ------
-    FormulaError
-        If it has no limit, or none of the two forms.
-    """
-    kind = next((k for k in (TRUNCATED, CENSORED) if text.startswith(k)), None)
-    if kind is None or not text[len(kind) :].lstrip().startswith("("):
-        return None
-    label = f"The response {text!r}"
-    tokens = tokenize(text, label)
-    match_brackets(tokens, label)
-    inner, given = [], {}
-    for run in (run for run in split_at(tokens[2:-1], ",") if run):
-        named = len(run) > 1 and run[1].text == "="
-        name = run[0].text if named else ""
-        first = run[2] if named and len(run) > 2 else run[0]
-        part = text[first.start : run[-1].end]
-        if named and (name not in ("lower", "upper") or name in given or len(run) < 3):
-            raise FormulaError(
-                f"{label}: the options are lower= and upper=. Write {LIMITED_FORMS}."
-            )
-        if named:
-            given[name] = part
-        else:
-            inner.append(part)
-    if len(inner) != 1 or not given:
-        raise FormulaError(
-            f"{label} takes one response and one limit or both, by name. Write {LIMITED_FORMS}."
-        )
-    if inner[0].startswith(tuple(f"{name}(" for name in ("p", "surv", "mv", TRUNCATED, CENSORED))):
-        raise FormulaError(
-            f"{label}: limits need a plain response. Times have censoring and entry in "
-            "surv(...); proportions and several columns have no limits; one response is "
-            "truncated or censored, not both."
-        )
-    return LimitedCall(kind, inner[0], given.get("lower"), given.get("upper"))
-
-
-def read_limits(text: str, data: pd.DataFrame, scope: Scope) -> Limits:
+def read_limits(call: Call, data: pd.DataFrame, scope: Scope) -> Limits:
     """The limits of a response ``truncated(...)`` or ``censored(...)``; none where missing."""
-    call = limited_call(text)
-    assert call is not None
     ends = []
-    for written, none in ((call.lower, -np.inf), (call.upper, np.inf)):
+    for name, none in (("lower", -np.inf), ("upper", np.inf)):
         values = np.full(len(data), none)
-        if written is not None:
+        if (written := call.options.get(name)) is not None:
             values = evaluate(written, data, scope, "limit", finite=False)
             values = np.where(np.isnan(values), none, values)
         ends.append(values)
-    return Limits.of(call.kind, *ends)
+    return Limits.of(call.name, *ends)
 
 
 def _check_limits(text: str, y: np.ndarray, limits: Limits, data: pd.DataFrame) -> None:
@@ -203,7 +66,7 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     FormulaError
         If the response has none of the three forms.
     """
-    call = surv_call(text)
+    call = taken_apart(text)
     label = f"The response {text!r}"
     if call.kind == "interval":
         lower, upper = _numbers(call, data, scope, finite=False)
@@ -222,7 +85,7 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
     return Times(time, np.where(status, time, np.inf), entry, background)
 
 
-def _numbers(call: SurvCall, data: pd.DataFrame, scope: Scope, *, finite: bool) -> list[np.ndarray]:
+def _numbers(call: Call, data: pd.DataFrame, scope: Scope, *, finite: bool) -> list[np.ndarray]:
     return [evaluate(text, data, scope, what, finite=finite) for text, what in call.named]
 
 
@@ -289,8 +152,8 @@ class Response:
     name: str
     kind: str
     y: np.ndarray
-    trials: np.ndarray | None
-    columns: tuple[str, ...]
+    trials: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
     times: Times | None = None
     there: np.ndarray | None = None
     levels: tuple[Hashable, ...] = ()
@@ -307,6 +170,13 @@ class Response:
         y = self.y[rows]
         return replace(self, y=y, trials=trials, times=times, there=there, limits=limits)
 
+    def spread(self, there: np.ndarray) -> Response:
+        """The same among rows in which nothing is known; these are where `there` (n,) is true."""
+        times = None if self.times is None else self.times.spread(there)
+        limits = None if self.limits is None else self.limits.spread(there)
+        y = spread(self.y, there, np.nan) if times is None else middle(times)
+        return replace(self, y=y, times=times, limits=limits, there=there)
+
 
 def middle(times: Times) -> np.ndarray:
     """A time within each row's bounds: the exact one, the middle, or the one bound there is."""
@@ -316,10 +186,10 @@ def middle(times: Times) -> np.ndarray:
 
 def complete_columns(formula: _WithResponse) -> tuple[str, ...]:
     """The columns of a response that may not be missing: bounds of an interval, and limits, may."""
-    text = formula.response
-    if text is not None and (call := limited_call(text)) is not None:
-        return read_text(call.inner, "response").variables
-    if text is not None and is_surv(text) and surv_call(text).kind == "interval":
+    call = call_of(formula.response or "")
+    if call is not None and call.name in (TRUNCATED, CENSORED):
+        return read_text(call.arguments[0], "response").variables
+    if call is not None and call.name == "surv" and call.kind == "interval":
         return ()
     return formula.response_names
 
@@ -370,42 +240,35 @@ def read_response(
     if text is None:
         raise FormulaError("The formula has no response. Write it on the left, as in 'y ~ x'.")
     columns = tuple(name for name in formula.response_names if name in data.columns)
-    if is_surv(text):
+    call = call_of(text)
+    made = partial(Response, text, columns=columns)
+    if call is not None and call.name == "surv":
         times = read_times(text, data, scope)
-        return Response(text, "survival", middle(times), None, columns, times)
-    if is_mv(text):
-        parts = column_arguments(text)
-        read = [evaluate(part, data, scope, "response", finite=not partly) for part in parts]
+        return made("survival", middle(times), times=times)
+    if call is not None and call.name == "mv":
+        read = [evaluate(p, data, scope, "response", finite=not partly) for p in call.arguments]
         y = np.column_stack(read)
         if np.isinf(y).any():
             raise DataError(f"The response {text!r} has infinite values; correct them.")
-        return Response(text, "columns", y, None, columns, parts=parts)
-    limited = limited_call(text)
-    if levels and limited is not None:
-        raise FormulaError(f"The response {text!r}: levels have no limits; write {limited.inner}.")
+        return made("columns", y, parts=call.arguments)
+    if levels and call is not None:
+        plain = call.arguments[0]
+        raise FormulaError(f"The response {text!r}: levels are a column's own; write {plain}.")
     if levels:
         found = read_levels(text, data, scope)
-        return Response(
-            text,
-            "levels",
-            found.codes,
-            None,
-            columns,
-            levels=found.levels,
-            ordered=found.ordered,
-        )
-    if limited is not None:
-        y = evaluate(limited.inner, data, scope, "response")
-        limits = read_limits(text, data, scope)
-        _check_limits(text, y, limits, data)
-        return Response(text, "numeric", limits.applied(y), None, columns, limits=limits)
-    if _is_call(text, "p"):
-        successes, trials = binomial_arguments(text)
-        y = evaluate(successes, data, scope, "number of successes")
-        total = evaluate(trials, data, scope, "number of trials")
-        _check_counts(text, y, total, data)
-        return Response(text, "binomial", y, total, columns)
-    return Response(text, "numeric", evaluate(text, data, scope, "response"), None, columns)
+        return made("levels", found.codes, levels=found.levels, ordered=found.ordered)
+    if call is None:
+        return made("numeric", evaluate(text, data, scope, "response"))
+    if call.name == "p":
+        names = ("number of successes", "number of trials")
+        pairs = zip(call.arguments, names, strict=True)
+        y, trials = (evaluate(part, data, scope, name) for part, name in pairs)
+        _check_counts(text, y, trials, data)
+        return made("binomial", y, trials)
+    y = evaluate(call.arguments[0], data, scope, "response")
+    limits = read_limits(call, data, scope)
+    _check_limits(text, y, limits, data)
+    return made("numeric", limits.applied(y), limits=limits)
 
 
 def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
@@ -413,7 +276,8 @@ def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
     whole = complete_columns(formula)
     names = [name for name in whole or formula.response_names if name in data.columns]
     known = data[names].notna()
-    every = (bool(whole) and not is_mv(str(formula.response))) or not names
+    call = call_of(formula.response or "")
+    every = (bool(whole) and not (call is not None and call.name == "mv")) or not names
     return (known.all(axis=1) if every else known.any(axis=1)).to_numpy()
 
 
@@ -436,63 +300,11 @@ def read_observed(
             f"The response {formula.response!r} is missing in all {len(data)} rows; leave it out."
         )
     some = read_response(formula, data[there], scope, levels=levels, partly=True)
-    n = len(data)
-    y = np.full((n, *some.y.shape[1:]), np.nan)
-    y[there] = some.y
-    trials = times = None
+    found = some.spread(there)
     if some.trials is not None:  # they may be known where the successes are not
-        trials = evaluate(binomial_arguments(some.name)[1], data, scope, "trials", finite=False)
-    limits = some.limits
-    if limits is not None:
-        ends = np.full(n, -np.inf), np.full(n, np.inf)
-        for values, given in zip(ends, (limits.lower, limits.upper), strict=True):
-            values[there] = given
-        limits = Limits.of(limits.kind, *ends)
-    if some.times is not None:
-        bounds = {"lower": np.zeros(n), "upper": np.full(n, np.inf), "entry": np.zeros(n)}
-        bounds |= {} if some.times.background is None else {"background": np.zeros(n)}
-        for name, values in bounds.items():
-            values[there] = getattr(some.times, name)
-        times = Times(**bounds)
-        y = middle(times)
-    return replace(some, y=y, trials=trials, times=times, there=there, limits=limits)
-
-
-@lru_cache(maxsize=256)
-def column_arguments(text: str) -> tuple[str, ...]:
-    """The columns of a response written ``mv(y1, y2, ...)``.
-
-    Raises
-    ------
-    FormulaError
-        For fewer than two, or one that is there twice.
-    """
-    label = f"The response {text!r}"
-    tokens = tokenize(text, label)
-    match_brackets(tokens, label)
-    runs = split_at(tokens[2:-1], ",")
-    if len(runs) < 2 or not all(runs):
-        raise FormulaError(
-            f"{label} needs two columns or more, as in mv(y1, y2); write a single one without mv."
-        )
-    parts = tuple(text[run[0].start : run[-1].end] for run in runs)
-    twice = [part for i, part in enumerate(parts) if part in parts[:i]]
-    if twice:
-        raise FormulaError(f"{label} has {twice[0]!r} twice; name it once.")
-    return parts
-
-
-@lru_cache(maxsize=256)
-def binomial_arguments(text: str) -> tuple[str, str]:
-    """Successes and trials of a response written ``p(successes, trials)``."""
-    label = f"The response {text!r}"
-    tokens = tokenize(text, label)
-    match_brackets(tokens, label)
-    runs = split_at(tokens[2:-1], ",")
-    if len(runs) != 2 or not all(runs):
-        raise FormulaError(f"{label} needs two arguments: p(successes, trials).")
-    successes, trials = (text[run[0].start : run[-1].end] for run in runs)
-    return successes, trials
+        written = taken_apart(some.name).arguments[1]
+        found = replace(found, trials=evaluate(written, data, scope, "trials", finite=False))
+    return found
 
 
 def _check_counts(name: str, y: np.ndarray, trials: np.ndarray, data: pd.DataFrame) -> None:
@@ -510,10 +322,3 @@ def _check_counts(name: str, y: np.ndarray, trials: np.ndarray, data: pd.DataFra
             f"{first_rows(data, above)}. Write p(successes, trials), the trials being all cases, "
             "not the failures."
         )
-
-
-def time_name(responses: Sequence[str]) -> str:
-    """What simulated times are called: the time within all of ``surv(...)``, else "time"."""
-    calls = [{what: text for text, what in surv_call(name).named} for name in responses]
-    names = {call.get("survival time") for call in calls}
-    return (names.pop() if len(names) == 1 else None) or "time"

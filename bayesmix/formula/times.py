@@ -89,6 +89,17 @@ class Times:
         )
         return taken
 
+    def spread(self, there: np.ndarray) -> Times:
+        """The same among rows of which nothing is known; these are where `there` (n,) is true."""
+        rate = None if self.background is None else spread(self.background, there, 0.0)
+        lower, entry = (spread(given, there, 0.0) for given in (self.lower, self.entry))
+        return Times(lower, spread(self.upper, there, np.inf), entry, rate)
+
+    def only(self, rows: np.ndarray) -> Times:
+        """The same where `rows` (n,) is true; elsewhere nothing is known but the entry."""
+        lower, upper = np.where(rows, self.lower, 0.0), np.where(rows, self.upper, np.inf)
+        return Times(lower, upper, self.entry, self.background)
+
     @property
     def truncated(self) -> bool:
         """Whether any entry is delayed."""
@@ -140,6 +151,13 @@ class Times:
 
 
 _BY_ROW = frozenset(f.name for f in fields(Times))
+
+
+def spread(values: np.ndarray, there: np.ndarray, other: float) -> np.ndarray:
+    """Values (m, ...) of the rows where `there` (n,) is true, among rows with another value."""
+    out = np.full((len(there), *values.shape[1:]), other)
+    out[there] = values
+    return out
 
 
 def which(mask: np.ndarray) -> slice | np.ndarray | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from bayesmix.formula.calls import limited_call, taken_apart, time_name
 from bayesmix.formula.frames import Units
-from bayesmix.formula.response import limited_call, surv_call, time_name
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name, term_dim
@@ -196,7 +196,7 @@ def observed_name(spec: MixtureSpec) -> str:
 
 def _short(name: str) -> str:
     if (call := limited_call(name)) is not None:
-        return call.inner
+        return call.arguments[0]
     return time_name([name]) if name.startswith("surv(") else name
 
 
@@ -250,13 +250,13 @@ def _times(
         nothing = times.code == len(KINDS)
         values.append(np.where(nothing, 1.0, np.where(left, times.upper, times.lower)))
         out.add(names["observed_as"], times.code, "obs")
-        if surv_call(source).kind == "interval":
+        if taken_apart(source).kind == "interval":
             interval = times.code == KINDS.index("interval")
             out.add(names["upper"], np.where(interval, times.upper, np.inf), "obs")
-        if surv_call(source).background is not None:
+        if taken_apart(source).background is not None:
             rate = np.zeros(len(times)) if times.background is None else times.background
             out.add(names["background"], rate, "obs")
-        if surv_call(source).kind == "counting":
+        if taken_apart(source).kind == "counting":
             out.add(names["entry"], entry, "obs")
             if any(rows.entry is not None for rows in spec.rows.blocks):
                 out.add(names["since"], since, "obs")

@@ -10,17 +10,11 @@ import pandas as pd
 
 from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula.calls import is_surv, taken_apart
 from bayesmix.formula.constants import Constants
 from bayesmix.formula.design import Design, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data, check_na_action, first_rows
-from bayesmix.formula.response import (
-    Response,
-    is_surv,
-    middle,
-    observed_rows,
-    read_response,
-    surv_call,
-)
+from bayesmix.formula.response import Response, middle, observed_rows, read_response
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
@@ -336,7 +330,7 @@ def restricted(
     With `fiml` a time may be missing, and nothing is known of it either.
     """
     assert formula.response is not None
-    if surv_call(formula.response).background is not None:
+    if taken_apart(formula.response).background is not None:
         raise FormulaError(
             f"{formula.response!r}: background= is for bmx.Mixture; with competing events, make "
             "the background an event of its own"
@@ -344,18 +338,14 @@ def restricted(
     there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
     rows = rows & there
     # Delayed entry concerns every event, whichever one it was.
-    needed = there & (rows | (surv_call(formula.response).kind == "counting"))
+    needed = there & (rows | (taken_apart(formula.response).kind == "counting"))
     if rows.all():
         return read_response(formula, data, scope)
-    n = len(data)
-    lower, upper, entry = np.zeros(n), np.full(n, np.inf), np.zeros(n)
+    read = read_response(formula, data[needed], scope) if needed.any() else None
     columns = tuple(c for c in formula.response_names if c in data.columns)
-    if needed.any():
-        times = read_response(formula, data[needed], scope).times
-        assert times is not None
-        lower[needed], upper[needed], entry[needed] = times.lower, times.upper, times.entry
-        lower[~rows], upper[~rows] = 0.0, np.inf
-    times = Times(lower, upper, entry)
+    none = np.zeros(0)
+    some = Times(none, none, none) if read is None or read.times is None else read.times
+    times = some.spread(needed).only(rows)
     known = None if there.all() else there
     return Response(formula.response, "survival", middle(times), None, columns, times, known)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -307,78 +308,76 @@ class _Vector:
         return len(self.coordinates) - 1
 
 
-def _location(
-    vector: _Vector,
-    variable: str,
-    terms: tuple[str, ...],
-    effects: tuple[Effect, ...],
-    present: np.ndarray,
-) -> Predictor:
-    index = np.full((len(present), len(terms)), -1)
-    for effect in effects:
-        for members in effect.shared:
-            having = tuple(s for s in members if present[s])
-            if not having:
-                continue
-            for term, column in zip(effect.terms, effect.columns, strict=True):
-                index[list(having), column] = vector.add(effect.kind, variable, term, having)
-    return Predictor(variable, terms, index)
+class _Key(NamedTuple):
+    """A parameter among those of a response: a location that tables call "coef", or by its name."""
 
+    is_coef: bool
+    name: str
 
-def _dispersion(
-    vector: _Vector,
-    name: str,
-    variable: str,
-    families: tuple[Family, ...],
-    shared: tuple[tuple[int, ...], ...],
-    effect: str = "dispersion",
-) -> Predictor:
-    index = np.full((len(families), 1), -1)
-    for members in shared:
-        having = tuple(s for s in members if name in families[s].params)
-        if having:
-            index[list(having), 0] = vector.add(effect, variable, variable, having)
-    return Predictor(variable, ("Intercept",), index, constant=True)
-
-
-def _part_of(family: Family, name: str) -> str:
-    """What distinguishes a location from others of its family; empty for the only one."""
-    return name if len(family.locations) > 1 else ""
+    @classmethod
+    def of(cls, family: Family, name: str) -> _Key:
+        """Locations of regressions are alike whatever a family calls them, but for several."""
+        if family.is_survival or name not in family.locations:
+            return cls(False, name)
+        return cls(True, name if len(family.locations) > 1 else "")
 
 
 def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
+    """One response: a predictor for each parameter that its families have, "coef" first."""
     families = part.families
-    parts = list(dict.fromkeys(_part_of(f, n) for f in families for n in f.locations)) or [""]
-    predictors = []
-    for of in parts:
-        present = np.array([of in [_part_of(f, n) for n in f.locations] for f in families])
-        variable = "coef" + (f"_{of}" if of else "") + part.suffix
-        located = _location(vector, variable, part.terms, part.effects, present)
-        predictors.append(replace(located, of=of))
-    names = list(dict.fromkeys(p.name for f in families for p in f.dispersions))
-    roots = root_names(part.random)
-    for n in names:
-        # A dispersion called like the weights' parameters carries the response's name.
-        variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
-        effect, shared = "dispersion", part.shared
-        if n in roots:
-            effect, shared = "random", _root_sets(part, first=n == roots[0])
-        predictors.append(_dispersion(vector, n, variable, families, shared, effect))
-    cuts = families[0].cuts
-    thresholds = None
+    keys = [[_Key.of(f, p.name) for p in f.parameters] for f in families]
+    names = list(dict.fromkeys(key for own in keys for key in own))
+    if not any(f.is_survival for f in families):
+        names = sorted(names, key=lambda key: not key.is_coef)
+        names = names if names and names[0].is_coef else [_Key(True, ""), *names]
+    predictors = tuple(_predictor(vector, part, key, keys, reserved) for key in names)
+    slots = tuple(tuple(names.index(key) for key in own) for own in keys)
+    cuts, thresholds = families[0].cuts, None
     if cuts is not None:
-        steps = tuple(len(parts) + names.index(step) for step in cuts.steps)
+        steps = tuple(names.index(_Key(False, step)) for step in cuts.steps)
         column = part.terms.index("Intercept")
         thresholds = Thresholds(cuts.variable + part.suffix, cuts.labels, column, steps)
-    slots = tuple(
-        (
-            *(parts.index(_part_of(f, n)) for n in f.locations),
-            *(len(parts) + names.index(p.name) for p in f.dispersions),
-        )
-        for f in families
-    )
-    given = (part.name, families, tuple(predictors), slots, part.keys)
+    given = (part.name, families, predictors, slots, part.keys)
     return BlockLayout(*given, part.random, part.random_covariance, thresholds)
+
+
+def _predictor(
+    vector: _Vector,
+    part: PartLayout,
+    key: _Key,
+    keys: list[list[_Key]],
+    reserved: tuple[str, ...],
+) -> Predictor:
+    """Number the entries of one parameter: effects of a location, columns or a constant of others.
+
+    Every parameter of a time may have columns.
+    """
+    families, name = part.families, key.name
+    constant = not (key.is_coef or any(f.is_survival for f in families))
+    if key.is_coef:
+        variable = "coef" + (f"_{name}" if name else "") + part.suffix
+    else:  # one called like the weights' parameters carries the response's name
+        variable = f"{name}_{part.name}" if name in reserved else name + part.suffix
+    located = [key in [_Key.of(f, n) for n in f.locations] for f in families]
+    terms = ("Intercept",) if constant else part.terms
+    index = np.full((len(families), len(terms)), -1)
+
+    def number(kind: str, term: str, column: int, having: list[int]) -> None:
+        index[having, column] = vector.add(kind, variable, term, tuple(having))
+
+    for effect in part.effects:
+        for having in ([s for s in members if located[s]] for members in effect.shared):
+            for term, column in zip(effect.terms, effect.columns, strict=True) if having else ():
+                number(effect.kind, term, column, having)
+    kind, sets, roots = "dispersion", part.shared, root_names(part.random)
+    if name in roots:
+        kind, sets = "random", _root_sets(part, first=name == roots[0])
+    for members in sets:
+        if having := [s for s in members if key in keys[s] and not located[s]]:
+            own = part.ancillary.get((having[0], name))
+            for column in (terms.index("Intercept"),) if own is None else own:
+                number(kind, variable if constant else terms[column], column, having)
+    return Predictor(variable, terms, index, constant, name if key.is_coef else "")
 
 
 def _root_sets(part: PartLayout, *, first: bool) -> tuple[tuple[int, ...], ...]:
@@ -387,43 +386,6 @@ def _root_sets(part: PartLayout, *, first: bool) -> tuple[tuple[int, ...], ...]:
     kind = part.random_covariance
     own = kind == "varying" or (kind == "proportional" and first)
     return tuple((s,) for s in range(k)) if own else (tuple(range(k)),)
-
-
-def _times(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
-    """A survival time: every parameter of the families has coefficients of its own."""
-    families = part.families
-    names = list(dict.fromkeys(p.name for f in families for p in f.parameters))
-    predictors = []
-    for n in names:
-        variable = f"{n}_{part.name}" if n in reserved else n + part.suffix
-        located = np.array([n in f.locations for f in families])
-        index = np.full((len(families), len(part.terms)), -1)
-        if located.any():
-            index = _location(vector, variable, part.terms, part.effects, located).index
-        for members in part.shared:
-            _ancillary(vector, part, n, variable, members, index)
-        predictors.append(Predictor(variable, part.terms, index))
-    slots = tuple(tuple(names.index(p.name) for p in f.parameters) for f in families)
-    return BlockLayout(part.name, families, tuple(predictors), slots, part.keys)
-
-
-def _ancillary(
-    vector: _Vector,
-    part: PartLayout,
-    name: str,
-    variable: str,
-    members: tuple[int, ...],
-    index: np.ndarray,
-) -> None:
-    """Number the coefficients of a parameter that is no location."""
-    having = [s for s in members if name in part.families[s].params]
-    having = [s for s in having if name not in part.families[s].locations]
-    if not having:
-        return
-    columns = part.ancillary.get((having[0], name), (part.terms.index("Intercept"),))
-    for column in columns:
-        at = vector.add("dispersion", variable, part.terms[column], tuple(having))
-        index[having, column] = at
 
 
 def _weights(vector: _Vector, k: int, terms: tuple[str, ...] | None) -> np.ndarray:
@@ -499,12 +461,7 @@ def build_layout(
     """
     vector = _Vector()
     reserved = ("coef", "weight" if concomitant_terms is None else "alpha")
-    blocks = tuple(
-        _times(vector, part, reserved)
-        if any(f.is_survival for f in part.families)
-        else _block(vector, part, reserved)
-        for part in parts
-    )
+    blocks = tuple(_block(vector, part, reserved) for part in parts)
     alpha = _weights(vector, len(components), concomitant_terms)
     return Layout(
         components, blocks, alpha, concomitant_terms, tuple(vector.coordinates), symmetric

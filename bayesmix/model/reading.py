@@ -11,13 +11,13 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula.calls import is_surv
 from bayesmix.formula.constants import Constants, Table
 from bayesmix.formula.design import Design, Units, build_design, build_units
 from bayesmix.formula.frames import first_rows, missing_values
 from bayesmix.formula.response import (
     Response,
     complete_columns,
-    is_surv,
     observed_rows,
     read_observed,
     read_response,

@@ -12,7 +12,6 @@ from bayesmix._arguments import plain
 from bayesmix.errors import DataError
 from bayesmix.formula.design import Units
 from bayesmix.formula.response import Response
-from bayesmix.formula.times import Times
 
 # Copies of weighted rows that are made where a family looks at its response.
 MOST_COPIES = 100_000
@@ -95,12 +94,7 @@ def once_by_unit(response: Response, units: Units) -> Response:
     assert times is not None
     once = np.zeros(len(times), bool)
     once[units.first] = True
-    kept = Times(
-        np.where(once, times.lower, 0.0),
-        np.where(once, times.upper, np.inf),
-        np.where(once, times.entry, 0.0),
-        times.background,
-    )
+    kept = replace(times.only(once), entry=np.where(once, times.entry, 0.0))
     return replace(response, times=kept)
 
 

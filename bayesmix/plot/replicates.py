@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
-from bayesmix.formula.response import time_name
+from bayesmix.formula.calls import time_name
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import one_of

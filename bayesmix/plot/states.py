@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FitError
+from bayesmix.formula.calls import time_name
 from bayesmix.formula.frames import levels_of
-from bayesmix.formula.response import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axes, panels

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
-from bayesmix.formula.response import time_name
+from bayesmix.formula.calls import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axes

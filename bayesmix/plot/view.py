@@ -13,8 +13,9 @@ import pandas as pd
 from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
+from bayesmix.formula.calls import is_surv, time_name
 from bayesmix.formula.frames import levels_of
-from bayesmix.formula.response import is_surv, middle, time_name
+from bayesmix.formula.response import middle
 from bayesmix.formula.times import Times
 from bayesmix.model.data import time_sources
 from bayesmix.plot.bands import estimate_and_limits

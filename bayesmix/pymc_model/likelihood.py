@@ -20,8 +20,8 @@ from bayesmix.errors import SpecError
 from bayesmix.families import Family, Observed
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import Seen
+from bayesmix.formula.calls import taken_apart
 from bayesmix.formula.limits import Limits
-from bayesmix.formula.response import surv_call
 from bayesmix.formula.times import KINDS
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, response_names, time_data, time_sources
@@ -133,7 +133,7 @@ def _observed(
     late = _column(data[own]) if own in data else None
     upper = np.where(code == KINDS.index("left"), y, upper)
     rate = _column(data[names["background"]]) if names["background"] in data else None
-    seen: Any = Seen(code, y, upper, late, MAY_BE[surv_call(source).kind], rate)
+    seen: Any = Seen(code, y, upper, late, MAY_BE[taken_apart(source).kind], rate)
     return Observed(y, None, 0.0, seen)
 
 

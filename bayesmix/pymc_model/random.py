@@ -8,8 +8,8 @@ import numpy as np
 
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
+from bayesmix.formula.calls import limited_call
 from bayesmix.formula.limits import Limits
-from bayesmix.formula.response import limited_call
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
@@ -125,7 +125,7 @@ def _responses(
         clustered = Clustered(data[known["cluster_of_row"]], data.get(known["effects"]))
     call = limited_call(block.name)
     if call is not None:
-        limits = Limits.of(call.kind, data[known["lower_limit"]], data[known["upper_limit"]])
+        limits = Limits.of(call.name, data[known["lower_limit"]], data[known["upper_limit"]])
     for s, family in enumerate(block.families):
         at = np.flatnonzero(component == s)
         if len(at):

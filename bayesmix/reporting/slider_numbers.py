@@ -11,9 +11,9 @@ import pandas as pd
 
 from bayesmix.comparison.effects import predictions
 from bayesmix.errors import BayesmixError
+from bayesmix.formula.calls import time_name
 from bayesmix.formula.design import Design
 from bayesmix.formula.frames import levels_of
-from bayesmix.formula.response import time_name
 from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import Covariates, covariates_of, designs_of, held_columns
 from bayesmix.plot.style import colour

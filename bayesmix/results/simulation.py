@@ -13,15 +13,9 @@ from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
 from bayesmix.families.limits import draw_within
 from bayesmix.families.survival.base import log_survival
+from bayesmix.formula.calls import limited_call, taken_apart, time_name
 from bayesmix.formula.limits import Limits
-from bayesmix.formula.response import (
-    Response,
-    binomial_arguments,
-    limited_call,
-    read_limits,
-    read_response,
-    time_name,
-)
+from bayesmix.formula.response import Response, read_limits, read_response
 from bayesmix.formula.transforms import Scope
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.data import time_sources
@@ -131,7 +125,7 @@ def response_name(spec: MixtureSpec, block: BlockLayout) -> str:
     """What simulated responses are called: a time as within ``surv(...)``, else as written."""
     if not block.survival:
         call = limited_call(block.name)
-        return block.name if call is None else call.inner
+        return block.name if call is None else call.arguments[0]
     return time_name(list(dict.fromkeys(time_sources(spec, block))))
 
 
@@ -168,9 +162,9 @@ def _without_values(part: Part, newdata: pd.DataFrame, scope: Scope) -> Response
     assert text is not None
     if part.response.limits is not None:
         unknown = np.full(len(newdata), np.nan)
-        limits = read_limits(text, newdata, scope)
+        limits = read_limits(taken_apart(text), newdata, scope)
         return replace(part.response, y=unknown, there=None, limits=limits)
-    _, trials = binomial_arguments(text)
+    _, trials = taken_apart(text).arguments
     return read_response(
         replace(part.formula, response=f"p(0 * ({trials}), {trials})"), newdata, scope
     )

@@ -707,3 +707,21 @@ def test_a_million_rows_take_moments():
     assert grouped - built < 2
     assert ranked - grouped < 2
     assert len(units.first) == 50_000
+
+
+@pytest.mark.parametrize("kind", ["bool", "boolean", "bool[pyarrow]", object])
+@pytest.mark.parametrize("text", ["~ b", "~ C(b)", "~ I(b & (x > 1))", "~ I(~b):x", "~ I(x * b)"])
+def test_booleans_of_any_type_are_zero_and_one(kind, text):
+    data = pd.DataFrame({"b": [True, False, True, True, False], "x": [0.0, 1.0, 2.0, 3.0, 0.5]})
+    b, x = data["b"].to_numpy(), data["x"].to_numpy()
+    expected = {
+        "~ b": b,
+        "~ C(b)": b,
+        "~ I(b & (x > 1))": b & (x > 1),
+        "~ I(~b):x": ~b * x,
+        "~ I(x * b)": x * b,
+    }
+    found = design(text, data.astype({"b": kind}))
+    np.testing.assert_array_equal(found.matrix[:, 1], expected[text])
+    again, _ = found.apply(data.iloc[[4, 0]])
+    np.testing.assert_array_equal(again[:, 1], expected[text][[4, 0]])

@@ -13,8 +13,8 @@ import pandas as pd
 from bayesmix._arguments import column_name, door, plain
 from bayesmix._arguments.printing import wrapped
 from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.formula.calls import is_surv
 from bayesmix.formula.frames import check_data
-from bayesmix.formula.response import is_surv
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import parse_formula

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import BayesmixError
+from bayesmix.formula.calls import Call, taken_apart
 from bayesmix.formula.frames import first_rows
-from bayesmix.formula.response import SurvCall, surv_call
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.transforms import evaluate
 
@@ -75,7 +75,7 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
     FormulaError
         If it has none of the forms of ``surv(...)``.
     """
-    call = surv_call(text)
+    call = taken_apart(text)
     n = len(data)
     reading = Reading(text, np.full(n, UNREADABLE), np.zeros(n), np.full(n, np.inf), np.zeros(n))
     columns = list(_columns(call, data, scope, reading))
@@ -100,7 +100,7 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
 
 
 def _columns(
-    call: SurvCall, data: pd.DataFrame, scope: Scope, reading: Reading
+    call: Call, data: pd.DataFrame, scope: Scope, reading: Reading
 ) -> Iterator[np.ndarray | None]:
     for expression, what in call.named:
         try:
