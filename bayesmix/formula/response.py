@@ -253,7 +253,8 @@ def read_response(
         return made("columns", y, parts=call.arguments)
     if levels and call is not None:
         plain = call.arguments[0]
-        raise FormulaError(f"The response {text!r}: levels are a column's own; write {plain}.")
+        what = "no limits" if call.options else "one column"
+        raise FormulaError(f"The response {text!r}: levels have {what}; write {plain}.")
     if levels:
         found = read_levels(text, data, scope)
         return made("levels", found.codes, levels=found.levels, ordered=found.ordered)
