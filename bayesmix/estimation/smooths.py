@@ -105,6 +105,7 @@ def _with_dispersions(
     assert penalty.model.map is not None
     coordinates = problem.spec.layout.coordinates
     found = np.array([c.effect == "dispersion" for c in coordinates]) & problem.spec.free
+    found[coefficient_entries(problem)] = False
     own = np.eye(len(found))[:, found]
     if not found.any() or not np.array_equal(penalty.model.map.matrix[:, found], own):
         return theta, None

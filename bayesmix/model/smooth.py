@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -37,11 +38,11 @@ def smoothed(spec: MixtureSpec, terms: Iterable[str]) -> MixtureSpec:
     """
     have = {smooth.term for smooth in spec.smooths}
     for term in (t for t in terms if t not in have):
-        found = list(_found(spec, term))
+        found = [(b, s[term]) for b, s in enumerate(_splines(spec)) if term in s]
         if not found:
             raise SpecError(_unknown(spec, term))
-        for number, spline, names in found:
-            spec = _with_smooth(spec, number, term, spline, names)
+        for number, spline in found:
+            spec = _with_smooth(spec, number, term, *spline)
     return spec
 
 
@@ -89,25 +90,23 @@ def held_smooths(spec: MixtureSpec, theta: np.ndarray) -> MixtureSpec:
     )
 
 
-def _found(spec: MixtureSpec, term: str) -> Iterator[tuple[int, Spline, list[str]]]:
-    """Responses with this spline by number, the spline and the names of its columns."""
-    if spec.prepared.events is not None:
-        raise SpecError(
-            f"priors[{term!r}] is Prior.smooth(), which models of competing events do not take; "
-            "leave it out, or fit the times of one event as a Mixture"
-        )
-    for number, part in enumerate(spec.prepared.parts):
-        splines = [s for d in part.designs for t, s in d.splines().items() if t == term]
-        if splines:
-            yield number, *splines[0]
+def _splines(spec: MixtureSpec) -> list[dict[str, tuple[Spline, list[str]]]]:
+    """Splines by term, with the names of their columns: of each response, events together."""
+    own = [
+        {t: s for d in r.designs for t, s in d.splines().items()} for r in spec.prepared.readings
+    ]
+    return own if spec.prepared.events is None else [dict(ChainMap(*own))]
 
 
 def _unknown(spec: MixtureSpec, term: str) -> str:
-    known = [t for part in spec.prepared.parts for d in part.designs for t in d.splines()]
+    known = [t for splines in _splines(spec) for t in splines]
     have = f"the model's are {list(dict.fromkeys(known))}" if known else "this model has none"
+    weights = spec.prepared.concomitant
+    if weights is not None and term in weights.splines():
+        have = "it stands in the formula of the weights, which takes none: use fewer columns there"
     return (
-        f"priors[{term!r}] is Prior.smooth(), but {term!r} is no spline of a formula, such as "
-        f"'bs(x, df=10)' or 'cr(x, df=10)'; {have}"
+        f"priors[{term!r}] is Prior.smooth(), but {term!r} is no spline of a response's formula, "
+        f"such as 'bs(x, df=10)' or 'cr(x, df=10)'; {have}"
     )
 
 

@@ -40,9 +40,11 @@ class Bending(NamedTuple):
 
 
 def coefficient_entries(problem: Problem) -> np.ndarray:
-    """Entries of theta that are coefficients and free."""
+    """Entries of theta that are coefficients and free: of locations, and of every smooth curve."""
+    assert problem.penalty is not None
     coordinates = problem.spec.layout.coordinates
     found = np.array([c.effect in COEFFICIENTS for c in coordinates])
+    found[[j for smooth in problem.penalty.model.smooths for j in smooth.at]] = True
     return np.flatnonzero(found & problem.spec.free)
 
 

@@ -34,6 +34,18 @@ def two_curves(n=300, seed=1):
     return pd.DataFrame({"x": x, "y": y})
 
 
+def two_events(n=250):
+    """Each covariate value once with either event: a wave and a straight line."""
+    rng = np.random.default_rng(1)
+    x, event = np.tile(rng.uniform(0, 10, n), 2), np.repeat(["a", "b"], n)
+    time = np.where(
+        event == "a",
+        rng.weibull(2, 2 * n) * np.exp(np.sin(x)),
+        rng.weibull(1.3, 2 * n) * np.exp(0.5 + 0.1 * x),
+    )
+    return pd.DataFrame({"x": x, "time": time, "event": event})
+
+
 # --- the density ---------------------------------------------------------------------------
 
 
@@ -248,6 +260,7 @@ def test_nuts_agrees_with_laplaces_method_and_the_mode(two):
 MODELS = {
     "varying and fixed": {"formula": f"y ~ {TERM}", "fixed": "~ cr(z, df=3)"},
     "nested": {"formula": "y ~ 1", "nested": [("~ z", 1), (f"~ {TERM}", 1)]},
+    "events": {"formula": f"surv(time) ~ {TERM}", "event": "event", "family": "weibull"},
 }
 
 
@@ -256,7 +269,10 @@ def test_the_pymc_model_has_the_same_density_and_parameters(model):
     import pytensor
 
     priors = {**SMOOTH, "cr(z, df=3)": bmx.Prior.smooth()} if "fixed" in model else SMOOTH
-    made = bmx.Mixture(data=one_curve(40), k=2, priors=priors, **model)
+    if "event" in model:
+        made = bmx.CompetingRisks(data=two_events(20), priors=priors, **model)
+    else:
+        made = bmx.Mixture(data=one_curve(40), k=2, priors=priors, **model)
     spec = with_smooths(made.spec, priors)
     resolved = resolve(spec, priors)
     theta = sample_prior(spec, resolved, 2, np.random.default_rng(1))
@@ -277,9 +293,42 @@ def test_the_pymc_model_has_the_same_density_and_parameters(model):
         for one, value in zip(theta, expected, strict=True):
             point = initial_point(spec, resolved, one)
             found = function(*(point[variable.name] for variable in graph.free_RVs))[0]
-            assert float(found) == pytest.approx(value, abs=1e-6)
+            assert float(found) == pytest.approx(value, rel=1e-10, abs=1e-6)
     back = draws_to_theta(spec, resolved, draws_dataset(spec, resolved, theta[None]))
     np.testing.assert_allclose(back[0], theta, atol=1e-12)
+
+
+# --- competing events ----------------------------------------------------------------------
+
+
+def test_a_curve_of_each_event_is_that_of_its_own_times():
+    """All events known: the likelihood is a product over the events."""
+    data, of = two_events(), {"a": "weibull", "b": "weibull"}
+    response = f"surv(time) ~ {TERM}"
+    fit = bmx.CompetingRisks(response, data, "event", family=of, priors=SMOOTH).fit("map", seed=1)
+    smooths = fit.smooths().set_index("component")
+    for event, rows in data.groupby("event"):
+        own = bmx.Mixture(response, rows, family="weibull", k=1, priors=SMOOTH).fit("map", seed=1)
+        alone = own.smooths().iloc[0]
+        assert smooths.tau[event] == pytest.approx(alone.tau, rel=1e-2)
+        assert smooths.edf[event] == pytest.approx(alone.edf, abs=0.05)
+        curve = fit.params["scale"].sel(component=event)
+        np.testing.assert_allclose(curve, own.params["scale"][0], atol=0.02)
+
+
+def test_a_curve_of_another_parameter_counts_what_it_uses():
+    data = two_events()
+    model = bmx.CompetingRisks(
+        "surv(time) ~ sin(x)",
+        data,
+        "event",
+        family="weibull",
+        ancillary={"a": {"shape": f"~ {TERM}"}},
+        priors=SMOOTH,
+    )
+    smooth = model.fit("map", seed=1).smooths().iloc[0]
+    assert (smooth.component, smooth.term) == ("a", f"shape: {TERM}")
+    assert 1 <= smooth.edf < 4  # the shape is the same everywhere
 
 
 # --- what is refused -----------------------------------------------------------------------
@@ -293,9 +342,14 @@ def test_the_pymc_model_has_the_same_density_and_parameters(model):
         ("y ~ z:cr(x, df=9)", SMOOTH, "this model has none"),
         ("y ~ bs(x, df=4, degree=1)", {"bs(x, df=4, degree=1)": bmx.Prior.smooth()}, "a degree"),
         (f"y ~ {TERM}", {**SMOOTH, f"coef[{TERM}[0]]": WIDE["tau"]}, "parameters are"),
-        (f"y ~ {TERM}", {"coef": bmx.Prior.smooth()}, "is no spline of a formula"),
+        (f"y ~ {TERM}", {"coef": bmx.Prior.smooth()}, "is no spline of a response.s formula"),
     ],
 )
 def test_wrong_smooth_priors_are_refused(formula, priors, said):
     with pytest.raises(SpecError, match=said):
         bmx.Mixture(formula, one_curve(40), k=1, priors=priors)
+
+
+def test_weights_take_no_smooth_prior():
+    with pytest.raises(SpecError, match="stands in the formula of the weights"):
+        bmx.Mixture("y ~ z", one_curve(40), k=2, concomitant=f"~ {TERM}", priors=SMOOTH)
