@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -79,7 +79,7 @@ def stirling(a: np.ndarray) -> Stirling:
     NIST Digital Library of Mathematical Functions, 5.11.1.
     """
     a = np.asarray(a, dtype=float)
-    return Stirling(*_split(a, a < SERIES_FROM, _stirling_direct, _stirling_series))
+    return Stirling(*_split(a, a < SERIES_FROM, _stirling_direct, lambda x: stirling_series(1 / x)))
 
 
 def stirling_value(a: np.ndarray) -> np.ndarray:
@@ -106,8 +106,8 @@ def _stirling_direct(a: np.ndarray) -> tuple[np.ndarray, ...]:
     )
 
 
-def _stirling_series(a: np.ndarray) -> tuple[np.ndarray, ...]:
-    inverse = 1 / a
+def stirling_series(inverse: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What `stirling` gives for a of ten or more, from 1 / a."""
     square = inverse * inverse
     powers = range(1, 2 * len(STIRLING), 2)
     scaled1 = tuple(-p * c for p, c in zip(powers, STIRLING, strict=True))
@@ -144,6 +144,41 @@ def _inverse_series(r: np.ndarray) -> tuple[np.ndarray, ...]:
     once = tuple(p * c for p, c in zip(powers, STIRLING, strict=True))
     twice = tuple(p * (p - 1) * c for p, c in zip(powers[1:], STIRLING[1:], strict=True))
     return r * _horner(STIRLING, square), _horner(once, square), r * _horner(twice, square)
+
+
+def make_rising(pick: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+    """The function that moves numbers below ten by ten steps, of arrays or of scalars.
+
+    Parameters
+    ----------
+    pick : callable
+        ``pick(condition, one, other)``.
+    """
+
+    def rising(x: Any) -> tuple[Any, ...]:
+        """X, moved if it is below ten; the product of the steps, and its log slopes.
+
+        The last two are the first and minus the second derivative of the product's logarithm.
+        """
+        small = x < SERIES_FROM
+        base = pick(small, x, 1.0)
+        p, first, second = base, 1.0, 0.0
+        for step in range(1, 10):
+            value = base + step
+            second = second * value + 2.0 * first
+            first = first * value + p
+            p = p * value
+        inverse = 1.0 / p
+        slope = first * inverse
+        bend = slope * slope - second * inverse
+        return (
+            pick(small, x + 10.0, x),
+            pick(small, p, 1.0),
+            pick(small, slope, 0.0),
+            pick(small, bend, 0.0),
+        )
+
+    return rising
 
 
 def lgamma1p(a: np.ndarray) -> np.ndarray:

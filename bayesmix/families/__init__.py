@@ -239,9 +239,9 @@ def remade(description: Mapping[str, Any]) -> Family:
 def with_limits(f: Family) -> Family:
     """The same family for responses that are truncated or censored; one object for each.
 
-    Closed forms of a scale, expected information and compiled terms are of the density alone.
+    Closed forms of a scale are of the density alone.
     """
-    return replace(f, limited=True, squares=None, curvature=None, kernel=None, concave=False)
+    return replace(f, limited=True, squares=None, concave=False)
 
 
 def _reduced(f: Family) -> Any:

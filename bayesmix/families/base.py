@@ -14,6 +14,7 @@ from bayesmix._arguments import door
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import limits
+from bayesmix.families.by_term import by_term
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives, automatic
 from bayesmix.families.interface import Array, Observed, Parameter, Shown
@@ -163,14 +164,13 @@ class Family:
     discrete: bool | None = None
     # What only the shipped families use: the value that has all the mass (an atom); the links
     # whose means suit the location (all where empty), the density over `Linked` parameters,
-    # closed-form derivatives (None where the link has none), the closed-form scale, the
+    # closed-form derivatives where the kernel has no term of rows, the closed-form scale, the
     # constants of the density, the default priors of the dispersions given the response (or
     # its `Times`), what it reads, and its fused kernel.
     atom: float | None = field(default=None, repr=False)
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
-    closed_form: Callable[..., Derivatives | None] | None = field(default=None, repr=False)
-    curvature: Callable[..., tuple[np.ndarray | None, ...]] | None = field(default=None, repr=False)
+    closed_form: Callable[..., Derivatives] | None = field(default=None, repr=False)
     squares: Callable[..., np.ndarray] | None = field(default=None, repr=False)
     constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
         default=None, repr=False
@@ -464,27 +464,13 @@ class Family:
             return derivatives(self.survival, _times(obs), linked, closed=closed)
         if closed and self.normal is not None:
             return row_derivatives(self.normal, obs, tuple(v.eta for v in linked))
-        found = self.closed_form(obs, *linked) if closed and self.closed_form is not None else None
-        return (
-            automatic(partial(self.unguarded, obs), linked, len(obs.y)) if found is None else found
-        )
-
-    def positive_curvature(
-        self, obs: Observed, etas: tuple[np.ndarray, ...], d: Derivatives
-    ) -> tuple[np.ndarray, ...]:
-        """A positive weight per linear predictor for scoring steps.
-
-        The expected information where the family gives it (not None), else the observed
-        one, else the squared score where that is negative.
-        """
-        given: tuple[np.ndarray | None, ...] = (None,) * len(d.first)
-        with np.errstate(all="ignore"):
-            if self.curvature is not None:
-                given = self.curvature(obs, *self.linked(etas))
-            return tuple(
-                positive(-d.second[j][j], d.first[j]) if own is None else own
-                for j, own in enumerate(given)
-            )
+        if closed and self.closed_form is not None:
+            return self.closed_form(obs, *linked)
+        if closed and linked and isinstance(self.kernel, Kernel):
+            d = by_term(self.kernel, obs, linked)
+            own = linked[0].link.name == self.kernel.link
+            return d if own else d._replace(logf=self.unguarded(obs, linked))
+        return automatic(partial(self.unguarded, obs), linked, len(obs.y))
 
     def unguarded(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
         """The log density, which may be anything where a parameter lies outside its range."""
@@ -525,11 +511,6 @@ def _filled(
 def _spread(value: Any, there: np.ndarray) -> Any:
     """Values of the rows that are there as values of all rows; the first one elsewhere."""
     return value if np.ndim(value) == 0 else value[np.maximum(np.cumsum(there) - 1, 0)]
-
-
-def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """An observed information where it is positive, else the squared score."""
-    return np.where(information > 0, information, np.square(score))
 
 
 def _times(obs: Observed) -> Times:

@@ -15,15 +15,30 @@ class Derivatives(NamedTuple):
     """A log density with its derivatives in the p linear predictors.
 
     `logf` has shape (...), `first` (p, ...), `second` (p, p, ...); as tuples of
-    arrays that broadcast to (...), so that nothing is copied together.
+    arrays that broadcast to (...), so that nothing is copied together.  `expected` (p, ...) has
+    positive curvatures for scoring steps, mostly the expected information, where they are known.
     """
 
     logf: np.ndarray
     first: tuple[np.ndarray, ...]
     second: tuple[tuple[np.ndarray, ...], ...]
+    expected: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def curvature(self) -> tuple[np.ndarray, ...]:
+        """A positive weight per linear predictor for scoring steps.
+
+        The expected information where it is known, else the observed one, else the squared score
+        where that is negative.
+        """
+        if self.expected is not None:
+            return self.expected
+        own = (row[j] for j, row in enumerate(self.second))
+        return tuple(positive(-bend, f) for bend, f in zip(own, self.first, strict=True))
 
     def map(self, function: Callable[..., np.ndarray], *others: Derivatives) -> Derivatives:
         """A function of all arrays, one by one, and of those of others beside them."""
+        known = self.expected is not None and not others
         return Derivatives(
             function(self.logf, *(d.logf for d in others)),
             tuple(map(function, self.first, *(d.first for d in others))),
@@ -31,7 +46,13 @@ class Derivatives(NamedTuple):
                 tuple(map(function, *rows))
                 for rows in zip(self.second, *(d.second for d in others), strict=True)
             ),
+            tuple(map(function, self.expected or ())) if known else None,
         )
+
+
+def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """An observed information where it is positive, else the squared score."""
+    return np.where(information > 0, information, np.square(score))
 
 
 def mirrored(lower: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:

@@ -58,10 +58,12 @@ class Kernel:
 
     Notes
     -----
-    `ops` is `bayesmix.kernels.math`: ``exp, log, log1p, expm1, stirling, ...`` that vectorise.  A
-    term may use these, arithmetic and conditional expressions; both branches are computed.  Its
-    derivatives may only be infinite or NaN where the log density is -inf.  Its compiled form is
-    kept on disk if `make_term` is a module's function without defaults or a closure.
+    `ops` is `bayesmix.kernels.math`: ``exp, log, log1p, expm1, stirling, ...`` that vectorise, or
+    `families.by_term.OPS`, the same for NumPy's arrays.  A term may use these, arithmetic and
+    ``pick(condition, one, other)``, of which both are computed; one of blocks, which NumPy does not
+    read, conditional expressions too.  Its derivatives may only be infinite or NaN where the log
+    density is -inf.  Its compiled form is kept on disk if `make_term` is a module's function
+    without defaults or a closure.
     """
 
     name: str

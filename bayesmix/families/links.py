@@ -29,10 +29,10 @@ class Link:
         mu = g^-1(eta), for any kind of array.
     log_inverse, log1m_inverse : callable
         log(mu) and log(1 - mu) as functions of eta, accurate in the tails.
-    slope, bend : callable
-        First and second derivative of mu with respect to eta, given (eta, mu).
-    log_slope : callable
-        log of the absolute slope as a function of eta, accurate in the tails.
+    slope : callable
+        Derivative of mu with respect to eta, given (eta, mu).
+    log_slope, tilt : callable
+        log of the absolute slope as a function of eta, accurate in the tails, and its derivative.
     lower, upper : float
         The open interval of allowed mu.
 
@@ -49,8 +49,8 @@ class Link:
     log_inverse: Callable[[Array], Array]
     log1m_inverse: Callable[[Array], Array]
     slope: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    bend: Callable[[np.ndarray, np.ndarray], np.ndarray]
     log_slope: Callable[[np.ndarray], np.ndarray]
+    tilt: Callable[[np.ndarray], np.ndarray]
     lower: float = -np.inf
     upper: float = np.inf
 
@@ -110,7 +110,7 @@ class Linked:
     @cached_property
     def bend(self) -> Array:
         """Its second derivative with respect to `eta`."""
-        return self.link.bend(self.eta, self.value)
+        return self.slope * self.link.tilt(self.eta)
 
 
 _LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
@@ -140,8 +140,8 @@ LINKS: dict[str, Link] = {
             log_inverse=xp.log,
             log1m_inverse=lambda eta: xp.log1p(-eta),
             slope=_ones,
-            bend=lambda eta, mu: np.zeros_like(mu),
             log_slope=np.zeros_like,
+            tilt=np.zeros_like,
         ),
         Link(
             "log",
@@ -150,8 +150,8 @@ LINKS: dict[str, Link] = {
             log_inverse=lambda eta: eta,
             log1m_inverse=xp.log1mexp,
             slope=lambda eta, mu: mu,
-            bend=lambda eta, mu: mu,
             log_slope=lambda eta: eta,
+            tilt=np.ones_like,
             lower=0.0,
         ),
         Link(
@@ -161,8 +161,8 @@ LINKS: dict[str, Link] = {
             log_inverse=lambda eta: -xp.softplus(-eta),
             log1m_inverse=lambda eta: -xp.softplus(eta),
             slope=lambda eta, mu: mu * special.expit(-eta),
-            bend=lambda eta, mu: -mu * special.expit(-eta) * np.tanh(eta / 2),
             log_slope=lambda eta: -np.abs(eta) - 2 * np.log1p(np.exp(-np.abs(eta))),
+            tilt=lambda eta: -np.tanh(eta / 2),
             lower=0.0,
             upper=1.0,
         ),
@@ -173,8 +173,8 @@ LINKS: dict[str, Link] = {
             log_inverse=xp.log_ndtr,
             log1m_inverse=lambda eta: xp.log_ndtr(-eta),
             slope=lambda eta, mu: _phi(eta),
-            bend=lambda eta, mu: -eta * _phi(eta),
             log_slope=lambda eta: -0.5 * eta * eta - _LOG_ROOT_2PI,
+            tilt=lambda eta: -eta,
             lower=0.0,
             upper=1.0,
         ),
@@ -185,9 +185,9 @@ LINKS: dict[str, Link] = {
             log_inverse=_log_cloglog,
             log1m_inverse=lambda eta: -xp.exp(eta),
             slope=lambda eta, mu: np.exp(eta - np.exp(eta)),
-            # Beyond 700 the slope is zero, and exp(eta) would be infinite.
-            bend=lambda eta, mu: np.exp(eta - np.exp(eta)) * -np.expm1(np.minimum(eta, 700.0)),
             log_slope=lambda eta: eta - np.exp(eta),
+            # Beyond 700 the slope is zero, and exp(eta) would be infinite.
+            tilt=lambda eta: -np.expm1(np.minimum(eta, 700.0)),
             lower=0.0,
             upper=1.0,
         ),
@@ -198,8 +198,8 @@ LINKS: dict[str, Link] = {
             log_inverse=lambda eta: -xp.log(eta),
             log1m_inverse=lambda eta: xp.log1p(-1 / eta),
             slope=lambda eta, mu: -mu * mu,
-            bend=lambda eta, mu: 2 * mu**3,
             log_slope=lambda eta: -2 * np.log(np.abs(eta)),
+            tilt=lambda eta: -2 / eta,
             lower=0.0,
         ),
     )

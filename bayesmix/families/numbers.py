@@ -38,9 +38,8 @@ def for_numbers(times: Family) -> Family:
     def density(obs: Observed, *linked: Linked) -> Array:
         return survival.logpdf(_instant(obs), *linked)
 
-    def closed_form(obs: Observed, *linked: Linked) -> Derivatives | None:
-        if survival.closed_form is None:
-            return None
+    def closed_form(obs: Observed, *linked: Linked) -> Derivatives:
+        assert survival.closed_form is not None
         return survival.closed_form(_instant(obs), np.ones(()), *linked)
 
     def log_tails(obs: Observed, *linked: Linked) -> tuple[Array, Array]:

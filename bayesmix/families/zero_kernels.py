@@ -27,7 +27,7 @@ def inflated_term(ops: Any, base: Kernel) -> Term:
     slopes' covariance.
     """
     others, psi_of, join = _reader(ops, base), _psi(ops), _join(ops, base)
-    exp, expm1, log1p = ops.exp, ops.expm1, ops.log1p
+    exp, expm1, log1p, pick = ops.exp, ops.expm1, ops.log1p, ops.pick
 
     def term(*given: float) -> Numbers:
         zero = given[0] == 0.0
@@ -37,22 +37,22 @@ def inflated_term(ops: Any, base: Kernel) -> Term:
         odds = counted - log_psi  # the log odds that a zero is counted
         small = exp(-abs(odds))
         most, least = 1.0 / (1.0 + small), small / (1.0 + small)
-        is_counted, is_own = (most, least) if odds > 0.0 else (least, most)
-        both = most * least if zero else 0.0
+        is_counted, is_own = pick(odds > 0.0, most, least), pick(odds > 0.0, least, most)
+        both = pick(zero, most * least, 0.0)
         # 1 - f, which a zero that is surely counted leaves small.
         rare = -expm1(d[0])
         slope = is_own * left * rare
         bend = slope * (left - psi - left * left * rare) / (psi + left * exp(d[0]))
-        bend = bend if rare < 0.5 else both - psi * left
+        bend = pick(rare < 0.5, bend, both - psi * left)
         return join(
             d,
-            (counted if odds > 0.0 else log_psi) + log1p(small) if zero else counted,
-            is_counted if zero else 1.0,
+            pick(zero, pick(odds > 0.0, counted, log_psi) + log1p(small), counted),
+            pick(zero, is_counted, 1.0),
             both,
             left,
-            slope if zero else -psi,
+            pick(zero, slope, -psi),
             psi * left,
-            -bend if zero else psi * left,
+            pick(zero, -bend, psi * left),
         )
 
     return term
@@ -69,14 +69,14 @@ def positive_term(ops: Any, base: Kernel) -> Term:
 
 
 def _hurdle(ops: Any, base: Kernel, others: Any) -> Term:
-    psi_of, join = _psi(ops), _join(ops, base)
+    psi_of, join, pick = _psi(ops), _join(ops, base), ops.pick
 
     def term(*given: float) -> Numbers:
         zero = given[0] == 0.0
-        d = others(1.0 if zero else given[0], *given)
+        d = others(pick(zero, 1.0, given[0]), *given)
         log_psi, log_left, psi, left = psi_of(given[-1])
-        counted = 0.0 if zero else 1.0
-        logf = log_psi if zero else log_left + d[0]
+        counted = pick(zero, 0.0, 1.0)
+        logf = pick(zero, log_psi, log_left + d[0])
         return join(d, logf, counted, 0.0, left, left - counted, psi * left, psi * left)
 
     return term
@@ -96,19 +96,19 @@ def _cut_off(ops: Any, base: Kernel) -> Any:
     With h = -log f(0) and o = 1 / (exp(h) - 1), the logarithm of 1 - f(0) has the slopes
     -o times those of f(0).  The constant of a count of zero is zero.
     """
-    log1mexp = ops.log1mexp
+    log1mexp, pick = ops.log1mexp, ops.pick
     term = ops.scalar(base.make_term(ops))
     assert base.reads == ("y", "const")
 
     def one(y: float, *given: float) -> Numbers:
         d, z = term(y, *given[1:-1]), term(0.0, 0.0, given[2])
-        log_some, odds = log1mexp(-z[0] if z[0] < -1e-300 else 1e-300)
+        log_some, odds = log1mexp(pick(z[0] < -1e-300, -z[0], 1e-300))
         a = odds * z[1]
         return d[0] - log_some, d[1] + a, d[2], d[3] + odds * z[3] - a * (a + z[1])
 
     def two(y: float, *given: float) -> Numbers:
         d, z = term(y, *given[1:-1]), term(0.0, 0.0, given[2], given[3])
-        log_some, odds = log1mexp(-z[0] if z[0] < -1e-300 else 1e-300)
+        log_some, odds = log1mexp(pick(z[0] < -1e-300, -z[0], 1e-300))
         a, b = odds * z[1], odds * z[2]
         return (
             d[0] - log_some, d[1] + a, d[2] + b, d[3], d[4],
@@ -122,16 +122,16 @@ def _cut_off(ops: Any, base: Kernel) -> Any:
 
 def _psi(ops: Any) -> Any:
     """log(psi), log(1 - psi), psi and 1 - psi of a logit."""
-    exp, log1p = ops.exp, ops.log1p
+    exp, log1p, pick = ops.exp, ops.log1p, ops.pick
 
     def psi(eta: float) -> Numbers:
         small = exp(-abs(eta))
         log_both, one, other = log1p(small), 1.0 / (1.0 + small), small / (1.0 + small)
         return (
-            (0.0 if eta > 0.0 else eta) - log_both,
-            (-eta if eta > 0.0 else 0.0) - log_both,
-            (one if eta > 0.0 else other),
-            (other if eta > 0.0 else one),
+            pick(eta > 0.0, 0.0, eta) - log_both,
+            pick(eta > 0.0, -eta, 0.0) - log_both,
+            pick(eta > 0.0, one, other),
+            pick(eta > 0.0, other, one),
         )
 
     return ops.scalar(psi)

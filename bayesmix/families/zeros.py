@@ -8,17 +8,15 @@ With psi the probability of a zero of its own and f the family of the others:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.limits import log_tails
 from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import cut_off_term, inflated_term, positive_term, with_psi
@@ -53,11 +51,6 @@ def zero_inflated(base: Family) -> Family:
         zero = obs.y == 0
         return xp.where(zero, xp.logaddexp(psi.log, xp.where(zero, counted, 0.0)), counted)
 
-    def closed_form(obs: Observed, *linked: Linked) -> Derivatives | None:
-        *others, psi = linked
-        d = None if f.closed_form is None else f.closed_form(obs, *others)
-        return None if d is None else _inflated(obs.y == 0, d, psi)
-
     def mean(psi: Array, **natural: Array) -> Array:
         """(1 - psi) times the mean of the counts."""
         return (1 - psi) * f.mean(**natural)
@@ -87,7 +80,6 @@ def zero_inflated(base: Family) -> Family:
         tails=tails,
         log_tails=both_log_tails,
         density=density,
-        closed_form=closed_form,
         mean=mean,
         variance=variance,
         simulate=simulate,
@@ -224,36 +216,9 @@ def _some(base: Family, natural: dict[str, Array]) -> Array:
     return -xp.expm1(f.density(_given(base, np.zeros(()), None), *linked))
 
 
-def _inflated(zero: np.ndarray, d: Derivatives, psi: Linked) -> Derivatives:
-    """Derivatives from those of the counts: with r the probability that a zero is counted.
-
-    A mixture of two terms: the slopes' mean, and the bends' mean plus the slopes' covariance.
-    """
-    p, q = psi.value, np.exp(psi.log1m)
-    counted = psi.log1m + d.logf
-    logf = np.where(zero, np.logaddexp(psi.log, counted), counted)
-    own = special.expit(psi.log - counted)
-    r = np.where(zero, special.expit(counted - psi.log), 1.0)
-    both = np.where(zero, r * own, 0.0)
-    # 1 - r - p and its bend, written with 1 - f: a zero that is surely counted leaves them small.
-    rare = np.where(zero, -np.expm1(d.logf), 1.0)
-    share = p + q * np.exp(d.logf)
-    slope = np.where(zero, own * q * rare, -p)
-    small = slope * (q - p - q * q * rare) / share
-    bend = np.where(zero, np.where(rare < 0.5, small, both - p * q), -p * q)
-    n = len(d.first)
-    second = [
-        [r * d.second[j][k] + both * d.first[j] * d.first[k] for k in range(n)] for j in range(n)
-    ]
-    cross = tuple(-both * a for a in d.first)
-    rows = tuple((*row, c) for row, c in zip(second, cross, strict=True))
-    return Derivatives(logf, (*(r * a for a in d.first), slope), (*rows, (*cross, bend)))
-
-
 def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
     """What both kinds have in common."""
     is_hurdle = kind == "hurdle"
-    filled = _without if is_hurdle else np.asarray
 
     def start(y: np.ndarray, *trials: np.ndarray) -> dict[str, Any]:
         # The share of zeros, away from 0 and 1.
@@ -269,7 +234,6 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
         "name": f"{kind}_{base.name}",
         "params": {**base.params, "psi": "logit"},
         "closed_form": None,
-        "curvature": _weights(base, filled),
         "squares": None,
         "start": start,
         "priors": priors,
@@ -281,19 +245,6 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
         "example": {**base.example, "psi": 0.3},
     }
     return replace(base, **(common | functions))
-
-
-def _weights(base: Family, filled: Callable[[np.ndarray], np.ndarray]) -> Any:
-    """Positive weights for scoring: the others' information where psi leaves them, and psi's."""
-
-    def curvature(obs: Observed, *linked: Linked) -> tuple[np.ndarray, ...]:
-        etas, psi = tuple(each.eta for each in linked[:-1]), linked[-1]
-        given = obs._replace(y=filled(obs.y))
-        left = np.exp(psi.log1m)
-        others = base.positive_curvature(given, etas, base.derivatives(given, etas))
-        return (*(left * c for c in others), left * psi.value)
-
-    return curvature
 
 
 def _positive_only(y: np.ndarray) -> np.ndarray:

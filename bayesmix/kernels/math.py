@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from bayesmix.arrays.special import STIRLING
+from bayesmix.arrays.special import SERIES_FROM, STIRLING, make_rising
 from bayesmix.kernels.compile import elementwise as elementwise
 from bayesmix.kernels.compile import from_bits, polynomial, scalar, to_bits
 
@@ -41,6 +41,12 @@ EXPONENT_BIAS = np.uint64(1023)
 BIAS_IN_PLACE = np.uint64(1023 << 52)
 TWO_52_BITS = np.uint64(0x4330000000000000)
 SQRT_HALF_BITS = np.uint64(0x3FE6A09E667F3BCD)
+
+
+@scalar
+def pick(condition: bool, one: float, other: float) -> float:
+    """One number where a condition is true, else the other; of both arrays are NumPy's `where`."""
+    return one if condition else other
 
 
 # (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2.
@@ -116,15 +122,22 @@ def log1p(u: float) -> float:
 
 
 @scalar
-def expm1(x: float) -> float:
-    """exp(x) - 1, as accurate as `exp` relative to its size; infinite beyond 700."""
-    x = -40.0 if x < -40.0 else x
+def exp_both(x: float) -> tuple[float, float]:
+    """exp(x) and exp(x) - 1, each accurate relative to its size; infinite beyond 700."""
+    x = -700.0 if x < -700.0 else x
     shifted = (x if x < 700.0 else 700.0) * LOG2_E + ROUND
     k = shifted - ROUND
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     scale = from_bits(to_bits(1.0) + (to_bits(shifted) << MANTISSA_BITS))
-    result = scale * (r + r * r * _exp_tail(r)) + (scale - 1.0)
-    return math.inf if x > 700.0 else result
+    rest = scale * (r + r * r * _exp_tail(r))
+    far = x > 700.0
+    return (math.inf if far else rest + scale), (math.inf if far else rest + (scale - 1.0))
+
+
+@scalar
+def expm1(x: float) -> float:
+    """exp(x) - 1 of `exp_both`."""
+    return exp_both(x)[1]
 
 
 # Sum of z^(k - 1) / (2 k + 1), k = 1, ..., 12: the series of the inverse hyperbolic tangent.
@@ -203,8 +216,6 @@ def mills_both(x: float) -> tuple[float, float, float]:
 
 # --- the gamma function ------------------------------------------------------------------------
 
-# Stirling's series is good to the last digit from here on.
-SERIES_FROM = 10.0
 POWERS = range(1, 2 * len(STIRLING), 2)
 _s0 = polynomial(*STIRLING[::-1])
 _s1 = polynomial(*[-p * c for p, c in zip(POWERS, STIRLING, strict=True)][::-1])
@@ -218,29 +229,7 @@ def stirling_series(inverse: float) -> tuple[float, float, float]:
     return inverse * _s0(z), inverse * _s1(z), inverse * _s2(z)
 
 
-@scalar
-def rising(x: float) -> tuple[float, float, float, float]:
-    """X moved by ten steps if it is below ten; the product of the steps, and its log slopes.
-
-    The last two are the first and minus the second derivative of the product's logarithm.
-    """
-    small = x < SERIES_FROM
-    base = x if small else 1.0
-    p, first, second = base, 1.0, 0.0
-    for step in range(1, 10):
-        value = base + step
-        second = second * value + 2.0 * first
-        first = first * value + p
-        p = p * value
-    inverse = 1.0 / p
-    slope = first * inverse
-    bend = slope * slope - second * inverse
-    return (
-        (x + 10.0 if small else x),
-        (p if small else 1.0),
-        (slope if small else 0.0),
-        (bend if small else 0.0),
-    )
+rising = scalar(make_rising(pick))
 
 
 @scalar

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 @functools.lru_cache
 def kernel_of(family: Family) -> Kernel | TimesKernel | None:
     """What the kernels know of a family, None if they do not know it with its link."""
+    if family.limited:
+        return None  # terms are of the density alone
     if family.survival is not None:
         return family.survival.kernel
     if not isinstance(family.kernel, Kernel) or not family.params:

@@ -165,7 +165,7 @@ def finite(d: Derivatives) -> Derivatives:
         return d
     clean = [np.where(impossible, 0.0, f) for f in d.first]
     second = tuple(tuple(np.where(impossible, 0.0, x) for x in row) for row in d.second)
-    return Derivatives(d.logf, tuple(clean), second)
+    return d._replace(first=tuple(clean), second=second)
 
 
 def em_pass(
@@ -265,8 +265,7 @@ def _accumulate(
     if piece.normal is not None:
         add_moments(piece, r, chunk, out.squares)
         return
-    with np.errstate(all="ignore"):
-        curvature = group.family.positive_curvature(piece.obs, piece.etas, piece.d)
+    curvature = piece.d.curvature
     location = None
     for number, slot in enumerate(group.slots):
         first = piece.d.first[number]

@@ -205,7 +205,7 @@ def test_starts_and_components_broadcast(name):
     base = [p.link.forward(np.asarray(f.example[p.name])) for p in f.parameters]
     etas = tuple(b + 0.1 * rng.normal(size=(2, 3, 6 if j == 0 else 1)) for j, b in enumerate(base))
     d = f.derivatives(obs, etas)
-    curvature = f.positive_curvature(obs, etas, d)
+    curvature = d.curvature
     if not etas:
         return
     assert d.logf.shape == f.log_density(obs, etas).shape == (2, 3, 6)

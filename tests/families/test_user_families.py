@@ -59,7 +59,7 @@ def test_a_worked_example_agrees_with_scipy_and_finite_differences():
     np.testing.assert_allclose(d.first[0], lam * (y - mu) / mu**2, rtol=1e-10)
     np.testing.assert_allclose(d.first[1], 0.5 - lam * (y - mu) ** 2 / (2 * mu**2 * y), rtol=1e-9)
     np.testing.assert_allclose(d.second[0][1], d.first[0], rtol=1e-9)
-    curvature = f.positive_curvature(obs, etas, d)
+    curvature = d.curvature
     assert all((c > 0).all() for c in curvature)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.special import stirling
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
@@ -52,49 +51,35 @@ def density(obs: Observed, mu: Linked, phi: Linked) -> Array:
     return spread * divergence + roots - HALF_LOG_2PI - log_y - log_rest
 
 
-def curvature(obs: Observed, mu: Linked, phi: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information of eta and log(phi).
-
-    slope^2 phi^2 (psi'(a) + psi'(b)) and phi^2 (mu^2 psi'(a) + (1 - mu)^2 psi'(b) - psi'(phi)),
-    with a^2 psi'(a) = a + 1/2 + a^2 S''(a).
-    """
-    a = np.clip(np.exp(mu.log + phi.log), *RANGE)
-    b = np.clip(np.exp(mu.log1m + phi.log), *RANGE)
-    bend_a, bend_b = stirling(a).scaled2, stirling(b).scaled2
-    location = np.exp(2 * (mu.log_slope - mu.log)) * (a + 0.5 + bend_a) + np.exp(
-        2 * (mu.log_slope - mu.log1m)
-    ) * (b + 0.5 + bend_b)
-    return location, 0.5 + bend_a + bend_b - stirling(np.clip(phi.value, *RANGE)).scaled2
-
-
 def kernel_term(ops: Any) -> Term:
     """Give the density at the logit of the mean; derivatives by those of S, as in `curvature`.
 
     The score of eta is mu (1 - mu) phi (logit(y) - eta) + (1 - mu) (1/2 - a S'(a)) - mu (1/2 -
     b S'(b)); that of log(phi) has phi times the divergence.
     """
-    exp, log, log1p, log1pmx, stirling = ops.exp, ops.log, ops.log1p, ops.log1pmx, ops.stirling
+    exp, log, log1p, log1pmx = ops.exp, ops.log, ops.log1p, ops.log1pmx
+    pick, stirling = ops.pick, ops.stirling
 
     def term(y: float, eta: float, log_phi: float) -> tuple[float, ...]:
         small = exp(-abs(eta))
         log_both, one, other = log1p(small), 1.0 / (1.0 + small), small / (1.0 + small)
-        mu, rest = (one, other) if eta > 0.0 else (other, one)
-        log_mu = (0.0 if eta > 0.0 else eta) - log_both
-        log_rest = (-eta if eta > 0.0 else 0.0) - log_both
-        bounded = log_phi if log_phi > -LOG_LARGEST else -LOG_LARGEST
-        bounded = bounded if bounded < LOG_LARGEST else LOG_LARGEST
+        mu, rest = pick(eta > 0.0, one, other), pick(eta > 0.0, other, one)
+        log_mu = pick(eta > 0.0, 0.0, eta) - log_both
+        log_rest = pick(eta > 0.0, -eta, 0.0) - log_both
+        bounded = pick(log_phi > -LOG_LARGEST, log_phi, -LOG_LARGEST)
+        bounded = pick(bounded < LOG_LARGEST, bounded, LOG_LARGEST)
         phi = exp(bounded)
         a, b = mu * phi, rest * phi
-        a, b = (a if a > RANGE[0] else RANGE[0]), (b if b > RANGE[0] else RANGE[0])
+        a, b = pick(a > RANGE[0], a, RANGE[0]), pick(b > RANGE[0], b, RANGE[0])
         s_a, first_a, second_a = stirling(a)
         s_b, first_b, second_b = stirling(b)
         s_phi, first_phi, second_phi = stirling(phi)
         log_y, log_1y = log(y), log1p(-y)
         up, down = (y - mu) / mu, (mu - y) / rest
         near = (abs(up) < 0.5) & (abs(down) < 0.5)
-        close = mu * log1pmx(up if near else 0.0) + rest * log1pmx(down if near else 0.0)
+        close = mu * log1pmx(pick(near, up, 0.0)) + rest * log1pmx(pick(near, down, 0.0))
         far = mu * (log_y - log_mu) + rest * (log_1y - log_rest)
-        divergence = phi * (close if near else far)
+        divergence = phi * pick(near, close, far)
         roots = 0.5 * (log_mu + log_rest + log_phi) - s_a - s_b + s_phi
         half_a, half_b = 0.5 - first_a, 0.5 - first_b
         slope = phi * mu * rest * (log_y - log_1y - eta) + rest * half_a - mu * half_b
@@ -142,7 +127,6 @@ FAMILY = Family(
     location="mu",
     links=("logit", "probit", "cloglog"),
     density=density,
-    curvature=curvature,
     start=start,
     mean=lambda mu, phi: mu,
     variance=lambda mu, phi: mu * (1 - mu) / (1 + phi),

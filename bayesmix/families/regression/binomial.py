@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
@@ -37,32 +37,6 @@ def density(obs: Observed, mu: Linked) -> Array:
     return xp.times(obs.y, mu.log) + xp.times(obs.trials - obs.y, mu.log1m) + obs.const
 
 
-def closed_form(obs: Observed, mu: Linked) -> Derivatives | None:
-    """Derivatives in eta = logit(mu)."""
-    if mu.link.name != "logit":
-        return None
-    assert obs.trials is not None
-    below = mu.eta < 0
-    size = np.abs(mu.eta)
-    odds = np.exp(-size)  # of the less likely outcome; neither tail cancels
-    scale = 1 / (1 + odds)
-    failures = obs.trials - obs.y
-    against = np.where(below, obs.y, failures)
-    return Derivatives(
-        obs.const - against * size - obs.trials * np.log1p(odds),
-        (np.where(below, obs.y - failures * odds, obs.y * odds - failures) * scale,),
-        ((-obs.trials * odds * scale * scale,),),
-    )
-
-
-def curvature(obs: Observed, mu: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information: trials slope^2 / (mu (1 - mu))."""
-    assert obs.trials is not None
-    if mu.link.name == "logit":
-        return (obs.trials * mu.slope,)
-    return (obs.trials * np.exp(2 * mu.log_slope - mu.log - mu.log1m),)
-
-
 def start(y: np.ndarray, trials: np.ndarray) -> dict:
     """Each proportion, moved towards one half."""
     return {"mu": (y + 0.5) / (trials + 1)}
@@ -73,19 +47,19 @@ def kernel_term(ops: Any) -> Term:
 
     Both log probabilities come from log1p(exp(-|eta|)), so neither tail cancels.
     """
-    exp, log1p = ops.exp, ops.log1p
+    exp, log1p, pick = ops.exp, ops.log1p, ops.pick
 
     def term(y: float, trials: float, const: float, eta: float) -> tuple[float, ...]:
         below = eta < 0.0
-        size = -eta if below else eta
+        size = pick(below, -eta, eta)
         odds = exp(-size)  # of the less likely outcome, <= 1
         likely = 1.0 / (1.0 + odds)
         unlikely = odds * likely
         failures = trials - y
-        against = y if below else failures  # outcomes of the less likely kind
+        against = pick(below, y, failures)  # outcomes of the less likely kind
         logf = const - against * size - trials * log1p(odds)
-        probability = unlikely if below else likely
-        complement = likely if below else unlikely
+        probability = pick(below, unlikely, likely)
+        complement = pick(below, likely, unlikely)
         slope = y * complement - failures * probability
         information = trials * likely * unlikely
         return logf, slope, information, information
@@ -111,8 +85,6 @@ FAMILY = Family(
     location="mu",
     links=("logit", "probit", "cloglog", "log", "identity"),
     density=density,
-    closed_form=closed_form,
-    curvature=curvature,
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu, trials=1.0: mu * (1 - mu) / trials,  # of the proportion

@@ -46,11 +46,6 @@ def closed_form(obs: Observed, *others: Linked) -> Derivatives:
     return Derivatives(own - top - np.log(scale), first, second)
 
 
-def curvature(obs: Observed, *others: Linked) -> tuple[np.ndarray, ...]:
-    """p_j (1 - p_j), which is the observed information too."""
-    return tuple(-row[j] for j, row in enumerate(closed_form(obs, *others).second))
-
-
 def kernel_term(ops: Any) -> Block:
     """Give the probabilities of levels, with derivatives as in `closed_form`."""
     log, share = ops.log, ops.scalar(_shares(ops))
@@ -152,7 +147,6 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         location=names if len(names) > 1 else names[0],
         density=density,
         closed_form=closed_form,
-        curvature=curvature,
         levels=levels,
         outputs=levels,
         start=start,

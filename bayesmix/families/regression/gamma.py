@@ -10,9 +10,8 @@ from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.generalized_f import log_lower, log_upper
-from bayesmix.arrays.special import stirling
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
@@ -38,26 +37,6 @@ def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
     return shape.value * deviance + normaliser + obs.const
 
 
-def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:
-    """Derivatives in (eta, log shape) for the log and the inverse link."""
-    if mu.link.name not in ("log", "inverse"):
-        return None
-    a = shape.value
-    s = stirling(a)
-    w = -obs.const - mu.log
-    excess = np.expm1(w)  # y / mu - 1
-    deviance = a * (w - excess)
-    if mu.link.name == "log":
-        eta_first, eta_second = a * excess, -a * np.exp(w)
-    else:
-        eta_first, eta_second = -a * excess / mu.eta, -a / np.square(mu.eta)
-    return Derivatives(
-        deviance + (0.5 * shape.log - s.value - HALF_LOG_2PI) + obs.const,
-        (eta_first, deviance + (0.5 - s.scaled1)),
-        ((eta_second, eta_first), (eta_first, deviance - (s.scaled1 + s.scaled2))),
-    )
-
-
 def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
     """Of w = sqrt(shape) log(y / mu), a standard log gamma variable with Q = 1 / sqrt(shape)."""
     half = xp.clip(0.5 * shape.log, -300.0, 300.0)
@@ -65,30 +44,24 @@ def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
     return log_lower(w, q, None), log_upper(w, q, None)
 
 
-def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information: shape slope^2 / mu^2, and shape^2 psi'(shape) - shape."""
-    location = shape.value * np.exp(2 * (mu.log_slope - mu.log))
-    return location, 0.5 + stirling(shape.value).scaled2
-
-
 def kernel_term(ops: Any) -> Term:
     """Give the gamma density at the logarithm of the mean; const = -log(y)."""
-    exp, expm1, stirling = ops.exp, ops.expm1, ops.stirling
+    exp, exp_both, pick, stirling = ops.exp, ops.exp_both, ops.pick, ops.stirling
 
     def term(const: float, eta: float, log_shape: float) -> tuple[float, ...]:
         a = exp(log_shape)
         remainder, first, second = stirling(a)
         w = -const - eta
-        w = w if w > -HUGE else -HUGE
-        excess = expm1(w if w < 700.0 else 700.0)  # y / mu - 1
+        w = pick(w > -HUGE, w, -HUGE)
+        ratio, excess = exp_both(pick(w < 700.0, w, 700.0))  # y / mu, and less one
         deviance = a * (w - excess)
         normaliser = 0.5 * log_shape - remainder - HALF_LOG_2PI
         residual = a * excess
         return (
-            (-math.inf if w >= 700.0 else deviance + normaliser + const),
+            pick(w >= 700.0, -math.inf, deviance + normaliser + const),
             residual, deviance + 0.5 - first,
             a, 0.5 + second,
-            a + residual, -residual, first + second - deviance,
+            a * ratio, -residual, first + second - deviance,
         )  # fmt: skip
 
     return term
@@ -130,8 +103,6 @@ FAMILY = Family(
     location="mu",
     links=("log", "identity", "inverse"),
     density=density,
-    closed_form=closed_form,
-    curvature=curvature,
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**2 / shape,

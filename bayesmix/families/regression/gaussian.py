@@ -9,7 +9,7 @@ from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
@@ -20,26 +20,6 @@ def density(obs: Observed, mu: Linked, sigma: Linked) -> Array:
     """-((y - mu) / sigma)^2 / 2 - log(sigma) - log(2 pi) / 2."""
     z = (obs.y - mu.value) / sigma.value
     return -0.5 * z * z - sigma.log - HALF_LOG_2PI
-
-
-def closed_form(obs: Observed, mu: Linked, sigma: Linked) -> Derivatives | None:
-    """Derivatives in (mu, log sigma) for the identity link."""
-    if mu.link.name != "identity":
-        return None
-    precision = 1 / sigma.value
-    z = (obs.y - mu.value) * precision
-    z2 = z * z
-    cross = -2 * z * precision
-    return Derivatives(
-        -0.5 * z2 - sigma.log - HALF_LOG_2PI,
-        (z * precision, z2 - 1),
-        ((-precision * precision, cross), (cross, -2 * z2)),
-    )
-
-
-def curvature(obs: Observed, mu: Linked, sigma: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information of (mu, log sigma): slope^2 / sigma^2 and 2."""
-    return np.square(mu.slope / sigma.value), np.full_like(sigma.value, 2.0)
 
 
 def log_tails(obs: Observed, mu: Linked, sigma: Linked) -> tuple[Array, Array]:
@@ -109,8 +89,6 @@ FAMILY = Family(
     location="mu",
     links=("identity", "log", "inverse"),
     density=density,
-    closed_form=closed_form,
-    curvature=curvature,
     squares=squares,
     start=start,
     mean=lambda mu, sigma: mu,

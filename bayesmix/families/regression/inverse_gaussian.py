@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked, get_link
 
@@ -25,22 +25,6 @@ def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
     w = xp.clip(-obs.const - mu.log, -700.0, 350.0)
     squares = xp.square(xp.expm1(w)) / obs.y
     return 0.5 * (shape.log - shape.value * squares) + 1.5 * obs.const - HALF_LOG_2PI
-
-
-def closed_form(obs: Observed, mu: Linked, shape: Linked) -> Derivatives | None:
-    """Derivatives in (log mu, log shape) for the log link."""
-    if mu.link.name != "log":
-        return None
-    w = np.clip(-obs.const - mu.log, -700.0, 350.0)
-    excess, ratio = np.expm1(w), np.exp(w)  # y / mu - 1, y / mu
-    half = 0.5 * shape.value * np.square(excess) / obs.y
-    slope = shape.value * excess * ratio / obs.y
-    bend = -shape.value * ratio * (ratio + excess) / obs.y
-    return Derivatives(
-        0.5 * shape.log - half + 1.5 * obs.const - HALF_LOG_2PI,
-        (slope, 0.5 - half),
-        ((bend, slope), (slope, -half)),
-    )
 
 
 def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
@@ -65,26 +49,20 @@ def tails(y: np.ndarray, mu: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray,
     return np.exp(both[0]), np.exp(both[1])
 
 
-def curvature(obs: Observed, mu: Linked, shape: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information: shape slope^2 / mu^3, and 1/2 of log(shape)."""
-    location = shape.value * np.exp(2 * mu.log_slope - 3 * mu.log)
-    return location, np.full_like(shape.value, 0.5)
-
-
 def kernel_term(ops: Any) -> Term:
     """Give the density at the logarithm of the mean; const = -log(y)."""
-    exp, expm1 = ops.exp, ops.expm1
+    exp, exp_both, pick = ops.exp, ops.exp_both, ops.pick
 
     def term(y: float, const: float, eta: float, log_shape: float) -> tuple[float, ...]:
         w = -const - eta
-        w = w if w < 350.0 else 350.0
-        excess, over = expm1(w if w > -700.0 else -700.0), exp(log_shape) / y
-        ratio = 1.0 + excess
+        w = pick(w < 350.0, w, 350.0)
+        ratio, excess = exp_both(pick(w > -700.0, w, -700.0))  # y / mu, and less one
+        over = exp(log_shape) / y
         half, slope = 0.5 * over * excess * excess, over * excess * ratio
         return (
             0.5 * log_shape - half + 1.5 * const - HALF_LOG_2PI,
             slope, 0.5 - half,
-            over * y * exp(-eta), 0.5,
+            over * ratio, 0.5,
             over * ratio * (ratio + excess), -slope, half,
         )  # fmt: skip
 
@@ -125,8 +103,6 @@ FAMILY = Family(
     location="mu",
     links=("log", "inverse", "identity"),
     density=density,
-    closed_form=closed_form,
-    curvature=curvature,
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**3 / shape,

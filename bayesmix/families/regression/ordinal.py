@@ -85,12 +85,6 @@ _BETWEEN = {
     "probit": _probit_between,
     "cloglog": _cloglog_between,
 }
-# The slope of the log density of F.
-_TILT = {
-    "logit": lambda x: -np.tanh(x / 2),
-    "probit": lambda x: -x,
-    "cloglog": lambda x: -np.expm1(np.minimum(x, 700.0)),
-}
 
 
 def closed_form(obs: Observed, mu: Linked, *steps: Linked) -> Derivatives:
@@ -123,7 +117,7 @@ def _ratio(
 ) -> tuple[np.ndarray, np.ndarray]:
     """f(x) / P and f'(x) / P; zero where there is no such threshold."""
     ratio = np.where(there, np.exp(link.log_slope(x) - logf), 0.0)
-    return ratio, np.where(there, ratio * _TILT[link.name](x), 0.0)
+    return ratio, np.where(there, ratio * link.tilt(x), 0.0)
 
 
 def _between_term(tails: Any, between: Any, exp: Any) -> Block:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
@@ -29,19 +29,6 @@ def density(obs: Observed, mu: Linked) -> Array:
     return xp.times(obs.y, mu.log) - mu.value + obs.const
 
 
-def closed_form(obs: Observed, mu: Linked) -> Derivatives | None:
-    """Derivatives in eta = log(mu)."""
-    if mu.link.name != "log":
-        return None
-    value = mu.value
-    return Derivatives(obs.y * mu.eta - value + obs.const, (obs.y - value,), ((-value,),))
-
-
-def curvature(obs: Observed, mu: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information: slope^2 / mu."""
-    return (mu.value if mu.link.name == "log" else np.exp(2 * mu.log_slope - mu.log),)
-
-
 def start(y: np.ndarray) -> dict:
     """Each response, moved towards positive values."""
     return {"mu": y + 0.1}
@@ -49,14 +36,14 @@ def start(y: np.ndarray) -> dict:
 
 def kernel_term(ops: Any) -> Term:
     """Give the Poisson probability at the logarithm of the mean."""
-    exp = ops.exp
+    exp, pick = ops.exp, ops.pick
 
     def term(y: float, const: float, eta: float) -> tuple[float, ...]:
         # Beyond 700 the mean is a number without meaning but finite, and the probability is 0.
-        mean = exp(eta if eta < 700.0 else 700.0)
+        mean = exp(pick(eta < 700.0, eta, 700.0))
         # -inf * 0 would be NaN: a count of zero has log probability -mean whatever eta is.
-        count_part = 0.0 if y == 0.0 else y * eta
-        logf = -math.inf if eta >= 700.0 else count_part - mean + const
+        count_part = pick(y == 0.0, 0.0, y * eta)
+        logf = pick(eta >= 700.0, -math.inf, count_part - mean + const)
         return logf, y - mean, mean, mean
 
     return term
@@ -92,8 +79,6 @@ FAMILY = Family(
     location="mu",
     links=("log", "identity", "inverse"),
     density=density,
-    closed_form=closed_form,
-    curvature=curvature,
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu: mu,

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.special import log1pmx, stirling
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
@@ -35,79 +34,15 @@ def density(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Array:
     return -0.5 * (df + 1) * xp.log1p(z * z / df) + gammas - sigma.log - HALF_LOG_2PI
 
 
-def _gammas(nu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """G(nu) with first and second derivative in log(nu)."""
-    a = 0.5 * nu
-    u = 0.5 / a
-    share = a / (a + 0.5)
-    s, h = stirling(a), stirling(a + 0.5)
-    rest = log1pmx(u)
-    # log(1 + u) - u / (1 + u) = rest + u^2 / (1 + u), and u / (1 + u) = 0.5 / (a + 0.5)
-    slope = a * (rest + 0.5 * u / (a + 0.5))
-    first = h.scaled1 * share - s.scaled1
-    second = h.scaled2 * share * share - s.scaled2
-    bend = slope - a * np.square(u * share)
-    return a * rest + h.value - s.value, slope + first, bend + first + second
-
-
-def closed_form(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Derivatives | None:
-    """Derivatives in (mu, log sigma, log nu) for the identity link."""
-    if mu.link.name != "identity":
-        return None
-    df = np.clip(nu.value, *RANGE)
-    gammas, gammas_first, gammas_second = _gammas(df)
-    precision = 1 / sigma.value
-    z = (obs.y - mu.value) * precision
-    z2 = z * z
-    s = z2 / df
-    kept = 1 / (1 + s)
-    taken = s * kept
-    weight = (1 + 1 / df) * kept  # (nu + 1) / (nu + z^2)
-    pull = weight * z * precision
-    # s / (1 + s) - log(1 + s), each form where it does not cancel
-    excess = np.where(s < 0.3, -log1pmx(s) - s * taken, taken - np.log1p(s))
-    tilt = (z2 - 1) * kept * kept / df  # d weight / d log(nu)
-    mu_mu = -weight * precision * precision * (1 - 2 * taken)
-    mu_sigma, mu_nu = -2 * pull * kept, tilt * z * precision
-    sigma_sigma, sigma_nu = -2 * weight * z2 * kept, tilt * z2
-    nu_nu = gammas_second + 0.5 * df * (excess + taken * taken) - 0.5 * taken * kept
-    return Derivatives(
-        -0.5 * (df + 1) * np.log1p(s) + (gammas - sigma.log - HALF_LOG_2PI),
-        (pull, weight * z2 - 1, gammas_first + 0.5 * df * excess + 0.5 * taken),
-        ((mu_mu, mu_sigma, mu_nu), (mu_sigma, sigma_sigma, sigma_nu), (mu_nu, sigma_nu, nu_nu)),
-    )
-
-
-def curvature(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> tuple[np.ndarray, ...]:
-    """Expected information of mu, log sigma and log nu.
-
-    References
-    ----------
-    Lange, Little and Taylor (1989), JASA 84, 881-896.
-    """
-    df = np.clip(nu.value, *RANGE)
-    location = (df + 1) / (df + 3) * np.square(mu.slope / sigma.value)
-    return location, 2 * df / (df + 3) + 0 * sigma.value, _nu_information(df)
-
-
-def _nu_information(nu: np.ndarray) -> np.ndarray:
-    """Expected information of log nu; its asymptotic series where the exact form cancels."""
-    nu = np.asarray(nu, dtype=float)
-    x = np.minimum(nu, SERIES_FROM)
-    gap = special.polygamma(1, x / 2) - special.polygamma(1, (x + 1) / 2)
-    exact = x * x * gap / 4 - x * (x + 5) / (2 * (x + 1) * (x + 3))
-    series = np.polynomial.polynomial.polyval(1 / nu, SERIES) / (nu * nu)
-    return np.where(nu < SERIES_FROM, exact, series)
-
-
 def kernel_term(ops: Any) -> Term:
     """Give the density of t; derivatives as in `closed_form` and `curvature`."""
-    exp, log1p, log1pmx, stirling = ops.exp, ops.log1p, ops.log1pmx, ops.stirling
+    exp, log1p, log1pmx = ops.exp, ops.log1p, ops.log1pmx
+    pick, stirling = ops.pick, ops.stirling
     c0, c1, c2, c3, c4, c5 = SERIES
 
     def term(y: float, mu: float, log_sigma: float, log_nu: float) -> tuple[float, ...]:
-        log_nu = log_nu if log_nu > -LARGEST else -LARGEST
-        df = exp(log_nu if log_nu < LARGEST else LARGEST)
+        log_nu = pick(log_nu > -LARGEST, log_nu, -LARGEST)
+        df = exp(pick(log_nu < LARGEST, log_nu, LARGEST))
         a = 0.5 * df
         b = a + 0.5
         below, below1, below2 = stirling(a)
@@ -124,7 +59,7 @@ def kernel_term(ops: Any) -> Term:
         series = c0 + inverse * (
             c1 + inverse * (c2 + inverse * (c3 + inverse * (c4 + inverse * c5)))
         )
-        of_nu = exact if df < SERIES_FROM else series * inverse * inverse
+        of_nu = pick(df < SERIES_FROM, exact, series * inverse * inverse)
         precision = exp(-log_sigma)
         z = (y - mu) * precision
         z2 = z * z
@@ -135,7 +70,7 @@ def kernel_term(ops: Any) -> Term:
         weight = (1.0 + inverse) * kept  # (nu + 1) / (nu + z^2)
         pull = weight * z * precision
         # s / (1 + s) - log(1 + s), each form where it does not cancel
-        half_excess = a * (-log1pmx(s) - s * taken if s < 0.3 else taken - log_s)
+        half_excess = a * pick(s < 0.3, -log1pmx(s) - s * taken, taken - log_s)
         tilt = (z2 - 1.0) * kept * kept * inverse  # d weight / d log(nu)
         shrink = 1.0 / (1.0 + 3.0 * inverse)
         return (
@@ -207,8 +142,6 @@ FAMILY = Family(
     location="mu",
     links=("identity", "log", "inverse"),
     density=density,
-    closed_form=closed_form,
-    curvature=curvature,
     start=start,
     mean=mean,
     variance=variance,
