@@ -104,11 +104,6 @@ def resample(
 def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
     spec, rows = fitted.spec, fitted.spec.rows
     if rows.stream is not None:
-        if kind == "parametric" and spec.prepared.events is not None:
-            raise FitError(
-                "bootstrap(kind='parametric') of competing events needs all rows at once, and the "
-                "data come in blocks; use kind='case'"
-            )
         again = _Again(without_data(fitted), kind, int(rng.integers(2**62)))
         return replace(rows, resampled=again, number=uuid4().hex)
     if kind == "case":

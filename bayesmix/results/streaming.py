@@ -13,8 +13,9 @@ import pandas as pd
 
 from bayesmix.formula.sources import BlockByBlock, opened, read, written
 from bayesmix.formula.sources.stream import Block
-from bayesmix.likelihood.engine import threads
+from bayesmix.likelihood.engine import processors, threads
 from bayesmix.model import Rows, read_block, without_rows
+from bayesmix.model.rows import event_responses
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
@@ -130,21 +131,56 @@ class Seeded:
         return self.function(fitted, self.rng)
 
 
+def by_part[T](source: Any, task: Callable[[Any], T]) -> list[T]:
+    """The values of a task for all rows, or for those of every block.
+
+    Parameters
+    ----------
+    source : Fitted, Drawn or Source
+        What has a specification.
+    task : callable
+        Of the same with the rows of a block.  A function of a module, for processes elsewhere.
+    """
+    stream = source.spec.rows.stream
+    if stream is None:
+        return [task(source)]
+    light = replace(source, spec=without_rows(source.spec))
+    return list(stream.map(_Part(light, task), processors()))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A task for a block."""
+
+    source: Any
+    task: Callable[[Any], Any]
+
+    def __call__(self, block: Block) -> Any:
+        return self.task(of_block(self.source, read_block(self.source.spec, block), block))
+
+
 def of_block(fitted: Any, rows: Rows, block: Block) -> Any:
     """A fit or draws whose rows are those of a block.
 
     Parameters
     ----------
-    fitted : Fitted or Drawn
+    fitted : Fitted, Drawn or Source
     rows : Rows
         What the block has.
     block : Block
     """
-    spec, parts = fitted.spec, fitted.spec.prepared.parts
-    if spec.prepared.events is None:
+    spec, parts, events = fitted.spec, fitted.spec.prepared.parts, fitted.spec.prepared.events
+    if events is None:
         pairs = zip(parts, rows.blocks, strict=True)
         parts = tuple(replace(part, response=own.response) for part, own in pairs)
-    prepared = replace(spec.prepared, parts=parts, units=rows.units, table=block.frame)
+    else:
+        allowed, responses = event_responses(spec.prepared, events, block.frame)
+        own = zip(events.parts, responses, strict=True)
+        seen = tuple(replace(part, response=response) for part, response in own)
+        events = replace(events, parts=seen, allowed=allowed)
+    prepared = replace(
+        spec.prepared, parts=parts, units=rows.units, table=block.frame, events=events
+    )
     made = replace(fitted, spec=replace(spec, rows=rows, prepared=prepared))
     if "covariances" in fitted.__dict__:
         made.__dict__["covariances"] = fitted.covariances

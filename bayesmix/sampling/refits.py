@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.waic import Waic, waic
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.likelihood.compress import units_of
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
@@ -73,19 +75,20 @@ def _matching(drawn: Drawn, posterior: Problem) -> Matching:
         theta[:, free] = draws
         return theta
 
+    @lru_cache(maxsize=1)
+    def problem(u: int) -> Problem:
+        return build_problem(_only(drawn.spec, u))
+
     def unit(draws: np.ndarray, u: int) -> np.ndarray:
-        one = build_problem(_only(drawn.spec, u))
-        return log_likelihood(one, full(draws))
+        return log_likelihood(problem(u), full(draws))
 
     flat = drawn.raw.reshape(-1, drawn.raw.shape[-1])
     return Matching(flat[:, free], lambda d: log_likelihood(posterior, full(d)), unit)
 
 
 def _only(spec: MixtureSpec, unit: int) -> MixtureSpec:
-    """The specification whose data are one unit alone (the others have weight zero)."""
-    weight = np.zeros(spec.rows.n_units)
-    weight[unit] = 1.0 if spec.rows.weight is None else spec.rows.weight[unit]
-    return replace(spec, rows=replace(spec.rows, weight=weight))
+    """The specification whose data are one unit alone."""
+    return replace(spec, rows=units_of(spec.rows, np.array([unit])))
 
 
 def _without(drawn: Drawn, unit: int, seed: int) -> float:
@@ -99,6 +102,6 @@ def _without(drawn: Drawn, unit: int, seed: int) -> float:
     settings = Settings(REFIT_DRAWS, REFIT_DRAWS, REFIT_CHAINS, seed + unit, progress=False)
     chains = run_nutpie(problem, drawn.modes, settings)
     theta = chains.theta.reshape(-1, chains.theta.shape[-1])
-    values = unit_log_likelihood(build_problem(_only(spec, unit)), theta)[:, unit]
+    values = unit_log_likelihood(build_problem(_only(spec, unit)), theta)[:, 0]
     top = values.max()
     return float(top + np.log(np.mean(np.exp(values - top))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from bayesmix.errors import FitError
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.censoring import refuse_background
+from bayesmix.results.streaming import by_part
 from bayesmix.survival import marginal
 from bayesmix.survival.intervals import (
     Estimator,
     Source,
+    averages,
     band,
     covariate_names,
     one_response,
@@ -68,21 +71,84 @@ def compare_states(
     DataError
         Where there is no such estimate, as for interval-censored times.
     """
-    spec = source.spec
-    observed, codes = _observed(spec)
-    grid = _grid(observed, times)
+    spec, by = source.spec, _names(by)
+    names = covariate_names(by, COLUMNS)
+    groups = [levels for levels, _ in _groups(spec, by)]
+    light = Source(spec, None, None)
+    parts = by_part(light, partial(_seen, by, groups))
+    seen = [_together(list(each)) for each in zip(*parts, strict=True)]
+    grid = _grid(max(float(np.max(_last(times), initial=0.0)) for times, *_ in seen), times)
+
+    def states_at(theta: np.ndarray) -> np.ndarray:
+        sums = by_part(light, partial(_state_sums, theta, grid, by, groups))
+        total, weight = (np.add.reduce(list(each)) for each in zip(*sums, strict=True))
+        return total / weight[:, None, None]
+
+    band = estimator.over([source], states_at, "logit")
     frames = []
-    names = covariate_names(_names(by), COLUMNS)
-    for found, rows in _groups(spec, by):
-        levels = {names[name]: value for name, value in found.items()}
-        frames.append(_model(source, estimator, grid, rows).assign(**levels))
-        weight = None if spec.rows.weight is None else spec.rows.weight[rows]
-        curves = aalen_johansen(
-            observed.take(rows), codes[rows], spec.k, weight, level=estimator.ci
-        )
-        frames.append(_nonparametric(spec, curves).assign(**levels))
+    for number, (levels, (observed, codes, weight)) in enumerate(zip(groups, seen, strict=True)):
+        limits = (getattr(band, n)[number].ravel() for n in ("estimate", "lower", "upper"))
+        curves = aalen_johansen(observed, codes, spec.k, weight, level=estimator.ci)
+        both = [_model(spec, grid, *limits), _nonparametric(spec, curves)]
+        more = {names[name]: value for name, value in levels.items()}
+        frames += [table.assign(**more) for table in both]
     out = pd.concat(frames, ignore_index=True)
     return out[[*names.values(), *COLUMNS]]
+
+
+def _seen(
+    by: tuple[str, ...], groups: list[dict[str, Any]], source: Source
+) -> list[tuple[Times, np.ndarray, np.ndarray]]:
+    """What was observed in each group: times, codes of events, and case weights."""
+    spec = source.spec
+    observed, codes = _observed(spec)
+    weight = np.ones(len(codes)) if spec.rows.weight is None else spec.rows.weight
+    return [(observed.take(at), codes[at], weight[at]) for at in _rows_of(spec, by, groups)]
+
+
+def _together(
+    parts: list[tuple[Times, np.ndarray, np.ndarray]],
+) -> tuple[Times, np.ndarray, np.ndarray]:
+    """The same of several blocks."""
+    times, codes, weight = zip(*parts, strict=True)
+    names = ("lower", "upper", "entry")
+    ends = (np.concatenate([getattr(t, name) for t in times]) for name in names)
+    return Times(*ends), np.concatenate(codes), np.concatenate(weight)
+
+
+def _state_sums(
+    theta: np.ndarray,
+    grid: np.ndarray,
+    by: tuple[str, ...],
+    groups: list[dict[str, Any]],
+    source: Source,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of states' probabilities over the rows of groups, (T, G, grid, 1 + S), and weights."""
+    spec = source.spec
+    every = np.ones(spec.rows.n) if spec.rows.weight is None else spec.rows.weight
+    total = np.zeros((len(theta), len(groups), len(grid), 1 + spec.k))
+    count = np.zeros(len(groups))
+
+    def states(times: EventTimes) -> np.ndarray:
+        return state_probabilities(times, grid)
+
+    for number, at in enumerate(_rows_of(spec, by, groups)):
+        weight = np.zeros(spec.rows.n)
+        weight[at] = every[at]
+        if (size := weight.sum()) > 0:
+            found = averages(spec, theta, spec.rows, states, weight)
+            total[:, number], count[number] = size * found[:, 0], size
+    return total, count
+
+
+def _rows_of(
+    spec: MixtureSpec, by: tuple[str, ...], groups: list[dict[str, Any]]
+) -> list[np.ndarray]:
+    """The positions of the rows of each group; of a block it may have none."""
+    if not by:
+        return [np.arange(spec.rows.n)]
+    found = {tuple(levels.values()): rows for levels, rows in _groups(spec, by)}
+    return [found.get(tuple(levels.values()), np.zeros(0, int)) for levels in groups]
 
 
 def compare_survival(
@@ -102,7 +168,7 @@ def compare_survival(
     one, rows = one_response(spec, spec.rows, at)
     observed = _observed(spec)[0] if spec.prepared.events else _times(rows)
     refuse_background(observed, "kaplan_meier()")
-    grid = _grid(observed, times)
+    grid = _grid(float(np.max(_last(observed))), times)
     weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
     weight = weight * counted(spec, rows, at)
     names = covariate_names(_names(by), COLUMNS)
@@ -112,7 +178,7 @@ def compare_survival(
     def survival(times: EventTimes) -> np.ndarray:
         return marginal.survival(times, grid)[..., 0]
 
-    for found, group in _groups(spec, by):
+    for found, group in _groups(spec, _names(by)):
         inside = np.zeros(rows.n)
         inside[group] = weight[group]
         curve = band(estimator, model, rows, survival, "log-log", population=inside)
@@ -147,9 +213,13 @@ def _observed(spec: MixtureSpec) -> tuple[Times, np.ndarray]:
     return seen_events([t for t in by_event if t is not None], events.allowed)
 
 
-def _grid(observed: Times, times: Sequence[float] | None) -> np.ndarray:
+def _last(observed: Times) -> np.ndarray:
+    """The last time that is known of each row."""
+    return np.where(np.isinf(observed.upper), observed.lower, observed.upper)
+
+
+def _grid(last: float, times: Sequence[float] | None) -> np.ndarray:
     if times is None:
-        last = float(np.max(np.where(np.isinf(observed.upper), observed.lower, observed.upper)))
         return np.linspace(0.0, last, POINTS)
     grid = np.asarray(times, dtype=float)
     if grid.ndim != 1 or not np.isfinite(grid).all() or (grid < 0).any():
@@ -163,11 +233,9 @@ def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
     return (by,) if isinstance(by, str) else tuple(by)
 
 
-def _groups(
-    spec: MixtureSpec, by: str | Sequence[str] | None
-) -> list[tuple[dict[str, Any], np.ndarray]]:
+def _groups(spec: MixtureSpec, by: tuple[str, ...]) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Levels of the columns and the positions of their rows."""
-    names = list(_names(by))
+    names = list(by)
     if not names:
         return [({}, np.arange(spec.rows.n))]
     data = spec.prepared.table
@@ -189,27 +257,12 @@ def _groups(
 
 
 def _model(
-    source: Source, estimator: Estimator, grid: np.ndarray, rows: np.ndarray
+    spec: MixtureSpec, grid: np.ndarray, estimate: np.ndarray, lower: np.ndarray, upper: np.ndarray
 ) -> pd.DataFrame:
-    spec = source.spec
-    weight = np.zeros(spec.rows.n)
-    weight[rows] = 1.0 if spec.rows.weight is None else spec.rows.weight[rows]
-
-    def states_at(times: EventTimes) -> np.ndarray:
-        return state_probabilities(times, grid)
-
-    found = band(estimator, source, spec.rows, states_at, "logit", average=weight)
     states = (start_state(spec.components), *spec.components)
-    return pd.DataFrame(
-        {
-            "time": np.repeat(grid, len(states)),
-            "state": list(states) * len(grid),
-            "estimate": found.estimate.ravel(),
-            "lower": found.lower.ravel(),
-            "upper": found.upper.ravel(),
-            "source": "model",
-        }
-    )
+    columns = {"estimate": estimate, "lower": lower, "upper": upper, "source": "model"}
+    time = np.repeat(grid, len(states))
+    return pd.DataFrame({"time": time, "state": list(states) * len(grid), **columns})
 
 
 def _nonparametric(spec: MixtureSpec, curves: StateCurves) -> pd.DataFrame:

@@ -27,6 +27,7 @@ __all__ = [
     "Band",
     "Estimator",
     "Source",
+    "averages",
     "band",
     "covariate_names",
     "event_times",
@@ -184,7 +185,7 @@ def band(
             return _together(source.spec, theta, rows, quantity, spent, population)
         if average is None:
             return _values(source.spec, theta, rows, quantity, spent)
-        return _averages(source.spec, theta, rows, quantity, average)
+        return averages(source.spec, theta, rows, quantity, average)
 
     return estimator.over([source], values_at, scale)
 
@@ -230,7 +231,7 @@ def _values(
     return np.concatenate(parts, axis=1)
 
 
-def _averages(
+def averages(
     spec: MixtureSpec, theta: np.ndarray, rows: Rows, quantity: Quantity, weight: np.ndarray
 ) -> np.ndarray:
     """A quantity averaged over rows, (T, 1, ...); equal rows are computed once."""

@@ -93,9 +93,20 @@ def test_competing_events(data, tmp_path):
         np.testing.assert_allclose(*tables, rtol=1e-6)
     with pytest.raises(bmx.DataError, match="newdata="):
         other.mean_time()
-    assert other.bootstrap(3, kind="case", seed=1, progress=False).n == 3
-    with pytest.raises(bmx.FitError, match="use kind='case'"):
-        other.bootstrap(3, seed=1)
+    for kind in ("case", "parametric"):
+        assert other.bootstrap(3, kind=kind, seed=1, progress=False).n == 3
+
+
+def test_states_beside_the_aalen_johansen_estimate(data, tmp_path):
+    """Groups whose levels are in some blocks alone."""
+    late = data.sort_values("f", ignore_index=True).assign(w=1.0 + data.index % 2)
+    given = bmx.scan(files((late[:100], late[100:]), tmp_path), rows=70)
+    one, other = compared(events, late, given, concomitant="~ f", weights="w")
+    for by in (None, "f"):
+        tables = (fit.aalen_johansen(by=by, times=[0.5, 1.0]) for fit in (other, one))
+        pd.testing.assert_frame_equal(*tables, rtol=1e-6)
+    posterior = events(given).fit("laplace", draws=50, seed=1)
+    assert len(posterior.aalen_johansen(times=[1.0])) > N
 
 
 @pytest.mark.parametrize("read", [lambda path: path, lambda path: bmx.scan(path, rows=70)])
