@@ -40,7 +40,7 @@ fit = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": y}), k=2).fit("em", seed=1
 fit.summary()
 assert fit.converged
 """
-HEAVY = ("pymc", "arviz", "numba", "matplotlib")
+HEAVY = ("pymc", "arviz", "formulae", "numba", "matplotlib")
 LOADED = f"""
 import sys
 import bayesmix

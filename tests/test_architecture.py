@@ -134,6 +134,21 @@ def test_no_two_files_import_each_other():
     assert circles(graph) == set()
 
 
+@pytest.mark.parametrize("library", ["formulae"])
+def test_one_module_touches_a_library(library):
+    users = {
+        module
+        for module, path in files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == library)
+        or (
+            isinstance(node, ast.Import)
+            and any(a.name.split(".")[0] == library for a in node.names)
+        )
+    }
+    assert users == {"bayesmix.formula.library"}
+
+
 def test_public_names():
     assert set(PUBLIC) <= set(bmx.__all__)
     for name in bmx.__all__:
@@ -157,7 +172,7 @@ def test_every_public_function_has_an_honest_docstring():
 
 
 def test_import_is_light():
-    heavy = "{'pymc', 'arviz', 'numba', 'pytensor', 'nutpie', 'matplotlib', 'pandas'}"
+    heavy = "{'pymc', 'arviz', 'formulae', 'numba', 'pytensor', 'nutpie', 'matplotlib', 'pandas'}"
     code = f"import sys, bayesmix; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

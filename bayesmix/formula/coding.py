@@ -1,7 +1,8 @@
 """How factors enter a design so that no column repeats what others say.
 
 Every term stands for a space of columns; a product of factors contains those of its
-parts.  A term gets what the terms before it do not have.
+parts.  A term gets what the terms before it do not have.  (formulae does the same for
+two factors, but loses columns of ``a:b:c`` without its margins.)
 
 References
 ----------

@@ -42,8 +42,8 @@ class FactorEncoder:
     bound : BoundExpression
     levels : tuple
         In their order, the reference first.
-    contrast : Treatment, Sum or None
-        None: treatment, the first level the reference.
+    contrast : object or None
+        A coding of formulae; None: treatment, the first level the reference.
     unused : tuple
         Categories of the data without a row, which have no column.
     """
@@ -85,14 +85,15 @@ class FactorEncoder:
         levels = list(self.levels)
         if self.contrast is None:
             return None, [str(level) for level in (levels if coding == "full" else levels[1:])]
+        code = f"code_{'with' if coding == 'full' else 'without'}_intercept"
         try:
-            matrix, names = self.contrast.coded(levels, full=coding == "full")
+            coded = getattr(self.contrast, code)(levels)
         except ValueError as error:
             raise FormulaError(
                 f"{self.bound.expression.text!r}: the coding does not fit the levels "
                 f"{_shown(levels)} ({error}). Name one of them."
             ) from error
-        return matrix, list(map(str, names))
+        return np.asarray(coded.matrix, dtype=np.float64), list(coded.labels)
 
 
 def encode_factor(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula import library
 from bayesmix.formula.stateful import Stateful
 
 
@@ -83,7 +84,8 @@ class Spline(Stateful):
 
     def whole(self, x: np.ndarray) -> np.ndarray:
         """The columns before they are centred."""
-        raise NotImplementedError
+        more = {"degree": self.degree} if "degree" in self.options else {}
+        return library.spline(self.name, self.constants["knots"], **more)(x)
 
     def columns(self, x: np.ndarray) -> np.ndarray:
         """The columns (n, P) at x (n,)."""
@@ -152,22 +154,9 @@ class BSpline(Spline):
             )
         return inner
 
-    def whole(self, x: np.ndarray) -> np.ndarray:
-        """All B-splines of these knots."""
-        from scipy.interpolate import BSpline as Basis
-
-        knots, k = self.constants["knots"], self.degree
-        repeated = np.r_[[knots[0]] * k, knots, [knots[-1]] * k]
-        return np.asarray(Basis.design_matrix(x, repeated, k).toarray())
-
 
 class NaturalSpline(Spline):
-    r"""``cr(x, df=)``: cubic between knots, straight beyond, by its values at the knots.
-
-    With h the gaps between knots t_0 < ... < t_m and b the values there, the second derivatives d
-    solve the tridiagonal B d = D b with d_0 = d_m = 0, and between two knots
-
-    .. math:: f(x) = a^-(x) b_j + a^+(x) b_{j+1} + c^-(x) d_j + c^+(x) d_{j+1} .
+    """``cr(x, df=)``: cubic between knots, straight beyond, by its values at the knots.
 
     Knots are quantiles of the distinct values.
 
@@ -199,21 +188,6 @@ class NaturalSpline(Spline):
             )
         return inner
 
-    def whole(self, x: np.ndarray) -> np.ndarray:
-        """One column for each knot, (n, m + 1)."""
-        t = self.constants["knots"]
-        curved = _curvatures(t)
-        j = np.clip(np.searchsorted(t, x, side="right") - 1, 0, len(t) - 2)
-        h = t[j + 1] - t[j]
-        right = (x - t[j]) / h
-        left = 1 - right
-        rows, out = np.arange(len(x)), np.zeros((len(x), len(t)))
-        out[rows, j] += left
-        out[rows, j + 1] += right
-        for share, at in ((left, j), (right, j + 1)):
-            out += ((share**3 - share) * h**2 / 6)[:, None] * curved[at]
-        return out
-
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -222,14 +196,16 @@ def _is_whole(value: Any) -> bool:
 def weighted_quantile(values: np.ndarray, weight: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Quantiles of ascending values that count as often as their weights say.
 
-    For whole weights those of `numpy.quantile` of as many copies.
+    For whole weights those of `numpy.quantile` of as many copies.  Weights that add up to less than
+    the number of values, such as shares, are taken in proportion.
 
     Parameters
     ----------
     values, weight : ndarray, shape (n,)
     shares : ndarray, shape (q,)
     """
-    ends = np.cumsum(weight)
+    more = max(1.0, np.count_nonzero(weight) / np.sum(weight))
+    ends = np.round(np.cumsum(weight) * more, 9)  # a sum of shares may miss a whole number
     place = shares * max(float(ends[-1]) - 1, 0.0)
     whole = np.floor(place)
     low, high = (
@@ -237,21 +213,6 @@ def weighted_quantile(values: np.ndarray, weight: np.ndarray, shares: np.ndarray
         for at in (whole, whole + 1)
     )
     return np.asarray(low + (place - whole) * (high - low))
-
-
-def _curvatures(t: np.ndarray) -> np.ndarray:
-    """Second derivatives at the knots of the splines that are one at a knot, (m + 1, m + 1)."""
-    h, m = np.diff(t), len(t) - 1
-    inside = np.arange(m - 1)
-    system, slopes = np.zeros((m - 1, m - 1)), np.zeros((m - 1, m + 1))
-    system[inside, inside] = (h[:-1] + h[1:]) / 3
-    system[inside[1:], inside[:-1]] = system[inside[:-1], inside[1:]] = h[1:-1] / 6
-    slopes[inside, inside] = 1 / h[:-1]
-    slopes[inside, inside + 1] = -1 / h[:-1] - 1 / h[1:]
-    slopes[inside, inside + 2] = 1 / h[1:]
-    out = np.zeros((m + 1, m + 1))
-    out[1:-1] = np.linalg.solve(system, slopes)
-    return out
 
 
 def roughness(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import BayesmixError, DataError, FormulaError
+from bayesmix.formula import library
 
 MOST_COLUMNS = 1000
 # A spread below this share of the values' distances is one of rounding errors.
@@ -138,23 +139,23 @@ class Center(Stateful):
 
     def columns(self, x: np.ndarray) -> np.ndarray:
         """Differences from the mean."""
-        return x - self.constants["mean"]
+        return library.centred(x, self.constants["mean"])
 
 
 class Scale(Center):
     """``scale(x)`` and ``standardize(x)``: less the mean, by the standard deviation (divisor n)."""
 
     def found(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """The mean and the standard deviation, this in the first size."""
+        """The mean and the standard deviation."""
         first, second = sums[1:] / sums[0]
         sd = np.sqrt(np.maximum(second - np.square(first), 0.0))
         if (sd <= ROUNDING).any():
             raise DataError(f"{self.name}(...): the values are all the same. Leave it out")
-        return {**super().found(sums), "sd": sd}
+        return {**super().found(sums), "sd": self.constants["size"] * sd}
 
     def columns(self, x: np.ndarray) -> np.ndarray:
         """Standard scores."""
-        return (x - self.constants["mean"]) / self.constants["size"] / self.constants["sd"]
+        return library.scaled(x, self.constants["mean"], self.constants["sd"])
 
 
 class Poly(Center):
@@ -191,19 +192,12 @@ class Poly(Center):
         super().begin(x)
         self.constants |= {"norms": np.zeros(0), "centres": np.zeros(0)}
 
-    def _polynomials(self, x: np.ndarray) -> list[np.ndarray]:
-        """As many as there are constants for, and the next."""
-        norms, made = self.constants["norms"], [np.ones_like(x)]
-        for j, centre in enumerate(self.constants["centres"]):
-            made.append((x - centre) * made[-1])
-            if j:
-                made[-1] -= norms[j] / norms[j - 1] * made[-3]
-        return made
-
     def sums(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """The sums n and n a of one polynomial."""
         x = self.measured(x)
-        squares = weight * np.square(self._polynomials(x)[-1])
+        centres, norms = self.constants["centres"], [*self.constants["norms"], 1.0]
+        last = library.polynomials(x, centres, norms)[:, -1] if self.stage else np.ones_like(x)
+        squares = weight * np.square(last)
         return np.array([squares.sum(), squares @ x])
 
     def found(self, sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -214,6 +208,7 @@ class Poly(Center):
     def columns(self, x: np.ndarray) -> np.ndarray:
         """The polynomials (n, degree), or powers."""
         if self.given["raw"]:
-            return np.power(x[:, None], np.arange(1, self.given["degree"] + 1))
-        made = self._polynomials(self.measured(x))[1:-1]
-        return np.column_stack(made) / np.sqrt(self.constants["norms"][1:])
+            return library.powers(x, self.given["degree"])
+        return library.polynomials(
+            self.measured(x), self.constants["centres"], self.constants["norms"]
+        )

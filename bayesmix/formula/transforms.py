@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.binding import evaluate
+from bayesmix.formula.library import coding
 from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.splines import BSpline, NaturalSpline
@@ -25,35 +26,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Treatment:
-    """A column for each level but the reference, by default the first."""
-
-    reference: Any = None
-
-    def coded(self, levels: list[Any], *, full: bool) -> tuple[np.ndarray, list[Any]]:
-        """A row for each level, and what the columns are named after."""
-        if full:
-            return np.eye(len(levels)), levels
-        at = 0 if self.reference is None else levels.index(self.reference)
-        return np.delete(np.eye(len(levels)), at, 1), [*levels[:at], *levels[at + 1 :]]
-
-
-@dataclass(frozen=True)
-class Sum:
-    """Differences of the levels from their mean; that of one level, the last, is left out."""
-
-    omit: Any = None
-
-    def coded(self, levels: list[Any], *, full: bool) -> tuple[np.ndarray, list[Any]]:
-        """A row for each level, and what the columns are named after."""
-        at = len(levels) - 1 if self.omit is None else levels.index(self.omit)
-        matrix = np.delete(np.eye(len(levels)), at, 1)
-        matrix[at] = -1.0
-        names = [*levels[:at], *levels[at + 1 :]]
-        return (np.insert(matrix, 0, 1.0, 1), ["mean", *names]) if full else (matrix, names)
-
-
 @dataclass(frozen=True, eq=False)
 class CategoryBox:
     """Data to be taken as categories: the result of ``C(x)``, ``T(x)`` or ``S(x)``.
@@ -61,19 +33,19 @@ class CategoryBox:
     Parameters
     ----------
     data : Series or ndarray, shape (n,)
-    contrast : Treatment, Sum or None
-        None: treatment, first level the reference.
+    contrast : object or None
+        A coding of formulae (`Treatment`, `Sum`); None: treatment, first level the reference.
     levels : sequence or None
     """
 
     data: Any
-    contrast: Treatment | Sum | None = None
+    contrast: Any = None
     levels: Any = None
 
 
 def _categories(data: Any, contrast: Any = None, levels: Any = None) -> CategoryBox:
     contrast = contrast() if isinstance(contrast, type) else contrast
-    if contrast is not None and not isinstance(contrast, Treatment | Sum):
+    if contrast is not None and not hasattr(contrast, "code_without_intercept"):
         raise FormulaError(
             f"C(...): the coding is a {type(contrast).__name__}; use Treatment('level') or Sum."
         )
@@ -87,19 +59,17 @@ def _categories(data: Any, contrast: Any = None, levels: Any = None) -> Category
 
 
 def _sum_categories(data: Any, omit: Any = None, levels: Any = None) -> CategoryBox:
-    return _categories(data, Sum(omit), levels)
+    return _categories(data, coding("Sum")(omit), levels)
 
 
 def _treatment_categories(data: Any, ref: Any = None, levels: Any = None) -> CategoryBox:
-    return _categories(data, Treatment(ref), levels)
+    return _categories(data, coding("Treatment")(ref), levels)
 
 
 _CODINGS: dict[str, Callable[..., Any]] = {
     "C": _categories,
     "S": _sum_categories,
     "T": _treatment_categories,
-    "Sum": Sum,
-    "Treatment": Treatment,
 }
 _STATEFUL: dict[str, type[Stateful]] = {
     "bs": BSpline,
@@ -118,6 +88,6 @@ def make_transform(
 
     `weight` (n,) and `waits` are as in `Stateful`.
     """
-    if name in _CODINGS:
-        return _CODINGS[name]
-    return _STATEFUL[name](name, weight, waits=waits)
+    if name in _STATEFUL:
+        return _STATEFUL[name](name, weight, waits=waits)
+    return _CODINGS[name] if name in _CODINGS else coding(name)

@@ -81,8 +81,8 @@ def _name(event: Any) -> Any:
     return as_json(event, "the name of an event")
 
 
-# Their types decide what a design is.
-LIBRARIES = ("numpy", "pandas")
+# Their functions and types decide what a design is.
+LIBRARIES = ("formulae", "numpy", "pandas")
 
 
 def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Functions that remember the data: weighted rows, copies, blocks and stored models alike."""
 
+import formulae
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,3 +132,22 @@ def test_rows_in_blocks_give_the_constants_of_all(monkeypatch, tmp_path):
     fit = spec.fit("em", seed=1)
     fit.save(tmp_path / "fit.nc")
     pd.testing.assert_frame_equal(bmx.load(tmp_path / "fit.nc").predict(new), fit.predict(new))
+
+
+@pytest.mark.parametrize(
+    "text", ["center(x)", "scale(x)", "poly(x, 3)", "bs(x, df=6)", "cr(x, df=4)"]
+)
+def test_rows_of_weight_one_have_the_columns_of_formulae(text):
+    expected = np.asarray(formulae.design_matrices(f"y ~ 0 + {text}", DATA).common)
+    found = columns(text, DATA)
+    np.testing.assert_allclose(found, expected, atol=1e-9 * np.abs(expected).max())
+
+
+def test_shares_as_weights_place_the_knots_as_weights_do():
+    w = DATA["w"].to_numpy(float)
+    values, shares = np.sort(DATA["x"].to_numpy()), np.array([0.25, 0.5, 0.75])
+    even = weighted_quantile(values, np.full(N, 1 / N), shares)
+    np.testing.assert_allclose(even, np.quantile(values, shares))
+    knots = weighted_quantile(values, w / w.sum(), shares)
+    ranks = [w[: np.searchsorted(values, k)].sum() / w.sum() for k in knots]
+    np.testing.assert_allclose(ranks, shares, atol=2 * w.max() / w.sum())
