@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayesmix.api import PointFit, Posterior, Selection
-    from bayesmix.comparison.loo import Loo
 
 Write = Callable[[str], None]
 
@@ -28,7 +26,6 @@ KNOWN_PATENTS = -197.6753
 KNOWN_TRIAL = -159.3605
 
 TREATMENT = "Treatment[Treated]"
-KEYS = ["component", "term", "effect"]
 
 
 def run(out: Path, seed: int, write: Write, sample: bool = True) -> list[Path]:
@@ -125,31 +122,13 @@ def bayes(
     count = post.data["posterior"]["coef"].isel(component=0, term=0).size
     write(f"{count} draws in {perf_counter() - began:.1f} seconds.\n")
     fits = {"ML": ml, "Bayes": post}
-    write(beside_text(bmx.compare_estimates(fits), post))
+    write(str(bmx.compare_estimates(fits)))
+    write(f"\n{post.diagnostics()!r}")
     write(odds_words(post))
-    write(loo_words(post.loo(seed=seed)))
+    write(f"\nLeaving out one centre at a time\n{post.loo(seed=seed)!r}")
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     bmx.plot.estimates(fits, ax=figure.subplots(1, 2, sharey=True))
     return {"beta-blockers-ml-and-bayes": figure}
-
-
-def beside_text(table: pd.DataFrame, post: Posterior) -> str:
-    """A line for each estimate: ML and Bayes with their intervals, R-hat and ESS."""
-    table = table.merge(post.summary()[[*KEYS, "ess_bulk", "r_hat"]], on=KEYS)
-    repeated = (table["effect"] == "fixed") & table.duplicated(["term", "effect"])
-    interval = f"{'95% interval':17}"
-    lines = [f"{'':26}{'ML':>8}  {interval}{'Bayes':>7}  {interval}{'R-hat':>6}{'ESS':>7}"]
-    for row in table[~repeated].to_dict("records"):
-        where = "all" if row["effect"] == "fixed" else row["component"]
-        numbers = "".join(
-            f"{row[f'{name}_estimate']:8.3f}  "
-            f"{row[f'{name}_lower']:6.3f} to {row[f'{name}_upper']:6.3f} "
-            for name in ("ML", "Bayes")
-        )
-        label = f"{row['term']}, {where}"
-        lines.append(f"{label:25}{numbers}{row['r_hat']:6.3f}{row['ess_bulk']:7.0f}")
-    wrong = [textwrap.fill(str(finding), 88) for finding in post.diagnostics().findings]
-    return "\n".join([*lines, *(wrong or ["Every R-hat near 1: the chains agree."])])
 
 
 def odds_words(post: Posterior) -> str:
@@ -160,22 +139,6 @@ def odds_words(post: Posterior) -> str:
         f"\nIn words: treatment multiplies the odds of dying by {middle:.2f}, with 95% "
         f"probability by\n{low:.2f} to {high:.2f}; it lowers them in {np.mean(draws < 0):.1%} of "
         "the draws."
-    )
-
-
-def loo_words(loo: Loo) -> str:
-    """How well centres left out are predicted, and whether the estimate can be relied on."""
-    mended = loo.n_moment_matched + loo.n_refitted
-    doubt = (
-        f"{loo.n_bad} of them poorly estimated"
-        if loo.n_bad
-        else f"all estimated well, {mended} of them after a repair"
-        if mended
-        else "all estimated well"
-    )
-    return (
-        f"\nLeaving out one centre at a time (LOO): log predictive density {loo.elpd:.1f} "
-        f"(standard error\n{loo.se:.1f}) of {len(loo.pointwise)} centres, {doubt}."
     )
 
 
@@ -201,21 +164,10 @@ def treatment_words(fit: PointFit) -> str:
 def _chosen(selection: Selection, write: Write) -> PointFit:
     """Show the table of all K and the fit with the lowest BIC."""
     fit = selection.best("bic")
-    write(selection_text(selection.table, fit.k_requested))
+    write(repr(selection))
     write(f"\nBIC is lowest at K = {fit.k_requested}.\n")
     write(repr(fit))
     return fit
-
-
-def selection_text(table: pd.DataFrame, best: int) -> str:
-    """A line for each K, the best one marked."""
-    lines = [f"{'K':>4}{'log-likelihood':>16}{'df':>5}{'AIC':>9}{'BIC':>9}{'ICL':>9}  status"]
-    for row in table.to_dict("records"):
-        numbers = "".join(f"{row[name]:9.2f}" for name in ("aic", "bic", "icl"))
-        mark = "  <- lowest BIC" if row["k0"] == best else ""
-        line = f"{row['k0']:>4}{row['loglik']:16.4f}{row['df']:>5}{numbers}  {row['status']}"
-        lines.append(line + mark)
-    return "\n".join(lines)
 
 
 def _known(fit: PointFit, known: float) -> str:

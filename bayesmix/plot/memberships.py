@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bayesmix._arguments.classes import PointFit, Posterior
 
-NAMED_UNITS = 40
+NAMES = 8  # of units on an inch
 TICK_GAP = 0.17
 
 
@@ -211,7 +211,7 @@ def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     name = ordered.index.name
     what = f"{len(ordered)} units" if name is None else str(name)
     ax.set_ylabel(f"{what}, sorted by cluster")
-    if len(ordered) <= NAMED_UNITS:
+    if len(ordered) <= NAMES * ax.bbox.height / ax.figure.dpi:
         labels = [str(u) for u in ordered.index]
         ax.set_yticks(range(len(ordered)), labels=labels, fontsize=8)
     ax.figure.colorbar(image, ax=ax, label="membership")

@@ -12,7 +12,7 @@ from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, marker, note, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, level_ticks, marker, note, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,6 +182,8 @@ def _picture(
     ax = one_axes(ax, WITH_LEGEND)
     draw = {"rootogram": _rootogram, "density": _density}.get(check.kind, _curves)
     draw(ax, check)
+    if replicates.levels:
+        level_ticks(ax, replicates.levels)
     ax.set_xlabel(replicates.name)
     ax.set_ylabel(check.label)
     note(ax, [check.title])

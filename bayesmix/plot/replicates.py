@@ -42,6 +42,8 @@ class Replicates:
         How survival times were observed.
     source : str
         Where the data sets come from, in words.
+    levels : tuple
+        Of a response with levels, whose values are their places; else empty.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Replicates:
     weight: np.ndarray
     times: Times | None
     source: str
+    levels: tuple[Any, ...] = ()
 
     def limits(self) -> tuple[float, float]:
         """Ends of the axis: the data, and the middle of what is drawn where it is near."""
@@ -146,6 +149,12 @@ def of_model(fit: Any, response: str | None, draws: int, rng: np.random.Generato
     return _made(spec, block, np.array(found), "drawn at the estimates")
 
 
+def _levels(spec: MixtureSpec, block: int) -> tuple[Any, ...]:
+    """The levels of a response; empty of others."""
+    column = columns_of(spec, spec.rows)[block]
+    return spec.layout.blocks[column.block].families[0].levels
+
+
 def of_priors(model: Any, response: str | None, draws: int, rng: np.random.Generator) -> Replicates:
     """Data sets drawn from the priors of a model."""
     spec = model.spec
@@ -186,4 +195,4 @@ def _made(spec: MixtureSpec, block: int, drawn: np.ndarray, source: str) -> Repl
         name = f"proportion, {name}"
         observed = response.y / np.maximum(trials, 1)
         drawn = drawn / np.maximum(trials, 1)
-    return Replicates(name, observed, drawn, by_row, None, words)
+    return Replicates(name, observed, drawn, by_row, None, words, _levels(spec, block))

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,12 +79,10 @@ def test_the_whole_command_ends_with_a_posterior(tmp_path, capsys):
     assert "4000 draws in" in out
     # The maximum and the posterior agree on the treatment to two digits.
     assert out.count("multiplies the odds of dying by 0.77") == 2
-    numbers = re.search(r"^Treatment\[Treated\], all +(.*)$", out, re.MULTILINE)[1]
-    ml, *_, r_hat, ess = map(float, numbers.replace(" to ", " ").split())
-    assert ml == pytest.approx(-0.258, abs=5e-4)
-    assert r_hat < 1.02
-    assert ess > 400
-    assert "log predictive density -170." in out
+    ml = re.search(r"^ +1 Treatment\[Treated\] +fixed +(\S+)", out, re.MULTILINE)[1]
+    assert float(ml) == pytest.approx(-0.258, abs=5e-4)
+    assert "nothing is wrong" in out
+    assert re.search(r"elpd_loo +-170\.", out)
     assert max(map(len, out.splitlines())) <= 100 + len(str(tmp_path))
     picture = tmp_path / "beta-blockers-ml-and-bayes.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -101,41 +98,16 @@ def test_the_command_hands_its_options_to_the_demo(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def approximate():
-    """Maximum and posterior of the trial; Laplace's draws stand in for those of NUTS."""
-    spec = demo._trial_model()
-    return spec.fit("em", seed=1), spec.fit("laplace", seed=1)
-
-
-def test_demo_tells_ml_beside_bayes(approximate):
-    ml, post = approximate
-    lines = demo.beside_text(bmx.compare_estimates({"ML": ml, "Bayes": post}), post).splitlines()
-    assert len(lines) == 1 + 7 + 1
-    numbers = lines[1].removeprefix("Treatment[Treated], all").replace(" to ", " ").split()
-    point, posterior = (f.summary().iloc[0] for f in approximate)
-    shown = [float(v) for v in numbers[:6]]
-    wanted = [*point[["estimate", "lower", "upper"]], *posterior[["mean", "lower", "upper"]]]
-    np.testing.assert_allclose(shown, np.array(wanted, dtype=float), atol=6e-4)
+    """Posterior of the trial; Laplace's draws stand in for those of NUTS."""
+    return demo._trial_model().fit("laplace", seed=1)
 
 
 def test_demo_tells_the_odds_ratio_of_the_draws(approximate):
-    post = approximate[1]
+    post = approximate
     low, high = np.exp(post.summary().iloc[0][["lower", "upper"]].to_numpy(dtype=float))
     words = demo.odds_words(post)
     assert "multiplies the odds of dying by 0.77, with 95% probability by" in words
     assert f"\n{low:.2f} to {high:.2f}; it lowers them in 100.0% of the draws." in words
-
-
-@pytest.mark.parametrize(
-    ("bad", "mended", "words"),
-    [(0, 0, "all estimated well."), (0, 2, "2 of them after a repair."), (3, 1, "3 of them poor")],
-)
-def test_demo_says_whether_loo_can_be_relied_on(bad, mended, words):
-    loo = SimpleNamespace(
-        elpd=-170.13, se=12.8, n_bad=bad, n_moment_matched=mended, n_refitted=0, pointwise=[0] * 22
-    )
-    text = demo.loo_words(loo)
-    assert "log predictive density -170.1 (standard error\n12.8) of 22 centres" in text
-    assert words in text
 
 
 def test_demo_says_where_it_did_not_reach_the_known_maximum():

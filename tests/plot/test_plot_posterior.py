@@ -318,6 +318,21 @@ def test_predictive_of_one_of_several_responses_with_weights():
             bmx.plot.posterior_predictive(fit, **options)
 
 
+@pytest.mark.parametrize("levels", [["no", "yes", "very"], [1, 2, 3]])
+def test_predictive_of_levels_by_their_places(levels):
+    rng = np.random.default_rng(1)
+    codes = rng.choice(3, 300, p=[0.6, 0.3, 0.1])
+    y = pd.Categorical.from_codes(codes, levels, ordered=True)
+    data = pd.DataFrame({"y": y if "no" in levels else np.array(levels)[codes]})
+    fit = bmx.Mixture("y ~ 1", data, family="ordinal", k=1).fit("em", seed=1)
+    ax = bmx.plot.posterior_predictive(fit, draws=500)
+    np.testing.assert_allclose([p.get_height() ** 2 for p in ax.patches], np.bincount(codes))
+    assert [t.get_text() for t in ax.get_xticklabels()] == list(map(str, levels))
+    (points,) = ax.lines
+    wanted = stats.binom.ppf(0.5, 300, np.bincount(codes) / 300)
+    np.testing.assert_allclose(points.get_ydata() ** 2, wanted, atol=4)
+
+
 def test_predictive_sends_competing_events_to_states():
     data = bmx.load_data("mgus2")
     spec = bmx.CompetingRisks("surv(years, status) ~ 1", data, event="event", family="exponential")

@@ -27,6 +27,8 @@ def draw_check(backend: str, check: Check) -> PlotCollection:
     canvas = new_canvas(backend, xr.Dataset({name: ("row", check.replicates.observed)}), [HEIGHT])
     panel = canvas.panel(name)
     {"rootogram": _roots, "density": _densities}.get(check.kind, _shares)(canvas, panel, check)
+    if levels := check.replicates.levels:
+        canvas.pen.xticks(list(range(len(levels))), [str(level) for level in levels], panel)
     canvas.label(panel, check.title, name, check.label)
     return canvas.finished()
 
