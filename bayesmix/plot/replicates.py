@@ -149,12 +149,6 @@ def of_model(fit: Any, response: str | None, draws: int, rng: np.random.Generato
     return _made(spec, block, np.array(found), "drawn at the estimates")
 
 
-def _levels(spec: MixtureSpec, block: int) -> tuple[Any, ...]:
-    """The levels of a response; empty of others."""
-    column = columns_of(spec, spec.rows)[block]
-    return spec.layout.blocks[column.block].families[0].levels
-
-
 def of_priors(model: Any, response: str | None, draws: int, rng: np.random.Generator) -> Replicates:
     """Data sets drawn from the priors of a model."""
     spec = model.spec
@@ -195,4 +189,5 @@ def _made(spec: MixtureSpec, block: int, drawn: np.ndarray, source: str) -> Repl
         name = f"proportion, {name}"
         observed = response.y / np.maximum(trials, 1)
         drawn = drawn / np.maximum(trials, 1)
-    return Replicates(name, observed, drawn, by_row, None, words, _levels(spec, block))
+    levels = spec.layout.blocks[column.block].families[0].levels
+    return Replicates(name, observed, drawn, by_row, None, words, levels)
