@@ -205,7 +205,7 @@ def _seen_again(times: Times, y: np.ndarray, rows: Rows, rng: np.random.Generato
     ends = np.append(~goes_on[1:], True)
     subjects = times.take(order[ends])
     subjects = replace(subjects, entry=times.entry[order][~goes_on])
-    limit, weight = times.lower[order], _row_weights(rows)[order]
+    limit, weight = times.lower[order], rows.row_weights[order]
     limit[ends] = limits(subjects, weight[ends], rng)
     seen = censored_again(y[order], limit, times.entry[order])
     seen = inspected_again(times.take(order), y[order], limit, seen, weight, rng)
@@ -216,10 +216,6 @@ def _seen_again(times: Times, y: np.ndarray, rows: Rows, rng: np.random.Generato
     lower, upper, entry = np.zeros(len(y)), np.full(len(y), np.inf), np.zeros(len(y))
     lower[at], upper[at], entry[at] = seen.lower, seen.upper, seen.entry
     return Times(lower, upper, entry)
-
-
-def _row_weights(rows: Rows) -> np.ndarray:
-    return np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
 
 
 def as_seen(response: Response, times: Times) -> Response:
@@ -239,7 +235,7 @@ def event_responses(
     """
     events = prepared.events
     assert events is not None
-    weight, ended, over = _row_weights(rows), np.zeros(len(y), bool), np.zeros(len(y), bool)
+    weight, ended, over = rows.row_weights, np.zeros(len(y), bool), np.zeros(len(y), bool)
     described, seen = ended.copy(), {}
     for name, times in prepared.times.items():
         mine = np.array([part.response.name == name for part in events.parts])

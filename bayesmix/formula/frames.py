@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,14 @@ def first_rows(data: pd.DataFrame, bad: np.ndarray) -> str:
     labels = ", ".join(str(label) for label in data.index[where[:_SHOWN]])
     rest = ", ..." if where.size > _SHOWN else ""
     return f"{where.size} {'row' if where.size == 1 else 'rows'} ({labels}{rest})"
+
+
+def replaced(data: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """The data with other values in some columns, or new ones; their names may be any."""
+    out = data.copy(deep=False)
+    for name, values in columns.items():
+        out[name] = values
+    return out
 
 
 def check_data(data: Any) -> None:

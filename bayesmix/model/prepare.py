@@ -193,7 +193,7 @@ def _refuse_own_response(parsed: list[Parsed], concomitant: ParsedFormula | None
     for formula, fixed, nested in parsed:
         for other in (fixed, *nested, concomitant):
             if other is not None:
-                right = other.text.split("~")[-1].strip()
+                right = other.text.strip().removeprefix("~")
                 parse_formula(f"{formula.response} ~ {right}", "formula")
 
 

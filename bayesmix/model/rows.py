@@ -161,12 +161,17 @@ class Rows:
         return np.bincount(self.units.codes, self.observed, self.n_units) > 0
 
     @property
+    def row_weights(self) -> np.ndarray:
+        """The case weights of the rows, (n,); one where there are none."""
+        return np.ones(self.n) if self.weight is None else self.weight[self.units.codes]
+
+    @property
     def row_weight(self) -> float:
         """The sum of the case weights over rows with an observed response."""
         there = self.observed
         if self.weight is None:
             return self.n if there is None else int(there.sum())
-        by_row = self.weight[self.units.codes]
+        by_row = self.row_weights
         return float((by_row if there is None else by_row[there]).sum())
 
     @property

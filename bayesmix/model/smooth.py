@@ -149,7 +149,7 @@ def _variable(block: BlockLayout, predictor: Predictor) -> str:
 def _seen(spec: MixtureSpec, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a response's design that are in use, with shares that add up to one."""
     rows = spec.rows.sample
-    weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
+    weight = rows.row_weights
     seen: tuple[BlockRows, np.ndarray | None] = rows.blocks[number].seen(weight)
     share = weight if seen[1] is None else seen[1]
     return seen[0].matrix, share / share.sum()

@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix.errors import FitError
 from bayesmix.formula.design import Design
 from bayesmix.formula.frames import is_number, levels_of
+from bayesmix.formula.splines import weighted_quantile
 from bayesmix.model import MixtureSpec
 
 
@@ -100,7 +101,7 @@ def refuse_held(name: str, argument: str, at: Mapping[str, Any]) -> None:
 
 
 def hold(
-    names: Iterable[str], covariates: Covariates, data: pd.DataFrame, at: Mapping[str, Any]
+    names: Iterable[str], covariates: Covariates, spec: MixtureSpec, at: Mapping[str, Any]
 ) -> list[Held]:
     """Values for columns that do not move: as given, else the median or the first level.
 
@@ -109,16 +110,19 @@ def hold(
     FitError
         If a value given is not a level, or lies outside the range of the data.
     """
-    held = []
+    held, weight = [], spec.rows.sample.row_weights
     for name in names:
-        column = data[name]
+        column = spec.prepared.data[name]
         number = name in covariates.numeric or (
             name not in covariates.factors and is_number(column)
         )
         if name in at:
             held.append(Held(name, _given(at[name], column, number), "given"))
         elif number:
-            held.append(Held(name, float(column.median()), "median"))
+            values = column.to_numpy(float)
+            order = np.argsort(values)[: column.count()]  # missing values are last
+            (middle,) = weighted_quantile(values[order], weight[order], np.array([0.5]))
+            held.append(Held(name, float(middle), "median"))
         else:
             held.append(Held(name, levels_of(column)[0], "reference"))
     return held
@@ -153,7 +157,7 @@ def new_rows(spec: MixtureSpec, n: int, values: Mapping[str, Any]) -> pd.DataFra
     """
     data, designs = spec.prepared.data, designs_of(spec)
     covariates = covariates_of(designs, data)
-    values = {h.name: h.value for h in held_columns(designs, data, values)} | dict(values)
+    values = {h.name: h.value for h in held_columns(designs, spec, values)} | dict(values)
     columns = {}
     for name in dict.fromkeys(name for d in designs for name in d.columns):
         wanted = np.broadcast_to(np.asarray(values[name], dtype=object), n)
@@ -169,11 +173,11 @@ def designs_of(spec: MixtureSpec) -> list[Design]:
 
 
 def held_columns(
-    designs: Sequence[Design], data: pd.DataFrame, moving: Container[str]
+    designs: Sequence[Design], spec: MixtureSpec, moving: Container[str]
 ) -> list[Held]:
     """Columns that these designs read, offsets included, without those that move."""
     names = dict.fromkeys(n for d in designs for n in d.columns if n not in moving)
-    return hold(names, covariates_of(designs, data), data, {})
+    return hold(names, covariates_of(designs, spec.prepared.data), spec, {})
 
 
 def _like(column: pd.Series, wanted: np.ndarray, factor: bool) -> Any:

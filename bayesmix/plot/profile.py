@@ -136,7 +136,7 @@ def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
     known = covariates_of((d for part in spec.prepared.parts for d in part.designs), data)
     for name in at:
         one_of(name, known.names, "at")
-    held = hold(known.names, known, data, at)
+    held = hold(known.names, known, spec, at)
     return new_rows(spec, 1, {h.name: h.value for h in held}), [str(h) for h in held]
 
 

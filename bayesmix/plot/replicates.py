@@ -174,8 +174,7 @@ def _made(spec: MixtureSpec, block: int, drawn: np.ndarray, source: str) -> Repl
     if response.y.ndim > 1:
         own = response.y[:, column.number]
         response = replace(response, name=column.name, y=own, there=column.there)
-    weight = spec.rows.weight
-    by_row = np.ones(spec.rows.n) if weight is None else weight[spec.rows.units.codes]
+    by_row = spec.rows.row_weights
     words = f"{len(drawn)} data sets {source}"
     if response.there is not None:
         rows = np.flatnonzero(response.there)

@@ -101,7 +101,8 @@ def make_view(
     FitError
         If a name is not a covariate of the response.
     """
-    prepared = fit.numbers.spec.prepared
+    spec = fit.numbers.spec
+    prepared = spec.prepared
     names = tuple(part.response.name for part in prepared.parts)
     block = 0 if response is None else names.index(one_of(response, names, "response"))
     part = prepared.parts[block]
@@ -113,7 +114,7 @@ def make_view(
         one_of(name, known.names, "at")
     x = _choose_x(x, known, at)
     by = _choose_by(by, x, known, at, prepared.data)
-    held = hold((n for n in known.names if n not in (x, by)), known, prepared.data, at)
+    held = hold((n for n in known.names if n not in (x, by)), known, spec, at)
     offsets = tuple(o for d, _ in by_kind for o in d.formula.offsets)
     # The mean of a time is not always proportional to its location.
     timed = part.response.times is not None
@@ -123,7 +124,7 @@ def make_view(
     if offsets and not rate:
         moving = [c for d, _ in by_kind for b in d.offsets for c in b.columns]
         unnamed = [c for c in dict.fromkeys(moving) if c not in known.names]
-        held += hold(unnamed, known, prepared.data, {})
+        held += hold(unnamed, known, spec, {})
     families = fit.numbers.spec.layout.blocks[block].families
     slow = is_posterior(fit) and any(
         f.is_survival and (f.mean is None or f.name in INTEGRALS) for f in families

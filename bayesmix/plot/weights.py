@@ -140,7 +140,7 @@ def _along(
     spec = fit.numbers.spec
     column = spec.prepared.data[x]
     levels = levels_of(column) if x in known.factors else None
-    held = hold((n for n in known.names if n != x), known, spec.prepared.data, at)
+    held = hold((n for n in known.names if n != x), known, spec, at)
     if levels is None:
         values: Any = np.linspace(float(column.min()), float(column.max()), STEPS)
         place = values

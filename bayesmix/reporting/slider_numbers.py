@@ -236,7 +236,7 @@ def _block(
     caption += ", with 95% intervals" + (
         "" if np.isfinite(found).all() else " where they are known"
     )
-    still = held_columns(designs, spec.prepared.data, {*(name for name, _ in axes), along[0]})
+    still = held_columns(designs, spec, {*(name for name, _ in axes), along[0]})
     caption += f". Held: {', '.join(map(str, still))}" if still else ""
     written = tuple((name, tuple(number(v) for v in given)) for name, given in axes)
     return Sliders(caption, written, *along, tuple(lines), found, **look)

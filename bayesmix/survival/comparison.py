@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
+from bayesmix.formula.frames import replaced
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.censoring import refuse_background
@@ -91,7 +92,7 @@ def compare_states(
         curves = aalen_johansen(observed, codes, spec.k, weight, level=estimator.ci)
         both = [_model(spec, grid, *limits), _nonparametric(spec, curves)]
         more = {names[name]: value for name, value in levels.items()}
-        frames += [table.assign(**more) for table in both]
+        frames += [replaced(table, more) for table in both]
     out = pd.concat(frames, ignore_index=True)
     return out[[*names.values(), *COLUMNS]]
 
@@ -169,8 +170,7 @@ def compare_survival(
     observed = _observed(spec)[0] if spec.prepared.events else _times(rows)
     refuse_background(observed, "kaplan_meier()")
     grid = _grid(float(np.max(_last(observed))), times)
-    weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
-    weight = weight * counted(spec, rows, at)
+    weight = rows.row_weights * counted(spec, rows, at)
     names = covariate_names(_names(by), COLUMNS)
     draws = source.draws if source.draws is None else source.draws[:: _every(source.draws)]
     model, frames = replace(source, spec=one, draws=draws), []
@@ -188,7 +188,7 @@ def compare_survival(
         mine = pd.DataFrame({"time": grid, **limits, "source": "model"})
         table = steps.table(["event"])
         other = table[table["state"] == "start"].assign(source="nonparametric")
-        frames += [mine.assign(**levels), other.assign(**levels)]
+        frames += [replaced(frame, levels) for frame in (mine, other)]
     out = pd.concat(frames, ignore_index=True)
     return out[[*names.values(), *(c for c in COLUMNS if c != "state")]]
 

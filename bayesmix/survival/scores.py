@@ -25,6 +25,7 @@ from scipy.special import ndtri
 
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import DataError, FitError
+from bayesmix.formula.splines import weighted_quantile
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
@@ -72,7 +73,7 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
     at = response_place(spec, response, "brier_score")
     one, alone = one_response(spec, rows, at)
     block, data = one.layout.blocks[0], alone.blocks[0]
-    weight = np.ones(rows.n) if rows.weight is None else rows.weight[rows.units.codes]
+    weight = rows.row_weights
     found = {key: obs.times for key, obs in data.observed.items() if obs.times is not None}
     if any(times.truncated for times in found.values()):
         raise DataError(
@@ -264,12 +265,14 @@ def calibration(
     _checked(data, grid, "calibration()")
     predicted = _incidence(source, data, grid)
     rows: list[tuple[Any, ...]] = []
+    inner = np.linspace(0, 1, groups + 1)[1:-1]
     for j, t in enumerate(grid):
         there = data.seen.times.entry < t
         seen = data.seen.take(there)
         for k, event in enumerate(data.events):
             value = predicted[there, j, k]
-            cuts = np.quantile(value, np.linspace(0, 1, groups + 1)[1:-1])
+            order = np.argsort(value)
+            cuts = weighted_quantile(value[order], seen.weight[order], inner)
             number = np.searchsorted(np.unique(cuts), value, side="left")
             for group in np.unique(number):
                 own = number == group

@@ -287,14 +287,36 @@ def test_case_weights_count_as_copies():
     rng = np.random.default_rng(9)
     data = pd.DataFrame({"x": rng.normal(size=60), "w": rng.integers(1, 4, 60)})
     data["g"] = rng.choice(["a", "b"], 60)
+    data["w"] += 4 * (data["g"] == "a")
     data["y"] = rng.poisson(np.exp(0.3 + 0.5 * data["x"]))
     copies = data.loc[data.index.repeat(data["w"])].reset_index(drop=True)
-    weighted = bmx.Mixture("y ~ x", data, "poisson", 1, weights="w").fit()
-    plain = bmx.Mixture("y ~ x", copies, "poisson", 1).fit()
+    weighted = bmx.Mixture("y ~ x + g", data, "poisson", 1, weights="w").fit()
+    plain = bmx.Mixture("y ~ x + g", copies, "poisson", 1).fit()
+    assert (copies["g"].mode()[0], data["g"].mode()[0]) == ("a", "b")
     for by in (True, "g"):
         ours, theirs = (bmx.slopes(f, "x", by=by) for f in (weighted, plain))
         np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)
         np.testing.assert_allclose(ours["se"], theirs["se"], rtol=1e-5)
+    for how in ("sd", "iqr", "minmax"):
+        ours, theirs = (bmx.comparisons(f, {"x": how}, by=True) for f in (weighted, plain))
+        np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)
+    for typical in ({"g": ["a", "b"]}, {"x": 0.5}):  # the mean of x, the most frequent g
+        ours, theirs = (bmx.predictions(f, typical) for f in (weighted, plain))
+        np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)
+    titles = [bmx.plot.fitted(f, x="g").get_title(loc="left") for f in (weighted, plain)]
+    assert titles[0] == titles[1] == f"x = {copies['x'].median():.4g} (median)"
+
+
+def test_a_column_may_be_called_self():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"self": rng.normal(size=50), "~": rng.normal(size=50)})
+    data["y"] = rng.poisson(np.exp(0.3 + 0.5 * data["self"] - 0.2 * data["~"]))
+    fit = bmx.Mixture("y ~ self", data, "poisson", 1, fixed="~ `~`").fit()
+    assert fit.spec.df == 3
+    found = bmx.comparisons(fit, {"self": (0, 1)}, by=True)["estimate"][0]
+    slope, other = fit.params["coef"].sel(component=1, term=["self", "~"]).values
+    base = np.exp(fit.params["coef"].sel(component=1, term="Intercept").item() + other * data["~"])
+    assert found == pytest.approx(((np.exp(slope) - 1) * base).mean(), rel=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,19 @@ def test_rows_without_a_time_do_not_count():
         np.testing.assert_allclose(found[numeric], truth[numeric], rtol=1e-4)
 
 
+def test_groups_of_calibration_count_weights_as_copies():
+    data = cohort(120, seed=3).assign(w=1 + np.arange(120) % 3)
+    copies = data.loc[data.index.repeat(data["w"])].reset_index(drop=True)
+    tables = [
+        bmx.Mixture("surv(time, status) ~ x", d, family="weibull", k=1, **options)
+        .fit()
+        .calibration(2.0, groups=4)
+        for d, options in ((data, {"weights": "w"}), (copies, {}))
+    ]
+    numbers = ["n", "predicted", "observed"]
+    np.testing.assert_allclose(tables[0][numbers], tables[1][numbers], rtol=1e-5)
+
+
 def test_without_censoring_it_is_the_mean_square(fit):
     data = cohort(200, seed=3, censored=False)
     states = fit.state_probabilities(2.0, data)

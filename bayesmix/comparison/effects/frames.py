@@ -12,7 +12,8 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FitError
-from bayesmix.formula.frames import is_number, levels_of
+from bayesmix.formula.frames import is_number, levels_of, replaced
+from bayesmix.formula.splines import weighted_quantile
 from bayesmix.model import MixtureSpec, Rows
 
 # Half the distance of a slope's two points, in standard deviations of the variable.
@@ -49,10 +50,8 @@ def data_of(spec: MixtureSpec, newdata: Any) -> tuple[pd.DataFrame, np.ndarray]:
         None: the training rows.  A dict of values by variable: their combinations, with the
         other variables at their means, or their most frequent values.
     """
-    table = spec.prepared.table
     if newdata is None:
-        weight = spec.rows.weight
-        return table, np.ones(len(table)) if weight is None else weight[spec.rows.units.codes]
+        return spec.prepared.table, spec.rows.sample.row_weights
     if isinstance(newdata, Mapping):
         newdata = _grid(spec, newdata)
     return newdata, np.ones(len(newdata))
@@ -69,22 +68,25 @@ def counted(spec: MixtureSpec, rows: Rows, at: int) -> np.ndarray:
 
 def _grid(spec: MixtureSpec, values: Mapping[str, Any]) -> pd.DataFrame:
     """All combinations of the values given, other covariates at typical values."""
-    data = spec.prepared.data
+    data, weight = spec.prepared.data, spec.rows.sample.row_weights
     _known(data, values)
     lists = {n: [v] if np.isscalar(v) else list(v) for n, v in values.items()}
     grid = pd.DataFrame(list(itertools.product(*lists.values())), columns=list(lists))
     out = {
-        name: _as(data[name], grid[name].tolist()) if name in grid else _typical(data[name])
+        name: _as(data[name], grid[name].tolist()) if name in grid else _typical(data[name], weight)
         for name in data.columns
         if name != spec.prepared.group
     }
     return pd.DataFrame(out, index=grid.index)
 
 
-def _typical(column: pd.Series) -> Any:
+def _typical(column: pd.Series, weight: np.ndarray) -> Any:
+    """The mean, or the level of the largest weight; missing values do not count."""
+    known = column.notna().to_numpy()
+    column, weight = column[known], weight[known]
     if is_number(column):
-        return float(column.mean())
-    return column.mode().iloc[0]
+        return float(np.average(column.to_numpy(float), weights=weight))
+    return pd.Series(weight).groupby(column.array, observed=True).sum().idxmax()
 
 
 def _known(data: pd.DataFrame, names: Any) -> None:
@@ -127,33 +129,39 @@ def _of_variable(spec: MixtureSpec, data: pd.DataFrame, name: str, values: Any) 
     if values is None:
         values = 1.0 if is_number(column) else levels_of(column)
     if isinstance(values, str) and values in SPREADS and is_number(column):
-        return [_spread(data, column, name, values)]
+        return [_spread(data, column, name, values, spec.rows.sample.row_weights)]
     if isinstance(values, int | float | np.number) and is_number(column):
         high = data[name].to_numpy(float) + float(values)
-        return [Contrast(name, f"+{float(values):g}", data.assign(**{name: high}), data)]
+        return [Contrast(name, f"+{float(values):g}", replaced(data, {name: high}), data)]
     levels = [] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
     if len(levels) < 2:
         raise FitError(
             f"{{{name!r}: {values!r}}} is not understood; give two or more values, or of a numeric "
             f"variable a number to add, or one of {SPREADS}"
         )
-    frames = [data.assign(**{name: _as(column, [v] * len(data), data.index)}) for v in levels]
+    frames = [replaced(data, {name: _as(column, [v] * len(data), data.index)}) for v in levels]
     return [
         Contrast(name, f"{plain(high)} - {plain(levels[0])}", frame, frames[0])
         for high, frame in zip(levels[1:], frames[1:], strict=True)
     ]
 
 
-def _spread(data: pd.DataFrame, column: pd.Series, name: str, how: str) -> Contrast:
+def _spread(
+    data: pd.DataFrame, column: pd.Series, name: str, how: str, weight: np.ndarray
+) -> Contrast:
     """A change of a numeric variable by its own spread in the training rows."""
     training = column.to_numpy(float)
     if how == "sd":
-        half, here = np.std(training, ddof=1) / 2, data[name].to_numpy(float)
+        mean, total = np.average(training, weights=weight), weight.sum()
+        squares = float(weight @ np.square(training - mean))
+        half, here = np.sqrt(squares / (total - 1)) / 2, data[name].to_numpy(float)
         low, high, label = here - half, here + half, "+1 sd"
     else:
         tails, label = ((0.25, 0.75), "Q3 - Q1") if how == "iqr" else ((0.0, 1.0), "max - min")
-        low, high = (np.full(len(data), q) for q in np.quantile(training, tails))
-    return Contrast(name, label, data.assign(**{name: high}), data.assign(**{name: low}))
+        order = np.argsort(training)
+        ends = weighted_quantile(training[order], weight[order], np.array(tails))
+        low, high = (np.full(len(data), end) for end in ends)
+    return Contrast(name, label, replaced(data, {name: high}), replaced(data, {name: low}))
 
 
 def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
@@ -187,13 +195,12 @@ def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast
     except DataError:
         high, low = (np.clip(x, training.min(), training.max()) for x in (high, low))
         _apply(spec, data, name, high, low)
-    return Contrast(
-        name, "dY/dX", data.assign(**{name: high}), data.assign(**{name: low}), high - low
-    )
+    ends = replaced(data, {name: high}), replaced(data, {name: low})
+    return Contrast(name, "dY/dX", *ends, high - low)
 
 
 def _apply(
     spec: MixtureSpec, data: pd.DataFrame, name: str, high: np.ndarray, low: np.ndarray
 ) -> None:
     for values in (high, low):
-        spec.apply(data.assign(**{name: values}), response=False)
+        spec.apply(replaced(data, {name: values}), response=False)

@@ -14,7 +14,7 @@ from bayesmix._arguments import column_name, door, plain
 from bayesmix._arguments.printing import wrapped
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.calls import is_surv
-from bayesmix.formula.frames import check_data
+from bayesmix.formula.frames import check_data, replaced
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import parse_formula
@@ -195,7 +195,7 @@ def refuse_mistakes(
     if never is not None and isinstance(data[event].dtype, pd.CategoricalDtype):
         known = {*never, *(partial_events or ())}
         unused = [c for c in data[event].cat.categories if plain(c) not in known]
-        data = data.assign(**{event: data[event].cat.remove_categories(unused)})
+        data = replaced(data, {event: data[event].cat.remove_categories(unused)})
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
     # Rows of one event need not have another's times.
     problems = [p for r in read.values() for p in r.problems] if never is None else []
