@@ -197,6 +197,11 @@ class Prepared:
         """How what was observed is read: once for each response, or for each event."""
         return self.parts if self.events is None else self.events.parts
 
+    @property
+    def identifiers(self) -> set[str | None]:
+        """The columns whose values are names: of the groups, and of the clusters in them."""
+        return {self.group, *(p.random.column for p in self.parts if p.random is not None)}
+
     @cached_property
     def times(self) -> dict[str, Times]:
         """What is known of every row's time, by response as written.

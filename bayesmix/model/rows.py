@@ -390,9 +390,10 @@ def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -
         names += [n for d in part.designs for n in d.formula.names]
         names += complete_columns(part.formula) if response and prepared.events is None else ()
         if response and part.random is not None:
-            names += [*part.random.design.formula.names, part.random.column]
+            names += part.random.design.formula.names
     names += concomitant.formula.names if concomitant is not None else ()
-    return [n for n in dict.fromkeys(names) if n != prepared.group and n in prepared.columns]
+    skipped = {prepared.group} if response else prepared.identifiers
+    return [n for n in dict.fromkeys(names) if n not in skipped and n in prepared.columns]
 
 
 def _complete(newdata: pd.DataFrame, columns: list[str]) -> None:

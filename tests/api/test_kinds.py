@@ -102,3 +102,22 @@ def test_the_pymc_model_of_censored_counts():
 def test_a_statistic_that_is_missing(levels):
     with pytest.raises(bmx.FitError, match="'m' is NaN; missing responses"):
         levels[1].predictive_check({"m": lambda d: np.mean(d["grade"].to_numpy())}, draws=3)
+
+
+def test_pictures_and_grids_beside_clusters_inside_the_groups():
+    """Random effects of visits in patients: neither has a typical value."""
+    rng = np.random.default_rng(4)
+    patient, visit = np.repeat(np.arange(30), 6), np.repeat(np.arange(90), 2)
+    time = np.tile(np.arange(6.0), 30)
+    mean = np.where(patient % 3 == 0, 6 - time, 1 + time)
+    y = mean + rng.normal(size=90)[visit] + 0.3 * rng.normal(size=180)
+    data = pd.DataFrame({"patient": patient, "visit": visit, "time": time, "y": y})
+    fit = bmx.Mixture("y ~ time + (1 | visit)", data, k=2, group="patient").fit("em", seed=1)
+    found = bmx.predictions(fit, {"time": [0.0, 2.0]})
+    np.testing.assert_allclose(
+        found[found.component == 1].estimate, fit.coefficients()[1].to_numpy() @ [[1, 1], [0, 2]]
+    )
+    for axes in (fit.plot(), bmx.plot.profile(fit), bmx.plot.effects(fit, "time")):
+        assert axes.lines
+    with pytest.raises(bmx.FitError, match=r"'age' is not a variable of the model; it has 'time'$"):
+        bmx.predictions(fit, {"age": 3})

@@ -69,13 +69,13 @@ def counted(spec: MixtureSpec, rows: Rows, at: int) -> np.ndarray:
 def _grid(spec: MixtureSpec, values: Mapping[str, Any]) -> pd.DataFrame:
     """All combinations of the values given, other covariates at typical values."""
     data, weight = spec.prepared.data, spec.rows.sample.row_weights
-    _known(data, values)
+    _known(spec, values)
     lists = {n: [v] if np.isscalar(v) else list(v) for n, v in values.items()}
     grid = pd.DataFrame(list(itertools.product(*lists.values())), columns=list(lists))
     out = {
         name: _as(data[name], grid[name].tolist()) if name in grid else _typical(data[name], weight)
         for name in data.columns
-        if name != spec.prepared.group
+        if name not in spec.prepared.identifiers
     }
     return pd.DataFrame(out, index=grid.index)
 
@@ -89,13 +89,14 @@ def _typical(column: pd.Series, weight: np.ndarray) -> Any:
     return pd.Series(weight).groupby(column.array, observed=True).sum().idxmax()
 
 
-def _known(data: pd.DataFrame, names: Any) -> None:
-    missing = [n for n in names if n not in data.columns]
+def _known(spec: MixtureSpec, names: Any) -> None:
+    columns, readings = spec.prepared.data.columns, spec.prepared.readings
+    missing = [n for n in names if n not in columns]
     if missing:
-        raise FitError(
-            f"{', '.join(map(repr, missing))} is not a variable of the model; it has "
-            + ", ".join(map(repr, data.columns))
-        )
+        apart = spec.prepared.identifiers.union(*(r.response.columns for r in readings))
+        others = ", ".join(repr(c) for c in columns if c not in apart) or "none"
+        named = ", ".join(map(repr, missing))
+        raise FitError(f"{named} is not a variable of the model; it has {others}")
 
 
 def contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Contrast]:
@@ -112,7 +113,7 @@ def contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Con
         variables = [variables]
     if not isinstance(variables, Mapping):
         variables = dict.fromkeys(variables)
-    _known(spec.prepared.data, variables)
+    _known(spec, variables)
     _present(data, variables)
     return [c for n, v in variables.items() for c in _of_variable(spec, data, n, v)]
 
@@ -180,7 +181,7 @@ def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast
 
     Where a transformation such as ``bs`` ends at the training range, the points stay in it.
     """
-    _known(spec.prepared.data, [name])
+    _known(spec, [name])
     _present(data, [name])
     if not is_number(data[name]):
         raise FitError(
