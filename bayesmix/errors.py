@@ -1,20 +1,11 @@
 """The exceptions and warnings of bayesmix, named by the stage that raises them."""
 
-import re
 import warnings
 from pathlib import Path
-from typing import Any
-
-# A quotation, such as a formula, of which a message shows no more than the beginning.
-_LONG = re.compile(r"""(['"])((?:(?!\1).){160})(?:(?!\1).){40,}\1""", re.DOTALL)
 
 
 class BayesmixError(ValueError):
     """Any error that bayesmix raises on purpose; also a `ValueError`."""
-
-    def __init__(self, *args: Any) -> None:
-        short = (_LONG.sub(r"\1\2\1...", a) if isinstance(a, str) else a for a in args)
-        super().__init__(*short)
 
 
 class SpecError(BayesmixError):

@@ -132,7 +132,8 @@ class BoundExpression:
             raise
         except Exception as error:
             raise FormulaError(
-                f"{self.expression.text!r} cannot be evaluated: {type(error).__name__}: {error}. "
+                f"{self.expression.text!r:.200} cannot be evaluated: {type(error).__name__}: "
+                f"{error}. "
                 "Check its arguments and the types of its columns."
             ) from error
 
@@ -243,10 +244,13 @@ def _scope_value(
         return _function(name, expression, scope, transform)
     value = scope[name]
     if isinstance(value, ModuleType):
-        raise FormulaError(f"{name!r} in {expression.text!r} is a module. Write a value or column.")
+        raise FormulaError(
+            f"{name!r} in {expression.text!r:.200} is a module. Write a value or column."
+        )
     if len(data) > 1 and hasattr(value, "dtype") and np.shape(value) == (len(data),):
         raise DataError(
-            f"{name!r} in {expression.text!r} is an array of yours with one value a row; rows are "
+            f"{name!r} in {expression.text!r:.200} is an array of yours with one value a row; "
+            "rows are "
             "selected and predicted from the data only. Add it to the data as a column."
         )
     return value
@@ -264,7 +268,7 @@ def _function(
     if name in TRANSFORMS:
         if transform is None:
             raise FormulaError(
-                f"{name}(...) in {expression.text!r} can only be used in a term of the right "
+                f"{name}(...) in {expression.text!r:.200} can only be used in a term of the right "
                 "side. Make it a column of the data first."
             )
         return transform(name)
@@ -276,19 +280,20 @@ def _function(
     if found is None and "." in name:
         last = name.rpartition(".")[2]
         raise FormulaError(
-            f"The function {name!r} in {expression.text!r} is an attribute of a value, which a "
+            f"The function {name!r} in {expression.text!r:.200} is an attribute of a value, "
+            "which a "
             f"formula does not reach. Give it a name of its own, {last} = {name}, and write "
             f"{last}(...)."
         )
     if found is None or name in _RESERVED:
         hint = _HINTS.get(name) or near_names(name, [*MATHS, *TRANSFORMS, "I"], "functions")
         raise FormulaError(
-            f"The function {name!r} in {expression.text!r} is not known. {hint} A function of "
+            f"The function {name!r} in {expression.text!r:.200} is not known. {hint} A function of "
             "your own has to be defined where the model is written."
         )
     if not callable(found):
         raise FormulaError(
-            f"{name!r} in {expression.text!r} is a {type(found).__name__}, not a function."
+            f"{name!r} in {expression.text!r:.200} is a {type(found).__name__}, not a function."
         )
     return scope[name]
 
@@ -321,7 +326,7 @@ def evaluate(
     read = read_text(expression, what)
     if not finite and read.text in CONSTANTS and read.text not in data.columns:
         return np.full(len(data), CONSTANTS[read.text])
-    values = row_values(bind(read, data, scope)(data), data, f"The {what} {read.text!r}")
+    values = row_values(bind(read, data, scope)(data), data, f"The {what} {read.text!r:.200}")
     if finite:
-        check_finite(values, data, f"The {what} {read.text!r}")
+        check_finite(values, data, f"The {what} {read.text!r:.200}")
     return values

@@ -56,7 +56,7 @@ def call_of(text: str) -> Call | None:
     name = text.partition("(")[0].rstrip()
     if name not in _CALLS or name == text:
         return None
-    label, (known, form, check) = f"The response {text!r}", _CALLS[name]
+    label, (known, form, check) = f"The response {text!r:.200}", _CALLS[name]
     tokens = tokenize(text, label)
     match_brackets(tokens, label)
     runs = split_at(tokens[2:-1], ",")

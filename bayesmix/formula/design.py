@@ -211,7 +211,7 @@ def build_design(
 def _refuse_mixing(bound: BoundExpression) -> None:
     if bound.mixes:
         raise FormulaError(
-            f"{bound.expression.text!r} depends on all rows of the data at once, so it has no "
+            f"{bound.expression.text!r:.200} depends on all rows of the data at once, so it has no "
             "value for new data. Use center, scale, poly, bs or cr, which remember the training "
             "data, or make it a column."
         )
@@ -222,7 +222,7 @@ def _offset(
 ) -> np.ndarray | None:
     total: np.ndarray | None = None
     for bound, value in offsets:
-        label = f"The offset {bound.expression.text!r}"
+        label = f"The offset {bound.expression.text!r:.200}"
         values = row_values(value, data, label)
         check_finite(values, data, label)
         total = values if total is None else total + values
@@ -233,7 +233,8 @@ def _refuse_twice(terms: tuple[str, ...], formula: ParsedFormula) -> None:
     twice = sorted({name for name in terms if terms.count(name) > 1})
     if twice:
         raise FormulaError(
-            f"The formula {formula.text!r} gives two columns the name {twice[0]!r}. Rename the "
+            f"The formula {formula.text!r:.200} gives two columns the name {twice[0]!r}. Rename "
+            "the "
             "column or the levels."
         )
 

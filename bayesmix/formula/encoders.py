@@ -90,7 +90,7 @@ class FactorEncoder:
             coded = getattr(self.contrast, code)(levels)
         except ValueError as error:
             raise FormulaError(
-                f"{self.bound.expression.text!r}: the coding does not fit the levels "
+                f"{self.bound.expression.text!r:.200}: the coding does not fit the levels "
                 f"{_shown(levels)} ({error}). Name one of them."
             ) from error
         return np.asarray(coded.matrix, dtype=np.float64), list(coded.labels)
@@ -124,7 +124,8 @@ def encode_factor(
     if not (boxed or ordered or all(isinstance(level, str) for level in found)):
         how = f"Convert it: {conversion(box.data)}" if moment(box.data) else "Convert it"
         raise DataError(
-            f"The term {text!r} is {describe(box.data)}; numbers, booleans, text and categories "
+            f"The term {text!r:.200} is {describe(box.data)}; numbers, booleans, text and "
+            "categories "
             f"can be used. {how}, or write C(...) for a factor."
         )
     used = np.bincount(codes, minlength=len(found)) > 0
@@ -136,7 +137,8 @@ def encode_factor(
         levels = tuple(present if ordered else _sorted(present))
     if len(levels) < 2:
         raise DataError(
-            f"The factor {text!r} has the single level {levels[0]!r}; at least two are needed. "
+            f"The factor {text!r:.200} has the single level {levels[0]!r}; at least two are "
+            "needed. "
             "Leave it out."
         )
     encoder = FactorEncoder(bound, levels, box.contrast, unused)
@@ -154,18 +156,20 @@ def _factorize(values: Any, text: str) -> tuple[np.ndarray, list[Any]]:
     if isinstance(categories, pd.Categorical):
         return categories.codes, categories.categories.tolist()
     if np.ndim(values) != 1:
-        raise FormulaError(f"The term {text!r}: a factor has one value for each row.")
+        raise FormulaError(f"The term {text!r:.200}: a factor has one value for each row.")
     try:
         codes, found = pd.factorize(values)
     except TypeError as error:
-        raise DataError(f"The values of the term {text!r} cannot be compared ({error}).") from error
+        raise DataError(
+            f"The values of the term {text!r:.200} cannot be compared ({error})."
+        ) from error
     return codes, found.tolist()
 
 
 def _refuse_missing(codes: np.ndarray, data: pd.DataFrame, text: str) -> None:
     if codes.min() < 0:
         raise DataError(
-            f"The factor {text!r} is missing in {first_rows(data, codes < 0)}. Fill it in, or "
+            f"The factor {text!r:.200} is missing in {first_rows(data, codes < 0)}. Fill it in, or "
             "leave these rows out with na_action='drop'."
         )
 
@@ -182,7 +186,7 @@ def _given_levels(given: Any, present: list[Any], text: str) -> tuple[Any, ...]:
     absent = [level for level in levels if level not in present]
     if absent:
         raise DataError(
-            f"{text!r}: no row has the level {absent[0]!r}. The data have {_shown(present)}."
+            f"{text!r:.200}: no row has the level {absent[0]!r}. The data have {_shown(present)}."
         )
     return levels
 
@@ -198,7 +202,8 @@ def _positions(
     if bad.any():
         unknown = [found[c] for c in np.unique(codes[bad])]
         raise DataError(
-            f"The factor {text!r} has levels that the model does not know: {_shown(unknown)} in "
+            f"The factor {text!r:.200} has levels that the model does not know: "
+            f"{_shown(unknown)} in "
             f"{first_rows(data, bad)}. Known are {_shown(levels)}. Leave these rows out or recode "
             "them."
         )
@@ -241,11 +246,14 @@ class NumericEncoder:
         values = _numbers(self.bound(data), data, text)
         if values is None:
             raise DataError(
-                f"The term {text!r} was numeric when the model was fitted and is not in the new "
+                f"The term {text!r:.200} was numeric when the model was fitted and is not in the "
+                "new "
                 "data. Convert the column to numbers."
             )
         if (1 if values.ndim == 1 else values.shape[1]) != self.width:
-            raise DataError(f"The term {text!r} has {self.width} columns, but not in the new data.")
+            raise DataError(
+                f"The term {text!r:.200} has {self.width} columns, but not in the new data."
+            )
         return values
 
     def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:  # noqa: ARG002
@@ -290,7 +298,7 @@ def encode(bound: BoundExpression, data: pd.DataFrame) -> tuple[Encoder, np.ndar
         return encode_factor(bound, value, data)
     if not bound.bare and not values.any() and truth_values(value) is not None:
         raise DataError(
-            f"The term {text!r} is false in every row. Check the value and its type: a "
+            f"The term {text!r:.200} is false in every row. Check the value and its type: a "
             "text level is compared with text, as in I(x == '3')."
         )
     return NumericEncoder(bound, 1 if values.ndim == 1 else values.shape[1]), values
@@ -306,7 +314,7 @@ def evaluated(bound: BoundExpression, data: pd.DataFrame) -> tuple[BoundExpressi
 
 def _numbers(value: Any, data: pd.DataFrame, text: str) -> np.ndarray | None:
     """Finite float64 numbers of n rows, or None for a factor."""
-    label = f"The term {text!r}"
+    label = f"The term {text!r:.200}"
     if isinstance(value, CategoryBox):
         coded = value.contrast is not None or value.levels is not None
         if coded or truth_values(value.data) is None:

@@ -112,7 +112,7 @@ def _role(token: Token, before: Token | None, after: Token | None, label: str) -
 @lru_cache(maxsize=256)
 def read_text(text: str, what: str) -> Expression:
     """A text that is one expression; `what` names it in messages."""
-    label = f"The {what} {text!r}"
+    label = f"The {what} {text!r:.200}"
     tokens = tokenize(text, label)
     if not tokens:
         raise FormulaError(f"{label} is empty. Write an expression.")

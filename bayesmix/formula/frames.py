@@ -232,7 +232,13 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
         rows = np.arange(len(data), dtype=np.int64)
         return Units(rows, data.index, None, rows, False)
     check_columns(data, [group])
-    found, values = pd.factorize(data[group])
+    try:
+        found, values = pd.factorize(data[group])
+    except TypeError as error:
+        raise DataError(
+            f"The group column {group!r} has values that are no names ({error}); use numbers or "
+            "text."
+        ) from None
     codes = found.astype(np.int64, copy=False)
     if (codes < 0).any():
         raise DataError(
@@ -241,9 +247,12 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
         )
     if isinstance(values, pd.CategoricalIndex):  # its other categories are no units
         values = values.astype(values.categories.dtype)
-    highest = np.maximum.accumulate(codes)
-    first = np.append(0, (highest[1:] != highest[:-1]).nonzero()[0] + 1)
-    return Units(codes, values.rename(group), group, first, True)
+    return Units(codes, values.rename(group), group, first_places(codes), True)
+
+
+def first_places(codes: np.ndarray) -> np.ndarray:
+    """Where each code stands first, of codes (n,) that count from zero as they appear."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
 
 
 def is_number(column: pd.Series) -> bool:

@@ -106,7 +106,7 @@ def _called(role: str) -> str:
 
 @lru_cache(maxsize=256)
 def _parse(text: str, role: str) -> ParsedFormula:
-    label = f"The {_called(role)} {text!r}"
+    label = f"The {_called(role)} {text!r:.200}"
     tokens = tokenize(text, label)
     if not tokens:
         raise FormulaError(f"{label} is empty. Write '~ 1' for an intercept alone, '~ 0' for none.")

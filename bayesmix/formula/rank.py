@@ -64,13 +64,15 @@ def _constant_column(matrix: np.ndarray) -> int:
 
 
 def _triangle(matrix: np.ndarray, order: list[int]) -> np.ndarray:
-    """Triangular factor (p, p) of the ordered columns, block of rows after block."""
+    """Triangular factor (p, p) of the ordered columns by their sizes, block of rows after block."""
     from scipy.linalg.lapack import dgeqrf
 
     p = len(order)
     factor = np.zeros((0, p))
+    largest = np.maximum(matrix.max(0, initial=0.0), -matrix.min(0, initial=0.0))
+    unit = np.ldexp(1.0, -np.frexp(largest)[1])[order]  # no square overflows, nothing is rounded
     for start in range(0, len(matrix), _BLOCK):
-        block = matrix[start : start + _BLOCK, order]
+        block = matrix[start : start + _BLOCK, order] * unit
         below = block if start == 0 else np.vstack([factor, block])
         factor = np.triu(dgeqrf(below)[0][:p])
     return factor if len(factor) == p else np.vstack([factor, np.zeros((p - len(factor), p))])

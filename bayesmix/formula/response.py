@@ -36,7 +36,7 @@ def read_limits(call: Call, data: pd.DataFrame, scope: Scope) -> Limits:
 
 
 def _check_limits(text: str, y: np.ndarray, limits: Limits, data: pd.DataFrame) -> None:
-    label = f"The response {text!r}"
+    label = f"The response {text!r:.200}"
     _refuse(limits.lower >= limits.upper, data, f"{label}: the lower limit is not below the upper")
     if limits.kind == TRUNCATED:
         outside = (y < limits.lower) | (y > limits.upper)
@@ -67,7 +67,7 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
         If the response has none of the three forms.
     """
     call = taken_apart(text)
-    label = f"The response {text!r}"
+    label = f"The response {text!r:.200}"
     if call.kind == "interval":
         lower, upper = _numbers(call, data, scope, finite=False)
         return _interval(lower, upper, data, label)
@@ -249,12 +249,12 @@ def read_response(
         read = [evaluate(p, data, scope, "response", finite=not partly) for p in call.arguments]
         y = np.column_stack(read)
         if np.isinf(y).any():
-            raise DataError(f"The response {text!r} has infinite values; correct them.")
+            raise DataError(f"The response {text!r:.200} has infinite values; correct them.")
         return made("columns", y, parts=call.arguments)
     if levels and call is not None:
         plain = call.arguments[0]
         what = "no limits" if call.options else "one column"
-        raise FormulaError(f"The response {text!r}: levels have {what}; write {plain}.")
+        raise FormulaError(f"The response {text!r:.200}: levels have {what}; write {plain}.")
     if levels:
         found = read_levels(text, data, scope)
         return made("levels", found.codes, levels=found.levels, ordered=found.ordered)
@@ -298,7 +298,8 @@ def read_observed(
         return read_response(formula, data, scope, levels=levels, partly=True)
     if not there.any():
         raise DataError(
-            f"The response {formula.response!r} is missing in all {len(data)} rows; leave it out."
+            f"The response {formula.response!r:.200} is missing in all {len(data)} rows; leave "
+            "it out."
         )
     some = read_response(formula, data[there], scope, levels=levels, partly=True)
     found = some.spread(there)

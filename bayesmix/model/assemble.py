@@ -127,29 +127,13 @@ def _named(dicts: list[tuple[Hashable, ...]], known: list[Hashable], k: int) -> 
 
 def _symmetric(k: int, parts: list[PartLayout], known: np.ndarray | None) -> tuple:
     """Sets of components that no block, family or label distinguishes."""
-    keys: list[list[Any]] = [[] for _ in range(k)]
-    for part in parts:
-        effects, shared = part.effects, part.shared
-        for s in range(k):
-            keys[s].append(part.keys[s])
-            keys[s] += [
-                i
-                for e in effects
-                if e.kind == "nested"
-                for i, members in enumerate(e.shared)
-                if s in members
-            ]
-            nested_in = [
-                j for j, e in enumerate(effects) if e.kind == "nested" and s in e.shared[0]
-            ]
-            keys[s].append(tuple(nested_in))
-            keys[s].append(
-                next((i for i, m in enumerate(shared) if s in m and 1 < len(m) < k), "own")
-            )
-    for s in range(k):
-        if known is not None and (known[:, s] & (known.sum(1) == 1)).any():
-            keys[s].append(("label", s))
+    alone = np.zeros(k, bool) if known is None else known[known.sum(1) == 1].any(0)
     sets: dict[Any, list[int]] = {}
     for s in range(k):
-        sets.setdefault(repr(keys[s]), []).append(s)
-    return tuple(tuple(members) for members in sets.values())
+        key: list[Any] = [s if alone[s] else None]
+        for part in parts:
+            shared = [e.shared[0] for e in part.effects if e.kind == "nested"]
+            shared += [members for members in part.shared if 1 < len(members) < k]
+            key += [part.keys[s], *(s in members for members in shared)]
+        sets.setdefault(tuple(key), []).append(s)
+    return tuple(map(tuple, sets.values()))

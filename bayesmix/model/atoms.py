@@ -63,7 +63,8 @@ def read_by_component(
         gives = {True: "probabilities", False: "a density"}
         named = " and ".join(f"{name!r} {gives[c]}" for name, c in counts.items())
         raise SpecError(
-            f"family= mixes what cannot be compared for {response.name!r}: {named}. Which of them "
+            f"family= mixes what cannot be compared for {response.name!r:.200}: {named}. Which "
+            "of them "
             "a row belongs to would depend on the unit of measurement; use families of one kind "
             "('zero' and bmx.family('point', at=) stand beside both)"
         )

@@ -8,10 +8,9 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
-from bayesmix.formula.design import Design
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.parts import EventPart, Events, Part
-from bayesmix.model.regression import settled
+from bayesmix.model.regression import placed, settled
 from bayesmix.model.rows import BlockRows, block_rows
 
 
@@ -45,7 +44,6 @@ def _events_layout(
     columns: dict[str, np.ndarray] = {"Intercept": np.ones(len(joint.response.y))}
     effects: list[Effect] = []
     ancillary: dict[tuple[int, str], tuple[int, ...]] = {}
-    offsets = [part.design.offset for part in events.parts]
     texts = [part.formula.text for part in events.parts]
     for s, (part, family) in enumerate(zip(events.parts, families, strict=True)):
         # A formula that is another event's too says nothing of one without a location.
@@ -55,15 +53,13 @@ def _events_layout(
             continue
         (location,) = family.locations
         for name, design in {location: part.design, **part.ancillary}.items():
-            at = _place(columns, design)
+            at = placed(columns, design, "the formulas of the events")
             if name == location:
                 effects.append(Effect("varying", design.terms, at, ((s,),)))
             else:
                 ancillary[s, name] = at
     matrix = np.column_stack(list(columns.values()))
-    offset = None
-    if any(o is not None for o in offsets):
-        offset = np.array([np.zeros(len(matrix)) if o is None else o for o in offsets])
+    offset = joint.offset([design.offset for design in joint.designs])
     layout = PartLayout(
         joint.response.name,
         "",
@@ -75,16 +71,6 @@ def _events_layout(
         ancillary,
     )
     return layout, matrix, offset
-
-
-def _place(columns: dict[str, np.ndarray], design: Design) -> tuple[int, ...]:
-    """Where a design's terms stand among all columns; new ones are added."""
-    for term, column in zip(design.terms, design.matrix.T, strict=True):
-        if not np.array_equal(columns.setdefault(term, column), column):
-            msg = f"the formulas of the events code the term {term!r} differently; write it alike"
-            raise SpecError(msg)
-    names = list(columns)
-    return tuple(names.index(term) for term in design.terms)
 
 
 def _check_ancillary(part: EventPart, family: Family, event: Hashable) -> None:
@@ -99,6 +85,7 @@ def _check_ancillary(part: EventPart, family: Family, event: Hashable) -> None:
     if described and (family.location is None or family.location in part.ancillary):
         where = "no location" if family.location is None else "its location in ancillary= as well"
         raise SpecError(
-            f"the formula {part.formula.text!r} of {event!r} has the covariates {described}, but "
+            f"the formula {part.formula.text!r:.200} of {event!r} has the covariates "
+            f"{described}, but "
             f"the family {family.name!r} has {where}; give them once"
         )

@@ -257,12 +257,13 @@ def _formulas(given: Any, names: Names) -> list[ParsedFormula]:
     for f in parsed:
         if f.response is None or not is_surv(f.response):
             raise FormulaError(
-                f"the formula {f.text!r} has no survival time on its left; write "
+                f"the formula {f.text!r:.200} has no survival time on its left; write "
                 "'surv(time, status) ~ x'"
             )
         if f.group is not None:
             raise FormulaError(
-                f"the formula {f.text!r} groups rows by {f.group!r}, but competing events have one "
+                f"the formula {f.text!r:.200} groups rows by {f.group!r}, but competing events "
+                "have one "
                 "row for each subject; remove '| ...'"
             )
     return parsed
@@ -287,7 +288,8 @@ def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
         for name, f in formulas.items():
             if f.offsets:
                 raise FormulaError(
-                    f"offset(...) stands in the main formula; the ancillary formula {f.text!r} of "
+                    "offset(...) stands in the main formula; the ancillary formula "
+                    f"{f.text!r:.200} of "
                     f"{name!r} cannot have one"
                 )
     return parsed
@@ -308,7 +310,7 @@ def _event_part(
 
     def design(parsed: ParsedFormula) -> Design:
         made = counted.design(parsed, scope)
-        check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r}")
+        check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r:.200}")
         return made
 
     response = restricted(formula, counted.data, rows, scope, fiml=fiml)
@@ -325,14 +327,15 @@ def restricted(
     *,
     fiml: bool = False,
 ) -> Response:
-    """The times of some rows (n,); of the others nothing is known, and nothing is asked.
+    """The times of some rows (n,); of the others nothing is known, nor need it be.
 
     With `fiml` a time may be missing, and nothing is known of it either.
     """
     assert formula.response is not None
     if taken_apart(formula.response).background is not None:
         raise FormulaError(
-            f"{formula.response!r}: background= is for bmx.Mixture; with competing events, make "
+            f"{formula.response!r:.200}: background= is for bmx.Mixture; with competing events, "
+            "make "
             "the background an event of its own"
         )
     there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
@@ -356,9 +359,11 @@ def _joint_part(
     families: Sequence[Any],
 ) -> Part:
     """The events as one response, for everything that reads designs and names only."""
-    designs = tuple(d for part in parts for d in part.designs)
-    kinds = tuple(
-        kind for part in parts for kind in ("varying", *("dispersion",) * len(part.ancillary))
-    )
+    described = [
+        (design, "dispersion" if place else "varying", s)
+        for s, part in enumerate(parts)
+        for place, design in enumerate(part.designs)
+    ]
+    designs, kinds, owners = zip(*described, strict=True)
     regression = Regression(formulas[0].text, tuple(families))
-    return Part(regression, formulas[0], parts[0].response, designs, kinds)
+    return Part(regression, formulas[0], parts[0].response, designs, kinds, owners=owners)

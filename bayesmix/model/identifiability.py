@@ -49,7 +49,7 @@ def check_varies(
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
     if spread or empty:
         raise DataError(
-            f"the response {response.name!r} has the same value in all {len(y)} rows"
+            f"the response {response.name!r:.200} has the same value in all {len(y)} rows"
             f" ({y[0]:g}), so the {first.name} family has nothing to estimate; check the column"
         )
 
@@ -61,7 +61,7 @@ def _check_columns(response: Response, y: np.ndarray) -> None:
         if len(known) < 2 or np.ptp(known) == 0:
             what = f"the same value in all rows ({known[0]:g})" if len(known) else "no value"
             raise DataError(
-                f"the column {name!r} of {response.name!r} has {what}, so nothing can be "
+                f"the column {name!r} of {response.name!r:.200} has {what}, so nothing can be "
                 "estimated from it; leave it out, or check it"
             )
 
@@ -72,7 +72,7 @@ def _check_events(response: Response, counted: np.ndarray | slice) -> None:
     if not any(kind != "right" for kind, _ in times.kinds()):
         rows = "" if len(times) == len(response.y) else " in the rows with a positive weight"
         raise DataError(
-            f"the response {response.name!r} has no event{rows}: all {len(times)} times are "
+            f"the response {response.name!r:.200} has no event{rows}: all {len(times)} times are "
             "right-censored or unknown, so there is nothing to estimate; check the status column"
         )
 
@@ -90,7 +90,7 @@ def check_identified(layout: Layout, matrices: list[np.ndarray]) -> None:
             check_full_rank(
                 matrix[:, used] if len(used) < len(terms) else matrix,
                 tuple(terms[j] for j in used),
-                f"the design of {block.name!r}",
+                f"the design of {block.name!r:.200}",
             )
 
 

@@ -99,7 +99,7 @@ def _right_side(formula: str) -> str:
     left, tilde, right = formula.partition("~")
     if not tilde or left.strip() or not right.strip():
         raise SpecError(
-            f"formula={formula!r} describes every item: write its right-hand side alone, "
+            f"formula={formula!r:.200} describes every item: write its right-hand side alone, "
             "such as '~ 1' or '~ age'"
         )
     return right.strip()

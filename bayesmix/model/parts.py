@@ -90,6 +90,17 @@ class Part:
     kinds: tuple[str, ...]  # "fixed", "nested", "varying", beside `designs`
     described: np.ndarray | None = None  # rows (n,) whose covariates are known; None for all
     random: RandomEffects | None = None
+    owners: tuple[int, ...] = ()  # the one component that each design describes, if not all
+
+    def offset(self, shifts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        """Offsets (n,), or by component (S, n), from those of the designs."""
+        given = [shift for shift in shifts if shift is not None]
+        if not given or not self.owners:
+            return np.sum(given, axis=0) if given else None
+        out = np.zeros((max(self.owners) + 1, len(given[0])))
+        for owner, shift in zip(self.owners, shifts, strict=True):
+            out[owner] += 0.0 if shift is None else shift
+        return out
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def _parse(regression: Regression) -> Parsed:
     formula = parse_formula(regression.formula, "formula")
     if formula.response is None:
         raise FormulaError(
-            f"the formula {regression.formula!r} has no response; write it on the left, "
+            f"the formula {regression.formula!r:.200} has no response; write it on the left, "
             "as in 'y ~ x' (only fixed, nested and concomitant formulas have none)"
         )
     fixed = None if regression.fixed is None else parse_formula(regression.fixed, "fixed")
@@ -236,7 +236,9 @@ def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[
 def concomitant_design(parsed: ParsedFormula, counted: Counted, scope: Scope) -> Design:
     """The design of the weights, the same within a unit."""
     if parsed.offsets:
-        msg = f"offset(...) has no meaning in the concomitant formula {parsed.text!r}; remove it"
+        msg = (
+            f"offset(...) has no meaning in the concomitant formula {parsed.text!r:.200}; remove it"
+        )
         raise FormulaError(msg)
     units = counted.units
     design = counted.design(parsed, scope)
@@ -246,5 +248,5 @@ def concomitant_design(parsed: ParsedFormula, counted: Counted, scope: Scope) ->
     if units.grouped:
         constant_in_units(design.matrix, units, "the concomitant variables", parsed.text)
     unit_matrix = design.matrix[units.first] if units.grouped else design.matrix
-    check_full_rank(unit_matrix, design.terms, f"the concomitant formula {parsed.text!r}")
+    check_full_rank(unit_matrix, design.terms, f"the concomitant formula {parsed.text!r:.200}")
     return design

@@ -103,7 +103,9 @@ def unit_response(
     text = str(formula.response)
     if not units.grouped or not is_surv(text):
         why = "rows are not grouped" if not units.grouped else "the response is not a surv(...)"
-        raise SpecError(f"per='unit' of {text!r}: {why}; it is for a time of each group (group=)")
+        raise SpecError(
+            f"per='unit' of {text!r:.200}: {why}; it is for a time of each group (group=)"
+        )
     here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]
     whole = set(complete_columns(formula)) | set(names)
     others = [c for c in here if c not in whole]
@@ -132,7 +134,8 @@ def described_rows(
     if bad:
         found = "; ".join(f"{name!r}: {first_rows(data, where)}" for name, where in bad.items())
         raise DataError(
-            f"na_action='fiml' is for missing responses, but covariates of {formula.response!r} "
+            "na_action='fiml' is for missing responses, but covariates of "
+            f"{formula.response!r:.200} "
             f"are missing where it is observed: {found}. Impute them several times and combine "
             "the fits by bmx.pool([...]), or leave these rows out with na_action='drop'"
         )
@@ -150,7 +153,7 @@ def _refuse_repeated(response: Response, units: Units) -> None:
     repeated = several & (np.bincount(units.codes, differs) == 0)
     if several.any() and repeated[several].mean() > REPEATED:
         raise DataError(
-            f"{response.name!r} is the same in all rows of {int(repeated.sum())} of the "
+            f"{response.name!r:.200} is the same in all rows of {int(repeated.sum())} of the "
             f"{int(several.sum())} groups with several rows, and each row would count as a time of "
             "its own. If it is one time for each group, write bmx.Regression("
             f'"{response.name} ~ ...", family=..., per="unit")'
@@ -217,7 +220,8 @@ def _random(
     if given is None:
         if regression.random_covariance != "varying":
             raise SpecError(
-                f"random_covariance={regression.random_covariance!r}, but {formula.text!r} has no "
+                f"random_covariance={regression.random_covariance!r}, but {formula.text!r:.200} "
+                "has no "
                 "random effects (1 | id); leave it out"
             )
         return None
@@ -226,9 +230,11 @@ def _random(
         raise SpecError(msg)
     design = counted.design(given.formula, scope)
     if not design.terms:
-        msg = f"the random effects of {formula.text!r} have no term; write (1 | {given.cluster})"
+        msg = (
+            f"the random effects of {formula.text!r:.200} have no term; write (1 | {given.cluster})"
+        )
         raise FormulaError(msg)
-    check_full_rank(design.matrix, design.terms, f"the random effects of {formula.text!r}")
+    check_full_rank(design.matrix, design.terms, f"the random effects of {formula.text!r:.200}")
     return design, given.cluster
 
 

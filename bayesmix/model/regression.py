@@ -89,12 +89,13 @@ def _with_thresholds(
     if len({f.cuts for f in families}) > 1:
         names = " and ".join(dict.fromkeys(f.name for f in families))
         raise SpecError(
-            f"the components of {part.response.name!r} have the families {names}; ordered levels "
+            f"the components of {part.response.name!r:.200} have the families {names}; ordered "
+            "levels "
             "need one family in all components"
         )
     if "Intercept" not in terms:
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
-        check_full_rank(matrix, terms, f"{part.regression.formula!r} with its thresholds")
+        check_full_rank(matrix, terms, f"{part.regression.formula!r:.200} with its thresholds")
     column = terms.index("Intercept")
     others = []
     for effect in effects:
@@ -182,42 +183,41 @@ def _design(
     part: Part, k: int
 ) -> tuple[tuple[str, ...], list[Effect], np.ndarray, np.ndarray | None]:
     """Join the designs of one response; a term that several blocks use is one column."""
-    terms: list[str] = []
-    columns: list[np.ndarray] = []
+    columns: dict[str, np.ndarray] = {}
     effects: list[Effect] = []
-    offset: np.ndarray | None = None
     used: dict[str, str] = {}
-    blocks = _nested_sets(part.regression.nested, k)
-    everyone = (tuple(range(k)),)
-    nested = iter(blocks)
+    shared = {"fixed": (tuple(range(k)),), "varying": tuple((s,) for s in range(k))}
+    nested = iter(_nested_sets(part.regression.nested, k))
     for design, kind in zip(part.designs, part.kinds, strict=True):
         for term in design.terms:
-            if term in used and not used[term] == kind == "nested":
+            if used.setdefault(term, kind) != kind or (kind != "nested" and term in columns):
                 raise SpecError(
-                    f"the term {term!r} of {part.regression.formula!r} is both {used[term]} and "
+                    f"the term {term!r} of {part.regression.formula!r:.200} is both {used[term]} "
+                    "and "
                     f"{kind}; a term has one kind of coefficient"
                 )
-        where = []
-        for j, term in enumerate(design.terms):
-            column = design.matrix[:, j]
-            if term in terms and np.array_equal(columns[terms.index(term)], column):
-                where.append(terms.index(term))
-                continue
-            if term in terms:
-                msg = f"the nested formulas code the term {term!r} differently; write it alike"
-                raise SpecError(msg)
-            where.append(len(terms))
-            terms.append(term)
-            columns.append(column)
-            used[term] = kind
-        shared = {"fixed": everyone, "varying": tuple((s,) for s in range(k))}
+        where = placed(columns, design, "the nested formulas")
         sets = (next(nested),) if kind == "nested" else shared[kind]
         if design.terms:
-            effects.append(Effect(kind, design.terms, tuple(where), sets))
-        if design.offset is not None:
-            offset = design.offset if offset is None else offset + design.offset
-    matrix = _join(part.designs, columns, len(part.response.y))
-    return tuple(terms), effects, matrix, offset
+            effects.append(Effect(kind, design.terms, where, sets))
+    offset = part.offset([design.offset for design in part.designs])
+    matrix = _join(part.designs, list(columns.values()), len(part.response.y))
+    return tuple(columns), effects, matrix, offset
+
+
+def placed(columns: dict[str, np.ndarray], design: Design, what: str) -> tuple[int, ...]:
+    """Where a design's terms stand among all columns, to which new ones are added.
+
+    Raises
+    ------
+    SpecError
+        If `what`, for messages, codes a term in two ways.
+    """
+    for term, column in zip(design.terms, design.matrix.T, strict=True):
+        if not np.array_equal(columns.setdefault(term, column), column):
+            raise SpecError(f"{what} code the term {term!r} differently; write it alike")
+    names = list(columns)
+    return tuple(names.index(term) for term in design.terms)
 
 
 def _join(designs: tuple[Design, ...], columns: list[np.ndarray], n: int) -> np.ndarray:

@@ -53,7 +53,7 @@ class BlockRows:
     matrix : ndarray, shape (n, P)
     offset : ndarray, shape (n,), or (S, n) by component, or None
     response : Response, or None
-        None where only predictions are asked for; competing events have more, in `observed`.
+        None where only predictions are wanted; competing events have more, in `observed`.
     observed : dict of str to Observed
         The response as each component reads it, by the block's `keys`.
     entry : dict of str to Observed, or None
@@ -239,12 +239,12 @@ def apply(
             described = described_rows(part.formula, names, table, read.there)
         matrix, offset = _apply_designs(part, terms, table, described)
         clustered = _apply_effects(part, table, described, units, needed=response)
-        if prepared.events is not None:
-            offset = _event_offsets(prepared.events, newdata)
         if not response:
             made = BlockRows(matrix, offset, None, {}, clustered=clustered)
         elif prepared.events is not None:
-            made = _event_rows(prepared, prepared.events, block, newdata, matrix, offset)
+            may, responses = event_responses(prepared, prepared.events, newdata)
+            way = prepared.events.truncation
+            made = block_rows(block, responses, matrix, offset, may, way)
         else:
             assert read is not None
             made = regression_rows(block, read, matrix, offset, units, clustered)
@@ -345,18 +345,6 @@ def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[
     )
 
 
-def _event_rows(
-    prepared: Prepared,
-    events: Events,
-    block: BlockLayout,
-    newdata: pd.DataFrame,
-    matrix: np.ndarray,
-    offset: np.ndarray | None,
-) -> BlockRows:
-    allowed, responses = event_responses(prepared, events, newdata)
-    return block_rows(block, responses, matrix, offset, allowed, events.truncation)
-
-
 def event_responses(
     prepared: Prepared, events: Events, newdata: pd.DataFrame
 ) -> tuple[np.ndarray, list[Response]]:
@@ -367,14 +355,6 @@ def event_responses(
         restricted(part.formula, newdata, allowed[:, s], prepared.scope, fiml=prepared.fiml)
         for s, part in enumerate(events.parts)
     ]
-
-
-def _event_offsets(events: Events, newdata: pd.DataFrame) -> np.ndarray | None:
-    """Offsets (S, n) of the events' locations in new data."""
-    shifts = [part.design.apply(newdata)[1] for part in events.parts]
-    if all(shift is None for shift in shifts):
-        return None
-    return np.array([np.zeros(len(newdata)) if shift is None else shift for shift in shifts])
 
 
 def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -> list[str]:
@@ -411,10 +391,9 @@ def _apply_designs(
     if described is not None:
         at = in_all_rows(described)
         matrix, offset = _apply_designs(part, terms, newdata[described], None)
-        return matrix[at], None if offset is None else offset[at]
+        return matrix[at], None if offset is None else offset[..., at]
     made = [design.apply(newdata) for design in part.designs]
-    shifts = [shift for _, shift in made if shift is not None]
-    offset = np.sum(shifts, axis=0) if shifts else None
+    offset = part.offset([shift for _, shift in made])
     if len(made) == 1 and part.designs[0].terms == terms:
         return made[0][0], offset
     matrix = np.ones((len(newdata), len(terms)))  # an intercept may be in no design

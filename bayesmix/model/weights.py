@@ -125,12 +125,16 @@ class WeightModel:
         sums = resp.sum(-1) if unit_weight is None else resp @ unit_weight
         pi = np.exp(log_weights[..., 0])
         if self.held is not None:
-            free = np.isnan(self.held)
-            sums = np.where(free, sums, 0.0)
-            pi = np.where(free, pi, 0.0)
-            total = pi.sum(-1, keepdims=True)
-            pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
+            sums = np.where(np.isnan(self.held), sums, 0.0)
+            pi = self._among_free(pi[..., None])[..., 0]
         return sums, sums.sum(-1, keepdims=True), pi
+
+    def _among_free(self, pi: np.ndarray) -> np.ndarray:
+        """Probabilities (..., S, U) of the components without a fixed weight among themselves."""
+        assert self.held is not None
+        pi = np.where(np.isnan(self.held)[:, None], pi, 0.0)
+        total = pi.sum(-2, keepdims=True)
+        return np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
 
     def component_scores(
         self, s: int, theta: np.ndarray, design: np.ndarray | None
@@ -159,9 +163,7 @@ class WeightModel:
         at = self.index[has, 0]
         if np.isfinite(self.held[s]):
             return at, np.zeros((len(at), 1))
-        share = np.exp(self.log_weights(theta, None)[..., 0])
-        share = np.where(np.isnan(self.held), share, 0.0)
-        share = share / share.sum(-1, keepdims=True)
+        share = self._among_free(np.exp(self.log_weights(theta, None)))[..., 0]
         return at, ((np.arange(len(has)) == s)[has] - share[:, has])[..., None]
 
     def unit_scores(
@@ -170,11 +172,8 @@ class WeightModel:
         """Scores of the units in alpha, (R, S, Q, U)."""
         pi = np.broadcast_to(np.exp(log_weights), resp.shape)
         if self.held is not None:
-            free = np.isnan(self.held)[:, None]
-            resp, pi = np.where(free, resp, 0.0), np.where(free, pi, 0.0)
-            total = pi.sum(1, keepdims=True)
-            pi = np.divide(pi, total, out=np.zeros_like(pi), where=total > 0)
-            pi = pi * resp.sum(1, keepdims=True)
+            resp = np.where(np.isnan(self.held)[:, None], resp, 0.0)
+            pi = self._among_free(pi) * resp.sum(1, keepdims=True)
         difference = (resp - pi)[:, :, None]
         return difference if design is None else difference * design.T
 

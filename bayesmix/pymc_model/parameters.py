@@ -20,24 +20,8 @@ from bayesmix.priors.variables import Spline, Variable, free_variables, logit_tu
 
 Tensor = Any
 
-DISTRIBUTIONS: dict[str, tuple[str, Mapping[str, str]]] = {
-    "normal": ("Normal", {}),
-    "smooth": ("Normal", {}),
-    "student_t": ("StudentT", {}),
-    "laplace": ("Laplace", {}),
-    "lognormal": ("LogNormal", {}),
-    "inverse_gamma": ("InverseGamma", {}),
-    "gamma": ("Gamma", {}),
-    "beta": ("Beta", {}),
-    "half_normal": ("HalfNormal", {}),
-    "half_student_t": ("HalfStudentT", {}),
-    "half_cauchy": ("HalfCauchy", {}),
-    "exponential": ("Exponential", {}),
-    "uniform": ("Uniform", {}),
-    "truncated_normal": ("TruncatedNormal", {}),
-    "dirichlet": ("Dirichlet", {"concentration": "a"}),
-    "multivariate_normal": ("MvNormal", {}),
-}
+# Kinds of priors whose name is not PyMC's in small letters.
+DISTRIBUTIONS = {"smooth": "Normal", "lognormal": "LogNormal", "multivariate_normal": "MvNormal"}
 
 
 def add_parameters(spec: MixtureSpec, priors: PriorModel) -> dict[str, Tensor]:
@@ -151,8 +135,10 @@ def _free(variable: Variable, natural: _Natural) -> Tensor:
     if variable.given is not None:
         mean = variable.given.centre(natural.entries, pt.exp)
         return pm.MvNormal(variable.name, mu=mean, chol=variable.given.root, **size)
-    name, arguments = DISTRIBUTIONS[variable.kind]
-    parameters = {arguments.get(n, n): v for n, v in variable.parameters.items()}
+    name = DISTRIBUTIONS.get(variable.kind, variable.kind.title().replace("_", ""))
+    parameters = dict(variable.parameters)
+    if variable.kind == "dirichlet":
+        parameters["a"] = parameters.pop("concentration")
     return getattr(pm, name)(variable.name, **parameters, **size)
 
 

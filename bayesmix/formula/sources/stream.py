@@ -58,12 +58,17 @@ class Totals(NamedTuple):
     Where responses may be missing, `missing` counts them, and the sums are of what was observed.
     """
 
-    n: int
-    n_units: int
-    n_dropped: int
-    row_weight: float
-    unit_weight: float
+    n: int = 0
+    n_units: int = 0
+    n_dropped: int = 0
+    row_weight: float = 0.0
+    unit_weight: float = 0.0
     missing: dict[str, int] | None = None
+
+    def plus(self, other: Totals) -> Totals:
+        """With those of other rows; none of them are counted as missing."""
+        sums: Any = [a + b for a, b in zip(self[:5], other[:5], strict=True)]
+        return Totals(*sums)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError
-from bayesmix.formula.frames import build_units, check_columns, select_rows
+from bayesmix.formula.frames import build_units, check_columns, first_places, select_rows
 from bayesmix.formula.sources.stream import Block, Source, Stream, Totals, complete_rows
 
 # Rows drawn at random, about.
@@ -58,11 +58,10 @@ def surveyed(
     seen = _Seen(group, source.together(str(group)))
     for found in source.map(look):
         seen.add(found)
-    if not seen.n:
+    if not seen.totals.n:
         raise DataError("The data have no complete rows; at least one is needed.")
-    totals = Totals(seen.n, seen.n_units, seen.n_dropped, seen.row_weight, seen.unit_weight)
     frame = _as_text(pd.concat(seen.rows))
-    return frame, Stream(source, tuple(needed), na_action == "drop", totals, given)
+    return frame, Stream(source, tuple(needed), na_action == "drop", seen.totals, given)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class _Look:
             frame = frame[complete_rows(frame, self.needed)]
             if not len(frame):
                 none = np.zeros(0, int)
-                empty = Totals(0, 0, before, 0.0, 0.0)
+                empty = Totals(n_dropped=before)
                 return _Found(frame, none, none.astype(bool), {}, {}, None, empty)
         select_rows(frame, self.needed, "error" if drops else self.na_action)
         values: dict[str, dict[Any, int]] = {}
@@ -149,8 +148,7 @@ def _note(
         ) from None
     few = not pd.api.types.is_numeric_dtype(column.dtype) or len(found) <= FEW
     if few:
-        first = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
-        values[name] = {found[codes[p]]: int(p) for p in first}
+        values[name] = {found[codes[p]]: int(p) for p in first_places(codes)}
     if pd.api.types.is_numeric_dtype(column.dtype):
         numbers = column.to_numpy(dtype=float, na_value=np.nan)
         if not np.isnan(numbers).all():
@@ -168,19 +166,11 @@ class _Seen:
     values: dict[str, set[Any]] = field(default_factory=dict)
     ends: dict[str, tuple[float, float]] = field(default_factory=dict)
     groups: set[Any] = field(default_factory=set)
-    n: int = 0
-    n_units: int = 0
-    n_dropped: int = 0
-    row_weight: float = 0.0
-    unit_weight: float = 0.0
+    totals: Totals = field(default_factory=Totals)
 
     def add(self, found: _Found) -> None:
         """Add one block."""
-        self.n += found.totals.n
-        self.n_units += found.totals.n_units
-        self.n_dropped += found.totals.n_dropped
-        self.row_weight += found.totals.row_weight
-        self.unit_weight += found.totals.unit_weight
+        self.totals = self.totals.plus(found.totals)
         self._add_groups(found.groups)
         needed: set[int] = set()
         for name, values in found.values.items():
