@@ -14,11 +14,11 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
+from bayesmix.results.event_times import EventTimes, event_times
 from bayesmix.survival import multistate
 from bayesmix.survival.intervals import (
     Estimator,
     Source,
-    event_times,
     known_options,
     numbers,
     rows_of,
@@ -27,7 +27,6 @@ from bayesmix.survival.intervals import (
 )
 from bayesmix.survival.multistate import Ways, ways
 from bayesmix.survival.occupancy import occupancy, reachable
-from bayesmix.survival.quantities import EventTimes
 
 Models = Mapping[Hashable, EventTimes]
 BY = ("final", "path")

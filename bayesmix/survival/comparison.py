@@ -15,16 +15,16 @@ from bayesmix.errors import FitError
 from bayesmix.formula.frames import replaced
 from bayesmix.formula.times import Times
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.results import marginal
 from bayesmix.results.censoring import refuse_background
+from bayesmix.results.event_times import EventTimes, one_response, state_probabilities
 from bayesmix.results.streaming import by_part
-from bayesmix.survival import marginal
 from bayesmix.survival.intervals import (
     Estimator,
     Source,
     averages,
     band,
     covariate_names,
-    one_response,
     response_place,
 )
 from bayesmix.survival.nonparametric import (
@@ -33,7 +33,6 @@ from bayesmix.survival.nonparametric import (
     kaplan_meier,
     seen_events,
 )
-from bayesmix.survival.quantities import EventTimes, state_probabilities
 
 POINTS = 100
 # Draws of a posterior behind a curve.

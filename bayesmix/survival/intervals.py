@@ -17,11 +17,10 @@ from bayesmix._arguments import door, shown, unknown_option, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError, warn
-from bayesmix.families.links import Linked
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.covariance import covariance
+from bayesmix.results.event_times import EventTimes, event_times
 from bayesmix.results.uncertainty import Source, estimates
-from bayesmix.survival.quantities import Component, EventTimes
 
 __all__ = [
     "Band",
@@ -30,11 +29,9 @@ __all__ = [
     "averages",
     "band",
     "covariate_names",
-    "event_times",
     "known_options",
     "numbers",
     "one_number",
-    "one_response",
     "point_values",
     "response_place",
     "rows_of",
@@ -273,38 +270,6 @@ def _distinct(
     return first[total > 0], total[total > 0]
 
 
-def event_times(
-    spec: MixtureSpec, theta: np.ndarray, rows: Rows, span: slice | np.ndarray = slice(None)
-) -> EventTimes:
-    """Probabilities and distributions of the events at rows of covariates.
-
-    Parameters
-    ----------
-    spec : MixtureSpec
-        Of competing events.
-    theta : ndarray, shape (T, D)
-    rows : Rows
-    span : slice or ndarray of int
-        The rows.
-    """
-    block, data = spec.layout.blocks[0], rows.blocks[0]
-    matrix = data.matrix[span]
-    z = None if rows.concomitant is None else rows.concomitant[span]
-    log_pi = spec.weights.log_weights(theta, z)
-    pi = np.broadcast_to(np.exp(log_pi), (len(theta), spec.k, len(matrix)))
-    components = []
-    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
-        natural = {}
-        for parameter, slot in zip(family.parameters, slots, strict=True):
-            eta = block.predictors[slot].coefficients(theta)[:, s] @ matrix.T
-            if slot in block.located(s) and data.offset is not None:
-                offset = data.offset if data.offset.ndim == 1 else data.offset[s]
-                eta = eta + offset[span]
-            natural[parameter.name] = np.asarray(Linked(parameter.link, eta).value)
-        components.append(Component(family, natural))
-    return EventTimes(spec.components, np.moveaxis(pi, 1, 2), tuple(components))
-
-
 def rows_of(spec: MixtureSpec, newdata: pd.DataFrame | None) -> tuple[Rows, pd.DataFrame]:
     """Rows to estimate at, and their covariates with an index that tells them apart.
 
@@ -338,16 +303,6 @@ def response_place(spec: MixtureSpec, response: str | None, what: str) -> int:
         msg = f"response={response!r}: the model has several survival times; use one of {times}"
         raise FitError(msg)
     return names.index(response)
-
-
-def one_response(spec: MixtureSpec, rows: Rows, at: int) -> tuple[MixtureSpec, Rows]:
-    """The model and rows of one response, every row a unit of its own."""
-    layout = replace(spec.layout, blocks=(spec.layout.blocks[at],))
-    z = rows.concomitant
-    by_row = None if z is None else z[rows.units.codes]
-    return replace(spec, layout=layout), replace(
-        rows, blocks=(rows.blocks[at],), concomitant=by_row
-    )
 
 
 def known_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from bayesmix.comparison.effects.frames import counted, data_of
 from bayesmix.comparison.effects.table import Averages
 from bayesmix.errors import FitError
 from bayesmix.model import Rows
-from bayesmix.survival import marginal, quantities
+from bayesmix.results import event_times as quantities
+from bayesmix.results import marginal
+from bayesmix.results.event_times import EventTimes, one_response
 from bayesmix.survival.comparison import start_state
 from bayesmix.survival.intervals import (
     Band,
@@ -22,13 +24,11 @@ from bayesmix.survival.intervals import (
     Source,
     band,
     known_options,
-    one_response,
     response_place,
     rows_of,
     spent_by_row,
     tidy,
 )
-from bayesmix.survival.quantities import EventTimes
 
 KINDS = ("component", "marginal")
 # By the function that computes it: where its intervals are symmetric, and the axis of its grid.

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families.survival import base as time_of
-from bayesmix.survival.quantities import Component, EventTimes, event_probabilities, mean_time
+from bayesmix.results.event_times import Component, EventTimes, event_probabilities, mean_time
 from bayesmix.survival.sums import mixed_quantile
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families.survival import base as time_of
-from bayesmix.survival.quantities import Component, EventTimes
+from bayesmix.results.event_times import Component, EventTimes
 from bayesmix.survival.sums import beside, distribution, rule
 
 NODES = 64

@@ -29,11 +29,11 @@ from bayesmix.formula.splines import weighted_quantile
 from bayesmix.formula.times import KINDS, Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
+from bayesmix.results import marginal
 from bayesmix.results.censoring import refuse_background
-from bayesmix.survival import marginal
-from bayesmix.survival.intervals import Source, one_response, point_values, response_place
+from bayesmix.results.event_times import EventTimes, one_response, state_probabilities
+from bayesmix.survival.intervals import Source, point_values, response_place
 from bayesmix.survival.nonparametric import aalen_johansen, counts, seen_events
-from bayesmix.survival.quantities import EventTimes, state_probabilities
 
 EXACT = KINDS.index("exact")
 LABEL = "event"

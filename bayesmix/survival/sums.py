@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.arrays.quadrature import crossing
 from bayesmix.families.survival import base as time_of
-from bayesmix.survival.quantities import Component
+from bayesmix.results.event_times import Component
 
 # Nodes of the quadrature over each time but the last, by the number of times.
 NODES, FEWEST = {2: 64, 3: 32}, 20

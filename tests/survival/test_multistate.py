@@ -12,9 +12,9 @@ import bayesmix as bmx
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, family
 from bayesmix.families.survival.base import Survival
+from bayesmix.results.event_times import Component, EventTimes, state_probabilities
 from bayesmix.survival import multistate
 from bayesmix.survival.multistate import ways
-from bayesmix.survival.quantities import Component, EventTimes, state_probabilities
 from bayesmix.survival.sums import distribution
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "flexsurvmix_multistate.json"

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate
 
 import bayesmix as bmx
-from bayesmix.survival.quantities import (
+from bayesmix.results.event_times import (
     Component,
     EventTimes,
     event_probabilities,

@@ -10,8 +10,8 @@ from scipy import integrate, special, stats
 from bayesmix.errors import DataError
 from bayesmix.families import TIMES, family, resolve
 from bayesmix.families.survival import base as censoring
-from bayesmix.survival import quantities
-from bayesmix.survival.quantities import Component, EventTimes
+from bayesmix.results import event_times as quantities
+from bayesmix.results.event_times import Component, EventTimes
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "flexsurvmix_quantities.json"
 MODELS = json.loads(REFERENCE.read_text())["models"]

@@ -13,24 +13,23 @@ the components is the change with the weights held, averaged over both ends: the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bayesmix.arrays.quadrature import crossing
 from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
-from bayesmix.families.survival import base as time_of
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
+from bayesmix.results import marginal
+from bayesmix.results.event_times import EventTimes, event_times, one_response
 from bayesmix.results.means import (
     Cell,
     cells_of,
     linear_cells,
     mean_cells,
     mean_scale,
-    natural,
     row_weights,
 )
 
@@ -43,8 +42,8 @@ OF_TIMES = {
     "quantile_time": "q",
 }
 WHAT = ("mean", "link", "weight", *OF_TIMES)
-# The components' distributions at n rows: a family and its natural parameters each.
-Laws = list[tuple[Any, dict[str, np.ndarray]]]
+# Those that are no mean over the components.
+MIXED = ("hazard", "quantile_time")
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,12 @@ class Point:
     """What a quantity is made of at n rows.
 
     `weights` (n, S) are empty where nobody asks for them; `values` (m, n, S) are the
-    components'; `laws` has the distributions of times behind each of the m values.
+    components'; `times` has the distributions behind quantities of times, by response.
     """
 
     weights: np.ndarray
     values: np.ndarray
-    laws: list[Laws]
+    times: tuple[EventTimes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,32 +91,33 @@ class Quantity:
         weighted = self.weighted
         weights = np.asarray(row_weights(spec, theta, rows)) if weighted else np.empty(0)
         if self.what == "weight":
-            return Point(weights, weights[None], [])
-        pairs = zip(spec.layout.blocks, rows.blocks, strict=True)
-        names = {cell.response for cell in self.cells}
-        kept = [(b, r) for b, r in pairs if b.name in names]
+            return Point(weights, weights[None])
+        numbers = self._numbers(spec)
         if self.of_block is not None:
-            return Point(weights, np.concatenate([self.of_block(b, r, theta) for b, r in kept]), [])
-        laws = [_laws(b, r, theta) for b, r in kept]
-        values = [
-            np.column_stack([_spread(OWN[self.what](f, at, v), len(r.matrix)) for f, v in each])
-            for each, (_, r) in zip(laws, kept, strict=True)
-            for at in self.at
-        ]
-        return Point(weights, np.array(values), [each for each in laws for _ in self.at])
+            kept = [(spec.layout.blocks[at], rows.blocks[at]) for at in numbers]
+            return Point(weights, np.concatenate([self.of_block(b, r, theta) for b, r in kept]))
+        each = (one_response(spec, rows, at) for at in numbers)
+        times = tuple(event_times(one, theta[None], own) for one, own in each)
+        return Point(weights, np.concatenate([self._at(t)[..., 1:] for t in times]), times)
+
+    def _numbers(self, spec: MixtureSpec) -> list[int]:
+        """The places of the responses that the quantity is of."""
+        names = {cell.response for cell in self.cells}
+        return [at for at, block in enumerate(spec.layout.blocks) if block.name in names]
+
+    def _at(self, times: EventTimes) -> np.ndarray:
+        """The quantity of a mixture and of its components, (times, n, 1 + S)."""
+        of_times = getattr(marginal, self.what)
+        if self.what == "restricted_mean_time":
+            return np.array([of_times(times, tau)[0] for tau in self.at])
+        return np.moveaxis(of_times(times, np.array(self.at))[0], 1, 0)
 
     def total(self, weights: np.ndarray, point: Point) -> np.ndarray:
         """The value of all components together, (m, n), by weights (n, S)."""
-        mixed = MIXED.get(self.what)
-        if mixed is None:
+        if self.what not in MIXED:
             return np.where(weights != 0, weights * point.values, 0.0).sum(-1)
-        several = len(point.laws) // len(self.at)
-        return np.array(
-            [
-                mixed(weights, laws, at)
-                for laws, at in zip(point.laws, self.at * several, strict=True)
-            ]
-        )
+        mixed = (replace(times, weights=weights[None]) for times in point.times)
+        return np.concatenate([self._at(times)[..., 0] for times in mixed])
 
     def counted(self, spec: MixtureSpec, rows: Rows) -> np.ndarray:
         """How often averages count each row (m, n): a response of the unit once a unit."""
@@ -196,72 +196,6 @@ def _read_at(what: str, given: dict[str, Any]) -> tuple[float, ...]:
         words = "between 0 and 1" if needs == "q" else "a time of zero or more"
         raise FitError(f"{needs}={given[needs]!r} must be {words}, or a list of such numbers")
     return tuple(values.tolist())
-
-
-# --- times -----------------------------------------------------------------------------------
-
-
-def _laws(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> Laws:
-    return [(f, natural(block, data, theta, s)) for s, f in enumerate(block.families)]
-
-
-def _spread(values: np.ndarray, n: int) -> np.ndarray:
-    return np.broadcast_to(values, n)
-
-
-def _survival(family: Any, t: float, values: dict[str, np.ndarray]) -> np.ndarray:
-    return np.exp(time_of.log_survival(family, t, values))
-
-
-def _hazard(family: Any, t: float, values: dict[str, np.ndarray]) -> np.ndarray:
-    density = time_of.log_density_at(family, t, values)
-    return np.exp(density - time_of.log_survival(family, t, values))
-
-
-OWN: dict[str, Callable[..., np.ndarray]] = {
-    "survival": _survival,
-    "hazard": _hazard,
-    "restricted_mean_time": time_of.restricted_mean,
-    "quantile_time": time_of.quantile,
-}
-
-
-def _mixed_hazard(weights: np.ndarray, laws: Laws, t: float) -> np.ndarray:
-    """Sum of pi f over the sum of pi S, (n,)."""
-    sums = []
-    for log in (time_of.log_density_at, time_of.log_survival):
-        logs = np.column_stack([_spread(log(f, t, v), len(weights)) for f, v in laws])
-        sums.append(np.where(weights > 0, weights * np.exp(logs), 0.0).sum(-1))
-    return sums[0] / sums[1]
-
-
-def _mixed_quantile(weights: np.ndarray, laws: Laws, q: float) -> np.ndarray:
-    """Where sum of pi F is q, (n,): between the least and the largest of the components'."""
-    n = len(weights)
-    own = np.column_stack([_spread(time_of.quantile(f, q, v), n) for f, v in laws])
-    ever = sum(
-        weights[:, s] * _spread(1 - time_of.never_happens(f, v), n) for s, (f, v) in enumerate(laws)
-    )
-    never = np.asarray(ever) <= q
-
-    def below(t: np.ndarray) -> np.ndarray:
-        had = sum(
-            weights[:, s] * -np.expm1(time_of.log_survival(f, t, v))
-            for s, (f, v) in enumerate(laws)
-        )
-        return np.where(never, 1.0, had - q)
-
-    least = np.where(weights > 0, own, np.inf).min(-1)
-    most = np.where(weights > 0, own, -np.inf).max(-1)
-    least, most = np.where(never, 1.0, least), np.where(never, 1.0, most)
-    return np.where(never, np.inf, crossing(below, least, most))
-
-
-# What is no mean over the components.
-MIXED: dict[str, Callable[[np.ndarray, Laws, float], np.ndarray]] = {
-    "hazard": _mixed_hazard,
-    "quantile_time": _mixed_quantile,
-}
 
 
 # --- differences -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from bayesmix.families import Family
 from bayesmix.families.links import Linked
 from bayesmix.families.survival import base as time_of
 from bayesmix.families.survival.base import Instant, Survival
+from bayesmix.model import MixtureSpec, Rows
 
 Array = Any
 # A share of those who never have an event that is none: its mean is of the others.
@@ -208,6 +209,51 @@ def state_probabilities(times: EventTimes, t: Array) -> np.ndarray:
     # Weights add up to one but for rounding: without events it is one exactly, and never above.
     start = np.where(over < 0.5, 1 - over, start)
     return np.concatenate([start, events], axis=-1)
+
+
+# --- from a model to its times ----------------------------------------------------------------
+
+
+def event_times(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, span: slice | np.ndarray = slice(None)
+) -> EventTimes:
+    """Probabilities and distributions of the events at rows of covariates.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+        Of competing events.
+    theta : ndarray, shape (T, D)
+    rows : Rows
+    span : slice or ndarray of int
+        The rows.
+    """
+    block, data = spec.layout.blocks[0], rows.blocks[0]
+    matrix = data.matrix[span]
+    z = None if rows.concomitant is None else rows.concomitant[span]
+    log_pi = spec.weights.log_weights(theta, z)
+    pi = np.broadcast_to(np.exp(log_pi), (len(theta), spec.k, len(matrix)))
+    components = []
+    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
+        natural = {}
+        for parameter, slot in zip(family.parameters, slots, strict=True):
+            eta = block.predictors[slot].coefficients(theta)[:, s] @ matrix.T
+            if slot in block.located(s) and data.offset is not None:
+                offset = data.offset if data.offset.ndim == 1 else data.offset[s]
+                eta = eta + offset[span]
+            natural[parameter.name] = np.asarray(Linked(parameter.link, eta).value)
+        components.append(Component(family, natural))
+    return EventTimes(spec.components, np.moveaxis(pi, 1, 2), tuple(components))
+
+
+def one_response(spec: MixtureSpec, rows: Rows, at: int) -> tuple[MixtureSpec, Rows]:
+    """The model and rows of one response, every row a unit of its own."""
+    layout = replace(spec.layout, blocks=(spec.layout.blocks[at],))
+    z = rows.concomitant
+    by_row = None if z is None else z[rows.units.codes]
+    return replace(spec, layout=layout), replace(
+        rows, blocks=(rows.blocks[at],), concomitant=by_row
+    )
 
 
 # --- from a family's functions to arrays ---------------------------------------------------

@@ -19,8 +19,8 @@ import numpy as np
 from bayesmix.arrays.quadrature import crossing
 from bayesmix.families import Family
 from bayesmix.families.survival import base as time_of
-from bayesmix.survival import quantities
-from bayesmix.survival.quantities import (
+from bayesmix.results import event_times as quantities
+from bayesmix.results.event_times import (
     NEGLIGIBLE,
     Component,
     EventTimes,
