@@ -86,7 +86,7 @@ def draw_band(
 def draw_over_steps(
     ax: Axes, table: pd.DataFrame, number: int, others: int, look: str, **line: Any
 ) -> None:
-    """A curve of the model with its band, over the steps of an estimate without a model.
+    """A curve of the model with its band, over the steps of an estimate without a model, if any.
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ def draw_over_steps(
     draw_band(ax, time, (limits[0], limits[1]), look)
     ax.plot(time, model["estimate"], color=look, linewidth=2, zorder=3, **line)
     steps = table[table["source"] == "nonparametric"]
+    if steps.empty:
+        return
     ax.step(steps["time"], steps["estimate"], where="post", color=look, linewidth=0.9, gid="steps")
     wanted, lower, upper = limits_at(steps, number, others)
     ax.vlines(wanted, lower, upper, color=look, linewidth=1.1, gid="limits")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.classes import PointFit, Posterior
@@ -16,6 +17,8 @@ from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axe
 
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"
+# Observations without a Kaplan-Meier estimate; the times at which curves are drawn then.
+BOUNDED, POINTS = ("left", "interval"), 101
 
 
 @picture
@@ -65,7 +68,8 @@ def survival(
     FitError
         If the model has no survival time, or does not use a column.
     DataError
-        If the data have no Kaplan-Meier estimate, as with interval-censored times.
+        If the data have no Kaplan-Meier estimate.  Of times known within bounds only (interval-
+        or left-censored) the curves of the model are drawn alone.
 
     Examples
     --------
@@ -78,7 +82,7 @@ def survival(
     """
     if not hasattr(fit, "kaplan_meier"):
         raise FitError(f"survival() draws fits of survival times, not a {type(fit).__name__}")
-    table = fit.kaplan_meier(by=by, times=times, response=response, ci=ci)
+    table = _table(fit, by, times, response, ci)
     panel = one_axes(ax, WITH_LEGEND)
     groups = _groups(table)
     for number, (label, part) in enumerate(groups):
@@ -100,9 +104,30 @@ def survival(
     sources = [response] if response is not None else list(fit.numbers.spec.prepared.times)
     panel.set(xlabel=time_name(sources), ylabel="probability of no event", ylim=(0, 1))
     panel.set_xlim(left=0)
-    handles = [*panel.get_legend_handles_labels()[0], *steps_handles("Kaplan-Meier", ci)]
+    others = steps_handles("Kaplan-Meier", ci)[: table["source"].nunique()]
+    handles = [*panel.get_legend_handles_labels()[0], *others]
     panel.legend(handles=handles, fontsize="small", handlelength=3.2, **beside(ax is None))
     return panel
+
+
+def _table(
+    fit: PointFit | Posterior,
+    by: str | Sequence[str] | None,
+    times: Sequence[float] | None,
+    response: str | None,
+    ci: float,
+) -> pd.DataFrame:
+    """The curves of the model, and those of Kaplan and Meier where these can be."""
+    known = fit.numbers.spec.prepared.times
+    some = [known[response]] if response in known else list(known.values())
+    if not any(kind in BOUNDED for one in some for kind, _ in one.kinds()):
+        return fit.kaplan_meier(by=by, times=times, response=response, ci=ci)
+    if times is None:
+        ends = np.concatenate([np.concatenate([one.lower, one.upper]) for one in some])
+        times = np.linspace(0.0, ends[np.isfinite(ends)].max(), POINTS).tolist()
+    curves = fit.survival(times, by=True if by is None else by, response=response, ci=ci)
+    whole = curves[curves["component"].isna()]
+    return whole.drop(columns="component").assign(source="model")
 
 
 def _groups(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -121,3 +121,20 @@ def test_pictures_and_grids_beside_clusters_inside_the_groups():
         assert axes.lines
     with pytest.raises(bmx.FitError, match=r"'age' is not a variable of the model; it has 'time'$"):
         bmx.predictions(fit, {"age": 3})
+
+
+@pytest.mark.parametrize("by", [None, "old"])
+def test_curves_of_times_known_within_bounds(by):
+    rng = np.random.default_rng(6)
+    low = np.floor(rng.weibull(1.5, 120) * np.where(np.arange(120) % 2, 1.5, 6.0))
+    data = pd.DataFrame({"low": low, "high": low + 1, "old": np.arange(120) % 3 == 0})
+    spec = bmx.Mixture("surv(low, high, kind='interval') ~ old", data, family="weibull", k=2)
+    fit = spec.fit("em", seed=1, starts=2)
+    axes = fit.plot() if by is None else bmx.plot.survival(fit, by=by)
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 101]
+    assert len(drawn) == (3 if by is None else 2)
+    time = drawn[0].get_xdata()
+    right = fit.survival(list(time[[10, 60]]), by=True if by is None else by)
+    right = right[right.component.isna()].estimate.to_numpy()[:2]
+    np.testing.assert_allclose(drawn[0].get_ydata()[[10, 60]], right, rtol=1e-8)
+    assert "Kaplan" not in str([t.get_text() for t in axes.get_legend().get_texts()])
