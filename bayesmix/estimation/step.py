@@ -102,7 +102,7 @@ def _scales(
     """sigma^2 = sum w r^2 / sum w at the new coefficients, pooled where shared."""
     layout = problem.blocks[number].layout
     for family, members in layout.groups():
-        if family.squares is None:
+        if not family.closed_scale:
             continue
         location, scale = (layout.predictors[j] for j in layout.slots[members[0]])
         at = scale.index[members, 0]

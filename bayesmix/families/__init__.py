@@ -237,11 +237,8 @@ def remade(description: Mapping[str, Any]) -> Family:
 
 @functools.cache
 def with_limits(f: Family) -> Family:
-    """The same family for responses that are truncated or censored; one object for each.
-
-    Closed forms of a scale are of the density alone.
-    """
-    return replace(f, limited=True, squares=None, concave=False)
+    """The same family for responses that are truncated or censored; one object for each."""
+    return replace(f, limited=True, concave=False)
 
 
 def _reduced(f: Family) -> Any:

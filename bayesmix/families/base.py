@@ -164,14 +164,13 @@ class Family:
     discrete: bool | None = None
     # What only the shipped families use: the value that has all the mass (an atom); the links
     # whose means suit the location (all where empty), the density over `Linked` parameters,
-    # closed-form derivatives where the kernel has no term of rows, the closed-form scale, the
-    # constants of the density, the default priors of the dispersions given the response (or
-    # its `Times`), what it reads, and its fused kernel.
+    # closed-form derivatives where the kernel has no term of rows, the constants of the density,
+    # the default priors of the dispersions given the response (or its `Times`), what it reads,
+    # and its fused kernel.
     atom: float | None = field(default=None, repr=False)
     links: tuple[str, ...] = field(default=(), repr=False)
     density: Callable[..., Array] | None = field(default=None, repr=False)
     closed_form: Callable[..., Derivatives] | None = field(default=None, repr=False)
-    squares: Callable[..., np.ndarray] | None = field(default=None, repr=False)
     constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
         default=None, repr=False
     )
@@ -286,6 +285,13 @@ class Family:
     def by_row(self) -> bool:
         """Whether each row has a density with derivatives of its own, by linear predictors."""
         return self.whole is None and self.normal is None
+
+    @property
+    def closed_scale(self) -> bool:
+        """Whether the mean squared residual is the squared scale, as a term's statistic says."""
+        term = self.kernel
+        known = isinstance(term, Kernel) and term.statistic and not self.limited
+        return known and self.parameters[0].link.name == "identity"
 
     @property
     def is_own(self) -> bool:

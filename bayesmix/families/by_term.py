@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import arrays as xp
 from bayesmix.arrays import special
 from bayesmix.families.derivatives import Derivatives, mirrored
 from bayesmix.families.interface import Array, Observed
@@ -62,11 +63,21 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
 def _through(v: Linked, own: Link) -> tuple[Array, Array, Array]:
     """The predictor of the term's own link, with two derivatives in that of another link.
 
-    With log-slopes of both links: g' is the ratio of the slopes, and g'' = g' (tilt - own tilt g').
+    Where a mean is at the end of its range the derivatives are those of one beside it.
     """
-    given: dict[str, Any] = {"identity": "value", "log": "log", "logit": "log"}
-    g = getattr(v, given[own.name]) - (v.log1m if own.name == "logit" else 0.0)
-    if own.name != "identity":  # a mean of zero itself
-        g = np.nan_to_num(g, nan=np.nan, posinf=690.0, neginf=-690.0)
-    slope = np.copysign(np.exp(v.log_slope - own.log_slope(g)), v.slope)
-    return g, slope, slope * (v.link.tilt(v.eta) - own.tilt(g) * slope)
+    ends = _BESIDE.get((own.name, v.link.name))
+    (eta,) = xp.jets(v.eta if ends is None else np.clip(v.eta, *ends))
+    if own.name == "identity":
+        g = v.link.inverse(eta)
+    else:
+        g = v.link.log_inverse(eta)
+        g = g - v.link.log1m_inverse(eta) if own.name == "logit" else g
+    return g.value, g.first[0], g.second[0, 0]
+
+
+# Predictors of a link that reach the end of the range of the own link's means.
+_BESIDE = {
+    ("log", "identity"): (1e-150, np.inf),
+    ("logit", "identity"): (1e-150, 1 - 1e-16),
+    ("logit", "log"): (-np.inf, -1e-16),
+}

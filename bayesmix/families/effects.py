@@ -503,7 +503,6 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
         params={**family.params, **links},
         density=None,
         closed_form=None,
-        squares=None,
         tails=None,
         pymc=None,
         kernel=effects_kernel(proportional=proportional),

@@ -8,6 +8,8 @@ from typing import Any
 from bayesmix.families.kernel import Kernel, Term
 
 Numbers = tuple[float, ...]
+# The smallest probability of counts above zero.
+LEAST = 2.3e-308
 
 
 def with_psi(base: Any, name: str, make_term: Any) -> Kernel | None:
@@ -102,13 +104,13 @@ def _cut_off(ops: Any, base: Kernel) -> Any:
 
     def one(y: float, *given: float) -> Numbers:
         d, z = term(y, *given[1:-1]), term(0.0, 0.0, given[2])
-        log_some, odds = log1mexp(pick(z[0] < -1e-300, -z[0], 1e-300))
+        log_some, odds = log1mexp(pick(z[0] < -LEAST, -z[0], LEAST))
         a = odds * z[1]
         return d[0] - log_some, d[1] + a, d[2], d[3] + odds * z[3] - a * (a + z[1])
 
     def two(y: float, *given: float) -> Numbers:
         d, z = term(y, *given[1:-1]), term(0.0, 0.0, given[2], given[3])
-        log_some, odds = log1mexp(pick(z[0] < -1e-300, -z[0], 1e-300))
+        log_some, odds = log1mexp(pick(z[0] < -LEAST, -z[0], LEAST))
         a, b = odds * z[1], odds * z[2]
         return (
             d[0] - log_some, d[1] + a, d[2] + b, d[3], d[4],
@@ -143,23 +145,26 @@ def _join(ops: Any, base: Kernel) -> Any:
     Of the others with probability r, of which `both` is the variance: slopes r d', curvatures
     times `left`, minus second derivatives r h - both d' d'; those of psi are given.
     """
+    pick = ops.pick
+    # What the others would give for a zero that is none of theirs may be infinite.
+    of = ops.scalar(lambda r, x: pick(r > 0.0, x, 0.0))
 
     def one(
         d: Numbers, logf: float, r: float, both: float, left: float, slope: float, c: float,
         bend: float,
     ) -> Numbers:  # fmt: skip
-        a = d[1]
-        return logf, r * a, slope, left * d[2], c, r * d[3] - both * a * a, both * a, bend
+        a = of(r, d[1])
+        return logf, r * a, slope, left * d[2], c, r * of(r, d[3]) - both * a * a, both * a, bend
 
     def two(
         d: Numbers, logf: float, r: float, both: float, left: float, slope: float, c: float,
         bend: float,
     ) -> Numbers:  # fmt: skip
-        a, b = d[1], d[2]
+        a, b = of(r, d[1]), of(r, d[2])
         return (
             logf, r * a, r * b, slope, left * d[3], left * d[4], c,
-            r * d[5] - both * a * a,
-            r * d[6] - both * a * b, r * d[7] - both * b * b,
+            r * of(r, d[5]) - both * a * a,
+            r * of(r, d[6]) - both * a * b, r * of(r, d[7]) - both * b * b,
             both * a, both * b, bend,
         )  # fmt: skip
 

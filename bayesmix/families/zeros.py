@@ -19,7 +19,13 @@ from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.limits import log_tails
 from bayesmix.families.links import Linked
-from bayesmix.families.zero_kernels import cut_off_term, inflated_term, positive_term, with_psi
+from bayesmix.families.zero_kernels import (
+    LEAST,
+    cut_off_term,
+    inflated_term,
+    positive_term,
+    with_psi,
+)
 
 # Rounds in which zeros are drawn again, and the largest count looked for one by one.
 REJECTED, LARGEST_COUNT = 100, 10_000
@@ -109,7 +115,7 @@ def hurdle(base: Family) -> Family:
         logf = f.density(obs._replace(y=_without(obs.y)), *others)
         if counts:
             none = f.density(_given(base, np.zeros_like(obs.y), obs.trials), *others)
-            logf = logf - xp.log1mexp(xp.clip(none, upper=-1e-300))
+            logf = logf - xp.log1mexp(xp.clip(none, upper=-LEAST))
         return xp.where(obs.y == 0, psi.log, psi.log1m + logf)
 
     def mean(psi: Array, **natural: Array) -> Array:
@@ -234,7 +240,6 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
         "name": f"{kind}_{base.name}",
         "params": {**base.params, "psi": "logit"},
         "closed_form": None,
-        "squares": None,
         "start": start,
         "priors": priors,
         "timed": None,

@@ -396,16 +396,13 @@ def _add(matrix: np.ndarray, one: Slot, other: Slot, part: np.ndarray) -> None:
 
 def closed_scale(family: Family) -> bool:
     """Whether the scale has a closed form given the location's coefficients."""
-    if family.normal is not None:
-        return True
-    return family.squares is not None and family.parameters[0].link.name == "identity"
+    return family.normal is not None or family.closed_scale
 
 
 def _squares(
     piece: Evaluated, r: np.ndarray, a: np.ndarray, b: np.ndarray, squares: dict[int, Squares]
 ) -> None:
-    family, members, number = piece.group.family, piece.group.members, piece.arrays.number
-    assert family.squares is not None
+    members, number = piece.group.members, piece.arrays.number
     k, p = len(piece.arrays.layout.families), piece.arrays.matrix.shape[1]
     if number not in squares:
         n = len(r)
@@ -413,8 +410,8 @@ def _squares(
             np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k, p)), np.zeros((n, k, p, p))
         )
     total, count, slopes, grams = squares[number]
-    residual = family.squares(piece.obs, family.linked(piece.etas)[0])
-    total[:, members] += (r * residual).sum(-1)
+    residual = piece.obs.y - piece.etas[0]
+    total[:, members] += (r * np.square(residual)).sum(-1)
     count[:, members] += r.sum(-1)
     slopes[:, members] += b
     grams[:, members] += a

@@ -419,6 +419,33 @@ def test_derivatives_agree_with_finite_differences(name, link):
             agree(slope([m.first[k] for m in moved], h), d.second[j][k], d.first[k], h)
 
 
+@pytest.mark.parametrize(
+    ("name", "link", "y", "etas"),
+    [
+        ("binomial", "cloglog", 3.0, (40.0,)),
+        ("binomial", "identity", 0.0, (0.0,)),
+        ("binomial", "log", TRIALS, (0.0,)),
+        ("poisson", "identity", 0.0, (0.0,)),
+        ("negative_binomial", "log", 0.0, (705.0, -60.0)),
+        ("negative_binomial", "log", 7.0, (705.0, -60.0)),
+        ("beta", "logit", 1e-300, (-700.0, -60.0)),
+        ("beta", "probit", 1e-8, (-40.0, 5.0)),
+        ("hurdle_gamma", "log", 0.0, (-700.0, 20.0, 1.0)),
+        ("hurdle_poisson", "log", 1.0, (-700.0, 1.0)),
+    ],
+)
+def test_derivatives_at_the_ends_of_a_range(name, link, y, etas):
+    f, obs = family(name, link), observed(name, y)
+    etas = tuple(np.array([eta]) for eta in etas)
+    d, auto = f.derivatives(obs, etas), f.automatic(obs, etas)
+    np.testing.assert_allclose(d.logf, f.log_density(obs, etas), rtol=1e-12)
+    np.testing.assert_allclose(np.ravel(d.first), np.ravel(auto.first), rtol=1e-9, atol=1e-12)
+    assert np.isfinite(np.array(d.second)).all()
+    assert np.isfinite(np.array(d.curvature)).all()
+    if name == "hurdle_poisson":  # the only count above zero that is left
+        np.testing.assert_allclose(d.logf, -np.log1p(np.e), rtol=1e-12)
+
+
 STENCIL = (-2, -1, 1, 2)
 
 

@@ -257,7 +257,7 @@ def test_saved_pickled_and_missing(tmp_path):
     assert again.spec.fit("em").loglik == pytest.approx(fit.loglik, abs=1e-8)
     family = pickle.loads(pickle.dumps(numbers("gaussian")))
     assert family.limited
-    assert family.squares is None
+    assert not family.closed_scale
 
 
 def test_equal_counts_with_other_limits_are_not_the_same():

@@ -17,6 +17,9 @@ HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Outside these a parameter's remainder is its limit to the last digit.
 RANGE = (1e-200, 1e200)
 SMALL = 1e-9
+# Below it the remainder S(a) is -log(a) / 2 and a constant.
+TINY = 1e-100
+LOG_TINY = float(np.log(TINY))
 LOG_LARGEST = float(np.log(RANGE[1]))
 
 
@@ -60,6 +63,12 @@ def kernel_term(ops: Any) -> Term:
     exp, log, log1p, log1pmx = ops.exp, ops.log, ops.log1p, ops.log1pmx
     pick, stirling = ops.pick, ops.stirling
 
+    def any_remainder(a: float, log_a: float) -> tuple[float, float, float]:
+        value, first, second = stirling(pick(a > TINY, a, TINY))
+        return value + pick(a > TINY, 0.0, 0.5 * (LOG_TINY - log_a)), first, second
+
+    remainder = ops.scalar(any_remainder)
+
     def term(y: float, eta: float, log_phi: float) -> tuple[float, ...]:
         small = exp(-abs(eta))
         log_both, one, other = log1p(small), 1.0 / (1.0 + small), small / (1.0 + small)
@@ -70,10 +79,9 @@ def kernel_term(ops: Any) -> Term:
         bounded = pick(bounded < LOG_LARGEST, bounded, LOG_LARGEST)
         phi = exp(bounded)
         a, b = mu * phi, rest * phi
-        a, b = pick(a > RANGE[0], a, RANGE[0]), pick(b > RANGE[0], b, RANGE[0])
-        s_a, first_a, second_a = stirling(a)
-        s_b, first_b, second_b = stirling(b)
-        s_phi, first_phi, second_phi = stirling(phi)
+        s_a, first_a, second_a = remainder(a, log_mu + bounded)
+        s_b, first_b, second_b = remainder(b, log_rest + bounded)
+        s_phi, first_phi, second_phi = remainder(phi, bounded)
         log_y, log_1y = log(y), log1p(-y)
         up, down = (y - mu) / mu, (mu - y) / rest
         near = (abs(up) < 0.5) & (abs(down) < 0.5)

@@ -28,11 +28,6 @@ def log_tails(obs: Observed, mu: Linked, sigma: Linked) -> tuple[Array, Array]:
     return xp.log_ndtr(z), xp.log_ndtr(-z)
 
 
-def squares(obs: Observed, mu: Linked) -> np.ndarray:
-    """Squared residuals: their weighted mean is the ML estimate of sigma^2."""
-    return np.square(obs.y - mu.value)
-
-
 def start(y: np.ndarray) -> dict:
     """The mean and the standard deviation of all responses."""
     spread = float(np.std(y))
@@ -89,7 +84,6 @@ FAMILY = Family(
     location="mu",
     links=("identity", "log", "inverse"),
     density=density,
-    squares=squares,
     start=start,
     mean=lambda mu, sigma: mu,
     variance=lambda mu, sigma: sigma**2,

@@ -74,7 +74,7 @@ def kernel_term(ops: Any) -> Term:
         inverse, inverse_n = 1.0 / moved, 1.0 / n
         value, first, second = stirling_series(inverse)
         small = product != 1.0
-        log_moved, log_total = log(moved), log(total)
+        log_moved, log_total = log(moved), pick(eta < 700.0, log(total), eta)
         near = abs(t) < 0.5
         ratio = pick(small, log_total, pick(near, log1p(t), log_moved - log_total))
         gamma = (moved - 0.5) * log_moved - 10.0 - log(product) - n * ratio
@@ -98,7 +98,7 @@ def kernel_term(ops: Any) -> Term:
         h_rho = pick(none, -d_none - residual * t, h_rho)
         slow = pick(h_rho > 0.0, h_rho, d_rho * d_rho)
         return (
-            pick(eta >= 700.0, -math.inf, logf + y * eta + const),
+            pick(eta < math.inf, logf + y * eta + const, -math.inf),
             residual, d_rho,
             mixed, slow,
             q * (y * p + mixed), -residual * p, h_rho,
