@@ -25,9 +25,10 @@ from bayesmix.cli.output import (
 )
 from bayesmix.cli.parser import make_parser
 from bayesmix.cli.reading import called, column_lines, columns_read, in_blocks, read_table
-from bayesmix.cli.stored import findings, load_fit, named_files, prediction
+from bayesmix.cli.stored import load_fit, named_files, prediction
 from bayesmix.errors import BayesmixError, SpecError
 from bayesmix.formula.calls import is_surv
+from bayesmix.reporting.convergence import fit_warnings
 
 # What a command gives back is the exit code; None is 0.
 Command = Callable[[argparse.Namespace], int | None]
@@ -144,7 +145,7 @@ def check(given: argparse.Namespace) -> int:
     if given.formula:
         return _check_model(given)
     fit = load_fit(given.data)
-    found = findings(fit)
+    found = fit_warnings(fit)
     if given.json:
         write_json({"command": "check", "problems": found, "fit": fit_json(fit)})
     else:

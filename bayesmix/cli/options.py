@@ -64,13 +64,6 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def seed(text: str) -> int:
-    """A seed."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a seed; use a whole number such as 1")
-    return int(text)
-
-
 def number(text: str) -> float:
     """A number."""
     try:
@@ -263,7 +256,7 @@ OPTIONS = (
     _option("--method", "fit", "how it is fitted: em, ml: maximum likelihood; map: posterior mode "
             "(default: em)",
             commands="select", choices=POINTS),
-    _option("--seed", "fit", "seed: the same seed gives the same result", seed, metavar="N"),
+    _option("--seed", "fit", "seed: the same seed gives the same result", whole, metavar="N"),
     _option("--init", "fit", "a stored fit to start from", commands="fit",
             metavar="FIT.nc"),
     _option("--hold", "fit", "hold a parameter at a value, natural scale; may be repeated: "
@@ -315,7 +308,7 @@ OPTIONS = (
     _option("--title", "out", "heading of the page", commands="report", metavar="TEXT"),
     _option("--out", "out", "folder for the pictures, created if needed (default: "
             "%(default)s)", Path, "demo", metavar="DIR", default=Path("demo-output")),
-    _option("--seed", "fit", "seed of the random starts (default: %(default)s)", seed, "demo",
+    _option("--seed", "fit", "seed of the random starts (default: %(default)s)", whole, "demo",
             metavar="N", default=1),
     _option("--out", "out", "CSV or Parquet file for the predictions (default: CSV on standard "
             "output)", Path, "predict", metavar="FILE"),

@@ -17,7 +17,7 @@ import pandas as pd
 import bayesmix as bmx
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import BayesmixError, DataError
-from bayesmix.reporting.convergence import point_warnings, posterior_warnings
+from bayesmix.reporting.convergence import fit_warnings
 
 # What `bayesmix fit --out` writes.
 NAMES = ("summary", "membership", "predictions", "event_probabilities", "states", "selection")
@@ -74,12 +74,12 @@ def fit_json(fit: Any) -> dict[str, Any]:
     out: dict[str, Any] = {name: getattr(fit, name) for name in names}
     out["components"] = list(fit.components)
     if is_posterior(fit):
-        out |= {"khat": fit.khat, "warnings": posterior_warnings(fit)}
+        out |= {"khat": fit.khat}
     else:
         more = ("status", "converged", "iterations", "loglik", "aic", "bic", "bic_units", "icl")
         out |= {name: getattr(fit, name) for name in more}
-        out |= {"agreeing_starts": fit.starts.attrs["agreeing"], "warnings": point_warnings(fit)}
-    return out | {"summary": records(fit.summary())}
+        out |= {"agreeing_starts": fit.starts.attrs["agreeing"]}
+    return out | {"warnings": fit_warnings(fit), "summary": records(fit.summary())}
 
 
 def keep_files(files: Iterable[Path | None], force: bool) -> None:

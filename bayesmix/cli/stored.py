@@ -11,9 +11,7 @@ import pandas as pd
 import bayesmix as bmx
 from bayesmix.cli.options import WHAT
 from bayesmix.cli.output import flat, rows_first
-from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import DataError, SpecError
-from bayesmix.reporting.convergence import point_warnings, posterior_warnings
 
 FIT = "fit.nc"
 # Options of each kind of prediction of competing events.
@@ -138,8 +136,3 @@ def _options(what: str, given: argparse.Namespace) -> dict[str, Any]:
     if needed is not None and needed not in options:
         raise SpecError(f"--what {what} needs --{needed}, such as --{needed} 1")
     return options
-
-
-def findings(fit: Any) -> list[str]:
-    """What is wrong with a fit, in sentences."""
-    return posterior_warnings(fit) if is_posterior(fit) else point_warnings(fit)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.style import beside, colour, marker, panels
@@ -15,10 +16,6 @@ from bayesmix.plot.style import beside, colour, marker, panels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix._arguments.classes import PointFit, Posterior
-from bayesmix.comparison import compare_estimates
-
-if TYPE_CHECKING:
     from bayesmix._arguments.classes import PointFit, Posterior
 
 EFFECTS = ("fixed", "nested", "varying")

@@ -176,7 +176,7 @@ def _interactive_look(found: Any, figsize: tuple[float, float] | None, title: st
     if figsize is not None:
         figure = found.viz["figure"].item()
         whole = figure.layout if _is_plotly(figure) else figure
-        whole.width, whole.height = _dots(figsize)
+        whole.width, whole.height = (int(DOTS * side) for side in figsize)
 
 
 def _is_plotly(figure: Any) -> bool:
@@ -189,8 +189,3 @@ def _head(found: Any) -> Any:
     if _is_plotly(figure):
         return figure.layout.title
     return next(iter(found.viz["plot"].data_vars.values())).values.flat[0].title
-
-
-def _dots(figsize: tuple[float, float]) -> tuple[int, int]:
-    width, height = figsize
-    return int(width * DOTS), int(height * DOTS)

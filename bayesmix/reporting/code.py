@@ -8,12 +8,28 @@ from typing import Any
 from bayesmix import methods
 from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
-from bayesmix.model.parts import Regression
+from bayesmix.model.blocks import FamilyBlocks
+from bayesmix.model.parts import Events, Prepared, Regression
 
 
 def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
     """The call that makes a model of `data`; what cannot be written is called ``your_...``."""
     prepared = spec.prepared
+    events, concomitant = prepared.events, prepared.concomitant
+    name = "Mixture" if events is None else "CompetingRisks"
+    arguments, own = _mixture(prepared, k) if events is None else _competing(events)
+    given = own | {
+        "concomitant": None if concomitant is None else concomitant.formula.text,
+        "weights": prepared.weights_column,
+        "na_action": None if prepared.na_action == "error" else prepared.na_action,
+    }
+    arguments += [f"{option}={value!r}" for option, value in given.items() if value is not None]
+    arguments += [] if priors is None else [f"priors={_priors(priors)}"]
+    return f"spec = bmx.{name}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+
+
+def _mixture(prepared: Prepared, k: int) -> tuple[list[str], dict[str, Any]]:
+    """Arguments as they are written, and the values of others."""
     regressions = [p.regression for p in prepared.parts]
     if len(regressions) == 1:
         arguments = [repr(regressions[0].formula), "data", *_given(regressions[0])]
@@ -23,49 +39,29 @@ def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
         )
         arguments = [f"[\n        {inner},\n    ]", "data"]
     in_formula = any(p.formula.group is not None for p in prepared.parts)
-    concomitant = prepared.concomitant
-    given = {
-        "concomitant": None if concomitant is None else concomitant.formula.text,
-        "group": None if in_formula else prepared.group,
-        "weights": prepared.weights_column,
-        "labels": prepared.labels_column,
-        "na_action": None if prepared.na_action == "error" else prepared.na_action,
-    }
-    return _call("Mixture", [*arguments, f"k={k}"], given, priors)
+    own = {"group": None if in_formula else prepared.group, "labels": prepared.labels_column}
+    return [*arguments, f"k={k}"], own
 
 
-def events_code(spec: MixtureSpec, priors: Any, k: int) -> str:  # noqa: ARG001
-    """The call that makes a model of competing events of `data`; k follows from them."""
-    prepared, events = spec.prepared, spec.prepared.events
-    assert events is not None
-    texts = {name: part.formula.text for name, part in zip(events.names, events.parts, strict=True)}
+def _competing(events: Events) -> tuple[list[str], dict[str, Any]]:
+    """The same of competing events, whose number follows from the data."""
+    named = list(zip(events.names, events.parts, events.families, strict=True))
+    texts = {name: part.formula.text for name, part, _ in named}
     alike = len(set(texts.values())) == 1
-    families = zip(events.names, events.families, strict=True)
+    families = ", ".join(f"{name!r}: {_family(family)}" for name, _, family in named)
     ancillary = {
         name: {parameter: design.formula.text for parameter, design in part.ancillary.items()}
-        for name, part in zip(events.names, events.parts, strict=True)
+        for name, part, _ in named
         if part.ancillary
     }
-    concomitant = prepared.concomitant
-    given = {
+    own = {
         "event": events.column,
         "ancillary": ancillary or None,
-        "concomitant": None if concomitant is None else concomitant.formula.text,
         "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
         "truncation": None if events.truncation == "mixture" else events.truncation,
-        "weights": prepared.weights_column,
-        "na_action": None if prepared.na_action == "error" else prepared.na_action,
     }
-    inner = ", ".join(f"{name!r}: {_family(family)}" for name, family in families)
-    arguments = [repr(texts[events.names[0]] if alike else texts), "data"]
-    return _call("CompetingRisks", [*arguments, f"family={{{inner}}}"], given, priors)
-
-
-def _call(name: str, arguments: list[str], given: Mapping[str, Any], priors: Any) -> str:
-    """The call with its arguments, those that were given, and the priors."""
-    arguments += [f"{option}={value!r}" for option, value in given.items() if value is not None]
-    arguments += [] if priors is None else [f"priors={_priors(priors)}"]
-    return f"spec = bmx.{name}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+    first = repr(texts[events.names[0]] if alike else texts)
+    return [first, "data", f"family={{{families}}}"], own
 
 
 def _given(regression: Regression) -> list[str]:
@@ -85,6 +81,9 @@ def _family(value: Any) -> str:
         return f"[{', '.join(map(_family, value))}]"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name!r}: {_family(f)}' for name, f in value.items())}}}"
+    if isinstance(value, FamilyBlocks):
+        pairs = zip(value.families, value.sizes, strict=True)
+        return f"{{{', '.join(f'{_family(f)}: {n!r}' for f, n in pairs)}}}"
     if not isinstance(value, Family):
         return repr(value)
     made = shipped(value)

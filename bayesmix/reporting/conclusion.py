@@ -16,7 +16,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.plot.bands import weights_and_limits
 from bayesmix.reporting.blocks import Block, Section, Table, Words
-from bayesmix.reporting.convergence import point_warnings, posterior_warnings
+from bayesmix.reporting.convergence import fit_warnings
 from bayesmix.reporting.files import fixed, interval, number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import model_sentences
@@ -53,13 +53,12 @@ def _preferred(subject: Subject) -> Iterator[Block]:
 
 def _groups(fit: Any) -> Iterator[str]:
     spec, (share, _) = fit.numbers.spec, weights_and_limits(fit, None)
-    count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
     if spec.k == 1:
         yield "One group: all units follow the same model."
         return
     what = "events" if spec.prepared.events is not None else "groups"
     each = ", ".join(f"{c} ({100 * p:.0f}%)" for c, p in zip(spec.components, share, strict=True))
-    yield f"{count.capitalize()} {what}: {each}."
+    yield f"{_in_words(spec.k).capitalize()} {what}: {each}."
     small = [str(c) for c, p in zip(spec.components, share, strict=True) if p < 0.05]
     if small:
         yield f"Fewer than one unit in twenty belongs to {', '.join(small)}."
@@ -97,9 +96,7 @@ def _clearness(fit: Any) -> Iterator[str]:
 
 
 def _doubts(subject: Subject, name: str) -> Iterator[str]:
-    fit = subject.fits[name]
-    found = posterior_warnings(fit) if name in subject.posteriors else point_warnings(fit)
-    if found:
+    if fit_warnings(subject.fits[name]):
         yield "Deal with the warnings below before you rely on this."
 
 
@@ -164,8 +161,8 @@ def methods_paragraph(subject: Subject) -> Section:
 
 
 def _fitted(spec: MixtureSpec, fit: Any) -> str:
-    count = NUMBERS[spec.k] if spec.k < len(NUMBERS) else str(spec.k)
-    kind, who = f"finite mixture with {plural_word(count, 'component')}", "unit"
+    count = _in_words(spec.k)
+    kind, who = f"finite mixture with {count} components", "unit"
     if spec.prepared.events is not None:
         kind, who = f"mixture of {count} competing events", "subject"
     elif spec.k == 1:
@@ -180,9 +177,8 @@ def _fitted(spec: MixtureSpec, fit: Any) -> str:
     )
 
 
-def plural_word(count: str, noun: str) -> str:
-    """A number in words with its noun."""
-    return f"{count} {noun}" if count == "one" else f"{count} {noun}s"
+def _in_words(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
 
 
 def _ended(subject: Subject, name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix import methods
+from bayesmix.comparison.scores import is_posterior
 from bayesmix.reporting.blocks import Block, Section, Table, Words
 from bayesmix.reporting.criteria import criteria_doubts
 from bayesmix.reporting.files import fixed, plural
@@ -23,8 +24,7 @@ def convergence(subject: Subject) -> Section:
     warned: list[Block] = []
     rows = []
     for name, fit in subject.fits.items():
-        found = posterior_warnings(fit) if name in subject.posteriors else point_warnings(fit)
-        warned += [Words(subject.named(name, words), "warning") for words in found]
+        warned += [Words(subject.named(name, words), "warning") for words in fit_warnings(fit)]
         ended = _posterior_end(fit) if name in subject.posteriors else _point_end(fit)
         rows.append((name, methods.words(fit.method), *ended))
     ends = pd.DataFrame(rows, columns=["fit", "method", "status", "in numbers"])
@@ -53,6 +53,11 @@ def chains(subject: Subject) -> Section | None:
     )
     pictures = (diagnostics_picture(name, fit) for name, fit in drawn)
     return Section("chains", "Do the chains agree?", (Words(words), *pictures))
+
+
+def fit_warnings(fit: Any) -> list[str]:
+    """What is wrong with a fit, in sentences."""
+    return posterior_warnings(fit) if is_posterior(fit) else point_warnings(fit)
 
 
 def point_warnings(fit: Any) -> list[str]:

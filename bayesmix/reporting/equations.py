@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
@@ -89,11 +89,16 @@ def _event_predictors(spec: MixtureSpec) -> Iterator[Equation]:
                     counted += 1
                     covariate = "" if term == "Intercept" else rf"\,{upright(term)}_{{i}}"
                     terms.append(rf"\beta_{{{s + 1},{counted}}}{covariate}")
-            pieces = [" + ".join(terms[i : i + WIDTH]) for i in range(0, len(terms), WIDTH)]
-            rows += [rf"{left} = {pieces[0]}", *(rf"\qquad + {p}" for p in pieces[1:])]
+            rows += _sum(left, terms)
         source = f" ({family.source})" if family.source else ""
         words = f"Event {s + 1}, {name}: the {family_title(family)} distribution{source}."
         yield Equation(tuple(rows), words)
+
+
+def _sum(left: str, terms: Sequence[str]) -> tuple[str, ...]:
+    """A sum of terms, a few on each row."""
+    rows = [" + ".join(terms[i : i + WIDTH]) for i in range(0, len(terms), WIDTH)]
+    return (f"{left} = {rows[0]}", *(rf"\qquad + {row}" for row in rows[1:]))
 
 
 def _families(spec: MixtureSpec, block: BlockLayout) -> Iterator[Equation]:
@@ -118,14 +123,11 @@ def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
     terms = [*_terms(spec, block), *_offsets(part)]
     if not left or not terms:
         return Equation((), f"There is nothing to estimate{response} but the weights.")
-    rows = [" + ".join(terms[i : i + WIDTH]) for i in range(0, len(terms), WIDTH)]
-    first = rf"{', '.join(sorted(left))} = {rows[0]}"
-    rest = (rf"\qquad + {row}" for row in rows[1:])
     words = f"The linear predictor{response} of row i"
     words += "." if spec.k == 1 else " in component s: coefficients with s differ by component."
     if len(left) > 1 and any(len(f.locations) > 1 for f, _ in block.groups()):
         words += " Each of the parameters on the left has coefficients of its own."
-    return Equation((first, *rest), words)
+    return Equation(_sum(", ".join(sorted(left)), terms), words)
 
 
 def _location(name: str, k: int) -> str:
@@ -158,8 +160,6 @@ def _weights(spec: MixtureSpec) -> Equation:
         rf"\alpha_{{s{j}}}" + ("" if term == "Intercept" else rf"\,{upright(term)}_{{{unit}}}")
         for j, term in enumerate(terms, 1)
     ]
-    rows = [" + ".join(pieces[i : i + WIDTH]) for i in range(0, len(pieces), WIDTH)]
     left = rf"\log\frac{{\pi_s(w_{unit})}}{{\pi_1(w_{unit})}}"
     words = f"The weights, with component {spec.components[0]} as the baseline."
-    rest = (rf"\qquad + {row}" for row in rows[1:])
-    return Equation((rf"{left} = {rows[0]}", *rest), words)
+    return Equation(_sum(left, pieces), words)

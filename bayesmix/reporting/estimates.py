@@ -10,12 +10,12 @@ import pandas as pd
 from bayesmix._arguments.printing import p_value
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import BayesmixError, FitError, SpecError
+from bayesmix.plot.coefficients import with_lines
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
 from bayesmix.reporting.files import interval, number
 from bayesmix.reporting.pictures import coefficients_picture
 from bayesmix.reporting.subject import Subject
 
-KEYS = ["component", "term", "effect"]
 READING = (
     "Intervals have 95%: confidence intervals of point fits, credible intervals of posteriors. "
     "Effects are on the scale of the linear predictor, dispersions and weights on their own."
@@ -81,8 +81,7 @@ def _sensitive(fits: dict[str, Any]) -> Iterator[Block]:
 
 def _side_by_side(fits: dict[str, Any], file: str) -> Table:
     table = compare_estimates(fits)
-    shown = _once(table)
-    columns: dict[str, Any] = {key: shown[key] for key in KEYS}
+    shown, columns = _columns(table)
     for name in fits:
         columns[name] = [number(v) for v in shown[f"{name}_estimate"]]
         ends = zip(shown[f"{name}_lower"], shown[f"{name}_upper"], strict=True)
@@ -90,18 +89,15 @@ def _side_by_side(fits: dict[str, Any], file: str) -> Table:
     return Table(file, "Estimates side by side", table, pd.DataFrame(columns))
 
 
-def _once(table: pd.DataFrame) -> pd.DataFrame:
-    """Fixed effects stand once, for all components."""
-    fixed = table["effect"] == "fixed"
-    table = table[~(fixed & table.duplicated(["term", "effect"]))].copy()
-    table["component"] = table["component"].astype(object).mask(table["effect"] == "fixed", "all")
-    return table
+def _columns(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows with fixed effects once, for all components, and what each row is of."""
+    shown = with_lines(table)
+    return shown, {"component": shown["line"], "term": shown["term"], "effect": shown["effect"]}
 
 
 def _alone(name: str, fit: Any) -> Table:
     table = fit.summary()
-    shown = _once(table)
-    columns: dict[str, Any] = {key: shown[key] for key in KEYS}
+    shown, columns = _columns(table)
     columns["estimate"] = [number(v) for v in shown["mean" if "mean" in shown else "estimate"]]
     error = "standard deviation" if "sd" in shown else "standard error"
     columns[error] = [number(v) for v in shown["sd" if "sd" in shown else "se"]]

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from bayesmix.model import MixtureSpec
 from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
-from bayesmix.reporting.code import events_code, fit_code, model_code
+from bayesmix.reporting.code import fit_code, model_code
 from bayesmix.reporting.subject import Subject
 
 NEEDED = ("bayesmix", "numpy", "scipy", "pandas", "matplotlib")
 SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
-# Code of a model by its public class.
-MODELS: dict[str, Callable[[MixtureSpec, Any, int], str]] = {
-    "Mixture": model_code,
-    "CompetingRisks": events_code,
-}
 
 
 def provenance(subject: Subject) -> Section:
@@ -54,14 +48,9 @@ def _python(subject: Subject) -> str:
     lines = ["import bayesmix as bmx"]
     for name in subject.models:
         first = subject.fits[name]
-        spec = first.spec
         requested = getattr(first, "k_requested", first.k)
         lines += ["", *_data_words(subject, name)]
-        kind = type(spec).__name__
-        if kind in MODELS:
-            lines.append(MODELS[kind](subject.specs[name], spec._priors, requested))
-        else:
-            lines.append(f"# spec: the {kind} described above")
+        lines.append(model_code(subject.specs[name], first.spec._priors, requested))
         for other, fit in subject.fits.items():
             if subject.like(other) == name:
                 lines.append(f"fits[{other!r}] = {fit_code(fit.method, _asked(fit))}")

@@ -180,7 +180,7 @@ def test_version_and_help(capsys):
     [
         (["data", "patents"], 1, "bayesmix: error: There is no dataset 'patents'."),
         (["fits", "y ~ x"], 2, "bayesmix: error: argument COMMAND: invalid choice: 'fits'"),
-        (["demo", "--seed", "one"], 2, "'one' is not a seed; use a whole number such as 1"),
+        (["demo", "--seed", "one"], 2, "'one' is not a whole number; use one such as 1"),
         (["demo", "--seed", "-3"], 2, "bayesmix demo: error: argument --seed: "),
         (["data", "patent", "pbc"], 2, "unrecognized arguments: pbc (see bayesmix data --help)"),
         (["--verbose"], 2, "(see bayesmix --help)"),

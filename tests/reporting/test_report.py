@@ -22,6 +22,7 @@ from bayesmix.plot.grid import Covariates
 from bayesmix.reporting import equations, files
 from bayesmix.reporting.blocks import Picture, Table, Words
 from bayesmix.reporting.chosen import typical_rows
+from bayesmix.reporting.code import model_code
 from bayesmix.reporting.convergence import chains, convergence, posterior_warnings
 from bayesmix.reporting.criteria import criteria, criteria_doubts
 from bayesmix.reporting.page import equation_svg
@@ -405,8 +406,8 @@ def test_unknown_limits_stay_unknown():
     numbers = json.loads(re.search(r'application/json">(.*?)</script>', shown)[1])
     a, b = numbers["values"]
     assert a[0][0][1] > 0  # of event x in group a at the second time
-    assert a[0][1][1:] == a[0][2][1:] == [None] * 40
-    assert None not in b[0][1] + b[0][2]
+    assert a[1][1][1:] == a[1][2][1:] == [None] * 40  # of event y, which cannot be there
+    assert None not in a[0][1] + a[0][2] + b[0][1] + b[0][2]
 
 
 def test_memberships_are_open_where_nothing_else_is_shown(patents):
@@ -780,6 +781,17 @@ def test_posteriors_have_their_priors_and_predictive_criteria(trial, trial_page)
     assert stored["elpd"][0] == pytest.approx(loo.elpd, rel=1e-12)
     assert stored["criterion"].tolist() == ["LOO", "WAIC"]
     assert page.table("Priors (Bayes)")["prior"][0] == "normal(mu=0, sigma=5)"
+
+
+def test_the_code_of_families_that_grow_makes_the_model():
+    data = pd.DataFrame({"y": [0, 0, 0, 1, 2, 3, 5, 8]})
+    spec = bmx.Mixture("y ~ 1", data, k=3, family={"zero": 1, "poisson": "k"})
+    scope = {"bmx": bmx, "data": data}
+    exec(model_code(spec.spec, None, 3), scope)
+    assert [f.name for f in scope["spec"].spec.layout.blocks[0].families] == [
+        "zero", "poisson", "poisson",
+    ]  # fmt: skip
+    assert len(scope["spec"].with_k(4).components) == 4
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "own_family"])
