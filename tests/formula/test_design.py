@@ -725,3 +725,17 @@ def test_booleans_of_any_type_are_zero_and_one(kind, text):
     np.testing.assert_array_equal(found.matrix[:, 1], expected[text])
     again, _ = found.apply(data.iloc[[4, 0]])
     np.testing.assert_array_equal(again[:, 1], expected[text][[4, 0]])
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_the_rank_has_no_unit(factor):
+    x = np.random.default_rng(2).normal(size=(40, 2))
+    assert rank_deficiency(np.c_[x, np.ones(40)] * [factor, 1.0, 1.0], ("a", "b", "c")) == ()
+    twice = np.c_[x, 2 * x[:, 0] + 1, np.ones(40)] * [factor, 1.0, 1 / factor, 1.0]
+    assert rank_deficiency(twice, ("a", "b", "c", "d")) == (("a", "c", "d"),)
+
+
+def test_groups_are_single_values():
+    data = pd.DataFrame({"g": [[1], [1], [2]]})
+    with pytest.raises(DataError, match="'g' has values that are no names"):
+        build_units(data, "g")

@@ -151,3 +151,37 @@ def test_shares_as_weights_place_the_knots_as_weights_do():
     knots = weighted_quantile(values, w / w.sum(), shares)
     ranks = [w[: np.searchsorted(values, k)].sum() / w.sum() for k in knots]
     np.testing.assert_allclose(ranks, shares, atol=2 * w.max() / w.sum())
+
+
+def test_units_events_and_missing_responses_in_blocks(monkeypatch):
+    monkeypatch.setattr(survey, "SAMPLE", 60)
+    monkeypatch.setattr(survey, "FEW", 3)
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"id": np.repeat(np.arange(400), 3), "x": rng.gamma(2.0, size=1200)})
+    data = data.assign(t=rng.weibull(1.5, size=1200), s=1, e=rng.choice(["a", "b"], 1200))
+    data["y"] = np.where(rng.random(1200) < 0.2, np.nan, data["x"])
+    data["age"] = np.repeat(rng.normal(40, 9, 400), 3)
+    once = data.assign(T=np.repeat(rng.weibull(2, 400), 3))
+    once.loc[once.index % 3 != 0, ["T", "age"]] = np.nan
+    both = [
+        bmx.Regression("x ~ 1"),
+        bmx.Regression("surv(T, s) ~ scale(age)", family="weibull", per="unit"),
+    ]
+    models = {
+        "unit": lambda rows: bmx.Mixture(both, rows(once), k=1, group="id"),
+        "fiml": lambda rows: bmx.Mixture("y ~ scale(t)", rows(data), k=1, na_action="fiml"),
+        "events": lambda rows: bmx.CompetingRisks(
+            {"a": "surv(t, s) ~ scale(x)", "b": "surv(t, s) ~ poly(x, 2)"},
+            rows(data),
+            event="e",
+            family="weibull",
+        ),
+    }
+    for made in models.values():
+        specs = [
+            made(rows)._specification for rows in (lambda d: bmx.scan(d, rows=300), lambda d: d)
+        ]
+        part, whole = (s.prepared.parts[-1].designs for s in specs)
+        for one, other in zip(part, whole, strict=True):
+            new = data.iloc[:6]
+            np.testing.assert_allclose(one.apply(new)[0], other.apply(new)[0], atol=1e-10)
