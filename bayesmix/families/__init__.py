@@ -242,7 +242,9 @@ def with_limits(f: Family) -> Family:
 
 
 def _reduced(f: Family) -> Any:
-    """A shipped family is pickled by name, for its functions may have none."""
+    """A shipped family is pickled by what makes it, for its functions may have no names."""
+    if f.whole is not None and f.whole.made:
+        return f.whole.made[0], f.whole.made[1:]
     description = shipped(f)
     return object.__reduce_ex__(f, 2) if description is None else (remade, (description,))
 

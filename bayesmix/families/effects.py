@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, NamedTuple
 
@@ -519,6 +519,7 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
             _closed(q, proportional=proportional),
             _row_slopes,
             _simulate(q, proportional=proportional),
+            made=(partial(with_effects, proportional=proportional), family, tuple(terms)),
         ),
         equation=r"y_c \sim N(X_c \beta, \sigma^2 I + Z_c \Sigma Z_c')",
         source="Laird and Ware (1982)",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class Whole:
         predictor.
     simulate : callable, optional
         ``simulate(rng, cluster, effects, **natural)``: responses (n,) of rows.
+    made : tuple
+        A function and its arguments, which make the family again when it is unpickled.
     """
 
     counts: Callable[[Observed], tuple[Array, ...]]
@@ -67,6 +69,7 @@ class Whole:
     closed: Callable[..., Parts] | None = None
     slopes: Callable[..., tuple[list[np.ndarray], list[np.ndarray]]] | None = None
     simulate: Callable[..., np.ndarray] | None = None
+    made: tuple[Any, ...] = ()
 
     def log_density(self, obs: Observed, linked: tuple[Linked, ...]) -> np.ndarray:
         """A cluster's log density at the first of its rows, (..., n)."""

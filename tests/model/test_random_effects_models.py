@@ -1,5 +1,7 @@
 """Random effects in classes beside other parts: PyMC's model, posteriors, times, missing rows."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,6 +59,14 @@ def test_the_pymc_model_has_the_same_densities(data, kind):
     level = point[point.term == "Intercept"].estimate.to_numpy()
     mean = effects.sel(random_term="Intercept").mean(("chain", "draw")).to_numpy()
     assert np.corrcoef(level, mean)[0, 1] > 0.9
+
+
+def test_a_fit_is_pickled(data):
+    spec = bmx.Mixture("y ~ time + (1 + time | id)", data, k=2, random_covariance="proportional")
+    fit = spec.fit("em", seed=1, starts=2)
+    again = pickle.loads(pickle.dumps(fit))
+    pd.testing.assert_frame_equal(again.summary(), fit.summary(), check_exact=True)
+    assert again.spec.log_likelihood(fit.params) == pytest.approx(fit.loglik, rel=1e-12)
 
 
 def test_the_summary_of_a_posterior_has_the_same_rows(data):
