@@ -34,16 +34,6 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
     "exp": (np.exp, lambda x, v: v, lambda x, v: v),
     "expm1": (np.expm1, lambda x, v: np.exp(x), lambda x, v: np.exp(x)),
     "log": (np.log, lambda x, v: 1 / x, lambda x, v: -1 / x**2),
-    "log2": (
-        np.log2,
-        lambda x, v: 1 / (x * np.log(2)),
-        lambda x, v: -1 / (x**2 * np.log(2)),
-    ),
-    "log10": (
-        np.log10,
-        lambda x, v: 1 / (x * np.log(10)),
-        lambda x, v: -1 / (x**2 * np.log(10)),
-    ),
     "log1p": (np.log1p, lambda x, v: 1 / (1 + x), lambda x, v: -1 / (1 + x) ** 2),
     "log1pmx": (log1pmx, lambda x, v: -x / (1 + x), lambda x, v: -1 / (1 + x) ** 2),
     "log_exprel": (
@@ -93,11 +83,6 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
         lambda x, v: 2 / np.sqrt(np.pi) * np.exp(-x * x),
         lambda x, v: -4 * x / np.sqrt(np.pi) * np.exp(-x * x),
     ),
-    "erfc": (
-        special.erfc,
-        lambda x, v: -2 / np.sqrt(np.pi) * np.exp(-x * x),
-        lambda x, v: 4 * x / np.sqrt(np.pi) * np.exp(-x * x),
-    ),
     "expit": (
         special.expit,
         lambda x, v: v * special.expit(-x),
@@ -120,6 +105,17 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
     ),
 }
 _RULES["loggamma"] = _RULES["gammaln"]
+
+
+def _multiple(function: Callable, name: str, factor: float) -> tuple[Callable, Callable, Callable]:
+    """The rule of a function that is a multiple of another one, but for a constant."""
+    _, first, second = _RULES[name]
+    return function, lambda x, v: factor * first(x, v), lambda x, v: factor * second(x, v)
+
+
+_RULES["log2"] = _multiple(np.log2, "log", 1 / np.log(2))
+_RULES["log10"] = _multiple(np.log10, "log", 1 / np.log(10))
+_RULES["erfc"] = _multiple(special.erfc, "erf", -1.0)
 
 
 def _normal(x: np.ndarray) -> np.ndarray:

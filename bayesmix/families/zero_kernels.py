@@ -12,10 +12,8 @@ Numbers = tuple[float, ...]
 LEAST = 2.3e-308
 
 
-def with_psi(base: Any, name: str, make_term: Any) -> Kernel | None:
-    """The kernel of a family with extra zeros; None where the others have none of this form."""
-    if not isinstance(base, Kernel):
-        return None
+def with_psi(base: Any, name: str, make_term: Any) -> Kernel:
+    """The kernel of a family with extra zeros, from that of the others."""
     reads = ("y", *(number for number in base.reads if number != "y"))
     return replace(
         base, name=name, make_term=make_term, reads=reads, parameters=base.parameters + 1, base=base
