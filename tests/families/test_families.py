@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
+import bayesmix as bmx
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import REGRESSIONS as FAMILIES
 from bayesmix.families import Observed, family
@@ -701,3 +703,29 @@ def test_the_density_and_gradient_in_pytensor_are_those_of_numpy(name):
     function = pytensor.function([v for v, _ in inputs], outputs, mode="FAST_COMPILE")
     for got, want in zip(function(*(e for _, e in inputs)), expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_one_component_ends_where_scipy_ends(name):
+    """Maximum likelihood of the independent density, with a slope, by BFGS."""
+    rng = np.random.default_rng(sum(map(ord, name)))
+    f, x = family(name), rng.normal(size=N)
+    location, *others = f.parameters
+    natural = {p.name: float(np.clip(f.example[p.name], 0.3, 5)) for p in others}
+    begin = float(location.link.forward(np.array(f.example[location.name])))
+    mu = location.link.inverse(begin + 0.3 * x)
+    more = {"trials": np.full(N, TRIALS)} if f.binomial else {}
+    y = f.simulate(rng, **{location.name: mu}, **natural, **more)
+
+    def cost(b):
+        given = {p.name: p.link.inverse(np.full(N, v)) for p, v in zip(others, b[2:], strict=True)}
+        with np.errstate(all="ignore"):
+            given[location.name] = location.link.inverse(b[0] + b[1] * x)
+            return -CASES[name].reference(y, **given).sum()
+
+    first = [begin, 0.3, *(float(p.link.forward(np.array(natural[p.name]))) for p in others)]
+    found = optimize.minimize(cost, first, method="BFGS", options={"gtol": 1e-6})
+    data = pd.DataFrame({"y": y, "x": x, "n": TRIALS})
+    ours = bmx.Mixture(f"{'p(y, n)' if f.binomial else 'y'} ~ x", data, family=name, k=1).fit("em")
+    assert ours.loglik == pytest.approx(-found.fun, abs=1e-4)
+    np.testing.assert_allclose(ours.coefficients().iloc[:, 0], found.x[:2], atol=0.01)
