@@ -95,5 +95,5 @@ def _as_options(text: str) -> str:
 
     names = "|".join(flags)
     return re.sub(
-        rf"\b({names})=('\w+'|-?\d[\d.]*\b|(?=[\s,;.:)]|$))", flag, " ".join(text.split())
+        rf"\b({names})=('[\w,.:-]+'|-?\d[\d.]*\b|(?=[\s,;.:)]|$))", flag, " ".join(text.split())
     )

@@ -118,7 +118,8 @@ def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
     free = is_free.nonzero()[0]
     at = free[:, None], free
     unit = left_units(problem)[free]
-    matrix = information(problem, theta[None]).matrix[0][at]
+    with np.errstate(all="ignore"):  # where a scale has collapsed nothing is finite
+        matrix = information(problem, theta[None]).matrix[0][at]
     half, flat = _inverse_root(matrix * np.outer(unit, unit))
     if kind == "robust":
         scores = partial(_scores, theta, free, unit)

@@ -645,6 +645,7 @@ def test_an_interruption_is_one_line(monkeypatch, capsys):
     ("words", "wanted"),
     [
         ("rows out with na_action='drop'.", "rows out with --na-action drop."),
+        ("dispersion='1,x' is unknown", "--dispersion 1,x is unknown"),
         ("k=80 components; leave weights= out", "--k 80 components; leave --weights out"),
         ("fixed_params has (1, 'x')", "fixed_params has (1, 'x')"),
         ("min_weight= removes, fixed_params= hold", "--min-weight removes, --hold hold"),
@@ -653,6 +654,14 @@ def test_an_interruption_is_one_line(monkeypatch, capsys):
 )
 def test_messages_name_options_as_they_are_typed(words, wanted):
     assert cli._as_options(words) == wanted
+
+
+def test_a_single_row_gives_no_warnings_of_numpy(tmp_path, capsys):
+    (tmp_path / "one.csv").write_text("y\n0.345584192064786\n")
+    assert cli.main(["fit", str(tmp_path / "one.csv"), "y ~ 1", "--k", "1"]) == 0
+    warned = capsys.readouterr().err.splitlines()
+    assert len(warned) == 1
+    assert "collapsed to zero" in warned[0]
 
 
 # --- help, completion, terminals -------------------------------------------------------------
