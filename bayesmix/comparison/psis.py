@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from bayesmix.errors import FitError
 
@@ -79,7 +78,14 @@ def psis_smooth(log_ratios: Any, r_eff: float = 1.0) -> tuple[np.ndarray, float]
     if ratios.min() > -ROUNDING:  # such as of a unit without any response
         return np.full(len(ratios), -np.log(len(ratios))), -np.inf
     if len(ratios) < FEWEST_DRAWS:
-        return ratios - logsumexp(ratios), np.inf
+        return ratios - np.logaddexp.reduce(ratios), np.inf
+    n, size = len(ratios), _tail_length(len(ratios), r_eff)
+    order = np.argsort(ratios)
+    with np.errstate(all="ignore"):
+        khat, _, smooth = (x[..., 0] for x in _smoothed(ratios[order[n - size - 1 :], None]))
+    if np.isfinite(khat):
+        ratios[order[n - size :]] = np.log(smooth)
+        return ratios - np.logaddexp.reduce(ratios), float(khat)
     from arviz_stats.base import array_stats
 
     try:
@@ -87,7 +93,7 @@ def psis_smooth(log_ratios: Any, r_eff: float = 1.0) -> tuple[np.ndarray, float]
             # ArviZ takes the logarithms of the ratios with the opposite sign.
             log_weights, khat = array_stats.psislw(-ratios, r_eff=r_eff)
     except ValueError:  # the whole tail is the largest ratio
-        return ratios - logsumexp(ratios), -np.inf
+        return ratios - np.logaddexp.reduce(ratios), -np.inf
     return np.asarray(log_weights), np.inf if np.isnan(khat) else float(khat)
 
 
@@ -121,15 +127,23 @@ def _left_out(log_lik: np.ndarray, r_eff: float) -> tuple[np.ndarray, np.ndarray
     ratios = low[:, None] - log_lik
     ratios.partition(n - size - 1, axis=1)
     largest = np.sort(ratios[:, n - size - 1 :], axis=1).T
-    cutoff, tail = np.exp(largest[0]), np.exp(largest[1:])
-    khat, scale = _pareto(tail - cutoff)
-    share = np.log1p(-(np.arange(size) + 0.5) / size)[:, None]
-    smooth = np.minimum(cutoff + scale * np.expm1(-khat * share) / khat, 1.0)
+    khat, tail, smooth = _smoothed(largest)
     # Below the tail weight times density is the same at every draw.
     ratios = ratios[:, : n - size]
     total = np.exp(ratios, out=ratios).sum(1) + smooth.sum(0)
-    elpd = np.log((n - size + (smooth / tail).sum(0)) / total) + low
-    return elpd, np.where((largest[0] < -ROUNDING) & (cutoff > UNDERFLOW), khat, np.nan)
+    return np.log((n - size + (smooth / tail).sum(0)) / total) + low, khat
+
+
+def _smoothed(largest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shapes (U,) of tails, their ratios and the smoothed ones (M, U); NaN for unusual tails.
+
+    Given are logarithms of ratios (M + 1, U) in their order, the largest of all ratios being one.
+    """
+    cutoff, tail = np.exp(largest[0]), np.exp(largest[1:])
+    khat, scale = _pareto(tail - cutoff)
+    share = np.log1p(-(np.arange(len(tail)) + 0.5) / len(tail))[:, None]
+    smooth = np.minimum(cutoff + scale * np.expm1(-khat * share) / khat, 1.0)
+    return np.where((largest[0] < -ROUNDING) & (cutoff > UNDERFLOW), khat, np.nan), tail, smooth
 
 
 def _one_left_out(log_lik: np.ndarray, r_eff: float) -> tuple[float, float]:
@@ -137,7 +151,7 @@ def _one_left_out(log_lik: np.ndarray, r_eff: float) -> tuple[float, float]:
     if (log_lik == -np.inf).any():  # impossible at a draw: infinite weight there
         return -np.inf, np.inf
     log_weights, khat = psis_smooth(-log_lik, r_eff)
-    return float(logsumexp(log_weights + log_lik)), khat
+    return float(np.logaddexp.reduce(log_weights + log_lik)), khat
 
 
 def _tail_length(n_draws: int, r_eff: float) -> int:

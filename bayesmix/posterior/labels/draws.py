@@ -38,7 +38,8 @@ def membership_batches(
     """
     for draws in _spans(len(theta), BATCH // (8 * problem.spec.k * problem.n_units)):
         loglik, memberships = engine(problem).units(theta[draws])
-        yield draws, loglik, np.nan_to_num(memberships, copy=False)
+        memberships[np.isnan(memberships)] = 0.0
+        yield draws, loglik, memberships
 
 
 def _spans(n: int, size: int) -> Iterator[slice]:

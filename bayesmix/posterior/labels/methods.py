@@ -170,7 +170,8 @@ def _take_turns(
     nears = [p[0].T] if start is None else [p[0].T, start]
     starts = [assign(costs(p, -near, weight), symmetric) for near in nears]
     starts.append(identity(*p.shape[:2]))
-    ends = [_descend(p, symmetric, to_reference, loss, orders, weight) for orders in starts]
+    distinct = np.unique(starts, axis=0)  # one of them, where components are well separated
+    ends = [_descend(p, symmetric, to_reference, loss, orders, weight) for orders in distinct]
     return min(ends, key=lambda end: end.trace[-1])
 
 
