@@ -72,6 +72,21 @@ def test_a_second_step_beside_a_dispersion_called_alpha():
     np.testing.assert_allclose(found, right, atol=1e-4)
 
 
+def test_a_second_step_beside_smooth_curves():
+    """Of draws whose classes are certain: a logit of the classes."""
+    y = np.where(SECOND, 9.0, np.sin(X)) + RNG.normal(0, 0.3, N)
+    term = "cr(x, df=5)"
+    spec = bmx.Mixture(f"y ~ {term}", DATA.assign(y=y), k=2, priors={term: bmx.Prior.smooth()})
+    found = spec.fit("laplace", seed=1, draws=50).relate("~ z", draws=3, seed=1).summary()
+
+    def cost(a):
+        eta = a[0] + a[1] * Z
+        return np.logaddexp(0, eta).sum() - eta[SECOND].sum()
+
+    right = optimize.minimize(cost, [0.0, 0.0]).x
+    assert (np.abs(found["mean"] - right) < 4 * found["sd"] + 0.1).all()
+
+
 def test_pearson_residuals_of_inflated_proportions():
     """The variance of a proportion of n trials: (1 - psi) (mu (1 - mu) / n + psi mu^2)."""
     spec = bmx.Mixture("p(right, asked) ~ 1", DATA, family="zero_inflated_binomial", k=1)

@@ -276,9 +276,10 @@ def _weights(spec: MixtureSpec) -> np.ndarray:
 
 
 def _same_entries(whole: MixtureSpec, spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Entries of theta that two models share, in one order: all but those of the weights."""
+    """Entries of theta that two models share, in one order: all but weights and priors' own."""
+    apart = ("weight", "concomitant", "smooth")
     first, second = (
-        [j for j, c in enumerate(m.layout.coordinates) if c.effect not in ("weight", "concomitant")]
+        [j for j, c in enumerate(m.layout.coordinates) if c.effect not in apart]
         for m in (whole, spec)
     )
     return np.array(first, dtype=int), np.array(second, dtype=int)
