@@ -17,7 +17,7 @@ from bayesmix.families.links import Linked
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Linear predictors beyond it are taken for it.
-HUGE = 1e150
+HUGE = 1e300
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
