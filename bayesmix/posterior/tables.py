@@ -54,27 +54,17 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
         draws |= {key: np.exp(draws[key]) for key in ratios(drawn.spec)}
     tails = [0.5 - ci / 2, 0.5 + ci / 2]
     rows = []
-    for key in keys:
-        x = draws[key]
-        low, high = np.quantile(x, tails)
-        if np.ptp(x) == 0:  # a held parameter
-            rows.append((float(x.flat[0]), 0.0, low, high, np.nan, np.nan, np.nan))
-            continue
-        if drawn.method == "stacking":  # no chain: the draws' order means nothing
-            sd = float(x.std(ddof=1))
-            rows.append((float(x.mean()), sd, low, high, np.nan, np.nan, np.nan))
-            continue
-        rows.append(
-            (
-                float(x.mean()),
-                float(x.std(ddof=1)),
-                low,
-                high,
+    for x in (draws[key] for key in keys):
+        held = np.ptp(x) == 0
+        mean, sd = (float(x.flat[0]), 0.0) if held else (float(x.mean()), float(x.std(ddof=1)))
+        mixing = [np.nan] * 3
+        if not held and drawn.method != "stacking":  # the order of stacked draws means nothing
+            mixing = [
                 float(arviz_stats.ess(x, method="bulk")),
                 float(arviz_stats.ess(x, method="tail", prob=(0.05, 0.95))),
                 float(arviz_stats.rhat(x)) if len(x) > 1 else np.nan,
-            )
-        )
+            ]
+        rows.append((mean, sd, *np.quantile(x, tails), *mixing))
     columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
     index = pd.DataFrame(keys, columns=["component", "term", "effect"])
     return Printed(pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1))

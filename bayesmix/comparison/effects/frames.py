@@ -176,7 +176,13 @@ def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
     return pd.Series(values, index=index)
 
 
-def slope_contrast(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast:
+def slope_contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Contrast]:
+    """The contrasts of `slopes`: of one variable, or of each in a list."""
+    names = [variables] if isinstance(variables, str) else list(variables)
+    return [_slope(spec, data, name) for name in names]
+
+
+def _slope(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast:
     """Two points around every row, for the derivative in a numeric variable.
 
     Where a transformation such as ``bs`` ends at the training range, the points stay in it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix._arguments.classes import OutsideFit, OutsidePosterior, PointFit, Posterior
-from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrast
+from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrasts
 from bayesmix.comparison.effects.quantities import OF_TIMES, PARTS, Quantity, quantity, split
 from bayesmix.comparison.effects.table import Averages, Labels, table
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
+from bayesmix.results.uncertainty import Source
 
 
 @door(error=FitError)
@@ -182,12 +183,9 @@ def comparisons(
     >>> effect["part"].tolist()
     ['total', 'components', 'weights', 'total', 'total', 'total']
     """
-    spec = fit.source.spec
-    wanted = quantity(spec, what, response, time, q)
-    data, weight = data_of(spec, newdata)
-    found = contrasts(spec, data, variables)
+    wanted = quantity(fit.source.spec, what, response, time, q)
     options: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
-    return _differences(fit, wanted, found, data, weight, by, options)
+    return _differences(fit.source, wanted, contrasts, variables, newdata, by, options)
 
 
 @door(error=FitError)
@@ -242,25 +240,23 @@ def slopes(
     >>> float(slope["components"])  # RDS is not a variable of the components
     0.0
     """
-    spec = fit.source.spec
-    wanted = quantity(spec, what, response, time, q)
-    data, weight = data_of(spec, newdata)
-    names = [variables] if isinstance(variables, str) else list(variables)
-    found = [slope_contrast(spec, data, name) for name in names]
+    wanted = quantity(fit.source.spec, what, response, time, q)
     options: dict[str, Any] = {"ci": ci, "hypothesis": hypothesis, "kind": kind, "cluster": cluster}
-    return _differences(fit, wanted, found, data, weight, by, options)
+    return _differences(fit.source, wanted, slope_contrasts, variables, newdata, by, options)
 
 
 def _differences(
-    fit: Any,
+    source: Source,
     wanted: Quantity,
-    found: Sequence[Contrast],
-    data: pd.DataFrame,
-    weight: np.ndarray,
+    contrasts_of: Callable[[MixtureSpec, pd.DataFrame, Any], list[Contrast]],
+    variables: Any,
+    newdata: Any,
     by: Any,
     options: Mapping[str, Any],
 ) -> pd.DataFrame:
-    spec = fit.source.spec
+    spec = source.spec
+    data, weight = data_of(spec, newdata)
+    found = contrasts_of(spec, data, variables)
     pairs = [
         tuple(spec.apply(f, response=False, weights=wanted.weighted) for f in (c.high, c.low))
         for c in found
@@ -281,7 +277,7 @@ def _differences(
     lead = PARTS if wanted.marginal else ()
     labels = _labels(spec, wanted, [(c.term, c.label) for c in found], lead)
     averages = Averages.of(data, weight, by)
-    return table(fit.source, at, labels, averages, scale="identity", **options)
+    return table(source, at, labels, averages, scale="identity", **options)
 
 
 def _labels(
