@@ -59,10 +59,12 @@ def estimate_and_limits(
 
 def weights_and_limits(fit: Any, ci: float | None) -> tuple[np.ndarray, Limits | None]:
     """Mean weights of the components over the units (S,), with limits; of all draws."""
-    spec = fit.source.spec
-    if ci is None and not is_posterior(fit):
+    source = fit.source
+    if is_posterior(fit):
+        source = replace(source, draws=fit.numbers.flat)
+    elif ci is None:
         return fit.mixing.to_numpy(), None
-    found = estimates(fit.source, lambda theta: mean_weights(spec, theta), at_once=True)
+    found = estimates(source, lambda theta: mean_weights(source.spec, theta), at_once=True)
     return found.value, None if ci is None else found.limits(ci, "logit")
 
 
