@@ -12,6 +12,9 @@ from bayesmix.families.effects import covariance_of, root_of
 from bayesmix.families.links import Link
 from bayesmix.model.layout import BlockLayout, Layout
 
+# The least eigenvalue of correlations that are one but for rounding.
+ROUNDED = 1e-10
+
 
 class RandomEntry(NamedTuple):
     """A number that tables list: component, name, values (...), and where intervals are symmetric.
@@ -106,6 +109,9 @@ def from_moments(block: BlockLayout, sd: np.ndarray, corr: np.ndarray) -> np.nda
     matrix = np.broadcast_to(np.eye(q), (len(sd), q, q)).copy()
     i, j = np.triu_indices(q, 1)
     matrix[:, i, j] = matrix[:, j, i] = corr
+    if np.isfinite(corr).all():  # a fit at the boundary has correlations that round to one
+        singular = np.abs(np.linalg.eigvalsh(matrix)[:, 0]) < ROUNDED
+        matrix[singular] -= ROUNDED * (matrix[singular] - np.eye(q))
     try:
         if not (sd > 0).all() or not np.isfinite(sd).all():
             raise np.linalg.LinAlgError

@@ -286,6 +286,16 @@ def test_a_singular_covariance_is_said_to_be_one(seed):
     assert 0 < summary.se["sd(Intercept)"] < 0.2
     sd = level.summary().set_index("term").loc["sd(Intercept)"]
     assert abs(sd.estimate - 1) < 3 * sd.se
+    one = fit.params  # a correlation of one is a likelihood, too
+    one["random_corr"][:] = 1.0
+    z = np.column_stack([np.ones(4), np.arange(4.0)])
+    spread = z @ one["random_sd"].values[0]
+    law = multivariate_normal(
+        z @ one["coef"].sel(component=1, term=["Intercept", "time"]).values,
+        np.outer(spread, spread) + one["sigma"].item() ** 2 * np.eye(4),
+    )
+    truth = law.logpdf(y.reshape(150, 4)).sum()
+    assert fit.spec.log_likelihood(one) == pytest.approx(truth, abs=1e-6)
 
 
 def test_estimates_are_near_the_truth():
