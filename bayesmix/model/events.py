@@ -98,7 +98,7 @@ def prepare_components(
     na_action: str,
     scope: Scope,
     stream: Stream | None = None,
-    known: Sequence[dict[str, Any]] = (),
+    known: Sequence[dict[str, Any]] | None = (),
 ) -> Prepared:
     """Read the formulas of competing events and evaluate them on the data.
 
@@ -124,8 +124,8 @@ def prepare_components(
     units = build_units(kept, None)
     allowed = allowed_events(kept, event, names, partial)
     weight = None if weights is None else case_weights(kept, weights, units)
-    constants = Constants(weights, stream, known)
-    counted = Counted(kept, units, weight, constants)
+    constants = Constants(weights, stream, known or ())
+    counted = Counted(kept, units, None if known is None else weight, constants)
     parts = tuple(
         _event_part(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
         for s, f in enumerate(formulas)
@@ -148,7 +148,7 @@ def prepare_components(
         events,
         fiml,
         stream,
-        tuple(constants.found),
+        None if known is None else tuple(constants.found),
     )
 
 

@@ -186,7 +186,8 @@ class Prepared:
     events: Events | None = None
     fiml: bool = False  # whether responses may be missing
     stream: Stream | None = None  # all rows, where the table has a sample of them
-    constants: tuple[dict[str, Any], ...] = ()  # of formulas, where they come from all these rows
+    # Of formulas, where they come from all these rows; None: they count no case weights.
+    constants: tuple[dict[str, Any], ...] | None = ()
 
     @property
     def index(self) -> pd.Index:

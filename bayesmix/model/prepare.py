@@ -33,11 +33,12 @@ def prepare(
     labels: str | None,
     na_action: str,
     scope: Scope,
-    known: Sequence[dict[str, Any]] = (),
+    known: Sequence[dict[str, Any]] | None = (),
 ) -> Prepared:
     """Read the formulas and evaluate them on the data.
 
-    Of a sample of rows `known` are the constants that all rows gave.
+    Of a sample of rows `known` are the constants that all rows gave; None: they count no case
+    weights, as in models stored before they did.
 
     Raises
     ------
@@ -72,8 +73,9 @@ def prepare(
         if name is not None:
             flag_spelling(name, units.index if name == group else kept[name].unique())
     weight = None if weights is None else case_weights(kept, weights, units)
-    constants = Constants(weights, stream, known)
-    counted = Counted(kept, units, None if weight is None else weight[units.codes], constants)
+    constants = Constants(weights, stream, known or ())
+    counts = None if weight is None or known is None else weight[units.codes]
+    counted = Counted(kept, units, counts, constants)
     pairs = zip(regressions, parsed, strict=True)
     parts = tuple(read_part(r, p, counted, scope, fiml=fiml) for r, p in pairs)
     if labels is not None:
@@ -101,7 +103,7 @@ def prepare(
         kept[list(columns)] if dropped else kept,
         fiml=fiml,
         stream=stream,
-        constants=tuple(constants.found),
+        constants=None if known is None else tuple(constants.found),
     )
 
 

@@ -111,7 +111,7 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
         },
         "n_dropped": prepared.n_dropped,
         "stream": None if prepared.stream is None else pack_stream(prepared.stream),
-        "constants": list(prepared.constants),
+        "constants": None if prepared.constants is None else list(prepared.constants),
         "data": pack_frame(arrays, "training", prepared.data),
         "labels": None if rows is None else pack(arrays, "training/labels", rows, "row"),
         "scope": pack_scope(arrays, prepared),
@@ -230,7 +230,7 @@ def unpack_spec(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # given when the model was written
-            known = manifest.get("constants", ())
+            known = manifest.get("constants")
             prepared = prepared_by(data=data, scope=names, known=known, **arguments)
         stream = None if manifest.get("stream") is None else unpack_stream(manifest["stream"])
         prepared = replace(prepared, n_dropped=manifest["n_dropped"], stream=stream)

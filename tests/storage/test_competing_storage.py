@@ -275,3 +275,11 @@ def written_events():
 
 def written_entry():
     return models.model("simtrunc_weibull_gamma")
+
+
+def test_models_from_before_constants_counted_weights_keep_their_columns(tmp_path):
+    spec = bmx.load(DATA / "unweighted_constants.nc")
+    x = np.array([1.0, 2, 4, 7, 11, 16])
+    for again in (spec, bmx.load(spec.save(tmp_path / "again.nc") or tmp_path / "again.nc")):
+        found = again.pymc_data()[0]["X"][:, 1]
+        np.testing.assert_allclose(found, (x - x.mean()) / x.std())

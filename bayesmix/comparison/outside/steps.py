@@ -138,7 +138,7 @@ def distal(
     names = [*parsed.response_names, *parsed.names]
     table = _table(fitted, data)
     _complete(table, [*complete_columns(parsed), *parsed.names])
-    units = spec.prepared.units
+    units, weights = spec.prepared.units, spec.prepared.weights_column
     for name in (n for n in dict.fromkeys(names) if units.grouped and n in table):
         codes = pd.factorize(table[name])[0].astype(float)[:, None]
         constant_in_units(codes, units, f"the outcome's variable {name!r}", "in distal()")
@@ -147,7 +147,7 @@ def distal(
         table.iloc[units.first],
         concomitant=None,
         group=None,
-        weights=None,
+        weights=weights if weights in table else None,
         labels=None,
         na_action="error",
         scope=scope,
