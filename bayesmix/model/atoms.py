@@ -96,20 +96,28 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
     return [response if f.atom is not None else continuous for f in families], allowed
 
 
-def check_atoms(name: str, y: np.ndarray, families: Sequence[Family]) -> None:
-    """Refuse point masses and other components for which there is no value.
+def check_atoms(
+    response: Response, counted: np.ndarray | slice, families: Sequence[Family]
+) -> None:
+    """Refuse point masses and densities beside them for which there is no value.
+
+    Beside counts a point mass without values is an answer: its weight is zero.
 
     Parameters
     ----------
-    name : str
-        The response.
-    y : ndarray of float64, shape (n,)
+    response : Response
+    counted : ndarray or slice
+        The rows with a positive weight.
     families : sequence of Family, length S
 
     Raises
     ------
     DataError
     """
+    if any(f.atom is None and _is_discrete(f, response) for f in families):
+        return
+    name, y = response.name, response.y[counted]
+    y = y[~np.isnan(y)]
     places = sorted({f.atom for f in families if f.atom is not None})
     near = [np.isclose(y, place, rtol=ROUNDING, atol=0) for place in places]
     empty = [f"{place:g}" for place, there in zip(places, near, strict=True) if not there.any()]

@@ -33,8 +33,7 @@ def check_varies(
         _check_events(response, counted)
         return
     if any(f.atom is not None for f in layout.families):
-        y = response.y[counted]
-        check_atoms(response.name, y[~np.isnan(y)], layout.families)
+        check_atoms(response, counted, layout.families)
     pairs = zip(layout.families, layout.keys, strict=True)
     found = next(((f, k) for f, k in pairs if f.location is not None), None)
     if found is None:
