@@ -244,8 +244,6 @@ def _add(
     """Add log densities (obs, members) of rows, or of clusters of them, to their units' terms."""
     if unit is not None:
         logf = pt.inc_subtensor(pt.zeros((n_units, len(members)))[unit], logf)
-        # PyTensor 3.2 adds to constant weights as if they had a row for each unit.
-        total = pt.broadcast_to(total, (n_units, spec.k))
     if len(members) == spec.k:
         return total + logf
     return total + pt.set_subtensor(pt.zeros((n_units, spec.k))[:, members], logf)
