@@ -42,7 +42,8 @@ def priors(times: Times) -> dict[str, Prior]:
 
 FAMILY = Family(
     "gamma",
-    **generalized.functions({"rate": "log", "shape": "log"}, standard) | {"start": start},
+    **generalized.functions({"rate": "log", "shape": "log"}, standard)
+    | {"start": start, "mean": lambda rate, shape: shape / rate},  # in graphs of PyMC too
     location="rate",
     links=("log",),
     priors=priors,
