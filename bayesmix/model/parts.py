@@ -43,8 +43,9 @@ class Regression:
     dispersion : str or list of int
         "varying", "fixed", or the sizes of the blocks that share a dispersion.
     per : {"row", "unit"}
-        "unit": a time ``surv(...)`` that belongs to the group as a whole, besides repeated
-        measurements.  It is the same in all rows of a group, or missing in all but one.
+        "unit": a response that belongs to the group as a whole, such as a time ``surv(...)`` or a
+        final grade besides repeated measurements.  It is the same in all rows of a group, or
+        missing in all but one.
     random_covariance : str
         Covariance of the random effects ``(1 + x | id)``: "varying", "fixed" (the same in all
         components) or "proportional" (the same up to a factor for each component).
@@ -231,6 +232,12 @@ class Prepared:
                 )
             out |= {} if now is None else {name: now}
         return out
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a row may lack a response: a missing one, or one that its unit has once."""
+        once = (p for p in self.parts if p.regression.per == "unit")
+        return self.fiml or any(p.response.times is None for p in once)
 
     @property
     def n_missing(self) -> dict[str, int]:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FormulaError, SpecError
-from bayesmix.formula.calls import is_surv
 from bayesmix.formula.constants import Constants, Table
 from bayesmix.formula.design import Design, Units, build_design, build_units
 from bayesmix.formula.frames import first_rows, missing_values
@@ -92,19 +91,20 @@ def unit_response(
     scope: Scope,
     *,
     fiml: bool = False,
+    levels: bool = False,
 ) -> tuple[pd.DataFrame, Response]:
     """The rows with their unit's values of some columns, and the response that each has once.
 
     Raises
     ------
     SpecError, DataError
-        Without groups, for another response than a time, or where values disagree.
+        Without groups, or where values disagree.
     """
     text = str(formula.response)
-    if not units.grouped or not is_surv(text):
-        why = "rows are not grouped" if not units.grouped else "the response is not a surv(...)"
+    if not units.grouped:
         raise SpecError(
-            f"per='unit' of {text!r:.200}: {why}; it is for a time of each group (group=)"
+            f"per='unit' of {text!r:.200}: rows are not grouped; it is for a response that each "
+            "group has once (group=)"
         )
     here = [c for c in dict.fromkeys((*formula.response_names, *names)) if c in data.columns]
     whole = set(complete_columns(formula)) | set(names)
@@ -113,7 +113,7 @@ def unit_response(
     known = observed_rows(formula, data) if fiml else None
     table = unit_values(data, units, needed, others, text, known)
     read = read_observed if fiml else read_response
-    return table, once_by_unit(read(formula, table, scope), units)
+    return table, once_by_unit(read(formula, table, scope, levels=levels), units)
 
 
 def described_rows(
@@ -173,13 +173,13 @@ def read_part(
     assert formula.response is not None
     names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
     data, units = counted.data, counted.units
+    levels = reads(regression.family, "levels")
     if regression.per == "unit":
-        data, response = unit_response(formula, names, data, units, scope, fiml=fiml)
+        data, response = unit_response(formula, names, data, units, scope, fiml=fiml, levels=levels)
         again = partial(_unit_table, formula, names, units.name, scope, fiml)
         counted = replace(counted, data=data, table=again)
     else:
         reader = read_observed if fiml else read_response
-        levels = reads(regression.family, "levels")
         response = reader(formula, data, scope, levels=levels)
         _refuse_repeated(response, units)
     described = described_rows(formula, names, data, response.there) if fiml else None

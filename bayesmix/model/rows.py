@@ -226,13 +226,13 @@ def apply(
         terms = block.terms
         table, read = newdata, None
         names = [n for d in part.designs for n in d.formula.names]
+        levels = part.response.kind == "levels"
         if part.regression.per == "unit" and response:
             table, read = unit_response(
-                part.formula, names, newdata, units, prepared.scope, fiml=fiml
+                part.formula, names, newdata, units, prepared.scope, fiml=fiml, levels=levels
             )
         elif response and prepared.events is None:
             reader = read_observed if fiml else read_response
-            levels = part.response.kind == "levels"
             read = reader(part.formula, newdata, prepared.scope, levels=levels)
         described = None
         if fiml and read is not None:

@@ -89,13 +89,15 @@ def unit_values(
 
 
 def once_by_unit(response: Response, units: Units) -> Response:
-    """A time that stands in all rows of its unit, kept in the first of them alone."""
-    times = response.times
-    assert times is not None
-    once = np.zeros(len(times), bool)
+    """A response that stands in all rows of its unit, kept in the first of them alone."""
+    once, times = np.zeros(len(response.y), bool), response.times
     once[units.first] = True
-    kept = replace(times.only(once), entry=np.where(once, times.entry, 0.0))
-    return replace(response, times=kept)
+    if times is None:
+        there = once if response.there is None else once & response.there
+        kept = response.take(there).spread(there)
+        return replace(kept, trials=response.trials)
+    entry = np.where(once, times.entry, 0.0)
+    return replace(response, times=replace(times.only(once), entry=entry))
 
 
 def case_weights(

@@ -114,11 +114,11 @@ def _observed(
     if block.families[s].columns:
         several: Any = tuple(columns[name] for name in block.columns)
         masks: Any = tuple(Symbol(pt.invert(pt.isnan(y.variable))) for y in several)
-        return Observed(several, None, 0.0, there=masks if spec.prepared.fiml else None)
+        return Observed(several, None, 0.0, there=masks if spec.prepared.gaps else None)
     if not block.survival:
         y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
         there: Any = None
-        if spec.prepared.fiml:  # a missing response, NaN, says nothing
+        if spec.prepared.gaps:  # a missing response, NaN, says nothing
             there = Symbol(pt.invert(pt.isnan(y.variable)))
             y = np.where(there, y, _middle(spec, block, s))
         y = _beside_atoms(spec, block, s, y)

@@ -41,7 +41,7 @@ def impute(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> pd.
     spec, rows = problem.spec, problem.spec.rows
     columns = columns_of(spec, rows)
     lost = {c: ~x.there for c, x in enumerate(columns) if x.there is not None}
-    if not lost:
+    if not spec.prepared.fiml or not lost:
         raise FitError("impute(): no response is missing; it is for models with na_action='fiml'")
     once = np.zeros(rows.n, bool)
     once[rows.units.first] = True

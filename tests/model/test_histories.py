@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special, stats
 
 import bayesmix as bmx
 
@@ -121,6 +122,63 @@ def test_an_interval_of_the_unit_counts_once():
     marker = bmx.Mixture("y ~ 1", data, k=1).fit("em", seed=1)
     alone = bmx.Mixture(time, data[~data.id.duplicated()], family="weibull", k=1).fit("em", seed=1)
     assert both.loglik == pytest.approx(alone.loglik + marker.loglik, abs=1e-6)
+
+
+OUTCOMES = [
+    ("ok ~ age", "binomial"),
+    ("mv(u, v) ~ 1", "mvnormal"),
+    ("grade ~ age", "categorical"),
+    ("truncated(n, lower=0) ~ age", "poisson"),
+]
+
+
+def outcomes():
+    """Four visits of 80 people, and what each of them has once."""
+    rng = np.random.default_rng(9)
+    z, of = rng.integers(0, 2, 80), np.repeat(np.arange(80), 4)
+    once = pd.DataFrame({"age": rng.normal(size=80), "u": z + rng.normal(size=80)})
+    once["v"], once["n"] = rng.normal(size=80), rng.poisson(2.0 + 3.0 * z)
+    once["ok"] = (rng.random(80) < 0.2 + 0.5 * z) * 1.0
+    once["grade"] = np.array(list("abc"))[
+        np.where(rng.random(80) < 0.5, rng.integers(0, 3, 80), 2 * z)
+    ]
+    data = once.loc[of].reset_index(drop=True).assign(id=of, y=z[of] + rng.normal(size=320))
+    return data, once
+
+
+@pytest.mark.parametrize(("formula", "family"), OUTCOMES)
+def test_any_response_of_the_unit_counts_once(formula, family, tmp_path):
+    data, _ = outcomes()
+    parts = [bmx.Regression("y ~ 1"), bmx.Regression(formula, family, per="unit")]
+    fit = bmx.Mixture(parts, data, k=2, group="id").fit("em", seed=1)
+    # The same as a response of the rows that is missing in all but the first of each group.
+    own = ["ok", "n", "u", "v", "grade"]
+    missing = data.assign(**{c: data[c].where(~data.id.duplicated()) for c in own})
+    parts = [bmx.Regression("y ~ 1"), bmx.Regression(formula, family)]
+    rows = bmx.Mixture(parts, missing, k=2, group="id", na_action="fiml").fit("em", seed=1)
+    assert fit.loglik == pytest.approx(rows.loglik, abs=1e-7)
+    pd.testing.assert_frame_equal(fit.summary(), rows.summary(), rtol=1e-4)
+    np.testing.assert_allclose(fit.membership(data), fit.membership(), atol=1e-12)
+    drawn = fit.simulate(seed=1).drop(columns=["y", "component"], errors="ignore")
+    assert (drawn.groupby(data.id.to_numpy()).nunique() == 1).all(axis=None)
+    assert (fit.n_missing == 0).all()
+    fit.save(tmp_path / "fit.nc")
+    assert bmx.load(tmp_path / "fit.nc").loglik == fit.loglik
+
+
+def test_the_likelihood_of_a_count_of_the_unit_is_that_of_scipy():
+    data, once = outcomes()
+    parts = [bmx.Regression("y ~ 1"), bmx.Regression("n ~ age", "poisson", per="unit")]
+    spec = bmx.Mixture(parts, data, k=2, group="id")
+    params = spec.fit("em", seed=1).params
+    mean, sigma = params["coef_y"].to_numpy()[:, 0], params["sigma_y"].to_numpy()
+    marker = stats.norm.logpdf(data["y"].to_numpy()[:, None], mean, sigma)
+    log = pd.DataFrame(marker).groupby(data["id"]).sum().to_numpy()
+    design = np.column_stack([np.ones(80), once["age"]])
+    counts = np.exp(design @ params["coef_n"].to_numpy().T)
+    log = log + stats.poisson.logpmf(once["n"].to_numpy()[:, None], counts)
+    total = special.logsumexp(log + np.log(params["weight"].to_numpy()), axis=1).sum()
+    assert spec.log_likelihood(params) == pytest.approx(total, abs=1e-9)
 
 
 def test_simulated_times_are_one_for_each_group():
