@@ -156,7 +156,7 @@ def _resample(small: Fitted, large: Fitted, rng: np.random.Generator) -> float:
         high = _refitted(large.spec, rows1, large.theta[None], rng, STARTS)
         if high < low - ROUGH.tol * abs(low):
             high = max(high, _refitted(large.spec, rows1, large.theta[None], rng, 4 * STARTS))
-    return max(0.0, 2 * (high - low))
+    return float(np.maximum(0.0, 2 * (high - low)))  # which keeps NaN, as max does not
 
 
 def _refitted(
