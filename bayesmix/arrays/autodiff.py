@@ -354,6 +354,8 @@ def _call(name: str, x: Any) -> Any:
 def _logaddexp(a: Any, b: Any) -> Jet:
     with np.errstate(invalid="ignore"):
         total = _add(_subtract(a, b).apply("softplus"), b)
+    # (a - b) + b is not a where b is huge.
+    total = Jet(np.logaddexp(_value(a), _value(b)), total.first, total.second)
     return where(_value(b) == -np.inf, a, total)
 
 

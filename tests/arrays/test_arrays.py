@@ -388,3 +388,4 @@ def test_a_jet_is_what_the_functions_make_of_a_jet():
     assert isinstance(xp.logaddexp(0.0, x), Jet)
     assert isinstance(xp.clip(x, 0, 1), Jet)
     np.testing.assert_allclose(xp.logaddexp(x, np.full(6, -np.inf)).first[0], 1)
+    np.testing.assert_array_equal(xp.logaddexp(x, np.full(6, -1e18)).value, x.value)
