@@ -80,4 +80,5 @@ _BESIDE = {
     ("log", "identity"): (1e-150, np.inf),
     ("logit", "identity"): (1e-150, 1 - 1e-16),
     ("logit", "log"): (-np.inf, -1e-16),
+    ("logit", "cloglog"): (-np.inf, 700.0),
 }
