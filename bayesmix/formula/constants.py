@@ -92,7 +92,7 @@ def _unsettled(bound: BoundExpression, data: pd.DataFrame) -> Stateful | None:
     except Unsettled as met:
         if met.function.stage == 0:
             met.function.begin(met.x)
-        return None if met.function.settled else met.function
+        return _unsettled(bound, data) if met.function.settled else met.function
     return None
 
 
@@ -109,7 +109,6 @@ class _Look:
         return [self._sums(bound, frame) for bound in self.bound]
 
     def _sums(self, bound: BoundExpression, frame: pd.DataFrame) -> np.ndarray:
-        frame = frame[frame[list(bound.columns)].notna().all(axis=1)]
         w = np.ones(len(frame)) if self.weights is None else frame[self.weights].to_numpy(float)
         try:
             bound(frame)

@@ -121,8 +121,8 @@ class Center(Stateful):
         """A first centre and size of the values: sums about them lose no digits, nor overflow."""
         super().begin(x)
         centre = x.mean(axis=0)
-        size = np.abs(x - centre).max(initial=0.0) or 1.0
-        self.constants = {"centre": np.asarray(centre), "size": np.asarray(size)}
+        size = np.abs(x - centre).max(axis=0, initial=0.0)
+        self.constants = {"centre": np.asarray(centre), "size": np.where(size > 0, size, 1.0)}
 
     def measured(self, x: np.ndarray) -> np.ndarray:
         """Values about the first centre, in the first size."""

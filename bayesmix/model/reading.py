@@ -83,6 +83,14 @@ def _unit_table(
     return unit_response(formula, names, frame, build_units(frame, group), scope, fiml=fiml)[0]
 
 
+def _described_table(
+    names: Sequence[str], before: Table | None, frame: pd.DataFrame
+) -> pd.DataFrame:
+    """The rows of a block whose covariates are known."""
+    frame = frame if before is None else before(frame)
+    return frame[frame[[n for n in names if n in frame.columns]].notna().all(axis=1)]
+
+
 def unit_response(
     formula: ParsedFormula,
     names: Sequence[str],
@@ -183,6 +191,8 @@ def read_part(
         response = reader(formula, data, scope, levels=levels)
         _refuse_repeated(response, units)
     described = described_rows(formula, names, data, response.there) if fiml else None
+    if fiml:
+        counted = replace(counted, table=partial(_described_table, names, counted.table))
     if described is not None:
         counted = counted.take(described)
     varying = counted.design(formula, scope)

@@ -53,6 +53,10 @@ def test_constants_are_those_of_numpy():
     mean = np.average(x, weights=w)
     sd = np.sqrt(np.average((x - mean) ** 2, weights=w))
     np.testing.assert_allclose(columns("scale(x)", DATA, w)[:, 0], (x - mean) / sd)
+    small = DATA.assign(x=1e-4 * x)
+    found = columns("scale(poly(x, 5, raw=True))", small, w)
+    expected = np.column_stack([columns(f"scale(I(x**{p}))", DATA, w) for p in range(1, 6)])
+    np.testing.assert_allclose(found, expected, atol=1e-9)
     powers = np.vander(COPIES["x"], 5, increasing=True)
     q, r = np.linalg.qr(powers)
     expected = (q * np.sign(np.diag(r)))[:, 1:]
@@ -116,7 +120,7 @@ def test_rows_in_blocks_give_the_constants_of_all(monkeypatch, tmp_path):
     rng = np.random.default_rng(8)
     data = pd.DataFrame({"x": rng.gamma(2.0, size=2000), "w": rng.integers(1, 4, 2000)})
     data["y"] = np.sin(data["x"]) + rng.normal(size=2000)
-    right = "~ scale(x) + poly(log(x), 3) + center(poly(exp(-x), 2))"
+    right = "~ scale(x) + poly(log(x), 3) + center(poly(exp(-x), 2)) + center(poly(w, 1, raw=True))"
     given = {"k": 1, "weights": "w", "fixed": right}
     part = bmx.Mixture("y ~ 1", bmx.scan(data, rows=300), **given)._specification
     whole = bmx.Mixture("y ~ 1", data, **given)._specification
@@ -161,6 +165,10 @@ def test_units_events_and_missing_responses_in_blocks(monkeypatch):
     data = data.assign(t=rng.weibull(1.5, size=1200), s=1, e=rng.choice(["a", "b"], 1200))
     data["y"] = np.where(rng.random(1200) < 0.2, np.nan, data["x"])
     data["age"] = np.repeat(rng.normal(40, 9, 400), 3)
+    gaps = data["y"].isna()
+    some = data.assign(
+        t=data["t"].mask(gaps & (data["x"] < 1)), x=data["x"].mask(gaps & (data["x"] >= 1))
+    )
     once = data.assign(T=np.repeat(rng.weibull(2, 400), 3))
     once.loc[once.index % 3 != 0, ["T", "age"]] = np.nan
     both = [
@@ -169,7 +177,9 @@ def test_units_events_and_missing_responses_in_blocks(monkeypatch):
     ]
     models = {
         "unit": lambda rows: bmx.Mixture(both, rows(once), k=1, group="id"),
-        "fiml": lambda rows: bmx.Mixture("y ~ scale(t)", rows(data), k=1, na_action="fiml"),
+        "fiml": lambda rows: bmx.Mixture(
+            "y ~ scale(t) + scale(x)", rows(some), k=1, na_action="fiml"
+        ),
         "events": lambda rows: bmx.CompetingRisks(
             {"a": "surv(t, s) ~ scale(x)", "b": "surv(t, s) ~ poly(x, 2)"},
             rows(data),
