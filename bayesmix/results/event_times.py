@@ -49,7 +49,7 @@ class EventTimes:
         Time from the origin already spent without an event.  The distributions are
         those of the rest.
     share : ndarray, shape (n,), or None
-        Shares of the rows in a population, which `survival.marginal` then speaks of.
+        Shares of the rows in a population, of which `results.marginal` then speaks.
     """
 
     names: tuple[Hashable, ...]

@@ -300,6 +300,10 @@ def test_case_weights_count_as_copies():
     for how in ("sd", "iqr", "minmax"):
         ours, theirs = (bmx.comparisons(f, {"x": how}, by=True) for f in (weighted, plain))
         np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)
+    shares = bmx.Mixture("y ~ x + g", data.assign(w=data["w"] / 1e3), "poisson", 1, weights="w")
+    found = bmx.comparisons(shares.fit(), {"x": "sd"}, by=True)["estimate"]
+    theirs = bmx.comparisons(plain, {"x": "sd"}, by=True)["estimate"]
+    np.testing.assert_allclose(found, theirs, rtol=0.01)  # n - 1 of rows, of copies
     for typical in ({"g": ["a", "b"]}, {"x": 0.5}):  # the mean of x, the most frequent g
         ours, theirs = (bmx.predictions(f, typical) for f in (weighted, plain))
         np.testing.assert_allclose(ours["estimate"], theirs["estimate"], rtol=1e-6)

@@ -148,6 +148,12 @@ def test_times_levels_and_weights_go_along(classes):
     ).fit(seed=1)
     own = weighted.relate("~ age", method="ml").summary()
     np.testing.assert_allclose(own["estimate"], copies["estimate"], rtol=1e-5)
+    w = np.where(data["age"] > data["age"].mean(), 3.0, 1.0)
+    again = bmx.Mixture("y0 ~ 1", data.assign(w=w), k=2, weights="w").fit(init=fit.clusters())
+    found = again.distal("out ~ center(age)", data=data, method="ml").summary()
+    mean = float(np.average(data["age"], weights=w))
+    expected = again.distal(f"out ~ I(age - {mean!r})", data=data, method="ml").summary()
+    np.testing.assert_allclose(found["estimate"], expected["estimate"], rtol=1e-6)
 
 
 def test_formulas_find_the_users_functions(classes):

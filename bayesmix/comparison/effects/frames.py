@@ -153,9 +153,10 @@ def _spread(
     """A change of a numeric variable by its own spread in the training rows."""
     training = column.to_numpy(float)
     if how == "sd":
-        mean, total = np.average(training, weights=weight), weight.sum()
-        squares = float(weight @ np.square(training - mean))
-        half, here = np.sqrt(squares / (total - 1)) / 2, data[name].to_numpy(float)
+        n = max(weight.sum(), np.count_nonzero(weight))  # weights may be shares
+        squares = np.square(training - np.average(training, weights=weight))
+        sd = np.sqrt(np.average(squares, weights=weight) * n / (n - 1))
+        half, here = sd / 2, data[name].to_numpy(float)
         low, high, label = here - half, here + half, "+1 sd"
     else:
         tails, label = ((0.25, 0.75), "Q3 - Q1") if how == "iqr" else ((0.0, 1.0), "max - min")

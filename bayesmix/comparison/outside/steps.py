@@ -18,6 +18,7 @@ from bayesmix.comparison.outside.assigned import (
 )
 from bayesmix.comparison.outside.second import Second, influences, maximum
 from bayesmix.errors import DataError, FitError
+from bayesmix.formula.frames import replaced
 from bayesmix.formula.response import complete_columns
 from bayesmix.formula.transforms import Scope, parse_formula
 from bayesmix.model import MixtureSpec, Regression, assemble, prepare
@@ -142,12 +143,13 @@ def distal(
     for name in (n for n in dict.fromkeys(names) if units.grouped and n in table):
         codes = pd.factorize(table[name])[0].astype(float)[:, None]
         constant_in_units(codes, units, f"the outcome's variable {name!r}", "in distal()")
+    own = {} if weights is None else {weights: spec.prepared.weight}
     prepared = prepare(
         [regression],
-        table.iloc[units.first],
+        replaced(table.iloc[units.first], own),
         concomitant=None,
         group=None,
-        weights=weights if weights in table else None,
+        weights=weights,
         labels=None,
         na_action="error",
         scope=scope,
