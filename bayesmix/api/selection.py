@@ -188,9 +188,9 @@ class Selection:
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
         n_jobs : int, optional
-            Number of processes for the resamples; -1 means one for each core.  By default, a
-            bootstrap of more than ten seconds uses several processes if joblib is installed.
-            The result does not depend on the number.
+            Number of processes for the resamples; -1 means one for each core.  More than one
+            needs joblib.  By default, a bootstrap of more than ten seconds uses several processes
+            if joblib is installed.  The result does not depend on the number.
 
         Returns
         -------
@@ -201,7 +201,7 @@ class Selection:
         ------
         FitError
             If a fit is degenerate, spurious or reduced, the kind is unknown, an option belongs to
-            another kind, or responses cannot be simulated.
+            another kind, joblib is missing for `n_jobs`, or responses cannot be simulated.
 
         Warns
         -----

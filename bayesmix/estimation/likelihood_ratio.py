@@ -136,12 +136,16 @@ def _resampled(
         yield one(rng)
     rest = rngs[done:]
     left = len(rest) * (monotonic() - begin) / max(done, 1)
-    if n_jobs is None and left < WORTH_SHARING:
+    if not rest or (n_jobs is None and left < WORTH_SHARING):
         yield from map(one, rest)
         return
     try:
         from joblib import Parallel, delayed
     except ImportError:
+        if n_jobs is not None:
+            raise FitError(
+                f"n_jobs={n_jobs} needs joblib: pip install joblib, or leave n_jobs= out"
+            ) from None
         yield from map(one, rest)
         return
     jobs = -1 if n_jobs is None else n_jobs

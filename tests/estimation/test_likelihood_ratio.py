@@ -1,5 +1,6 @@
 """Tests of the number of components: distributions, eigenvalues and resamples by other ways."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -142,12 +143,17 @@ def test_resamples_without_a_regular_maximum_are_not_counted(counts, monkeypatch
         counts[1].test(1, 2, n_boot=19, seed=1)
 
 
-def test_the_seed_decides_and_processes_do_not(counts):
+def test_the_seed_decides_and_processes_do_not(counts, monkeypatch):
     _, selection = counts
     one = selection.test(1, 2, n_boot=19, seed=2, n_jobs=1)
     again = selection.test(1, 2, n_boot=19, seed=2, n_jobs=2)
     np.testing.assert_allclose(one.draws, again.draws, atol=1e-6)
     assert not np.allclose(one.draws, selection.test(1, 2, n_boot=19, seed=3).draws)
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    alone = selection.test(1, 2, n_boot=19, seed=2, n_jobs=1)
+    np.testing.assert_array_equal(alone.draws, one.draws)
+    with pytest.raises(bmx.FitError, match="pip install joblib"):
+        selection.test(1, 2, n_boot=19, seed=2, n_jobs=2)
 
 
 def test_censored_times_and_groups_are_simulated_too():
