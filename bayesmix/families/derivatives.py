@@ -50,9 +50,18 @@ class Derivatives(NamedTuple):
         )
 
 
+def finite(d: Derivatives) -> Derivatives:
+    """Zero derivatives where the density is zero: no responsibility, no NaN."""
+    impossible = d.logf == -np.inf
+    if not d.first or not impossible.any():
+        return d
+    return d.map(lambda x: np.where(impossible, 0.0, x))._replace(logf=d.logf)
+
+
 def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
     """An observed information where it is positive, else the squared score."""
-    return np.where(information > 0, information, np.square(score))
+    with np.errstate(over="ignore"):
+        return np.where(information > 0, information, np.square(score))
 
 
 def mirrored(lower: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:

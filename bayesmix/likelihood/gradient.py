@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bayesmix.families import Derivatives
+from bayesmix.families.derivatives import finite
 from bayesmix.likelihood.densities import by_unit, join, log_weights, to_rows, weighted_sum
 from bayesmix.likelihood.pairs import Part, Plan, Side, Terms, make_plan
-from bayesmix.likelihood.passes import finite
 from bayesmix.likelihood.problem import Chunk, Problem, chunks
 
 NOTHING_ADDED = np.zeros((1, 1, 1))

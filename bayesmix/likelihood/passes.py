@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.families import Derivatives, Family, Observed
+from bayesmix.families.derivatives import finite
 from bayesmix.families.multivariate.normal import (
     Moments,
     Normal,
@@ -156,16 +157,6 @@ def _evaluated(
     parts = whole.parts(obs, linked, order=order)
     d = finite(whole.derivatives(obs, linked, parts))
     return Evaluated(arrays, group, obs, etas, d, Together(whole, obs, linked, parts))
-
-
-def finite(d: Derivatives) -> Derivatives:
-    """Zero derivatives where the density is zero: no responsibility, no NaN."""
-    impossible = d.logf == -np.inf
-    if not d.first or not impossible.any():
-        return d
-    clean = [np.where(impossible, 0.0, f) for f in d.first]
-    second = tuple(tuple(np.where(impossible, 0.0, x) for x in row) for row in d.second)
-    return d._replace(first=tuple(clean), second=second)
 
 
 def em_pass(

@@ -810,6 +810,23 @@ def test_many_rows_are_walked_over_in_blocks():
     np.testing.assert_allclose(em_pass(problem, theta).score[0], numeric, rtol=1e-6, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial", "gamma"])
+def test_rows_that_a_component_cannot_have_add_nothing_to_it(name):
+    """The inverse of a negative predictor is no mean: 0.5 and 0.3 - 0.4 v."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"v": rng.uniform(0, 1.5, 40), "y": rng.poisson(2.0, 40) + 1})
+
+    def second(rows):
+        spec = bmx.Mixture("y ~ v", rows, family=bmx.family(name, link="inverse"), k=2).spec
+        theta = np.zeros((1, spec.layout.size))
+        theta[0, :4] = 0.5, 0.0, 0.3, -0.4
+        done = em_pass(build_problem(spec), theta)
+        return done.score[0, 2:4], done.scoring[0, 2:4, 2:4]
+
+    for every, possible in zip(second(data), second(data[data["v"] < 0.75]), strict=True):
+        np.testing.assert_allclose(every, possible, rtol=1e-12)
+
+
 # --- covariances ---------------------------------------------------------------------------
 
 

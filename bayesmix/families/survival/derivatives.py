@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.arrays.special import mills, mills_excess, softplus
-from bayesmix.families.derivatives import Derivatives, automatic, mirrored
+from bayesmix.families.derivatives import Derivatives, automatic, finite, mirrored
 from bayesmix.families.kernel import Line
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
@@ -49,7 +49,7 @@ def derivatives(
     form = survival.closed_form if closed else None
     if form is not None and isinstance(times.points, slice) and times.entered is None:
         # A sampler's case: nothing to put together.
-        return _finite(form(Instant(times.lower, times.log_lower), times.event, *linked))
+        return finite(form(Instant(times.lower, times.log_lower), times.event, *linked))
     parts: list[tuple[Rows, Derivatives]] = []
     terms = dict(pieces(times))
     if form is not None and (points := times.points) is not None:
@@ -65,7 +65,7 @@ def derivatives(
     d = join_derivatives(parts, linked, len(times))
     if (entered := times.entered) is not None:
         d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
-    return _finite(d)
+    return finite(d)
 
 
 def join_derivatives(
@@ -102,17 +102,9 @@ def _enter(
     else:
         at = Instant(times.entry, times.log_entry)
         entry = form(at, np.zeros(len(times)), *some_rows(linked, rows))
-    entry = _finite(join_derivatives([(rows, entry)], linked, n))
+    entry = finite(join_derivatives([(rows, entry)], linked, n))
     logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
     return d.map(np.subtract, entry)._replace(logf=logf)
-
-
-def _finite(d: Derivatives) -> Derivatives:
-    """Without slopes where the value is impossible."""
-    impossible = d.logf == -np.inf
-    if not d.first or not impossible.any():
-        return d
-    return d.map(lambda x: np.where(impossible, 0.0, x))._replace(logf=d.logf)
 
 
 Along = tuple[np.ndarray, np.ndarray, np.ndarray]
