@@ -645,7 +645,8 @@ class PointFit(Estimates):
             theirs: the simulated time lies between the two around it.  Rows inspected often, each
             at times of its own, tell less in the resamples than in the data, so the errors are
             somewhat too large; use "case" there.  An event's time is observed as its own response
-            says, and its name is known as often as in the data.
+            says, by which a row with another event was followed until then; its name is known as
+            often as in the data.
         seed : int or numpy.random.Generator, optional
         progress : bool, optional
 

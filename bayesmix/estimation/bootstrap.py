@@ -237,11 +237,17 @@ def event_responses(
     assert events is not None
     weight, ended, over = rows.row_weights, np.zeros(len(y), bool), np.zeros(len(y), bool)
     described, seen = ended.copy(), {}
+    own = {
+        name: np.array([part.response.name == name for part in events.parts])
+        for name in prepared.times
+    }
+    apart = {name: ~(events.allowed & mine).any(1) for name, mine in own.items()}
     for name, times in prepared.times.items():
-        mine = np.array([part.response.name == name for part in events.parts])
-        apart = ~(events.allowed & mine).any(1)
-        time = np.where(mine[drawn], y, np.inf)  # of other events only the censoring matters
-        seen[name] = again = seen_again(times, time, weight, rng, apart)
+        time = np.where(own[name][drawn], y, np.inf)  # of other events only the censoring matters
+        followed = times
+        for other, theirs in prepared.times.items():
+            followed = followed.where(~apart[name] | apart[other], theirs)
+        seen[name] = again = seen_again(times, time, weight, rng, apart[name], followed)
         over |= np.isfinite(again.upper)
         ended |= np.isfinite(times.upper)
         described |= times.known

@@ -95,6 +95,11 @@ class Times:
         lower, entry = (spread(given, there, 0.0) for given in (self.lower, self.entry))
         return Times(lower, spread(self.upper, there, np.inf), entry, rate)
 
+    def where(self, rows: np.ndarray, other: Times) -> Times:
+        """The same where `rows` (n,) is true, elsewhere others; without background hazards."""
+        names = ("lower", "upper", "entry")
+        return Times(*(np.where(rows, getattr(self, n), getattr(other, n)) for n in names))
+
     def only(self, rows: np.ndarray) -> Times:
         """The same where `rows` (n,) is true; elsewhere nothing is known but the entry."""
         lower, upper = np.where(rows, self.lower, 0.0), np.where(rows, self.upper, np.inf)

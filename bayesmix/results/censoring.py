@@ -66,6 +66,7 @@ def seen_again(
     weight: np.ndarray,
     rng: np.random.Generator,
     apart: np.ndarray | None = None,
+    followed: Times | None = None,
 ) -> Times:
     """Simulated times as they would have been observed: watched, or inspected now and then.
 
@@ -80,15 +81,16 @@ def seen_again(
     rng : numpy.random.Generator
     apart : ndarray of bool, shape (n,), optional
         Rows that say nothing of the time because they had another event.
+    followed : Times, optional
+        The same with what is known of the other event's time in those rows.
     """
-    limit = limits(times, weight, rng, apart)
+    limit = limits(times if followed is None else followed, weight, rng)
+    limit = np.maximum(limit, times.entry)
     seen = censored_again(drawn, limit, times.entry)
     return inspected_again(times, drawn, limit, seen, weight, rng, apart)
 
 
-def limits(
-    times: Times, weight: np.ndarray, rng: np.random.Generator, apart: np.ndarray | None = None
-) -> np.ndarray:
+def limits(times: Times, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """When each row would be censored, (n,): known of the censored, drawn for the others.
 
     A row with an event would have been censored later: its limit is drawn from the
@@ -101,23 +103,19 @@ def limits(
     times : Times
     weight : ndarray, shape (n,)
     rng : numpy.random.Generator
-    apart : ndarray of bool, shape (n,), optional
-        Rows without part in the estimate, whose limits are only known to follow the entry.
 
     References
     ----------
     Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.5.
     """
     refuse_background(times, "the parametric bootstrap")
-    apart = np.zeros(len(times), bool) if apart is None else apart
     ended = np.isfinite(times.upper)
     last = np.where(ended, times.upper, times.lower)
-    censored = ~ended & ~apart
-    at = np.unique(last[censored])
-    log_left = _log_uncensored(times.take(~apart), last[~apart], weight[~apart], at)
-    unknown = np.flatnonzero(~censored)
+    at = np.unique(last[~ended])
+    log_left = _log_uncensored(times, last, weight, at)
+    unknown = np.flatnonzero(ended)
     # An event comes before a censoring at the same time.
-    begin = np.where(apart, times.entry, last)[unknown]
+    begin = last[unknown]
     before = np.searchsorted(at, begin)
     known = np.concatenate([[0.0], log_left])[before]
     target = known - rng.standard_exponential(len(unknown))

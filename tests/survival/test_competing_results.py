@@ -418,6 +418,20 @@ def own_responses():
     return bmx.CompetingRisks(formulas, data, "event", "weibull")
 
 
+def watched_and_visited():
+    """Of one event the time is known, of the other the visits around it, until a common end."""
+    rng, first, time = two_events()
+    end, before = rng.uniform(1, 6, 500), 0.5 * np.floor(time / 0.5)
+    last = 0.5 * np.floor(end / 0.5)
+    seen = time <= np.where(first, last, end)
+    data = pd.DataFrame({"time": np.where(seen, time, end), "status": seen.astype(int)})
+    data["lower"] = np.where(seen, before, last)
+    data["upper"] = np.where(seen, before + 0.5, np.inf)
+    data["event"] = pd.Series(np.where(first, "a", "b")).where(seen, None)
+    formulas = {"a": "surv(lower, upper, kind='interval') ~ 1", "b": "surv(time, status) ~ 1"}
+    return bmx.CompetingRisks(formulas, data, "event", "weibull")
+
+
 def visits():
     """Everybody is seen at the same times, until some end."""
     rng, first, time = two_events()
@@ -441,7 +455,7 @@ def lost_causes():
     return bmx.CompetingRisks("surv(time, status) ~ 1", data, "event", "weibull")
 
 
-@pytest.mark.parametrize("made", [own_responses, visits, lost_causes])
+@pytest.mark.parametrize("made", [own_responses, watched_and_visited, visits, lost_causes])
 def test_resampled_events_are_observed_as_the_data_were(made):
     """Errors of the bootstrap are those of the information: 80 resamples, 8 percent each."""
     fit = made().fit(seed=1, starts=1)
