@@ -20,7 +20,7 @@ from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import EventPart, Events, Part, Prepared, Regression
-from bayesmix.model.prepare import complete, concomitant_design, rows_of
+from bayesmix.model.prepare import complete, concomitant_design, rows_of, warn_of_constants
 from bayesmix.model.reading import Counted
 from bayesmix.model.units import case_weights
 
@@ -132,7 +132,7 @@ def prepare_components(
     )
     events = Events(event, names, families, parts, partial, allowed, truncation)
     used = tuple(dict.fromkeys((*columns, event)))
-    return Prepared(
+    prepared = Prepared(
         (_joint_part(formulas, parts, families),),
         units,
         None if weight_design is None else concomitant_design(weight_design, counted, scope),
@@ -150,6 +150,8 @@ def prepare_components(
         stream,
         None if known is None else tuple(constants.found),
     )
+    warn_of_constants(prepared)
+    return prepared
 
 
 def _columns(

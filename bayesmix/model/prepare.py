@@ -83,15 +83,10 @@ def prepare(
     names = [name for p in parts for name in p.response.parts or (p.response.name,)]
     if twice := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
         raise SpecError(f"two regressions have the same response {twice}; each needs its own")
-    concomitants = (
-        None if weight_design is None else concomitant_design(weight_design, counted, scope)
-    )
-    if stream is not None:
-        warn_of_constants([d for p in parts for d in p.designs], len(kept))
-    return Prepared(
+    prepared = Prepared(
         parts,
         units,
-        concomitants,
+        None if weight_design is None else concomitant_design(weight_design, counted, scope),
         weight,
         None if labels is None else known_labels(kept, labels, units),
         scope,
@@ -105,6 +100,8 @@ def prepare(
         stream=stream,
         constants=None if known is None else tuple(constants.found),
     )
+    warn_of_constants(prepared)
+    return prepared
 
 
 def rows_of(
@@ -140,16 +137,19 @@ def rows_of(
     return surveyed(source, used, [c for c in needed if c in used], group, weights, na_action)
 
 
-def warn_of_constants(designs: Sequence[Design], n: int) -> None:
+def warn_of_constants(prepared: Prepared) -> None:
     """Say which splines have their knots from a sample of the rows."""
+    effects = [part.random.design for part in prepared.parts if part.random is not None]
+    weights = [] if prepared.concomitant is None else [prepared.concomitant]
+    designs = [*(d for part in prepared.parts for d in part.designs), *effects, *weights]
     bound = [encoder.bound for d in designs for encoder in d.encoders]
     texts = [b.expression.text for b in bound if any(map(_is_sampled, b.functions))]
-    if texts:
+    if texts and prepared.stream is not None:
         warn(
             "sample",
             f"{', '.join(dict.fromkeys(texts))}: the knots are quantiles of the distinct values in "
-            f"a sample of {n} rows, as the data come in blocks. Write them as knots= where they "
-            "matter",
+            f"a sample of {len(prepared.index)} rows, as the data come in blocks. Write them as "
+            "knots= where they matter",
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import BSpline
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, FormulaError
+from bayesmix.errors import DataError, DataWarning, FormulaError
 from bayesmix.formula.design import build_design
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.scope import Scope
@@ -195,3 +195,14 @@ def test_units_events_and_missing_responses_in_blocks(monkeypatch):
         for one, other in zip(part, whole, strict=True):
             new = data.iloc[:6]
             np.testing.assert_allclose(one.apply(new)[0], other.apply(new)[0], atol=1e-10)
+
+
+def test_knots_from_a_sample_are_reported(monkeypatch):
+    monkeypatch.setattr(survey, "SAMPLE", 60)
+    rows = bmx.scan(
+        DATA.assign(t=1 + DATA["x"], s=1, e=np.where(DATA["z"] > 1e6, "a", "b")), rows=50
+    )
+    with pytest.warns(DataWarning, match=r"^cr\(x, df=4\), cr\(z, df=4\): the knots are quantiles"):
+        bmx.CompetingRisks(
+            "surv(t, s) ~ cr(x, df=4)", rows, "e", "weibull", concomitant="~ cr(z, df=4)"
+        )
