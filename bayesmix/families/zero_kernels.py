@@ -84,7 +84,7 @@ def _hurdle(ops: Any, base: Kernel, others: Any) -> Term:
 
 def _reader(ops: Any, base: Kernel) -> Any:
     """The others' term at any y, of the numbers of the whole."""
-    term = ops.scalar(base.make_term(ops))
+    term = ops.scalar(base.build(ops))
     if base.reads[0] == "y":
         return ops.scalar(lambda y, *given: term(y, *given[1:-1]))
     return ops.scalar(lambda _, *given: term(*given[1:-1]))
@@ -97,7 +97,7 @@ def _cut_off(ops: Any, base: Kernel) -> Any:
     -o times those of f(0).  The constant of a count of zero is zero.
     """
     log1mexp, pick = ops.log1mexp, ops.pick
-    term = ops.scalar(base.make_term(ops))
+    term = ops.scalar(base.build(ops))
     assert base.reads == ("y", "const")
 
     def one(y: float, *given: float) -> Numbers:

@@ -41,7 +41,7 @@ def cache_name(stem: str, makers: Iterable[Callable[..., Any]], *used: ModuleTyp
 @functools.cache
 def kernel_name(kernel: Kernel) -> str | None:
     """File name of a regression family's term."""
-    return cache_name(f"family-{kernel.name}", kernel.made_of)
+    return cache_name(f"family-{kernel.name}", kernel.made_of, special)
 
 
 @functools.cache

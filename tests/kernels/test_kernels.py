@@ -538,6 +538,8 @@ def test_a_damaged_file_is_made_again(run_copy):
 def test_a_family_that_could_change_unnoticed_is_not_kept():
     poisson = bmx.family("poisson").kernel
     assert "family-poisson" in kernels.kernel_name(poisson)
+    normal, amounts = (bmx.family(n).kernel for n in ("gaussian", "hurdle_lognormal"))
+    assert normal.make_term in amounts.made_of
     assert (
         kernels.kernel_name(replace(poisson, make_term=lambda ops: poisson.make_term(ops))) is None
     )

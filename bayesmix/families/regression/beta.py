@@ -55,10 +55,12 @@ def density(obs: Observed, mu: Linked, phi: Linked) -> Array:
 
 
 def kernel_term(ops: Any) -> Term:
-    """Give the density at the logit of the mean; derivatives by those of S, as in `curvature`.
+    """Give the density at the logit of the mean; derivatives by those of S, `arrays.stirling`.
 
     The score of eta is mu (1 - mu) phi (logit(y) - eta) + (1 - mu) (1/2 - a S'(a)) - mu (1/2 -
-    b S'(b)); that of log(phi) has phi times the divergence.
+    b S'(b)); that of log(phi) has phi times the divergence.  The expected information of eta is
+    (mu (1 - mu) phi)^2 (psi'(a) + psi'(b)), with a^2 psi'(a) = a + 1/2 + a^2 S''(a), and that of
+    log(phi) is a^2 psi'(a) + b^2 psi'(b) - phi^2 psi'(phi).
     """
     exp, log, log1p, log1pmx = ops.exp, ops.log, ops.log1p, ops.log1pmx
     pick, stirling = ops.pick, ops.stirling

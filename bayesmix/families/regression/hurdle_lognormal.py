@@ -5,14 +5,14 @@ from typing import Any
 
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.numbers import for_numbers
-from bayesmix.families.regression import gaussian
+from bayesmix.families.regression.gaussian import FAMILY as NORMAL
 from bayesmix.families.survival.lognormal import FAMILY as TIMES
 from bayesmix.families.zeros import hurdle
 
 
-def kernel_term(ops: Any) -> Term:
+def kernel_term(ops: Any, base: Kernel) -> Term:
     """Give the normal density of log(y), const = -log(y)."""
-    normal = ops.scalar(gaussian.kernel_term(ops))
+    normal = ops.scalar(base.build(ops))
 
     def term(const: float, mu: float, log_sigma: float) -> tuple[float, ...]:
         d = normal(-const, mu, log_sigma)
@@ -21,5 +21,6 @@ def kernel_term(ops: Any) -> Term:
     return term
 
 
-AMOUNTS = Kernel("lognormal", kernel_term, reads=("const",), parameters=2)
+assert isinstance(NORMAL.kernel, Kernel)
+AMOUNTS = Kernel("lognormal", kernel_term, reads=("const",), parameters=2, base=NORMAL.kernel)
 FAMILY = hurdle(replace(for_numbers(TIMES), kernel=AMOUNTS))

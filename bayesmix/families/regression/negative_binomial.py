@@ -48,7 +48,7 @@ def density(obs: Observed, mu: Linked, alpha: Linked) -> Array:
 
 
 def kernel_term(ops: Any) -> Term:
-    """Give the probability at the logarithm of the mean; derivatives as in `closed_form`.
+    """Give the probability at the logarithm of the mean.
 
     With n = y + alpha, log Gamma(n) is that of n moved by ten steps less the log of their product
     where n is below ten; above, as in `density`.

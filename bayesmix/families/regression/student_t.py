@@ -35,7 +35,14 @@ def density(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Array:
 
 
 def kernel_term(ops: Any) -> Term:
-    """Give the density of t; derivatives as in `closed_form` and `curvature`."""
+    """Give the density of t.
+
+    The expected information of log(nu) is an asymptotic series where its exact form cancels.
+
+    References
+    ----------
+    Lange, Little and Taylor (1989), JASA 84, 881-896: the expected information.
+    """
     exp, log1p, log1pmx = ops.exp, ops.log1p, ops.log1pmx
     pick, stirling = ops.pick, ops.stirling
     c0, c1, c2, c3, c4, c5 = SERIES
