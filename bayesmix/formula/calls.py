@@ -29,8 +29,7 @@ class Call(NamedTuple):
     @property
     def kind(self) -> str:
         """Of a time: "right", "interval" or "counting"."""
-        written = self.options.get("kind", "'right'")
-        return written[1:-1] if written[0] in "'\"" else f"{written}, no text"
+        return self.options.get("kind", "'right'")[1:-1]
 
     @property
     def background(self) -> str | None:
@@ -65,8 +64,9 @@ def call_of(text: str) -> Call | None:
         named = len(run) > 1 and run[1].text == "="
         value, option = run[2 * named :], run[0].text if named and run else ""
         if not value or (named and (option not in known or option in options)):
-            allowed = " and ".join(f"{each}=" for each in known) or "none"
-            raise FormulaError(f"{label}: the options are {allowed}. Write {form}.")
+            allowed = " and ".join(f"{each}=" for each in known)
+            words = f"the options are {allowed}" if known else "it takes no options"
+            raise FormulaError(f"{label}: {words}. Write {form}.")
         written = text[value[0].start : value[-1].end]
         if named:
             options[option] = written
@@ -80,6 +80,8 @@ def call_of(text: str) -> Call | None:
 
 def _wrong_time(call: Call) -> str | None:
     count, kind = len(call.arguments), call.kind
+    if (written := call.options.get("kind", "''"))[0] not in "'\"":
+        return f"has kind={written} without quotes"
     if kind not in PARTS:
         return f"has no known form: kind={kind!r} is unknown"
     if count not in ((1, 2) if kind == "right" else (len(PARTS[kind]),)):

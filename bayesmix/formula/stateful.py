@@ -69,10 +69,14 @@ class Stateful:
         return self.columns(x)
 
     def _options(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        given = {**dict(zip(self.options, args, strict=False)), **kwargs}
+        first = dict(zip(self.options, args, strict=False))
+        given = {**first, **kwargs}
         if len(args) > len(self.options) or not given.keys() <= self.options.keys():
-            known = ", ".join(f"{name}=" for name in self.options) or "none"
-            raise FormulaError(f"{self.name}(...) has other options; they are: {known}")
+            known = ", ".join(f"{name}=" for name in self.options)
+            words = f"has other options; they are: {known}" if known else "takes no options"
+            raise FormulaError(f"{self.name}(...) {words}")
+        for twice in first.keys() & kwargs.keys():
+            raise FormulaError(f"{self.name}(...) has {twice}= twice; write it once")
         for size in ("df", "degree"):
             if isinstance(given.get(size), int) and given[size] > MOST_COLUMNS:
                 msg = f"{self.name}({size}={given[size]}) makes more than {MOST_COLUMNS} columns"

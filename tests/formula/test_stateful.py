@@ -94,7 +94,8 @@ def test_any_unit(factor):
         ("bs(x, df=5, knots=[1])", FormulaError, "df=5 has 2 of them"),
         ("bs(x, knots=[-9])", FormulaError, "between the ends"),
         ("bs(x, df=4, include_intercept=True)", FormulaError, "df=, knots=, degree=.*center="),
-        ("center(x, 2)", FormulaError, "they are: none"),
+        ("center(x, 2)", FormulaError, "takes no options"),
+        ("bs(x, 4, df=5)", FormulaError, "has df= twice"),
         ("bs(x, df=5, upper_bound=1)", DataError, "lie outside"),
     ],
 )

@@ -191,7 +191,7 @@ WRONG_TEXTS = [
     ("surv(lower, kind='interval')", FormulaError, "has 1 argument,"),
     ("surv(time, status, kind='counting')", FormulaError, "has 2 arguments"),
     ("surv(time, status, kind='left')", FormulaError, "kind='left' is unknown"),
-    ("surv(lower, upper, kind=interval)", FormulaError, "'interval, no text' is unknown"),
+    ("surv(lower, upper, kind=interval)", FormulaError, "has kind=interval without quotes"),
     ("surv(time, status, type='right')", FormulaError, "the options are kind= and background="),
     ("surv(time, status, kind='right', kind='right')", FormulaError, "repeated"),
     ("surv(time, status) + 1", FormulaError, "the response is one column"),
