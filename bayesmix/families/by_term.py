@@ -48,6 +48,9 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
     if first.link is not own:
         etas[0], *through = _through(first, own)
     logf, *rest = _term(kernel)(*(getattr(obs, name) for name in kernel.reads), *etas)
+    for v in linked:  # a term may take a missing predictor for one at its bound
+        if (missing := np.isnan(v.eta)).any():
+            logf = np.where(missing, np.nan, logf)
     slopes, curvatures = rest[:p], rest[p : 2 * p]
     lower = iter(rest[2 * p + kernel.statistic :])
     second = [[-next(lower) for _ in range(i + 1)] for i in range(p)]
