@@ -21,6 +21,7 @@ from bayesmix.formula.frames import (
     truth_values,
 )
 from bayesmix.formula.scope import Scope
+from bayesmix.formula.stateful import Unsettled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +129,7 @@ class BoundExpression:
         try:
             with np.errstate(all="ignore"):
                 return value_of(syntax_tree(self.expression.source), variables, functions)
-        except BayesmixError:
+        except (BayesmixError, Unsettled):
             raise
         except Exception as error:
             raise FormulaError(

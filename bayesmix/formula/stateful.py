@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import BayesmixError, DataError, FormulaError
+from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import library
 
 MOST_COLUMNS = 1000
@@ -20,11 +20,11 @@ MOST_COLUMNS = 1000
 ROUNDING = 1e-14
 
 
-class Unsettled(BayesmixError):
+class Unsettled(Exception):
     """A function met `x`, (n,) or (n, P), before its constants were known."""
 
     def __init__(self, function: Stateful, x: np.ndarray) -> None:
-        super().__init__(f"{function.name}(...) has no constants yet")
+        super().__init__(function, x)
         self.function, self.x = function, x
 
 

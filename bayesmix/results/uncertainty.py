@@ -27,8 +27,9 @@ Values = Callable[[np.ndarray], np.ndarray]
 STEP = 1e-3
 # How far parameters go along a direction that the data do not determine, in units of their
 # linear predictors, to see which values depend on it: far enough to leave a limit such as
-# p = 1.  A change below these shares of a value and of its standard error is none.
-SHIFT = 20.0
+# p = 1, wherever the fit ended.  A change below these shares of a value and of its standard error
+# is none.
+SHIFTS = (20.0, 100.0, 500.0)
 DEPENDS, DEPENDS_SE = 1e-6, 1e-3
 RANKED: Any = "inverted_cdf"
 # Where intervals are symmetric: the scale, the way back, and the slope of the scale.
@@ -195,8 +196,10 @@ def estimates(
             moved = many(theta + STEP * np.concatenate([root.T, -root.T]))
             found = Estimates(center, np.subtract(*np.split(moved, 2)) / (2 * STEP), unknown)
             se = found.se
-        if len(flat):
-            moved = many(theta + SHIFT * np.concatenate([flat, -flat]))
+        for shift in SHIFTS if len(flat) else ():
+            moved = many(theta + shift * np.concatenate([flat, -flat]))
+            if shift > SHIFTS[0]:  # what overflows says nothing
+                moved = np.where(np.isfinite(moved), moved, center)
             unknown |= depends(moved, center, np.where(np.isfinite(se), se, 0.0)).any(0)
     return found
 
