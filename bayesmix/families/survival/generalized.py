@@ -85,6 +85,7 @@ def functions(
         return np.exp(mu + sigma * standard_quantile(p, Q, None if P is None else np.log(P)))
 
     def mean(**values: np.ndarray) -> np.ndarray:
+        """exp(mu) E exp(sigma w); infinite where there is no mean."""
         mu, sigma, Q, P = natural(values)
         return np.exp(mu + log_moment(sigma, Q, P))
 

@@ -33,12 +33,13 @@ def usual_scale(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
     return np.exp(-np.log(scale) / shape)
 
 
-def by_usual(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """A function of the usual scale, by keyword, as one of the scale here."""
+def by_usual(function: Callable[..., np.ndarray], words: str = "") -> Callable[..., np.ndarray]:
+    """A function of the usual scale, by keyword, as one of the scale here; `words` say what."""
 
     def here(*first: Any, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
         return function(*first, scale=usual_scale(scale, shape), shape=shape)
 
+    here.__doc__ = words
     return here
 
 
@@ -63,8 +64,10 @@ FAMILY = Family(
         TimesKernel("weibull_ph", kernel_line, "extreme"), by_usual(weibull.quantile)
     ),
     start=start,
-    mean=by_usual(weibull.mean),
-    variance=by_usual(weibull.variance),
+    mean=by_usual(weibull.mean, "scale^(-1 / shape) Gamma(1 + 1 / shape)."),
+    variance=by_usual(
+        weibull.variance, "mean^2 (Gamma(1 + 2 / shape) / Gamma(1 + 1 / shape)^2 - 1)."
+    ),
     simulate=by_usual(weibull.simulate),
     priors=weibull.priors,
     in_units=in_units,
