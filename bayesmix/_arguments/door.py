@@ -16,6 +16,7 @@ import numpy as np
 from bayesmix._arguments.files import refusal
 from bayesmix._arguments.habits import option_hint
 from bayesmix._arguments.kinds import Kind, kind_of
+from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.shown import shown, type_name
 from bayesmix._arguments.values import ERRORS, NONE_BY_DEFAULT, VALUES, WORDS
 from bayesmix.errors import BayesmixError, SpecError, UnknownOptionError
@@ -183,6 +184,9 @@ def check_value(
         Of the class `error`, or of the argument's own.
     """
     error = ERRORS.get(name, error)
+    if isinstance(value, range):  # it has a length before it has numbers, of 40 bytes each
+        size = (value.stop - value.start) // value.step
+        check_memory(40.0 * size, f"{name}={value}", "give fewer numbers")
     if check is not None:
         check(name, value, error)
     if not kind.test(value):

@@ -361,7 +361,7 @@ class Family:
             return self._observe_times(response)
         y, trials = np.asarray(response.y, dtype=float), response.trials
         if response.there is not None and self.normal is None:
-            y, trials = _filled(y, trials, response.there)
+            y, trials = _filled(self, y, trials, response.there)
         _check_support(self, response.name, y)
         trials = np.ones_like(y) if self.binomial and trials is None else trials
         const = 0.0 if self.constant is None else self.constant(y, trials)
@@ -504,11 +504,18 @@ class Family:
         return value
 
 
+# Responses of which every family allows one.
+FILLERS = np.array([[0.0], [1.0], [0.5], [-1.0]])
+
+
 def _filled(
-    y: np.ndarray, trials: np.ndarray | None, there: np.ndarray
+    family: Family, y: np.ndarray, trials: np.ndarray | None, there: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Responses and trials with the middle one of those observed at the other rows."""
     known = np.flatnonzero(there)
+    if not len(known):
+        value = next(v for v in FILLERS if family.valid is None or np.all(family.valid(v)))
+        return np.full(len(y), value[0]), trials
     at = int(known[np.argsort(y[known], kind="stable")[len(known) // 2]])
     counts = None if trials is None else np.where(there, trials, trials[at])
     return np.where(there, y, y[at]), counts

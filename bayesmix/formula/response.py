@@ -283,9 +283,16 @@ def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
 
 
 def read_observed(
-    formula: _WithResponse, data: pd.DataFrame, scope: Scope, *, levels: bool = False
+    formula: _WithResponse,
+    data: pd.DataFrame,
+    scope: Scope,
+    *,
+    levels: bool = False,
+    like: Response | None = None,
 ) -> Response:
     """As `read_response`, of a response that may be missing in some rows.
+
+    It may be missing in all rows if it is `like` one that was read before.
 
     Raises
     ------
@@ -296,6 +303,9 @@ def read_observed(
     there = observed_rows(formula, data)
     if there.all():
         return read_response(formula, data, scope, levels=levels, partly=True)
+    if not there.any() and like is not None:
+        trials = None if like.trials is None else np.ones(len(data))
+        return replace(like.take(slice(0, 0)).spread(there), trials=trials)
     if not there.any():
         raise DataError(
             f"The response {formula.response!r:.200} is missing in all {len(data)} rows; leave "

@@ -100,8 +100,11 @@ def unit_response(
     *,
     fiml: bool = False,
     levels: bool = False,
+    like: Response | None = None,
 ) -> tuple[pd.DataFrame, Response]:
     """The rows with their unit's values of some columns, and the response that each has once.
+
+    With `fiml` it may be missing everywhere if it is `like` one that was read before.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def unit_response(
     needed = [c for c in here if c in whole]
     known = observed_rows(formula, data) if fiml else None
     table = unit_values(data, units, needed, others, text, known)
-    read = read_observed if fiml else read_response
+    read = partial(read_observed, like=like) if fiml else read_response
     return table, once_by_unit(read(formula, table, scope, levels=levels), units)
 
 

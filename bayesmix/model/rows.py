@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -229,10 +230,17 @@ def apply(
         levels = part.response.kind == "levels"
         if part.regression.per == "unit" and response:
             table, read = unit_response(
-                part.formula, names, newdata, units, prepared.scope, fiml=fiml, levels=levels
+                part.formula,
+                names,
+                newdata,
+                units,
+                prepared.scope,
+                fiml=fiml,
+                levels=levels,
+                like=part.response,
             )
         elif response and prepared.events is None:
-            reader = read_observed if fiml else read_response
+            reader = partial(read_observed, like=part.response) if fiml else read_response
             read = reader(part.formula, newdata, prepared.scope, levels=levels)
         described = None
         if fiml and read is not None:

@@ -361,3 +361,10 @@ def test_errors_come_back_from_another_process():
         error = pickle.loads(pickle.dumps(kind("what, and why")))
         assert (type(error), str(error)) == (kind, "what, and why")
         assert type(kind.__new__(kind, "what")) is kind
+
+
+@pytest.mark.parametrize("numbers", [range(10**12), range(0, -(10**25), -1)])
+def test_more_numbers_than_fit_into_memory(numbers):
+    patents = bmx.Mixture("Patents ~ lgRD", bmx.load_data("patent"), family="poisson", k=2)
+    with pytest.raises(MemoryError, match="give fewer numbers"):
+        bmx.select(patents, k=numbers)

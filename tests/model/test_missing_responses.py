@@ -185,8 +185,8 @@ def test_predictions_need_no_response_and_new_rows_may_lack_some(data, fit):
     assert means["y"].notna().all(axis=None)
     with pytest.raises(bmx.DataError, match="missing values"):
         fit.predict(newdata=data)
-    with pytest.raises(bmx.DataError, match="all 400 rows"):
-        fit.membership(newdata=data.assign(y=np.nan))
+    without, lost = fit.membership(newdata=data.assign(y=np.nan)), data["y"].isna()
+    np.testing.assert_allclose(without[lost], fit.membership()[lost], atol=1e-12)
 
 
 def test_a_missing_covariate_of_an_observed_response_names_pool(data):
@@ -327,3 +327,29 @@ def test_binary_items_with_holes():
         terms += np.where(np.isnan(y), 0.0, -np.logaddexp(0.0, np.where(y == 1, -eta, eta)))
     expected = np.logaddexp(*terms.T).sum()
     assert spec.log_likelihood(params) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("lost", [["u"], ["n"], ["share"], ["t", "d"], ["v"], ["v", "w"], ["s"]])
+def test_one_new_unit_may_lack_a_response(lost):
+    """It is what it would be among units that have it; without any it belongs by the weights."""
+    rng, z = np.random.default_rng(12), np.repeat([0, 1], 60)
+    data = pd.DataFrame({"u": z + rng.normal(size=120), "n": rng.poisson(2.0 + 3.0 * z)})
+    data["share"], data["t"], data["d"] = rng.beta(2, 2 + z), rng.exponential(1.0 + z), 1.0
+    data["v"], data["w"] = rng.normal(size=120), rng.normal(size=120)
+    data["s"], data["of"] = rng.integers(0, 6, 120), 5
+    data = data.astype(float)
+    parts = [
+        bmx.Regression("u ~ 1"),
+        bmx.Regression("truncated(n, lower=0) ~ 1", "poisson"),
+        bmx.Regression("share ~ 1", "beta"),
+        bmx.Regression("surv(t, d) ~ 1", "weibull"),
+        bmx.Regression("mv(v, w) ~ 1", "mvnormal"),
+        bmx.Regression("p(s, of) ~ 1", "binomial"),
+    ]
+    fit = bmx.Mixture(parts, data, k=2, na_action="fiml").fit("em", seed=1, starts=2)
+    two = data.iloc[[0, 1]].copy()
+    two.loc[two.index[0], lost] = np.nan
+    alone, among = fit.membership(two.iloc[[0]]), fit.membership(two).iloc[[0]]
+    pd.testing.assert_frame_equal(alone, among, rtol=1e-10)
+    two[["u", "n", "share", "t", "d", "v", "w", "s"]] = np.nan
+    np.testing.assert_allclose(fit.membership(two), [fit.mixing, fit.mixing], atol=1e-12)
