@@ -37,9 +37,9 @@ def kernel_of(family: Family) -> Kernel | TimesKernel | None:
 
 
 def known(problem: Problem) -> bool:
-    """Whether the kernels can do a problem: all its families, and no held weights."""
+    """Whether the kernels can do a problem: all its families and responses, no held weights."""
     return problem.spec.weights.held is None and all(
-        kernel_of(group.family) is not None and not _exposed(arrays.observed[group.key].times)
+        kernel_of(group.family) is not None and _readable(arrays.observed[group.key])
         for arrays, group in _groups(problem)
     )
 
@@ -55,9 +55,11 @@ def _together(family: Family) -> Callable[..., np.ndarray] | None:
     return kernel.together if isinstance(kernel, Kernel) else None
 
 
-def _exposed(times: Times | None) -> bool:
-    """Whether a background has a part in any event, of which no kernel knows."""
-    return times is not None and bool(times.exposed.any())
+def _readable(obs: Observed) -> bool:
+    """Whether some row has the response, and no background has a part in an event."""
+    if obs.times is not None:
+        return not obs.times.exposed.any()
+    return obs.there is None or bool(np.any(obs.there))
 
 
 def kernel_names(problem: Problem) -> set[str | None]:
@@ -115,8 +117,8 @@ def arrange(problem: Problem) -> Arranged:
             items.append(item if table is None else item._replace(codes=table.distinct.codes))
     n_rows, first = problem.n_rows, problem.first
     if first is not None and all(_together(group.family) for _, group in _groups(problem)):
-        # Rows but the first of each cluster say nothing.
-        used = np.unique(np.concatenate([_rows(part, n_rows) for part in parts]))
+        # Rows but the first of each cluster, and one of a unit without responses, say nothing.
+        used = np.unique(np.concatenate([first, *(_rows(part, n_rows) for part in parts)]))
         parts = [p._replace(rows=np.searchsorted(used, _rows(p, n_rows))) for p in parts]
         n_rows, first = len(used), np.searchsorted(used, first)
     return Arranged(

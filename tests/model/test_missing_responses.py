@@ -353,3 +353,32 @@ def test_one_new_unit_may_lack_a_response(lost):
     pd.testing.assert_frame_equal(alone, among, rtol=1e-10)
     two[["u", "n", "share", "t", "d", "v", "w", "s"]] = np.nan
     np.testing.assert_allclose(fit.membership(two), [fit.mixing, fit.mixing], atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", ["0", "1"])
+def test_units_without_any_response_say_nothing_beside_random_effects(monkeypatch, compiled):
+    monkeypatch.setenv("BAYESMIX_COMPILE", compiled)
+    rng, of = np.random.default_rng(3), np.repeat(np.arange(300), 3)
+    data = pd.DataFrame({"id": of, "t": np.tile([0.0, 1.0, 2.0], 300)})
+    data["y"] = 2.0 * (of % 2) + rng.normal(size=300)[of] + rng.normal(size=900)
+    lost = data.assign(y=data["y"].where(of >= 100))
+    formula, options = "y ~ t + (1 | id)", {"k": 2, "group": "id"}
+    some = bmx.Mixture(formula, lost.dropna(), **options).fit("em", seed=1, starts=2)
+    spec = bmx.Mixture(formula, lost, na_action="fiml", **options)
+    assert spec.log_likelihood(some.params) == pytest.approx(some.loglik, abs=1e-8)
+    again = spec.fit("em", init=some.params, max_iter=0)
+    assert again.loglik == pytest.approx(some.loglik, abs=1e-8)
+
+
+@pytest.mark.parametrize("compiled", ["0", "1"])
+def test_a_block_of_rows_may_lack_a_response(monkeypatch, compiled):
+    monkeypatch.setenv("BAYESMIX_COMPILE", compiled)
+    rng, z = np.random.default_rng(1), np.tile([0, 1], 300)
+    data = pd.DataFrame({"u": rng.normal(size=600) + 2 * z, "n": rng.poisson(2.0 + 3.0 * z)})
+    data["n"] = data["n"].where(data.index >= 200)
+    parts = [bmx.Regression("u ~ 1"), bmx.Regression("n ~ 1", "poisson")]
+    fits = [
+        bmx.Mixture(parts, given, k=2, na_action="fiml").fit("em", seed=1, starts=2)
+        for given in (data, bmx.scan(data, rows=200))
+    ]
+    assert fits[0].loglik == pytest.approx(fits[1].loglik, abs=1e-7)
