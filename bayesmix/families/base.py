@@ -504,7 +504,7 @@ class Family:
         return value
 
 
-# Responses of which every family allows one.
+# Responses of which every shipped family allows one, to stand where none was observed.
 FILLERS = np.array([[0.0], [1.0], [0.5], [-1.0]])
 
 
@@ -514,7 +514,12 @@ def _filled(
     """Responses and trials with the middle one of those observed at the other rows."""
     known = np.flatnonzero(there)
     if not len(known):
-        value = next(v for v in FILLERS if family.valid is None or np.all(family.valid(v)))
+        possible = (v for v in FILLERS if family.valid is None or np.all(family.valid(v)))
+        if (value := next(possible, None)) is None:
+            raise DataError(
+                f"the response of the {family.name} family is missing in all of these rows; give "
+                "one row that has it beside them"
+            )
         return np.full(len(y), value[0]), trials
     at = int(known[np.argsort(y[known], kind="stable")[len(known) // 2]])
     counts = None if trials is None else np.where(there, trials, trials[at])
