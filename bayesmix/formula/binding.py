@@ -251,8 +251,7 @@ def _scope_value(
     if len(data) > 1 and hasattr(value, "dtype") and np.shape(value) == (len(data),):
         raise DataError(
             f"{name!r} in {expression.text!r:.200} is an array of yours with one value a row; "
-            "rows are "
-            "selected and predicted from the data only. Add it to the data as a column."
+            "rows are selected and predicted from the data only. Add it to the data as a column."
         )
     return value
 

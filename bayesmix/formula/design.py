@@ -234,8 +234,7 @@ def _refuse_twice(terms: tuple[str, ...], formula: ParsedFormula) -> None:
     if twice:
         raise FormulaError(
             f"The formula {formula.text!r:.200} gives two columns the name {twice[0]!r}. Rename "
-            "the "
-            "column or the levels."
+            "the column or the levels."
         )
 
 

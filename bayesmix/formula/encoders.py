@@ -125,8 +125,7 @@ def encode_factor(
         how = f"Convert it: {conversion(box.data)}" if moment(box.data) else "Convert it"
         raise DataError(
             f"The term {text!r:.200} is {describe(box.data)}; numbers, booleans, text and "
-            "categories "
-            f"can be used. {how}, or write C(...) for a factor."
+            f"categories can be used. {how}, or write C(...) for a factor."
         )
     used = np.bincount(codes, minlength=len(found)) > 0
     present = [level for level, u in zip(found, used, strict=True) if u]
@@ -138,8 +137,7 @@ def encode_factor(
     if len(levels) < 2:
         raise DataError(
             f"The factor {text!r:.200} has the single level {levels[0]!r}; at least two are "
-            "needed. "
-            "Leave it out."
+            "needed. Leave it out."
         )
     encoder = FactorEncoder(bound, levels, box.contrast, unused)
     positions = _positions(codes, found, levels, data, text)
@@ -247,8 +245,7 @@ class NumericEncoder:
         if values is None:
             raise DataError(
                 f"The term {text!r:.200} was numeric when the model was fitted and is not in the "
-                "new "
-                "data. Convert the column to numbers."
+                "new data. Convert the column to numbers."
             )
         if (1 if values.ndim == 1 else values.shape[1]) != self.width:
             raise DataError(

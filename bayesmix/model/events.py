@@ -265,8 +265,7 @@ def _formulas(given: Any, names: Names) -> list[ParsedFormula]:
         if f.group is not None:
             raise FormulaError(
                 f"the formula {f.text!r:.200} groups rows by {f.group!r}, but competing events "
-                "have one "
-                "row for each subject; remove '| ...'"
+                "have one row for each subject; remove '| ...'"
             )
     return parsed
 
@@ -337,8 +336,7 @@ def restricted(
     if taken_apart(formula.response).background is not None:
         raise FormulaError(
             f"{formula.response!r:.200}: background= is for bmx.Mixture; with competing events, "
-            "make "
-            "the background an event of its own"
+            "make the background an event of its own"
         )
     there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
     rows = rows & there

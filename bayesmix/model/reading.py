@@ -234,8 +234,7 @@ def _random(
         if regression.random_covariance != "varying":
             raise SpecError(
                 f"random_covariance={regression.random_covariance!r}, but {formula.text!r:.200} "
-                "has no "
-                "random effects (1 | id); leave it out"
+                "has no random effects (1 | id); leave it out"
             )
         return None
     if regression.per == "unit":

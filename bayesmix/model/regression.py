@@ -90,8 +90,7 @@ def _with_thresholds(
         names = " and ".join(dict.fromkeys(f.name for f in families))
         raise SpecError(
             f"the components of {part.response.name!r:.200} have the families {names}; ordered "
-            "levels "
-            "need one family in all components"
+            "levels need one family in all components"
         )
     if "Intercept" not in terms:
         terms, matrix = (*terms, "Intercept"), np.column_stack([matrix, np.ones(len(matrix))])
@@ -193,8 +192,7 @@ def _design(
             if used.setdefault(term, kind) != kind or (kind != "nested" and term in columns):
                 raise SpecError(
                     f"the term {term!r} of {part.regression.formula!r:.200} is both {used[term]} "
-                    "and "
-                    f"{kind}; a term has one kind of coefficient"
+                    f"and {kind}; a term has one kind of coefficient"
                 )
         where = placed(columns, design, "the nested formulas")
         sets = (next(nested),) if kind == "nested" else shared[kind]

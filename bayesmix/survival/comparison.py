@@ -102,7 +102,7 @@ def _seen(
     """What was observed in each group: times, codes of events, and case weights."""
     spec = source.spec
     observed, codes = _observed(spec)
-    weight = np.ones(len(codes)) if spec.rows.weight is None else spec.rows.weight
+    weight = spec.rows.row_weights
     return [(observed.take(at), codes[at], weight[at]) for at in _rows_of(spec, by, groups)]
 
 
@@ -125,7 +125,7 @@ def _state_sums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums of states' probabilities over the rows of groups, (T, G, grid, 1 + S), and weights."""
     spec = source.spec
-    every = np.ones(spec.rows.n) if spec.rows.weight is None else spec.rows.weight
+    every = spec.rows.row_weights
     total = np.zeros((len(theta), len(groups), len(grid), 1 + spec.k))
     count = np.zeros(len(groups))
 
