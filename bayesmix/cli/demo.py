@@ -122,7 +122,8 @@ def bayes(
     count = post.data["posterior"]["coef"].isel(component=0, term=0).size
     write(f"{count} draws in {perf_counter() - began:.1f} seconds.\n")
     fits = {"ML": ml, "Bayes": post}
-    write(str(bmx.compare_estimates(fits)))
+    shown = ["component", "term", "ML_estimate", "ML_error", "Bayes_estimate", "Bayes_error"]
+    write(bmx.compare_estimates(fits)[shown].round(3).to_string(index=False))
     write(f"\n{post.diagnostics()!r}")
     write(odds_words(post))
     write(f"\nLeaving out one centre at a time\n{post.loo(seed=seed)!r}")

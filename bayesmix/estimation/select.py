@@ -63,7 +63,7 @@ def _flags(f: Fitted) -> str:
     """What to look at before a fit is chosen, in a few words."""
     words = [] if f.status == "converged" else [f.status]
     if seldom_reached(f):
-        words.append(f"{f.ends.agreeing} of {len(f.ends.loglik)} starts")
+        words.append(f"best reached by {f.ends.agreeing} of {len(f.ends.loglik)} starts")
     if f.spec.k > 1 and f.mixing.min() < SMALL:
         words.append("small component")
     return ", ".join(words)
