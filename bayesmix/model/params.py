@@ -60,16 +60,21 @@ class Entry(NamedTuple):
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """The values in the table, (...), from theta (..., D)."""
         own = theta[..., self.at]
+        if self.is_coefficient:
+            return np.asarray(own)
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
             if self.shown is not None:
                 values = {n: link.inverse(theta[..., at]) for n, (at, link) in self.of.items()}
                 return np.asarray(self.shown.read(values)[self.name])
             if self.steps is not None:
                 return np.exp(theta[..., list(self.steps)]).sum(-1) - own
-            return np.asarray(own if self.link is None else self.link.inverse(own))
+            assert self.link is not None
+            return np.asarray(self.link.inverse(own))
 
     def slopes(self, theta: np.ndarray) -> dict[int, float]:
         """Derivatives of the value in entries of theta (D,)."""
+        if self.is_coefficient:
+            return {self.at: 1.0}
         with np.errstate(over="ignore"):
             if self.shown is not None:
                 at = [j for j, _ in self.of.values()]
@@ -78,8 +83,7 @@ class Entry(NamedTuple):
                 return dict(zip(at, (change / (2 * STEP)).tolist(), strict=True))
             if self.steps is not None:
                 return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps}}
-            if self.link is None:
-                return {self.at: 1.0}
+            assert self.link is not None
             own = np.asarray(theta[self.at])
             return {self.at: float(self.link.slope(own, np.asarray(self.link.inverse(own))))}
 

@@ -278,15 +278,18 @@ def summary(
     cov = covariance(fitted, kind, cluster)
     z = float(special.ndtri(0.5 + ci / 2))
     as_ratio = ratios(spec) if exp else set()
-    values, rows = natural_values(spec, theta), []
+    values = natural_values(spec, theta)
     lines = dict(zip(values, _lines(spec, theta), strict=True))
+    shown: list[tuple[Any, ...]] = []
     for key in in_order(values):
         value, line = float(values[key]), lines[key]
         if key in as_ratio:
             with np.errstate(over="ignore"):
                 value = float(np.exp(value))
             line = line._replace(scale="log", inverse=np.exp, gain=value)
-        rows.append((*key, value, *_row(line, cov, z), line.scale))
+        shown.append((*key, value, line))
+    found = _errors([row[-1] for row in shown], cov, z).tolist()
+    rows = [(*row[:-1], *errors, row[-1].scale) for row, errors in zip(shown, found, strict=True)]
     return Printed(rows, columns=COLUMNS.copy())
 
 
@@ -306,38 +309,37 @@ COLUMNS = pd.Index(
 )
 
 
-def _row(line: Line, cov: Covariance, z: float) -> tuple[float, ...]:
-    """Natural standard error, Wald statistic, p-value, and limits."""
-    se = _error(line.slopes, cov)
-    natural = se if math.isinf(se) else se * line.gain
-    if not math.isfinite(se) or se == 0:
-        ends = (-np.inf, np.inf) if math.isinf(se) else (np.nan, np.nan)
-    else:
-        ends = line.center - z * se, line.center + z * se
-    with np.errstate(all="ignore"):  # at a boundary: infinity is the estimate
-        low, high = np.sort(line.inverse(np.array(ends)))
-    if not line.tested or not math.isfinite(se) or se == 0:
-        return natural, np.nan, np.nan, low, high
-    statistic = line.center / se
-    return natural, statistic, float(2 * special.ndtr(-abs(statistic))), low, high
-
-
 # Shares of a standard error that can be seen, and slopes that are rounding errors of differences.
 STEP, NOTICED, SMALL_SLOPE = 1e-5, 1e-3, 1e-9
 
 
-def _error(slopes: dict[int, float], cov: Covariance) -> float:
-    """The standard error of a sum of entries of theta: NaN if all are held.
+@np.errstate(all="ignore")  # at a boundary: infinity is the estimate
+def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
+    """Natural standard error, Wald statistic, p-value and limits of each line, (lines, 5).
 
-    It is infinite if one unit of an undetermined entry moves the sum noticeably.
+    An error is NaN if all entries of theta are held, and infinite if one unit of an undetermined
+    entry moves the value noticeably.
     """
-    at, along = np.array(list(slopes), dtype=int), np.array(list(slopes.values()))
-    known = ~cov.undetermined[at]
-    part = np.nan_to_num(cov.matrix[np.ix_(at[known], at[known])])  # none of what is held
-    with np.errstate(invalid="ignore"):
-        se = float(np.sqrt(along[known] @ part @ along[known])) or np.nan
-    noticed = np.abs(along[~known]) > np.fmax(STEP, NOTICED * se)
-    return np.inf if noticed.any() else se
+    slopes = np.zeros((len(lines), len(cov.matrix)))
+    for i, line in enumerate(lines):
+        slopes[i, list(line.slopes)] = list(line.slopes.values())
+    known, unknown = np.where(cov.undetermined, 0.0, slopes), slopes[:, cov.undetermined]
+    spread = np.where(cov.undetermined | np.isnan(cov.matrix), 0.0, cov.matrix)  # none if held
+    se = np.sqrt(((known @ spread) * known).sum(1))
+    se[se == 0] = np.nan
+    noticed = np.abs(unknown) > np.fmax(STEP, NOTICED * se)[:, None]
+    se[noticed.any(1)] = np.inf
+    center = np.array([line.center for line in lines])
+    gain = np.array([line.gain for line in lines])
+    ends = np.where(np.isinf(se), 0.0, center)[:, None] + np.outer(se, [-z, z])
+    for inverse in {line.inverse for line in lines}:
+        rows = [line.inverse is inverse for line in lines]
+        ends[rows] = np.sort(inverse(ends[rows]))
+    tested = np.array([line.tested for line in lines], dtype=bool) & np.isfinite(se)
+    statistic = np.where(tested, center / se, np.nan)
+    p_value = 2 * special.ndtr(-np.abs(statistic))
+    natural = np.where(np.isinf(se), se, se * gain)
+    return np.column_stack([natural, statistic, p_value, ends])
 
 
 def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:
