@@ -83,7 +83,8 @@ def without_components(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:
     )
     if layout.concomitant_terms is None:
         rows = replace(rows, concomitant=None)
-    return replace(spec, layout=layout, rows=rows, weights=WeightModel(layout.alpha))
+    whole, weights = spec.whole or spec.components, WeightModel(layout.alpha)
+    return replace(spec, layout=layout, rows=rows, weights=weights, whole=whole)
 
 
 def _some(allowed: np.ndarray | None, keep: list[int]) -> np.ndarray | None:

@@ -34,6 +34,8 @@ class MixtureSpec:
         The way back to the user's coordinates, where these are standard ones.
     smooths : tuple of Smooth
         Splines whose priors have parameters of their own.
+    whole : tuple
+        Names of all components, if some have been removed.
     """
 
     layout: Layout
@@ -43,6 +45,7 @@ class MixtureSpec:
     held: Mapping[int, float] = field(default_factory=dict)
     standard: Standard | None = None
     smooths: tuple[Smooth, ...] = ()
+    whole: tuple[Hashable, ...] = ()
 
     @property
     def components(self) -> tuple[Hashable, ...]:

@@ -45,21 +45,38 @@ def pack(arrays: Arrays, at: str, values: Any, *dims: str) -> Described:
     DataError
         For a type that a file cannot hold.
     """
-    kind = _kind(values.dtype)
+    leaf, kind = at.rpartition("/")[2], _kind(values.dtype)
     if kind is None:
-        leaf = at.rpartition("/")[2]
         raise DataError(
             f"{leaf}: values of type {values.dtype} cannot be saved; numbers, booleans, text, "
             "dates, intervals and categories of these can. Convert them in the data first"
         )
     if isinstance(values, pd.Series | pd.Index):
         values = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
-    return {"kind": kind, **_KINDS[kind][0](arrays, at, values, dims)}
+    parts = _KINDS[kind][0](values, leaf).items()
+    return {"kind": kind, **{name: _put(arrays, at, name, part, dims) for name, part in parts}}
+
+
+def _put(arrays: Arrays, at: str, name: str, part: Any, dims: tuple[str, ...]) -> Any:
+    """Put the array of a part beside the description, that of a Series or an Index too."""
+    place = at if name in ("array", "codes", "values") else f"{at}_{name}"
+    if isinstance(part, np.ndarray):
+        return arrays.put(place, part, *(() if name == "levels" else dims))
+    if isinstance(part, pd.Series):
+        return pack(arrays, place, part, *dims)
+    return pack_index(arrays, place, part) if isinstance(part, pd.Index) else part
 
 
 def unpack(arrays: Arrays, described: Described) -> Any:
     """The array that `pack` took apart."""
-    return _KINDS[described["kind"]][1](arrays, described)
+    parts = {name: _get(arrays, name, part) for name, part in described.items()}
+    return _KINDS[described["kind"]][1](parts)
+
+
+def _get(arrays: Arrays, name: str, part: Any) -> Any:
+    if isinstance(part, dict):
+        return unpack(arrays, part) if "kind" in part else unpack_index(arrays, part)
+    return arrays.get(part) if name in ("array", "codes", "levels", "missing") else part
 
 
 def _kind(dtype: Any) -> str | None:
@@ -81,106 +98,83 @@ def _kind(dtype: Any) -> str | None:
     return kinds.get(type(dtype))
 
 
-Dims = tuple[str, ...]
+# --- kinds of columns: their parts, and the array of these ---------------------------------
 
 
-def _pack_number(arrays: Arrays, at: str, values: np.ndarray, dims: Dims) -> Described:
-    return {"array": arrays.put(at, np.asarray(values), *dims)}
-
-
-def _unpack_number(arrays: Arrays, described: Described) -> np.ndarray:
-    return arrays.get(described["array"])
-
-
-def _pack_masked(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
-    missing = np.asarray(values.isna())
+def _masked_parts(values: Any, _: str) -> Described:
     dtype = values.dtype.numpy_dtype
     plain = values.to_numpy(dtype=dtype, na_value=dtype.type(0))
-    return {
-        "dtype": str(values.dtype),
-        "array": arrays.put(at, plain, *dims),
-        "missing": arrays.put(f"{at}_missing", missing, *dims),
-    }
+    return {"dtype": str(values.dtype), "array": plain, "missing": np.asarray(values.isna())}
 
 
-def _unpack_masked(arrays: Arrays, described: Described) -> Any:
-    out = pd.array(arrays.get(described["array"]), dtype=described["dtype"])
-    out[arrays.get(described["missing"])] = pd.NA
+def _masked(parts: Described) -> Any:
+    out: Any = pd.array(parts["array"], dtype=parts["dtype"])
+    out[parts["missing"]] = pd.NA
     return out
 
 
-def _pack_arrow(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
+def _arrow_parts(values: Any, _: str) -> Described:
     """Numbers as pandas' own with missing values, texts as objects, and the type in Arrow."""
-    dtype = values.dtype
+    dtype, plain = values.dtype, pd.Series(values)
     if dtype.kind in "biuf":
         name = dtype.numpy_dtype.name
         pandas_name = name.replace("int", "Int").replace("uI", "UI").replace("float", "Float")
-        plain: Any = values.astype("boolean" if name == "bool" else pandas_name)
+        plain = plain.astype("boolean" if name == "bool" else pandas_name)
     else:
-        plain = np.asarray(values, dtype=object)
-    return {"arrow": str(dtype.pyarrow_dtype), "values": pack(arrays, at, plain, *dims)}
+        plain = plain.astype(object)
+    return {"arrow": str(dtype.pyarrow_dtype), "values": plain}
 
 
-def _unpack_arrow(arrays: Arrays, described: Described) -> Any:
+def _arrow(parts: Described) -> Any:
     import pyarrow
 
-    values = unpack(arrays, described["values"])
-    dtype: Any = pd.ArrowDtype(pyarrow.type_for_alias(described["arrow"]))
+    dtype: Any = pd.ArrowDtype(pyarrow.type_for_alias(parts["arrow"]))
     # One by one: NumPy would make whole numbers beyond 2^53 beside missing ones inexact.
-    return pd.array([None if pd.isna(value) else value for value in values], dtype=dtype)
+    return pd.array([None if pd.isna(value) else value for value in parts["values"]], dtype=dtype)
 
 
-def _pack_categorical(arrays: Arrays, at: str, values: pd.Categorical, dims: Dims) -> Described:
-    return {
-        "codes": arrays.put(at, np.asarray(values.codes, np.int32), *dims),
-        "levels": pack_index(arrays, f"{at}_levels", values.categories),
-        "ordered": bool(values.ordered),
-    }
+def _categorical_parts(values: pd.Categorical, _: str) -> Described:
+    codes = np.asarray(values.codes, np.int32)
+    return {"codes": codes, "levels": values.categories, "ordered": bool(values.ordered)}
 
 
-def _unpack_categorical(arrays: Arrays, described: Described) -> pd.Categorical:
-    levels = unpack_index(arrays, described["levels"])
-    codes = arrays.get(described["codes"])
-    return pd.Categorical.from_codes(codes, categories=levels, ordered=described["ordered"])
+def _categorical(parts: Described) -> pd.Categorical:
+    return pd.Categorical.from_codes(parts["codes"], parts["levels"], ordered=parts["ordered"])
 
 
-def _pack_object(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
+def _object_parts(values: Any, what: str) -> Described:
     """Texts, or objects of few kinds, as numbers of their levels; -1 where missing."""
     dtype = str(values.dtype)
     flat = np.asarray(values, dtype=object).ravel()
     missing = np.asarray(pd.isna(flat), dtype=bool)
     known = flat[~missing].tolist()
     plain = all(isinstance(v, str) for v in known)
-    what = at.rpartition("/")[2]
     keys = known if plain else [json.dumps(as_json(v, what)) for v in known]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     codes = np.full(len(flat), -1, dtype=np.int32)
     codes[~missing] = [number[key] for key in keys]
     return {
         "dtype": dtype,
-        "codes": arrays.put(at, codes.reshape(np.shape(values)), *dims),
-        "levels": arrays.put(f"{at}_levels", np.array(list(number), dtype=object)),
+        "codes": codes.reshape(np.shape(values)),
+        "levels": np.array(list(number), dtype=object),
         "json": not plain,
         "none": dtype == "object" and all(v is None for v in flat[missing]),
     }
 
 
-def _unpack_object(arrays: Arrays, described: Described) -> Any:
-    found = arrays.get(described["levels"]).tolist()
-    if described["json"]:
+def _object(parts: Described) -> Any:
+    found, dtype = parts["levels"].tolist(), parts["dtype"]
+    if parts["json"]:
         found = [from_json(json.loads(v)) for v in found]
-    dtype = described["dtype"]
     levels = np.empty(len(found) + 1, dtype=object)
     for i, level in enumerate(found):  # one by one: a level may be a tuple
         levels[i] = level
     # The last one is what the code -1 stands for.
-    levels[-1] = None if described["none"] else np.nan
-    values = levels[arrays.get(described["codes"])]
-    if dtype == "object":
-        return values
+    levels[-1] = None if parts["none"] else np.nan
+    values = levels[parts["codes"]]
     if dtype in ("str", "string"):
         return pd.array(values, dtype=_string_dtype(dtype))
-    return values.astype(dtype)
+    return values.astype(dtype, copy=False)
 
 
 def _string_dtype(dtype: str) -> Any:
@@ -192,62 +186,55 @@ def _string_dtype(dtype: str) -> Any:
         return object
 
 
-def _pack_time(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
+def _time_parts(values: Any, what: str) -> Described:
     zone = getattr(values.dtype, "tz", None)
     if zone is not None:
         try:
             pd.Timestamp(0, tz=str(zone))
         except (ValueError, KeyError, OSError) as error:
-            msg = f"{at.rpartition('/')[2]}: the time zone {zone!r} has no name; use a named one"
+            msg = f"{what}: the time zone {zone!r} has no name; use a named one"
             raise DataError(msg) from error
         values = pd.DatetimeIndex(values).tz_convert("UTC").tz_localize(None)
-    plain = np.asarray(values)
-    return {
-        "dtype": str(plain.dtype),
-        "zone": None if zone is None else str(zone),
-        "array": arrays.put(at, plain.view(np.int64), *dims),
-    }
+    plain, named = np.asarray(values), None if zone is None else str(zone)
+    return {"dtype": str(plain.dtype), "zone": named, "array": plain.view(np.int64)}
 
 
-def _unpack_time(arrays: Arrays, described: Described) -> Any:
-    values = arrays.get(described["array"]).view(described["dtype"])
-    if described["zone"] is None:
+def _time(parts: Described) -> Any:
+    values = parts["array"].view(parts["dtype"])
+    if parts["zone"] is None:
         return values
-    return pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(described["zone"]).array
+    return pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(parts["zone"]).array
 
 
-def _pack_period(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
-    return {"dtype": str(values.dtype), "array": arrays.put(at, values.asi8, *dims)}
+def _period_parts(values: Any, _: str) -> Described:
+    return {"dtype": str(values.dtype), "array": values.asi8}
 
 
-def _unpack_period(arrays: Arrays, described: Described) -> Any:
-    ordinals = arrays.get(described["array"])
-    dtype: Any = pd.api.types.pandas_dtype(described["dtype"])
-    return pd.arrays.PeriodArray(ordinals, dtype=dtype)
+def _period(parts: Described) -> Any:
+    dtype: Any = pd.api.types.pandas_dtype(parts["dtype"])
+    return pd.arrays.PeriodArray(parts["array"], dtype=dtype)
 
 
-def _pack_interval(arrays: Arrays, at: str, values: Any, dims: Dims) -> Described:
-    return {
-        "left": pack(arrays, f"{at}_left", values.left, *dims),
-        "right": pack(arrays, f"{at}_right", values.right, *dims),
-        "closed": values.closed,
-    }
+def _interval_parts(values: Any, _: str) -> Described:
+    left, right = pd.Series(values.left), pd.Series(values.right)
+    return {"left": left, "right": right, "closed": values.closed}
 
 
-def _unpack_interval(arrays: Arrays, described: Described) -> Any:
-    left, right = unpack(arrays, described["left"]), unpack(arrays, described["right"])
-    return pd.arrays.IntervalArray.from_arrays(left, right, closed=described["closed"])
+def _interval(parts: Described) -> Any:
+    return pd.arrays.IntervalArray.from_arrays(
+        parts["left"], parts["right"], closed=parts["closed"]
+    )
 
 
-_KINDS: dict[str, tuple[Callable[..., Described], Callable[..., Any]]] = {
-    "number": (_pack_number, _unpack_number),
-    "masked": (_pack_masked, _unpack_masked),
-    "arrow": (_pack_arrow, _unpack_arrow),
-    "categorical": (_pack_categorical, _unpack_categorical),
-    "object": (_pack_object, _unpack_object),
-    "time": (_pack_time, _unpack_time),
-    "period": (_pack_period, _unpack_period),
-    "interval": (_pack_interval, _unpack_interval),
+_KINDS: dict[str, tuple[Callable[[Any, str], Described], Callable[[Described], Any]]] = {
+    "number": (lambda values, _: {"array": np.asarray(values)}, lambda parts: parts["array"]),
+    "masked": (_masked_parts, _masked),
+    "arrow": (_arrow_parts, _arrow),
+    "categorical": (_categorical_parts, _categorical),
+    "object": (_object_parts, _object),
+    "time": (_time_parts, _time),
+    "period": (_period_parts, _period),
+    "interval": (_interval_parts, _interval),
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,13 +25,75 @@ from bayesmix.storage.file import Arrays, as_json, from_json
 
 # The log-likelihood at the stored parameters is computed again, and may differ by so much.
 TOLERANCE = 1e-6
-# The parts of a covariance and their dimensions.
-COVARIANCE = {
-    "matrix": ("parameter", "parameter_too"),
-    "undetermined": ("parameter",),
-    "root": ("parameter", "free"),
-    "flat": ("direction", "parameter"),
+
+# --- records -------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """How a field that is not None is described, under a name for its array, and read."""
+
+    write: Callable[[Arrays, str, Any], Any]
+    read: Callable[[Arrays, Any], Any]
+
+
+Fields = Mapping[str, Kind]
+
+
+def _array(*dims: str) -> Kind:
+    return Kind(lambda arrays, at, values: pack(arrays, at, values, *dims), unpack)
+
+
+def _json(write: Callable[[Any], Any], read: Callable[[Any], Any]) -> Kind:
+    return Kind(lambda _a, _at, value: write(value), lambda _a, written: read(written))
+
+
+DRAWS = ("chain", "draw")
+VALUE = Kind(lambda _a, at, value: as_json(value, at), lambda _a, written: from_json(written))
+TEXTS, OPTIONS = _json(list, tuple), _json(dict, dict)
+NUMBERS = _json(lambda values: np.asarray(values).tolist(), np.array)
+THETA = _array(*DRAWS, "parameter")
+
+FITTED: Fields = {
+    "theta": _array("parameter"),
+    "trace": _array("iteration"),
+    **dict.fromkeys(("loglik", "method", "status", "iterations", "k_requested"), VALUE),
+    "reasons": TEXTS,
+    "asked": OPTIONS,
 }
+STARTS: Fields = dict.fromkeys(("loglik", "iterations", "status"), _array("start"))
+COVARIANCE: Fields = {
+    "matrix": _array("parameter", "parameter_too"),
+    "undetermined": _array("parameter"),
+    "root": _array("parameter", "free"),
+    "flat": _array("direction", "parameter"),
+}
+# Priors of files without `standard` are of the user's theta.
+PRIORS: Fields = {
+    "concentration": VALUE,
+    "standard": _json(sorted, frozenset),
+    **dict.fromkeys(("spread", "lean"), NUMBERS),
+}
+CHAINS: Fields = {"theta": THETA, "raw": THETA, "log_density": _array(*DRAWS)}
+DRAWN: Fields = {
+    **dict.fromkeys(("method", "sampler", "relabelling", "khat", "thin"), VALUE),
+    "asked": OPTIONS,
+    "beside": TEXTS,
+}
+
+
+def _pack(arrays: Arrays, at: str, record: Any, fields: Fields) -> dict[str, Any]:
+    """Describe fields of a record; names of arrays begin with `at`."""
+    found = {name: (kind, getattr(record, name)) for name, kind in fields.items()}
+    return {
+        name: None if value is None else kind.write(arrays, at + name, value)
+        for name, (kind, value) in found.items()
+    }
+
+
+def _unpack(arrays: Arrays, described: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """What `_pack` described, by name; what an early file lacks is left to the defaults."""
+    found = {name: (kind, described[name]) for name, kind in fields.items() if name in described}
+    return {n: None if w is None else kind.read(arrays, w) for n, (kind, w) in found.items()}
 
 
 # --- point fits ----------------------------------------------------------------------------
@@ -39,35 +101,16 @@ COVARIANCE = {
 
 def pack_fitted(arrays: Arrays, fitted: Fitted) -> dict[str, Any]:
     """Describe a point fit without its specification."""
-    ends = fitted.ends
-    starts = {"loglik": ends.loglik, "iterations": ends.iterations, "status": ends.status}
-    if ends.log_posterior is not None:
-        starts["log_posterior"] = ends.log_posterior
+    ends, penalty, found = fitted.ends, fitted.penalty, None
+    if fitted.spec.rows.stream is not None:  # of rows in blocks, which may be elsewhere later
+        found = _pack(arrays, "point/covariance_", covariance(fitted), COVARIANCE)
+    starts = STARTS if ends.log_posterior is None else {**STARTS, "log_posterior": _array("start")}
     return {
-        "theta": pack(arrays, "point/theta", fitted.theta, "parameter"),
-        "trace": pack(arrays, "point/trace", fitted.trace, "iteration"),
-        "starts": {n: pack(arrays, f"point/start_{n}", v, "start") for n, v in starts.items()},
+        **_pack(arrays, "point/", fitted, FITTED),
+        "starts": _pack(arrays, "point/start_", ends, starts),
         "agreeing": int(ends.agreeing),
-        "loglik": as_json(float(fitted.loglik), "loglik"),
-        "method": fitted.method,
-        "status": fitted.status,
-        "iterations": int(fitted.iterations),
-        "k_requested": int(fitted.k_requested),
-        "reasons": list(fitted.reasons),
-        "penalty": None if fitted.penalty is None else _pack_penalty(fitted.penalty),
-        "asked": dict(fitted.asked),
-        "covariance": _pack_covariance(arrays, fitted),
-    }
-
-
-def _pack_covariance(arrays: Arrays, fitted: Fitted) -> dict[str, Any] | None:
-    """Of rows in blocks, which may be elsewhere when the fit is loaded."""
-    if fitted.spec.rows.stream is None:
-        return None
-    found = covariance(fitted)
-    return {
-        name: pack(arrays, f"point/covariance_{name}", getattr(found, name), *dims)
-        for name, dims in COVARIANCE.items()
+        "penalty": None if penalty is None else _pack_penalty(penalty),
+        "covariance": found,
     }
 
 
@@ -80,26 +123,17 @@ def unpack_fitted(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpe
         If its log-likelihood is no longer what it was.
     """
     starts = {name: unpack(arrays, values) for name, values in described["starts"].items()}
-    theta = unpack(arrays, described["theta"])
+    found, penalty = _unpack(arrays, described, FITTED), described["penalty"]
     fitted = Fitted(
-        held_smooths(spec, theta),
-        theta=theta,
-        loglik=from_json(described["loglik"]),
-        method=described["method"],
-        status=described["status"],
-        iterations=described["iterations"],
+        held_smooths(spec, found["theta"]),
         ends=Ends(agreeing=described["agreeing"], **starts),
-        k_requested=described["k_requested"],
-        trace=unpack(arrays, described["trace"]),
-        reasons=tuple(described["reasons"]),
-        penalty=_unpack_penalty(described["penalty"], spec),
-        asked=described.get("asked", {}),
+        penalty=None if penalty is None else _unpack_penalty(penalty, spec),
+        **found,
     )
     if (stored := described.get("covariance")) is None:
         _check_loglik(fitted)
     else:
-        found = {name: unpack(arrays, values) for name, values in stored.items()}
-        fitted.covariances["observed"] = Covariance(**found)
+        fitted.covariances["observed"] = Covariance(**_unpack(arrays, stored, COVARIANCE))
     return fitted
 
 
@@ -149,30 +183,19 @@ def _unpack_prior(described: Any) -> Prior:
 
 
 def _pack_penalty(penalty: Penalty) -> dict[str, Any]:
-    return {"jacobian": penalty.jacobian, "priors": _pack_model(penalty.model)}
+    return {"jacobian": penalty.jacobian, "priors": _pack_priors(penalty.model)}
 
 
-def _unpack_penalty(described: Any, spec: MixtureSpec) -> Penalty | None:
-    if described is None:
-        return None
-    return Penalty(_unpack_model(described["priors"], spec), described["jacobian"])
+def _unpack_penalty(described: Mapping[str, Any], spec: MixtureSpec) -> Penalty:
+    return Penalty(_unpack_priors(described["priors"], spec), described["jacobian"])
 
 
-def _pack_model(model: PriorModel) -> dict[str, Any]:
-    single = [
-        [int(at), *_pack_prior(prior), link.name] for at, (prior, link) in model.single.items()
-    ]
-    spread = None if model.spread is None else np.asarray(model.spread).tolist()
-    return {
-        "single": single,
-        "concentration": model.concentration,
-        "spread": spread,
-        "standard": sorted(model.standard),
-        "lean": None if model.lean is None else model.lean.tolist(),
-    }
+def _pack_priors(model: PriorModel) -> dict[str, Any]:
+    single = [[int(at), *_pack_prior(p), link.name] for at, (p, link) in model.single.items()]
+    return {"single": single, **_pack(Arrays(), "", model, PRIORS)}
 
 
-def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel:
+def _unpack_priors(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel:
     links: dict[str, Link] = {
         p.link.name: p.link for b in spec.layout.blocks for f in b.families for p in f.parameters
     }
@@ -181,15 +204,7 @@ def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel
         at: (_unpack_prior((kind, parameters)), links[link])
         for at, kind, parameters, link in described["single"]
     }
-    spread = described["spread"]
-    model = PriorModel(
-        single,
-        described["concentration"],
-        None if spread is None else np.array(spread),
-        frozenset(described.get("standard", ())),  # priors of earlier files are of the user's theta
-        smooths=smooth_priors(spec),
-        lean=None if described.get("lean") is None else np.array(described["lean"]),
-    )
+    model = PriorModel(single, smooths=smooth_priors(spec), **_unpack(Arrays(), described, PRIORS))
     if not model.standard and not model.smooths:
         return model
     standard = standardise(spec).standard
@@ -199,81 +214,52 @@ def _unpack_model(described: Mapping[str, Any], spec: MixtureSpec) -> PriorModel
 
 # --- draws ---------------------------------------------------------------------------------
 
-DRAWS = ("chain", "draw")
-MODE = ("theta", "log_density", "factor", "log_mass", "share")
-
 
 def pack_drawn(arrays: Arrays, drawn: Drawn) -> dict[str, Any]:
     """Describe draws without their specification."""
-    modes = {name: np.array([getattr(m, name) for m in drawn.modes]) for name in MODE}
+    apart, names = drawn.apart, [f.name for f in fields(Mode)]
+    modes = {name: np.array([getattr(m, name) for m in drawn.modes]) for name in names}
     return {
-        "method": drawn.method,
-        "sampler": drawn.sampler,
-        "relabelling": drawn.relabelling,
-        "khat": as_json(float(drawn.khat), "khat"),
-        "priors": _pack_model(drawn.priors),
-        "thin": drawn.thin,
-        "asked": dict(drawn.asked),
-        "beside": list(drawn.beside),
-        **_pack_chains(arrays, "posterior", drawn),
-        "chain_mode": pack(arrays, "posterior/chain_mode", drawn.chain_mode, "chain"),
-        "apart": None if drawn.apart is None else _pack_apart(arrays, drawn.apart),
+        **_pack(arrays, "", drawn, DRAWN),
+        "priors": _pack_priors(drawn.priors),
+        **_pack_chains(arrays, "posterior", drawn, drawn.chain_mode),
+        "apart": None if apart is None else _pack_chains(arrays, "apart", apart, apart.mode),
         "modes": {name: pack(arrays, f"modes/{name}", v) for name, v in modes.items()},
         "point": pack_fitted(arrays, drawn.point),
     }
 
 
-def _pack_apart(arrays: Arrays, apart: Apart) -> dict[str, Any]:
-    mode = pack(arrays, "apart/chain_mode", apart.mode, "chain")
-    return {**_pack_chains(arrays, "apart", apart), "chain_mode": mode}
-
-
-def _pack_chains(arrays: Arrays, group: str, chains: Drawn | Apart) -> dict[str, Any]:
-    by_draw = {"theta": chains.theta, "raw": chains.raw, "log_density": chains.log_density}
+def _pack_chains(
+    arrays: Arrays, group: str, chains: Drawn | Apart, mode: np.ndarray
+) -> dict[str, Any]:
+    stats = enumerate(chains.stats.items())
     return {
-        "draws": {
-            name: pack(arrays, f"{group}/{name}", v, *DRAWS, *("parameter",) * (v.ndim - 2))
-            for name, v in by_draw.items()
-        },
-        "stats": [
-            [name, pack(arrays, f"{group}/stat_{i}", v, *DRAWS)]
-            for i, (name, v) in enumerate(chains.stats.items())
-        ],
+        "draws": _pack(arrays, f"{group}/", chains, CHAINS),
+        "stats": [[name, pack(arrays, f"{group}/stat_{i}", v, *DRAWS)] for i, (name, v) in stats],
+        "chain_mode": pack(arrays, f"{group}/chain_mode", mode, "chain"),
     }
 
 
 def unpack_drawn(arrays: Arrays, described: Mapping[str, Any], spec: MixtureSpec) -> Drawn:
     """The draws from the posterior of a specification."""
     modes = {name: unpack(arrays, values) for name, values in described["modes"].items()}
+    apart = described.get("apart")  # early files have none
     return Drawn(
         spec,
-        priors=_unpack_model(described["priors"], spec),
-        method=described["method"],
-        sampler=described["sampler"],
+        priors=_unpack_priors(described["priors"], spec),
         modes=tuple(_mode(modes, i) for i in range(len(modes["share"]))),
-        chain_mode=unpack(arrays, described["chain_mode"]),
         point=unpack_fitted(arrays, described["point"], spec),
-        relabelling=described["relabelling"],
-        khat=from_json(described["khat"]),
-        thin=described.get("thin", 1),
-        asked=described.get("asked", {}),
-        apart=_unpack_apart(arrays, described.get("apart")),
-        beside=tuple(described.get("beside", ())),
-        **_unpack_chains(arrays, described),
+        apart=None if apart is None else Apart(**_unpack_chains(arrays, apart, "mode")),
+        **_unpack_chains(arrays, described, "chain_mode"),
+        **_unpack(arrays, described, DRAWN),
     )
 
 
-def _unpack_apart(arrays: Arrays, described: Mapping[str, Any] | None) -> Apart | None:
-    """Chains apart; files that were written before there were any have none."""
-    if described is None:
-        return None
-    mode = unpack(arrays, described["chain_mode"])
-    return Apart(mode=mode, **_unpack_chains(arrays, described))
-
-
-def _unpack_chains(arrays: Arrays, described: Mapping[str, Any]) -> dict[str, Any]:
-    draws = {name: unpack(arrays, values) for name, values in described["draws"].items()}
-    return {**draws, "stats": {name: unpack(arrays, values) for name, values in described["stats"]}}
+def _unpack_chains(arrays: Arrays, described: Mapping[str, Any], mode: str) -> dict[str, Any]:
+    """Fields of chains; `mode` is what the record calls the modes at which they began."""
+    stats = {name: unpack(arrays, values) for name, values in described["stats"]}
+    draws = _unpack(arrays, described["draws"], CHAINS)
+    return {**draws, "stats": stats, mode: unpack(arrays, described["chain_mode"])}
 
 
 def _mode(modes: Mapping[str, np.ndarray], i: int) -> Mode:

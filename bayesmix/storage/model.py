@@ -16,7 +16,6 @@ from bayesmix.estimation.reduce import without_components
 from bayesmix.families import Family
 from bayesmix.formula.sources import pack_stream, unpack_stream
 from bayesmix.model import MixtureSpec, assemble
-from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.events import prepare_components
 from bayesmix.model.parts import Events, Part, Prepared, Regression, nested_pairs
 from bayesmix.model.prepare import prepare
@@ -91,14 +90,13 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
     Of rows that come in blocks the sample goes there, and where the files are.
     """
     prepared = spec.prepared
-    k, _ = _kept(spec)
     labels = prepared.labels
     rows = None if labels is None else labels.take(prepared.units.codes)
     return {
         "libraries": {name: version(name) for name in LIBRARIES},
         "call": {
             "responses": [] if prepared.events else [_regression(p) for p in prepared.parts],
-            "k": k,
+            "k": len(spec.whole or spec.components),
             "concomitant": (
                 None if prepared.concomitant is None else prepared.concomitant.formula.text
             ),
@@ -124,9 +122,9 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
 
 def pack_state(spec: MixtureSpec) -> dict[str, Any]:
     """What became of a specification since it was written: components removed, parameters held."""
-    held = spec.weights.held
+    held, whole = spec.weights.held, spec.whole or spec.components
     return {
-        "kept": _kept(spec)[1],
+        "kept": [whole.index(name) for name in spec.components],
         "symmetric": [list(members) for members in spec.layout.symmetric],
         "held": [[int(at), float(value)] for at, value in spec.held.items()],
         "smooth": list(dict.fromkeys(smooth.term for smooth in spec.smooths)),
@@ -151,51 +149,15 @@ def _regression(part: Part) -> dict[str, Any]:
     given = part.regression
     blocks = given.dispersion
     return {
-        "formula": given.formula,
+        **vars(given),
         "family": pack_families(given.family),
-        "fixed": given.fixed,
-        "per": given.per,
         "nested": None if given.nested is None else nested_pairs(given.nested),
         "dispersion": blocks if isinstance(blocks, str) else [int(n) for n in blocks],
-        "random_covariance": given.random_covariance,
     }
 
 
 def _parameters(spec: MixtureSpec) -> list[list[Any]]:
     return [[c.effect, c.variable, c.term, list(c.components)] for c in spec.layout.coordinates]
-
-
-def _kept(spec: MixtureSpec) -> tuple[int, list[int]]:
-    """A number of components before some were removed, and the places of those that stayed."""
-    events = spec.prepared.events
-    if events is not None:
-        return len(events.names), [events.names.index(name) for name in spec.components]
-    labels = spec.prepared.labels
-    families = [part.regression.family for part in spec.prepared.parts]
-    named = [list(f) for f in families if isinstance(f, Mapping)]
-    if named:
-        return len(named[0]), [named[0].index(name) for name in spec.components]
-    known = [] if labels is None else labels.categories.tolist()
-    places = [_place(name, known) for name in spec.components]
-    given = [size for part in spec.prepared.parts for size in _sizes(part.regression)]
-    return (given[0] if given else max(len(known), places[-1] + 1)), places
-
-
-def _place(name: Any, known: list[Any]) -> int:
-    """Where a component of this name stands; see `assemble` for how they are named."""
-    if name in known:
-        return known.index(name)
-    before = [n for n in range(len(known) + 1, name) if n not in known]
-    return len(known) + len(before)
-
-
-def _sizes(given: Regression) -> list[int]:
-    """Numbers of components that blocks and lists of families imply."""
-    out = [sum(size for _, size in nested_pairs(given.nested))] if given.nested else []
-    out += [len(given.family)] if isinstance(given.family, list | tuple) else []
-    blocks = given.family.total if isinstance(given.family, FamilyBlocks) else None
-    out += [] if blocks is None else [blocks]
-    return out + ([] if isinstance(given.dispersion, str) else [int(sum(given.dispersion))])
 
 
 # --- made again ----------------------------------------------------------------------------
@@ -252,12 +214,14 @@ def _arguments(
     common["na_action"] = na_action
     if (events := call.get("events")) is not None:  # format 1 has none
         return prepare_components, unpack_events(events, families) | common
-    regressions = [
-        Regression(**{**r, "family": unpack_families(r["family"], families), **_pairs(r)})
-        for r in call["responses"]
-    ]
+    regressions = [_written(described, families) for described in call["responses"]]
     own = {"regressions": regressions, "group": call["group"], "labels": call["labels"]}
     return prepare, own | common
+
+
+def _written(described: Mapping[str, Any], families: Mapping[str, Family] | None) -> Regression:
+    family, nested = unpack_families(described["family"], families), described["nested"]
+    return Regression(**{**described, "family": family, "nested": nested and nested_pairs(nested)})
 
 
 def _table(arrays: Arrays, manifest: Mapping[str, Any]) -> pd.DataFrame:
@@ -267,11 +231,6 @@ def _table(arrays: Arrays, manifest: Mapping[str, Any]) -> pd.DataFrame:
     if labels is not None and labels not in data.columns:
         data[labels] = pd.Series(unpack(arrays, manifest["labels"]), index=data.index)
     return data
-
-
-def _pairs(regression: Mapping[str, Any]) -> dict[str, Any]:
-    nested = regression["nested"]
-    return {"nested": None if nested is None else [(text, size) for text, size in nested]}
 
 
 def _check(spec: MixtureSpec, manifest: Mapping[str, Any]) -> None:

@@ -310,7 +310,8 @@ def test_what_was_asked_is_stored_as_texts(tmp_path):
 def test_everything_is_stored():
     """A field added to one of these classes has to be stored: `storage` must learn of it."""
     known = {
-        MixtureSpec: "layout rows weights prepared held standard smooths",  # "standard" is None
+        # "standard" is None
+        MixtureSpec: "layout rows weights prepared held standard smooths whole",
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
         "columns n_dropped table events fiml stream constants",
         Events: "column names families parts partial allowed truncation",
