@@ -13,22 +13,20 @@ upper triangular: columns of Z less multiples of those before them leave it so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial, reduce
-from operator import add
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
-from bayesmix.families.effects_kernel import effects_kernel
+from bayesmix.families.effects_kernel import LISTS, effects_kernel, sums_term
 from bayesmix.families.links import Linked
 from bayesmix.families.whole import Clusters, Parts, Whole, clusters_of
 
-LOG_2PI = float(np.log(2 * np.pi))
 Square = list[list[Any]]
 
 
@@ -80,74 +78,7 @@ def root_of(covariance: np.ndarray, *, proportional: bool) -> np.ndarray:
     return np.stack([u[..., i, j] for i, j in places(u.shape[-1])], axis=-1)
 
 
-# --- the density, for any kind of array ----------------------------------------------------
-
-
-def _dot(one: Sequence[Any], other: Sequence[Any]) -> Any:
-    """Sum of products, without the zeros of triangular matrices."""
-    parts = [a * b for a, b in zip(one, other, strict=True) if not (_zero(a) or _zero(b))]
-    return reduce(add, parts) if parts else 0.0
-
-
-def _zero(x: Any) -> bool:
-    return isinstance(x, float) and x == 0.0
-
-
-def _times(a: Square, b: Square) -> Square:
-    return [[_dot(row, column) for column in zip(*b, strict=True)] for row in a]
-
-
-def _transposed(a: Square) -> Square:
-    return [list(column) for column in zip(*a, strict=True)]
-
-
-def _cholesky(m: Square) -> Square:
-    """The lower triangular root of a symmetric matrix."""
-    q = len(m)
-    out: Square = [[0.0] * q for _ in range(q)]
-    for j in range(q):
-        for i in range(j, q):
-            rest = m[i][j] - _dot(out[i][:j], out[j][:j])
-            out[i][j] = xp.sqrt(rest) if i == j else rest / out[j][j]
-    return out
-
-
-def _forward(lower: Square, vector: Sequence[Any]) -> list[Any]:
-    """Solve a lower triangular system."""
-    out: list[Any] = []
-    for i, value in enumerate(vector):
-        out.append((value - _dot(lower[i][:i], out)) / lower[i][i])
-    return out
-
-
-def _backward(lower: Square, vector: Sequence[Any]) -> list[Any]:
-    """Solve the system of a lower triangular matrix's transpose."""
-    out = list(vector)
-    for i in reversed(range(len(out))):
-        rest = _dot([row[i] for row in lower[i + 1 :]], out[i + 1 :])
-        out[i] = (out[i] - rest) / lower[i][i]
-    return out
-
-
-def _symmetric(values: Sequence[Any], q: int) -> Square:
-    out: Square = [[0.0] * q for _ in range(q)]
-    for (i, j), value in zip(places(q), values, strict=True):
-        out[i][j] = out[j][i] = value
-    return out
-
-
-def _marginal(
-    zz: Square, zr: Sequence[Any], rr: Any, n: Any, sigma: Linked, u: Square
-) -> tuple[Any, Square]:
-    """The log density, and the root of M."""
-    precision = xp.exp(-2 * sigma.log)
-    inner = _times(_transposed(u), _times(zz, u))
-    m = [[precision * x + float(i == j) for j, x in enumerate(r)] for i, r in enumerate(inner)]
-    lower = _cholesky(m)
-    w = _forward(lower, [_dot(column, zr) for column in _transposed(u)])
-    log_det = 2 * reduce(add, [xp.log(lower[i][i]) for i in range(len(u))])
-    distance = precision * (rr - precision * _dot(w, w))
-    return -0.5 * (n * LOG_2PI + 2 * n * sigma.log + log_det + distance), lower
+# --- the density, with its derivatives ----------------------------------------------------
 
 
 def _counts(obs: Observed) -> tuple[Array, ...]:
@@ -168,237 +99,66 @@ def _columns(obs: Observed) -> list[Array]:
     return list(obs.effects.T) if isinstance(obs.effects, np.ndarray) else list(obs.effects)
 
 
-def _density(q: int, *, proportional: bool) -> Any:
-    def density(
-        counts: tuple[Array, ...], terms: tuple[Array, ...], sigma: Linked, *roots: Linked
-    ) -> Array:
-        u = root([p.value for p in roots], q, proportional=proportional)
-        zz = _symmetric(counts[1:], q)
-        return _marginal(zz, terms[:q], terms[q], counts[0], sigma, u)[0]
-
-    return density
+_TERM = sums_term(LISTS)
 
 
-# --- closed derivatives --------------------------------------------------------------------
-
-
-class _Moments(NamedTuple):
-    """What the derivatives are made of, each entry (..., C).
-
-    With w = V^-1 r: `g` the effects given the responses, `e` = Z'w, `ue` = U'Z'w, `q` = Z'V^-1 Z,
-    `qu` = q U, `r` = Z'V^-2 Z, `n` = U M^-1 U' and `k` = I - n Z'Z / sigma^2; `square` =
-    w'w sigma^4, and traces of Z'Z n / sigma^2 and of its square.
-    """
-
-    precision: Any
-    g: list[Any]
-    e: list[Any]
-    ue: list[Any]
-    q: Square
-    qu: Square
-    r: Square
-    n: Square
-    k: Square
-    square: Any
-    trace: Any
-    trace2: Any
-
-
-def _moments(
-    zz: Square,
-    zr: Sequence[Any],
-    rr: Any,
+def _lines(
+    level: int,
+    counts: tuple[Array, ...],
+    terms: tuple[Array, ...],
     sigma: Linked,
-    u: Square,
-    lower: Square,
-    order: int,
-) -> _Moments:
-    """The moments; `q`, `r`, `k` and the second trace only where more than slopes is needed.
-
-    Products with U come from U'Z'V^-1 = M^-1 U'Z' / sigma^2, which keeps its digits where the
-    effects are far larger than sigma: in `e` and `q`, which cancel there, few would be left.
-    """
-    size = range(len(u))
-    precision = np.exp(-2 * sigma.log)
-    half = _transposed([_forward(lower, row) for row in u])
-    inverse = _times(_transposed(half), half)
-    scaled = [[precision * x for x in _backward(lower, row)] for row in _transposed(half)]
-    ue, qu = [_dot(column, zr) for column in zip(*scaled, strict=True)], _times(zz, scaled)
-    g = [precision * _dot(row, zr) for row in inverse]
-    p = [[precision * x for x in row] for row in _times(zz, inverse)]
-    fitted = [_dot(row, g) for row in zz]
-    e = [precision * (a - b) for a, b in zip(zr, fitted, strict=True)]
-    trace = reduce(add, [p[i][i] for i in size])
-    square = rr - 2 * _dot(g, zr) + _dot(g, fitted)
-    if order == 1:
-        return _Moments(precision, g, e, ue, [], qu, [], inverse, [], square, trace, None)
-    once = _times(p, zz)
-    q = [[precision * (zz[i][j] - once[i][j]) for j in size] for i in size]
-    twice, k = _times(p, once), [[float(i == j) - p[j][i] for j in size] for i in size]
-    r = [[precision**2 * (zz[i][j] - 2 * once[i][j] + twice[i][j]) for j in size] for i in size]
-    trace2 = reduce(add, [p[i][j] * p[j][i] for i in size for j in size])
-    return _Moments(precision, g, e, ue, q, qu, r, inverse, k, square, trace, trace2)
-
-
-def _closed(size: int, *, proportional: bool) -> Any:
-    """Slopes, second derivatives and the expected information in closed form."""
-
-    def closed(
-        counts: tuple[np.ndarray, ...],
-        terms: tuple[np.ndarray, ...],
-        sigma: Linked,
-        *roots: Linked,
-        order: int,
-    ) -> Parts:
-        values = [p.value for p in roots]
-        u = root(values, size, proportional=proportional)
-        zz, zr, rr = _symmetric(counts[1:], size), terms[:size], terms[size]
-        logf, lower = _marginal(zz, zr, rr, counts[0], sigma, u)
-        m = _moments(zz, zr, rr, sigma, u, lower, order)
-        score = _score_root(m)
-        slopes = _root_slopes(roots, values, size, proportional=proportional)
-        phi = (
-            m.precision * m.square - (counts[0] - m.trace),
-            *(_sum_over(slope, score) for slope in slopes),
-        )
-        sums = (*(m.precision * x for x in m.g), -0.5 * m.precision)
-        if order == 1:
-            return Parts(logf, sums, phi, {})
-        bends = {(i, j): m.precision**2 * m.n[i][j] for i in range(size) for j in range(i + 1)}
-        expected = _expected(m, counts[0], u, slopes)
-        if order == 3:
-            bends |= _second(m, u, score, slopes, expected, phi[0])
-            bends |= _bent(roots, values, score, size, proportional=proportional, bends=bends)
-        return Parts(logf, sums, phi, bends, expected)
-
-    return closed
-
-
-def _score_root(m: _Moments) -> Square:
-    """Slopes of the log density in the entries of U: (e e' - Q) U."""
-    rows = zip(m.e, m.qu, strict=True)
-    return [[e * x - y for x, y in zip(m.ue, row, strict=True)] for e, row in rows]
-
-
-Slope = dict[tuple[int, int], np.ndarray]
-
-
-def _expected(
-    m: _Moments, n: Any, u: Square, slopes: list[Slope]
-) -> dict[tuple[int, int], np.ndarray]:
-    """tr(V^-1 V_k V^-1 V_l) / 2 by pairs of log sigma and the root's parameters."""
-    h, r_u = _times(_transposed(u), m.q), _times(_transposed(u), m.r)
-    uqu = _times(h, u)
-    out = {(0, 0): 2 * (n - 2 * m.trace + m.trace2)}
-    for a, one in enumerate(slopes):
-        out[a + 1, 0] = 2 / m.precision * _sum_over(one, _transposed(r_u))
-        for b, other in enumerate(slopes[: a + 1]):
-            parts = [
-                c * d * (h[j][i2] * h[j2][i] + uqu[j][j2] * m.q[i][i2])
-                for (i, j), c in one.items()
-                for (i2, j2), d in other.items()
-            ]
-            out[a + 1, b + 1] = reduce(add, parts)
-    return out
-
-
-def _second(
-    m: _Moments,
-    u: Square,
-    score: Square,
-    slopes: list[Slope],
-    expected: Mapping[tuple[int, int], np.ndarray],
-    d_sigma: np.ndarray,
-) -> dict[tuple[int, int], np.ndarray]:
-    """Second derivatives that involve log sigma or the root, linear in its parameters.
-
-    With A_k = dS / d phi_k,
-
-        F_kl = tr(A_k Q A_l Q) / 2 - e'A_k Q A_l e + (the curvature of S),
-        F_ks = sigma^2 tr(A_k R) - 2 sigma^2 e'A_k Z'V^-2 r,
-        F_ss = 2 F_s + 2 sigma^4 tr(V^-2) - 4 sigma^4 r'V^-3 r.
-    """
-    size = len(u)
-    at = size + 1  # the place of log sigma, after the sums
-    along = [_moved(slope, u, m.e) for slope in slopes]
-    e2 = [m.precision * _dot(column, m.e) for column in zip(*m.k, strict=True)]
-    ne = [_dot(row, m.e) for row in m.n]
-    cubed = m.precision * m.square - _dot(m.e, ne)
-    out = {(at, at): 2 * d_sigma + expected[0, 0] - 4 * cubed, (at, size): m.precision}
-    for j in range(size):
-        kept = _dot([float(i == j) - m.k[j][i] for i in range(size)], m.g)
-        out[at, j] = m.precision * (2 * kept - 4 * m.g[j])
-    for a, one in enumerate(slopes):
-        here, w = at + 1 + a, along[a]
-        kw = [_dot(row, w) for row in m.k]
-        out |= {(here, j): m.precision * kw[j] for j in range(size)}
-        out[here, at] = expected[a + 1, 0] - 2 / m.precision * _dot(w, e2)
-        qw = [_dot(row, w) for row in m.q]
-        for b, other in enumerate(slopes[: a + 1]):
-            curved = [
-                c * d * (m.e[i] * m.e[i2] - m.q[i][i2])
-                for (i, j), c in one.items()
-                for (i2, j2), d in other.items()
-                if j == j2
-            ]
-            own = expected[a + 1, b + 1] - _dot(qw, along[b])
-            out[here, at + 1 + b] = reduce(add, curved, own)
-    return out
-
-
-def _moved(slope: Slope, u: Square, e: Sequence[Any]) -> list[Any]:
-    """A e with A = E U' + U E', for the derivative E of the root."""
-    size = len(u)
-    ue = [_dot(column, e) for column in zip(*u, strict=True)]
-    out: list[Any] = [0.0] * size
-    for (i, j), factor in slope.items():
-        out[i] = out[i] + factor * ue[j]
-        for row in range(j + 1):
-            out[row] = out[row] + factor * u[row][j] * e[i]
-    return out
-
-
-def _bent(
-    roots: Sequence[Linked],
-    values: Sequence[np.ndarray],
-    score: Square,
-    size: int,
+    roots: tuple[Linked, ...],
     *,
     proportional: bool,
-    bends: Mapping[tuple[int, int], np.ndarray],
-) -> dict[tuple[int, int], np.ndarray]:
-    """The second derivatives, with the curvature of the root's entries in their parameters."""
-    out, base, first = {}, size + 2, values[0]
-    for a, ((i, j), parameter) in enumerate(zip(places(size), roots, strict=True)):
-        factor = first if proportional and a else 1.0
-        key = (base + a, base + a)
-        out[key] = bends[key] + score[i][j] * factor * parameter.bend
-        if proportional and a:  # of a product with the first one
-            key = (base + a, base)
-            out[key] = bends[key] + score[i][j] * roots[0].slope * parameter.slope
-            out[base, base] = out[base, base] + score[i][j] * roots[0].bend * values[a]
-    return out
+) -> tuple[Any, list[Any]]:
+    """1 / sigma^2, and what `sums_term` gives of it and the sums."""
+    q, precision = len(terms) - 1, xp.exp(-2.0 * sigma.log)
+    u = root([p.value for p in roots], q, proportional=proportional)
+    zz: list[Any] = [None] * (q * q)
+    for (i, j), product in zip(places(q), counts[1:], strict=True):
+        zz[i * q + j] = zz[j * q + i] = precision * product
+    scaled, f = [precision * x for x in terms], q + 1 + len(roots)
+    out: list[Any] = [0.0] * (1 + f + f * (f + 1) // 2)
+    _TERM(
+        level, 0, q, proportional, sigma.log, [x for row in u for x in row],
+        zz, scaled[:q], scaled[q], counts[0], out,
+    )  # fmt: skip
+    return precision, out
 
 
-def _root_slopes(
-    roots: Sequence[Linked], values: Sequence[np.ndarray], q: int, *, proportional: bool
-) -> list[Slope]:
-    """Derivatives of the root's entries in the linear predictor of each parameter."""
-    out: list[Slope] = []
-    for number, (at, parameter) in enumerate(zip(places(q), roots, strict=True)):
-        slope = parameter.slope
-        if not proportional:
-            out.append({at: slope})
-        elif number:
-            out.append({at: values[0] * slope})
-        else:
-            rest = dict(zip(places(q)[1:], values[1:], strict=True))
-            out.append({at: slope} | {place: slope * value for place, value in rest.items()})
-    return out
+def _density(
+    counts: tuple[Array, ...],
+    terms: tuple[Array, ...],
+    sigma: Linked,
+    *roots: Linked,
+    proportional: bool,
+) -> Array:
+    return _lines(0, counts, terms, sigma, roots, proportional=proportional)[1][0]
 
 
-def _sum_over(slope: Slope, entries: Square) -> np.ndarray:
-    return reduce(add, [factor * entries[i][j] for (i, j), factor in slope.items()])
+def _closed(
+    counts: tuple[np.ndarray, ...],
+    terms: tuple[np.ndarray, ...],
+    sigma: Linked,
+    *roots: Linked,
+    proportional: bool,
+    order: int,
+) -> Parts:
+    """Slopes, second derivatives and the expected information in closed form."""
+    q, f = len(terms) - 1, len(terms) + len(roots)
+    precision, out = _lines(order, counts, terms, sigma, roots, proportional=proportional)
+    sums = (*(precision * x for x in out[1 : 1 + q]), -0.5 * precision)
+    logf, phi, lower = out[0], tuple(out[1 + q : 1 + f]), out[1 + f :]
+    if order == 1:
+        return Parts(logf, sums, phi, {})
+    pairs = {(i, j): lower[i * (i + 1) // 2 + j] for i in range(f) for j in range(i + 1)}
+    if order == 2:
+        expected = {(i - q, j - q): line for (i, j), line in pairs.items() if j >= q}
+        bends = {(i, j): -(precision**2) * line for (i, j), line in pairs.items() if i < q}
+        return Parts(logf, sums, phi, bends, expected)
+    scale, place = [precision] * q + [1.0] * (f - q), [*range(q), *range(q + 1, f + 1)]
+    bends = {(place[i], place[j]): -scale[i] * scale[j] * line for (i, j), line in pairs.items()}
+    return Parts(logf, sums, phi, bends | {(q + 1, q): precision})
 
 
 def _row_slopes(obs: Observed, mu: Linked) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -515,8 +275,8 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
         whole=Whole(
             _counts,
             _terms,
-            _density(q, proportional=proportional),
-            _closed(q, proportional=proportional),
+            partial(_density, proportional=proportional),
+            partial(_closed, proportional=proportional),
             _row_slopes,
             _simulate(q, proportional=proportional),
             made=(partial(with_effects, proportional=proportional), family, tuple(terms)),

@@ -1,17 +1,19 @@
-"""The density of a cluster's rows with random effects as compiled code; see `families.effects`.
+r"""Random effects by clusters: the algebra of `families.effects`, and the term of the kernels.
 
-Residuals are linear in the coefficients b, so a cluster is one row of numbers to the kernels: the
-products of its columns, from which r'r, Z'r and X'r follow for any b.  The responses are taken
-less a fit b0 of all rows, so that little cancels.  Every loop runs over clusters.
+The algebra is written once, over *lines*: numbers (k, C), of which every function adds to one line
+after the other.  To the kernels lines are rows of an array, and `loops` has the arithmetic; with
+`LISTS` they are lists of whatever `bayesmix.arrays` knows, such as arrays (..., C) of many starts.
 """
 
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from bayesmix import arrays as xp
 from bayesmix.families.interface import Observed
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.whole import clusters_of
@@ -55,299 +57,419 @@ def products_by_cluster(obs: Observed, x: np.ndarray, *, proportional: bool = Fa
     return np.vstack([constants, size, at.sums(np.array(rows))])
 
 
-def effects_term(ops: Any) -> Block:
-    """Give the density of clusters, with the names of `effects`; what cancels is avoided as there.
+# --- the kernels' term ---------------------------------------------------------------------
 
-    `s` = M^-1 U' / sigma^2, so that U'Z'V^-1 = s Z' and N / sigma^2 = U s; `uz` = U'Z'Z.
+
+def effects_term(ops: Any) -> Block:
+    """Give the density of clusters, of which residuals are linear in the coefficients b.
+
+    A cluster is one row of numbers: the products of its columns, from which r'r, Z'r and X'r follow
+    for any b.  The responses are taken less a fit b0 of all rows, so that little cancels.
     """
-    exp, add, plus = ops.exp, ops.elementwise(_add), ops.elementwise(_plus)
-    multiply, turn = ops.elementwise(_multiply(ops)), ops.elementwise(_turn(ops))
-    residuals, read_root = ops.elementwise(_residuals(ops)), ops.elementwise(_read_root(ops))
-    halve, root_slopes = ops.elementwise(_halve(ops)), ops.elementwise(_root_slopes)
-    score, second = ops.elementwise(_score(ops)), ops.elementwise(_second(ops))
+    lines, exp = loops(ops), ops.exp
+    read_root = lines.compiled(_read_root(ops))
+    residuals, located = lines.compiled(_residuals(lines)), lines.compiled(_located(lines))
+    by_sums, zeros = lines.compiled(sums_term(lines)), lines.zeros
 
     def term(level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
         q, proportional = abs(int(numbers[0, 0])), numbers[0, 0] < 0.0
-        p = etas.shape[0] - 1 - q * (q + 1) // 2
-        size, zz, zx = numbers[1 + p], numbers[2 + p :], numbers[2 + p + q * q + q :]
-        log_sigma = etas[p, 0]
-        precision, u = exp(-2.0 * log_sigma), read_root(etas[p + 1 :, 0], q, proportional)
-        zr, pull = np.zeros((q, n)), np.zeros((p + 1, n))
-        residuals(numbers, etas, q, n, zr, pull)
-        uz, half, s = np.zeros((q * q, n)), np.zeros((q * q, n)), np.zeros((q * q, n))
-        turn(u, True, zz, q, n, uz)
-        log_det = halve(uz, u, precision, q, n, half, s)
-        w, ue, g, e = np.zeros((q, n)), np.zeros((q, n)), np.zeros((q, n)), np.zeros((q, n))
-        multiply(1.0, half, False, zr, q, 1, n, w)
-        multiply(1.0, s, False, zr, q, 1, n, ue)
-        turn(u, False, ue, 1, n, g)
-        multiply(-precision, zz, False, g, q, 1, n, e)
-        explained, again, trace = np.zeros(n), np.zeros(n), np.zeros(n)
-        for a in range(q):
-            add(precision, w[a], w[a], n, explained)
-            add(-1.0 / precision, g[a], e[a], n, again)
-            plus(precision, zr[a], n, e[a])
-        for a in range(q * q):
-            add(1.0, uz[a], s[a], n, trace)
-        for c in range(n):
-            constant = size[c] * (LOG_2PI + 2.0 * log_sigma) + log_det[c]
-            out[0, c] = -0.5 * (constant + precision * (pull[p, c] - explained[c]))
-            square = pull[p, c] - 2.0 * explained[c] + again[c]
-            out[1 + p, c] = precision * square - size[c] + trace[c]
-        for j in range(p):
-            out[1 + j, :n] = precision * pull[j]
-            for a in range(q):
-                add(-precision, zx[a * p + j], g[a], n, out[1 + j])
-        uq, slopes = np.zeros((q * q, n)), root_slopes(u, proportional)
-        multiply(1.0, s, False, zz, q, q, n, uq)
-        score(slopes, uq, e, ue, q, n, out[p + 2 :])
-        if level > 1:
-            second(
-                level > 2, proportional, precision, u, slopes, numbers[1 + p :],
-                uz, s, uq, e, ue, p, n, out,
-            )  # fmt: skip
+        f, g = etas.shape[0], q + 1 + q * (q + 1) // 2
+        p = f - g + q
+        precision, u = exp(-2.0 * etas[p, 0]), read_root(etas[p + 1 :, 0], q, proportional)
+        zz, zr, pull = zeros(q * q, n), zeros(q, n), zeros(p + 1, n)
+        residuals(precision, numbers, etas, q, n, zz, zr, pull)
+        own = zeros(1 + g + g * (g + 1) // 2, n)
+        size, zx = numbers[1 + p], numbers[2 + p + q * q + q :]
+        by_sums(level, n, q, proportional, etas[p, 0], u, zz, zr, pull[p], size, own)
+        out[: 1 + f if level < 2 else 1 + 2 * f + f * (f + 1) // 2, :n] = 0.0
+        located(level, precision, zx, pull, q, n, own, out)
 
     return term
 
 
-def _score(ops: Any) -> Any:
-    """Slopes in the root's parameters: those in its entries are (e e' - Q) U."""
-    add, plus, places = ops.elementwise(_add), ops.elementwise(_plus), ops.elementwise(_places)
+def _read_root(ops: Any) -> Any:
+    """The root from its parameters, row by row in one line."""
+    exp = ops.exp
 
-    def score(
-        slopes: np.ndarray, uq: np.ndarray, e: np.ndarray, ue: np.ndarray, q: int, n: int,
-        out: np.ndarray,
+    def read_root(eta: np.ndarray, q: int, proportional: bool) -> np.ndarray:
+        u, column = np.zeros(q * q), 0
+        for j in range(q):
+            for i in range(j + 1):
+                value = exp(eta[column]) if i == j else eta[column]
+                u[i * q + j] = value * u[0] if proportional and column > 0 else value
+                column += 1
+        return u
+
+    return read_root
+
+
+def _residuals(lines: Any) -> Any:
+    """Fill Z'Z, Z'r, X'r and, after it, r'r at the coefficients, all divided by sigma^2."""
+    plus = lines.plus
+
+    def residuals(
+        precision: float, numbers: np.ndarray, etas: np.ndarray, q: int, n: int,
+        zz: np.ndarray, zr: np.ndarray, pull: np.ndarray,
     ) -> None:  # fmt: skip
-        row, column = places(q)
-        for c in range(len(row)):
-            out[c, :n] = 0.0
-            for a in range(len(row)):
-                if slopes[c, a] != 0.0:
-                    add(slopes[c, a], e[row[a]], ue[column[a]], n, out[c])
-                    plus(-slopes[c, a], uq[column[a] * q + row[a]], n, out[c])
-
-    return score
-
-
-def _second(ops: Any) -> Any:
-    """Minus the second derivatives, or for an ascent step what is expected of the dispersions.
-
-    The formulas are those of `effects._second`.  `pz` = Z'Z U s, so that Z'V^-1 X = (Z'X - pz Z'X)
-    / sigma^2; `both` = Q.
-    """
-    plus, multiply, turn = (
-        ops.elementwise(_plus), ops.elementwise(_multiply(ops)), ops.elementwise(_turn(ops))
-    )  # fmt: skip
-    gram, of_sigma = ops.elementwise(_gram(ops)), ops.elementwise(_of_sigma(ops))
-    of_roots, exact = ops.elementwise(_of_roots(ops)), ops.elementwise(_exact(ops))
-
-    def second(
-        complete: bool, proportional: bool, precision: float, u: np.ndarray, slopes: np.ndarray,
-        numbers: np.ndarray, uz: np.ndarray, s: np.ndarray, uq: np.ndarray, e: np.ndarray,
-        ue: np.ndarray, p: int, n: int, out: np.ndarray,
-    ) -> None:  # fmt: skip
-        q, f = len(u), p + 1 + len(slopes)
-        size, zz, zx = numbers[0], numbers[1:], numbers[1 + q * q + q :]
-        lines, sign = out[1 + 2 * f :], -1.0 if complete else 1.0
-        out[1 + f : 1 + 2 * f + f * (f + 1) // 2, :n] = 0.0
-        pz, inner, both = np.zeros((q * q, n)), np.zeros((q * q, n)), np.zeros((q * q, n))
-        multiply(1.0, uz, True, s, q, q, n, pz)
-        multiply(-precision, pz, False, zz, q, q, n, both)
+        p = pull.shape[0] - 1
+        given = numbers[2 + p + q * q :]
+        zx, xx, xr = given[q:], given[q + q * p :], given[q + q * p + p * p :]
         for a in range(q * q):
-            plus(precision, zz[a], n, both[a])
-        turn(u, False, s, q, n, inner)
-        gram(precision, zx, inner, q, p, n, lines)
-        of_sigma(sign, precision, slopes, size, s, pz, both, q, p, n, lines)
-        of_roots(sign, u, slopes, uq, both, e, p, n, lines)
-        if complete:
-            exact(proportional, precision, u, slopes, numbers, inner, pz, both, e, ue, p, n, out)
-        for j in range(f):
-            out[1 + f + j, :n] = lines[j * (j + 1) // 2 + j, :n]
+            plus(precision, numbers[2 + p + a], n, zz, a)
+        for a in range(q):
+            plus(precision, given[a], n, zr, a)
+            for j in range(p):
+                plus(precision * (numbers[1 + j, 0] - etas[j, 0]), zx[a * p + j], n, zr, a)
+        plus(precision, xr[p], n, pull, p)
+        for j in range(p):
+            back = numbers[1 + j, 0] - etas[j, 0]
+            plus(precision, xr[j], n, pull, j)
+            for k in range(p):
+                plus(precision * (numbers[1 + k, 0] - etas[k, 0]), xx[j * p + k], n, pull, j)
+            plus(precision * back, xr[j], n, pull, p)
+            plus(back, pull[j], n, pull, p)
 
-    return second
+    return residuals
 
 
-def _gram(ops: Any) -> Any:
-    """Add X'V^-1 X = (X'X - X'Z U s Z'X) / sigma^2."""
-    add, plus, multiply = (
-        ops.elementwise(_add), ops.elementwise(_plus), ops.elementwise(_multiply(ops))
-    )  # fmt: skip
+def _located(lines: Any) -> Any:
+    """From derivatives in Z'r, whose slopes are -Z'X, and in r'r those in the coefficients."""
+    add, plus, corner = lines.add, lines.plus, lines.compiled(_corner)
+    gram, between = lines.compiled(_gram(lines)), lines.compiled(_between(lines))
+
+    def located(
+        level: int, precision: float, zx: np.ndarray, pull: np.ndarray, q: int, n: int,
+        own: np.ndarray, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        p, others = pull.shape[0] - 1, 1 + q * (q + 1) // 2
+        plus(1.0, own[0], n, out, 0)
+        for j in range(p):
+            plus(1.0, pull[j], n, out, 1 + j)
+            for a in range(q):
+                add(-precision, zx[a * p + j], own[1 + a], n, out, 1 + j)
+        for i in range(others):
+            plus(1.0, own[1 + q + i], n, out, 1 + p + i)
+        if level > 1:
+            f, lower = p + others, out[1 + 2 * (p + others) :]
+            gram(precision, zx, own[1 + q + others :], q, p, n, lower)
+            between(level > 2, precision, zx, pull, own[1 + q + others :], q, n, lower)
+            for j in range(f):
+                plus(1.0, lower[corner(j, j)], n, out, 1 + f + j)
+
+    return located
+
+
+def _gram(lines: Any) -> Any:
+    """Add X'V^-1 X = (X'X - X'Z N Z'X / sigma^2) / sigma^2; `own` begins with -N."""
+    add, plus, zeros, corner = lines.add, lines.plus, lines.zeros, lines.compiled(_corner)
 
     def gram(
-        precision: float, zx: np.ndarray, inner: np.ndarray, q: int, p: int, n: int,
-        lines: np.ndarray,
-    ) -> None:  # fmt: skip
-        far = np.zeros((q * p, n))
-        multiply(1.0, inner, False, zx, q, p, n, far)
+        precision: float, zx: np.ndarray, own: np.ndarray, q: int, p: int, n: int, out: np.ndarray
+    ) -> None:
+        far = zeros(q * p, n)
+        for a in range(q * q):
+            line = own[corner(max(a // q, a % q), min(a // q, a % q))]
+            for k in range(p):
+                add(precision, line, zx[a % q * p + k], n, far, a // q * p + k)
         for j in range(p):
             for i in range(j + 1):
-                line = lines[j * (j + 1) // 2 + i]
-                plus(precision, zx[q * p + i * p + j], n, line)
+                plus(precision, zx[q * p + i * p + j], n, out, corner(j, i))
                 for a in range(q):
-                    add(-precision, zx[a * p + i], far[a * p + j], n, line)
+                    add(precision, zx[a * p + i], far[a * p + j], n, out, corner(j, i))
 
     return gram
 
 
-def _of_sigma(ops: Any) -> Any:
-    """Add what is expected of log sigma, by itself and with the root's parameters."""
-    add, plus, places = ops.elementwise(_add), ops.elementwise(_plus), ops.elementwise(_places)
+def _between(lines: Any) -> Any:
+    """Add what the dispersions have with the coefficients, if `exact`, and with each other."""
+    add, plus, corner = lines.add, lines.plus, lines.compiled(_corner)
 
-    def of_sigma(
-        sign: float, precision: float, slopes: np.ndarray, size: np.ndarray, s: np.ndarray,
-        pz: np.ndarray, both: np.ndarray, q: int, p: int, n: int, lines: np.ndarray,
+    def between(
+        exact: bool, precision: float, zx: np.ndarray, pull: np.ndarray, own: np.ndarray,
+        q: int, n: int, out: np.ndarray,
     ) -> None:  # fmt: skip
-        row, column = places(q)
-        own = lines[p * (p + 1) // 2 + p]
-        plus(2.0 * sign, size, n, own)
-        for i in range(q):
-            plus(-4.0 * sign, pz[i * q + i], n, own)
-            for j in range(q):
-                add(2.0 * sign, pz[i * q + j], pz[j * q + i], n, own)
-        for c in range(len(row)):
-            line = lines[(p + 1 + c) * (p + 2 + c) // 2 + p]
-            for a in range(len(row)):
-                scale = 2.0 * sign * slopes[c, a] / precision
-                for b in range(q if scale != 0.0 else 0):
-                    add(scale, both[row[a] * q + b], s[column[a] * q + b], n, line)
+        p = pull.shape[0] - 1
+        for i in range(1 + q * (q + 1) // 2):
+            here, there = corner(p + i, 0), corner(q + i, 0)
+            for j in range(p if exact else 0):
+                for a in range(q):
+                    add(-precision, zx[a * p + j], own[there + a], n, out, here + j)
+                if i == 0:
+                    plus(2.0, pull[j], n, out, here + j)
+            for k in range(i + 1):
+                plus(1.0, own[there + q + k], n, out, here + p + k)
 
-    return of_sigma
+    return between
 
 
-def _of_roots(ops: Any) -> Any:
-    """Add what is expected of the root's parameters; subtracting, what a column's entries share."""
-    add, plus, places = ops.elementwise(_add), ops.elementwise(_plus), ops.elementwise(_places)
+# --- the algebra, for any kind of lines ----------------------------------------------------
 
-    def pair(
-        sign: float, scale: float, i: int, j: int, i2: int, j2: int, q: int, uq: np.ndarray,
-        uqu: np.ndarray, both: np.ndarray, e: np.ndarray, n: int, line: np.ndarray,
+
+def sums_term(lines: Any) -> Any:
+    """Give the log density with its derivatives, from what the rows of clusters add up.
+
+    ``term(level, n, q, proportional, log_sigma, u, zz, zr, rr, size, out)`` reads the root U of q
+    effects, row by row, and of clusters Z'Z, Z'r and r'r, divided by sigma^2, and their sizes.  It
+    adds to lines `out` of zeros as a `Kernel` of blocks does, without curvatures, of the q entries
+    of the divided Z'r, log sigma, and the root's parameters; at level 0 the log density alone.
+
+    With H = L^-1 U', for L the root of M, and s = M^-1 U', U'Z'V^-1 = s Z' / sigma^2 keeps its
+    digits where the effects are far larger than sigma; those of e = Z'V^-1 r cancel there.
+    """
+    add, plus, zeros, minus_log = lines.add, lines.plus, lines.zeros, lines.minus_log
+    multiply, turn = lines.compiled(_multiply(lines)), lines.compiled(_turn(lines))
+    halve, chain = lines.compiled(_halve(lines)), lines.compiled(_chain(lines))
+    second = lines.compiled(_second(lines))
+
+    def term(
+        level: int, n: int, q: int, proportional: bool, log_sigma: float, u: np.ndarray,
+        zz: np.ndarray, zr: np.ndarray, rr: np.ndarray, size: np.ndarray, out: np.ndarray,
     ) -> None:  # fmt: skip
-        add(sign * scale, uq[j * q + i2], uq[j2 * q + i], n, line)
-        add(sign * scale, uqu[j * q + j2], both[i * q + i2], n, line)
-        if sign < 0.0 and j == j2:
-            add(-scale, e[i], e[i2], n, line)
-            plus(scale, both[i * q + i2], n, line)
-
-    add_pair = ops.elementwise(pair)
-
-    def of_roots(
-        sign: float, u: np.ndarray, slopes: np.ndarray, uq: np.ndarray, both: np.ndarray,
-        e: np.ndarray, p: int, n: int, lines: np.ndarray,
-    ) -> None:  # fmt: skip
-        q, (row, column) = len(u), places(len(u))
-        uqu, of_pairs = np.zeros((q * q, n)), len(row) ** 2
-        for i in range(q):
-            for a in range(len(row)):
-                plus(u[row[a], column[a]], uq[i * q + row[a]], n, uqu[i * q + column[a]])
-        for c in range(len(row)):
-            for d in range(c + 1):
-                line = lines[(p + 1 + c) * (p + 2 + c) // 2 + p + 1 + d]
-                for at in range(of_pairs):
-                    a, b = at // len(row), at % len(row)
-                    scale = slopes[c, a] * slopes[d, b]
-                    if scale != 0.0:
-                        add_pair(
-                            sign, scale, row[a], column[a], row[b], column[b], q, uq, uqu, both, e,
-                            n, line,
-                        )  # fmt: skip
-
-    return of_roots
-
-
-def _exact(ops: Any) -> Any:
-    """Add what depends on the responses: w'A_k V^-1 A_l w and its like, with A_k w = Z `along`."""
-    add, plus = ops.elementwise(_add), ops.elementwise(_plus)
-    multiply, along_of = ops.elementwise(_multiply(ops)), ops.elementwise(_along(ops))
-    curve = ops.elementwise(_curve(ops))
-
-    def exact(
-        proportional: bool, precision: float, u: np.ndarray, slopes: np.ndarray,
-        numbers: np.ndarray, inner: np.ndarray, pz: np.ndarray, both: np.ndarray, e: np.ndarray,
-        ue: np.ndarray, p: int, n: int, out: np.ndarray,
-    ) -> None:  # fmt: skip
-        q, roots, at = len(u), len(slopes), p * (p + 1) // 2
-        size, zx, lines = numbers[0], numbers[1 + q * q + q :], out[1 + 2 * (p + 1 + roots) :]
-        ne, ke, zv = np.zeros((q, n)), e.copy(), np.zeros((q * p, n))
-        multiply(1.0, inner, False, e, q, 1, n, ne)
-        multiply(-1.0, pz, False, e, q, 1, n, ke)
-        multiply(-precision, pz, False, zx, q, p, n, zv)
-        plus(4.0, size, n, lines[at + p])
-        for j in range(p + 1):
-            plus(2.0, out[1 + j], n, lines[at + j])
+        uz, half, s, uq = zeros(q * q, n), zeros(q * q, n), zeros(q * q, n), zeros(q * q, n)
+        w, ue, e, far, explained = zeros(q, n), zeros(q, n), zeros(q, n), zeros(q, n), zeros(1, n)
+        turn(u, True, zz, q, q, n, uz, 0)
+        minus_log(halve(uz, u, q, n, half, s), n, out, 0)
+        multiply(1.0, half, False, zr, q, 1, n, w)
         for a in range(q):
-            plus(-4.0, pz[a * q + a], n, lines[at + p])
-            add(-4.0 / precision, e[a], ne[a], n, lines[at + p])
-            for j in range(p):
-                plus(precision, zx[a * p + j], n, zv[a * p + j])
-                add(-2.0, zx[a * p + j], ne[a], n, lines[at + j])
-        along, moved = along_of(u, slopes, e, ue, n), np.zeros((roots * q, n))
-        for c in range(roots):
-            at, own = (p + 1 + c) * (p + 2 + c) // 2, along[c * q :]
-            multiply(1.0, both, False, own, q, 1, n, moved[c * q :])
-            for a in range(q):
-                add(2.0, own[a], ke[a], n, lines[at + p])
-                for j in range(p):
-                    add(1.0, zv[a * p + j], own[a], n, lines[at + j])
-            for a in range(q * (c + 1)):
-                add(1.0, moved[c * q + a % q], along[a], n, lines[at + p + 1 + a // q])
-        curve(proportional, q, out[p + 2 :], p, n, lines)
+            add(1.0, w[a], w[a], n, explained, 0)
+        plus(-0.5 * (LOG_2PI + 2.0 * log_sigma), size, n, out, 0)
+        plus(-0.5, rr, n, out, 0)
+        plus(0.5, explained[0], n, out, 0)
+        if level == 0:
+            return
+        multiply(1.0, s, False, zr, q, 1, n, ue)
+        turn(u, False, ue, q, 1, n, out, 1)
+        plus(1.0, rr, n, out, 1 + q)
+        plus(-1.0, size, n, out, 1 + q)
+        plus(-2.0, explained[0], n, out, 1 + q)
+        for a in range(q):
+            for b in range(q):
+                add(1.0, zz[a * q + b], out[1 + b], n, far, a)
+                add(1.0, uz[a * q + b], s[a * q + b], n, out, 1 + q)
+            add(1.0, out[1 + a], far[a], n, out, 1 + q)
+            plus(1.0, zr[a], n, e, a)
+            plus(-1.0, far[a], n, e, a)
+        multiply(1.0, s, False, zz, q, q, n, uq)
+        score, rows = zeros(q * q, n), zeros((q + 1 + (q * q + q) // 2) * (q * q + q) // 2, n)
+        for a in range(q * q):
+            add(1.0, ue[a // q], e[a % q], n, score, a)
+            plus(-1.0, uq[a], n, score, a)
+        if level > 1:
+            second(level > 2, u, zz, size, uz, s, e, ue, uq, score, q, n, rows, out)
+        chain(level, proportional, u, score, rows, q, n, out)
 
-    return exact
+    return term
 
 
-def _along(ops: Any) -> Any:
-    """With E the slopes of U in a parameter, (E U' + U E') e for each, lines q apart."""
-    plus, places = ops.elementwise(_plus), ops.elementwise(_places)
+def _halve(lines: Any) -> Any:
+    """Fill H = L^-1 U' and s = L'^-1 H, for L the root of M; gives the product of its diagonal."""
+    add, plus, zeros, compiled = lines.add, lines.plus, lines.zeros, lines.compiled
+    fill, scale, root = lines.fill, lines.scale, compiled(_root(lines))
 
-    def along(
-        u: np.ndarray, slopes: np.ndarray, e: np.ndarray, ue: np.ndarray, n: int
+    def halve(
+        uz: np.ndarray, u: np.ndarray, q: int, n: int, half: np.ndarray, s: np.ndarray
     ) -> np.ndarray:
-        q, (row, column) = len(u), places(len(u))
-        out = np.zeros((q * len(row), n))
-        for c in range(len(row)):
-            for a in range(len(row)):
-                i, j, slope = row[a], column[a], slopes[c, a]
-                plus(slope, ue[j], n, out[c * q + i])
-                for b in range(j + 1 if slope != 0.0 else 0):
-                    plus(slope * u[b, j], e[i], n, out[c * q + b])
-        return out
+        m = zeros(q * q + 1, n)
+        root(uz, u, q, n, m)
+        for i in range(q):
+            for j in range(i + 1):
+                fill(u[j * q + i], n, half, i * q + j)
+                for a in range(j, i):
+                    add(-1.0, m[i * q + a], half[a * q + j], n, half, i * q + j)
+                scale(m[i * q + i], n, half, i * q + j)
+        for i in range(q - 1, -1, -1):
+            for j in range(q):
+                if j <= i:
+                    plus(1.0, half[i * q + j], n, s, i * q + j)
+                for a in range(i + 1, q):
+                    add(-1.0, m[a * q + i], s[a * q + j], n, s, i * q + j)
+                scale(m[i * q + i], n, s, i * q + j)
+        return m[q * q]
 
-    return along
+    return halve
 
 
-def _curve(ops: Any) -> Any:
-    """Subtract what the root bends in its parameters: some are logarithms, or relative."""
-    plus, places = ops.elementwise(_plus), ops.elementwise(_places)
+def _root(lines: Any) -> Any:
+    """Fill the root of M = I + U'Z'Z U / sigma^2, with 1 / its diagonal, whose product is last."""
+    add, plus, fill, scale, pivot = lines.add, lines.plus, lines.fill, lines.scale, lines.pivot
 
-    def curve(
-        proportional: bool, q: int, score: np.ndarray, p: int, n: int, lines: np.ndarray
-    ) -> None:
+    def root(uz: np.ndarray, u: np.ndarray, q: int, n: int, m: np.ndarray) -> None:
+        fill(1.0, n, m, q * q)
+        for i in range(q):
+            for j in range(i + 1):
+                for a in range(j + 1):
+                    plus(u[a * q + j], uz[i * q + a], n, m, i * q + j)
+                for a in range(j):
+                    add(-1.0, m[i * q + a], m[j * q + a], n, m, i * q + j)
+                if j < i:
+                    scale(m[j * q + j], n, m, i * q + j)
+            pivot(n, m, i * q + i, q * q)
+
+    return root
+
+
+def _second(lines: Any) -> Any:
+    """Minus the second derivatives, or for an ascent step what is expected of the dispersions.
+
+    With A = dS, Q = Z'V^-1 Z, N = U M^-1 U', K = I - N Z'Z / sigma^2 and w = V^-1 r,
+
+        F_kl = tr(A_k Q A_l Q) / 2 - e'A_k Q A_l e + (the curvature of S),
+        F_ks = sigma^2 tr(A_k Z'V^-2 Z) - 2 e'A_k K'e,
+        F_ss = 2 F_s + 2 sigma^4 tr(V^-2) - 4 sigma^4 w'V^-1 w.
+
+    Those in entries of the root go to `rows`, the others to `out`; `pz` = Z'Z N / sigma^2.
+    """
+    add, plus, zeros, compiled = lines.add, lines.plus, lines.zeros, lines.compiled
+    multiply, turn, corner = compiled(_multiply(lines)), compiled(_turn(lines)), compiled(_corner)
+    of_pairs, exactly = compiled(_of_pairs(lines)), compiled(_exactly(lines))
+
+    def second(
+        exact: bool, u: np.ndarray, zz: np.ndarray, size: np.ndarray, uz: np.ndarray,
+        s: np.ndarray, e: np.ndarray, ue: np.ndarray, uq: np.ndarray, score: np.ndarray,
+        q: int, n: int, rows: np.ndarray, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        sign, f = -1.0 if exact else 1.0, q + 1 + q * (q + 1) // 2
+        m, pz, both = zeros(q * q, n), zeros(q * q, n), zeros(q * q, n)
+        turn(u, False, s, q, q, n, m, 0)
+        multiply(1.0, uz, True, s, q, q, n, pz)
+        multiply(-1.0, pz, False, zz, q, q, n, both)
+        own = 1 + f + corner(q, q)
+        plus(2.0, size, n, out, own)
+        for j in range(q):
+            if not exact:
+                plus(-4.0, pz[j * q + j], n, out, own)
+            for i in range(q):
+                plus(1.0, zz[i * q + j], n, both, i * q + j)
+                add(2.0 * sign, pz[i * q + j], pz[j * q + i], n, out, own)
+            for i in range(j + 1):
+                plus(-1.0, m[i * q + j], n, out, 1 + f + corner(j, i))
+        for j in range(q):
+            for i in range(j + 1):
+                for b in range(q):
+                    add(2.0 * sign, both[i * q + b], s[j * q + b], n, rows, corner(j, i) * f + q)
+        if exact:
+            exactly(m, pz, s, e, ue, q, n, rows, out)
+        of_pairs(exact, u, both, uq, score, e, ue, q, n, rows)
+
+    return second
+
+
+def _exactly(lines: Any) -> Any:
+    """Add what depends on the responses to the derivatives in Z'r and log sigma."""
+    add, plus, zeros, compiled = lines.add, lines.plus, lines.zeros, lines.compiled
+    multiply, corner = compiled(_multiply(lines)), compiled(_corner)
+
+    def exactly(
+        m: np.ndarray, pz: np.ndarray, s: np.ndarray, e: np.ndarray, ue: np.ndarray,
+        q: int, n: int, rows: np.ndarray, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        f = q + 1 + q * (q + 1) // 2
+        own = 1 + f + corner(q, 0)
+        me, se, ke = zeros(q, n), zeros(q, n), zeros(q, n)
+        multiply(1.0, m, False, e, q, 1, n, me)
+        multiply(1.0, s, False, e, q, 1, n, se)
+        multiply(-1.0, pz, False, e, q, 1, n, ke)
+        plus(2.0, out[1 + q], n, out, own + q)
+        for a in range(q):
+            plus(1.0, e[a], n, ke, a)
+            plus(2.0, out[1 + a], n, out, own + a)
+            plus(2.0, me[a], n, out, own + a)
+            add(-4.0, e[a], me[a], n, out, own + q)
+        for j in range(q):
+            for i in range(j + 1):
+                at = corner(j, i) * f
+                add(2.0, ue[j], ke[i], n, rows, at + q)
+                add(2.0, e[i], se[j], n, rows, at + q)
+                plus(-1.0, ue[j], n, rows, at + i)
+                for b in range(q):
+                    add(1.0, pz[i * q + b], ue[j], n, rows, at + b)
+                    add(-1.0, e[i], s[j * q + b], n, rows, at + b)
+
+    return exactly
+
+
+def _of_pairs(lines: Any) -> Any:
+    """Add what pairs of the root's entries have; what is observed of them has the shape of it.
+
+    What is expected of U_ij and U_kl is Q_ik (U'QU)_jl + (QU)_il (QU)_kj.  Less the second
+    derivatives are 2 e_i e_k (U'e)_j (U'e)_l less the same with Q - e e', U'QU - U'e e'U - I and
+    QU - e e'U.
+    """
+    add, plus, zeros, places = lines.add, lines.plus, lines.zeros, lines.compiled(_places)
+
+    def of_pairs(
+        exact: bool, u: np.ndarray, both: np.ndarray, uq: np.ndarray, score: np.ndarray,
+        e: np.ndarray, ue: np.ndarray, q: int, n: int, rows: np.ndarray,
+    ) -> None:  # fmt: skip
+        sign, turned, uqu = -1.0 if exact else 1.0, score if exact else uq, zeros(q * q, n)
+        along, f = zeros(q * q, n), q + 1 + q * (q + 1) // 2
+        for j in range(q):
+            for i in range(q):
+                for a in range(j + 1):
+                    plus(u[a * q + j], uq[i * q + a], n, uqu, i * q + j)
+                if exact:
+                    add(-1.0, e[i], e[j], n, both, i * q + j)
+                    add(-1.0, ue[i], ue[j], n, uqu, i * q + j)
+                    add(1.0, e[i], ue[j], n, along, i * q + j)
         row, column = places(q)
         for c in range(len(row)):
-            at = (p + 1 + c) * (p + 2 + c) // 2 + p + 1
-            if row[c] == column[c]:
-                plus(-1.0, score[c], n, lines[at + c])
-            if proportional and c > 0:
-                plus(-1.0, score[c], n, lines[at])
+            i, j = row[c], column[c]
+            for d in range(c + 1):
+                k, m, line = row[d], column[d], c * f + q + 1 + d
+                add(sign, both[i * q + k], uqu[j * q + m], n, rows, line)
+                add(sign, turned[j * q + k], turned[m * q + i], n, rows, line)
+                if exact:
+                    add(2.0, along[i * q + j], along[k * q + m], n, rows, line)
+                if exact and j == m:
+                    plus(1.0, both[i * q + k], n, rows, line)
 
-    return curve
-
-
-def _add(scale: float, one: np.ndarray, other: np.ndarray, n: int, out: np.ndarray) -> None:
-    """Add a multiple of the product of two lines to another."""
-    for c in range(n):
-        out[c] += scale * one[c] * other[c]
+    return of_pairs
 
 
-def _plus(scale: float, line: np.ndarray, n: int, out: np.ndarray) -> None:
-    """Add a multiple of a line to another."""
-    for c in range(n):
-        out[c] += scale * line[c]
+def _chain(lines: Any) -> Any:
+    """From derivatives in the root's entries those in its parameters, of which some are logarithms.
+
+    Of a relative root the first one moves all entries.
+    """
+    plus, corner, places = lines.plus, lines.compiled(_corner), lines.compiled(_places)
+    slope = lines.compiled(_slope)
+
+    def chain(
+        level: int, proportional: bool, u: np.ndarray, score: np.ndarray, rows: np.ndarray,
+        q: int, n: int, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        row, column = places(q)
+        count, f = len(row), q + 1 + len(row)
+        for c in range(count):
+            at = 1 + f + corner(q + 1 + c, 0)
+            for a in range(count) if proportional and c == 0 else range(c, c + 1):
+                own = slope(u, q, proportional, c, row[a], column[a])
+                plus(own, score[column[a] * q + row[a]], n, out, 2 + q + c)
+                for k in range(q + 1 if level > 1 else 0):
+                    plus(own, rows[a * f + k], n, out, at + k)
+                for d in range(c + 1 if level > 1 else 0):
+                    for b in range(count) if proportional and d == 0 else range(d, d + 1):
+                        other = own * slope(u, q, proportional, d, row[b], column[b])
+                        line = rows[max(a, b) * f + q + 1 + min(a, b)]
+                        plus(other, line, n, out, at + q + 1 + d)
+            if level > 2 and row[c] == column[c]:
+                plus(-1.0, out[2 + q + c], n, out, at + q + 1 + c)
+            if level > 2 and proportional and c > 0:
+                plus(-1.0, out[2 + q + c], n, out, at + q + 1)
+
+    return chain
 
 
-def _multiply(ops: Any) -> Any:
+def _slope(u: np.ndarray, q: int, proportional: bool, c: int, i: int, j: int) -> float:
+    """Slope of an entry of the root that parameter c moves; diagonal ones are logarithms."""
+    if i == j or (proportional and c == 0):
+        return u[i * q + j]
+    return u[0] if proportional else 1.0
+
+
+def _multiply(lines: Any) -> Any:
     """Add a multiple of a product, (q, q), or `turned`, times (q, k), of matrices of lines."""
-    add = ops.elementwise(_add)
+    add = lines.add
 
     def multiply(
         scale: float, one: np.ndarray, turned: bool, other: np.ndarray,
@@ -357,67 +479,31 @@ def _multiply(ops: Any) -> Any:
             for j in range(k):
                 for a in range(q):
                     at = a * q + i if turned else i * q + a
-                    add(scale, one[at], other[a * k + j], n, out[i * k + j])
+                    add(scale, one[at], other[a * k + j], n, out, i * k + j)
 
     return multiply
 
 
-def _turn(ops: Any) -> Any:
-    """Add the product of the root, or its transpose, with a matrix (q, k) of lines."""
-    plus = ops.elementwise(_plus)
+def _turn(lines: Any) -> Any:
+    """Add the product of the root, or its transpose, with a matrix (q, k), from line `first` on."""
+    plus = lines.plus
 
     def turn(
-        u: np.ndarray, turned: bool, lines: np.ndarray, k: int, n: int, out: np.ndarray
-    ) -> None:
-        for i in range(len(u)):
-            for a in range(len(u)):
-                scale = u[a, i] if turned else u[i, a]
-                for j in range(k if scale != 0.0 else 0):
-                    plus(scale, lines[a * k + j], n, out[i * k + j])
+        u: np.ndarray, turned: bool, given: np.ndarray, q: int, k: int, n: int,
+        out: np.ndarray, first: int,
+    ) -> None:  # fmt: skip
+        for i in range(q):
+            for a in range(i + 1) if turned else range(i, q):
+                scale = u[a * q + i] if turned else u[i * q + a]
+                for j in range(k):
+                    plus(scale, given[a * k + j], n, out, first + i * k + j)
 
     return turn
 
 
-def _residuals(ops: Any) -> Any:
-    """Fill Z'r, X'r and, after it, r'r at the coefficients."""
-    plus = ops.elementwise(_plus)
-
-    def residuals(
-        numbers: np.ndarray, etas: np.ndarray, q: int, n: int, zr: np.ndarray, pull: np.ndarray
-    ) -> None:
-        p = pull.shape[0] - 1
-        given = numbers[2 + p + q * q :]
-        zx, xx, xr = given[q:], given[q + q * p :], given[q + q * p + p * p :]
-        for a in range(q):
-            plus(1.0, given[a], n, zr[a])
-            for j in range(p):
-                plus(numbers[1 + j, 0] - etas[j, 0], zx[a * p + j], n, zr[a])
-        plus(1.0, xr[p], n, pull[p])
-        for j in range(p):
-            back = numbers[1 + j, 0] - etas[j, 0]
-            plus(1.0, xr[j], n, pull[j])
-            for k in range(p):
-                plus(numbers[1 + k, 0] - etas[k, 0], xx[j * p + k], n, pull[j])
-            plus(back, xr[j], n, pull[p])
-            plus(back, pull[j], n, pull[p])
-
-    return residuals
-
-
-def _read_root(ops: Any) -> Any:
-    """The root from its parameters, column by column."""
-    exp = ops.exp
-
-    def read_root(eta: np.ndarray, q: int, proportional: bool) -> np.ndarray:
-        u, column = np.zeros((q, q)), 0
-        for j in range(q):
-            for i in range(j + 1):
-                value = exp(eta[column]) if i == j else eta[column]
-                u[i, j] = value * u[0, 0] if proportional and column > 0 else value
-                column += 1
-        return u
-
-    return read_root
+def _corner(i: int, j: int) -> int:
+    """Place of (i, j), i >= j, in a lower triangle row by row."""
+    return i * (i + 1) // 2 + j
 
 
 def _places(q: int) -> np.ndarray:
@@ -430,70 +516,93 @@ def _places(q: int) -> np.ndarray:
     return out
 
 
-def _root_slopes(u: np.ndarray, proportional: bool) -> np.ndarray:
-    """Slopes of the root's entries (second) in its parameters (first); diagonal ones are logs."""
-    q = len(u)
-    out, column = np.zeros((q * (q + 1) // 2, q * (q + 1) // 2)), 0
-    for j in range(q):
-        for i in range(j + 1):
-            if proportional:
-                out[0, column] = u[i, j]
-            relative = proportional and column > 0
-            out[column, column] = u[i, j] if i == j else (u[0, 0] if relative else 1.0)
-            column += 1
-    return out
+# --- arithmetic of lines ---------------------------------------------------------------------
 
 
-def _halve(ops: Any) -> Any:
-    """Fill H = L^-1 U' and L'^-1 H / sigma^2, for L the root of M; gives log det M."""
-    add, plus, root = ops.elementwise(_add), ops.elementwise(_plus), ops.elementwise(_root(ops))
+def loops(ops: Any) -> SimpleNamespace:
+    """The arithmetic of rows of arrays, n numbers each."""
+    log, compiled = ops.log, ops.elementwise
 
-    def halve(
-        uz: np.ndarray, u: np.ndarray, precision: float, q: int, n: int,
-        half: np.ndarray, s: np.ndarray,
-    ) -> np.ndarray:  # fmt: skip
-        m = np.zeros((q * q, n))
-        log_det = root(uz, u, precision, q, n, m)
-        for i in range(q):
-            for j in range(i + 1):
-                half[i * q + j, :] = u[j, i]
-                for a in range(j, i):
-                    add(-1.0, m[i * q + a], half[a * q + j], n, half[i * q + j])
-                half[i * q + j] *= m[i * q + i]
-        for i in range(q - 1, -1, -1):
-            for j in range(q):
-                plus(precision, half[i * q + j], n, s[i * q + j])
-                for a in range(i + 1, q):
-                    add(-1.0, m[a * q + i], s[a * q + j], n, s[i * q + j])
-                s[i * q + j] *= m[i * q + i]
-        return log_det
-
-    return halve
-
-
-def _root(ops: Any) -> Any:
-    """Fill the root of M = I + U'Z'Z U / sigma^2, one over its diagonal; gives log det M."""
-    log, add, plus = ops.log, ops.elementwise(_add), ops.elementwise(_plus)
-
-    def root(
-        uz: np.ndarray, u: np.ndarray, precision: float, q: int, n: int, m: np.ndarray
-    ) -> np.ndarray:
-        log_det = np.ones(n)
-        for i in range(q):
-            for j in range(i + 1):
-                own = m[i * q + j]
-                for a in range(j + 1):
-                    plus(precision * u[a, j], uz[i * q + a], n, own)
-                for a in range(j):
-                    add(-1.0, m[i * q + a], m[j * q + a], n, own)
-                if j < i:
-                    own *= m[j * q + j]
-            for c in range(n):
-                pivot = math.sqrt(1.0 + m[i * q + i, c])
-                log_det[c] *= pivot
-                m[i * q + i, c] = 1.0 / pivot
+    def minus_log(line: np.ndarray, n: int, out: np.ndarray, k: int) -> None:
+        """Subtract the logarithm of a line from line k."""
         for c in range(n):
-            log_det[c] = 2.0 * log(log_det[c])
-        return log_det
+            out[k, c] -= log(line[c])
 
-    return root
+    made = {f.__name__[1:]: compiled(f) for f in (_zeros, _add, _plus, _fill, _scale, _pivot)}
+    return SimpleNamespace(compiled=compiled, minus_log=compiled(minus_log), **made)
+
+
+def _zeros(k: int, n: int) -> np.ndarray:
+    return np.zeros((k, n))
+
+
+def _add(scale: float, one: np.ndarray, other: np.ndarray, n: int, out: np.ndarray, k: int) -> None:
+    """Add a multiple of the product of two lines to line k."""
+    for c in range(n):
+        out[k, c] += scale * one[c] * other[c]
+
+
+def _plus(scale: float, line: np.ndarray, n: int, out: np.ndarray, k: int) -> None:
+    """Add a multiple of a line to line k."""
+    for c in range(n):
+        out[k, c] += scale * line[c]
+
+
+def _fill(value: float, n: int, out: np.ndarray, k: int) -> None:
+    """Fill line k with a number."""
+    for c in range(n):
+        out[k, c] = value
+
+
+def _scale(line: np.ndarray, n: int, out: np.ndarray, k: int) -> None:
+    """Multiply line k by a line."""
+    for c in range(n):
+        out[k, c] *= line[c]
+
+
+def _pivot(n: int, out: np.ndarray, k: int, product: int) -> None:
+    """Replace a line by 1 / sqrt(1 + itself), and divide another one by the same."""
+    for c in range(n):
+        pivot = math.sqrt(1.0 + out[k, c])
+        out[product, c] *= pivot
+        out[k, c] = 1.0 / pivot
+
+
+def _plus_to_list(scale: Any, line: Any, _n: int, out: list[Any], k: int) -> None:
+    near, empty = out[k], isinstance(out[k], float)
+    if isinstance(scale, float) and scale == 1.0:
+        out[k] = line if empty else near + line
+    elif isinstance(scale, float) and scale == -1.0:
+        out[k] = near - line
+    else:
+        out[k] = scale * line if empty else near + scale * line
+
+
+def _add_to_list(scale: Any, one: Any, other: Any, n: int, out: list[Any], k: int) -> None:
+    _plus_to_list(scale, one * other, n, out, k)
+
+
+def _fill_in_list(value: Any, _n: int, out: list[Any], k: int) -> None:
+    out[k] = value
+
+
+def _scale_in_list(line: Any, _n: int, out: list[Any], k: int) -> None:
+    out[k] = line * out[k]
+
+
+def _pivot_in_list(_n: int, out: list[Any], k: int, product: int) -> None:
+    pivot = xp.sqrt(1.0 + out[k])
+    out[product], out[k] = out[product] * pivot, 1.0 / pivot
+
+
+# The same of lists of arrays of any kind: nothing is compiled, and n has no meaning.
+LISTS = SimpleNamespace(
+    compiled=lambda function: function,
+    zeros=lambda k, _: [0.0] * k,
+    add=_add_to_list,
+    plus=_plus_to_list,
+    fill=_fill_in_list,
+    scale=_scale_in_list,
+    pivot=_pivot_in_list,
+    minus_log=lambda line, n, out, k: _plus_to_list(-1.0, xp.log(line), n, out, k),
+)
