@@ -72,12 +72,15 @@ class Options:
         "em", "cem" (hard labels) or "sem" (drawn labels).
     keeps : bool
         Whether Ctrl-C ends the run with what there is, rather than with an exception.
+    ended : bool
+        Whether the starts are ends of other runs: those of one end are run once.
     """
 
     tol: float = 1e-8
     max_iter: int = 1000
     algorithm: str = "em"
     keeps: bool = False
+    ended: bool = False
 
 
 class _Stop:
@@ -358,8 +361,8 @@ def maximise(
     """
     if problem.stream is not None and len(theta) > 1:
         return _contended(problem, theta, options, progress)
-    if problem.n_units > MANY_UNITS and len(theta) > 1:
-        # Most starts were run on a sample, where several may have come to one end.
+    # With many units most starts were run on a sample, where several may have come to one end.
+    if (problem.n_units > MANY_UNITS or options.ended) and len(theta) > 1:
         first, kind = distinct(problem, theta)
         if len(first) < len(theta):
             return maximise(problem, theta[first], options, progress).take(kind)

@@ -36,8 +36,29 @@ PROPER = ("converged", "spurious")
 WORTH, SHUFFLED, AT_ONCE, ROUNDS = 0.01, 6, 4, 3
 
 
-def find_modes(
-    problem: Problem, first: np.ndarray, n_starts: int, rng: np.random.Generator
+def search(
+    problem: Problem, n_starts: int, rng: np.random.Generator, first: np.ndarray | None = None
+) -> Outcome:
+    """The ends of random starts, and of others before them.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the priors as its penalty.
+    n_starts : int
+        Number of random starts.
+    rng : numpy.random.Generator
+    first : ndarray, shape (m, D), optional
+        Where to start too, such as point fits.
+    """
+    starts = [] if first is None else [first]
+    if n_starts:
+        starts.append(make_starts(problem, n_starts, rng))
+    return maximise(problem, np.vstack(starts), Options())
+
+
+def modes_among(
+    problem: Problem, outcome: Outcome, rng: np.random.Generator | None
 ) -> tuple[Mode, ...]:
     """Modes that differ beyond labels, by decreasing mass.
 
@@ -45,19 +66,16 @@ def find_modes(
     ----------
     problem : Problem
         With the priors as its penalty.
-    first : ndarray, shape (m, D)
-        Where to start, such as point fits; random starts follow.
-    n_starts : int
-        Number of random starts.
-    rng : numpy.random.Generator
+    outcome : Outcome
+        From `search`.
+    rng : numpy.random.Generator, optional
+        To look around the modes for more; None: they are all that is wanted.
 
     Raises
     ------
     FitError
         If no start ends at a proper mode.
     """
-    starts = [first] if n_starts < 1 else [first, make_starts(problem, n_starts, rng)]
-    outcome = maximise(problem, np.vstack(starts), Options())
     if not has_status(outcome, *PROPER).any():
         if has_status(outcome, "degenerate").any():
             top = np.where(has_status(outcome, "degenerate"), outcome.loglik, -np.inf)
@@ -75,7 +93,7 @@ def find_modes(
     if not modes:
         msg = "the posterior is flat around its mode: the data and priors do not determine it"
         raise FitError(msg)
-    return _look_around(problem, modes, rng) if n_starts > 0 else modes
+    return modes if rng is None else _look_around(problem, modes, rng)
 
 
 def _refuse_ties(problem: Problem, theta: np.ndarray) -> None:

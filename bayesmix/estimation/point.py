@@ -79,6 +79,7 @@ def fit_point(
     priors: Any = None,
     *,
     keeps: bool = False,
+    begin: np.ndarray | None = None,
 ) -> Fitted:
     """Fit a specification by EM, direct maximum likelihood, or to the posterior mode.
 
@@ -92,6 +93,8 @@ def fit_point(
         For "map"; see `penalty.resolve`.
     keeps : bool
         Whether Ctrl-C gives the best so far, with a warning, once there is any.
+    begin : ndarray, shape (R, D), optional
+        Starts in the user's coordinates that are ends of other runs, instead of new ones.
 
     Raises
     ------
@@ -102,11 +105,16 @@ def fit_point(
     # On the way to a collapse or to infinity numbers overflow; every log-likelihood is
     # checked, so that an end without meaning is never a fit.
     with np.errstate(all="ignore"):
-        return _fit_point(spec, method, options, priors, keeps)
+        return _fit_point(spec, method, options, priors, keeps, begin)
 
 
 def _fit_point(
-    spec: MixtureSpec, method: str, options: FitOptions, priors: Any, keeps: bool
+    spec: MixtureSpec,
+    method: str,
+    options: FitOptions,
+    priors: Any,
+    keeps: bool,
+    begin: np.ndarray | None,
 ) -> Fitted:
     k_requested = spec.k
     spec = with_smooths(spec, priors) if method == "map" else spec
@@ -119,11 +127,18 @@ def _fit_point(
     # Sums over units are those of distinct ones; what is about single units reads all.
     narrow = compressed if options.algorithm == "em" else _same
     distinct = narrow(problem)
-    settings, wanted = Options(options.tol, int(options.max_iter), options.algorithm, keeps), None
+    settings = Options(
+        options.tol, int(options.max_iter), options.algorithm, keeps, ended=begin is not None
+    )
+    wanted = None
     with Progress(options.progress, int(options.starts or STARTS), problem) as progress:
         run = partial(rough, keeps=keeps, progress=progress.of_a_sample)
         try:
-            theta = _starting(problem, distinct, options, rng, least, run)
+            if begin is None:
+                theta = _starting(problem, distinct, options, rng, least, run)
+            else:
+                assert problem.spec.standard is not None
+                theta = problem.spec.standard.to_standard(begin)
         except Interrupted as stopped:
             theta, wanted = stopped.theta, replace(settings, max_iter=1)
     if options.max_iter == 0:

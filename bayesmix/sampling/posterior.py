@@ -16,7 +16,7 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError, warn
 from bayesmix.estimation.maximise import Options
-from bayesmix.estimation.modes import find_modes
+from bayesmix.estimation.modes import modes_among, search
 from bayesmix.estimation.point import FitOptions, fit_point
 from bayesmix.estimation.progress import on_screen
 from bayesmix.estimation.smooths import settle
@@ -147,16 +147,16 @@ def begin(
     """
     if model.is_sparse:
         priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
-    point = _point(spec, options, priors, rng)
     penalty = Penalty(model, jacobian=True)
     problem = standard_problem(spec, penalty, options.n_threads)
     if not spec.smooths:
-        return point, _modes(problem, point, rng), problem
+        return *_point_and_modes(problem, spec, priors, options, rng), problem
+    point = _point(spec, options, priors, rng)
     # Each component has its own tau, so that starts with other labels would be other models.
     given = standard_problem(point.spec, penalty, options.n_threads)
     least = {at: -np.inf for at in point.spec.held if at not in spec.held}
     theta, _ = settle(given, point.standard_theta[None], Options(), least)
-    modes = find_modes(given, theta, 0, rng)
+    modes = modes_among(given, search(given, 0, rng, theta), None)
     return point, tuple(with_smooth_entries(problem, mode) for mode in modes), problem
 
 
@@ -288,22 +288,41 @@ def _starts(spec: MixtureSpec) -> int:
     return max(FEW_STARTS, min(MODE_STARTS, MODE_UNITS // spec.rows.n_units))
 
 
-def _modes(problem: Problem, point: Fitted, rng: np.random.Generator) -> tuple[Mode, ...]:
-    """The posterior's modes; under a sparse prior one where the chains can begin."""
+def _point_and_modes(
+    problem: Problem,
+    spec: MixtureSpec,
+    priors: Any,
+    options: LaplaceOptions,
+    rng: np.random.Generator,
+) -> tuple[Fitted, tuple[Mode, ...]]:
+    """The posterior's modes; under a sparse prior one where the chains can begin.
+
+    Random starts are run once, in the density that is drawn from; the mode on natural scales is
+    searched from their ends.
+    """
     assert problem.penalty is not None
-    model = problem.penalty.model
-    starts = 0 if problem.spec.k == 1 else _starts(problem.spec)
-    if not model.is_sparse:
-        return find_modes(problem, point.standard_theta[None], starts, rng)
-    milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
-    first = find_modes(replace(problem, penalty=milder), point.standard_theta[None], starts, rng)[0]
-    return (replace(first, share=1.0),)
+    model, starts = problem.penalty.model, 0 if spec.k == 1 else _starts(spec)
+    if model.is_sparse:
+        milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
+        problem = replace(problem, penalty=milder)
+    if starts and options.init is None:
+        outcome = search(problem, starts, rng)
+        point = _point(spec, options, priors, rng, problem.spec.user(outcome.theta))
+    else:
+        point = _point(spec, options, priors, rng)
+        outcome = search(problem, starts, rng, point.standard_theta[None])
+    modes = modes_among(problem, outcome, rng if starts else None)
+    return point, (replace(modes[0], share=1.0),) if model.is_sparse else modes
 
 
 def _point(
-    spec: MixtureSpec, options: LaplaceOptions, priors: Any, rng: np.random.Generator
+    spec: MixtureSpec,
+    options: LaplaceOptions,
+    priors: Any,
+    rng: np.random.Generator,
+    begin: np.ndarray | None = None,
 ) -> Fitted:
-    """The posterior mode, from the user's start or random ones."""
+    """The posterior mode, from the user's start, ends of other runs or random starts."""
     starts = None if options.init is not None else _starts(spec)
     with warnings.catch_warnings():
         # The draws show how the chains end; the mode is only where they begin.
@@ -311,7 +330,7 @@ def _point(
         given = FitOptions(
             starts=starts, seed=rng, init=options.init, progress=False, n_threads=options.n_threads
         )
-        return fit_point(spec, "map", given, priors)
+        return fit_point(spec, "map", given, priors, begin=begin)
 
 
 def _laplace(

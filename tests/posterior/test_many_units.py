@@ -10,7 +10,7 @@ import bayesmix as bmx
 from bayesmix.comparison.loo import loo
 from bayesmix.comparison.psis import left_out
 from bayesmix.comparison.waic import waic
-from bayesmix.estimation.modes import find_modes
+from bayesmix.estimation.modes import modes_among, search
 from bayesmix.likelihood import log_likelihood
 from bayesmix.posterior import pointwise
 from bayesmix.priors import Penalty
@@ -92,7 +92,9 @@ def test_a_part_of_many_units_gives_the_density_of_all(monkeypatch):
     post = spec.fit("laplace", draws=50, seed=1)
     penalty = Penalty(post._drawn.priors, jacobian=True)
     problem = standard_problem(spec.spec, penalty, 1)
-    (mode, *_) = find_modes(problem, post._drawn.point.standard_theta[None], 0, rng)
+    (mode, *_) = modes_among(
+        problem, search(problem, 0, rng, post._drawn.point.standard_theta[None]), None
+    )
     monkeypatch.setattr(laplace, "PARTS", (2000,))
     for close, wanted in ((0.1, 0.05), (0.0, 1e-9)):
         monkeypatch.setattr(laplace, "CLOSE", close)

@@ -17,7 +17,7 @@ from vignette_models import flexmix_models
 
 import bayesmix as bmx
 from bayesmix.errors import NotFiniteError
-from bayesmix.estimation.modes import find_modes
+from bayesmix.estimation.modes import modes_among, search
 from bayesmix.estimation.starts import shuffled_memberships
 from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.likelihood.arrange import known
@@ -218,7 +218,9 @@ def small():
     from bayesmix.model.params import from_dataset
 
     theta = from_dataset(model.spec, first.params)
-    return problem, find_modes(problem, theta[None], 0, np.random.default_rng(0))
+    return problem, modes_among(
+        problem, search(problem, 0, np.random.default_rng(0), theta[None]), None
+    )
 
 
 SETTINGS = Settings(draws=150, tune=150, chains=2, seed=11, progress=False)
@@ -371,9 +373,8 @@ def test_places_without_a_finite_density_are_divergences():
 
 
 def modes_of(name, seed):
-    problem = posterior_problem(VIGNETTE[name])
-    first = VIGNETTE[name].fit("map", seed=seed, starts=10)._fitted.theta
-    return find_modes(problem, first[None], 100, np.random.default_rng(seed)), problem
+    problem, rng = posterior_problem(VIGNETTE[name]), np.random.default_rng(seed)
+    return modes_among(problem, search(problem, 100, rng), rng), problem
 
 
 @pytest.mark.parametrize("seed", [2, 5, 6, 7])

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, special, stats
 
 import bayesmix as bmx
-from bayesmix.estimation.modes import find_modes
+from bayesmix.estimation.modes import modes_among, search
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.posterior.labels import filled_counts
 from bayesmix.priors import Penalty, resolve
@@ -35,7 +35,7 @@ def coordinates(family="gaussian"):
     mild = build_problem(spec, penalty=Penalty(resolve(spec, None), jacobian=True))
     start = mixture(data, k=3, family=family, formula="y ~ x", priors=None)
     point = start.fit("map", seed=1, starts=20)
-    mode = find_modes(mild, point._fitted.theta[None], 5, rng)[0]
+    mode = modes_among(mild, search(mild, 5, rng, point._fitted.theta[None]), None)[0]
     problem = build_problem(spec, penalty=Penalty(resolve(spec, SPARSE), jacobian=True))
     return SparseCoordinates(problem, mode)
 
