@@ -15,6 +15,7 @@ from bayesmix.formula.expressions import Expression, read_text
 from bayesmix.formula.frames import (
     check_columns,
     check_finite,
+    missing_values,
     near_names,
     numeric_values,
     row_values,
@@ -262,7 +263,13 @@ def _function(
     scope: Scope,
     transform: Callable[[str], Any] | None,
 ) -> Callable[..., Any]:
-    """Find a function; of the user's own, only one made with ``def`` hides one of ours."""
+    """Find a function; of the user's own, only one made with ``def`` hides one of NumPy's."""
+    found = scope.peek(name) if name in scope else None
+    if name in {"I", *TRANSFORMS} and isinstance(found, FunctionType):
+        raise FormulaError(
+            f"{name}(...) in {expression.text!r:.200} is a function of bayesmix and one of yours. "
+            "Give yours another name."
+        )
     if name == "I":
         return _identity
     if name in TRANSFORMS:
@@ -272,7 +279,6 @@ def _function(
                 "side. Make it a column of the data first."
             )
         return transform(name)
-    found = scope.peek(name) if name in scope else None
     if name in MATHS and not isinstance(found, FunctionType):
         return MATHS[name]
     if found is None and name in NUMPY:
@@ -312,7 +318,8 @@ def evaluate(
     what : str
         What messages call it: "response", "trials", "offset" ...
     finite : bool
-        Whether missing and infinite values are refused; where not, ``inf`` can stand alone.
+        Whether missing and infinite values are refused; where not, ``inf`` can stand alone, and
+        values may be missing where a column is.
 
     Returns
     -------
@@ -326,7 +333,12 @@ def evaluate(
     read = read_text(expression, what)
     if not finite and read.text in CONSTANTS and read.text not in data.columns:
         return np.full(len(data), CONSTANTS[read.text])
-    values = row_values(bind(read, data, scope)(data), data, f"The {what} {read.text!r:.200}")
+    bound, label = bind(read, data, scope), f"The {what} {read.text!r:.200}"
+    values = row_values(bound(data), data, label)
     if finite:
-        check_finite(values, data, f"The {what} {read.text!r:.200}")
+        check_finite(values, data, label)
+    elif (computed := np.isnan(values)).any():  # a logarithm of -1 is no missing value
+        for missing in missing_values(data, bound.columns).values():
+            computed &= ~missing
+        check_finite(np.where(computed, np.nan, 0.0), data, label)
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
@@ -180,7 +181,12 @@ def _sorted(levels: list[Any]) -> list[Any]:
 
 
 def _given_levels(given: Any, present: list[Any], text: str) -> tuple[Any, ...]:
-    levels = tuple(given)
+    listed = isinstance(given, Iterable) and all(isinstance(level, Hashable) for level in given)
+    levels = tuple(given) if listed else ()
+    if not levels or len(set(levels)) < len(levels):
+        raise FormulaError(
+            f"{text!r:.200}: levels= is a list of distinct levels, such as ['low', 'high']."
+        )
     absent = [level for level in levels if level not in present]
     if absent:
         raise DataError(

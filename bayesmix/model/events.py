@@ -267,6 +267,11 @@ def _formulas(given: Any, names: Names) -> list[ParsedFormula]:
                 f"the formula {f.text!r:.200} groups rows by {f.group!r}, but competing events "
                 "have one row for each subject; remove '| ...'"
             )
+        if f.effects is not None:
+            raise FormulaError(
+                f"the formula {f.text!r:.200} has random effects (... | id), which are for "
+                "Gaussian responses of bmx.Mixture; remove them"
+            )
     return parsed
 
 

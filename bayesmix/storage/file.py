@@ -163,6 +163,7 @@ def read(
     FitError
         If its arrays need more memory than is free; also a `MemoryError`.
     """
+    import h5py
     import xarray as xr
 
     place = Path(path).expanduser()
@@ -170,6 +171,8 @@ def read(
         msg = f"there is no file {str(place)!r}; files are written by the method save(path)"
         raise NoFileError(msg)
     try:
+        with h5py.File(place):  # where it cannot be opened, h5netcdf would also write to stderr
+            pass
         with xr.open_datatree(str(place), engine="h5netcdf", decode_cf=False) as tree:
             manifest = _manifest(tree, place)
             check(manifest)

@@ -217,6 +217,21 @@ def test_functions_come_from_the_scope_by_their_names():
         design("mine.touch(x)", {"mine": Holder()})
 
 
+@pytest.mark.parametrize("name", ["center", "scale", "bs", "C", "S", "I"])
+def test_a_function_of_the_user_is_not_passed_over(name):
+    with pytest.raises(FormulaError, match="function of bayesmix and one of yours"):
+        design(f"{name}(x)", {name: touch})
+    assert RAN == []
+    design("touch(x)", {"touch": touch, name: touch})  # elsewhere the name is free
+    RAN.clear()
+
+
+@pytest.mark.parametrize("levels", ["3", "[]", "[x]", "x", "[['a'], 'b']", "['a', 'a', 'b']"])
+def test_levels_are_a_list_of_distinct_ones(levels):
+    with pytest.raises(BayesmixError, match="distinct levels|no row has the level"):
+        design(f"C(g, levels={levels})")
+
+
 def test_texts_are_joined_but_not_repeated():
     assert design("I(g + g)").terms == ("Intercept", "I(g + g)[bb]")
     with pytest.raises(FormulaError, match="text is not a number"):

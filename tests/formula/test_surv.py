@@ -95,6 +95,12 @@ def test_missing_bounds_are_open(data):
     )
 
 
+def test_what_an_expression_cannot_give_is_not_open(data):
+    data["upper"], data["lower"] = [1, nan, 2, 5], [-1, 1, 2, 3]
+    with pytest.raises(DataError, match=r"missing or infinite in 1 row \(a\)"):
+        read("surv(sqrt(lower), upper, kind='interval')", data)
+
+
 def test_a_censored_time_of_zero_says_nothing(data):
     data["time"] = [1.0, 0.0, 3.0, 4.0]
     times = read("surv(time, status)", data).times

@@ -17,7 +17,7 @@ from scipy import integrate, stats
 
 import bayesmix as bmx
 from bayesmix.comparison import fingerprint
-from bayesmix.errors import DataError, FitError, SpecError
+from bayesmix.errors import DataError, FitError, FormulaError, SpecError
 from bayesmix.estimation.bootstrap import simulated_rows
 from bayesmix.families import family
 from bayesmix.formula.times import Times
@@ -184,6 +184,14 @@ def test_fits_to_other_times_or_events_are_refused(fit):
     # A component more, of an event that no row had, is another model of the same data.
     cured = mgus2({"death": "weibull", "pcm": "weibull", "cured": "cured"})
     assert fingerprint(cured.spec) == fingerprint(fit.spec.spec)
+
+
+def test_random_effects_are_refused():
+    for formula in ("~ age + (1 | sex)", "~ (age | nowhere)"):
+        with pytest.raises(FormulaError, match="random effects"):
+            bmx.CompetingRisks(
+                f"surv(years, status) {formula}", bmx.load_data("mgus2"), "event", "weibull"
+            )
 
 
 # --- draws ---------------------------------------------------------------------------------
