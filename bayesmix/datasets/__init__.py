@@ -24,6 +24,7 @@ DATASETS: dict[str, Dataset] = described()
 """The shipped datasets by name."""
 
 
+@door(error=DataError)
 def list_data() -> pd.DataFrame:
     """List the datasets that come with bayesmix.
 
@@ -93,6 +94,7 @@ def load_data(name: str) -> pd.DataFrame:
     return read(_find(name))
 
 
+@door(error=DataError)
 def describe_data(name: str) -> pd.DataFrame:
     """Describe the columns of a dataset that comes with bayesmix.
 

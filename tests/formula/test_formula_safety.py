@@ -228,7 +228,7 @@ def test_a_function_of_the_user_is_not_passed_over(name):
 
 @pytest.mark.parametrize("levels", ["3", "[]", "[x]", "x", "[['a'], 'b']", "['a', 'a', 'b']"])
 def test_levels_are_a_list_of_distinct_ones(levels):
-    with pytest.raises(BayesmixError, match="distinct levels|no row has the level"):
+    with pytest.raises(BayesmixError, match=r"distinct levels|no row has the level"):
         design(f"C(g, levels={levels})")
 
 
