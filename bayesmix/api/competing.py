@@ -18,7 +18,7 @@ from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import event_components, event_rows, prepare_components
 from bayesmix.model.histories import flag_pieces
-from bayesmix.model.parts import Events, Prepared
+from bayesmix.model.parts import Prepared
 from bayesmix.survival.check import refuse_mistakes
 
 
@@ -169,19 +169,21 @@ class CompetingRisks(Model):
             if na_action == "error" and event in data.columns:
                 refuse_mistakes(data, formula, event, partial_events, scope, None)
             raise
-        assert prepared.events is not None
         flag_pieces(data, prepared)
-        _refuse_mistakes(prepared, prepared.events, formula, scope)
-        super().__init__(assemble(prepared, len(prepared.events.names)), priors)
+        _refuse_mistakes(prepared, dict(zip(names, families, strict=True)), formula, scope)
+        super().__init__(assemble(prepared, len(names)), priors)
 
 
-def _refuse_mistakes(prepared: Prepared, events: Events, formula: Any, scope: Scope) -> None:
+def _refuse_mistakes(
+    prepared: Prepared, families: Mapping[Hashable, Any], formula: Any, scope: Scope
+) -> None:
     """Refuse what `check_survival` calls a mistake in the rows that count."""
     table = prepared.table
     if prepared.weight is not None:
         table = table[prepared.weight > 0]
-    families = zip(events.names, events.families, strict=True)
-    never = {name: not resolve(f, survival=True).params for name, f in families}
+    never = {name: not resolve(f, survival=True).params for name, f in families.items()}
+    events = prepared.events
+    assert events is not None
     try:
         refuse_mistakes(table, formula, events.column, events.partial or None, scope, never)
     except DataError as error:

@@ -106,12 +106,11 @@ def _of_blocks(spec: MixtureSpec) -> dict[str, Any]:
     """The same of rows in blocks, in one pass."""
     prepared, rows = spec.prepared, spec.rows
     stream: Any = rows.stream
-    events = prepared.events
     single = {
         "unit_codes": prepared.group,
         "weights": prepared.weights_column,
         "labels": prepared.labels_column,
-        "events": None if events is None else events.column,
+        "events": prepared.events_column,
     }
     columns = {r.response.name: r.response.columns for r in prepared.readings}
     used = {(name,): (name,) for name in single.values() if name is not None} | columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -24,8 +24,8 @@ from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.histories import continuing
 from bayesmix.model.params import permute
-from bayesmix.model.parts import Events, Prepared
-from bayesmix.model.rows import block_rows, regression_rows
+from bayesmix.model.parts import Part, Read
+from bayesmix.model.rows import block_rows
 from bayesmix.results.censoring import (
     as_often,
     censored_again,
@@ -149,8 +149,9 @@ def simulated_rows(
     """
     spec, rows = fitted.spec, fitted.spec.rows
     drawn = draw_components(spec, fitted.theta, rows, rng)
-    made: list[tuple[list[Response], np.ndarray | None]] = []
-    for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
+    made: list[Read] = []
+    pairs = zip(spec.prepared.parts, spec.layout.blocks, rows.blocks, strict=True)
+    for part, layout, data in pairs:
         assert data.response is not None
         y = draw_response(layout, data, fitted.theta, drawn, rng)
         there = ~np.isnan(data.response.y) if y.ndim > 1 else data.there
@@ -159,34 +160,26 @@ def simulated_rows(
                 f"bootstrap(kind='parametric'): {int(np.isnan(y).sum())} responses cannot be "
                 "drawn, as their mean in the drawn component is outside its range; use kind='case'"
             )
-        if spec.prepared.events is not None:
-            made.append(event_responses(spec.prepared, rows, drawn, y, rng))
+        if part.events is not None:
+            made.append(_events_again(part, spec.prepared.times, rows, drawn, y, rng))
             continue
         y = y if there is None else np.where(there, y, np.nan)
         response = replace(data.response, y=y)
         if data.response.times is not None:
             response = as_seen(response, _seen_again(data.response.times, y, rows, rng))
-        made.append(([response], None))
+        made.append(Read((response,)))
     return [_with_responses(s, made) for s in specs]
 
 
-def _with_responses(
-    spec: MixtureSpec, made: Sequence[tuple[list[Response], np.ndarray | None]]
-) -> Rows:
-    """The rows of a specification with other responses, one of each part or one a component."""
-    events, rows = spec.prepared.events, spec.rows
+def _with_responses(spec: MixtureSpec, made: Sequence[Read]) -> Rows:
+    """The rows of a specification with other responses."""
+    rows = spec.rows
     blocks = tuple(
         replace(
-            regression_rows(
-                layout, responses[0], data.matrix, data.offset, rows.units, data.clustered
-            ),
+            block_rows(layout, read, data.matrix, data.offset, rows.units, data.clustered),
             described=data.described,
         )
-        if events is None
-        else block_rows(layout, responses, data.matrix, data.offset, may, events.truncation)
-        for layout, data, (responses, may) in zip(
-            spec.layout.blocks, rows.blocks, made, strict=True
-        )
+        for layout, data, read in zip(spec.layout.blocks, rows.blocks, made, strict=True)
     )
     allowed = allowed_units(rows.units, [b.allowed for b in blocks], rows.known)
     return replace(rows, blocks=blocks, allowed=allowed)
@@ -223,9 +216,14 @@ def as_seen(response: Response, times: Times) -> Response:
     return replace(response, y=middle(times), times=times)
 
 
-def event_responses(
-    prepared: Prepared, rows: Rows, drawn: np.ndarray, y: np.ndarray, rng: np.random.Generator
-) -> tuple[list[Response], np.ndarray]:
+def _events_again(
+    part: Part,
+    found: Mapping[str, Times],
+    rows: Rows,
+    drawn: np.ndarray,
+    y: np.ndarray,
+    rng: np.random.Generator,
+) -> Read:
     """What is seen of drawn events (n,) and times (n,): responses by event, and the events known.
 
     Each event's time is observed as its own response says; where that says nothing, because
@@ -233,41 +231,41 @@ def event_responses(
     censored one does not, but as often as in the data: that does not depend on the event,
     as the likelihood assumes.
     """
-    events = prepared.events
-    assert events is not None
+    assert part.events is not None
+    assert part.allowed is not None
     weight, ended, over = rows.row_weights, np.zeros(len(y), bool), np.zeros(len(y), bool)
     described, seen = ended.copy(), {}
     own = {
-        name: np.array([part.response.name == name for part in events.parts])
-        for name in prepared.times
+        name: np.array([reading.response.name == name for reading in part.readings])
+        for name in found
     }
-    apart = {name: ~(events.allowed & mine).any(1) for name, mine in own.items()}
-    for name, times in prepared.times.items():
+    apart = {name: ~(part.allowed & mine).any(1) for name, mine in own.items()}
+    for name, times in found.items():
         time = np.where(own[name][drawn], y, np.inf)  # of other events only the censoring matters
         followed = times
-        for other, theirs in prepared.times.items():
+        for other, theirs in found.items():
             followed = followed.where(~apart[name] | apart[other], theirs)
         seen[name] = again = seen_again(times, time, weight, rng, apart[name], followed)
         over |= np.isfinite(again.upper)
         ended |= np.isfinite(times.upper)
         described |= times.known
-    single = _known_events(events, ended, alone=len(seen) == 1)
+    single = _known_events(part.allowed, ended, alone=len(seen) == 1)
     censored = np.where(described, as_often(single, described & ~ended, weight, rng), single)
     known = np.where(over, as_often(single, ended, weight, rng), censored)
     responses = []
-    for s, part in enumerate(events.parts):
-        now, other = seen[part.response.name], known & (drawn != s)
+    for s, reading in enumerate(part.readings):
+        now, other = seen[reading.response.name], known & (drawn != s)
         lower, upper = np.where(other, 0.0, now.lower), np.where(other, np.inf, now.upper)
-        responses.append(as_seen(part.response, Times(lower, upper, now.entry)))
-    allowed = np.ones(events.allowed.shape, bool)
-    allowed[known] = drawn[known, None] == np.arange(len(events.names))
-    return responses, allowed
+        responses.append(as_seen(reading.response, Times(lower, upper, now.entry)))
+    allowed = np.ones(part.allowed.shape, bool)
+    allowed[known] = drawn[known, None] == np.arange(len(part.readings))
+    return Read(tuple(responses), allowed, part.events.truncation)
 
 
-def _known_events(events: Events, ended: np.ndarray, *, alone: bool) -> np.ndarray:
+def _known_events(allowed: np.ndarray, ended: np.ndarray, *, alone: bool) -> np.ndarray:
     """The rows (n,) whose event is known, if that is all there is to know of events."""
-    may = events.allowed.sum(1)
-    partly = (may > 1) & (may < len(events.names))
+    may = allowed.sum(1)
+    partly = (may > 1) & (may < allowed.shape[1])
     if partly.any():
         raise FitError(
             f"{int(partly.sum())} rows have one of several events (partial_events=), and nothing "

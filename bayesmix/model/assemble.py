@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ from bayesmix._arguments import plain, whole_number
 from bayesmix.errors import SpecError
 from bayesmix.model.atoms import allowed_units
 from bayesmix.model.competing import plan_events
-from bayesmix.model.identifiability import check_identified, check_varies
+from bayesmix.model.identifiability import check_identified
 from bayesmix.model.layout import PartLayout, build_layout
 from bayesmix.model.parts import Prepared
 from bayesmix.model.regression import plan
-from bayesmix.model.rows import BlockRows, Rows
+from bayesmix.model.rows import Rows
 from bayesmix.model.sampled import Sampled, counted
 from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.units import known_components
@@ -37,31 +37,16 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
         what = "groups" if prepared.units.grouped else "rows"
         raise SpecError(f"k={k} components are more than the {n_units} {what}; use a smaller k")
     weight = prepared.row_weight
-    positive = slice(None) if weight is None else weight > 0
-    if prepared.events is not None:
-        planned = plan_events(prepared.parts[0], prepared.events, k, weight)
-        apart = tuple((s,) for s in range(k))
-        return _assembled(prepared, prepared.events.names, [planned], apart, None)
     components = component_names(prepared, k)
     several = len(prepared.parts) > 1
     plans = [
         plan(part, components, f"_{part.response.name}" if several else "", prepared.units, weight)
+        if part.events is None
+        else plan_events(part, part.events, prepared.units, weight)
         for part in prepared.parts
     ]
-    for part, (layout, rows) in zip(prepared.parts, plans, strict=True):
-        check_varies(part.response, layout, rows.observed, positive)
     known = None if prepared.labels is None else known_components(prepared.labels, components)
     symmetric = _symmetric(k, [layout for layout, _ in plans], known)
-    return _assembled(prepared, components, plans, symmetric, known)
-
-
-def _assembled(
-    prepared: Prepared,
-    components: tuple[Hashable, ...],
-    plans: Sequence[tuple[PartLayout, BlockRows]],
-    symmetric: tuple[tuple[int, ...], ...],
-    known: np.ndarray | None,
-) -> MixtureSpec:
     concomitant = None if len(components) == 1 else prepared.concomitant
     layout = build_layout(
         components,
@@ -91,8 +76,7 @@ def component_names(prepared: Prepared, k: int) -> tuple[Hashable, ...]:
     """
     labels = prepared.labels
     known = [] if labels is None else [plain(c) for c in labels.categories]
-    given = [p.regression.family for p in prepared.parts]
-    dicts = [tuple(f) for f in given if isinstance(f, Mapping)]
+    dicts = [part.names for part in prepared.parts if part.names]
     if dicts:
         return _named(dicts, known, k)
     if labels is None:

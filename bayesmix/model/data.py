@@ -215,10 +215,8 @@ def names_of(spec: MixtureSpec, block: BlockLayout) -> dict[str, str]:
 
 def time_sources(spec: MixtureSpec, block: BlockLayout) -> list[str]:
     """The response that each component's time is read from."""
-    events = spec.prepared.events
-    if events is None:
-        return [block.name] * spec.k
-    return [part.response.name for part in events.parts]
+    part = next(part for part in spec.prepared.parts if part.response.name == block.name)
+    return [reading.response.name for reading in part.read_by(spec.k)]
 
 
 def time_data(spec: MixtureSpec, block: BlockLayout) -> dict[str, dict[str, str]]:

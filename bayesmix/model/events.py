@@ -10,18 +10,25 @@ import pandas as pd
 
 from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.families import resolve
 from bayesmix.formula.calls import is_surv, taken_apart
 from bayesmix.formula.constants import Constants
-from bayesmix.formula.design import Design, build_units, check_columns, select_rows
+from bayesmix.formula.design import Design, Units, build_units, check_columns, select_rows
 from bayesmix.formula.frames import check_data, check_na_action, first_rows
-from bayesmix.formula.response import Response, middle, observed_rows, read_response
+from bayesmix.formula.response import (
+    Response,
+    complete_columns,
+    middle,
+    observed_rows,
+    read_response,
+)
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
 from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
-from bayesmix.model.parts import EventPart, Events, Part, Prepared, Regression
+from bayesmix.model.parts import Events, Part, Prepared, Read, Reading, Regression
 from bayesmix.model.prepare import complete, concomitant_design, rows_of, warn_of_constants
-from bayesmix.model.reading import Counted
+from bayesmix.model.reading import Counted, described_rows, observe
 from bayesmix.model.units import case_weights
 
 TRUNCATIONS = ("mixture", "component")
@@ -122,18 +129,21 @@ def prepare_components(
     fiml = na_action == "fiml"
     kept, dropped = select_rows(data, _needed(columns, formulas, na_action), na_action)
     units = build_units(kept, None)
-    allowed = allowed_events(kept, event, names, partial)
+    allowed = _allowed(kept, event, names, partial)
     weight = None if weights is None else case_weights(kept, weights, units)
     constants = Constants(weights, stream, known or ())
     counted = Counted(kept, units, None if known is None else weight, constants)
-    parts = tuple(
-        _event_part(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
+    readings = tuple(
+        _reading(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
         for s, f in enumerate(formulas)
     )
-    events = Events(event, names, families, parts, partial, allowed, truncation)
+    for family in families:  # an unknown one is an error before a dict of them is read
+        resolve(family, survival=True)
+    events = Events(event, partial, truncation)
+    regression = Regression(formulas[0].text, dict(zip(names, families, strict=True)))
     used = tuple(dict.fromkeys((*columns, event)))
     prepared = Prepared(
-        (_joint_part(formulas, parts, families),),
+        (Part(regression, readings, events=events, allowed=allowed),),
         units,
         None if weight_design is None else concomitant_design(weight_design, counted, scope),
         weight,
@@ -145,7 +155,6 @@ def prepare_components(
         used,
         dropped if stream is None else stream.totals.n_dropped,
         kept[list(used)] if dropped else kept.copy(deep=False),
-        events,
         fiml,
         stream,
         None if known is None else tuple(constants.found),
@@ -229,7 +238,7 @@ def _levels(values: pd.Series, column: str) -> list[Hashable]:
     return sorted(found, key=str)
 
 
-def allowed_events(
+def _allowed(
     data: pd.DataFrame, column: str, names: Names, partial: Mapping[Hashable, Names]
 ) -> np.ndarray:
     """Which events (n, S) every row may have had."""
@@ -301,7 +310,7 @@ def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
     return parsed
 
 
-def _event_part(
+def _reading(
     formula: ParsedFormula,
     ancillary: Mapping[str, ParsedFormula],
     counted: Counted,
@@ -310,7 +319,7 @@ def _event_part(
     every: Sequence[ParsedFormula],
     *,
     fiml: bool,
-) -> EventPart:
+) -> Reading:
     for other in every:  # no time explains itself, in another formula either
         parse_formula(f"{formula.response} ~ {other.text.split('~')[-1].strip()}", "formula")
 
@@ -319,13 +328,12 @@ def _event_part(
         check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r:.200}")
         return made
 
-    response = restricted(formula, counted.data, rows, scope, fiml=fiml)
-    return EventPart(
-        formula, response, design(formula), {n: design(f) for n, f in ancillary.items()}
-    )
+    response = _restricted(formula, counted.data, rows, scope, fiml=fiml)
+    designs = tuple(design(f) for f in (formula, *ancillary.values()))
+    return Reading(formula, response, designs, ("varying", *ancillary))
 
 
-def restricted(
+def _restricted(
     formula: ParsedFormula,
     data: pd.DataFrame,
     rows: np.ndarray,
@@ -358,17 +366,51 @@ def restricted(
     return Response(formula.response, "survival", middle(times), None, columns, times, known)
 
 
-def _joint_part(
-    formulas: Sequence[ParsedFormula],
-    parts: Sequence[EventPart],
-    families: Sequence[Any],
-) -> Part:
-    """The events as one response, for everything that reads designs and names only."""
-    described = [
-        (design, "dispersion" if place else "varying", s)
-        for s, part in enumerate(parts)
-        for place, design in enumerate(part.designs)
-    ]
-    designs, kinds, owners = zip(*described, strict=True)
-    regression = Regression(formulas[0].text, tuple(families))
-    return Part(regression, formulas[0], parts[0].response, designs, kinds, owners=owners)
+# --- new rows ------------------------------------------------------------------------------
+
+
+def covariates(part: Part) -> list[str]:
+    """Names that the designs of a response use."""
+    return [name for design in part.designs for name in design.formula.names]
+
+
+def complete_again(part: Part, *, response: bool, fiml: bool) -> list[str]:
+    """Columns of new rows in which nothing may be missing.
+
+    What belongs to a response that may be missing is looked at with it, and so are times of
+    events, which need not be known of other events.
+    """
+    names = covariates(part)
+    if not response or part.events is not None:
+        return names
+    if fiml or part.regression.per == "unit":
+        return []
+    effects = () if part.random is None else part.random.design.formula.names
+    return [*names, *complete_columns(part.formula), *effects]
+
+
+def read_again(
+    part: Part, data: pd.DataFrame, units: Units, scope: Scope, *, fiml: bool
+) -> tuple[pd.DataFrame, Read, np.ndarray | None]:
+    """A response of new rows: the rows as its covariates see them, the response, and `described`.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or an event is unknown.
+    """
+    if part.events is None:
+        names, per_unit = covariates(part), part.regression.per == "unit"
+        given: dict[str, Any] = {"fiml": fiml, "levels": part.response.kind == "levels"}
+        table, response = observe(
+            part.formula, names, data, units, scope, per_unit=per_unit, like=part.response, **given
+        )
+        described = described_rows(part.formula, names, table, response.there) if fiml else None
+        return table, Read((response,)), described
+    check_columns(data, [part.events.column])
+    allowed = _allowed(data, part.events.column, part.names, part.events.partial)
+    responses = tuple(
+        _restricted(reading.formula, data, may, scope, fiml=fiml)
+        for reading, may in zip(part.readings, allowed.T, strict=True)
+    )
+    return data, Read(responses, allowed, part.events.truncation), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from bayesmix.formula.transforms import ParsedFormula, Scope
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
 
 COVARIANCES = ("varying", "fixed", "proportional")
+LOCATED = ("varying", "fixed", "nested")  # designs of the locations
 
 
 @door
@@ -81,27 +82,29 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One response with its evaluated designs, before the number of components is known."""
+class Reading:
+    """How a response was observed, and what describes it.
 
-    regression: Regression
+    Parameters
+    ----------
+    formula : ParsedFormula
+    response : Response
+        Of a competing event nothing is known where the row had another one.
+    designs : tuple of Design
+    kinds : tuple of str, beside `designs`
+        "fixed", "nested" or "varying", or the parameter that an ancillary formula describes.
+    """
+
     formula: ParsedFormula
     response: Response
     designs: tuple[Design, ...]
-    kinds: tuple[str, ...]  # "fixed", "nested", "varying", beside `designs`
-    described: np.ndarray | None = None  # rows (n,) whose covariates are known; None for all
-    random: RandomEffects | None = None
-    owners: tuple[int, ...] = ()  # the one component that each design describes, if not all
+    kinds: tuple[str, ...]
 
-    def offset(self, shifts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-        """Offsets (n,), or by component (S, n), from those of the designs."""
-        given = [shift for shift in shifts if shift is not None]
-        if not given or not self.owners:
-            return np.sum(given, axis=0) if given else None
-        out = np.zeros((max(self.owners) + 1, len(given[0])))
-        for owner, shift in zip(self.owners, shifts, strict=True):
-            out[owner] += 0.0 if shift is None else shift
-        return out
+    @property
+    def ancillary(self) -> dict[str, Design]:
+        """Designs of parameters beside the location, by name."""
+        pairs = zip(self.kinds, self.designs, strict=True)
+        return {kind: design for kind, design in pairs if kind not in LOCATED}
 
 
 @dataclass(frozen=True)
@@ -115,57 +118,122 @@ class RandomEffects:
 
 
 @dataclass(frozen=True)
-class EventPart:
-    """How the time to one competing event was observed, and what describes it.
-
-    Parameters
-    ----------
-    formula : ParsedFormula
-    response : Response
-        Nothing is known where the row had another event.
-    design : Design
-        Of the location.
-    ancillary : dict of str to Design
-        Of other parameters, by name.
-    """
-
-    formula: ParsedFormula
-    response: Response
-    design: Design
-    ancillary: Mapping[str, Design]
-
-    @property
-    def designs(self) -> tuple[Design, ...]:
-        """All designs of the event, the location's first."""
-        return (self.design, *self.ancillary.values())
-
-
-@dataclass(frozen=True)
 class Events:
-    """Competing events: the components, and which of them each row may belong to.
+    """What names the event of each row, where the components are competing events.
 
     Parameters
     ----------
     column : str
-    names : tuple
-        Of the components, in order.
-    families : tuple
-        As given, one for each event.
-    parts : tuple of EventPart
     partial : dict
         Codes of partly known events with the events each may be.
-    allowed : ndarray of bool, shape (n, S)
     truncation : str
         "mixture" or "component".
     """
 
     column: str
-    names: tuple[Hashable, ...]
-    families: tuple[Any, ...]
-    parts: tuple[EventPart, ...]
     partial: Mapping[Hashable, tuple[Hashable, ...]]
-    allowed: np.ndarray
     truncation: str
+
+
+@dataclass(frozen=True)
+class Read:
+    """A response of some rows as it was observed.
+
+    Parameters
+    ----------
+    responses : tuple of Response
+        One that all components read, or one for each.
+    allowed : ndarray of bool, shape (n, S), or None
+        The components that the rows may belong to by their events, which are observed beside the
+        responses.
+    truncation : str
+        "mixture" or "component".
+    """
+
+    responses: tuple[Response, ...]
+    allowed: np.ndarray | None = None
+    truncation: str = "mixture"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One response with its evaluated designs, before the number of components is known.
+
+    Parameters
+    ----------
+    regression : Regression
+    readings : tuple of Reading
+        One that all components share, or one for each.
+    described : ndarray of bool, shape (n,), or None
+        Rows whose covariates are known; None for all.
+    random : RandomEffects, or None
+    events : Events, or None
+        Of competing events, with `allowed` as in `Read`.
+    """
+
+    regression: Regression
+    readings: tuple[Reading, ...]
+    described: np.ndarray | None = None
+    random: RandomEffects | None = None
+    events: Events | None = None
+    allowed: np.ndarray | None = None
+
+    @property
+    def formula(self) -> ParsedFormula:
+        """Of the first reading, as is the response."""
+        return self.readings[0].formula
+
+    @property
+    def response(self) -> Response:
+        """What was observed; competing events may have others."""
+        return self.readings[0].response
+
+    @property
+    def designs(self) -> tuple[Design, ...]:
+        """All designs, reading by reading."""
+        return tuple(design for reading in self.readings for design in reading.designs)
+
+    @property
+    def names(self) -> tuple[Hashable, ...]:
+        """Names of the components, where a dict of families gives them."""
+        family = self.regression.family
+        return tuple(family) if isinstance(family, Mapping) else ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the designs are of."""
+        return tuple(kind for reading in self.readings for kind in reading.kinds)
+
+    def read_by(self, k: int) -> tuple[Reading, ...]:
+        """The reading of each of k components."""
+        return self.readings if len(self.readings) == k else self.readings * k
+
+    def seen(self, responses: Sequence[Response], allowed: np.ndarray | None) -> Part:
+        """The same with other rows' responses, one a reading."""
+        pairs = zip(self.readings, responses, strict=True)
+        readings = tuple(replace(reading, response=response) for reading, response in pairs)
+        return replace(self, readings=readings, allowed=allowed)
+
+    def take(self, rows: slice) -> Part:
+        """The same for some rows, by position."""
+        allowed = None if self.allowed is None else self.allowed[rows]
+        taken = self.seen([reading.response.take(rows) for reading in self.readings], allowed)
+        readings = tuple(
+            replace(reading, designs=tuple(design.take(rows) for design in reading.designs))
+            for reading in taken.readings
+        )
+        return replace(taken, readings=readings)
+
+    def offset(self, shifts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        """Offsets (n,), or by component (S, n), from those of the designs."""
+        given = [shift for shift in shifts if shift is not None]
+        if not given or len(self.readings) == 1:
+            return np.sum(given, axis=0) if given else None
+        out = np.zeros((len(self.readings), len(given[0])))
+        owners = (s for s, reading in enumerate(self.readings) for _ in reading.designs)
+        for owner, shift in zip(owners, shifts, strict=True):
+            out[owner] += 0.0 if shift is None else shift
+        return out
 
 
 @dataclass(frozen=True)
@@ -184,7 +252,6 @@ class Prepared:
     columns: tuple[str, ...]
     n_dropped: int
     table: pd.DataFrame  # the rows in use; other columns too, unless that would copy them
-    events: Events | None = None
     fiml: bool = False  # whether responses may be missing
     stream: Stream | None = None  # all rows, where the table has a sample of them
     # Of formulas, where they come from all these rows; None: they count no case weights.
@@ -206,9 +273,24 @@ class Prepared:
         return "fiml" if self.fiml else "drop" if self.n_dropped else "error"
 
     @property
-    def readings(self) -> tuple[Part | EventPart, ...]:
+    def events(self) -> Events | None:
+        """What names the events, where these are the components."""
+        return self.parts[0].events
+
+    @property
+    def events_column(self) -> str | None:
+        """The column of the events."""
+        return None if self.events is None else self.events.column
+
+    @property
+    def n_known(self) -> int:
+        """Number of rows whose event is known."""
+        return sum(int((p.allowed.sum(1) == 1).sum()) for p in self.parts if p.allowed is not None)
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
         """How what was observed is read: once for each response, or for each event."""
-        return self.parts if self.events is None else self.events.parts
+        return tuple(reading for part in self.parts for reading in part.readings)
 
     @property
     def identifiers(self) -> set[str | None]:

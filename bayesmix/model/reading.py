@@ -24,7 +24,7 @@ from bayesmix.formula.response import (
 from bayesmix.formula.transforms import ParsedFormula, Scope
 from bayesmix.model.blocks import reads
 from bayesmix.model.identifiability import check_full_rank
-from bayesmix.model.parts import Part, RandomEffects, Regression
+from bayesmix.model.parts import Part, RandomEffects, Reading, Regression
 from bayesmix.model.units import once_by_unit, unit_values
 
 # A time that is the same in all rows of more than this share of the groups belongs to these.
@@ -75,12 +75,11 @@ def _unit_table(
     formula: ParsedFormula,
     names: Sequence[str],
     group: str | None,
-    scope: Scope,
     fiml: bool,
     frame: pd.DataFrame,
 ) -> pd.DataFrame:
     """The rows of a block with their unit's values."""
-    return unit_response(formula, names, frame, build_units(frame, group), scope, fiml=fiml)[0]
+    return _of_units(formula, names, frame, build_units(frame, group), fiml=fiml)
 
 
 def _described_table(
@@ -91,20 +90,10 @@ def _described_table(
     return frame[frame[[n for n in names if n in frame.columns]].notna().all(axis=1)]
 
 
-def unit_response(
-    formula: ParsedFormula,
-    names: Sequence[str],
-    data: pd.DataFrame,
-    units: Units,
-    scope: Scope,
-    *,
-    fiml: bool = False,
-    levels: bool = False,
-    like: Response | None = None,
-) -> tuple[pd.DataFrame, Response]:
-    """The rows with their unit's values of some columns, and the response that each has once.
-
-    With `fiml` it may be missing everywhere if it is `like` one that was read before.
+def _of_units(
+    formula: ParsedFormula, names: Sequence[str], data: pd.DataFrame, units: Units, *, fiml: bool
+) -> pd.DataFrame:
+    """The rows with their unit's values of what a response that each has once is made of.
 
     Raises
     ------
@@ -122,9 +111,30 @@ def unit_response(
     others = [c for c in here if c not in whole]
     needed = [c for c in here if c in whole]
     known = observed_rows(formula, data) if fiml else None
-    table = unit_values(data, units, needed, others, text, known)
-    read = partial(read_observed, like=like) if fiml else read_response
-    return table, once_by_unit(read(formula, table, scope, levels=levels), units)
+    return unit_values(data, units, needed, others, text, known)
+
+
+def observe(
+    formula: ParsedFormula,
+    names: Sequence[str],
+    data: pd.DataFrame,
+    units: Units,
+    scope: Scope,
+    *,
+    per_unit: bool,
+    fiml: bool,
+    levels: bool,
+    like: Response | None = None,
+) -> tuple[pd.DataFrame, Response]:
+    """The rows as the covariates of a response see them, and the response.
+
+    With `fiml` it may be missing everywhere if it is `like` one that was read before.
+    """
+    if per_unit:
+        data = _of_units(formula, names, data, units, fiml=fiml)
+    reader = partial(read_observed, like=like) if fiml else read_response
+    response = reader(formula, data, scope, levels=levels)
+    return data, once_by_unit(response, units) if per_unit else response
 
 
 def described_rows(
@@ -183,15 +193,15 @@ def read_part(
     formula, fixed, nested = parsed
     assert formula.response is not None
     names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
-    data, units = counted.data, counted.units
-    levels = reads(regression.family, "levels")
-    if regression.per == "unit":
-        data, response = unit_response(formula, names, data, units, scope, fiml=fiml, levels=levels)
-        again = partial(_unit_table, formula, names, units.name, scope, fiml)
+    units, levels = counted.units, reads(regression.family, "levels")
+    per_unit = regression.per == "unit"
+    data, response = observe(
+        formula, names, counted.data, units, scope, per_unit=per_unit, fiml=fiml, levels=levels
+    )
+    if per_unit:
+        again = partial(_unit_table, formula, names, units.name, fiml)
         counted = replace(counted, data=data, table=again)
     else:
-        reader = read_observed if fiml else read_response
-        response = reader(formula, data, scope, levels=levels)
         _refuse_repeated(response, units)
     described = described_rows(formula, names, data, response.there) if fiml else None
     if fiml:
@@ -214,7 +224,8 @@ def read_part(
         designs = [design.take(in_all_rows(described)) for design in designs]
     effects = _random(regression, formula, counted, scope)
     random = None if effects is None else _clustered(*effects, data, units, described)
-    return Part(regression, formula, response, tuple(designs), kinds, described, random)
+    reading = Reading(formula, response, tuple(designs), kinds)
+    return Part(regression, (reading,), described, random)
 
 
 def in_all_rows(described: np.ndarray) -> np.ndarray:

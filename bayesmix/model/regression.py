@@ -14,10 +14,10 @@ from bayesmix.families.effects import with_effects
 from bayesmix.formula.design import Design, Units
 from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
-from bayesmix.model.identifiability import check_full_rank
+from bayesmix.model.identifiability import check_full_rank, check_varies
 from bayesmix.model.layout import Effect, PartLayout
-from bayesmix.model.parts import Part, nested_pairs
-from bayesmix.model.rows import BlockRows, Clustered, regression_rows
+from bayesmix.model.parts import Part, Read, nested_pairs
+from bayesmix.model.rows import BlockRows, Clustered, block_rows
 from bayesmix.model.units import as_copies
 
 
@@ -56,7 +56,9 @@ def plan(
         random=() if part.random is None else part.random.design.terms,
         random_covariance=part.regression.random_covariance,
     )
-    rows = regression_rows(layout, part.response, matrix, offset, units, clustered)
+    rows = block_rows(layout, Read((part.response,)), matrix, offset, units, clustered)
+    counted = slice(None) if weight is None else weight > 0
+    check_varies(part.response, layout, rows.observed, counted)
     return layout, rows if part.described is None else replace(rows, described=part.described)
 
 

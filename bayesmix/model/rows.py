@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,16 +11,16 @@ import pandas as pd
 from bayesmix.errors import DataError
 from bayesmix.families import Observed
 from bayesmix.families.levels import as_levels
-from bayesmix.formula.design import Design, Units, build_units, check_columns, select_rows
+from bayesmix.formula.design import Design, Units, build_units, select_rows
 from bayesmix.formula.frames import check_data
-from bayesmix.formula.response import Response, complete_columns, read_observed, read_response
+from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 from bayesmix.model.atoms import allowed_units, read_by_component
-from bayesmix.model.events import allowed_events, restricted
+from bayesmix.model.events import complete_again, read_again
 from bayesmix.model.histories import continuing
 from bayesmix.model.layout import BlockLayout, Layout, PartLayout
-from bayesmix.model.parts import Events, Part, Prepared
-from bayesmix.model.reading import clusters, described_rows, in_all_rows, unit_response
+from bayesmix.model.parts import Part, Prepared, Read
+from bayesmix.model.reading import clusters, in_all_rows
 from bayesmix.model.units import constant_in_units
 
 
@@ -54,7 +53,7 @@ class BlockRows:
     matrix : ndarray, shape (n, P)
     offset : ndarray, shape (n,), or (S, n) by component, or None
     response : Response, or None
-        None where only predictions are wanted; competing events have more, in `observed`.
+        None where only predictions are wanted; competing events have more, in `own`.
     observed : dict of str to Observed
         The response as each component reads it, by the block's `keys`.
     entry : dict of str to Observed, or None
@@ -65,6 +64,8 @@ class BlockRows:
     described : ndarray of bool, shape (n,), or None
         Rows whose covariates are known, None for all.  The others, which have no response either,
         hold the columns of some other row.
+    own : tuple of Response
+        What each of competing events reads.
     """
 
     matrix: np.ndarray
@@ -75,6 +76,12 @@ class BlockRows:
     allowed: np.ndarray | None = None
     clustered: Clustered | None = None
     described: np.ndarray | None = None
+    own: tuple[Response, ...] = ()
+
+    @property
+    def responses(self) -> tuple[Response | None, ...]:
+        """The response, or those of competing events."""
+        return self.own or (self.response,)
 
     @property
     def there(self) -> np.ndarray | None:
@@ -99,6 +106,7 @@ class BlockRows:
             None if self.allowed is None else self.allowed[rows],
             None if self.clustered is None else self.clustered.take(rows),
             None if self.described is None else self.described[rows],
+            tuple(response.take(rows) for response in self.own),
         )
 
 
@@ -217,45 +225,23 @@ def apply(
     check_data(newdata)
     weighted = prepared.concomitant if weights and layout.concomitant_terms is not None else None
     grouped = prepared.group is not None and (response or prepared.group in newdata.columns)
-    fiml = prepared.fiml and response
     needed = _needed(prepared, weighted, response=response)
     needed += [str(prepared.group)] if grouped else []
     _complete(newdata, needed)
     units = build_units(newdata, prepared.group if grouped else None)
     blocks = []
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
-        terms = block.terms
-        table, read = newdata, None
-        names = [n for d in part.designs for n in d.formula.names]
-        levels = part.response.kind == "levels"
-        if part.regression.per == "unit" and response:
-            table, read = unit_response(
-                part.formula,
-                names,
-                newdata,
-                units,
-                prepared.scope,
-                fiml=fiml,
-                levels=levels,
-                like=part.response,
+        table, read, described = newdata, None, None
+        if response:
+            table, read, described = read_again(
+                part, newdata, units, prepared.scope, fiml=prepared.fiml
             )
-        elif response and prepared.events is None:
-            reader = partial(read_observed, like=part.response) if fiml else read_response
-            read = reader(part.formula, newdata, prepared.scope, levels=levels)
-        described = None
-        if fiml and read is not None:
-            described = described_rows(part.formula, names, table, read.there)
-        matrix, offset = _apply_designs(part, terms, table, described)
+        matrix, offset = _apply_designs(part, block.terms, table, described)
         clustered = _apply_effects(part, table, described, units, needed=response)
-        if not response:
+        if read is None:
             made = BlockRows(matrix, offset, None, {}, clustered=clustered)
-        elif prepared.events is not None:
-            may, responses = event_responses(prepared, prepared.events, newdata)
-            way = prepared.events.truncation
-            made = block_rows(block, responses, matrix, offset, may, way)
         else:
-            assert read is not None
-            made = regression_rows(block, read, matrix, offset, units, clustered)
+            made = block_rows(block, read, matrix, offset, units, clustered)
         blocks.append(replace(made, described=described))
     concomitant = None
     if weighted is not None:
@@ -267,19 +253,49 @@ def apply(
     return Rows(tuple(blocks), units, concomitant, None, allowed)
 
 
-def regression_rows(
+def block_rows(
     block: BlockLayout | PartLayout,
-    response: Response,
+    read: Read,
     matrix: np.ndarray,
     offset: np.ndarray | None,
     units: Units,
     clustered: Clustered | None = None,
 ) -> BlockRows:
-    """Rows of one response, which all components read."""
-    response = as_levels(response, block.families)
-    read, allowed = read_by_component(response, block.families)
-    inside = None if response.times is None else continuing(response.times, units)
-    rows = block_rows(block, read, matrix, offset, allowed, inside=inside, response=response)
+    """Rows of a response as every component's family reads them.
+
+    Under the mixture's own truncation a delayed entry is a factor of the whole mixture,
+    not of its components: the survival to it, in the denominator.
+
+    Parameters
+    ----------
+    block : BlockLayout or PartLayout
+    read : Read
+    matrix, offset, clustered
+        As in `BlockRows`.
+    units : Units
+    """
+    response = as_levels(read.responses[0], block.families)
+    alike, allowed = read_by_component(response, block.families)
+    own = alike if len(read.responses) == 1 else read.responses
+    # Rows whose entry is none of their unit's: it is their component's.
+    inside = np.zeros(len(matrix), bool)
+    if response.times is not None:
+        inside = continuing(response.times, units)
+    observed: dict[str, Observed] = {}
+    entries: dict[str, Observed] = {}
+    delayed = any(r.times is not None and (r.times.entry > 0)[~inside].any() for r in own)
+    apart = delayed and read.truncation == "mixture"
+    for family, key, now in zip(block.families, block.keys, own, strict=True):
+        if key in observed:
+            continue
+        if apart and now.times is not None:
+            entered, now = _split_entry(now, now.times, inside)
+            entries[key] = family.observe(entered)
+        observed[key] = family.observe(now)
+    rows = BlockRows(matrix, offset, response, observed, entries if apart else None, allowed)
+    if read.allowed is not None:  # an event is observed where its time is not
+        known = replace(response, there=None)
+        return replace(rows, response=known, allowed=read.allowed, own=read.responses)
     if all(family.whole is None for family in block.families):
         return rows
     return _together(block, rows, clustered or Clustered(units.codes))
@@ -296,52 +312,6 @@ def _together(block: BlockLayout | PartLayout, rows: BlockRows, clustered: Clust
     return replace(rows, observed=observed, clustered=clustered)
 
 
-def block_rows(
-    block: BlockLayout | PartLayout,
-    responses: Sequence[Response],
-    matrix: np.ndarray,
-    offset: np.ndarray | None,
-    allowed: np.ndarray | None = None,
-    truncation: str = "mixture",
-    inside: np.ndarray | None = None,
-    response: Response | None = None,
-) -> BlockRows:
-    """Rows of a response as every component's family reads them.
-
-    Under the mixture's own truncation a delayed entry is a factor of the whole mixture,
-    not of its components: the survival to it, in the denominator.
-
-    Parameters
-    ----------
-    block : BlockLayout or PartLayout
-    responses : sequence of Response, length S
-        What each component reads.
-    matrix, offset, allowed : ndarray
-        As in `BlockRows`.
-    truncation : str
-        "mixture" or "component".
-    inside : ndarray of bool, shape (n,), optional
-        Rows whose entry is none of their unit's, see `continuing`: it is their component's.
-    response : Response, optional
-        What all components read; else that of the first, wherever it is.
-    """
-    inside = np.zeros(len(matrix), bool) if inside is None else inside
-    observed: dict[str, Observed] = {}
-    entries: dict[str, Observed] = {}
-    delayed = any(r.times is not None and (r.times.entry > 0)[~inside].any() for r in responses)
-    apart = delayed and truncation == "mixture"
-    for family, key, own in zip(block.families, block.keys, responses, strict=True):
-        if key in observed:
-            continue
-        if apart and own.times is not None:
-            entered, own = _split_entry(own, own.times, inside)
-            entries[key] = family.observe(entered)
-        observed[key] = family.observe(own)
-    entry = entries if apart else None
-    response = replace(responses[0], there=None) if response is None else response
-    return BlockRows(matrix, offset, response, observed, entry, allowed)
-
-
 def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[Response, Response]:
     """A survival to the unit's entry, and the response with the entries of a component only."""
     never, none = np.full(len(times), np.inf), np.zeros(len(times))
@@ -353,32 +323,10 @@ def _split_entry(response: Response, times: Times, inside: np.ndarray) -> tuple[
     )
 
 
-def event_responses(
-    prepared: Prepared, events: Events, newdata: pd.DataFrame
-) -> tuple[np.ndarray, list[Response]]:
-    """The events (n, S) that rows may have had, and what each event reads."""
-    check_columns(newdata, [events.column])
-    allowed = allowed_events(newdata, events.column, events.names, events.partial)
-    return allowed, [
-        restricted(part.formula, newdata, allowed[:, s], prepared.scope, fiml=prepared.fiml)
-        for s, part in enumerate(events.parts)
-    ]
-
-
 def _needed(prepared: Prepared, concomitant: Design | None, *, response: bool) -> list[str]:
-    """Columns that new data must have; other names in formulas are the user's own variables.
-
-    What belongs to a response that may be missing is looked at with it.
-    """
-    names: list[str] = []
-    for part in prepared.parts:
-        apart = part.regression.per == "unit" or (prepared.fiml and prepared.events is None)
-        if apart and response:
-            continue
-        names += [n for d in part.designs for n in d.formula.names]
-        names += complete_columns(part.formula) if response and prepared.events is None else ()
-        if response and part.random is not None:
-            names += part.random.design.formula.names
+    """Columns that new data must have; other names in formulas are the user's own variables."""
+    fiml = prepared.fiml
+    names = [n for p in prepared.parts for n in complete_again(p, response=response, fiml=fiml)]
     names += concomitant.formula.names if concomitant is not None else ()
     skipped = {prepared.group} if response else prepared.identifiers
     return [n for n in dict.fromkeys(names) if n not in skipped and n in prepared.columns]

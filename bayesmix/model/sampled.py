@@ -14,7 +14,7 @@ from bayesmix.errors import DataError
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.sources.stream import Block
 from bayesmix.model.atoms import allowed_units
-from bayesmix.model.rows import Rows, apply, event_responses
+from bayesmix.model.rows import Rows, apply
 from bayesmix.model.spec import MixtureSpec
 from bayesmix.model.units import case_weights, known_components, known_labels
 
@@ -86,10 +86,7 @@ def unavailable(n: int) -> DataError:
 def without_rows(spec: MixtureSpec) -> MixtureSpec:
     """A specification of rows in blocks as a task needs it: how blocks are read, and no row."""
     none, prepared = slice(0, 0), spec.prepared
-    parts = tuple(
-        replace(p, response=p.response.take(none), designs=tuple(d.take(none) for d in p.designs))
-        for p in prepared.parts
-    )
+    parts = tuple(part.take(none) for part in prepared.parts)
     concomitant, units = prepared.concomitant, prepared.units
     prepared = replace(
         prepared,
@@ -125,12 +122,8 @@ class _Count:
     spec: MixtureSpec
 
     def __call__(self, block: Block) -> tuple[dict[str, int], float, float]:
-        prepared, frame = self.spec.prepared, block.frame
-        rows = read_block(self.spec, block)
-        if prepared.events is None:
-            responses: list[Any] = [b.response for b in rows.blocks]
-        else:
-            responses = event_responses(prepared, prepared.events, frame)[1]
+        prepared, rows = self.spec.prepared, read_block(self.spec, block)
+        responses: list[Any] = [r for own in rows.blocks for r in own.responses]
         return prepared.missing(responses, rows.units), rows.row_weight, rows.unit_weight
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -91,11 +90,9 @@ def held_smooths(spec: MixtureSpec, theta: np.ndarray) -> MixtureSpec:
 
 
 def _splines(spec: MixtureSpec) -> list[dict[str, tuple[Spline, list[str]]]]:
-    """Splines by term, with the names of their columns: of each response, events together."""
-    own = [
-        {t: s for d in r.designs for t, s in d.splines().items()} for r in spec.prepared.readings
-    ]
-    return own if spec.prepared.events is None else [dict(ChainMap(*own))]
+    """Splines of each response by term, with the names of their columns."""
+    parts = spec.prepared.parts
+    return [{t: s for d in part.designs for t, s in d.splines().items()} for part in parts]
 
 
 def _unknown(spec: MixtureSpec, term: str) -> str:

@@ -18,6 +18,7 @@ from bayesmix.formula.frames import levels_of
 from bayesmix.formula.response import middle
 from bayesmix.formula.times import Times
 from bayesmix.model.data import time_sources
+from bayesmix.model.parts import LOCATED
 from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,
@@ -33,7 +34,6 @@ from bayesmix.results.means import component_means, mean_scale, observed_respons
 STEPS = 201
 INTEGRALS = ("spline",)  # families of times whose mean is an integral
 MOST_LEVELS = 4  # of a factor with a line style for each
-_ORDER = ("varying", "fixed", "nested", "dispersion")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def make_view(
     block = 0 if response is None else names.index(one_of(response, names, "response"))
     part = prepared.parts[block]
     by_kind = sorted(
-        zip(part.designs, part.kinds, strict=True), key=lambda pair: _ORDER.index(pair[1])
+        zip(part.designs, part.kinds, strict=True),
+        key=lambda pair: (*LOCATED, pair[1]).index(pair[1]),
     )
     known = covariates_of((d for d, _ in by_kind), prepared.data)
     for name in at:

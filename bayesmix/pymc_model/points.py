@@ -186,7 +186,6 @@ MOVING = ("obs", "unit", "row_in_unit")
 
 def _response_columns(spec: MixtureSpec) -> list[str]:
     """Columns of the training data that the responses are made of."""
-    prepared, events = spec.prepared, spec.prepared.events
-    names = [name for part in prepared.readings for name in part.formula.response_names]
-    names += [] if events is None else [events.column]
-    return [name for name in names if name in prepared.columns]
+    prepared = spec.prepared
+    names = [name for reading in prepared.readings for name in reading.formula.response_names]
+    return [name for name in (*names, prepared.events_column) if name in prepared.columns]

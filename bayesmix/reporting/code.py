@@ -9,59 +9,65 @@ from bayesmix import methods
 from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
 from bayesmix.model.blocks import FamilyBlocks
-from bayesmix.model.parts import Events, Prepared, Regression
+from bayesmix.model.parts import Prepared, Regression
 
 
 def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
     """The call that makes a model of `data`; what cannot be written is called ``your_...``."""
     prepared = spec.prepared
-    events, concomitant = prepared.events, prepared.concomitant
-    name = "Mixture" if events is None else "CompetingRisks"
-    arguments, own = _mixture(prepared, k) if events is None else _competing(events)
+    concomitant = prepared.concomitant
+    name, counted, own = _own(prepared, k)
     given = own | {
         "concomitant": None if concomitant is None else concomitant.formula.text,
         "weights": prepared.weights_column,
         "na_action": None if prepared.na_action == "error" else prepared.na_action,
     }
+    arguments = [*_responses(prepared), *counted]
     arguments += [f"{option}={value!r}" for option, value in given.items() if value is not None]
     arguments += [] if priors is None else [f"priors={_priors(priors)}"]
     return f"spec = bmx.{name}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
 
 
-def _mixture(prepared: Prepared, k: int) -> tuple[list[str], dict[str, Any]]:
-    """Arguments as they are written, and the values of others."""
+def _responses(prepared: Prepared) -> list[str]:
+    """The arguments that say what was observed, and its distribution."""
     regressions = [p.regression for p in prepared.parts]
     if len(regressions) == 1:
-        arguments = [repr(regressions[0].formula), "data", *_given(regressions[0])]
-    else:
-        inner = ",\n        ".join(
-            f"bmx.Regression({', '.join([repr(r.formula), *_given(r)])})" for r in regressions
+        texts = [reading.formula.text for reading in prepared.readings]
+        alike = len(set(texts)) == 1
+        first = (
+            regressions[0].formula
+            if alike
+            else dict(zip(prepared.parts[0].names, texts, strict=True))
         )
-        arguments = [f"[\n        {inner},\n    ]", "data"]
-    in_formula = any(p.formula.group is not None for p in prepared.parts)
-    own = {"group": None if in_formula else prepared.group, "labels": prepared.labels_column}
-    return [*arguments, f"k={k}"], own
+        return [repr(first), "data", *_given(regressions[0])]
+    inner = ",\n        ".join(
+        f"bmx.Regression({', '.join([repr(r.formula), *_given(r)])})" for r in regressions
+    )
+    return [f"[\n        {inner},\n    ]", "data"]
 
 
-def _competing(events: Events) -> tuple[list[str], dict[str, Any]]:
-    """The same of competing events, whose number follows from the data."""
-    named = list(zip(events.names, events.parts, events.families, strict=True))
-    texts = {name: part.formula.text for name, part, _ in named}
-    alike = len(set(texts.values())) == 1
-    families = ", ".join(f"{name!r}: {_family(family)}" for name, _, family in named)
+def _own(prepared: Prepared, k: int) -> tuple[str, list[str], dict[str, Any]]:
+    """The class, its number of components unless the data tell it, and its own options."""
+    events = prepared.events
+    if events is None:
+        in_formula = any(p.formula.group is not None for p in prepared.parts)
+        own = {"group": None if in_formula else prepared.group, "labels": prepared.labels_column}
+        return "Mixture", [f"k={k}"], own
     ancillary = {
-        name: {parameter: design.formula.text for parameter, design in part.ancillary.items()}
-        for name, part, _ in named
-        if part.ancillary
+        name: {parameter: design.formula.text for parameter, design in reading.ancillary.items()}
+        for name, reading in zip(prepared.parts[0].names, prepared.readings, strict=True)
+        if reading.ancillary
     }
-    own = {
-        "event": events.column,
-        "ancillary": ancillary or None,
-        "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
-        "truncation": None if events.truncation == "mixture" else events.truncation,
-    }
-    first = repr(texts[events.names[0]] if alike else texts)
-    return [first, "data", f"family={{{families}}}"], own
+    return (
+        "CompetingRisks",
+        [],
+        {
+            "event": events.column,
+            "ancillary": ancillary or None,
+            "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
+            "truncation": None if events.truncation == "mixture" else events.truncation,
+        },
+    )
 
 
 def _given(regression: Regression) -> list[str]:

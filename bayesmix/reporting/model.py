@@ -83,9 +83,8 @@ def _counts(spec: MixtureSpec) -> Iterator[tuple[str, str]]:
     if prepared.labels is not None:
         known = int((prepared.labels.codes >= 0).sum())
         yield "Known components", f"{known} units, by {prepared.labels_column}"
-    if prepared.events is not None:
-        known = int((prepared.events.allowed.sum(axis=1) == 1).sum())
-        yield "Known events", f"{known} subjects, by {prepared.events.column}"
+    if prepared.events_column is not None:
+        yield "Known events", f"{prepared.n_known} subjects, by {prepared.events_column}"
 
 
 def _notes(prepared: Prepared) -> list[str]:
@@ -102,12 +101,11 @@ def _columns(prepared: Prepared) -> pd.DataFrame:
 
 
 def _roles(prepared: Prepared, name: str) -> Iterator[str]:
-    parts, events = prepared.parts, prepared.events
     if any(name in reading.response.columns for reading in prepared.readings):
         yield "response"
-    if events is not None and name == events.column:
+    if name == prepared.events_column:
         yield "event"
-    if any(name in design.columns for part in parts for design in part.designs):
+    if any(name in design.columns for part in prepared.parts for design in part.designs):
         yield "covariate"
     if prepared.concomitant is not None and name in prepared.concomitant.columns:
         yield "concomitant"

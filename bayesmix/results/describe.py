@@ -33,17 +33,18 @@ OBSERVED = dict.fromkeys(KINDS, "{}-censored") | {"exact": "exact"}
 
 def event_lines(spec: MixtureSpec, events: Events) -> Lines:
     """Events, what is written about each, and how they were observed; head and words."""
-    names = list(map(str, events.names))
+    part = spec.prepared.parts[0]
+    names = list(map(str, spec.components))
     families = [family_words(f) for f in spec.layout.blocks[0].families]
     lines = [("events", f"{spec.k} ({', '.join(names)})")]
-    lines += _by_event("formula", names, [part.formula.text for part in events.parts])
+    lines += _by_event("formula", names, [r.formula.text for r in part.readings])
     lines += _by_event("family", names, families)
     lines += [
         ("ancillary", f"{name}: {parameter} {design.formula.text}")
-        for name, part in zip(names, events.parts, strict=True)
-        for parameter, design in part.ancillary.items()
+        for name, reading in zip(names, part.readings, strict=True)
+        for parameter, design in reading.ancillary.items()
     ]
-    lines.append((f"column {events.column}", _known(events)))
+    lines.append((f"column {events.column}", _known(spec)))
     lines += [
         ("partial event", f"{code}: {' or '.join(map(str, may))}")
         for code, may in events.partial.items()
@@ -97,14 +98,14 @@ def _by_event(head: str, names: list[str], words: list[str]) -> Lines:
     return [(head, f"{name}: {w}") for name, w in zip(names, words, strict=True)]
 
 
-def _known(events: Events) -> str:
+def _known(spec: MixtureSpec) -> str:
     """How many rows have each event, and how many are known partly or not at all."""
-    may = events.allowed.sum(1)
+    allowed, k = spec.prepared.parts[0].allowed, spec.k
+    assert allowed is not None
+    may = allowed.sum(1)
     words = [
-        f"{int((events.allowed[:, s] & (may == 1)).sum())} {name}"
-        for s, name in enumerate(events.names)
+        f"{n} {name}" for n, name in zip(allowed[may == 1].sum(0), spec.components, strict=True)
     ]
-    k = len(events.names)
     partly, unknown = int(((may > 1) & (may < k)).sum()), int((may == k).sum())
     words += [f"{partly} partly known"] if partly else []
     words += [f"{unknown} unknown"] if unknown and k > 1 else []
@@ -456,10 +457,9 @@ def _random(spec: MixtureSpec, part: Part, block: BlockLayout) -> list[str]:
 
 def _event_sentences(spec: MixtureSpec, events: Events) -> list[str]:
     """Who has which event, how its time is distributed, and what describes that."""
-    known = int((events.allowed.sum(axis=1) == 1).sum())
     names = ", ".join(map(str, spec.components))
     out = [f"Each of the {spec.rows.n:,} subjects has one of the events {names}."]
-    out.append(f"Which one is known for {known:,} of them.")
+    out.append(f"Which one is known for {spec.prepared.n_known:,} of them.")
     block = spec.layout.blocks[0]
     for s, (name, family) in enumerate(zip(spec.components, block.families, strict=True)):
         clauses = [
@@ -468,7 +468,7 @@ def _event_sentences(spec: MixtureSpec, events: Events) -> list[str]:
         ]
         covariates = f": {'; '.join(clauses)}" if clauses else ""
         out.append(f"The time to {name} is {family_title(family)}{covariates}.")
-    if any((part.response.times.entry > 0).any() for part in events.parts if part.response.times):
+    if any((times.entry > 0).any() for times in spec.prepared.times.values()):
         given = "from time zero" if events.truncation == "mixture" else "given entry is reached"
         out.append(f"Some subjects enter late; the probabilities of the events are {given}.")
     return out

@@ -15,7 +15,6 @@ from bayesmix.formula.sources import BlockByBlock, opened, read, written
 from bayesmix.formula.sources.stream import Block
 from bayesmix.likelihood.engine import processors, threads
 from bayesmix.model import Rows, read_block, without_rows
-from bayesmix.model.rows import event_responses
 from bayesmix.results.covariance import covariance
 from bayesmix.results.fitted import Fitted
 
@@ -169,18 +168,10 @@ def of_block(fitted: Any, rows: Rows, block: Block) -> Any:
         What the block has.
     block : Block
     """
-    spec, parts, events = fitted.spec, fitted.spec.prepared.parts, fitted.spec.prepared.events
-    if events is None:
-        pairs = zip(parts, rows.blocks, strict=True)
-        parts = tuple(replace(part, response=own.response) for part, own in pairs)
-    else:
-        allowed, responses = event_responses(spec.prepared, events, block.frame)
-        own = zip(events.parts, responses, strict=True)
-        seen = tuple(replace(part, response=response) for part, response in own)
-        events = replace(events, parts=seen, allowed=allowed)
-    prepared = replace(
-        spec.prepared, parts=parts, units=rows.units, table=block.frame, events=events
-    )
+    spec = fitted.spec
+    pairs = zip(spec.prepared.parts, rows.blocks, strict=True)
+    parts = tuple(part.seen(own.responses, own.allowed) for part, own in pairs)
+    prepared = replace(spec.prepared, parts=parts, units=rows.units, table=block.frame)
     made = replace(fitted, spec=replace(spec, rows=rows, prepared=prepared))
     if "covariances" in fitted.__dict__:
         made.__dict__["covariances"] = fitted.covariances

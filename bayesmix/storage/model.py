@@ -33,16 +33,17 @@ from bayesmix.storage.objects import (
 )
 
 
-def pack_events(events: Events) -> dict[str, Any]:
+def pack_events(part: Part, events: Events) -> dict[str, Any]:
     """Describe what a user wrote about competing events, event by event in their order."""
+    families: Any = part.regression.family
     return {
         "column": events.column,
-        "names": [_name(name) for name in events.names],
-        "families": pack_families(list(events.families)),
-        "formulas": [part.formula.text for part in events.parts],
+        "names": [_name(name) for name in families],
+        "families": pack_families(list(families.values())),
+        "formulas": [reading.formula.text for reading in part.readings],
         "ancillary": [
-            {name: design.formula.text for name, design in part.ancillary.items()}
-            for part in events.parts
+            {name: design.formula.text for name, design in reading.ancillary.items()}
+            for reading in part.readings
         ],
         "partial": [[_name(code), [_name(e) for e in may]] for code, may in events.partial.items()],
         "truncation": events.truncation,
@@ -90,12 +91,13 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
     Of rows that come in blocks the sample goes there, and where the files are.
     """
     prepared = spec.prepared
+    part, events = prepared.parts[0], prepared.events
     labels = prepared.labels
     rows = None if labels is None else labels.take(prepared.units.codes)
     return {
         "libraries": {name: version(name) for name in LIBRARIES},
         "call": {
-            "responses": [] if prepared.events else [_regression(p) for p in prepared.parts],
+            "responses": [] if events else [_regression(p) for p in prepared.parts],
             "k": len(spec.whole or spec.components),
             "concomitant": (
                 None if prepared.concomitant is None else prepared.concomitant.formula.text
@@ -103,7 +105,7 @@ def pack_spec(arrays: Arrays, spec: MixtureSpec) -> dict[str, Any]:
             "group": prepared.group,
             "weights": prepared.weights_column,
             "labels": prepared.labels_column,
-            "events": None if prepared.events is None else pack_events(prepared.events),
+            "events": None if events is None else pack_events(part, events),
             # Nothing else is missing in the rows that are stored: "error" would do for "drop".
             "na_action": prepared.na_action,
         },

@@ -236,15 +236,11 @@ def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
 
 def _times(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
     """Of the bounds of times, those of each event by itself, and of knots."""
-    events = spec.prepared.events
-    if events is None:
-        pairs = zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True)
-        found = {block.name: data.response for block, data in pairs}
-    else:
-        found = {
-            f"{part.response.name} of {name}": part.response
-            for name, part in zip(events.names, events.parts, strict=True)
-        }
+    found: dict[str, Any] = {}
+    for block, data in zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True):
+        own = zip(block.keys, data.own, strict=True) if data.own else ()
+        found |= {f"{response.name} of {key}": response for key, response in own}
+        found |= {} if data.own else {block.name: data.response}
     out = {}
     for name, response in found.items():
         if response is None or response.times is None:

@@ -14,7 +14,8 @@ from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
 from bayesmix.formula.frames import replaced
 from bayesmix.formula.times import Times
-from bayesmix.model import MixtureSpec, Rows
+from bayesmix.model import MixtureSpec
+from bayesmix.model.rows import BlockRows
 from bayesmix.results import marginal
 from bayesmix.results.censoring import refuse_background
 from bayesmix.results.event_times import EventTimes, one_response, state_probabilities
@@ -101,7 +102,7 @@ def _seen(
 ) -> list[tuple[Times, np.ndarray, np.ndarray]]:
     """What was observed in each group: times, codes of events, and case weights."""
     spec = source.spec
-    observed, codes = _observed(spec)
+    observed, codes = _observed(spec.rows.blocks[0])
     weight = spec.rows.row_weights
     return [(observed.take(at), codes[at], weight[at]) for at in _rows_of(spec, by, groups)]
 
@@ -166,7 +167,7 @@ def compare_survival(
     spec = source.spec
     at = response_place(spec, response, "kaplan_meier")
     one, rows = one_response(spec, spec.rows, at)
-    observed = _observed(spec)[0] if spec.prepared.events else _times(rows)
+    observed = _observed(rows.blocks[0])[0]
     refuse_background(observed, "kaplan_meier()")
     grid = _grid(float(np.max(_last(observed))), times)
     weight = rows.row_weights * counted(spec, rows, at)
@@ -197,19 +198,12 @@ def _every(draws: np.ndarray) -> int:
     return -(-len(draws) // MOST_DRAWS)
 
 
-def _times(rows: Rows) -> Times:
-    """The times of a response."""
-    response = rows.blocks[0].response
-    assert response is not None
-    assert response.times is not None
-    return response.times
-
-
-def _observed(spec: MixtureSpec) -> tuple[Times, np.ndarray]:
-    events = spec.prepared.events
-    assert events is not None
-    by_event = [part.response.times for part in events.parts]
-    return seen_events([t for t in by_event if t is not None], events.allowed)
+def _observed(data: BlockRows) -> tuple[Times, np.ndarray]:
+    """The times of a response, and the events known to end them."""
+    found = [r.times for r in data.responses if r is not None and r.times is not None]
+    if data.allowed is None or not data.own:
+        return found[0], np.zeros(len(data.matrix), int)
+    return seen_events(found, data.allowed)
 
 
 def _last(observed: Times) -> np.ndarray:

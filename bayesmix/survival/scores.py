@@ -84,12 +84,10 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
         late = entries(data, key)
         if late is not None:
             found[key] = Times(own.lower, own.upper, late, own.background)
-    if spec.prepared.events is None:
-        times, codes = found[block.keys[0]], np.zeros(rows.n, int)
-        events: tuple[Hashable, ...] = (LABEL,)
-    else:
-        allowed = np.ones((rows.n, spec.k), bool) if rows.allowed is None else rows.allowed
-        times, codes = seen_events([found[key] for key in block.keys if key in found], allowed)
+    times, codes = found[block.keys[0]], np.zeros(rows.n, int)
+    events: tuple[Hashable, ...] = (LABEL,)
+    if data.own and data.allowed is not None:
+        times, codes = seen_events([found[key] for key in block.keys], data.allowed)
         events = spec.components
     refuse_background(times, "brier_score()")
     # Of a missing time, or one of the unit after its first row, nothing is known.

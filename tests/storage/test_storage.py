@@ -41,7 +41,7 @@ from bayesmix.errors import DataError
 from bayesmix.formula.splines import BSpline
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
-from bayesmix.model.parts import Events, Prepared
+from bayesmix.model.parts import Events, Part, Prepared, Reading
 from bayesmix.posterior.drawn import Apart, Drawn
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel
@@ -313,8 +313,10 @@ def test_everything_is_stored():
         # "standard" is None
         MixtureSpec: "layout rows weights prepared held standard smooths whole",
         Prepared: "parts units concomitant weight labels scope group weights_column labels_column "
-        "columns n_dropped table events fiml stream constants",
-        Events: "column names families parts partial allowed truncation",
+        "columns n_dropped table fiml stream constants",
+        Part: "regression readings described random events allowed",
+        Reading: "formula response designs kinds",
+        Events: "column partial truncation",
         Fitted: "spec theta loglik method status iterations ends k_requested trace reasons penalty "
         "asked",
         Drawn: "spec priors method sampler theta raw log_density stats modes chain_mode point "

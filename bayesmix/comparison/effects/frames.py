@@ -59,7 +59,7 @@ def data_of(spec: MixtureSpec, newdata: Any) -> tuple[pd.DataFrame, np.ndarray]:
 
 def counted(spec: MixtureSpec, rows: Rows, at: int) -> np.ndarray:
     """1 for the rows (n,) in which averages count a response: of the unit's, in the first."""
-    if spec.prepared.events is not None or spec.prepared.parts[at].regression.per != "unit":
+    if spec.prepared.parts[at].regression.per != "unit":
         return np.ones(rows.n)
     out = np.zeros(rows.n)
     out[rows.units.first] = 1.0

@@ -71,6 +71,7 @@ class Turn(NamedTuple):
             response=response,
             observed=observed,
             entry=entry,
+            own=(),
         )
 
 
