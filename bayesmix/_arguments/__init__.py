@@ -5,8 +5,8 @@ from bayesmix._arguments.habits import family_name, unknown_name
 from bayesmix._arguments.shown import shown
 from bayesmix._arguments.values import (
     anything,
-    as_asked,
     at_least,
+    check_known,
     column_name,
     fraction,
     generator,
@@ -15,4 +15,5 @@ from bayesmix._arguments.values import (
     plain,
     probabilities,
     whole_number,
+    written_options,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,19 @@ def one_of(*choices: str) -> Check:
     """A check for words."""
 
     def check(name: str, value: Any, error: type[ValueError]) -> Any:
-        if not isinstance(value, str) or value not in choices:
-            raise error(f"{name}={shown(value)} is unknown; use one of {choices}")
+        known = value if isinstance(value, str) else None
+        check_known(f"{name}={shown(value)}", known, choices, error)
 
     return check
+
+
+def check_known(
+    given: str, value: Any, choices: Iterable[Any], error: type[ValueError] = FitError
+) -> None:
+    """Refuse a value, `given` as it was written, that is none of the choices."""
+    choices = tuple(choices)
+    if value not in choices:
+        raise error(f"{given} is unknown; use one of {choices}")
 
 
 def anything(_name: str, _value: Any, _error: type[ValueError]) -> None:
@@ -126,7 +135,7 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def as_asked(options: Any) -> dict[str, str]:
+def written_options(options: Any) -> dict[str, str]:
     """Options that are not at their defaults, as Python texts by name.
 
     Parameters

@@ -15,8 +15,8 @@ from bayesmix._arguments import door, unknown_name
 from bayesmix.errors import FitError
 from bayesmix.model.smooth import unsmoothed
 from bayesmix.reporting import report
+from bayesmix.results.uncertainty import Source
 from bayesmix.survival.cured import cured_fraction
-from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
     from bayesmix.model import MixtureSpec

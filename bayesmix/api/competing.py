@@ -13,8 +13,8 @@ from bayesmix.api.posterior import Posterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import DataError
 from bayesmix.families import Family, resolve
+from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Data
-from bayesmix.formula.transforms import Scope
 from bayesmix.model import assemble
 from bayesmix.model.events import event_components, event_rows, prepare_components
 from bayesmix.model.histories import flag_pieces

@@ -19,9 +19,9 @@ from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.filled import filled_table
 from bayesmix.posterior.sensitivity import prior_sensitivity
 from bayesmix.posterior.tree import to_tree
+from bayesmix.results.uncertainty import Source
 from bayesmix.sampling.posterior import chain_diagnosis, methods_agreement
 from bayesmix.sampling.refits import posterior_loo, posterior_waic
-from bayesmix.survival.intervals import Source
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,7 +16,7 @@ from bayesmix.model import MixtureSpec
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.fitted import Fitted
-from bayesmix.survival.intervals import Source
+from bayesmix.results.uncertainty import Source
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,8 +10,8 @@ from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
 from bayesmix.families import Family
+from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Data
-from bayesmix.formula.transforms import Scope
 from bayesmix.model import Regression, assemble, prepare
 from bayesmix.model.histories import flag_pieces
 

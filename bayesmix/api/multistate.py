@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments import check_known, door, generator, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
 from bayesmix.results.event_times import EventTimes, event_times
+from bayesmix.results.uncertainty import Source
 from bayesmix.survival import multistate
 from bayesmix.survival.intervals import (
     Estimator,
-    Source,
     known_options,
     numbers,
     rows_of,
@@ -417,8 +417,7 @@ class MultiState:
     # --- what the methods share ------------------------------------------------------------
 
     def _by(self, by: str) -> tuple[int, tuple[str, Sequence[Any]]]:
-        if by not in BY:
-            raise FitError(f"by={by!r} is unknown; use one of {BY}")
+        check_known(f"by={by!r}", by, BY)
         return (0, ("path", self._along.names)) if by == "path" else (1, ("final", self.finals))
 
     def _with_staying(self, newdata: pd.DataFrame | None) -> Ways:

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import door
@@ -15,6 +14,7 @@ from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison import Wald, wald
 from bayesmix.comparison.outside import Outside, OutsideDraws
 from bayesmix.errors import FitError
+from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.tables import natural_values
@@ -226,10 +226,7 @@ class OutsidePosterior(SecondStep):
         2
         """
         draws = natural_values(self._outside.spec, self._outside.theta)
-        tails = [0.5 - ci / 2, 0.5 + ci / 2]
-        rows = [(*key, x.mean(), x.std(ddof=1), *np.quantile(x, tails)) for key, x in draws.items()]
-        columns = ["component", "term", "effect", "mean", "sd", "lower", "upper"]
-        return _shown(pd.DataFrame(rows, columns=columns), self._outside.name)
+        return _shown(drawn_summary(draws, ci), self._outside.name)
 
 
 def _shown(table: pd.DataFrame, name: str) -> Printed:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door, generator
+from bayesmix._arguments import check_known, door, generator
 from bayesmix._arguments.printing import Described, Printed
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
@@ -108,8 +108,7 @@ class PenaltyPath(Described):
         >>> path.best() is path[1.0]
         True
         """
-        if rule not in RULES:
-            raise FitError(f"best({rule!r}) is unknown; use one of {RULES}")
+        check_known(f"best({rule!r})", rule, RULES)
         by_unit = self._by_unit
         if by_unit is None:
             raise FitError("best() needs cross-validation; give folds= to penalty_path()")
@@ -216,8 +215,7 @@ def penalty_path(
     if not scales or len(set(scales)) < len(scales) or not all(0 < s < np.inf for s in scales):
         msg = f"scale={scales} must be different positive numbers, such as [1, 0.3, 0.1, 0.03]"
         raise SpecError(msg)
-    if penalty not in PENALTIES:
-        raise SpecError(f"penalty={penalty!r} is unknown; use one of {tuple(PENALTIES)}")
+    check_known(f"penalty={penalty!r}", penalty, PENALTIES, SpecError)
     known = _terms(spec)
     wanted = known if terms is None else tuple(terms)
     strange = [t for t in wanted if t not in known]

@@ -19,8 +19,8 @@ from bayesmix.api.outside import OutsideFit
 from bayesmix.comparison.outside import distal, relate, solved
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import resample
+from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Data
-from bayesmix.formula.transforms import Scope
 from bayesmix.model import Regression
 from bayesmix.results import describe, tables
 from bayesmix.results.fitted import Fitted

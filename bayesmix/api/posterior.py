@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments import check_known, door, generator, whole_number
 from bayesmix.api.draws import Draws
 from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
@@ -17,7 +17,7 @@ from bayesmix.api.stacking import Stacking
 from bayesmix.comparison.outside import cut, distal, relate
 from bayesmix.comparison.stacking import groups_of_chains, stack
 from bayesmix.errors import FitError
-from bayesmix.formula.transforms import Scope
+from bayesmix.formula.scope import Scope
 from bayesmix.model import Regression
 from bayesmix.posterior import tables, words
 from bayesmix.posterior.drawn import Drawn
@@ -568,8 +568,7 @@ class Posterior(Draws):
         >>> posterior.relabel("ordering", by="Intercept").summary().shape[0]
         6
         """
-        if method not in METHODS:
-            raise FitError(f"relabel(method={method!r}) is unknown; use one of {METHODS}")
+        check_known(f"relabel(method={method!r})", method, METHODS)
         return type(self)(relabelled(self._drawn, method, by), self._point)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix import methods
-from bayesmix._arguments import anything, door, generator
+from bayesmix._arguments import anything, check_known, door, generator
 from bayesmix._arguments.printing import Described, Lines, p_value
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
@@ -226,8 +226,7 @@ class Selection:
         missing = [n for n in (k0, k1) if n not in self._fits]
         if missing:
             raise FitError(f"test(): k={missing[0]!r} was not fitted; there are {list(self._fits)}")
-        if kind not in KINDS:
-            raise FitError(f"test(kind={kind!r}) is unknown; use one of {KINDS}")
+        check_known(f"test(kind={kind!r})", kind, KINDS)
         small, large = self._fits[k0]._fitted, self._fits[k1]._fitted
         if kind == "bootstrap":
             n = RESAMPLES if n_boot is None else n_boot

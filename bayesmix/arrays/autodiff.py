@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from scipy import special
 
+from bayesmix.arrays.operators import Operators
 from bayesmix.arrays.special import (
     lgamma1p,
     log1mexp,
@@ -122,7 +123,7 @@ def _normal(x: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
 
 
-class Jet:
+class Jet(Operators):
     """An array with its first and second derivatives with respect to p variables.
 
     Parameters
@@ -209,58 +210,6 @@ class Jet:
 
     def __neg__(self) -> Jet:
         return Jet(-self.value, -self.first, -self.second)
-
-    def __pos__(self) -> Jet:
-        return self
-
-    def __add__(self, other: Any) -> Jet:
-        return _add(self, other)
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Jet:
-        return _subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Jet:
-        return _subtract(other, self)
-
-    def __mul__(self, other: Any) -> Jet:
-        return _multiply(self, other)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Jet:
-        return _divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Jet:
-        return _divide(other, self)
-
-    def __pow__(self, other: Any) -> Jet:
-        return _power(self, other)
-
-    def __rpow__(self, other: Any) -> Jet:
-        return _power(other, self)
-
-    def __abs__(self) -> Jet:
-        return self.apply("absolute")
-
-    def __gt__(self, other: Any) -> np.ndarray:
-        return self.value > _value(other)
-
-    def __lt__(self, other: Any) -> np.ndarray:
-        return self.value < _value(other)
-
-    def __ge__(self, other: Any) -> np.ndarray:
-        return self.value >= _value(other)
-
-    def __le__(self, other: Any) -> np.ndarray:
-        return self.value <= _value(other)
-
-    def __eq__(self, other: Any) -> np.ndarray:  # type: ignore[override]
-        return self.value == _value(other)
-
-    def __ne__(self, other: Any) -> np.ndarray:  # type: ignore[override]
-        return self.value != _value(other)
 
 
 def _refuse(what: str) -> NoReturn:

@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from bayesmix.arrays.operators import Operators
+
 
 class NotSymbolicError(TypeError):
     """A function that has no graph was called with a `Symbol`."""
@@ -107,7 +109,7 @@ def _refuse(what: str) -> NoReturn:
     raise NotSymbolicError(msg)
 
 
-class Symbol:
+class Symbol(Operators):
     """A PyTensor variable with NumPy's operators and functions.
 
     Parameters
@@ -189,31 +191,6 @@ class Symbol:
         """The same numbers in another shape."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         return Symbol(self.variable.reshape(given))
-
-    __neg__ = lambda self: _named("negative", self)  # noqa: E731
-    __pos__ = lambda self: self  # noqa: E731
-    __abs__ = lambda self: _named("absolute", self)  # noqa: E731
-    __invert__ = lambda self: _named("invert", self)  # noqa: E731
-
-
-def _operator(name: str, *, swapped: bool = False) -> Callable[[Symbol, Any], Symbol]:
-    def operate(self: Symbol, other: Any) -> Symbol:
-        return _named(name, other, self) if swapped else _named(name, self, other)
-
-    return operate
-
-
-for _method, _name in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
-    "floordiv": "floor_divide", "mod": "remainder", "and": "bitwise_and", "or": "bitwise_or",
-}.items():  # fmt: skip
-    setattr(Symbol, f"__{_method}__", _operator(_name))
-    setattr(Symbol, f"__r{_method}__", _operator(_name, swapped=True))
-for _method, _name in {
-    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-    "eq": "equal", "ne": "not_equal",
-}.items():  # fmt: skip
-    setattr(Symbol, f"__{_method}__", _operator(_name))
 
 
 def _where(condition: Any, a: Any, b: Any) -> Symbol:

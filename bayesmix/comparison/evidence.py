@@ -23,6 +23,7 @@ import numpy as np
 from scipy import linalg, special
 
 from bayesmix._arguments.printing import Described
+from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
@@ -253,7 +254,7 @@ def _bridge(
 
     def warped(z: np.ndarray) -> np.ndarray:
         both = [_folded(target, mean + sign * z @ root.T, standardised) for sign in (1.0, -1.0)]
-        return special.logsumexp(both, axis=0) - math.log(2) + log_volume
+        return log_sum_exp(np.array(both), 0) - math.log(2) + log_volume
 
     z = _folded_draws(target, used.reshape(-1, used.shape[-1]), standardised, rng)
     z *= rng.choice((-1.0, 1.0), (len(z), 1))
@@ -320,10 +321,8 @@ def _meng_wong(of_draws: np.ndarray, of_normal: np.ndarray) -> tuple[float, floa
     r = float(np.median(flat))
     for _ in range(ITERATIONS):
         with np.errstate(over="ignore"):
-            top = special.logsumexp(
-                of_normal - np.logaddexp(math.log(s1) + of_normal, math.log(s2) + r)
-            )
-            bottom = special.logsumexp(-np.logaddexp(math.log(s1) + flat, math.log(s2) + r))
+            top = log_sum_exp(of_normal - np.logaddexp(math.log(s1) + of_normal, math.log(s2) + r))
+            bottom = log_sum_exp(-np.logaddexp(math.log(s1) + flat, math.log(s2) + r))
         new = float(top - math.log(n_normal) - bottom + math.log(n_draws))
         if not np.isfinite(new):
             return np.nan, np.nan
@@ -345,4 +344,4 @@ def model_probabilities(log_evidence: np.ndarray, prior: np.ndarray) -> np.ndarr
     """Posterior probabilities of models from their log evidences (m,) and prior ones (m,)."""
     with np.errstate(divide="ignore"):
         terms = log_evidence + np.log(prior)
-    return np.exp(terms - special.logsumexp(terms))
+    return np.exp(terms - log_sum_exp(terms))

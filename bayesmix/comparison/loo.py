@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments.printing import Described, Lines
-from bayesmix.comparison.pointwise import (
-    blocks,
-    checked,
-    counted,
-    frame,
-    log_mean,
-    plural,
-    standard_error,
-    weight_words,
-)
+from bayesmix._arguments.printing import Lines
+from bayesmix.comparison.pointwise import Predictive, blocks, checked, frame, log_mean, plural
 from bayesmix.comparison.psis import good_k, left_out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Loo(Described):
+class Loo(Predictive):
     """Leave-one-unit-out by Pareto-smoothed importance sampling.  Made by `loo` and `repair`.
 
     Parameters
@@ -37,6 +28,8 @@ class Loo(Described):
     n_draws : int
     """
 
+    kind: ClassVar[str] = "loo"
+    criterion: ClassVar[str] = "LOOIC"
     pointwise: pd.DataFrame
     good_k: float
     n_draws: int
@@ -44,22 +37,12 @@ class Loo(Described):
     @property
     def elpd_loo(self) -> float:
         """Expected log predictive density of units left out."""
-        return float(self.pointwise["elpd_loo"].sum())
-
-    @property
-    def elpd(self) -> float:
-        """The same as `elpd_loo`."""
-        return self.elpd_loo
-
-    @property
-    def se(self) -> float:
-        """Standard error of `elpd_loo` over units."""
-        return standard_error(self.pointwise["elpd_loo"].to_numpy()[counted(self.pointwise)])
+        return self.elpd
 
     @property
     def p_loo(self) -> float:
         """Effective number of parameters."""
-        return float(self.pointwise["p_loo"].sum())
+        return self.parameters
 
     @property
     def pareto_k(self) -> pd.Series:
@@ -101,7 +84,7 @@ class Loo(Described):
             "estimates are unreliable; repair them by moment matching or refits"
         )
 
-    def _lines(self) -> Lines:
+    def _more(self) -> Lines:
         first = self.n_first_bad
         tail = f"at most {self.good_k:.2f} in {len(self.pointwise) - first} units"
         if first:
@@ -109,17 +92,7 @@ class Loo(Described):
                 f", above in {first}: {self.n_moment_matched} repaired by moment matching, "
                 f"{self.n_refitted} by exact refits, {self.n_bad} left"
             )
-        lines = [
-            ("elpd_loo", f"{self.elpd_loo:.2f} (standard error {self.se:.2f})"),
-            ("p_loo", f"{self.p_loo:.2f}"),
-            ("LOOIC", f"{-2 * self.elpd_loo:.2f} (-2 elpd_loo)"),
-            ("Pareto k", tail),
-            *weight_words(self.pointwise),
-        ]
-        return lines + ([("warning", self.warning)] if self.warning else [])
-
-    def _title(self) -> str:
-        return f"LOO of {plural(len(self.pointwise), 'unit')}, {self.n_draws} draws"
+        return [("Pareto k", tail)]
 
 
 def loo(log_lik: Any, unit_index: Any, weight: Any = None, r_eff: float = 1.0) -> Loo:

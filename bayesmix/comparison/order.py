@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door
+from bayesmix._arguments import check_known, door
 from bayesmix.comparison.pointwise import standard_error
 from bayesmix.comparison.same_data import check_fits, check_same_data, mixture_spec
 from bayesmix.comparison.scores import CRITERIA, Score, available, is_posterior, score, weights
@@ -126,9 +126,7 @@ def compare(fits: Mapping[str, Any], by: str | None = None) -> Comparison:
     known = check_fits(fits, "compare")
     if by is None:
         by = "loo" if all(map(is_posterior, known.values())) else "bic"
-    if by not in CRITERIA:
-        msg = f"compare(by={by!r}) is unknown; use one of {tuple(CRITERIA)}"
-        raise SpecError(msg)
+    check_known(f"compare(by={by!r})", by, CRITERIA, SpecError)
     check_same_data(known, "compare")
     scores = {name: score(name, fit, by) for name, fit in known.items()}
     order = _order(scores, by)

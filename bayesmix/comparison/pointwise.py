@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.printing import Described, Lines
+from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.errors import FitError
 
 
@@ -25,6 +28,57 @@ def counted(pointwise: pd.DataFrame) -> np.ndarray:
     if "weight" not in pointwise:
         return np.ones(len(pointwise), bool)
     return pointwise["weight"].to_numpy() > 0
+
+
+class Predictive(Described):
+    """What LOO and WAIC have in common: a sum over units, its error, and how it prints."""
+
+    kind: ClassVar[str]
+    criterion: ClassVar[str]
+    pointwise: pd.DataFrame
+    n_draws: int
+
+    @property
+    def by_unit(self) -> np.ndarray:
+        """Expected log predictive densities of the units that count, (U,)."""
+        return self.pointwise[f"elpd_{self.kind}"].to_numpy()[counted(self.pointwise)]
+
+    @property
+    def elpd(self) -> float:
+        """Expected log predictive density of units that were not seen."""
+        return float(self.pointwise[f"elpd_{self.kind}"].sum())
+
+    @property
+    def se(self) -> float:
+        """Standard error of `elpd` over units."""
+        return standard_error(self.by_unit)
+
+    @property
+    def parameters(self) -> float:
+        """Effective number of parameters."""
+        return float(self.pointwise[f"p_{self.kind}"].sum())
+
+    @property
+    @abstractmethod
+    def warning(self) -> str:
+        """Why you should not rely on the estimate; empty if all is well."""
+
+    def _more(self) -> Lines:
+        return []
+
+    def _lines(self) -> Lines:
+        lines = [
+            (f"elpd_{self.kind}", f"{self.elpd:.2f} (standard error {self.se:.2f})"),
+            (f"p_{self.kind}", f"{self.parameters:.2f}"),
+            (self.criterion, f"{-2 * self.elpd:.2f} (-2 elpd_{self.kind})"),
+            *self._more(),
+            *weight_words(self.pointwise),
+        ]
+        return lines + ([("warning", self.warning)] if self.warning else [])
+
+    def _title(self) -> str:
+        units = plural(len(self.pointwise), "unit")
+        return f"{self.kind.upper()} of {units}, {self.n_draws} draws"
 
 
 def standard_error(values: np.ndarray) -> float:
@@ -88,10 +142,7 @@ def blocks(values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 
 def log_mean(values: np.ndarray) -> np.ndarray:
     """Logarithms (U,) of the means over draws of exp(values), (U, S)."""
-    top = values.max(1, keepdims=True)
-    top = np.where(top > -np.inf, top, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(values - top).mean(1)) + top[:, 0]
+    return log_sum_exp(values) - np.log(values.shape[1])
 
 
 def frame(index: pd.Index, weight: np.ndarray | None, **columns: np.ndarray) -> pd.DataFrame:

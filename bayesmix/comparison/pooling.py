@@ -18,6 +18,7 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError, warn
 from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
+from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results.matching import best_order
 from bayesmix.results.tables import natural_values
 
@@ -337,10 +338,7 @@ def _summary_of_draws(draws: pd.DataFrame, m: int, ci: float) -> pd.DataFrame:
     """Means, standard deviations and equal-tailed intervals of stacked draws."""
     values = draws.to_numpy().reshape(len(draws), m, -1)
     within, between = values.var(2, ddof=1).mean(1), (1 + 1 / m) * values.mean(2).var(1, ddof=1)
-    low, high = np.quantile(draws.to_numpy(), [0.5 - ci / 2, 0.5 + ci / 2], axis=1)
-    out = draws.index.to_frame(index=False)
-    out["mean"], out["sd"] = values.mean((1, 2)), draws.to_numpy().std(1, ddof=1)
-    out["lower"], out["upper"] = low, high
+    out = drawn_summary(dict(zip(draws.index, draws.to_numpy(), strict=True)), ci)
     with np.errstate(invalid="ignore"):
         out["fmi"] = between / (within + between)
     return Printed(out)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
+from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.comparison.loo import Loo
 from bayesmix.comparison.psis import psis_smooth
 from bayesmix.errors import FitError
@@ -186,7 +186,7 @@ def _split(matching: Matching, first: State, last: State) -> tuple[float, float]
         ratios = plain - log_lik - np.logaddexp(plain, shifted)
     log_weights, khat = _weigh(ratios, matching.r_eff)
     with np.errstate(invalid="ignore"):
-        elpd = logsumexp(np.where(log_weights > -np.inf, log_weights + log_lik, -np.inf))
+        elpd = log_sum_exp(np.where(log_weights > -np.inf, log_weights + log_lik, -np.inf))
     return float(elpd), max(khat, last.khat)
 
 

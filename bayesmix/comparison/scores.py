@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.comparison.pointwise import counted
 from bayesmix.comparison.stacking import stacking_weights
 from bayesmix.errors import FitError
 
@@ -125,10 +124,9 @@ def _evidence(fit: Any) -> Score:
 
 def _predictive(fit: Any, by: str) -> Score:
     result = fit.loo() if by == "loo" else fit.waic()
-    by_unit = result.pointwise[f"elpd_{by}"].to_numpy()[counted(result.pointwise)]
-    parameters = result.p_loo if by == "loo" else result.p_waic
     sound = bool(np.isfinite(result.elpd))
-    return Score(result.elpd, result.se, parameters, result.warning, sound, by_unit)
+    numbers = result.elpd, result.se, result.parameters
+    return Score(*numbers, result.warning, sound, result.by_unit)
 
 
 def weights(scores: list[Score], by: str) -> np.ndarray | None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import optimize
-from scipy.special import logsumexp
 
+from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.comparison.loo import Loo, loo
-from bayesmix.comparison.pointwise import counted, standard_error
+from bayesmix.comparison.pointwise import standard_error
 from bayesmix.comparison.psis import good_k
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
@@ -137,11 +137,10 @@ def stack(drawn: Drawn, groups: list[np.ndarray], rng: np.random.Generator) -> S
     index, weight = drawn.spec.rows.units.index, drawn.spec.rows.weight
     whole, reported = drawn.whole, len(drawn.theta)
     found = [loo(whole.log_likelihood[g], index, weight) for g in groups]
-    use = counted(found[0].pointwise)
-    by_unit = np.column_stack([f.pointwise["elpd_loo"].to_numpy()[use] for f in found])
+    by_unit = np.column_stack([f.by_unit for f in found])
     weights = stacking_weights(by_unit)
     with np.errstate(divide="ignore"):
-        mixed = logsumexp(by_unit + np.log(weights), axis=1)
+        mixed = log_sum_exp(by_unit + np.log(weights))
     table = pd.DataFrame(
         {
             "chains": [", ".join(map(str, g)) for g in groups],

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments.printing import Described, Lines
-from bayesmix.comparison.pointwise import (
-    blocks,
-    checked,
-    counted,
-    frame,
-    log_mean,
-    plural,
-    standard_error,
-    weight_words,
-)
+from bayesmix.comparison.pointwise import Predictive, blocks, checked, frame, log_mean, plural
 
 LARGEST_VARIANCE = 0.4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Waic(Described):
+class Waic(Predictive):
     """The widely applicable information criterion.  Made by `waic`.
 
     Parameters
@@ -34,28 +24,20 @@ class Waic(Described):
     n_draws : int
     """
 
+    kind: ClassVar[str] = "waic"
+    criterion: ClassVar[str] = "WAIC"
     pointwise: pd.DataFrame
     n_draws: int
 
     @property
     def elpd_waic(self) -> float:
         """Expected log predictive density of new units."""
-        return float(self.pointwise["elpd_waic"].sum())
-
-    @property
-    def elpd(self) -> float:
-        """The same as `elpd_waic`."""
-        return self.elpd_waic
-
-    @property
-    def se(self) -> float:
-        """Standard error of `elpd_waic` over units."""
-        return standard_error(self.pointwise["elpd_waic"].to_numpy()[counted(self.pointwise)])
+        return self.elpd
 
     @property
     def p_waic(self) -> float:
         """Effective number of parameters."""
-        return float(self.pointwise["p_waic"].sum())
+        return self.parameters
 
     @property
     def n_high(self) -> int:
@@ -71,18 +53,6 @@ class Waic(Described):
             f"{plural(self.n_high, 'unit')} with a posterior variance of the log-likelihood "
             f"above {LARGEST_VARIANCE:g}: WAIC is unreliable here, use LOO"
         )
-
-    def _lines(self) -> Lines:
-        lines = [
-            ("elpd_waic", f"{self.elpd_waic:.2f} (standard error {self.se:.2f})"),
-            ("p_waic", f"{self.p_waic:.2f}"),
-            ("WAIC", f"{-2 * self.elpd_waic:.2f} (-2 elpd_waic)"),
-            *weight_words(self.pointwise),
-        ]
-        return lines + ([("warning", self.warning)] if self.warning else [])
-
-    def _title(self) -> str:
-        return f"WAIC of {plural(len(self.pointwise), 'unit')}, {self.n_draws} draws"
 
 
 def waic(log_lik: Any, unit_index: Any, weight: Any = None) -> Waic:

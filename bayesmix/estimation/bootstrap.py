@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import whole_number
+from bayesmix._arguments import check_known, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
@@ -80,8 +80,7 @@ def resample(
     FitError
         If the kind is unknown or n is no positive integer.
     """
-    if kind not in KINDS:
-        raise FitError(f"bootstrap(kind={kind!r}) is unknown; use one of {KINDS}")
+    check_known(f"bootstrap(kind={kind!r})", kind, KINDS)
     n = whole_number("n", n, "the number of resamples of bootstrap()", 2, FitError)
     spec = fitted.spec
     check_memory(16.0 * n * spec.layout.size, f"bootstrap(n={n})", "ask for fewer resamples")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import as_asked, door, generator, one_of, plain, shown
+from bayesmix._arguments import door, generator, one_of, plain, shown, written_options
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import (
     FitError,
@@ -441,7 +441,7 @@ def _evaluated(problem: Problem, theta: np.ndarray, method: str, options: FitOpt
         problem.spec.k,
         penalty=problem.penalty,
         reasons=("the parameters are as given; nothing was estimated",),
-        asked=as_asked(options),
+        asked=written_options(options),
     )
 
 
@@ -479,7 +479,7 @@ def _finish(
         k_requested,
         outcome.trace[:, at] + constant if len(outcome.trace) else np.empty(0),
         penalty=penalty,
-        asked=as_asked(options),
+        asked=written_options(options),
     )
     if spec.smooths:
         fitted = replace(fitted, spec=held_smooths(spec, fitted.theta))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmix._arguments import whole_number
+from bayesmix._arguments import check_known, whole_number
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError, SpecError
 from bayesmix.results.fitted import Fitted
@@ -71,8 +71,7 @@ def _flags(f: Fitted) -> str:
 
 def best_of(fits: Mapping[int, Fitted], by: str) -> int:
     """The requested number of components whose fit is best by a criterion."""
-    if by not in CRITERIA:
-        raise FitError(f"best({by!r}) is unknown; use one of {CRITERIA}")
+    check_known(f"best({by!r})", by, CRITERIA)
     sign = -1.0 if by == "loglik" else 1.0
     sound = {k: f for k, f in fits.items() if f.status not in UNSOUND}
     if not sound:

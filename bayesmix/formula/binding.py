@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import BayesmixError, DataError, FormulaError
 from bayesmix.formula.evaluation import UNREACHABLE, syntax_tree, value_of
@@ -23,17 +24,14 @@ from bayesmix.formula.frames import (
 )
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.stateful import Unsettled
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bayesmix.formula.transforms import CODINGS, CONTRASTS, STATEFUL
 
 MATHS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
     for name in ("log", "exp", "sqrt", "log1p", "expm1", "abs", "log2", "log10", "sin", "cos")
 }
-STATEFUL = frozenset({"bs", "center", "cr", "poly", "scale", "standardize"})
-CODINGS = frozenset({"C", "S", "T", "Sum", "Treatment"})
-TRANSFORMS = STATEFUL | CODINGS
+LEVELS = {*CODINGS, *CONTRASTS}
+TRANSFORMS = {*STATEFUL, *LEVELS}
 _MODULES = ("np", "numpy", "math")
 
 
@@ -159,7 +157,7 @@ def unknown_names(expressions: Iterable[Expression], data: pd.DataFrame, scope: 
             for e in expressions
             for name in e.variables
             if name not in data.columns
-            and (e.source == "v0" or (name not in scope and name not in {*CODINGS, *CONSTANTS}))
+            and (e.source == "v0" or (name not in scope and name not in {*LEVELS, *CONSTANTS}))
         )
     )
 
@@ -203,7 +201,7 @@ def bind(
     if functions:
         named = tuple(zip(expression.functions, functions, strict=True))
         plain = all(_acts_on_arrays(name, function) for name, function in named)
-        foreign = not all(name in CODINGS or _acts_on_arrays(name, f) for name, f in named)
+        foreign = not all(name in LEVELS or _acts_on_arrays(name, f) for name, f in named)
     return BoundExpression(expression, functions, columns, values, plain or not functions, foreign)
 
 

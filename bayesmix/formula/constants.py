@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.formula.binding import BoundExpression
 from bayesmix.formula.stateful import Stateful, Unsettled
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bayesmix.formula.sources.stream import Block, Stream
 
 type Table = Callable[[pd.DataFrame], pd.DataFrame]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FormulaError
@@ -23,32 +24,11 @@ from bayesmix.formula.encoders import (
     encode,
     evaluated,
 )
-from bayesmix.formula.frames import (
-    Units,
-    build_units,
-    check_columns,
-    check_data,
-    check_finite,
-    row_values,
-    select_rows,
-)
-from bayesmix.formula.rank import rank_deficiency
+from bayesmix.formula.frames import check_columns, check_data, check_finite, row_values
+from bayesmix.formula.parser import ParsedFormula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.splines import Spline
-from bayesmix.formula.transforms import ParsedFormula, make_transform
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "Design",
-    "Units",
-    "build_design",
-    "build_units",
-    "check_columns",
-    "rank_deficiency",
-    "select_rows",
-]
+from bayesmix.formula.transforms import make_transform
 
 
 @dataclass(frozen=True, eq=False)

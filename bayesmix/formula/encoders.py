@@ -7,9 +7,10 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import BoundExpression
@@ -27,9 +28,6 @@ from bayesmix.formula.frames import (
 )
 from bayesmix.formula.splines import Spline
 from bayesmix.formula.transforms import CategoryBox
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _UNKNOWN = -2
 
@@ -149,8 +147,6 @@ def encode_factor(
 
 def _factorize(values: Any, text: str) -> tuple[np.ndarray, list[Any]]:
     """Codes of shape (n,), -1 where missing, and the values that they stand for."""
-    import pandas as pd
-
     categories = getattr(values, "array", values)
     if isinstance(categories, pd.Categorical):
         return categories.codes, categories.categories.tolist()

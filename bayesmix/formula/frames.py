@@ -5,16 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from bayesmix.errors import DataError, SpecError
+from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.flags import odd_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
-from bayesmix.errors import FormulaError
 
 _SHOWN = 5
 
@@ -48,8 +45,6 @@ def replaced(data: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
 
 def check_data(data: Any) -> None:
     """Refuse anything but a DataFrame that has rows and distinct column names."""
-    import pandas as pd
-
     if not isinstance(data, pd.DataFrame):
         hint = " Call its to_pandas()." if hasattr(data, "to_pandas") else ""
         raise DataError(
@@ -226,8 +221,6 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
     DataError
         Where the group column is absent or has missing values.
     """
-    import pandas as pd
-
     if group is None:
         rows = np.arange(len(data), dtype=np.int64)
         return Units(rows, data.index, None, rows, False)
@@ -257,16 +250,12 @@ def first_places(codes: np.ndarray) -> np.ndarray:
 
 def is_number(column: pd.Series) -> bool:
     """Whether a column holds numbers: no levels, and no yes or no."""
-    import pandas as pd
-
     kinds = pd.api.types
     return bool(kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column))
 
 
 def levels_of(column: pd.Series) -> list[Any]:
     """The levels that a column has: as it orders them, else sorted."""
-    import pandas as pd
-
     found = column.dropna().unique()
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = set(found)
@@ -284,8 +273,6 @@ def numeric_values(values: Any) -> np.ndarray | None:
         if dtype.kind in "fiub":
             return np.asarray(getattr(values, "array", values), dtype=np.float64)
         return _object_numbers(values) if dtype.kind == "O" else None
-    import pandas as pd
-
     kinds = pd.api.types
     if dtype is None or isinstance(dtype, pd.CategoricalDtype):
         return None
@@ -299,8 +286,6 @@ def truth_values(values: Any) -> np.ndarray | None:
     dtype = getattr(values, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind != "O":
         return np.asarray(values) if dtype.kind == "b" else None
-    import pandas as pd
-
     kinds = pd.api.types
     listed = isinstance(dtype, np.dtype) and kinds.infer_dtype(values, skipna=False) == "boolean"
     if isinstance(dtype, pd.CategoricalDtype) or not (listed or kinds.is_bool_dtype(values)):
@@ -310,8 +295,6 @@ def truth_values(values: Any) -> np.ndarray | None:
 
 
 def _object_numbers(values: Any) -> np.ndarray | None:
-    import pandas as pd
-
     numbers = {"integer", "floating", "mixed-integer-float", "boolean", "decimal"}
     if np.ndim(values) != 1 or pd.api.types.infer_dtype(values, skipna=True) not in numbers:
         return None
@@ -377,8 +360,6 @@ def describe(value: Any) -> str:
         return "a column of " + (
             "durations (timedelta)" if moment(value) == "m" else "dates or times"
         )
-    import pandas as pd
-
     kind = "categorical" if isinstance(dtype, pd.CategoricalDtype) else f"of type {dtype}"
     found = list(pd.unique(pd.Series(value)))
     levels = ", ".join(repr(v) for v in found[:4])

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import DataError
 from bayesmix.formula.binding import evaluate
 from bayesmix.formula.frames import first_rows
 from bayesmix.formula.scope import Scope
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Levels(NamedTuple):
@@ -39,8 +37,6 @@ def read_levels(text: str, data: pd.DataFrame, scope: Scope) -> Levels:
     DataError
         If the values are neither.
     """
-    import pandas as pd
-
     name = text.strip("`")
     if name not in data.columns:
         values = pd.Series(evaluate(text, data, scope, "response"), index=data.index)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import evaluate
@@ -18,9 +19,6 @@ from bayesmix.formula.levels import read_levels
 from bayesmix.formula.limits import CENSORED, TRUNCATED, Limits
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times, spread
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def read_limits(call: Call, data: pd.DataFrame, scope: Scope) -> Limits:

@@ -9,21 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import FormulaError
-from bayesmix.formula.binding import evaluate
 from bayesmix.formula.library import coding
-from bayesmix.formula.parser import ParsedFormula, parse_formula
-from bayesmix.formula.scope import Scope
 from bayesmix.formula.splines import BSpline, NaturalSpline
 from bayesmix.formula.stateful import Center, Poly, Scale, Stateful
-
-__all__ = [
-    "CategoryBox",
-    "ParsedFormula",
-    "Scope",
-    "evaluate",
-    "make_transform",
-    "parse_formula",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +54,14 @@ def _treatment_categories(data: Any, ref: Any = None, levels: Any = None) -> Cat
     return _categories(data, coding("Treatment")(ref), levels)
 
 
-_CODINGS: dict[str, Callable[..., Any]] = {
+CODINGS: dict[str, Callable[..., Any]] = {
     "C": _categories,
     "S": _sum_categories,
     "T": _treatment_categories,
 }
-_STATEFUL: dict[str, type[Stateful]] = {
+# Codings of formulae, classes that ``C(x, Sum)`` takes.
+CONTRASTS = ("Sum", "Treatment")
+STATEFUL: dict[str, type[Stateful]] = {
     "bs": BSpline,
     "center": Center,
     "cr": NaturalSpline,
@@ -88,6 +78,6 @@ def make_transform(
 
     `weight` (n,) and `waits` are as in `Stateful`.
     """
-    if name in _STATEFUL:
-        return _STATEFUL[name](name, weight, waits=waits)
-    return _CODINGS[name] if name in _CODINGS else coding(name)
+    if name in STATEFUL:
+        return STATEFUL[name](name, weight, waits=waits)
+    return CODINGS[name] if name in CODINGS else coding(name)

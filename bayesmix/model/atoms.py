@@ -17,7 +17,7 @@ import numpy as np
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Family, Observed
-from bayesmix.formula.design import Units
+from bayesmix.formula.frames import Units
 from bayesmix.formula.response import Response
 
 # A share of the way between two values that is between two whole numbers wherever these stand.

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve
-from bayesmix.formula.design import Units
+from bayesmix.formula.frames import Units
 from bayesmix.model.layout import Effect, PartLayout
 from bayesmix.model.parts import Events, Part, Read, Reading
 from bayesmix.model.regression import placed, settled

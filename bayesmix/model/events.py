@@ -13,8 +13,17 @@ from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families import resolve
 from bayesmix.formula.calls import is_surv, taken_apart
 from bayesmix.formula.constants import Constants
-from bayesmix.formula.design import Design, Units, build_units, check_columns, select_rows
-from bayesmix.formula.frames import check_data, check_na_action, first_rows
+from bayesmix.formula.design import Design
+from bayesmix.formula.frames import (
+    Units,
+    build_units,
+    check_columns,
+    check_data,
+    check_na_action,
+    first_rows,
+    select_rows,
+)
+from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.response import (
     Response,
     complete_columns,
@@ -22,9 +31,9 @@ from bayesmix.formula.response import (
     observed_rows,
     read_response,
 )
+from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
-from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Events, Part, Prepared, Read, Reading, Regression
 from bayesmix.model.prepare import complete, concomitant_design, rows_of, warn_of_constants

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Observed
-from bayesmix.formula.design import rank_deficiency
+from bayesmix.formula.rank import rank_deficiency
 from bayesmix.formula.response import Response
 from bayesmix.model.atoms import check_atoms
 from bayesmix.model.layout import Layout, PartLayout

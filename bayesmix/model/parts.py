@@ -13,11 +13,13 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.errors import SpecError
 from bayesmix.families import Family
-from bayesmix.formula.design import Design, Units
+from bayesmix.formula.design import Design
+from bayesmix.formula.frames import Units
+from bayesmix.formula.parser import ParsedFormula
 from bayesmix.formula.response import Response
+from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
-from bayesmix.formula.transforms import ParsedFormula, Scope
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
 
 COVARIANCES = ("varying", "fixed", "proportional")

@@ -10,13 +10,20 @@ import pandas as pd
 from bayesmix._arguments import column_name
 from bayesmix.errors import FormulaError, SpecError, warn
 from bayesmix.formula.constants import Constants
-from bayesmix.formula.design import Design, build_units, check_columns, select_rows
+from bayesmix.formula.design import Design
 from bayesmix.formula.flags import flag_spelling
-from bayesmix.formula.frames import check_data, check_na_action
+from bayesmix.formula.frames import (
+    build_units,
+    check_columns,
+    check_data,
+    check_na_action,
+    select_rows,
+)
+from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.response import complete_columns
+from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Stream, opened, read, surveyed
 from bayesmix.formula.splines import NaturalSpline
-from bayesmix.formula.transforms import ParsedFormula, Scope, parse_formula
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Prepared, Regression, nested_pairs
 from bayesmix.model.reading import Counted, Parsed, read_part

@@ -12,8 +12,9 @@ import pandas as pd
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.constants import Constants, Table
-from bayesmix.formula.design import Design, Units, build_design, build_units
-from bayesmix.formula.frames import first_rows, missing_values
+from bayesmix.formula.design import Design, build_design
+from bayesmix.formula.frames import Units, build_units, first_rows, missing_values
+from bayesmix.formula.parser import ParsedFormula
 from bayesmix.formula.response import (
     Response,
     complete_columns,
@@ -21,7 +22,7 @@ from bayesmix.formula.response import (
     read_observed,
     read_response,
 )
-from bayesmix.formula.transforms import ParsedFormula, Scope
+from bayesmix.formula.scope import Scope
 from bayesmix.model.blocks import reads
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Part, RandomEffects, Reading, Regression

@@ -11,7 +11,8 @@ import numpy as np
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve, with_limits
 from bayesmix.families.effects import with_effects
-from bayesmix.formula.design import Design, Units
+from bayesmix.formula.design import Design
+from bayesmix.formula.frames import Units
 from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.identifiability import check_full_rank, check_varies

@@ -11,8 +11,8 @@ import pandas as pd
 from bayesmix.errors import DataError
 from bayesmix.families import Observed
 from bayesmix.families.levels import as_levels
-from bayesmix.formula.design import Design, Units, build_units, select_rows
-from bayesmix.formula.frames import check_data
+from bayesmix.formula.design import Design
+from bayesmix.formula.frames import Units, build_units, check_data, select_rows
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 from bayesmix.model.atoms import allowed_units, read_by_component

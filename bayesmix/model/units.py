@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError
-from bayesmix.formula.design import Units
+from bayesmix.formula.frames import Units
 from bayesmix.formula.response import Response
 
 # Copies of weighted rows that are made where a family looks at its response.

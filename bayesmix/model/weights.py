@@ -11,6 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
+from bayesmix.arrays.sums import log_sum_exp
+
 
 @dataclass(frozen=True)
 class WeightModel:
@@ -50,7 +52,7 @@ class WeightModel:
         eta = alpha if design is None else alpha @ design.T
         if self.held is not None:
             return self._with_held(eta)
-        return eta - _logsumexp(eta)
+        return eta - log_sum_exp(eta, -2, keepdims=True)
 
     def _with_held(self, eta: np.ndarray) -> np.ndarray:
         assert self.held is not None
@@ -58,7 +60,7 @@ class WeightModel:
         rest = np.log1p(-np.nansum(self.held)) if not known.all() else 0.0
         free = np.where(known, -np.inf, eta)
         with np.errstate(divide="ignore", invalid="ignore"):
-            free = free - _logsumexp(free) + rest
+            free = free - log_sum_exp(free, -2, keepdims=True) + rest
             return np.where(known, np.log(self.held)[:, None], free)
 
     def score_information(
@@ -176,10 +178,3 @@ class WeightModel:
             pi = self._among_free(pi) * resp.sum(1, keepdims=True)
         difference = (resp - pi)[:, :, None]
         return difference if design is None else difference * design.T
-
-
-def _logsumexp(eta: np.ndarray) -> np.ndarray:
-    top = eta.max(-2, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return top + np.log(np.exp(eta - top).sum(-2, keepdims=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import shown
+from bayesmix._arguments import check_known, shown
 from bayesmix.comparison import predictions, slopes
 from bayesmix.errors import FitError
 from bayesmix.formula.frames import is_number, levels_of
@@ -97,8 +97,7 @@ def effects(
     >>> ax.get_xlabel(), len(ax.lines)
     ('RDS', 4)
     """
-    if show not in SHOWN:
-        raise FitError(f"show={show!r} is unknown; use one of {SHOWN}")
+    check_known(f"show={show!r}", show, SHOWN)
     if any(np.ndim(value) for value in (at or {}).values()):
         raise FitError(f"at={at!r} gives several values of a variable; give one of each")
     values, numeric = _values(fit, x)

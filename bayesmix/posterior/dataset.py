@@ -24,11 +24,18 @@ def dataset(variables: Mapping[str, tuple[Any, Any]], coords: Mapping[str, Any])
     ----------
     variables : mapping of str to (dims, values)
     coords : mapping of str to array_like
+        Those of chains and draws are their numbers.
     """
     import xarray as xr
 
     taken = {plain_name(dim) for written, _ in variables.values() for dim in written}
-    labels = {plain_name(name): values for name, values in coords.items()}
+    counted = {
+        dim: np.arange(n)
+        for written, values in variables.values()
+        for dim, n in zip(written, np.shape(values), strict=True)
+        if dim in ("chain", "draw")
+    }
+    labels = counted | {plain_name(name): values for name, values in coords.items()}
     taken |= {*DIMS, *labels}
     out: dict[str, Any] = {}
     for name, (written, values) in variables.items():

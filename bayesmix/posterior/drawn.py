@@ -192,11 +192,7 @@ def draws_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) -> x
     layout = spec.layout
     lead = ("chain", "draw")
     variables: dict[str, Any] = {}
-    coords: dict[str, Any] = {
-        "chain": np.arange(theta.shape[0]),
-        "draw": np.arange(theta.shape[1]),
-        "component": component_labels(plain_components(layout.components)),
-    }
+    coords: dict[str, Any] = {}
     for block in layout.blocks:
         dim = term_dim(layout, block)
         for predictor in block.linear():
@@ -240,7 +236,7 @@ def log_prior_dataset(spec: MixtureSpec, priors: PriorModel, theta: np.ndarray) 
     theta : ndarray, shape (chain, draw, D)
     """
     variables: dict[str, Any] = {}
-    coords: dict[str, Any] = {"chain": np.arange(len(theta)), "draw": np.arange(theta.shape[1])}
+    coords: dict[str, Any] = {}
     for free in free_variables(spec, priors):
         density = free.log_prior(theta)
         dims = free.dims[: density.ndim - 2]

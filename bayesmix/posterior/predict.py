@@ -10,13 +10,7 @@ from bayesmix._arguments.memory import check_memory
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import Prediction, side_by_side
-from bayesmix.results.simulation import (
-    as_observed,
-    columns_of,
-    draw_columns,
-    simulation_rows,
-    warn_of_impossible,
-)
+from bayesmix.results.simulation import as_observed, columns_of, draw_data_sets, simulation_rows
 from bayesmix.results.uncertainty import Source, estimates
 
 MOST_DRAWS = 1000
@@ -84,11 +78,9 @@ def simulate(
     rows = simulation_rows(spec, newdata, missing=missing)
     columns = columns_of(spec, rows)
     flat = drawn.flat
-    draws, each = (len(flat), True) if draws is None else (draws, False)
-    held = 16.0 * draws * len(columns) * rows.n
-    check_memory(held, f"{draws} simulations of {rows.n} rows", "ask for fewer draws")
-    out = np.empty((draws, len(columns), rows.n))
-    for d, at in enumerate(np.arange(draws) if each else rng.integers(0, len(flat), draws)):
-        _, out[d] = draw_columns(spec, flat[at], rows, rng)
-    warn_of_impossible(out, columns)
+    size = len(flat) if draws is None else draws
+    held = 16.0 * size * len(columns) * rows.n
+    check_memory(held, f"{size} simulations of {rows.n} rows", "ask for fewer draws")
+    theta = flat if draws is None else flat[rng.integers(0, len(flat), draws)]
+    out = draw_data_sets(spec, theta, rows, rng)
     return np.stack(as_observed(np.swapaxes(out, 0, 1), columns), axis=1) if missing else out

@@ -21,11 +21,10 @@ from bayesmix.priors.conditional import shown
 from bayesmix.results.simulation import (
     Column,
     columns_of,
-    draw_columns,
     draw_components,
+    draw_data_sets,
     draw_response,
     side_by_column,
-    warn_of_impossible,
 )
 
 if TYPE_CHECKING:
@@ -114,12 +113,8 @@ def prior_tree(
         msg = "flat priors are not a distribution to draw from; leave priors= out, or give your own"
         raise SpecError(msg)
     theta = sample_prior(spec, model, draws, rng)
-    columns = columns_of(spec, spec.rows)
-    out = np.empty((draws, len(columns), spec.rows.n))
     with np.errstate(all="ignore"):
-        for d in range(draws):
-            _, out[d] = draw_columns(spec, theta[d], spec.rows, rng)
-    warn_of_impossible(out, columns)
+        out = draw_data_sets(spec, theta, spec.rows, rng)
     return xr.DataTree.from_dict(
         {
             "prior": draws_dataset(spec, model, theta[None]),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.model.data import named_data
@@ -15,7 +16,6 @@ from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
 from bayesmix.priors.variables import free_variables
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import fraction
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
-from bayesmix.likelihood import build_problem
+from bayesmix.likelihood import Problem
+from bayesmix.posterior.diagnostics import convergence_table
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
-from bayesmix.results.tables import component_index, in_order, natural_values, ratios
+from bayesmix.results.tables import (
+    component_index,
+    in_order,
+    natural_values,
+    ratios,
+    units_table,
+)
 
 MOST_DRAWS = 2000
 
@@ -45,29 +55,32 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
     exp : bool
         Exponentials of coefficients that are logarithms of ratios.
     """
-    import arviz_stats
-
     ci = fraction("ci", ci, 0.95, error=FitError)
-    draws = natural_values(drawn.spec, drawn.theta)
-    keys = in_order(draws)
+    found = natural_values(drawn.spec, drawn.theta)
+    draws = {key: found[key] for key in in_order(found)}
     if exp:
         draws |= {key: np.exp(draws[key]) for key in ratios(drawn.spec)}
-    tails = [0.5 - ci / 2, 0.5 + ci / 2]
-    rows = []
-    for x in (draws[key] for key in keys):
-        held = np.ptp(x) == 0
-        mean, sd = (float(x.flat[0]), 0.0) if held else (float(x.mean()), float(x.std(ddof=1)))
-        mixing = [np.nan] * 3
-        if not held and drawn.method != "stacking":  # the order of stacked draws means nothing
-            mixing = [
-                float(arviz_stats.ess(x, method="bulk")),
-                float(arviz_stats.ess(x, method="tail", prob=(0.05, 0.95))),
-                float(arviz_stats.rhat(x)) if len(x) > 1 else np.nan,
-            ]
-        rows.append((mean, sd, *np.quantile(x, tails), *mixing))
-    columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
-    index = pd.DataFrame(keys, columns=["component", "term", "effect"])
-    return Printed(pd.concat([index, pd.DataFrame(rows, columns=columns)], axis=1))
+    mixing = convergence_table(draws)[["ess_bulk", "ess_tail", "r_hat"]]
+    if drawn.method == "stacking":  # the order of stacked draws means nothing
+        mixing.loc[:] = np.nan
+    return Printed(pd.concat([drawn_summary(draws, ci), mixing], axis=1))
+
+
+def drawn_summary(draws: Mapping[tuple[Any, str, str], np.ndarray], ci: float) -> pd.DataFrame:
+    """Means, standard deviations and equal-tailed limits of draws (...).
+
+    Parameters
+    ----------
+    draws : mapping of (component, term, effect) to ndarray
+    ci : float
+        Probability of the intervals.
+    """
+    tails, rows = [0.5 - ci / 2, 0.5 + ci / 2], []
+    for key, x in draws.items():
+        spread = (x.flat[0], 0.0) if np.ptp(x) == 0 else (x.mean(), x.std(ddof=1))
+        rows.append((*key, *map(float, spread), *np.quantile(x, tails)))
+    columns = ["component", "term", "effect", "mean", "sd", "lower", "upper"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def membership(
@@ -86,22 +99,17 @@ def membership(
         Two columns for each component: mean and standard deviation over the draws.
     """
     spec = drawn.spec
-    if newdata is None:
-        problem, units, index = drawn.problem, spec.rows.units, spec.prepared.index
-    else:
-        new, index = spec.apply(newdata, response=True), newdata.index
-        problem, units = build_problem(spec, new), new.units
-    mean, sd = mean_membership(problem, drawn.thinned(MOST_DRAWS))
     columns: pd.Index = component_index(spec)
-    values = mean
     if uncertainty:
-        values = np.stack([mean, sd], axis=-1).reshape(len(mean), -1)
-        columns = pd.MultiIndex.from_product(
-            [list(spec.components), ["mean", "sd"]], names=["component", None]
-        )
-    if rows:
-        return pd.DataFrame(values[units.codes], index=index, columns=columns)
-    return pd.DataFrame(values, index=units.index, columns=columns)
+        names: Any = [list(spec.components), ["mean", "sd"]]
+        columns = pd.MultiIndex.from_product(names, names=["component", None])
+
+    def values(problem: Problem | None) -> np.ndarray:
+        theta = drawn.thinned(MOST_DRAWS)
+        both = mean_membership(drawn.problem if problem is None else problem, theta)
+        return np.stack(both, axis=-1).reshape(len(both[0]), -1) if uncertainty else both[0]
+
+    return units_table(spec, newdata, values, columns, rows=rows)
 
 
 def most_probable(drawn: Drawn, newdata: pd.DataFrame) -> pd.Series:

@@ -68,22 +68,19 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int, by: str = "unit") -> xr
 
 
 def _stats(drawn: Drawn) -> xr.Dataset:
-    chains, draws = drawn.theta.shape[:2]
     known = {"diverging", "depth", "n_steps", "energy", "tree_depth", "step_size"}
     kept = {n: v for n, v in drawn.stats.items() if n in known}
     variables: dict[str, Any] = {n: (("chain", "draw"), v) for n, v in kept.items()}
     variables["lp"] = (("chain", "draw"), drawn.log_density)
-    return dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws)})
+    return dataset(variables, {})
 
 
 def _log_likelihood(drawn: Drawn, named: NamedData, by: str) -> xr.Dataset:
-    chains, draws = drawn.theta.shape[:2]
     values, names, dim = drawn.log_likelihood, [named.response], "unit"
     if by == "row":
         values = values[..., drawn.spec.rows.units.codes]
         names, dim = _responses(drawn.spec, named), row_dim(drawn.spec)
-    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    coords |= {dim: _labels(named.coords[dim])}
+    coords = {dim: _labels(named.coords[dim])}
     return dataset(dict.fromkeys(names, (("chain", "draw", dim), values)), coords)
 
 
@@ -127,5 +124,4 @@ def predictive_dataset(spec: MixtureSpec, named: NamedData, values: np.ndarray) 
     names = [named.response] if len(names) == 1 else names
     dim = row_dim(spec)
     variables = {n: (("chain", "draw", dim), values[:, :, b]) for b, n in enumerate(names)}
-    coords = {"chain": np.arange(len(values)), "draw": np.arange(values.shape[1])}
-    return dataset(variables, {**coords, dim: _labels(named.coords[dim])})
+    return dataset(variables, {dim: _labels(named.coords[dim])})

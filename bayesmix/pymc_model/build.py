@@ -11,6 +11,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 from pytensor.graph.replace import clone_replace
 
+from bayesmix._arguments import check_known
 from bayesmix.errors import SpecError
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import NamedData, named_data
@@ -60,8 +61,7 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None, likelihood: str = "gra
             "priors='flat': a PyMC model needs proper priors; leave priors= out for the "
             "defaults, or give a dict of bmx.Prior"
         )
-    if likelihood not in LIKELIHOODS:
-        raise SpecError(f"likelihood={likelihood!r} is unknown; use one of {LIKELIHOODS}")
+    check_known(f"likelihood={likelihood!r}", likelihood, LIKELIHOODS, SpecError)
     named = named_data(spec)
     kernel = _kernel(spec) if likelihood == "kernel" else None
     with pm.Model(coords=named.coords) as model:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, FitError
-from bayesmix.formula.design import Units
+from bayesmix.formula.frames import Units
 from bayesmix.likelihood.blocks import by_block, with_column
 from bayesmix.likelihood.engine import information, threads
 from bayesmix.likelihood.information import unit_scores

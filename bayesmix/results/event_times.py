@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
+from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.errors import DataError
 from bayesmix.families import Family
 from bayesmix.families.links import Linked
@@ -85,7 +85,7 @@ class EventTimes:
         with np.errstate(divide="ignore"):
             alive = by_event(self, time_of.log_survival, more[:, None])
             reached = np.log(self.weights) + alive
-        total = logsumexp(reached, axis=-1, keepdims=True)
+        total = log_sum_exp(reached, keepdims=True)
         if (total == -np.inf).any():
             row = int(np.argwhere(total[..., 0] == -np.inf)[0, 1])
             raise DataError(f"nobody can be without an event after {spent[row]:g} (row {row})")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.arrays.quadrature import crossing
+from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.families import Family
 from bayesmix.families.survival import base as time_of
 from bayesmix.results import event_times as quantities
@@ -54,19 +55,14 @@ def hazard(times: EventTimes, t: np.ndarray) -> np.ndarray:
 
 def _log_all(times: EventTimes, log: np.ndarray) -> np.ndarray:
     """Logs (D, n, T, S) with that of all before, averaged over a population."""
-    total = _log_sum(log, times.weights[:, :, None], -1)
-    both = np.concatenate([total, log], axis=-1)
-    if times.share is None:
-        return both
-    return _log_sum(both, (times.share / times.share.sum())[:, None, None], 1)
-
-
-def _log_sum(log: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
-    """Log of the weighted sum of exponentials along an axis, which stays."""
-    top = log.max(axis, keepdims=True)
-    top = np.where(top > -np.inf, top, 0.0)
     with np.errstate(divide="ignore"):
-        return np.log((np.exp(log - top) * weights).sum(axis, keepdims=True)) + top
+        weighted = log + np.log(times.weights)[:, :, None]
+        shares = None if times.share is None else np.log(times.share / times.share.sum())
+    total = log_sum_exp(weighted, keepdims=True)
+    both = np.concatenate([total, log], axis=-1)
+    if shares is None:
+        return both
+    return log_sum_exp(both + shares[:, None, None], 1, keepdims=True)
 
 
 def mean_time(times: EventTimes, among: str = "all") -> np.ndarray:

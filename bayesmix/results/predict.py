@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import fraction
+from bayesmix._arguments import check_known, fraction
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
@@ -106,10 +106,8 @@ class Prediction:
         FitError
             If `what` or `by` is unknown, or they do not go together.
         """
-        if what not in WHAT:
-            raise FitError(f"predict(what={what!r}) is unknown; use one of {WHAT}")
-        if by not in BY:
-            raise FitError(f"predict(by={by!r}) is unknown; use one of {BY}")
+        check_known(f"predict(what={what!r})", what, WHAT)
+        check_known(f"predict(by={by!r})", by, BY)
         if by != "component" and what != "mean":
             msg = f"predict(what={what!r}, by={by!r}) is not possible; by={by!r} goes with 'mean'"
             raise FitError(msg)

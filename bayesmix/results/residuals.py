@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from bayesmix._arguments import check_known
+from bayesmix.arrays.sums import shares
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.limits import ends as limited_ends
@@ -54,8 +56,7 @@ def residuals(fitted: Fitted, _newdata: None = None, *, kind: str) -> pd.DataFra
         If no response has residuals of that kind.
     """
     known = (*KINDS, *TIME_KINDS, "quantile")
-    if kind not in known:
-        raise FitError(f"residuals(kind={kind!r}) is unknown; use one of {known}")
+    check_known(f"residuals(kind={kind!r})", kind, known)
     spec = fitted.spec
     frames = {
         name: pd.DataFrame(values, index=spec.prepared.index, columns=component_index(spec))
@@ -209,9 +210,7 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
         for step in _in_turn(block, data, theta, density)
     )
     for name, density, cells, there in steps:
-        terms = log_share + earlier
-        share = np.exp(terms - terms.max(1, keepdims=True))
-        share = share / share.sum(1, keepdims=True)
+        share = shares(log_share + earlier)
         below, at, above, beyond = np.einsum("ns,san->an", share, cells)
         v = rng.random(len(below))
         lower, upper = below + v * (at - below), above + (1 - v) * (beyond - above)

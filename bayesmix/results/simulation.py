@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bayesmix.arrays.sums import shares
 from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
 from bayesmix.families.limits import draw_within
@@ -16,7 +17,7 @@ from bayesmix.families.survival.base import log_survival
 from bayesmix.formula.calls import limited_call, taken_apart, time_name
 from bayesmix.formula.limits import Limits
 from bayesmix.formula.response import Response, read_limits, read_response
-from bayesmix.formula.transforms import Scope
+from bayesmix.formula.scope import Scope
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.data import time_sources
 from bayesmix.model.layout import BlockLayout
@@ -187,6 +188,15 @@ def draw_columns(
     return drawn, side_by_column(values)
 
 
+def draw_data_sets(
+    spec: MixtureSpec, theta: np.ndarray, rows: Rows, rng: np.random.Generator
+) -> np.ndarray:
+    """All columns of the responses for every one of the parameters (T, D), (T, columns, n)."""
+    out = np.array([draw_columns(spec, at, rows, rng)[1] for at in theta])
+    warn_of_impossible(out, columns_of(spec, rows))
+    return out
+
+
 def draw_components(
     spec: MixtureSpec, theta: np.ndarray, rows: Rows, rng: np.random.Generator
 ) -> np.ndarray:
@@ -201,8 +211,7 @@ def draw_components(
     reached = _log_reached(spec, theta, rows)
     if reached is not None:
         with np.errstate(divide="ignore"):
-            terms = np.log(pi) + reached
-        pi = np.exp(terms - terms.max(1, keepdims=True))
+            pi = shares(np.log(pi) + reached)
     return draw_from(pi, rng)[rows.units.codes]
 
 

@@ -344,20 +344,43 @@ def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
 
 def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:
     """P(component | data), units by components, or repeated by row."""
+
+    def values(problem: Problem | None) -> np.ndarray:
+        terms = fitted.unit_terms if problem is None else unit_terms(problem, fitted.theta)
+        return terms[1]
+
+    return units_table(fitted.spec, newdata, values, component_index(fitted.spec), rows=rows)
+
+
+def units_table(
+    spec: MixtureSpec,
+    newdata: pd.DataFrame | None,
+    values_of: Callable[[Problem | None], np.ndarray],
+    columns: pd.Index,
+    *,
+    rows: bool,
+) -> pd.DataFrame:
+    """Numbers of units, (U, columns), as a table; with `rows` repeated for each row.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    newdata : DataFrame, optional
+        Other units, with their responses.
+    values_of : callable
+        From the new units' problem, or None for the model's own.
+    columns : Index
+    rows : bool
+    """
     if newdata is None:
-        resp, index, units = (
-            fitted.unit_terms[1],
-            fitted.spec.prepared.index,
-            fitted.spec.rows.units,
-        )
+        problem, units, index = None, spec.rows.units, spec.prepared.index
     else:
-        data, index = fitted.spec.apply(newdata, response=True), newdata.index
-        problem = build_problem(fitted.spec, data)
-        resp, units = unit_terms(problem, fitted.theta)[1], data.units
-    columns = component_index(fitted.spec)
+        data, index = spec.apply(newdata, response=True), newdata.index
+        problem, units = build_problem(spec, data), data.units
+    values = values_of(problem)
     if rows:
-        return pd.DataFrame(resp[units.codes], index=index, columns=columns)
-    return pd.DataFrame(resp.copy(), index=units.index, columns=columns)
+        return pd.DataFrame(values[units.codes], index=index, columns=columns)
+    return pd.DataFrame(values.copy(), index=units.index, columns=columns)
 
 
 def clusters(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.Series:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import as_asked, at_least, door, generator, one_of
+from bayesmix._arguments import at_least, door, generator, one_of, written_options
 from bayesmix._arguments.memory import check_memory
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError, warn
@@ -372,7 +372,7 @@ def _laplace(
         point,
         "none",
         draws.khat,
-        asked=as_asked(options),
+        asked=written_options(options),
     )
 
 
@@ -398,7 +398,7 @@ def _nuts(
     def run(thin: int, accept: float = ACCEPT, before: Drawn | None = None) -> Drawn:
         asked = replace(settings, thin=thin, accept=accept)
         drawn = _drawn(problem, modes, model, point, options.sampler, asked, before)
-        return replace(drawn, asked=as_asked(options))
+        return replace(drawn, asked=written_options(options))
 
     try:
         return _long_enough(run, options)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.model.layout import BlockLayout
-from bayesmix.survival.intervals import Source, response_place
+from bayesmix.results.uncertainty import Source
+from bayesmix.survival.intervals import response_place
 from bayesmix.survival.mixed import times_table
 
 

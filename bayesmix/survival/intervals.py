@@ -22,23 +22,6 @@ from bayesmix.results.covariance import covariance
 from bayesmix.results.event_times import EventTimes, event_times
 from bayesmix.results.uncertainty import Source, estimates
 
-__all__ = [
-    "Band",
-    "Estimator",
-    "Source",
-    "averages",
-    "band",
-    "covariate_names",
-    "known_options",
-    "numbers",
-    "one_number",
-    "point_values",
-    "response_place",
-    "rows_of",
-    "spent_by_row",
-    "tidy",
-]
-
 Values = Callable[[np.ndarray], np.ndarray]
 INTERVALS = ("delta", "simulation")
 
@@ -155,10 +138,9 @@ def band(
     scale: str,
     *,
     spent: np.ndarray | None = None,
-    average: np.ndarray | None = None,
     population: np.ndarray | None = None,
 ) -> Band:
-    """Estimates of a quantity at every row, or averaged over them, with limits.
+    """Estimates of a quantity at every row, or of the rows as a population, with limits.
 
     Parameters
     ----------
@@ -171,8 +153,6 @@ def band(
         One of `uncertainty.SCALES`: where intervals are symmetric.
     spent : ndarray, shape (n,), optional
         Time already spent without an event: everything is given that.
-    average : ndarray, shape (n,), optional
-        Weights of the rows in an average over them.
     population : ndarray, shape (n,), optional
         Weights of the rows as one population, which the quantity itself averages over.
     """
@@ -180,9 +160,7 @@ def band(
     def values_at(theta: np.ndarray) -> np.ndarray:
         if population is not None:
             return _together(source.spec, theta, rows, quantity, spent, population)
-        if average is None:
-            return _values(source.spec, theta, rows, quantity, spent)
-        return averages(source.spec, theta, rows, quantity, average)
+        return _values(source.spec, theta, rows, quantity, spent)
 
     return estimator.over([source], values_at, scale)
 
@@ -231,12 +209,13 @@ def _values(
 def averages(
     spec: MixtureSpec, theta: np.ndarray, rows: Rows, quantity: Quantity, weight: np.ndarray
 ) -> np.ndarray:
-    """A quantity averaged over rows, (T, 1, ...); equal rows are computed once."""
+    """A quantity averaged over rows, (T, ...), some at a time; equal ones are computed once."""
     first, total = _distinct(rows, None, weight)
-    out: Any = 0.0
-    for at, share in zip(first, total, strict=True):
-        out = out + share * np.asarray(quantity(event_times(spec, theta, rows, slice(at, at + 1))))
-    return out / total.sum()
+    out, size = 0.0, max(1, MOST // (AT_ONCE * len(theta) * spec.k))
+    for a in range(0, len(first), size):
+        found = quantity(event_times(spec, theta, rows, first[a : a + size]))
+        out = out + np.einsum("tn...,n->t...", found, total[a : a + size])
+    return np.asarray(out) / total.sum()
 
 
 def _together(

@@ -17,11 +17,11 @@ from bayesmix.model import Rows
 from bayesmix.results import event_times as quantities
 from bayesmix.results import marginal
 from bayesmix.results.event_times import EventTimes, one_response
+from bayesmix.results.uncertainty import Source
 from bayesmix.survival.comparison import start_state
 from bayesmix.survival.intervals import (
     Band,
     Estimator,
-    Source,
     band,
     known_options,
     response_place,

@@ -6,21 +6,17 @@ A state's events are the states that may come next, and the clock starts anew in
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import SpecError
 from bayesmix.families.survival import base as time_of
 from bayesmix.results.event_times import Component, EventTimes, event_probabilities, mean_time
 from bayesmix.survival.sums import mixed_quantile
-
-if TYPE_CHECKING:
-    import pandas as pd
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 Path = tuple[Hashable, ...]
 # Shares below this are rounding.
@@ -142,17 +138,19 @@ def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np
     ever = {state: event_probabilities(model) for state, model in models.items()}
     stay = staying_probabilities(models)
     one = np.ones(models[along.start].weights.shape[:2])
-    return np.stack(
-        [
-            np.prod(
-                [ever[a][..., models[a].names.index(b)] for a, b in _steps(path)]
-                + [stay.get(path[-1], one)],
-                axis=0,
-            )
-            for path in along.paths
-        ],
-        axis=-1,
-    )
+    pairs = zip(along.paths, _by_step(models, along, ever), strict=True)
+    each = [np.prod([*steps, stay.get(path[-1], one)], axis=0) for path, steps in pairs]
+    return np.stack(each, axis=-1)
+
+
+def _by_step(
+    models: Mapping[Hashable, EventTimes], along: Ways, values: Mapping[Hashable, np.ndarray]
+) -> list[list[np.ndarray]]:
+    """Of values (D, n, S) by state and event those of every step, (D, n), for each path."""
+    return [
+        [values[a][..., models[a].names.index(b)] for a, b in pairwise(path)]
+        for path in along.paths
+    ]
 
 
 def staying_probabilities(models: Mapping[Hashable, EventTimes]) -> dict[Hashable, np.ndarray]:
@@ -188,13 +186,7 @@ def mean_times(
     """
     share = _shares(models, along, among)
     means = {state: mean_time(model, among) for state, model in models.items()}
-    by_path = np.stack(
-        [
-            sum((means[a][..., models[a].names.index(b)] for a, b in _steps(path)), 0.0)
-            for path in along.paths
-        ],
-        axis=-1,
-    )
+    by_path = np.stack([np.sum(s, axis=0) for s in _by_step(models, along, means)], axis=-1)
     total = share * np.where(share > 0, by_path, 0.0)
     by_final = []
     for to in map(along.to, along.finals):
@@ -209,15 +201,8 @@ def _shares(models: Mapping[Hashable, EventTimes], along: Ways, among: str) -> n
     if among == "events":
         return path_probabilities(models, along)
     _check_models(models)
-    weight = [
-        [models[a].weights[..., models[a].names.index(b)] for a, b in _steps(path)]
-        for path in along.paths
-    ]
-    return np.stack([np.prod(w, axis=0) for w in weight], axis=-1)
-
-
-def _steps(path: Path) -> list[tuple[Hashable, Hashable]]:
-    return list(pairwise(path))
+    weights = {state: model.weights for state, model in models.items()}
+    return np.stack([np.prod(s, axis=0) for s in _by_step(models, along, weights)], axis=-1)
 
 
 def _check_models(models: Mapping[Hashable, EventTimes]) -> None:
@@ -247,7 +232,7 @@ def quantile_times(
         raise SpecError(f"q={q} must be numbers between 0 and 1, such as [0.25, 0.5, 0.75]")
     on_way = _shares(models, along, "all")
     arriving = _shares(models, along, among)
-    steps = [[_component(models[a], b) for a, b in pairs] for pairs in map(_steps, along.paths)]
+    steps = [[_component(models[a], b) for a, b in pairwise(path)] for path in along.paths]
 
     def quantiles(to: list[int]) -> np.ndarray:
         total = on_way[..., to].sum(axis=-1, keepdims=True)
@@ -298,8 +283,6 @@ def simulate(
         state, at an infinite time; so have those with an event that is none (`cured`), under
         its name.
     """
-    import pandas as pd
-
     _check_models(models)
     draws, rows = models[along.start].weights.shape[:2]
     subject = np.arange(draws * rows * size)
@@ -357,8 +340,6 @@ def _entries(
     rows: int,
     size: int,
 ) -> pd.DataFrame:
-    import pandas as pd
-
     draw, row = np.divmod(who // size, rows)
     columns = {"draw": draw, "row": row, "subject": who % size, "step": step}
     return pd.DataFrame({**columns, "origin": origin, "state": state, "time": time})

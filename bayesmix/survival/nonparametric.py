@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtri
 
 from bayesmix.errors import DataError, SpecError
 from bayesmix.formula.times import KINDS, Times
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 UNKNOWN = -1
 EXACT = KINDS.index("exact")
@@ -54,8 +51,6 @@ class StateCurves:
 
     def table(self, events: Sequence[Hashable], start: Hashable = "start") -> pd.DataFrame:
         """Tidy: time, state, estimate, se, lower, upper; the states of a time together."""
-        import pandas as pd
-
         states = [start, *events]
         if len(states) != self.estimate.shape[1] or len(set(states)) != len(states):
             raise SpecError(

@@ -32,7 +32,8 @@ from bayesmix.model.rows import entries
 from bayesmix.results import marginal
 from bayesmix.results.censoring import refuse_background
 from bayesmix.results.event_times import EventTimes, one_response, state_probabilities
-from bayesmix.survival.intervals import Source, point_values, response_place
+from bayesmix.results.uncertainty import Source
+from bayesmix.survival.intervals import point_values, response_place
 from bayesmix.survival.nonparametric import aalen_johansen, counts, seen_events
 
 EXACT = KINDS.index("exact")

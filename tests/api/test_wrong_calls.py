@@ -296,12 +296,12 @@ def refused(thing, name):
 
 
 def test_every_hint_names_what_is_there(things):
-    from bayesmix._arguments.habits import FAMILY_NAMES, NAMES
+    from bayesmix._arguments.habits import habits
 
     kinds = {"point": ["fit", "events_fit"], "posterior": ["posterior", "events_posterior"]}
     kinds |= {"model": ["spec", "events"]}
     kinds["any"] = [kind for names in kinds.values() for kind in names]
-    for name, row in NAMES.items():
+    for name, row in habits()["names"].items():
         for kind, ours in row.items():
             attribute = re.match(r"\w+", ours)[0]
             assert any(hasattr(things[k], attribute) for k in kinds[kind]), (name, ours)
@@ -309,7 +309,7 @@ def test_every_hint_names_what_is_there(things):
     # Only results of competing events have these.
     assert str(refused(things["fit"], "ajfit_flexsurvmix")) == "PointFit has no 'ajfit_flexsurvmix'"
     assert str(refused(things["fit"], "sumary")).endswith("did you mean .summary?")
-    for other, name in FAMILY_NAMES.items():
+    for other, name in habits()["families"].items():
         assert bmx.family(other) is bmx.family(name)
 
 

@@ -11,14 +11,11 @@ import pytest
 
 from bayesmix.datasets import load_data
 from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
-from bayesmix.formula.design import (
-    build_design,
-    build_units,
-    check_columns,
-    rank_deficiency,
-    select_rows,
-)
-from bayesmix.formula.transforms import Scope, parse_formula
+from bayesmix.formula.design import build_design
+from bayesmix.formula.frames import build_units, check_columns, select_rows
+from bayesmix.formula.parser import parse_formula
+from bayesmix.formula.rank import rank_deficiency
+from bayesmix.formula.scope import Scope
 
 NOTHING = Scope()
 

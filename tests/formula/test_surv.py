@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.formula.design import select_rows
+from bayesmix.formula.frames import select_rows
+from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.response import complete_columns, middle, read_response
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times
-from bayesmix.formula.transforms import parse_formula
 
 inf, nan = np.inf, np.nan
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import FitError
+from bayesmix.formula.evaluation import value_of
 
 Restrictions = Callable[[np.ndarray], np.ndarray]
 
-BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-}
-UNARY: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.UAdd)
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt}
 
 
@@ -66,11 +59,16 @@ def parse(text: str, names: Mapping[str, np.ndarray]) -> Restrictions:
     sides = [_tree(side, text) for side in coded.split("=") if side.strip()]
     if len(sides) != coded.count("=") + 1:
         raise FitError(f"the hypothesis {text!r} has an empty side; write it as 'b1 = b2'")
-    for side in sides:
-        _check(side, places, text, names)
+    if (strange := next((n for side in sides for n in _strange(side, places)), None)) is not None:
+        shown = [*list(names)[:8], *(["..."] if len(names) > 8 else [])]
+        raise FitError(
+            f"the hypothesis {text!r} has {ast.unparse(strange)!r}, which is none of the "
+            f"estimates; they are {', '.join(shown)}"
+        )
 
     def restrictions(values: np.ndarray) -> np.ndarray:
-        parts = [_value(side, places, values) for side in sides]
+        chosen = {name: values[at[0] if len(at) == 1 else at] for name, at in places.items()}
+        parts = [value_of(side, chosen, FUNCTIONS) for side in sides]
         first = parts[0]
         others = parts[1:] or [0.0]
         return np.concatenate([np.atleast_1d(np.asarray(first - o, float)) for o in others])
@@ -114,44 +112,21 @@ def _tree(side: str, text: str) -> ast.expr:
         raise FitError(msg) from None
 
 
-def _check(
-    node: ast.expr, places: Mapping[str, np.ndarray], text: str, names: Mapping[str, Any]
-) -> None:
-    """Only numbers, the names, arithmetic, exp, log and sqrt."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        return
-    if isinstance(node, ast.Name) and node.id in places:
-        return
-    if isinstance(node, ast.BinOp) and type(node.op) in BINARY:
-        _check(node.left, places, text, names)
-        _check(node.right, places, text, names)
-        return
-    if isinstance(node, ast.UnaryOp) and type(node.op) in UNARY:
-        _check(node.operand, places, text, names)
-        return
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        known = node.func.id in FUNCTIONS and len(node.args) == 1 and not node.keywords
-        if known:
-            _check(node.args[0], places, text, names)
+def _strange(node: ast.expr, places: Mapping[str, np.ndarray]) -> Iterator[ast.expr]:
+    """What is neither a number, nor a name, nor arithmetic, exp, log or sqrt of these."""
+    match node:
+        case ast.Constant(value=int() | float()):
             return
-    shown = [*list(names)[:8], *(["..."] if len(names) > 8 else [])]
-    raise FitError(
-        f"the hypothesis {text!r} has {ast.unparse(node)!r}, which is none of the estimates; they "
-        f"are {', '.join(shown)}"
-    )
-
-
-def _value(node: ast.expr, places: Mapping[str, np.ndarray], values: np.ndarray) -> Any:
-    if isinstance(node, ast.Constant):
-        return float(node.value)  # type: ignore[arg-type]
-    if isinstance(node, ast.Name):
-        chosen = values[places[node.id]]
-        return chosen[0] if len(chosen) == 1 else chosen
-    if isinstance(node, ast.BinOp):
-        left = _value(node.left, places, values)
-        return BINARY[type(node.op)](left, _value(node.right, places, values))
-    if isinstance(node, ast.UnaryOp):
-        return UNARY[type(node.op)](_value(node.operand, places, values))
-    assert isinstance(node, ast.Call)
-    assert isinstance(node.func, ast.Name)
-    return FUNCTIONS[node.func.id](_value(node.args[0], places, values))
+        case ast.Name(id=name) if name in places:
+            return
+        case ast.BinOp(op=op, left=left, right=right) if isinstance(op, OPERATORS):
+            inside = [left, right]
+        case ast.UnaryOp(op=op, operand=operand) if isinstance(op, OPERATORS):
+            inside = [operand]
+        case ast.Call(func=ast.Name(id=name), args=[one], keywords=[]) if name in FUNCTIONS:
+            inside = [one]
+        case _:
+            yield node
+            return
+    for part in inside:
+        yield from _strange(part, places)

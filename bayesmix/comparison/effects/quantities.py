@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments import check_known
 from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
 from bayesmix.model import BlockRows, MixtureSpec, Rows
@@ -150,8 +151,7 @@ def quantity(
     FitError
         If it is unknown, or does not go with the response or the options.
     """
-    if what not in WHAT:
-        raise FitError(f"what={what!r} is unknown; use one of {WHAT}")
+    check_known(f"what={what!r}", what, WHAT)
     timed = what in OF_TIMES
     blocks = [b for b in spec.layout.blocks if b.survival or not timed]
     names = tuple(b.name for b in blocks if response in (None, b.name))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.arrays.sums import log_sum_exp, shares
 from bayesmix.errors import FitError
 from bayesmix.likelihood import unit_terms
 from bayesmix.results.fitted import Fitted
@@ -52,7 +53,7 @@ class FirstStep:
         if self.method == "bch":
             return self.assigned @ np.linalg.inv(errors)
         if self.method == "two-step":
-            return _shares(log_joint + self.log_density)
+            return shares(log_joint + self.log_density)
         terms = np.exp(log_joint - log_joint.max(1, keepdims=True))  # (U, t)
         return terms * ((self.assigned / np.maximum(terms @ errors, 1e-300)) @ errors.T)
 
@@ -60,19 +61,12 @@ class FirstStep:
         """Every unit's objective, (U,)."""
         if self.method == "bch":
             return (self.pull(log_joint) * log_joint).sum(1)
-        top = log_joint.max(1, keepdims=True)
         if self.method == "two-step":
-            terms = log_joint + self.log_density
-            top = terms.max(1, keepdims=True)
-            return (top + np.log(np.exp(terms - top).sum(1, keepdims=True)))[:, 0]
+            return log_sum_exp(log_joint + self.log_density)
+        top = log_joint.max(1, keepdims=True)
         seen = np.exp(log_joint - top) @ self.errors
         logs = np.log(np.maximum(seen, 1e-300)) + top
         return (self.assigned * logs).sum(1)
-
-
-def _shares(terms: np.ndarray) -> np.ndarray:
-    terms = np.exp(terms - terms.max(1, keepdims=True))
-    return terms / terms.sum(1, keepdims=True)
 
 
 def first_step(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
+from bayesmix._arguments import check_known
 from bayesmix.comparison.outside.assigned import (
     ASSIGNMENTS,
     METHODS,
@@ -19,8 +20,9 @@ from bayesmix.comparison.outside.assigned import (
 from bayesmix.comparison.outside.second import Second, influences, maximum
 from bayesmix.errors import DataError, FitError
 from bayesmix.formula.frames import replaced
+from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.response import complete_columns
-from bayesmix.formula.transforms import Scope, parse_formula
+from bayesmix.formula.scope import Scope
 from bayesmix.model import MixtureSpec, Regression, assemble, prepare
 from bayesmix.model.prepare import concomitant_design
 from bayesmix.model.reading import Counted
@@ -242,8 +244,7 @@ def _check_first(fitted: Fitted) -> None:
 
 
 def _checked(method: str, assign: str | None) -> str | None:
-    if method not in METHODS:
-        raise FitError(f"method={method!r} is unknown; use one of {METHODS}")
+    check_known(f"method={method!r}", method, METHODS)
     if method == "two-step" and assign is not None:
         raise FitError("method='two-step' assigns no unit to a class; leave assign= out")
     if assign not in (None, *ASSIGNMENTS):

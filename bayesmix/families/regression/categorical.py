@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.sums import shares
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.kernel import Block, Kernel
@@ -99,8 +100,7 @@ def _shares(ops: Any) -> Any:
 def probabilities(*eta: np.ndarray) -> np.ndarray:
     """P(y = j) of every level, (n, L)."""
     every = np.stack(np.broadcast_arrays(0.0 * eta[0], *eta), axis=-1)
-    odds = np.exp(every - every.max(-1, keepdims=True))
-    return odds / odds.sum(-1, keepdims=True)
+    return shares(every)
 
 
 def settle(response: Response) -> Family:

@@ -5,17 +5,3 @@ from bayesmix.formula.sources.stored import pack_stream, unpack_stream
 from bayesmix.formula.sources.stream import Stream
 from bayesmix.formula.sources.survey import surveyed
 from bayesmix.formula.sources.writing import BlockByBlock, written
-
-__all__ = [
-    "BlockByBlock",
-    "Data",
-    "Scan",
-    "Stream",
-    "opened",
-    "pack_stream",
-    "read",
-    "scan",
-    "surveyed",
-    "unpack_stream",
-    "written",
-]

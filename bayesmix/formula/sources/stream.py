@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
 
 from bayesmix.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Block(NamedTuple):

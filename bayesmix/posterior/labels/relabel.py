@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesmix._arguments import check_known
 from bayesmix.errors import FitError
 from bayesmix.likelihood import unit_terms
 from bayesmix.likelihood.problem import Problem
@@ -92,8 +93,7 @@ def relabel(
     """
     flat = theta.reshape(-1, theta.shape[-1])
     layout = problem.spec.layout
-    if method not in METHODS:
-        raise FitError(f"relabel(method={method!r}) is unknown; use one of {METHODS}")
+    check_known(f"relabel(method={method!r})", method, METHODS)
     if by is not None and method != "ordering":
         msg = f"relabel(method={method!r}, by={by!r}): only 'ordering' sorts; leave by= out"
         raise FitError(msg)

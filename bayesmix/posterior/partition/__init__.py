@@ -12,16 +12,3 @@ from bayesmix.posterior.partition.losses import (
     distances,
     similarity,
 )
-
-__all__ = [
-    "LOSSES",
-    "Ball",
-    "Consensus",
-    "binder",
-    "canonical",
-    "consensus",
-    "credible_ball",
-    "criterion",
-    "distances",
-    "similarity",
-]

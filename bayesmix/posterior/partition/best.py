@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix._arguments import whole_number
+from bayesmix._arguments import check_known, whole_number
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.ball import Ball, credible_ball
 from bayesmix.posterior.partition.losses import (
@@ -138,8 +138,7 @@ def consensus(memberships: np.ndarray, loss: str = "vi", max_k: int | None = Non
         If the loss is unknown, `max_k` is no positive integer, or there are too many
         units for a similarity matrix.
     """
-    if loss not in LOSSES:
-        raise FitError(f"consensus(loss={loss!r}) is unknown; use one of {LOSSES}")
+    check_known(f"consensus(loss={loss!r})", loss, LOSSES)
     if max_k is not None:
         max_k = whole_number("max_k", max_k, "the largest number of clusters", 1, FitError)
     p = similarity(memberships)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import column_name, door, plain
+from bayesmix._arguments import check_known, column_name, door, plain
 from bayesmix._arguments.printing import wrapped
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.calls import is_surv
 from bayesmix.formula.frames import check_data, replaced
+from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times
-from bayesmix.formula.transforms import parse_formula
 from bayesmix.model.events import TRUNCATIONS
 from bayesmix.model.histories import pieces_of, pieces_text
 from bayesmix.survival.check.consistency import check_subjects, check_together
@@ -150,8 +150,7 @@ def check_survival(
     """
     scope = Scope.capture(2)
     check_data(data)
-    if truncation not in TRUNCATIONS:
-        raise SpecError(f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}")
+    check_known(f"truncation={truncation!r}", truncation, TRUNCATIONS, SpecError)
     event, subject = column_name("event", event), column_name("id", id)
     texts = _texts(response, event)
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}

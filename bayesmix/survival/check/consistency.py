@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.formula.frames import first_rows, near_names
 from bayesmix.survival.check.events import MANY, EventColumn, counted
 from bayesmix.survival.check.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, UNREADABLE
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bayesmix.survival.check.events import EventColumn
 
 FEW = 5  # an event seen in fewer rows is reported

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from bayesmix._arguments import plain
 from bayesmix.errors import SpecError
 from bayesmix.formula.frames import near_names
 from bayesmix.model.events import partial_codes
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # From so many events on, is it the right column?
 MANY = 20
@@ -171,8 +168,6 @@ def read_events(
 
 
 def _levels(values: pd.Series) -> list[Hashable]:
-    import pandas as pd
-
     if isinstance(values.dtype, pd.CategoricalDtype):
         return [plain(c) for c in values.cat.categories]
     return sorted((plain(v) for v in values.dropna().unique()), key=str)
@@ -185,8 +180,6 @@ def _columns(
     partial: Mapping[Hashable, tuple[Hashable, ...]],
     components: Mapping[Hashable, bool] | None,
 ) -> EventColumn:
-    import pandas as pd
-
     codes = list(partial)
     place = {level: i for i, level in enumerate([*names, *codes])}
     found, levels = pd.factorize(values)
@@ -242,8 +235,6 @@ def _check_levels(
 
 
 def _wrong_type(column: EventColumn, values: pd.Series) -> list[str]:
-    import pandas as pd
-
     if isinstance(values.dtype, pd.CategoricalDtype) or all(
         isinstance(n, str) for n in column.names
     ):
@@ -260,8 +251,6 @@ def _wrong_type(column: EventColumn, values: pd.Series) -> list[str]:
 
 def _wrong_names(column: EventColumn, values: pd.Series) -> list[str]:
     """Levels that mean no event, and levels that differ in writing only."""
-    import pandas as pd
-
     texts = []
     categories = isinstance(values.dtype, pd.CategoricalDtype)
     for k, name in enumerate(column.names):

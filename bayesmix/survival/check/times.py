@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import BayesmixError
+from bayesmix.formula.binding import evaluate
 from bayesmix.formula.calls import Call, taken_apart
 from bayesmix.formula.frames import first_rows
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.transforms import evaluate
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Kinds of observation and what they are called; the last is no time at all.
 KIND_WORDS = (
