@@ -22,6 +22,7 @@ from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model.params import permute
 from bayesmix.posterior.mode import Mode
+from bayesmix.priors import opened_volume
 from bayesmix.results.fitted import canonical_order
 from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
@@ -51,6 +52,7 @@ def search(
     first : ndarray, shape (m, D), optional
         Where to start too, such as point fits.
     """
+    problem = _opened(problem)
     starts = [] if first is None else [first]
     if n_starts:
         starts.append(make_starts(problem, n_starts, rng))
@@ -75,7 +77,12 @@ def modes_among(
     ------
     FitError
         If no start ends at a proper mode.
+
+    Notes
+    -----
+    Of priors that are zero outside a range they are modes in coordinates without ends.
     """
+    problem = _opened(problem)
     if not has_status(outcome, *PROPER).any():
         if has_status(outcome, "degenerate").any():
             top = np.where(has_status(outcome, "degenerate"), outcome.loglik, -np.inf)
@@ -83,9 +90,8 @@ def modes_among(
         ends = ", ".join(f"{n} {end}" for end, n in Counter(outcome.status.tolist()).items())
         raise FitError(
             f"no start ended at a mode of the posterior ({ends}): its density may be unbounded or "
-            "flat, or highest where a mean or a prior reaches the end of its range, as zero by an "
-            "identity or inverse link. Use a link that keeps within the range, such as log, priors "
-            "without ends (fit('map') names the parameter), or a simpler model"
+            "flat, or highest where a mean reaches the end of its range, as zero by an identity or "
+            "inverse link. Use a link that keeps within the range, such as log, or a simpler model"
         )
     if not has_status(outcome, "converged").any():
         _refuse_ties(problem, outcome.theta[best(outcome)])
@@ -94,6 +100,12 @@ def modes_among(
         msg = "the posterior is flat around its mode: the data and priors do not determine it"
         raise FitError(msg)
     return modes if rng is None else _look_around(problem, modes, rng)
+
+
+def _opened(problem: Problem) -> Problem:
+    assert problem.penalty is not None
+    model = problem.penalty.model.without_ends
+    return replace(problem, penalty=problem.penalty._replace(model=model))
 
 
 def _refuse_ties(problem: Problem, theta: np.ndarray) -> None:
@@ -145,11 +157,20 @@ def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Outcome) -> t
     for r in good[np.argsort(-outcome.loglik[good])]:
         theta = outcome.theta[r]
         theta = permute(problem.spec.layout, theta, canonical_order(problem.spec, theta))
-        value = float(outcome.loglik[r])
+        value = float(outcome.loglik[r]) - _opened_volume(problem, theta)
         if not any(_same(theta, value, other) for other in found):
             found.append((theta, value))
             new.append(_mode(problem, theta, value))
     return _shared([*modes, *(mode for mode in new if mode is not None)])
+
+
+def _opened_volume(problem: Problem, theta: np.ndarray) -> float:
+    """Log density in coordinates without ends less that of theta (D,) itself."""
+    assert problem.penalty is not None
+    model = problem.penalty.model
+    if not model.opened:
+        return 0.0
+    return float(opened_volume(problem.spec, replace(model, opened=False), theta[None])[0])
 
 
 def _same(theta: np.ndarray, value: float, other: tuple[np.ndarray, float]) -> bool:

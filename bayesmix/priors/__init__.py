@@ -14,9 +14,12 @@ from bayesmix.priors.draw import gradient, sample_prior
 from bayesmix.priors.log_density import (
     Penalty,
     PriorModel,
+    closing,
     confined,
     log_prior,
     mapped,
+    opened_volume,
+    opening,
     range_ends,
     within,
 )

@@ -15,6 +15,7 @@ from bayesmix.distributions import KINDS, KINK, Prior
 from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Map, Standard
+from bayesmix.priors.ranges import REACHED, Ranged, log_opening
 
 
 class LogPrior(NamedTuple):
@@ -95,6 +96,9 @@ class PriorModel:
     lean : ndarray, shape (D,), or None
         Slopes added to the log density of natural parameters.  They move the dispersions to where
         these are likeliest with the coefficients integrated out, and are no part of the prior.
+    opened : bool
+        Whether the density with the Jacobian is that of coordinates without ends (`Ranged`): its
+        mode is never at the end of a range.
     """
 
     single: Mapping[int, tuple[Prior, Link]]
@@ -104,6 +108,12 @@ class PriorModel:
     map: Map | None = None
     smooths: tuple[SmoothPrior, ...] = ()
     lean: np.ndarray | None = None
+    opened: bool = False
+
+    @property
+    def without_ends(self) -> PriorModel:
+        """The same whose density with the Jacobian is that of coordinates without ends."""
+        return replace(self, opened=bool(self.ranges))
 
     @property
     def is_sparse(self) -> bool:
@@ -136,7 +146,12 @@ class PriorModel:
     @cached_property
     def ranges(self) -> tuple[Ranged, ...]:
         """Those of priors that are zero outside a range; every M step reads them."""
-        return tuple(Ranged.of(g) for g in self.groups if "lower" in g.parameters)
+        found = (
+            Ranged.of(g.at, g.link, g.parameters["lower"], g.parameters["upper"])
+            for g in self.groups
+            if "lower" in g.parameters
+        )
+        return tuple(own for own in found if len(own.at))
 
 
 def placed(model: PriorModel, standard: Standard) -> PriorModel:
@@ -210,33 +225,6 @@ def within(model: PriorModel, standard: Standard) -> PriorModel:
     return replace(model, map=to_user if model.map is None else model.map.after(to_user))
 
 
-# Shares of a range: a parameter is kept so far inside it, and is near an end within so much.
-INSIDE, REACHED = 1e-9, 1e-3
-
-
-class Ranged(NamedTuple):
-    """Entries `at` (m,) of theta whose priors are zero outside a range, and the range, each (m,).
-
-    `lower` and `upper` are a little inside its ends; `width` is the size of the range or, without
-    two ends, of the numbers in it.
-    """
-
-    at: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    width: np.ndarray
-    link: Link
-
-    @classmethod
-    def of(cls, group: Group) -> Ranged:
-        """The ranges of a group."""
-        ends = np.array([group.parameters["lower"], group.parameters["upper"]])
-        size = np.where(np.isfinite(ends), np.abs(ends), 0.0).max(0)
-        finite = np.isfinite(ends).all(0)
-        width = np.where(finite, np.subtract(*np.where(finite, ends, 0.0)[::-1]), size + 1.0)
-        return cls(group.at, ends[0] + INSIDE * width, ends[1] - INSIDE * width, width, group.link)
-
-
 def confined(model: PriorModel, theta: np.ndarray) -> np.ndarray:
     """Theta (R, D) with entries outside the range of their prior moved to its nearer end."""
     if not model.ranges:
@@ -245,7 +233,7 @@ def confined(model: PriorModel, theta: np.ndarray) -> np.ndarray:
     new = phi.copy()
     for own in model.ranges:
         x = own.link.inverse(phi[:, own.at])
-        y = np.clip(x, own.lower, own.upper)
+        y = np.clip(x, *own.inside)
         new[:, own.at] = np.where(x == y, phi[:, own.at], own.link.forward(y))
     return new if model.map is None else np.where(new == phi, theta, model.map.solve(new))
 
@@ -255,11 +243,35 @@ def range_ends(model: PriorModel, theta: np.ndarray) -> dict[int, float]:
     out: dict[int, float] = {}
     for own in model.ranges:
         x = own.link.inverse(theta[own.at])
-        for end in (own.lower, own.upper):
+        for end in own.inside:
             near = np.abs(x - end) <= REACHED * own.width
             at_end = own.link.forward(np.where(near, end, x))
             out |= {int(own.at[j]): float(at_end[j]) for j in np.flatnonzero(near)}
     return out
+
+
+def opening(model: PriorModel, phi: np.ndarray) -> np.ndarray:
+    """What the priors are of, phi (..., D), in coordinates without ends."""
+    out = phi.copy()
+    for own in model.ranges:
+        out[..., own.at] = own.opened(phi[..., own.at])
+    return out
+
+
+def closing(model: PriorModel, opened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the priors are of (..., D) from coordinates without ends, and its slope in them."""
+    phi, slope = opened.copy(), np.ones_like(opened)
+    for own in model.ranges:
+        phi[..., own.at], slope[..., own.at] = own.closed(opened[..., own.at])
+    return phi, slope
+
+
+def opened_volume(spec: MixtureSpec, model: PriorModel, theta: np.ndarray) -> np.ndarray:
+    """Log volume (R,) of theta (R, D) by that of coordinates without ends, up to a constant."""
+    if not model.ranges:
+        return np.zeros(len(theta))
+    opened = log_prior(spec, model.without_ends, theta, jacobian=True).value
+    return opened - log_prior(spec, model, theta, jacobian=True).value
 
 
 def log_prior(
@@ -291,7 +303,7 @@ def log_prior(
         at = group.at[keep]
         if not len(at):
             continue
-        density, first, second = _group_density(group, keep, theta[:, at], jacobian)
+        density, first, second = _group_density(group, keep, theta[:, at], jacobian, model.opened)
         value += density.sum(-1)
         score[:, at] += first
         curvature[:, at, at] -= second
@@ -319,7 +331,7 @@ def log_prior(
 
 
 def _group_density(
-    group: Group, keep: np.ndarray, u: np.ndarray, jacobian: bool
+    group: Group, keep: np.ndarray, u: np.ndarray, jacobian: bool, opened: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log densities (R, m) with first and second derivatives in theta."""
     parameters = {name: values[keep] for name, values in group.parameters.items()}
@@ -332,8 +344,11 @@ def _group_density(
         second = np.broadcast_to(-1 / sigma**2, u.shape)
         return constant - 0.5 * z * z - less * u, -z / sigma - less, second
     (x,) = jets(u)
-    density = KINDS[group.kind].logpdf(group.link.inverse(x), **parameters)
-    if jacobian and group.link.name != "identity":
+    natural = group.link.inverse(x)
+    density = KINDS[group.kind].logpdf(natural, **parameters)
+    if jacobian and opened and "lower" in parameters:
+        density = density + log_opening(natural, parameters["lower"], parameters["upper"])
+    elif jacobian and group.link.name != "identity":
         density = density + Linked(group.link, x).log_slope
     return density.value, density.first[0], density.second[0, 0]
 

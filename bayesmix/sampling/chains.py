@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import LEAST_SHARE, Mode
+from bayesmix.sampling.ranges import Opened
 
 JITTER = 0.3
 # Of the Stan project, and nutpie's own.
@@ -123,6 +124,8 @@ def jitter(size: int, rng: np.random.Generator) -> np.ndarray:
 
 def first_draw(problem: Problem, mode: Mode, rng: np.random.Generator) -> np.ndarray:
     """Where a chain begins, as theta (D,)."""
-    theta = mode.theta.copy()
-    theta[problem.spec.free] += mode.factor @ jitter(len(mode.factor), rng)
-    return theta
+    ends = Opened.of(problem)
+    opened = ends.mode(mode)
+    theta = opened.theta.copy()
+    theta[problem.spec.free] += opened.factor @ jitter(len(opened.factor), rng)
+    return ends.theta(theta)

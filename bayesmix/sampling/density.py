@@ -18,6 +18,7 @@ from bayesmix.likelihood.engine import compiled_data, may_compile
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import PriorModel
+from bayesmix.sampling.ranges import Opened
 
 if TYPE_CHECKING:
     from bayesmix.kernels import Density, GaussianPrior
@@ -77,20 +78,24 @@ def python_density(
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """The density of any model and any prior, as a Python function of z (f,).
 
+    Where priors have ranges, it is the density in coordinates without ends, and so is the mode.
+
     It raises NotFiniteError where value or gradient are not finite.
     """
     assert problem.penalty is not None
-    free = np.flatnonzero(problem.spec.free)
+    free, ends = np.flatnonzero(problem.spec.free), Opened.of(problem)
     likelihood = replace(problem, penalty=None)
     of_data = value_and_gradient(likelihood, insist=True)
-    of_prior = priors.gradient(problem.spec, problem.penalty.model)
+    of_prior = priors.gradient(problem.spec, ends.model.without_ends)
 
     def density(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
-        theta = mode.theta.copy()
-        theta[free] += mode.factor @ z
+        opened = mode.theta.copy()
+        opened[free] += mode.factor @ z
+        theta = ends.theta(opened)
         value, slope = of_data(theta)
         prior, prior_slope = of_prior(theta)
-        value, gradient = value + prior, (slope + prior_slope)[free] @ mode.factor
+        gradient = ends.score(opened, theta, slope + prior_slope) @ mode.factor
+        value = value + prior
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             raise NotFiniteError
         return value, gradient

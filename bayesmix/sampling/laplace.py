@@ -12,7 +12,6 @@ Tran 2019, JASA 114, 831-843).  Some draws are computed in full too: where the t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy import special
@@ -24,7 +23,8 @@ from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.posterior.diagnostics import GOOD_K
 from bayesmix.posterior.mode import Mode
-from bayesmix.priors import log_prior
+from bayesmix.priors import log_prior, opened_volume
+from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
 
 __all__ = ["GOOD_K", "LaplaceDraws", "laplace_draws"]
@@ -81,15 +81,18 @@ def laplace_draws(
     return LaplaceDraws(theta[at], density[at], float(khat), name)
 
 
-def _moved(problem: Problem, mode: Mode, z: np.ndarray) -> tuple[np.ndarray, Any]:
+def _moved(problem: Problem, mode: Mode, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Theta (T, D) from a mode's coordinates (T, f), and its log volume up to a constant."""
-    assert problem.penalty is not None
-    if problem.penalty.model.smooths:
+    ends = Opened.of(problem)
+    mode = ends.mode(mode)
+    if ends.model.smooths:
         bent = SmoothCoordinates(problem, mode)
-        return bent.theta(z), bent.log_volume(z)
-    theta = np.tile(mode.theta, (len(z), 1))
-    theta[:, problem.spec.free] += z @ mode.factor.T
-    return theta, 0.0
+        theta, volume = bent.theta(z), bent.log_volume(z)
+    else:
+        theta, volume = np.tile(mode.theta, (len(z), 1)), np.zeros(len(z))
+        theta[:, problem.spec.free] += z @ mode.factor.T
+    theta = ends.theta(theta)
+    return theta, volume + opened_volume(problem.spec, ends.model, theta)
 
 
 def _log_density(

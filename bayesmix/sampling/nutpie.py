@@ -19,6 +19,7 @@ from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
 from bayesmix.sampling.density import compiled_density, python_density
 from bayesmix.sampling.native import native_model
+from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
 from bayesmix.sampling.sparse import ACCEPT, SparseCoordinates
 
@@ -80,7 +81,8 @@ class _Target:
         assert problem.penalty is not None
         self.problem, self.settings, self.name = problem, settings, name
         self.free = np.flatnonzero(problem.spec.free)
-        self.mode = _rounded(mode, self.free)
+        self.ends = Opened.of(problem)
+        self.mode = _rounded(self.ends.mode(mode), self.free)
         self.bent: SparseCoordinates | SmoothCoordinates | None = None
         self.accept = settings.accept
         if problem.penalty.model.is_sparse:
@@ -203,11 +205,14 @@ class _Target:
     def _on_theta(self, z: np.ndarray, stats: dict[str, np.ndarray]) -> Drawn:
         """A chain (T, f) in the coordinates of the mode as draws of theta (T, D)."""
         if self.bent is not None:
-            theta = self.bent.theta(z)
+            theta = self.ends.theta(self.bent.theta(z))
             return theta, stats | {"logp": log_likelihood(self.problem, theta)}
         theta = np.tile(self.mode.theta, (len(z), 1))
         theta[:, self.free] += z @ self.mode.factor.T
-        return theta, stats
+        if not self.ends.model.ranges:
+            return theta, stats
+        theta = self.ends.theta(theta)
+        return theta, stats | {"logp": log_likelihood(self.problem, theta)}
 
 
 def _shares(whole: int, parts: int) -> list[int]:

@@ -13,6 +13,7 @@ import nutpie
 import pandas as pd
 import pytest
 from nutpie import compile_pymc
+from scipy import stats
 from vignette_models import flexmix_models
 
 import bayesmix as bmx
@@ -348,6 +349,29 @@ def test_rounding_in_the_mode_does_not_change_the_draws(small):
     assert not np.array_equal(other.theta, mode.theta)
     one, two = (run_nutpie(problem, (m,), SETTINGS) for m in (mode, other))
     assert np.array_equal(one.theta, two.theta)
+
+
+@pytest.mark.parametrize("method", ["laplace", "nuts"])
+def test_a_posterior_that_is_highest_at_the_end_of_a_range(method):
+    """Sigma known, a wide intercept: the slope is a normal variable cut off far out in its tail."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(30, 2, 50)
+    y = 1e6 + x + rng.normal(size=50)
+    priors = {
+        "coef[Intercept]": bmx.Prior("normal", mu=1e6, sigma=1e6),
+        "coef[x]": bmx.Prior("uniform", lower=1.2, upper=3),
+    }
+    model = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": y}), k=1, priors=priors)
+    few = {"draws": 300, "tune": 200, "chains": 1} if method == "nuts" else {}
+    post = model.fit(method, seed=1, fixed_params={(1, "sigma"): 1.0}, progress=False, **few)
+    slope = post.data["posterior"]["coef"].sel(term="x").to_series()
+    spread = np.square(x - x.mean()).sum()
+    centre, sd = (x - x.mean()) @ y / spread, spread**-0.5
+    exact = stats.truncnorm((1.2 - centre) / sd, (3 - centre) / sd, centre, sd)
+    assert slope.between(1.2, 3).all()
+    uniform = exact.cdf(slope)  # some hundred draws that are nearly independent
+    assert uniform.mean() == pytest.approx(0.5, abs=0.12)
+    assert uniform.std() == pytest.approx(12**-0.5, abs=0.06)
 
 
 def test_places_without_a_finite_density_are_divergences():
