@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix import storage
 from bayesmix._arguments import door, unknown_name
 from bayesmix.errors import FitError
+from bayesmix.model.kinds import Kind
 from bayesmix.model.smooth import unsmoothed
 from bayesmix.reporting import report
 from bayesmix.results.uncertainty import Source
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from bayesmix.posterior.drawn import Drawn
     from bayesmix.results.fitted import Fitted
 
-# The public model by whether the components are competing events; each class enters itself.
-MODELS: dict[bool, Any] = {}
+# The public model by what the components are; each class enters itself.
+MODELS: dict[Kind, Any] = {}
 
 
 def model_of(spec: MixtureSpec, priors: Any = None) -> Any:
     """The public model of a specification with priors that were checked before."""
-    return MODELS[spec.prepared.events is not None]._of(unsmoothed(spec), priors)
+    return MODELS[spec.kind]._of(unsmoothed(spec), priors)
 
 
 @door(error=FitError)
@@ -211,7 +212,7 @@ class Result(Modelled, Reported):
 
         prepared = self._specification.prepared
         fit: Any = self
-        if prepared.events is not None:
+        if self._specification.kind.named:
             return plot.states(fit, **options)
         if prepared.parts[0].response.times is not None:
             return plot.survival(fit, **options)

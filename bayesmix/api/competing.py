@@ -18,6 +18,7 @@ from bayesmix.formula.sources import Data
 from bayesmix.model import assemble
 from bayesmix.model.events import event_components, event_rows, prepare_components
 from bayesmix.model.histories import flag_pieces
+from bayesmix.model.kinds import COMPETING
 from bayesmix.model.parts import Prepared
 from bayesmix.survival.check import refuse_mistakes
 
@@ -193,4 +194,4 @@ def _refuse_mistakes(
         raise DataError(f"{error}{zero}") from None
 
 
-MODELS[True] = CompetingRisks
+MODELS[COMPETING] = CompetingRisks

@@ -14,6 +14,7 @@ from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Data
 from bayesmix.model import Regression, assemble, prepare
 from bayesmix.model.histories import flag_pieces
+from bayesmix.model.kinds import MIXTURE
 
 
 @door
@@ -174,4 +175,4 @@ def _regressions(
     return (Regression(formula, family, fixed, nested, dispersion, random_covariance=covariance),)
 
 
-MODELS[False] = Mixture
+MODELS[MIXTURE] = Mixture

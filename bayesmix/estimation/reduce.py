@@ -36,7 +36,7 @@ def reduced_start(
     theta : ndarray, shape (R, D)
         Where to go on.
     """
-    if problem.spec.prepared.events is not None:
+    if problem.spec.kind.named:
         raise SpecError(
             "min_weight= removes components, but here the events name them; leave it out, or leave "
             "an event out of the model"

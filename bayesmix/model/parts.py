@@ -21,6 +21,7 @@ from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
+from bayesmix.model.kinds import COMPETING, MIXTURE, Kind
 
 COVARIANCES = ("varying", "fixed", "proportional")
 LOCATED = ("varying", "fixed", "nested")  # designs of the locations
@@ -278,6 +279,11 @@ class Prepared:
     def events(self) -> Events | None:
         """What names the events, where these are the components."""
         return self.parts[0].events
+
+    @property
+    def kind(self) -> Kind:
+        """What the components are."""
+        return MIXTURE if self.events is None else COMPETING
 
     @property
     def events_column(self) -> str | None:

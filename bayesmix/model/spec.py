@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.model.coordinates import Standard
+from bayesmix.model.kinds import Kind
 from bayesmix.model.layout import Layout, Smooth
 from bayesmix.model.parts import Prepared
 from bayesmix.model.rows import Rows, apply
@@ -58,9 +59,14 @@ class MixtureSpec:
         return self.layout.k
 
     @property
-    def component_word(self) -> str:
-        """What a component is called: an event, where these name it."""
-        return "component" if self.prepared.events is None else "event"
+    def kind(self) -> Kind:
+        """What the components are."""
+        return self.prepared.kind
+
+    @property
+    def hidden(self) -> bool:
+        """Whether there are several components, and data do not name them."""
+        return self.k > 1 and not self.kind.named
 
     @property
     def named(self) -> bool:

@@ -130,7 +130,7 @@ def fitted(
     for s, panel in enumerate(axes):
         notes, binary = _draw(panel, fit, view, members, drawn, [s])
         label(panel, view, binary, notes)
-        panel.set_title(f"{fit.numbers.spec.component_word} {fit.components[s]}")
+        panel.set_title(f"{fit.numbers.spec.kind.component} {fit.components[s]}")
         panel.label_outer()
     return axes
 
@@ -295,7 +295,7 @@ def component_handles(fit: PointFit | Posterior, *, lines: bool) -> list[Any]:
     from matplotlib.lines import Line2D
 
     weight, _ = weights_and_limits(fit, None)
-    words = fit.numbers.spec.component_word
+    words = fit.numbers.spec.kind.component
     return [
         Line2D(
             [],

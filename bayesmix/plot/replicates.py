@@ -159,7 +159,7 @@ def of_priors(model: Any, response: str | None, draws: int, rng: np.random.Gener
 
 
 def _block(spec: MixtureSpec, response: str | None) -> int:
-    if spec.prepared.events is not None:
+    if spec.kind.named:
         raise FitError(
             "competing events have times and states in place of one response; see states() for a "
             "fit of them"

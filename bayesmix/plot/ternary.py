@@ -119,8 +119,7 @@ def _triangle(ax: Axes, fit: Any) -> None:
         ax.plot(*line.T, color="0.5", linewidth=0.9, linestyle=":", gid="change")
     shifts = ((0, -16), (0, -16), (0, 14))
     for corner, name, shift in zip(CORNERS, fit.components, shifts, strict=True):
-        events = fit.numbers.spec.prepared.events is not None
-        words = str(name) if events else f"component {name}"
+        words = str(name) if fit.numbers.spec.kind.named else f"component {name}"
         ax.annotate(words, corner, shift, textcoords="offset points", ha="center", va="center")
     ax.set_aspect("equal")
     ax.set_axis_off()

@@ -115,8 +115,7 @@ def trajectories(
 
 
 def _check(fit: Any) -> None:
-    prepared = fit.numbers.spec.prepared
-    if prepared.events is not None or not prepared.units.grouped:
+    if not fit.numbers.spec.prepared.units.grouped:
         raise FitError(
             "trajectories() draws units with several rows; say which rows belong together by "
             "group=, or 'y ~ time | id', or draw single rows with plot.fitted()"

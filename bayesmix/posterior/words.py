@@ -31,7 +31,7 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
             lines.append(("divergences", f"{divergent}"))
     if drawn.priors.is_sparse:
         lines.append(("filled components", f"{filled_words(drawn)}, of {drawn.spec.k}"))
-    named = drawn.spec.prepared.events is not None
+    named = drawn.spec.kind.named
     labels = "the events name the components" if named else f"relabelled by {drawn.relabelling}"
     lines.append(("labels", labels))
     if len(drawn.modes) > 1 and drawn.modes[1].share > 0.005:

@@ -99,7 +99,7 @@ def _title(subject: Subject) -> str:
     spec = next(iter(subject.specs.values()))
     names = " and ".join(block.name for block in spec.layout.blocks)
     kinds = {s.k for s in subject.specs.values()}
-    if spec.prepared.events is not None:
+    if spec.kind.named:
         return f"Competing events: {', '.join(map(str, spec.components))}"
     if kinds == {1}:
         return f"Regression of {names}"

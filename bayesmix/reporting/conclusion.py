@@ -56,9 +56,8 @@ def _groups(fit: Any) -> Iterator[str]:
     if spec.k == 1:
         yield "One group: all units follow the same model."
         return
-    what = "events" if spec.prepared.events is not None else "groups"
     each = ", ".join(f"{c} ({100 * p:.0f}%)" for c, p in zip(spec.components, share, strict=True))
-    yield f"{_in_words(spec.k).capitalize()} {what}: {each}."
+    yield f"{_in_words(spec.k).capitalize()} {spec.kind.groups}: {each}."
     small = [str(c) for c, p in zip(spec.components, share, strict=True) if p < 0.05]
     if small:
         yield f"Fewer than one unit in twenty belongs to {', '.join(small)}."
@@ -82,7 +81,7 @@ def _cured(fit: Any) -> Iterator[str]:
 def _clearness(fit: Any) -> Iterator[str]:
     """How well one can tell who belongs where."""
     spec = fit.numbers.spec
-    if spec.k == 1 or spec.prepared.events is not None:
+    if not spec.hidden:
         return
     certain = fit.membership().to_numpy(float).max(1).mean()
     words = f"A unit's most probable group has a probability of {certain:.2f} on average"
@@ -125,8 +124,8 @@ def _glance(name: str, fit: Any) -> Table:
     frame = pd.concat(found, ignore_index=True).reindex(columns=["quantity", "component", *ENDS])
     shown = pd.DataFrame(cells, columns=[str(c) for c in spec.components])
     shown.insert(0, "", [part["quantity"].iloc[0] for part in found])
-    what_of = "events" if spec.prepared.events is not None else "groups"
-    caption = f"The {what_of} at a glance ({name}), averaged over the data, with 95% intervals"
+    heading = f"The {spec.kind.groups} at a glance"
+    caption = f"{heading} ({name}), averaged over the data, with 95% intervals"
     return Table(f"groups_{name}", caption, frame, shown)
 
 
@@ -161,13 +160,9 @@ def methods_paragraph(subject: Subject) -> Section:
 
 
 def _fitted(spec: MixtureSpec, fit: Any) -> str:
-    count = _in_words(spec.k)
-    kind, who = f"finite mixture with {count} components", "unit"
-    if spec.prepared.events is not None:
-        kind, who = f"mixture of {count} competing events", "subject"
-    elif spec.k == 1:
-        kind = "regression"
-    units = plural(spec.n_units, who)
+    several = spec.k > 1 or spec.kind.named
+    kind = spec.kind.model.format(_in_words(spec.k)) if several else "regression"
+    units = plural(spec.n_units, spec.kind.unit)
     rows = f", {plural(spec.n_obs, 'row')}" if spec.n_units != spec.n_obs else ""
     how = methods.words(fit.method)
     dropped = spec.prepared.n_dropped
@@ -216,9 +211,7 @@ def _ended(subject: Subject, name: str) -> Iterator[str]:
 
 
 def _entropy(fit: Any) -> str:
-    if fit.k == 1 or fit.numbers.spec.prepared.events is not None:
-        return ""
-    return f", relative entropy {fit.entropy:.2f}"
+    return f", relative entropy {fit.entropy:.2f}" if fit.numbers.spec.hidden else ""
 
 
 def _sources(subject: Subject) -> list[str]:

@@ -41,7 +41,7 @@ def _letters(text: str) -> str:
 
 def model_equations(spec: MixtureSpec) -> list[Equation]:
     """The likelihood, the families, their linear predictors, and the weights."""
-    if spec.prepared.events is not None:
+    if spec.kind.named:
         return [_events(), *_event_predictors(spec), _weights(spec)]
     out = [_mixture(spec)]
     for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):

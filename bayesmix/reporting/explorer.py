@@ -84,7 +84,7 @@ def explore(fit: Any) -> Explorer:
     subject = make_subject(fit, None)
     blocks: list[Block] = []
     for name, (one, spec) in subject.at_hand.items():
-        if spec.prepared.events is not None:
+        if spec.kind.named:
             blocks += event_sliders(name, one, spec)
         else:
             for block in spec.layout.blocks:

@@ -101,7 +101,7 @@ def _head(
 def events(subject: Subject) -> Section | None:
     """Probabilities of competing events over time."""
     blocks: list[Block] = []
-    of_events = {n: pair for n, pair in subject.at_hand.items() if pair[1].prepared.events}
+    of_events = {n: pair for n, pair in subject.at_hand.items() if pair[1].kind.named}
     for name, (fit, _) in of_events.items():
         blocks.append(states_picture(name, fit))
         try:
@@ -126,9 +126,7 @@ def survival(subject: Subject) -> Section | None:
     """Survival curves of mixtures of times, and the times by which shares have had the event."""
     blocks: list[Block] = []
     for name, (fit, spec) in subject.at_hand.items():
-        if spec.prepared.events is not None:
-            continue
-        times = [b.name for b in spec.layout.blocks if b.survival]
+        times = [b.name for b in spec.layout.blocks if b.survival and not spec.kind.named]
         for number_of, response in enumerate(times):
             blocks.append(survival_picture(name, fit, response))
             table = fit.quantile_time(by=True, response=response)
@@ -153,7 +151,7 @@ def survival(subject: Subject) -> Section | None:
 def predictions(subject: Subject) -> Section | None:
     """Fitted means beside the data, and a picture of the components' means."""
     # Competing events have probabilities and times in place of means of a response.
-    means = {n: pair for n, pair in subject.at_hand.items() if pair[1].prepared.events is None}
+    means = {n: pair for n, pair in subject.at_hand.items() if not pair[1].kind.named}
     if not means:
         return None
     blocks: list[Block] = [

@@ -24,10 +24,6 @@ TRUNCATIONS = {
     "mixture": "of the mixture: the weights are the events' probabilities at time zero",
     "component": "of each component: the weights are given that the entry is reached",
 }
-WORDS = {
-    "event": ("Survival regression (one event)", "competing events"),
-    "component": ("Regression (one component)", "components"),
-}
 OBSERVED = dict.fromkeys(KINDS, "{}-censored") | {"exact": "exact"}
 
 
@@ -227,8 +223,7 @@ def fit_lines(fitted: Fitted) -> list[tuple[str, str]]:
 
 def model_title(spec: MixtureSpec) -> str:
     """What a model is, in a few words."""
-    one, several = WORDS[spec.component_word]
-    return one if spec.k == 1 else f"Mixture of {spec.k} {several}"
+    return spec.kind.one if spec.k == 1 else spec.kind.several.format(spec.k)
 
 
 def spec_text(spec: MixtureSpec) -> str:

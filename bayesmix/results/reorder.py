@@ -40,7 +40,7 @@ def reorder(
     new = np.array([names.index(c) for c in new_names])
     home = {s: i for i, members in enumerate(layout.symmetric) for s in members}
     crossed = [names[s] for place, s in enumerate(new.tolist()) if home[place] != home[s]]
-    if crossed and fitted.spec.prepared.events is not None:
+    if crossed and fitted.spec.kind.named:
         raise FitError(
             f"order={new_names!r}: the events name the components, in the order {names}, which "
             "nothing changes; give the event column other categories, or family= another order"

@@ -186,7 +186,7 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
     Rosenblatt (1952), Annals of Mathematical Statistics 23, 470-472: rows of one unit.
     """
     spec, theta = fitted.spec, fitted.theta
-    if spec.prepared.events is not None:
+    if spec.kind.named:
         msg = "residuals(kind='quantile') is not available for competing events; use 'cox-snell'"
         raise FitError(msg)
     pairs = list(zip(spec.layout.blocks, spec.rows.blocks, strict=True))

@@ -159,9 +159,8 @@ def _degenerate_words(fitted: Fitted) -> str:
     spec = fitted.spec
     gone = [spec.components[s] for s in np.flatnonzero(fitted.mixing < VANISHED)]
     if gone:
-        remedy = "Use smaller k" if spec.prepared.events is None else "Leave the event out"
         names = ", ".join(map(str, gone))
-        return f"component {names} has vanished: its weight is zero. {remedy}"
+        return f"component {names} has vanished: its weight is zero. {spec.kind.fewer}"
     tied = tied_words(fitted.problem, fitted.theta, np.arange(spec.k))
     return (
         f"a component's scale has collapsed to zero{tied}, where the likelihood has no maximum: "

@@ -78,7 +78,7 @@ def times_table(
     """
     spec = source.spec
     at = response_place(spec, response, what)
-    of_events = spec.prepared.events is not None and hasattr(quantities, what)
+    of_events = spec.kind.named and hasattr(quantities, what)
     kinds, columns = _read_by(by, KINDS[:1] if of_events else usual)
     given = dict(options)
     spent = given.pop("spent", None)
@@ -87,7 +87,7 @@ def times_table(
     alone = of_events and by is None
     function = getattr(quantities if alone else marginal, what)
     labels: list[Hashable] = list(spec.components if alone else (None, *spec.components))
-    name = "event" if of_events else "component"
+    name = spec.kind.component if of_events else KINDS[0]
     if what == "state_probabilities":
         name, labels = "state", [start_state(labels), *labels]
     shown = [i for i, label in enumerate(labels) if alone or KINDS[label is None] in kinds]
