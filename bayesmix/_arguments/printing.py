@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -97,7 +97,7 @@ def wrapped(text: str, head: str = "") -> str:
     return fill.fill(text)
 
 
-def as_html(title: str, lines: Lines) -> str:
+def as_html(title: str, lines: Lines, items: Iterable[str] = ()) -> str:
     """The same for a notebook."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
@@ -105,11 +105,13 @@ def as_html(title: str, lines: Lines) -> str:
         for head, words in lines
     )
     table = f"<table>{rows}</table>" if lines else ""
-    return f"<div><strong>{html.escape(title)}</strong>{table}</div>"
+    listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
+    listed = f"<ul>{listed}</ul>" if listed else ""
+    return f"<div><strong>{html.escape(title)}</strong>{table}{listed}</div>"
 
 
 class Described:
-    """What prints as a title, lines below it and a table, as far as a subclass has these."""
+    """What prints as a title, lines below it, a list and a table, as far as a class has these."""
 
     def _title(self) -> str:
         raise NotImplementedError
@@ -117,15 +119,19 @@ class Described:
     def _lines(self) -> Lines:
         return []
 
+    def _items(self) -> Sequence[str]:
+        return ()
+
     def _table(self) -> pd.DataFrame | None:
         return None
 
     def __repr__(self) -> str:
-        text, table = as_text(self._title(), self._lines()), self._table()
-        return text if table is None else f"{text}\n{table}"
+        items = (wrapped(item, "  ") for item in self._items())
+        text = "\n".join([as_text(self._title(), self._lines()), *items])
+        return text if (table := self._table()) is None else f"{text}\n{table}"
 
     def _repr_html_(self) -> str:
-        text, table = as_html(self._title(), self._lines()), self._table()
+        text, table = as_html(self._title(), self._lines(), self._items()), self._table()
         return text if table is None else text + html_table(table)
 
 

@@ -110,7 +110,6 @@ class Draws(TimeQuantities):
         >>> "posterior_predictive" in tree.children
         True
         """
-        whole_number("predictive", predictive, "the number of predictive data sets", 0, FitError)
         whole_number("seed", seed, "the seed of the predictive data sets", 0, FitError)
         one_of("unit", "row")("by", by, FitError)
         return to_tree(self._drawn, predictive=predictive, seed=seed, by=by)

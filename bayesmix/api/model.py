@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pandas as pd
 
 from bayesmix import methods
-from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments import door, generator
 from bayesmix._arguments.memory import check_memory
 from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
@@ -156,7 +156,6 @@ class Model(Modelled):
         >>> dict(tree["prior_predictive"].dataset.sizes)
         {'chain': 1, 'draw': 50, 'unit': 32}
         """
-        whole_number("draws", draws, "the number of draws", 1)
         held = 16.0 * draws * (self._spec.layout.size + self._spec.rows.n)
         check_memory(held, f"draws={draws}", "ask for fewer draws")
         return prior_tree(self._with_priors, self._resolved(), draws, generator(seed))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import check_known, door, generator, whole_number
+from bayesmix._arguments import check_known, door, generator
 from bayesmix._arguments.memory import check_memory
+from bayesmix._arguments.printing import Described
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.quantities import EventQuantities
 from bayesmix.errors import FitError, SpecError
@@ -47,7 +47,7 @@ def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
 
 
 @door(error=FitError, fits=_fits_of_states)
-class MultiState:
+class MultiState(Described):
     r"""A multi-state model: competing events lead from each state to the next.
 
     The events in a state's fit are the states that may come next.  The clock restarts in each
@@ -390,7 +390,6 @@ class MultiState:
         >>> found.loc[found["step"] == 1, "origin"].tolist()
         ['healthy', 'healthy']
         """
-        whole_number("n", n, "the number of subjects", 1)
         rng = generator(seed)
         rows, index = self._rows(newdata)
         check_memory(64.0 * n * len(index), f"simulate(n={n})", "ask for fewer subjects")
@@ -404,15 +403,11 @@ class MultiState:
         found["row"] = index.index.to_numpy()[found["row"].to_numpy()]
         return found.drop(columns="draw").sort_values(["row", "subject", "step"], ignore_index=True)
 
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(name)}</li>" for name in self._along.names)
-        title = html.escape(f"Multi-state model from {self._along.start!r}")
-        return f"<div><strong>{title}</strong><ul>{items}</ul></div>"
+    def _title(self) -> str:
+        return f"Multi-state model from {self._along.start!r}"
 
-    def __repr__(self) -> str:
-        lines = [f"Multi-state model from {self._along.start!r}"]
-        lines += [f"  {name}" for name in self._along.names]
-        return "\n".join(lines)
+    def _items(self) -> tuple[str, ...]:
+        return self._along.names
 
     # --- what the methods share ------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from bayesmix._arguments import check_known, door, generator, whole_number
+from bayesmix._arguments import check_known, door, generator
 from bayesmix.api.draws import Draws
 from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
@@ -283,7 +283,6 @@ class Posterior(Draws):
         >>> posterior.simulate(draws=5, seed=1).shape
         (32, 5)
         """
-        whole_number("draws", draws, "the number of draws", 1)
         values = simulate(self._drawn, newdata, draws, generator(seed), missing=missing)
         spec = self._drawn.spec
         index = spec.prepared.index if newdata is None else newdata.index
@@ -331,7 +330,6 @@ class Posterior(Draws):
         [('Faults', 3), ('Faults', 8)]
         """
         drawn, rng = self._drawn, generator(seed)
-        whole_number("draws", draws, "the number of draws", 1)
         return impute(drawn.problem, drawn.flat[rng.integers(0, len(drawn.flat), draws)], rng)
 
     def relate(

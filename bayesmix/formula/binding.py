@@ -16,7 +16,6 @@ from bayesmix.formula.expressions import Expression, read_text
 from bayesmix.formula.frames import (
     check_columns,
     check_finite,
-    missing_values,
     near_names,
     numeric_values,
     row_values,
@@ -336,7 +335,6 @@ def evaluate(
     if finite:
         check_finite(values, data, label)
     elif (computed := np.isnan(values)).any():  # a logarithm of -1 is no missing value
-        for missing in missing_values(data, bound.columns).values():
-            computed &= ~missing
-        check_finite(np.where(computed, np.nan, 0.0), data, label)
+        known = data[list(bound.columns)].notna().all(axis=1).to_numpy()
+        check_finite(np.where(computed & known, np.nan, 0.0), data, label)
     return values

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import plain
 from bayesmix.errors import DataError
 from bayesmix.formula.binding import evaluate
 from bayesmix.formula.frames import first_rows
@@ -45,10 +46,10 @@ def read_levels(text: str, data: pd.DataFrame, scope: Scope) -> Levels:
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         codes = values.cat.codes.to_numpy(float)
-        levels = tuple(map(_plain, dtype.categories))
+        levels = tuple(map(plain, dtype.categories))
         return Levels(np.where(codes < 0, np.nan, codes), levels, bool(dtype.ordered))
     known = values.dropna()
-    found = set(map(_plain, known.unique()))
+    found = set(map(plain, known.unique()))
     if pd.api.types.is_numeric_dtype(dtype):
         if pd.api.types.is_float_dtype(dtype):
             found = _whole(name, values, data)
@@ -64,10 +65,6 @@ def read_levels(text: str, data: pd.DataFrame, scope: Scope) -> Levels:
     ordering: tuple[Any, ...] = tuple(sorted(found, key=lambda level: level))
     place = {level: float(j) for j, level in enumerate(ordering)}
     return Levels(values.map(place).to_numpy(float), ordering, ordered)
-
-
-def _plain(value: Any) -> Hashable:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _whole(name: str, values: pd.Series, data: pd.DataFrame) -> set[Hashable]:

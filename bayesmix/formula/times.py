@@ -11,7 +11,7 @@ from bayesmix.errors import DataError
 
 # What is known of a time.  A row that is none of these says nothing about it.
 KINDS = ("exact", "right", "left", "interval")
-NOTHING = len(KINDS)
+EXACT, RIGHT, LEFT, INTERVAL, NOTHING = range(len(KINDS) + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Times:
         _check(**bounds)
         with np.errstate(divide="ignore"):
             logs = {f"log_{name}": np.log(values) for name, values in bounds.items()}
-        self.__dict__.update(bounds, **logs, code=_codes(bounds["lower"], bounds["upper"]))
+        self.__dict__.update(bounds, **logs, code=codes(bounds["lower"], bounds["upper"]))
 
     def __len__(self) -> int:
         return len(self.lower)
@@ -118,13 +118,13 @@ class Times:
     @cached_property
     def exposed(self) -> np.ndarray:
         """Whether the time is known exactly and a background has a part in it, shape (n,)."""
-        exact = self.code == KINDS.index("exact")
+        exact = self.code == EXACT
         return exact & (self.background > 0) if self.background is not None else exact & False
 
     @cached_property
     def points(self) -> slice | np.ndarray | None:
         """The rows known exactly or right-censored, without a background; None without any."""
-        return which((self.code <= KINDS.index("right")) & ~self.exposed)
+        return which((self.code <= RIGHT) & ~self.exposed)
 
     @property
     def known(self) -> np.ndarray:
@@ -134,7 +134,7 @@ class Times:
     @cached_property
     def event(self) -> np.ndarray:
         """1 where the time is known exactly, else 0, shape (n,)."""
-        return (self.code == KINDS.index("exact")).astype(float)
+        return (self.code == EXACT).astype(float)
 
     def kinds(self) -> tuple[tuple[str, slice | np.ndarray], ...]:
         """The kinds of observation that occur, each with its rows.
@@ -173,12 +173,13 @@ def which(mask: np.ndarray) -> slice | np.ndarray | None:
     return rows if len(rows) else None
 
 
-def _codes(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+def codes(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """The kinds (n,) of times between bounds."""
     open_above, open_below = np.isinf(upper), lower == 0
-    code = np.full(lower.shape, KINDS.index("interval"), dtype=np.int8)
-    code[lower == upper] = KINDS.index("exact")
-    code[open_above] = KINDS.index("right")
-    code[open_below] = KINDS.index("left")
+    code = np.full(lower.shape, INTERVAL, dtype=np.int8)
+    code[lower == upper] = EXACT
+    code[open_above] = RIGHT
+    code[open_below] = LEFT
     code[open_above & open_below] = NOTHING
     return code
 

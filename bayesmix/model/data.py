@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix.formula.calls import limited_call, taken_apart, time_name
 from bayesmix.formula.frames import Units
-from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.times import INTERVAL, LEFT, NOTHING, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name, term_dim
 from bayesmix.model.rows import BlockRows, Clustered, Rows
@@ -244,12 +244,12 @@ def _times(
     for source, names in time_data(spec, block).items():
         keys = [key for key, s in zip(block.keys, sources, strict=True) if s == source]
         times, entry, since = _joined(data, list(dict.fromkeys(keys)))
-        left = times.code == KINDS.index("left")
-        nothing = times.code == len(KINDS)
+        left = times.code == LEFT
+        nothing = times.code == NOTHING
         values.append(np.where(nothing, 1.0, np.where(left, times.upper, times.lower)))
         out.add(names["observed_as"], times.code, "obs")
         if taken_apart(source).kind == "interval":
-            interval = times.code == KINDS.index("interval")
+            interval = times.code == INTERVAL
             out.add(names["upper"], np.where(interval, times.upper, np.inf), "obs")
         if taken_apart(source).background is not None:
             rate = np.zeros(len(times)) if times.background is None else times.background

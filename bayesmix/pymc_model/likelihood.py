@@ -22,7 +22,7 @@ from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import Seen
 from bayesmix.formula.calls import taken_apart
 from bayesmix.formula.limits import Limits
-from bayesmix.formula.times import KINDS
+from bayesmix.formula.times import KINDS, LEFT, NOTHING, RIGHT
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import names_of, response_names, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
@@ -131,7 +131,7 @@ def _observed(
     upper = _column(data[names["upper"]]) if names["upper"] in data else y
     own = names["entry"] if entry else names["since"]
     late = _column(data[own]) if own in data else None
-    upper = np.where(code == KINDS.index("left"), y, upper)
+    upper = np.where(code == LEFT, y, upper)
     rate = _column(data[names["background"]]) if names["background"] in data else None
     seen: Any = Seen(code, y, upper, late, MAY_BE[taken_apart(source).kind], rate)
     return Observed(y, None, 0.0, seen)
@@ -170,7 +170,7 @@ def _entry(
     """The survival to a delayed entry, as if censored there; one at zero says nothing."""
     source = time_sources(spec, block)[s]
     entry = _column(data[time_data(spec, block)[source]["entry"]])
-    code = np.where(entry > 0, KINDS.index("right"), len(KINDS))
+    code = np.where(entry > 0, RIGHT, NOTHING)
     seen: Any = Seen(code, entry, entry, None, ("right",))
     return observed._replace(times=seen)
 

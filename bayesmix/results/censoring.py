@@ -11,10 +11,9 @@ from bayesmix.arrays.quadrature import halved
 from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.survival.base import log_survival
-from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.times import EXACT, INTERVAL, LEFT, RIGHT, Times
 
 Natural = Mapping[str, np.ndarray]
-EXACT, RIGHT, LEFT, INTERVAL = range(len(KINDS))
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 LOG_MAX = 690.0
 

@@ -10,10 +10,9 @@ import pandas as pd
 from scipy.special import ndtri
 
 from bayesmix.errors import DataError, SpecError
-from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.times import EXACT, INTERVAL, LEFT, Times
 
 UNKNOWN = -1
-EXACT = KINDS.index("exact")
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +194,7 @@ def _check(times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray) 
         found = np.unique(codes)[:8].tolist()
         msg = f"event_codes are 0 to {n_events - 1}, or -1 where unknown, but there are {found}"
         raise DataError(msg)
-    between = np.isin(times.code, (KINDS.index("left"), KINDS.index("interval")))
+    between = np.isin(times.code, (LEFT, INTERVAL))
     if between.any():
         raise DataError(
             f"{int(between.sum())} of {n} times are interval- or left-censored, which Kaplan-Meier "

@@ -26,7 +26,7 @@ from scipy.special import ndtri
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import DataError, FitError
 from bayesmix.formula.splines import weighted_quantile
-from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.times import EXACT, Times
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.rows import entries
 from bayesmix.results import marginal
@@ -36,7 +36,6 @@ from bayesmix.results.uncertainty import Source
 from bayesmix.survival.intervals import point_values, response_place
 from bayesmix.survival.nonparametric import aalen_johansen, counts, seen_events
 
-EXACT = KINDS.index("exact")
 LABEL = "event"
 
 

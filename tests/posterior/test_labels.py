@@ -15,7 +15,7 @@ from bayesmix.likelihood import build_problem, log_likelihood, unit_terms
 from bayesmix.model.params import permute
 from bayesmix.posterior import labels
 from bayesmix.posterior.labels.methods import costs, one_hot
-from bayesmix.posterior.labels.orders import assign
+from bayesmix.results.matching import assign
 
 N = 90
 ALL = ("pivot", "ecr", "stephens", "ordering")

@@ -8,7 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesmix.errors import FitError
-from bayesmix.posterior import partition
 from bayesmix.posterior.partition import (
     binder,
     canonical,
@@ -274,10 +273,6 @@ def test_one_unit_and_one_cluster():
 def test_refusals():
     with pytest.raises(FitError, match="'vi', 'binder'"):
         consensus(np.ones((2, 3, 1)), loss="median")
-
-
-def test_names():
-    assert set(partition.__all__) <= set(dir(partition))
 
 
 def test_a_partition_is_printed_in_words():

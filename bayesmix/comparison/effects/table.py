@@ -118,7 +118,7 @@ def table(
     frame = _frame(labels, averages)
     if hypothesis is not None and not between:
         names = {f"b{i + 1}": np.array([i]) for i in range(len(frame))}
-        return tested(source, averaged, names, hypothesis, ci, options)
+        return tested(source, averaged, names, hypothesis, ci, options)[0]
     found = estimates(source, averaged, **options)
     lower, upper = found.limits(ci, scale)
     frame["estimate"], frame["se"] = found.value, found.se
@@ -156,8 +156,8 @@ def tested(
     hypothesis: str | Sequence[str],
     ci: float,
     options: Mapping[str, Any],
-) -> pd.DataFrame:
-    """Tests of hypotheses about named values: a row for each thing said to be zero."""
+) -> tuple[pd.DataFrame, Estimates]:
+    """Tests of hypotheses about named values: a row for each, and all of them."""
     texts = as_texts(hypothesis)
     rules = [parse(text, names) for text in texts]
 
@@ -168,7 +168,7 @@ def tested(
     found = estimates(source, restrictions, **options)
     size = 1 + max(int(at.max()) for at in names.values())
     counts = [len(rule(np.ones(size))) for rule in rules]
-    return _test_table(found, np.repeat(np.array(texts, dtype=object), counts), ci)
+    return _test_table(found, np.repeat(np.array(texts, dtype=object), counts), ci), found
 
 
 def _test_table(found: Estimates, names: np.ndarray, ci: float) -> pd.DataFrame:

@@ -11,12 +11,11 @@ import pandas as pd
 from scipy import special
 
 from bayesmix._arguments.printing import Described, p_value
-from bayesmix.comparison.effects.hypothesis import as_texts, parse
 from bayesmix.comparison.effects.table import tested
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.results.tables import natural_values
-from bayesmix.results.uncertainty import Source, estimates
+from bayesmix.results.uncertainty import Source
 
 # Restrictions whose covariance has a smaller relative eigenvalue say the same thing twice.
 SINGULAR = 1e-10
@@ -74,13 +73,8 @@ def wald(
         parameters that the data do not determine.
     """
     names, values_at = _named(source.spec)
-    texts = as_texts(hypothesis)
     options = {"kind": kind, "cluster": cluster}
-    table = tested(source, values_at, names, texts, ci, options)
-    rules = [parse(text, names) for text in texts]
-    found = estimates(
-        source, lambda t: np.concatenate([rule(values_at(t)) for rule in rules]), **options
-    )
+    table, found = tested(source, values_at, names, hypothesis, ci, options)
     if not np.isfinite(found.se).all():
         raise FitError(
             f"wald({hypothesis!r}): the data do not determine these parameters, whose standard "

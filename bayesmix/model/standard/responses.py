@@ -12,11 +12,10 @@ from bayesmix.families import Family, Observed
 from bayesmix.families.survival.start import working
 from bayesmix.families.units import is_centred
 from bayesmix.formula.response import Response, middle
-from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.times import EXACT, Times
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.rows import BlockRows
 
-EXACT = KINDS.index("exact")
 # The largest rounding error of centred responses, in units of their usual distance.
 ROUNDED = 1e-6
 

@@ -10,7 +10,7 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.model.layout import Layout
 from bayesmix.model.params import permute
 from bayesmix.posterior.labels.draws import mean_weights, membership_batches
-from bayesmix.posterior.labels.orders import assign
+from bayesmix.results.matching import assign
 
 # Memberships looked at in each chain, and how many draws these are at least and at most.
 EFFORT = 20_000_000

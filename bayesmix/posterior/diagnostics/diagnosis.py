@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments.printing import wrapped
+from bayesmix._arguments.printing import Described
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.diagnostics import causes, findings
@@ -17,11 +16,9 @@ from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships, uni
 from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
 from bayesmix.posterior.diagnostics.findings import Finding
 
-TITLE = "Diagnosis of the draws"
-
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis:
+class Diagnosis(Described):
     """Whether chains agree, and the reasons if they do not.
 
     Parameters
@@ -74,14 +71,10 @@ class Diagnosis:
         """The kinds of problems found."""
         return tuple(dict.fromkeys(f.kind for f in self.findings))
 
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines())
-        return f"<div><strong>{TITLE}</strong><ul>{items}</ul></div>"
+    def _title(self) -> str:
+        return "Diagnosis of the draws"
 
-    def __repr__(self) -> str:
-        return "\n".join([TITLE, *(wrapped(line, "  ") for line in self._lines())])
-
-    def _lines(self) -> list[str]:
+    def _items(self) -> list[str]:
         known = (
             (self.r_hat, f"largest R-hat {self.r_hat:.3f}"),
             (self.ess, f"smallest ESS {self.ess:.0f}"),

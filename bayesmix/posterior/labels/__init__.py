@@ -8,5 +8,5 @@ those that `layout.symmetric` allows.
 
 from bayesmix.posterior.labels.draws import component_values, draw_memberships, membership_batches
 from bayesmix.posterior.labels.methods import METHODS, Relabelled, ecr, ordering, stephens
-from bayesmix.posterior.labels.orders import agreement, assign, relabel_theta
+from bayesmix.posterior.labels.orders import agreement, relabel_theta
 from bayesmix.posterior.labels.relabel import Relabelling, filled_counts, relabel

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-from bayesmix.posterior.labels.orders import Symmetric, assign, identity
+from bayesmix.results.matching import Symmetric, assign, identity
 
 METHODS = ("pivot", "ecr", "stephens", "ordering")
 MAX_ITERATIONS = 200
@@ -170,27 +170,19 @@ def _take_turns(
     nears = [p[0].T] if start is None else [p[0].T, start]
     starts = [assign(costs(p, -near, weight), symmetric) for near in nears]
     starts.append(identity(*p.shape[:2]))
+
+    def descend(orders: np.ndarray) -> Relabelled:
+        mean = mean_memberships(p, orders)
+        reference, trace = to_reference(mean), [loss(mean)]
+        for _ in range(MAX_ITERATIONS):
+            new = assign(costs(p, reference, weight), symmetric)
+            mean = mean_memberships(p, new)
+            value = loss(mean)
+            if value >= trace[-1] - 1e-12 * abs(trace[-1]):
+                break
+            orders, reference = new, to_reference(mean)
+            trace.append(value)
+        return Relabelled(orders, reference, tuple(trace))
+
     distinct = np.unique(starts, axis=0)  # one of them, where components are well separated
-    ends = [_descend(p, symmetric, to_reference, loss, orders, weight) for orders in distinct]
-    return min(ends, key=lambda end: end.trace[-1])
-
-
-def _descend(
-    p: np.ndarray,
-    symmetric: Symmetric,
-    to_reference: Callable[[np.ndarray], np.ndarray],
-    loss: Callable[[np.ndarray], float],
-    orders: np.ndarray,
-    weight: np.ndarray | None,
-) -> Relabelled:
-    mean = mean_memberships(p, orders)
-    reference, trace = to_reference(mean), [loss(mean)]
-    for _ in range(MAX_ITERATIONS):
-        new = assign(costs(p, reference, weight), symmetric)
-        mean = mean_memberships(p, new)
-        value = loss(mean)
-        if value >= trace[-1] - 1e-12 * abs(trace[-1]):
-            break
-        orders, reference = new, to_reference(mean)
-        trace.append(value)
-    return Relabelled(orders, reference, tuple(trace))
+    return min(map(descend, distinct), key=lambda end: end.trace[-1])

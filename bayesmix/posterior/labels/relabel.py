@@ -21,7 +21,8 @@ from bayesmix.posterior.labels.methods import (
     ordering,
     stephens,
 )
-from bayesmix.posterior.labels.orders import Symmetric, assign, identity, relabel_theta
+from bayesmix.posterior.labels.orders import relabel_theta
+from bayesmix.results.matching import Symmetric, assign, identity
 
 # Bytes of memberships that may be in memory at once.
 LIMIT = 200_000_000
@@ -104,62 +105,50 @@ def relabel(
     if method == "ordering":
         found, used = ordering(component_values(problem.spec, flat, by), layout.symmetric), 0
     else:
-        found, used = _by_memberships(_Source(problem, flat, method == "ecr"), method, mode, limit)
+        found, used = _by_memberships(problem, flat, method, mode, limit)
     new = relabel_theta(layout, theta, found.orders)
     return Relabelling(method, found.orders, new, found.trace, used)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Memberships of the draws, or the most probable components as zeros and ones."""
-
-    problem: Problem
-    theta: np.ndarray
-    hard: bool
-
-    def batches(self) -> Iterator[np.ndarray]:
-        """Memberships (R, S, U), some draws at a time."""
-        for _, _, p in membership_batches(self.problem, self.theta):
-            yield one_hot(p.argmax(1), p.shape[1]) if self.hard else p
-
-    def every(self, step: int) -> _Source:
-        """Every so many draws of it."""
-        return replace(self, theta=self.theta[::step])
+def _memberships(
+    problem: Problem, theta: np.ndarray, method: str
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Memberships (R, S, U), some draws at a time; of ECR the most probable as zeros and ones."""
+    for draws, _, p in membership_batches(problem, theta):
+        yield draws, one_hot(p.argmax(1), p.shape[1]) if method == "ecr" else p
 
 
 def _by_memberships(
-    source: _Source, method: str, mode: np.ndarray | None, limit: float
+    problem: Problem, theta: np.ndarray, method: str, mode: np.ndarray | None, limit: float
 ) -> tuple[Relabelled, int]:
     """What a method of costs finds, and from how many draws it learned."""
-    problem, symmetric = source.problem, source.problem.spec.layout.symmetric
+    symmetric, weight = problem.spec.layout.symmetric, problem.weight
     near = None if mode is None else unit_terms(problem, mode)[1]
     used, trace = 0, tuple[float, ...]()
     if method == "pivot" and near is not None:
         reference = -near
     else:
-        found, used = _learn(source, method, near, limit)
+        found, used = _learn(problem, theta, method, near, limit)
         if near is not None:
-            found = _match(found, near, symmetric, problem.weight)
-        if used == len(source.theta):
+            found = _match(found, near, symmetric, weight)
+        if used == len(theta):
             return found, used
         reference, trace = found.reference, found.trace
-    orders = [assign(costs(p, reference, problem.weight), symmetric) for p in source.batches()]
+    batches = _memberships(problem, theta, method)
+    orders = [assign(costs(p, reference, weight), symmetric) for _, p in batches]
     return Relabelled(np.concatenate(orders), reference, trace), used
 
 
 def _learn(
-    source: _Source, method: str, near: np.ndarray | None, limit: float
+    problem: Problem, theta: np.ndarray, method: str, near: np.ndarray | None, limit: float
 ) -> tuple[Relabelled, int]:
     """Run an iterative method on as many draws as memory allows."""
-    problem = source.problem
-    bytes_each = 8 * problem.n_units * problem.spec.k
-    fitting = max(FEWEST, int(limit // bytes_each))
-    sample = source.every(max(1, -(-len(source.theta) // fitting)))
-    p = np.empty((len(sample.theta), problem.spec.k, problem.n_units))
-    done = 0
-    for batch in sample.batches():
-        p[done : done + len(batch)] = batch
-        done += len(batch)
+    shape = problem.spec.k, problem.n_units
+    fitting = max(FEWEST, int(limit // (8 * np.prod(shape))))
+    sample = theta[:: max(1, -(-len(theta) // fitting))]
+    p = np.empty((len(sample), *shape))
+    for draws, batch in _memberships(problem, sample, method):
+        p[draws] = batch
     run = ecr if method == "ecr" else stephens
     return run(p, problem.spec.layout.symmetric, near, problem.weight), len(p)
 

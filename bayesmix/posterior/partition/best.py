@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayesmix._arguments import check_known, whole_number
+from bayesmix._arguments.printing import Described, Lines
 from bayesmix.errors import FitError
 from bayesmix.posterior.partition.ball import Ball, credible_ball
 from bayesmix.posterior.partition.losses import (
@@ -24,7 +24,7 @@ REFINED = 2_000
 
 
 @dataclass(frozen=True, repr=False)
-class Consensus:
+class Consensus(Described):
     """One partition of the units that summarises those of all draws.
 
     Parameters
@@ -95,19 +95,16 @@ class Consensus:
         """
         return credible_ball(self.labels, self.drawn, self.loss, level)
 
-    def _repr_html_(self) -> str:
-        title, *lines = repr(self).split("\n  ")
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-        return f"<div><strong>{html.escape(title)}</strong><ul>{items}</ul></div>"
-
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         sizes = ", ".join(str(n) for n in np.bincount(self.labels))
         one = "cluster" if self.k == 1 else "clusters"
-        return (
-            f"Partition of {len(self.labels)} units into {self.k} {one}, of sizes {sizes}\n"
-            f"  expected loss     {self.expected_loss:.3f} ({self.loss})\n"
-            f"  mean uncertainty  {self.uncertainty.mean():.3f} of the other units"
-        )
+        return f"Partition of {len(self.labels)} units into {self.k} {one}, of sizes {sizes}"
+
+    def _lines(self) -> Lines:
+        return [
+            ("expected loss", f"{self.expected_loss:.3f} ({self.loss})"),
+            ("mean uncertainty", f"{self.uncertainty.mean():.3f} of the other units"),
+        ]
 
 
 def consensus(memberships: np.ndarray, loss: str = "vi", max_k: int | None = None) -> Consensus:

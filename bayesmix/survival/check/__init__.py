@@ -17,22 +17,12 @@ from bayesmix.formula.calls import is_surv
 from bayesmix.formula.frames import check_data, replaced
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.scope import Scope
-from bayesmix.formula.times import Times
+from bayesmix.formula.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, Times
 from bayesmix.model.events import TRUNCATIONS
 from bayesmix.model.histories import pieces_of, pieces_text
 from bayesmix.survival.check.consistency import check_subjects, check_together
 from bayesmix.survival.check.events import EventColumn, read_events
-from bayesmix.survival.check.times import (
-    EXACT,
-    INTERVAL,
-    KIND_WORDS,
-    LEFT,
-    NOTHING,
-    RIGHT,
-    UNREADABLE,
-    Reading,
-    read_columns,
-)
+from bayesmix.survival.check.times import KIND_WORDS, UNREADABLE, Reading, read_columns
 
 # Sums of more terms are shortened.
 MOST = 8

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.formula.frames import first_rows, near_names
+from bayesmix.formula.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT
 from bayesmix.survival.check.events import MANY, EventColumn, counted
-from bayesmix.survival.check.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, UNREADABLE
+from bayesmix.survival.check.times import UNREADABLE
 
 if TYPE_CHECKING:
     from bayesmix.survival.check.events import EventColumn

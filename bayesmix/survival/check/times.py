@@ -13,6 +13,7 @@ from bayesmix.formula.binding import evaluate
 from bayesmix.formula.calls import Call, taken_apart
 from bayesmix.formula.frames import first_rows
 from bayesmix.formula.scope import Scope
+from bayesmix.formula.times import NOTHING, codes
 
 # Kinds of observation and what they are called; the last is no time at all.
 KIND_WORDS = (
@@ -23,7 +24,7 @@ KIND_WORDS = (
     "nothing known",
     "cannot be read",
 )
-EXACT, RIGHT, LEFT, INTERVAL, NOTHING, UNREADABLE = range(len(KIND_WORDS))
+UNREADABLE = NOTHING + 1
 # Times are taken for two groups in different units where nothing lies between a and b with
 # b / a above GAP and at least SHARE of the rows on either side.
 GAP, SHARE = 10.0, 0.02
@@ -136,6 +137,11 @@ class _Sieve:
             self.reading.problems.append(f"{self.reading.text}: {what} in {rows}. {advice}")
             self.good &= ~bad
 
+    def bounds(self, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Keep what is known of the times, and of which kind they are where they can be read."""
+        self.reading.lower, self.reading.upper = lower, upper
+        self.reading.kind[self.good] = codes(lower, upper)[self.good]
+
 
 def _read_status(
     reading: Reading,
@@ -162,13 +168,8 @@ def _read_status(
         "the entry is not before the time",
         "Both count from the same start; were they swapped, or in different units?",
     )
-    event = sieve.good & (status == 1)
-    censored = sieve.good & (status != 1)
-    reading.kind[event] = EXACT
-    reading.kind[censored] = RIGHT
-    reading.kind[censored & (time == 0)] = NOTHING
-    reading.lower, reading.entry = time, entry
-    reading.upper = np.where(status == 1, time, np.inf)
+    reading.entry = entry
+    sieve.bounds(time, np.where(status == 1, time, np.inf))
 
 
 def _wrong_status(status: np.ndarray) -> tuple[str, str]:
@@ -208,13 +209,7 @@ def _read_interval(
         "an event happens at time zero, where it has no density",
         "Correct these rows.",
     )
-    kind = np.full(len(data), INTERVAL)
-    kind[lower == 0] = LEFT
-    kind[np.isinf(upper)] = RIGHT
-    kind[(lower == 0) & np.isinf(upper)] = NOTHING
-    kind[lower == upper] = EXACT
-    reading.kind[sieve.good] = kind[sieve.good]
-    reading.lower, reading.upper = lower, upper
+    sieve.bounds(lower, upper)
 
 
 def _units(reading: Reading) -> None:
