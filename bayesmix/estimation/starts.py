@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from bayesmix.estimation.order import unit_order
 from bayesmix.estimation.splits import splits
@@ -143,7 +143,7 @@ def known_memberships(problem: Problem, n_starts: int, rng: np.random.Generator)
         for y in response.T if response.ndim > 1 else [response]:
             y = np.where(np.isnan(y), np.nanmedian(y), y)
             y = y if problem.first is None else np.maximum.reduceat(y, problem.first)
-            features.append(np.sqrt(12.0) * ((rankdata(y) - 0.5) / n - 0.5))
+            features.append(np.sqrt(12.0) * ((pd.Series(y).rank().to_numpy() - 0.5) / n - 0.5))
     if problem.concomitant is not None:
         z = problem.concomitant[:, problem.concomitant.std(0) > 0]
         features += list(((z - z.mean(0)) / z.std(0)).T)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
@@ -236,7 +235,7 @@ def _trace(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, An
 
 def rank_counts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many draws of every chain, (chain, bin), have ranks within each bin, and its edges."""
-    ranks = stats.rankdata(values).reshape(values.shape)
+    ranks = pd.Series(values.ravel()).rank().to_numpy().reshape(values.shape)
     edges = np.linspace(0, values.size, RANK_BINS + 1)
     return np.array([np.histogram(chain - 0.5, edges)[0] for chain in ranks]), edges
 

@@ -6,9 +6,9 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 
 from bayesmix._arguments import shown
+from bayesmix.distributions import KINDS
 from bayesmix.errors import FitError
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import expected
@@ -127,7 +127,7 @@ def row_log_densities(block: BlockLayout, data: BlockRows, theta: np.ndarray) ->
     if block.random:
         centre, sd = one_by_one(block, data, theta, linear_predictors(block, data, theta))
         obs = next(iter(data.observed.values()))
-        logf: Any = norm.logpdf(obs.y[:, None], centre, sd)
+        logf: Any = KINDS["normal"].logpdf(obs.y[:, None], mu=centre, sigma=sd)
         return logf if obs.there is None else np.where(obs.there[:, None], logf, 0.0)
     if any(family.whole is not None for family in block.families):
         raise FitError(f"the rows of {block.name!r} have a density together, and none of their own")

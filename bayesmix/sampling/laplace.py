@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from bayesmix.comparison.psis import psis_smooth, resample_indices
+from bayesmix.comparison.psis import good_k, psis_smooth, resample_indices
 from bayesmix.estimation.starts import subsample
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.engine import information
@@ -30,8 +30,6 @@ from bayesmix.sampling.smooth import SmoothCoordinates
 __all__ = ["GOOD_K", "LaplaceDraws", "laplace_draws"]
 
 T_DEGREES = 7.0
-# A k-hat with which importance sampling converges as fast as a mean does.
-FINE_K = 0.5
 # From this many units on the density is nearly normal.
 NEARLY_NORMAL = 5_000
 # Units that estimate the remainder, as few as do; draws that are computed in full beside it, and
@@ -74,7 +72,7 @@ def laplace_draws(
         ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
         log_weights, khat = psis_smooth(ratios)
         candidates.append((khat, name, theta, density, log_weights))
-        if problem.n_units > NEARLY_NORMAL and khat < FINE_K:
+        if problem.n_units > NEARLY_NORMAL and khat < good_k(draws):
             break
     khat, name, theta, density, log_weights = min(candidates, key=lambda c: c[0])
     at = resample_indices(log_weights, draws, rng)

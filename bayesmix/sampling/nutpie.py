@@ -236,12 +236,13 @@ def _chain(draws: Any, stats: Any) -> Drawn:
     """A chain from its Arrow batches; a DataTree would need two more libraries and 0.3 s."""
     import pyarrow
 
-    table = pyarrow.record_batch(stats)
+    table, places = pyarrow.record_batch(stats), pyarrow.record_batch(draws)
     kept = ~_numbers(table.column("tuning"))
-    z = _numbers(pyarrow.record_batch(draws).column("z").flatten())
+    size = int(places.schema.field("z").metadata[b"shape"])
+    z = _numbers(places.column("z").flatten()).reshape(len(kept), size)[kept]
     numbers = [f.name for f in table.schema if pyarrow.types.is_primitive(f.type)]
     own = [name for name in numbers if name not in ("chain", "draw")]
-    return z.reshape(len(kept), -1)[kept], {n: _numbers(table.column(n))[kept] for n in own}
+    return z, {name: _numbers(table.column(name))[kept] for name in own}
 
 
 def _numbers(column: Any) -> np.ndarray:

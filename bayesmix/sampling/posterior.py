@@ -50,7 +50,7 @@ METHOD = "stephens"
 # Starts of the search for modes: the most, the fewest, and between them starts times units.
 MODE_STARTS, FEW_STARTS, MODE_UNITS = 100, 10, 20_000
 # Of many units so many say which component is which in a draw.
-LABELLING = 2_000
+LABELLING = 1_000
 WHOLE = 0.99
 # Copies of all draws at work together, and numbers of the sampler beside each.
 COPIES = 6

@@ -7,7 +7,7 @@ from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.labels import relabel
@@ -99,7 +99,7 @@ def _shares(
     distance = np.array([_squared_distance(problem, modes[m], some) for m in listed])
     height = [np.log(modes[m].share) - np.linalg.slogdet(modes[m].factor)[1] for m in listed]
     nearest = (np.array(height)[:, None] - 0.5 * distance).argmax(0)
-    radius = stats.chi2.ppf(INSIDE, len(modes[0].factor))
+    radius = special.chdtri(len(modes[0].factor), 1 - INSIDE)
     inside = distance[nearest, np.arange(len(some))] < radius
     found, counts = np.unique(nearest[inside], return_counts=True)
     return {listed[i]: float(n) / len(some) for i, n in zip(found, counts, strict=True)}

@@ -31,7 +31,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import xlogy
 
 from bayesmix.results.matching import Symmetric, assign, identity
 
@@ -123,10 +122,11 @@ def stephens(
 
     Parameters as of `ecr`.
     """
-    negative_entropy = _total(xlogy(p, p).sum((0, 1)), weight)
+    parts = np.array_split(p, -(-len(p) // GATHERED))
+    negative_entropy = sum(_total(_times_log(part).sum((0, 1)), weight) for part in parts)
 
     def divergence(mean: np.ndarray) -> float:
-        return negative_entropy - len(p) * _total(xlogy(mean, mean).sum(1), weight)
+        return negative_entropy - len(p) * _total(_times_log(mean).sum(1), weight)
 
     return _take_turns(p, symmetric, minus_log, divergence, start, weight)
 
@@ -148,6 +148,11 @@ def ordering(values: np.ndarray, symmetric: Symmetric) -> Relabelled:
         at = np.array(members)
         orders[:, at] = at[np.argsort(values[:, at], axis=1, kind="stable")]
     return Relabelled(orders, np.empty((0, values.shape[1])))
+
+
+def _times_log(p: np.ndarray) -> np.ndarray:
+    """Terms p log p, zero at zero; NumPy's logarithm takes a tenth of the time of `xlogy`."""
+    return p * np.log(np.maximum(p, SMALLEST))
 
 
 def _total(values: np.ndarray, weight: np.ndarray | None) -> float:
@@ -184,5 +189,6 @@ def _take_turns(
             trace.append(value)
         return Relabelled(orders, reference, tuple(trace))
 
-    distinct = np.unique(starts, axis=0)  # one of them, where components are well separated
+    # One of them, where components are well separated.
+    distinct = {orders.tobytes(): orders for orders in starts}.values()
     return min(map(descend, distinct), key=lambda end: end.trace[-1])
