@@ -39,20 +39,15 @@ def fit(given: argparse.Namespace) -> None:
     inputs = read(given)
     make_folder(given.out, force=given.force)
     made, selection = modelling.fit(given, inputs["spec"])
-    files: list[Path] = []
-    if given.out is not None:
-        files = write_fit(given.out, made, selection, _command(given))
-    if given.json:
-        chosen = {} if selection is None else {"selection": records(selection.table)}
-        parts = {**read_json(given, inputs), **chosen, "fit": fit_json(made)}
-        write_json({**parts, "files": [str(file) for file in files]})
-        return
-    print("\n".join(read_lines(given, inputs)))
-    if selection is not None:
-        print(f"\n{selection!r}\n\n{_chosen(given, selection)}")
-    print(f"\n{made!r}")
-    if files:
-        print("\nwritten\n" + "\n".join(f"  {file}" for file in files))
+    out, command = given.out, shlex.join(["bayesmix", *given.argv])
+    files = [] if out is None else write_fit(out, made, selection, command)
+    table = {} if selection is None else {"selection": records(selection.table)}
+    texts = [] if selection is None else [_chosen(given, selection)]
+    _answer(
+        given,
+        lambda: read_json(given, inputs) | table | {"fit": fit_json(made), **_names(files)},
+        lambda: "\n\n".join([read_text(given, inputs), *texts, repr(made), *_written(files)]),
+    )
 
 
 def select(given: argparse.Namespace) -> None:
@@ -60,26 +55,43 @@ def select(given: argparse.Namespace) -> None:
     inputs = read(given)
     make_folder(given.out, ["selection.csv"], given.force)
     selection = modelling.select(given, inputs["spec"])
-    table = selection.table
-    files = []
-    if given.out is not None:
-        files = [given.out / "selection.csv"]
-        table.to_csv(files[0], index=False)
+    files = [] if given.out is None else [given.out / "selection.csv"]
+    for file in files:
+        selection.table.to_csv(file, index=False)
+    best = {by: selection.best(by).k_requested for by in ("bic", "bic_units", "aic", "icl")}
+    found = {"selection": records(selection.table), "best": best}
+    text = _chosen(given, selection)
+    _answer(
+        given,
+        lambda: read_json(given, inputs) | found | _names(files),
+        lambda: "\n\n".join([read_text(given, inputs), text, *_written(files)]),
+    )
+
+
+def _answer(
+    given: argparse.Namespace, parts: Callable[[], dict[str, Any]], text: Callable[[], str]
+) -> None:
+    """Write what a command found: as JSON, or for a reader."""
     if given.json:
-        best = {by: selection.best(by).k_requested for by in ("bic", "bic_units", "aic", "icl")}
-        parts = {**read_json(given, inputs), "selection": records(table), "best": best}
-        write_json({**parts, "files": [str(file) for file in files]})
-        return
-    print("\n".join(read_lines(given, inputs)))
-    print(f"\n{selection!r}\n\n{_chosen(given, selection)}")
-    if files:
-        print(f"\nwritten\n  {files[0]}")
+        write_json({"command": given.command, **parts()})
+    else:
+        print(text())
+
+
+def _names(files: Sequence[Path]) -> dict[str, list[str]]:
+    return {"files": [str(file) for file in files]}
+
+
+def _written(files: Sequence[Path]) -> list[str]:
+    return ["\n".join(["written", *(f"  {file}" for file in files)])] if files else []
 
 
 def _chosen(given: argparse.Namespace, selection: Any) -> str:
+    """The selection, and which number of components it chooses."""
     by = given.by or "bic"
     best = selection.best(by).k_requested
-    return f"{by.upper().replace('_', ' by ')} is lowest for k = {best}."
+    words = f"{by.upper().replace('_', ' by ')} is lowest for k = {best}."
+    return f"{selection!r}\n\n{words}"
 
 
 def read(given: argparse.Namespace) -> dict[str, Any]:
@@ -99,29 +111,22 @@ def read(given: argparse.Namespace) -> dict[str, Any]:
     return {"data": data, "spec": spec, "used": names, "rows": n}
 
 
-def read_lines(given: argparse.Namespace, inputs: dict[str, Any]) -> list[str]:
+def read_text(given: argparse.Namespace, inputs: dict[str, Any]) -> str:
     """How the data were read: a line for the file, one for each column."""
     data, used = inputs["data"], inputs["used"]
     unused = [str(name) for name in data if name not in used]
     head = f"{called(given.data)}: {inputs['rows']} rows"
     if inputs["rows"] > len(data):
         head += f", of which {len(data)} are described here"
-    return [head, *column_lines(data[used], unused)]
+    return "\n".join([head, *column_lines(data[used], unused)])
 
 
 def read_json(given: argparse.Namespace, inputs: dict[str, Any]) -> dict[str, Any]:
     """How the data were read, for ``--json``."""
     data = inputs["data"]
     columns = columns_read(data[inputs["used"]])
-    return {
-        "command": given.command,
-        "formulas": given.formula,
-        "data": {"file": given.data, "rows": inputs["rows"], "columns": columns},
-    }
-
-
-def _command(given: argparse.Namespace) -> str:
-    return shlex.join(["bayesmix", *given.argv])
+    about = {"file": given.data, "rows": inputs["rows"], "columns": columns}
+    return {"formulas": given.formula, "data": about}
 
 
 def predict(given: argparse.Namespace) -> None:
@@ -146,11 +151,11 @@ def check(given: argparse.Namespace) -> int:
         return _check_model(given)
     fit = load_fit(given.data)
     found = fit_warnings(fit)
-    if given.json:
-        write_json({"command": "check", "problems": found, "fit": fit_json(fit)})
-    else:
-        print(f"{fit!r}\n")
-        _print_problems(found)
+    _answer(
+        given,
+        lambda: {"problems": found, "fit": fit_json(fit)},
+        lambda: f"{fit!r}\n\n{_problems(found)}",
+    )
     return int(bool(found))
 
 
@@ -170,17 +175,16 @@ def _check_model(given: argparse.Namespace) -> int:
             lines += ["", repr(modelling.make_model(given, data))]
     except BayesmixError as error:
         problems = [str(error)]
-    if given.json:
-        columns = columns_read(data)
-        write_json({"command": "check", "columns": columns, "problems": problems})
-    else:
-        print("\n".join([*lines, ""]))
-        _print_problems(problems)
+    _answer(
+        given,
+        lambda: {"columns": columns_read(data), "problems": problems},
+        lambda: "\n".join([*lines, "", _problems(problems)]),
+    )
     return int(bool(problems))
 
 
-def _print_problems(problems: Sequence[str]) -> None:
-    print("\n".join([f"problem: {text}" for text in problems] or ["No problems."]))
+def _problems(found: Sequence[str]) -> str:
+    return "\n".join([f"problem: {text}" for text in found] or ["No problems."])
 
 
 def report(given: argparse.Namespace) -> None:
@@ -188,37 +192,30 @@ def report(given: argparse.Namespace) -> None:
     keep_files([given.out, *(given.tables.glob("*") if given.tables else ())], given.force)
     fits = {name: bmx.load(path) for name, path in named_files(given.fits).items()}
     files = bmx.report(fits, given.out, title=given.title, tables=given.tables)
-    if given.json:
-        write_json({"command": "report", "files": [str(file) for file in files]})
-    else:
-        print("\n".join(str(file) for file in files))
+    _answer(given, lambda: _names(files), lambda: "\n".join(map(str, files)))
 
 
 def data(given: argparse.Namespace) -> None:
     """List the datasets, or show one."""
+    width = max(40, min(100, shutil.get_terminal_size().columns))
     if given.csv and given.json:
         raise SpecError("--csv and --json contradict each other; give one of them")
     if given.name is None:
         if given.csv:
             raise SpecError("--csv writes one dataset: give its name; bayesmix data lists them")
         table = bmx.list_data()
-        if given.json:
-            write_json({"command": "data", "datasets": records(table)})
-        else:
-            print(list_text(_width()))
+        _answer(given, lambda: {"datasets": records(table)}, lambda: list_text(width))
         return
     frame = bmx.load_data(given.name)
     if given.csv:
         frame.to_csv(sys.stdout, index=False)
-    elif given.json:
-        parts = {"name": given.name, "rows": len(frame), "columns": columns_read(frame)}
-        write_json({"command": "data", **parts, "source": frame.attrs["source"]})
-    else:
-        print(dataset_text(given.name, _width()))
-
-
-def _width() -> int:
-    return max(40, min(100, shutil.get_terminal_size().columns))
+        return
+    about = {"name": given.name, "rows": len(frame), "columns": columns_read(frame)}
+    _answer(
+        given,
+        lambda: about | {"source": frame.attrs["source"]},
+        lambda: dataset_text(given.name, width),
+    )
 
 
 def demo(given: argparse.Namespace) -> None:

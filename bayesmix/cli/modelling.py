@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 import bayesmix as bmx
-from bayesmix.cli.options import OPTIONS, Named
+from bayesmix.cli.options import OPTIONS, Named, effects, squeezed
 from bayesmix.distributions import KINDS
 from bayesmix.errors import SpecError
 from bayesmix.methods import named
@@ -34,14 +34,14 @@ def regressions(formulas: Sequence[str], options: dict[str, Any]) -> list[bmx.Re
     SpecError
         If the numbers of formulas and families differ, or an option names no response.
     """
-    names = [_squeezed(formula.partition("~")[0]) for formula in formulas]
+    names = [squeezed(formula.partition("~")[0]) for formula in formulas]
     parts: list[dict[str, Any]] = [
         {} if family is None else {"family": family}
         for family in _families(len(names), options.pop("family", []))
     ]
     for option in OWN:
         for given in options.pop(option, []):
-            response, value = _PARSED[option](given)
+            response, value = _nested(given) if option == "nested" else given
             flag = f"--{option.replace('_', '-')}"
             part = parts[_place(flag, response, names, formulas)]
             if option == "nested":
@@ -88,30 +88,12 @@ def _place(option: str, response: str, names: list[str], formulas: Sequence[str]
     raise SpecError(msg)
 
 
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
-
-
-def _fixed(given: str) -> tuple[str, str]:
-    response, tilde, right = given.partition("~")
-    return (_squeezed(response), f"~{right}") if tilde else ("", given)
-
-
 def _nested(given: list[str]) -> tuple[str, tuple[str, int]]:
     text, size = given
     if not size.isdecimal():
         raise SpecError(f"--nested: {size!r} is not a number of components; write --nested '~ x' 2")
-    response, formula = _fixed(text)
+    response, formula = effects(text)
     return response, (formula, int(size))
-
-
-def _dispersion(given: tuple[str, str | list[int]]) -> tuple[str, str | list[int]]:
-    response, how = given
-    return _squeezed(response), how
-
-
-_PARSED: dict[str, Any] = {"fixed": _fixed, "nested": _nested, "dispersion": _dispersion}
-_PARSED["random_covariance"] = _dispersion
 
 
 # What a model of competing events takes of the options of a mixture.
@@ -152,18 +134,10 @@ def make_model(given: argparse.Namespace, data: pd.DataFrame) -> Any:
 def check_rows(given: argparse.Namespace, data: pd.DataFrame) -> Any:
     """How every kind of row of survival times is read, by `check_survival`."""
     events = given_of(given, "events")
-    response: Any = given.formula[0]
-    if events.get("event_formula"):
-        response = _formulas(response, dict(events["event_formula"]), data, _by_name(given, events))
+    families = [one.event for several in given.family or [] for one in several]
+    response = _formulas(given.formula[0], events, families, data)
     names = {name: events[name] for name in ("event", "truncation") if name in events}
-    codes = dict(events.get("partial_events") or []) or None
-    return bmx.check_survival(data, response, partial_events=codes, **names)
-
-
-def _by_name(given: argparse.Namespace, events: dict[str, Any]) -> dict[str, Any]:
-    families = {one.event: one.name for several in given.family or [] for one in several}
-    codes = dict(events.get("partial_events") or [])
-    return {**events, "families": families, "partial_events": codes}
+    return bmx.check_survival(data, response, partial_events=_codes(events), **names)
 
 
 def _mixture(
@@ -202,23 +176,28 @@ def _competing(
     extra: dict[Hashable, dict[str, str]] = {}
     for event, parameter, text in events.pop("ancillary", []):
         extra.setdefault(event, {})[parameter] = text
-    own = dict(events.pop("event_formula", []))
-    events["partial_events"] = dict(events.pop("partial_events", [])) or None
-    formula: Any = given.formula[0]
-    if own:
-        formula = _formulas(formula, own, data, {**events, "families": every})
+    formula = _formulas(given.formula[0], events, every, data)
+    events["partial_events"] = _codes(events)
+    events.pop("event_formula", None)
     if extra:
         events["ancillary"] = extra
     return partial(bmx.CompetingRisks, formula, data, **options, **events)
 
 
+def _codes(events: Mapping[str, Any]) -> dict[str, list[str]] | None:
+    return dict(events.get("partial_events", [])) or None
+
+
 def _formulas(
-    usual: str, own: dict[str, str], data: pd.DataFrame, events: dict[str, Any]
-) -> dict[str, str]:
-    """A formula for each event, the usual one where there is no other."""
+    usual: str, events: Mapping[str, Any], families: Iterable[Hashable], data: pd.DataFrame
+) -> Any:
+    """The usual formula, or one for each event where some have their own."""
+    own = dict(events.get("event_formula", []))
+    if not own:
+        return usual
     seen = data[events["event"]].dropna().unique() if events["event"] in data else []
-    codes = events["partial_events"] or {}
-    names = [str(name) for name in (*seen, *events["families"]) if name not in codes and name]
+    codes = _codes(events) or {}
+    names = [str(name) for name in (*seen, *families) if name not in codes and name]
     return {**dict.fromkeys(names, usual), **own}
 
 

@@ -119,10 +119,23 @@ def _setting(key: str, value: str) -> Any:
     return int(value) if value.isdecimal() else value
 
 
+def squeezed(text: str) -> str:
+    """A response without blanks, as it is compared with others."""
+    return "".join(text.split())
+
+
+def effects(text: str) -> tuple[str, str]:
+    """A response, if it is named, and a formula of effects: ~ x or y2 ~ x."""
+    response, tilde, right = text.partition("~")
+    return (squeezed(response), f"~{right}") if tilde else ("", text)
+
+
 def dispersion(text: str) -> tuple[str, str | list[int]]:
     """A response, if it is named, and a word or sizes of blocks: fixed, 1,2 or y=1,2."""
     response, _, how = text.rpartition("=")
-    return response, [int(n) for n in how.split(",")] if re.fullmatch(r"\d+(,\d+)*", how) else how
+    return squeezed(response), [int(n) for n in how.split(",")] if re.fullmatch(
+        r"\d+(,\d+)*", how
+    ) else how
 
 
 def prior(text: str) -> tuple[str, str, list[float]]:
@@ -212,7 +225,7 @@ OPTIONS = (
     _option("--k", "model", "numbers of components (default: 1:5)", numbers_of_components,
             commands="select", metavar="K"),
     _option("--fixed", "model", "effects with one coefficient for all components, '~ x'; with "
-            "several FORMULAs '~' follows the response: 'y2 ~ x'", action="append",
+            "several FORMULAs '~' follows the response: 'y2 ~ x'", effects, action="append",
             metavar="FORMULA"),
     _option("--nested", "model", "effects of a block of N components: once for each block, "
             "--nested '~ 0' 1 --nested '~ x' 2; with several FORMULAs 'y2 ~ x'", nargs=2,

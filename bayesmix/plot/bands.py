@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.comparison.scores import is_posterior
+from bayesmix.plot.style import entry
 from bayesmix.posterior.labels.draws import mean_weights
 from bayesmix.results.uncertainty import estimates
 
@@ -117,13 +118,11 @@ def draw_over_steps(
 
 def steps_handles(name: str, ci: float) -> list[Any]:
     """What a legend says about bands and steps; `name` is that of the estimate."""
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     band = Patch(facecolor="0.2", alpha=ALPHA, label=f"model, {100 * ci:g}% band")
-    steps = Line2D([], [], color="0.2", linewidth=0.9, marker="|", markersize=9)
-    steps.set_label(f"{name}, {100 * ci:g}% bars")
-    return [band, steps]
+    look: dict[str, Any] = {"color": "0.2", "linestyle": "-", "linewidth": 0.9}
+    return [band, entry(f"{name}, {100 * ci:g}% bars", marker="|", markersize=9, **look)]
 
 
 BARS = 5  # limits of the steps of one state

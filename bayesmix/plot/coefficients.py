@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import beside, colour, marker, panels
+from bayesmix.plot.style import beside, colour, lines_down, marker, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,8 +123,7 @@ def draw_panels(
             panel.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         panel.set_title(term)
         panel.set_xlabel(label)
-    axes[0].set_yticks(range(len(lines)), labels=[str(c) for c in lines])
-    axes[0].set_ylim(len(lines) - 0.4, -0.6)
+    lines_down(axes[0], lines)
     axes[0].set_ylabel("component")
     if len(tables) > 1:
         axes[-1].legend(fontsize="small", **beside(ax is None))

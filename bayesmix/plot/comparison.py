@@ -13,7 +13,7 @@ from bayesmix.comparison import compare as ranked
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, entry, lines_down, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,8 +102,7 @@ def compare(
     ax.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     for mark in marks:
         ax.axvline(mark, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
-    ax.set_yticks(range(len(table)), labels=[str(name) for name in table.index])
-    ax.set_ylim(len(table) - 0.4, -0.6)
+    lines_down(ax, table.index)
     ax.set_xlabel(_label(found.by))
     _legend(ax, table, known, where)
     return ax
@@ -149,16 +148,14 @@ def _error_words(times: int) -> str:
 
 
 def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray, where: Mapping[str, Any]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = []
+    handles, look = [], {"color": colour(0)}
     if "se_difference" in table:
-        for times, width in reversed(ERRORS):
-            words = _error_words(times)
-            handles.append(Line2D([], [], color=colour(0), linewidth=width, label=words))
+        handles = [
+            entry(_error_words(times), linestyle="-", linewidth=width, **look)
+            for times, width in reversed(ERRORS)
+        ]
     if (table["warning"].astype(bool) & known).any():
-        hollow = Line2D([], [], color=colour(0), marker="o", markerfacecolor="white")
-        hollow.set(linestyle="none", markersize=8, label="with a warning, see the table")
-        handles.append(hollow)
+        words = "with a warning, see the table"
+        handles.append(entry(words, marker="o", markersize=8, markerfacecolor="white", **look))
     if handles:
         ax.legend(handles=handles, fontsize="small", **where)

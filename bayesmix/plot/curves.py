@@ -13,6 +13,7 @@ from bayesmix.plot.style import (
     WITH_LEGEND,
     beside,
     colour,
+    entry,
     level_ticks,
     line_style,
     marker,
@@ -145,32 +146,40 @@ def _draw(
 ) -> tuple[list[str], bool]:
     """Draw rows and curves of some components; notes about cuts, and whether y was jittered."""
     binary = _draw_points(ax, fit, view, members, shown)
-    for number, curve in enumerate(drawn):
-        for s in shown:
-            draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+    draw_curves(ax, fit, view, drawn, shown)
     notes = ["curves at the posterior mode"] if view.slow else []
     some = [s for s in np.unique(members.argmax(1)) if s in shown]
-    means = [curve.means[:, some].ravel() for curve in drawn]
-    if cut(ax, np.concatenate([points(fit, view)[1], *means])):
-        notes.append("what lies beyond the axis is cut off")
-    return notes, binary
+    return notes + cut(ax, fit, view, drawn, some), binary
 
 
-def cut(ax: Axes, values: np.ndarray) -> bool:
-    """End the axis near the data and the means of components that have some.
+def draw_curves(
+    ax: Axes, fit: PointFit | Posterior, view: View, drawn: list[Curve], shown: Sequence[int]
+) -> None:
+    """The means of some components, with their bands."""
+    for number, curve in enumerate(drawn):
+        for s in shown:
+            _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+
+
+def cut(
+    ax: Axes, fit: PointFit | Posterior, view: View, drawn: list[Curve], some: Sequence[int]
+) -> list[str]:
+    """End the axis near the data and the means of components that have some; a note if it did.
 
     Bands, and means of components to which no row belongs, may lie so far away that
     nothing else would be seen.
     """
+    means = [curve.means[:, some].ravel() for curve in drawn]
+    values = np.concatenate([points(fit, view)[1], *means])
     known = values[np.isfinite(values)]
     room = ROOM * (known.max() - known.min())
     low, high = ax.dataLim.intervaly
     ends = max(low, known.min() - room), min(high, known.max() + room)
     if room == 0 or ends == (low, high):
-        return False
+        return []
     margin = 0.05 * (ends[1] - ends[0])
     ax.set_ylim(ends[0] - margin, ends[1] + margin)
-    return True
+    return ["what lies beyond the axis is cut off"]
 
 
 def _draw_points(
@@ -254,7 +263,7 @@ def _hollow(fit: PointFit | Posterior, view: View) -> np.ndarray:
     return (data[view.by] == view.by_levels[1]).to_numpy()
 
 
-def draw_curve(
+def _draw_curve(
     ax: Axes, fit: PointFit | Posterior, view: View, curve: Curve, s: int, line: int
 ) -> None:
     """The mean of component s along x in line style `line`, with its band."""
@@ -292,35 +301,23 @@ def label(ax: Axes, view: View, binary: bool, more: list[str]) -> None:
 
 def component_handles(fit: PointFit | Posterior, *, lines: bool) -> list[Any]:
     """Components with their weights, for a legend."""
-    from matplotlib.lines import Line2D
-
     weight, _ = weights_and_limits(fit, None)
-    words = fit.numbers.spec.kind.component
-    return [
-        Line2D(
-            [],
-            [],
-            color=colour(s),
-            marker=marker(s),
-            linestyle=line_style(s) if lines else "none",
-            label=f"{words} {c}, weight {weight[s]:.2f}",
-        )
-        for s, c in enumerate(fit.components)
-    ]
+    word, out = fit.numbers.spec.kind.component, []
+    for s, c in enumerate(fit.components):
+        look = {"color": colour(s), "marker": marker(s)}
+        look |= {"linestyle": line_style(s)} if lines else {}
+        out.append(entry(f"{word} {c}, weight {weight[s]:.2f}", **look))
+    return out
 
 
 def legend(ax: Axes, fit: PointFit | Posterior, view: View, where: Mapping[str, Any]) -> None:
     """The components with their weights, and the levels of `by`."""
-    from matplotlib.lines import Line2D
-
     handles = component_handles(fit, lines=view.by is None)
     for number, level in enumerate(view.by_levels):
-        line = Line2D([], [], color="0.2", linestyle=line_style(number))
-        line.set_label(f"{view.by} = {level}")
+        look = {"color": "0.2", "linestyle": line_style(number)}
         if len(view.by_levels) == 2:
-            line.set_marker("o")
-            line.set_markerfacecolor(("0.2", "white")[number])
-        handles.append(line)
+            look |= {"marker": "o", "markerfacecolor": ("0.2", "white")[number]}
+        handles.append(entry(f"{view.by} = {level}", **look))
     where = dict(where)
     if where["loc"] == "best" and fit.numbers.spec.rows.n > LEGEND_BELOW:  # the best takes long
         where["loc"] = "upper left"

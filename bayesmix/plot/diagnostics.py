@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import colour, line_style, marker, panels
+from bayesmix.plot.style import colour, line_style, lines_down, marker, panels
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 from bayesmix.results.tables import natural_values
 
@@ -213,10 +213,8 @@ def _draw_table(left: Axes, right: Axes, table: pd.DataFrame, khat: float, chain
     right.legend(fontsize=8, ncols=2, frameon=False, **above)
     for ax, words in ((left, "R-hat"), (right, "effective sample size")):
         ax.set_xlabel(words)
-        ax.set_ylim(len(shown) - 0.4, -0.6)
-    names = list(shown.index)
-    left.set_yticks(places, labels=names, fontsize=8)
-    right.set_yticks(places, labels=[])
+        lines_down(ax, shown.index, fontsize=8)
+    right.tick_params(labelleft=False)
     if len(table) > len(shown):
         left.set_title(f"the worst {len(shown)} of {len(table)}", loc="left", fontsize="small")
 

@@ -59,11 +59,11 @@ def interactive(backend: str | None, ax: Any) -> bool:
     return True
 
 
-def _is_matplotlib(backend: str) -> bool:
-    if backend != "matplotlib" and backend not in INTERACTIVE:
+def _is_matplotlib(backend: str | None) -> bool:
+    if backend not in (None, "matplotlib", *INTERACTIVE):
         known = ", ".join(map(repr, ("matplotlib", *INTERACTIVE)))
         raise FitError(f"backend={backend!r} is unknown; use one of {known}")
-    return backend == "matplotlib"
+    return backend not in INTERACTIVE
 
 
 def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
@@ -80,8 +80,11 @@ def picture[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     @wraps(draw)
     def drawn(*args: Any, **given: Any) -> R:
         look = {name: given.pop(name, None) for name in ("figsize", "title")}
-        if "backend" in extra:
-            _refuse_interactive(draw.__name__, given.pop("backend", None))
+        if "backend" in extra and not _is_matplotlib(given.pop("backend", None)):
+            raise FitError(
+                f"{draw.__name__}() is drawn by matplotlib only; those with an interactive form "
+                f"are {', '.join(PICTURES)}"
+            )
         shown = own.bind(*args, **given)
         words = ""
         if draw.__name__ not in WITHOUT_ROWS:
@@ -129,15 +132,6 @@ def _note(found: Any, words: str) -> None:
         return
     figure = np.ravel(np.asarray(found, dtype=object))[0].figure
     figure.text(0.99, 0.005, words, ha="right", va="bottom", fontsize="x-small")
-
-
-def _refuse_interactive(name: str, backend: str | None) -> None:
-    if not (backend is None or _is_matplotlib(backend)):
-        msg = (
-            f"{name}() is drawn by matplotlib only; those with an interactive form are "
-            f"{', '.join(PICTURES)}"
-        )
-        raise FitError(msg)
 
 
 def _look(found: Any, figsize: tuple[float, float] | None, title: str | None, *, new: bool) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, marker, one_axes
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, entry, line_style, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,14 +97,9 @@ def _draw(ax: Axes, selected: Any, table: pd.DataFrame, by: str, number: int) ->
 
 
 def _legend(ax: Axes, table: pd.DataFrame, where: Mapping[str, Any]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles, _ = ax.get_legend_handles_labels()
-    ring = Line2D([], [], marker="o", markersize=11, markerfacecolor="none", label="chosen")
-    ring.set(markeredgecolor="black", linestyle="none")
-    handles.append(ring)
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": "black"}
+    handles = [*ax.get_legend_handles_labels()[0], entry("chosen", marker="o", **ring)]
     if not table["converged"].all():
-        hollow = Line2D([], [], marker="o", markerfacecolor="white", color="0.2")
-        hollow.set(linestyle="none", label="other status than converged")
-        handles.append(hollow)
+        look = {"marker": "o", "markerfacecolor": "white", "color": "0.2"}
+        handles.append(entry("other status than converged", **look))
     ax.legend(handles=handles, fontsize="small", handlelength=3.2, **where)

@@ -13,15 +13,14 @@ from bayesmix.formula.calls import time_name
 from bayesmix.formula.frames import levels_of
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axes, panels
+from bayesmix.plot.style import WITH_LEGEND, beside, colour, entry, line_style, one_axes, panels
 from bayesmix.survival.comparison import COLUMNS, start_state
 from bayesmix.survival.intervals import covariate_names
 
 if TYPE_CHECKING:
     from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
 
-START_COLOUR, START_HEX = "0.35", "#595959"  # the same grey
-START_LABEL = "no event yet"
+START = ("no event yet", "#595959")  # its name and colour
 
 
 @picture
@@ -89,31 +88,32 @@ def states(
     drawable = interactive(backend, ax)
     table = fit.aalen_johansen(by=by, times=times, ci=ci)
     times_read = time_name(list(fit.numbers.spec.prepared.times))
-    start = start_state(fit.components)
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
     groups = _groups(fit, table, names)
+    looks = {state: (str(state), colour(s)) for s, state in enumerate(fit.components)}
+    looks |= {start_state(fit.components): START}
     if drawable:
         from bayesmix.plot.interactive import draw_states
 
-        k = len(fit.components)
-        looks = {state: (str(state), _colour(s, k)) for s, state in enumerate(fit.components)}
-        looks |= {start: (START_LABEL, START_HEX)}
         return draw_states(str(backend), groups, looks, times_read)
     if by is None:
         axes = np.array([one_axes(ax, WITH_LEGEND)])
     else:
         axes = panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):
-        for number, state in enumerate((*fit.components, start)):
-            look, k = _colour(number, len(fit.components)), len(fit.components)
+        for number, (state, (_, shade)) in enumerate(looks.items()):
             own = part[part["state"] == state]
-            draw_over_steps(panel, own, number, k, look, linestyle=line_style(number))
+            draw_over_steps(panel, own, number, fit.k, shade, linestyle=line_style(number))
         panel.set_title(title)
         panel.set_xlabel(times_read)
         panel.set_ylim(0, 1)
         panel.set_xlim(left=0)
     axes[0].set_ylabel("probability")
-    handles = _handles(fit, ci)
+    handles = [
+        entry(name, color=shade, linestyle=line_style(number), linewidth=2)
+        for number, (name, shade) in enumerate(looks.values())
+    ]
+    handles += steps_handles("Aalen-Johansen", ci)
     small: dict[str, Any] = {"fontsize": "small", "handlelength": 3.2}
     if by is not None and ax is None:
         axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=2, **small)
@@ -145,18 +145,3 @@ def _split(
         found[key if isinstance(key, tuple) else (key,)] = part
     rank = sorted(found, key=lambda key: [order[n][v] for n, v in zip(names, key, strict=True)])
     return [(key, found[key]) for key in rank]
-
-
-def _colour(number: int, events: int) -> str:
-    return START_COLOUR if number == events else colour(number)
-
-
-def _handles(fit: Any, ci: float) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    k = len(fit.components)
-    states = [
-        Line2D([], [], color=_colour(s, k), linestyle=line_style(s), linewidth=2, label=str(name))
-        for s, name in enumerate((*fit.components, START_LABEL))
-    ]
-    return [*states, *steps_handles("Aalen-Johansen", ci)]

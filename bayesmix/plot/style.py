@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from bayesmix.errors import FitError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 # Okabe and Ito (2008), without the yellow that is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -45,6 +46,20 @@ def line_style(s: int) -> Any:
 def hatch(s: int) -> str:
     """Hatch of the component at position s."""
     return HATCHES[s % len(HATCHES)]
+
+
+def entry(label: str, **look: Any) -> Line2D:
+    """An entry of a legend; a marker without a line unless `look` has a line style."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **{"linestyle": "none", **look})
+
+
+def lines_down(ax: Axes, names: Iterable[object], **look: Any) -> None:
+    """Names down the vertical axis, the first on top."""
+    labels = [str(name) for name in names]
+    ax.set_yticks(range(len(labels)), labels=labels, **look)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
 
 
 def level_ticks(ax: Axes, levels: Sequence[object]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.errors import FitError
 from bayesmix.plot.memberships import unit_weights
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, marker, one_axes
+from bayesmix.plot.style import colour, entry, marker, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,12 +128,9 @@ def _triangle(ax: Axes, fit: Any) -> None:
 
 
 def _legend(ax: Axes, most: float) -> None:
-    from matplotlib.lines import Line2D
-
     handles = []
     for number in [n for n in SHOWN if n <= most][-3:]:
         size = float(_areas(np.array([number]), most)[0]) ** 0.5
         words = f"{number:,} unit{'s' if number > 1 else ''}"
-        look: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": "0.5"}
-        handles.append(Line2D([], [], markersize=size, label=words, **look))
+        handles.append(entry(words, marker="o", markersize=size, color="0.5"))
     ax.legend(handles=handles, fontsize="small", loc="upper left", labelspacing=1.2)

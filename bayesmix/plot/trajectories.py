@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FitError
-from bayesmix.plot.curves import cut, draw_curve, label, legend
+from bayesmix.plot.curves import cut, draw_curves, label, legend
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import WITH_LEGEND, beside, colour, one_axes
 from bayesmix.plot.view import View, curves, make_view, points
@@ -103,12 +103,9 @@ def trajectories(
     new, ax = ax is None, one_axes(ax, WITH_LEGEND)
     notes = _draw_units(ax, fit, view, lines)
     drawn = curves(fit, view, ci)
-    for number, curve in enumerate(drawn):
-        for s in range(fit.k):
-            draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+    draw_curves(ax, fit, view, drawn, range(fit.k))
     _outline(ax)
-    if cut(ax, np.concatenate([points(fit, view)[1], *(c.means.ravel() for c in drawn)])):
-        notes.append("what lies beyond the axis is cut off")
+    notes += cut(ax, fit, view, drawn, range(fit.k))
     label(ax, view, False, notes)
     legend(ax, fit, view, beside(new))
     return ax

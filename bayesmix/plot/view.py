@@ -167,10 +167,9 @@ def y_label(view: View, *, jittered: bool) -> str:
     """What the vertical axis shows, and how the offset enters."""
     if jittered:
         return f"{view.name} (points moved apart)"
+    name = f"proportion, {view.name}" if view.name.startswith("p(") else view.name
     if is_surv(view.name):
         name = f"{time_name([view.name])} (tick: censored)"
-        return f"{name} (curves: offset {' + '.join(view.offsets)} held)" if view.offsets else name
-    name = f"proportion, {view.name}" if view.name.startswith("p(") else view.name
     if not view.offsets:
         return name
     if view.rate:
@@ -222,24 +221,19 @@ def curves(fit: PointFit | Posterior, view: View, ci: float | None) -> list[Curv
     """
     data = fit.numbers.spec.prepared.data
     if view.by is None:
-        return [_level_curve(fit, view, None, np.ones(len(data), bool), ci)]
+        return [_level_curve(fit, view, None, data, ci)]
     column = data[view.by]
-    return [
-        _level_curve(fit, view, level, (column == level).to_numpy(), ci) for level in view.by_levels
-    ]
+    return [_level_curve(fit, view, v, data[column == v], ci) for v in view.by_levels]
 
 
 def _level_curve(
-    fit: PointFit | Posterior, view: View, level: Any, rows: np.ndarray, ci: float | None
+    fit: PointFit | Posterior, view: View, level: Any, rows: pd.DataFrame, ci: float | None
 ) -> Curve:
     """Means along x, from new data that vary only in x."""
     spec = fit.numbers.spec
-    place, x = _grid(spec.prepared.data, view, rows)
-    values: dict[str, Any] = {h.name: h.value for h in view.held}
-    if view.x is not None:
-        values[view.x] = x
-    if view.by is not None:
-        values[view.by] = level
+    place, x = _grid(rows, view)
+    moving = {name: v for name, v in ((view.x, x), (view.by, level)) if name is not None}
+    values = {h.name: h.value for h in view.held} | moving
     newdata = new_rows(spec, len(place), values)
     block = spec.layout.blocks[view.block]
     data = spec.apply(newdata, response=False, weights=False).blocks[view.block]
@@ -258,11 +252,11 @@ def _level_curve(
     return Curve(level, place, *estimate_and_limits(fit, means, ci, [mean_scale(block)]))
 
 
-def _grid(data: pd.DataFrame, view: View, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+def _grid(rows: pd.DataFrame, view: View) -> tuple[np.ndarray, Any]:
     """Places on the axis (m,) and values of x there."""
     if view.x is None:
-        return np.array([1.0, max(len(data), 2)]), None
-    column = data[view.x][rows]
+        return np.array([1.0, max(len(rows), 2)]), None
+    column = rows[view.x]
     if view.levels is None:
         low, high = float(column.min()), float(column.max())
         grid = np.linspace(low, high, STEPS) if high > low else np.array([low])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,10 +151,7 @@ def _along(
         level_ticks(ax, levels)
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
     rows = spec.apply(newdata, response=False)
-
-    def at_theta(theta: np.ndarray) -> np.ndarray:
-        return row_weights(spec, theta, rows)
-
+    at_theta = partial(row_weights, spec, rows=rows)
     weights, limits = estimate_and_limits(fit, at_theta, ci, ["logit"])
     for s, component in enumerate(fit.components):
         if limits is not None:

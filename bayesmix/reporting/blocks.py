@@ -125,8 +125,9 @@ Block = Choice | Words | Pairs | Table | Picture | Equation | Code | Details | S
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `key` is its anchor."""
+    """A part of the page, left out without blocks; `key` is its anchor, `lead` its first words."""
 
     key: str
     title: str
     blocks: tuple[Block, ...]
+    lead: str = ""

@@ -18,7 +18,7 @@ from bayesmix.plot.grid import (
     new_rows,
 )
 from bayesmix.reporting.blocks import Table, Words
-from bayesmix.reporting.files import interval, number
+from bayesmix.reporting.files import with_interval
 
 MOST = 8  # subjects
 ENDS = ["estimate", "lower", "upper"]
@@ -64,13 +64,7 @@ def typical_events(name: str, fit: Any, spec: MixtureSpec) -> Table | Words:
         columns = {end: f"{words} {end}" for end in ENDS}
         own = own[["row", "event", *ENDS]].rename(columns=columns)
         table = table.merge(own, on=["row", "event"], how="left")
-        numbers = table[[f"{words} {end}" for end in ENDS]].to_numpy(dtype=float)
-        shown = shown.assign(
-            **{
-                words: [number(v) for v in numbers[:, 0]],
-                f"{words}, 95% interval": [interval(*ends) for ends in numbers[:, 1:]],
-            }
-        )
+        shown = shown.assign(**with_interval(words, table[list(columns.values())]))
     caption = (
         f"Typical subjects by {name}, numbers at their medians: the probability of each event, "
         "and the time to it of those who have it"

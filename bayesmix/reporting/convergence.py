@@ -42,17 +42,15 @@ def convergence(subject: Subject) -> Section:
     )
 
 
-def chains(subject: Subject) -> Section | None:
+def chains(subject: Subject) -> Section:
     """Pictures of the chains of posteriors by NUTS."""
     drawn = [(n, f) for n, f in subject.posteriors.items() if f.method == "nuts"]
-    if not drawn:
-        return None
     words = (
         "Chains that agree have an R-hat of at most 1.01 and effective sample sizes of at least "
         "400 for every parameter, traces without trends, and ranks that are spread evenly."
     )
-    pictures = (diagnostics_picture(name, fit) for name, fit in drawn)
-    return Section("chains", "Do the chains agree?", (Words(words), *pictures))
+    pictures = tuple(diagnostics_picture(name, fit) for name, fit in drawn)
+    return Section("chains", "Do the chains agree?", pictures, words)
 
 
 def fit_warnings(fit: Any) -> list[str]:

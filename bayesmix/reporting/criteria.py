@@ -11,7 +11,7 @@ from bayesmix.comparison import compare
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError, SpecError
 from bayesmix.reporting.blocks import Block, Section, Table, Words
-from bayesmix.reporting.files import fixed, number
+from bayesmix.reporting.files import fixed, number, rounded
 from bayesmix.reporting.pictures import comparison_picture
 from bayesmix.reporting.subject import Subject
 
@@ -50,10 +50,7 @@ def criteria(subject: Subject) -> Section:
 def _point_table(fits: Mapping[str, Any]) -> Table:
     columns = {title: [getattr(f, name) for f in fits.values()] for name, title in POINT.items()}
     table = pd.DataFrame({"fit": list(fits), "components": [f.k for f in fits.values()], **columns})
-    shown = table.copy()
-    for title in columns:
-        if title != "df":
-            shown[title] = [fixed(v) for v in table[title]]
+    shown = rounded(table, columns.keys() - {"df"})
     caption = "Criteria of point fits: AIC, BIC and ICL are better the smaller they are"
     return Table("criteria", caption, table, shown)
 
@@ -86,9 +83,7 @@ def _posterior_table(subject: Subject) -> Table:
         rows.append((name, k, "WAIC", waic.elpd, waic.se, waic.p_waic))
     names = ["fit", "components", "criterion", "elpd", "standard error", "effective parameters"]
     table = pd.DataFrame(rows, columns=names)
-    shown = table.copy()
-    for column in names[3:]:
-        shown[column] = [fixed(v) for v in table[column]]
+    shown = rounded(table, names[3:])
     caption = "Expected log predictive density (elpd) of units left out: larger is better"
     return Table("criteria_posteriors", caption, table, shown)
 

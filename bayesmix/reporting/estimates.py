@@ -12,7 +12,8 @@ from bayesmix.comparison import compare_estimates
 from bayesmix.errors import BayesmixError, FitError, SpecError
 from bayesmix.plot.coefficients import with_lines
 from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
-from bayesmix.reporting.files import interval, number
+from bayesmix.reporting.chosen import ENDS
+from bayesmix.reporting.files import interval, number, with_interval
 from bayesmix.reporting.pictures import coefficients_picture
 from bayesmix.reporting.subject import Subject
 
@@ -83,9 +84,7 @@ def _side_by_side(fits: dict[str, Any], file: str) -> Table:
     table = compare_estimates(fits)
     shown, columns = _columns(table)
     for name in fits:
-        columns[name] = [number(v) for v in shown[f"{name}_estimate"]]
-        ends = zip(shown[f"{name}_lower"], shown[f"{name}_upper"], strict=True)
-        columns[f"{name}, 95% interval"] = [interval(*pair) for pair in ends]
+        columns |= with_interval(name, shown[[f"{name}_{end}" for end in ENDS]])
     return Table(file, "Estimates side by side", table, pd.DataFrame(columns))
 
 

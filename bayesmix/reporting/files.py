@@ -53,6 +53,28 @@ def interval(lower: Any, upper: Any) -> str:
     return f"{ends[0]} to {ends[1]}" if all(ends) else ""
 
 
+def with_interval(name: str, numbers: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns as text of estimates and of their intervals.
+
+    Parameters
+    ----------
+    name : str
+        Of the column of estimates; that of intervals adds to it.
+    numbers : DataFrame
+        Estimates, lower and upper ends.
+    """
+    found = numbers.to_numpy(dtype=float)
+    return {
+        name: [number(value) for value in found[:, 0]],
+        f"{name}, 95% interval": [interval(*ends) for ends in found[:, 1:]],
+    }
+
+
+def rounded(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """The table with some of its columns to two decimals, as text."""
+    return table.assign(**{name: [fixed(v) for v in table[name]] for name in columns})
+
+
 def plural(count: float, word: str) -> str:
     """A count with its noun."""
     shown = f"{count:,.0f}" if float(count).is_integer() else f"{count:g}"

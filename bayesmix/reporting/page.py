@@ -62,7 +62,8 @@ def resource(name: str) -> str:
 
 
 def _section(section: Section) -> str:
-    inner = "\n".join(map(write_block, section.blocks))
+    lead = (Words(section.lead),) if section.lead else ()
+    inner = "\n".join(map(write_block, (*lead, *section.blocks)))
     head = f'<h2 id="{section.key}-title">{_text(section.title)}</h2>'
     return (
         f'<section id="{section.key}" aria-labelledby="{section.key}-title">\n{head}\n{inner}\n'

@@ -42,9 +42,7 @@ def coefficients_picture(fits: Mapping[str, Any]) -> Block:
             "the numbers are in the table above."
         )
 
-    lines = math.ceil(len(terms) / COLUMNS)
-    size = (2.9 * min(len(terms), COLUMNS) + 0.6, 0.6 + 2.5 * lines)
-    return _picture("Coefficients with 95% intervals", draw, size)
+    return _picture("Coefficients with 95% intervals", draw, _size(len(terms), 0.6))
 
 
 def comparison_picture(ranked: Comparison) -> Block:
@@ -73,9 +71,8 @@ def rootogram_picture(name: str, fit: Any) -> Block:
             f"component: {sizes}."
         )
 
-    lines = math.ceil(fit.k / COLUMNS)
-    size = (2.9 * min(fit.k, COLUMNS) + 0.6, 0.4 + 2.5 * lines)
-    return _picture(f"Memberships of {name}: bars at 0 and 1 only are clear-cut", draw, size)
+    caption = f"Memberships of {name}: bars at 0 and 1 only are clear-cut"
+    return _picture(caption, draw, _size(fit.k, 0.4))
 
 
 def weights_picture(name: str, fit: Any) -> Block:
@@ -185,6 +182,11 @@ def _move_legend(figure: Figure) -> None:
     legend.set_frame_on(False)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width + LEGEND, height)
+
+
+def _size(n: int, words: float) -> tuple[float, float]:
+    """Of n panels in lines of three, with inches for words below them."""
+    return 2.9 * min(n, COLUMNS) + 0.6, words + 2.5 * math.ceil(n / COLUMNS)
 
 
 def _grid(figure: Figure, n: int, *, share_x: bool) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The sections of a report, in their order.
 
-A section is a function of the `Subject` that gives a `Section`, or None where it does not
+A section is a function of the `Subject` that gives a `Section`, without blocks where it does not
 apply to the fits.  A new kind of model adds its own here.
 """
 
@@ -18,7 +18,7 @@ from bayesmix.reporting.provenance import provenance
 from bayesmix.reporting.subject import Subject
 from bayesmix.reporting.units import events, memberships, predictions, survival
 
-SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
+SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     conclusion,
     convergence,
     model,
@@ -38,4 +38,4 @@ SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
 def make_sections(subject: Subject) -> list[Section]:
     """The sections that apply."""
     made = (section(subject) for section in SECTIONS)
-    return [section for section in made if section is not None]
+    return [section for section in made if section.blocks]

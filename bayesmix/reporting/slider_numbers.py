@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ TAILS = (0.05, 0.95)  # of the data, between which these lie
 STEPS = 41  # times, or values of a covariate along the axis
 FAR = (0.05, 0.95)  # of the limits, beyond which bands may leave the picture
 START = ("no event yet", "")
+SHARES = (0, 0.25, 0.5, 0.75, 1)  # ticks of probabilities
+
+Lines = Sequence[tuple[str, str]]  # names and colours
+Key = tuple[str, Sequence[Any]]  # the column of a table that tells lines apart, and its values
 
 
 def slider_values(data: pd.DataFrame, known: Covariates) -> dict[str, list[Any]]:
@@ -80,52 +85,36 @@ def event_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     """Probabilities of the states over time, for covariates that sliders choose."""
     times = spec.prepared.times
     lines = [(str(c), colour(s)) for s, c in enumerate(fit.components)] + [START]
+    states = ("state", [*fit.components, start_state(fit.components)])
     caption = f"Probabilities over time for a subject of your choice ({name})"
-    return _over_time(
-        spec,
-        caption,
-        (time_name(list(times)), _last(times.values())),
-        lines,
-        lambda times, rows: fit.state_probabilities(times, rows),
-        ("state", [*fit.components, start_state(fit.components)]),
-    )
+    return _over_time(spec, caption, times, lines, fit.state_probabilities, states)
 
 
 def survival_sliders(name: str, fit: Any, spec: MixtureSpec, response: str) -> list[Block]:
     """Survival curves of all together and of the components, by sliders."""
     part = next(part for part in spec.prepared.parts if part.response.name == response)
-    lines = _lines(fit)
+    table_of = partial(fit.survival, response=response)
+    times = {response: part.response.times}
     caption = f"Survival curves for a subject of your choice ({name})"
-    return _over_time(
-        spec,
-        caption,
-        (time_name([response]), _last([part.response.times])),
-        lines,
-        lambda times, rows: fit.survival(times, rows, response=response),
-        ("component", [None, *fit.components][: len(lines)]),
-    )
+    return _over_time(spec, caption, times, _lines(fit), table_of, _owners(fit))
 
 
 def mean_sliders(name: str, fit: Any, spec: MixtureSpec, response: str) -> list[Block]:
     """Means of all together and of the components along a covariate, the others by sliders."""
     part = next(part for part in spec.prepared.parts if part.response.name == response)
     caption = f"Means of {response.replace('`', '')} for covariates of your choice ({name})"
-    return _along(
-        spec, (part.designs, designs_of(spec)), caption, _lines(fit),
-        lambda rows: predictions(fit, rows, response=response),
-        [None, *fit.components],
-    )  # fmt: skip
+    table_of = partial(predictions, fit, response=response)
+    designs = (part.designs, designs_of(spec))
+    return _along(spec, designs, caption, _lines(fit), table_of, _owners(fit))
 
 
 def weight_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     """Weights of the components along a covariate of theirs, the others by sliders."""
     own = [d for d in (spec.prepared.concomitant,) if d is not None]
     caption = f"Weights of the components for covariates of your choice ({name})"
-    return _along(
-        spec, (own, own), caption, _lines(fit)[1:],
-        lambda rows: predictions(fit, rows, what="weight"),
-        list(fit.components),
-    )  # fmt: skip
+    table_of = partial(predictions, fit, what="weight")
+    components = ("component", list(fit.components))
+    return _along(spec, (own, own), caption, _lines(fit)[1:], table_of, components)
 
 
 def _lines(fit: Any) -> list[tuple[str, str]]:
@@ -134,44 +123,40 @@ def _lines(fit: Any) -> list[tuple[str, str]]:
     return [("all", ""), *(own if fit.k > 1 else [])]
 
 
-def _last(times: Any) -> float:
-    """The last time that was seen."""
-    ends = [np.concatenate([t.lower, t.upper[np.isfinite(t.upper)]]) for t in times]
-    return float(np.max(np.concatenate(ends)))
+def _owners(fit: Any) -> Key:
+    """Whose these lines are, in the tables."""
+    return "component", [None, *fit.components][: len(_lines(fit))]
 
 
 def _over_time(
     spec: MixtureSpec,
     caption: str,
-    time: tuple[str, float],
-    lines: Sequence[tuple[str, str]],
+    times: Mapping[str, Any],
+    lines: Lines,
     table_of: Callable[[list[float], pd.DataFrame], pd.DataFrame],
-    key: tuple[str, Sequence[Any]],
+    key: Key,
 ) -> list[Block]:
-    """Probabilities over time, or a note why not; nothing if the model has no covariates."""
+    """Probabilities until the last time that was seen; nothing if the model has no covariates."""
     designs = designs_of(spec)
     values = slider_values(spec.prepared.data, covariates_of(designs, spec.prepared.data))
     if not values:
         return []
+    ends = [np.concatenate([t.lower, t.upper[np.isfinite(t.upper)]]) for t in times.values()]
+    grid = np.linspace(0.0, float(np.max(np.concatenate(ends))), STEPS)
+    along = (time_name(list(times)), tuple(f"{t:.3g}" for t in grid))
     rows = combinations(spec, values)
-    times = np.linspace(0.0, time[1], STEPS)
-    try:
-        table = table_of(list(times), rows)
-    except BayesmixError as error:
-        return [Words(f"{caption}: not available: {error}", "note")]
-    found = [part.reshape(len(rows), STEPS, 3) for part in _by_line(table, *key)]
-    along = (time[0], tuple(f"{t:.3g}" for t in times))
-    axes = list(values.items())
-    return [_block(spec, designs, caption, axes, along, lines, np.stack(found, axis=1))]
+    return _block(
+        spec, designs, caption, values, along, lines, lambda: table_of(list(grid), rows), key
+    )
 
 
 def _along(
     spec: MixtureSpec,
     designs: tuple[Sequence[Design], Sequence[Design]],
     caption: str,
-    lines: Sequence[tuple[str, str]],
+    lines: Lines,
     table_of: Callable[[pd.DataFrame], pd.DataFrame],
-    components: Sequence[Any],
+    key: Key,
 ) -> list[Block]:
     """Predictions along a covariate of the first designs, with sliders for those of the second."""
     data, (first, every) = spec.prepared.data, designs
@@ -183,24 +168,12 @@ def _along(
         *(tuple(n for n in kind if n != x) for kind in (known.numeric, known.factors))
     )
     values = slider_values(data, others)
-    along = _places(data[x]) if x in known.numeric else levels_of(data[x])
-    try:
-        table = table_of(combinations(spec, {**values, x: along}))
-    except BayesmixError as error:
-        return [Words(f"{caption}: not available: {error}", "note")]
-    outputs = list(table["output"].unique()) if "output" in table else [None]
-    parts = [table if o is None else table[table["output"] == o] for o in outputs]
-    shape = (-1, len(along), 3)
-    found = [
-        np.stack([v.reshape(shape) for v in _by_line(p, "component", components[: len(lines)])], 1)
-        for p in parts
-    ]
-    stacked = np.stack(found, axis=1).reshape(-1, len(lines), len(along), 3)
-    if not np.isfinite(stacked[..., 0]).any():
-        return [Words(f"{caption}: not available: all are infinite or unknown", "note")]
-    axes = [*values.items(), *([] if outputs == [None] else [("of", outputs)])]
-    where = (x, tuple(number(v) if isinstance(v, float) else str(v) for v in along))
-    return [_block(spec, every, caption, axes, where, lines, stacked, ticks=_ticks(stacked))]
+    grid = _places(data[x]) if x in known.numeric else levels_of(data[x])
+    along = (x, tuple(number(v) if isinstance(v, float) else str(v) for v in grid))
+    rows = combinations(spec, {**values, x: grid})
+    return _block(
+        spec, every, caption, values, along, lines, lambda: table_of(rows), key, ticks_of=_ticks
+    )
 
 
 def _ticks(values: np.ndarray) -> tuple[float, ...]:
@@ -226,17 +199,33 @@ def _block(
     spec: MixtureSpec,
     designs: Sequence[Design],
     caption: str,
-    axes: Sequence[tuple[str, Sequence[Any]]],
+    values: Mapping[str, Sequence[Any]],
     along: tuple[str, tuple[str, ...]],
-    lines: Sequence[tuple[str, str]],
-    found: np.ndarray,
-    **look: Any,
-) -> Sliders:
-    """The block with a caption that states what is unknown and what is held at which value."""
+    lines: Lines,
+    table_of: Callable[[], pd.DataFrame],
+    key: Key,
+    ticks_of: Callable[[np.ndarray], tuple[float, ...]] = lambda _: SHARES,
+) -> list[Block]:
+    """The sliders, or a note why there are none.
+
+    The caption states what is unknown, and what is held at which value.
+    """
+    try:
+        table = table_of()
+    except BayesmixError as error:
+        return [Words(f"{caption}: not available: {error}", "note")]
+    outputs = list(table["output"].unique()) if "output" in table else [None]
+    parts = [table if o is None else table[table["output"] == o] for o in outputs]
+    shape = (-1, len(along[1]), 3)
+    each = [np.stack([v.reshape(shape) for v in _by_line(p, *key)], axis=1) for p in parts]
+    found = np.stack(each, axis=1).reshape(-1, len(lines), *shape[1:])
+    if not np.isfinite(found[..., 0]).any():
+        return [Words(f"{caption}: not available: all are infinite or unknown", "note")]
+    axes = [*values.items(), *([] if outputs == [None] else [("of", outputs)])]
     caption += ", with 95% intervals" + (
         "" if np.isfinite(found).all() else " where they are known"
     )
     still = held_columns(designs, spec, {*(name for name, _ in axes), along[0]})
     caption += f". Held: {', '.join(map(str, still))}" if still else ""
     written = tuple((name, tuple(number(v) for v in given)) for name, given in axes)
-    return Sliders(caption, written, *along, tuple(lines), found, **look)
+    return [Sliders(caption, written, *along, tuple(lines), found, ticks_of(found))]

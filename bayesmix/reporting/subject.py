@@ -79,23 +79,21 @@ class Subject:
 
 
 def _same(one: MixtureSpec, other: MixtureSpec) -> bool:
-    if one is other:
-        return True
-    # Families compare by identity and terms by name: equal layouts are equal models.
-    same = (
-        one.components == other.components
-        and one.layout.coordinates == other.layout.coordinates
-        and [p.formula.text for p in one.prepared.parts]
-        == [p.formula.text for p in other.prepared.parts]
-        and [b.name for b in one.layout.blocks] == [b.name for b in other.layout.blocks]
-        and [_families(b) for b in one.layout.blocks] == [_families(b) for b in other.layout.blocks]
-        and dict(one.held) == dict(other.held)
+    return one is other or (
+        _described(one) == _described(other)
+        and not differences(fingerprint(one), fingerprint(other))
     )
-    return same and not differences(fingerprint(one), fingerprint(other))
 
 
-def _families(block: Any) -> list[tuple[str, list[tuple[str, str]]]]:
-    return [(f.name, [(p.name, p.link.name) for p in f.parameters]) for f in block.families]
+def _described(spec: MixtureSpec) -> tuple[Any, ...]:
+    """What makes a model the same: families compare by identity, so by name and links here."""
+    families = [f for block in spec.layout.blocks for f in block.families]
+    return (
+        (spec.components, spec.layout.coordinates, dict(spec.held)),
+        [(block.name, len(block.families)) for block in spec.layout.blocks],
+        [part.formula.text for part in spec.prepared.parts],
+        [(f.name, [(p.name, p.link.name) for p in f.parameters]) for f in families],
+    )
 
 
 def _named(fits: Any) -> dict[Any, Any]:

@@ -35,7 +35,7 @@ MOST_SIDE_BY_SIDE = 2
 CLEAR = 0.9
 
 
-def memberships(subject: Subject) -> Section | None:
+def memberships(subject: Subject) -> Section:
     """Sizes of the components, a picture, and the memberships of the units."""
     blocks: list[Block] = []
     for name, (fit, spec) in subject.at_hand.items():
@@ -48,14 +48,12 @@ def memberships(subject: Subject) -> Section | None:
             blocks.append(weights_picture(name, fit))
             blocks += weight_sliders(name, fit, spec)
         blocks.append(unit_table(name, members))
-    if not blocks:
-        return None
     words = (
         "A membership is the probability, given the data, that a unit belongs to a component. The "
         "better the components are separated, the nearer memberships are to 0 and 1. Click on a "
         "unit in the table to see its memberships as bars."
     )
-    return Section("memberships", "Memberships", (Words(words), *blocks))
+    return Section("memberships", "Memberships", tuple(blocks), words)
 
 
 def unit_table(name: str, members: pd.DataFrame) -> Details:
@@ -98,7 +96,7 @@ def _head(
     return Details(caption, (Table(name, caption, table, short, bars),))
 
 
-def events(subject: Subject) -> Section | None:
+def events(subject: Subject) -> Section:
     """Probabilities of competing events over time."""
     blocks: list[Block] = []
     of_events = {n: pair for n, pair in subject.at_hand.items() if pair[1].kind.named}
@@ -112,17 +110,15 @@ def events(subject: Subject) -> Section | None:
     for name, (fit, spec) in of_events.items():
         blocks += event_sliders(name, fit, spec)
         blocks.append(typical_events(name, fit, spec))
-    if not blocks:
-        return None
     words = (
         "The model's probabilities of having had each event by a time, averaged over the subjects, "
         "beside the Aalen-Johansen estimate, which needs no model. Where they differ by more than "
         "their intervals, the model does not describe the times."
     )
-    return Section("events", "Events over time", (Words(words), *blocks))
+    return Section("events", "Events over time", tuple(blocks), words)
 
 
-def survival(subject: Subject) -> Section | None:
+def survival(subject: Subject) -> Section:
     """Survival curves of mixtures of times, and the times by which shares have had the event."""
     blocks: list[Block] = []
     for name, (fit, spec) in subject.at_hand.items():
@@ -139,27 +135,18 @@ def survival(subject: Subject) -> Section | None:
             key = f"times_{name}" + (f"_{number_of + 1}" if len(times) > 1 else "")
             blocks.append(Table(key, caption, table, shown))
             blocks += survival_sliders(name, fit, spec, response)
-    if not blocks:
-        return None
     words = (
         "The model's survival curve, averaged over the rows, beside the Kaplan-Meier estimate, "
         "which needs no model. An infinite time means that fewer ever have the event."
     )
-    return Section("survival", "Survival over time", (Words(words), *blocks))
+    return Section("survival", "Survival over time", tuple(blocks), words)
 
 
-def predictions(subject: Subject) -> Section | None:
+def predictions(subject: Subject) -> Section:
     """Fitted means beside the data, and a picture of the components' means."""
     # Competing events have probabilities and times in place of means of a response.
     means = {n: pair for n, pair in subject.at_hand.items() if not pair[1].kind.named}
-    if not means:
-        return None
-    blocks: list[Block] = [
-        Words(
-            "Predicted is the mean of the response, averaged over the components by their weights "
-            "(not by the memberships); binomial means are per trial."
-        )
-    ]
+    blocks: list[Block] = []
     numbered = _numbered(means)
     if numbered:
         shown = {n: _curves(n, *pair) for n, pair in numbered.items()}
@@ -172,7 +159,11 @@ def predictions(subject: Subject) -> Section | None:
             blocks.append(Words(subject.named(name, f"no predictions: {error}"), "note"))
             continue
         blocks.append(_head(f"predictions_{name}", f"Predictions of {name}", table, "rows"))
-    return Section("predictions", "Predictions", tuple(blocks))
+    words = (
+        "Predicted is the mean of the response, averaged over the components by their weights "
+        "(not by the memberships); binomial means are per trial."
+    )
+    return Section("predictions", "Predictions", tuple(blocks), words)
 
 
 def _numbered(fits: dict[str, tuple[Any, MixtureSpec]]) -> dict[str, tuple[Any, MixtureSpec]]:

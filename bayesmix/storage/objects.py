@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -205,64 +205,54 @@ GOLDEN = 0.6180339887498949
 
 def fingerprints(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
     """Fingerprints by what they are of, in words: columns, offsets, responses, units, weights."""
-    rows = spec.rows.sample
-    out: dict[str, dict[str, Any]] = {}
-    for layout, block in zip(spec.layout.blocks, rows.blocks, strict=True):
-        name = layout.name
+    found = [*_of_responses(spec), *_of_times(spec), *_of_units(spec)]
+    return {what: fingerprint(values) for what, values in found if values is not None}
+
+
+def _of_responses(spec: MixtureSpec) -> Iterator[tuple[str, np.ndarray | None]]:
+    for layout, block in zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True):
         assert block.response is not None
-        if block.response.y.ndim == 1:
-            out[f"the response {name!r}"] = fingerprint(block.response.y)
-        else:
-            columns = zip(layout.columns, block.response.y.T, strict=True)
-            out |= {f"the response {part!r}": fingerprint(y) for part, y in columns}
-        if block.response.trials is not None:
-            out[f"the trials of {name!r}"] = fingerprint(block.response.trials)
-        if block.offset is not None:
-            out[f"the offset of {name!r}"] = fingerprint(block.offset.ravel())
+        name, y = layout.name, block.response.y
+        names = (name,) if y.ndim == 1 else layout.columns
+        for part, column in zip(names, np.atleast_2d(y.T), strict=True):
+            yield f"the response {part!r}", column
+        yield f"the trials of {name!r}", block.response.trials
+        yield f"the offset of {name!r}", block.offset
         for term, column in zip(layout.terms, block.matrix.T, strict=True):
-            out[f"the term {term!r} of {name!r}"] = fingerprint(column)
-    out |= _times(spec)
-    out["the units"] = fingerprint(rows.units.codes)
-    if rows.concomitant is not None:
-        terms = spec.layout.concomitant_terms or ()
-        for term, column in zip(terms, rows.concomitant.T, strict=True):
-            out[f"the concomitant term {term!r}"] = fingerprint(column)
-    if rows.weight is not None:
-        out["the weights of the units"] = fingerprint(rows.weight)
-    if rows.allowed is not None:
-        out["the labels of the units"] = fingerprint(rows.allowed.ravel())
-    return out
+            yield f"the term {term!r} of {name!r}", column
 
 
-def _times(spec: MixtureSpec) -> dict[str, dict[str, Any]]:
+def _of_times(spec: MixtureSpec) -> Iterator[tuple[str, np.ndarray]]:
     """Of the bounds of times, those of each event by itself, and of knots."""
-    found: dict[str, Any] = {}
     for block, data in zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True):
         own = zip(block.keys, data.own, strict=True) if data.own else ()
-        found |= {f"{response.name} of {key}": response for key, response in own}
-        found |= {} if data.own else {block.name: data.response}
-    out = {}
-    for name, response in found.items():
-        if response is None or response.times is None:
-            continue
-        for bound in ("lower", "upper", "entry"):
-            values = getattr(response.times, bound)
-            finite = np.where(np.isinf(values), -1.0, values)
-            out[f"the {bound} bounds of {name!r}"] = fingerprint(finite)
-    blocks = spec.layout.blocks
-    families = {key: f for b in blocks for key, f in zip(b.keys, b.families, strict=True)}
-    knots = {key: f.options.get("knots") for key, f in families.items()}
-    return out | {
-        f"the knots of {name!r}": fingerprint(np.array(at)) for name, at in knots.items() if at
-    }
+        found = {f"{response.name} of {key}": response for key, response in own}
+        for name, response in (found or {block.name: data.response}).items():
+            for bound in ("lower", "upper", "entry"):
+                if response is not None and response.times is not None:
+                    at = getattr(response.times, bound)
+                    yield f"the {bound} bounds of {name!r}", np.where(np.isinf(at), -1.0, at)
+        for key, family in zip(block.keys, block.families, strict=True):
+            if knots := family.options.get("knots"):
+                yield f"the knots of {key!r}", np.array(knots)
+
+
+def _of_units(spec: MixtureSpec) -> Iterator[tuple[str, np.ndarray | None]]:
+    rows = spec.rows.sample
+    yield "the units", rows.units.codes
+    columns = () if rows.concomitant is None else rows.concomitant.T
+    for term, column in zip(spec.layout.concomitant_terms or (), columns, strict=True):
+        yield f"the concomitant term {term!r}", column
+    yield "the weights of the units", rows.weight
+    yield "the labels of the units", rows.allowed
 
 
 def fingerprint(values: np.ndarray) -> dict[str, Any]:
-    """A hash of rounded values (n,), their length and a projection.
+    """A hash of rounded values, their length and a projection.
 
     Missing values are a number of their own, beyond all others.
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = np.asarray(values, dtype=np.float64).ravel()
     missing = np.isnan(x)
     if missing.any():
         x = np.where(missing, 2 * np.abs(x[~missing]).max(initial=0.5), x)

@@ -175,7 +175,7 @@ def test_selection_refuses(trial, points):
 
 def check_states(ax, table, components):
     for number, state in enumerate((*components, "start")):
-        colour = "0.35" if state == "start" else style.colour(number)
+        colour = "#595959" if state == "start" else style.colour(number)
         part = table[table["state"] == state]
         model = part[part["source"] == "model"]
         steps = part[part["source"] == "nonparametric"]
