@@ -226,8 +226,8 @@ def _of_times(spec: MixtureSpec) -> Iterator[tuple[str, np.ndarray]]:
     """Of the bounds of times, those of each event by itself, and of knots."""
     for block, data in zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True):
         own = zip(block.keys, data.own, strict=True) if data.own else ()
-        found = {f"{response.name} of {key}": response for key, response in own}
-        for name, response in (found or {block.name: data.response}).items():
+        by_event = [(f"{response.name} of {key}", response) for key, response in own]
+        for name, response in by_event or [(block.name, data.response)]:
             for bound in ("lower", "upper", "entry"):
                 if response is not None and response.times is not None:
                     at = getattr(response.times, bound)
