@@ -69,7 +69,7 @@ COVARIANCE: Fields = {
 }
 # Priors of files without `standard` are of the user's theta.
 PRIORS: Fields = {
-    "concentration": VALUE,
+    **dict.fromkeys(("concentration", "opened"), VALUE),
     "standard": _json(sorted, frozenset),
     **dict.fromkeys(("spread", "lean"), NUMBERS),
 }

@@ -226,10 +226,10 @@ def _of_times(spec: MixtureSpec) -> Iterator[tuple[str, np.ndarray]]:
     """Of the bounds of times, those of each event by itself, and of knots."""
     for block, data in zip(spec.layout.blocks, spec.rows.sample.blocks, strict=True):
         own = zip(block.keys, data.own, strict=True) if data.own else ()
-        by_event = [(f"{response.name} of {key}", response) for key, response in own]
-        for name, response in by_event or [(block.name, data.response)]:
+        found: dict[str, Any] = {f"{response.name} of {key}": response for key, response in own}
+        for name, response in (found or {block.name: data.response}).items():
             for bound in ("lower", "upper", "entry"):
-                if response is not None and response.times is not None:
+                if response.times is not None:
                     at = getattr(response.times, bound)
                     yield f"the {bound} bounds of {name!r}", np.where(np.isinf(at), -1.0, at)
         for key, family in zip(block.keys, block.families, strict=True):

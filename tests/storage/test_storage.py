@@ -323,7 +323,8 @@ def test_everything_is_stored():
         "relabelling khat thin asked apart beside",
         Apart: "theta raw log_density stats mode",
         Mode: "theta log_density factor log_mass share",
-        PriorModel: "single concentration spread standard map smooths lean",  # two follow
+        # "map" and "smooths" follow
+        PriorModel: "single concentration spread standard map smooths lean opened",
         Prior: "kind parameters",
         bmx.Regression: "formula family fixed nested dispersion per random_covariance",
     }
