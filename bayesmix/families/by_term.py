@@ -1,4 +1,4 @@
-"""A family's scalar term of the kernels by NumPy: densities of all rows, with their derivatives."""
+"""A family's term of the kernels by NumPy: densities of all rows, with their derivatives."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ OPS = SimpleNamespace(
     log=np.log,
     log1p=np.log1p,
     log1pmx=special.log1pmx,
+    log_ndtr=lambda x: (xp.log_ndtr(x),),  # no term here asks for its derivative
     log1mexp=lambda h: (special.log1mexp(-h), 1 / np.expm1(h)),
     pick=np.where,
     rising=special.make_rising(np.where),
@@ -47,7 +48,9 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
     etas, through = [v.eta for v in linked], None
     if first.link is not own:
         etas[0], *through = _through(first, own)
-    logf, *rest = _term(kernel)(*(getattr(obs, name) for name in kernel.reads), *etas)
+    trials = 1.0 if obs.trials is None else obs.trials
+    given = {"y": obs.y, "trials": trials, "const": obs.const}
+    logf, *rest = _outputs(kernel, [given[name] for name in kernel.reads], etas)
     for v in linked:  # a term may take a missing predictor for one at its bound
         if (missing := np.isnan(v.eta)).any():
             logf = np.where(missing, np.nan, logf)
@@ -61,6 +64,23 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
             row[0] = row[0] * slope
         slopes[0], curvatures[0] = slopes[0] * slope, curvatures[0] * slope * slope
     return Derivatives(logf, tuple(slopes), mirrored(second), tuple(curvatures))
+
+
+def _outputs(kernel: Kernel, given: list[Array], etas: list[Array]) -> Any:
+    """What a term gives; one of blocks takes all rows for a single one."""
+    if not kernel.blocks:
+        return _term(kernel)(*given, *etas)
+    p = len(etas)
+    out = np.empty((1 + 2 * p + p * (p + 1) // 2, 1), dtype=object)
+    _term(kernel)(4, 1, _column(given), _column(etas), out)
+    return out[:, 0]
+
+
+def _column(arrays: list[Array]) -> np.ndarray:
+    out = np.empty((len(arrays), 1), dtype=object)
+    for row, array in zip(out, arrays, strict=True):
+        row[0] = array
+    return out
 
 
 def _through(v: Linked, own: Link) -> tuple[Array, Array, Array]:

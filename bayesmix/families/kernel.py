@@ -49,7 +49,7 @@ class Kernel:
         For any number of parameters, or densities of several rows: ``make_term(ops)`` returns
         ``term(level, n, numbers, etas, out)`` of n rows, with arrays (len(reads), rows),
         (parameters, rows) and (outputs, rows).  It writes the numbers above one below the other:
-        at level 1 those up to the derivatives, at 2 up to the curvatures, at 3 all.
+        at level 1 those up to the derivatives, at 2 up to the curvatures, from 3 on all.
     together : callable, optional
         Where rows of a cluster have a density together: ``together(obs, x)`` gives what the term
         reads of each cluster, (m, C), in the place of `reads`.  Its predictors are then the
@@ -60,10 +60,10 @@ class Kernel:
     -----
     `ops` is `bayesmix.kernels.math`: ``exp, log, log1p, expm1, stirling, ...`` that vectorise, or
     `families.by_term.OPS`, the same for NumPy's arrays.  A term may use these, arithmetic and
-    ``pick(condition, one, other)``, of which both are computed; one of blocks, which NumPy does not
-    read, conditional expressions too.  Its derivatives may only be infinite or NaN where the log
-    density is -inf.  Its compiled form is kept on disk if `make_term` is a module's function
-    without defaults or a closure.
+    ``pick(condition, one, other)``, of which both are computed; one of blocks conditions too, on
+    numbers of rows below level 4 only: there NumPy gives all rows as one.  Its derivatives may only
+    be infinite or NaN where the log density is -inf.  Its compiled form is kept on disk if
+    `make_term` is a module's function without defaults or a closure.
     """
 
     name: str

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.arrays.sums import shares
 from bayesmix.errors import SpecError
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked
@@ -29,48 +29,32 @@ def density(obs: Observed, *others: Linked) -> Array:
     return own - total
 
 
-def closed_form(obs: Observed, *others: Linked) -> Derivatives:
-    """Derivatives in the linear predictors: 1(y = j) - p_j, and -p_j (1(i = j) - p_i)."""
-    eta: list[Any] = [0.0, *(np.asarray(each.eta, float) for each in others)]
-    top: Any = reduce(np.maximum, eta)
-    odds = [np.exp(each - top) for each in eta]
-    scale: Any = sum(odds)
-    p = [each / scale for each in odds]
-    # 1 - p_j as the sum of the others, which has digits where p_j is nearly one.
-    rest = [sum(p[:j] + p[j + 1 :]) for j in range(len(p))]
-    own: Any = sum(np.where(obs.y == j, each, 0.0) for j, each in enumerate(eta))
-    first = tuple(np.where(obs.y == j, rest[j], -p[j]) for j in range(1, len(p)))
-    second = tuple(
-        tuple(-p[j] * rest[j] if i == j else p[i] * p[j] for j in range(1, len(p)))
-        for i in range(1, len(p))
-    )
-    return Derivatives(own - top - np.log(scale), first, second)
-
-
 def kernel_term(ops: Any) -> Block:
-    """Give the probabilities of levels, with derivatives as in `closed_form`."""
-    log, share = ops.log, ops.scalar(_shares(ops))
+    """Give the probabilities of levels; derivatives 1(y = j) - p_j, and -p_j (1(i = j) - p_i)."""
+    log, pick, share = ops.log, ops.pick, ops.scalar(_shares(ops))
 
     def term(level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
         p = etas.shape[0]
         for i in range(n):
-            own, others = int(numbers[0, i]), 0.0
+            y, own, others = numbers[0, i], 0.0, 0.0
             top, total, reference = share(etas, i, out)
-            out[0, i] = (etas[own - 1, i] if own > 0 else 0.0) - top - log(total)
             for j in range(p):
+                own = pick(y == j + 1, etas[j, i], own)
+                # 1 - p_j as the sum of the others, which has digits where p_j is nearly one.
                 rest = reference
                 for k in range(p):
-                    rest += out[1 + k, i] if k != j else 0.0
+                    rest = rest + (out[1 + k, i] if k != j else 0.0)
                     if level > 2 and k < j:
                         place = 1 + 2 * p + j * (j + 1) // 2 + k
                         out[place, i] = -out[1 + j, i] * out[1 + k, i]
-                others = rest if own == j + 1 else others
+                others = pick(y == j + 1, rest, others)
                 if level > 1:
                     out[1 + p + j, i] = out[1 + j, i] * rest
                 if level > 2:
                     out[1 + 2 * p + j * (j + 3) // 2, i] = out[1 + j, i] * rest
+            out[0, i] = own - top - log(total)
             for j in range(p):
-                out[1 + j, i] = others if own == j + 1 else -out[1 + j, i]
+                out[1 + j, i] = pick(y == j + 1, others, -out[1 + j, i])
 
     return term
 
@@ -80,18 +64,18 @@ def _shares(ops: Any) -> Any:
 
     Gives the largest predictor, the sum of all odds to it, and the first level's probability.
     """
-    exp = ops.exp
+    exp, pick = ops.exp, ops.pick
 
     def share(etas: np.ndarray, i: int, out: np.ndarray) -> tuple[float, float, float]:
         p, top = etas.shape[0], 0.0
         for j in range(p):
-            top = max(top, etas[j, i])
+            top = pick(etas[j, i] > top, etas[j, i], top)
         total = exp(-top)
         for j in range(p):
             out[1 + j, i] = exp(etas[j, i] - top)
-            total += out[1 + j, i]
+            total = total + out[1 + j, i]
         for j in range(p):
-            out[1 + j, i] /= total
+            out[1 + j, i] = out[1 + j, i] / total
         return top, total, exp(-top) / total
 
     return share
@@ -146,7 +130,6 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         kernel=BERNOULLI if binary else replace(KERNEL, parameters=len(names)),
         location=names if len(names) > 1 else names[0],
         density=density,
-        closed_form=closed_form,
         levels=levels,
         outputs=levels,
         start=start,

@@ -7,9 +7,10 @@ the next.  Tables have the thresholds themselves (`Family.cuts`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
-from bayesmix.families.base import Array, Derivatives, Family, Observed
+from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
 from bayesmix.families.links import Linked, get_link
@@ -28,6 +29,7 @@ LINKS = ("logit", "probit", "cloglog")
 # Steps below which a probability is the density at the middle times the step.
 NARROW = 1e-5
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
+Between = Callable[..., Any]
 
 
 def density(obs: Observed, mu: Linked, *steps: Linked) -> Array:
@@ -42,7 +44,8 @@ def density(obs: Observed, mu: Linked, *steps: Linked) -> Array:
     upper = Linked(mu.link, xp.where(last, 0.0, above))
     lower = Linked(mu.link, xp.where(first, 0.0, above - step))
     inside = xp.where(first | last, 1.0, step)
-    between = _BETWEEN[mu.link.name](upper, lower, inside)
+    tails = [(v.log, v.log1m) for v in (upper, lower)]
+    between = _BETWEEN[mu.link.name](_ARRAYS)(*tails, upper.eta, inside)
     return xp.where(first, upper.log, xp.where(last, lower.log1m, between))
 
 
@@ -55,165 +58,130 @@ def _above(y: Array, mu: Linked, steps: Sequence[Linked]) -> tuple[Array, Array]
     return above, step
 
 
-def _logit_between(upper: Linked, lower: Linked, step: Array) -> Array:
-    return upper.log + lower.log1m + xp.log1mexp(-step)
+def _logit_between(ops: Any) -> Between:
+    """Of log F and log(1 - F) at both thresholds, the upper one and the step between them."""
+    log1mexp = ops.log1mexp
+
+    def between(upper: Any, lower: Any, _above: float, step: float) -> float:
+        return upper[0] + lower[1] + log1mexp(step)[0]
+
+    return between
 
 
-def _cloglog_between(upper: Linked, lower: Linked, step: Array) -> Array:
-    hazard = xp.exp(xp.clip(lower.eta, -700.0, 700.0))
-    more = xp.where(step < NARROW, hazard * step, hazard * xp.expm1(xp.clip(step, upper=700.0)))
-    log_more = lower.eta + xp.log(step) + xp.log_exprel(xp.clip(step, upper=700.0))
-    tiny = more < 1e-12
-    inside = xp.where(tiny, log_more, xp.log1mexp(-xp.where(tiny, 1.0, more)))
-    return lower.log1m + inside
+def _probit_between(ops: Any) -> Between:
+    """From the tail in which the interval lies; of a narrow one the density at its middle."""
+    log, log1mexp, pick = ops.log, ops.log1mexp, ops.pick
+
+    def between(upper: Any, lower: Any, above: float, step: float) -> float:
+        middle, narrow = above - 0.5 * step, step < NARROW
+        big = pick(middle > 0.0, lower[1], upper[0])
+        gap = pick(narrow, 1.0, big - pick(middle > 0.0, upper[1], lower[0]))
+        flat = -0.5 * middle * middle - HALF_LOG_2PI + log(step)
+        return pick(narrow, flat, big + log1mexp(pick(gap > 1e-300, gap, 1e-300))[0])
+
+    return between
 
 
-def _probit_between(upper: Linked, lower: Linked, step: Array) -> Array:
-    right = xp.value_of(upper.eta + lower.eta) > 0
-    # The tail in which the interval lies: of the larger probability and of the smaller one.
-    big = xp.where(right, lower.log1m, upper.log)
-    small = xp.where(right, upper.log1m, lower.log)
-    narrow = xp.value_of(step) < NARROW
-    middle = 0.5 * (upper.eta + lower.eta)
-    flat = -0.5 * middle * middle - 0.5 * np.log(2 * np.pi) + xp.log(step)
-    apart = xp.where(narrow, -1.0, small - big)
-    return xp.where(narrow, flat, big + xp.log1mexp(xp.clip(apart, upper=-1e-300)))
+def _cloglog_between(ops: Any) -> Between:
+    """With what the cumulative hazard grows by, or its logarithm where that is tiny."""
+    exp, expm1, log, log1mexp, pick = ops.exp, ops.expm1, ops.log, ops.log1mexp, ops.pick
+
+    def between(_upper: Any, lower: Any, above: float, step: float) -> float:
+        log_more = above - step + log(expm1(pick(step < 700.0, step, 700.0)))
+        more = exp(pick(log_more < 700.0, log_more, 700.0))
+        tiny = more < 1e-12
+        return lower[1] + pick(tiny, log_more, log1mexp(pick(tiny, 1.0, more))[0])
+
+    return between
 
 
-_BETWEEN = {
-    "logit": _logit_between,
-    "probit": _probit_between,
-    "cloglog": _cloglog_between,
-}
+# What `density` makes them with.
+_ARRAYS = SimpleNamespace(
+    exp=xp.exp, expm1=xp.expm1, log=xp.log, log1mexp=lambda h: (xp.log1mexp(-h),), pick=xp.where
+)
+_BETWEEN = {"logit": _logit_between, "probit": _probit_between, "cloglog": _cloglog_between}
 
 
-def closed_form(obs: Observed, mu: Linked, *steps: Linked) -> Derivatives:
-    """Derivatives in eta and the log steps, by the densities f(b) / P and f(a) / P."""
-    y, link = obs.y, mu.link
-    logf = density(obs, mu, *steps)
-    above, step = _above(y, mu, steps)
-    last = y == len(steps) + 1
-    up, up2 = _ratio(link, np.where(last, 0.0, above), logf, ~last)
-    low, low2 = _ratio(link, np.where(y == 0, 0.0, above - step), logf, y > 0)
-    # What eta and each log step add to the upper and the lower threshold.
-    sizes = [each.value for each in steps]
-    to_upper = [-1.0, *(np.where(y >= n, s, 0.0) for n, s in enumerate(sizes, 1))]
-    to_lower = [-1.0, *(np.where(y > n, s, 0.0) for n, s in enumerate(sizes, 1))]
-    first = [up * a - low * b for a, b in zip(to_upper, to_lower, strict=True)]
-    second = [
-        [
-            up2 * to_upper[i] * to_upper[j] - low2 * to_lower[i] * to_lower[j] - first[i] * first[j]
-            for j in range(len(first))
-        ]
-        for i in range(len(first))
-    ]
-    for i in range(1, len(first)):
-        second[i][i] = second[i][i] + first[i]
-    return Derivatives(logf, tuple(first), tuple(map(tuple, second)))
+def _levels_term(ops: Any, tails: Any, between: Any) -> Block:
+    """The probability of a level from the tails of F at both thresholds.
 
-
-def _ratio(
-    link: Any, x: np.ndarray, logf: np.ndarray, there: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """f(x) / P and f'(x) / P; zero where there is no such threshold."""
-    ratio = np.where(there, np.exp(link.log_slope(x) - logf), 0.0)
-    return ratio, np.where(there, ratio * link.tilt(x), 0.0)
-
-
-def _between_term(tails: Any, between: Any, exp: Any) -> Block:
-    """The probability of a level from the tails of F at both thresholds, as in `closed_form`.
-
-    ``tails(x)`` gives log F(x), log(1 - F(x)), the log density and its slope; ``between`` of both
-    and the step the log probability.
+    ``tails(x)`` gives log F(x), log(1 - F(x)), the log density f and its slope f' / f.  Derivatives
+    come from f(b) / P and f(a) / P, and what eta and each log step add to both thresholds.
     """
+    exp, pick, tails, between = ops.exp, ops.pick, ops.scalar(tails), ops.scalar(between)
+
+    def of_level(y: float, j: int, size: float) -> tuple[float, float]:
+        """What predictor j adds to the thresholds above and below a level."""
+        return pick(y >= j, size, 0.0), pick((y > j) | (j == 0), size, 0.0)
+
+    moves = ops.scalar(of_level)
 
     def term(level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
         p = etas.shape[0]
         for i in range(n):
-            y = int(numbers[0, i])
-            above, step = -etas[0, i], 0.0
-            for j in range(1, min(y, p - 1) + 1):
-                step = exp(etas[j, i])
-                above += step
-            step = 0.0 if y == p else step
+            y, above, step = numbers[0, i], -etas[0, i], 0.0
+            out[1, i] = -1.0  # what each predictor moves thresholds by, until its slope is there
+            for j in range(1, p):
+                out[1 + j, i] = exp(etas[j, i])
+                above = above + pick(y >= j, out[1 + j, i], 0.0)
+                step = pick(y == j, out[1 + j, i], step)
             upper, lower = tails(above), tails(above - step)
-            logf = upper[0] if y == 0 else lower[1]
-            if 0 < y < p:
-                logf = between(upper, lower, above, step)
-            up = 0.0 if y == p else exp(upper[2] - logf)
-            low = 0.0 if y == 0 else exp(lower[2] - logf)
+            inside = 0.0
+            if level > 3 or 0.0 < y < p:  # at level 4 all rows are one
+                inside = between(upper, lower, above, step)
+            logf = pick(y == 0.0, upper[0], pick(y == p, lower[1], inside))
+            up = pick(y == p, 0.0, exp(upper[2] - logf))
+            low = pick(y == 0.0, 0.0, exp(lower[2] - logf))
             out[0, i] = logf
-            for j in range(p):
-                size = -1.0 if j == 0 else exp(etas[j, i])
-                to_upper, to_lower = (size if y >= j else 0.0), (size if y > j or j == 0 else 0.0)
+            for j in range(p - 1, -1, -1):
+                to_upper, to_lower = moves(y, j, out[1 + j, i])
                 first = up * to_upper - low * to_lower
-                out[1 + j, i] = first
-                for k in range(j + 1 if level > 1 else 0):
-                    other = -1.0 if k == 0 else exp(etas[k, i])
-                    bend = up * upper[3] * to_upper * (other if y >= k else 0.0)
-                    bend -= low * lower[3] * to_lower * (other if y > k or k == 0 else 0.0)
-                    bend -= first * out[1 + k, i]
-                    bend += first if j == k > 0 else 0.0
+                bend_up, bend_low = up * upper[3] * to_upper, low * lower[3] * to_lower
+                for k in range(j if level == 2 else 0, j + 1 if level > 1 else 0):
+                    a, b = moves(y, k, out[1 + k, i])
+                    bend = bend_up * a - bend_low * b - first * (up * a - low * b)
+                    bend = bend + (first if j == k > 0 else 0.0)
                     if level > 2:
                         out[1 + 2 * p + j * (j + 1) // 2 + k, i] = -bend
                     if j == k:
-                        out[1 + p + j, i] = -bend if bend < 0.0 else first * first
+                        out[1 + p + j, i] = pick(bend < 0.0, -bend, first * first)
+                out[1 + j, i] = first
 
     return term
 
 
 def logit_term(ops: Any) -> Block:
     """Give the probabilities of levels of the logistic F."""
-    exp, log1p, log1mexp = ops.exp, ops.log1p, ops.log1mexp
+    exp, log1p, pick = ops.exp, ops.log1p, ops.pick
 
     def tails(x: float) -> tuple[float, float, float, float]:
-        small = exp(-abs(x))
-        both = log1p(small)
-        tilt = (1.0 - small) / (1.0 + small)
-        return (
-            (0.0 if x > 0.0 else x) - both,
-            (-x if x > 0.0 else 0.0) - both,
-            -abs(x) - 2.0 * both,
-            -tilt if x > 0.0 else tilt,
-        )
+        small, above = exp(-abs(x)), x > 0.0
+        both, tilt = log1p(small), (1.0 - small) / (1.0 + small)
+        log_f, log_rest = pick(above, 0.0, x) - both, pick(above, -x, 0.0) - both
+        return log_f, log_rest, -abs(x) - 2.0 * both, pick(above, -tilt, tilt)
 
-    def between(upper: Any, lower: Any, _above: float, step: float) -> float:
-        return upper[0] + lower[1] + log1mexp(step)[0]
-
-    return _between_term(ops.scalar(tails), ops.scalar(between), exp)
+    return _levels_term(ops, tails, _logit_between(ops))
 
 
 def probit_term(ops: Any) -> Block:
     """Give the probabilities of levels of the normal F."""
-    log, log_ndtr, log1mexp = ops.log, ops.log_ndtr, ops.log1mexp
+    log_ndtr = ops.log_ndtr
 
     def tails(x: float) -> tuple[float, float, float, float]:
         return log_ndtr(x)[0], log_ndtr(-x)[0], -0.5 * x * x - HALF_LOG_2PI, -x
 
-    def between(upper: Any, lower: Any, above: float, step: float) -> float:
-        middle = above - 0.5 * step
-        big, small = (lower[1], upper[1]) if middle > 0.0 else (upper[0], lower[0])
-        flat = -0.5 * middle * middle - HALF_LOG_2PI + log(step)
-        gap = big - small if big - small > 1e-300 else 1e-300
-        return flat if step < NARROW else big + log1mexp(gap)[0]
-
-    return _between_term(ops.scalar(tails), ops.scalar(between), ops.exp)
+    return _levels_term(ops, tails, _probit_between(ops))
 
 
 def cloglog_term(ops: Any) -> Block:
     """Give the probabilities of levels of the extreme-value F."""
-    exp, expm1, log, log1mexp = ops.exp, ops.expm1, ops.log, ops.log1mexp
+    exp, log1mexp, pick = ops.exp, ops.log1mexp, ops.pick
 
     def tails(x: float) -> tuple[float, float, float, float]:
-        hazard = exp(x if x < 700.0 else 700.0)
+        hazard = exp(pick(x < 700.0, x, 700.0))
         return log1mexp(hazard)[0], -hazard, x - hazard, 1.0 - hazard
 
-    def between(_upper: Any, lower: Any, above: float, step: float) -> float:
-        log_more = above - step + log(expm1(step if step < 700.0 else 700.0))
-        more = exp(log_more if log_more < 700.0 else 700.0)
-        return lower[1] + (log_more if more < 1e-12 else log1mexp(more)[0])
-
-    return _between_term(ops.scalar(tails), ops.scalar(between), exp)
+    return _levels_term(ops, tails, _cloglog_between(ops))
 
 
 _TERMS = {"logit": logit_term, "probit": probit_term, "cloglog": cloglog_term}
@@ -314,7 +282,6 @@ def definite(levels: tuple[Hashable, ...], link: Any) -> Family:
     return Family(
         **_common(link),
         density=density,
-        closed_form=closed_form,
         kernel=_kernel(link.name, len(levels)),
         params={"mu": link, **dict.fromkeys(names, "log")},
         levels=levels,
