@@ -167,66 +167,64 @@ class Family:
     # closed-form derivatives where the kernel has no term of rows, the constants of the density,
     # the default priors of the dispersions given the response (or its `Times`), what it reads,
     # and its fused kernel.
-    atom: float | None = field(default=None, repr=False)
-    links: tuple[str, ...] = field(default=(), repr=False)
-    density: Callable[..., Array] | None = field(default=None, repr=False)
-    closed_form: Callable[..., Derivatives] | None = field(default=None, repr=False)
-    constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = field(
-        default=None, repr=False
-    )
-    priors: Callable[[Any], Mapping[str, Prior]] | None = field(default=None, repr=False)
+    atom: float | None = None
+    links: tuple[str, ...] = ()
+    density: Callable[..., Array] | None = None
+    closed_form: Callable[..., Derivatives] | None = None
+    constant: Callable[[np.ndarray, np.ndarray | None], Array] | None = None
+    priors: Callable[[Any], Mapping[str, Prior]] | None = None
     # The distribution of PyMC, ``pymc(pm, **natural)``, where it has one as accurate.
-    pymc: Callable[..., Any] | None = field(default=None, repr=False)
+    pymc: Callable[..., Any] | None = None
     # The dispersion at whose limit (-1: zero, 1: infinity) the likelihood is unbounded.
-    collapse: tuple[str, int] | None = field(default=None, repr=False)
-    binomial: bool = field(default=False, repr=False)
+    collapse: tuple[str, int] | None = None
+    binomial: bool = False
     # Of a response that is a factor: its levels, the tables' thresholds between them, and the
     # family that another link makes.
-    levels: tuple[Any, ...] = field(default=(), repr=False)
+    levels: tuple[Any, ...] = ()
     # Names of the numbers that `mean` gives along its last axis; empty where it is one number.
-    outputs: tuple[Any, ...] = field(default=(), repr=False)
-    cuts: Cuts | None = field(default=None, repr=False)
-    relink: Callable[[Link], Family] | None = field(default=None, repr=False)
+    outputs: tuple[Any, ...] = ()
+    cuts: Cuts | None = None
+    relink: Callable[[Link], Family] | None = None
     # log P(Y <= y) and log P(Y > y), ``log_tails(obs, *linked)``, over `bayesmix.arrays`; and
     # whether the family reads a response with limits, which closed forms of a scale do not know.
-    log_tails: Callable[..., tuple[Array, Array]] | None = field(default=None, repr=False)
-    limited: bool = field(default=False, repr=False)
+    log_tails: Callable[..., tuple[Array, Array]] | None = None
+    limited: bool = False
     # The kind of response that it reads, see `Response`; empty for what the fields above say.
-    reads: str = field(default="", repr=False)
+    reads: str = ""
     # All parameters that the formula describes; `location` is the first of them.
-    locations: tuple[str, ...] = field(default=(), repr=False)
+    locations: tuple[str, ...] = ()
     # How natural parameters move with the unit of the response, by name: a power of the unit,
     # "response" (multiplied and moved like a response) or "log" (its logarithm is added); None
     # where the response has no unit or nobody said.  `in_units` says it where this cannot.
-    units: Mapping[str, Any] | None = field(default=None, repr=False)
-    in_units: Callable[..., Any] | None = field(default=None, repr=False)
+    units: Mapping[str, Any] | None = None
+    in_units: Callable[..., Any] | None = None
     # The value that has a probability beside the density of the others; None without one.
-    lump: float | None = field(default=None, repr=False)
+    lump: float | None = None
     # For times: the distribution; of a regression family, the file of its twin for times;
     # what makes a family that depends on its response definite, given the `Response`; and the
     # options by which `family(name, **options)` makes it again.
-    survival: Survival | None = field(default=None, repr=False)
-    timed: str | None = field(default=None, repr=False)
-    settle: Callable[[Response], Family] | None = field(default=None, repr=False)
+    survival: Survival | None = None
+    timed: str | None = None
+    settle: Callable[[Response], Family] | None = None
     # Whether the log density is concave in all parameters together, whatever was observed.
-    concave: bool = field(default=False, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    kernel: Kernel | TimesKernel | None = field(default=None, repr=False)
+    concave: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kernel: Kernel | TimesKernel | None = None
     # Of a response of several columns their names; the covariance of columns that are normal.
-    columns: tuple[str, ...] = field(default=(), repr=False)
+    columns: tuple[str, ...] = ()
     # ``fill(rng, y, **natural)``: rows with what is missing of them drawn given the rest.
-    fill: Callable[..., np.ndarray] | None = field(default=None, repr=False)
+    fill: Callable[..., np.ndarray] | None = None
     # ``in_turn(y, **natural)``: of each column given the earlier ones its normal score, and its
     # log density.
-    in_turn: Callable[..., tuple[np.ndarray, np.ndarray]] | None = field(default=None, repr=False)
+    in_turn: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None
     # What is read in place of some dispersions.
-    shown: Shown | None = field(default=None, repr=False)
-    normal: Structure | None = field(default=None, repr=False)
+    shown: Shown | None = None
+    normal: Structure | None = None
     # The log density of a cluster's rows together, in place of one for each row.
-    whole: Whole | None = field(default=None, repr=False)
-    equation: str = field(default="", repr=False)
-    source: str = field(default="", repr=False)
-    example: Mapping[str, float] = field(default_factory=dict, repr=False)
+    whole: Whole | None = None
+    equation: str = ""
+    source: str = ""
+    example: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the parameters and resolve the links."""
@@ -504,8 +502,18 @@ class Family:
         return value
 
 
-# Responses of which every shipped family allows one, to stand where none was observed.
-FILLERS = np.array([[0.0], [1.0], [0.5], [-1.0]])
+def allows(family: Family, y: np.ndarray) -> np.ndarray:
+    """Which responses are possible for a family, boolean of the shape of `y`."""
+    if family.valid is None:
+        return np.ones(y.shape, dtype=bool)
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(np.asarray(family.valid(y), dtype=bool), y.shape)
+
+
+def fillers(family: Family) -> np.ndarray:
+    """Responses that a family allows, to stand where none was observed."""
+    tried = np.array([0.0, 1.0, 0.5, -1.0])  # every shipped family allows one of them
+    return tried[allows(family, tried)]
 
 
 def _filled(
@@ -514,13 +522,12 @@ def _filled(
     """Responses and trials with the middle one of those observed at the other rows."""
     known = np.flatnonzero(there)
     if not len(known):
-        possible = (v for v in FILLERS if family.valid is None or np.all(family.valid(v)))
-        if (value := next(possible, None)) is None:
+        if not len(possible := fillers(family)):
             raise DataError(
                 f"the response of the {family.name} family is missing in all of these rows; give "
                 "one row that has it beside them"
             )
-        return np.full(len(y), value[0]), trials
+        return np.full(len(y), possible[0]), trials
     at = int(known[np.argsort(y[known], kind="stable")[len(known) // 2]])
     counts = None if trials is None else np.where(there, trials, trials[at])
     return np.where(there, y, y[at]), counts
@@ -538,9 +545,7 @@ def _times(obs: Observed) -> Times:
 
 def _check_support(family: Family, name: str, y: np.ndarray) -> None:
     bad = ~np.isfinite(y) & ~(np.isnan(y) & bool(family.columns))
-    if family.valid is not None:
-        with np.errstate(all="ignore"):
-            bad |= ~np.broadcast_to(np.asarray(family.valid(y), dtype=bool), y.shape)
+    bad |= ~allows(family, y)
     if not bad.any():
         return
     rows = ", ".join(str(i) for i in np.flatnonzero(bad)[:5])

@@ -52,14 +52,15 @@ def root(values: Sequence[Any], q: int, *, proportional: bool) -> Square:
 
 def covariance_of(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
     """Covariance matrices (..., q, q) from parameters (..., q (q + 1) / 2), natural scale."""
-    u = np.zeros((*values.shape[:-1], q, q))
-    for (i, j), value in zip(places(q), np.moveaxis(values, -1, 0), strict=True):
-        u[..., i, j] = value
-    if proportional:
-        scale = u[..., :1, :1].copy()
-        u[..., 0, 0] = 1.0
-        u = u * scale
+    u = _roots(values, q, proportional=proportional)
     return u @ np.swapaxes(u, -1, -2)
+
+
+def _roots(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
+    """The same as `root`, as matrices (..., q, q)."""
+    rows = root(list(np.moveaxis(values, -1, 0)), q, proportional=proportional)
+    every = [np.broadcast_to(x, values.shape[:-1]) for row in rows for x in row]
+    return np.stack(every, axis=-1).reshape(*values.shape[:-1], q, q)
 
 
 def root_of(covariance: np.ndarray, *, proportional: bool) -> np.ndarray:
@@ -208,8 +209,7 @@ def _simulate(q: int, *, proportional: bool) -> Any:
         """Responses (n,) of rows, those of a cluster with the same effects."""
         _, first, codes = np.unique(cluster, return_index=True, return_inverse=True)
         given = np.stack([np.broadcast_to(v, mu.shape)[first] for v in roots.values()], axis=-1)
-        covariance = covariance_of(given, q, proportional=proportional)
-        u = np.linalg.cholesky(covariance[..., ::-1, ::-1])[..., ::-1, ::-1]
+        u = _roots(given, q, proportional=proportional)
         drawn = (u @ rng.standard_normal((len(first), q, 1)))[..., 0]
         return rng.normal(mu + (effects * drawn[codes]).sum(-1), sigma)
 

@@ -16,9 +16,8 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.families.interface import Observed
 from bayesmix.families.kernel import Block, Kernel
+from bayesmix.families.links import HALF_LOG_2PI
 from bayesmix.families.whole import clusters_of
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 def effects_kernel(*, proportional: bool) -> Kernel:
@@ -232,7 +231,7 @@ def sums_term(lines: Any) -> Any:
         multiply(1.0, half, False, zr, q, 1, n, w)
         for a in range(q):
             add(1.0, w[a], w[a], n, explained, 0)
-        plus(-0.5 * (LOG_2PI + 2.0 * log_sigma), size, n, out, 0)
+        plus(-HALF_LOG_2PI - log_sigma, size, n, out, 0)
         plus(-0.5, rr, n, out, 0)
         plus(0.5, explained[0], n, out, 0)
         if level == 0:

@@ -35,14 +35,12 @@ class Observed(NamedTuple):
 
     def take(self, rows: slice | np.ndarray) -> Observed:
         """The same for some rows."""
-        trials = None if self.trials is None else self.trials[rows]
-        const = self.const[rows] if isinstance(self.const, np.ndarray) else self.const
-        times = None if self.times is None else self.times.take(rows)
-        cluster, effects = (None if x is None else x[rows] for x in (self.cluster, self.effects))
-        there = None if self.there is None else self.there[rows]
-        there = None if there is None or there.all() else there
-        limits = None if self.limits is None else self.limits.take(rows)
-        return Observed(self.y[rows], trials, const, times, cluster, effects, there, limits)
+        there = None if self.there is None or self.there[rows].all() else self.there[rows]
+        taken = (
+            x.take(rows) if isinstance(x, Times | Limits) else x[rows] if np.ndim(x) else x
+            for x in self
+        )
+        return Observed(*taken)._replace(there=there)
 
     def apart(self, counts: np.ndarray) -> Observed:
         """Rows of several components, one after the other: their clusters are different ones."""

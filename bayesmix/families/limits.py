@@ -78,7 +78,7 @@ def check_tails(family: Any, name: str, most: float) -> None:
 def _at(family: Any, obs: Observed, y: Array) -> Observed:
     """Another response of the same rows."""
     const = 0.0 if family.constant is None else family.constant(y, obs.trials)
-    return Observed(y, obs.trials, const)
+    return Observed(y, obs.trials, const, limits=obs.limits)
 
 
 def _by_sums(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
@@ -87,7 +87,7 @@ def _by_sums(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Ar
     most = obs.limits.most if isinstance(y, Symbol) and obs.limits else np.max(y, initial=-1.0)
     lower: Array = -np.inf
     for count in range(int(most) + 1):
-        term = family.unguarded(_at(family, obs, 0.0 * y + count), linked)
+        term = _exact(family, _at(family, obs, 0.0 * y + count), linked)
         term = xp.where(y >= count, term, -np.inf)
         lower = term if count == 0 else _log_sum(lower, term)
     if int(most) < 0:
@@ -112,9 +112,9 @@ def _log_sum(a: Array, b: Array) -> Array:
 def _beyond(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y > y) of counts, added up from the next one on until nothing is left."""
     first = np.floor(obs.y) + 1
-    total = family.unguarded(_at(family, obs, first), linked)
+    total = _exact(family, _at(family, obs, first), linked)
     for step in range(1, LONGEST_TAIL):
-        term = family.unguarded(_at(family, obs, first + step), linked)
+        term = _exact(family, _at(family, obs, first + step), linked)
         small = xp.value_of(term) < xp.value_of(total) - 37.0
         falling = xp.value_of(term) > -np.inf
         total = _log_sum(total, term)
@@ -158,7 +158,7 @@ def _by_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[A
 
 def _steps(family: Any, obs: Observed, linked: list[Linked], value: np.ndarray) -> list[np.ndarray]:
     """Steps of the linear predictors: of the location a share of the tail's width."""
-    plain = family.unguarded(_at(family, obs, obs.y), tuple(linked))
+    plain = _exact(family, _at(family, obs, obs.y), tuple(linked))
     with np.errstate(all="ignore"):
         width = np.exp(np.clip(value.min(0) - plain, -300.0, 300.0))
         own = 2 * STEP * width / np.abs(linked[0].slope)
@@ -203,15 +203,14 @@ def _before(family: Any, y: Array) -> Array:
 def _below(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y <= l)."""
     assert obs.limits is not None
-    at = _moved(family, obs, obs.limits.lower)
-    return log_tails(family, _moved_to(family, obs, at), linked)[0]
+    return log_tails(family, _at(family, obs, _moved(family, obs, obs.limits.lower)), linked)[0]
 
 
 def _above(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y >= u)."""
     assert obs.limits is not None
     at = _before(family, _moved(family, obs, obs.limits.upper))
-    return log_tails(family, _moved_to(family, obs, at), linked)[1]
+    return log_tails(family, _at(family, obs, at), linked)[1]
 
 
 def _cuts(family: Any, limit: Array) -> Array:
@@ -225,34 +224,24 @@ def _moved(family: Any, obs: Observed, limit: Array) -> Array:
     return xp.where(_cuts(family, limit), limit, obs.y)
 
 
-def _moved_to(family: Any, obs: Observed, y: Array) -> Observed:
-    at = _at(family, obs, y)
-    return at if obs.limits is None else at._replace(limits=obs.limits)
-
-
 def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(l <= Y <= u)."""
     limits = obs.limits
     assert limits is not None
-    has_lower, has_upper = _cuts(family, limits.lower), _cuts(family, limits.upper)
-    symbolic = isinstance(limits.lower, Symbol)
-    cut = _before(family, _moved(family, obs, limits.lower))
-    low = high = None
-    if symbolic or has_lower.any():
-        low = log_tails(family, _moved_to(family, obs, cut), linked)
-    if symbolic or has_upper.any():
-        last = _moved(family, obs, limits.upper)
-        high = log_tails(family, _moved_to(family, obs, last), linked)
-    if high is None:
-        if low is None:  # nothing is cut off
-            return 0.0 * linked[0].value
-        return xp.where(has_lower, low[1], 0.0)
-    if low is None:
-        return xp.where(has_upper, high[0], 0.0)
+
+    def tails(limit: Array, y: Array, nothing: tuple[float, float]) -> tuple[Array, ...]:
+        """Of what a limit cuts off and of the rest."""
+        there = _cuts(family, limit)
+        if not (isinstance(limit, Symbol) or there.any()):
+            return nothing
+        both = log_tails(family, _at(family, obs, y), linked)
+        return tuple(xp.where(there, x, other) for x, other in zip(both, nothing, strict=True))
+
+    first = _before(family, _moved(family, obs, limits.lower))
+    low = tails(limits.lower, first, (-np.inf, 0.0))
+    high = tails(limits.upper, _moved(family, obs, limits.upper), (0.0, -np.inf))
     early = xp.value_of(high[0]) < np.log(0.5)
-    between = xp.where(early, _less(high[0], low[0]), _less(low[1], high[1]))
-    one = xp.where(has_lower, low[1], xp.where(has_upper, high[0], 0.0))
-    return xp.where(has_lower & has_upper, between, one)
+    return xp.where(early, _less(high[0], low[0]), _less(low[1], high[1]))
 
 
 def _less(a: Array, b: Array) -> Array:
@@ -380,7 +369,7 @@ def _inverted(
     # Beyond the finite limit the tail falls to a share u of what it is there.
     up = np.isfinite(limits.lower)
     cut = np.where(up, _before(family, limits.lower), limits.upper)
-    tail = np.where(up, *log_tails(family, _moved_to(family, obs, cut), linked)[::-1])
+    tail = np.where(up, *log_tails(family, _at(family, obs, cut), linked)[::-1])
     far = np.where(up, limits.upper, limits.lower)
     step = 1.0 + np.abs(finite)
     reach = np.where(np.isfinite(far), np.abs(far - finite), step)
@@ -389,7 +378,7 @@ def _inverted(
     def beyond(distance: np.ndarray) -> np.ndarray:
         at = np.where(up, finite + distance, finite - distance)
         at = np.floor(at) if family.discrete else at
-        both = log_tails(family, _moved_to(family, obs, at), linked)
+        both = log_tails(family, _at(family, obs, at), linked)
         return np.where(up, both[1], both[0]) > target
 
     for _ in range(DOUBLINGS):
@@ -423,7 +412,7 @@ def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarr
     assert limits is not None
     before = _before(family, obs.y)
     at = np.exp(log_tails(family, _at(family, obs, obs.y), linked))
-    under = np.exp(log_tails(family, _moved_to(family, obs, before), linked))
+    under = np.exp(log_tails(family, _at(family, obs, before), linked))
     below, upto, above, beyond = under[0], at[0], at[1], under[1]
     if limits.kind == CENSORED:
         low, high = obs.y <= limits.lower, obs.y >= limits.upper

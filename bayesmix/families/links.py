@@ -113,11 +113,11 @@ class Linked:
         return self.slope * self.link.tilt(self.eta)
 
 
-_LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
 
 def _phi(x: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * x * x - _LOG_ROOT_2PI)
+    return np.exp(-0.5 * x * x - HALF_LOG_2PI)
 
 
 def _ones(eta: np.ndarray, mu: np.ndarray) -> np.ndarray:
@@ -173,7 +173,7 @@ LINKS: dict[str, Link] = {
             log_inverse=xp.log_ndtr,
             log1m_inverse=lambda eta: xp.log_ndtr(-eta),
             slope=lambda eta, mu: _phi(eta),
-            log_slope=lambda eta: -0.5 * eta * eta - _LOG_ROOT_2PI,
+            log_slope=lambda eta: -0.5 * eta * eta - HALF_LOG_2PI,
             tilt=lambda eta: -eta,
             lower=0.0,
             upper=1.0,

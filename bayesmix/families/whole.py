@@ -118,7 +118,7 @@ class Whole:
         """First and second derivatives of the terms in the location's linear predictor."""
         if self.slopes is not None:
             first, second = self.slopes(obs, mu)
-            return [_there(obs, a) for a in first], [_there(obs, b) for b in second]
+            return [_observed(obs, a) for a in first], [_observed(obs, b) for b in second]
         (variable,) = xp.jets(np.asarray(mu.eta, dtype=float))
         terms = self.terms(obs, Linked(mu.link, variable))
         first = [_observed(obs, t.first[0]) for t in terms]
@@ -164,11 +164,6 @@ class Clusters(NamedTuple):
         out = np.zeros((*values.shape[:-1], self.n))
         out[..., self.first] = values
         return out
-
-
-def _there(obs: Observed, rows: np.ndarray) -> np.ndarray:
-    """Rows (..., n), zero where the response was not observed."""
-    return rows if obs.there is None else np.where(obs.there, rows, 0.0)
 
 
 def clusters_of(obs: Observed) -> Clusters:

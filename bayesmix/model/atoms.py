@@ -17,6 +17,7 @@ import numpy as np
 from bayesmix._arguments import plain
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import Family, Observed
+from bayesmix.families.base import allows, fillers
 from bayesmix.formula.frames import Units
 from bayesmix.formula.response import Response
 
@@ -24,8 +25,6 @@ from bayesmix.formula.response import Response
 _BETWEEN = 0.381966
 # Values are equal if they differ by less than the rounding error of a short sum, relative to them.
 ROUNDING = 1e-15
-# Some value of every density: of shares, of amounts, below zero.
-_ANY = np.array([0.5, 1.5, -0.5])
 
 
 def read_by_component(
@@ -64,9 +63,8 @@ def read_by_component(
         named = " and ".join(f"{name!r} {gives[c]}" for name, c in counts.items())
         raise SpecError(
             f"family= mixes what cannot be compared for {response.name!r:.200}: {named}. Which "
-            "of them "
-            "a row belongs to would depend on the unit of measurement; use families of one kind "
-            "('zero' and bmx.family('point', at=) stand beside both)"
+            "of them a row belongs to would depend on the unit of measurement; use families of one "
+            "kind ('zero' and bmx.family('point', at=) stand beside both)"
         )
     if not atoms or not others or any(counts.values()):
         return alike, None
@@ -83,8 +81,7 @@ def _apart(response: Response, families: Sequence[Family]) -> tuple[list[Respons
     at_atom = np.isin(y, list(places))
     others = np.sort(y[~at_atom & ~np.isnan(y)])
     if not len(others):  # of new rows, or in a block
-        family = next(f for f in families if f.atom is None)
-        others = _ANY if family.valid is None else _ANY[_valid(family, _ANY)]
+        others = fillers(next(f for f in families if f.atom is None))
     allowed = np.column_stack([~at_atom if f.atom is None else y == f.atom for f in families])
     missing = np.isnan(y)[:, None]
     allowed |= missing
@@ -148,11 +145,10 @@ def _is_discrete(family: Family, response: Response) -> bool:
     if (y != np.floor(y)).any():
         return False
     if family.valid is not None:
-        with np.errstate(all="ignore"):
-            good = y[_valid(family, y)]
-            middle = good[:-1] + _BETWEEN * np.diff(good)
-            if len(middle):
-                return not _valid(family, middle).any()
+        good = y[allows(family, y)]
+        middle = good[:-1] + _BETWEEN * np.diff(good)
+        if len(middle):
+            return not allows(family, middle).any()
     return _sums_to_one(family)
 
 
@@ -167,11 +163,6 @@ def _sums_to_one(family: Family) -> bool:
             with np.errstate(all="ignore"):
                 totals.append(np.nansum(np.exp(family.log_density(obs, etas))))
     return bool(totals) and bool(np.allclose(totals, 1.0, rtol=0, atol=1e-6))
-
-
-def _valid(family: Family, y: np.ndarray) -> np.ndarray:
-    assert family.valid is not None
-    return np.broadcast_to(np.asarray(family.valid(y), dtype=bool), y.shape)
 
 
 def allowed_units(

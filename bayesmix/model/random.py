@@ -119,9 +119,8 @@ def from_moments(block: BlockLayout, sd: np.ndarray, corr: np.ndarray) -> np.nda
     except np.linalg.LinAlgError:
         raise SpecError(
             f"random_sd {sd.tolist()} and random_corr {corr.tolist()} of {block.name!r:.200} "
-            "make no "
-            "covariance matrix: standard deviations are positive, and correlations lie between -1 "
-            "and 1 and agree with each other"
+            "make no covariance matrix: standard deviations are positive, and correlations lie "
+            "between -1 and 1 and agree with each other"
         ) from None
     covariance = matrix * sd[:, :, None] * sd[:, None]
     return root_of(covariance, proportional=block.random_covariance == "proportional")

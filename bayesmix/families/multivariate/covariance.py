@@ -10,10 +10,14 @@ Parameters are the logarithms of `sd`, then the z of rows 1, 2, ... of L.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+
+from bayesmix import arrays as xp
 
 KINDS = ("full", "diagonal", "spherical")
 # A correlation matrix that is singular but for rounding gets as much of the unit matrix.
@@ -114,28 +118,35 @@ class Structure:
         return np.stack([*of_scales, *of_pairs], axis=-3)
 
     def bends(self, phi: np.ndarray) -> np.ndarray:
-        """Second derivatives of Sigma, (..., p, p, q, q)."""
-        first, sd, root = self.slopes(phi), self.deviations(phi), self.factor(phi)
-        out = np.zeros((*phi.shape, *first.shape[-3:]))
-        m = len(self.scales)
-        for i, mask in enumerate(self._masks()):
-            out[..., i, :, :, :] = first * mask
-            out[..., :, i, :, :] = first * mask
-        outer = sd[..., None] * sd[..., None, :]
-        rows = [
-            self._row_slope(root, z, a, b)
-            for (a, b), z in zip(self.pairs, self._angles(phi), strict=True)
-        ]
-        for i, (a, b) in enumerate(self.pairs):
-            for j, (c, d) in enumerate(self.pairs[: i + 1]):
-                if b == d:
-                    row = self._row_bend(root, phi[..., m + i], phi[..., m + j], (a, c), b)
-                    part = _crossed(row, root, b)
-                else:
-                    part = np.zeros(outer.shape)
-                    part[..., b, d] = part[..., d, b] = (rows[i] * rows[j]).sum(-1)
-                out[..., m + i, m + j, :, :] = out[..., m + j, m + i, :, :] = outer * part
+        """Second derivatives of Sigma, (..., p, p, q, q), by automatic differentiation."""
+        variables, m = xp.jets(*np.moveaxis(phi, -1, 0)), len(self.scales)
+        sd = [xp.exp(z) for z in variables[:m]] * (self.q // m)
+        entries = {(a, a): sd[a] * sd[a] for a in range(self.q)}
+        correlations = self.correlations(variables[m:])
+        entries |= {(a, b): sd[a] * sd[b] * r for (a, b), r in correlations.items()}
+        out = np.zeros((*phi.shape, *phi.shape[-1:], self.q, self.q))
+        for (a, b), entry in entries.items():
+            out[..., a, b] = out[..., b, a] = np.moveaxis(entry.second, (0, 1), (-2, -1))
         return out
+
+    def rows(self, angles: Sequence[Any]) -> list[list[Any]]:
+        """Rows of L, elementwise, with the logarithm on the diagonal; empty without correlations.
+
+        The z may be arrays of any kind, of graphs too.
+        """
+        rows: list[list[Any]] = [[] for _ in range(self.q)]
+        logs: list[Any] = [0.0] * self.q
+        for (a, b), z in zip(self.pairs, angles, strict=True):
+            rows[b].append(np.tanh(z) * xp.exp(logs[b]) if a else np.tanh(z))
+            # log sech(z), which does not overflow
+            logs[b] = logs[b] + z + np.log(2.0) - xp.softplus(2 * z)
+        return [[*row, log] if row else [] for row, log in zip(rows, logs, strict=True)]
+
+    def correlations(self, angles: Sequence[Any]) -> dict[tuple[int, int], Any]:
+        """Correlations of the `pairs`, from z of any kind."""
+        rows = unit_rows(self.rows(angles))
+        products = (zip(rows[a], rows[b], strict=False) for a, b in self.pairs)
+        return {at: sum(x * y for x, y in p) for at, p in zip(self.pairs, products, strict=True)}
 
     def _angles(self, phi: np.ndarray) -> np.ndarray:
         return np.moveaxis(phi[..., len(self.scales) :], -1, 0)
@@ -154,21 +165,10 @@ class Structure:
         out[..., a + 1 :] = -root[..., b, a + 1 :] * np.tanh(z)[..., None]
         return out
 
-    def _row_bend(
-        self, root: np.ndarray, late: np.ndarray, early: np.ndarray, at: tuple[int, int], b: int
-    ) -> np.ndarray:
-        """The second derivative (..., q) of row b of L in its z numbers `at`, the later first."""
-        a, c = at
-        out = np.zeros(root.shape[:-1])
-        if a == c:
-            square = _square_sech(late)
-            out[..., a] = -2 * _left(root, a, b) * square * np.tanh(late)
-            out[..., a + 1 :] = root[..., b, a + 1 :] * (np.tanh(late) ** 2 - square)[..., None]
-            return out
-        out[..., a] = -_left(root, a, b) * _square_sech(late) * np.tanh(early)
-        product = np.tanh(late) * np.tanh(early)
-        out[..., a + 1 :] = root[..., b, a + 1 :] * product[..., None]
-        return out
+
+def unit_rows(rows: list[list[Any]]) -> list[list[Any]]:
+    """Rows of L of `Structure.rows`, with the diagonal itself."""
+    return [[*row[:-1], xp.exp(row[-1])] if row else [1.0] for row in rows]
 
 
 def _square_sech(z: np.ndarray) -> np.ndarray:

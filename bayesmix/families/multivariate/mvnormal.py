@@ -14,13 +14,12 @@ from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.interface import Shown
-from bayesmix.families.links import Linked
-from bayesmix.families.multivariate.covariance import KINDS, Structure
+from bayesmix.families.links import HALF_LOG_2PI, Linked
+from bayesmix.families.multivariate.covariance import KINDS, Structure, unit_rows
 from bayesmix.families.multivariate.normal import scores_in_turn
 from bayesmix.families.units import OfColumn
 from bayesmix.formula.response import Response
 
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Standard deviation of Fisher's z of a partial correlation: half of them below 0.32.
 FISHER = 0.5
 
@@ -36,7 +35,7 @@ def density(structure: Structure, obs: Observed, *linked: Linked) -> Array:
     columns = obs.y if isinstance(obs.y, tuple) else tuple(obs.y[:, a] for a in range(q))
     scales = linked[q : q + len(structure.scales)]
     scales = scales * q if structure.kind == "spherical" else scales
-    root = _factor(structure, [z.eta for z in linked[q + len(structure.scales) :]])
+    root = structure.rows([z.eta for z in linked[q + len(structure.scales) :]])
     there: Any = obs.there
     if there is not None:
         root = _of_those(structure, root, there)
@@ -61,7 +60,7 @@ def _of_those(
     """Rows of the factor L of the correlations of the columns that are there, elementwise."""
     if not structure.pairs:
         return rows
-    full = _unit_rows(rows)
+    full = unit_rows(rows)
     out: list[list[Array]] = [[]]
     made: list[list[Array]] = [[1.0]]
     for b in range(1, structure.q):
@@ -78,22 +77,6 @@ def _of_those(
         made.append([*row, xp.sqrt(left)])
         out.append([*row, 0.5 * xp.log(left)])
     return out
-
-
-def _factor(structure: Structure, angles: Sequence[Array]) -> list[list[Array]]:
-    """Rows of L, elementwise, with the logarithm on the diagonal; empty without correlations."""
-    rows: list[list[Array]] = [[] for _ in range(structure.q)]
-    logs: list[Array] = [0.0] * structure.q
-    for (a, b), z in zip(structure.pairs, angles, strict=True):
-        rows[b].append(np.tanh(z) * xp.exp(logs[b]) if a else np.tanh(z))
-        # log sech(z), which does not overflow
-        logs[b] = logs[b] + z + np.log(2.0) - xp.softplus(2 * z)
-    return [[*row, log] if row else [] for row, log in zip(rows, logs, strict=True)]
-
-
-def _unit_rows(rows: list[list[Array]]) -> list[list[Array]]:
-    """Rows of L with the diagonal itself."""
-    return [[*row[:-1], xp.exp(row[-1])] if row else [1.0] for row in rows]
 
 
 def start(structure: Structure, y: np.ndarray) -> dict[str, float]:
@@ -171,12 +154,8 @@ def variance(structure: Structure, /, **values: Array) -> np.ndarray:
 
 def correlations(structure: Structure, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Correlations of the columns from natural parameters by name, in graphs too."""
-    rows = _unit_rows(_factor(structure, [values[n] for n in structure.between("fisher")]))
-    names = structure.between("correlation")
-    return {
-        name: sum(x * y for x, y in zip(rows[a], rows[b], strict=False))
-        for name, (a, b) in zip(names, structure.pairs, strict=True)
-    }
+    made = structure.correlations([values[n] for n in structure.between("fisher")])
+    return dict(zip(structure.between("correlation"), made.values(), strict=True))
 
 
 def from_correlations(structure: Structure, values: Mapping[str, Any]) -> dict[str, np.ndarray]:

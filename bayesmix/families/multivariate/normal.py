@@ -21,9 +21,9 @@ import numpy as np
 
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Observed
+from bayesmix.families.links import HALF_LOG_2PI
 from bayesmix.families.multivariate.covariance import Structure
 
-LOG_2PI = float(np.log(2 * np.pi))
 SMALLEST = 1e-150
 
 
@@ -194,7 +194,7 @@ def scores_in_turn(
     score = np.einsum("nab,nb->na", root[place], residual)
     with np.errstate(divide="ignore"):
         slope = np.log(np.einsum("taa->ta", root))[place]
-    density = slope - 0.5 * np.square(score) - 0.5 * LOG_2PI
+    density = slope - 0.5 * np.square(score) - HALF_LOG_2PI
     return np.where(there, score, np.nan), np.where(there, density, 0.0)
 
 
@@ -217,7 +217,7 @@ def _whitening(
             root = np.linalg.solve(lower, np.broadcast_to(one, lower.shape)) / sd[..., None, :]
             logs = np.log(diagonal) + np.log(sd)
         roots.append(np.where(there[:, None] & there, root, 0.0))
-        scales.append(np.where(there, logs, 0.0).sum(-1) + 0.5 * LOG_2PI * there.sum())
+        scales.append(np.where(there, logs, 0.0).sum(-1) + HALF_LOG_2PI * there.sum())
     return np.stack(roots, axis=-3), np.stack(scales, axis=-1)
 
 
@@ -288,32 +288,24 @@ def score_and_scoring(made: Normal, moments: Moments) -> tuple[np.ndarray, np.nd
     full = Moments(*(x.sum(a) for x, a in zip(moments, (-1, -3, -3, -3), strict=True)))
     turned = whole[..., None, :, :] @ change
     second = 0.5 * full.mass[..., None, None] * np.einsum("...iab,...jba->...ij", turned, turned)
-    return score, _blocks(whole, full.gram, second)
+    return score, _blocks(whole[..., None, :, :], full.gram[..., None, :, :], second)
 
 
 def exact_information(made: Normal, moments: Moments) -> np.ndarray:
     """Minus the second derivatives of weighted sums of log densities, (R, m, F, F)."""
-    omega, change, bend = made.at.precision, made.at.slopes, made.at.bends
-    out = None
-    for t in range(len(made.at.seen)):
-        o, c = omega[..., t, :, :], moments.square[..., t, :, :]
-        turned = o[..., None, :, :] @ change  # Omega dSigma
-        around = (o @ c)[..., None, :, :]
-        inner = around @ turned  # Omega C Omega dSigma
-        first = np.einsum("...iab,...jba->...ij", inner, turned)
-        second = np.einsum("...iab,...jba->...ij", turned, turned)
-        pull = _pull(o, moments._replace(mass=moments.mass[..., t], square=c))
-        bent = np.einsum("...ab,...ijab->...ij", pull, bend)
-        matrix = 0.5 * (first + np.swapaxes(first, -1, -2))
-        matrix = matrix - 0.5 * moments.mass[..., t, None, None] * second - 0.5 * bent
-        part = _blocks(o, moments.gram[..., t, :, :], matrix)
-        cross = (moments.cross[..., t, :, :] @ o)[..., None, :, :] @ np.swapaxes(turned, -1, -2)
-        cross = np.swapaxes(cross, -1, -2).reshape(*cross.shape[:-2], -1)  # (R, m, p, q P)
-        k = cross.shape[-1]
-        part[..., k:, :k] = cross
-        part[..., :k, k:] = np.swapaxes(cross, -1, -2)
-        out = part if out is None else out + part
-    assert out is not None
+    o, change, bend = made.at.precision, made.at.slopes, made.at.bends
+    turned = o[..., None, :, :] @ change[..., None, :, :, :]  # Omega dSigma, (R, m, T, p, q, q)
+    inner = (o @ moments.square)[..., None, :, :] @ turned  # Omega C Omega dSigma
+    first = np.einsum("...tiab,...tjba->...ij", inner, turned)
+    second = np.einsum("...t,...tiab,...tjba->...ij", moments.mass, turned, turned)
+    bent = np.einsum("...tab,...ijab->...ij", _pull(o, moments), bend)
+    matrix = 0.5 * (first + np.swapaxes(first, -1, -2) - second - bent)
+    out = _blocks(o, moments.gram, matrix)
+    cross = (moments.cross @ o)[..., None, :, :] @ np.swapaxes(turned, -1, -2)
+    cross = np.swapaxes(cross.sum(-4), -1, -2).reshape(*matrix.shape[:-1], -1)  # (R, m, p, q P)
+    k = cross.shape[-1]
+    out[..., k:, :k] = cross
+    out[..., :k, k:] = np.swapaxes(cross, -1, -2)
     return out
 
 
@@ -323,10 +315,10 @@ def _pull(omega: np.ndarray, moments: Moments) -> np.ndarray:
 
 
 def _blocks(omega: np.ndarray, gram: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Block-diagonal matrices: of the means Omega (x) X'WX, and of Sigma's parameters."""
-    q, p, m = omega.shape[-1], gram.shape[-1], second.shape[-1]
-    out = np.zeros((*omega.shape[:-2], q * p + m, q * p + m))
-    kron = np.einsum("...ab,...ij->...aibj", omega, gram)
-    out[..., : q * p, : q * p] = kron.reshape(*omega.shape[:-2], q * p, q * p)
+    """Block-diagonal matrices: of the means sums of Omega (x) X'WX, and of Sigma's parameters."""
+    q, p, (*lead, _, m) = omega.shape[-1], gram.shape[-1], second.shape
+    out = np.zeros((*lead, q * p + m, q * p + m))
+    kron = np.einsum("...tab,...tij->...aibj", omega, gram)
+    out[..., : q * p, : q * p] = kron.reshape(*lead, q * p, q * p)
     out[..., q * p :, q * p :] = second
     return out

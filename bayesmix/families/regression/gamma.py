@@ -13,9 +13,8 @@ from bayesmix.arrays.generalized_f import log_lower, log_upper
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
+from bayesmix.families.links import HALF_LOG_2PI, Linked
 
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Linear predictors beyond it are taken for it.
 HUGE = 1e300
 

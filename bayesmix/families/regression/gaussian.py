@@ -11,9 +11,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
-
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+from bayesmix.families.links import HALF_LOG_2PI, Linked
 
 
 def density(obs: Observed, mu: Linked, sigma: Linked) -> Array:

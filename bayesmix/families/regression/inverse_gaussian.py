@@ -10,9 +10,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked, get_link
-
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+from bayesmix.families.links import HALF_LOG_2PI, Linked, get_link
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:

@@ -21,14 +21,13 @@ from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
-from bayesmix.families.links import Linked, get_link
+from bayesmix.families.links import HALF_LOG_2PI, Linked, get_link
 from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
 
 LINKS = ("logit", "probit", "cloglog")
 # Steps below which a probability is the density at the middle times the step.
 NARROW = 1e-5
-HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 Between = Callable[..., Any]
 
 

@@ -11,9 +11,8 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
+from bayesmix.families.links import HALF_LOG_2PI, Linked
 
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Beyond these the density is its limit to the last digit.
 RANGE = (1e-100, 1e100)
 LARGEST = float(np.log(RANGE[1]))

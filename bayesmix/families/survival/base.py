@@ -252,7 +252,11 @@ def _given_entry(
 ) -> Array:
     late = entry > 0
     t = xp.where(late, entry, 1.0)
-    reached = xp.where(late, survival.logsf(Instant(t, xp.log(t)), *linked), 0.0)
+    return _less(value, xp.where(late, survival.logsf(Instant(t, xp.log(t)), *linked), 0.0))
+
+
+def _less(value: Array, reached: Array) -> Array:
+    """Less log S(entry); if nobody could have entered, the time cannot have been seen."""
     there = reached > -np.inf
     return xp.where(there, value - xp.where(there, reached, 0.0), -np.inf)
 
@@ -282,10 +286,7 @@ def contributions(survival: Survival, times: Times | Seen, linked: tuple[Linked,
     if entered is None:
         return value
     entry = entry_term(survival, times.take(entered), some_rows(linked, entered))
-    entry = join([(entered, entry)], linked, len(times))
-    # Nobody could have entered: the time cannot have been seen.
-    there = entry > -np.inf
-    return xp.where(there, value - xp.where(there, entry, 0.0), -np.inf)
+    return _less(value, join([(entered, entry)], linked, len(times)))
 
 
 def some_rows(linked: tuple[Linked, ...], rows: Rows) -> tuple[Linked, ...]:

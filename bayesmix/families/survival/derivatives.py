@@ -12,6 +12,7 @@ from scipy import special
 from bayesmix.arrays.special import mills, mills_excess, softplus
 from bayesmix.families.derivatives import Derivatives, automatic, finite, mirrored
 from bayesmix.families.kernel import Line
+from bayesmix.families.links import HALF_LOG_2PI as HALF_LOG_2PI
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
     LARGEST,
@@ -108,7 +109,6 @@ def _enter(
 
 
 Along = tuple[np.ndarray, np.ndarray, np.ndarray]
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 # Beyond it products would be infinite, and times zero no number.
 HUGE = 1e150
 

@@ -14,8 +14,6 @@ from bayesmix.families.survival.start import guess
 from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
 
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
-
 
 def kernel_line(ops: Any) -> Line:
     """Give the standardised log time, (log t - meanlog) / sdlog."""

@@ -42,7 +42,6 @@ _ALONG = {
     for scale, along in (("hazard", "extreme"), ("odds", "logistic"), ("normal", "normal"))
 }
 SCALES = tuple(_ALONG)
-HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
 # --- the spline ----------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from bayesmix import arrays as xp
 from bayesmix.arrays.special import log_exprel_parts
 from bayesmix.families.derivatives import Derivatives, mirrored
 from bayesmix.families.kernel import TimesKernel
-from bayesmix.families.links import Linked
+from bayesmix.families.links import HALF_LOG_2PI, Linked
 from bayesmix.families.survival.base import (
     Array,
     Instant,
@@ -27,7 +27,6 @@ from bayesmix.families.survival.base import (
     minus_exp,
 )
 from bayesmix.families.survival.derivatives import (
-    HALF_LOG_2PI,
     HUGE,
     Along,
     extreme,

@@ -147,16 +147,15 @@ class HazardSurvival:
 
 @dataclass(frozen=True)
 class HazardDensity:
-    """Log f(t) = log h(t) - H(t)."""
+    """Log f(t) = log h(t) + log S(t)."""
 
-    function: Function
+    hazard: Function
+    logsf: Callable[..., Array]
 
     def __call__(self, at: Instant, *linked: Linked) -> Array:
         """-inf where the hazard is zero."""
-        hazard = self.function(at.t, *(v.value for v in linked))
-        there = hazard > 0
-        log_hazard = xp.where(there, xp.log(xp.where(there, hazard, 1.0)), -np.inf)
-        return log_hazard + HazardSurvival(self.function)(at, *linked)
+        hazard = self.hazard(at.t, *(v.value for v in linked))
+        return _log_positive(hazard) + self.logsf(at, *linked)
 
 
 @dataclass(frozen=True)
@@ -170,9 +169,13 @@ class SurvivalDensity:
         values = [v.value for v in linked]
         steps, weight = (_along(at, linked, v) for v in (_LOG_STEPS, _DIFFERENCES))
         slope = _total(weight, self.function(at.t * np.exp(steps), *values))  # -t d log S / dt
-        there = slope > 0
-        log_hazard = xp.where(there, xp.log(xp.where(there, slope, 1.0)), -np.inf)
-        return self.function(at.t, *values) + log_hazard - at.log
+        return self.function(at.t, *values) + _log_positive(slope) - at.log
+
+
+def _log_positive(x: Array) -> Array:
+    """log(x); -inf where x is not above zero."""
+    there = x > 0
+    return xp.where(there, xp.log(xp.where(there, x, 1.0)), -np.inf)
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,7 @@ class DensityTail:
         fall = self.function(t, *(v.value for v in linked)) - base
         part = xp.where(fall > -700.0, xp.exp(xp.clip(fall, -700.0, 700.0)), 0.0)
         total = _total(weight, part)
-        positive = total > 0
-        return xp.where(positive, base + xp.log(xp.where(positive, total, 1.0)), -np.inf)
+        return base + _log_positive(total)
 
     def _width(self, at: Instant, linked: tuple[Linked, ...]) -> Array:
         """About how far beyond t the density has fallen to a third."""
@@ -238,26 +240,19 @@ def own_survival(family: FamilyLike) -> Survival:
     def given(argument: str) -> Function:
         return Function(family.name, argument, names, getattr(family, argument))
 
-    density: Callable[..., Array]
-    if family.hazard is not None and family.logsf is None:
-        hazard = given("hazard")
-        density = HazardDensity(hazard) if family.logpdf is None else Given(given("logpdf"))
-        return Survival(density, HazardSurvival(hazard), never=Never(hazard, of_hazard=True))
-    if family.logsf is None:
+    if family.logsf is None and family.hazard is None:
         logpdf = given("logpdf")
-        return Survival(
-            Given(logpdf),
-            DensityTail(logpdf, lower=False),
-            None,
-            DensityTail(logpdf, lower=True),
-        )
-    logsf = given("logsf")
-    density = SurvivalDensity(logsf)
+        below, above = (DensityTail(logpdf, lower=lower) for lower in (True, False))
+        return Survival(Given(logpdf), above, None, below)
+    of_hazard = family.logsf is None
+    last = given("hazard" if of_hazard else "logsf")
+    logsf: Callable[..., Array] = HazardSurvival(last) if of_hazard else Given(last)
+    density: Callable[..., Array] = SurvivalDensity(last)
     if family.logpdf is not None:
         density = Given(given("logpdf"))
     elif family.hazard is not None:
-        density = Product(given("hazard"), logsf)
-    return Survival(density, Given(logsf), never=Never(logsf, of_hazard=False))
+        density = HazardDensity(given("hazard"), logsf)
+    return Survival(density, logsf, never=Never(last, of_hazard=of_hazard))
 
 
 @dataclass(frozen=True)
@@ -294,22 +289,6 @@ class Never:
                 hazard = self.function(t, *values)
                 total = total + weight * t * np.where(np.isnan(hazard), np.inf, hazard)
         return before, -total
-
-
-@dataclass(frozen=True)
-class Product:
-    """Log f(t) = log h(t) + log S(t), both given."""
-
-    hazard: Function
-    logsf: Function
-
-    def __call__(self, at: Instant, *linked: Linked) -> Array:
-        """-inf where the hazard is zero."""
-        values = [v.value for v in linked]
-        hazard = self.hazard(at.t, *values)
-        there = hazard > 0
-        log_hazard = xp.where(there, xp.log(xp.where(there, hazard, 1.0)), -np.inf)
-        return log_hazard + self.logsf(at.t, *values)
 
 
 # --- checks --------------------------------------------------------------------------------
