@@ -35,12 +35,12 @@ class Observed(NamedTuple):
 
     def take(self, rows: slice | np.ndarray) -> Observed:
         """The same for some rows."""
+
+        def some(x: Any) -> Any:
+            return x.take(rows) if isinstance(x, Times | Limits) else x[rows] if np.ndim(x) else x
+
         there = None if self.there is None or self.there[rows].all() else self.there[rows]
-        taken = (
-            x.take(rows) if isinstance(x, Times | Limits) else x[rows] if np.ndim(x) else x
-            for x in self
-        )
-        return Observed(*taken)._replace(there=there)
+        return Observed(*map(some, self))._replace(there=there)
 
     def apart(self, counts: np.ndarray) -> Observed:
         """Rows of several components, one after the other: their clusters are different ones."""

@@ -53,7 +53,7 @@ class Whole:
     closed : callable, optional
         ``closed(counts, terms, *phi, order=)``: the same as `Parts`.  Of order 1 with first
         derivatives, 2 with what an ascent step needs too (second ones between the sums, the
-        expected information), 3 with all second ones.
+        expected information), 3 with all second ones in their place.
     slopes : callable, optional
         ``slopes(obs, mu)``: first and second derivatives of the terms in the location's linear
         predictor.
