@@ -161,18 +161,16 @@ class CompetingRisks(Model):
         read |= {"weights": weights, "na_action": na_action, "scope": scope}
         data, stream = event_rows(data, formula, **read)
         try:
-            names, families, partial = event_components(
-                data, event, weights, family, partial_events
-            )
+            families, partial = event_components(data, event, weights, family, partial_events)
             more: dict[str, Any] = {"partial": partial, "truncation": truncation, "stream": stream}
-            prepared = prepare_components(formula, data, names, families, **read, **more)
+            prepared = prepare_components(formula, data, families, **read, **more)
         except DataError:
             if na_action == "error" and event in data.columns:
                 refuse_mistakes(data, formula, event, partial_events, scope, None)
             raise
         flag_pieces(data, prepared)
-        _refuse_mistakes(prepared, dict(zip(names, families, strict=True)), formula, scope)
-        super().__init__(assemble(prepared, len(names)), priors)
+        _refuse_mistakes(prepared, families, formula, scope)
+        super().__init__(assemble(prepared, len(families)), priors)
 
 
 def _refuse_mistakes(

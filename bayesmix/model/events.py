@@ -65,8 +65,7 @@ def event_rows(
     formulas = [parse_formula(text, "formula") for text in mains]
     others = [parse_formula(text, "ancillary") for text in (*extra, concomitant) if text]
     every = [*formulas, *others]
-    columns = [n for f in every for n in (*f.response_names, *f.names)]
-    columns += [] if weights is None else [weights]
+    columns = _columns(every, weights)
     given = (column_name("event", event), column_name("weights", weights), None)
     needed = _needed(columns, formulas, na_action)
     return rows_of(data, columns, needed, given, na_action, scope)
@@ -84,7 +83,7 @@ def event_components(
     weights: str | None,
     family: Any,
     partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
-) -> tuple[Names, tuple[Any, ...], dict[Hashable, Names]]:
+) -> tuple[dict[Hashable, Any], dict[Hashable, Names]]:
     """The events with their families, and what the codes of several events may be.
 
     Raises
@@ -96,14 +95,13 @@ def event_components(
     given = (column_name("event", event), column_name("weights", weights))
     check_columns(data, [c for c in given if c is not None])
     partial = partial_codes(partial_events)
-    return *_components(data[event], event, family, partial), partial
+    return _components(data[event], event, family, partial), partial
 
 
 def prepare_components(
     formula: str | Mapping[Hashable, str],
     data: pd.DataFrame,
-    names: Names,
-    families: tuple[Any, ...],
+    families: Mapping[Hashable, Any],
     *,
     event: str,
     ancillary: Mapping[Hashable, Mapping[str, str]] | None,
@@ -118,7 +116,7 @@ def prepare_components(
 ) -> Prepared:
     """Read the formulas of competing events and evaluate them on the data.
 
-    The components are known, in order, with a family for each.  With a `stream` the data are a
+    The components are known, in order, with their families.  With a `stream` the data are a
     sample of its rows, and of a sample `known` are the constants that all rows gave.
 
     Raises
@@ -128,13 +126,14 @@ def prepare_components(
     """
     if truncation not in TRUNCATIONS:
         raise SpecError(f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}")
+    names = tuple(families)
     formulas = _formulas(formula, names)
     extra = _ancillary(ancillary, names)
     weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
     every = [*formulas, *(p for d in extra for p in d.values())]
     every += [] if weight_design is None else [weight_design]
     scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
-    columns = _columns(every, weights, data)
+    columns = [c for c in _columns(every, weights) if c in data.columns]
     fiml = na_action == "fiml"
     kept, dropped = select_rows(data, _needed(columns, formulas, na_action), na_action)
     units = build_units(kept, None)
@@ -146,10 +145,10 @@ def prepare_components(
         _reading(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
         for s, f in enumerate(formulas)
     )
-    for family in families:  # an unknown one is an error before a dict of them is read
+    for family in families.values():  # an unknown one is an error before a dict of them is read
         resolve(family, survival=True)
     events = Events(event, partial, truncation)
-    regression = Regression(formulas[0].text, dict(zip(names, families, strict=True)))
+    regression = Regression(formulas[0].text, dict(families))
     used = tuple(dict.fromkeys((*columns, event)))
     prepared = Prepared(
         (Part(regression, readings, events=events, allowed=allowed),),
@@ -172,12 +171,9 @@ def prepare_components(
     return prepared
 
 
-def _columns(
-    formulas: Sequence[ParsedFormula], weights: str | None, data: pd.DataFrame
-) -> tuple[str, ...]:
+def _columns(formulas: Sequence[ParsedFormula], weights: str | None) -> list[str]:
     names = [n for f in formulas for n in (*f.response_names, *f.names)]
-    names += [] if weights is None else [weights]
-    return tuple(c for c in dict.fromkeys(names) if c in data.columns)
+    return list(dict.fromkeys([*names, *([] if weights is None else [weights])]))
 
 
 # --- components ----------------------------------------------------------------------------
@@ -205,8 +201,8 @@ def partial_codes(given: Any) -> dict[Hashable, tuple[Hashable, ...]]:
 
 def _components(
     values: pd.Series, column: str, family: Any, partial: Mapping[Hashable, Names]
-) -> tuple[Names, tuple[Any, ...]]:
-    """Names of the components, and the family of each."""
+) -> dict[Hashable, Any]:
+    """The components with their families."""
     observed = [c for c in _levels(values, column) if c not in partial]
     named = isinstance(family, Mapping)
     if named:  # categories that no row has need no family
@@ -223,7 +219,7 @@ def _components(
             "several events and cannot be one of them"
         )
     if not named:
-        return names, (family,) * len(names)
+        return dict.fromkeys(names, family)
     missing = [c for c in names if c not in family]
     if missing:
         raise SpecError(
@@ -231,7 +227,7 @@ def _components(
             "these a family too, list codes of several events in partial_events=, or mark rows "
             "without a known event as missing"
         )
-    return names, tuple(family[c] for c in names)
+    return {c: family[c] for c in names}
 
 
 def _levels(values: pd.Series, column: str) -> list[Hashable]:

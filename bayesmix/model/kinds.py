@@ -21,6 +21,8 @@ class Kind:
         The model in a sentence.
     fewer : str
         What to do against a component that is none.
+    call : str
+        The public class.
     named : bool
         Whether data name every component, so that none can be another, or be removed.
     """
@@ -32,6 +34,7 @@ class Kind:
     several: str = "Mixture of {} components"
     model: str = "finite mixture with {} components"
     fewer: str = "Use smaller k"
+    call: str = "Mixture"
     named: bool = False
 
 
@@ -44,5 +47,6 @@ COMPETING = Kind(
     "Mixture of {} competing events",
     "mixture of {} competing events",
     "Leave the event out",
+    "CompetingRisks",
     named=True,
 )

@@ -109,6 +109,11 @@ class Reading:
         pairs = zip(self.kinds, self.designs, strict=True)
         return {kind: design for kind, design in pairs if kind not in LOCATED}
 
+    def take(self, rows: slice) -> Reading:
+        """The same for some rows, by position."""
+        designs = tuple(design.take(rows) for design in self.designs)
+        return replace(self, response=self.response.take(rows), designs=designs)
+
 
 @dataclass(frozen=True)
 class RandomEffects:
@@ -216,16 +221,6 @@ class Part:
         pairs = zip(self.readings, responses, strict=True)
         readings = tuple(replace(reading, response=response) for reading, response in pairs)
         return replace(self, readings=readings, allowed=allowed)
-
-    def take(self, rows: slice) -> Part:
-        """The same for some rows, by position."""
-        allowed = None if self.allowed is None else self.allowed[rows]
-        taken = self.seen([reading.response.take(rows) for reading in self.readings], allowed)
-        readings = tuple(
-            replace(reading, designs=tuple(design.take(rows) for design in reading.designs))
-            for reading in taken.readings
-        )
-        return replace(taken, readings=readings)
 
     def offset(self, shifts: Sequence[np.ndarray | None]) -> np.ndarray | None:
         """Offsets (n,), or by component (S, n), from those of the designs."""

@@ -86,7 +86,10 @@ def unavailable(n: int) -> DataError:
 def without_rows(spec: MixtureSpec) -> MixtureSpec:
     """A specification of rows in blocks as a task needs it: how blocks are read, and no row."""
     none, prepared = slice(0, 0), spec.prepared
-    parts = tuple(part.take(none) for part in prepared.parts)
+    parts = tuple(
+        replace(part, readings=tuple(r.take(none) for r in part.readings), allowed=None)
+        for part in prepared.parts
+    )
     concomitant, units = prepared.concomitant, prepared.units
     prepared = replace(
         prepared,

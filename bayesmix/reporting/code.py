@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from bayesmix import methods
 from bayesmix.families import Family, family, shipped
 from bayesmix.model import MixtureSpec
 from bayesmix.model.blocks import FamilyBlocks
-from bayesmix.model.parts import Prepared, Regression
+from bayesmix.model.parts import Prepared, Reading, Regression
 
 
 def model_code(spec: MixtureSpec, priors: Any, k: int) -> str:
     """The call that makes a model of `data`; what cannot be written is called ``your_...``."""
     prepared = spec.prepared
     concomitant = prepared.concomitant
-    name, counted, own = _own(prepared, k)
-    given = own | {
+    in_formula = any(p.formula.group is not None for p in prepared.parts)
+    given = {
+        "k": None if spec.kind.named else k,
+        "group": None if in_formula else prepared.group,
+        "labels": prepared.labels_column,
+        **_of_events(prepared),
         "concomitant": None if concomitant is None else concomitant.formula.text,
         "weights": prepared.weights_column,
         "na_action": None if prepared.na_action == "error" else prepared.na_action,
     }
-    arguments = [*_responses(prepared), *counted]
+    arguments = _responses(prepared)
     arguments += [f"{option}={value!r}" for option, value in given.items() if value is not None]
     arguments += [] if priors is None else [f"priors={_priors(priors)}"]
-    return f"spec = bmx.{name}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+    return f"spec = bmx.{spec.kind.call}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
 
 
 def _responses(prepared: Prepared) -> list[str]:
     """The arguments that say what was observed, and its distribution."""
     regressions = [p.regression for p in prepared.parts]
     if len(regressions) == 1:
-        texts = [reading.formula.text for reading in prepared.readings]
-        alike = len(set(texts)) == 1
-        first = (
-            regressions[0].formula
-            if alike
-            else dict(zip(prepared.parts[0].names, texts, strict=True))
-        )
+        by_name = {n: r.formula.text for n, r in _named(prepared)}
+        alike = len(set(by_name.values())) < 2
+        first = regressions[0].formula if alike else by_name
         return [repr(first), "data", *_given(regressions[0])]
     inner = ",\n        ".join(
         f"bmx.Regression({', '.join([repr(r.formula), *_given(r)])})" for r in regressions
@@ -46,28 +46,27 @@ def _responses(prepared: Prepared) -> list[str]:
     return [f"[\n        {inner},\n    ]", "data"]
 
 
-def _own(prepared: Prepared, k: int) -> tuple[str, list[str], dict[str, Any]]:
-    """The class, its number of components unless the data tell it, and its own options."""
+def _named(prepared: Prepared) -> list[tuple[Hashable, Reading]]:
+    """Readings by the component that they belong to."""
+    return list(zip(prepared.parts[0].names, prepared.parts[0].readings, strict=False))
+
+
+def _of_events(prepared: Prepared) -> dict[str, Any]:
+    """Options of competing events."""
     events = prepared.events
     if events is None:
-        in_formula = any(p.formula.group is not None for p in prepared.parts)
-        own = {"group": None if in_formula else prepared.group, "labels": prepared.labels_column}
-        return "Mixture", [f"k={k}"], own
+        return {}
     ancillary = {
         name: {parameter: design.formula.text for parameter, design in reading.ancillary.items()}
-        for name, reading in zip(prepared.parts[0].names, prepared.readings, strict=True)
+        for name, reading in _named(prepared)
         if reading.ancillary
     }
-    return (
-        "CompetingRisks",
-        [],
-        {
-            "event": events.column,
-            "ancillary": ancillary or None,
-            "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
-            "truncation": None if events.truncation == "mixture" else events.truncation,
-        },
-    )
+    return {
+        "event": events.column,
+        "ancillary": ancillary or None,
+        "partial_events": {c: list(e) for c, e in events.partial.items()} or None,
+        "truncation": None if events.truncation == "mixture" else events.truncation,
+    }
 
 
 def _given(regression: Regression) -> list[str]:

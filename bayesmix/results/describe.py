@@ -32,8 +32,7 @@ def event_lines(spec: MixtureSpec, events: Events) -> Lines:
     part = spec.prepared.parts[0]
     names = list(map(str, spec.components))
     families = [family_words(f) for f in spec.layout.blocks[0].families]
-    lines = [("events", f"{spec.k} ({', '.join(names)})")]
-    lines += _by_event("formula", names, [r.formula.text for r in part.readings])
+    lines = _by_event("formula", names, [r.formula.text for r in part.readings])
     lines += _by_event("family", names, families)
     lines += [
         ("ancillary", f"{name}: {parameter} {design.formula.text}")
@@ -111,7 +110,8 @@ def _known(spec: MixtureSpec) -> str:
 def spec_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     """What a model is, as pairs of a heading and words."""
     events = spec.prepared.events
-    lines = _response_lines(spec) if events is None else event_lines(spec, events)
+    lines = [(f"{spec.kind.component}s", f"{spec.k} ({', '.join(map(str, spec.components))})")]
+    lines += _response_lines(spec) if events is None else event_lines(spec, events)
     terms = spec.layout.concomitant_terms
     lines.append(("weights", "constant" if terms is None else f"logit in {', '.join(terms)}"))
     lines += _size_lines(spec)
@@ -182,7 +182,7 @@ def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
         described = part.formula.text.partition("~")[2].strip()
         key = (described, *_part_lines(part, block))
         together.setdefault(key, []).append(str(part.formula.response))
-    lines = [("components", f"{spec.k} ({', '.join(map(str, spec.components))})")]
+    lines = []
     for (described, *others), responses in together.items():
         lines += [("formula", f"{_first(responses, 'responses')} ~ {described}"), *others]
     return lines

@@ -68,8 +68,7 @@ def unpack_events(
     }
     return {
         "event": described["column"],
-        "names": names,
-        "families": tuple(unpack_families(described["families"], families)),
+        "families": dict(zip(names, unpack_families(described["families"], families), strict=True)),
         "formula": dict(zip(names, described["formulas"], strict=True)),
         "ancillary": dict(zip(names, described["ancillary"], strict=True)),
         "partial": partial,
