@@ -177,11 +177,6 @@ class Reported:
 class Result(Modelled, Reported):
     """A point fit or a posterior."""
 
-    @property
-    @abstractmethod
-    def _source(self) -> Source:
-        """The parameters from which quantities for new rows are computed."""
-
     def plot(self, **options: Any) -> Any:
         """Draw the picture that suits the model.
 
@@ -222,9 +217,9 @@ class Result(Modelled, Reported):
         return plot.fitted(fit, **options) if named else plot.rootogram(fit, **options)
 
     @property
+    @abstractmethod
     def source(self) -> Source:
         """The specification with its estimates or draws, for `bmx.slopes` and its relatives."""
-        return self._source
 
     def cured_fraction(
         self,
@@ -280,4 +275,4 @@ class Result(Modelled, Reported):
         >>> bool(share.loc[0, "lower"] < 0.3 < share.loc[0, "upper"])
         True
         """
-        return cured_fraction(self._source, newdata, by, response, options)
+        return cured_fraction(self.source, newdata, by, response, options)

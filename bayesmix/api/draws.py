@@ -45,7 +45,8 @@ class Draws(TimeQuantities):
         return self._drawn.spec
 
     @property
-    def _source(self) -> Source:
+    def source(self) -> Source:
+        """The specification with its draws, for `bmx.slopes` and its relatives."""
         return Source(self._drawn.spec, None, self._drawn.thinned(MOST_DRAWS))
 
     @property

@@ -34,7 +34,8 @@ class Estimates(TimeQuantities):
         return self._fitted.spec
 
     @property
-    def _source(self) -> Source:
+    def source(self) -> Source:
+        """The specification with its estimates, for `bmx.slopes` and its relatives."""
         return Source(self._fitted.spec, self._fitted, None)
 
     @property
@@ -365,4 +366,4 @@ class Estimates(TimeQuantities):
         >>> test.df, test.p_value < 0.01
         (2, True)
         """
-        return wald(self._source, hypothesis, ci, kind, cluster)
+        return wald(self.source, hypothesis, ci, kind, cluster)

@@ -425,7 +425,7 @@ class MultiState(Described):
         return self._along.staying(multistate.staying(self._models(theta, rows)))
 
     def _sources(self) -> list[Source]:
-        return [fit._source for fit in self._fits.values()]
+        return [fit.source for fit in self._fits.values()]
 
     def _rows(self, newdata: pd.DataFrame | None) -> tuple[list[Any], pd.DataFrame]:
         """The rows for every fit, and the covariates of all fits."""

@@ -62,7 +62,7 @@ class EventQuantities(TimeQuantities):
         >>> later[["event", "estimate"]].round(3).values.tolist()
         [['death', 0.68], ['pcm', 0.32]]
         """
-        return times_table(self._source, "event_probabilities", newdata, None, None, options)
+        return times_table(self.source, "event_probabilities", newdata, None, None, options)
 
     def density(
         self,
@@ -97,7 +97,7 @@ class EventQuantities(TimeQuantities):
         [['death', 0.094], ['pcm', 0.043]]
         """
         grid = numbers("times", times, low=0.0)
-        return times_table(self._source, "density", newdata, None, None, options, grid)
+        return times_table(self.source, "density", newdata, None, None, options, grid)
 
     def state_probabilities(
         self,
@@ -134,7 +134,7 @@ class EventQuantities(TimeQuantities):
         [['start', 0.411], ['death', 0.514], ['pcm', 0.075]]
         """
         grid = numbers("times", times, low=0.0, end=True)
-        return times_table(self._source, "state_probabilities", newdata, None, None, options, grid)
+        return times_table(self.source, "state_probabilities", newdata, None, None, options, grid)
 
     def aalen_johansen(
         self,
@@ -179,4 +179,4 @@ class EventQuantities(TimeQuantities):
         [['F', 'start', 0.411], ['F', 'death', 0.514], ['F', 'pcm', 0.075]]
         """
         estimator = Estimator(**known_options(options))
-        return compare_states(self._source, estimator, by, times)
+        return compare_states(self.source, estimator, by, times)

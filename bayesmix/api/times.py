@@ -94,7 +94,7 @@ class TimeQuantities(Result):
         [['F', 5.0, 0.64], ['F', 10.0, 0.43], ['M', 5.0, 0.58], ['M', 10.0, 0.36]]
         """
         grid = numbers("times", times, low=0.0, end=True)
-        return times_table(self._source, "survival", newdata, by, response, options, grid)
+        return times_table(self.source, "survival", newdata, by, response, options, grid)
 
     def hazard(
         self,
@@ -133,7 +133,7 @@ class TimeQuantities(Result):
         [0.09, 0.09]
         """
         grid = numbers("times", times, low=0.0)
-        return times_table(self._source, "hazard", newdata, by, response, options, grid)
+        return times_table(self.source, "hazard", newdata, by, response, options, grid)
 
     def mean_time(
         self,
@@ -178,7 +178,7 @@ class TimeQuantities(Result):
         >>> spec.fit("em", seed=1).mean_time()[["event", "estimate"]].round(2).values.tolist()
         [['death', 9.74], ['pcm', 20.95]]
         """
-        return times_table(self._source, "mean_time", newdata, by, response, options, among)
+        return times_table(self.source, "mean_time", newdata, by, response, options, among)
 
     def quantile_time(
         self,
@@ -219,7 +219,7 @@ class TimeQuantities(Result):
         """
         shares = numbers("q", q, low=0.0, high=1.0)
         return times_table(
-            self._source, "quantile_time", newdata, by, response, options, shares, among
+            self.source, "quantile_time", newdata, by, response, options, shares, among
         )
 
     def restricted_mean_time(
@@ -264,7 +264,7 @@ class TimeQuantities(Result):
         """
         limit = one_number("tau", tau, low=0.0)
         return times_table(
-            self._source, "restricted_mean_time", newdata, by, response, options, limit, among
+            self.source, "restricted_mean_time", newdata, by, response, options, limit, among
         )
 
     def kaplan_meier(
@@ -309,7 +309,7 @@ class TimeQuantities(Result):
         [0.44, 0.37]
         """
         estimator = Estimator(**known_options(options))
-        return compare_survival(self._source, estimator, by, times, response)
+        return compare_survival(self.source, estimator, by, times, response)
 
     def brier_score(
         self,
@@ -373,7 +373,7 @@ class TimeQuantities(Result):
         [0.03, 0.18]
         """
         grid = numbers("times", times, low=0.0)
-        return brier_scores(self._source, grid, newdata, response, ci)
+        return brier_scores(self.source, grid, newdata, response, ci)
 
     def calibration(
         self,
@@ -424,4 +424,4 @@ class TimeQuantities(Result):
         if not 1 <= groups <= most:
             msg = f"groups={groups} must be a whole number between 1 and {most}, the number of rows"
             raise FitError(msg)
-        return calibration(self._source, grid, newdata, response, int(groups), ci)
+        return calibration(self.source, grid, newdata, response, int(groups), ci)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from bayesmix.formula.expressions import read_text
 from bayesmix.formula.frames import check_data, first_rows
 from bayesmix.formula.levels import read_levels
 from bayesmix.formula.limits import CENSORED, TRUNCATED, Limits
+from bayesmix.formula.parser import ParsedFormula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import Times, spread
 
@@ -182,7 +183,7 @@ def middle(times: Times) -> np.ndarray:
     return np.where(times.lower > 0, 0.5 * (times.lower + upper), upper)
 
 
-def complete_columns(formula: _WithResponse) -> tuple[str, ...]:
+def complete_columns(formula: ParsedFormula) -> tuple[str, ...]:
     """The columns of a response that may not be missing: bounds of an interval, and limits, may."""
     call = call_of(formula.response or "")
     if call is not None and call.name in (TRUNCATED, CENSORED):
@@ -192,17 +193,8 @@ def complete_columns(formula: _WithResponse) -> tuple[str, ...]:
     return formula.response_names
 
 
-class _WithResponse(Protocol):
-    """What is needed of a parsed formula."""
-
-    @property
-    def response(self) -> str | None: ...
-    @property
-    def response_names(self) -> tuple[str, ...]: ...
-
-
 def read_response(
-    formula: _WithResponse,
+    formula: ParsedFormula,
     data: pd.DataFrame,
     scope: Scope,
     *,
@@ -270,7 +262,7 @@ def read_response(
     return made("numeric", limits.applied(y), limits=limits)
 
 
-def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
+def observed_rows(formula: ParsedFormula, data: pd.DataFrame) -> np.ndarray:
     """Where a response is known: none of its columns is missing, or one bound of an interval."""
     whole = complete_columns(formula)
     names = [name for name in whole or formula.response_names if name in data.columns]
@@ -281,7 +273,7 @@ def observed_rows(formula: _WithResponse, data: pd.DataFrame) -> np.ndarray:
 
 
 def read_observed(
-    formula: _WithResponse,
+    formula: ParsedFormula,
     data: pd.DataFrame,
     scope: Scope,
     *,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -60,18 +62,14 @@ def random_effects(fitted: Fitted, newdata: pd.DataFrame | None, by: str) -> pd.
     rows, index, unit = rows_of(spec, newdata, number)
     data, theta = rows.blocks[number], fitted.theta
     given = effects_by_component(block, data, theta, linear_predictors(block, data, theta))
-    name, terms = str(index.name), list(block.random)
+    axes: dict[str, Any] = {str(index.name): index}
     if by == "membership":
         share = unit_terms(build_problem(spec, rows), fitted.theta)[1][unit]
         mean, sd = joined(given, share)
-        keys = {name: index.repeat(len(terms)), "term": np.tile(terms, len(index))}
-        return pd.DataFrame({**keys, "estimate": mean.ravel(), "sd": sd.ravel()})
-    sd = np.sqrt(np.diagonal(given.spread, axis1=-2, axis2=-1))
-    k = spec.k
-    keys = {
-        name: index.repeat(k * len(terms)),
-        "component": np.tile(np.repeat(pd.Index(list(spec.components)), len(terms)), len(index)),
-        "term": np.tile(terms, k * len(index)),
-    }
-    values = {"estimate": given.mean, "sd": sd}
-    return pd.DataFrame({**keys, **{n: v.swapaxes(0, 1).ravel() for n, v in values.items()}})
+    else:
+        axes["component"] = list(spec.components)
+        spread = np.sqrt(np.diagonal(given.spread, axis1=-2, axis2=-1))
+        mean, sd = given.mean.swapaxes(0, 1), spread.swapaxes(0, 1)
+    axes["term"] = list(block.random)
+    keys = pd.MultiIndex.from_product(list(axes.values()), names=list(axes)).to_frame(index=False)
+    return keys.assign(estimate=mean.ravel(), sd=sd.ravel())

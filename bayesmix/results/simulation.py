@@ -320,11 +320,10 @@ def draw_rows(
         at, values = at[inside], {n: v[inside] for n, v in values.items()}
         late = np.zeros(len(at)) if entry is None else entry[at]
         some = None if trials is None else trials[at]
-        if limits is None:
-            out[inside] = _draw(family, values, some, late, rng)
-        else:
-            drawn = _draw(family, values, some, late, rng)
-            out[inside] = draw_within(family, values, drawn, limits.take(at), rng)
+        drawn = _draw(family, values, some, late, rng)
+        if limits is not None:
+            drawn = draw_within(family, values, drawn, limits.take(at), rng)
+        out[inside] = drawn
     return out
 
 

@@ -18,8 +18,6 @@ from bayesmix.formula.sources.partitions import Partitions, is_dask
 from bayesmix.formula.sources.stream import Source
 from bayesmix.formula.sources.tables import ROWS, Files, Table
 
-__all__ = ["Data", "Scan", "is_data", "opened", "read", "scan"]
-
 # What `Mixture` takes: a frame of pandas or polars, an Arrow table, a path, a `Scan`.
 type Data = Any
 FORMATS = {
@@ -76,11 +74,6 @@ def scan(data: Data, rows: int = ROWS) -> Scan:
     [10, 10, 10, 2]
     """
     return Scan(data, whole_number("rows", rows, "the number of rows of a block", 1))
-
-
-def is_data(value: Any) -> bool:
-    """Whether something may be data: it is a frame, a table, a path or a `Scan`."""
-    return isinstance(value, (pd.DataFrame, Scan, str, os.PathLike)) or _is_arrow(value)
 
 
 def opened(data: Any) -> Any:
