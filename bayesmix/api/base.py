@@ -15,7 +15,6 @@ from bayesmix._arguments import door, unknown_name
 from bayesmix.errors import FitError
 from bayesmix.model.kinds import Kind
 from bayesmix.model.smooth import unsmoothed
-from bayesmix.reporting import report
 from bayesmix.results.uncertainty import Source
 from bayesmix.survival.cured import cured_fraction
 
@@ -170,6 +169,8 @@ class Reported:
         >>> [file.name for file in files]
         ['report.html']
         """
+        from bayesmix.reporting import report
+
         return report(self, path, title=title, tables=tables, code=code)
 
 
