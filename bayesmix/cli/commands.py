@@ -28,6 +28,7 @@ from bayesmix.cli.reading import called, column_lines, columns_read, in_blocks, 
 from bayesmix.cli.stored import load_fit, named_files, prediction
 from bayesmix.errors import BayesmixError, SpecError
 from bayesmix.formula.calls import is_surv
+from bayesmix.formula.tokens import parted
 from bayesmix.reporting.convergence import fit_warnings
 
 # What a command gives back is the exit code; None is 0.
@@ -164,7 +165,7 @@ def _check_model(given: argparse.Namespace) -> int:
     data = read_table(given.data, given.sep, given.levels or [], given.decimal)
     lines = [f"{called(given.data)}: {len(data)} rows", *column_lines(data, [])]
     problems: list[str] = []
-    if is_surv(given.formula[0].partition("~")[0]):
+    if is_surv(parted(given.formula[0])[0]):
         table = modelling.check_rows(given, data)
         lines += ["", table.table.to_string(index=False)]
         lines += ["", *(f"note: {note}" for note in table.notes)] if table.notes else []

@@ -13,6 +13,7 @@ import bayesmix as bmx
 from bayesmix.cli.options import OPTIONS, Named, effects, squeezed
 from bayesmix.distributions import KINDS
 from bayesmix.errors import SpecError
+from bayesmix.formula.tokens import parted
 from bayesmix.methods import named
 
 OWN = ("fixed", "nested", "dispersion", "random_covariance")
@@ -34,7 +35,7 @@ def regressions(formulas: Sequence[str], options: dict[str, Any]) -> list[bmx.Re
     SpecError
         If the numbers of formulas and families differ, or an option names no response.
     """
-    names = [squeezed(formula.partition("~")[0]) for formula in formulas]
+    names = [squeezed(parted(formula)[0]) for formula in formulas]
     parts: list[dict[str, Any]] = [
         {} if family is None else {"family": family}
         for family in _families(len(names), options.pop("family", []))
@@ -80,7 +81,7 @@ def _place(option: str, response: str, names: list[str], formulas: Sequence[str]
         return 0
     if response in names:
         return names.index(response)
-    written = [formula.partition("~")[0].strip() for formula in formulas]
+    written = [parted(formula)[0].strip() for formula in formulas]
     word = option in ("--dispersion", "--random-covariance")
     example = f"{written[0]}=fixed" if word else f"'{written[0]} ~ x'"
     what = f"{response!r} is not among the responses" if response else "there are several responses"
@@ -263,16 +264,20 @@ def _fit_options(given: argparse.Namespace, spec: Any, *parts: str) -> dict[str,
         options["init"] = bmx.load(options["init"])
     if "fixed_params" in options:
         names = {str(component): component for component in spec.components}
-        options["fixed_params"] = {
-            (names.get(component, component), parameter): _held(value)
-            for component, parameter, value in options["fixed_params"]
-        }
+        options["fixed_params"] = dict(_held(names, *held) for held in options["fixed_params"])
     return options
 
 
-def _held(text: str) -> float:
+def _held(
+    names: Mapping[str, Any], component: str, parameter: str, text: str
+) -> tuple[tuple[Any, str], float]:
+    if component not in names:
+        raise SpecError(
+            f"--hold: {component!r} is no component of this model, which has "
+            f"{', '.join(names)}; write --hold COMPONENT PARAMETER VALUE"
+        )
     try:
-        return float(text)
+        return (names[component], parameter), float(text)
     except ValueError:
         msg = f"--hold: {text!r} is not a number; write --hold COMPONENT PARAMETER VALUE"
         raise SpecError(msg) from None

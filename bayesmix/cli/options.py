@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bayesmix.formula.tokens import parted
 from bayesmix.methods import ALGORITHMS, METHODS
 
 
@@ -46,14 +47,14 @@ class Option:
 
 def formula(text: str) -> str:
     """A formula with a response."""
-    if "~" not in text:
+    if not parted(text)[1]:
         raise argparse.ArgumentTypeError(f"{text!r} has no ~; write it in quotes, 'y ~ x'")
     return text
 
 
 def checked(text: str) -> str:
     """A formula, or the response of survival times alone."""
-    alone = "~" not in text and text.replace(" ", "").startswith("surv(")
+    alone = not parted(text)[1] and text.replace(" ", "").startswith("surv(")
     return f"{text} ~ 1" if alone else formula(text)
 
 
@@ -126,7 +127,7 @@ def squeezed(text: str) -> str:
 
 def effects(text: str) -> tuple[str, str]:
     """A response, if it is named, and a formula of effects: ~ x or y2 ~ x."""
-    response, tilde, right = text.partition("~")
+    response, tilde, right = parted(text)
     return (squeezed(response), f"~{right}") if tilde else ("", text)
 
 

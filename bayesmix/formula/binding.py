@@ -68,6 +68,7 @@ _HINTS = {
     "as.factor": "Write C(x).",
     "ns": "Write cr(x, df=4).",
     "ln": "Write log(x).",
+    "Q": "Write the name of the column in backticks: `name`.",
     "prop": "Write p(successes, trials).",
     "proportion": "Write p(successes, trials).",
     "offset": "offset(...) must be a term of its own on the right side, outside other functions.",

@@ -65,6 +65,28 @@ def tokenize(text: str, label: str) -> list[Token]:
     return tokens
 
 
+def parted(text: str) -> tuple[str, str, str]:
+    """What stands before the first tilde outside quotes, the tilde, and what stands after it.
+
+    Without one all of the text comes first, as of `str.partition`.
+
+    Examples
+    --------
+    >>> parted("`a~b` ~ x")
+    ('`a~b` ', '~', ' x')
+    """
+    for match in _PATTERN.finditer(text):
+        if match.group() == "~":
+            return text[: match.start()], "~", text[match.end() :]
+    return text, "", ""
+
+
+def right_side(text: str) -> str:
+    """What stands after the tilde of a formula, or all of it without one."""
+    left, tilde, right = parted(text)
+    return (right if tilde else left).strip()
+
+
 def _unreadable(character: str) -> str:
     if character in "'\"`":
         return f"the quote {character} is not closed. Close it."

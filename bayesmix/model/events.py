@@ -34,6 +34,7 @@ from bayesmix.formula.response import (
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Stream
 from bayesmix.formula.times import Times
+from bayesmix.formula.tokens import right_side
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Events, Part, Prepared, Read, Reading, Regression
 from bayesmix.model.prepare import complete, concomitant_design, rows_of, warn_of_constants
@@ -326,7 +327,7 @@ def _reading(
     fiml: bool,
 ) -> Reading:
     for other in every:  # no time explains itself, in another formula either
-        parse_formula(f"{formula.response} ~ {other.text.split('~')[-1].strip()}", "formula")
+        parse_formula(f"{formula.response} ~ {right_side(other.text)}", "formula")
 
     def design(parsed: ParsedFormula) -> Design:
         made = counted.design(parsed, scope)

@@ -8,6 +8,7 @@ from typing import Any
 from bayesmix._arguments import door, shown
 from bayesmix.errors import SpecError
 from bayesmix.families import Family
+from bayesmix.formula.tokens import parted
 from bayesmix.model.parts import Regression
 
 
@@ -96,7 +97,7 @@ def _check_families(names: list[str], family: Mapping[str, Any]) -> None:
 
 
 def _right_side(formula: str) -> str:
-    left, tilde, right = formula.partition("~")
+    left, tilde, right = parted(formula)
     if not tilde or left.strip() or not right.strip():
         raise SpecError(
             f"formula={formula!r:.200} describes every item: write its right-hand side alone, "

@@ -24,6 +24,7 @@ from bayesmix.formula.response import complete_columns
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Stream, opened, read, surveyed
 from bayesmix.formula.splines import NaturalSpline
+from bayesmix.formula.tokens import right_side
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Prepared, Regression, nested_pairs
 from bayesmix.model.reading import Counted, Parsed, read_part
@@ -202,8 +203,7 @@ def _refuse_own_response(parsed: list[Parsed], concomitant: ParsedFormula | None
     for formula, fixed, nested in parsed:
         for other in (fixed, *nested, concomitant):
             if other is not None:
-                right = other.text.strip().removeprefix("~")
-                parse_formula(f"{formula.response} ~ {right}", "formula")
+                parse_formula(f"{formula.response} ~ {right_side(other.text)}", "formula")
 
 
 def _one_group(group: str | None, formulas: list[ParsedFormula]) -> str | None:

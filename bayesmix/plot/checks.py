@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.plot.replicates import POINTS, Replicates
-from bayesmix.survival.nonparametric import kaplan_meier
+from bayesmix.survival.nonparametric import BETWEEN, kaplan_meier, turnbull
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Check:
     @property
     def observed_words(self) -> str:
         """The name of the data in a legend."""
-        return "observed, Kaplan-Meier" if self.kind == "survival" else "observed"
+        if self.kind != "survival":
+            return "observed"
+        return f"observed, {'Turnbull' if _bounded(self.replicates) else 'Kaplan-Meier'}"
 
 
 def make_check(replicates: Replicates, kind: str, ci: float) -> Check:
@@ -113,9 +115,18 @@ def _ecdf(replicates: Replicates) -> Numbers:
 def _survival(replicates: Replicates) -> Numbers:
     times = replicates.times
     assert times is not None
-    observed = kaplan_meier(times, replicates.weight)
-    last = float(observed.time[-1])
+    if _bounded(replicates):
+        time, values = turnbull(times, replicates.weight)
+    else:
+        observed = kaplan_meier(times, replicates.weight)
+        time, values = observed.time, observed.estimate[:, 0]
+    last = float(time[-1])
     grid = np.linspace(0, last, POINTS)
     drawn = replicates.survival(grid)
-    values = observed.estimate[:, 0]
-    return grid, observed.time, values, drawn, (0.0, last), "share without the event"
+    return grid, time, values, drawn, (0.0, last), "share without the event"
+
+
+def _bounded(replicates: Replicates) -> bool:
+    """Whether some times are known within bounds only."""
+    times = replicates.times
+    return times is not None and bool(np.isin(times.code, BETWEEN).any())

@@ -41,8 +41,9 @@ def posterior_predictive(
     of the rows.  Counts have a rootogram: a bar's height is the square root of the number of rows
     with that count, or with a few adjacent counts.  Other numbers have a histogram ("density"), or
     the share of rows up to each value ("ecdf").  Survival times have the Kaplan-Meier estimate of
-    the data, and those of simulated times without censoring.  Binomial responses with different
-    trials are shown as proportions.
+    the data (Turnbull's if some are interval- or left-censored: it falls at the ends of intervals),
+    and Kaplan-Meier estimates of simulated times without censoring.  Binomial responses with
+    different trials are shown as proportions.
 
     The model does not explain data outside the band.  The picture is of the whole response: if a
     covariate explains much, `fitted` shows more.
@@ -77,7 +78,7 @@ def posterior_predictive(
         If a name is unknown, the kind does not suit the response, or the fit has competing
         events, which `states` draws.
     DataError
-        If survival times are interval- or left-censored: they have no Kaplan-Meier estimate.
+        If some survival times are interval- or left-censored, and some have late entries.
 
     Notes
     -----

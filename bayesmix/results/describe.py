@@ -12,6 +12,7 @@ from bayesmix._arguments.printing import Printed, as_html, as_text, html_table
 from bayesmix.families import Family
 from bayesmix.formula.encoders import FactorEncoder
 from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.tokens import right_side
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.parts import Events, Part
@@ -179,7 +180,7 @@ def _response_lines(spec: MixtureSpec) -> list[tuple[str, str]]:
     """Components, and what is written about each response; equal ones stand together."""
     together: dict[tuple, list[str]] = {}
     for part, block in zip(spec.prepared.parts, spec.layout.blocks, strict=True):
-        described = part.formula.text.partition("~")[2].strip()
+        described = right_side(part.formula.text)
         key = (described, *_part_lines(part, block))
         together.setdefault(key, []).append(str(part.formula.response))
     lines = []

@@ -68,9 +68,11 @@ class Followed:
     events: tuple[Hashable, ...]
 
 
-def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | None) -> Followed:
+def _followed(
+    spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | None, what: str
+) -> Followed:
     rows = spec.apply(newdata, response=True)
-    at = response_place(spec, response, "brier_score")
+    at = response_place(spec, response, what)
     one, alone = one_response(spec, rows, at)
     block, data = one.layout.blocks[0], alone.blocks[0]
     weight = rows.row_weights
@@ -89,7 +91,7 @@ def _followed(spec: MixtureSpec, newdata: pd.DataFrame | None, response: str | N
     if data.own and data.allowed is not None:
         times, codes = seen_events([found[key] for key in block.keys], data.allowed)
         events = spec.components
-    refuse_background(times, "brier_score()")
+    refuse_background(times, f"{what}()")
     # Of a missing time, or one of the unit after its first row, nothing is known.
     kept = np.flatnonzero(times.known)
     return Followed(one, alone, kept, Seen(times, codes, weight).take(kept), events)
@@ -114,10 +116,10 @@ def _checked(data: Followed, grid: np.ndarray, what: str) -> None:
     seen = data.seen
     last, first = float(seen.times.lower.max()), float(seen.times.entry.min())
     if (grid > last).any():
-        msg = f"{what}: nobody was followed beyond {last:g}, so that {grid.max():g} is too late"
+        msg = f"{what}(): nobody was followed beyond {last:g}, so that {grid.max():g} is too late"
         raise FitError(msg)
     if first > 0 and (grid <= first).any():
-        msg = f"{what}: nobody was followed before {first:g}, so that {grid.min():g} is too early"
+        msg = f"{what}(): nobody was followed before {first:g}, so that {grid.min():g} is too early"
         raise FitError(msg)
     # What cannot be used is refused with its reason.
     aalen_johansen(seen.times, seen.codes, len(data.events), seen.weight)
@@ -160,10 +162,10 @@ def brier_scores(
     DataFrame
         Columns time, event, score, se, lower, upper, reference, improvement.
     """
-    data = _followed(source.spec, newdata, response)
-    _checked(data, grid, "brier_score()")
+    data = _followed(source.spec, newdata, response, "brier_score")
+    _checked(data, grid, "brier_score")
     seen = data.seen
-    known = seen if newdata is None else _followed(source.spec, None, response).seen
+    known = seen if newdata is None else _followed(source.spec, None, response, "brier_score").seen
     without = _without(known, len(data.events), grid, seen.times.entry)
     predicted = _incidence(source, data, grid)
     reach = float(ndtri(0.5 + level / 2))
@@ -259,8 +261,8 @@ def calibration(
     DataFrame
         Columns time, event, group, n, predicted, observed, lower, upper.
     """
-    data = _followed(source.spec, newdata, response)
-    _checked(data, grid, "calibration()")
+    data = _followed(source.spec, newdata, response, "calibration")
+    _checked(data, grid, "calibration")
     predicted = _incidence(source, data, grid)
     rows: list[tuple[Any, ...]] = []
     inner = np.linspace(0, 1, groups + 1)[1:-1]

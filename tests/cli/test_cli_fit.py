@@ -521,6 +521,8 @@ BAD = [
     (["fit", "{patent}", "Patents ~ lgRD", "--prior", "coef=norm(1, 2)"], 1, "'norm' is unknown"),
     (["fit", "{patent}", "Patents ~ lgRD", "--nested", "~ RDS", "two"], 1, "'two' is not a number"),
     (["fit", "{patent}", "Patents ~ lgRD", "--hold", "1", "lgRD", "a"], 1, "'a' is not a number"),
+    (["fit", "{patent}", "Patents ~ lgRD", "--k", "2", "--hold", "3", "lgRD", "1"], 1,
+     "--hold: '3' is no component of this model, which has 1, 2"),
     (["fit", "{patent}", "Patents ~ lgRD", "--flat-priors", "--prior", "coef=normal(0,1)"], 1,
      "contradict"),
     (["fit", "{patent}", "Patents ~ lgRD", "--levels", "Arm=a,b"], 1, "has the columns Company"),

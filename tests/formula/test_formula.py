@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bayesmix as bmx
 from bayesmix.errors import BayesmixError, DataError, FormulaError
 from bayesmix.formula.binding import evaluate
 from bayesmix.formula.design import build_design
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.response import read_response
 from bayesmix.formula.scope import Scope
+from bayesmix.formula.tokens import parted
 
 NOTHING = Scope()
 
@@ -521,3 +523,11 @@ def test_formulae_and_scipy_wait_until_they_are_needed():
         "assert 'formulae' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_tilde_in_a_name_or_a_text_does_not_part_a_formula():
+    data = pd.DataFrame({"a~b": [0.0, 1, 3], "y~1": [1.0, 2, 5], "f": ["u~v", "w", "w"]})
+    formula = "`y~1` ~ `a~b` + C(f, Treatment('u~v'))"
+    model = bmx.Mixture(formula, data, k=1)
+    assert f"formula       {formula}\n" in repr(model)
+    assert parted(formula) == ("`y~1` ", "~", " `a~b` + C(f, Treatment('u~v'))")

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, SpecError
 from bayesmix.formula.times import Times
-from bayesmix.survival.nonparametric import aalen_johansen, kaplan_meier, seen_events
+from bayesmix.survival.nonparametric import aalen_johansen, kaplan_meier, seen_events, turnbull
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -190,6 +191,30 @@ def test_responses_by_event_become_one_time_each():
     assert code.tolist() == [0, 1, -1, -1]
     assert joint.lower.tolist() == [2, 5, 1, 4]
     assert joint.upper.tolist() == [2, 5, np.inf, 6]
+
+
+def test_turnbull():
+    """Gentleman and Geyer's intervals, p1 (p2 + p3)^2 (p1 + p2)^2 p3; without any, Kaplan-Meier."""
+    six = Times(np.array([0.0, 1, 1, 0, 0, 2]), np.array([1.0, 3, 3, 2, 2, 3]), np.zeros(6))
+    time, survival = turnbull(six, np.ones(6))
+    assert time.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(survival, [1, 2 / 3, 1 / 3, 0], atol=1e-6)
+    time, survival = turnbull(observed(), np.arange(10.0))
+    known = kaplan_meier(observed(), np.arange(10.0))
+    np.testing.assert_allclose(survival, known.at(time)[:, 0], atol=1e-4)
+    with pytest.raises(DataError, match="6 of 10 times have late entries"):
+        turnbull(observed(entry=ENTRY), np.ones(10))
+
+
+def test_times_within_bounds_are_checked_by_turnbulls_estimate():
+    """Yearly inspections of exponential times: at whole years it is the share without the event."""
+    time = np.random.default_rng(1).exponential(3, 300)
+    data = pd.DataFrame({"low": np.floor(time), "high": np.floor(time) + 1})
+    fit = bmx.Mixture("surv(low, high, kind='interval') ~ 1", data, k=1, family="weibull").fit()
+    ax = bmx.plot.posterior_predictive(fit, draws=5)
+    (steps,) = (line for line in ax.get_lines() if line.get_label() == "observed, Turnbull")
+    x, y = steps.get_data()
+    np.testing.assert_allclose(y, [(time > year).mean() for year in x], atol=1e-4)
 
 
 def test_what_cannot_be_estimated_is_refused():

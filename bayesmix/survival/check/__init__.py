@@ -18,6 +18,7 @@ from bayesmix.formula.frames import check_data, replaced
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, Times
+from bayesmix.formula.tokens import parted
 from bayesmix.model.events import TRUNCATIONS
 from bayesmix.model.histories import pieces_of, pieces_text
 from bayesmix.survival.check.consistency import check_subjects, check_together
@@ -232,7 +233,7 @@ def _texts(response: Any, event: str | None) -> dict[Hashable, str]:
 
 
 def _left_side(text: Any) -> str:
-    formula = text if isinstance(text, str) and "~" in text else f"{text} ~ 1"
+    formula = text if isinstance(text, str) and parted(text)[1] else f"{text} ~ 1"
     found = parse_formula(formula, "formula").response
     if found is None or not is_surv(found):
         raise FormulaError(
