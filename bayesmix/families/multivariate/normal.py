@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -105,6 +105,14 @@ class Moments(NamedTuple):
     gram: np.ndarray
     cross: np.ndarray
     square: np.ndarray
+
+    def of(self, t: int) -> Moments:
+        """Those of one pattern, without an axis for it."""
+        return Moments(self.mass[..., t], *(x[..., t, :, :] for x in self[1:]))
+
+    def total(self) -> Moments:
+        """Those of all patterns, without an axis for them."""
+        return Moments(self.mass.sum(-1), *(x.sum(-3) for x in self[1:]))
 
 
 def evaluate_normal(
@@ -269,9 +277,7 @@ def completed(made: Normal, moments: Moments) -> Moments:
     cross = moments.cross @ np.swapaxes(fill, -1, -2)
     unseen = moments.mass[..., None, None] * (sigma - fill @ sigma)
     square = fill @ moments.square @ np.swapaxes(fill, -1, -2) + unseen
-    parts = (moments.mass, moments.gram, cross, square)
-    axes = (-1, -3, -3, -3)
-    return Moments(*(x.sum(a) for x, a in zip(parts, axes, strict=True)))
+    return moments._replace(cross=cross, square=square).total()
 
 
 def score_and_scoring(made: Normal, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
@@ -285,28 +291,31 @@ def score_and_scoring(made: Normal, moments: Moments) -> tuple[np.ndarray, np.nd
     of_sigma = 0.5 * np.einsum("...ab,...iab->...i", pull, change)
     score = np.concatenate([means.reshape(*of_sigma.shape[:-1], -1), of_sigma], axis=-1)
     whole = np.linalg.inv(made.at.sigma)
-    full = Moments(*(x.sum(a) for x, a in zip(moments, (-1, -3, -3, -3), strict=True)))
+    full = moments.total()
     turned = whole[..., None, :, :] @ change
     second = 0.5 * full.mass[..., None, None] * np.einsum("...iab,...jba->...ij", turned, turned)
-    return score, _blocks(whole[..., None, :, :], full.gram[..., None, :, :], second)
+    return score, _blocks(whole, full.gram, second)
 
 
 def exact_information(made: Normal, moments: Moments) -> np.ndarray:
     """Minus the second derivatives of weighted sums of log densities, (R, m, F, F)."""
-    o, change, bend = made.at.precision, made.at.slopes, made.at.bends
-    turned = o[..., None, :, :] @ change[..., None, :, :, :]  # Omega dSigma, (R, m, T, p, q, q)
-    inner = (o @ moments.square)[..., None, :, :] @ turned  # Omega C Omega dSigma
-    first = np.einsum("...tiab,...tjba->...ij", inner, turned)
-    second = np.einsum("...t,...tiab,...tjba->...ij", moments.mass, turned, turned)
-    bent = np.einsum("...tab,...ijab->...ij", _pull(o, moments), bend)
-    matrix = 0.5 * (first + np.swapaxes(first, -1, -2) - second - bent)
-    out = _blocks(o, moments.gram, matrix)
-    cross = (moments.cross @ o)[..., None, :, :] @ np.swapaxes(turned, -1, -2)
-    cross = np.swapaxes(cross.sum(-4), -1, -2).reshape(*matrix.shape[:-1], -1)  # (R, m, p, q P)
-    k = cross.shape[-1]
-    out[..., k:, :k] = cross
-    out[..., :k, k:] = np.swapaxes(cross, -1, -2)
-    return out
+    total: Any = 0.0
+    for t in range(len(made.at.seen)):
+        o, sums = made.at.precision[..., t, :, :], moments.of(t)
+        turned = o[..., None, :, :] @ made.at.slopes  # Omega dSigma
+        inner = (o @ sums.square)[..., None, :, :] @ turned  # Omega C Omega dSigma
+        first = np.einsum("...iab,...jba->...ij", inner, turned)
+        second = np.einsum("...iab,...jba->...ij", turned, turned)
+        bent = np.einsum("...ab,...ijab->...ij", _pull(o, sums), made.at.bends)
+        matrix = first + np.swapaxes(first, -1, -2) - sums.mass[..., None, None] * second - bent
+        part = _blocks(o, sums.gram, 0.5 * matrix)
+        cross = (sums.cross @ o)[..., None, :, :] @ np.swapaxes(turned, -1, -2)
+        cross = np.swapaxes(cross, -1, -2).reshape(*matrix.shape[:-1], -1)  # (R, m, p, q P)
+        k = cross.shape[-1]
+        part[..., k:, :k] = cross
+        part[..., :k, k:] = np.swapaxes(cross, -1, -2)
+        total = total + part
+    return total
 
 
 def _pull(omega: np.ndarray, moments: Moments) -> np.ndarray:
@@ -315,10 +324,10 @@ def _pull(omega: np.ndarray, moments: Moments) -> np.ndarray:
 
 
 def _blocks(omega: np.ndarray, gram: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Block-diagonal matrices: of the means sums of Omega (x) X'WX, and of Sigma's parameters."""
+    """Block-diagonal matrices: of the means Omega (x) X'WX, and of Sigma's parameters."""
     q, p, (*lead, _, m) = omega.shape[-1], gram.shape[-1], second.shape
     out = np.zeros((*lead, q * p + m, q * p + m))
-    kron = np.einsum("...tab,...tij->...aibj", omega, gram)
+    kron = np.einsum("...ab,...ij->...aibj", omega, gram)
     out[..., : q * p, : q * p] = kron.reshape(*lead, q * p, q * p)
     out[..., q * p :, q * p :] = second
     return out
