@@ -9,6 +9,7 @@ import pandas as pd
 from bayesmix import methods
 from bayesmix._arguments import door, generator
 from bayesmix._arguments.memory import check_memory
+from bayesmix._arguments.printing import Described, Lines
 from bayesmix.api.base import Modelled
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @door
-class Model(Modelled):
+class Model(Modelled, Described):
     """What `Mixture` and `CompetingRisks` share: priors, PyMC, estimation, files.
 
     A subclass turns what the user writes into a `MixtureSpec`, and may have its own classes
@@ -453,11 +454,11 @@ class Model(Modelled):
             return self._point_class(value, self._priors)
         return self._posterior_class(value, self._point_class(value.point, self._priors))
 
-    def __repr__(self) -> str:
-        return describe.spec_text(self._spec)
+    def _title(self) -> str:
+        return describe.model_title(self._spec)
 
-    def _repr_html_(self) -> str:
-        return describe.spec_html(self._spec)
+    def _lines(self) -> Lines:
+        return describe.spec_lines(self._spec)
 
 
 # Help and completion show the options of all methods.

@@ -157,7 +157,8 @@ class Posterior(Draws):
             if loss != "vi" or max_k is not None:
                 msg = "clusters(newdata=) takes no loss= or max_k=: the components stand already"
                 raise FitError(msg)
-            return tables.most_probable(self._drawn, newdata)
+            found = tables.membership(self._drawn, newdata, rows=False, uncertainty=False)
+            return found.idxmax(axis=1)
         draws = draw_memberships(self._drawn.problem, self._drawn.thinned(PARTITION_DRAWS))
         return consensus(draws, loss, max_k)
 

@@ -10,9 +10,8 @@ import pandas as pd
 from scipy import optimize
 
 from bayesmix.arrays.sums import log_sum_exp
-from bayesmix.comparison.loo import Loo, loo
+from bayesmix.comparison.loo import loo
 from bayesmix.comparison.pointwise import standard_error
-from bayesmix.comparison.psis import good_k
 from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 
@@ -148,16 +147,12 @@ def stack(drawn: Drawn, groups: list[np.ndarray], rng: np.random.Generator) -> S
             "share": [(g < reported).sum() / reported for g in groups],
             "elpd_loo": [f.elpd_loo for f in found],
             "se": [f.se for f in found],
-            "bad_k": [_bad(f) for f in found],
+            "bad_k": [f.n_bad for f in found],
             "weight": weights,
         }
     ).rename_axis("group")
     resampled = _resample(whole, groups, weights, reported * drawn.theta.shape[1], rng)
     return Stacked(table, float(mixed.sum()), standard_error(mixed), resampled)
-
-
-def _bad(found: Loo) -> int:
-    return int((found.pareto_k > good_k(found.n_draws)).sum())
 
 
 def _resample(

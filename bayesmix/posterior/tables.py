@@ -110,8 +110,3 @@ def membership(
         return np.stack(both, axis=-1).reshape(len(both[0]), -1) if uncertainty else both[0]
 
     return units_table(spec, newdata, values, columns, rows=rows)
-
-
-def most_probable(drawn: Drawn, newdata: pd.DataFrame) -> pd.Series:
-    """The component of each new unit with the greatest mean membership."""
-    return membership(drawn, newdata, rows=False, uncertainty=False).idxmax(axis=1)

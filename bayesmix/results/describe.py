@@ -227,16 +227,6 @@ def model_title(spec: MixtureSpec) -> str:
     return spec.kind.one if spec.k == 1 else spec.kind.several.format(spec.k)
 
 
-def spec_text(spec: MixtureSpec) -> str:
-    """A model as text."""
-    return as_text(model_title(spec), spec_lines(spec))
-
-
-def spec_html(spec: MixtureSpec) -> str:
-    """A model as HTML."""
-    return as_html(model_title(spec), spec_lines(spec))
-
-
 def _short_summary(fitted: Fitted) -> pd.DataFrame:
     frame = summary(fitted)
     # The scale of an interval is stated where it is not the estimate's own.
