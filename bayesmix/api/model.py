@@ -378,7 +378,7 @@ class Model(Modelled, Described):
             The same seed gives the same result.
         init : PointFit, Dataset, array or labels, optional
             Where to start: a fit, parameters, memberships (units or rows x components), or
-            labels.
+            labels.  Those of pandas are matched by index and columns where these have all names.
         fixed_params : dict, optional
             ``{(component, parameter): value}``: parameters held at these natural values.  `df`
             does not count them.  A parameter is a term, a dispersion, "weight" or

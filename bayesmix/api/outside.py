@@ -96,7 +96,8 @@ class OutsideFit(SecondStep):
     def covariance(self) -> pd.DataFrame:
         """Covariance of the parameters on their unconstrained scales.
 
-        It sums the outer products of the units' influences over both steps.
+        It sums the outer products of the units' influences over both steps; a unit of weight w
+        counts as w copies.
 
         Returns
         -------

@@ -525,7 +525,8 @@ class PointFit(Estimates):
         assign : str, optional
             "modal" (the default) or "proportional"; "two-step" makes no assignments.
         data : DataFrame, optional
-            The rows of the fit, with the covariates; by default the data of the model.
+            The rows of the fit, with the covariates, in its order or with its index; by default the
+            data of the model.
 
         Returns
         -------
@@ -592,7 +593,8 @@ class PointFit(Estimates):
             "varying" or "fixed" over the classes.  The weights of "bch" may be negative: use
             "fixed" if a class would get a negative variance.
         data : DataFrame, optional
-            The rows of the fit, with the outcome; by default the data of the model.
+            The rows of the fit, with the outcome, in its order or with its index; by default the
+            data of the model.
 
         Returns
         -------

@@ -41,6 +41,7 @@ from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
 from bayesmix.estimation.smooths import first_smooths, settled
+from bayesmix.formula.frames import in_order
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
@@ -319,7 +320,7 @@ def _same_layout(spec: MixtureSpec, fit: Any) -> bool:
 def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
     """A membership matrix (U, S) from a matrix or labels, by units or by rows."""
     units = spec.rows.units
-    values = np.asarray(init)
+    values = np.asarray(_by_names(spec, init))
     n, n_units = spec.rows.n, spec.rows.n_units
     if values.ndim not in (1, 2):
         described = shown(init) if values.ndim == 0 else f"an array of shape {values.shape}"
@@ -349,6 +350,21 @@ def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
         msg = "init memberships are non-negative numbers with a positive sum in every row"
         raise SpecError(msg)
     return matrix / matrix.sum(1, keepdims=True)
+
+
+def _by_names(spec: MixtureSpec, init: Any) -> Any:
+    """Memberships or labels of pandas in the order of the model's units, or rows, and components.
+
+    Names that are not all the model's mean nothing: what they name stands in the model's order.
+    """
+    if not isinstance(init, pd.Series | pd.DataFrame):
+        return init
+    for names in (spec.rows.units.index, spec.prepared.data.index):
+        init = in_order(init, names)
+    if isinstance(init, pd.Series):
+        return init
+    columns = pd.Series(range(init.shape[1]), index=init.columns)
+    return init.iloc[:, in_order(columns, pd.Index(spec.components))]
 
 
 def _wants_more(problem: Problem, outcome: Outcome, options: FitOptions) -> bool:

@@ -43,6 +43,13 @@ def replaced(data: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
     return out
 
 
+def in_order[F: (pd.Series, pd.DataFrame)](values: F, names: pd.Index) -> F:
+    """The rows in the order of names that are theirs, once each; else as they stand."""
+    given = values.index
+    distinct = len(given) == len(names) and given.is_unique and names.is_unique
+    return values.loc[names] if distinct and names.isin(given).all() else values
+
+
 def check_data(data: Any) -> None:
     """Refuse anything but a DataFrame that has rows and distinct column names."""
     if not isinstance(data, pd.DataFrame):

@@ -464,6 +464,23 @@ def test_a_reduced_model_is_the_smaller_model(options):
     assert len(fit.summary()) == len(again.summary())
 
 
+@pytest.mark.parametrize("group", [None, "g"])
+def test_memberships_of_pandas_are_matched_by_their_names(group):
+    spec = bmx.Mixture("grouped ~ x", D, k=2, nested=[("~ 0", 1), ("~ z", 1)], group=group)
+    units = quietly(spec, seed=1, starts=1).membership()
+    right = quietly(spec, init=units.to_numpy(), max_iter=1).loglik
+    rows = units.iloc[np.arange(len(D))] if group is None else units.loc[D[group]].set_axis(D.index)
+    labels = units.idxmax(axis=1)
+    hard = quietly(spec, init=labels.to_numpy(), max_iter=1).loglik
+    mixed = {"frac": 1, "random_state": 1}
+    for init in (units.sample(**mixed), rows.sample(**mixed), units[[2, 1]]):
+        assert quietly(spec, init=init, max_iter=1).loglik == pytest.approx(right, rel=1e-10)
+    again = quietly(spec, init=labels.sample(**mixed), max_iter=1)
+    assert again.loglik == pytest.approx(hard, rel=1e-10)
+    other = units.set_axis([f"unit {i}" for i in range(len(units))])  # names of nothing here
+    assert quietly(spec, init=other, max_iter=1).loglik == pytest.approx(right, rel=1e-10)
+
+
 def test_removal_is_told_at_a_boundary_too():
     rng = np.random.default_rng(1)
     yes = np.concatenate([np.zeros(80, int), rng.binomial(9, 0.6, 120)])

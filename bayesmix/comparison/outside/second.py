@@ -62,6 +62,12 @@ class Second:
             [(self.log_joint(beta + d) - self.log_joint(beta - d)) / (2 * STEP) for d in moves]
         )
 
+    @property
+    def of_copies(self) -> np.ndarray:
+        """Factors (U, 1) of weighted sums whose outer products then are those of all copies."""
+        counted = np.where(self.weight > 0, self.weight, np.inf)
+        return 1.0 / np.sqrt(counted)[:, None]
+
     def unit_scores(self, step: FirstStep, beta: np.ndarray) -> np.ndarray:
         """Scores of the units, weighted, (U, m)."""
         pull = step.pull(self.log_joint(beta)) * self.weight[:, None]
@@ -137,7 +143,10 @@ def influences(
     beta: np.ndarray,
     information: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Influences of the units on beta, (U, m), and on the first step's parameters, (U, D)."""
+    """Influences of the units on beta, (U, m), and on the first step's parameters, (U, D).
+
+    A unit of weight w counts as w copies: its influence is that of one, times the root of w.
+    """
     joint, slopes = second.log_joint(beta), second.slopes(beta)
     root = covariance(fitted).root
     if np.isnan(root).any():
@@ -163,6 +172,7 @@ def influences(
     total = scores + standardised @ along
     if step.method != "two-step":
         total = total + _of_errors(second, step, joint, summed)
+    total, standardised = total * second.of_copies, standardised * second.of_copies
     return np.linalg.solve(information, total.T).T, standardised @ root.T
 
 

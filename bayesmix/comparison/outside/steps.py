@@ -19,7 +19,7 @@ from bayesmix.comparison.outside.assigned import (
 )
 from bayesmix.comparison.outside.second import Second, influences, maximum
 from bayesmix.errors import DataError, FitError
-from bayesmix.formula.frames import replaced
+from bayesmix.formula.frames import check_data, in_order, replaced
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.response import complete_columns
 from bayesmix.formula.scope import Scope
@@ -218,7 +218,7 @@ def cut(
     for first in draws:
         step = first_step(fitted, first, method, how)
         beta, information = maximum(stage.second, step, begin, near=True)
-        scores = stage.second.unit_scores(step, beta)
+        scores = stage.second.unit_scores(step, beta) * stage.second.of_copies
         moves = np.linalg.solve(information, scores.T)  # (m, U)
         drawn = beta + moves @ rng.standard_normal(moves.shape[1])
         out.append(stage.theta(drawn, first))
@@ -255,10 +255,13 @@ def _checked(method: str, assign: str | None) -> str | None:
 def _table(fitted: Fitted, data: pd.DataFrame | None) -> pd.DataFrame:
     """The rows of the fit with the columns of the outside variables."""
     own = fitted.spec.prepared.table
-    if data is not None and len(data) != len(own):
+    if data is None:
+        return own
+    check_data(data)
+    if len(data) != len(own):
         msg = f"data= has {len(data)} rows; the fit has {len(own)}, and needs the same in its order"
         raise DataError(msg)
-    return own if data is None else data
+    return in_order(data, own.index)
 
 
 def _complete(table: pd.DataFrame, names: Iterable[str]) -> None:
