@@ -360,11 +360,10 @@ def _by_names(spec: MixtureSpec, init: Any) -> Any:
     if not isinstance(init, pd.Series | pd.DataFrame):
         return init
     for names in (spec.rows.units.index, spec.prepared.data.index):
-        init = in_order(init, names)
+        init = init.iloc[in_order(init.index, names)]
     if isinstance(init, pd.Series):
         return init
-    columns = pd.Series(range(init.shape[1]), index=init.columns)
-    return init.iloc[:, in_order(columns, pd.Index(spec.components))]
+    return init.iloc[:, in_order(init.columns, pd.Index(spec.components))]
 
 
 def _wants_more(problem: Problem, outcome: Outcome, options: FitOptions) -> bool:

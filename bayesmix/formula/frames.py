@@ -43,11 +43,11 @@ def replaced(data: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
     return out
 
 
-def in_order[F: (pd.Series, pd.DataFrame)](values: F, names: pd.Index) -> F:
-    """The rows in the order of names that are theirs, once each; else as they stand."""
-    given = values.index
+def in_order(given: pd.Index, names: pd.Index) -> np.ndarray:
+    """Where the names stand among those given, if these are the same, once each; else as given."""
     distinct = len(given) == len(names) and given.is_unique and names.is_unique
-    return values.loc[names] if distinct and names.isin(given).all() else values
+    same = distinct and names.isin(given).all()
+    return given.get_indexer(names) if same else np.arange(len(given))
 
 
 def check_data(data: Any) -> None:

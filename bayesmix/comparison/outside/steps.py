@@ -261,7 +261,7 @@ def _table(fitted: Fitted, data: pd.DataFrame | None) -> pd.DataFrame:
     if len(data) != len(own):
         msg = f"data= has {len(data)} rows; the fit has {len(own)}, and needs the same in its order"
         raise DataError(msg)
-    return in_order(data, own.index)
+    return data.iloc[in_order(data.index, own.index)]
 
 
 def _complete(table: pd.DataFrame, names: Iterable[str]) -> None:
