@@ -117,7 +117,7 @@ class Sliders:
     places: tuple[str, ...]
     lines: tuple[tuple[str, str], ...]
     values: np.ndarray
-    ticks: tuple[float, ...] = (0, 0.25, 0.5, 0.75, 1)
+    ticks: tuple[float, ...]
 
 
 Block = Choice | Words | Pairs | Table | Picture | Equation | Code | Details | Sliders

@@ -35,11 +35,9 @@ from bayesmix.storage.objects import (
 
 def pack_events(part: Part, events: Events) -> dict[str, Any]:
     """Describe what a user wrote about competing events, event by event in their order."""
-    families: Any = part.regression.family
     return {
         "column": events.column,
-        "names": [_name(name) for name in families],
-        "families": pack_families(list(families.values())),
+        **pack_families(part.regression.family),  # names and families
         "formulas": [reading.formula.text for reading in part.readings],
         "ancillary": [
             {name: design.formula.text for name, design in reading.ancillary.items()}
@@ -62,15 +60,15 @@ def unpack_events(
     families : mapping of str to Family, or None
         The user's families.
     """
-    names = tuple(from_json(name) for name in described["names"])
+    made = unpack_families({key: described[key] for key in ("names", "families")}, families)
     partial = {
         from_json(code): tuple(from_json(e) for e in may) for code, may in described["partial"]
     }
     return {
         "event": described["column"],
-        "families": dict(zip(names, unpack_families(described["families"], families), strict=True)),
-        "formula": dict(zip(names, described["formulas"], strict=True)),
-        "ancillary": dict(zip(names, described["ancillary"], strict=True)),
+        "families": made,
+        "formula": dict(zip(made, described["formulas"], strict=True)),
+        "ancillary": dict(zip(made, described["ancillary"], strict=True)),
         "partial": partial,
         "truncation": described["truncation"],
     }
