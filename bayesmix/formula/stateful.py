@@ -81,6 +81,9 @@ class Stateful:
             if isinstance(given.get(size), int) and given[size] > MOST_COLUMNS:
                 msg = f"{self.name}({size}={given[size]}) makes more than {MOST_COLUMNS} columns"
                 raise FormulaError(f"{msg}. Write a smaller number.")
+        for switch in ("raw", "center", "intercept"):
+            if not isinstance(value := given.get(switch), bool | np.bool_ | int | None):
+                raise FormulaError(f"{self.name}({switch}={value!r:.50}): write True or False")
         return {**self.options, **given}
 
     def begin(self, x: np.ndarray) -> None:

@@ -232,6 +232,14 @@ def test_levels_are_a_list_of_distinct_ones(levels):
         design(f"C(g, levels={levels})")
 
 
+@pytest.mark.parametrize(
+    "text", ["poly(x, 2, raw='False')", "bs(x, df=4, intercept='no')", "cr(x, df=3, center=x)"]
+)
+def test_switches_are_true_or_false(text):
+    with pytest.raises(FormulaError, match="write True or False"):
+        design(text)
+
+
 def test_texts_are_joined_but_not_repeated():
     assert design("I(g + g)").terms == ("Intercept", "I(g + g)[bb]")
     with pytest.raises(FormulaError, match="text is not a number"):
