@@ -93,6 +93,7 @@ WARNINGS: dict[str, type[Warning]] = {
     "sample": DataWarning,
     "labels": UserWarning,
     "impossible responses": UserWarning,
+    "infinite mean": UserWarning,
 }
 
 

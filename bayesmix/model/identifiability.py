@@ -42,6 +42,8 @@ def check_varies(
     obs = obs if obs.there is None else obs.take(obs.there)
     if first.columns:
         _check_columns(response, obs.y)
+        if any(f.normal is not None and f.normal.kind == "full" for f in layout.families):
+            _check_together(response, obs.y)
         return
     y, trials = obs.y, obs.trials
     spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
@@ -50,6 +52,19 @@ def check_varies(
         raise DataError(
             f"the response {response.name!r:.200} has the same value in all {len(y)} rows"
             f" ({y[0]:g}), so the {first.name} family has nothing to estimate; check the column"
+        )
+
+
+def _check_together(response: Response, y: np.ndarray) -> None:
+    """No column is a linear function of others, which would have no covariance with a density."""
+    whole = y[~np.isnan(y).any(1)]
+    if len(whole) <= y.shape[1]:
+        return
+    for names in rank_deficiency(whole - whole.mean(0), response.parts):
+        raise DataError(
+            f"the columns {', '.join(names)} of {response.name!r:.200} are linear functions of one "
+            "another, so that their covariance has no density; leave one out, or use "
+            "bmx.family('mvnormal', covariance='diagonal')"
         )
 
 

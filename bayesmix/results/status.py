@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.model.params import table_terms
+from bayesmix.model.params import parameter_link, table_terms
 from bayesmix.priors import range_ends
 from bayesmix.results.covariance import covariance, left_units
 from bayesmix.results.fitted import Fitted
@@ -111,8 +111,8 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
         return "boundary", reason
     if not len(at) or (_reach(fitted)[at] > FAR).any():
         reason = (
-            f"the likelihood keeps rising towards infinite values of {names} (separation, or a "
-            "limit of the family): their standard errors are infinite, the other estimates are the "
+            f"the likelihood keeps rising towards {_towards(fitted, at)} (separation, or a limit "
+            "of the family): their standard errors are infinite, the other estimates are the "
             "limits. A fixed effect, fewer terms or fewer components would bound them"
         )
         return "boundary", reason
@@ -121,6 +121,21 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
         "components or fewer terms"
     )
     return "unidentified", reason
+
+
+def _towards(fitted: Fitted, at: np.ndarray) -> str:
+    """Where parameters go, on their natural scales."""
+    ends: dict[int, float] = {}
+    for block in fitted.spec.layout.blocks:
+        for number, predictor in block.constants():
+            link = parameter_link(block, number)
+            for j in set(predictor.index[predictor.index >= 0].tolist()):
+                ends[j] = link.upper if fitted.standard_theta[j] > 0 else link.lower
+    finite = [j for j in at if np.isfinite(ends.get(j, np.inf)) and _reach(fitted)[j] > FAR]
+    others = np.array([j for j in at if j not in finite], int)
+    infinite = [f"infinite values of {_names(fitted, others)}"] if len(others) or not finite else []
+    found = [f"{_names(fitted, np.array([j]))} = {ends[j]:g}" for j in finite]
+    return " and ".join([*infinite, *found])
 
 
 def _reach(fitted: Fitted) -> np.ndarray:

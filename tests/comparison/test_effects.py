@@ -406,3 +406,16 @@ def test_parts_of_a_difference_of_quantiles(relapses):
         bmx.predictions(relapses, what="quantile_time")
     with pytest.raises(bmx.FitError, match="must be between 0 and 1"):
         bmx.predictions(relapses, what="quantile_time", q=1.5)
+
+
+def test_differences_of_infinite_means_say_what_to_ask_for():
+    """A log-logistic time with a shape below one has no mean; its median is its scale."""
+    rng = np.random.default_rng(1)
+    x, u = rng.normal(size=200), rng.random(200)
+    data = pd.DataFrame({"x": x, "t": np.exp(0.3 * x) * (u / (1 - u)) ** (1 / 0.7), "s": 1})
+    fit = bmx.Mixture("surv(t, s) ~ x", data, "loglogistic", k=1).fit()
+    with pytest.warns(UserWarning, match="what='quantile_time', q=0.5"):
+        assert bmx.slopes(fit, "x", by=True)["estimate"].isna().any()
+    median = bmx.comparisons(fit, {"x": (0, 1)}, what="quantile_time", q=0.5, by=True)
+    a, b = fit.coefficients()[1]
+    assert median["estimate"].iloc[0] == pytest.approx(np.exp(a + b) - np.exp(a), rel=1e-6)

@@ -1261,3 +1261,12 @@ def test_criteria_by_hand(fits):
     assert sizes.prior.to_list() == pytest.approx(fit.membership().mean().to_list())
     assert sizes["size"].sum() == N
     assert sizes.post_positive.to_list() == (fit.membership() > 1e-4).sum().to_list()
+
+
+def test_a_limit_is_named_on_the_natural_scale():
+    """Counts without a zero: the fit is Poisson's, and psi is zero."""
+    y = 1 + np.random.default_rng(1).poisson(4, 100)
+    model = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), "zero_inflated_poisson", k=1)
+    with pytest.warns(bmx.DegenerateWarning, match=r"towards psi \(dispersion, .*\) = 0 \("):
+        fit = model.fit("em")
+    assert fit.coefficients().iloc[0, 0] == pytest.approx(np.log(y.mean()), abs=1e-6)

@@ -269,8 +269,9 @@ def test_many_rows_that_are_alike(data):
 
 
 def test_a_cluster_on_a_line_is_degenerate(data):
-    line = data.assign(b=2 * data["a"])
-    fit = bmx.Mixture("mv(a, b) ~ 1", line, family="mvnormal", k=1).fit("em")
+    first = np.arange(len(data)) < len(data) // 2
+    line = data.assign(b=np.where(first, 2 * data["a"], data["b"] + 50))
+    fit = bmx.Mixture("mv(a, b) ~ 1", line, family="mvnormal", k=2).fit("em", init=1 + ~first)
     assert fit.status in ("degenerate", "boundary")
 
 
@@ -305,3 +306,11 @@ def test_wrong_calls(data, formula, family, error, words):
 def test_wrong_options():
     with pytest.raises(SpecError, match="full, diagonal, spherical"):
         bmx.family("mvnormal", covariance="tied")
+
+
+def test_columns_that_are_linear_functions_of_others_are_refused():
+    data = pd.DataFrame(np.random.default_rng(1).normal(1e6, 1, (50, 2)), columns=["a", "b"])
+    for columns in ("a, 2*a", "a, b, a - b"):
+        with pytest.raises(bmx.DataError, match="linear functions of one another"):
+            bmx.Mixture(f"mv({columns}) ~ 1", data, "mvnormal", k=2)
+    bmx.Mixture("mv(a, 2*a) ~ 1", data, bmx.family("mvnormal", covariance="diagonal"), k=2)

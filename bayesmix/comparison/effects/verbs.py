@@ -13,7 +13,7 @@ from bayesmix._arguments.classes import OutsideFit, OutsidePosterior, PointFit, 
 from bayesmix.comparison.effects.frames import Contrast, contrasts, data_of, slope_contrasts
 from bayesmix.comparison.effects.quantities import OF_TIMES, PARTS, Quantity, quantity, split
 from bayesmix.comparison.effects.table import Averages, Labels, table
-from bayesmix.errors import FitError
+from bayesmix.errors import FitError, warn
 from bayesmix.model import MixtureSpec
 from bayesmix.results.uncertainty import Source
 
@@ -265,19 +265,30 @@ def _differences(
     if found:
         weight = weight * wanted.counted(spec, pairs[0][0])
 
+    infinite = False
+
     def at(theta: np.ndarray) -> np.ndarray:
+        nonlocal infinite
         out = []
-        for contrast, (high, low) in zip(found, pairs, strict=True):
-            change = split(
-                wanted, wanted.values(spec, high, theta), wanted.values(spec, low, theta)
-            )
-            out.append(change / np.reshape(contrast.distance, (-1, 1)))
+        for contrast, rows in zip(found, pairs, strict=True):
+            high, low = (wanted.values(spec, some, theta) for some in rows)
+            infinite |= bool(np.isinf(high.values).any() or np.isinf(low.values).any())
+            out.append(split(wanted, high, low) / np.reshape(contrast.distance, (-1, 1)))
         return np.array(out)
 
     lead = PARTS if wanted.marginal else ()
     labels = _labels(spec, wanted, [(c.term, c.label) for c in found], lead)
     averages = Averages.of(data, weight, by)
-    return table(source, at, labels, averages, scale="identity", **options)
+    out = table(source, at, labels, averages, scale="identity", **options)
+    if infinite and wanted.what == "mean" and out["estimate"].isna().any():
+        warn(
+            "infinite mean",
+            "some means are infinite (a family with heavy tails, such as the log-logistic with a "
+            "shape of 1 or less), and differences of them unknown. Ask for medians, "
+            "what='quantile_time', q=0.5, or for restricted means, what='restricted_mean_time', "
+            "time=...",
+        )
+    return out
 
 
 def _labels(
