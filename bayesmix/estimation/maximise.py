@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.estimation.contenders import contenders, distinct
 from bayesmix.estimation.em import Floors, Runs, climb, squarem
-from bayesmix.estimation.newton import newton
+from bayesmix.estimation.newton import compiled_newton, newton
 from bayesmix.estimation.order import unit_order
 from bayesmix.estimation.starts import (
     Memberships,
@@ -47,6 +47,8 @@ VANISHED = 1e-9
 # Ends that cannot win against any other; the last one can against the first ones.
 LOST = ("degenerate", "failed", "spurious")
 ROUNDS = 40
+# Rounds of the kernels alone, and cycles of extrapolation in each.
+SOON, CYCLES = 3, 3
 MANY_UNITS = 20_000
 # Few starts are chosen from four times as many, up to so many candidates.
 CANDIDATES = 40
@@ -419,8 +421,19 @@ def _finish(
     collapsed: Floors,
     report: Callable[[int, float], None] | None,
 ) -> None:
-    """Newton's method, and squared extrapolation of EM where it cannot."""
+    """Newton's method, and squared extrapolation of EM where it cannot.
+
+    The kernels soon bring most starts of small data to where the information is definite.
+    """
     tol = FIRST_TOL
+    for _ in range(SOON):
+        again = np.flatnonzero(runs.status == "resting")
+        if not compiled_newton(problem, runs, again, tol=options.tol):
+            break
+        _over_budget(runs, options.max_iter)
+        runs.status[runs.status == "resting"] = "running"
+        squarem(problem, runs, cycles=CYCLES, tol=tol, collapsed=collapsed)
+        runs.status[runs.status == "running"] = "resting"
     for number in range(ROUNDS):
         _over_budget(runs, options.max_iter)
         newton(problem, runs, tol=options.tol, on_iteration=report)
@@ -436,13 +449,18 @@ def _finish(
 
 
 def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
-    """Stop starts that would stay below the best end at ten times their last round's gain."""
+    """Stop starts below the best end that would not pass it at ten times their last round's gain.
+
+    Or not by more than tells maxima apart.
+    """
     done = has_status(runs, "converged", "boundary", "singular")
     if not done.any():
         return
-    gap = runs.loglik[done].max() - runs.loglik
+    top = runs.loglik[done].max()
+    gap = top - runs.loglik
     with np.errstate(invalid="ignore"):
-        hopeless = 10 * rounds_left * (runs.loglik - before) < gap
+        gain = 10 * rounds_left * (runs.loglik - before)
+        hopeless = (gap > 0) & (gain < np.maximum(gap, AGREE * (abs(top) + 1)))
     runs.status[hopeless & has_status(runs, "running", "resting")] = "max_iter"
 
 

@@ -121,12 +121,9 @@ def newton(
     if not len(free):
         runs.status[active] = "converged"
         return
-    runner, plain = engine(problem).runs, active
-    large = np.zeros(len(runs.theta), int)
+    plain, large = active, np.zeros(len(runs.theta), int)
     for _ in range(max_iter):
-        if len(plain) and runner is not None:
-            theta, widest = runs.theta[plain], _widest(problem)
-            follow(runs, plain, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
+        if compiled_newton(problem, runs, plain, tol=tol, max_iter=max_iter):
             active = active[runs.status[active] == "resting"]
             if on_iteration is not None:
                 on_iteration(len(active), float(np.max(runs.loglik)))
@@ -165,6 +162,18 @@ def newton(
             active = active[~ended]
         if on_iteration is not None:
             on_iteration(len(active), float(np.max(runs.loglik)))
+
+
+def compiled_newton(
+    problem: Problem, runs: Runs, which: np.ndarray, *, tol: float, max_iter: int = 60
+) -> bool:
+    """The steps of some starts that the kernels can take; whether there are any."""
+    runner = engine(problem).runs
+    if runner is None or not len(which):
+        return False
+    theta, widest = runs.theta[which], _widest(problem)
+    follow(runs, which, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
+    return True
 
 
 def _widest(problem: Problem) -> float:

@@ -49,7 +49,7 @@ class Kernel:
         For any number of parameters, or densities of several rows: ``make_term(ops)`` returns
         ``term(level, n, numbers, etas, out)`` of n rows, with arrays (len(reads), rows),
         (parameters, rows) and (outputs, rows).  It writes the numbers above one below the other:
-        at level 1 those up to the derivatives, at 2 up to the curvatures, from 3 on all.
+        at level 0 or 1 those up to the derivatives, at 2 up to the curvatures, from 3 on all.
     together : callable, optional
         Where rows of a cluster have a density together: ``together(obs, x)`` gives what the term
         reads of each cluster, (m, C), in the place of `reads`.  Its predictors are then the

@@ -273,7 +273,7 @@ def sweep(model: Any, work: Any, call: Any, chunk: Any, entered: bool) -> None:
     # Survivals to entries leave an M step's scoring matrix that of the complete data.
     want = SCORE if entered and call.want == STEP else call.want
     prior_terms(model, work, call, chunk)
-    add_items(model, work, call, chunk, entered, max(want, SCORE))
+    add_items(model, work, call, chunk, entered, want)
     if model.allowed != 0 and not entered:
         forbid(model, work, chunk)
     value = join(model, work, call, chunk)
@@ -308,7 +308,7 @@ def tables(model: Any, work: Any, call: Any, begin: int) -> None:
         few = chunks_at(model.chunks)[item.table]
         if begin != 0:
             clear(tally, model.line)
-            evaluate(model, work, call, few, few.first, few.entered, max(call.want, SCORE))
+            evaluate(model, work, call, few, few.first, few.entered, call.want)
         else:
             add_sums_of(model, work, call, few, number, call.want, tally)
 

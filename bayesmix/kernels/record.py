@@ -12,11 +12,9 @@ import numpy as np
 BLOCK = 256
 
 # What a pass is for; each includes what stands before it, but for INFORMATION, which has the
-# observed information in the place of an M step's scoring matrix.
+# observed information in the place of an M step's scoring matrix.  Families' terms compute no more:
+# the density, derivatives, curvatures for a scoring step, all second derivatives.
 VALUE, SCORE, STEP, INFORMATION = range(4)
-# How much a family's term computes: derivatives, curvatures for a scoring step, and all second
-# derivatives.
-LEVELS = (SCORE, STEP, INFORMATION)
 # Responsibilities: those at theta, the most probable component's, or an address.
 OWN, HARD = range(2)
 # What can be done for every start, and how its run ends.

@@ -105,8 +105,8 @@ def level_of(item: Any, level: int) -> int:
 @elementwise
 def lines_of(item: Any, level: int) -> int:
     """How many outputs a term has at a level."""
-    if level == r.SCORE:
-        return 1 + item.n_slots
+    if level <= r.SCORE:
+        return 1 + level * item.n_slots
     if level == r.STEP and item.concave < 2:
         return 1 + 2 * item.n_slots + (1 if item.statistic != 0 else 0)
     return item.outputs
@@ -176,6 +176,8 @@ def chain(work: Any, item: Any, terms: Array, line: int, n: int, level: int) -> 
     value, slope, bend = links[0], links[1], links[2]
     for i in range(n):
         terms[0, i] = terms[0, i] if value[i] == value[i] else -math.inf
+    if level == r.VALUE:
+        return
     if level == r.INFORMATION:
         second = item.second
         for i in range(n):

@@ -18,7 +18,7 @@ from bayesmix.kernels.compile import callback, caller, doubles, elementwise, int
 from bayesmix.kernels.passes import PASS_SIGNATURE, calls_at, models_at, works_at
 from bayesmix.kernels.rows import read_weights
 from bayesmix.kernels.step import STEP_SIGNATURE, newton_step
-from bayesmix.kernels.sums import Array, copy
+from bayesmix.kernels.sums import Array, copy, total
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -72,15 +72,18 @@ def stretch(size: int, theta: int, proposal: int, factor: float, out: int) -> No
 
 
 @elementwise
-def ascend(run: Any, size: int, theta: int, before: float, proposal: int) -> tuple[float, bool]:
-    """Halve a proposal until the log-likelihood does not fall; the sums are those there."""
+def ascend(run: Any, size: int, theta: int, before: float, proposal: int, want: int) -> Any:
+    """Halve a proposal until the log-likelihood does not fall; the sums are those there.
+
+    Gives the log-likelihood, and whether it did not fall.
+    """
     for _ in range(HALVINGS + 1):
-        loglik = sums_at(run, proposal, r.STEP, r.OWN)
+        loglik = sums_at(run, proposal, want, r.OWN)
         if loglik >= before - 1e-12 * (abs(before) + 1.0):
             return loglik, True
         stretch(size, theta, proposal, 0.5, proposal)
     copy(size, theta, proposal)
-    return sums_at(run, proposal, r.STEP, r.OWN), False
+    return sums_at(run, proposal, want, r.OWN), False
 
 
 @elementwise
@@ -107,9 +110,9 @@ def extrapolate(run: Any, work: Any, size: int, theta_address: int, before: floa
     first, second = work.proposal, work.second_proposal
     theta, one, two = doubles(theta_address, size), doubles(first, size), doubles(second, size)
     step_from(run, theta_address, 1, first)
-    loglik, _ = ascend(run, size, theta_address, before, first)
+    loglik, _ = ascend(run, size, theta_address, before, first, r.STEP)
     step_from(run, first, 1, second)
-    loglik, _ = ascend(run, size, first, loglik, second)
+    loglik, _ = ascend(run, size, first, loglik, second, r.STEP)
     straight, bent = 0.0, 0.0
     for j in range(size):
         a, b = one[j] - theta[j], (two[j] - one[j]) - (one[j] - theta[j])
@@ -141,7 +144,7 @@ def climb(model: Any, run: Any, work: Any, theta: int, squared: bool, trace: Arr
             loglik = extrapolate(run, work, size, theta, before)
         else:
             step_from(run, theta, 1, proposal)
-            loglik, moved = ascend(run, size, theta, before, proposal)
+            loglik, moved = ascend(run, size, theta, before, proposal, r.STEP)
             copy(size, proposal, theta)
         trace[count] = loglik
         count += 1
@@ -154,44 +157,39 @@ def climb(model: Any, run: Any, work: Any, theta: int, squared: bool, trace: Arr
 
 @elementwise
 def newton(model: Any, run: Any, work: Any, theta: int, trace: Array) -> Any:
-    """Newton's method with the observed information, as long as nothing is wrong with its steps.
+    """Newton's method with the observed information, as long as that is positive definite.
 
-    A start rests where it is before a step that has no positive definite information, goes
-    downhill, or may move a linear predictor too far: no column has values above `options[1]`.
+    No step may move a linear predictor too far: no column has values above `options[1]`.
     """
     size, new, beyond = model.size, work.proposal, work.second_proposal
-    options = doubles(run.options, 2)
-    count, status, far, loglik = 0, r.RUNNING, 0, 0.0
-    while count < run.steps and status == r.RUNNING:
-        loglik = sums_at(run, theta, r.INFORMATION, r.OWN)
-        decrement, length, total = newton_step(model, work, run.call, theta, new)
-        after = loglik - 1.0
-        if decrement >= 0.0 and (length < SHORT or total * options[1] < LONGEST):
-            after = sums_at(run, new, r.VALUE, r.OWN)
-        if not after >= loglik - 1e-13 * (abs(loglik) + 1.0):
-            return r.RESTING, count, loglik
+    options, count, status, far, moved = doubles(run.options, 2), 0, r.RESTING, 0, True
+    loglik = sums_at(run, theta, r.INFORMATION, r.OWN)
+    while count < run.steps and status == r.RESTING and moved:
+        decrement, length, change = newton_step(model, work, run.call, theta, new)
+        if not decrement >= 0.0:
+            break
+        if length >= SHORT and change * options[1] > LONGEST:
+            stretch(size, theta, new, LONGEST / (change * options[1]), new)
+        loglik, moved = ascend(run, size, theta, loglik, new, r.INFORMATION)
         far = far + 1 if length > FAR else 0
         if far >= 4:  # these parameters run to infinity
             stretch(size, theta, new, 3.0, beyond)
-            value = sums_at(run, beyond, r.VALUE, r.OWN)
-            if value > after:
-                after = value
+            if sums_at(run, beyond, r.VALUE, r.OWN) > loglik:
                 copy(size, beyond, new)
+            loglik = sums_at(run, new, r.INFORMATION, r.OWN)
         copy(size, new, theta)
-        if decrement <= 1e-2 * options[0] * (abs(loglik) + 0.1) and (length <= LAST or far >= 4):
+        near = moved and decrement <= 1e-2 * options[0] * (abs(loglik) + 0.1)
+        if near and (length <= LAST or far >= 4):
             status = r.CONVERGED if length <= LAST else r.BOUNDARY
-        trace[count] = loglik = after
+        trace[count] = loglik
         count += 1
-    return (r.RESTING if status == r.RUNNING else status), count, loglik
+    return status, count, loglik
 
 
 @elementwise
 def total_mass(model: Any, run: Any) -> float:
     """Number of units, by their weights, of the last pass."""
-    mass, total = doubles(calls_at(run.call)[0].sums + 8, model.k), 0.0
-    for s in range(model.k):
-        total += mass[s]
-    return total
+    return total(doubles(calls_at(run.call)[0].sums + 8, model.k), model.k)
 
 
 @elementwise
@@ -271,11 +269,10 @@ def runs(task: int, address: int) -> None:
             classify(model, run, work, theta)
         else:
             trace = doubles(run.trace + 8 * start * run.steps, run.steps)
-            squared = task == r.EXTRAPOLATE
             if task == r.NEWTON:
                 status, count, loglik = newton(model, run, work, theta, trace)
             else:
-                status, count, loglik = climb(model, run, work, theta, squared, trace)
+                status, count, loglik = climb(model, run, work, theta, task == r.EXTRAPOLATE, trace)
             counts[start], counts[run.n_starts + start] = status, count
             for i in range(count, run.steps):
                 trace[i] = loglik

@@ -4,7 +4,7 @@ Of every family, and of times by how they were observed, there is one callback o
 ``(level, dense, n, data, stride, etas, out, p)``: for n rows it reads the numbers that the family
 needs, `stride` apart, and its linear predictors, `BLOCK` apart, of which the first `dense` have one
 value for each row and the others one for all.  It writes to `out`, `BLOCK` apart: the log density;
-p derivatives; then, by level, p curvatures for a scoring step and the statistic of a scale in
+then, by level, p derivatives; p curvatures for a scoring step and the statistic of a scale in
 closed form; the lower triangle of minus the second derivatives.
 """
 
@@ -21,7 +21,7 @@ from bayesmix.kernels import math as scalars
 from bayesmix.kernels.compile import callback, doubles, loader, matrix, scalar, store
 from bayesmix.kernels.links import CHAINS
 from bayesmix.kernels.names import kernel_name, link_name
-from bayesmix.kernels.record import BLOCK, SCORE, STEP
+from bayesmix.kernels.record import BLOCK, SCORE, STEP, VALUE
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -63,15 +63,17 @@ def of_block(term: Any) -> Callable[..., None]:
 
 def over_rows(term: Any, n_data: int, p: int, statistic: bool) -> Callable[..., None]:
     """A term over rows; what is not stored is not computed, what is constant computed once."""
-    score, step, whole = (
-        _loops(term, n_data, p, count)
-        for count in (1 + p, 1 + 2 * p + statistic, 1 + 2 * p + statistic + p * (p + 1) // 2)
+    most = 1 + 2 * p + statistic
+    value, score, step, whole = (
+        _loops(term, n_data, p, count) for count in (1, 1 + p, most, most + p * (p + 1) // 2)
     )
 
     def rows(
         level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, _p: int
     ) -> None:
-        if level == SCORE:
+        if level == VALUE:
+            value(dense, n, given, stride, etas, out)
+        elif level == SCORE:
             score(dense, n, given, stride, etas, out)
         elif level == STEP:
             step(dense, n, given, stride, etas, out)

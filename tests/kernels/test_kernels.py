@@ -20,7 +20,7 @@ from bayesmix.families import FAMILIES
 from bayesmix.families.base import Observed
 from bayesmix.families.effects import with_effects
 from bayesmix.families.kernel import OTHER_LINKS, Kernel
-from bayesmix.kernels.record import BLOCK, INFORMATION, LEVELS, SCORE, STEP
+from bayesmix.kernels.record import BLOCK, INFORMATION, SCORE, STEP, VALUE
 
 # The families with a term, and of each the links that it has one of its own for.
 TERMS = [
@@ -37,6 +37,7 @@ def outputs(kernel, level):
     """How many numbers a term gives at a level."""
     p = kernel.parameters
     return {
+        VALUE: 1 if not kernel.blocks else 1 + p,
         SCORE: 1 + p,
         STEP: 1 + 2 * p + kernel.statistic + bool(kernel.together) * p * (p + 1) // 2,
         INFORMATION: 1 + 2 * p + kernel.statistic + p * (p + 1) // 2,
@@ -196,7 +197,7 @@ def test_a_level_or_a_constant_changes_nothing(name, link):
     given = {"y": obs.y, "trials": obs.trials, "const": obs.const}
     data = np.stack([given[r] for r in kernel.reads])
     whole = term(kernel, data, etas)
-    for level in LEVELS:
+    for level in (VALUE, SCORE, STEP, INFORMATION):
         part = term(kernel, data, etas, level, dense=1)
         assert_allclose(part, whole[: len(part)], rtol=1e-13, atol=1e-13)
     etas[0] = etas[0, 0]
