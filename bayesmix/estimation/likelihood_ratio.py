@@ -12,7 +12,8 @@ import numpy as np
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, warn
 from bayesmix.estimation.bootstrap import simulated_rows
-from bayesmix.estimation.maximise import LOST, Options, best, has_status, make_starts, maximise
+from bayesmix.estimation.ends import has_status
+from bayesmix.estimation.maximise import LOST, Options, best, make_starts, maximise
 from bayesmix.estimation.progress import Progress
 from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.information import unit_scores

@@ -10,30 +10,24 @@ import numpy as np
 
 from bayesmix.estimation.contenders import contenders, distinct
 from bayesmix.estimation.em import Floors, Runs, climb, squarem
+from bayesmix.estimation.ends import collapse_test, has_status, mean_weights, name_ends
 from bayesmix.estimation.newton import compiled_newton, newton
-from bayesmix.estimation.order import unit_order
 from bayesmix.estimation.starts import (
     Memberships,
     classify,
     from_memberships,
-    harden,
     known_memberships,
     pooled,
     random_memberships,
     shuffled_memberships,
     subsample,
 )
-from bayesmix.estimation.step import m_step
-from bayesmix.likelihood import Problem, em_pass, log_likelihood
-from bayesmix.likelihood.passes import Responsibilities
-from bayesmix.likelihood.problem import BLOCK, Arrays, Group, sample_of
+from bayesmix.likelihood import Problem, log_likelihood
+from bayesmix.likelihood.problem import sample_of
 from bayesmix.results.spurious import (
-    COLLAPSED_GAIN,
     FEW_UNITS,
     can_collapse,
-    narrowness,
     own_parameters,
-    suspects,
 )
 
 FIRST_TOL = 1e-5
@@ -42,8 +36,6 @@ EARLY_TOL = 1e-3
 FIRST_STEPS = 20
 # M-steps from given memberships, at most, where the response is a survival time.
 TIMES_STEPS = 60
-COLLAPSED = 1e-8
-VANISHED = 1e-9
 # Ends that cannot win against any other; the last one can against the first ones.
 LOST = ("degenerate", "failed", "spurious")
 ROUNDS = 40
@@ -276,74 +268,6 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
     return from_memberships(problem, given, 1, steps=TIMES_STEPS if times else 2)
 
 
-def collapse_test(problem: Problem) -> Floors:
-    """A test that says which theta (R, D) have a collapsed scale or a lost component."""
-    floors: list[tuple[int, float]] = []
-    ceilings: list[int] = []
-    angles: list[int] = []
-    for arrays in problem.blocks:
-        for group in arrays.groups:
-            family = group.family
-            if family.normal is not None:
-                floors += _column_floors(arrays, group)
-                found = group.dispersions[len(family.normal.scales) :]
-                angles += [int(j) for at in found for j in at]
-            if family.collapse is None:
-                continue
-            name, sign = family.collapse
-            at = group.dispersions[[p.name for p in family.dispersions].index(name)]
-            if sign < 0:
-                logarithmic = family.is_survival or family.location != "mu"
-                low = np.log(_smallest_scale(arrays, group, logarithmic=logarithmic))
-                floors += [(int(j), low) for j in at]
-            else:
-                ceilings += [int(j) for j in at]
-    where = np.array([j for j, _ in floors], dtype=int)
-    low = np.array([v for _, v in floors])
-    spec = problem.spec
-    constant = spec.k > 1 and spec.layout.concomitant_terms is None and spec.weights.held is None
-    weights = spec.weights if constant else None
-    return Floors(
-        where,
-        low,
-        weights,
-        float(np.log(VANISHED)),
-        np.array(ceilings, dtype=int),
-        np.array(angles, dtype=int),
-    )
-
-
-def _column_floors(arrays: Arrays, group: Group) -> list[tuple[int, float]]:
-    """The smallest logarithms of the standard deviations of several columns."""
-    structure = group.family.normal
-    assert structure is not None
-    obs, matrix, offset = arrays.seen(group)
-    low = []
-    for y in obs.y.T:
-        there = ~np.isnan(y)
-        shift = offset[there] if isinstance(offset, np.ndarray) else offset
-        low.append(float(np.log(_residual_scale(matrix[there], y[there] - shift))))
-    low = low if len(structure.scales) > 1 else [min(low)]
-    pairs = zip(group.dispersions, low, strict=False)
-    return [(int(j), floor) for at, floor in pairs for j in at]
-
-
-def _smallest_scale(arrays: Arrays, group: Group, *, logarithmic: bool) -> float:
-    """The residual scale of all data together, or that of logarithms, times `COLLAPSED`."""
-    obs, matrix, offset = arrays.seen(group)
-    y = obs.y
-    if logarithmic:
-        return COLLAPSED * max(float(np.log(y[y > 0]).std()), 1e-3)
-    return _residual_scale(matrix, y - offset)
-
-
-def _residual_scale(matrix: np.ndarray, y: np.ndarray) -> float:
-    rows = slice(None, None, max(1, len(y) // 5000))
-    x, z = matrix[rows], y[rows]
-    residual = z - x @ np.linalg.lstsq(x, z)[0] if x.shape[1] else z
-    return max(COLLAPSED * float(residual.std()), 1e-13 * float(np.abs(y).max()), 1e-150)
-
-
 def maximise(
     problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None = None
 ) -> Outcome:
@@ -464,67 +388,9 @@ def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
     runs.status[hopeless & has_status(runs, "running", "resting")] = "max_iter"
 
 
-def has_status(runs: Runs | Outcome, *names: str) -> np.ndarray:
-    """Which starts have one of these statuses, (R,); `np.isin` would sort them first."""
-    return reduce(np.logical_or, [runs.status == name for name in names])
-
-
-# Mean log density of a normal density 1e12 times narrower than what it describes.
-ROUNDING_GAIN = float(np.log(1e12)) - 0.5
-# The same of one that a start could not get to the end of: responses on a line.
-LINE_GAIN = float(np.log(1e6)) - 0.5
-
-
 def _over_budget(runs: Runs, budget: int) -> None:
     over = (runs.iterations >= budget) & has_status(runs, "running", "resting")
     runs.status[over] = "max_iter"
-
-
-def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
-    """Starts with a lost or spurious component or no likelihood are not successes."""
-    runs.status[collapsed(runs.theta)] = "degenerate"
-    runs.status[~np.isfinite(runs.loglik)] = "failed"
-    narrow = _within_rounding(problem, runs.loglik)
-    unfinished = ~has_status(runs, "converged", "boundary")
-    runs.status[(narrow > ROUNDING_GAIN) | (unfinished & (narrow > LINE_GAIN))] = "degenerate"
-    rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
-    bounded = not any(can_collapse(arrays, g) for arrays in problem.blocks for g in arrays.groups)
-    if not len(rows) or problem.spec.k == 1 or (bounded and collapsed.weights is not None):
-        return
-    shares = mean_weights(problem, runs.theta[rows])
-    if collapsed.weights is None:
-        runs.status[rows[(shares < VANISHED).any(1)]] = "degenerate"
-    for r in rows[suspects(problem, shares)]:
-        gain = narrowness(problem, runs.theta[r]).max()
-        if gain > 0 and runs.status[r] != "degenerate":
-            runs.status[r] = "degenerate" if gain > COLLAPSED_GAIN else "spurious"
-
-
-def _within_rounding(problem: Problem, loglik: np.ndarray) -> np.ndarray:
-    """Log of how much narrower than the responses one component of a user's family is, (R,).
-
-    By the mean log density, which is that of a normal density so narrow; zero for other models.
-    """
-    none = np.zeros(len(loglik))
-    if problem.spec.k > 1 or len(problem.blocks) > 1:
-        return none
-    (arrays,), (group,) = problem.blocks, problem.blocks[0].groups
-    y = arrays.observed[group.key].y
-    if not group.family.is_own or group.family.is_survival or not (y != np.round(y)).any():
-        return none
-    count = len(y) if problem.weight is None else float(np.sum(problem.weight))
-    return np.asarray(np.nan_to_num(loglik, nan=-np.inf) / count + np.log(np.std(y)))
-
-
-def mean_weights(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """Mean weights of the components over the units, (R, S)."""
-    weights, z, w = problem.spec.weights, problem.concomitant, problem.weight
-    if z is None:
-        return np.exp(weights.log_weights(theta, None))[:, :, 0]
-    size = max(1, BLOCK // (problem.spec.k * problem.n_units))  # starts at once
-    parts = [theta[a : a + size] for a in range(0, len(theta), size)]
-    means = [np.average(np.exp(weights.log_weights(part, z)), axis=2, weights=w) for part in parts]
-    return np.concatenate(means)
 
 
 def best(outcome: Outcome) -> int:
@@ -542,64 +408,3 @@ def agreeing(outcome: Outcome) -> int:
     top = outcome.loglik[best(outcome)]
     sound = ~has_status(outcome, *LOST)
     return int((sound & (np.abs(outcome.loglik - top) <= AGREE * (abs(top) + 1))).sum())
-
-
-def classification(
-    problem: Problem,
-    theta: np.ndarray,
-    options: Options,
-    rng: np.random.Generator | None,
-    progress: Progress | None = None,
-) -> Outcome:
-    """Classification EM, or stochastic EM where a generator is given.
-
-    Hard labels take the most probable component (Celeux and Govaert 1992); drawn
-    ones a random component, and the best iteration is kept (Celeux and Diebolt
-    1985).  The log-likelihood reported is that of the mixture.
-    """
-    runs = Runs.begin(theta)
-    collapsed = collapse_test(problem)
-    runs.loglik[:] = log_likelihood(problem, theta)
-    current = theta.copy()
-    quiet = np.zeros(len(theta), int)
-    patience = 1 if rng is None else 50
-    order = np.empty(0, int) if rng is None else unit_order(problem)
-    with kept_so_far(options) as stop:
-        for _ in range(options.max_iter):
-            active = runs.running()
-            if not len(active):
-                break
-            p = em_pass(problem, current[active], responsibilities=_labels(rng, len(active), order))
-            with np.errstate(all="ignore"):
-                current[active] = m_step(problem, current[active], p)
-                loglik = log_likelihood(problem, current[active])
-            runs.iterations[active] += 1
-            change = np.abs(loglik - runs.loglik[active])
-            still = change <= options.tol * (np.abs(loglik) + 0.1)
-            better = loglik > runs.loglik[active] if rng is not None else np.isfinite(loglik)
-            runs.theta[active[better]] = current[active[better]]
-            runs.loglik[active[better]] = loglik[better]
-            runs.trace.append(runs.loglik.copy())
-            quiet[active] = np.where(still if rng is None else ~better, quiet[active] + 1, 0)
-            runs.status[active[quiet[active] >= patience]] = "converged"
-            runs.status[active[collapsed(current[active]) | ~np.isfinite(loglik)]] = "degenerate"
-            if progress is not None:
-                progress("CEM" if rng is None else "SEM", len(active), float(runs.loglik.max()))
-    runs.status[runs.running()] = "max_iter"
-    name_ends(problem, runs, collapsed)
-    return Outcome.of(runs, interrupted=stop.pressed)
-
-
-def _labels(rng: np.random.Generator | None, n_starts: int, order: np.ndarray) -> Responsibilities:
-    """Labels of the units for one step: the most probable ones, or drawn ones."""
-    if rng is None:
-        return lambda _, own: harden(own())
-    uniform = np.empty((n_starts, 1, len(order)))
-    uniform[..., order] = rng.random(uniform.shape)
-    return lambda units, own: _drawn(own(), uniform[..., units])
-
-
-def _drawn(resp: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """One component per unit by its responsibilities, from uniform numbers (R, 1, units)."""
-    above = resp.cumsum(1) >= uniform * resp.sum(1, keepdims=True)
-    return harden(above.astype(float))

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.errors import FitError
+from bayesmix.estimation.ends import has_status
 from bayesmix.estimation.maximise import (
     MANY_UNITS,
     Options,
     Outcome,
     best,
-    has_status,
     make_starts,
     maximise,
 )

@@ -17,7 +17,9 @@ from bayesmix.errors import (
     SpecError,
     warn,
 )
+from bayesmix.estimation.classification import classification
 from bayesmix.estimation.em import Runs
+from bayesmix.estimation.ends import collapse_test, has_status, name_ends
 from bayesmix.estimation.maximise import (
     AGREE,
     Interrupted,
@@ -26,14 +28,10 @@ from bayesmix.estimation.maximise import (
     Run,
     agreeing,
     best,
-    classification,
-    collapse_test,
-    has_status,
     kept_so_far,
     make_starts,
     maximise,
     more_starts,
-    name_ends,
     rough,
     start_from,
 )

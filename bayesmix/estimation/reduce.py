@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.estimation.maximise import Options, maximise, mean_weights, start_from
+from bayesmix.estimation.ends import mean_weights
+from bayesmix.estimation.maximise import Options, maximise, start_from
 from bayesmix.likelihood import Problem, unit_terms
 from bayesmix.model import MixtureSpec
 from bayesmix.model.weights import WeightModel

@@ -20,7 +20,8 @@ from bayesmix.arrays.autodiff import jets
 from bayesmix.distributions import KINDS
 from bayesmix.estimation.contenders import distinct
 from bayesmix.estimation.em import Runs
-from bayesmix.estimation.maximise import LOST, Options, Outcome, has_status, maximise
+from bayesmix.estimation.ends import has_status
+from bayesmix.estimation.maximise import LOST, Options, Outcome, maximise
 from bayesmix.estimation.newton import newton
 from bayesmix.likelihood import Problem, log_likelihood
 from bayesmix.model import MixtureSpec
