@@ -65,7 +65,7 @@ def target_file(path: str | os.PathLike[str], such_as: str = "fit.nc") -> Path:
     target = Path(os.path.realpath(Path(path).expanduser()))
     if not target.parent.is_dir():
         msg = f"the folder {str(target.parent)!r} does not exist; make it, or give another path"
-        raise NoFileError(msg)
+        raise NoFileError(errno.ENOENT, msg, str(target.parent))
     if target.is_dir():
         msg = f"{str(target)!r} is a folder; give the name of a file in it, such as {such_as!r}"
         raise DataError(msg)

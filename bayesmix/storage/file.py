@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import json
 import math
@@ -169,7 +170,7 @@ def read(
     place = Path(path).expanduser()
     if not place.is_file():
         msg = f"there is no file {str(place)!r}; files are written by the method save(path)"
-        raise NoFileError(msg)
+        raise NoFileError(errno.ENOENT, msg, str(place))
     try:
         with h5py.File(place):  # where it cannot be opened, h5netcdf would also write to stderr
             pass

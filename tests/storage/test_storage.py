@@ -510,8 +510,9 @@ def test_places(fits, tmp_path, monkeypatch):
         fit.save(tmp_path / "nowhere" / "fit.nc")
     with pytest.raises(DataError, match="is a folder"):
         fit.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match="there is no file"):
+    with pytest.raises(FileNotFoundError, match="there is no file") as found:
         bmx.load(tmp_path / "fit.nc")
+    assert found.value.errno == errno.ENOENT
     for call in (fit.save, fit.report, bmx.load):  # both an error of ours and the system's
         with pytest.raises(OSError, match=r"too long; give another path$") as caught:
             call(tmp_path / ("x" * 300))
