@@ -10,6 +10,7 @@ from scipy import special, stats
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 import bayesmix as bmx
+from bayesmix.families import remade, shipped
 from bayesmix.families.base import Observed
 
 F = {
@@ -108,6 +109,16 @@ def test_ordinal_tails_and_narrow_steps(link):
     narrow = family.log_density(obs, (np.full(3, 0.3), np.full(3, np.log(1e-9))))[1]
     slope = np.log((F[link](-0.3 + 1e-5) - F[link](-0.3 - 1e-5)) / 2e-5)
     assert narrow == pytest.approx(slope + np.log(1e-9), abs=1e-7)
+    wide = family.log_density(obs, (np.full(3, 795.0), np.full(3, np.log(800.0))))[1]
+    assert wide == pytest.approx(np.log(F[link](5.0)), abs=1e-9)
+
+
+@pytest.mark.parametrize("link", F)
+def test_files_and_pickles_make_ordinal_families_of_any_link_again(link):
+    family = bmx.family("ordinal", link=link)
+    description = shipped(family)
+    assert description is not None
+    assert remade(description) is family is pickle.loads(pickle.dumps(family))
 
 
 # --- one component, against statsmodels ----------------------------------------------------

@@ -8,7 +8,7 @@ the next.  Tables have the thresholds themselves (`Family.cuts`).
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -83,10 +83,10 @@ def _probit_between(ops: Any) -> Between:
 
 def _cloglog_between(ops: Any) -> Between:
     """With what the cumulative hazard grows by, or its logarithm where that is tiny."""
-    exp, expm1, log, log1mexp, pick = ops.exp, ops.expm1, ops.log, ops.log1mexp, ops.pick
+    exp, log1mexp, pick = ops.exp, ops.log1mexp, ops.pick
 
     def between(_upper: Any, lower: Any, above: float, step: float) -> float:
-        log_more = above - step + log(expm1(pick(step < 700.0, step, 700.0)))
+        log_more = above + log1mexp(step)[0]
         more = exp(pick(log_more < 700.0, log_more, 700.0))
         tiny = more < 1e-12
         return lower[1] + pick(tiny, log_more, log1mexp(pick(tiny, 1.0, more))[0])
@@ -96,7 +96,7 @@ def _cloglog_between(ops: Any) -> Between:
 
 # What `density` makes them with.
 _ARRAYS = SimpleNamespace(
-    exp=xp.exp, expm1=xp.expm1, log=xp.log, log1mexp=lambda h: (xp.log1mexp(-h),), pick=xp.where
+    exp=xp.exp, log=xp.log, log1mexp=lambda h: (xp.log1mexp(-h),), pick=xp.where
 )
 _BETWEEN = {"logit": _logit_between, "probit": _probit_between, "cloglog": _cloglog_between}
 
@@ -237,6 +237,12 @@ def make(levels: Sequence[Hashable] | None = None, link: Any = None) -> Family:
     link = get_link("logit" if link is None else link)
     if levels is not None:
         return definite(checked_levels(levels, "ordinal"), link)
+    return _open(link)
+
+
+@cache
+def _open(link: Any) -> Family:
+    """The family of levels that the response decides; one object for each link, as files need."""
     return Family(
         **_common(link),
         params={"mu": link},
