@@ -135,7 +135,9 @@ def __getattr__(name: str) -> Any:
     if name == "plot":
         return import_module("bayesmix.plot")
     if name not in _HOME:
-        raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
+        from bayesmix._arguments import unknown_function
+
+        raise unknown_function("bayesmix", name, __all__)
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

@@ -8,15 +8,27 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 from bayesmix.errors import UnknownNameError
 
-# What only results have, and methods of estimation that are no methods of a model.
+# What only fits and what only draws have, and methods of estimation that are no methods of a model.
 OF_FITS = (
     "summary()", "predict()", "fitted()", "residuals()", "membership()", "clusters()",
-    "coefficients()", "params", "mixing", "loglik", "aic", "bic", "status",
+    "coefficients()", "params", "mixing", "loglik", "aic", "bic", "icl", "entropy", "status",
+    "converged", "classification()", "sizes()", "bootstrap()", "wald()", "covariance()",
+    "dispersion()", "concomitant()", "relabel()", "plot()",
 )  # fmt: skip
+OF_DRAWS = (
+    "loo()", "waic()", "diagnostics()", "evidence()", "sensitivity()", "khat", "to_datatree()",
+)  # fmt: skip
+# How objects of one kind come to those of another, which may have the name.
+WAYS = {
+    "model": {"any": "fit().", "point": "fit().", "posterior": "fit('nuts')."},
+    "point": {"posterior": "spec.fit('nuts')."},
+    "posterior": {"point": "point()."},
+    "selection": {"any": "best().", "point": "best()."},
+}
 METHODS = ("em", "ml", "map", "laplace", "nuts")
 
 
@@ -24,9 +36,13 @@ METHODS = ("em", "ml", "map", "laplace", "nuts")
 def habits() -> dict[str, Any]:
     """The tables `options`, `families`, `fit_options` and `names`, read when one is needed."""
     tables = tomllib.loads(files(__package__).joinpath("habits.toml").read_text("utf-8"))
-    tables["names"] |= {name.split("(")[0]: {"model": f"fit().{name}"} for name in OF_FITS}
+    names = tables["names"]
+    for name in OF_FITS:
+        names.setdefault(name.split("(")[0], {}).setdefault("point", name)
+    for name in OF_DRAWS:
+        names.setdefault(name.split("(")[0], {}).setdefault("posterior", name)
     for method in METHODS:
-        tables["names"][method] = {"model": f"fit({method!r})", "any": f"spec.fit({method!r})"}
+        names[method] = {"model": f"fit({method!r})", "any": f"spec.fit({method!r})"}
     return tables
 
 
@@ -36,7 +52,7 @@ def family_name(name: str) -> str:
     return habits()["families"].get(plain, plain)
 
 
-def name_hint(name: str, kind: str) -> str:
+def name_hint(name: str, kind: str, known: Sequence[str]) -> str:
     """What a name of another package is here; empty where the table has none.
 
     Parameters
@@ -44,10 +60,18 @@ def name_hint(name: str, kind: str) -> str:
     name : str
         As typed.
     kind : str
-        "point", "posterior" or "model".
+        A key of `WAYS`, or "" for an object of no such kind.
+    known : sequence of str
+        The names that the object has.
     """
     row = habits()["names"].get(name, {})
-    return row.get(kind) or row.get("any", "")
+    for ours in (row.get(kind), row.get("any")):
+        if ours and re.split(r"\W", ours)[0] in (*known, "bmx"):
+            return ours
+    for other, way in WAYS.get(kind, {}).items():
+        if other in row and re.split(r"\W", way)[0] in known and not row[other].startswith("bmx"):
+            return way + row[other]
+    return ""
 
 
 def option_hint(name: str, known: Sequence[str]) -> str:
@@ -69,13 +93,30 @@ def option_hint(name: str, known: Sequence[str]) -> str:
 
 def unknown_name(owner: object, name: str, kind: str) -> UnknownNameError:
     """The error for an attribute that an object has not, with a hint where there is one."""
-    title = type(owner).__name__
-    hint, words = name_hint(name, kind), ""
     known = [each for each in dir(type(owner)) if not each.startswith("_")]
-    if hint and re.split(r"\W", hint)[0] not in known:
-        hint = f"fit().{hint}" if kind == "model" else ""
-    if hint:
-        words = f"; here it is .{hint}"
-    elif not name.startswith("_") and (near := difflib.get_close_matches(name, known, n=1)):
-        words = f"; did you mean .{near[0]}?"
-    return UnknownNameError(f"{title} has no {name!r}{words}")
+    return UnknownNameError(f"{type(owner).__name__} has no {name!r}{_place(name, kind, known)}")
+
+
+def unknown_function(module: str, name: str, known: Sequence[str]) -> UnknownNameError:
+    """The error for a name that a module has not, with a hint where there is one."""
+    place = _place(name, module, known)
+    return UnknownNameError(f"module {module!r} has no attribute {name!r}{place}")
+
+
+def _place(name: str, kind: str, known: Sequence[str]) -> str:
+    if name.startswith("_"):  # asked for by Python itself
+        return ""
+    if hint := name_hint(name, kind, known):
+        return f"; here it is {'' if hint.startswith('bmx.') else '.'}{hint}"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return f"; did you mean .{near[0]}?" if near else ""
+
+
+class Hinted:
+    """An object that points from a name of another package to the name here."""
+
+    _kind: ClassVar[str] = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise the error that says what the name is here."""
+        raise unknown_name(self, name, self._kind)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.habits import Hinted
+
 Lines = list[tuple[str, str]]
 
 WIDTH = 80
@@ -110,7 +112,7 @@ def as_html(title: str, lines: Lines, items: Iterable[str] = ()) -> str:
     return f"<div><strong>{html.escape(title)}</strong>{table}{listed}</div>"
 
 
-class Described:
+class Described(Hinted):
     """What prints as a title, lines below it, a list and a table, as far as a class has these."""
 
     def _title(self) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pandas as pd
 
 from bayesmix import storage
-from bayesmix._arguments import door, unknown_name
+from bayesmix._arguments import Hinted, door
 from bayesmix.errors import FitError
 from bayesmix.model.kinds import Kind
 from bayesmix.model.smooth import unsmoothed
@@ -33,7 +33,7 @@ def model_of(spec: MixtureSpec, priors: Any = None) -> Any:
 
 
 @door(error=FitError)
-class Modelled(ABC):
+class Modelled(Hinted, ABC):
     """A model, or a result of one; subclasses say which."""
 
     _kind: ClassVar[str] = "model"
@@ -42,10 +42,6 @@ class Modelled(ABC):
     @abstractmethod
     def _specification(self) -> MixtureSpec:
         """The model's specification."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Point from a name of another package to the name here."""
-        raise unknown_name(self, name, self._kind)
 
     @property
     @abstractmethod

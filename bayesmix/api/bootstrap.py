@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door
+from bayesmix._arguments import Hinted, door
 from bayesmix._arguments.printing import html_table
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Resampled, resampled_summary
@@ -16,7 +16,7 @@ from bayesmix.estimation.bootstrap import Resampled, resampled_summary
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class Bootstrap:
+class Bootstrap(Hinted):
     """Refits to resampled data.  Made by `PointFit.bootstrap`.
 
     Examples

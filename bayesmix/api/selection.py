@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from bayesmix import methods
-from bayesmix._arguments import anything, check_known, door, generator
+from bayesmix._arguments import Hinted, anything, check_known, door, generator
 from bayesmix._arguments.printing import Described, Lines, p_value
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
@@ -103,7 +103,7 @@ class LikelihoodRatioTest(Described):
 
 @door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
-class Selection:
+class Selection(Hinted):
     """Fits with different numbers of components.  Made by `select`.
 
     Examples
@@ -115,6 +115,7 @@ class Selection:
     (2, 'converged')
     """
 
+    _kind: ClassVar[str] = "selection"
     _fits: dict[int, PointFit]
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments import shown
 from bayesmix.errors import SpecError
 from bayesmix.families import Family, resolve, with_limits
 from bayesmix.families.effects import with_effects
@@ -144,6 +145,8 @@ def _families(
     k = len(components)
     given = given.listed(k) if isinstance(given, FamilyBlocks) else given
     if isinstance(given, Mapping):
+        if lacking := [name for name in components if name not in given]:
+            raise SpecError(f"family={shown(given)} has no family for the components {lacking}")
         given = [given[name] for name in components]
     if isinstance(given, (list, tuple)):
         if len(given) != k:

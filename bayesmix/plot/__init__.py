@@ -14,6 +14,9 @@ Examples
 'lgRD'
 """
 
+from typing import NoReturn
+
+from bayesmix._arguments import unknown_function
 from bayesmix.plot.coefficients import coefficients, estimates
 from bayesmix.plot.comparison import compare
 from bayesmix.plot.curves import fitted
@@ -50,3 +53,8 @@ __all__ = [
     "ternary",
     "trajectories",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Point from a picture of another package to the one here."""
+    raise unknown_function("bayesmix.plot", name, __all__)

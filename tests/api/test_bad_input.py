@@ -360,6 +360,7 @@ SPECS = {
         r"labels name 3 components \['a', 'b', 'c'\], but k=2",
     ),
     "family": (lambda: model(family="gausian"), SpecError, "'gausian' is unknown.*'gaussian'"),
+    "family empty": (lambda: model(family={}), SpecError, r"no family for the components \[1, 2\]"),
     "family of no kind": (
         lambda: model(family=3),
         SpecError,

@@ -8,6 +8,7 @@ import inspect
 import pickle
 import re
 import warnings
+from operator import attrgetter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -280,6 +281,10 @@ def test_every_public_function_is_behind_the_door(things):
         ("fit", "nuts", "spec.fit('nuts')"),
         ("spec", "predict_hazard", "fit().hazard(times, newdata)"),
         ("events_fit", "ajfit_flexsurvmix", "aalen_johansen()"),
+        ("posterior", "aic", "point().aic"),
+        ("fit", "waic", "spec.fit('nuts').waic()"),
+        ("selection", "bic", "table['bic']"),
+        ("selection", "predict_proba", "best().membership(newdata)"),
     ],
 )
 def test_names_of_other_packages(things, kind, name, ours):
@@ -299,13 +304,19 @@ def test_every_hint_names_what_is_there(things):
     from bayesmix._arguments.habits import habits
 
     kinds = {"point": ["fit", "events_fit"], "posterior": ["posterior", "events_posterior"]}
-    kinds |= {"model": ["spec", "events"]}
+    kinds |= {"model": ["spec", "events"], "selection": ["selection"]}
     kinds["any"] = [kind for names in kinds.values() for kind in names]
+    modules = {"bayesmix": bmx, "bayesmix.plot": bmx.plot}
     for name, row in habits()["names"].items():
         for kind, ours in row.items():
-            attribute = re.match(r"\w+", ours)[0]
-            assert any(hasattr(things[k], attribute) for k in kinds[kind]), (name, ours)
-            assert not all(hasattr(things[k], name) for k in kinds[kind]), name
+            owners = [modules[kind]] if kind in modules else [things[k] for k in kinds[kind]]
+            if ours.startswith("bmx."):
+                assert attrgetter(re.match(r"[\w.]+", ours)[0].removeprefix("bmx."))(bmx)
+            else:
+                attribute = re.match(r"\w+", ours)[0]
+                assert any(hasattr(owner, attribute) for owner in owners), (name, ours)
+            there = re.match(r"\w*", ours)[0] == name
+            assert there or not all(hasattr(owner, name) for owner in owners), name
     # Only results of competing events have these.
     assert str(refused(things["fit"], "ajfit_flexsurvmix")) == "PointFit has no 'ajfit_flexsurvmix'"
     assert str(refused(things["fit"], "sumary")).endswith("did you mean .summary?")
