@@ -39,7 +39,7 @@ from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
 from bayesmix.estimation.smooths import first_smooths, settled
-from bayesmix.formula.frames import in_order
+from bayesmix.formula.frames import in_order, same_names
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
 from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
@@ -357,8 +357,9 @@ def _by_names(spec: MixtureSpec, init: Any) -> Any:
     """
     if not isinstance(init, pd.Series | pd.DataFrame):
         return init
-    for names in (spec.rows.units.index, spec.prepared.data.index):
-        init = init.iloc[in_order(init.index, names)]
+    known = (spec.rows.units.index, spec.prepared.data.index)
+    names = next((names for names in known if same_names(init.index, names)), init.index)
+    init = init.iloc[in_order(init.index, names)]
     if isinstance(init, pd.Series):
         return init
     return init.iloc[:, in_order(init.columns, pd.Index(spec.components))]

@@ -43,11 +43,15 @@ def replaced(data: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
     return out
 
 
+def same_names(given: pd.Index, names: pd.Index) -> bool:
+    """Whether both have the same names, once each."""
+    distinct = len(given) == len(names) and given.is_unique and names.is_unique
+    return distinct and bool(names.isin(given).all())
+
+
 def in_order(given: pd.Index, names: pd.Index) -> np.ndarray:
     """Where the names stand among those given, if these are the same, once each; else as given."""
-    distinct = len(given) == len(names) and given.is_unique and names.is_unique
-    same = distinct and names.isin(given).all()
-    return given.get_indexer(names) if same else np.arange(len(given))
+    return given.get_indexer(names) if same_names(given, names) else np.arange(len(given))
 
 
 def check_data(data: Any) -> None:

@@ -481,6 +481,14 @@ def test_memberships_of_pandas_are_matched_by_their_names(group):
     assert quietly(spec, init=other, max_iter=1).loglik == pytest.approx(right, rel=1e-10)
 
 
+def test_names_of_units_that_are_numbers_of_other_rows_are_those_of_units():
+    data = D.assign(unit=np.arange(len(D))[::-1])
+    spec = bmx.Mixture("y ~ x", data, k=2, group="unit")
+    units = quietly(spec, seed=1, starts=1).membership()
+    right = quietly(spec, init=units.to_numpy(), max_iter=1).loglik
+    assert quietly(spec, init=units, max_iter=1).loglik == pytest.approx(right, rel=1e-10)
+
+
 def test_removal_is_told_at_a_boundary_too():
     rng = np.random.default_rng(1)
     yes = np.concatenate([np.zeros(80, int), rng.binomial(9, 0.6, 120)])
