@@ -151,26 +151,19 @@ def _among(theta: np.ndarray, done: list[np.ndarray]) -> bool:
 
 def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Outcome) -> tuple[Mode, ...]:
     """The modes and those of the ends of starts that differ from them, by decreasing mass."""
+    assert problem.penalty is not None
     found = [(m.theta, m.log_density) for m in modes]
     good = np.flatnonzero(has_status(outcome, *PROPER))
     new = []
     for r in good[np.argsort(-outcome.loglik[good])]:
         theta = outcome.theta[r]
         theta = permute(problem.spec.layout, theta, canonical_order(problem.spec, theta))
-        value = float(outcome.loglik[r]) - _opened_volume(problem, theta)
+        volume = opened_volume(problem.spec, problem.penalty.model, theta[None])
+        value = float(outcome.loglik[r] - volume[0])
         if not any(_same(theta, value, other) for other in found):
             found.append((theta, value))
             new.append(_mode(problem, theta, value))
     return _shared([*modes, *(mode for mode in new if mode is not None)])
-
-
-def _opened_volume(problem: Problem, theta: np.ndarray) -> float:
-    """Log density in coordinates without ends less that of theta (D,) itself."""
-    assert problem.penalty is not None
-    model = problem.penalty.model
-    if not model.opened:
-        return 0.0
-    return float(opened_volume(problem.spec, replace(model, opened=False), theta[None])[0])
 
 
 def _same(theta: np.ndarray, value: float, other: tuple[np.ndarray, float]) -> bool:

@@ -15,7 +15,7 @@ from bayesmix.distributions import KINDS, KINK, Prior
 from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Map, Standard
-from bayesmix.priors.ranges import REACHED, Ranged, log_opening
+from bayesmix.priors.ranges import REACHED, Ranged, has_range, log_opening
 
 
 class LogPrior(NamedTuple):
@@ -62,12 +62,16 @@ class SmoothPrior(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Entries `at` (m,) of theta with priors of one kind, their `parameters` each (m,)."""
+    """Entries `at` (m,) of theta with priors of one kind, their `parameters` each (m,).
+
+    `ranged` says whether the priors are zero where theta is not at its end yet.
+    """
 
     kind: str
     link: Link
     at: np.ndarray
     parameters: dict[str, np.ndarray]
+    ranged: bool
 
     @property
     def is_normal(self) -> bool:
@@ -128,30 +132,30 @@ class PriorModel:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Independent priors of the same kind and link together."""
-        places: dict[tuple[str, str], list[int]] = {}
+        places: dict[tuple[str, str, bool], list[int]] = {}
         for at, (prior, link) in self.single.items():
             if prior.kind == "smooth":
                 continue
-            places.setdefault((prior.kind, link.name), []).append(at)
+            places.setdefault((prior.kind, link.name, has_range(prior, link)), []).append(at)
         out = []
-        for (kind, _), entries in places.items():
+        for (kind, _, ranged), entries in places.items():
             priors = [self.single[j][0] for j in entries]
             parameters = {
                 name: np.array([p.parameters[name] for p in priors], dtype=float)
                 for name in KINDS[kind].parameters
             }
-            out.append(Group(kind, self.single[entries[0]][1], np.array(entries), parameters))
+            link = self.single[entries[0]][1]
+            out.append(Group(kind, link, np.array(entries), parameters, ranged))
         return tuple(out)
 
     @cached_property
     def ranges(self) -> tuple[Ranged, ...]:
         """Those of priors that are zero outside a range; every M step reads them."""
-        found = (
+        return tuple(
             Ranged.of(g.at, g.link, g.parameters["lower"], g.parameters["upper"])
             for g in self.groups
-            if "lower" in g.parameters
+            if g.ranged
         )
-        return tuple(own for own in found if len(own.at))
 
 
 def placed(model: PriorModel, standard: Standard) -> PriorModel:
@@ -268,10 +272,12 @@ def closing(model: PriorModel, opened: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def opened_volume(spec: MixtureSpec, model: PriorModel, theta: np.ndarray) -> np.ndarray:
     """Log volume (R,) of theta (R, D) by that of coordinates without ends, up to a constant."""
-    if not model.ranges:
-        return np.zeros(len(theta))
-    opened = log_prior(spec, model.without_ends, theta, jacobian=True).value
-    return opened - log_prior(spec, model, theta, jacobian=True).value
+    volume = np.zeros(len(theta))
+    if model.ranges:
+        phi = theta if model.map is None else model.map(theta)
+        for own in model.ranges:
+            volume += own.log_slope(phi[:, own.at])[:, spec.free[own.at]].sum(1)
+    return volume
 
 
 def log_prior(
@@ -346,7 +352,7 @@ def _group_density(
     (x,) = jets(u)
     natural = group.link.inverse(x)
     density = KINDS[group.kind].logpdf(natural, **parameters)
-    if jacobian and opened and "lower" in parameters:
+    if jacobian and opened and group.ranged:
         density = density + log_opening(natural, parameters["lower"], parameters["upper"])
     elif jacobian and group.link.name != "identity":
         density = density + Linked(group.link, x).log_slope

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from bayesmix import arrays as xp
+from bayesmix.distributions import Prior
 from bayesmix.families.links import Link
 
 # Shares of a range: a parameter is kept so far inside it, and is near an end within so much.
@@ -36,13 +37,12 @@ class Ranged(NamedTuple):
 
     @classmethod
     def of(cls, at: np.ndarray, link: Link, lower: np.ndarray, upper: np.ndarray) -> Ranged:
-        """Those whose priors have ends, of these (m,), before the parameter itself has."""
-        some = (lower > link.lower) | (upper < link.upper)
-        at, ends = at[some], np.array([lower, upper])[:, some]
+        """These entries (m,) with the ends of their priors."""
+        ends = np.array([lower, upper])
         size = np.where(np.isfinite(ends), np.abs(ends), 0.0).max(0)
         finite = np.isfinite(ends).all(0)
         width = np.where(finite, np.subtract(*np.where(finite, ends, 0.0)[::-1]), size + 1.0)
-        return cls(at, ends[0], ends[1], width, link)
+        return cls(at, lower, upper, width, link)
 
     @property
     def inside(self) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +56,11 @@ class Ranged(NamedTuple):
         low, high = _gaps(self.link.inverse(phi), self.lower, self.upper)
         return np.log(low) - np.log(high)
 
+    def log_slope(self, phi: np.ndarray) -> np.ndarray:
+        """Logarithm of the slope of entries phi of theta (..., m) in v, without its sign."""
+        opening = log_opening(self.link.inverse(phi), self.lower, self.upper)
+        return opening - self.link.log_slope(phi)
+
     def closed(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Entries phi of theta (..., m) at v, and their slope in v."""
         low, high = np.isfinite(self.lower), np.isfinite(self.upper)
@@ -66,6 +71,13 @@ class Ranged(NamedTuple):
         slope = scale * np.where(low, share[0], 1.0) * np.where(high, share[1], 1.0)
         phi = self.link.forward(x)
         return phi, slope / self.link.slope(phi, x)
+
+
+def has_range(prior: Prior, link: Link) -> bool:
+    """Whether a prior has an end before the parameter itself has."""
+    lower = prior.parameters.get("lower", -np.inf)
+    upper = prior.parameters.get("upper", np.inf)
+    return bool(lower > link.lower or upper < link.upper)
 
 
 def log_opening(x: Any, lower: np.ndarray, upper: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ from vignette_models import flexmix_models
 import bayesmix as bmx
 from bayesmix.distributions import Prior
 from bayesmix.model import assemble
-from bayesmix.priors import gradient, log_prior, resolve, sample_prior
+from bayesmix.priors import gradient, log_prior, opened_volume, resolve, sample_prior
 from bayesmix.priors.defaults import as_copies, column_spread, weighted_sd
 
 PRIORS = [
@@ -79,6 +79,28 @@ def test_derivatives_by_differences(specs, name, jacobian):
         assert at.score[0, j] == pytest.approx(slope, abs=1e-6, rel=1e-6)
         bend = -(up.score - down.score)[0] / (2 * h)
         np.testing.assert_allclose(at.curvature[0, j], bend, atol=1e-6, rtol=1e-6)
+
+
+def test_a_prior_as_wide_as_its_parameter_has_no_range():
+    """Beside one with a range, whose volume is d log(x) / dv for v = log(x - l) - log(u - x)."""
+    own = bmx.Family(
+        "own",
+        params={"mu": "identity", "sigma": "log", "share": "probit"},
+        location="mu",
+        logpdf=lambda y, mu, sigma, share: -np.log(sigma) - ((y - mu) / sigma) ** 2 + share,
+    )
+    spec = bmx.Mixture("y ~ 1", bmx.load_data("NregFix"), own, k=1).spec
+    priors = {
+        "sigma": Prior("uniform", lower=0.1, upper=5),
+        "share": Prior("uniform", lower=0, upper=1),
+    }
+    model = resolve(spec, priors)
+    theta = np.array([[0.2, 0.4, -0.3], [-1.0, -0.5, 1.2]])
+    x = np.exp(theta[:, 1])
+    expected = np.log((x - 0.1) * (5 - x) / 4.9 / x)
+    np.testing.assert_allclose(opened_volume(spec, model, theta), expected, rtol=1e-10)
+    plain, opened = (log_prior(spec, m, theta, jacobian=True) for m in (model, model.without_ends))
+    np.testing.assert_allclose(opened.value - plain.value, expected, rtol=1e-10)
 
 
 def test_derivatives_with_a_held_weight(specs):
