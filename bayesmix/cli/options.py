@@ -134,9 +134,8 @@ def effects(text: str) -> tuple[str, str]:
 def dispersion(text: str) -> tuple[str, str | list[int]]:
     """A response, if it is named, and a word or sizes of blocks: fixed, 1,2 or y=1,2."""
     response, _, how = text.rpartition("=")
-    return squeezed(response), [int(n) for n in how.split(",")] if re.fullmatch(
-        r"\d+(,\d+)*", how
-    ) else how
+    sizes = re.fullmatch(r"\d+(,\d+)*", how)
+    return squeezed(response), [int(n) for n in how.split(",")] if sizes else how
 
 
 def prior(text: str) -> tuple[str, str, list[float]]:

@@ -184,8 +184,10 @@ def test_hypotheses_and_contrasts_between_components(shared):
     assert between["estimate"].item() == pytest.approx(own[1] - own[0])
     with pytest.raises(bmx.FitError, match="b99"):
         bmx.slopes(fit, "x", by=True, hypothesis="b1 = b99")
-    with pytest.raises(bmx.FitError, match="none of the estimates"):
+    with pytest.raises(bmx.FitError, match=r"has 'b1\.__class__', which is none of the estimates"):
         bmx.slopes(fit, "x", by=True, hypothesis="b1.__class__ = 0")
+    with pytest.raises(bmx.FitError, match=r"has 'b1 \^ 2', which is none of the estimates"):
+        bmx.slopes(fit, "x", by=True, hypothesis="b1^2 = b2")
 
 
 def test_wald_tests_coefficients_as_their_covariance_says(shared):

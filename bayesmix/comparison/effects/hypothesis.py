@@ -60,10 +60,14 @@ def parse(text: str, names: Mapping[str, np.ndarray]) -> Restrictions:
     if len(sides) != coded.count("=") + 1:
         raise FitError(f"the hypothesis {text!r} has an empty side; write it as 'b1 = b2'")
     if (strange := next((n for side in sides for n in _strange(side, places)), None)) is not None:
-        shown = [*list(names)[:8], *(["..."] if len(names) > 8 else [])]
+        every = list(names)
+        written = ast.unparse(strange)
+        for code in places:
+            written = written.replace(code, every[int(code[1:-1])])
+        shown = [*every[:8], *(["..."] if len(every) > 8 else [])]
         raise FitError(
-            f"the hypothesis {text!r} has {ast.unparse(strange)!r}, which is none of the "
-            f"estimates; they are {', '.join(shown)}"
+            f"the hypothesis {text!r} has {written!r}, which is none of the estimates; they are "
+            f"{', '.join(shown)}"
         )
 
     def restrictions(values: np.ndarray) -> np.ndarray:
