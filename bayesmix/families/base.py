@@ -489,7 +489,7 @@ class Family:
         return self.logpdf(obs.y, **{n: v.value for n, v in zip(names, linked, strict=True)})
 
     def _guard(self, value: Array, linked: tuple[Linked, ...]) -> Array:
-        """-inf where a parameter lies outside its range; a NaN elsewhere stays."""
+        """-inf where a parameter lies outside its range, NaN where a predictor is missing."""
         for parameter, v in zip(self.parameters, linked, strict=True):
             link = parameter.link
             if link.name == "inverse":
@@ -499,6 +499,9 @@ class Family:
                 value = xp.where(v.value >= lower, value, -np.inf)
             if upper < link.upper:
                 value = xp.where(v.value <= upper, value, -np.inf)
+        for v in linked:  # which a density may have taken for one at its bound
+            if isinstance(v.eta, np.ndarray) and (missing := np.isnan(v.eta)).any():
+                value = xp.where(missing, np.nan, value)
         return value
 
 

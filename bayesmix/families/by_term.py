@@ -51,9 +51,6 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
     trials = 1.0 if obs.trials is None else obs.trials
     given = {"y": obs.y, "trials": trials, "const": obs.const}
     logf, *rest = _outputs(kernel, [given[name] for name in kernel.reads], etas)
-    for v in linked:  # a term may take a missing predictor for one at its bound
-        if (missing := np.isnan(v.eta)).any():
-            logf = np.where(missing, np.nan, logf)
     slopes, curvatures = rest[:p], rest[p : 2 * p]
     lower = iter(rest[2 * p + kernel.statistic :])
     second = [[-next(lower) for _ in range(i + 1)] for i in range(p)]

@@ -100,15 +100,22 @@ def _cut_off(ops: Any, base: Kernel) -> Any:
     term = ops.scalar(base.build(ops))
     assert base.reads == ("y", "const")
 
+    def above_zero(log_zero: float) -> Numbers:
+        there = log_zero < -LEAST
+        log_some, odds = log1mexp(pick(there, -log_zero, LEAST))
+        return log_some, pick(there, odds, 0.0)
+
+    some = ops.scalar(above_zero)
+
     def one(y: float, *given: float) -> Numbers:
         d, z = term(y, *given[1:-1]), term(0.0, 0.0, given[2])
-        log_some, odds = log1mexp(pick(z[0] < -LEAST, -z[0], LEAST))
+        log_some, odds = some(z[0])
         a = odds * z[1]
         return d[0] - log_some, d[1] + a, d[2], d[3] + odds * z[3] - a * (a + z[1])
 
     def two(y: float, *given: float) -> Numbers:
         d, z = term(y, *given[1:-1]), term(0.0, 0.0, given[2], given[3])
-        log_some, odds = log1mexp(pick(z[0] < -LEAST, -z[0], LEAST))
+        log_some, odds = some(z[0])
         a, b = odds * z[1], odds * z[2]
         return (
             d[0] - log_some, d[1] + a, d[2] + b, d[3], d[4],

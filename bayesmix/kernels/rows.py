@@ -217,6 +217,27 @@ def clean(item: Any, out: Array, n: int, level: int) -> None:
 
 
 @elementwise
+def count_missing(work: Any, item: Any, dense: int, line: int, n: int) -> int:
+    """How many of an item's predictors are NaN."""
+    etas, count = matrix(work.eta, item.n_slots, line), 0
+    for j in range(item.n_slots):
+        for i in range(n if j < dense else 1):
+            count += 1 if etas[j, i] != etas[j, i] else 0
+    return count
+
+
+@elementwise
+def mark_missing(work: Any, item: Any, dense: int, line: int, out: Array, n: int) -> None:
+    """Without a predictor there is no density: a term may have taken NaN for one at its bound."""
+    for j in range(item.n_slots):
+        linked = j == 0 and item.link != 0
+        eta = doubles(work.raw if linked else work.eta + 8 * j * line, n)
+        for i in range(n):
+            own = eta[i if j < dense else 0]
+            out[0, i] = math.nan if own != own else out[0, i]
+
+
+@elementwise
 def look_up(item: Any, chunk: Any, values: Array, out: Array) -> None:
     """Give every row its value of an item's few."""
     codes = flags(item.codes + chunk.row, chunk.n)
@@ -245,6 +266,8 @@ def evaluate(
     item, own = items_at(model.items)[number], level_of(items_at(model.items)[number], level)
     out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     predict(model, work, call, chunk, number)
+    dense = dense_of(item, call)
+    missing = count_missing(work, item, dense, line, n)
     if item.link != 0:
         copy(n, work.eta, work.raw)
         call_link(item.link, (n, line, work.raw, work.link))
@@ -257,6 +280,8 @@ def evaluate(
     if own != level and item.subtracts != 0:
         positive_curvature(item, out, n)
     clean(item, out, n, own)
+    if missing > 0:
+        mark_missing(work, item, dense, line, out, n)
     return at
 
 

@@ -129,6 +129,45 @@ def test_terms_are_the_families(name, link, scale):
             assert_near(out[place], -second[j, i], there, lost)
 
 
+ENDS = np.array([-800.0, -709.9, -480, -300, -40, -3, 0, 2, 40, 300, 480, 705, 709.9, 800])
+
+
+@pytest.mark.parametrize("name", dict(TERMS))
+def test_terms_at_the_ends_are_the_families(name):
+    """Values and slopes of compiled terms and of NumPy are equal, or the density is zero."""
+    family = known(name, dict(TERMS)[name])
+    kernel, p = family.kernel, len(family.parameters)
+    if kernel.blocks or not p:
+        return
+    obs = observed(family, 4, np.random.default_rng(1))
+    etas = np.array(np.meshgrid(*[ENDS if p < 3 else ENDS[::2]] * p)).reshape(p, -1)
+    obs = obs.take(np.repeat(np.arange(4), etas.shape[1]))
+    etas = np.tile(etas, 4)
+    given = {"y": obs.y, "trials": obs.trials, "const": obs.const}
+    out = term(kernel, np.stack([given[r] for r in kernel.reads]), etas, SCORE)
+    value, d = family.log_density(obs, tuple(etas)), family.derivatives(obs, tuple(etas))
+    assert_allclose(out[0], value, rtol=1e-10, atol=1e-10)
+    first = np.array([np.broadcast_to(f, value.shape) for f in d.first])
+    there = value > -np.inf
+    assert_allclose(out[1:, there], first[:, there], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "etas", "expected"),
+    [
+        ("poisson", 3.0, (705.0,), -np.exp(705.0)),
+        ("gamma", 3.0, (0.5, -800.0), -800 - np.log(3)),
+        # Gamma(phi) / (Gamma(a) Gamma(b)) tends to a b / phi
+        ("beta", 0.2, (0.0, -800.0), -800 + np.log(0.25) - np.log(0.2 * 0.8)),
+    ],
+)
+def test_terms_at_the_ends_are_the_limits(name, y, etas, expected):
+    given = {"y": y, "const": -np.log(y)}
+    kernel = bmx.family(name).kernel
+    data = np.array([[given[r]] for r in kernel.reads])
+    assert_allclose(term(kernel, data, np.array(etas)[:, None], VALUE)[0], expected, rtol=1e-12)
+
+
 def assert_near(got, expected, some, reach):
     """Whether numbers are equal at some rows, up to a part of their size and a reach."""
     expected = np.broadcast_to(expected, got.shape)[some]

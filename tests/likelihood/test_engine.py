@@ -193,7 +193,13 @@ SEVERAL = {
 @pytest.mark.parametrize("name", SEVERAL)
 def test_passes_of_all_kinds_agree(both, name):
     formula, options = SEVERAL[name]
-    assert_passes_agree(both, bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec)
+    spec = bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec
+    assert_passes_agree(both, spec)
+    # Whichever parameter is missing, there is no likelihood.
+    theta = some_theta(spec, spec.layout.size)
+    np.fill_diagonal(theta, np.nan)
+    for values in both(spec, lambda problem: log_likelihood(problem, theta)):
+        assert not np.isfinite(values).any()
 
 
 # Of pure noise some fits end on a boundary, which they reach ever more slowly.

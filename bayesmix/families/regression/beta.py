@@ -80,9 +80,9 @@ def kernel_term(ops: Any) -> Term:
         bounded = pick(bounded < LOG_LARGEST, bounded, LOG_LARGEST)
         phi = exp(bounded)
         a, b = mu * phi, rest * phi
-        s_a, first_a, second_a = remainder(a, log_mu + bounded)
-        s_b, first_b, second_b = remainder(b, log_rest + bounded)
-        s_phi, first_phi, second_phi = remainder(phi, bounded)
+        s_a, first_a, second_a = remainder(a, log_mu + log_phi)
+        s_b, first_b, second_b = remainder(b, log_rest + log_phi)
+        s_phi, first_phi, second_phi = remainder(phi, log_phi)
         log_y, log_1y = log(y), log1p(-y)
         up, down = (y - mu) / mu, (mu - y) / rest
         near = (abs(up) < 0.5) & (abs(down) < 0.5)

@@ -17,6 +17,9 @@ from bayesmix.families.links import HALF_LOG_2PI, Linked
 
 # Linear predictors beyond it are taken for it.
 HUGE = 1e300
+# Below it the remainder S(shape) is -log(shape) / 2 and a constant.
+LEAST = 1e-300
+LOG_LEAST = float(np.log(LEAST))
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
@@ -31,9 +34,10 @@ def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
     remainder S, so that nothing large cancels when the shape is large.
     """
     w = -obs.const - mu.log
-    normaliser = 0.5 * shape.log - xp.stirling(shape.value) - HALF_LOG_2PI
+    inside, a = xp.clip(shape.log, LOG_LEAST), xp.clip(shape.value, LEAST)
+    normaliser = shape.log - 0.5 * inside - xp.stirling(a) - HALF_LOG_2PI
     deviance = xp.where(w < 700.0, w - xp.expm1(w), -np.inf)
-    return shape.value * deviance + normaliser + obs.const
+    return a * deviance + normaliser + obs.const
 
 
 def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
@@ -48,13 +52,14 @@ def kernel_term(ops: Any) -> Term:
     exp, exp_both, pick, stirling = ops.exp, ops.exp_both, ops.pick, ops.stirling
 
     def term(const: float, eta: float, log_shape: float) -> tuple[float, ...]:
-        a = exp(log_shape)
+        inside = pick(log_shape > LOG_LEAST, log_shape, LOG_LEAST)
+        a = exp(inside)
         remainder, first, second = stirling(a)
         w = -const - eta
         w = pick(w > -HUGE, w, -HUGE)
         ratio, excess = exp_both(pick(w < 700.0, w, 700.0))  # y / mu, and less one
         deviance = a * (w - excess)
-        normaliser = 0.5 * log_shape - remainder - HALF_LOG_2PI
+        normaliser = log_shape - 0.5 * inside - remainder - HALF_LOG_2PI
         residual = a * excess
         return (
             pick(w >= 700.0, -math.inf, deviance + normaliser + const),

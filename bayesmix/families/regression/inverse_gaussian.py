@@ -21,8 +21,8 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
 def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
     """-shape (y / mu - 1)^2 / (2 y) + log(shape) / 2 - 3 log(y) / 2 - log(2 pi) / 2."""
     w = xp.clip(-obs.const - mu.log, -700.0, 350.0)
-    squares = xp.square(xp.expm1(w)) / obs.y
-    return 0.5 * (shape.log - shape.value * squares) + 1.5 * obs.const - HALF_LOG_2PI
+    squares = xp.square(xp.exp(0.5 * shape.log) * xp.expm1(w)) / obs.y
+    return 0.5 * (shape.log - squares) + 1.5 * obs.const - HALF_LOG_2PI
 
 
 def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
@@ -55,13 +55,14 @@ def kernel_term(ops: Any) -> Term:
         w = -const - eta
         w = pick(w < 350.0, w, 350.0)
         ratio, excess = exp_both(pick(w > -700.0, w, -700.0))  # y / mu, and less one
-        over = exp(log_shape) / y
-        half, slope = 0.5 * over * excess * excess, over * excess * ratio
+        root = exp(0.5 * log_shape)  # of the least shapes too a number that keeps its digits
+        x, r = root * excess, root * ratio / y
+        half, slope = 0.5 * (x * x / y), x * r
         return (
             0.5 * log_shape - half + 1.5 * const - HALF_LOG_2PI,
             slope, 0.5 - half,
-            over * ratio, 0.5,
-            over * ratio * (ratio + excess), -slope, half,
+            root * r, 0.5,
+            root * r * (ratio + excess), -slope, half,
         )  # fmt: skip
 
     return term

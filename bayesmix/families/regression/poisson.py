@@ -13,6 +13,9 @@ from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import Linked
 
+# Beyond it a mean is infinite.
+LARGEST = 709.782712893384
+
 
 def is_count(y: np.ndarray) -> np.ndarray:
     """Whether each response is 0, 1, 2, ..."""
@@ -39,11 +42,11 @@ def kernel_term(ops: Any) -> Term:
     exp, pick = ops.exp, ops.pick
 
     def term(y: float, const: float, eta: float) -> tuple[float, ...]:
-        # Beyond 700 the mean is a number without meaning but finite, and the probability is 0.
-        mean = exp(pick(eta < 700.0, eta, 700.0))
+        # Derivatives are those of the largest finite mean where the probability is 0.
+        mean = exp(pick(eta < LARGEST, eta, LARGEST))
         # -inf * 0 would be NaN: a count of zero has log probability -mean whatever eta is.
         count_part = pick(y == 0.0, 0.0, y * eta)
-        logf = pick(eta >= 700.0, -math.inf, count_part - mean + const)
+        logf = pick(eta > LARGEST, -math.inf, count_part - mean + const)
         return logf, y - mean, mean, mean
 
     return term
