@@ -186,6 +186,10 @@ class Model(Modelled, Described):
         DataFrame
             One column for each response, and "component".  A binomial response is the number
             of successes; a survival time is not censored and has the name of its time column.
+            Of a response that is a call, the columns that it reads follow where its values
+            determine them: `s` of ``p(s, n)``, `y` of ``log(y)``, and both bounds of a time
+            in an interval, which are equal.  A status is not among them: to fit simulated
+            times, write 1 there.
 
         Raises
         ------

@@ -77,7 +77,8 @@ class PointFit(Estimates):
         Parameters
         ----------
         newdata : DataFrame, Arrow table, str or path, optional
-            Other data, with the response.
+            Other data, with the response.  Labels are not read from them: components that are known
+            in the model's own rows are inferred here.
         rows : bool
             One row for each row of the data, instead of one for each unit.
         to : str or path, optional
@@ -435,8 +436,9 @@ class PointFit(Estimates):
         Returns
         -------
         DataFrame
-            One column for each response, and the component that was drawn.  Of data that come
-            block by block, an iterator of these.
+            One column for each response, the columns that a response such as ``p(s, n)`` or
+            ``log(y)`` reads where its values determine them, and the component that was drawn.
+            Of data that come block by block, an iterator of these.
 
         Raises
         ------

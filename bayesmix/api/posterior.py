@@ -80,7 +80,8 @@ class Posterior(Draws):
         Parameters
         ----------
         newdata : DataFrame, optional
-            Other data, with the response.
+            Other data, with the response.  Labels are not read from them: components that are known
+            in the model's own rows are inferred here.
         rows : bool
             One row for each row of the data, instead of one for each unit.
         uncertainty : bool

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.limits import CENSORED, TRUNCATED
@@ -122,6 +125,13 @@ _TIMES = (
     "surv(time, status), surv(time), surv(lower, upper, kind='interval') or surv(entry, time, "
     "status, kind='counting')"
 )
+# Of functions that reach every number; those of others need not lead back.
+_INVERSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "log": np.exp,
+    "log2": np.exp2,
+    "log10": lambda values: 10.0**values,
+    "log1p": np.expm1,
+}
 # The options of each call, how it is written, and what is wrong with one.
 _CALLS: dict[str, tuple[tuple[str, ...], str, Callable[[Call], str | None]]] = {
     "surv": (("kind", "background"), _TIMES, _wrong_time),
@@ -152,6 +162,35 @@ def limited_call(text: str) -> Call | None:
     """A response ``truncated(...)`` or ``censored(...)`` taken apart; None for any other."""
     call = call_of(text)
     return call if call is not None and call.name in (TRUNCATED, CENSORED) else None
+
+
+def values_read(
+    response: str, values: np.ndarray, hidden: Callable[[str], bool]
+) -> dict[str, np.ndarray]:
+    """The columns that a response reads, where its values say what stands in them.
+
+    Parameters
+    ----------
+    response : str
+        As written.
+    values : ndarray, shape (n,)
+        Successes of ``p(...)``, exact times of ``surv(..., kind="interval")``, else what is read.
+    hidden : callable
+        Whether a function of the user's has a name of NumPy's.
+    """
+    call, found = call_of(response), {}
+    texts: Sequence[str] = (response,)
+    if call is not None:
+        known = {"p": 1, TRUNCATED: 1, CENSORED: 1, "surv": 2 * (call.kind == "interval")}
+        texts = call.arguments[: known.get(call.name, 0)]
+    words = re.findall(r"\w+", response)
+    for text in texts:
+        name, _, inner = text.removesuffix(")").rpartition("(")
+        column = (inner if name else text).strip(" `")
+        if (name and (hidden(name) or name not in _INVERSES)) or words.count(column) > 1:
+            return {}  # such as trials that count the successes too
+        found[column] = _INVERSES[name](values) if name else values
+    return found
 
 
 def time_name(responses: Sequence[str]) -> str:

@@ -14,9 +14,6 @@ Examples
 'lgRD'
 """
 
-from typing import NoReturn
-
-from bayesmix._arguments import unknown_function
 from bayesmix.plot.coefficients import coefficients, estimates
 from bayesmix.plot.comparison import compare
 from bayesmix.plot.curves import fitted
@@ -55,6 +52,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> object:
     """Point from a picture of another package to the one here."""
+    from bayesmix._arguments import unknown_function
+
     raise unknown_function("bayesmix.plot", name, __all__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
 from bayesmix.families.limits import draw_within
 from bayesmix.families.survival.base import log_survival
-from bayesmix.formula.calls import limited_call, taken_apart, time_name
+from bayesmix.formula.calls import limited_call, taken_apart, time_name, values_read
 from bayesmix.formula.limits import Limits
 from bayesmix.formula.response import Response, read_limits, read_response
 from bayesmix.formula.scope import Scope
@@ -50,22 +51,36 @@ def simulate(
     -------
     DataFrame
         A column for each response (successes for the binomial; a survival time, without
-        censoring, under the name of the time; levels as a Categorical or as whole numbers) and
-        "component".
+        censoring, under the name of the time; levels as a Categorical or as whole numbers), the
+        columns that these determine, and "component".
     """
     rows = simulation_rows(spec, newdata, missing=missing)
     index = spec.prepared.index if newdata is None else newdata.index
     columns = columns_of(spec, rows)
     drawn, values = draw_columns(spec, theta, rows, rng)
     warn_of_impossible(values, columns)
+    kept = as_observed(values, columns) if missing else values
     out: dict[str, Any] = {
         column.name: labelled(spec.layout.blocks[column.block], value)
-        for column, value in zip(
-            columns, as_observed(values, columns) if missing else values, strict=True
-        )
+        for column, value in zip(columns, kept, strict=True)
     }
+    for column, value in zip(columns, kept, strict=True):
+        for name, read in _read_by(spec, column, value).items():
+            if name in spec.prepared.columns:
+                out.setdefault(name, read)
     out["component"] = np.array(spec.components, dtype=object)[drawn]
     return pd.DataFrame(out, index=index).infer_objects()
+
+
+def _read_by(spec: MixtureSpec, column: Column, values: np.ndarray) -> dict[str, np.ndarray]:
+    """The data's columns that a response's values (n,) determine, by name."""
+    block, scope = spec.layout.blocks[column.block], spec.prepared.scope
+    texts = time_sources(spec, block) if block.survival else [column.name]
+    if len(set(texts)) > 1:  # the times of other events are not known
+        return {}
+    return values_read(
+        texts[0], values, lambda name: name in scope and isinstance(scope.peek(name), FunctionType)
+    )
 
 
 def labelled(block: BlockLayout, values: np.ndarray) -> Any:

@@ -145,6 +145,28 @@ def test_simulation_needs_trials_and_no_response():
         fit.simulate(newdata=new.drop(columns="Total"))
 
 
+@pytest.mark.parametrize(
+    ("response", "family", "read"),
+    [
+        ("p(s, N)", "binomial", {"s": lambda y: y}),
+        ("p(s, s + f)", "binomial", {}),
+        ("log(t)", "gaussian", {"t": np.exp}),
+        ("sqrt(t)", "gaussian", {}),
+        ("surv(lo, hi, kind='interval')", "weibull", {"lo": lambda y: y, "hi": lambda y: y}),
+    ],
+)
+def test_simulated_columns_are_those_that_the_formula_reads(response, family, read):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"N": 9, "s": rng.binomial(9, 0.4, 50), "t": rng.gamma(2, 1, 50) + 0.1})
+    data = data.assign(f=9 - data["s"], lo=np.floor(data["t"]), hi=np.floor(data["t"]) + 1)
+    spec = bmx.Mixture(f"{response} ~ 1", data, family, k=1)
+    drawn = spec.simulate(spec.fit(seed=1).params, seed=1)
+    name, *columns, last = drawn.columns
+    assert (columns, last) == (list(read), "component")
+    for column, inverse in read.items():
+        np.testing.assert_allclose(drawn[column], inverse(drawn[name]), rtol=1e-12)
+
+
 def test_posterior_predicts_by_membership():
     data = bmx.load_data("fabricfault")
     spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
