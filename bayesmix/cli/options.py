@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from bayesmix.formula.tokens import parted
 from bayesmix.methods import ALGORITHMS, METHODS
 
+MOST_FITS = 1000
+
 
 @dataclass(frozen=True)
 class Option:
@@ -82,7 +84,10 @@ def numbers_of_components(text: str) -> list[int]:
     """One number, a range with both ends, or several: 3, 1:5 or 1,3,5."""
     found = re.fullmatch(r"(\d+):(\d+)", text)
     if found and int(found[1]) <= int(found[2]):
-        return list(range(int(found[1]), int(found[2]) + 1))
+        ends = int(found[1]), int(found[2]) + 1
+        if ends[1] - ends[0] > MOST_FITS:
+            raise argparse.ArgumentTypeError(f"{text!r}: give at most {MOST_FITS:,} numbers")
+        return list(range(*ends))
     if re.fullmatch(r"\d+(,\d+)*", text):
         return [int(n) for n in text.split(",")]
     raise argparse.ArgumentTypeError(f"{text!r}: give 3, 1:5 or 1,3,5")

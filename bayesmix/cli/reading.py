@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -123,6 +124,8 @@ def called(file: str) -> str:
 
 def _text(file: str) -> str:
     try:
+        if file == "-" and sys.stdin is None:
+            raise DataError("standard input is closed; give a file, or data to read there")
         if file == "-":
             text = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig").read()
         else:
@@ -138,7 +141,7 @@ def _text(file: str) -> str:
 def _check_names(file: str, text: str, sep: str | None) -> None:
     """Refuse names that stand twice, which pandas would change, and other separators."""
     names = next(row for row in csv.reader(io.StringIO(text), delimiter=sep or ",") if row)
-    twice = sorted({name for name in names if names.count(name) > 1 and name})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1 and name)
     if twice:
         raise DataError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
     other = next((mark for mark in OTHER_MARKS if mark in names[0]), None)

@@ -532,6 +532,7 @@ BAD = [
     (["fit", "{folder}/ragged.csv", "y ~ x"], 1, "not read as CSV"),
     (["fit", "{folder}/latin.csv", "y ~ x"], 1, "UTF-8"),
     (["fit", "{folder}/twice.csv", "y ~ x"], 1, "more than one column is called x"),
+    (["select", "{two}", SCORE, "--k", "1:99999999999"], 2, "give at most 1,000 numbers"),
     (["fit", "{folder}/empty.csv", "y ~ x"], 1, "the file is empty"),
     (["fit", "{folder}/head.csv", "y ~ x"], 1, "no rows"),
     (["fit", "{folder}/quote.csv", "y ~ x"], 1, "not read as CSV"),
