@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bayesmix import arrays as xp
 from bayesmix.errors import DataError, FitError
 from bayesmix.formula.frames import Units
 from bayesmix.likelihood.blocks import by_block, with_column
@@ -20,6 +21,8 @@ from bayesmix.model.params import table_terms
 from bayesmix.results.fitted import Fitted
 
 FLAT = 1e-6
+# Below it extra zeros have a limit, no share.
+NONE_OF_THEM = 1e-6
 
 
 class Covariance(NamedTuple):
@@ -128,6 +131,7 @@ def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
     slope = standard.to_user.jacobian(theta)[:, free] * unit
     undetermined = np.zeros(len(theta), bool)
     undetermined[free] = _reached(slope[free], flat)
+    undetermined |= shared_zeros(fitted)
     root, ways = slope @ half, flat.T @ slope.T
     if fitted.status == "degenerate":
         lost = is_free & ~_regular(fitted)
@@ -139,6 +143,29 @@ def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
     out[undetermined], out[:, undetermined] = np.nan, np.nan
     out[undetermined, undetermined] = np.inf
     return Covariance(out, undetermined, root, ways)
+
+
+def shared_zeros(fitted: Fitted) -> np.ndarray:
+    """Which parameters (D,) the data cannot tell apart where every component has extra zeros.
+
+    Of one response without groups, labels, concomitants or priors the likelihood depends only on
+    all pi_s (1 - psi_s): whatever the start ended at, neither weights nor psi are determined.
+    """
+    spec, problem = fitted.spec, fitted.standard
+    coordinates, none = spec.layout.coordinates, np.zeros(len(fitted.theta), bool)
+    given = (problem.first, problem.allowed, problem.concomitant, problem.penalty, problem.stream)
+    if len(problem.blocks) > 1 or spec.held or any(x is not None for x in given):
+        return none
+    families = problem.blocks[0].layout.families
+    if not all(f.name.startswith(("zero_inflated_", "hurdle_")) for f in families):
+        return none
+    psi = np.array([c.effect == "dispersion" and c.variable == "psi" for c in coordinates])
+    owners = [coordinates[j].components for j in np.flatnonzero(psi)]
+    if spec.k < 2 or sorted(owners) != [(s,) for s in range(spec.k)]:
+        return none
+    shares = xp.expit(fitted.theta[psi])[np.argsort([s for (s,) in owners])]
+    weight = np.array([c.effect == "weight" for c in coordinates])
+    return (psi | weight) if fitted.mixing @ shares > NONE_OF_THEM else none
 
 
 def _products(fitted: Fitted, scores: Callable[[Problem], np.ndarray], cluster: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesmix.model.params import parameter_link, table_terms
 from bayesmix.priors import range_ends
-from bayesmix.results.covariance import covariance, left_units
+from bayesmix.results.covariance import covariance, left_units, shared_zeros
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
@@ -109,7 +109,7 @@ def _unbounded(fitted: Fitted) -> tuple[str, str]:
             "random_covariance='fixed', or fewer components"
         )
         return "boundary", reason
-    if not len(at) or (_reach(fitted)[at] > FAR).any():
+    if not len(at) or ((_reach(fitted) > FAR) & ~shared_zeros(fitted))[at].any():
         reason = (
             f"the likelihood keeps rising towards {_towards(fitted, at)} (separation, or a limit "
             "of the family): their standard errors are infinite, the other estimates are the "

@@ -13,8 +13,10 @@ from statsmodels.discrete.count_model import ZeroInflatedNegativeBinomialP, Zero
 import bayesmix as bmx
 from bayesmix.estimation.bootstrap import match_order
 from bayesmix.estimation.maximise import Options, make_starts, maximise
-from bayesmix.likelihood import build_problem, em_pass
+from bayesmix.likelihood import build_problem, em_pass, log_likelihood
 from bayesmix.model.params import permute
+from bayesmix.results.covariance import covariance
+from bayesmix.results.status import diagnose
 
 N = 240
 
@@ -1269,6 +1271,28 @@ def test_criteria_by_hand(fits):
     assert sizes.prior.to_list() == pytest.approx(fit.membership().mean().to_list())
     assert sizes["size"].sum() == N
     assert sizes.post_positive.to_list() == (fit.membership() > 1e-4).sum().to_list()
+
+
+@pytest.mark.parametrize("family", ["zero_inflated_poisson", "hurdle_poisson"])
+def test_two_shares_of_zeros_are_named_wherever_a_start_ends(family):
+    """Only pi_s (1 - psi_s) is known: the same fit at other points of the ridge."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(np.where(rng.random(200) < 0.5, 2.0, 9.0))
+    data = pd.DataFrame({"y": np.where(rng.random(200) < 0.3, 0, counts)})
+    fit = quietly(bmx.Mixture("y ~ 1", data, family, k=2), starts=3, seed=1)
+    theta, pi = fit._fitted.theta, fit.mixing.to_numpy()
+    counted = pi * special.expit(-theta[2:4])
+    names = "psi (dispersion, component 1), psi (dispersion, component 2), weight (component 2)"
+    for first in (1e-12, 0.1, 0.2):
+        one = counted[0] / (1 - first)
+        second = 1 - counted[1] / (1 - one)
+        moved = np.array([*theta[:2], *special.logit([first, second]), special.logit(1 - one)])
+        there = replace(fit._fitted, theta=moved, status="converged")
+        assert log_likelihood(there.problem, moved[None])[0] == pytest.approx(fit.loglik, abs=1e-8)
+        status, ((kind, words),) = diagnose(there)
+        assert (status, kind) == ("boundary", "unidentified")
+        assert f"flat in {names}" in words
+        assert np.isinf(np.diag(covariance(there).matrix)[2:]).all()
 
 
 def test_a_limit_is_named_on_the_natural_scale():
