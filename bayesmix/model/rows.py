@@ -170,6 +170,11 @@ class Rows:
         return np.bincount(self.units.codes, self.observed, self.n_units) > 0
 
     @property
+    def n_unseen(self) -> int:
+        """Number of units of which nothing was observed."""
+        return int((~self.informed).sum())
+
+    @property
     def row_weights(self) -> np.ndarray:
         """The case weights of the rows, (n,); one where there are none."""
         return np.ones(self.n) if self.weight is None else self.weight[self.units.codes]

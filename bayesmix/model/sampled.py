@@ -55,6 +55,11 @@ class Sampled:
         return self.stream.totals.n_units
 
     @property
+    def n_unseen(self) -> int:
+        """Number of units of which nothing was observed."""
+        return self.stream.totals.unseen
+
+    @property
     def row_weight(self) -> float:
         """The sum of the rows' case weights."""
         total = self.stream.totals.row_weight
@@ -111,8 +116,9 @@ def counted(spec: MixtureSpec) -> MixtureSpec:
     given: Any = spec.rows
     counts = list(given.stream.map(_Count(without_rows(spec))))
     missing = {name: sum(c[0][name] for c in counts) for name in counts[0][0]}
-    rows, units = (sum(c[i] for c in counts) for i in (1, 2))
-    totals = given.stream.totals._replace(missing=missing, row_weight=rows, unit_weight=units)
+    rows, units, unseen = (sum(c[i] for c in counts) for i in (1, 2, 3))
+    totals = given.stream.totals._replace(missing=missing, unseen=unseen)
+    totals = totals._replace(row_weight=rows, unit_weight=units)
     stream = replace(given.stream, totals=totals)
     prepared = replace(spec.prepared, stream=stream)
     return replace(spec, prepared=prepared, rows=replace(given, stream=stream))
@@ -120,14 +126,15 @@ def counted(spec: MixtureSpec) -> MixtureSpec:
 
 @dataclass(frozen=True)
 class _Count:
-    """Missing responses of a block, and the weights of rows and units that have some."""
+    """Missing responses of a block, the weights of rows and units that have some, and the rest."""
 
     spec: MixtureSpec
 
-    def __call__(self, block: Block) -> tuple[dict[str, int], float, float]:
+    def __call__(self, block: Block) -> tuple[dict[str, int], float, float, int]:
         prepared, rows = self.spec.prepared, read_block(self.spec, block)
         responses: list[Any] = [r for own in rows.blocks for r in own.responses]
-        return prepared.missing(responses, rows.units), rows.row_weight, rows.unit_weight
+        missing = prepared.missing(responses, rows.units)
+        return missing, rows.row_weight, rows.unit_weight, rows.n_unseen
 
 
 def read_block(spec: MixtureSpec, block: Block) -> Rows:

@@ -144,7 +144,7 @@ def missing_words(spec: MixtureSpec) -> list[str]:
     if len(each) > MOST_MISSING:
         n = found.values()
         each = [f"{len(found)} responses, each in {min(n)} to {max(n)} of {rows}"]
-    nothing = int((~spec.rows.informed).sum())
+    nothing = spec.rows.n_unseen
     return each + ([f"{nothing} of {units} have no response at all"] if nothing else [])
 
 

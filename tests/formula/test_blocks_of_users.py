@@ -118,8 +118,11 @@ def test_competing_events_with_missing_times(data, tmp_path, read):
 def test_missing_responses(data, tmp_path):
     gaps = without(data, "y", 3)
     options = {"formula": "y ~ x + f", "family": "gaussian", "group": "g", "na_action": "fiml"}
+    gaps.loc[gaps["g"] == 5, "y"] = np.nan
     one, other = compared(model, gaps, bmx.scan(gaps, rows=70), **options)
-    assert other.n_missing["y"] == N // 3
+    assert other.n_missing["y"] == gaps["y"].isna().sum() > N // 3
+    for fit in (one, other):
+        assert f"1 of {N // 3} units have no response at all" in repr(fit)
     assert other.bic == pytest.approx(one.bic, rel=1e-10)
     unknown = gaps.assign(x=gaps["x"].where(gaps.index != 200))
     with pytest.raises(bmx.DataError, match=r"'x': 1 row \(200\)"):

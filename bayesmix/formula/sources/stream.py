@@ -54,7 +54,8 @@ class Source(Protocol):
 class Totals(NamedTuple):
     """Rows and units of a stream, and the sums of the case weights over them.
 
-    Where responses may be missing, `missing` counts them, and the sums are of what was observed.
+    Where responses may be missing, `missing` counts them, `unseen` the units of which nothing was
+    observed, and the sums are of what was.
     """
 
     n: int = 0
@@ -63,6 +64,7 @@ class Totals(NamedTuple):
     row_weight: float = 0.0
     unit_weight: float = 0.0
     missing: dict[str, int] | None = None
+    unseen: int = 0
 
     def plus(self, other: Totals) -> Totals:
         """With those of other rows; none of them are counted as missing."""
