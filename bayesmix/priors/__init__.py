@@ -14,13 +14,13 @@ from bayesmix.priors.draw import gradient, sample_prior
 from bayesmix.priors.log_density import (
     Penalty,
     PriorModel,
-    closing,
     confined,
+    free_ranges,
     log_prior,
     mapped,
     opened_volume,
-    opening,
     range_ends,
     within,
 )
+from bayesmix.priors.ranges import Ranged, closing, opening
 from bayesmix.priors.resolve import resolve, smooth_priors, with_smooths

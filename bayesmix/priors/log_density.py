@@ -254,20 +254,9 @@ def range_ends(model: PriorModel, theta: np.ndarray) -> dict[int, float]:
     return out
 
 
-def opening(model: PriorModel, phi: np.ndarray) -> np.ndarray:
-    """What the priors are of, phi (..., D), in coordinates without ends."""
-    out = phi.copy()
-    for own in model.ranges:
-        out[..., own.at] = own.opened(phi[..., own.at])
-    return out
-
-
-def closing(model: PriorModel, opened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the priors are of (..., D) from coordinates without ends, and its slope in them."""
-    phi, slope = opened.copy(), np.ones_like(opened)
-    for own in model.ranges:
-        phi[..., own.at], slope[..., own.at] = own.closed(opened[..., own.at])
-    return phi, slope
+def free_ranges(model: PriorModel, free: np.ndarray) -> tuple[Ranged, ...]:
+    """Those of entries that are free, (D,)."""
+    return tuple(own.where(free) for own in model.ranges if free[own.at].any())
 
 
 def opened_volume(spec: MixtureSpec, model: PriorModel, theta: np.ndarray) -> np.ndarray:
@@ -275,8 +264,8 @@ def opened_volume(spec: MixtureSpec, model: PriorModel, theta: np.ndarray) -> np
     volume = np.zeros(len(theta))
     if model.ranges:
         phi = theta if model.map is None else model.map(theta)
-        for own in model.ranges:
-            volume += own.log_slope(phi[:, own.at])[:, spec.free[own.at]].sum(1)
+        for own in free_ranges(model, spec.free):
+            volume += own.log_slope(phi[:, own.at]).sum(1)
     return volume
 
 

@@ -9,6 +9,7 @@ without the term of an end that is infinite.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,12 @@ class Ranged(NamedTuple):
         width = np.where(finite, np.subtract(*np.where(finite, ends, 0.0)[::-1]), size + 1.0)
         return cls(at, lower, upper, width, link)
 
+    def where(self, chosen: np.ndarray) -> Ranged:
+        """Those of its entries that are chosen, (D,)."""
+        keep = chosen[self.at]
+        at, lower, upper, width = (part[keep] for part in self[:-1])
+        return Ranged(at, lower, upper, width, self.link)
+
     @property
     def inside(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends (m,), a little inside; infinite where theta itself has none."""
@@ -71,6 +78,22 @@ class Ranged(NamedTuple):
         slope = scale * np.where(low, share[0], 1.0) * np.where(high, share[1], 1.0)
         phi = self.link.forward(x)
         return phi, slope / self.link.slope(phi, x)
+
+
+def opening(ranges: Sequence[Ranged], phi: np.ndarray) -> np.ndarray:
+    """What the priors are of, phi (..., D), in coordinates without ends."""
+    out = phi.copy()
+    for own in ranges:
+        out[..., own.at] = own.opened(phi[..., own.at])
+    return out
+
+
+def closing(ranges: Sequence[Ranged], opened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the priors are of (..., D) from coordinates without ends, and its slope in them."""
+    phi, slope = opened.copy(), np.ones_like(opened)
+    for own in ranges:
+        phi[..., own.at], slope[..., own.at] = own.closed(opened[..., own.at])
+    return phi, slope
 
 
 def has_range(prior: Prior, link: Link) -> bool:

@@ -210,7 +210,7 @@ class _Target:
             return theta, stats | {"logp": log_likelihood(self.problem, theta)}
         theta = np.tile(self.mode.theta, (len(z), 1))
         theta[:, self.free] += z @ self.mode.factor.T
-        if not self.ends.model.ranges:
+        if not self.ends.ranges:
             return theta, stats
         theta = self.ends.theta(theta)
         return theta, stats | {"logp": log_likelihood(self.problem, theta)}

@@ -309,8 +309,11 @@ def _point_and_modes(
         outcome = search(problem, starts, rng)
         point = _point(spec, options, priors, rng, problem.spec.user(outcome.theta))
     else:
+        # What the point has at the end of a range is held there: its own coordinates may differ.
+        assert problem.spec.standard is not None
         point = _point(spec, options, priors, rng)
-        outcome = search(problem, starts, rng, point.standard_theta[None])
+        first = problem.spec.standard.to_standard(point.theta[None])
+        outcome = search(problem, starts, rng, first)
     modes = modes_among(problem, outcome, rng if starts else None)
     return point, (replace(modes[0], share=1.0),) if model.is_sparse else modes
 

@@ -374,6 +374,26 @@ def test_a_posterior_that_is_highest_at_the_end_of_a_range(method):
     assert uniform.std() == pytest.approx(12**-0.5, abs=0.06)
 
 
+def test_a_held_parameter_whose_prior_has_a_range():
+    """The others' coordinates are found from its value: the intercept is a normal one cut off."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(100, 10, 50)
+    y = 0.3 * x + rng.normal(size=50)
+    priors = {
+        "coef[Intercept]": bmx.Prior("uniform", lower=0.1, upper=3),
+        "coef[x]": bmx.Prior("uniform", lower=0.1, upper=0.5),
+    }
+    model = bmx.Mixture("y ~ x", pd.DataFrame({"x": x, "y": y}), k=1, priors=priors)
+    held = {(1, "x"): 0.3, (1, "sigma"): 1.0}
+    post = model.fit("laplace", seed=1, draws=1000, fixed_params=held)
+    np.testing.assert_allclose(post.data["posterior"]["coef"].sel(term="x"), 0.3, rtol=1e-14)
+    level, sd = (y - 0.3 * x).mean(), 50**-0.5
+    exact = stats.truncnorm((0.1 - level) / sd, (3 - level) / sd, level, sd)
+    shares = exact.cdf(post.data["posterior"]["coef"].sel(term="Intercept").to_numpy())
+    assert shares.mean() == pytest.approx(0.5, abs=0.05)
+    assert shares.std() == pytest.approx(12**-0.5, abs=0.03)
+
+
 def test_places_without_a_finite_density_are_divergences():
     """They end no run: the density of a half normal, which is nothing below -1."""
 
