@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bayesmix.cli.options import OPTIONS
 from bayesmix.cli.parser import make_parser, parse
-from bayesmix.errors import BayesmixError
+from bayesmix.errors import BayesmixError, DataError
 from bayesmix.estimation.progress import on_screen
 
 __all__ = ["main"]
@@ -51,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has gone; nothing may be written when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
+    except UnicodeEncodeError as error:
+        letters = ascii(error.object[error.start : error.end])
+        words = f"{letters} cannot be written in {error.encoding}, the encoding in use here"
+        return _tell_error(DataError(f"{words}; set PYTHONUTF8=1"))
     except (BayesmixError, OSError) as error:
         return _tell_error(error)
     except KeyboardInterrupt:

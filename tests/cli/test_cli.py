@@ -140,6 +140,13 @@ def test_warnings_are_one_line_each(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().err == "bayesmix: warning: the fit stopped early\n"
 
 
+def test_letters_that_the_terminal_lacks_are_an_error(monkeypatch, tmp_path, capsys):
+    (tmp_path / "d.csv").write_text("é,y\n1,2\n2,3\n3,5\n", encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert cli.main(["check", str(tmp_path / "d.csv"), "y ~ é"]) == 1
+    assert "'\\xe9' cannot be written in ascii" in capsys.readouterr().err
+
+
 def test_data_lists_every_dataset(capsys):
     assert cli.main(["data"]) == 0
     text = capsys.readouterr().out
