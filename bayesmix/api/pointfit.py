@@ -664,6 +664,11 @@ class PointFit(Estimates):
         FitError
             If `n` or `kind` is wrong, or responses cannot be simulated.
 
+        Warns
+        -----
+        ConvergenceWarning
+            If Ctrl-C ended it: it has the refits so far, if these are two or more.
+
         References
         ----------
         Gruen and Leisch (2004), Compstat, 1115-1122.  Davison and Hinkley (1997),

@@ -12,7 +12,7 @@ import pandas as pd
 from bayesmix._arguments import check_known, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Printed
-from bayesmix.errors import FitError
+from bayesmix.errors import FitError, warn
 from bayesmix.estimation.maximise import Options, maximise
 from bayesmix.estimation.progress import Progress
 from bayesmix.formula.response import Response, middle
@@ -41,6 +41,7 @@ from bayesmix.results.streaming import of_block, without_data
 from bayesmix.results.tables import in_order, natural_values, summary
 
 KINDS = ("parametric", "case")
+LEAST = 2  # refits, from which errors can be estimated
 
 
 @dataclass(frozen=True)
@@ -79,25 +80,41 @@ def resample(
     ------
     FitError
         If the kind is unknown or n is no positive integer.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If Ctrl-C ended it: it has the refits so far, if these are two or more.
     """
     check_known(f"bootstrap(kind={kind!r})", kind, KINDS)
-    n = whole_number("n", n, "the number of resamples of bootstrap()", 2, FitError)
+    n = whole_number("n", n, "the number of resamples of bootstrap()", LEAST, FitError)
     spec = fitted.spec
     check_memory(16.0 * n * spec.layout.size, f"bootstrap(n={n})", "ask for fewer resamples")
     theta = np.empty((n, spec.layout.size))
     loglik, status = np.empty(n), np.empty(n, dtype="U12")
+    made = 0
     with Progress(progress, n, fitted.problem) as shown:
-        for b in range(n):
-            drawn = replace(spec, rows=_rows(fitted, kind, rng))
-            problem = standard_problem(drawn, fitted.penalty)
-            standard = problem.spec.standard
-            assert standard is not None
-            outcome = maximise(problem, standard.to_standard(fitted.theta)[None], Options())
-            refit = standard.to_user(outcome.theta[0])
-            theta[b] = permute(spec.layout, refit, match_order(fitted, refit))
-            loglik[b], status[b] = outcome.loglik[0] + standard.constant, outcome.status[0]
-            shown.update("bootstrap", n - b, float(loglik[b]))
-    return Resampled(fitted, kind, theta, loglik, status)
+        try:
+            for b in range(n):
+                theta[b], loglik[b], status[b] = _refit(fitted, kind, rng)
+                made = b + 1
+                shown.update("bootstrap", n - b, float(loglik[b]))
+        except KeyboardInterrupt:
+            if made < LEAST:
+                raise
+            warn("interrupted", f"interrupted: of {n} resamples only {made} ran")
+    return Resampled(fitted, kind, theta[:made], loglik[:made], status[:made])
+
+
+def _refit(fitted: Fitted, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, float, str]:
+    """A refit to resampled data: theta (D,), the log-likelihood and the status."""
+    problem = standard_problem(replace(fitted.spec, rows=_rows(fitted, kind, rng)), fitted.penalty)
+    standard = problem.spec.standard
+    assert standard is not None
+    outcome = maximise(problem, standard.to_standard(fitted.theta)[None], Options())
+    refit = standard.to_user(outcome.theta[0])
+    theta = permute(fitted.spec.layout, refit, match_order(fitted, refit))
+    return theta, float(outcome.loglik[0] + standard.constant), str(outcome.status[0])
 
 
 def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:

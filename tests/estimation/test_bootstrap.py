@@ -177,3 +177,24 @@ def test_watched_and_inspected_rows_together():
     assert not (times.event[:300] * ~np.isinf(data["high"])).any()
     assert (times.event[exact] + np.isinf(times.upper[exact])).all()
     assert times.event.sum() == pytest.approx(exact.sum(), rel=0.15)
+
+
+def test_ctrl_c_gives_the_refits_so_far(monkeypatch):
+    from bayesmix.estimation import bootstrap as module
+
+    data = bmx.load_data("fabricfault")
+    fit = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2).fit("em", seed=1)
+    whole = fit.bootstrap(n=6, kind="case", seed=1, progress=False)
+    refit, left = module.maximise, iter(range(4))
+
+    def pressed(*given):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return refit(*given)
+
+    monkeypatch.setattr(module, "maximise", pressed)
+    with pytest.warns(bmx.ConvergenceWarning, match="of 6 resamples only 4 ran"):
+        part = fit.bootstrap(n=6, kind="case", seed=1, progress=False)
+    np.testing.assert_array_equal(part.draws, whole.draws[:4])
+    with pytest.raises(KeyboardInterrupt):
+        fit.bootstrap(n=6, kind="case", seed=1, progress=False)
