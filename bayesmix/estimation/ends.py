@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.estimation.em import Floors, Runs
 from bayesmix.likelihood import Problem
 from bayesmix.likelihood.problem import BLOCK, Arrays, Group
-from bayesmix.results.spurious import COLLAPSED_GAIN, can_collapse, narrowness, suspects
+from bayesmix.results.spurious import COLLAPSED_GAIN, is_bounded, narrowness, suspects
 
 COLLAPSED = 1e-8
 VANISHED = 1e-9
@@ -109,8 +109,8 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     unfinished = ~has_status(runs, "converged", "boundary")
     runs.status[(narrow > ROUNDING_GAIN) | (unfinished & (narrow > LINE_GAIN))] = "degenerate"
     rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
-    bounded = not any(can_collapse(arrays, g) for arrays in problem.blocks for g in arrays.groups)
-    if not len(rows) or problem.spec.k == 1 or (bounded and collapsed.weights is not None):
+    constant = collapsed.weights is not None
+    if not len(rows) or problem.spec.k == 1 or (constant and is_bounded(problem)):
         return
     shares = mean_weights(problem, runs.theta[rows])
     if collapsed.weights is None:

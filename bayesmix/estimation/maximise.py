@@ -27,6 +27,7 @@ from bayesmix.likelihood.problem import sample_of
 from bayesmix.results.spurious import (
     FEW_UNITS,
     can_collapse,
+    is_bounded,
     own_parameters,
 )
 
@@ -347,14 +348,15 @@ def _finish(
 ) -> None:
     """Newton's method, and squared extrapolation of EM where it cannot.
 
-    The kernels soon bring most starts of small data to where the information is definite.
+    The kernels soon bring most starts of small data to where the information is definite; where
+    components may collapse, guarded steps are taken at once, as fewer starts then do.
     """
     tol = FIRST_TOL
-    for _ in range(SOON):
+    for _ in range(SOON if is_bounded(problem) else 0):
+        _over_budget(runs, options.max_iter)
         again = np.flatnonzero(runs.status == "resting")
         if not compiled_newton(problem, runs, again, tol=options.tol):
             break
-        _over_budget(runs, options.max_iter)
         runs.status[runs.status == "resting"] = "running"
         squarem(problem, runs, cycles=CYCLES, tol=tol, collapsed=collapsed)
         runs.status[runs.status == "running"] = "resting"

@@ -34,6 +34,11 @@ def can_collapse(arrays: Arrays, group: Group) -> bool:
     return family.is_survival or bool((y != np.round(y)).any())
 
 
+def is_bounded(problem: Problem) -> bool:
+    """Whether no component's density may grow without bound."""
+    return not any(can_collapse(arrays, g) for arrays in problem.blocks for g in arrays.groups)
+
+
 def narrowness(problem: Problem, theta: np.ndarray) -> np.ndarray:
     r"""How much narrower than the others each component is, where that is no finding.
 
