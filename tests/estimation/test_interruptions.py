@@ -51,7 +51,7 @@ def test_a_fit_that_is_interrupted_gives_the_best_so_far(spec, monkeypatch):
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(maximise, "compiled_newton", newton)
+        patched.setattr(maximise, "newton", newton)
         with pytest.warns(
             bmx.ConvergenceWarning, match="interrupted: this is the best so far of 3"
         ):
