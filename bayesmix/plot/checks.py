@@ -115,14 +115,17 @@ def _ecdf(replicates: Replicates) -> Numbers:
 def _survival(replicates: Replicates) -> Numbers:
     times = replicates.times
     assert times is not None
-    if _bounded(replicates):
+    bounded = _bounded(replicates)
+    if bounded:
         time, values = turnbull(times, replicates.weight)
     else:
         observed = kaplan_meier(times, replicates.weight)
         time, values = observed.time, observed.estimate[:, 0]
     last = float(time[-1])
     grid = np.linspace(0, last, POINTS)
-    drawn = replicates.survival(grid)
+    # Within an interval the data do not say where the share falls: both fall at its end.
+    read = time[np.searchsorted(time, grid, side="right") - 1] if bounded else grid
+    drawn = replicates.survival(read)
     return grid, time, values, drawn, (0.0, last), "share without the event"
 
 

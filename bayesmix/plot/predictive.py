@@ -41,8 +41,8 @@ def posterior_predictive(
     of the rows.  Counts have a rootogram: a bar's height is the square root of the number of rows
     with that count, or with a few adjacent counts.  Other numbers have a histogram ("density"), or
     the share of rows up to each value ("ecdf").  Survival times have the Kaplan-Meier estimate of
-    the data (Turnbull's if some are interval- or left-censored: it falls at the ends of intervals),
-    and Kaplan-Meier estimates of simulated times without censoring.  Binomial responses with
+    the data beside those of simulated times without censoring; if some are interval- or
+    left-censored, Turnbull's, and both fall at the ends of intervals.  Binomial responses with
     different trials are shown as proportions.
 
     The model does not explain data outside the band.  The picture is of the whole response: if a

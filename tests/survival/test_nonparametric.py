@@ -215,6 +215,11 @@ def test_times_within_bounds_are_checked_by_turnbulls_estimate():
     (steps,) = (line for line in ax.get_lines() if line.get_label() == "observed, Turnbull")
     x, y = steps.get_data()
     np.testing.assert_allclose(y, [(time > year).mean() for year in x], atol=1e-4)
+    (drawn,) = (line for line in ax.get_lines() if line.get_label().startswith("drawn"))
+    x, y = drawn.get_data()
+    within = y[(x > 1) & (x < 2)]  # the share of the model at year 1, as the data's
+    np.testing.assert_allclose(within, fit.survival([1.0])["estimate"].iloc[0], atol=0.06)
+    assert np.ptp(within) == 0.0
 
 
 def test_what_cannot_be_estimated_is_refused():
