@@ -292,7 +292,7 @@ def _pooled_row(
     link = get_link(scale)
     with np.errstate(all="ignore"):
         q = np.asarray(link.forward(estimate), float)
-        slope = np.abs(np.asarray(link.slope(q, estimate), float))
+        slope = np.abs(np.asarray(link.slope(q), float))
         total, df, fmi = rubin(q, np.square(se / slope), complete_df)
         mean, error = float(q.mean()), float(np.sqrt(total))
         reach = (
@@ -300,7 +300,7 @@ def _pooled_row(
         )
         low, high = np.sort(link.inverse(np.array([mean - reach * error, mean + reach * error])))
         natural = float(link.inverse(np.asarray(mean)))
-        back = error * abs(float(link.slope(np.asarray(mean), np.asarray(natural))))
+        back = error * abs(float(link.slope(np.asarray(mean))))
     z = p = np.nan
     if scale == "identity" and error > 0:
         z = mean / error

@@ -161,7 +161,7 @@ def _steps(family: Any, obs: Observed, linked: list[Linked], value: np.ndarray) 
     plain = _exact(family, _at(family, obs, obs.y), tuple(linked))
     with np.errstate(all="ignore"):
         width = np.exp(np.clip(value.min(0) - plain, -300.0, 300.0))
-        own = 2 * STEP * width / np.abs(linked[0].slope)
+        own = 2 * STEP * width / np.exp(linked[0].link.log_slope(linked[0].eta))
     if linked[0].link.name != "identity":
         own = np.minimum(own, STEP)
     own = np.where(np.isfinite(own) & (own > 0), own, STEP)

@@ -29,12 +29,12 @@ class Link:
         mu = g^-1(eta), for any kind of array.
     log_inverse, log1m_inverse : callable
         log(mu) and log(1 - mu) as functions of eta, accurate in the tails.
-    slope : callable
-        Derivative of mu with respect to eta, given (eta, mu).
-    log_slope, tilt : callable
-        log of the absolute slope as a function of eta, accurate in the tails, and its derivative.
+    log_slope : callable
+        log of the absolute derivative of mu with respect to eta, accurate in the tails.
     lower, upper : float
         The open interval of allowed mu.
+    falls : bool
+        Whether mu falls as eta rises.
 
     Examples
     --------
@@ -48,11 +48,14 @@ class Link:
     inverse: Callable[[Array], Array]
     log_inverse: Callable[[Array], Array]
     log1m_inverse: Callable[[Array], Array]
-    slope: Callable[[np.ndarray, np.ndarray], np.ndarray]
     log_slope: Callable[[np.ndarray], np.ndarray]
-    tilt: Callable[[np.ndarray], np.ndarray]
     lower: float = -np.inf
     upper: float = np.inf
+    falls: bool = False
+
+    def slope(self, eta: np.ndarray) -> np.ndarray:
+        """Derivative of mu with respect to eta."""
+        return (-1.0 if self.falls else 1.0) * np.exp(self.log_slope(eta))
 
     def __repr__(self) -> str:
         return f"Link({self.name!r})"
@@ -97,31 +100,8 @@ class Linked:
         """The logarithm of one minus it."""
         return self.link.log1m_inverse(self.eta)
 
-    @cached_property
-    def slope(self) -> Array:
-        """Its derivative with respect to `eta`."""
-        return self.link.slope(self.eta, self.value)
-
-    @cached_property
-    def log_slope(self) -> Array:
-        """The logarithm of its slope's absolute value."""
-        return self.link.log_slope(self.eta)
-
-    @cached_property
-    def bend(self) -> Array:
-        """Its second derivative with respect to `eta`."""
-        return self.slope * self.link.tilt(self.eta)
-
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
-
-
-def _phi(x: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * x * x - HALF_LOG_2PI)
-
-
-def _ones(eta: np.ndarray, mu: np.ndarray) -> np.ndarray:
-    return np.ones_like(mu)
 
 
 def _log_cloglog(eta: Array) -> Array:
@@ -139,9 +119,7 @@ LINKS: dict[str, Link] = {
             inverse=lambda eta: eta,
             log_inverse=xp.log,
             log1m_inverse=lambda eta: xp.log1p(-eta),
-            slope=_ones,
             log_slope=np.zeros_like,
-            tilt=np.zeros_like,
         ),
         Link(
             "log",
@@ -149,9 +127,7 @@ LINKS: dict[str, Link] = {
             inverse=xp.exp,
             log_inverse=lambda eta: eta,
             log1m_inverse=xp.log1mexp,
-            slope=lambda eta, mu: mu,
             log_slope=lambda eta: eta,
-            tilt=np.ones_like,
             lower=0.0,
         ),
         Link(
@@ -160,9 +136,7 @@ LINKS: dict[str, Link] = {
             inverse=xp.expit,
             log_inverse=lambda eta: -xp.softplus(-eta),
             log1m_inverse=lambda eta: -xp.softplus(eta),
-            slope=lambda eta, mu: mu * special.expit(-eta),
             log_slope=lambda eta: -np.abs(eta) - 2 * np.log1p(np.exp(-np.abs(eta))),
-            tilt=lambda eta: -np.tanh(eta / 2),
             lower=0.0,
             upper=1.0,
         ),
@@ -172,9 +146,7 @@ LINKS: dict[str, Link] = {
             inverse=xp.ndtr,
             log_inverse=xp.log_ndtr,
             log1m_inverse=lambda eta: xp.log_ndtr(-eta),
-            slope=lambda eta, mu: _phi(eta),
             log_slope=lambda eta: -0.5 * eta * eta - HALF_LOG_2PI,
-            tilt=lambda eta: -eta,
             lower=0.0,
             upper=1.0,
         ),
@@ -184,10 +156,7 @@ LINKS: dict[str, Link] = {
             inverse=lambda eta: -xp.expm1(-xp.exp(eta)),
             log_inverse=_log_cloglog,
             log1m_inverse=lambda eta: -xp.exp(eta),
-            slope=lambda eta, mu: np.exp(eta - np.exp(eta)),
             log_slope=lambda eta: eta - np.exp(eta),
-            # Beyond 700 the slope is zero, and exp(eta) would be infinite.
-            tilt=lambda eta: -np.expm1(np.minimum(eta, 700.0)),
             lower=0.0,
             upper=1.0,
         ),
@@ -197,10 +166,9 @@ LINKS: dict[str, Link] = {
             inverse=lambda eta: 1 / eta,
             log_inverse=lambda eta: -xp.log(eta),
             log1m_inverse=lambda eta: xp.log1p(-1 / eta),
-            slope=lambda eta, mu: -mu * mu,
             log_slope=lambda eta: -2 * np.log(np.abs(eta)),
-            tilt=lambda eta: -2 / eta,
             lower=0.0,
+            falls=True,
         ),
     )
 }

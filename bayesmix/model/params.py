@@ -84,8 +84,7 @@ class Entry(NamedTuple):
             if self.steps is not None:
                 return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps}}
             assert self.link is not None
-            own = np.asarray(theta[self.at])
-            return {self.at: float(self.link.slope(own, np.asarray(self.link.inverse(own))))}
+            return {self.at: float(self.link.slope(np.asarray(theta[self.at])))}
 
 
 def term_name(layout: Layout, block: BlockLayout, predictor: Predictor, term: str) -> str:

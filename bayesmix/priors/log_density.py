@@ -12,7 +12,7 @@ from scipy import special
 
 from bayesmix.arrays.autodiff import jets
 from bayesmix.distributions import KINDS, KINK, Prior
-from bayesmix.families.links import Link, Linked
+from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.coordinates import Map, Standard
 from bayesmix.priors.ranges import REACHED, Ranged, has_range, log_opening
@@ -344,7 +344,7 @@ def _group_density(
     if jacobian and opened and group.ranged:
         density = density + log_opening(natural, parameters["lower"], parameters["upper"])
     elif jacobian and group.link.name != "identity":
-        density = density + Linked(group.link, x).log_slope
+        density = density + group.link.log_slope(x)
     return density.value, density.first[0], density.second[0, 0]
 
 

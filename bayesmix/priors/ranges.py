@@ -77,7 +77,7 @@ class Ranged(NamedTuple):
         x = np.where(low, lower + scale * share[0], upper - share[1])
         slope = scale * np.where(low, share[0], 1.0) * np.where(high, share[1], 1.0)
         phi = self.link.forward(x)
-        return phi, slope / self.link.slope(phi, x)
+        return phi, slope / self.link.slope(phi)
 
 
 def opening(ranges: Sequence[Ranged], phi: np.ndarray) -> np.ndarray:

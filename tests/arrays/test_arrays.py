@@ -266,13 +266,8 @@ def test_a_link_inverts_and_has_its_derivatives(name):
     assert ((v.value > link.lower) & (v.value < link.upper)).all()
     h, slope = differences(link.inverse, eta)
     np.testing.assert_array_less(
-        np.abs(v.slope - slope), 1e-6 * np.abs(slope) + 1e-15 * np.abs(v.value) / h
+        np.abs(link.slope(eta) - slope), 1e-6 * np.abs(slope) + 1e-15 * np.abs(v.value) / h
     )
-    h, bend = differences(lambda e: link.slope(e, link.inverse(e)), eta)
-    np.testing.assert_array_less(
-        np.abs(v.bend - bend), 1e-6 * np.abs(bend) + 1e-15 * np.abs(v.slope) / h + 1e-14
-    )
-    np.testing.assert_allclose(v.log_slope, np.log(np.abs(v.slope)), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(v.log, np.log(v.value), rtol=1e-9, atol=1e-12)
     safe = v.value < 0.9
     np.testing.assert_allclose(v.log1m[safe], np.log1p(-v.value[safe]), rtol=1e-9)
@@ -283,8 +278,9 @@ def test_a_link_of_jets_has_the_same_derivatives(name):
     link, eta = LINKS[name], ETAS[name]
     v, jet = Linked(link, eta), link.inverse(jets(eta)[0])
     np.testing.assert_allclose(jet.value, v.value, rtol=1e-12)
-    np.testing.assert_allclose(jet.first[0], v.slope, rtol=1e-10)
-    np.testing.assert_allclose(jet.second[0, 0], v.bend, rtol=1e-9, atol=1e-15)
+    slope = link.slope(jets(eta)[0]) + 0.0 * jets(eta)[0]
+    np.testing.assert_allclose(jet.first[0], slope.value, rtol=1e-10)
+    np.testing.assert_allclose(jet.second[0, 0], slope.first[0], rtol=1e-9, atol=1e-15)
     for part in ("log", "log1m"):
         jet = getattr(Linked(link, jets(eta)[0]), part)
         h, slope = differences(getattr(link, f"{part}_inverse"), eta)
@@ -333,7 +329,7 @@ def _double(x):
 
 
 def test_a_link_of_ones_own_is_pickled_with_its_functions():
-    link = Link("twice", _double, *[_double] * 6)
+    link = Link("twice", _double, *[_double] * 4)
     copy = pickle.loads(pickle.dumps(link))
     assert copy.forward is _double
     assert repr(copy) == "Link('twice')"
