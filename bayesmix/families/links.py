@@ -48,12 +48,12 @@ class Link:
     inverse: Callable[[Array], Array]
     log_inverse: Callable[[Array], Array]
     log1m_inverse: Callable[[Array], Array]
-    log_slope: Callable[[np.ndarray], np.ndarray]
+    log_slope: Callable[[Array], Array]
     lower: float = -np.inf
     upper: float = np.inf
     falls: bool = False
 
-    def slope(self, eta: np.ndarray) -> np.ndarray:
+    def slope(self, eta: Array) -> Array:
         """Derivative of mu with respect to eta."""
         return (-1.0 if self.falls else 1.0) * np.exp(self.log_slope(eta))
 
