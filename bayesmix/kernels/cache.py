@@ -121,13 +121,15 @@ class DiskCache:
 
     def load_overload(self, _signature: Any, target_context: Any) -> CompileResult | None:
         """Load the kernel; None where it has to be compiled."""
-        target_context.refresh()
         if self._path is None:
             return None
         from numba.core.compiler import CompileResult
+        from numba.core.runtime import rtsys
 
         try:
             payload = pickle.loads(_checked(self._path.read_bytes()))
+            # What machine code links to; what compiling needs more takes 0.3 s to load.
+            rtsys.initialize(target_context)
             return CompileResult._rebuild(target_context, *payload)
         except OSError:  # not there, or not to be read
             pass

@@ -21,11 +21,6 @@ class Payload:
         return ran, ()
 
 
-class Target:
-    def refresh(self):
-        pass
-
-
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
@@ -34,7 +29,7 @@ def file(tmp_path, monkeypatch):
 
 
 def load():
-    return cache.DiskCache("one").load_overload(None, Target())
+    return cache.DiskCache("one").load_overload(None, object())
 
 
 @pytest.mark.parametrize("at", [0, 31, 32, -1])
