@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +24,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bayesmix")
 NAME = "z"
+
+
+class _Later(ModuleType):
+    """A stand-in for a module, which is imported once something in it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def import_nutpie() -> None:
+    """Import nutpie, with ArviZ only where nutpie uses it: for its own trees, never for raw draws.
+
+    ArviZ imports all of matplotlib, which takes half a second.
+    """
+    later = _Later("arviz")
+    if sys.modules.setdefault("arviz", later) is later:
+        try:
+            importlib.import_module("nutpie")
+        finally:
+            if sys.modules.get("arviz") is later:
+                del sys.modules["arviz"]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
 from bayesmix.sampling.density import compiled_density, python_density
-from bayesmix.sampling.native import native_model
+from bayesmix.sampling.native import import_nutpie, native_model
 from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
 from bayesmix.sampling.sparse import ACCEPT, SparseCoordinates
@@ -52,6 +52,7 @@ def run_nutpie(
     KeyboardInterrupt
         If Ctrl-C ends the run before there are draws.  Afterwards they are what it gives.
     """
+    import_nutpie()
     chains: list[Drawn] = []
     begin = beginnings(modes, settings.chains, apart)
     interrupted = False
