@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix._arguments.memory import check_memory
 from bayesmix.likelihood import build_problem
@@ -24,12 +25,13 @@ from bayesmix.model.params import (
     term_dim,
 )
 from bayesmix.posterior.dataset import dataset
-from bayesmix.posterior.diagnostics import Visits, visits
+from bayesmix.posterior.diagnostics import Visits, convergence_table, visits
 from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.pointwise import unit_log_likelihood
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import free_variables
 from bayesmix.results.fitted import Fitted
+from bayesmix.results.tables import natural_values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -133,6 +135,11 @@ class Drawn:
         check_memory(held, what, "ask for fewer draws")
         out = unit_log_likelihood(self.problem, self.flat)
         return out.reshape(*self.theta.shape[:2], -1)
+
+    @cached_property
+    def convergence(self) -> pd.DataFrame:
+        """R-hat and ESS of every summary row, in the order of theta."""
+        return convergence_table(natural_values(self.spec, self.theta))
 
     @cached_property
     def visits(self) -> Visits:

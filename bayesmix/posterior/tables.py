@@ -60,7 +60,11 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
     draws = {key: found[key] for key in in_order(found)}
     if exp:
         draws |= {key: np.exp(draws[key]) for key in ratios(drawn.spec)}
-    mixing = convergence_table(draws)[["ess_bulk", "ess_tail", "r_hat"]]
+        table = convergence_table(draws)
+    else:
+        rows = {key: row for row, key in enumerate(found)}
+        table = drawn.convergence.iloc[[rows[key] for key in draws]].reset_index(drop=True)
+    mixing = table[["ess_bulk", "ess_tail", "r_hat"]]
     if drawn.method == "stacking":  # the order of stacked draws means nothing
         mixing.loc[:] = np.nan
     return Printed(pd.concat([drawn_summary(draws, ci), mixing], axis=1))

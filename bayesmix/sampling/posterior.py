@@ -38,7 +38,6 @@ from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve, with_smooths
 from bayesmix.results.fitted import Fitted, canonical_order, standard_problem
-from bayesmix.results.tables import natural_values
 from bayesmix.sampling import ACCEPT, Chains, Saved, Settings, modes_apart, run_nutpie
 from bayesmix.sampling.laplace import GOOD_K, laplace_draws
 from bayesmix.sampling.length import run_long_enough
@@ -205,18 +204,18 @@ def _chains_in_users(problem: Problem, chains: Chains) -> Chains:
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:
     """R-hat and ESS of every summary row, why chains disagree, and modes that they missed."""
-    draws = natural_values(drawn.spec, drawn.theta)
+    table = drawn.convergence.copy()
     if drawn.method == "laplace":
-        return diagnose_laplace(draws, drawn.log_density, drawn.khat)
+        return diagnose_laplace(table, drawn.log_density, drawn.khat)
     if drawn.method == "stacking":
-        return diagnose_stacked(draws)
+        return diagnose_stacked(table)
     sparse = drawn.priors.is_sparse
     filled = filled_counts(drawn.problem, drawn.theta, np.random.default_rng(0)) if sparse else None
     found = diagnose(
         drawn.problem,
         drawn.theta,
         drawn.log_density,
-        draws=draws,
+        table=table,
         diverging=drawn.stats.get("diverging"),
         filled=filled,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,7 @@ def diagnose(
     theta: np.ndarray,
     log_density: np.ndarray,
     *,
-    draws: Mapping[tuple[Hashable, str, str], np.ndarray] | None = None,
+    table: pd.DataFrame | None = None,
     diverging: np.ndarray | None = None,
     filled: np.ndarray | None = None,
 ) -> Diagnosis:
@@ -102,9 +102,8 @@ def diagnose(
     theta : ndarray, shape (chain, draw, D)
         Relabelled.
     log_density : ndarray, shape (chain, draw)
-    draws : mapping of (component, term, effect) to ndarray, optional
-        Draws (chain, draw) of the quantities for the table; theta's own entries unless
-        given.
+    table : DataFrame, optional
+        R-hat and ESS of the quantities to report; of theta's own entries unless given.
     diverging : ndarray of bool, shape (chain, draw), optional
     filled : ndarray of int, shape (chain, draw), optional
         Numbers of filled components; given under a sparse prior, which may leave
@@ -117,7 +116,8 @@ def diagnose(
     empty = causes.vanished(spec.layout, chains) & moving[:, None]
     # A sparse prior is there to empty components.
     lost = empty if filled is None else np.zeros_like(empty)
-    table = convergence_table(_own_draws(spec, theta) if draws is None else draws)
+    if table is None:
+        table = convergence_table(_own_draws(spec, theta))
     if filled is not None:
         table = _with_filled(spec, table, _surplus(chains, filled), filled)
     level = convergence(log_density[..., None])
@@ -138,32 +138,31 @@ def diagnose(
     )
 
 
-def diagnose_laplace(
-    draws: Mapping[tuple[Hashable, str, str], np.ndarray], log_density: np.ndarray, khat: float
-) -> Diagnosis:
+def diagnose_laplace(table: pd.DataFrame, log_density: np.ndarray, khat: float) -> Diagnosis:
     """Diagnose Laplace's draws, which are independent of each other.
 
     Parameters
     ----------
-    draws : mapping of (component, term, effect) to ndarray, shape (1, draw)
+    table : DataFrame
+        R-hat and ESS of the quantities to report.
     log_density : ndarray, shape (1, draw)
     khat : float
         Pareto shape of the importance weights.
     """
-    table = convergence_table(draws)
     level = convergence(log_density[..., None])
     found = (*findings.poor_approximation(khat), *findings.few_draws(table))
     return Diagnosis(table, np.nan, float(level.ess_bulk[0]), np.nan, (0,), found)
 
 
-def diagnose_stacked(draws: Mapping[tuple[Hashable, str, str], np.ndarray]) -> Diagnosis:
+def diagnose_stacked(table: pd.DataFrame) -> Diagnosis:
     """What can be said of draws that are not chains: nothing; their chains were diagnosed.
 
     Parameters
     ----------
-    draws : mapping of (component, term, effect) to ndarray, shape (1, draw)
+    table : DataFrame
+        Whose rows the diagnosis has.
     """
-    table = convergence_table(draws).assign(r_hat=np.nan, ess_bulk=np.nan, ess_tail=np.nan)
+    table = table.assign(r_hat=np.nan, ess_bulk=np.nan, ess_tail=np.nan)
     return Diagnosis(table, np.nan, np.nan, np.nan, (), ())
 
 
