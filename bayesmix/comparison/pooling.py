@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from scipy import special
 
 from bayesmix._arguments import door, fraction
@@ -21,6 +20,9 @@ from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results.matching import best_order
 from bayesmix.results.tables import natural_values
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 KEYS = ["component", "term", "effect"]
 

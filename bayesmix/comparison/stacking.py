@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
 
 from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.comparison.loo import loo
@@ -66,6 +65,8 @@ def stacking_weights(log_density: Any) -> np.ndarray:
 
 
 def _maximise(density: np.ndarray) -> np.ndarray:
+    from scipy import optimize
+
     m = density.shape[1]
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:

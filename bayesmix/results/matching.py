@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from bayesmix.model import MixtureSpec
 
@@ -48,6 +47,8 @@ def assign(cost: np.ndarray, symmetric: Symmetric) -> np.ndarray:
             best = part[:, np.arange(len(at)), every].sum(-1).argmin(1)
             orders[:, at] = at[every[best]]
         else:
+            from scipy.optimize import linear_sum_assignment
+
             orders[:, at] = [at[linear_sum_assignment(one)[1]] for one in part]
     return orders
 

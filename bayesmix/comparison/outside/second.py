@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from bayesmix.comparison.outside.assigned import FirstStep, first_step
 from bayesmix.errors import FitError
@@ -100,6 +99,8 @@ def maximum(
     FitError
         If there is no regular maximum.
     """
+    from scipy import optimize
+
     count = second.weight.sum()
 
     def minus(beta: np.ndarray) -> tuple[float, np.ndarray]:
