@@ -66,30 +66,28 @@ class Floors:
 
     Parameters
     ----------
-    where, low : ndarray, shape (m,)
-        Entries of theta and the values below which they have collapsed.
+    where, low, high : ndarray, shape (m,)
+        Entries of theta and the values outside which they have collapsed: a growing logarithm of
+        a gamma shape is a collapse too.
     weights : WeightModel or None
         Constant weights: EM cannot bring back a component of weight zero.
     least : float
         Their smallest logarithm.
-    ceilings : ndarray of int, shape (c,)
-        Entries whose growth is the collapse, such as the logarithm of a gamma shape.
     angles : ndarray of int
         Fisher's z of partial correlations, which are one where columns depend on each other.
     """
 
     where: np.ndarray
     low: np.ndarray
+    high: np.ndarray
     weights: WeightModel | None
     least: float
-    ceilings: np.ndarray
     angles: np.ndarray
 
     def __call__(self, theta: np.ndarray) -> np.ndarray:
         """Whether each start has left the parameter space, (R,)."""
-        out = (theta[:, self.where] < self.low).any(1)
-        if len(self.ceilings):
-            out |= (theta[:, self.ceilings] > HIGHEST).any(1)
+        own = theta[:, self.where]
+        out = ((own < self.low) | (own > self.high)).any(1)
         if len(self.angles):
             out |= (np.abs(theta[:, self.angles]) > STEEPEST).any(1)
         if self.weights is not None:
@@ -219,9 +217,9 @@ def _compiled(
         runs.theta[active],
         max_iter=max_iter,
         tol=tol,
-        where=np.concatenate([collapsed.where, collapsed.ceilings]),
-        low=np.concatenate([collapsed.low, np.full(len(collapsed.ceilings), -np.inf)]),
-        high=np.repeat([np.inf, HIGHEST], [len(collapsed.where), len(collapsed.ceilings)]),
+        where=collapsed.where,
+        low=collapsed.low,
+        high=collapsed.high,
         least_log_weight=collapsed.least,
         squared=squared,
     )

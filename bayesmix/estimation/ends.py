@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bayesmix.estimation.em import Floors, Runs
+from bayesmix.estimation.em import HIGHEST, Floors, Runs
 from bayesmix.likelihood import Problem
 from bayesmix.likelihood.problem import BLOCK, Arrays, Group
 from bayesmix.results.spurious import COLLAPSED_GAIN, is_bounded, narrowness, suspects
@@ -35,14 +35,19 @@ def has_status(runs: Ended, *names: str) -> np.ndarray:
 
 def collapse_test(problem: Problem) -> Floors:
     """A test that says which theta (R, D) have a collapsed scale or a lost component."""
-    floors: list[tuple[int, float]] = []
-    ceilings: list[int] = []
+    if "floors" not in problem.kept:
+        problem.kept["floors"] = _floors(problem)
+    return problem.kept["floors"]
+
+
+def _floors(problem: Problem) -> Floors:
+    limits: list[tuple[int, float, float]] = []
     angles: list[int] = []
     for arrays in problem.blocks:
         for group in arrays.groups:
             family = group.family
             if family.normal is not None:
-                floors += _column_floors(arrays, group)
+                limits += _column_floors(arrays, group)
                 found = group.dispersions[len(family.normal.scales) :]
                 angles += [int(j) for at in found for j in at]
             if family.collapse is None:
@@ -52,25 +57,18 @@ def collapse_test(problem: Problem) -> Floors:
             if sign < 0:
                 logarithmic = family.is_survival or family.location != "mu"
                 low = np.log(_smallest_scale(arrays, group, logarithmic=logarithmic))
-                floors += [(int(j), low) for j in at]
+                limits += [(int(j), low, np.inf) for j in at]
             else:
-                ceilings += [int(j) for j in at]
-    where = np.array([j for j, _ in floors], dtype=int)
-    low = np.array([v for _, v in floors])
+                limits += [(int(j), -np.inf, HIGHEST) for j in at]
+    where, low, high = np.array(limits).reshape(-1, 3).T
     spec = problem.spec
     constant = spec.k > 1 and spec.layout.concomitant_terms is None and spec.weights.held is None
     weights = spec.weights if constant else None
-    return Floors(
-        where,
-        low,
-        weights,
-        float(np.log(VANISHED)),
-        np.array(ceilings, dtype=int),
-        np.array(angles, dtype=int),
-    )
+    least, parts = float(np.log(VANISHED)), np.array(angles, dtype=int)
+    return Floors(where.astype(int), low, high, weights, least, parts)
 
 
-def _column_floors(arrays: Arrays, group: Group) -> list[tuple[int, float]]:
+def _column_floors(arrays: Arrays, group: Group) -> list[tuple[int, float, float]]:
     """The smallest logarithms of the standard deviations of several columns."""
     structure = group.family.normal
     assert structure is not None
@@ -82,7 +80,7 @@ def _column_floors(arrays: Arrays, group: Group) -> list[tuple[int, float]]:
         low.append(float(np.log(_residual_scale(matrix[there], y[there] - shift))))
     low = low if len(structure.scales) > 1 else [min(low)]
     pairs = zip(group.dispersions, low, strict=False)
-    return [(int(j), floor) for at, floor in pairs for j in at]
+    return [(int(j), floor, np.inf) for at, floor in pairs for j in at]
 
 
 def _smallest_scale(arrays: Arrays, group: Group, *, logarithmic: bool) -> float:
@@ -108,7 +106,7 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     narrow = _within_rounding(problem, runs.loglik)
     unfinished = ~has_status(runs, "converged", "boundary")
     runs.status[(narrow > ROUNDING_GAIN) | (unfinished & (narrow > LINE_GAIN))] = "degenerate"
-    rows = np.flatnonzero(~has_status(runs, "degenerate", "failed"))
+    (rows,) = (~has_status(runs, "degenerate", "failed")).nonzero()
     constant = collapsed.weights is not None
     if not len(rows) or problem.spec.k == 1 or (constant and is_bounded(problem)):
         return

@@ -239,7 +239,7 @@ def _chosen(problem: Problem, theta: np.ndarray, n_starts: int) -> np.ndarray:
     """
     runs = Runs.begin(theta)
     climb(problem, runs, max_iter=SHORT_RUN, tol=1e-12, collapsed=collapse_test(problem))
-    value = np.nan_to_num(runs.loglik, nan=-np.inf)
+    value = np.where(np.isnan(runs.loglik), -np.inf, runs.loglik)
     last = has_status(runs, "degenerate") | (value == -np.inf) | _nearly_collapsed(problem, runs)
     order = np.lexsort((-value, last))
     half = -(-n_starts // 2)
@@ -354,7 +354,7 @@ def _finish(
     tol = FIRST_TOL
     for _ in range(SOON if is_bounded(problem) else 0):
         _over_budget(runs, options.max_iter)
-        again = np.flatnonzero(runs.status == "resting")
+        (again,) = (runs.status == "resting").nonzero()
         if not compiled_newton(problem, runs, again, tol=options.tol):
             break
         runs.status[runs.status == "resting"] = "running"

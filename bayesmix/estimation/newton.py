@@ -171,16 +171,9 @@ def compiled_newton(
     runner = engine(problem).runs
     if runner is None or not len(which):
         return False
-    theta, widest = runs.theta[which], _widest(problem)
-    follow(runs, which, runner.newton(theta, max_iter=max_iter, tol=tol, widest=widest))
+    done = runner.newton(runs.theta[which], max_iter=max_iter, tol=tol, widest=problem.widest)
+    follow(runs, which, done)
     return True
-
-
-def _widest(problem: Problem) -> float:
-    """The largest number in all designs, one at least."""
-    designs = [arrays.matrix for arrays in problem.blocks]
-    designs += [] if problem.concomitant is None else [problem.concomitant]
-    return max(1.0, *(float(np.abs(x).max(initial=0.0)) for x in designs))
 
 
 def _shorten(problem: Problem, theta: np.ndarray, proposal: np.ndarray, size: np.ndarray) -> None:

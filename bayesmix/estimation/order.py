@@ -23,19 +23,19 @@ def unit_order(problem: Problem) -> np.ndarray:
     order, rank = _ranked(_keys(problem))
     if problem.first is None:
         return order
-    return np.argsort(np.add.reduceat(pd.util.hash_array(rank), problem.first), kind="stable")
+    return np.add.reduceat(pd.util.hash_array(rank), problem.first).argsort(kind="stable")
 
 
 def _ranked(keys: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Rows in ascending order of the keys (n,), and the rank of each row, equal for equal ones."""
-    order = np.argsort(keys[0])
-    new = np.ones(len(order), np.int64)
-    new[1:] = np.diff(keys[0][order]) != 0
+    order = keys[0].argsort()
+    first, new = keys[0][order], np.ones(len(order), bool)
+    new[1:] = first[1:] - first[:-1] != 0
     if not new.all():
         order = np.lexsort(keys[::-1])
-        new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+        new[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
     rank = np.empty(len(order), np.int64)
-    rank[order] = np.cumsum(new)
+    rank[order] = new.cumsum()
     return order, rank
 
 
@@ -50,12 +50,12 @@ def _keys(problem: Problem) -> list[np.ndarray]:
             )
             for values in (*known, obs.there):
                 if values is not None:  # of several columns each
-                    keys += list(np.atleast_2d(np.nan_to_num(values.T, nan=np.inf)))
+                    keys += list(np.atleast_2d(np.where(np.isnan(values), np.inf, values).T))
     units: list[np.ndarray] = []
     for matrix in (problem.concomitant, problem.weight, problem.allowed):
         units += [] if matrix is None else list(np.atleast_2d(matrix.T))
-    if problem.first is not None:
-        sizes = np.diff(np.append(problem.first, problem.n_rows))
+    if problem.first is not None and units:
+        sizes = np.diff(problem.first, append=problem.n_rows)
         units = [np.repeat(values, sizes) for values in units]
     for arrays in problem.blocks:
         keys += list(arrays.matrix.T)

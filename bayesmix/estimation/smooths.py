@@ -47,6 +47,8 @@ def first_smooths(spec: MixtureSpec) -> tuple[MixtureSpec, dict[int, float]]:
     least : dict of int to float
         Entries of theta that are such a log tau, with their least values.
     """
+    if not spec.smooths:
+        return spec, {}
     unit = {
         tau: predictor_unit(spec, smooth.block, s, smooth.predictor)
         for smooth in spec.smooths

@@ -188,7 +188,7 @@ def from_memberships(
     """
     theta = _fit_memberships(problem, memberships, n_starts, steps)
     loglik = log_likelihood(problem, theta)
-    bad = np.flatnonzero(~np.isfinite(loglik))
+    (bad,) = (~np.isfinite(loglik)).nonzero()
     if len(bad):
         base = pooled(problem)
         for _ in range(30):
@@ -211,8 +211,9 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
             begin = family.starting(arrays.observed[group.key])
             links = {p.name: p.link for p in family.parameters}
             etas = [np.asarray(links[n].forward(np.asarray(begin[n]))) for n in family.locations]
-            shape = (problem.n_rows,)
-            working[number, group.key] = np.array([np.broadcast_to(eta, shape) for eta in etas])
+            working[number, group.key] = rows = np.empty((len(etas), problem.n_rows))
+            for row, eta in zip(rows, etas, strict=True):
+                row[:] = eta
             for at, q in zip(group.dispersions, family.dispersions, strict=True):
                 theta[:, at[at >= 0]] = links[q.name].forward(np.asarray(begin[q.name]))
     held = np.array(sorted(spec.held), dtype=int)

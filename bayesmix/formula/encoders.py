@@ -69,7 +69,7 @@ class FactorEncoder:
             out[:] = matrix[values]
             return
         first = 0 if coding == "full" else 1
-        rows = np.flatnonzero(values >= first)
+        (rows,) = (values >= first).nonzero()
         out[rows, values[rows] - first] = 1.0
 
     def size(self, coding: str) -> int:

@@ -256,7 +256,10 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
 
 def first_places(codes: np.ndarray) -> np.ndarray:
     """Where each code stands first, of codes (n,) that count from zero as they appear."""
-    return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
+    highest = np.maximum.accumulate(codes)
+    new = highest >= 0  # -1 is no code
+    new[1:] &= highest[1:] > highest[:-1]
+    return new.nonzero()[0]
 
 
 def is_number(column: pd.Series) -> bool:

@@ -56,11 +56,8 @@ def rank_deficiency(matrix: np.ndarray, terms: tuple[str, ...]) -> tuple[tuple[s
 
 def _constant_column(matrix: np.ndarray) -> int:
     """Position of the first constant column other than zero, or -1."""
-    candidates = np.flatnonzero((matrix[0] == matrix[-1]) & (matrix[0] != 0))
-    for j in candidates:
-        if (matrix[:, j] == matrix[0, j]).all():
-            return int(j)
-    return -1
+    candidates = ((matrix[0] == matrix[-1]) & (matrix[0] != 0)).nonzero()[0].tolist()
+    return next((j for j in candidates if (matrix[:, j] == matrix[0, j]).all()), -1)
 
 
 def _triangle(matrix: np.ndarray, order: list[int]) -> np.ndarray:

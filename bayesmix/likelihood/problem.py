@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.families import Family, Observed
+from bayesmix.formula.frames import first_places
 from bayesmix.formula.sources import Stream
 from bayesmix.likelihood.distinct import Distinct, distinct_rows
 from bayesmix.model import MixtureSpec, Rows, unavailable
@@ -244,6 +245,13 @@ class Problem:
         """Whether units are only seen if their times exceed delayed entries."""
         return any(arrays.entry is not None for arrays in self.blocks)
 
+    @cached_property
+    def widest(self) -> float:
+        """The largest number in all designs, one at least."""
+        designs = [arrays.matrix for arrays in self.blocks]
+        designs += [] if self.concomitant is None else [self.concomitant]
+        return max(1.0, *(float(np.abs(x).max(initial=0.0)) for x in designs))
+
 
 class Chunk(NamedTuple):
     """A range of whole units: their rows, first rows within it, and rows of each."""
@@ -277,7 +285,7 @@ def build_problem(
     if rows.units.grouped:
         within = [b.clustered.codes for b in rows.blocks if b.clustered is not None]
         order = np.lexsort((*within, rows.units.codes))
-        first = np.flatnonzero(np.diff(rows.units.codes[order], prepend=-1))
+        first = first_places(rows.units.codes[order])
     blocks: list[Arrays] = []
     for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True):
         matrix = data.matrix if order is None else data.matrix[order]

@@ -96,17 +96,17 @@ def term_name(layout: Layout, block: BlockLayout, predictor: Predictor, term: st
 def location_entries(layout: Layout) -> Iterator[Entry]:
     """The coefficients of the locations, component by component."""
     for block in layout.blocks:
-        for s in range(layout.k):
+        columns = coefficient_columns(block)
+        for s, family in enumerate(block.families):
             for number in block.located(s):
                 predictor = block.predictors[number]
-                family = block.families[s]
                 # Several predictors of levels are log odds against the first.
                 of_levels = family.levels and family.cuts is None
                 link = get_link("logit") if of_levels else parameter_link(block, number, s)
-                for j in coefficient_columns(block):
-                    if predictor.index[s, j] >= 0:
-                        name = term_name(layout, block, predictor, predictor.terms[j])
-                        yield Entry(s, name, int(predictor.index[s, j]), None, link)
+                index = predictor.index[s].tolist()
+                for j in (j for j in columns if index[j] >= 0):
+                    name = term_name(layout, block, predictor, predictor.terms[j])
+                    yield Entry(s, name, index[j], None, link)
 
 
 def coefficient_columns(block: BlockLayout) -> list[int]:
@@ -183,13 +183,17 @@ def _shown(block: BlockLayout, s: int, number: int) -> Entry | None:
     return Entry(s, term, of[name][0], None, of=of, shown=family.shown, name=read)
 
 
+def table_entries(layout: Layout) -> list[Entry]:
+    """The coefficients of the locations, then the parameters beside them."""
+    return [*location_entries(layout), *dispersion_entries(layout)]
+
+
 def table_terms(layout: Layout) -> dict[int, str]:
     """Names of the coefficients and dispersions in tables, by their entries of theta.
 
     A log step between thresholds is called like the threshold that it leads to.
     """
-    entries = [*location_entries(layout), *dispersion_entries(layout)]
-    return {e.steps[-1] if e.steps else e.at: e.term for e in entries}
+    return {e.steps[-1] if e.steps else e.at: e.term for e in table_entries(layout)}
 
 
 def parameter_link(block: BlockLayout, number: int, s: int | None = None) -> Link:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -218,7 +219,8 @@ def placed(columns: dict[str, np.ndarray], design: Design, what: str) -> tuple[i
         If `what`, for messages, codes a term in two ways.
     """
     for term, column in zip(design.terms, design.matrix.T, strict=True):
-        if not np.array_equal(columns.setdefault(term, column), column):
+        known = columns.setdefault(term, column)
+        if known is not column and not np.array_equal(known, column):
             raise SpecError(f"{what} code the term {term!r} differently; write it alike")
     names = list(columns)
     return tuple(names.index(term) for term in design.terms)
@@ -241,7 +243,7 @@ def _nested_sets(nested: Any, k: int) -> list[tuple[int, ...]]:
 
 
 def _consecutive(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    ends = np.cumsum(sizes, dtype=int)
+    ends = accumulate(sizes)
     return [tuple(range(b - n, b)) for n, b in zip(sizes, ends, strict=True)]
 
 

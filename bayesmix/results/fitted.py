@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -263,18 +264,17 @@ def canonical_order(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
     ndarray of int, shape (S,)
         For each place the component that belongs there.
     """
-    layout = spec.layout
+    layout, values = spec.layout, theta.tolist()
+    by_effect: dict[str, list[list[float]]] = {}
+    for at in (at for b in layout.blocks for p in b.predictors for at in p.index.T.tolist()):
+        effects = {layout.coordinates[j].effect for j in at if j >= 0}
+        if len(effects) == 1:
+            key = [values[j] if j >= 0 else np.inf for j in at]
+            by_effect.setdefault(effects.pop(), []).append(key)
+    sorts = [by_effect.get(kind, []) for kind in ("varying", "nested", "dispersion")]
+    keys = np.array([*chain(*sorts), -spec.weights.logits(theta)[:, 0]])[::-1]
     order = np.arange(spec.k)
-    columns = [column for b in layout.blocks for p in b.predictors for column in p.index.T]
-    effects = [{layout.coordinates[j].effect for j in at.tolist() if j >= 0} for at in columns]
-    keys = [
-        np.where(at >= 0, theta[at], np.inf)
-        for kind in ("varying", "nested", "dispersion")
-        for at, own in zip(columns, effects, strict=True)
-        if own == {kind}
-    ]
-    keys.append(-np.asarray(spec.weights.logits(theta)[:, 0]))
     for members in layout.symmetric:
         at = np.array(members)
-        order[at] = at[np.lexsort([k[at] for k in reversed(keys)])]
+        order[at] = at[np.lexsort(keys[:, at])]
     return order

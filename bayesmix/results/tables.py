@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +17,11 @@ from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import EFFECTS, BlockLayout
 from bayesmix.model.params import (
+    Entry,
     coefficient_columns,
     coefficients,
-    dispersion_entries,
     dispersions,
-    location_entries,
+    table_entries,
     term_name,
 )
 from bayesmix.model.random import random_entries
@@ -120,10 +120,9 @@ def ratios(spec: MixtureSpec) -> set[tuple[Any, str, str]]:
         If there is none.
     """
     layout, terms = spec.layout, spec.layout.concomitant_terms
-    entries = (*location_entries(layout), *dispersion_entries(layout))
     keys = {
         (spec.components[e.component], e.term, layout.coordinates[e.at].effect)
-        for e in entries
+        for e in table_entries(layout)
         if e.is_coefficient and e.adds_on is not None and e.adds_on.name in RATIO_LINKS
     }
     for s, q in np.argwhere(layout.alpha >= 0) if terms is not None else ():
@@ -137,15 +136,18 @@ def ratios(spec: MixtureSpec) -> set[tuple[Any, str, str]]:
     return keys
 
 
-def natural_values(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Any, str, str], np.ndarray]:
+def natural_values(
+    spec: MixtureSpec, theta: np.ndarray, entries: Sequence[Entry] | None = None
+) -> dict[tuple[Any, str, str], np.ndarray]:
     """The values (...) of every row of a summary, by (component, term, effect), at theta (..., D).
 
-    Coefficients and logits as they are, dispersions and weights on natural scales.
+    Coefficients and logits as they are, dispersions and weights on natural scales.  `entries`
+    are those of the layout, where they are at hand.
     """
     out: dict[tuple[Any, str, str], np.ndarray] = {}
-    coordinates = spec.layout.coordinates
-    for e in (*location_entries(spec.layout), *dispersion_entries(spec.layout)):
-        out[spec.components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
+    components, coordinates = spec.components, spec.layout.coordinates
+    for e in table_entries(spec.layout) if entries is None else entries:
+        out[components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
     for given in random_entries(spec.layout, theta):
         out[spec.components[given.component], given.term, "random"] = given.values
     terms, index = spec.layout.concomitant_terms, spec.layout.alpha
@@ -190,11 +192,13 @@ class Line(NamedTuple):
     tested: bool = True
 
 
-def _lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:
-    """The lines of a summary at theta (D,), in the order of the entries; see `natural_values`."""
+def _lines(
+    spec: MixtureSpec, theta: np.ndarray, entries: Sequence[Entry], values: Iterable[np.ndarray]
+) -> Iterator[Line]:
+    """The lines of a summary at theta (D,), in the order of its values; see `natural_values`."""
     layout = spec.layout
-    for e in (*location_entries(layout), *dispersion_entries(layout)):
-        slopes, value = e.slopes(theta), float(e.natural(theta))
+    for e, value in zip(entries, map(float, values), strict=False):
+        slopes = e.slopes(theta)
         if e.shown is not None:
             slopes = {at: slope for at, slope in slopes.items() if abs(slope) > SMALL_SLOPE}
             yield _scaled(value, slopes, e.shown.scale)
@@ -248,14 +252,14 @@ def _weight_lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:
     some = np.maximum(weight, np.finfo(float).tiny)
     share = np.where(np.isfinite(held), 0.0, some)
     share = share / share.sum()
-    for s in range(spec.k):
-        slopes: dict[int, float] = {}
-        if not np.isfinite(held[s]):
-            own = np.delete(share, s).sum()  # not 1 - share[s], which may be zero
-            slope = np.where(free == s, own, -share[free]) / np.delete(some, s).sum()
-            slopes = dict(zip(index[free].tolist(), slope.tolist(), strict=True))
-        logit, gain = float(special.logit(weight[s])), weight[s] * (1 - weight[s])
-        yield Line("logit", logit, slopes, special.expit, float(gain), False)
+    others = ~np.eye(spec.k, dtype=bool)
+    own = np.where(others, share, 0.0).sum(1)  # not 1 - share, which may be zero
+    rest = np.where(others, some, 0.0).sum(1)
+    slope = np.where(others, -share, own[:, None])[:, free] / rest[:, None]
+    logit, gain = special.logit(weight).tolist(), (weight * (1 - weight)).tolist()
+    for s, line in enumerate(slope.tolist()):
+        slopes = {} if np.isfinite(held[s]) else dict(zip(index[free].tolist(), line, strict=True))
+        yield Line("logit", logit[s], slopes, special.expit, gain[s], False)
 
 
 def summary(
@@ -278,8 +282,9 @@ def summary(
     cov = covariance(fitted, kind, cluster)
     z = float(special.ndtri(0.5 + ci / 2))
     as_ratio = ratios(spec) if exp else set()
-    values = natural_values(spec, theta)
-    lines = dict(zip(values, _lines(spec, theta), strict=True))
+    entries = table_entries(spec.layout)
+    values = natural_values(spec, theta, entries)
+    lines = dict(zip(values, _lines(spec, theta, entries, values.values()), strict=True))
     shown: list[tuple[Any, ...]] = []
     for key in in_order(values):
         value, line = float(values[key]), lines[key]

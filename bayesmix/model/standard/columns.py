@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +33,13 @@ def absorbing(predictors: list[np.ndarray], free: np.ndarray) -> np.ndarray:
     free : ndarray of bool, shape (D,)
     """
     p = predictors[0].shape[1]
-    out = np.ones((p, p), bool)
+    out, held = np.ones((p, p), bool), np.ones(len(free) + 1, bool)
+    held[:-1] = ~free
     for index in predictors:
         has = index >= 0
-        fixed = ~np.append(free, False)[index]  # held, or not there
+        fixed = held[index]  # or not there
         apart = (index[:, None] != index).reshape(len(has) ** 2, p)
-        together = ~apart & np.repeat(has, len(has), axis=0)
+        together = ~apart & has.repeat(len(has), axis=0)
         out &= ~(fixed.T @ has) & ~(together.T @ apart)
     return out
 
@@ -60,41 +62,42 @@ def orthogonal(
     """
     p = x.shape[1]
     kinds = np.zeros(p, int) if kinds is None else kinds
-    out, turn, gram = np.array(x.T, float, order="C"), np.eye(p), np.eye(p)
-    constant = [j for j in range(p) if len(x) and out[j, 0] and (out[j] == out[j, 0]).all()]
-    rest = (j for j in range(p) if j not in constant[:1])
-    order = [*constant[:1], *sorted(rest, key=lambda j: kinds[j])]
+    out = np.array(x.T, float, order="C")
+    alike = (j for j in range(p) if len(x) and out[j, 0] and (out[j] == out[j, 0]).all())
+    constant = list(islice(alike, 1))
+    rest = (j for j in range(p) if j not in constant)
+    order = [*constant, *sorted(rest, key=kinds.__getitem__)]
     largest = np.maximum(out.max(1, initial=0.0), -out.min(1, initial=0.0))
     # First by a power of two, without any rounding, so that no square overflows.
-    _scale(out, turn, slice(None), np.ldexp(1.0, np.frexp(largest)[1]))
-    _scale(out, turn, slice(None), _sizes(out, weight))
+    unit = np.ldexp(1.0, np.frexp(largest)[1])
+    out /= unit[:, None]
+    size = _sizes(out, weight)
+    out /= size[:, None]
+    turn, gram = np.diag(1 / unit / size), np.eye(p)
     for place, j in enumerate(order):
         done = order[:place]
         before = [i for i in done if absorbs[i, j]]
         if before:
-            part = gram[before][:, before]
+            part, basis, shares = gram[before][:, before], out[before], np.zeros(len(before))
             inverse = 1 / part if len(before) == 1 else np.linalg.inv(part)
             for _ in range(2):  # twice is enough
-                share = inverse @ (out[before] @ (weight * out[j]))
-                out[j] -= share @ out[before]
-                turn[:, j] -= turn[:, before] @ share
-            _scale(out, turn, slice(j, j + 1), _sizes(out[j : j + 1], weight))
-        gram[done, j] = gram[j, done] = out[done] @ (weight * out[j])
+                share = inverse @ (basis @ (weight * out[j]))
+                out[j] -= share @ basis
+                shares += share
+            (size,) = _sizes(out[j : j + 1], weight)
+            out[j] /= size
+            turn[:, j] = (turn[:, j] - turn[:, before] @ shares) / size
+        if done and place + 1 < p:
+            gram[done, j] = gram[j, done] = out[done] @ (weight * out[j])
     rank = np.empty(p, int)
     rank[order] = np.arange(p)
     return Turned(out.T, turn, rank)
 
 
 def _sizes(columns: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Root mean squares of columns (m, n)."""
-    return np.sqrt([(weight * column) @ column for column in columns])
-
-
-def _scale(x: np.ndarray, turn: np.ndarray, which: slice, size: np.ndarray) -> None:
-    """Divide columns (P, n) by their sizes, but for those of size zero."""
-    size = np.where(size > 0, size, 1.0)
-    x[which] /= size[:, None]
-    turn[:, which] /= size
+    """Root mean squares of columns (m, n), one for those of zeros."""
+    size = np.sqrt([(weight * column) @ column for column in columns])
+    return np.where(size > 0, size, 1.0)
 
 
 def constant_shares(matrix: np.ndarray, index: np.ndarray) -> np.ndarray | None:

@@ -55,13 +55,13 @@ def block_rules(block: Block, held: Mapping[int, float], size: int) -> Rules:
     """
     out, known = Rules.empty(size), np.zeros(size, bool)
     for at, rows, shift, bends, rank in _entries(block, size):
-        again = known[at]
-        here, there = rows[again], out.matrix[at[again]]
-        far = (np.abs(there - here) > 1e-9 * np.abs(here)).any()
-        apart = np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)
-        bent = any(out.bends.get(j) != bends.get(j) for j in at[again].tolist())
-        if far or bent or (apart & again).any():
-            raise Inconsistent
+        if (again := known[at]).any():
+            here, there = rows[again], out.matrix[at[again]]
+            far = (np.abs(there - here) > 1e-9 * np.abs(here)).any()
+            apart = np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)
+            bent = any(out.bends.get(j) != bends.get(j) for j in at[again].tolist())
+            if far or bent or (apart & again).any():
+                raise Inconsistent
         for j, row in zip(at.tolist(), rows, strict=True) if held else ():
             if j in held and (j in bends or np.delete(row, j).any()):
                 raise Inconsistent
@@ -85,12 +85,13 @@ def _entries(block: Block, size: int) -> Iterator[_Entries]:
             has = (index >= 0).nonzero()[0]
             rows = np.zeros((len(has), size))
             for other, factor in zip(predictors, change.mixing[i].tolist(), strict=True):
+                if not factor:
+                    continue
                 theirs = other.index[s] >= 0
-                if factor and other is not predictor and (theirs & (index < 0)).any():
+                if other is not predictor and (theirs & (index < 0)).any():
                     raise Inconsistent
-                if factor:
-                    turned = 1.0 if predictor.constant else turn[has][:, theirs]
-                    rows[:, other.index[s, theirs]] += factor * turned
+                turned = 1.0 if predictor.constant else turn[has][:, theirs]
+                rows[:, other.index[s, theirs]] += factor * turned
             shift = np.zeros(len(has)) if constant is None else change.shift[i] * constant[has]
             bends = _bends(change, i, predictors, s, has) if change.bend else {}
             rank = i * width + (has if predictor.constant else block.turned.rank[has])
@@ -158,8 +159,8 @@ def maps(parts: Sequence[Rules]) -> tuple[Map, Map]:
     rank = sum((part.rank for part in parts), none.rank)
     other = ~matrix.any(1)
     matrix[other, other] = 1.0
-    order = np.argsort(rank, kind="stable")
-    back = np.argsort(order)
+    order = rank.argsort(kind="stable")
+    back = order.argsort()
     # A triangular matrix is inverted without cancellation, however different its columns' units.
     inverse = np.linalg.inv(matrix[order][:, order])[back][:, back]
     one, to, fro = np.eye(len(rank)), [], []
