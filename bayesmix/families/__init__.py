@@ -219,8 +219,8 @@ def shipped(f: Family) -> dict[str, Any] | None:
     if f.limited:
         made["limited"] = True
         same = with_limits(same)
-    functions = ("density", "survival", "settle", "logpdf")
-    there = all(getattr(f, name) is getattr(same, name) for name in functions)
+    functions = ("density", "kernel", "survival", "settle", "logpdf")
+    there = all(getattr(f, name) == getattr(same, name) for name in functions)
     return made if there and f.params == same.params else None
 
 

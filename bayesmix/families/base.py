@@ -13,8 +13,7 @@ from bayesmix import arrays as xp
 from bayesmix._arguments import door
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
-from bayesmix.families import limits
-from bayesmix.families.by_term import by_term
+from bayesmix.families import by_term, limits
 from bayesmix.families.check import check_density, check_start, inside
 from bayesmix.families.derivatives import Derivatives, automatic
 from bayesmix.families.interface import Array, Observed, Parameter, Shown
@@ -163,10 +162,10 @@ class Family:
     bounds: Mapping[str, tuple[Limit, Limit]] = field(default_factory=dict)
     discrete: bool | None = None
     # What only the shipped families use: the value that has all the mass (an atom); the links
-    # whose means suit the location (all where empty), the density over `Linked` parameters,
-    # closed-form derivatives where the kernel has no term of rows, the constants of the density,
+    # whose means suit the location (all where empty), where the kernel has no term of rows the
+    # density over `Linked` parameters and closed-form derivatives, the constants of the density,
     # the default priors of the dispersions given the response (or its `Times`), what it reads,
-    # and its fused kernel.
+    # and its fused kernel, whose term is the density.
     atom: float | None = None
     links: tuple[str, ...] = ()
     density: Callable[..., Array] | None = None
@@ -237,7 +236,7 @@ class Family:
         if strange:
             msg = f"location={strange[0]!r} is not a parameter of {self.name!r}: {list(links)}"
             raise SpecError(msg)
-        given = (self.density, self.whole)
+        given = (self.density, self.whole, self.kernel)
         if not (self.is_own or self.is_survival or any(f is not None for f in given)):
             raise SpecError(
                 f"family {self.name!r} needs logpdf=, its log density ``logpdf(y, **params)``; for "
@@ -471,9 +470,7 @@ class Family:
         if closed and self.closed_form is not None:
             return self.closed_form(obs, *linked)
         if closed and linked and isinstance(self.kernel, Kernel):
-            d = by_term(self.kernel, obs, linked)
-            own = linked[0].link.name == self.kernel.link
-            return d if own else d._replace(logf=self.unguarded(obs, linked))
+            return by_term.derivatives(self.kernel, obs, linked)
         return automatic(partial(self.unguarded, obs), linked, len(obs.y))
 
     def unguarded(self, obs: Observed, linked: tuple[Linked, ...]) -> Array:
@@ -482,6 +479,8 @@ class Family:
             return limits.contributions(self, obs, linked)
         if self.survival is not None:
             return censoring.contributions(self.survival, _times(obs), linked)
+        if isinstance(self.kernel, Kernel):
+            return by_term.density(self.kernel, obs, linked)
         if self.density is not None:
             return self.density(obs, *linked)
         assert self.logpdf is not None

@@ -1,9 +1,9 @@
-"""A family's term of the kernels by NumPy: densities of all rows, with their derivatives."""
+"""A family's term of the kernels, of all rows: densities of any arrays, derivatives by NumPy."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +11,60 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays import special
+from bayesmix.arrays.operators import Operators
 from bayesmix.families.derivatives import Derivatives, mirrored
 from bayesmix.families.interface import Array, Observed
 from bayesmix.families.kernel import Kernel
 from bayesmix.families.links import Link, Linked, get_link
 
-# What a term is made with, as `bayesmix.kernels.math` has it for numbers.
+
+class Later(Operators):
+    """An array of any kind that is computed when its value is asked for.
+
+    So a log density alone computes nothing of the derivatives that its term gives too.
+    """
+
+    def __init__(self, function: Callable[..., Array], *given: Any) -> None:
+        self.function, self.given = function, given
+
+    @functools.cached_property
+    def value(self) -> Array:
+        """The array."""
+        return self.function(*[x.value if isinstance(x, Later) else x for x in self.given])
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any) -> Later:
+        """A function of this array, later too."""
+        return Later(ufunc, *inputs)
+
+    def __abs__(self) -> Later:
+        """With a slope of -1 at zero, where terms take numbers for negative ones."""
+        return pick_later(self > 0.0, self, -self)
+
+
+def pick_later(condition: Any, one: Any, other: Any) -> Any:
+    """One of two arrays, later."""
+    if isinstance(condition, bool):  # of numbers that a term gives another one
+        return one if condition else other
+    return Later(xp.where, condition, one, other)
+
+
+# What a term is made with, as `bayesmix.kernels.math` has it for numbers: here for log densities
+# alone, of any arrays; zeros stand for derivatives.
+LATER = SimpleNamespace(
+    **{
+        name: functools.partial(Later, getattr(xp, name))
+        for name in ("exp", "expm1", "log", "log1p", "log1pmx")
+    },
+    exp_both=lambda x: (Later(xp.exp, x), Later(xp.expm1, x)),
+    log_ndtr=lambda x: (Later(xp.log_ndtr, x),),
+    log1mexp=lambda h: (Later(xp.log1mexp, -h), 0.0),
+    pick=pick_later,
+    rising=special.make_rising(pick_later),
+    scalar=lambda function: function,
+    stirling=lambda a: (Later(xp.stirling, a), 0.0, 0.0),
+    stirling_series=lambda inverse: (Later(xp.stirling_inverse, inverse), 0.0, 0.0),
+)
+# The same with derivatives, of NumPy's arrays.
 OPS = SimpleNamespace(
     exp=np.exp,
     exp_both=lambda x: (np.exp(x), np.expm1(x)),
@@ -34,12 +82,15 @@ OPS = SimpleNamespace(
 )
 
 
-@functools.cache
-def _term(kernel: Kernel) -> Callable[..., Any]:
-    return kernel.build(OPS)
+def density(kernel: Kernel, obs: Observed, linked: Sequence[Linked]) -> Array:
+    """The log density of n rows alone, (..., n), over `bayesmix.arrays`."""
+    etas = [v.eta for v in linked] or [0.0]  # what has no parameter ignores one
+    if linked and kernel.link != linked[0].link.name:
+        etas[0] = _predictor(linked[0], kernel.link)
+    return _outputs(kernel, obs, etas, LATER, lambda x: Later(np.positive, x))[0].value
 
 
-def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Derivatives:
+def derivatives(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Derivatives:
     """What a term gives of n rows at linear predictors that broadcast to (..., n).
 
     With another link than the term's for the first parameter, by the chain rule.
@@ -48,14 +99,13 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
     etas, through = [v.eta for v in linked], None
     if first.link is not own:
         etas[0], *through = _through(first, own)
-    trials = 1.0 if obs.trials is None else obs.trials
-    given = {"y": obs.y, "trials": trials, "const": obs.const}
-    logf, *rest = _outputs(kernel, [given[name] for name in kernel.reads], etas)
+    logf, *rest = _outputs(kernel, obs, etas, OPS, lambda x: x)
     slopes, curvatures = rest[:p], rest[p : 2 * p]
     lower = iter(rest[2 * p + kernel.statistic :])
     second = [[-next(lower) for _ in range(i + 1)] for i in range(p)]
     if through is not None:
         slope, bend = through
+        logf = density(kernel, obs, linked)  # also where a mean is at the end of its range
         second[0][0] = second[0][0] * slope * slope + slopes[0] * bend
         for row in second[1:]:
             row[0] = row[0] * slope
@@ -63,13 +113,18 @@ def by_term(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Deriva
     return Derivatives(logf, tuple(slopes), mirrored(second), tuple(curvatures))
 
 
-def _outputs(kernel: Kernel, given: list[Array], etas: list[Array]) -> Any:
+def _outputs(
+    kernel: Kernel, obs: Observed, etas: list[Array], ops: Any, wrap: Callable[[Array], Any]
+) -> Any:
     """What a term gives; one of blocks takes all rows for a single one."""
+    trials = 1.0 if obs.trials is None else obs.trials
+    numbers = {"y": obs.y, "trials": trials, "const": obs.const}
+    given, etas = [wrap(numbers[name]) for name in kernel.reads], list(map(wrap, etas))
     if not kernel.blocks:
-        return _term(kernel)(*given, *etas)
+        return kernel.build(ops)(*given, *etas)
     p = len(etas)
     out = np.empty((1 + 2 * p + p * (p + 1) // 2, 1), dtype=object)
-    _term(kernel)(4, 1, _column(given), _column(etas), out)
+    kernel.build(ops)(4, 1, _column(given), _column(etas), out)
     return out[:, 0]
 
 
@@ -80,6 +135,13 @@ def _column(arrays: list[Array]) -> np.ndarray:
     return out
 
 
+def _predictor(v: Linked, own: str) -> Array:
+    """The predictor of a term's own link."""
+    if own == "identity":
+        return v.value
+    return v.log - v.log1m if own == "logit" else v.log
+
+
 def _through(v: Linked, own: Link) -> tuple[Array, Array, Array]:
     """The predictor of the term's own link, with two derivatives in that of another link.
 
@@ -87,11 +149,7 @@ def _through(v: Linked, own: Link) -> tuple[Array, Array, Array]:
     """
     ends = _BESIDE.get((own.name, v.link.name))
     (eta,) = xp.jets(v.eta if ends is None else np.clip(v.eta, *ends))
-    if own.name == "identity":
-        g = v.link.inverse(eta)
-    else:
-        g = v.link.log_inverse(eta)
-        g = g - v.link.log1m_inverse(eta) if own.name == "logit" else g
+    g = _predictor(Linked(v.link, eta), own.name)
     return g.value, g.first[0], g.second[0, 0]
 
 

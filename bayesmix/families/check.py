@@ -126,7 +126,7 @@ def check_start(family: FamilyLike, given: Any, n: int) -> dict[str, Any]:
                 f"start of the family {family.name!r} gives {parameter.name} of shape "
                 f"{value.shape}; it must be {shapes}"
             )
-        if family.density is None and not inside(parameter.link, value):
+        if family.is_own and not inside(parameter.link, value):
             raise SpecError(
                 f"start of the family {family.name!r} gives {parameter.name} a value that its "
                 f"link {parameter.link.name!r} does not allow (from {np.min(value):g} to "

@@ -261,7 +261,6 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
     return replace(
         family,
         params={**family.params, **links},
-        density=None,
         closed_form=None,
         tails=None,
         pymc=None,

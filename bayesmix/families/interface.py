@@ -93,8 +93,8 @@ class FamilyLike(Protocol):
         """Whether the formula describes a parameter."""
 
     @property
-    def density(self) -> Callable[..., Array] | None:
-        """A shipped family's log density."""
+    def is_own(self) -> bool:
+        """Whether it is made of a user's functions."""
 
     @property
     def logpdf(self) -> Callable[..., Array] | None:

@@ -59,9 +59,10 @@ class Kernel:
     Notes
     -----
     `ops` is `bayesmix.kernels.math`: ``exp, log, log1p, expm1, stirling, ...`` that vectorise, or
-    `families.by_term.OPS`, the same for NumPy's arrays.  A term may use these, arithmetic and
-    ``pick(condition, one, other)``, of which both are computed; one of blocks conditions too, on
-    numbers of rows below level 4 only: there NumPy gives all rows as one.  Its derivatives may only
+    one of `families.by_term`, the same for arrays.  A term may use these, arithmetic and
+    ``pick(condition, one, other)``, of which both are computed, and in graphs their slopes: each
+    has arguments from its own range.  One of blocks may use conditions too, on numbers of rows
+    below level 4 only: there arrays give all rows as one.  Its derivatives may only
     be infinite or NaN where the log density is -inf.  Its compiled form is kept on disk if
     `make_term` is a module's function without defaults or a closure.
     """

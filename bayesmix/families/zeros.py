@@ -20,7 +20,6 @@ from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.limits import log_tails
 from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import (
-    LEAST,
     cut_off_term,
     inflated_term,
     positive_term,
@@ -51,12 +50,6 @@ def zero_inflated(base: Family) -> Family:
     """
     f: Any = base  # a shipped family has all functions that are asked for here
 
-    def density(obs: Observed, *linked: Linked) -> Array:
-        *others, psi = linked
-        counted = psi.log1m + f.density(obs, *others)
-        zero = obs.y == 0
-        return xp.where(zero, xp.logaddexp(psi.log, xp.where(zero, counted, 0.0)), counted)
-
     def mean(psi: Array, **natural: Array) -> Array:
         """(1 - psi) times the mean of the counts."""
         return (1 - psi) * f.mean(**natural)
@@ -85,7 +78,6 @@ def zero_inflated(base: Family) -> Family:
         "zero_inflated",
         tails=tails,
         log_tails=both_log_tails,
-        density=density,
         mean=mean,
         variance=variance,
         simulate=simulate,
@@ -108,15 +100,6 @@ def hurdle(base: Family) -> Family:
     """
     f: Any = base
     counts, name = bool(f.valid(np.zeros(1))[0]), f"hurdle_{base.name}"
-
-    def density(obs: Observed, *linked: Linked) -> Array:
-        *others, psi = linked
-        # A zero is given what the other family allows; its density is not used.
-        logf = f.density(obs._replace(y=_without(obs.y)), *others)
-        if counts:
-            none = f.density(_given(base, np.zeros_like(obs.y), obs.trials), *others)
-            logf = logf - xp.log1mexp(xp.clip(none, upper=-LEAST))
-        return xp.where(obs.y == 0, psi.log, psi.log1m + logf)
 
     def mean(psi: Array, **natural: Array) -> Array:
         """(1 - psi) m / (1 - f(0)), m the mean of the others."""
@@ -155,7 +138,6 @@ def hurdle(base: Family) -> Family:
         "hurdle",
         tails=tails,
         log_tails=partial(_cut_off_tails, base) if counts else None,
-        density=density,
         mean=mean,
         variance=variance,
         simulate=simulate,
@@ -217,9 +199,8 @@ def _above_zero(
 
 def _some(base: Family, natural: dict[str, Array]) -> Array:
     """1 - f(0)."""
-    f: Any = base
     linked = (Linked.at(p.link, natural[p.name]) for p in base.parameters)
-    return -xp.expm1(f.density(_given(base, np.zeros(()), None), *linked))
+    return -xp.expm1(base.unguarded(_given(base, np.zeros(()), None), tuple(linked)))
 
 
 def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
@@ -239,6 +220,7 @@ def _with_psi(base: Family, kind: str, **functions: Any) -> Family:
     common = {
         "name": f"{kind}_{base.name}",
         "params": {**base.params, "psi": "logit"},
+        "density": None,
         "closed_form": None,
         "start": start,
         "priors": priors,

@@ -7,50 +7,17 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import HALF_LOG_2PI, Linked
+from bayesmix.families.links import HALF_LOG_2PI
 
 # Outside these a parameter's remainder is its limit to the last digit.
 RANGE = (1e-200, 1e200)
-SMALL = 1e-9
 # Below it the remainder S(a) is -log(a) / 2 and a constant.
 TINY = 1e-100
 LOG_TINY = float(np.log(TINY))
 LOG_LARGEST = float(np.log(RANGE[1]))
-
-
-def _root(log_a: Array) -> Array:
-    """log(a) / 2 - S(a), S the remainder of Stirling's formula; log(a) + log(2 pi) / 2 near 0."""
-    near = log_a < np.log(SMALL)
-    a = xp.clip(xp.exp(xp.clip(xp.where(near, 0.0, log_a), -700.0, 460.0)), *RANGE)
-    return xp.where(near, log_a + HALF_LOG_2PI, 0.5 * xp.where(near, 0.0, log_a) - xp.stirling(a))
-
-
-def density(obs: Observed, mu: Linked, phi: Linked) -> Array:
-    """Log density with a = mu phi, b = (1 - mu) phi, by Stirling's formula and its remainder S.
-
-    phi (mu log(y / mu) + (1 - mu) log((1 - y) / (1 - mu))) + r(a) + r(b) - r(phi)
-    - log(2 pi) / 2 - log(y) - log(1 - y), where r(a) = log(a) / 2 - S(a).
-
-    The first term is -phi times a Kullback-Leibler divergence.  Near mu its two parts cancel to
-    first order, and are written without it: log(1 + x) - x.
-    """
-    log_y, log_rest = np.log(obs.y), np.log1p(-obs.y)
-    rest = -xp.expm1(mu.log)
-    up, down = (obs.y - mu.value) / mu.value, (mu.value - obs.y) / rest
-    near = (xp.abs(xp.value_of(up)) < 0.5) & (xp.abs(xp.value_of(down)) < 0.5)
-    up, down = xp.where(near, up, 0.0), xp.where(near, down, 0.0)
-    divergence = xp.where(
-        near,
-        mu.value * xp.log1pmx(up) + rest * xp.log1pmx(down),
-        mu.value * (log_y - mu.log) + rest * (log_rest - mu.log1m),
-    )
-    spread = xp.clip(phi.value, *RANGE)
-    roots = _root(mu.log + phi.log) + _root(mu.log1m + phi.log) - _root(phi.log)
-    return spread * divergence + roots - HALF_LOG_2PI - log_y - log_rest
 
 
 def kernel_term(ops: Any) -> Term:
@@ -135,7 +102,6 @@ FAMILY = Family(
     params={"mu": "logit", "phi": "log"},
     location="mu",
     links=("logit", "probit", "cloglog"),
-    density=density,
     start=start,
     mean=lambda mu, phi: mu,
     variance=lambda mu, phi: mu * (1 - mu) / (1 + phi),

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
@@ -26,15 +25,6 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
             + remainder
         )
     return np.where(fewer == 0, 0.0, value)
-
-
-def density(obs: Observed, mu: Linked) -> Array:
-    """Y log(mu) + (trials - y) log(1 - mu) + log(choose(trials, y)).
-
-    A factor of zero is left out, so that 0 log(0) is 0.
-    """
-    assert obs.trials is not None
-    return xp.times(obs.y, mu.log) + xp.times(obs.trials - obs.y, mu.log1m) + obs.const
 
 
 def start(y: np.ndarray, trials: np.ndarray) -> dict:
@@ -57,7 +47,9 @@ def kernel_term(ops: Any) -> Term:
         unlikely = odds * likely
         failures = trials - y
         against = pick(below, y, failures)  # outcomes of the less likely kind
-        logf = const - against * size - trials * log1p(odds)
+        # 0 * inf would be NaN: what never happened says nothing.
+        surprise = pick(against == 0.0, 0.0, against * size)
+        logf = const - surprise - trials * log1p(odds)
         probability = pick(below, unlikely, likely)
         complement = pick(below, likely, unlikely)
         slope = y * complement - failures * probability
@@ -84,7 +76,6 @@ FAMILY = Family(
     params={"mu": "logit"},
     location="mu",
     links=("logit", "probit", "cloglog", "log", "identity"),
-    density=density,
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu, trials=1.0: mu * (1 - mu) / trials,  # of the proportion

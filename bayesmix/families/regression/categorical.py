@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from bayesmix import arrays as xp
 from bayesmix.arrays.sums import shares
 from bayesmix.errors import SpecError
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Array, Family
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import checked_levels, draw_level, settled_levels
-from bayesmix.families.links import Linked
 from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
-
-
-def density(obs: Observed, *others: Linked) -> Array:
-    """eta_y - log(1 + sum_j exp(eta_j)), eta_j of all levels but the first, whose eta is zero."""
-    total = reduce(xp.logaddexp, (each.eta for each in others), 0.0 * others[0].eta)
-    own = 0.0
-    for j, each in enumerate(others, 1):
-        own = own + xp.where(obs.y == j, each.eta, 0.0)
-    return own - total
 
 
 def kernel_term(ops: Any) -> Block:
@@ -129,7 +117,6 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         links=("logit",) if binary else ("identity",),
         kernel=BERNOULLI if binary else replace(KERNEL, parameters=len(names)),
         location=names if len(names) > 1 else names[0],
-        density=density,
         levels=levels,
         outputs=levels,
         start=start,
@@ -151,7 +138,6 @@ def make(levels: Sequence[Hashable] | None = None) -> Family:
         params={"level": "identity"},
         links=("identity",),
         location="level",
-        density=density,
         kernel=KERNEL,
         settle=settle,
     )

@@ -27,19 +27,6 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     return -np.log(y)
 
 
-def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
-    """Shape (w - expm1(w)) - log(y) + log(shape / (2 pi)) / 2 - S(shape), w = log(y / mu).
-
-    This is the usual density with log Gamma(shape) by Stirling's formula and its
-    remainder S, so that nothing large cancels when the shape is large.
-    """
-    w = -obs.const - mu.log
-    inside, a = xp.clip(shape.log, LOG_LEAST), xp.clip(shape.value, LEAST)
-    normaliser = shape.log - 0.5 * inside - xp.stirling(a) - HALF_LOG_2PI
-    deviance = xp.where(w < 700.0, w - xp.expm1(w), -np.inf)
-    return a * deviance + normaliser + obs.const
-
-
 def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
     """Of w = sqrt(shape) log(y / mu), a standard log gamma variable with Q = 1 / sqrt(shape)."""
     half = xp.clip(0.5 * shape.log, -300.0, 300.0)
@@ -106,7 +93,6 @@ FAMILY = Family(
     params={"mu": "log", "shape": "log"},
     location="mu",
     links=("log", "identity", "inverse"),
-    density=density,
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**2 / shape,

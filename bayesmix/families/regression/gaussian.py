@@ -14,12 +14,6 @@ from bayesmix.families.kernel import Kernel, Term
 from bayesmix.families.links import HALF_LOG_2PI, Linked
 
 
-def density(obs: Observed, mu: Linked, sigma: Linked) -> Array:
-    """-((y - mu) / sigma)^2 / 2 - log(sigma) - log(2 pi) / 2."""
-    z = (obs.y - mu.value) / sigma.value
-    return -0.5 * z * z - sigma.log - HALF_LOG_2PI
-
-
 def log_tails(obs: Observed, mu: Linked, sigma: Linked) -> tuple[Array, Array]:
     """Log Phi(z) and log Phi(-z), z = (y - mu) / sigma."""
     z = (obs.y - mu.value) / sigma.value
@@ -81,7 +75,6 @@ FAMILY = Family(
     params={"mu": "identity", "sigma": "log"},
     location="mu",
     links=("identity", "log", "inverse"),
-    density=density,
     start=start,
     mean=lambda mu, sigma: mu,
     variance=lambda mu, sigma: sigma**2,

@@ -18,13 +18,6 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     return -np.log(y)
 
 
-def density(obs: Observed, mu: Linked, shape: Linked) -> Array:
-    """-shape (y / mu - 1)^2 / (2 y) + log(shape) / 2 - 3 log(y) / 2 - log(2 pi) / 2."""
-    w = xp.clip(-obs.const - mu.log, -700.0, 350.0)
-    squares = xp.square(xp.exp(0.5 * shape.log) * xp.expm1(w)) / obs.y
-    return 0.5 * (shape.log - squares) + 1.5 * obs.const - HALF_LOG_2PI
-
-
 def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
     """Phi(a) + exp(2 shape / mu) Phi(-b) and Phi(-a) less that, a and b = r (y / mu -+ 1).
 
@@ -101,7 +94,6 @@ FAMILY = Family(
     params={"mu": "log", "shape": "log"},
     location="mu",
     links=("log", "inverse", "identity"),
-    density=density,
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**3 / shape,

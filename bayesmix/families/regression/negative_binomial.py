@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
 from bayesmix.families.regression.poisson import draw_counts, is_count
 
 # Beyond these the density is its limit to the last digit.
@@ -27,31 +25,11 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     return -y - special.gammaln(y + 1)
 
 
-def density(obs: Observed, mu: Linked, alpha: Linked) -> Array:
-    """Log probability, with log Gamma by Stirling's formula and its remainder S.
-
-    (y + a) log((y + a) / (mu + a)) - log(1 + y / a) / 2 + S(y + a) - S(a) + y log(mu) - y - log(y!)
-
-    For large a = alpha nothing cancels, and the limit is the Poisson probability.
-    """
-    a = xp.clip(alpha.value, *RANGE)
-    n = obs.y + a
-    t = (obs.y - mu.value) / (mu.value + a)
-    near = xp.abs(t) < 0.5
-    ratio = xp.where(
-        near,
-        xp.log1p(xp.where(near, t, 0.0)),
-        xp.log(n) - xp.logaddexp(mu.log, xp.log(a)),
-    )
-    gammas = xp.stirling(n) - xp.stirling(a) - 0.5 * xp.log1p(obs.y / a)
-    return n * ratio + gammas + xp.times(obs.y, mu.log) + obs.const
-
-
 def kernel_term(ops: Any) -> Term:
     """Give the probability at the logarithm of the mean.
 
     With n = y + alpha, log Gamma(n) is that of n moved by ten steps less the log of their product
-    where n is below ten; above, as in `density`.
+    where n is below ten; above, by Stirling's formula and its remainder.
     """
     exp, log, log1p, log1pmx = ops.exp, ops.log, ops.log1p, ops.log1pmx
     pick, rising = ops.pick, ops.rising
@@ -76,7 +54,8 @@ def kernel_term(ops: Any) -> Term:
         small = product != 1.0
         log_moved, log_total = log(moved), pick(eta < 700.0, log(total), eta)
         near = abs(t) < 0.5
-        ratio = pick(small, log_total, pick(near, log1p(t), log_moved - log_total))
+        close = log1p(pick(near, t, 0.0))
+        ratio = pick(small, log_total, pick(near, close, log_moved - log_total))
         gamma = (moved - 0.5) * log_moved - 10.0 - log(product) - n * ratio
         logf = value + 0.5 * rho - of_a + pick(small, gamma, n * ratio - 0.5 * log_moved)
         # psi(n) - log(mu + alpha) - t, or log(n / (mu + alpha)) - t, less S'(n)
@@ -92,13 +71,13 @@ def kernel_term(ops: Any) -> Term:
         h_rho = part * (1.0 + share) - d_rho - residual * t * share - curved + second_a
         # No gamma function is in the probability of zero: nothing cancels where it is nearly one.
         none = y == 0.0
-        log_share = pick(near, log1p(t), rho - log_total)
+        log_share = pick(near, close, rho - log_total)
         d_none = a * pick(near, log1pmx(t), log_share - t)
         logf, d_rho = pick(none, a * log_share, logf), pick(none, d_none, d_rho)
         h_rho = pick(none, -d_none - residual * t, h_rho)
         slow = pick(h_rho > 0.0, h_rho, d_rho * d_rho)
         return (
-            pick(eta < math.inf, logf + y * eta + const, -math.inf),
+            pick(eta < math.inf, logf + pick(none, 0.0, y * eta) + const, -math.inf),
             residual, d_rho,
             mixed, slow,
             q * (y * p + mixed), -residual * p, h_rho,
@@ -144,7 +123,6 @@ FAMILY = Family(
     params={"mu": "log", "alpha": "log"},
     location="mu",
     links=("log", "identity", "inverse"),
-    density=density,
     start=start,
     mean=lambda mu, alpha: mu,
     variance=lambda mu, alpha: mu + mu**2 / alpha,

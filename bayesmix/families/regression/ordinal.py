@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.by_term import density
 from bayesmix.families.kernel import Block, Kernel
 from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
 from bayesmix.families.links import HALF_LOG_2PI, Linked, get_link
@@ -29,32 +28,6 @@ LINKS = ("logit", "probit", "cloglog")
 # Steps below which a probability is the density at the middle times the step.
 NARROW = 1e-5
 Between = Callable[..., Any]
-
-
-def density(obs: Observed, mu: Linked, *steps: Linked) -> Array:
-    """log(F(b) - F(a)), a and b the thresholds around the level less eta.
-
-    With d = b - a the step between them: F(b) (1 - F(a)) (1 - exp(-d)) for the logistic F, and
-    (1 - F(a)) (1 - exp(-(exp(b) - exp(a)))) for the extreme-value one, so that nothing cancels.
-    """
-    levels = len(steps) + 2
-    above, step = _above(obs.y, mu, steps)
-    first, last = obs.y == 0, obs.y == levels - 1
-    upper = Linked(mu.link, xp.where(last, 0.0, above))
-    lower = Linked(mu.link, xp.where(first, 0.0, above - step))
-    inside = xp.where(first | last, 1.0, step)
-    tails = [(v.log, v.log1m) for v in (upper, lower)]
-    between = _BETWEEN[mu.link.name](_ARRAYS)(*tails, upper.eta, inside)
-    return xp.where(first, upper.log, xp.where(last, lower.log1m, between))
-
-
-def _above(y: Array, mu: Linked, steps: Sequence[Linked]) -> tuple[Array, Array]:
-    """The upper threshold less eta, of the last level the lower one; and the step below it."""
-    above, step = -mu.eta, 0.0
-    for number, each in enumerate(steps, 1):
-        above = above + xp.where(y >= number, each.value, 0.0)
-        step = step + xp.where(y == number, each.value, 0.0)
-    return above, step
 
 
 def _logit_between(ops: Any) -> Between:
@@ -94,13 +67,6 @@ def _cloglog_between(ops: Any) -> Between:
     return between
 
 
-# What `density` makes them with.
-_ARRAYS = SimpleNamespace(
-    exp=xp.exp, log=xp.log, log1mexp=lambda h: (xp.log1mexp(-h),), pick=xp.where
-)
-_BETWEEN = {"logit": _logit_between, "probit": _probit_between, "cloglog": _cloglog_between}
-
-
 def _levels_term(ops: Any, tails: Any, between: Any) -> Block:
     """The probability of a level from the tails of F at both thresholds.
 
@@ -127,7 +93,7 @@ def _levels_term(ops: Any, tails: Any, between: Any) -> Block:
             upper, lower = tails(above), tails(above - step)
             inside = 0.0
             if level > 3 or 0.0 < y < p:  # at level 4 all rows are one
-                inside = between(upper, lower, above, step)
+                inside = between(upper, lower, above, pick((y == 0.0) | (y == p), 1.0, step))
             logf = pick(y == 0.0, upper[0], pick(y == p, lower[1], inside))
             up = pick(y == p, 0.0, exp(upper[2] - logf))
             low = pick(y == 0.0, 0.0, exp(lower[2] - logf))
@@ -207,12 +173,12 @@ def start(levels: int, link: Any, y: np.ndarray) -> dict[str, Any]:
 
 def probabilities(link: Any, mu: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
     """P(y = j) of every level, (n, L)."""
-    eta = link.forward(mu)
-    linked = [Linked.at(get_link("log"), step) for step in steps]
-    made = Linked.at(link, mu, eta)
+    eta, levels = link.forward(mu), len(steps) + 2
+    linked = [Linked.at(link, mu, eta), *(Linked.at(get_link("log"), step) for step in steps)]
+    kernel = _kernel(link.name, levels)
     columns = [
-        density(Observed(np.full_like(eta, float(j)), None, 0.0), made, *linked)
-        for j in range(len(steps) + 2)
+        density(kernel, Observed(np.full_like(eta, float(j)), None, 0.0), linked)
+        for j in range(levels)
     ]
     return np.exp(np.stack(columns, axis=-1))
 
@@ -246,7 +212,6 @@ def _open(link: Any) -> Family:
     return Family(
         **_common(link),
         params={"mu": link},
-        density=density,
         kernel=_kernel(link.name, 0),
         settle=partial(settle, link),
         relink=partial(make, None),
@@ -286,7 +251,6 @@ def definite(levels: tuple[Hashable, ...], link: Any) -> Family:
 
     return Family(
         **_common(link),
-        density=density,
         kernel=_kernel(link.name, len(levels)),
         params={"mu": link, **dict.fromkeys(names, "log")},
         levels=levels,

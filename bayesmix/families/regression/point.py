@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
-
-
-def density(at: float, obs: Observed) -> Array:
-    """0 where y is the atom, -inf elsewhere: log probability, shape (n,)."""
-    return np.where(obs.y == at, 0.0, -np.inf)
 
 
 def constant(at: float, y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
@@ -42,7 +37,6 @@ def mass(name: str, at: float, equation: str, source: str, **more: Any) -> Famil
         name,
         params={},
         location=None,
-        density=partial(density, at),
         constant=partial(constant, at),
         kernel=Kernel("point", kernel_term, reads=("const",)),
         mean=lambda: at,

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix import arrays as xp
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import Linked
 
 # Beyond it a mean is infinite.
 LARGEST = 709.782712893384
@@ -25,11 +23,6 @@ def is_count(y: np.ndarray) -> np.ndarray:
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     """-log(y!)."""
     return -special.gammaln(y + 1)
-
-
-def density(obs: Observed, mu: Linked) -> Array:
-    """Y log(mu) - mu - log(y!)."""
-    return xp.times(obs.y, mu.log) - mu.value + obs.const
 
 
 def start(y: np.ndarray) -> dict:
@@ -81,7 +74,6 @@ FAMILY = Family(
     params={"mu": "log"},
     location="mu",
     links=("log", "identity", "inverse"),
-    density=density,
     start=start,
     mean=lambda mu: mu,
     variance=lambda mu: mu,

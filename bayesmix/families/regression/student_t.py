@@ -7,30 +7,16 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import HALF_LOG_2PI, Linked
+from bayesmix.families.links import HALF_LOG_2PI
 
 # Beyond these the density is its limit to the last digit.
 RANGE = (1e-100, 1e100)
 LARGEST = float(np.log(RANGE[1]))
 SERIES_FROM = 200.0
 SERIES = (3.5, -13.0, 39.5, -119.0, 363.5, -1101.0)
-
-
-def density(obs: Observed, mu: Linked, sigma: Linked, nu: Linked) -> Array:
-    """-(nu + 1) / 2 log(1 + z^2 / nu) - log(sigma) - log(2 pi) / 2 + G(nu), z = (y - mu) / sigma.
-
-    G(nu) = log(Gamma((nu + 1) / 2) / Gamma(nu / 2)) - log(nu / 2) / 2 by Stirling's
-    formula and its remainder, so that it tends to zero without cancellation.
-    """
-    df = xp.clip(nu.value, *RANGE)
-    a = 0.5 * df
-    z = (obs.y - mu.value) / sigma.value
-    gammas = a * xp.log1pmx(0.5 / a) + xp.stirling(a + 0.5) - xp.stirling(a)
-    return -0.5 * (df + 1) * xp.log1p(z * z / df) + gammas - sigma.log - HALF_LOG_2PI
 
 
 def kernel_term(ops: Any) -> Term:
@@ -147,7 +133,6 @@ FAMILY = Family(
     params={"mu": "identity", "sigma": "log", "nu": "log"},
     location="mu",
     links=("identity", "log", "inverse"),
-    density=density,
     start=start,
     mean=mean,
     variance=variance,
