@@ -10,12 +10,13 @@ for the contrasts a_q to the first component.
 """
 
 from bayesmix.priors.defaults import CONCENTRATION
-from bayesmix.priors.draw import gradient, sample_prior
+from bayesmix.priors.draw import sample_prior
 from bayesmix.priors.log_density import (
     Penalty,
     PriorModel,
     confined,
     free_ranges,
+    gradient,
     log_prior,
     mapped,
     opened_volume,

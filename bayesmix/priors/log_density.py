@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -72,6 +72,14 @@ class Group(NamedTuple):
     at: np.ndarray
     parameters: dict[str, np.ndarray]
     ranged: bool
+
+    def where(self, chosen: np.ndarray) -> Group:
+        """Those of its entries that are chosen, (D,)."""
+        keep = chosen[self.at]
+        if keep.all():
+            return self
+        parameters = {name: values[keep] for name, values in self.parameters.items()}
+        return self._replace(at=self.at[keep], parameters=parameters)
 
     @property
     def is_normal(self) -> bool:
@@ -291,53 +299,84 @@ def log_prior(
     value = np.full(n, place.log_volume if place is not None and jacobian else 0.0)
     score = np.zeros((n, size))
     curvature = np.zeros((n, size, size))
-    pull = np.zeros((n, size))  # what steps towards a mode take beside negative curvatures
-    free = spec.free
-    for group in model.groups:
-        keep = free[group.at]
-        at = group.at[keep]
-        if not len(at):
-            continue
-        density, first, second = _group_density(group, keep, theta[:, at], jacobian, model.opened)
-        value += density.sum(-1)
-        score[:, at] += first
-        curvature[:, at, at] -= second
-        if group.kind == "laplace":
-            pull[:, at] = _majorised(group, keep, theta[:, at]) + second
-    for smooth in model.smooths:
-        _smooth(smooth, theta, value, score, curvature)
-        value += 0.0 if jacobian else smooth.log_volume
-    if model.lean is not None and not jacobian:
-        value += theta @ model.lean
-        score += model.lean
-    if model.concentration is not None:
-        extra = 0.0 if jacobian else 1.0
-        _dirichlet(spec, model.concentration, extra, theta, value, score, curvature)
-    if model.spread is not None:
-        _zero_sum(spec, model.spread, theta, value, score, curvature)
-    diagonal = np.einsum("rjj->rj", curvature)
+    for part in log_prior_parts(spec, model, theta, jacobian=jacobian):
+        value += part.value
+        score[:, part.at] += part.score
+        curvature[:, part.at[:, None], part.at] += part.curvature
     # Only the diagonal can be negative: a prior that is not log-concave there.
+    diagonal = np.maximum(np.einsum("rjj->rj", curvature), 0.0)
+    for group in model.groups:
+        if group.kind == "laplace":
+            own = group.where(spec.free)
+            diagonal[:, own.at] = _majorised(own, theta[:, own.at])
     scoring = curvature.copy()
-    scoring[:, np.arange(size), np.arange(size)] = np.maximum(diagonal, 0.0) + pull
+    scoring[:, np.arange(size), np.arange(size)] = diagonal
     if place is not None:
         scoring = place.pull(given, np.zeros_like(score), scoring)[1]
         score, curvature = place.pull(given, score, curvature)
     return LogPrior(value, score, curvature, scoring)
 
 
-def _group_density(
-    group: Group, keep: np.ndarray, u: np.ndarray, jacobian: bool, opened: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log densities (R, m) with first and second derivatives in theta."""
-    parameters = {name: values[keep] for name, values in group.parameters.items()}
+def gradient(
+    spec: MixtureSpec, model: PriorModel
+) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """A quick function of one theta (D,): log density of theta itself, and its gradient.
+
+    What `log_prior` gives with the Jacobian, for samplers that call it very often.
+    """
+    place = model.map
+
+    def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        phi = theta if place is None else place(theta)
+        value, score = 0.0 if place is None else place.log_volume, np.zeros(len(theta))
+        for part in log_prior_parts(spec, model, phi[None], jacobian=True):
+            value += float(part.value[0])
+            score[part.at] += part.score[0]
+        return value, score if place is None else place.back(theta, score)
+
+    return value_and_gradient
+
+
+class Part(NamedTuple):
+    """A term of a log prior, of the entries `at` (m,) of what the priors are of.
+
+    `value` (R,), `score` (R, m), and `curvature` (R, m, m), the negative second derivative.
+    """
+
+    at: np.ndarray
+    value: np.ndarray
+    score: np.ndarray
+    curvature: np.ndarray
+
+
+def log_prior_parts(
+    spec: MixtureSpec, model: PriorModel, phi: np.ndarray, *, jacobian: bool
+) -> Iterator[Part]:
+    """The terms of a log prior at what the priors are of, phi (R, D)."""
+    for group in model.groups:
+        own = group.where(spec.free)
+        yield _independent(own, phi[:, own.at], jacobian, model.opened)
+    for smooth in model.smooths:
+        yield _smooth(smooth, phi, 0.0 if jacobian else smooth.log_volume)
+    if model.lean is not None and not jacobian:
+        every = np.arange(len(model.lean))
+        yield Part(every, phi @ model.lean, model.lean, np.zeros((1, 1)))
+    if model.concentration is not None:
+        yield _dirichlet(spec, model.concentration, 0.0 if jacobian else 1.0, phi)
+    if model.spread is not None:
+        yield _zero_sum(spec.layout.alpha[1:], model.spread, phi)
+
+
+def _independent(group: Group, u: np.ndarray, jacobian: bool, opened: bool) -> Part:
+    """Independent priors at entries u (R, m) of theta."""
+    parameters, at, eye = group.parameters, group.at, np.eye(len(group.at))
     if group.is_normal:
         # A lognormal parameter has a normal logarithm; its own density is less by that.
         less = float(group.link.name == "log" and not jacobian)
         mu, sigma = parameters["mu"], parameters["sigma"]
         z = (u - mu) / sigma
-        constant = -np.log(sigma) - 0.5 * np.log(2 * np.pi)
-        second = np.broadcast_to(-1 / sigma**2, u.shape)
-        return constant - 0.5 * z * z - less * u, -z / sigma - less, second
+        value = -np.log(sigma) - 0.5 * np.log(2 * np.pi) - 0.5 * z * z - less * u
+        return Part(at, value.sum(-1), -z / sigma - less, eye / sigma**2)
     (x,) = jets(u)
     natural = group.link.inverse(x)
     density = KINDS[group.kind].logpdf(natural, **parameters)
@@ -345,57 +384,42 @@ def _group_density(
         density = density + log_opening(natural, parameters["lower"], parameters["upper"])
     elif jacobian and group.link.name != "identity":
         density = density + group.link.log_slope(x)
-    return density.value, density.first[0], density.second[0, 0]
+    return Part(at, density.value.sum(-1), density.first[0], -density.second[0, 0][..., None] * eye)
 
 
-def _smooth(
-    smooth: SmoothPrior,
-    theta: np.ndarray,
-    value: np.ndarray,
-    score: np.ndarray,
-    curvature: np.ndarray,
-) -> None:
+def _smooth(smooth: SmoothPrior, phi: np.ndarray, volume: float) -> Part:
     """-r log tau - x'x / (2 tau^2) with its normalising constant."""
-    at, tau = smooth.bent, smooth.tau
-    x, precision = theta[:, at], np.exp(-2 * theta[:, tau])
-    squares = np.square(x).sum(-1) * precision
-    value -= smooth.rank * (theta[:, tau] + 0.5 * np.log(2 * np.pi)) + 0.5 * squares
-    score[:, at] -= x * precision[:, None]
-    score[:, tau] += squares - smooth.rank
-    curvature[:, at, at] += precision[:, None]
-    curvature[:, at, tau] -= 2 * x * precision[:, None]
-    curvature[:, tau, at] -= 2 * x * precision[:, None]
-    curvature[:, tau, tau] += 2 * squares
+    at, r = np.append(smooth.bent, smooth.tau), smooth.rank
+    x, tau = phi[:, smooth.bent], phi[:, smooth.tau]
+    precision = np.exp(-2 * tau)[:, None]
+    squares = np.square(x).sum(-1) * precision[:, 0]
+    value = volume - r * (tau + 0.5 * np.log(2 * np.pi)) - 0.5 * squares
+    curvature = np.zeros((len(phi), r + 1, r + 1))
+    curvature[:, range(r), range(r)] = precision
+    curvature[:, :r, r] = curvature[:, r, :r] = -2 * x * precision
+    curvature[:, r, r] = 2 * squares
+    return Part(at, value, np.column_stack([-x * precision, squares - r]), curvature)
 
 
-def _majorised(group: Group, keep: np.ndarray, u: np.ndarray) -> np.ndarray:
+def _majorised(group: Group, u: np.ndarray) -> np.ndarray:
     """Curvature of the parabola below a double exponential log density that touches it, (R, m).
 
     Steps by it never lower the density (Hunter and Li 2005, Annals of Statistics 33, 1617-1642).
     """
-    mu, b = (group.parameters[name][keep] for name in ("mu", "b"))
+    mu, b = group.parameters["mu"], group.parameters["b"]
     z = (u - mu) / b
     return 1 / (b * b * np.sqrt(z * z + KINK**2))
 
 
-def _dirichlet(
-    spec: MixtureSpec,
-    concentration: float,
-    less: float,
-    theta: np.ndarray,
-    value: np.ndarray,
-    score: np.ndarray,
-    curvature: np.ndarray,
-) -> None:
+def _dirichlet(spec: MixtureSpec, concentration: float, less: float, phi: np.ndarray) -> Part:
     """(a - less) sum_s log pi_s with its normalising constant.
 
     `less` is one for the density of the weights, zero for that of their logits,
     whose Jacobian is the product of the weights.
     """
-    log_pi = spec.weights.log_weights(theta, None)[..., 0]
+    log_pi = spec.weights.log_weights(phi, None)[..., 0]
     k, extra = spec.k, concentration - less
     constant = special.gammaln(k * concentration) - k * special.gammaln(concentration)
-    value += extra * log_pi.sum(-1) + constant
     # Held weights are constants: the others share what is left of the probability.
     held = spec.weights.held
     shared = np.ones(k, bool) if held is None else np.isnan(held)
@@ -403,27 +427,17 @@ def _dirichlet(
     share = share / np.maximum(share.sum(-1, keepdims=True), 1e-300)
     moves = np.flatnonzero(shared[1:]) + 1
     at, share, n = spec.layout.alpha[moves, 0], share[:, moves], int(shared.sum())
-    score[:, at] += extra * (1 - n * share)
     outer = share[:, :, None] * share[:, None]
-    curvature[:, at[:, None], at] += extra * n * (share[:, :, None] * np.eye(len(at)) - outer)
+    curvature = extra * n * (share[:, :, None] * np.eye(len(at)) - outer)
+    return Part(at, extra * log_pi.sum(-1) + constant, extra * (1 - n * share), curvature)
 
 
-def _zero_sum(
-    spec: MixtureSpec,
-    spread: np.ndarray,
-    theta: np.ndarray,
-    value: np.ndarray,
-    score: np.ndarray,
-    curvature: np.ndarray,
-) -> None:
-    k = spec.k
-    precision = np.eye(k - 1) - np.full((k - 1, k - 1), 1 / k)
-    for q, tau in enumerate(spread):
-        at = spec.layout.alpha[1:, q]
-        contrasts = theta[:, at]
-        pull = contrasts @ precision / tau**2
-        value += -0.5 * (pull * contrasts).sum(-1) - (k - 1) * (
-            np.log(tau) + 0.5 * np.log(2 * np.pi)
-        )
-        score[:, at] -= pull
-        curvature[:, at[:, None], at] += precision / tau**2
+def _zero_sum(index: np.ndarray, spread: np.ndarray, phi: np.ndarray) -> Part:
+    """Contrasts a (S - 1, Q) to the first component, `index` being their entries."""
+    k = len(index) + 1
+    a = phi[:, index] / spread
+    pull = a - a.sum(1, keepdims=True) / k
+    constant = (k - 1) * (np.log(spread) + 0.5 * np.log(2 * np.pi)).sum()
+    precision = np.kron(np.eye(k - 1) - 1 / k, np.diag(1 / np.square(spread)))
+    value = -0.5 * (a * pull).sum((1, 2)) - constant
+    return Part(index.ravel(), value, -(pull / spread).reshape(len(phi), -1), precision)
