@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from bayesmix.distributions import Prior
@@ -123,10 +125,8 @@ def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
     for block, every, given in blocks:
         rows, count = every.seen(weight)  # a missing response says nothing of its covariates
         widths = 1 / clipped_share(given.seen(None)[0].matrix, count)
-        if block.survival:
-            _default_times(block, rows, widths, count, single)
-        else:
-            _default_coefficients(block, rows, widths, count, single)
+        _default_coefficients(block, rows, widths, count, single)
+        if not block.survival:
             _default_dispersions(block, rows, count, single)
     everything = frozenset(range(spec.layout.size))
     if spec.k == 1:
@@ -145,63 +145,54 @@ def _default_coefficients(
     weight: np.ndarray | None,
     single: dict[int, tuple[Prior, Link]],
 ) -> None:
+    centres = _centres_of_times if block.survival else _centres
     for s in range(len(block.families)):
-        for number, slot in enumerate(block.located(s)):
-            location = block.predictors[slot]
-            level = _level(rows, location)
-            centre, unit = _response_scale(block, rows, s, number, weight)
-            for share, width, at in zip(level, widths, location.index[s], strict=True):
-                if at >= 0:
-                    sigma = float(WIDE * unit * width)
-                    normal = Prior("normal", mu=float(centre * share), sigma=sigma)
-                    single[int(at)] = (normal, get_link("identity"))
+        for predictor, mu, sigma, unit in centres(block, rows, s, weight):
+            level = _level(rows, predictor)
+            for j in np.flatnonzero(predictor.index[s] >= 0):
+                own = sigma if predictor.terms[j] == "Intercept" else WIDE * unit * widths[j]
+                normal = Prior("normal", mu=float(mu * level[j]), sigma=float(own))
+                single[int(predictor.index[s, j])] = (normal, get_link("identity"))
+
+
+type Centre = tuple[Predictor, float, float, float]
+
+
+def _centres(
+    block: BlockLayout, rows: BlockRows, s: int, weight: np.ndarray | None
+) -> Iterator[Centre]:
+    """Linear predictors of a component, where each is with how much spread, and its unit."""
+    for number, slot in enumerate(block.located(s)):
+        mu, unit = _response_scale(block, rows, s, number, weight)
+        yield block.predictors[slot], mu, WIDE * unit, unit
+
+
+def _centres_of_times(
+    block: BlockLayout, rows: BlockRows, s: int, weight: np.ndarray | None
+) -> Iterator[Centre]:
+    """Every parameter of a survival time is linear on its link's scale.
+
+    Levels of locations are centred at the families' rough starts, those of other
+    parameters have the families' own priors, on the link's scale.
+    """
+    family = block.families[s]
+    obs = rows.observed[block.keys[s]].take(as_copies(weight))
+    begin = family.starting(obs)
+    known = {} if family.priors is None else family.priors(obs.times)
+    for parameter, slot in zip(family.parameters, block.slots[s], strict=True):
+        mu, sigma = float(np.mean(parameter.link.forward(np.asarray(begin[parameter.name])))), WIDE
+        if slot in block.located(s) and rows.offset is not None:
+            offset = rows.offset if rows.offset.ndim == 1 else rows.offset[s]
+            mu -= float(weighted_mean(offset, weight))
+        elif parameter.name in known:  # a lognormal prior is a normal one of the logarithm
+            mu, sigma = (known[parameter.name].parameters[name] for name in ("mu", "sigma"))
+        yield block.predictors[slot], mu, sigma, 1.0
 
 
 def _level(rows: BlockRows, predictor: Predictor) -> np.ndarray:
     """Coefficients (P,) of a constant linear predictor of one; zeros where there is none."""
     shares = constant_shares(rows.matrix, predictor.index)
     return np.zeros(rows.matrix.shape[1]) if shares is None else shares
-
-
-def _default_times(
-    block: BlockLayout,
-    rows: BlockRows,
-    widths: np.ndarray,
-    weight: np.ndarray | None,
-    single: dict[int, tuple[Prior, Link]],
-) -> None:
-    """Every parameter of a survival time is linear on its link's scale.
-
-    Levels of locations are centred at the families' rough starts, those of other
-    parameters have the families' own priors, on the link's scale.
-    """
-    identity, copies = get_link("identity"), as_copies(weight)
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        obs = rows.observed[key].take(copies)
-        begin = family.starting(obs)
-        known = {} if family.priors is None else family.priors(obs.times)
-        for parameter, slot in zip(family.parameters, block.slots[s], strict=True):
-            predictor = block.predictors[slot]
-            mu = float(np.mean(parameter.link.forward(np.asarray(begin[parameter.name]))))
-            base = Prior("normal", mu=mu, sigma=WIDE)
-            if parameter.name in known:
-                base = _on_link_scale(known[parameter.name])
-            if slot in block.located(s) and rows.offset is not None:
-                offset = rows.offset if rows.offset.ndim == 1 else rows.offset[s]
-                base = Prior("normal", mu=mu - float(weighted_mean(offset, weight)), sigma=WIDE)
-            level = _level(rows, predictor)
-            for j in np.flatnonzero(predictor.index[s] >= 0):
-                alone = predictor.terms[j] == "Intercept"
-                sigma = base.parameters["sigma"] if alone else WIDE * widths[j]
-                normal = Prior(
-                    "normal", mu=float(base.parameters["mu"] * level[j]), sigma=float(sigma)
-                )
-                single[int(predictor.index[s, j])] = (normal, identity)
-
-
-def _on_link_scale(prior: Prior) -> Prior:
-    """A lognormal prior of a positive parameter is a normal one of its logarithm."""
-    return Prior("normal", mu=prior.parameters["mu"], sigma=prior.parameters["sigma"])
 
 
 def predictor_unit(spec: MixtureSpec, number: int, s: int, predictor: int) -> float:
@@ -277,7 +268,7 @@ def _default_dispersions(
 ) -> None:
     assert rows.response is not None
     y = rows.response.y[as_copies(weight)]
-    for s, family in enumerate(() if block.survival else block.families):
+    for s, family in enumerate(block.families):
         known = {} if family.priors is None else family.priors(y)
         slots = block.slots[s][len(family.locations) :]
         for parameter, slot in zip(family.dispersions, slots, strict=True):

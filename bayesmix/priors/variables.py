@@ -97,7 +97,11 @@ class Variable:
         """Log density of the variable itself at theta (..., D), by independent element."""
         if self.given is not None:
             return self.given.log_density(theta, self.at)
-        return _LOG_PRIORS.get(self.kind, _independent)(self, self.read(theta))
+        values = self.read(theta)
+        if self.kind in _LOG_PRIORS:
+            return _LOG_PRIORS[self.kind](self, values)
+        kind = "normal" if self.kind == "smooth" else self.kind
+        return np.asarray(KINDS[kind].logpdf(values, **self.parameters))
 
 
 def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
@@ -417,10 +421,6 @@ def _given_held(
 # --- log densities -------------------------------------------------------------------------
 
 
-def _independent(variable: Variable, values: np.ndarray) -> np.ndarray:
-    return np.asarray(KINDS[variable.kind].logpdf(values, **variable.parameters))
-
-
 def _dirichlet(variable: Variable, weight: np.ndarray) -> np.ndarray:
     a = variable.parameters["concentration"]
     constant = special.gammaln(a.sum()) - special.gammaln(a).sum()
@@ -437,15 +437,13 @@ def _zero_sum_normal(variable: Variable, values: np.ndarray) -> np.ndarray:
 
 
 def _multivariate_normal(variable: Variable, values: np.ndarray) -> np.ndarray:
-    covariance = variable.parameters["cov"]
-    root = np.linalg.cholesky(covariance)
-    z = np.linalg.solve(root, (values - variable.parameters["mu"])[..., None])[..., 0]
-    constant = np.log(np.diag(root)).sum() + 0.5 * len(root) * np.log(2 * np.pi)
-    return -0.5 * np.square(z).sum(-1) - constant
+    from scipy.stats import multivariate_normal
+
+    mean, covariance = (variable.parameters[name] for name in ("mu", "cov"))
+    return np.asarray(multivariate_normal.logpdf(values, mean, covariance))
 
 
 _LOG_PRIORS = {
-    "smooth": lambda variable, values: KINDS["normal"].logpdf(values, **variable.parameters),
     "dirichlet": _dirichlet,
     "zero_sum_normal": _zero_sum_normal,
     "multivariate_normal": _multivariate_normal,
