@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import product
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.expressions import Expression, read_expression
-from bayesmix.formula.tokens import Token, match_brackets, split_at, top_level
+from bayesmix.formula.tokens import Token, parts, split_at
 
 Term = tuple[int, ...]  # positions of the multiplied atoms, as written
 Terms = dict[frozenset[int], Term]  # a:b and b:a are one term
@@ -53,12 +55,12 @@ class RightSide:
     text: str
 
 
-def read_right_side(tokens: list[Token], text: str, label: str) -> RightSide:
+def read_right_side(tokens: Sequence[Token], text: str, label: str) -> RightSide:
     """Read the tokens of a right-hand side.
 
     Parameters
     ----------
-    tokens : list of Token
+    tokens : sequence of Token
     text : str
         The whole formula, into which the tokens point.
     label : str
@@ -73,8 +75,10 @@ def read_right_side(tokens: list[Token], text: str, label: str) -> RightSide:
     FormulaError
         For anything that is not a sum of terms; nothing is passed over.
     """
-    reader = _Reader(tokens, text, label, match_brackets(tokens, label))
-    terms = reader.sum(len(tokens), outer=True)
+    reader = _Reader(text, label)
+    if not tokens:
+        raise reader.fail("it is empty. Write 1 for an intercept alone, 0 for nothing")
+    terms = reader.sum(tokens, outer=True)
     written = " ".join(reader.written)
     return RightSide(
         tuple(reader.atoms.values()),
@@ -87,13 +91,10 @@ def read_right_side(tokens: list[Token], text: str, label: str) -> RightSide:
 
 @dataclass
 class _Reader:
-    """Recursive descent over the tokens."""
+    """Sums of products of interactions of powers, each a run of tokens that is cut at operators."""
 
-    tokens: list[Token]
     text: str
     label: str
-    closers: dict[int, int]
-    at: int = 0
     atoms: dict[tuple[str, ...], Expression] = field(default_factory=dict)
     intercept: bool | None = None
     offsets: list[Expression] = field(default_factory=list)
@@ -102,51 +103,40 @@ class _Reader:
     def fail(self, what: str) -> FormulaError:
         return FormulaError(f"{self.label}: {what}.")
 
-    def next_is(self, *operators: str, ahead: int = 0) -> bool:
-        if self.at + ahead >= len(self.tokens):
-            return False
-        token = self.tokens[self.at + ahead]
-        return token.kind == "op" and token.text in operators
+    def missing(self, beside: Token) -> FormulaError:
+        return self.fail(f"a term is missing beside {beside.text!r}")
 
-    def sum(self, end: int, *, outer: bool) -> Terms:
-        """Summands up to position `end`; only an outer sum has intercepts, offsets, minus."""
+    def sum(self, tokens: Sequence[Token], *, outer: bool) -> Terms:
+        """Summands; only an outer sum has intercepts, offsets, minus."""
         terms: Terms = {}
-        while True:
-            plus = self.sign()
-            if self.at >= end:
-                raise self.fail(self.missing())
-            start = self.at
-            kept = self.summand(terms, plus=plus, outer=outer)
+        plus = True
+        for run in split_at(tokens, "+", "-"):
+            if run and run[0].is_op("+", "-"):
+                plus ^= run.pop(0).text == "-"
+            if not run:  # the next one has a sign too
+                continue
+            kept = self.summand(run, terms, plus=plus, outer=outer)
             if outer and kept:
                 sign = ("+ " if plus else "- ") if self.written or plus else "-"
-                first, last = self.tokens[start], self.tokens[self.at - 1]
-                self.written.append(sign + self.text[first.start : last.end])
-            if self.at >= end:
-                return terms
-            if not self.next_is("+", "-"):
-                raise self.unexpected()
+                self.written.append(sign + self.text[run[0].start : run[-1].end])
+            plus = True
+        if not run:
+            raise self.missing(tokens[-1])
+        return terms
 
-    def sign(self) -> bool:
-        plus = True
-        while self.next_is("+", "-"):
-            plus ^= self.tokens[self.at].text == "-"
-            self.at += 1
-        return plus
-
-    def summand(self, terms: Terms, *, plus: bool, outer: bool) -> bool:
+    def summand(self, run: list[Token], terms: Terms, *, plus: bool, outer: bool) -> bool:
         """Read one summand into `terms`; false where its text is not to be kept."""
-        token = self.tokens[self.at]
-        if token.text in ("0", "1") and self.alone(self.at):
-            self.set_intercept(plus == (token.text == "1"), outer=outer)
-            self.at += 1
+        first, alone = run[0], len(run) == 1
+        if first.text in ("0", "1") and alone:
+            self.set_intercept(plus == (first.text == "1"), outer=outer)
             return True
-        if token.text == "offset" and self.next_is("(", ahead=1):
-            self.offset(plus=plus, outer=outer)
+        if first.text == "offset" and not alone and run[1].is_op("("):
+            self.offset(run, plus=plus, outer=outer)
             return False
-        if outer and plus and self.next_is("(") and self.alone(self.closers[self.at]):
-            self.add(terms, self.brackets(outer=True))
+        if outer and plus and first.is_op("(") and alone:
+            self.add(terms, self.brackets(first, outer=True))
             return False
-        found = self.product()
+        found = self.product(run)
         if plus:
             self.add(terms, found)
         else:
@@ -157,11 +147,6 @@ class _Reader:
         for key, term in found.items():
             terms.setdefault(key, term)
 
-    def alone(self, last: int) -> bool:
-        """Whether a summand ends at position `last`."""
-        following = self.tokens[last + 1] if last + 1 < len(self.tokens) else None
-        return following is None or (following.kind == "op" and following.text in "+-)")
-
     def set_intercept(self, value: bool, *, outer: bool) -> None:
         if not outer:
             raise self.fail("0 and 1 (the intercept) stand outside brackets. Move it out")
@@ -169,19 +154,16 @@ class _Reader:
             raise self.fail("the intercept is both written and removed. Keep one of the two")
         self.intercept = value
 
-    def offset(self, *, plus: bool, outer: bool) -> None:
-        opening = self.at + 1
-        closer = self.closers[opening]
-        if not (outer and plus and self.alone(closer)):
+    def offset(self, run: list[Token], *, plus: bool, outer: bool) -> None:
+        if not (outer and plus and len(run) == 2):
             raise self.fail(
                 "offset(...) is added on its own: '+ offset(z)', not removed, multiplied or in "
                 "brackets with other terms"
             )
-        inner = self.tokens[opening + 1 : closer]
+        inner = run[1].inside
         if not inner or len(split_at(inner, ",")) > 1:
             raise self.fail("offset(...) takes one expression, such as offset(log(z))")
         self.offsets.append(self.expression(inner))
-        self.at = closer + 1
 
     def remove(self, terms: Terms, found: Terms) -> None:
         for key, term in found.items():
@@ -190,95 +172,86 @@ class _Reader:
                 raise self.fail(f"the term {name!r} is removed but was not there before the minus")
             del terms[key]
 
-    def product(self) -> Terms:
-        left = self.interaction()
-        while self.next_is("*", "/"):
-            nested = self.tokens[self.at].text == "/"
-            self.at += 1
-            right = self.interaction()
-            if nested:  # (a + b)/c is a + b + a:b:c
+    def operands(self, run: list[Token], *operators: str) -> Iterator[tuple[str, list[Token]]]:
+        """What operators join, each with the operator before it."""
+        first, *others = split_at(run, *operators)
+        yield "", first or run[:1]
+        for operator, *operand in others:
+            if not operand:
+                raise self.missing(operator)
+            yield operator.text, operand
+
+    def product(self, run: list[Token]) -> Terms:
+        left: Terms = {}
+        for operator, operand in self.operands(run, "*", "/"):
+            right = self.interaction(operand)
+            if operator == "/":  # (a + b)/c is a + b + a:b:c
                 joint = tuple(dict.fromkeys(i for term in left.values() for i in term))
                 left = left | _cross({frozenset(joint): joint}, right)
             else:
                 left = left | right | _cross(left, right)
         return left
 
-    def interaction(self) -> Terms:
-        left = self.power()
-        while self.next_is(":"):
-            self.at += 1
-            left = _cross(left, self.power())
-        return left
+    def interaction(self, run: list[Token]) -> Terms:
+        return reduce(_cross, [self.power(operand) for _, operand in self.operands(run, ":")])
 
-    def power(self) -> Terms:
-        base = self.primary()
-        if not self.next_is("**"):
-            return base
-        self.at += 1
-        token = self.tokens[self.at] if self.at < len(self.tokens) else None
-        if len(base) < 2 or token is None or not token.text.isdecimal() or int(token.text) < 1:
+    def power(self, run: list[Token]) -> Terms:
+        base, *exponents = parts(run, "**")
+        terms = several = self.primary(base or run)
+        if not exponents:
+            return terms
+        (number, *more), *further = [exponent or run for exponent in exponents]
+        whole = number.text.isdecimal() and int(number.text) >= 1
+        if len(several) < 2 or not whole or more or further:
             raise self.fail(
                 "'**' makes the interactions of a sum, as in (a + b)**2. Write I(x**2) for a power"
             )
-        self.at += 1
-        terms = base
-        for _ in range(min(int(token.text), len(base)) - 1):
-            terms = terms | _cross(terms, base)
+        for _ in range(min(int(number.text), len(several)) - 1):
+            terms = terms | _cross(terms, several)
         return terms
 
-    def primary(self) -> Terms:
-        if self.at >= len(self.tokens):
-            raise self.fail(self.missing())
-        token = self.tokens[self.at]
-        if token.kind in ("name", "quoted") or token.text == "{":
-            return self.atom()
-        if token.text != "(":
-            raise self.unexpected()
-        return self.brackets(outer=False)
+    def primary(self, run: list[Token]) -> Terms:
+        first = run[0]
+        size = 1 + (first.kind == "name" and len(run) > 1 and run[1].is_op("("))
+        if first.kind in ("name", "quoted") or first.is_op("{"):
+            found = self.atom(run[:size])
+        elif first.is_op("("):
+            found = self.brackets(first, outer=False)
+        else:
+            raise self.unexpected(first)
+        if len(run) > size:
+            raise self.unexpected(run[size])
+        return found
 
-    def brackets(self, *, outer: bool) -> Terms:
-        closer = self.closers[self.at]
-        self.at += 1
-        if any(t.text in ("|", "||") for t in top_level(self.tokens[self.at : closer])):
+    def brackets(self, token: Token, *, outer: bool) -> Terms:
+        if not token.inside:
+            raise self.missing(token)
+        if any(t.is_op("|", "||") for t in token.inside):
             raise self.fail(
                 "'||' asks for random effects without correlations, which is not available. "
                 "Write (terms | id) as a term of the main formula"
             )
-        terms = self.sum(closer, outer=outer)
-        self.at = closer + 1
-        return terms
+        return self.sum(token.inside, outer=outer)
 
-    def atom(self) -> Terms:
-        start, token = self.at, self.tokens[self.at]
-        if token.text in ("True", "False", "None"):
-            raise self.fail(f"{token.text} is a constant, not a column. Write 1 for an intercept")
-        if token.text == "{":
-            self.at = self.closers[self.at] + 1
-        else:
-            self.at += 1
-            if token.kind == "name" and self.next_is("("):
-                if token.text == "offset":
-                    raise self.fail("offset(...) is added on its own: '+ offset(z)'")
-                self.at = self.closers[self.at] + 1
-        atom = self.expression(self.tokens[start : self.at])
+    def atom(self, tokens: list[Token]) -> Terms:
+        first = tokens[0]
+        if first.text in ("True", "False", "None"):
+            raise self.fail(f"{first.text} is a constant, not a column. Write 1 for an intercept")
+        if first.text == "offset" and len(tokens) > 1:
+            raise self.fail("offset(...) is added on its own: '+ offset(z)'")
+        atom = self.expression(tokens)
         key = (atom.source, *atom.variables, "", *atom.functions)
         self.atoms.setdefault(key, atom)
         i = list(self.atoms).index(key)
         return {frozenset((i,)): (i,)}
 
-    def expression(self, tokens: list[Token]) -> Expression:
+    def expression(self, tokens: Sequence[Token]) -> Expression:
         written = self.text[tokens[0].start : tokens[-1].end]
         if len(tokens) == 1 and tokens[0].kind == "quoted":
             written = written[1:-1]
         return read_expression(tokens, " ".join(written.split("\n")), self.label)
 
-    def missing(self) -> str:
-        if not self.tokens:
-            return "it is empty. Write 1 for an intercept alone, 0 for nothing"
-        return f"a term is missing beside {self.tokens[min(self.at, len(self.tokens)) - 1].text!r}"
-
-    def unexpected(self) -> FormulaError:
-        token = self.tokens[self.at]
+    def unexpected(self, token: Token) -> FormulaError:
         if token.text in _COMPARISONS:
             return self.fail(
                 f"the comparison {token.text!r} stands outside a function. Write it inside I(), as "

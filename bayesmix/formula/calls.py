@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.limits import CENSORED, TRUNCATED
-from bayesmix.formula.tokens import match_brackets, split_at, tokenize
+from bayesmix.formula.tokens import parts, tokenize
 
 BACKGROUND = "background hazard"
 # What the arguments of each kind of time are; the status may be left out.
@@ -59,9 +59,7 @@ def call_of(text: str) -> Call | None:
     if name not in _CALLS or name == text:
         return None
     label, (known, form, check) = f"The response {text!r:.200}", _CALLS[name]
-    tokens = tokenize(text, label)
-    match_brackets(tokens, label)
-    runs = split_at(tokens[2:-1], ",")
+    runs = parts(tokenize(text, label)[1].inside, ",")
     arguments, options = [], {}
     for run in runs if runs[-1] else runs[:-1]:
         named = len(run) > 1 and run[1].text == "="

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.evaluation import UNREACHABLE, syntax_tree
-from bayesmix.formula.tokens import Token, match_brackets, tokenize
+from bayesmix.formula.tokens import Token, flat, tokenize
 
 _CONSTANTS = ("True", "False", "None")
 _INSTEAD = {
@@ -44,12 +45,12 @@ class Expression:
     functions: tuple[str, ...]
 
 
-def read_expression(tokens: list[Token], text: str, label: str) -> Expression:
+def read_expression(tokens: Sequence[Token], text: str, label: str) -> Expression:
     """Read the tokens of one expression.
 
     Parameters
     ----------
-    tokens : list of Token
+    tokens : sequence of Token
     text : str
         The expression as written.
     label : str
@@ -65,7 +66,7 @@ def read_expression(tokens: list[Token], text: str, label: str) -> Expression:
         For syntax that is not on the list of `evaluation`.
     """
     braced = tokens[0].text == "{"
-    padded = [None, *tokens, None]
+    padded = [None, *flat(tokens), None]
     variables: dict[str, int] = {}
     functions: list[str] = []
     parts = []
@@ -116,5 +117,4 @@ def read_text(text: str, what: str) -> Expression:
     tokens = tokenize(text, label)
     if not tokens:
         raise FormulaError(f"{label} is empty. Write an expression.")
-    match_brackets(tokens, label)
     return read_expression(tokens, text.strip(), label)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.algebra import RightSide, read_right_side
 from bayesmix.formula.expressions import Expression, read_expression
-from bayesmix.formula.tokens import Token, match_brackets, split_at, tokenize
+from bayesmix.formula.tokens import Token, parts, tokenize
 
 ROLES = ("formula", "fixed", "nested", "concomitant", "ancillary", "random")
 
@@ -110,7 +111,6 @@ def _parse(text: str, role: str) -> ParsedFormula:
     tokens = tokenize(text, label)
     if not tokens:
         raise FormulaError(f"{label} is empty. Write '~ 1' for an intercept alone, '~ 0' for none.")
-    match_brackets(tokens, label)
     left, right = _sides(tokens, role, label)
     right, effects = _effects(right, text, role, label)
     right, group = _group(right, role, label)
@@ -144,7 +144,7 @@ def _parse(text: str, role: str) -> ParsedFormula:
 
 
 def _sides(tokens: list[Token], role: str, label: str) -> tuple[list[Token], list[Token]]:
-    sides = split_at(tokens, "~")
+    sides = parts(tokens, "~")
     if len(sides) > 2:
         raise FormulaError(f"{label}: there is more than one '~'. Write one.")
     if len(sides) == 1:
@@ -160,15 +160,7 @@ def _effects(
     tokens: list[Token], text: str, role: str, label: str
 ) -> tuple[list[Token], RandomTerms | None]:
     """Take the summand ``(terms | cluster)`` out of a right-hand side."""
-    closers = match_brackets(tokens, label)
-    calls = [(a, b) for a, b in closers.items() if a and tokens[a - 1].kind == "name"]
-    found = [
-        (a, b)
-        for a, b in closers.items()
-        if tokens[a].text == "("
-        and not any(first <= a < last for first, last in calls)  # there '|' is an operator
-        and len(split_at(tokens[a + 1 : b], "|")) > 1
-    ]
+    found = list(_with_bars(tokens))
     if not found:
         return tokens, None
     if role != "formula":
@@ -178,54 +170,61 @@ def _effects(
             f"{label}: there are {len(found)} groups of random effects. Write one, such as "
             "(1 + time | id); effects of two columns at once are not offered."
         )
-    a, b = found[0]
-    before = a == 0 or tokens[a - 1].text == "+"
-    after = b + 1 == len(tokens) or tokens[b + 1].text in ("+", "-", "|")
-    parts = split_at(tokens[a + 1 : b], "|")
-    column = parts[-1]
-    named = len(column) == 1 and column[0].kind in ("name", "quoted")
-    if len(parts) > 2 or not (before and after and named and parts[0]):
+    at = tokens.index(found[0]) if found[0] in tokens else len(tokens)
+    left, right = tokens[:at], tokens[at + 1 :]
+    summand = (not left or left[-1].text == "+") and (not right or right[0].text in ("+", "-", "|"))
+    terms, column, *more = parts(found[0].inside, "|")
+    if more or not (summand and terms and _is_column(column)):
         raise FormulaError(
             f"{label}: random effects are a summand (terms | id) with one column after '|', as in "
             "'y ~ time + (1 + time | id)'."
         )
-    inner = _parse("~ " + text[parts[0][0].start : parts[0][-1].end], "random")
+    inner = _parse("~ " + text[terms[0].start : terms[-1].end], "random")
     if inner.offsets or inner.group:
         raise FormulaError(f"{label}: an offset has no random effect. Take it out of (... | id).")
-    left, right = tokens[:a], tokens[b + 1 :]
-    if left:
-        left = left[:-1]
-    elif right and right[0].text == "+":
+    if not left and right and right[0].text == "+":
         right = right[1:]
-    return left + right, RandomTerms(inner, column[0].text.strip("`"))
+    return left[:-1] + right, RandomTerms(inner, column[0].text.strip("`"))
+
+
+def _with_bars(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Brackets that have a '|'; in those of a call it is an operator."""
+    called = False
+    for token in tokens:
+        if token.is_op("(") and not called:
+            bar = any(inner.is_op("|") for inner in token.inside)
+            yield from (token,) if bar else _with_bars(token.inside)
+        called = token.kind == "name"
+
+
+def _is_column(tokens: list[Token]) -> bool:
+    return len(tokens) == 1 and tokens[0].kind in ("name", "quoted")
 
 
 def _group(tokens: list[Token], role: str, label: str) -> tuple[list[Token], str | None]:
-    parts = split_at(tokens, "|")
-    if len(parts) == 1:
+    right, *columns = parts(tokens, "|")
+    if not columns:
         return tokens, None
     if role != "formula":
         raise FormulaError(
             f"{label}: '| g' belongs to the main formula. Write it there, or group='g'."
         )
-    column = parts[1]
-    if len(parts) > 2 or len(column) != 1 or column[0].kind not in ("name", "quoted"):
+    if len(columns) > 1 or not _is_column(columns[0]):
         raise FormulaError(
             f"{label}: after '|' stands the one column whose rows share a component, as in "
             "'y ~ x | g'. Make a joint column of several."
         )
-    return parts[0], column[0].text.strip("`")
+    return right, columns[0][0].text.strip("`")
 
 
 def _response(tokens: list[Token], text: str, label: str) -> Expression | None:
     if not tokens:
         return None
     first, last = tokens[0], tokens[-1]
-    call = first.kind == "name" and len(tokens) > 1 and tokens[1].text == "("
-    whole = call and match_brackets(tokens, label)[1] == len(tokens) - 1
+    call = first.kind == "name" and len(tokens) > 1 and tokens[1].is_op("(")
     if first.text == "offset" and call:
         raise FormulaError(f"{label}: offset(...) is not a response. Add it on the right side.")
-    if not (whole or (len(tokens) == 1 and first.kind in ("name", "quoted"))):
+    if not ((call and len(tokens) == 2) or _is_column(tokens)):
         raise FormulaError(
             f"{label}: the response is one column, a function of columns such as log(y) or "
             "I(a + b), p(successes, trials), or mv(y1, y2) for several columns."
@@ -250,7 +249,7 @@ def _refuse_response_on_right(
         return
     own = response.variables
     if response.functions[:1] in _LOOSE:  # trials may explain successes, limits a response
-        own = read_expression(split_at(tokens[2:-1], ",")[0] or tokens, "", label).variables
+        own = read_expression(parts(tokens[1].inside, ",")[0] or tokens, "", label).variables
     used = {v for e in (*side.atoms, *side.offsets) for v in e.variables} | {*others}
     both = [name for name in own if name in used]
     if both:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from bayesmix.errors import FormulaError
@@ -27,12 +28,20 @@ DEEPEST = 50
 
 
 class Token(NamedTuple):
-    """A piece of a formula: its kind (string, quoted, number, name, op), text and place."""
+    """A piece of a formula: its kind (string, quoted, number, name, op), text and place.
+
+    Brackets are one token with what stands `inside`; its text is the opening one.
+    """
 
     kind: str
     text: str
     start: int
     end: int
+    inside: tuple[Token, ...] = ()
+
+    def is_op(self, *operators: str) -> bool:
+        """Whether it is one of these operators."""
+        return self.kind == "op" and self.text in operators
 
 
 def tokenize(text: str, label: str) -> list[Token]:
@@ -62,7 +71,7 @@ def tokenize(text: str, label: str) -> list[Token]:
             raise FormulaError(f"{label}: a number has more than {LONGEST_NUMBER} digits.")
         if kind != "space":
             tokens.append(Token(kind, match.group(), match.start(), match.end()))
-    return tokens
+    return _nested(tokens, label)
 
 
 def parted(text: str) -> tuple[str, str, str]:
@@ -96,50 +105,51 @@ def _unreadable(character: str) -> str:
     )
 
 
-def match_brackets(tokens: list[Token], label: str) -> dict[int, int]:
-    """Position of the closing bracket for the position of every opening one."""
-    closers: dict[int, int] = {}
-    still_open: list[int] = []
-    for i, token in enumerate(tokens):
-        if token.kind != "op":
-            continue
-        if token.text in _CLOSING:
-            still_open.append(i)
-            if len(still_open) > DEEPEST:
+def _nested(tokens: list[Token], label: str) -> list[Token]:
+    """The tokens with brackets as one token each."""
+    levels: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.is_op(*_CLOSING):
+            levels[-1].append(token)
+            levels.append([])
+            if len(levels) > DEEPEST + 1:
                 raise FormulaError(f"{label}: more than {DEEPEST} brackets stand in each other.")
-        elif token.text in ")]}":
-            if not still_open or _CLOSING[tokens[still_open[-1]].text] != token.text:
+        elif token.is_op(*_CLOSING.values()):
+            if len(levels) == 1 or _CLOSING[levels[-2][-1].text] != token.text:
                 raise FormulaError(
                     f"{label}: the bracket {token.text!r} has no opening one. Balance the brackets."
                 )
-            closers[still_open.pop()] = i
-    if still_open:
+            inside = tuple(levels.pop())
+            levels[-1][-1] = levels[-1][-1]._replace(end=token.end, inside=inside)
+        else:
+            levels[-1].append(token)
+    if len(levels) > 1:
         raise FormulaError(
-            f"{label}: the bracket {tokens[still_open[-1]].text!r} is not closed. "
-            "Balance the brackets."
+            f"{label}: the bracket {levels[-2][-1].text!r} is not closed. Balance the brackets."
         )
-    return closers
+    return levels[0]
 
 
-def top_level(tokens: list[Token]) -> list[Token]:
-    """Keep the tokens outside all brackets."""
-    outside = []
-    depth = 0
+def flat(tokens: Iterable[Token]) -> Iterator[Token]:
+    """The tokens with brackets taken apart again."""
     for token in tokens:
-        bracket = token.kind == "op" and (token.text in _CLOSING) - (token.text in ")]}")
-        depth += bracket
-        if depth == 0 and not bracket:
-            outside.append(token)
-    return outside
+        yield token
+        if token.is_op(*_CLOSING):
+            yield from flat(token.inside)
+            yield Token("op", _CLOSING[token.text], token.end - 1, token.end)
 
 
-def split_at(tokens: list[Token], operator: str) -> list[list[Token]]:
-    """Cut the tokens at the occurrences of an operator outside all brackets."""
-    cuts = {token for token in top_level(tokens) if token.text == operator and token.kind == "op"}
+def split_at(tokens: Iterable[Token], *operators: str) -> list[list[Token]]:
+    """Cut the tokens at operators, each of which stands first in the run that it begins."""
     runs: list[list[Token]] = [[]]
     for token in tokens:
-        if token in cuts:
+        if token.is_op(*operators):
             runs.append([])
-        else:
-            runs[-1].append(token)
+        runs[-1].append(token)
     return runs
+
+
+def parts(tokens: Iterable[Token], operator: str) -> list[list[Token]]:
+    """What stands between the occurrences of an operator."""
+    first, *others = split_at(tokens, operator)
+    return [first, *(run[1:] for run in others)]
