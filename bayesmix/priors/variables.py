@@ -9,7 +9,7 @@ by them, so that PyMC finds every variable of the model in them.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import special
@@ -65,17 +65,17 @@ class Variable:
     dims : tuple of str
     coords : tuple of tuple
         Labels along each of `dims`.
+    at : ndarray of int
+        The entry of theta of each element, where these are independent.
+    link : Link
+        From the natural scale to theta.
     kind : str
         Of its prior: one of `bmx.Prior`, "dirichlet", "zero_sum_normal", "multivariate_normal" or
         "conditional_normal", of coefficients whose priors are of standard coordinates.
     parameters : dict of str to ndarray
         Of its prior, in the shape of the variable where its elements are independent.
-    at : ndarray of int
-        The entry of theta of each element, where these are independent.
-    link : Link
-        From the natural scale to theta.
-    read : callable
-        ``read(theta)``: values (..., *shape) from theta (..., D).
+    values : callable, or None
+        From theta (..., D) to values (..., *shape); None for those of the entries `at`.
     given : Conditional, or None
         Of the kind "conditional_normal": what the elements are given other entries of theta.
     spline : Spline, or None
@@ -85,13 +85,19 @@ class Variable:
     name: str
     dims: tuple[str, ...]
     coords: tuple[tuple[Hashable, ...], ...]
-    kind: str
-    parameters: Mapping[str, np.ndarray]
     at: np.ndarray
-    link: Link
-    read: Callable[[np.ndarray], np.ndarray]
+    link: Link = IDENTITY
+    kind: str = ""
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    values: Callable[[np.ndarray], np.ndarray] | None = None
     given: Conditional | None = None
     spline: Spline | None = None
+
+    def read(self, theta: np.ndarray) -> np.ndarray:
+        """Values (..., *shape) from theta (..., D)."""
+        if self.values is not None:
+            return self.values(theta)
+        return np.asarray(self.link.inverse(theta[..., self.at]), dtype=float)
 
     def log_prior(self, theta: np.ndarray) -> np.ndarray:
         """Log density of the variable itself at theta (..., D), by independent element."""
@@ -102,6 +108,19 @@ class Variable:
             return _LOG_PRIORS[self.kind](self, values)
         kind = "normal" if self.kind == "smooth" else self.kind
         return np.asarray(KINDS[kind].logpdf(values, **self.parameters))
+
+    def parts(self) -> list[Variable]:
+        """One variable for each label of the last dimension."""
+        return [
+            replace(
+                self,
+                name=plain_name(f"{self.name}_{label}"),
+                dims=self.dims[:-1],
+                coords=self.coords[:-1],
+                at=self.at[..., j],
+            )
+            for j, label in enumerate(self.coords[-1])
+        ]
 
 
 def free_variables(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
@@ -139,58 +158,23 @@ def _in_order(left: list[Variable], priors: PriorModel) -> list[Variable]:
 # --- coefficients and dispersions ----------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Entries:
-    """Entries of theta that make a variable, before their priors are looked at."""
-
-    name: str
-    dims: tuple[str, ...]
-    coords: tuple[tuple[Hashable, ...], ...]
-    at: np.ndarray
-    link: Link = IDENTITY
-
-    def parts(self) -> list[_Entries]:
-        """One variable for each label of the last dimension."""
-        return [
-            replace(
-                self,
-                name=plain_name(f"{self.name}_{label}"),
-                dims=self.dims[:-1],
-                coords=self.coords[:-1],
-                at=self.at[..., j],
-            )
-            for j, label in enumerate(self.coords[-1])
-        ]
-
-
-def _of_one_kind(entries: _Entries, priors: PriorModel) -> list[Variable]:
-    """The variable, or its parts where their priors are of several kinds."""
-    if not entries.at.size:
+def _of_one_kind(entries: Variable, priors: PriorModel) -> list[Variable]:
+    """The variable with its prior, or its parts where their priors are of several kinds."""
+    at = entries.at
+    if not at.size:
         return []
-    given = [priors.single[int(at)][0] for at in entries.at.ravel()]
+    given = [priors.single[int(j)][0] for j in at.ravel()]
     kinds = {prior.kind for prior in given}
     if len(kinds) > 1:
         return [v for part in entries.parts() for v in _of_one_kind(part, priors)]
     kind = kinds.pop()
-    joint = any(int(at) in priors.standard for at in entries.at.ravel())
+    if any(int(j) in priors.standard for j in at.ravel()):
+        return [replace(entries, kind="conditional_normal", given=conditional(priors, at))]
     parameters = {
-        name: np.reshape([prior.parameters[name] for prior in given], entries.at.shape)
+        name: np.reshape([prior.parameters[name] for prior in given], at.shape)
         for name in KINDS[kind].parameters
     }
-    at, inverse = entries.at, entries.link.inverse
-    return [
-        Variable(
-            entries.name,
-            entries.dims,
-            entries.coords,
-            "conditional_normal" if joint else kind,
-            {} if joint else parameters,
-            at,
-            entries.link,
-            lambda theta: np.asarray(inverse(theta[..., at]), dtype=float),
-            conditional(priors, at) if joint else None,
-        )
-    ]
+    return [replace(entries, kind=kind, parameters=parameters)]
 
 
 def _spline(spec: MixtureSpec, priors: PriorModel, smooth: Smooth) -> Variable:
@@ -219,16 +203,15 @@ def _spline(spec: MixtureSpec, priors: PriorModel, smooth: Smooth) -> Variable:
         name,
         ("component" if whole else f"{name}_set", f"{name}_part"),
         (names if whole else labels, parts),
-        "smooth",
-        {"mu": np.zeros(at.shape), "sigma": sigma},
         at,
-        IDENTITY,
-        lambda theta: own.read(theta[..., at], theta[..., tau]),
+        kind="smooth",
+        parameters={"mu": np.zeros(at.shape), "sigma": sigma},
+        values=lambda theta: own.read(theta[..., at], theta[..., tau]),
         spline=own,
     )
 
 
-def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -> list[_Entries]:
+def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -> list[Variable]:
     """By effect: fixed ones, each nested block, varying ones.
 
     Of a survival time the parameters beside the location are "ancillary".
@@ -251,7 +234,7 @@ def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -
     )
     if whole and spec.free[index].all():
         labels = (plain_components(spec.components), predictor.terms)
-        return [_Entries(name, ("component", dim), labels, index)]
+        return [Variable(name, ("component", dim), labels, index)]
     return [
         _effect(spec, block, predictor, effect, entries, _label(effect, who, list(sets)))
         for (effect, who), entries in sorted(sets.items())
@@ -270,7 +253,7 @@ def _effect(
     effect: str,
     entries: list[int],
     label: str,
-) -> _Entries:
+) -> Variable:
     name = plain_name(f"{predictor.variable}_{label}")
     # Of several parameters each may have terms of its own.
     several = block.survival or len(block.linear()) > 1
@@ -280,12 +263,12 @@ def _effect(
         return _varying(spec, predictor, entries, name, dim)
     free = [at for at in entries if at not in spec.held]
     terms = tuple(spec.layout.coordinates[at].term for at in free)
-    return _Entries(name, (dim,), (terms,), np.array(free, int))
+    return Variable(name, (dim,), (terms,), np.array(free, int))
 
 
 def _varying(
     spec: MixtureSpec, predictor: Predictor, entries: list[int], name: str, dim: str
-) -> _Entries:
+) -> Variable:
     """One coefficient a component and term, as a list where some are held or absent."""
     coordinates = spec.layout.coordinates
     free = [at for at in entries if at not in spec.held]
@@ -297,14 +280,14 @@ def _varying(
             f"{spec.components[coordinates[at].components[0]]}:{coordinates[at].term}"
             for at in free
         )
-        return _Entries(name, (f"{name}_entry",), (labels,), np.array(free, int))
+        return Variable(name, (f"{name}_entry",), (labels,), np.array(free, int))
     names = plain_components(spec.components)
     dims = ("component" if len(rows) == spec.k else f"component_{name}", dim)
     coords = (tuple(names[s] for s in rows), tuple(predictor.terms[p] for p in columns))
-    return _Entries(name, dims, coords, at)
+    return Variable(name, dims, coords, at)
 
 
-def _dispersion(spec: MixtureSpec, predictor: Predictor, link: Link) -> _Entries:
+def _dispersion(spec: MixtureSpec, predictor: Predictor, link: Link) -> Variable:
     """One for each component, or for each set of components that share it."""
     name = plain_name(predictor.variable)
     index = predictor.index[:, 0]
@@ -312,12 +295,12 @@ def _dispersion(spec: MixtureSpec, predictor: Predictor, link: Link) -> _Entries
     free = [at for at in entries if at not in spec.held]
     if len(free) == spec.k:
         names = plain_components(spec.components)
-        return _Entries(name, ("component",), (names,), index, link)
+        return Variable(name, ("component",), (names,), index, link)
     labels = tuple(
         ", ".join(str(spec.components[s]) for s in spec.layout.coordinates[at].components)
         for at in free
     )
-    return _Entries(f"{name}_set", (f"{name}_set_of",), (labels,), np.array(free, int), link)
+    return Variable(f"{name}_set", (f"{name}_set_of",), (labels,), np.array(free, int), link)
 
 
 # --- weights -------------------------------------------------------------------------------
@@ -343,11 +326,10 @@ def _weights(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
             "weight" if whole else "weight_free",
             ("component" if whole else "component_free",),
             (labels,),
-            "dirichlet",
-            {"concentration": np.full(len(free), priors.concentration)},
             spec.layout.alpha[free, 0],
-            IDENTITY,
-            read,
+            kind="dirichlet",
+            parameters={"concentration": np.full(len(free), priors.concentration)},
+            values=read,
         )
     ]
 
@@ -370,11 +352,10 @@ def _logits(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
                 "alpha_centred",
                 ("concomitant_term", "component"),
                 (terms, plain_components(spec.components)),
-                "zero_sum_normal",
-                {"sigma": np.asarray(priors.spread, float)[:, None]},
                 spec.layout.alpha.T,
-                IDENTITY,
-                read,
+                kind="zero_sum_normal",
+                parameters={"sigma": np.asarray(priors.spread, float)[:, None]},
+                values=read,
             )
         ]
     if not free.any():
@@ -386,11 +367,9 @@ def _logits(spec: MixtureSpec, priors: PriorModel) -> list[Variable]:
             "alpha_free",
             ("alpha_entry",),
             (tuple(n for n, f in zip(names, free, strict=True) if f),),
-            "multivariate_normal",
-            {"mu": mean, "cov": covariance},
             at[free],
-            IDENTITY,
-            lambda theta: theta[..., at[free]],
+            kind="multivariate_normal",
+            parameters={"mu": mean, "cov": covariance},
         )
     ]
 

@@ -185,18 +185,16 @@ def read(
     except (BayesmixError, MemoryError):
         raise
     except Exception as error:  # HDF5 has many ways to say so
-        msg = (
+        raise DataError(
             f"{str(place)!r} cannot be read: it is truncated or damaged, or no NetCDF-4 file at "
             f"all ({type(error).__name__}: {error}). bayesmix reads files that its method "
             "save(path) wrote; save the model again, or take another copy of the file"
-        )
-        raise DataError(msg) from error
+        ) from error
     if not whole:
-        msg = (
+        raise DataError(
             f"{str(place)!r} is damaged or was edited: its contents are not what was written. Save "
             "the model again, or take another copy of the file"
         )
-        raise DataError(msg)
     return manifest, arrays
 
 
@@ -206,12 +204,11 @@ def _manifest(tree: xr.DataTree, place: Path) -> dict[str, Any]:
     if isinstance(manifest, dict):
         return manifest
     groups = ", ".join(sorted(tree.children)) or "none"
-    msg = (
+    raise DataError(
         f"{str(place)!r} is a NetCDF-4 file, but not of bayesmix: it has no manifest (attribute "
         f"{MANIFEST!r}); its groups: {groups}. Use a file that save(path) wrote; xarray's "
         "open_datatree reads others"
     )
-    raise DataError(msg)
 
 
 def _arrays(tree: xr.DataTree, manifest: Mapping[str, Any]) -> Arrays:
@@ -232,9 +229,13 @@ def _arrays(tree: xr.DataTree, manifest: Mapping[str, Any]) -> Arrays:
     return arrays
 
 
-# Type, tag, what JSON holds, and how the value is made of it; subclasses first.
+# Type, tag, what JSON holds, and how the value is made of it; subclasses first.  Members of a list
+# are written as values themselves.
 _TAGS: tuple[tuple[type, str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
     (float, "float", repr, float),
+    (list, "list", list, list),
+    (tuple, "tuple", list, tuple),
+    (pd.Interval, "interval", lambda v: [v.left, v.right, v.closed], lambda v: pd.Interval(*v)),
     (pd.Timestamp, "timestamp", lambda v: v.isoformat(), pd.Timestamp),
     (pd.Timedelta, "timedelta", lambda v: v.isoformat(), pd.Timedelta),
     (
@@ -268,19 +269,16 @@ def as_json(value: Any, what: str) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    if isinstance(value, list | tuple):
-        tag = "list" if isinstance(value, list) else "tuple"
-        return {tag: [as_json(v, what) for v in value]}
-    if isinstance(value, pd.Interval):
-        return {"interval": [as_json(v, what) for v in (value.left, value.right, value.closed)]}
     for kind, tag, write, _ in _TAGS:
         if isinstance(value, kind) and value is not pd.NaT:
-            return {tag: write(value)}
-    msg = (
+            written = write(value)
+            if isinstance(written, list):
+                written = [as_json(member, what) for member in written]
+            return {tag: written}
+    raise DataError(
         f"{what}: a value of type {type(value).__name__} cannot be saved; numbers, text, dates "
         "and intervals can"
     )
-    raise DataError(msg)
 
 
 def from_json(written: Any) -> Any:
@@ -288,11 +286,6 @@ def from_json(written: Any) -> Any:
     if not isinstance(written, dict):
         return written
     ((tag, content),) = written.items()
-    if tag == "list":
-        return [from_json(v) for v in content]
-    if tag == "tuple":
-        return tuple(from_json(v) for v in content)
-    if tag == "interval":
-        left, right, closed = map(from_json, content)
-        return pd.Interval(left, right, closed)
+    if isinstance(content, list):
+        content = list(map(from_json, content))
     return next(make for _, t, _, make in _TAGS if t == tag)(content)

@@ -100,7 +100,6 @@ def test_planted_permutations_are_undone_exactly(name, method):
     found = labels.relabel(problem, switched, method, mode=centre, by=by)
     assert_array_equal(found.orders, np.argsort(orders, axis=1))
     assert_allclose(found.theta, theta, atol=1e-12)
-    assert found.changed == pytest.approx((orders != np.arange(spec.k)).any(1).mean())
 
 
 @pytest.mark.parametrize("method", ["ecr", "stephens"])
@@ -161,14 +160,14 @@ def test_no_method_crosses_symmetric_sets(symmetric):
     k = sum(map(len, symmetric))
     p = rng.dirichlet(np.full(k, 0.3), (50, 30)).swapaxes(1, 2)
     found = [
-        labels.stephens(p, symmetric),
-        labels.ecr(one_hot(p.argmax(1), k), symmetric),
+        labels.stephens(p, symmetric).orders,
+        labels.ecr(one_hot(p.argmax(1), k), symmetric).orders,
         labels.ordering(rng.normal(size=(50, k)), symmetric),
     ]
-    for each in found:
-        assert_array_equal(np.sort(each.orders, axis=1), np.tile(np.arange(k), (50, 1)))
-        assert not crosses(each.orders, symmetric)
-        assert (each.orders != np.arange(k)).any()
+    for orders in found:
+        assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(k), (50, 1)))
+        assert not crosses(orders, symmetric)
+        assert (orders != np.arange(k)).any()
 
 
 def test_distinguished_components_stay_and_nothing_is_computed(monkeypatch):

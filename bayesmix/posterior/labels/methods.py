@@ -28,7 +28,7 @@ Stephens (2000), J. R. Statist. Soc. B 62, 795-809.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,24 +42,18 @@ SMALLEST = 1e-300
 GATHERED = 256
 
 
-@dataclass(frozen=True)
-class Relabelled:
-    """What a method found.
+class Relabelled(NamedTuple):
+    """What an iterative method found.
 
-    Parameters
-    ----------
-    orders : ndarray of int, shape (T, S)
-        New component s of draw t is its old component orders[t, s].
-    reference : ndarray, shape (U, S)
-        The c of the module's equation; empty for an ordering.
-    trace : tuple of float
-        The objective after every turn: the Kullback-Leibler divergence, or the number
-        of allocations that differ from the pivot.
+    `orders` (T, S): new component s of draw t is its old component orders[t, s].
+    `reference` (U, S): the c of the module's equation.
+    `trace`: the objective after every turn: the Kullback-Leibler divergence, or the number of
+    allocations that differ from the pivot.
     """
 
     orders: np.ndarray
     reference: np.ndarray
-    trace: tuple[float, ...] = ()
+    trace: tuple[float, ...]
 
 
 def one_hot(allocations: np.ndarray, k: int) -> np.ndarray:
@@ -141,13 +135,13 @@ def minus_log(mean: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(mean, SMALLEST))
 
 
-def ordering(values: np.ndarray, symmetric: Symmetric) -> Relabelled:
-    """Ascending values (T, S) within each symmetric set."""
+def ordering(values: np.ndarray, symmetric: Symmetric) -> np.ndarray:
+    """Orders (T, S) in which values (T, S) ascend within each symmetric set."""
     orders = identity(*values.shape)
     for members in symmetric:
         at = np.array(members)
         orders[:, at] = at[np.argsort(values[:, at], axis=1, kind="stable")]
-    return Relabelled(orders, np.empty((0, values.shape[1])))
+    return orders
 
 
 def _times_log(p: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from bayesmix.posterior.labels.methods import (
     stephens,
 )
 from bayesmix.posterior.labels.orders import relabel_theta
-from bayesmix.results.matching import Symmetric, assign, identity
+from bayesmix.results.matching import assign, identity
 
 # Bytes of memberships that may be in memory at once.
 LIMIT = 200_000_000
@@ -30,34 +30,18 @@ LIMIT = 200_000_000
 FEWEST = 10
 
 
-@dataclass(frozen=True)
-class Relabelling:
+class Relabelling(NamedTuple):
     """Relabelled draws.
 
-    Parameters
-    ----------
-    method : str
-    orders : ndarray of int, shape (T, S)
-        New component s of draw t is its old component orders[t, s]; chains one after
-        another.
-    theta : ndarray, shape (..., D)
-        The draws with their components in these orders, shaped as they were given.
-    trace : tuple of float
-        The objective of an iterative method after every turn.
-    used : int
-        Number of draws from which an iterative method learned its reference.
+    `orders` (T, S): new component s of draw t is its old component orders[t, s]; chains one after
+    another.
+    `theta` (..., D): the draws with their components in these orders, shaped as they were given.
+    `used`: number of draws from which an iterative method learned its reference.
     """
 
-    method: str
     orders: np.ndarray
     theta: np.ndarray
-    trace: tuple[float, ...]
-    used: int
-
-    @property
-    def changed(self) -> float:
-        """Share of draws whose components changed places."""
-        return float((self.orders != np.arange(self.orders.shape[1])).any(1).mean())
+    used: int = 0
 
 
 def relabel(
@@ -101,13 +85,12 @@ def relabel(
     if method == "pivot" and mode is None:
         raise FitError("relabel(method='pivot') compares the draws with a point fit; give mode=")
     if all(len(members) == 1 for members in layout.symmetric):
-        return Relabelling(method, identity(len(flat), layout.k), theta.copy(), (), 0)
+        return Relabelling(identity(len(flat), layout.k), theta.copy())
     if method == "ordering":
-        found, used = ordering(component_values(problem.spec, flat, by), layout.symmetric), 0
+        orders, used = ordering(component_values(problem.spec, flat, by), layout.symmetric), 0
     else:
-        found, used = _by_memberships(problem, flat, method, mode, limit)
-    new = relabel_theta(layout, theta, found.orders)
-    return Relabelling(method, found.orders, new, found.trace, used)
+        orders, used = _by_memberships(problem, flat, method, mode, limit)
+    return Relabelling(orders, relabel_theta(layout, theta, orders), used)
 
 
 def _memberships(
@@ -120,23 +103,23 @@ def _memberships(
 
 def _by_memberships(
     problem: Problem, theta: np.ndarray, method: str, mode: np.ndarray | None, limit: float
-) -> tuple[Relabelled, int]:
-    """What a method of costs finds, and from how many draws it learned."""
-    symmetric, weight = problem.spec.layout.symmetric, problem.weight
+) -> tuple[np.ndarray, int]:
+    """The orders that a method of costs finds, and from how many draws it learned."""
+    symmetric, weight, used = problem.spec.layout.symmetric, problem.weight, 0
     near = None if mode is None else unit_terms(problem, mode)[1]
-    used, trace = 0, tuple[float, ...]()
     if method == "pivot" and near is not None:
         reference = -near
     else:
-        found, used = _learn(problem, theta, method, near, limit)
-        if near is not None:
-            found = _match(found, near, symmetric, weight)
+        (orders, reference, _), used = _learn(problem, theta, method, near, limit)
+        if near is not None:  # the same labels, numbered as the components of a fit are
+            cost = costs(near.T[None], reference, weight).swapaxes(1, 2)
+            match = assign(cost, symmetric)[0]
+            orders, reference = orders[:, match], reference[:, match]
         if used == len(theta):
-            return found, used
-        reference, trace = found.reference, found.trace
+            return orders, used
     batches = _memberships(problem, theta, method)
-    orders = [assign(costs(p, reference, weight), symmetric) for _, p in batches]
-    return Relabelled(np.concatenate(orders), reference, trace), used
+    found = [assign(costs(p, reference, weight), symmetric) for _, p in batches]
+    return np.concatenate(found), used
 
 
 def _learn(
@@ -151,15 +134,6 @@ def _learn(
         p[draws] = batch
     run = ecr if method == "ecr" else stephens
     return run(p, problem.spec.layout.symmetric, near, problem.weight), len(p)
-
-
-def _match(
-    found: Relabelled, near: np.ndarray, symmetric: Symmetric, weight: np.ndarray | None
-) -> Relabelled:
-    """The same labels, numbered as the components of a fit are."""
-    weighted = found.reference if weight is None else found.reference * weight[:, None]
-    order = assign((near.T @ weighted)[None], symmetric)[0]
-    return replace(found, orders=found.orders[:, order], reference=found.reference[:, order])
 
 
 def filled_counts(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
