@@ -73,10 +73,10 @@ _HINTS = {
     "proportion": "Write p(successes, trials).",
     "offset": "offset(...) must be a term of its own on the right side, outside other functions.",
     "p": "p(successes, trials) is a response: it must stand alone on the left of the tilde.",
-    "surv": "surv(...) is a response: it must stand alone on the left of the tilde.",
-    "mv": "mv(...) is a response: it must stand alone on the left of the tilde.",
-    "truncated": "truncated(...) is a response: it must stand alone on the left of the tilde.",
-    "censored": "censored(...) is a response: it must stand alone on the left of the tilde.",
+    **{
+        name: f"{name}(...) is a response: it must stand alone on the left of the tilde."
+        for name in ("surv", "mv", "truncated", "censored")
+    },
 }
 _RESERVED = ("offset", "p", "surv", "mv", "truncated", "censored")
 
@@ -119,12 +119,11 @@ class BoundExpression:
         if self.bare:
             return data[self.columns[0]]
         functions = {f"f{i}": f for i, f in enumerate(self.functions)}
-        variables: dict[str, Any] = {}
-        for i, name in enumerate(self.expression.variables):
-            if name in self.values:
-                variables[f"v{i}"] = self.values[name]
-            else:
-                variables[f"v{i}"] = _operand(data[name]) if self.plain else data[name]
+        read = _operand if self.plain else _identity
+        variables = {
+            f"v{i}": self.values[name] if name in self.values else read(data[name])
+            for i, name in enumerate(self.expression.variables)
+        }
         try:
             with np.errstate(all="ignore"):
                 return value_of(syntax_tree(self.expression.source), variables, functions)
@@ -197,12 +196,10 @@ def bind(
         if name not in columns
     }
     functions = tuple(_function(n, expression, scope, transform) for n in expression.functions)
-    plain = foreign = False
-    if functions:
-        named = tuple(zip(expression.functions, functions, strict=True))
-        plain = all(_acts_on_arrays(name, function) for name, function in named)
-        foreign = not all(name in LEVELS or _acts_on_arrays(name, f) for name, f in named)
-    return BoundExpression(expression, functions, columns, values, plain or not functions, foreign)
+    named = tuple(zip(expression.functions, functions, strict=True))
+    plain = all(_acts_on_arrays(name, function) for name, function in named)
+    foreign = not all(name in LEVELS or _acts_on_arrays(name, f) for name, f in named)
+    return BoundExpression(expression, functions, columns, values, plain, foreign)
 
 
 def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:

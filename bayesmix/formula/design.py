@@ -174,6 +174,7 @@ def build_design(
     _refuse_twice(terms, formula)
     shifts = [evaluated(offset, data) for offset in bound[len(right.atoms) :]]
     offsets = tuple(bound for bound, _ in shifts)
+    read = (*(e.bound for e in encoders), *offsets)
     return Design(
         matrix=assemble(plan, encoders, [values for _, values in encoded], len(data)),
         terms=terms,
@@ -183,7 +184,7 @@ def build_design(
         plan=plan,
         encoders=encoders,
         offsets=offsets,
-        columns=_columns((*(e.bound for e in encoders), *offsets)),
+        columns=tuple(dict.fromkeys(name for b in read for name in b.columns)),
         notes=tuple(_notes(encoders)),
     )
 
@@ -216,10 +217,6 @@ def _refuse_twice(terms: tuple[str, ...], formula: ParsedFormula) -> None:
             f"The formula {formula.text!r:.200} gives two columns the name {twice[0]!r}. Rename "
             "the column or the levels."
         )
-
-
-def _columns(bound: Iterable[BoundExpression]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for b in bound for name in b.columns))
 
 
 def _notes(encoders: tuple[Encoder, ...]) -> Iterable[str]:

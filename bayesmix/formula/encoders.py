@@ -58,8 +58,9 @@ class FactorEncoder:
         """Read new rows: levels as int64 of shape (n,); an unseen one is refused."""
         text = self.bound.expression.text
         value = self.bound(data)
-        codes, found = _factorize(value.data if isinstance(value, CategoryBox) else value, text)
-        _refuse_missing(codes, data, text)
+        codes, found = _factorize(
+            value.data if isinstance(value, CategoryBox) else value, data, text
+        )
         return _positions(codes, found, self.levels, data, text)
 
     def fill(self, out: np.ndarray, values: np.ndarray, coding: str) -> None:
@@ -116,8 +117,7 @@ def encode_factor(
     text = bound.expression.text
     boxed = isinstance(value, CategoryBox)
     box = value if boxed else CategoryBox(value)
-    codes, found = _factorize(box.data, text)
-    _refuse_missing(codes, data, text)
+    codes, found = _factorize(box.data, data, text)
     categories = getattr(box.data, "array", box.data)
     ordered = hasattr(categories, "categories")
     if not (boxed or ordered or all(isinstance(level, str) for level in found)):
@@ -145,28 +145,26 @@ def encode_factor(
     return encoder, positions
 
 
-def _factorize(values: Any, text: str) -> tuple[np.ndarray, list[Any]]:
-    """Codes of shape (n,), -1 where missing, and the values that they stand for."""
+def _factorize(values: Any, data: pd.DataFrame, text: str) -> tuple[np.ndarray, list[Any]]:
+    """Codes of shape (n,), none of them missing, and the values that they stand for."""
     categories = getattr(values, "array", values)
     if isinstance(categories, pd.Categorical):
-        return categories.codes, categories.categories.tolist()
-    if np.ndim(values) != 1:
+        codes, found = categories.codes, categories.categories
+    elif np.ndim(values) != 1:
         raise FormulaError(f"The term {text!r:.200}: a factor has one value for each row.")
-    try:
-        codes, found = pd.factorize(values)
-    except TypeError as error:
-        raise DataError(
-            f"The values of the term {text!r:.200} cannot be compared ({error})."
-        ) from error
-    return codes, found.tolist()
-
-
-def _refuse_missing(codes: np.ndarray, data: pd.DataFrame, text: str) -> None:
+    else:
+        try:
+            codes, found = pd.factorize(values)
+        except TypeError as error:
+            raise DataError(
+                f"The values of the term {text!r:.200} cannot be compared ({error})."
+            ) from error
     if codes.min() < 0:
         raise DataError(
             f"The factor {text!r:.200} is missing in {first_rows(data, codes < 0)}. Fill it in, or "
             "leave these rows out with na_action='drop'."
         )
+    return codes, found.tolist()
 
 
 def _sorted(levels: list[Any]) -> list[Any]:

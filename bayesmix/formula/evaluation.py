@@ -112,11 +112,9 @@ def _reason(node: ast.AST) -> str | None:
     known = (*_LEAVES, ast.BinOp, ast.UnaryOp, ast.List, ast.Tuple)
     if isinstance(node, known) or type(node) in {*ARITHMETIC, *COMPARISONS, *SIGNS}:
         return None
-    return _REFUSED.get(type(node), f"{_named(node)} has no meaning in a formula")
-
-
-def _named(node: ast.AST) -> str:
-    return f"Python's syntax {type(node).__name__!r}"
+    return _REFUSED.get(
+        type(node), f"Python's syntax {type(node).__name__!r} has no meaning in a formula"
+    )
 
 
 def value_of(

@@ -178,17 +178,13 @@ def _missing(data: pd.DataFrame, name: str) -> np.ndarray | None:
         values = column.to_numpy()
         if np.isfinite(values).all():
             return None
-        _refuse_infinite(data, name, np.isinf(values))
+        if (infinite := np.isinf(values)).any():
+            raise DataError(
+                f"Column {name!r} has infinite values in {first_rows(data, infinite)}; only finite "
+                "values can be used. Correct them or mark them as missing."
+            )
     bad = np.asarray(column.array.isna())
     return bad if bad.any() else None
-
-
-def _refuse_infinite(data: pd.DataFrame, name: str, infinite: np.ndarray) -> None:
-    if infinite.any():
-        raise DataError(
-            f"Column {name!r} has infinite values in {first_rows(data, infinite)}; only finite "
-            "values can be used. Correct them or mark them as missing."
-        )
 
 
 @dataclass(frozen=True, eq=False)

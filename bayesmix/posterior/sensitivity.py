@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,6 @@ from bayesmix.errors import FitError
 from bayesmix.model.data import named_data
 from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
 from bayesmix.priors.variables import free_variables
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
@@ -45,12 +41,13 @@ def prior_sensitivity(drawn: Drawn, alpha: float) -> pd.DataFrame:
     posterior = draws_dataset(drawn.spec, drawn.priors, drawn.theta).drop_vars(splines)
     log_priors = log_prior_dataset(drawn.spec, drawn.priors, drawn.theta).drop_vars(splines)
     loglik = (("chain", "draw", "unit"), drawn.log_likelihood)
+    own = {"component": LABEL} if "component" in log_priors.dims else {}
     # ArviZ stacks results along a dimension of its own called component.
     tree = DataTree.from_dict(
         {
             "posterior": posterior.rename(component=LABEL),
             "log_likelihood": Dataset({named_data(drawn.spec).response: loglik}),
-            "log_prior": _renamed(log_priors),
+            "log_prior": log_priors.rename(own),
         }
     )
     names = [str(n) for n, v in posterior.data_vars.items() if float(v.std(LEAD).max()) > 0]
@@ -78,7 +75,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _renamed(found: xr.Dataset) -> xr.Dataset:
-    return found.rename(component=LABEL) if "component" in found.dims else found

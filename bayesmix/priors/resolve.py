@@ -35,11 +35,8 @@ def with_smooths(spec: MixtureSpec, given: Any) -> MixtureSpec:
     """
     if spec.smooths or not isinstance(given, Mapping):
         return spec
-    return smoothed(spec, [name for name, prior in given.items() if _is_smooth(prior)])
-
-
-def _is_smooth(prior: Any) -> bool:
-    return isinstance(prior, Prior) and prior.kind == "smooth"
+    splines = [n for n, p in given.items() if isinstance(p, Prior) and p.kind == "smooth"]
+    return smoothed(spec, splines)
 
 
 def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:

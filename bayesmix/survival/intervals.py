@@ -256,20 +256,15 @@ def rows_of(spec: MixtureSpec, newdata: pd.DataFrame | None) -> tuple[Rows, pd.D
 
     Without new data: the training rows, or a single row where the model has no covariates.
     """
-    names = _covariates(spec)
+    designs = [d for part in spec.prepared.parts for d in part.designs]
+    designs += [] if spec.prepared.concomitant is None else [spec.prepared.concomitant]
+    names = list(dict.fromkeys(n for d in designs for n in d.formula.names))
     if newdata is None and not names:
         first = spec.prepared.table.iloc[:1]
         return spec.apply(first, response=False), first[[]].reset_index(drop=True)
     rows = spec.apply(newdata, response=False)
     table = spec.prepared.data if newdata is None else newdata
     return rows, table[[n for n in names if n in table.columns]]
-
-
-def _covariates(spec: MixtureSpec) -> list[str]:
-    """Columns that the formulas use on their right sides."""
-    designs = [d for part in spec.prepared.parts for d in part.designs]
-    designs += [] if spec.prepared.concomitant is None else [spec.prepared.concomitant]
-    return list(dict.fromkeys(n for d in designs for n in d.formula.names))
 
 
 def response_place(spec: MixtureSpec, response: str | None, what: str) -> int:

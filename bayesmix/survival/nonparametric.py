@@ -306,13 +306,10 @@ def counts(
     # Entered strictly before a time: those from the next place on.
     entering = np.bincount(np.searchsorted(grid, entry, side="right"), w, len(grid) + 1)[:-1]
     under = np.cumsum(entering) - np.r_[0.0, np.cumsum(leaving)[:-1]]
-    return grid, _at_least(under, deaths.sum(axis=1)), deaths
-
-
-def _at_least(at_risk: np.ndarray, deaths: np.ndarray) -> np.ndarray:
-    """Sums of weights, free of the rounding that would leave fewer at risk than die."""
-    near = np.abs(at_risk - deaths) <= 1e-9 * np.maximum(at_risk, deaths)
-    return np.where(near, deaths, np.maximum(at_risk, 0.0))
+    # Sums of weights, free of the rounding that would leave fewer at risk than die.
+    died = deaths.sum(axis=1)
+    near = np.abs(under - died) <= 1e-9 * np.maximum(under, died)
+    return grid, np.where(near, died, np.maximum(under, 0.0)), deaths
 
 
 def _variances(

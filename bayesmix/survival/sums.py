@@ -35,9 +35,14 @@ def distribution(steps: Sequence[Component], t: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (D, n, ...)
     """
+
     # The last time needs no quantiles, which are slow without a formula; else it is the one
     # spread most, whose distribution function is the smoothest.
-    ordered = sorted(steps, key=lambda step: (not _has_quantile(step), _spread(step)))
+    def order(step: Component) -> tuple[bool, float]:
+        family = step.family.survival
+        return family is None or family.quantile is None, _spread(step)
+
+    ordered = sorted(steps, key=order)
     return _distribution(ordered, t, *rule(NODES.get(len(steps), FEWEST)))
 
 
@@ -47,10 +52,6 @@ def rule(m: int) -> tuple[np.ndarray, np.ndarray]:
     x, h = np.linspace(-2.9, 2.9, m, retstep=True)
     v = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(x)))
     return v, h * np.pi * np.cosh(x) * v * (1.0 - v)
-
-
-def _has_quantile(step: Component) -> bool:
-    return step.family.survival is not None and step.family.survival.quantile is not None
 
 
 def _spread(step: Component) -> float:

@@ -91,7 +91,9 @@ def opened(data: Any) -> Any:
     if isinstance(data, Scan):
         source = opened(data.data)
         if isinstance(source, pd.DataFrame):
-            source = _of_pandas(source)
+            pa = _pyarrow("blocks of rows")
+            table, index = pa.Table.from_pandas(source, preserve_index=False), source.index
+            source = Table(table, "a DataFrame", index=np.asarray(index))
         if isinstance(source, Partitions):
             raise DataError(
                 "scan() cuts rows into blocks; those of a dask frame are its partitions. Give the "
@@ -105,7 +107,9 @@ def opened(data: Any) -> Any:
     for kind, remedy in UNREAD.items():
         if type(data).__name__ == kind and type(data).__module__.startswith(("polars", "pyarrow")):
             raise DataError(f"The data are a {kind}, which is not read yet: {remedy}.")
-    return _of_arrow(data) if _is_arrow(data) else data
+    # Frames of polars and Arrow's own give their columns to Arrow; so do those of pandas.
+    arrow = hasattr(type(data), "__arrow_c_stream__") and not isinstance(data, pd.DataFrame)
+    return _of_arrow(data) if arrow else data
 
 
 def read(source: Source, columns: Sequence[str]) -> pd.DataFrame:
@@ -115,11 +119,6 @@ def read(source: Source, columns: Sequence[str]) -> pd.DataFrame:
     assert isinstance(whole, Table)
     frame: pd.DataFrame = whole.table.select(list(names)).to_pandas(ignore_metadata=True)
     return frame if whole.index is None else frame.set_axis(whole.index, axis=0)
-
-
-def _is_arrow(value: Any) -> bool:
-    """Whether something gives its columns to Arrow, as frames of polars and Arrow's own do."""
-    return hasattr(type(value), "__arrow_c_stream__") and not isinstance(value, pd.DataFrame)
 
 
 def _of_arrow(data: Any) -> Table:
@@ -132,12 +131,6 @@ def _of_arrow(data: Any) -> Table:
             f"The data are a {type(data).__name__}; a frame with named columns is needed."
         ) from None
     return Table(table, f"a {type(data).__module__.split('.')[0]} table")
-
-
-def _of_pandas(data: pd.DataFrame) -> Table:
-    pa = _pyarrow("blocks of rows")
-    table = pa.Table.from_pandas(data, preserve_index=False)
-    return Table(table, "a DataFrame", index=np.asarray(data.index))
 
 
 def _files(path: str) -> Files:

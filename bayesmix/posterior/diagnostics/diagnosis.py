@@ -122,9 +122,10 @@ def diagnose(
         table = _with_filled(spec, table, _surplus(chains, filled), filled)
     level = convergence(log_density[..., None])
     mode = _modes(spec, theta, log_density, chains, weight, still, lost)
-    pairs = []
-    if filled is None:
-        pairs = _twins(spec, theta[moving], Chains(*(p[moving] for p in chains)), empty)
+    pairs: list[tuple[int, int]] = []
+    if filled is None and moving.any():  # empty components do not count
+        found_pairs = causes.twins(spec.layout, theta[moving], Chains(*(p[moving] for p in chains)))
+        pairs = [pair for pair in found_pairs if not empty[:, pair].any()]
     share = np.nan if diverging is None else float(np.mean(diverging))
     found = findings.standing(still)
     found += findings.lost_components(spec, lost, still, chains)
@@ -204,14 +205,6 @@ def _modes(
         some = Chains(*(part[rest] for part in chains))
         mode[rest] = causes.modes(spec.layout, theta[rest], log_density[rest], some, weight)
     return mode
-
-
-def _twins(
-    spec: MixtureSpec, theta: np.ndarray, chains: Chains, empty: np.ndarray
-) -> list[tuple[int, int]]:
-    """Pairs of components that are alike in the chains that move; empty ones do not count."""
-    found = causes.twins(spec.layout, theta, chains) if len(theta) else []
-    return [pair for pair in found if not empty[:, pair].any()]
 
 
 def _own_draws(spec: MixtureSpec, theta: np.ndarray) -> dict[tuple[Hashable, str, str], np.ndarray]:

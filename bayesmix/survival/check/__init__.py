@@ -213,7 +213,10 @@ def _compare(
     problems += column.problems
     notes += column.notes
     readings = _by_event(texts, read, column, problems)
-    check_together(column, _time_of(column, readings), problems, notes)
+    # The kind of each row's time: that of the event known, or of the first one allowed.
+    kinds = np.array([readings[name].kind for name in column.names])
+    kind = kinds[column.allowed.argmax(axis=1), np.arange(kinds.shape[1])]
+    check_together(column, kind, problems, notes)
     check_subjects(data, event, subject, _columns_of(texts), column, problems)
     return column, readings
 
@@ -271,13 +274,6 @@ def _by_event(
 # --- rows ----------------------------------------------------------------------------------
 
 
-def _time_of(column: EventColumn, readings: Mapping[Hashable, Reading]) -> np.ndarray:
-    """Kind of the time of each row (n,): of the event known, or of the first one allowed."""
-    first = column.allowed.argmax(axis=1)
-    kinds = np.array([readings[name].kind for name in column.names])
-    return kinds[first, np.arange(kinds.shape[1])]
-
-
 # --- the table -----------------------------------------------------------------------------
 
 
@@ -289,27 +285,18 @@ def _table(
     # A row is described by what is known of the event, and its kinds for the events allowed.
     kinds = np.where(column.allowed, kinds, -1)
     entered &= ~(kinds == UNREADABLE).any(axis=1)
-    keys, counts = _kinds_of_rows(np.column_stack([column.label, entered, kinds]))
+    codes = pd.DataFrame(np.column_stack([column.label, entered, kinds]))
     rows = [
         (
             column.label_words[key[0]],
             _observation(column, key[2:]) + (", delayed entry" if key[1] else ""),
-            int(count),
+            count,
             _contribution(column, key[2:], bool(key[1]), truncation),
         )
-        for key, count in zip(keys, counts, strict=True)
+        for key, count in codes.groupby(list(codes.columns)).size().items()
     ]
     table = pd.DataFrame(rows, columns=["event", "observation", "rows", "contribution"])
     return table.drop(columns="event") if column.name is None else table
-
-
-def _kinds_of_rows(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different rows of codes of at least -1, in ascending order, and how often each occurs."""
-    place = np.zeros(len(codes), dtype=np.int64)
-    for column in codes.T:  # numbered anew after each column, so that no number grows large
-        _, place = np.unique(place * (column.max() + 2) + column + 1, return_inverse=True)
-    _, first, counts = np.unique(place, return_index=True, return_counts=True)
-    return codes[first], counts
 
 
 def _observation(column: EventColumn, kinds: np.ndarray) -> str:

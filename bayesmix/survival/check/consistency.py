@@ -171,8 +171,9 @@ def _repeated_by_event(
 ) -> list[str]:
     """Rows that are the same but for the event and the status, once for every event."""
     events = len(column.names)
-    status = _statuses(data, times)
-    clocks = [c for c in data.columns if c in times and c not in status]
+    used = [c for c in data.columns if c in times]
+    status = [c for c in used if data[c].nunique(dropna=True) <= 2]  # or what may be one
+    clocks = [c for c in used if c not in status]
     if not clocks or len(data) < 2 * events or any(data[c].is_unique for c in clocks):
         return []
     # A column with a value for each row, such as a number of the row, tells no subjects.
@@ -193,8 +194,3 @@ def _repeated_by_event(
         f"same but for the event {event!r}: they look like one row for each event. {ONE_ROW}"
     )
     return [text]
-
-
-def _statuses(data: pd.DataFrame, times: set[str]) -> set[str]:
-    """Columns of the response that hold no more than two values."""
-    return {c for c in times if c in data.columns and data[c].nunique(dropna=True) <= 2}
