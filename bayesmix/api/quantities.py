@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.api.times import TimeQuantities
 from bayesmix.errors import FitError
-from bayesmix.survival.comparison import compare_states
+from bayesmix.survival.comparison import compare_curves
 from bayesmix.survival.intervals import Estimator, known_options, numbers
 from bayesmix.survival.mixed import times_table
 
@@ -179,4 +179,4 @@ class EventQuantities(TimeQuantities):
         [['F', 'start', 0.411], ['F', 'death', 0.514], ['F', 'pcm', 0.075]]
         """
         estimator = Estimator(**known_options(options))
-        return compare_states(self.source, estimator, by, times)
+        return compare_curves(self.source, estimator, by, times)

@@ -10,8 +10,14 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix.api.base import Result
 from bayesmix.errors import FitError
-from bayesmix.survival.comparison import compare_survival
-from bayesmix.survival.intervals import Estimator, known_options, numbers, one_number
+from bayesmix.survival.comparison import compare_curves
+from bayesmix.survival.intervals import (
+    Estimator,
+    known_options,
+    numbers,
+    one_number,
+    response_place,
+)
 from bayesmix.survival.mixed import times_table
 from bayesmix.survival.scores import brier_scores, calibration
 
@@ -309,7 +315,8 @@ class TimeQuantities(Result):
         [0.44, 0.37]
         """
         estimator = Estimator(**known_options(options))
-        return compare_survival(self.source, estimator, by, times, response)
+        at = response_place(self.source.spec, response, "kaplan_meier")
+        return compare_curves(self.source, estimator, by, times, at)
 
     def brier_score(
         self,

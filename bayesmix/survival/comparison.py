@@ -20,7 +20,7 @@ from bayesmix.results.censoring import refuse_background
 from bayesmix.results.event_times import EventTimes, one_response, state_probabilities
 from bayesmix.results.streaming import by_part
 from bayesmix.results.uncertainty import Source
-from bayesmix.survival.intervals import Estimator, averages, covariate_names, response_place
+from bayesmix.survival.intervals import Estimator, averages, covariate_names
 from bayesmix.survival.nonparametric import aalen_johansen, seen_events
 
 POINTS = 100
@@ -32,13 +32,14 @@ def start_state(events: Sequence[Hashable]) -> str:
     return next(name for name in ("start", "no event", "without an event") if name not in events)
 
 
-def compare_states(
+def compare_curves(
     source: Source,
     estimator: Estimator,
     by: str | Sequence[str] | None,
     times: Sequence[float] | None,
+    at: int | None = None,
 ) -> pd.DataFrame:
-    """The model's state probabilities and the Aalen-Johansen estimate, tidy.
+    """The model's probabilities and those estimated without a model, tidy.
 
     The model's are averaged over the rows of each group, as they are in the data.
 
@@ -50,6 +51,9 @@ def compare_states(
         Columns of the data that the model uses, whose levels make the groups.
     times : sequence of float, optional
         Of the model's curves; by default 100 up to the last one observed.
+    at : int, optional
+        The number of a response: its survival and the Kaplan-Meier estimate.  Without it all
+        states of competing events, and the Aalen-Johansen estimate.
 
     Raises
     ------
@@ -58,36 +62,14 @@ def compare_states(
     DataError
         Where there is no such estimate, as for interval-censored times.
     """
-    return _compared(source, estimator, by, times, None)
-
-
-def compare_survival(
-    source: Source,
-    estimator: Estimator,
-    by: str | Sequence[str] | None,
-    times: Sequence[float] | None,
-    response: str | None,
-) -> pd.DataFrame:
-    """The model's survival probabilities and the Kaplan-Meier estimate, tidy.
-
-    Parameters and errors as of `compare_states`; `response` is which survival time, where the
-    model has several.
-    """
-    at = response_place(source.spec, response, "kaplan_meier")
-    return _compared(source, estimator, by, times, at).drop(columns="state")
-
-
-def _compared(
-    source: Source, estimator: Estimator, by: Any, times: Sequence[float] | None, at: int | None
-) -> pd.DataFrame:
-    """The table of all states, or of the survival of one response."""
-    spec, by = source.spec, _names(by)
+    spec, by = source.spec, (by,) if isinstance(by, str) else tuple(by or ())
     names = covariate_names(by, COLUMNS)
     groups = [levels for levels, _ in _groups(spec, by)]
     light = Source(spec, None, None)
     parts = by_part(light, partial(_seen, by, groups, at))
     seen = [_together(list(each)) for each in zip(*parts, strict=True)]
-    grid = _grid(max(float(np.max(_last(times), initial=0.0)) for times, *_ in seen), times)
+    bounds = np.concatenate([np.r_[0.0, each.lower, each.upper] for each, *_ in seen])
+    grid = _grid(float(bounds[np.isfinite(bounds)].max()), times)
 
     def values_at(theta: np.ndarray) -> np.ndarray:
         sums = by_part(light, partial(_sums, theta, grid, by, groups, at))
@@ -106,7 +88,8 @@ def _compared(
         other = curves.table(events, states[0]).assign(source="nonparametric")
         more = {names[name]: value for name, value in levels.items()}
         frames += [replaced(f, more) for f in (model, other[other["state"].isin(states)])]
-    return pd.concat(frames, ignore_index=True)[[*names.values(), *COLUMNS]]
+    shown = COLUMNS if at is None else [name for name in COLUMNS if name != "state"]
+    return pd.concat(frames, ignore_index=True)[[*names.values(), *shown]]
 
 
 def _seen(
@@ -180,11 +163,6 @@ def _rows_of(
     return [found.get(tuple(levels.values()), np.zeros(0, int)) for levels in groups]
 
 
-def _last(observed: Times) -> np.ndarray:
-    """The last time that is known of each row."""
-    return np.where(np.isinf(observed.upper), observed.lower, observed.upper)
-
-
 def _grid(last: float, times: Sequence[float] | None) -> np.ndarray:
     if times is None:
         return np.linspace(0.0, last, POINTS)
@@ -192,12 +170,6 @@ def _grid(last: float, times: Sequence[float] | None) -> np.ndarray:
     if grid.ndim != 1 or not np.isfinite(grid).all() or (grid < 0).any():
         raise FitError(f"times={times!r} must be finite numbers of zero or more")
     return grid
-
-
-def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
-    if by is None:
-        return ()
-    return (by,) if isinstance(by, str) else tuple(by)
 
 
 def _groups(spec: MixtureSpec, by: tuple[str, ...]) -> list[tuple[dict[str, Any], np.ndarray]]:

@@ -286,14 +286,15 @@ def _table(
     kinds = np.where(column.allowed, kinds, -1)
     entered &= ~(kinds == UNREADABLE).any(axis=1)
     codes = pd.DataFrame(np.column_stack([column.label, entered, kinds]))
+    counts = codes.groupby(list(codes.columns)).size()
     rows = [
         (
             column.label_words[key[0]],
             _observation(column, key[2:]) + (", delayed entry" if key[1] else ""),
-            count,
+            int(count),
             _contribution(column, key[2:], bool(key[1]), truncation),
         )
-        for key, count in codes.groupby(list(codes.columns)).size().items()
+        for key, count in zip(counts.index.tolist(), counts, strict=True)
     ]
     table = pd.DataFrame(rows, columns=["event", "observation", "rows", "contribution"])
     return table.drop(columns="event") if column.name is None else table
