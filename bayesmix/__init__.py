@@ -15,7 +15,6 @@ Examples
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ if TYPE_CHECKING:
     from bayesmix.reporting.explorer import explore
     from bayesmix.survival.check import SurvivalCheck, check_survival
 
-__version__ = version("bayesmix")
+    __version__: str
 
 # Public names by the module that has them; each is imported when first used.
 _HOMES = {
@@ -134,6 +133,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name == "plot":
         return import_module("bayesmix.plot")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("bayesmix")
     if name not in _HOME:
         from bayesmix._arguments import unknown_function
 

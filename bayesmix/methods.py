@@ -8,7 +8,6 @@ from dataclasses import Field, dataclass, fields, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from bayesmix._arguments import shown, unknown_option
 from bayesmix.errors import SpecError
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def named(name: Any, gives: str | None = None) -> Method:
         If no method has this name, or the method gives another kind of result.
     """
     if not isinstance(name, str) or name not in METHODS:
+        from bayesmix._arguments import shown
+
         raise SpecError(f"method={shown(name)} is unknown; use one of {tuple(METHODS)}")
     method = METHODS[name]
     if gives is not None and method.gives != gives:
@@ -190,6 +191,8 @@ def _check_known(method: Method, option: str) -> None:
         return
     others = [m.name for m in METHODS.values() if option in m.option_names]
     if not others:
+        from bayesmix._arguments import unknown_option
+
         raise unknown_option("fit()", option, list(method.option_names))
     raise SpecError(
         f"{option}= does not go with method={method.name!r}; leave it out, or use method="

@@ -7,8 +7,10 @@ import math
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from bayesmix.likelihood import Problem
+if TYPE_CHECKING:
+    from bayesmix.likelihood import Problem
 
 PATIENCE = 1.0
 # A gain of the log-likelihood, relative to its size, with which a start ends.
