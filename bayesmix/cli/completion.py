@@ -9,9 +9,14 @@ from typing import Any
 import shtab
 
 FOLDERS = {**shtab.DIRECTORY, "zsh": "_path_files -/"}  # and no files where there are none
-FILES = ("DATA.csv", "FIT.nc", "FILE")
 # Files with or without NAME= before them, which bash takes apart by itself.
 NAMED = {**shtab.FILE, "zsh": "{compset -P '*='; _files}", "fish": ""}
+# What is offered for an argument, by what stands for it in the help.
+OFFERED = {
+    **dict.fromkeys(("DATA.csv", "FIT.nc", "FILE"), shtab.FILE),
+    "[NAME=]FIT.nc": NAMED,
+    "DIR": FOLDERS,
+}
 FISH = "complete -c bayesmix -n '_shtab_bayesmix_using report' -F"
 
 
@@ -26,20 +31,13 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
         "bash", "zsh" or "fish".
     """
     made = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    for action in (action for each in made.choices.values() for action in each._actions):
-        if action.metavar in FILES:
-            _complete(action, shtab.FILE)
-        elif action.metavar == "[NAME=]FIT.nc":
-            _complete(action, NAMED)
-        elif action.metavar == "DIR":
-            _complete(action, FOLDERS)
+    actions: list[Any] = [action for each in made.choices.values() for action in each._actions]
+    for action in actions:
+        if action.metavar in OFFERED:
+            action.complete = OFFERED[action.metavar]
         else:
             action.choices = action.choices or _suggested(action)
     return f"{shtab.complete(parser, shell)}\n" + (f"{FISH}\n" if shell == "fish" else "")
-
-
-def _complete(action: Any, what: Any) -> None:
-    action.complete = what
 
 
 def _suggested(action: argparse.Action) -> Sequence[str] | None:

@@ -211,6 +211,23 @@ def _switch(flag: str, part: str, words: str, commands: str = "") -> Option:
     return Option(flag, part, commands or COMMANDS[part], words, {"action": "store_true"})
 
 
+FORMULA = "response and varying effects, 'y ~ x'; one for each of several responses"
+# What stands without a flag.
+ARGUMENTS = (
+    _option("data", "", "the data; - for standard input", str, "fit select", metavar="DATA.csv"),
+    _option("data", "", "the data; - for standard input; or a stored fit", str, "check",
+            metavar="DATA.csv"),
+    _option("formula", "", FORMULA, formula, "fit select", nargs="+", metavar="FORMULA"),
+    _option("formula", "", FORMULA, checked, "check", nargs="*", metavar="FORMULA"),
+    _option("fits", "", "stored fits or their folders, with or without names: NAME=FILE", str,
+            "report", nargs="+", metavar="[NAME=]FIT.nc"),
+    _option("fit", "", "a stored fit or its folder", str, "predict", metavar="FIT.nc"),
+    _option("data", "", "the rows to predict; - for standard input", str, "predict", nargs="?",
+            metavar="DATA.csv"),
+    _option("name", "", "a dataset; leave out for the list", str, "data", nargs="?",
+            metavar="NAME"),
+    _option("shell", "", "the shell", str, "completion", choices=("bash", "zsh", "fish")),
+)  # fmt: skip
 OPTIONS = (
     _option("--sep", "read", "separator of the columns: one character, or tab "
             "(default: a comma)", separator, metavar="CHAR"),

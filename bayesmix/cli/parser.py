@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NoReturn
 
-from bayesmix.cli.options import OPTIONS, checked, formula
+from bayesmix.cli.options import ARGUMENTS, OPTIONS, formula
 
 USAGE = 2
 PARTS = {
@@ -24,7 +24,6 @@ PARTS = {
 # Texts, in the order of the commands.
 TEXTS = tomllib.loads(files(__package__).joinpath("help.toml").read_text("utf-8"))
 MODELLING = ("fit", "select", "check")
-SHELLS = ("bash", "zsh", "fish")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,8 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         made.set_defaults(parser=made)
-        _add_positionals(made, name)
-        _add_options(made, name)
+        _add_arguments(made, name)
     return parser
 
 
@@ -91,46 +89,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return given
 
 
-def _add_positionals(parser: argparse.ArgumentParser, command: str) -> None:
-    if command in MODELLING:
-        checking = command == "check"
-        about = "the data; - for standard input"
-        parser.add_argument(
-            "data", metavar="DATA.csv", help=f"{about}; or a stored fit" if checking else about
-        )
-        parser.add_argument(
-            "formula",
-            nargs="*" if checking else "+",
-            type=checked if checking else formula,
-            metavar="FORMULA",
-            help="response and varying effects, 'y ~ x'; one for each of several responses",
-        )
-    elif command == "report":
-        parser.add_argument(
-            "fits",
-            nargs="+",
-            metavar="[NAME=]FIT.nc",
-            help="stored fits or their folders, with or without names: NAME=FILE",
-        )
-    elif command == "predict":
-        parser.add_argument("fit", metavar="FIT.nc", help="a stored fit or its folder")
-        parser.add_argument(
-            "data", nargs="?", metavar="DATA.csv", help="the rows to predict; - for standard input"
-        )
-    elif command == "data":
-        parser.add_argument(
-            "name", nargs="?", metavar="NAME", help="a dataset; leave out for the list"
-        )
-    elif command == "completion":
-        parser.add_argument("shell", choices=SHELLS, help="the shell")
-
-
-def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
-    groups: dict[str, Any] = {}
-    for option in OPTIONS:
+def _add_arguments(parser: argparse.ArgumentParser, command: str) -> None:
+    groups: dict[str, Any] = {"": parser}
+    for option in (*ARGUMENTS, *OPTIONS):
         if command not in option.commands.split():
             continue
-        title = PARTS[option.part]
+        title = PARTS.get(option.part, "")
         if title not in groups:
             groups[title] = parser.add_argument_group(title, TEXTS["groups"].get(option.part))
         groups[title].add_argument(option.flag, help=option.help, **option.more)

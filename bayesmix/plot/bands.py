@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.comparison.scores import is_posterior
-from bayesmix.plot.style import entry
+from bayesmix.plot.style import Axes, entry
 from bayesmix.posterior.labels.draws import mean_weights
 from bayesmix.results.uncertainty import estimates
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 ALPHA = 0.18
 MOST_DRAWS = 1000

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import beside, colour, lines_down, marker, panels
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
+from bayesmix.plot.style import Axes, beside, colour, lines_down, marker, panels
 
 EFFECTS = ("fixed", "nested", "varying")
 SPREAD = 0.5

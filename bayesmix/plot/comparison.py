@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison import Comparison
 from bayesmix.comparison import compare as ranked
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, entry, lines_down, one_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
+from bayesmix.plot.style import Axes, colour, entry, lines_down, with_legend
 
 # Kass and Raftery (1995), for twice the logarithm of a Bayes factor.
 STEPS = (2, 6, 10)
@@ -89,9 +85,7 @@ def compare(
 
         errors = [(times, width, _error_words(times)) for times, width in ERRORS]
         return draw_comparison(str(backend), table, _label(found.by), errors, marks)
-    height = 1.3 + ROW * len(table)
-    where = beside(ax is None)
-    ax = one_axes(ax, (WITH_LEGEND[0], height))
+    ax, legend = with_legend(ax, 1.3 + ROW * len(table))
     known = np.isfinite(table["difference"].to_numpy(dtype=float))
     for place, (name, row) in enumerate(table.iterrows()):
         if known[place]:
@@ -104,7 +98,17 @@ def compare(
         ax.axvline(mark, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     lines_down(ax, table.index)
     ax.set_xlabel(_label(found.by))
-    _legend(ax, table, known, where)
+    handles, look = [], {"color": colour(0)}
+    if "se_difference" in table:
+        handles = [
+            entry(_error_words(times), linestyle="-", linewidth=width, **look)
+            for times, width in reversed(ERRORS)
+        ]
+    if (table["warning"].astype(bool) & known).any():
+        words = "with a warning, see the table"
+        handles.append(entry(words, marker="o", markersize=8, markerfacecolor="white", **look))
+    if handles:
+        legend(handles=handles)
     return ax
 
 
@@ -145,17 +149,3 @@ def _label(by: str) -> str:
 
 def _error_words(times: int) -> str:
     return f"{times} standard error{'s' if times > 1 else ''}"
-
-
-def _legend(ax: Axes, table: pd.DataFrame, known: np.ndarray, where: Mapping[str, Any]) -> None:
-    handles, look = [], {"color": colour(0)}
-    if "se_difference" in table:
-        handles = [
-            entry(_error_words(times), linestyle="-", linewidth=width, **look)
-            for times, width in reversed(ERRORS)
-        ]
-    if (table["warning"].astype(bool) & known).any():
-        words = "with a warning, see the table"
-        handles.append(entry(words, marker="o", markersize=8, markerfacecolor="white", **look))
-    if handles:
-        ax.legend(handles=handles, fontsize="small", **where)

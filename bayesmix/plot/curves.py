@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bayesmix._arguments.classes import PointFit, Posterior
+from bayesmix.formula.times import Times
 from bayesmix.plot.bands import draw_band, weights_and_limits
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import (
-    WITH_LEGEND,
-    beside,
+    Axes,
     colour,
     entry,
     level_ticks,
     line_style,
     marker,
     note,
-    one_axes,
+    with_legend,
 )
 from bayesmix.plot.style import panels as new_panels
 from bayesmix.plot.view import Curve, View, curves, make_view, points, times_of, y_label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
-    from bayesmix.formula.times import Times
 
 JITTER = 0.16
 MANY = 2000
@@ -120,57 +116,46 @@ def fitted(
     """
     view = make_view(fit, x, by, response, at or {})
     members = fit.membership(rows=True).to_numpy()
-    drawn = curves(fit, view, ci)
+    drawn = curves(view, ci)
     if not panels:
-        new, ax = ax is None, one_axes(ax, WITH_LEGEND)
-        notes, binary = _draw(ax, fit, view, members, drawn, range(fit.k))
-        label(ax, view, binary, notes)
-        legend(ax, fit, view, beside(new))
+        ax, legend = with_legend(ax)
+        _draw(ax, view, members, drawn, range(fit.k))
+        draw_legend(legend, view)
         return ax
     axes = new_panels(ax, fit.k, "one for each component")
     for s, panel in enumerate(axes):
-        notes, binary = _draw(panel, fit, view, members, drawn, [s])
-        label(panel, view, binary, notes)
+        _draw(panel, view, members, drawn, [s])
         panel.set_title(f"{fit.numbers.spec.kind.component} {fit.components[s]}")
         panel.label_outer()
     return axes
 
 
 def _draw(
-    ax: Axes,
-    fit: PointFit | Posterior,
-    view: View,
-    members: np.ndarray,
-    drawn: list[Curve],
-    shown: Sequence[int],
-) -> tuple[list[str], bool]:
-    """Draw rows and curves of some components; notes about cuts, and whether y was jittered."""
-    binary = _draw_points(ax, fit, view, members, shown)
-    draw_curves(ax, fit, view, drawn, shown)
+    ax: Axes, view: View, members: np.ndarray, drawn: list[Curve], shown: Sequence[int]
+) -> None:
+    """Draw rows and curves of some components, and the words around them."""
+    binary = _draw_points(ax, view, members, shown)
+    draw_curves(ax, view, drawn, shown)
     notes = ["curves at the posterior mode"] if view.slow else []
     some = [s for s in np.unique(members.argmax(1)) if s in shown]
-    return notes + cut(ax, fit, view, drawn, some), binary
+    label(ax, view, binary, notes + cut(ax, view, drawn, some))
 
 
-def draw_curves(
-    ax: Axes, fit: PointFit | Posterior, view: View, drawn: list[Curve], shown: Sequence[int]
-) -> None:
+def draw_curves(ax: Axes, view: View, drawn: list[Curve], shown: Sequence[int]) -> None:
     """The means of some components, with their bands."""
     for number, curve in enumerate(drawn):
         for s in shown:
-            _draw_curve(ax, fit, view, curve, s, number if view.by is not None else s)
+            _draw_curve(ax, view, curve, s, number if view.by is not None else s)
 
 
-def cut(
-    ax: Axes, fit: PointFit | Posterior, view: View, drawn: list[Curve], some: Sequence[int]
-) -> list[str]:
+def cut(ax: Axes, view: View, drawn: list[Curve], some: Sequence[int]) -> list[str]:
     """End the axis near the data and the means of components that have some; a note if it did.
 
     Bands, and means of components to which no row belongs, may lie so far away that
     nothing else would be seen.
     """
     means = [curve.means[:, some].ravel() for curve in drawn]
-    values = np.concatenate([points(fit, view)[1], *means])
+    values = np.concatenate([points(view)[1], *means])
     known = values[np.isfinite(values)]
     room = ROOM * (known.max() - known.min())
     low, high = ax.dataLim.intervaly
@@ -182,66 +167,68 @@ def cut(
     return ["what lies beyond the axis is cut off"]
 
 
-def _draw_points(
-    ax: Axes, fit: PointFit | Posterior, view: View, members: np.ndarray, shown: Sequence[int]
-) -> bool:
+def _draw_points(ax: Axes, view: View, members: np.ndarray, shown: Sequence[int]) -> bool:
     """Scatter the rows; True if responses of 0 and 1 were jittered."""
     from matplotlib.colors import to_rgba_array
 
-    place, y = points(fit, view)
-    own, sure = members.argmax(1), members.max(1)
-    times = times_of(fit, view)
-    looks = [colour(s) if s in shown else OTHERS for s in range(fit.k)]
+    looks = [colour(s) if s in shown else OTHERS for s in range(view.fit.k)]
+    rows, times = _rows(view, members), times_of(view)
     rng = np.random.default_rng(0)
-    binary = bool(np.isin(y, (0, 1)).all())
+    binary = bool(rows["y"].isin((0, 1)).all())
     if view.levels is not None:
-        place = place + rng.uniform(-JITTER, JITTER, len(place))
+        rows["place"] += rng.uniform(-JITTER, JITTER, len(rows))
     if binary:
-        y = y + rng.uniform(-JITTER, JITTER, len(y)) / 4
-    exact = np.ones(len(y), bool)
+        rows["y"] += rng.uniform(-JITTER, JITTER, len(rows)) / 4
     if times is not None:
-        exact = times.lower == times.upper
-        _draw_ticks(ax, place, y, [looks[s] for s in own], times)
-    hollow = _hollow(fit, view)
-    size = np.ones(len(y))
-    if not binary and times is None:
-        place, y, own, hollow, sure, size = _together(place, y, own, hollow, sure)
-        exact = np.ones(len(y), bool)
-    many = len(y) > MANY
-    for s in sorted(range(fit.k), key=lambda s: s in shown):
+        _draw_ticks(ax, rows, looks, times)
+    elif not binary:
+        rows = _together(rows)
+    many = len(rows) > MANY
+    if times is not None:
+        rows = rows[times.lower == times.upper]
+    for s in sorted(range(view.fit.k), key=lambda s: s in shown):
         for empty in (False, True):
-            at = (own == s) & (hollow == empty) & exact
-            if at.any():
-                shade: Any = to_rgba_array([looks[s]] * int(at.sum()), 0.15 + 0.6 * sure[at] ** 2)
-                ax.scatter(
-                    place[at],
-                    y[at],
-                    s=(10 if many else 20 if binary else 40) * sure[at] ** 2 * size[at],
-                    marker=marker(s),
-                    facecolors="none" if empty else shade,
-                    edgecolors=shade if empty else "none",
-                    rasterized=many,
-                    zorder=2,
-                )
+            part = rows[(rows["own"] == s) & (rows["hollow"] == empty)]
+            if part.empty:
+                continue
+            sure = part["sure"].to_numpy() ** 2
+            shade: Any = to_rgba_array([looks[s]] * len(part), 0.15 + 0.6 * sure)
+            ax.scatter(
+                part["place"],
+                part["y"],
+                s=(10 if many else 20 if binary else 40) * sure * part["size"],
+                marker=marker(s),
+                facecolors="none" if empty else shade,
+                edgecolors=shade if empty else "none",
+                rasterized=many,
+                zorder=2,
+            )
     return binary
 
 
-def _together(
-    place: np.ndarray, y: np.ndarray, own: np.ndarray, hollow: np.ndarray, sure: np.ndarray
-) -> tuple[np.ndarray, ...]:
+def _rows(view: View, members: np.ndarray) -> pd.DataFrame:
+    """Place, response, most probable component and its probability, and the look of every row."""
+    place, y = points(view)
+    own, sure = members.argmax(1), members.max(1)
+    rows = pd.DataFrame({"place": place, "y": y, "own": own, "sure": sure, "size": 1.0})
+    rows["hollow"] = False  # filled for rows in the second of two levels
+    if len(view.by_levels) == 2:
+        by = view.fit.numbers.spec.prepared.data[view.by]
+        rows["hollow"] = (by == view.by_levels[1]).to_numpy()
+    return rows
+
+
+def _together(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows at the same place as one point, with an area for their number."""
-    table = np.column_stack([place, y, own, hollow])
-    found, which, count = np.unique(table, axis=0, return_inverse=True, return_counts=True)
-    if count.max() == 1:
-        return place, y, own, hollow, sure, np.ones(len(y))
-    mean = np.bincount(which.ravel(), weights=sure) / count
-    size = SMALLEST + (LARGEST - SMALLEST) * count / count.max()
-    return found[:, 0], found[:, 1], found[:, 2].astype(int), found[:, 3] > 0, mean, size
+    alike = rows.groupby(["place", "y", "own", "hollow"], dropna=False)["sure"]
+    found = alike.agg(sure="mean", size="size").reset_index()
+    if len(found) == len(rows):
+        return rows
+    share = found["size"] / found["size"].max()
+    return found.assign(size=SMALLEST + (LARGEST - SMALLEST) * share)
 
 
-def _draw_ticks(
-    ax: Axes, place: np.ndarray, y: np.ndarray, looks: Sequence[str], times: Times
-) -> None:
+def _draw_ticks(ax: Axes, rows: pd.DataFrame, looks: Sequence[str], times: Times) -> None:
     """Ticks on times that are censored: up where they are later, down where earlier."""
     from matplotlib.markers import TICKDOWN, TICKUP
 
@@ -250,22 +237,12 @@ def _draw_ticks(
     downwards: tuple[Any, ...] = (TICKDOWN, "left", "interval")
     for tick, *censored in (upwards, downwards):
         for kind in censored:
-            at = np.arange(len(y))[kinds.get(kind, slice(0))]
-            colours = [looks[i] for i in at]
-            ax.scatter(place[at], y[at], s=16, marker=tick, c=colours, linewidths=0.6, zorder=2)
+            part = rows.iloc[np.arange(len(rows))[kinds.get(kind, slice(0))]]
+            look: dict[str, Any] = {"marker": tick, "c": [looks[s] for s in part["own"]]}
+            ax.scatter(part["place"], part["y"], s=16, linewidths=0.6, zorder=2, **look)
 
 
-def _hollow(fit: PointFit | Posterior, view: View) -> np.ndarray:
-    """Rows in the second of two levels of `by`."""
-    data = fit.numbers.spec.prepared.data
-    if len(view.by_levels) != 2:
-        return np.zeros(len(data), bool)
-    return (data[view.by] == view.by_levels[1]).to_numpy()
-
-
-def _draw_curve(
-    ax: Axes, fit: PointFit | Posterior, view: View, curve: Curve, s: int, line: int
-) -> None:
+def _draw_curve(ax: Axes, view: View, curve: Curve, s: int, line: int) -> None:
     """The mean of component s along x in line style `line`, with its band."""
     means = curve.means[:, s]
     if not np.isfinite(means).any():  # the expected time of those who may never have the event
@@ -280,7 +257,7 @@ def _draw_curve(
     ax.plot(curve.place, means, color=colour(s), linestyle=line_style(line), zorder=3, **look)
     if view.by is not None:
         ax.annotate(
-            str(fit.components[s]),
+            str(view.fit.components[s]),
             (curve.place[-1], means[-1]),
             (5, 0),
             textcoords="offset points",
@@ -310,15 +287,13 @@ def component_handles(fit: PointFit | Posterior, *, lines: bool) -> list[Any]:
     return out
 
 
-def legend(ax: Axes, fit: PointFit | Posterior, view: View, where: Mapping[str, Any]) -> None:
+def draw_legend(legend: Any, view: View) -> None:
     """The components with their weights, and the levels of `by`."""
-    handles = component_handles(fit, lines=view.by is None)
+    handles = component_handles(view.fit, lines=view.by is None)
     for number, level in enumerate(view.by_levels):
         look = {"color": "0.2", "linestyle": line_style(number)}
         if len(view.by_levels) == 2:
             look |= {"marker": "o", "markerfacecolor": ("0.2", "white")[number]}
         handles.append(entry(f"{view.by} = {level}", **look))
-    where = dict(where)
-    if where["loc"] == "best" and fit.numbers.spec.rows.n > LEGEND_BELOW:  # the best takes long
-        where["loc"] = "upper left"
-    ax.legend(handles=handles, fontsize="small", handlelength=3.2, **where)
+    slow = legend.keywords["loc"] == "best" and view.fit.numbers.spec.rows.n > LEGEND_BELOW
+    legend(handles=handles, handlelength=3.2, **({"loc": "upper left"} if slow else {}))

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import Posterior
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import colour, line_style, lines_down, marker, panels
+from bayesmix.plot.style import Axes, colour, line_style, lines_down, marker, panels
+from bayesmix.posterior.diagnostics import Diagnosis
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 from bayesmix.results.tables import natural_values
-
-if TYPE_CHECKING:
-    from arviz_plots import PlotCollection
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from bayesmix._arguments.classes import Posterior
-    from bayesmix.posterior.diagnostics import Diagnosis
 
 MOST_ROWS = 30
 MOST_POINTS = 1000
@@ -118,7 +112,7 @@ def _interactive(
     table: pd.DataFrame,
     values: dict[str, np.ndarray],
     looks: Sequence[dict[str, Any]],
-) -> PlotCollection:
+) -> Any:
     from matplotlib.colors import to_hex
 
     from bayesmix.plot.interactive import draw_chains
@@ -270,14 +264,11 @@ def _axes(ax: Any, rows: int, shown: int, *, ranks: bool) -> np.ndarray:
     wide = 2 if ranks else 1
     if ax is not None and not isinstance(ax, FigureBase):
         return panels(ax, 2 + wide * shown, "two, then those of each parameter shown")
-    parts: Any = (ax or _figure(rows, shown)).subfigures(1, 2, width_ratios=(5, 3 * wide))
-    tables, draws = parts
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        height = max(1.0 + LINE * rows, 1.6 * shown + 0.6, 3.2)
+        ax = plt.figure(figsize=(11.0, height), layout="constrained")
+    tables, draws = ax.subfigures(1, 2, width_ratios=(5, 3 * wide))
     left = tables.subplots(1, 2)
     return np.concatenate([left, draws.subplots(shown, wide, squeeze=False).ravel()])
-
-
-def _figure(rows: int, shown: int) -> Figure:
-    import matplotlib.pyplot as plt
-
-    height = max(1.0 + LINE * rows, 1.6 * shown + 0.6, 3.2)
-    return plt.figure(figsize=(11.0, height), layout="constrained")

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix._arguments import check_known, shown
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison import predictions, slopes
 from bayesmix.errors import FitError
 from bayesmix.formula.frames import is_number, levels_of
 from bayesmix.plot.bands import draw_band
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import (
-    WITH_LEGEND,
-    beside,
+    Axes,
     colour,
     level_ticks,
     line_style,
     marker,
-    one_axes,
+    with_legend,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
 
 SHOWN = ("predictions", "slopes")
 STEPS = 60
@@ -119,7 +113,7 @@ def effects(
     elif output is not None:
         words = f"output={shown(output)}: the mean of {name!r} is one number; leave output= out"
         raise FitError(words)
-    new, ax = ax is None, one_axes(ax, WITH_LEGEND)
+    ax, legend = with_legend(ax)
     place = np.array(values) if numeric else np.arange(float(len(values)))
     for number, (owner, line) in enumerate(_lines(found)):
         _draw(ax, number, owner, place, line, levels=not numeric)
@@ -127,7 +121,7 @@ def effects(
         level_ticks(ax, values)
     ax.set_xlabel(x)
     ax.set_ylabel(_y_label(show, what, name, x))
-    ax.legend(fontsize="small", handlelength=3.2, **beside(new))
+    legend(handlelength=3.2)
     return ax
 
 

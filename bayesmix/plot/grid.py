@@ -16,6 +16,8 @@ from bayesmix.formula.frames import is_number, levels_of
 from bayesmix.formula.splines import weighted_quantile
 from bayesmix.model import MixtureSpec
 
+STEPS = 201  # values of a number along an axis
+
 
 @dataclass(frozen=True)
 class Covariates:
@@ -142,6 +144,17 @@ def _given(value: Any, column: pd.Series, number: bool) -> Any:
             f"{high:g}; pictures are not extrapolated"
         )
     return float(value)
+
+
+def along(column: pd.Series, levels: list[Any] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Places on an axis (m,) and values of a column there: numbers, or the levels that it has."""
+    if levels is None:
+        low, high = float(column.min()), float(column.max())
+        grid = np.linspace(low, high, STEPS) if high > low else np.array([low])
+        return grid, grid
+    present = [v for v in levels if (column == v).any()]
+    place = np.array([levels.index(v) for v in present], dtype=float)
+    return place, np.array(present, dtype=object)
 
 
 def new_rows(spec: MixtureSpec, n: int, values: Mapping[str, Any]) -> pd.DataFrame:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, hatch, one_axes, panels
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
+from bayesmix.plot.style import Axes, colour, hatch, one_axes, panels
 
 NAMES = 8  # of units on an inch
 TICK_GAP = 0.17

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix._arguments import fraction, generator, whole_number
+from bayesmix._arguments.classes import CompetingRisks, Mixture, PointFit, Posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.replicates import Replicates, kind_of, of_model, of_priors
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, level_ticks, marker, note, one_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import CompetingRisks, Mixture, PointFit, Posterior
+from bayesmix.plot.style import Axes, colour, level_ticks, marker, note, with_legend
 
 ALPHA = 0.3
 FACE, EDGE = "0.85", "0.25"
@@ -179,8 +175,7 @@ def _picture(
         from bayesmix.plot.interactive import draw_check
 
         return draw_check(str(backend), check)
-    look = {"fontsize": "small", **beside(ax is None)}
-    ax = one_axes(ax, WITH_LEGEND)
+    ax, legend = with_legend(ax)
     draw = {"rootogram": _rootogram, "density": _density}.get(check.kind, _curves)
     draw(ax, check)
     if replicates.levels:
@@ -188,7 +183,7 @@ def _picture(
     ax.set_xlabel(replicates.name)
     ax.set_ylabel(check.label)
     note(ax, [check.title])
-    ax.legend(**look)
+    legend()
     return ax
 
 

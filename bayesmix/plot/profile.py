@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.plot.bands import draw_band, estimate_and_limits
 from bayesmix.plot.curves import component_handles
 from bayesmix.plot.grid import covariates_of, hold, new_rows, one_of
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, level_ticks, line_style, marker, note, one_axes, panels
+from bayesmix.plot.style import (
+    Axes,
+    colour,
+    level_ticks,
+    line_style,
+    marker,
+    note,
+    one_axes,
+    panels,
+)
 from bayesmix.results.means import Cell, cells_of, mean_cells, mean_scale, observed_response
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
 
 WHAT = "one for the probabilities and one for the means"
 # How far apart the classes' intervals stand at an item.

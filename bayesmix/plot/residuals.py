@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import special
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.bands import draw_band
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, one_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
+from bayesmix.plot.style import Axes, colour, one_axes
 
 
 @picture

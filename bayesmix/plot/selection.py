@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import Selection
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, entry, line_style, marker, one_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import Selection
+from bayesmix.plot.style import Axes, colour, entry, line_style, marker, with_legend
 
 KNOWN = ("bic", "icl", "aic", "bic_units")
 
@@ -66,15 +62,19 @@ def selection(
     unknown = [c for c in wanted if c not in KNOWN]
     if unknown or not wanted:
         raise FitError(f"criteria={unknown or wanted!r}: use some of {list(KNOWN)}")
-    where = beside(ax is None)
-    ax = one_axes(ax, WITH_LEGEND)
+    ax, legend = with_legend(ax)
     table = selected.table
     for number, by in enumerate(wanted):
         _draw(ax, selected, table, by, number)
     ax.set_xticks(table["k0"])
     ax.set_xlabel("number of components requested")
     ax.set_ylabel("criterion (smaller is better)")
-    _legend(ax, table, where)
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": "black"}
+    handles = [*ax.get_legend_handles_labels()[0], entry("chosen", marker="o", **ring)]
+    if not table["converged"].all():
+        look = {"marker": "o", "markerfacecolor": "white", "color": "0.2"}
+        handles.append(entry("other status than converged", **look))
+    legend(handles=handles, handlelength=3.2)
     return ax
 
 
@@ -94,12 +94,3 @@ def _draw(ax: Axes, selected: Any, table: pd.DataFrame, by: str, number: int) ->
     ring: dict[str, Any] = {"marker": "o", "markersize": 17, "markeredgecolor": "black"}
     ring |= {"markerfacecolor": "none", "linestyle": "none", "gid": "ring", "zorder": 1.9}
     ax.plot(best, values[k == best], **ring)
-
-
-def _legend(ax: Axes, table: pd.DataFrame, where: Mapping[str, Any]) -> None:
-    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": "black"}
-    handles = [*ax.get_legend_handles_labels()[0], entry("chosen", marker="o", **ring)]
-    if not table["converged"].all():
-        look = {"marker": "o", "markerfacecolor": "white", "color": "0.2"}
-        handles.append(entry("other status than converged", **look))
-    ax.legend(handles=handles, fontsize="small", handlelength=3.2, **where)

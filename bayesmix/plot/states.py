@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.errors import FitError
 from bayesmix.formula.calls import time_name
 from bayesmix.formula.frames import levels_of
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import interactive, picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, entry, line_style, one_axes, panels
+from bayesmix.plot.style import HEIGHT, WIDTH, beside, colour, entry, line_style, one_axes, panels
 from bayesmix.survival.comparison import COLUMNS, start_state
 from bayesmix.survival.intervals import covariate_names
-
-if TYPE_CHECKING:
-    from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
 
 START = ("no event yet", "#595959")  # its name and colour
 
@@ -97,7 +95,7 @@ def states(
 
         return draw_states(str(backend), groups, looks, times_read)
     if by is None:
-        axes = np.array([one_axes(ax, WITH_LEGEND)])
+        axes = np.array([one_axes(ax, (WIDTH, HEIGHT))])
     else:
         axes = panels(ax, len(groups), "one for each group")
     for panel, (title, part) in zip(axes, groups, strict=True):

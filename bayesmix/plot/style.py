@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from bayesmix.errors import FitError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+else:  # matplotlib is imported when the first picture is drawn
+    Axes = Line2D = Any
 
 # Okabe and Ito (2008), without the yellow that is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -21,8 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++")
 COLUMNS = 4
-# Of new axes with a legend beside them, in inches.
-WITH_LEGEND = (8.2, 4.8)
+WIDTH, HEIGHT = 8.2, 4.8  # of new axes with a legend beside them, in inches
 LETTERS = 11  # of a tick label on an inch
 SLANTED = 5  # slanted labels on an inch
 LEGEND_LINE = 15  # points
@@ -87,6 +89,12 @@ def note(ax: Axes, words: Sequence[object], above: int = 0) -> None:
         text = textwrap.fill(", ".join(map(str, words)), 70)
         pad: dict[str, Any] = {"pad": 6 + LEGEND_LINE * above} if above else {}
         ax.set_title(text, loc="left", fontsize="small", **pad)
+
+
+def with_legend(ax: Any, height: float = HEIGHT) -> tuple[Axes, Callable[..., Any]]:
+    """The axes given, or new ones with room for a legend, and the function that draws it."""
+    shown = one_axes(ax, (WIDTH, height))
+    return shown, partial(shown.legend, fontsize="small", **beside(ax is None))
 
 
 def one_axes(ax: Any, size: tuple[float, float] | None = None) -> Axes:

@@ -13,7 +13,7 @@ from bayesmix.errors import FitError
 from bayesmix.formula.calls import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, line_style, one_axes
+from bayesmix.plot.style import colour, line_style, with_legend
 
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"
@@ -83,7 +83,7 @@ def survival(
     if not hasattr(fit, "kaplan_meier"):
         raise FitError(f"survival() draws fits of survival times, not a {type(fit).__name__}")
     table = _table(fit, by, times, response, ci)
-    panel = one_axes(ax, WITH_LEGEND)
+    panel, legend = with_legend(ax)
     groups = _groups(table)
     for number, (label, part) in enumerate(groups):
         look = colour(number) if by is not None else ALL_COLOUR
@@ -106,7 +106,7 @@ def survival(
     panel.set_xlim(left=0)
     others = steps_handles("Kaplan-Meier", ci)[: table["source"].nunique()]
     handles = [*panel.get_legend_handles_labels()[0], *others]
-    panel.legend(handles=handles, fontsize="small", handlelength=3.2, **beside(ax is None))
+    legend(handles=handles, handlelength=3.2)
     return panel
 
 

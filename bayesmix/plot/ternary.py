@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.memberships import unit_weights
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import colour, entry, marker, one_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
+from bayesmix.plot.style import Axes, colour, entry, marker, one_axes
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
 MESH = 40  # units within 1 / MESH of each other are one marker

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
-from bayesmix.plot.curves import cut, draw_curves, label, legend
+from bayesmix.plot.curves import cut, draw_curves, draw_legend, label
 from bayesmix.plot.picture import picture
-from bayesmix.plot.style import WITH_LEGEND, beside, colour, one_axes
+from bayesmix.plot.style import Axes, colour, with_legend
 from bayesmix.plot.view import View, curves, make_view, points
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
 
 # How dark a unit's line is: at a membership of zero, and what a sure one adds.
 FAINT, SURE = 0.05, 0.25
@@ -100,14 +96,14 @@ def trajectories(
     if fit.numbers.spec.prepared.parts[view.block].response.times is not None:
         msg = f"trajectories() draws repeated measurements; {view.name} is a time: use fitted()"
         raise FitError(msg)
-    new, ax = ax is None, one_axes(ax, WITH_LEGEND)
-    notes = _draw_units(ax, fit, view, lines)
-    drawn = curves(fit, view, ci)
-    draw_curves(ax, fit, view, drawn, range(fit.k))
+    ax, legend = with_legend(ax)
+    notes = _draw_units(ax, view, lines)
+    drawn = curves(view, ci)
+    draw_curves(ax, view, drawn, range(fit.k))
     _outline(ax)
-    notes += cut(ax, fit, view, drawn, range(fit.k))
+    notes += cut(ax, view, drawn, range(fit.k))
     label(ax, view, False, notes)
-    legend(ax, fit, view, beside(new))
+    draw_legend(legend, view)
     return ax
 
 
@@ -128,11 +124,11 @@ def _outline(ax: Axes) -> None:
             line.set_path_effects([Stroke(linewidth=4.0, foreground="white"), Normal()])
 
 
-def _draw_units(ax: Axes, fit: Any, view: View, lines: int) -> list[str]:
+def _draw_units(ax: Axes, view: View, lines: int) -> list[str]:
     """The units' lines, and what the title says about those not drawn."""
-    place, y = points(fit, view)
-    units = fit.numbers.spec.rows.units
-    members = fit.membership().to_numpy()
+    place, y = points(view)
+    units = view.fit.numbers.spec.rows.units
+    members = view.fit.membership().to_numpy()
     n = len(members)
     shown = np.arange(n)
     if n > lines:

@@ -23,6 +23,7 @@ from bayesmix.plot.bands import estimate_and_limits
 from bayesmix.plot.grid import (
     Covariates,
     Held,
+    along,
     covariates_of,
     hold,
     new_rows,
@@ -31,7 +32,6 @@ from bayesmix.plot.grid import (
 )
 from bayesmix.results.means import component_means, mean_scale, observed_response
 
-STEPS = 201
 INTEGRALS = ("spline",)  # families of times whose mean is an integral
 MOST_LEVELS = 4  # of a factor with a line style for each
 
@@ -42,6 +42,7 @@ class View:
 
     Parameters
     ----------
+    fit : PointFit or Posterior
     block : int
         Position of the response.
     name : str
@@ -62,6 +63,7 @@ class View:
     offsets : tuple of str
     """
 
+    fit: PointFit | Posterior
     block: int
     name: str
     x: str | None
@@ -81,7 +83,6 @@ class Curve:
     `limits` are a lower and an upper array (m, k), or None.
     """
 
-    level: Any
     place: np.ndarray
     means: np.ndarray
     limits: tuple[np.ndarray, np.ndarray] | None
@@ -130,7 +131,7 @@ def make_view(
     slow = is_posterior(fit) and any(
         f.is_survival and (f.mean is None or f.name in INTEGRALS) for f in families
     )
-    return View(block, names[block], x, levels, by, by_levels, held, rate, slow, offsets)
+    return View(fit, block, names[block], x, levels, by, by_levels, held, rate, slow, offsets)
 
 
 def _choose_x(x: str | None, known: Covariates, at: Mapping[str, Any]) -> str | None:
@@ -179,11 +180,11 @@ def y_label(view: View, *, jittered: bool) -> str:
     return f"{name} (curves: offset {' + '.join(view.offsets)} held)"
 
 
-def points(fit: PointFit | Posterior, view: View) -> tuple[np.ndarray, np.ndarray]:
+def points(view: View) -> tuple[np.ndarray, np.ndarray]:
     """Place on the x axis (n,) and response on the scale of the picture (n,) of every row."""
-    spec = fit.numbers.spec
+    spec = view.fit.numbers.spec
     rows = spec.rows.blocks[view.block]
-    times = times_of(fit, view)
+    times = times_of(view)
     y = observed_response(rows) if times is None else middle(times)
     if view.rate and rows.offset is not None:
         y = y / np.exp(rows.offset)
@@ -196,7 +197,7 @@ def points(fit: PointFit | Posterior, view: View) -> tuple[np.ndarray, np.ndarra
     return place, y
 
 
-def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
+def times_of(view: View) -> Times | None:
     """What is known of the times of all rows, where the response is a time.
 
     Raises
@@ -204,7 +205,7 @@ def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
     FitError
         If the events have different responses.
     """
-    spec = fit.numbers.spec
+    spec = view.fit.numbers.spec
     names = dict.fromkeys(time_sources(spec, spec.layout.blocks[view.block]))
     if len(names) > 1:
         raise FitError(
@@ -214,24 +215,24 @@ def times_of(fit: PointFit | Posterior, view: View) -> Times | None:
     return spec.prepared.times.get(next(iter(names)))
 
 
-def curves(fit: PointFit | Posterior, view: View, ci: float | None) -> list[Curve]:
+def curves(view: View, ci: float | None) -> list[Curve]:
     """Each component's mean along x with limits, for every level of `by`.
 
     The grid of a level spans the rows of that level only.
     """
-    data = fit.numbers.spec.prepared.data
+    data = view.fit.numbers.spec.prepared.data
     if view.by is None:
-        return [_level_curve(fit, view, None, data, ci)]
+        return [_level_curve(view, None, data, ci)]
     column = data[view.by]
-    return [_level_curve(fit, view, v, data[column == v], ci) for v in view.by_levels]
+    return [_level_curve(view, v, data[column == v], ci) for v in view.by_levels]
 
 
-def _level_curve(
-    fit: PointFit | Posterior, view: View, level: Any, rows: pd.DataFrame, ci: float | None
-) -> Curve:
+def _level_curve(view: View, level: Any, rows: pd.DataFrame, ci: float | None) -> Curve:
     """Means along x, from new data that vary only in x."""
-    spec = fit.numbers.spec
-    place, x = _grid(rows, view)
+    spec = view.fit.numbers.spec
+    place, x = np.array([1.0, max(len(rows), 2)]), None
+    if view.x is not None:
+        place, x = along(rows[view.x], view.levels)
     moving = {name: v for name, v in ((view.x, x), (view.by, level)) if name is not None}
     values = {h.name: h.value for h in view.held} | moving
     newdata = new_rows(spec, len(place), values)
@@ -247,20 +248,5 @@ def _level_curve(
         return component_means(block, data, theta) / per
 
     if view.slow:
-        mode: Any = fit
-        return Curve(level, place, means(mode.point().numbers.theta), None)
-    return Curve(level, place, *estimate_and_limits(fit, means, ci, [mean_scale(block)]))
-
-
-def _grid(rows: pd.DataFrame, view: View) -> tuple[np.ndarray, Any]:
-    """Places on the axis (m,) and values of x there."""
-    if view.x is None:
-        return np.array([1.0, max(len(rows), 2)]), None
-    column = rows[view.x]
-    if view.levels is None:
-        low, high = float(column.min()), float(column.max())
-        grid = np.linspace(low, high, STEPS) if high > low else np.array([low])
-        return grid, grid
-    present = [v for v in view.levels if (column == v).any()]
-    place = np.array([view.levels.index(v) for v in present], dtype=float)
-    return place, np.array(present, dtype=object)
+        return Curve(place, means(view.fit.point().numbers.theta), None)
+    return Curve(place, *estimate_and_limits(view.fit, means, ci, [mean_scale(block)]))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
 from bayesmix.formula.frames import levels_of
 from bayesmix.plot.bands import draw_band, estimate_and_limits, weights_and_limits
 from bayesmix.plot.grid import (
     Covariates,
+    along,
     covariates_of,
     hold,
     new_rows,
@@ -21,8 +23,7 @@ from bayesmix.plot.grid import (
 )
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import (
-    WITH_LEGEND,
-    beside,
+    Axes,
     colour,
     hatch,
     level_ticks,
@@ -30,15 +31,9 @@ from bayesmix.plot.style import (
     marker,
     note,
     one_axes,
+    with_legend,
 )
 from bayesmix.results.means import row_weights
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from bayesmix._arguments.classes import PointFit, Posterior
-
-STEPS = 201
 
 
 @picture
@@ -102,12 +97,13 @@ def mixing(
         raise FitError(f"at={dict(at)!r} needs x=, the covariate along the axis")
     if x is not None:
         refuse_held(one_of(x, known.names, "x"), "x", at)
-    new, ax = ax is None, one_axes(ax, None if x is None else WITH_LEGEND)
     if x is None:
+        ax = one_axes(ax)
         _bars(ax, fit, ci)
     else:
+        ax, legend = with_legend(ax)
         _along(ax, fit, x, known, at, ci)
-        ax.legend(fontsize="small", handlelength=3.2, **beside(new))
+        legend(handlelength=3.2)
     ax.set_ylim(0, 1)
     return ax
 
@@ -142,12 +138,8 @@ def _along(
     column = spec.prepared.data[x]
     levels = levels_of(column) if x in known.factors else None
     held = hold((n for n in known.names if n != x), known, spec, at)
-    if levels is None:
-        values: Any = np.linspace(float(column.min()), float(column.max()), STEPS)
-        place = values
-    else:
-        values = np.array(levels, dtype=object)
-        place = np.arange(len(levels), dtype=float)
+    place, values = along(column, levels)
+    if levels is not None:
         level_ticks(ax, levels)
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
     rows = spec.apply(newdata, response=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,11 +29,7 @@ POINTS = (9, 5, 3, 2)  # values of a numeric covariate
 TAILS = (0.05, 0.95)  # of the data, between which these lie
 STEPS = 41  # times, or values of a covariate along the axis
 FAR = (0.05, 0.95)  # of the limits, beyond which bands may leave the picture
-START = ("no event yet", "")
 SHARES = (0, 0.25, 0.5, 0.75, 1)  # ticks of probabilities
-
-Lines = Sequence[tuple[str, str]]  # names and colours
-Key = tuple[str, Sequence[Any]]  # the column of a table that tells lines apart, and its values
 
 
 def slider_values(data: pd.DataFrame, known: Covariates) -> dict[str, list[Any]]:
@@ -81,85 +78,84 @@ def _places(column: pd.Series) -> list[float]:
     return [float(v) for v in np.linspace(low, high, STEPS)]
 
 
+@dataclass(frozen=True)
+class Curves:
+    """Curves of a fit: a caption, what gives their table, and their names and colours.
+
+    `lines` are by the values of the table's `column`; None stands for a missing value.
+    """
+
+    caption: str
+    table_of: Callable[..., pd.DataFrame]
+    lines: Mapping[Any, tuple[str, str]]
+    column: str = "component"
+
+    def numbers(self, table: pd.DataFrame) -> list[np.ndarray]:
+        """Estimates and limits (rows, 3) of every line."""
+        given = table[self.column].astype(object)
+        own = [
+            table[(given.isna() if k is None else given == k).to_numpy(bool)] for k in self.lines
+        ]
+        return [part[ENDS].to_numpy(dtype=float) for part in own]
+
+
 def event_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     """Probabilities of the states over time, for covariates that sliders choose."""
-    times = spec.prepared.times
-    lines = [(str(c), colour(s)) for s, c in enumerate(fit.components)] + [START]
-    states = ("state", [*fit.components, start_state(fit.components)])
+    lines = {c: (str(c), colour(s)) for s, c in enumerate(fit.components)}
+    lines[start_state(fit.components)] = ("no event yet", "")
     caption = f"Probabilities over time for a subject of your choice ({name})"
-    return _over_time(spec, caption, times, lines, fit.state_probabilities, states)
+    curves = Curves(caption, fit.state_probabilities, lines, "state")
+    return _over_time(spec, curves, spec.prepared.times)
 
 
 def survival_sliders(name: str, fit: Any, spec: MixtureSpec, response: str) -> list[Block]:
     """Survival curves of all together and of the components, by sliders."""
-    part = next(part for part in spec.prepared.parts if part.response.name == response)
-    table_of = partial(fit.survival, response=response)
-    times = {response: part.response.times}
     caption = f"Survival curves for a subject of your choice ({name})"
-    return _over_time(spec, caption, times, _lines(fit), table_of, _owners(fit))
+    curves = Curves(caption, partial(fit.survival, response=response), _lines(fit))
+    return _over_time(spec, curves, {response: spec.prepared.times[response]})
 
 
 def mean_sliders(name: str, fit: Any, spec: MixtureSpec, response: str) -> list[Block]:
     """Means of all together and of the components along a covariate, the others by sliders."""
     part = next(part for part in spec.prepared.parts if part.response.name == response)
     caption = f"Means of {response.replace('`', '')} for covariates of your choice ({name})"
-    table_of = partial(predictions, fit, response=response)
-    designs = (part.designs, designs_of(spec))
-    return _along(spec, designs, caption, _lines(fit), table_of, _owners(fit))
+    curves = Curves(caption, partial(predictions, fit, response=response), _lines(fit))
+    return _along(spec, curves, part.designs, designs_of(spec))
 
 
 def weight_sliders(name: str, fit: Any, spec: MixtureSpec) -> list[Block]:
     """Weights of the components along a covariate of theirs, the others by sliders."""
-    own = [d for d in (spec.prepared.concomitant,) if d is not None]
+    design = spec.prepared.concomitant
+    if design is None or fit.k == 1:
+        return []
     caption = f"Weights of the components for covariates of your choice ({name})"
-    table_of = partial(predictions, fit, what="weight")
-    components = ("component", list(fit.components))
-    return _along(spec, (own, own), caption, _lines(fit)[1:], table_of, components)
+    lines = {owner: line for owner, line in _lines(fit).items() if owner is not None}
+    curves = Curves(caption, partial(predictions, fit, what="weight"), lines)
+    return _along(spec, curves, [design], [design])
 
 
-def _lines(fit: Any) -> list[tuple[str, str]]:
+def _lines(fit: Any) -> dict[Any, tuple[str, str]]:
     """All together, and the components if there are several."""
-    own = [(f"component {c}", colour(s)) for s, c in enumerate(fit.components)]
-    return [("all", ""), *(own if fit.k > 1 else [])]
+    own = {c: (f"component {c}", colour(s)) for s, c in enumerate(fit.components)}
+    return {None: ("all", ""), **(own if fit.k > 1 else {})}
 
 
-def _owners(fit: Any) -> Key:
-    """Whose these lines are, in the tables."""
-    return "component", [None, *fit.components][: len(_lines(fit))]
-
-
-def _over_time(
-    spec: MixtureSpec,
-    caption: str,
-    times: Mapping[str, Any],
-    lines: Lines,
-    table_of: Callable[[list[float], pd.DataFrame], pd.DataFrame],
-    key: Key,
-) -> list[Block]:
+def _over_time(spec: MixtureSpec, curves: Curves, times: Mapping[str, Any]) -> list[Block]:
     """Probabilities until the last time that was seen; nothing if the model has no covariates."""
     designs = designs_of(spec)
-    values = slider_values(spec.prepared.data, covariates_of(designs, spec.prepared.data))
-    if not values:
-        return []
     ends = [np.concatenate([t.lower, t.upper[np.isfinite(t.upper)]]) for t in times.values()]
-    grid = np.linspace(0.0, float(np.max(np.concatenate(ends))), STEPS)
+    grid = np.linspace(0.0, float(np.max(np.concatenate(ends))), STEPS).tolist()
     along = (time_name(list(times)), tuple(f"{t:.3g}" for t in grid))
-    rows = combinations(spec, values)
-    return _block(
-        spec, designs, caption, values, along, lines, lambda: table_of(list(grid), rows), key
-    )
+    at_times = replace(curves, table_of=partial(curves.table_of, grid))
+    known = covariates_of(designs, spec.prepared.data)
+    return _sliders(spec, at_times, designs, known, along, {})
 
 
 def _along(
-    spec: MixtureSpec,
-    designs: tuple[Sequence[Design], Sequence[Design]],
-    caption: str,
-    lines: Lines,
-    table_of: Callable[[pd.DataFrame], pd.DataFrame],
-    key: Key,
+    spec: MixtureSpec, curves: Curves, first: Sequence[Design], every: Sequence[Design]
 ) -> list[Block]:
-    """Predictions along a covariate of the first designs, with sliders for those of the second."""
-    data, (first, every) = spec.prepared.data, designs
+    """Predictions along a covariate of the first designs, with sliders for those of all."""
+    data = spec.prepared.data
     own, known = covariates_of(first, data), covariates_of(every, data)
     if not own.names:
         return []
@@ -167,13 +163,9 @@ def _along(
     others = Covariates(
         *(tuple(n for n in kind if n != x) for kind in (known.numeric, known.factors))
     )
-    values = slider_values(data, others)
     grid = _places(data[x]) if x in known.numeric else levels_of(data[x])
     along = (x, tuple(number(v) if isinstance(v, float) else str(v) for v in grid))
-    rows = combinations(spec, {**values, x: grid})
-    return _block(
-        spec, every, caption, values, along, lines, lambda: table_of(rows), key, ticks_of=_ticks
-    )
+    return _sliders(spec, curves, every, others, along, {x: grid})
 
 
 def _ticks(values: np.ndarray) -> tuple[float, ...]:
@@ -188,37 +180,31 @@ def _ticks(values: np.ndarray) -> tuple[float, ...]:
     return tuple(map(float, MaxNLocator(5).tick_values(low, high)))
 
 
-def _by_line(table: pd.DataFrame, column: str, names: Sequence[Any]) -> list[np.ndarray]:
-    """Estimates and limits (rows, 3) of every line; None stands for a missing name."""
-    given = table[column].astype(object)
-    own = [table[(given.isna() if k is None else given == k).to_numpy(bool)] for k in names]
-    return [part[ENDS].to_numpy(dtype=float) for part in own]
-
-
-def _block(
+def _sliders(
     spec: MixtureSpec,
+    curves: Curves,
     designs: Sequence[Design],
-    caption: str,
-    values: Mapping[str, Sequence[Any]],
+    known: Covariates,
     along: tuple[str, tuple[str, ...]],
-    lines: Lines,
-    table_of: Callable[[], pd.DataFrame],
-    key: Key,
-    ticks_of: Callable[[np.ndarray], tuple[float, ...]] = lambda _: SHARES,
+    moving: Mapping[str, Sequence[Any]],
 ) -> list[Block]:
     """The sliders, or a note why there are none.
 
     The caption states what is unknown, and what is held at which value.
     """
+    values, caption = slider_values(spec.prepared.data, known), curves.caption
+    if not values and not moving:
+        return []
+    rows = combinations(spec, {**values, **moving})
     try:
-        table = table_of()
+        table = curves.table_of(rows)
     except BayesmixError as error:
         return [Words(f"{caption}: not available: {error}", "note")]
     outputs = list(table["output"].unique()) if "output" in table else [None]
     parts = [table if o is None else table[table["output"] == o] for o in outputs]
     shape = (-1, len(along[1]), 3)
-    each = [np.stack([v.reshape(shape) for v in _by_line(p, *key)], axis=1) for p in parts]
-    found = np.stack(each, axis=1).reshape(-1, len(lines), *shape[1:])
+    each = [np.stack([v.reshape(shape) for v in curves.numbers(p)], axis=1) for p in parts]
+    found = np.stack(each, axis=1).reshape(-1, len(curves.lines), *shape[1:])
     if not np.isfinite(found[..., 0]).any():
         return [Words(f"{caption}: not available: all are infinite or unknown", "note")]
     axes = [*values.items(), *([] if outputs == [None] else [("of", outputs)])]
@@ -228,4 +214,5 @@ def _block(
     still = held_columns(designs, spec, {*(name for name, _ in axes), along[0]})
     caption += f". Held: {', '.join(map(str, still))}" if still else ""
     written = tuple((name, tuple(number(v) for v in given)) for name, given in axes)
-    return [Sliders(caption, written, *along, tuple(lines), found, ticks_of(found))]
+    ticks = _ticks(found) if moving else SHARES
+    return [Sliders(caption, written, *along, tuple(curves.lines.values()), found, ticks)]

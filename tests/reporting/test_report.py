@@ -16,11 +16,12 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix import reporting
+from bayesmix.errors import FitError
 from bayesmix.families import FAMILIES
 from bayesmix.formula.sources import survey
 from bayesmix.plot.grid import Covariates
 from bayesmix.reporting import equations, files
-from bayesmix.reporting.blocks import Picture, Table, Words
+from bayesmix.reporting.blocks import Picture, Table
 from bayesmix.reporting.chosen import typical_rows
 from bayesmix.reporting.code import model_code
 from bayesmix.reporting.convergence import chains, convergence, posterior_warnings
@@ -190,8 +191,12 @@ def trial_page(trial, tmp_path_factory):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave out the drawing, which takes most of the time, where it is not the point."""
-    left_out = Words("No picture in this test.", "note")
-    monkeypatch.setattr(reporting.pictures, "_picture", lambda *_: left_out)
+
+    class NoPlot:
+        def __getattr__(self, name):
+            raise FitError(f"{name}() is left out in this test")
+
+    monkeypatch.setattr(reporting.pictures, "plot", NoPlot())
 
 
 # --- the page as such ------------------------------------------------------------------------

@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
     from arviz_plots import PlotCollection
+else:  # imported when the first interactive picture is drawn
+    PlotCollection = Any
 
 WIDTH = 900
 LINE = 18  # dots for each name down an axis

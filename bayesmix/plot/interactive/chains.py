@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, new_canvas
+from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, PlotCollection, new_canvas
 from bayesmix.plot.style import colour
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from arviz_plots import PlotCollection
 
 TABLE = "all parameters"
 PANEL = 170

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix.plot.checks import Check
-from bayesmix.plot.interactive.canvas import Canvas, apart, new_canvas
+from bayesmix.plot.interactive.canvas import Canvas, PlotCollection, apart, new_canvas
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.style import colour
-
-if TYPE_CHECKING:
-    from arviz_plots import PlotCollection
 
 HEIGHT = 340
 FACE = "#d9d9d9"

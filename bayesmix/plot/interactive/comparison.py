@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.plot.interactive.canvas import GREY, LINE, apart, new_canvas
+from bayesmix.plot.interactive.canvas import GREY, LINE, PlotCollection, apart, new_canvas
 from bayesmix.plot.style import colour
-
-if TYPE_CHECKING:
-    from arviz_plots import PlotCollection
 
 
 def draw_comparison(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, apart, new_canvas
+from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, PlotCollection, apart, new_canvas
 from bayesmix.plot.style import colour
-
-if TYPE_CHECKING:
-    from arviz_plots import PlotCollection
 
 COLUMNS = 3
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from bayesmix.plot.bands import limits_at
-from bayesmix.plot.interactive.canvas import Canvas, apart, new_canvas
-
-if TYPE_CHECKING:
-    from arviz_plots import PlotCollection
+from bayesmix.plot.interactive.canvas import Canvas, PlotCollection, apart, new_canvas
 
 COLUMNS = 2
 HEIGHT = 300
