@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import uuid4
 
 import numpy as np
@@ -13,7 +14,7 @@ from bayesmix._arguments import check_known, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError, warn
-from bayesmix.estimation.maximise import Options, maximise
+from bayesmix.estimation.maximise import refitted
 from bayesmix.estimation.progress import Progress
 from bayesmix.formula.response import Response, middle
 from bayesmix.formula.sources.stream import Block
@@ -34,7 +35,7 @@ from bayesmix.results.censoring import (
     refuse_background,
     seen_again,
 )
-from bayesmix.results.fitted import Fitted, standard_problem
+from bayesmix.results.fitted import Fitted
 from bayesmix.results.matching import best_order
 from bayesmix.results.simulation import draw_components, draw_response
 from bayesmix.results.streaming import of_block, without_data
@@ -108,19 +109,15 @@ def resample(
 
 def _refit(fitted: Fitted, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, float, str]:
     """A refit to resampled data: theta (D,), the log-likelihood and the status."""
-    problem = standard_problem(replace(fitted.spec, rows=_rows(fitted, kind, rng)), fitted.penalty)
-    standard = problem.spec.standard
-    assert standard is not None
-    outcome = maximise(problem, standard.to_standard(fitted.theta)[None], Options())
-    refit = standard.to_user(outcome.theta[0])
-    theta = permute(fitted.spec.layout, refit, match_order(fitted, refit))
-    return theta, float(outcome.loglik[0] + standard.constant), str(outcome.status[0])
+    rows = _rows(fitted, kind, rng)
+    theta, loglik, status = refitted(fitted.spec, rows, fitted.theta, fitted.penalty)
+    return permute(fitted.spec.layout, theta, match_order(fitted, theta)), loglik, status
 
 
 def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
     spec, rows = fitted.spec, fitted.spec.rows
     if rows.stream is not None:
-        again = _Again(without_data(fitted), kind, int(rng.integers(2**62)))
+        again = partial(_again, without_data(fitted), kind, int(rng.integers(2**62)))
         return replace(rows, resampled=again, number=uuid4().hex)
     if kind == "case":
         share = np.ones(rows.n_units) if rows.weight is None else rows.weight
@@ -130,25 +127,18 @@ def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
     return simulated_rows(fitted, rng, (spec,))[0]
 
 
-@dataclass(frozen=True)
-class _Again:
+def _again(fitted: Fitted, kind: str, seed: int, rows: Rows, block: Block) -> Rows:
     """A block's rows resampled, the same ones whenever it is read.
 
     Poisson weights are multinomial ones but for their sum, and need no other block: Chamandy,
     Muralidharan, Najmi and Naidu (2012), Estimating uncertainty for massive data streams.
     """
-
-    fitted: Fitted
-    kind: str
-    seed: int
-
-    def __call__(self, rows: Rows, block: Block) -> Rows:
-        rng = np.random.default_rng([self.seed, block.number])
-        if self.kind == "case":
-            share = np.ones(rows.n_units) if rows.weight is None else rows.weight
-            return replace(rows, weight=rng.poisson(share).astype(float))
-        own = of_block(self.fitted, rows, block)
-        return simulated_rows(own, rng, (own.spec,))[0]
+    rng = np.random.default_rng([seed, block.number])
+    if kind == "case":
+        share = np.ones(rows.n_units) if rows.weight is None else rows.weight
+        return replace(rows, weight=rng.poisson(share).astype(float))
+    own = of_block(fitted, rows, block)
+    return simulated_rows(own, rng, (own.spec,))[0]
 
 
 def simulated_rows(

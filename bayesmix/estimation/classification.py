@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bayesmix.estimation.em import Runs
 from bayesmix.estimation.ends import collapse_test, name_ends
-from bayesmix.estimation.maximise import Options, Outcome, Progress, kept_so_far
+from bayesmix.estimation.maximise import Kept, Options, Progress
 from bayesmix.estimation.order import unit_order
 from bayesmix.estimation.starts import harden
 from bayesmix.estimation.step import m_step
@@ -20,7 +22,7 @@ def classification(
     options: Options,
     rng: np.random.Generator | None,
     progress: Progress | None = None,
-) -> Outcome:
+) -> Runs:
     """Classification EM, or stochastic EM where a generator is given.
 
     Hard labels take the most probable component (Celeux and Govaert 1992); drawn
@@ -34,7 +36,7 @@ def classification(
     quiet = np.zeros(len(theta), int)
     patience = 1 if rng is None else 50
     order = np.empty(0, int) if rng is None else unit_order(problem)
-    with kept_so_far(options) as stop:
+    with Kept(options) as stop:
         for _ in range(options.max_iter):
             active = runs.running()
             if not len(active):
@@ -57,7 +59,7 @@ def classification(
                 progress("CEM" if rng is None else "SEM", len(active), float(runs.loglik.max()))
     runs.status[runs.running()] = "max_iter"
     name_ends(problem, runs, collapsed)
-    return Outcome.of(runs, interrupted=stop.pressed)
+    return replace(runs, interrupted=stop.pressed)
 
 
 def _labels(rng: np.random.Generator | None, n_starts: int, order: np.ndarray) -> Responsibilities:

@@ -14,7 +14,7 @@ from bayesmix.likelihood.engine import engine
 from bayesmix.model.weights import WeightModel
 
 if TYPE_CHECKING:
-    from bayesmix.kernels import Mixture, Run
+    from bayesmix.kernels import Run
 
 HALVINGS = 12
 # Log of the shape at which a coefficient of variation of 1e-6 counts as zero.
@@ -27,7 +27,7 @@ ENDS = np.array(["running", "resting", "degenerate", "converged", "boundary"], d
 
 @dataclass
 class Runs:
-    """The state of R starts.
+    """The state of R starts, on their way or at their ends.
 
     Parameters
     ----------
@@ -38,7 +38,9 @@ class Runs:
     status : ndarray of str, shape (R,)
         "running", or why a start stopped.
     trace : list of ndarray
-        Log-likelihoods (R,) after each iteration, for the starts then active.
+        Log-likelihoods (R,) after each iteration.
+    interrupted : bool
+        Whether Ctrl-C ended them.
     """
 
     theta: np.ndarray
@@ -46,18 +48,37 @@ class Runs:
     iterations: np.ndarray
     status: np.ndarray
     trace: list[np.ndarray] = field(default_factory=list)
+    interrupted: bool = False
 
     @classmethod
-    def begin(cls, theta: np.ndarray) -> Runs:
+    def begin(cls, theta: np.ndarray, status: str = "running") -> Runs:
         """Runs before their first step."""
         n = len(theta)
-        return cls(
-            theta.copy(), np.full(n, -np.inf), np.zeros(n, int), np.full(n, "running", dtype="U12")
-        )
+        loglik, status_of_each = np.full(n, -np.inf), np.full(n, status, dtype="U12")
+        return cls(theta.copy(), loglik, np.zeros(n, int), status_of_each)
 
     def running(self) -> np.ndarray:
         """Positions of the starts that have not stopped."""
         return (self.status == "running").nonzero()[0]
+
+    def take(self, rows: np.ndarray) -> Runs:
+        """Some of the starts."""
+        trace = [values[rows] for values in self.trace]
+        starts = self.theta[rows], self.loglik[rows], self.iterations[rows], self.status[rows]
+        return Runs(*starts, trace, self.interrupted)
+
+    def with_(self, other: Runs) -> Runs:
+        """The starts of both; a trace that is shorter stays at its end."""
+        length = max(len(self.trace), len(other.trace))
+        traces = [r.trace + [r.loglik] * (length - len(r.trace)) for r in (self, other)]
+        return Runs(
+            np.vstack([self.theta, other.theta]),
+            np.concatenate([self.loglik, other.loglik]),
+            np.concatenate([self.iterations, other.iterations]),
+            np.concatenate([self.status, other.status]),
+            [np.concatenate(pair) for pair in zip(*traces, strict=True)],
+            self.interrupted or other.interrupted,
+        )
 
 
 @dataclass(frozen=True)
@@ -146,6 +167,34 @@ def _slack(loglik: np.ndarray) -> np.ndarray:
     return 1e-12 * (np.abs(loglik) + 1.0)
 
 
+def _em_step(problem: Problem, theta: np.ndarray, p: Pass) -> tuple[np.ndarray, Pass, np.ndarray]:
+    """One step of EM: see `ascend`."""
+    return ascend(problem, theta, p, m_step(problem, theta, p))
+
+
+def _squared_step(
+    problem: Problem, theta: np.ndarray, p: Pass
+) -> tuple[np.ndarray, Pass, np.ndarray]:
+    """Squared extrapolation of EM (Varadhan and Roland 2008).
+
+    Two EM steps span a direction; a longer step along it is kept only where the
+    log-likelihood rises above the second step's.
+    """
+    one, p1, _ = _em_step(problem, theta, p)
+    two, p2, _ = _em_step(problem, one, p1)
+    first, bend = one - theta, (two - one) - (one - theta)
+    norm = np.linalg.norm(bend, axis=1)
+    length = np.where(norm > 0, np.linalg.norm(first, axis=1) / np.maximum(norm, 1e-300), 1.0)
+    length = np.clip(length, 1.0, 100.0)[:, None]
+    far = theta + 2 * length * first + length**2 * bend
+    p3 = em_pass(problem, far)
+    better = np.flatnonzero(p3.loglik >= p2.loglik)
+    if len(better):
+        two[better] = far[better]
+        put(p2, better, take(p3, better))
+    return two, p2, np.ones(len(two), bool)
+
+
 def climb(
     problem: Problem,
     runs: Runs,
@@ -153,6 +202,7 @@ def climb(
     max_iter: int,
     tol: float,
     collapsed: Floors,
+    squared: bool = False,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> None:
     """EM iterations of all running starts, until the log-likelihood stands still.
@@ -169,25 +219,39 @@ def climb(
     tol : float
     collapsed : Floors
         Given theta (R, D), which starts have left the parameter space.
+    squared : bool
+        Whether steps are extrapolated, where Newton has failed.
     on_iteration : callable, optional
         Called with the number of running starts and the best log-likelihood.
     """
     active = runs.running()
     if not len(active) or max_iter < 1:
         return
+    passes = 3 if squared else 1
     if (runner := engine(problem).runs) is not None:
-        _compiled(runner, runs, active, max_iter, tol, collapsed, squared=False)
+        done = runner.climb(  # every start to its end
+            runs.theta[active],
+            max_iter=max_iter,
+            tol=tol,
+            where=collapsed.where,
+            low=collapsed.low,
+            high=collapsed.high,
+            least_log_weight=collapsed.least,
+            squared=squared,
+        )
+        follow(runs, active, done, passes)
         if on_iteration is not None:
             on_iteration(len(runs.running()), float(np.max(runs.loglik)))
         return
+    step = _squared_step if squared else _em_step
     theta = runs.theta[active]
     p = em_pass(problem, theta)
     runs.loglik[active] = p.loglik
     for _ in range(max_iter):
         before = p.loglik.copy()
-        theta, p, moved = ascend(problem, theta, p, m_step(problem, theta, p))
+        theta, p, moved = step(problem, theta, p)
         runs.theta[active], runs.loglik[active] = theta, p.loglik
-        runs.iterations[active] += 1
+        runs.iterations[active] += passes
         runs.trace.append(runs.loglik.copy())
         gone = collapsed(theta)
         still = ~moved | (p.loglik - before <= tol * (np.abs(p.loglik) + 0.1))
@@ -202,30 +266,6 @@ def climb(
             active, theta, p = active[keep], theta[keep], take(p, keep)
 
 
-def _compiled(
-    runner: Mixture,
-    runs: Runs,
-    active: np.ndarray,
-    max_iter: int,
-    tol: float,
-    collapsed: Floors,
-    *,
-    squared: bool,
-) -> None:
-    """The same by the kernel for small data, which runs every start to its end."""
-    done = runner.climb(
-        runs.theta[active],
-        max_iter=max_iter,
-        tol=tol,
-        where=collapsed.where,
-        low=collapsed.low,
-        high=collapsed.high,
-        least_log_weight=collapsed.least,
-        squared=squared,
-    )
-    follow(runs, active, done, passes=3 if squared else 1)
-
-
 def follow(runs: Runs, active: np.ndarray, done: Run, passes: int = 1) -> None:
     """Record what a kernel did for some starts; one of its iterations counts as `passes`."""
     if len(done.trace):
@@ -236,53 +276,3 @@ def follow(runs: Runs, active: np.ndarray, done: Run, passes: int = 1) -> None:
     runs.theta[active] = done.theta
     runs.iterations[active] += passes * done.iterations
     runs.status[active] = ENDS[done.status]
-
-
-def squarem(
-    problem: Problem,
-    runs: Runs,
-    *,
-    cycles: int,
-    tol: float,
-    collapsed: Floors,
-) -> None:
-    """Squared extrapolation of EM (Varadhan and Roland 2008), where Newton has failed.
-
-    Two EM steps span a direction; a longer step along it is kept only where the
-    log-likelihood rises above the second step's.
-    """
-    active = runs.running()
-    if not len(active):
-        return
-    if (runner := engine(problem).runs) is not None:
-        _compiled(runner, runs, active, cycles, tol, collapsed, squared=True)
-        return
-    theta = runs.theta[active]
-    p = em_pass(problem, theta)
-    for _ in range(cycles):
-        before = p.loglik.copy()
-        one, p1, _ = ascend(problem, theta, p, m_step(problem, theta, p))
-        two, p2, _ = ascend(problem, one.copy(), p1, m_step(problem, one, p1))
-        first, bend = one - theta, (two - one) - (one - theta)
-        norm = np.linalg.norm(bend, axis=1)
-        length = np.where(norm > 0, np.linalg.norm(first, axis=1) / np.maximum(norm, 1e-300), 1.0)
-        length = np.clip(length, 1.0, 100.0)[:, None]
-        far = theta + 2 * length * first + length**2 * bend
-        p3 = em_pass(problem, far)
-        better = np.flatnonzero(p3.loglik >= p2.loglik)
-        theta, p = two, p2
-        if len(better):
-            theta[better] = far[better]
-            put(p, better, take(p3, better))
-        runs.theta[active], runs.loglik[active] = theta, p.loglik
-        runs.iterations[active] += 3
-        runs.trace.append(runs.loglik.copy())
-        gone = collapsed(theta)
-        still = p.loglik - before <= tol * (np.abs(p.loglik) + 0.1)
-        runs.status[active[still]] = "resting"
-        runs.status[active[gone]] = "degenerate"
-        keep = np.flatnonzero(~(still | gone))
-        if not len(keep):
-            return
-        if len(keep) < len(active):
-            active, theta, p = active[keep], theta[keep], take(p, keep)

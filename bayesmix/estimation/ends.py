@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Protocol
 
 import numpy as np
 
@@ -20,15 +19,7 @@ ROUNDING_GAIN = float(np.log(1e12)) - 0.5
 LINE_GAIN = float(np.log(1e6)) - 0.5
 
 
-class Ended(Protocol):
-    """What has starts with their ends."""
-
-    @property
-    def status(self) -> np.ndarray:
-        """One of each start, (R,)."""
-
-
-def has_status(runs: Ended, *names: str) -> np.ndarray:
+def has_status(runs: Runs, *names: str) -> np.ndarray:
     """Which starts have one of these statuses, (R,); `np.isin` would sort them first."""
     return reduce(np.logical_or, [runs.status == name for name in names])
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError
-from bayesmix.estimation.maximise import Options, maximise
+from bayesmix.estimation.maximise import refitted
 from bayesmix.likelihood import unit_terms
-from bayesmix.results.fitted import Fitted, standard_problem
+from bayesmix.results.fitted import Fitted
 
 
 def fold_of(n_units: int, folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -43,10 +43,7 @@ def held_out(fitted: Fitted, fold: np.ndarray) -> np.ndarray:
     for number in range(int(fold.max()) + 1):
         left = fold == number
         rows = replace(spec.rows, weight=np.where(left, 0.0, weight))
-        problem = standard_problem(replace(spec, rows=rows), fitted.penalty)
-        standard = problem.spec.standard
-        assert standard is not None
-        outcome = maximise(problem, standard.to_standard(fitted.theta)[None], Options())
-        loglik, _ = unit_terms(fitted.problem, standard.to_user(outcome.theta[0]))
+        theta, _, _ = refitted(spec, rows, fitted.theta, fitted.penalty)
+        loglik, _ = unit_terms(fitted.problem, theta)
         out[left] = loglik[left]
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
@@ -12,13 +12,12 @@ import numpy as np
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, warn
 from bayesmix.estimation.bootstrap import simulated_rows
-from bayesmix.estimation.ends import has_status
-from bayesmix.estimation.maximise import LOST, Options, best, make_starts, maximise
+from bayesmix.estimation.maximise import LOST, Options, make_starts, refitted
 from bayesmix.estimation.progress import Progress
 from bayesmix.likelihood.engine import information
 from bayesmix.likelihood.information import unit_scores
-from bayesmix.model import MixtureSpec, Rows
-from bayesmix.results.fitted import Fitted, standard_problem
+from bayesmix.model import Rows
+from bayesmix.results.fitted import Fitted
 
 # Starts of the larger model in every resample, beside its fit to the data; the statistic needs
 # neither the last digits nor parameters that are at infinity.
@@ -157,27 +156,22 @@ def _resample(small: Fitted, large: Fitted, rng: np.random.Generator) -> float:
     """The statistic of one resample; NaN where a model has no regular maximum."""
     rows0, rows1 = simulated_rows(small, rng, (small.spec, large.spec))
     with np.errstate(all="ignore"):
-        low = _refitted(small.spec, rows0, small.theta[None], rng, 0)
-        high = _refitted(large.spec, rows1, large.theta[None], rng, STARTS)
+        low = _regular(refitted(small.spec, rows0, small.theta, options=ROUGH))
+        high = _with_starts(large, rows1, rng, STARTS)
         if high < low - ROUGH.tol * abs(low):
-            high = max(high, _refitted(large.spec, rows1, large.theta[None], rng, 4 * STARTS))
+            high = max(high, _with_starts(large, rows1, rng, 4 * STARTS))
     return float(np.maximum(0.0, 2 * (high - low)))  # which keeps NaN, as max does not
 
 
-def _refitted(
-    spec: MixtureSpec, rows: Rows, theta: np.ndarray, rng: np.random.Generator, n_starts: int
-) -> float:
-    """The log-likelihood of the best regular end from theta (1, D) and other starts."""
-    problem = standard_problem(replace(spec, rows=rows))
-    standard = problem.spec.standard
-    assert standard is not None
-    theta = standard.to_standard(theta)
-    if n_starts:
-        theta = np.vstack([theta, make_starts(problem, n_starts, rng)])
-    outcome = maximise(problem, theta, ROUGH)
-    at = best(outcome)
-    lost = has_status(outcome, *LOST)[at]
-    return np.nan if lost else float(outcome.loglik[at]) + standard.constant
+def _with_starts(fitted: Fitted, rows: Rows, rng: np.random.Generator, n_starts: int) -> float:
+    """The log-likelihood of the best regular end from a fit and other starts."""
+    more = partial(make_starts, n_starts=n_starts, rng=rng)
+    return _regular(refitted(fitted.spec, rows, fitted.theta, None, ROUGH, more))
+
+
+def _regular(end: tuple[np.ndarray, float, str]) -> float:
+    """The log-likelihood of an end; NaN unless it is regular."""
+    return np.nan if end[2] in LOST else end[1]
 
 
 # --- Vuong, Lo, Mendell, Rubin ---------------------------------------------------------------

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from bayesmix.estimation.contenders import contenders, distinct
-from bayesmix.estimation.em import Floors, Runs, climb, squarem
+from bayesmix.estimation.em import Floors, Runs, climb
 from bayesmix.estimation.ends import collapse_test, has_status, mean_weights, name_ends
 from bayesmix.estimation.newton import compiled_newton, newton
 from bayesmix.estimation.starts import (
@@ -24,6 +24,9 @@ from bayesmix.estimation.starts import (
 )
 from bayesmix.likelihood import Problem, log_likelihood
 from bayesmix.likelihood.problem import sample_of
+from bayesmix.model import MixtureSpec, Rows
+from bayesmix.priors import Penalty
+from bayesmix.results.fitted import standard_problem
 from bayesmix.results.spurious import (
     FEW_UNITS,
     can_collapse,
@@ -50,7 +53,7 @@ SHORT_RUN = 5
 AGREE = 1e-6
 
 Progress = Callable[[str, int, float], None]
-Run = Callable[[Problem, np.ndarray], "Outcome"]
+Run = Callable[[Problem, np.ndarray], Runs]
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,6 @@ class Options:
         Relative change of the log-likelihood at which a start has converged.
     max_iter : int
         Passes over the rows that one start may take.
-    algorithm : str
-        "em", "cem" (hard labels) or "sem" (drawn labels).
     keeps : bool
         Whether Ctrl-C ends the run with what there is, rather than with an exception.
     ended : bool
@@ -73,77 +74,26 @@ class Options:
 
     tol: float = 1e-8
     max_iter: int = 1000
-    algorithm: str = "em"
     keeps: bool = False
     ended: bool = False
 
 
-class _Stop:
-    """Ctrl-C within its block ends the block where the options say so; `pressed` records it."""
+class Kept:
+    """A block of work that Ctrl-C ends with what there is, where the options say so.
+
+    `pressed` records it.
+    """
 
     def __init__(self, options: Options) -> None:
         self.keeps, self.pressed = options.keeps, False
 
-    def __enter__(self) -> _Stop:
+    def __enter__(self) -> Kept:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         now = kind is not None and issubclass(kind, KeyboardInterrupt)
         self.pressed |= now
         return self.keeps and now
-
-
-def kept_so_far(options: Options) -> _Stop:
-    """A block of work that Ctrl-C ends with what there is, where the options say so."""
-    return _Stop(options)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """All starts at their ends.
-
-    `theta` (R, D), `loglik`, `iterations` and `status` (R,), and the
-    log-likelihoods of every iteration, `trace` (T, R).  `interrupted`: by Ctrl-C.
-    """
-
-    theta: np.ndarray
-    loglik: np.ndarray
-    iterations: np.ndarray
-    status: np.ndarray
-    trace: np.ndarray
-    interrupted: bool = False
-
-    @classmethod
-    def of(cls, runs: Runs, *, interrupted: bool) -> Outcome:
-        """The ends of runs."""
-        trace = np.array(runs.trace)
-        return cls(runs.theta, runs.loglik, runs.iterations, runs.status, trace, interrupted)
-
-    def take(self, rows: np.ndarray) -> Outcome:
-        """Some of the starts."""
-        return replace(
-            self,
-            theta=self.theta[rows],
-            loglik=self.loglik[rows],
-            iterations=self.iterations[rows],
-            status=self.status[rows],
-            trace=self.trace[:, rows] if len(self.trace) else self.trace,
-        )
-
-    def with_(self, other: Outcome) -> Outcome:
-        """The starts of both; a trace that is shorter stays at its end."""
-        length = max(len(self.trace), len(other.trace))
-        traces = [
-            np.pad(t, ((0, length - len(t)), (0, 0)), "edge") for t in (self.trace, other.trace)
-        ]
-        return Outcome(
-            np.vstack([self.theta, other.theta]),
-            np.concatenate([self.loglik, other.loglik]),
-            np.concatenate([self.iterations, other.iterations]),
-            np.concatenate([self.status, other.status]),
-            np.hstack(traces),
-            self.interrupted or other.interrupted,
-        )
 
 
 class Interrupted(KeyboardInterrupt):
@@ -156,7 +106,7 @@ class Interrupted(KeyboardInterrupt):
 
 def rough(
     part: Problem, theta: np.ndarray, *, keeps: bool = False, progress: Progress | None = None
-) -> Outcome:
+) -> Runs:
     """Run starts (R, D) on a part of the rows, from whose ends they go on."""
     return maximise(part, theta, Options(tol=1e-6, keeps=keeps), progress)
 
@@ -211,7 +161,7 @@ def _ends(part: Problem, starts: Callable[[Problem], np.ndarray], run: Run) -> n
 
 def more_starts(
     problem: Problem,
-    outcome: Outcome,
+    outcome: Runs,
     n_starts: int,
     rng: np.random.Generator,
     run: Run = rough,
@@ -271,7 +221,7 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
 
 def maximise(
     problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None = None
-) -> Outcome:
+) -> Runs:
     """Run every start to its maximum.
 
     EM climbs until the log-likelihood grows slowly; Newton's method with the
@@ -299,7 +249,7 @@ def maximise(
     def report(stage: str) -> Callable[[int, float], None] | None:
         return None if progress is None else lambda n, value: progress(stage, n, value)
 
-    with kept_so_far(options) as stop:
+    with Kept(options) as stop:
         climb(
             problem,
             runs,
@@ -315,16 +265,43 @@ def maximise(
         raise KeyboardInterrupt
     runs.status[has_status(runs, "running", "resting")] = "max_iter"
     name_ends(problem, runs, collapsed)
-    return Outcome.of(runs, interrupted=stop.pressed)
+    return replace(runs, interrupted=stop.pressed)
+
+
+def refitted(
+    spec: MixtureSpec,
+    rows: Rows,
+    theta: np.ndarray,
+    penalty: Penalty | None = None,
+    options: Options = Options(),
+    more: Callable[[Problem], np.ndarray] | None = None,
+) -> tuple[np.ndarray, float, str]:
+    """The best end on other rows from theta (D,), and from more starts where some are given.
+
+    Returns
+    -------
+    theta : ndarray, shape (D,)
+        In the user's coordinates, as it was given.
+    loglik : float
+    status : str
+    """
+    problem = standard_problem(replace(spec, rows=rows), penalty)
+    standard = problem.standard
+    first = standard.to_standard(theta)[None]
+    starts = first if more is None else np.vstack([first, more(problem)])
+    runs = maximise(problem, starts, options)
+    at = best(runs)
+    user = standard.to_user(runs.theta[at])
+    return user, float(runs.loglik[at]) + standard.constant, str(runs.status[at])
 
 
 def _contended(
     problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None
-) -> Outcome:
+) -> Runs:
     """Starts that were run on a sample: those of one end are run once, those far behind never."""
     first, kind = distinct(problem, theta)
     hopeful = contenders(sample_of(problem), theta[first], problem.spec.n_units)
-    made: list[Outcome] = []
+    made: list[Runs] = []
     for r, may_win in zip(first, hopeful, strict=True):
         run = may_win and not any(one.interrupted for one in made)
         one = theta[r : r + 1]
@@ -332,11 +309,10 @@ def _contended(
     return reduce(lambda one, other: one.with_(other), made).take(kind)
 
 
-def _left(problem: Problem, theta: np.ndarray) -> Outcome:
+def _left(problem: Problem, theta: np.ndarray) -> Runs:
     """A start that is not run."""
-    status = np.array(["max_iter"], dtype="U12")
     loglik = log_likelihood(problem, theta)
-    return Outcome(theta, loglik, np.zeros(1, int), status, loglik[None])
+    return replace(Runs.begin(theta, "max_iter"), loglik=loglik, trace=[loglik])
 
 
 def _finish(
@@ -358,7 +334,7 @@ def _finish(
         if not compiled_newton(problem, runs, again, tol=options.tol):
             break
         runs.status[runs.status == "resting"] = "running"
-        squarem(problem, runs, cycles=CYCLES, tol=tol, collapsed=collapsed)
+        climb(problem, runs, max_iter=CYCLES, tol=tol, collapsed=collapsed, squared=True)
         runs.status[runs.status == "running"] = "resting"
     for number in range(ROUNDS):
         _over_budget(runs, options.max_iter)
@@ -369,7 +345,7 @@ def _finish(
         runs.status[again] = "running"
         tol = max(0.1 * tol, 0.01 * options.tol)
         before = runs.loglik.copy()
-        squarem(problem, runs, cycles=8, tol=tol, collapsed=collapsed)
+        climb(problem, runs, max_iter=8, tol=tol, collapsed=collapsed, squared=True)
         _give_up(runs, before, rounds_left=ROUNDS - number)
         runs.status[runs.status == "running"] = "resting"
 
@@ -395,7 +371,7 @@ def _over_budget(runs: Runs, budget: int) -> None:
     runs.status[over] = "max_iter"
 
 
-def best(outcome: Outcome) -> int:
+def best(outcome: Runs) -> int:
     """Position of the best start: spurious ones only beat those that collapsed or failed."""
     values = np.where(np.isnan(outcome.loglik), -np.inf, outcome.loglik)
     for worse in (LOST, LOST[:2]):
@@ -405,7 +381,7 @@ def best(outcome: Outcome) -> int:
     return int(np.argmax(values))
 
 
-def agreeing(outcome: Outcome) -> int:
+def agreeing(outcome: Runs) -> int:
     """How many starts of the best one's kind reached it."""
     top = outcome.loglik[best(outcome)]
     sound = ~has_status(outcome, *LOST)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.errors import FitError
+from bayesmix.estimation.em import Runs
 from bayesmix.estimation.ends import has_status
 from bayesmix.estimation.maximise import (
     MANY_UNITS,
     Options,
-    Outcome,
     best,
     make_starts,
     maximise,
@@ -39,7 +39,7 @@ WORTH, SHUFFLED, AT_ONCE, ROUNDS = 0.01, 6, 4, 3
 
 def search(
     problem: Problem, n_starts: int, rng: np.random.Generator, first: np.ndarray | None = None
-) -> Outcome:
+) -> Runs:
     """The ends of random starts, and of others before them.
 
     Parameters
@@ -60,7 +60,7 @@ def search(
 
 
 def modes_among(
-    problem: Problem, outcome: Outcome, rng: np.random.Generator | None
+    problem: Problem, outcome: Runs, rng: np.random.Generator | None
 ) -> tuple[Mode, ...]:
     """Modes that differ beyond labels, by decreasing mass.
 
@@ -68,7 +68,7 @@ def modes_among(
     ----------
     problem : Problem
         With the priors as its penalty.
-    outcome : Outcome
+    outcome : Runs
         From `search`.
     rng : numpy.random.Generator, optional
         To look around the modes for more; None: they are all that is wanted.
@@ -103,9 +103,7 @@ def modes_among(
 
 
 def _opened(problem: Problem) -> Problem:
-    assert problem.penalty is not None
-    model = problem.penalty.model.without_ends
-    return replace(problem, penalty=problem.penalty._replace(model=model))
+    return problem.under(problem.priors.without_ends)
 
 
 def _refuse_ties(problem: Problem, theta: np.ndarray) -> None:
@@ -149,16 +147,15 @@ def _among(theta: np.ndarray, done: list[np.ndarray]) -> bool:
     return any(theta is other for other in done)
 
 
-def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Outcome) -> tuple[Mode, ...]:
+def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Runs) -> tuple[Mode, ...]:
     """The modes and those of the ends of starts that differ from them, by decreasing mass."""
-    assert problem.penalty is not None
     found = [(m.theta, m.log_density) for m in modes]
     good = np.flatnonzero(has_status(outcome, *PROPER))
     new = []
     for r in good[np.argsort(-outcome.loglik[good])]:
         theta = outcome.theta[r]
         theta = permute(problem.spec.layout, theta, canonical_order(problem.spec, theta))
-        volume = opened_volume(problem.spec, problem.penalty.model, theta[None])
+        volume = opened_volume(problem.spec, problem.priors, theta[None])
         value = float(outcome.loglik[r] - volume[0])
         if not any(_same(theta, value, other) for other in found):
             found.append((theta, value))

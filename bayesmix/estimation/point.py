@@ -23,12 +23,11 @@ from bayesmix.estimation.ends import collapse_test, has_status, name_ends
 from bayesmix.estimation.maximise import (
     AGREE,
     Interrupted,
+    Kept,
     Options,
-    Outcome,
     Run,
     agreeing,
     best,
-    kept_so_far,
     make_starts,
     maximise,
     more_starts,
@@ -123,12 +122,11 @@ def _fit_point(
     spec, least = first_smooths(spec)
     problem = standard_problem(spec, penalty, options.n_threads)
     rng = generator(options.seed)
-    # Sums over units are those of distinct ones; what is about single units reads all.
-    narrow = compressed if options.algorithm == "em" else _same
+    # Sums over units are those of distinct ones; classification is about single units.
+    narrow = compressed if options.algorithm == "em" else lambda problem: problem
     distinct = narrow(problem)
-    settings = Options(
-        options.tol, int(options.max_iter), options.algorithm, keeps, ended=begin is not None
-    )
+    settings = Options(options.tol, int(options.max_iter), keeps, ended=begin is not None)
+    name = options.algorithm if method == "em" else method
     wanted = None
     with Progress(options.progress, int(options.starts or STARTS), problem) as progress:
         run = partial(rough, keeps=keeps, progress=progress.of_a_sample)
@@ -136,8 +134,7 @@ def _fit_point(
             if begin is None:
                 theta = _starting(problem, distinct, options, rng, least, run)
             else:
-                assert problem.spec.standard is not None
-                theta = problem.spec.standard.to_standard(begin)
+                theta = problem.standard.to_standard(begin)
         except Interrupted as stopped:
             theta, wanted = stopped.theta, replace(settings, max_iter=1)
     if options.max_iter == 0:
@@ -149,11 +146,11 @@ def _fit_point(
                 spec, problem, theta, options.min_weight, options.max_iter
             )
             distinct = narrow(problem)
-        outcome = _run(distinct, theta, method, wanted or settings, rng, progress.update)
-        with kept_so_far(settings) as stop:
+        outcome = _run(distinct, theta, name, wanted or settings, rng, progress.update)
+        with Kept(settings) as stop:
             if wanted is None and _wants_more(distinct, outcome, options):
                 theta = more_starts(distinct, outcome, STARTS, rng, run)
-                more = _run(distinct, theta, method, settings, rng, progress.update)
+                more = _run(distinct, theta, name, settings, rng, progress.update)
                 outcome = outcome.with_(more)
         if stop.pressed or wanted is not None:
             outcome = replace(outcome, interrupted=True)
@@ -163,12 +160,12 @@ def _fit_point(
         problem = standard_problem(spec, penalty, options.n_threads)
     if penalty is not None and not outcome.interrupted:
         spec, problem, outcome = _at_range_ends(spec, problem, penalty, outcome, settings)
-    return _finish(spec, problem, penalty, outcome, method, options, k_requested)
+    return _finish(spec, problem, penalty, outcome, name, options, k_requested)
 
 
 def _at_range_ends(
-    spec: MixtureSpec, problem: Problem, penalty: Penalty, outcome: Outcome, settings: Options
-) -> tuple[MixtureSpec, Problem, Outcome]:
+    spec: MixtureSpec, problem: Problem, penalty: Penalty, outcome: Runs, settings: Options
+) -> tuple[MixtureSpec, Problem, Runs]:
     """The best start with parameters held at the ends of their priors' ranges, where it got stuck.
 
     Its status is "range" then.
@@ -176,8 +173,7 @@ def _at_range_ends(
     at = best(outcome)
     if outcome.status[at] == "converged":
         return spec, problem, outcome
-    old = problem.spec.standard
-    assert old is not None
+    old = problem.standard
     theta = old.to_user(outcome.theta)
     theta[at] = permute(spec.layout, theta[at], canonical_order(spec, theta[at]))
     close = AGREE * (abs(outcome.loglik[at]) + 1)
@@ -186,8 +182,7 @@ def _at_range_ends(
         return spec, problem, outcome
     held = hold_at(spec, ends)
     inner = standard_problem(held, penalty, problem.n_threads)
-    new = inner.spec.standard
-    assert new is not None
+    new = inner.standard
     theta[at, list(ends)] = list(ends.values())
     moved = new.to_standard(theta)
     ended = maximise(inner, moved[at : at + 1], settings)
@@ -209,20 +204,14 @@ def _no_lower_ends(
 
     Those that are near by chance have a log density below `least` at the end.
     """
-    assert problem.spec.standard is not None
     ends = range_ends(penalty.model, theta)
     free = [j for j in ends if j not in problem.spec.held]
     if not free:
         return {}
     moved = np.tile(theta, (len(free), 1))
     moved[range(len(free)), free] = [ends[j] for j in free]
-    there = log_likelihood(problem, problem.spec.standard.to_standard(moved)) >= least
+    there = log_likelihood(problem, problem.standard.to_standard(moved)) >= least
     return {j: ends[j] for j, no_lower in zip(free, there, strict=True) if no_lower}
-
-
-def _same(problem: Problem) -> Problem:
-    """Classification draws or assigns every unit by itself."""
-    return problem
 
 
 def _penalty(spec: MixtureSpec, priors: Any) -> Penalty | None:
@@ -251,7 +240,11 @@ def _check(method: str, options: FitOptions) -> None:
     if options.starts is not None:
         # Of every start its parameters, their sums, and what their last iteration had.
         check_memory(64.0 * options.starts, f"starts={options.starts}", "ask for fewer starts")
-    if options.max_iter == 0 and not _is_params(options.init):
+    if (
+        options.max_iter == 0
+        and not hasattr(options.init, "data_vars")
+        and not hasattr(options.init, "params")
+    ):
         msg = "max_iter=0 evaluates given parameters: give them as init=, like fit.params"
         raise SpecError(msg)
     if options.min_weight > 0 and options.fixed_params:
@@ -259,10 +252,6 @@ def _check(method: str, options: FitOptions) -> None:
             "min_weight= removes components, and fixed_params= belong to some of them; give one "
             "of the two"
         )
-
-
-def _is_params(init: Any) -> bool:
-    return hasattr(init, "data_vars") or hasattr(init, "params")
 
 
 # --- starts --------------------------------------------------------------------------------
@@ -291,28 +280,16 @@ def _starting(
 
 def _from_init(problem: Problem, init: Any, *, exact: bool) -> np.ndarray:
     """Theta (D,) at which to begin; `exact`: the parameters themselves, or an error."""
-    spec = problem.spec
-    if hasattr(init, "params") and hasattr(init, "membership"):
-        if exact or _same_layout(spec, init):
-            return _standard_theta(spec, init.params)
-        init = init.membership()
-    if hasattr(init, "data_vars"):
-        return _standard_theta(spec, init)
-    matrix = _membership_matrix(spec, init)
-    return start_from(problem, matrix)[0]
-
-
-def _standard_theta(spec: MixtureSpec, params: Any) -> np.ndarray:
-    assert spec.standard is not None
-    return spec.standard.to_standard(from_dataset(spec, params))
-
-
-def _same_layout(spec: MixtureSpec, fit: Any) -> bool:
-    try:
-        from_dataset(spec, fit.params)
-    except SpecError:
-        return False
-    return True
+    is_fit = hasattr(init, "params") and hasattr(init, "membership")
+    if is_fit or hasattr(init, "data_vars"):
+        try:
+            theta = from_dataset(problem.spec, init.params if is_fit else init)
+            return problem.standard.to_standard(theta)
+        except SpecError:
+            if exact or not is_fit:
+                raise
+            init = init.membership()  # of another model
+    return start_from(problem, _membership_matrix(problem.spec, init))[0]
 
 
 def _membership_matrix(spec: MixtureSpec, init: Any) -> np.ndarray:
@@ -365,7 +342,7 @@ def _by_names(spec: MixtureSpec, init: Any) -> Any:
     return init.iloc[:, in_order(init.columns, pd.Index(spec.components))]
 
 
-def _wants_more(problem: Problem, outcome: Outcome, options: FitOptions) -> bool:
+def _wants_more(problem: Problem, outcome: Runs, options: FitOptions) -> bool:
     """Whether the number of starts was left open and too few of them have seen the best."""
     given = options.starts is not None or options.init is not None or options.min_weight > 0
     return (
@@ -383,20 +360,20 @@ def _wants_more(problem: Problem, outcome: Outcome, options: FitOptions) -> bool
 def _run(
     problem: Problem,
     theta: np.ndarray,
-    method: str,
+    name: str,
     settings: Options,
     rng: np.random.Generator,
     progress: Callable[[str, int, float], None],
-) -> Outcome:
-    if method == "ml":
+) -> Runs:
+    if name == "ml":
         return _direct(problem, theta, settings)
-    if settings.algorithm == "em":
-        return maximise(problem, theta, settings, progress)
-    drawn = rng if settings.algorithm == "sem" else None
-    return classification(problem, theta, settings, drawn, progress)
+    if name in ("cem", "sem"):
+        drawn = rng if name == "sem" else None
+        return classification(problem, theta, settings, drawn, progress)
+    return maximise(problem, theta, settings, progress)
 
 
-def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
+def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Runs:
     """Quasi-Newton ascent of the log-likelihood itself, then Newton's method."""
     from scipy.optimize import minimize
 
@@ -410,7 +387,7 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
             return 1e300, np.zeros(len(x))
         return -float(p.loglik[0]), -p.score[0, free]
 
-    with kept_so_far(options) as stop:
+    with Kept(options) as stop:
         for r in range(len(theta)):
             full = theta[r].copy()
             done = minimize(
@@ -433,7 +410,7 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Outcome:
             newton(problem, runs, tol=options.tol)
     runs.status[has_status(runs, "running", "resting")] = "max_iter"
     name_ends(problem, runs, collapse_test(problem))
-    return Outcome.of(runs, interrupted=stop.pressed)
+    return replace(runs, interrupted=stop.pressed)
 
 
 def _keep(theta: np.ndarray, row: int, free: np.ndarray, found: np.ndarray) -> None:
@@ -463,8 +440,8 @@ def _finish(
     spec: MixtureSpec,
     problem: Problem,
     penalty: Penalty | None,
-    outcome: Outcome,
-    method: str,
+    outcome: Runs,
+    name: str,
     options: FitOptions,
     k_requested: int,
 ) -> Fitted:
@@ -476,22 +453,19 @@ def _finish(
             "response's scale against the family"
             f"{'' if penalty is None else ' and the range of the priors'}, or give init="
         )
-    assert problem.spec.standard is not None
     theta = problem.spec.user(outcome.theta[at])
     theta = permute(spec.layout, theta, canonical_order(spec, theta))
-    constant = problem.spec.standard.constant
-    name = options.algorithm if method == "em" else method
     ends = _ends(problem, outcome)
     fitted = Fitted(
         spec,
         theta,
         float(ends.loglik[at]),
         name,
-        "converged" if outcome.status[at] == "converged" else str(outcome.status[at]),
+        str(outcome.status[at]),
         int(outcome.iterations[at]),
         ends,
         k_requested,
-        outcome.trace[:, at] + constant if len(outcome.trace) else np.empty(0),
+        np.array([values[at] for values in outcome.trace]) + problem.standard.constant,
         penalty=penalty,
         asked=written_options(options),
     )
@@ -502,9 +476,8 @@ def _finish(
     return _explain(fitted, outcome.interrupted)
 
 
-def _ends(problem: Problem, outcome: Outcome) -> Ends:
-    assert problem.spec.standard is not None
-    reached, constant = agreeing(outcome), problem.spec.standard.constant
+def _ends(problem: Problem, outcome: Runs) -> Ends:
+    reached, constant = agreeing(outcome), problem.standard.constant
     value = outcome.loglik + constant
     if problem.penalty is None:
         return Ends(value, outcome.iterations, outcome.status, reached)

@@ -42,33 +42,33 @@ def reduced_start(
             "min_weight= removes components, but here the events name them; leave it out, or leave "
             "an event out of the model"
         )
-    return _best_reduced(spec, problem, theta, min_weight, max_iter)[:3]
+    ends: list[tuple[float, MixtureSpec, Problem, np.ndarray]] = []
+    while True:
+        outcome = maximise(problem, theta, Options(1e-6, max_iter))
+        small = (mean_weights(problem, outcome.theta) < min_weight).any(1)
+        value = np.nan_to_num(outcome.loglik, nan=-np.inf)
+        loglik = float(np.where(small, -np.inf, value).max()) + problem.standard.constant
+        ends.append((loglik, spec, problem, outcome.theta[~small]))
+        if problem.spec.k == 1 or not small.any():
+            break
+        # The best start with too small a component goes on without the smallest.
+        worst = int(np.argmax(np.where(small, value, -np.inf)))
+        spec, problem, theta = _without_smallest(spec, problem, outcome.theta[worst])
+    return max(ends, key=lambda end: end[0])[1:]
 
 
-def _best_reduced(
-    spec: MixtureSpec, problem: Problem, theta: np.ndarray, min_weight: float, max_iter: int
-) -> tuple[MixtureSpec, Problem, np.ndarray, float]:
-    outcome = maximise(problem, theta, Options(1e-6, max_iter))
-    small = (mean_weights(problem, outcome.theta) < min_weight).any(1)
-    kept = np.where(small, -np.inf, np.nan_to_num(outcome.loglik, nan=-np.inf))
-    top = int(np.argmax(kept))
-    assert problem.spec.standard is not None
-    loglik = float(kept[top]) + problem.spec.standard.constant
-    whole = (spec, problem, outcome.theta[~small], loglik)
-    if problem.spec.k == 1 or not small.any():
-        return whole
-    # The best start with too small a component goes on without the smallest.
-    candidates = np.where(small, np.nan_to_num(outcome.loglik, nan=-np.inf), -np.inf)
-    worst = int(np.argmax(candidates))
-    mean = mean_weights(problem, outcome.theta[worst : worst + 1])[0]
-    keep = [s for s in range(problem.spec.k) if s != int(np.argmin(mean))]
-    resp = unit_terms(problem, outcome.theta[worst])[1][:, keep]
+def _without_smallest(
+    spec: MixtureSpec, problem: Problem, theta: np.ndarray
+) -> tuple[MixtureSpec, Problem, np.ndarray]:
+    """A model without the smallest component at theta (D,), and where to go on, (1, D)."""
+    smallest = int(np.argmin(mean_weights(problem, theta[None])[0]))
+    keep = [s for s in range(spec.k) if s != smallest]
+    resp = unit_terms(problem, theta)[1][:, keep]
     total = resp.sum(1, keepdims=True)
     resp = np.divide(resp, total, out=np.full_like(resp, 1 / len(keep)), where=total > 0)
     left = without_components(spec, keep)
     smaller = standard_problem(left, n_threads=problem.n_threads)
-    reduced = _best_reduced(left, smaller, start_from(smaller, resp), min_weight, max_iter)
-    return reduced if reduced[3] > whole[3] else whole
+    return left, smaller, start_from(smaller, resp)
 
 
 def without_components(spec: MixtureSpec, keep: list[int]) -> MixtureSpec:

@@ -21,7 +21,7 @@ from bayesmix.distributions import KINDS
 from bayesmix.estimation.contenders import distinct
 from bayesmix.estimation.em import Runs
 from bayesmix.estimation.ends import has_status
-from bayesmix.estimation.maximise import LOST, Options, Outcome, maximise
+from bayesmix.estimation.maximise import LOST, Options, maximise
 from bayesmix.estimation.newton import newton
 from bayesmix.likelihood import Problem, log_likelihood
 from bayesmix.model import MixtureSpec
@@ -61,8 +61,8 @@ def first_smooths(spec: MixtureSpec) -> tuple[MixtureSpec, dict[int, float]]:
 
 
 def settled(
-    problem: Problem, outcome: Outcome, options: Options, least: Mapping[int, float]
-) -> tuple[Outcome, np.ndarray | None]:
+    problem: Problem, outcome: Runs, options: Options, least: Mapping[int, float]
+) -> tuple[Runs, np.ndarray | None]:
     """The ends of starts, each with its own tau; their values are those to be compared.
 
     The value of an end is its log density with the coefficients integrated out.  At the best one
@@ -72,7 +72,7 @@ def settled(
     ----------
     problem : Problem
         With smooth priors.
-    outcome : Outcome
+    outcome : Runs
         At the first tau.
     options : Options
     least : dict of int to float
@@ -103,22 +103,20 @@ def _with_dispersions(
     Half the log determinant of the coefficients' covariance has slopes in the dispersions; they
     are added to the prior until they stay.
     """
-    penalty = problem.penalty
-    assert penalty is not None
-    assert penalty.model.map is not None
+    place = problem.priors.map
+    assert place is not None
     coordinates = problem.spec.layout.coordinates
     found = np.array([c.effect == "dispersion" for c in coordinates]) & problem.spec.free
     found[coefficient_entries(problem)] = False
     own = np.eye(len(found))[:, found]
-    if not found.any() or not np.array_equal(penalty.model.map.matrix[:, found], own):
+    if not found.any() or not np.array_equal(place.matrix[:, found], own):
         return theta, None
     lean = np.zeros(len(found))
     for _ in range(STEPS):
         moved = bending(problem, np.vstack([theta + SMALL * own.T, theta - SMALL * own.T]))
         above, below = np.split(moved.log_volume, 2)
         before, lean = lean, own @ ((above - below) / (2 * SMALL))
-        model = replace(penalty.model, lean=lean)
-        leaning = replace(problem, penalty=penalty._replace(model=model))
+        leaning = problem.under(replace(problem.priors, lean=lean))
         theta, _ = settle(leaning, _modes(leaning, theta, options)[0], options, least)
         if np.abs(lean - before).max() < CALM:
             break
@@ -150,9 +148,9 @@ def settle(
     """
     assert problem.penalty is not None
     theta, status = theta.copy(), np.full(len(theta), "max_iter", dtype="U12")
-    at = np.array([s.tau for s in problem.penalty.model.smooths if s.tau in least], int)
+    at = np.array([s.tau for s in problem.priors.smooths if s.tau in least], int)
     floor = np.array([least[int(j)] for j in at])
-    which = np.isin([s.tau for s in problem.penalty.model.smooths], at)
+    which = np.isin([s.tau for s in problem.priors.smooths], at)
     active, before = np.arange(len(theta)), np.full((len(theta), len(at)), np.inf)
     for number in range(steps):
         own = theta[active]
@@ -179,8 +177,7 @@ def settle(
 
 def _modes(problem: Problem, theta: np.ndarray, options: Options) -> tuple[np.ndarray, np.ndarray]:
     """The modes given every tau, near theta (R, D), and how the search for them ended."""
-    runs = Runs.begin(theta)
-    runs.status[:] = "resting"
+    runs = Runs.begin(theta, "resting")
     runs.loglik[:] = log_likelihood(problem, runs.theta)
     newton(problem, runs, tol=options.tol)
     left = np.flatnonzero(runs.status != "converged")
@@ -192,9 +189,7 @@ def _modes(problem: Problem, theta: np.ndarray, options: Options) -> tuple[np.nd
 
 def _hyper(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log prior densities of every tau, and their slopes in log tau, each (R, m)."""
-    assert problem.penalty is not None
-    model = problem.penalty.model
-    found = []
+    model, found = problem.priors, []
     for smooth in model.smooths:
         prior, link = model.single[smooth.tau]
         (u,) = jets(theta[:, [smooth.tau]])

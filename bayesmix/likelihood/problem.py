@@ -14,8 +14,9 @@ from bayesmix.formula.frames import first_places
 from bayesmix.formula.sources import Stream
 from bayesmix.likelihood.distinct import Distinct, distinct_rows
 from bayesmix.model import MixtureSpec, Rows, unavailable
+from bayesmix.model.coordinates import Standard
 from bayesmix.model.layout import BlockLayout, Predictor
-from bayesmix.priors import Penalty
+from bayesmix.priors import Penalty, PriorModel
 
 # Elements of a work array: it should stay in the processor's cache.
 BLOCK = 1 << 17
@@ -239,6 +240,23 @@ class Problem:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out addresses of this process."""
         return self.__dict__ | {"kept": {}}
+
+    @property
+    def priors(self) -> PriorModel:
+        """The priors, of a problem that has some."""
+        assert self.penalty is not None
+        return self.penalty.model
+
+    def under(self, priors: PriorModel) -> Problem:
+        """The same with other priors in the place of its own."""
+        assert self.penalty is not None
+        return replace(self, penalty=self.penalty._replace(model=priors))
+
+    @property
+    def standard(self) -> Standard:
+        """The way to the user's coordinates, of a problem in standard ones."""
+        assert self.spec.standard is not None
+        return self.spec.standard
 
     @property
     def truncated(self) -> bool:

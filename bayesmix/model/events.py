@@ -12,16 +12,13 @@ from bayesmix._arguments import column_name, plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families import resolve
 from bayesmix.formula.calls import is_surv, taken_apart
-from bayesmix.formula.constants import Constants
 from bayesmix.formula.design import Design
 from bayesmix.formula.frames import (
     Units,
-    build_units,
     check_columns,
     check_data,
     check_na_action,
     first_rows,
-    select_rows,
 )
 from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.response import (
@@ -37,9 +34,8 @@ from bayesmix.formula.times import Times
 from bayesmix.formula.tokens import right_side
 from bayesmix.model.identifiability import check_full_rank
 from bayesmix.model.parts import Events, Part, Prepared, Read, Reading, Regression
-from bayesmix.model.prepare import complete, concomitant_design, rows_of, warn_of_constants
+from bayesmix.model.prepare import InUse, columns_of, complete, evaluated, rows_of
 from bayesmix.model.reading import Counted, described_rows, observe
-from bayesmix.model.units import case_weights
 
 TRUNCATIONS = ("mixture", "component")
 Names = tuple[Hashable, ...]
@@ -65,8 +61,7 @@ def event_rows(
     extra = [f for d in (ancillary or {}).values() for f in d.values()]
     formulas = [parse_formula(text, "formula") for text in mains]
     others = [parse_formula(text, "ancillary") for text in (*extra, concomitant) if text]
-    every = [*formulas, *others]
-    columns = _columns(every, weights)
+    columns = columns_of([*formulas, *others], weights)
     given = (column_name("event", event), column_name("weights", weights), None)
     needed = _needed(columns, formulas, na_action)
     return rows_of(data, columns, needed, given, na_action, scope)
@@ -130,51 +125,26 @@ def prepare_components(
     names = tuple(families)
     formulas = _formulas(formula, names)
     extra = _ancillary(ancillary, names)
-    weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
     every = [*formulas, *(p for d in extra for p in d.values())]
-    every += [] if weight_design is None else [weight_design]
-    scope = scope.restrict([n for f in every for n in (*f.names, *f.response_names, *f.functions)])
-    columns = [c for c in _columns(every, weights) if c in data.columns]
-    fiml = na_action == "fiml"
-    kept, dropped = select_rows(data, _needed(columns, formulas, na_action), na_action)
-    units = build_units(kept, None)
-    allowed = _allowed(kept, event, names, partial)
-    weight = None if weights is None else case_weights(kept, weights, units)
-    constants = Constants(weights, stream, known or ())
-    counted = Counted(kept, units, None if known is None else weight, constants)
-    readings = tuple(
-        _reading(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
-        for s, f in enumerate(formulas)
-    )
-    for family in families.values():  # an unknown one is an error before a dict of them is read
-        resolve(family, survival=True)
-    events = Events(event, partial, truncation)
-    regression = Regression(formulas[0].text, dict(families))
-    used = tuple(dict.fromkeys((*columns, event)))
-    prepared = Prepared(
-        (Part(regression, readings, events=events, allowed=allowed),),
-        units,
-        None if weight_design is None else concomitant_design(weight_design, counted, scope),
-        weight,
-        None,
-        scope,
-        None,
-        weights,
-        None,
-        used,
-        dropped if stream is None else stream.totals.n_dropped,
-        kept[list(used)] if dropped else kept.copy(deep=False),
-        fiml,
-        stream,
-        None if known is None else tuple(constants.found),
-    )
-    warn_of_constants(prepared)
-    return prepared
+    every += [] if concomitant is None else [parse_formula(concomitant, "concomitant")]
 
+    def read(counted: Counted, scope: Scope) -> tuple[Part, ...]:
+        allowed = _allowed(counted.data, event, names, partial)
+        fiml = na_action == "fiml"
+        readings = tuple(
+            _reading(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
+            for s, f in enumerate(formulas)
+        )
+        for family in families.values():  # an error before a dict of them is read
+            resolve(family, survival=True)
+        regression = Regression(formulas[0].text, dict(families))
+        events = Events(event, partial, truncation)
+        return (Part(regression, readings, events=events, allowed=allowed),)
 
-def _columns(formulas: Sequence[ParsedFormula], weights: str | None) -> list[str]:
-    names = [n for f in formulas for n in (*f.response_names, *f.names)]
-    return list(dict.fromkeys([*names, *([] if weights is None else [weights])]))
+    columns = columns_of(every, weights)
+    needed, used = _needed(columns, formulas, na_action), list(dict.fromkeys((*columns, event)))
+    rows = InUse(data.copy(deep=False), used, needed, None, weights, None, na_action, stream)
+    return evaluated(every, concomitant is not None, rows, read, scope, known)
 
 
 # --- components ----------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from bayesmix.model.random import (
     correlations,
     covariances,
     from_moments,
+    moments,
     pair_names,
     random_names,
     root_link,
@@ -32,14 +35,25 @@ LOG = get_link("log")
 STEP = 1e-5
 
 
+class Several(NamedTuple):
+    """A number that follows from several entries of theta together, such as a correlation.
+
+    `read(theta)`: its values (...) at theta (..., D); `of`: the entries; `scale`: where its
+    intervals are symmetric.
+    """
+
+    read: Callable[[np.ndarray], np.ndarray]
+    of: tuple[int, ...]
+    scale: str
+
+
 class Entry(NamedTuple):
     """A parameter as tables list it.
 
     `component` is a position, `term` the name in tables, `at` the entry of theta; `link`
     leads to the natural scale, None where the table has theta itself: then it adds on the scale
     of the link `adds_on`.  A threshold has `steps`: it is minus the entry `at`, and the sum of the
-    exponentials of these.  What else follows from several entries together, `of` these, has how it
-    is `shown` and its `name` there; `name` is else the parameter's, whatever its covariates.
+    exponentials of these.  `name` is the parameter's, whatever its covariates.
     """
 
     component: int
@@ -48,42 +62,36 @@ class Entry(NamedTuple):
     link: Link | None
     adds_on: Link | None = None
     steps: tuple[int, ...] | None = None
-    of: Mapping[str, tuple[int, Link]] = {}
-    shown: Shown | None = None
+    several: Several | None = None
     name: str = ""
 
     @property
     def is_coefficient(self) -> bool:
         """Whether the value is an entry of theta as it is."""
-        return self.link is None and self.steps is None and self.shown is None
+        return self.link is None and self.steps is None and self.several is None
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """The values in the table, (...), from theta (..., D)."""
         own = theta[..., self.at]
-        if self.is_coefficient:
-            return np.asarray(own)
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
-            if self.shown is not None:
-                values = {n: link.inverse(theta[..., at]) for n, (at, link) in self.of.items()}
-                return np.asarray(self.shown.read(values)[self.name])
+            if self.several is not None:
+                return np.asarray(self.several.read(theta))
             if self.steps is not None:
                 return np.exp(theta[..., list(self.steps)]).sum(-1) - own
-            assert self.link is not None
-            return np.asarray(self.link.inverse(own))
+            return np.asarray(own if self.link is None else self.link.inverse(own))
 
     def slopes(self, theta: np.ndarray) -> dict[int, float]:
         """Derivatives of the value in entries of theta (D,)."""
-        if self.is_coefficient:
-            return {self.at: 1.0}
         with np.errstate(over="ignore"):
-            if self.shown is not None:
-                at = [j for j, _ in self.of.values()]
+            if self.several is not None:
+                at = list(self.several.of)
                 moves = STEP * np.eye(len(theta))[at]
                 change = self.natural(theta + moves) - self.natural(theta - moves)
                 return dict(zip(at, (change / (2 * STEP)).tolist(), strict=True))
             if self.steps is not None:
                 return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps}}
-            assert self.link is not None
+            if self.link is None:
+                return {self.at: 1.0}
             return {self.at: float(self.link.slope(np.asarray(theta[self.at])))}
 
 
@@ -168,24 +176,59 @@ def dispersion_entries(layout: Layout) -> Iterator[Entry]:
 
 def _shown(block: BlockLayout, s: int, number: int) -> Entry | None:
     """What is read in place of a dispersion of component s, None if that is the dispersion."""
+    found = shown_dispersions(block, s)
     family, slots = block.families[s], block.slots[s]
-    name = family.parameters[slots.index(number)].name
-    if family.shown is None or name not in family.shown.names:
+    own = family.parameters[slots.index(number)].name
+    if found is None or own not in found[0].names:
         return None
-    others = zip(family.parameters, slots, strict=True)
-    of = {
-        p.name: (int(block.predictors[j].index[s, 0]), p.link)
-        for p, j in others
-        if j not in block.located(s)
-    }
-    read = family.shown.names[name]
-    term = block.predictors[number].variable.replace(name, read, 1)
-    return Entry(s, term, of[name][0], None, of=of, shown=family.shown, name=read)
+    shown, numbers = found
+    at = {n: int(block.predictors[j].index[s, 0]) for n, j in numbers.items()}
+    links = {p.name: p.link for p in family.parameters}
+
+    def read(theta: np.ndarray) -> np.ndarray:
+        values = {n: links[n].inverse(theta[..., j]) for n, j in at.items()}
+        return np.asarray(shown.read(values)[shown.names[own]])
+
+    several = Several(read, tuple(at.values()), shown.scale)
+    return Entry(s, shown_variable(block, number, own, shown), at[own], None, several=several)
+
+
+def shown_dispersions(block: BlockLayout, s: int) -> tuple[Shown, dict[str, int]] | None:
+    """How dispersions of component s are shown, if together, and their predictors' numbers."""
+    family, slots = block.families[s], block.slots[s]
+    if family.shown is None:
+        return None
+    pairs = zip(family.parameters, slots, strict=True)
+    return family.shown, {p.name: j for p, j in pairs if j not in block.located(s)}
+
+
+def shown_variable(block: BlockLayout, number: int, own: str, shown: Shown) -> str:
+    """What the variable of a dispersion is called as it is shown."""
+    return block.predictors[number].variable.replace(own, shown.names[own], 1)
+
+
+def random_entries(layout: Layout) -> Iterator[Entry]:
+    """Standard deviations and correlations of random effects, component by component."""
+    for block in (block for block in layout.blocks if block.random):
+        lead = "" if len(layout.blocks) == 1 else f"{block.name}: "
+        names = [(f"sd({t})", "log") for t in block.random]
+        names += [(f"corr({pair})", "atanh") for pair in pair_names(block)]
+        index = np.array([block.predictors[n].index[:, 0] for n in block.roots]).T
+        for s, j in np.ndindex(layout.k, len(names)):
+            of = tuple(index[s][index[s] >= 0].tolist())
+            name, scale = names[j]
+            several = Several(partial(_moment, block, s, j), of, scale)
+            yield Entry(s, lead + name, of[0], None, several=several)
+
+
+def _moment(block: BlockLayout, s: int, j: int, theta: np.ndarray) -> np.ndarray:
+    """A standard deviation or correlation of component s, (...)."""
+    return moments(covariances(block, theta)[..., s, :, :])[..., j]
 
 
 def table_entries(layout: Layout) -> list[Entry]:
-    """The coefficients of the locations, then the parameters beside them."""
-    return [*location_entries(layout), *dispersion_entries(layout)]
+    """All that tables list but for weights: coefficients of the locations first."""
+    return [*location_entries(layout), *dispersion_entries(layout), *random_entries(layout)]
 
 
 def table_terms(layout: Layout) -> dict[int, str]:
@@ -193,7 +236,8 @@ def table_terms(layout: Layout) -> dict[int, str]:
 
     A log step between thresholds is called like the threshold that it leads to.
     """
-    return {e.steps[-1] if e.steps else e.at: e.term for e in table_entries(layout)}
+    entries = chain(location_entries(layout), dispersion_entries(layout))
+    return {e.steps[-1] if e.steps else e.at: e.term for e in entries}
 
 
 def parameter_link(block: BlockLayout, number: int, s: int | None = None) -> Link:
@@ -398,25 +442,19 @@ def _thresholds(params: xr.Dataset, layout: Layout, block: BlockLayout) -> dict[
 def _written_from_shown(layout: Layout, params: xr.Dataset) -> xr.Dataset:
     """The Dataset with the dispersions that follow from what is read in their place."""
     for block in layout.blocks:
-        numbers = {block.predictors[j].variable: j for j, _ in block.constants()}
-        found: dict[str, list[Entry]] = {}
-        for variable, number in numbers.items():
-            entries = [
-                _shown(block, s, number) for s in range(layout.k) if number in block.slots[s]
-            ]
-            if variable not in params and all(e is not None for e in entries):
-                found[variable] = [e for e in entries if e is not None]
-        names = {e.term: e.name for entries in found.values() for e in entries}
-        if not found or any(name not in params for name in names):
+        s = next((s for s, family in enumerate(block.families) if family.shown), 0)
+        if (found := shown_dispersions(block, s)) is None:
             continue
-        values = {own: _read(params, term, layout.components) for term, own in names.items()}
-        made = next(iter(found.values()))[0].shown
-        assert made is not None
-        written = made.write(values)
-        back = {shown: own for own, shown in made.names.items()}
-        new = {v: (("component",), written[back[es[0].name]]) for v, es in found.items()}
-        params = params.assign({n: (d, x) for n, (d, x) in new.items()})
-        params = params.assign_coords(component=component_labels(layout.components))
+        shown, numbers = found
+        own = {name: block.predictors[numbers[name]].variable for name in shown.names}
+        given = {n: shown_variable(block, numbers[n], n, shown) for n in own}
+        lacking = [n for n, variable in own.items() if variable not in params]
+        if not lacking or any(name not in params for name in given.values()):
+            continue
+        values = {shown.names[n]: _read(params, v, layout.components) for n, v in given.items()}
+        written = shown.write(values)
+        new = {own[name]: (("component",), written[name]) for name in lacking}
+        params = params.assign(new).assign_coords(component=component_labels(layout.components))
     return params
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -26,7 +26,7 @@ from bayesmix.formula.sources import Stream, opened, read, surveyed
 from bayesmix.formula.splines import NaturalSpline
 from bayesmix.formula.tokens import right_side
 from bayesmix.model.identifiability import check_full_rank
-from bayesmix.model.parts import Prepared, Regression, nested_pairs
+from bayesmix.model.parts import Part, Prepared, Regression, nested_pairs
 from bayesmix.model.reading import Counted, Parsed, read_part
 from bayesmix.model.units import case_weights, constant_in_units, known_labels
 
@@ -57,44 +57,95 @@ def prepare(
     if not regressions:
         raise SpecError("a mixture needs at least one Regression; the list given is empty")
     parsed = [_parse(r) for r in regressions]
-    group = _one_group(column_name("group", group), [p[0] for p in parsed])
+    group = _one_group(column_name("group", group), [p.formula for p in parsed])
     given = (column_name("labels", labels), column_name("weights", weights), group)
-    weight_design = None if concomitant is None else parse_formula(concomitant, "concomitant")
-    _refuse_own_response(parsed, weight_design)
-    scope = scope.restrict(_scope_names(parsed, weight_design))
-    columns = _columns(parsed, weight_design, group, weights)
+    beside = [] if concomitant is None else [parse_formula(concomitant, "concomitant")]
+    for p in parsed:  # a response does not explain itself, in the other formulas either
+        for other in (*p.every[1:], *beside):
+            parse_formula(f"{p.formula.response} ~ {right_side(other.text)}", "formula")
+    every = [f for p in parsed for f in p.every] + beside
+    columns = columns_of(every, group, weights)
     fiml = na_action == "fiml"
     by_row = [p for r, p in zip(regressions, parsed, strict=True) if r.per == "row" and not fiml]
-    whole = _columns(by_row, weight_design, group, weights)
-    needed = [c for c in columns if c in whole]
-    needed = needed if fiml else complete(needed, [p[0] for p in parsed])
+    needed = columns_of([f for p in by_row for f in p.every] + beside, group, weights)
+    needed = needed if fiml else complete(needed, [p.formula for p in parsed])
     data, stream = rows_of(data, columns, needed, (labels, weights, group), na_action, scope)
     check_data(data)
     data = data.copy(deep=False)  # the user's may change
     data.attrs = {}  # else copied with every column that is looked at
     check_columns(data, [c for c in given if c is not None])
+
+    def read(counted: Counted, scope: Scope) -> tuple[Part, ...]:
+        for name in (group, labels):
+            if name is not None:
+                values = counted.units.index if name == group else counted.data[name].unique()
+                flag_spelling(name, values)
+        pairs = zip(regressions, parsed, strict=True)
+        parts = tuple(read_part(r, p, counted, scope, fiml=fiml) for r, p in pairs)
+        if labels is not None:
+            _warn_of_position(regressions, data[labels], labels)
+        names = [name for p in parts for name in p.response.parts or (p.response.name,)]
+        if twice := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
+            raise SpecError(f"two regressions have the same response {twice}; each needs its own")
+        return parts
+
+    rows = InUse(data, columns, needed, group, weights, labels, na_action, stream)
+    return evaluated(every, concomitant is not None, rows, read, scope, known)
+
+
+class InUse(NamedTuple):
+    """Data with the columns in use, and those in which nothing may be missing.
+
+    With a `stream` they are a sample of its rows.
+    """
+
+    data: pd.DataFrame
+    columns: Sequence[str]
+    needed: Sequence[str]
+    group: str | None
+    weights: str | None
+    labels: str | None
+    na_action: str
+    stream: Stream | None
+
+
+def evaluated(
+    formulas: Sequence[ParsedFormula],
+    concomitant: bool,
+    given: InUse,
+    read: Callable[[Counted, Scope], tuple[Part, ...]],
+    scope: Scope,
+    known: Sequence[dict[str, Any]] | None,
+) -> Prepared:
+    """Evaluate formulas on the rows in use.
+
+    Parameters
+    ----------
+    formulas : sequence of ParsedFormula
+        All that look for names in the scope.
+    concomitant : bool
+        Whether the last of them is that of the weights.
+    given : InUse
+    read : callable
+        From the rows in use and the scope to the responses with their designs.
+    scope : Scope
+    known : sequence of dict, or None
+        See `prepare`.
+    """
+    data, columns, needed, group, weights, labels, na_action, stream = given
+    looked_for = [n for f in formulas for n in (*f.names, *f.response_names, *f.functions)]
+    scope = scope.restrict(looked_for)  # the rest of it is let go
     columns = tuple(c for c in columns if c in data.columns)
-    needed = [c for c in needed if c in columns]
-    kept, dropped = select_rows(data, needed, na_action)
+    kept, dropped = select_rows(data, [c for c in needed if c in columns], na_action)
     units = build_units(kept, group)
-    for name in (group, labels):
-        if name is not None:
-            flag_spelling(name, units.index if name == group else kept[name].unique())
     weight = None if weights is None else case_weights(kept, weights, units)
     constants = Constants(weights, stream, known or ())
     counts = None if weight is None or known is None else weight[units.codes]
     counted = Counted(kept, units, counts, constants)
-    pairs = zip(regressions, parsed, strict=True)
-    parts = tuple(read_part(r, p, counted, scope, fiml=fiml) for r, p in pairs)
-    if labels is not None:
-        _warn_of_position(regressions, data[labels], labels)
-    names = [name for p in parts for name in p.response.parts or (p.response.name,)]
-    if twice := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
-        raise SpecError(f"two regressions have the same response {twice}; each needs its own")
     prepared = Prepared(
-        parts,
+        read(counted, scope),
         units,
-        None if weight_design is None else concomitant_design(weight_design, counted, scope),
+        concomitant_design(formulas[-1], counted, scope) if concomitant else None,
         weight,
         None if labels is None else known_labels(kept, labels, units),
         scope,
@@ -104,9 +155,9 @@ def prepare(
         columns,
         dropped if stream is None else stream.totals.n_dropped,
         kept[list(columns)] if dropped else kept,
-        fiml=fiml,
-        stream=stream,
-        constants=None if known is None else tuple(constants.found),
+        na_action == "fiml",
+        stream,
+        None if known is None else tuple(constants.found),
     )
     warn_of_constants(prepared)
     return prepared
@@ -191,19 +242,12 @@ def _parse(regression: Regression) -> Parsed:
             f"the formula {regression.formula!r:.200} has no response; write it on the left, "
             "as in 'y ~ x' (only fixed, nested and concomitant formulas have none)"
         )
-    fixed = None if regression.fixed is None else parse_formula(regression.fixed, "fixed")
-    nested = tuple(parse_formula(f, "nested") for f, _ in nested_pairs(regression.nested))
-    if any(f.offsets for f in nested):
+    others = [] if regression.fixed is None else [("fixed", regression.fixed)]
+    others += [("nested", text) for text, _ in nested_pairs(regression.nested)]
+    parsed = tuple((kind, parse_formula(text, kind)) for kind, text in others)
+    if any(kind == "nested" and f.offsets for kind, f in parsed):
         raise FormulaError("an offset stands in the main or the fixed formula, not in a nested one")
-    return formula, fixed, nested
-
-
-def _refuse_own_response(parsed: list[Parsed], concomitant: ParsedFormula | None) -> None:
-    """A response does not explain itself, in the other formulas either."""
-    for formula, fixed, nested in parsed:
-        for other in (fixed, *nested, concomitant):
-            if other is not None:
-                parse_formula(f"{formula.response} ~ {right_side(other.text)}", "formula")
+    return Parsed(formula, parsed)
 
 
 def _one_group(group: str | None, formulas: list[ParsedFormula]) -> str | None:
@@ -216,24 +260,10 @@ def _one_group(group: str | None, formulas: list[ParsedFormula]) -> str | None:
     return next(iter(given), None)
 
 
-def _scope_names(parsed: list[Parsed], concomitant: ParsedFormula | None) -> list[str]:
-    """Names that formulas may look for in the user's scope; the rest of it is let go."""
-    every = [f for formula, fixed, nested in parsed for f in (formula, fixed, *nested)]
-    every.append(concomitant)
-    return [n for f in every if f is not None for n in (*f.names, *f.response_names, *f.functions)]
-
-
-def _columns(
-    parsed: list[Parsed], concomitant: ParsedFormula | None, group: str | None, weights: str | None
-) -> tuple[str, ...]:
-    names: list[str] = []
-    for formula, fixed, nested in parsed:
-        names += formula.response_names
-        for part in (formula, fixed, *nested):
-            names += part.names if part is not None else ()
-    names += concomitant.names if concomitant is not None else ()
-    names += [c for c in (group, weights) if c]
-    return tuple(dict.fromkeys(names))
+def columns_of(formulas: Sequence[ParsedFormula], *others: str | None) -> list[str]:
+    """The names that formulas use, and other columns, once each."""
+    names = [n for f in formulas for n in (*f.response_names, *f.names)]
+    return list(dict.fromkeys([*names, *(c for c in others if c)]))
 
 
 def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[str]:

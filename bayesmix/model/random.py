@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import numpy as np
 
 from bayesmix.errors import SpecError
@@ -14,19 +11,6 @@ from bayesmix.model.layout import BlockLayout, Layout
 
 # The least eigenvalue of correlations that are one but for rounding.
 ROUNDED = 1e-10
-
-
-class RandomEntry(NamedTuple):
-    """A number that tables list: component, name, values (...), and where intervals are symmetric.
-
-    `at` has the entries of theta that it depends on.
-    """
-
-    component: int
-    term: str
-    values: np.ndarray
-    scale: str
-    at: np.ndarray
 
 
 def random_names(layout: Layout, block: BlockLayout) -> dict[str, str]:
@@ -73,22 +57,6 @@ def correlations(covariance: np.ndarray) -> np.ndarray:
 def moments(covariance: np.ndarray) -> np.ndarray:
     """Standard deviations and correlations one after the other, (..., q (q + 1) / 2)."""
     return np.concatenate([scales(covariance), correlations(covariance)], axis=-1)
-
-
-def random_entries(layout: Layout, theta: np.ndarray) -> Iterator[RandomEntry]:
-    """Standard deviations and correlations at theta (..., D), component by component."""
-    for block in layout.blocks:
-        if not block.random:
-            continue
-        lead = "" if len(layout.blocks) == 1 else f"{block.name}: "
-        values = moments(covariances(block, theta))
-        index = np.array([block.predictors[n].index[:, 0] for n in block.roots]).T
-        names = [f"sd({t})" for t in block.random]
-        names += [f"corr({pair})" for pair in pair_names(block)]
-        for s, at in enumerate(index):
-            for j, name in enumerate(names):
-                scale = "log" if j < len(block.random) else "atanh"
-                yield RandomEntry(s, lead + name, values[..., s, j], scale, at[at >= 0])
 
 
 def from_moments(block: BlockLayout, sd: np.ndarray, corr: np.ndarray) -> np.ndarray:

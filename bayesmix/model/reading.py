@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,18 @@ from bayesmix.model.units import once_by_unit, unit_values
 
 # A time that is the same in all rows of more than this share of the groups belongs to these.
 REPEATED = 0.9
-Parsed = tuple[ParsedFormula, ParsedFormula | None, tuple[ParsedFormula, ...]]
+
+
+class Parsed(NamedTuple):
+    """The formula of one response, and those of its fixed and nested effects with their kinds."""
+
+    formula: ParsedFormula
+    others: tuple[tuple[str, ParsedFormula], ...]
+
+    @property
+    def every(self) -> tuple[ParsedFormula, ...]:
+        """All formulas, that of the response first."""
+        return (self.formula, *(f for _, f in self.others))
 
 
 @dataclass(frozen=True)
@@ -191,9 +203,7 @@ def read_part(
     fiml: bool,
 ) -> Part:
     """A response with the designs of its formulas, the varying one last."""
-    formula, fixed, nested = parsed
-    assert formula.response is not None
-    names = [n for part in (formula, fixed, *nested) if part is not None for n in part.names]
+    formula, names = parsed.formula, [n for part in parsed.every for n in part.names]
     units, levels = counted.units, reads(regression.family, "levels")
     per_unit = regression.per == "unit"
     data, response = observe(
@@ -211,16 +221,12 @@ def read_part(
         counted = counted.take(described)
     varying = counted.design(formula, scope)
     reference = varying.has_intercept
-    others = [
-        *([] if fixed is None else [(fixed, "fixed")]),
-        *((part, "nested") for part in nested),
-    ]
     designs = []
-    for part, kind in others:
+    for kind, part in parsed.others:
         designs.append(counted.design(part, scope, implicit=False, reference=reference))
         reference = reference or (kind == "fixed" and designs[-1].has_intercept)
     designs.append(varying)
-    kinds = (*(kind for _, kind in others), "varying")
+    kinds = (*(kind for kind, _ in parsed.others), "varying")
     if described is not None:
         designs = [design.take(in_all_rows(described)) for design in designs]
     effects = _random(regression, formula, counted, scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -114,7 +115,7 @@ def without_rows(spec: MixtureSpec) -> MixtureSpec:
 def counted(spec: MixtureSpec) -> MixtureSpec:
     """A specification of rows in blocks whose responses may be missing, with how many are."""
     given: Any = spec.rows
-    counts = list(given.stream.map(_Count(without_rows(spec))))
+    counts = list(given.stream.map(partial(_counts, without_rows(spec))))
     missing = {name: sum(c[0][name] for c in counts) for name in counts[0][0]}
     rows, units, unseen = (sum(c[i] for c in counts) for i in (1, 2, 3))
     totals = given.stream.totals._replace(missing=missing, unseen=unseen)
@@ -124,17 +125,12 @@ def counted(spec: MixtureSpec) -> MixtureSpec:
     return replace(spec, prepared=prepared, rows=replace(given, stream=stream))
 
 
-@dataclass(frozen=True)
-class _Count:
+def _counts(spec: MixtureSpec, block: Block) -> tuple[dict[str, int], float, float, int]:
     """Missing responses of a block, the weights of rows and units that have some, and the rest."""
-
-    spec: MixtureSpec
-
-    def __call__(self, block: Block) -> tuple[dict[str, int], float, float, int]:
-        prepared, rows = self.spec.prepared, read_block(self.spec, block)
-        responses: list[Any] = [r for own in rows.blocks for r in own.responses]
-        missing = prepared.missing(responses, rows.units)
-        return missing, rows.row_weight, rows.unit_weight, rows.n_unseen
+    rows = read_block(spec, block)
+    responses: list[Any] = [r for own in rows.blocks for r in own.responses]
+    missing = spec.prepared.missing(responses, rows.units)
+    return missing, rows.row_weight, rows.unit_weight, rows.n_unseen
 
 
 def read_block(spec: MixtureSpec, block: Block) -> Rows:

@@ -227,7 +227,7 @@ def _shown(layout: Layout, theta: np.ndarray) -> dict[str, np.ndarray]:
     """What follows from several dispersions together, such as correlations, (..., component)."""
     out: dict[str, np.ndarray] = {}
     for entry in dispersion_entries(layout):
-        if entry.shown is not None:
+        if entry.several is not None:
             blank = np.full((*theta.shape[:-1], layout.k), np.nan)
             out.setdefault(entry.term, blank)[..., entry.component] = entry.natural(theta)
     return out

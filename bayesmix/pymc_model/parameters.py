@@ -13,7 +13,13 @@ from bayesmix.arrays.symbolic import Symbol, plain
 from bayesmix.families.effects import root
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.params import parameter_link, plain_name, term_dim
+from bayesmix.model.params import (
+    parameter_link,
+    plain_name,
+    shown_dispersions,
+    shown_variable,
+    term_dim,
+)
 from bayesmix.model.random import pair_names, random_names
 from bayesmix.priors import PriorModel
 from bayesmix.priors.variables import Spline, Variable, free_variables, logit_turn
@@ -101,21 +107,15 @@ def _thresholds(block: BlockLayout, found: Mapping[str, Tensor]) -> None:
 
 def _add_shown(block: BlockLayout, found: Mapping[str, Tensor]) -> None:
     """What tables have in place of some dispersions, such as correlations of columns."""
-    s = next((s for s, f in enumerate(block.families) if f.shown is not None), None)
-    if s is None:
+    each = (shown_dispersions(block, s) for s in range(len(block.families)))
+    shown, numbers = next((pair for pair in each if pair is not None), (None, {}))
+    if shown is None:
         return
-    family, slots = block.families[s], block.slots[s]
-    names = {
-        p.name: block.predictors[number].variable
-        for p, number in zip(family.parameters, slots, strict=True)
-        if number not in block.located(s)
-    }
-    values = {name: Symbol(found[plain_name(variable)]) for name, variable in names.items()}
-    assert family.shown is not None
-    shown = family.shown.read(values)
-    for name, read in family.shown.names.items():
-        variable = plain_name(names[name].replace(name, read, 1))
-        pm.Deterministic(variable, plain(shown[read]), dims="component")
+    variables = {name: plain_name(block.predictors[j].variable) for name, j in numbers.items()}
+    values = shown.read({name: Symbol(found[variable]) for name, variable in variables.items()})
+    for name, read in shown.names.items():
+        variable = plain_name(shown_variable(block, numbers[name], name, shown))
+        pm.Deterministic(variable, plain(values[read]), dims="component")
 
 
 def _free(variable: Variable, natural: _Natural) -> Tensor:

@@ -115,8 +115,6 @@ def _labels(table: pd.DataFrame, units: Units, cluster: Any) -> np.ndarray:
 def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
     """In standard coordinates, where units mean nothing, and from there to the user's."""
     problem, theta = fitted.standard, fitted.standard_theta
-    standard = problem.spec.standard
-    assert standard is not None
     is_free = fitted.spec.free
     free = is_free.nonzero()[0]
     at = free[:, None], free
@@ -128,7 +126,7 @@ def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
         scores = partial(_scores, theta, free, unit)
         inverse = half @ half.T
         half = _root(inverse @ _products(fitted, scores, cluster) @ inverse)
-    slope = standard.to_user.jacobian(theta)[:, free] * unit
+    slope = problem.standard.to_user.jacobian(theta)[:, free] * unit
     undetermined = np.zeros(len(theta), bool)
     undetermined[free] = _reached(slope[free], flat)
     undetermined |= shared_zeros(fitted)
@@ -222,8 +220,7 @@ def left_units(problem: Problem) -> np.ndarray:
     """
     spec = problem.spec
     out = np.ones(spec.layout.size)
-    assert spec.standard is not None
-    for arrays, units in zip(problem.blocks, spec.standard.units, strict=True):
+    for arrays, units in zip(problem.blocks, problem.standard.units, strict=True):
         if not units.are_own or arrays.layout.survival:
             continue
         for group in arrays.groups:

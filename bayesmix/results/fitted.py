@@ -114,8 +114,7 @@ class Fitted:
     @property
     def standard_theta(self) -> np.ndarray:
         """Theta in standard coordinates."""
-        assert self.standard.spec.standard is not None
-        return self.standard.spec.standard.to_standard(self.theta)
+        return self.standard.standard.to_standard(self.theta)
 
     @cached_property
     def covariances(self) -> dict[str, Any]:

@@ -41,10 +41,9 @@ class Bending(NamedTuple):
 
 def coefficient_entries(problem: Problem) -> np.ndarray:
     """Entries of theta that are coefficients and free: of locations, and of every smooth curve."""
-    assert problem.penalty is not None
     coordinates = problem.spec.layout.coordinates
     found = np.array([c.effect in COEFFICIENTS for c in coordinates])
-    found[[j for smooth in problem.penalty.model.smooths for j in smooth.at]] = True
+    found[[j for smooth in problem.priors.smooths for j in smooth.at]] = True
     return np.flatnonzero(found & problem.spec.free)
 
 
@@ -59,8 +58,7 @@ def bending(problem: Problem, theta: np.ndarray) -> Bending:
         With smooth priors.
     theta : ndarray, shape (R, D)
     """
-    assert problem.penalty is not None
-    model, at = problem.penalty.model, coefficient_entries(problem)
+    model, at = problem.priors, coefficient_entries(problem)
     matrix = information(problem, theta).matrix[:, at[:, None], at]
     values, vectors = np.linalg.eigh(matrix)
     bad = np.flatnonzero(~(values[:, 0] > 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def delivered(
     light = without_data(fitted)
     if wants_errors:  # computed once, not for every block
         _share_covariance(fitted, light)
-    frames = source.map(_Make(light, make, own=newdata is None), threads(fitted.problem))
+    frames = source.map(partial(_made, light, make, newdata is None), threads(fitted.problem))
     return BlockByBlock(frames, words) if to is None else written(frames, to)
 
 
@@ -93,19 +94,12 @@ def _share_covariance(fitted: Fitted, other: Fitted) -> None:
     other.__dict__["covariances"] = fitted.covariances
 
 
-@dataclass(frozen=True)
-class _Make:
-    """The table of a block."""
-
-    fitted: Any
-    make: Maker
-    own: bool
-
-    def __call__(self, block: Block) -> pd.DataFrame | pd.Series:
-        if not self.own:
-            return self.make(self.fitted, block.frame)
-        make = self.make.numbered(block.number) if isinstance(self.make, Seeded) else self.make
-        return make(of_block(self.fitted, read_block(self.fitted.spec, block), block), None)
+def _made(fitted: Any, make: Maker, own: bool, block: Block) -> pd.DataFrame | pd.Series:
+    """The table of a block: of the model's own rows, or of others."""
+    if not own:
+        return make(fitted, block.frame)
+    make = make.numbered(block.number) if isinstance(make, Seeded) else make
+    return _of_part(fitted, lambda part: make(part, None), block)
 
 
 @dataclass(frozen=True)
@@ -144,18 +138,12 @@ def by_part[T](source: Any, task: Callable[[Any], T]) -> list[T]:
     if stream is None:
         return [task(source)]
     light = replace(source, spec=without_rows(source.spec))
-    return list(stream.map(_Part(light, task), processors()))
+    return list(stream.map(partial(_of_part, light, task), processors()))
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A task for a block."""
-
-    source: Any
-    task: Callable[[Any], Any]
-
-    def __call__(self, block: Block) -> Any:
-        return self.task(of_block(self.source, read_block(self.source.spec, block), block))
+def _of_part(source: Any, task: Callable[[Any], Any], block: Block) -> Any:
+    """The value of a task for a block."""
+    return task(of_block(source, read_block(source.spec, block), block))
 
 
 def of_block(fitted: Any, rows: Rows, block: Block) -> Any:

@@ -24,7 +24,6 @@ from bayesmix.model.params import (
     table_entries,
     term_name,
 )
-from bayesmix.model.random import random_entries
 from bayesmix.results.covariance import Covariance, covariance
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.uncertainty import SCALES
@@ -148,8 +147,6 @@ def natural_values(
     components, coordinates = spec.components, spec.layout.coordinates
     for e in table_entries(spec.layout) if entries is None else entries:
         out[components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
-    for given in random_entries(spec.layout, theta):
-        out[spec.components[given.component], given.term, "random"] = given.values
     terms, index = spec.layout.concomitant_terms, spec.layout.alpha
     if terms is not None:
         for s, q in np.argwhere(index >= 0):
@@ -199,15 +196,14 @@ def _lines(
     layout = spec.layout
     for e, value in zip(entries, map(float, values), strict=False):
         slopes = e.slopes(theta)
-        if e.shown is not None:
+        if e.several is not None:
             slopes = {at: slope for at, slope in slopes.items() if abs(slope) > SMALL_SLOPE}
-            yield _scaled(value, slopes, e.shown.scale)
+            yield _scaled(value, slopes, e.several.scale)
         elif e.link is not None:
             own = float(theta[e.at])
             yield Line(e.link.name, own, {e.at: 1.0}, e.link.inverse, abs(slopes[e.at]), False)
         else:
             yield Line("identity", value, slopes)
-    yield from _random_lines(spec, theta)
     if layout.concomitant_terms is not None:
         for at in layout.alpha[layout.alpha >= 0].tolist():
             yield Line("identity", float(theta[at]), {at: 1.0})
@@ -224,23 +220,6 @@ def _scaled(value: float, slopes: dict[int, float], scale: str) -> Line:
         return Line(scale, np.nan, slopes, inverse, 1.0, False)
     along = {at: own * steep for at, own in slopes.items()}
     return Line(scale, center, along, inverse, 1 / steep, False)
-
-
-def _random_lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:
-    """Standard deviations and correlations of random effects, whose slopes are differences."""
-    entries = list(random_entries(spec.layout, theta))
-    if not entries:
-        return
-    # Columns of the steps: the entries of theta one by one.
-    steps = STEP * np.eye(len(theta))
-    moved = zip(
-        random_entries(spec.layout, theta + steps),
-        random_entries(spec.layout, theta - steps),
-        strict=True,
-    )
-    for e, (above, below) in zip(entries, moved, strict=True):
-        slope = ((above.values - below.values) / (2 * STEP))[e.at]
-        yield _scaled(float(e.values), dict(zip(e.at.tolist(), slope, strict=True)), e.scale)
 
 
 def _weight_lines(spec: MixtureSpec, theta: np.ndarray) -> Iterator[Line]:

@@ -34,9 +34,7 @@ def compiled_density(problem: Problem, mode: Mode) -> Density | None:
     The kernel knows priors that are normal in theta and the Dirichlet prior of
     constant weights: all the defaults of the families that it knows.
     """
-    assert problem.penalty is not None
-    model = problem.penalty.model
-    data = compiled_data(problem)
+    model, data = problem.priors, compiled_data(problem)
     if data is None or not _is_native(model):
         return None
     from bayesmix.kernels import Density
@@ -82,7 +80,6 @@ def python_density(
 
     It raises NotFiniteError where value or gradient are not finite.
     """
-    assert problem.penalty is not None
     free, ends = np.flatnonzero(problem.spec.free), Opened.of(problem)
     likelihood = replace(problem, penalty=None)
     of_data = value_and_gradient(likelihood, insist=True)

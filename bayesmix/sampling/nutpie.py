@@ -79,17 +79,16 @@ class _Target:
     """The density around one mode, and chains of draws from it."""
 
     def __init__(self, problem: Problem, mode: Mode, settings: Settings, name: str) -> None:
-        assert problem.penalty is not None
         self.problem, self.settings, self.name = problem, settings, name
         self.free = np.flatnonzero(problem.spec.free)
         self.ends = Opened.of(problem)
         self.mode = _rounded(self.ends.mode(mode), self.free)
         self.bent: SparseCoordinates | SmoothCoordinates | None = None
         self.accept = settings.accept
-        if problem.penalty.model.is_sparse:
+        if problem.priors.is_sparse:
             self.bent = SparseCoordinates(problem, self.mode)
             self.accept = max(settings.accept, ACCEPT)
-        elif problem.penalty.model.smooths:
+        elif problem.priors.smooths:
             self.bent = SmoothCoordinates(problem, self.mode)
 
     def chains(self, count: int, seed: int) -> tuple[list[Drawn], bool]:

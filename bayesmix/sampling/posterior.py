@@ -168,8 +168,7 @@ def _drawn_spec(point: Fitted, problem: Problem) -> MixtureSpec:
 
 def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
     """Modes in the user's coordinates and order of components instead of standard ones."""
-    standard = problem.spec.standard
-    assert standard is not None
+    standard = problem.standard
     free = np.flatnonzero(spec.free)
     volume, constant = standard.to_user.log_volume, standard.constant
     out = []
@@ -191,8 +190,7 @@ def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tu
 
 def _chains_in_users(problem: Problem, chains: Chains) -> Chains:
     """Draws in the user's coordinates instead of standard ones."""
-    standard = problem.spec.standard
-    assert standard is not None
+    standard = problem.standard
     change = standard.constant - standard.to_user.log_volume
     return replace(
         chains,
@@ -299,8 +297,7 @@ def _point_and_modes(
     Random starts are run once, in the density that is drawn from; the mode on natural scales is
     searched from their ends.
     """
-    assert problem.penalty is not None
-    model, starts = problem.penalty.model, 0 if spec.k == 1 else _starts(spec)
+    model, starts = problem.priors, 0 if spec.k == 1 else _starts(spec)
     if model.is_sparse:
         milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
         problem = replace(problem, penalty=milder)
@@ -309,9 +306,8 @@ def _point_and_modes(
         point = _point(spec, options, priors, rng, problem.spec.user(outcome.theta))
     else:
         # What the point has at the end of a range is held there: its own coordinates may differ.
-        assert problem.spec.standard is not None
         point = _point(spec, options, priors, rng)
-        first = problem.spec.standard.to_standard(point.theta[None])
+        first = problem.standard.to_standard(point.theta[None])
         outcome = search(problem, starts, rng, first)
     modes = modes_among(problem, outcome, rng if starts else None)
     return point, (replace(modes[0], share=1.0),) if model.is_sparse else modes

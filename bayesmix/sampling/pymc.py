@@ -56,13 +56,11 @@ def run_pymc(
 
     if sampler == "numpyro" and importlib.util.find_spec("numpyro") is None:
         raise SpecError("sampler='numpyro' needs NumPyro: pip install 'bayesmix[numpyro]'")
-    standard = problem.spec.standard
-    assert standard is not None
     model = to_pymc(spec, priors)
     where = np.repeat(*np.array(beginnings(modes, settings.chains, apart)).T)
     rng = np.random.default_rng(settings.seed)
     first = [
-        initial_point(spec, priors, standard.to_user(first_draw(problem, modes[i], rng)))
+        initial_point(spec, priors, problem.standard.to_user(first_draw(problem, modes[i], rng)))
         for i in where
     ]
     with _quiet(settings.progress):
@@ -83,7 +81,9 @@ def run_pymc(
     if (sizes["chain"], sizes["draw"]) != (len(where), settings.draws * settings.thin):
         raise KeyboardInterrupt  # PyMC takes it for the end of a chain
     tree = tree.isel(draw=slice(settings.thin - 1, None, settings.thin))
-    theta = standard.to_standard(draws_to_theta(spec, priors, tree["posterior"].to_dataset()))
+    theta = problem.standard.to_standard(
+        draws_to_theta(spec, priors, tree["posterior"].to_dataset())
+    )
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
     stats = {n: v for n, v in stats.items() if v.shape == theta.shape[:2]}

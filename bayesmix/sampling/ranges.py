@@ -33,8 +33,7 @@ class Opened:
     @classmethod
     def of(cls, problem: Problem) -> Opened:
         """Those of a problem with priors as its penalty."""
-        assert problem.penalty is not None
-        return cls(problem.penalty.model, problem.spec.free)
+        return cls(problem.priors, problem.spec.free)
 
     @cached_property
     def ranges(self) -> tuple[Ranged, ...]:

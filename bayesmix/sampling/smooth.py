@@ -91,8 +91,7 @@ def _places(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 def _directions(problem: Problem, theta: np.ndarray, covariance: np.ndarray) -> list[Direction]:
     """Of each free tau the directions of its coefficients; `covariance` (f, f) given every tau."""
-    assert problem.penalty is not None
-    model = problem.penalty.model
+    model = problem.priors
     place = model.map
     assert place is not None
     taus, others = _places(problem)
@@ -191,10 +190,9 @@ class SmoothCoordinates:
     def _rest(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         """The density of the other free parameters without the splines' priors, from the mode."""
         taus, others, _ = self._others
-        spec, penalty = self.problem.spec, self.problem.penalty
-        assert penalty is not None
+        spec = self.problem.spec
         held = {**spec.held, **{int(at): float(self.mode.theta[at]) for at in taus}}
-        without = Penalty(_without(penalty.model, taus), jacobian=True)
+        without = Penalty(_without(self.problem.priors, taus), jacobian=True)
         problem = replace(self.problem, spec=replace(spec, held=held), penalty=without)
         plain = replace(self.mode, factor=np.eye(len(others)))
         return compiled_density(problem, plain) or python_density(problem, plain)
@@ -202,8 +200,7 @@ class SmoothCoordinates:
     @cached_property
     def _smooths(self) -> list[tuple[np.ndarray, np.ndarray, Any]]:
         """Of each spline x at the mode, its rows in the others, and the prior of tau."""
-        assert self.problem.penalty is not None
-        model, others = self.problem.penalty.model, self._others[1]
+        model, others = self.problem.priors, self._others[1]
         assert model.map is not None
         x = model.map(self.mode.theta)
         return [

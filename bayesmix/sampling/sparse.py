@@ -85,8 +85,7 @@ class SparseCoordinates:
     @cached_property
     def concentration(self) -> float:
         """Of the Dirichlet prior."""
-        assert self.problem.penalty is not None
-        found = self.problem.penalty.model.concentration
+        found = self.problem.priors.concentration
         assert found is not None
         return found
 

@@ -185,14 +185,14 @@ def test_ctrl_c_gives_the_refits_so_far(monkeypatch):
     data = bmx.load_data("fabricfault")
     fit = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2).fit("em", seed=1)
     whole = fit.bootstrap(n=6, kind="case", seed=1, progress=False)
-    refit, left = module.maximise, iter(range(4))
+    refit, left = module.refitted, iter(range(4))
 
     def pressed(*given):
         if next(left, None) is None:
             raise KeyboardInterrupt
         return refit(*given)
 
-    monkeypatch.setattr(module, "maximise", pressed)
+    monkeypatch.setattr(module, "refitted", pressed)
     with pytest.warns(bmx.ConvergenceWarning, match="of 6 resamples only 4 ran"):
         part = fit.bootstrap(n=6, kind="case", seed=1, progress=False)
     np.testing.assert_array_equal(part.draws, whole.draws[:4])

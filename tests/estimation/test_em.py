@@ -12,7 +12,7 @@ from statsmodels.discrete.count_model import ZeroInflatedNegativeBinomialP, Zero
 
 import bayesmix as bmx
 from bayesmix.estimation.bootstrap import match_order
-from bayesmix.estimation.maximise import Options, make_starts, maximise
+from bayesmix.estimation.maximise import Options, make_starts, maximise, refitted
 from bayesmix.likelihood import build_problem, em_pass, log_likelihood
 from bayesmix.model.params import permute
 from bayesmix.results.covariance import covariance
@@ -1100,12 +1100,11 @@ def test_refits_that_turn_are_counted_where_they_belong(monkeypatch):
     fit = model("gaussian").fit(seed=1)
     straight = fit.bootstrap(5, seed=1).draws
 
-    def turning(problem, theta, options):
-        outcome = maximise(problem, theta, options)
-        turned = permute(problem.spec.layout, outcome.theta, np.array([1, 0]))
-        return replace(outcome, theta=turned)
+    def turning(spec, *given):
+        theta, *end = refitted(spec, *given)
+        return permute(spec.layout, theta, np.array([1, 0])), *end
 
-    monkeypatch.setattr("bayesmix.estimation.bootstrap.maximise", turning)
+    monkeypatch.setattr("bayesmix.estimation.bootstrap.refitted", turning)
     np.testing.assert_allclose(fit.bootstrap(5, seed=1).draws, straight, rtol=1e-10, atol=1e-12)
 
 

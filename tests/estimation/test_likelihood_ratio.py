@@ -138,7 +138,7 @@ def test_draws_against_a_bootstrap_by_hand(counts):
 
 
 def test_resamples_without_a_regular_maximum_are_not_counted(counts, monkeypatch):
-    monkeypatch.setattr(likelihood_ratio, "has_status", lambda o, *_: np.ones(len(o.loglik), bool))
+    monkeypatch.setattr(likelihood_ratio, "refitted", lambda *_, **__: (None, 0.0, "failed"))
     with pytest.raises(bmx.FitError, match="only 0 of 19 resamples"):
         counts[1].test(1, 2, n_boot=19, seed=1)
 

@@ -16,7 +16,7 @@ import bayesmix as bmx
 from bayesmix import kernels
 from bayesmix.estimation import maximise as run
 from bayesmix.estimation import starts
-from bayesmix.estimation.em import Runs, climb, squarem
+from bayesmix.estimation.em import Runs, climb
 from bayesmix.likelihood import build_problem, em_pass, log_likelihood, value_and_gradient
 from bayesmix.likelihood.engine import LARGE, engine, information
 from bayesmix.model.fixed import hold
@@ -265,7 +265,7 @@ def runs_from_memberships(problem):
     status, count, trace = runs.status.copy(), runs.iterations.copy(), np.array(runs.trace)
     first = runs.theta.copy(), runs.loglik.copy(), count, trace
     runs.status[:2] = "running"
-    squarem(problem, runs, cycles=3, tol=1e-6, collapsed=floors)
+    climb(problem, runs, max_iter=3, tol=1e-6, collapsed=floors, squared=True)
     second = runs.theta, runs.loglik, runs.iterations, np.array(runs.trace)
     return (theta, hard, starts.pooled(problem), *first, *second), (*status, *runs.status)
 

@@ -188,10 +188,10 @@ def test_standard_errors_are_natural(fitted):
     assert random.z.isna().all()
     # By the slope of the summary's number along the parameters, from the covariance of these.
     theta, covariance = fit._fitted.theta, fit.covariance().to_numpy()
-    from bayesmix.model.random import random_entries
+    from bayesmix.model.params import random_entries
 
     def values(at):
-        return np.array([e.values for e in random_entries(spec._spec.layout, at)])
+        return np.array([e.natural(at) for e in random_entries(spec._spec.layout)])
 
     slopes = [(values(theta + h) - values(theta - h)) / 2e-6 for h in 1e-6 * np.eye(len(theta))]
     slopes = np.array(slopes).T
