@@ -52,11 +52,11 @@ def root(values: Sequence[Any], q: int, *, proportional: bool) -> Square:
 
 def covariance_of(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
     """Covariance matrices (..., q, q) from parameters (..., q (q + 1) / 2), natural scale."""
-    u = _roots(values, q, proportional=proportional)
+    u = root_matrices(values, q, proportional=proportional)
     return u @ np.swapaxes(u, -1, -2)
 
 
-def _roots(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
+def root_matrices(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
     """The same as `root`, as matrices (..., q, q)."""
     rows = root(list(np.moveaxis(values, -1, 0)), q, proportional=proportional)
     every = [np.broadcast_to(x, values.shape[:-1]) for row in rows for x in row]
@@ -173,7 +173,7 @@ def _row_slopes(obs: Observed, mu: Linked) -> tuple[list[np.ndarray], list[np.nd
 
 
 def conditional_effects(
-    obs: Observed, mu: np.ndarray, sigma: float, covariance: np.ndarray
+    obs: Observed, mu: np.ndarray, sigma: float, u: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Clusters]:
     """Means (C, q) and covariances (C, q, q) of the clusters' effects given their responses.
 
@@ -183,18 +183,19 @@ def conditional_effects(
         Rows (n,) by cluster.
     mu : ndarray, shape (n,)
     sigma : float
-    covariance : ndarray, shape (q, q)
+    u : ndarray, shape (q, q)
+        The root of the effects' covariance.
     """
     assert obs.effects is not None
     at, z, residual = clusters_of(obs), obs.effects, obs.y - mu
     if obs.there is not None:  # a missing response says nothing of the effects
         z, residual = z * obs.there[:, None], np.where(obs.there, residual, 0.0)
-    zz = at.sums((z[:, :, None] * z[:, None, :]).transpose(1, 2, 0)).transpose(2, 0, 1)
-    zr = at.sums((z * residual[:, None]).T).T
-    u = np.linalg.cholesky(covariance[::-1, ::-1])[::-1, ::-1]
-    m = np.eye(len(u)) + u.T @ zz @ u / sigma**2
-    spread = u @ np.linalg.solve(m, np.broadcast_to(u.T, m.shape))
-    return (spread @ zr[..., None])[..., 0] / sigma**2, spread, at
+    zu = z @ u  # by row: of sums of products little would be left where effects cancel
+    zz = at.sums((zu[:, :, None] * zu[:, None, :]).transpose(1, 2, 0)).transpose(2, 0, 1)
+    zr = at.sums((zu * residual[:, None]).T).T
+    half = np.linalg.solve(np.eye(len(u)) + zz / sigma**2, np.broadcast_to(u.T, zz.shape))
+    mean = np.swapaxes(half, 1, 2) @ zr[..., None] / sigma**2
+    return mean[..., 0], u @ half, at
 
 
 def _simulate(q: int, *, proportional: bool) -> Any:
@@ -209,7 +210,7 @@ def _simulate(q: int, *, proportional: bool) -> Any:
         """Responses (n,) of rows, those of a cluster with the same effects."""
         _, first, codes = np.unique(cluster, return_index=True, return_inverse=True)
         given = np.stack([np.broadcast_to(v, mu.shape)[first] for v in roots.values()], axis=-1)
-        u = _roots(given, q, proportional=proportional)
+        u = root_matrices(given, q, proportional=proportional)
         drawn = (u @ rng.standard_normal((len(first), q, 1)))[..., 0]
         return rng.normal(mu + (effects * drawn[codes]).sum(-1), sigma)
 

@@ -210,6 +210,10 @@ class Units:
     first: np.ndarray
     grouped: bool
 
+    def sums(self, by_row: np.ndarray) -> np.ndarray:
+        """Sums of values (n,) over the rows of each unit, (n_units,)."""
+        return np.bincount(self.codes, by_row, len(self.first))
+
 
 def build_units(data: pd.DataFrame, group: str | None) -> Units:
     """Find the units of the data: the rows, or the values of a group column.

@@ -39,8 +39,9 @@ from bayesmix.likelihood.arrange import (
 from bayesmix.likelihood.blocks import by_block
 from bayesmix.likelihood.information import Information
 from bayesmix.likelihood.passes import Pass, Responsibilities, Squares, Working
-from bayesmix.likelihood.problem import Problem
+from bayesmix.likelihood.problem import Problem, build_problem
 from bayesmix.model import unavailable
+from bayesmix.model.standard import standardise
 from bayesmix.priors import log_prior
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ class Engine:
             self._evaluator = _Blocked(problem)
         else:
             compiled = may_compile(problem) if insist else _wanted(problem)
-            self._evaluator = _Compiled(problem) if compiled else _Numpy(problem)
+            if problem.spec.standard is None and _adds_products(problem):
+                self._evaluator = _Turned(problem, insist=insist)
+            else:
+                self._evaluator = _Compiled(problem) if compiled else _Numpy(problem)
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
         """Log-likelihood (R,) at theta (R, D)."""
@@ -316,6 +320,43 @@ class _Numpy:
 
     def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]:
         return densities.units(self._problem, theta, shares=shares)
+
+
+def _adds_products(problem: Problem) -> bool:
+    """Whether a density is made of sums of products of columns, where digits may cancel."""
+    return any(layout.random for layout in problem.spec.layout.blocks)
+
+
+class _Turned(_Numpy):
+    """A problem in the user's coordinates whose likelihood is computed in standard ones.
+
+    There the sums of products keep the digits that a column far from zero would cost.
+    """
+
+    def __init__(self, problem: Problem, *, insist: bool) -> None:
+        super().__init__(problem)
+        spec = standardise(problem.spec)
+        assert spec.standard is not None
+        self._standard = spec.standard
+        self._inner = Engine(build_problem(spec, n_threads=problem.n_threads), insist=insist)
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
+        there = self._standard.to_standard(theta)
+        return self._inner.log_likelihood(there) + self._standard.constant
+
+    def information(self, theta: np.ndarray) -> Information:
+        way = self._standard.to_standard
+        info = self._inner.information(way(theta))
+        score, matrix = way.pull(theta, info.score, info.matrix)
+        return Information(info.loglik + self._standard.constant, score, matrix)
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, score = self._inner.gradient(self._standard.to_standard(theta))
+        return value + self._standard.constant, self._standard.to_standard.back(theta, score)
+
+    def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]:
+        loglik, share = self._inner.units(self._standard.to_standard(theta), shares=shares)
+        return loglik + self._standard.by_unit, share
 
 
 class _Blocked:

@@ -297,7 +297,8 @@ def build_problem(
     n_threads : int, optional
         Threads of a pass; None: all processors, one for small data.
     """
-    given = spec.rows if rows is None else rows
+    spec = spec if rows is None else replace(spec, rows=rows)
+    given = spec.rows
     rows = given.sample
     order = first = None
     if rows.units.grouped:

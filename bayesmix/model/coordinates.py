@@ -158,9 +158,12 @@ class Standard:
     units : tuple of (float, float)
         For each response its unit u and centre c: standard ones are (y - c) / u.  Of a response
         of several columns arrays (q,).
+    by_unit : ndarray, shape (U,), or None
+        The parts of the units in memory in that constant, without their weights.
     """
 
     to_user: Map
     to_standard: Map
     constant: float
     units: tuple[Any, ...]
+    by_unit: np.ndarray | None = None

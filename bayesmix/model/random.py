@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.errors import SpecError
-from bayesmix.families.effects import covariance_of, root_of
+from bayesmix.families.effects import root_matrices, root_of
 from bayesmix.families.links import Link
 from bayesmix.model.layout import BlockLayout, Layout
 
@@ -32,13 +32,19 @@ def root_link(block: BlockLayout, number: int) -> Link:
 
 def covariances(block: BlockLayout, theta: np.ndarray) -> np.ndarray:
     """Covariances of the random effects by component, (..., S, q, q), from theta (..., D)."""
+    u = effect_roots(block, theta)
+    return u @ np.swapaxes(u, -1, -2)
+
+
+def effect_roots(block: BlockLayout, theta: np.ndarray) -> np.ndarray:
+    """Triangular roots of these covariances, of the same shape."""
     values = []
     for number in block.roots:
         coefficients = block.predictors[number].coefficients(theta)[..., 0]
         with np.errstate(over="ignore"):
             values.append(root_link(block, number).inverse(coefficients))
     proportional = block.random_covariance == "proportional"
-    return covariance_of(np.stack(values, -1), len(block.random), proportional=proportional)
+    return root_matrices(np.stack(values, -1), len(block.random), proportional=proportional)
 
 
 def scales(covariance: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.families.effects import conditional_effects
 from bayesmix.model import BlockRows
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.random import covariances
+from bayesmix.model.random import effect_roots
 
 
 class Given(NamedTuple):
@@ -35,11 +35,11 @@ def effects_by_component(
     """
     assert data.clustered is not None
     order = np.argsort(data.clustered.codes, kind="stable")
-    covariance, found = covariances(block, theta), []
+    u, found = effect_roots(block, theta), []
     for s, (key, slots) in enumerate(zip(block.keys, block.slots, strict=True)):
         sigma = float(np.exp(block.predictors[slots[1]].coefficients(theta)[s, 0]))
         obs = data.observed[key].take(order)
-        found.append(conditional_effects(obs, mean[order, s], sigma, covariance[s])[:2])
+        found.append(conditional_effects(obs, mean[order, s], sigma, u[s])[:2])
     values, spread = (np.array(x) for x in zip(*found, strict=True))
     codes = np.unique(data.clustered.codes, return_inverse=True)[1]
     return Given(values, spread, codes)
@@ -79,25 +79,25 @@ def one_by_one(
         As of `effects_by_component`.
     """
     assert data.clustered is not None
-    z, obs = data.clustered.effects, next(iter(data.observed.values()))
+    effects, obs = data.clustered.effects, next(iter(data.observed.values()))
     y, there = obs.y, obs.there
-    assert z is not None
+    assert effects is not None
     codes = np.unique(data.clustered.codes, return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")
     first = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counts = np.diff(np.append(first, len(codes)))
     slots = enumerate(block.slots)
     sigma = np.exp([block.predictors[at[1]].coefficients(theta)[s, 0] for s, at in slots])
-    prior = covariances(block, theta)
-    spread = np.tile(prior, (len(first), 1, 1, 1))
+    z = np.swapaxes(effects @ effect_roots(block, theta), 0, 1)  # of effects with variance one
+    spread = np.tile(np.eye(z.shape[-1]), (len(first), len(sigma), 1, 1))
     effects = np.zeros(spread.shape[:3])
     centre, sd = np.empty_like(mean), np.empty_like(mean)
     for step in range(int(counts.max())):
         some = np.flatnonzero(counts > step)
         rows = order[first[some] + step]
-        along = np.einsum("csij,cj->csi", spread[some], z[rows])
-        variance = np.einsum("csi,ci->cs", along, z[rows]) + sigma**2
-        centre[rows] = mean[rows] + np.einsum("csi,ci->cs", effects[some], z[rows])
+        along = np.einsum("csij,csj->csi", spread[some], z[rows])
+        variance = np.einsum("csi,csi->cs", along, z[rows]) + sigma**2
+        centre[rows] = mean[rows] + np.einsum("csi,csi->cs", effects[some], z[rows])
         sd[rows] = np.sqrt(variance)
         gain = along / variance[..., None]
         if there is not None:  # a missing response says nothing of the next one

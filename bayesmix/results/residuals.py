@@ -17,7 +17,7 @@ from bayesmix.families.limits import ends as limited_ends
 from bayesmix.families.survival.base import log_survival
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout
-from bayesmix.model.random import covariances
+from bayesmix.model.random import effect_roots
 from bayesmix.model.rows import entries
 from bayesmix.results import censoring
 from bayesmix.results.columns import column_residuals, columns_in_turn
@@ -114,10 +114,10 @@ def _residuals(
 def _marginal_variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
     """sigma^2 + z' S z of rows with random effects, (n, S)."""
     assert data.clustered is not None
-    z, covariance = data.clustered.effects, covariances(block, theta)
+    z, u = data.clustered.effects, effect_roots(block, theta)
     assert z is not None
-    sigma = [natural(block, data, theta, s)["sigma"] for s in range(len(covariance))]
-    return np.einsum("ni,sij,nj->ns", z, covariance, z) + np.square(sigma)
+    sigma = [natural(block, data, theta, s)["sigma"] for s in range(len(u))]
+    return np.square(z @ u).sum(-1).T + np.square(sigma)
 
 
 def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
@@ -146,7 +146,8 @@ def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
         values = natural(block, data, theta, s)
         if family.locations:
             values[family.locations[0]] = y
-            if family.mean is None or not np.allclose(family.mean(**values), y, equal_nan=True):
+            same = family.mean and np.allclose(family.mean(**values), y, atol=0, equal_nan=True)
+            if not same:
                 raise FitError(
                     f"residuals(kind='deviance'): the location of the {family.name} family is not "
                     "its mean; use 'pearson' or 'quantile'"

@@ -180,6 +180,27 @@ def test_a_density_beside_an_atom_is_regular_in_every_unit(unit):
     assert table.se["sigma"] == pytest.approx(there.std() / np.sqrt(2 * len(there)), rel=1e-5)
 
 
+def test_random_effects_far_from_zero():
+    """Memberships, effects and residuals keep digits that products of columns would lose."""
+    rng, unit = np.random.default_rng(4), np.arange(N) // 3
+    effects = (rng.normal(size=(30, 2))[unit] * np.column_stack([np.ones(N), X])).sum(1)
+    y = np.where(unit % 2, 3 + X, -3 - X) + effects + 0.5 * rng.normal(size=N)
+    data = D.assign(id=unit, y=y)
+    far = data.assign(x=1e9 * (D.x - 1e6))
+    one, other = (
+        bmx.Mixture("y ~ x + (1 + x | id)", d, k=2, group="id").fit(starts=2, seed=1)
+        for d in (data, far)
+    )
+    for a, b in ((None, None), (data[:6], far[:6])):
+        mine, theirs = one.membership(newdata=a), other.membership(newdata=b)
+        np.testing.assert_allclose(theirs, mine, atol=1e-6)
+    a, b = (f.random_effects().query("term == 'x'") for f in (one, other))
+    np.testing.assert_allclose(1e9 * b[["estimate", "sd"]], a[["estimate", "sd"]], atol=1e-6)
+    for options in ({"kind": "pearson"}, {"kind": "quantile", "seed": 1}):
+        mine, theirs = (f.residuals(**options) for f in (one, other))
+        np.testing.assert_allclose(theirs, mine, atol=1e-6)
+
+
 def test_standard_errors_are_natural():
     """Of one component: sigma / sqrt(2 n), exactly."""
     y = np.random.default_rng(1).normal(5, 2, 80)

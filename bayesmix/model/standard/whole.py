@@ -69,10 +69,12 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
     to_user, to_standard = maps(rules)
     turns = Turns(spec.layout, tuple(b.turn for b in blocks), to_z)
     by_row = np.sum([b.log_unit for b in blocks], axis=0)
-    constant = _row_sum(by_row, rows)
+    by_unit = rows.units.sums(by_row)
+    constant = _unit_sum(by_unit, rows)
     if given.stream is not None:
         constant = _whole_constant(spec, turns, by_row)
-    standard = Standard(to_user, to_standard, constant, tuple(b.turn.units for b in blocks))
+    units = tuple(b.turn.units for b in blocks)
+    standard = Standard(to_user, to_standard, constant, units, by_unit)
     held = {
         at: (value - to_user.shift[at]) / to_user.matrix[at, at] for at, value in spec.held.items()
     }
@@ -88,8 +90,8 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
     )
 
 
-def _row_sum(by_row: np.ndarray, rows: Rows) -> float:
-    return float(by_row.sum() if rows.weight is None else by_row @ rows.weight[rows.units.codes])
+def _unit_sum(by_unit: np.ndarray, rows: Rows) -> float:
+    return float(by_unit.sum() if rows.weight is None else by_unit @ rows.weight)
 
 
 def _whole_constant(spec: MixtureSpec, turns: Turns, by_row: np.ndarray) -> float:
@@ -121,7 +123,7 @@ class _UnitSum:
         triples = zip(self.turns.layout.blocks, self.turns.blocks, rows.blocks, strict=True)
         for layout, turn, own in triples:
             total += log_unit(turn.units, layout, own, _by_row(rows))
-        return _row_sum(total, rows)
+        return _unit_sum(rows.units.sums(total), rows)
 
 
 def _by_row(rows: Rows) -> np.ndarray | None:
