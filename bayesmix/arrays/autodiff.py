@@ -382,21 +382,18 @@ def jets(*values: np.ndarray) -> tuple[Jet, ...]:
     Parameters
     ----------
     *values : ndarray
-        p arrays that broadcast to one shape.
+        p arrays; what all rows share is smallest, and quickest, with one row.
 
     Returns
     -------
     tuple of Jet
         Variable j has first derivative one with respect to itself.
     """
-    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in values))
-    p, shape = len(arrays), arrays[0].shape
-    second = np.zeros((p, p, *shape))
-    out = []
-    for j, value in enumerate(arrays):
-        first = np.zeros((p, *shape))
+    p, out = len(values), []
+    for j, value in enumerate(np.asarray(v, dtype=float) for v in values):
+        first = np.zeros((p, *value.shape))
         first[j] = 1.0
-        out.append(Jet(value, first, second))
+        out.append(Jet(value, first, np.zeros((p, p, *value.shape))))
     return tuple(out)
 
 

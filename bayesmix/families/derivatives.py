@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.autodiff import fit
 from bayesmix.families.links import Linked
 
 
@@ -77,8 +78,7 @@ def automatic(
     if not linked:
         return Derivatives(np.asarray(term(linked)), (), ())
     shape = np.broadcast_shapes((n,), *(np.shape(v.eta) for v in linked))
-    variables = xp.jets(*(np.broadcast_to(v.eta, shape) for v in linked))
+    variables = xp.jets(*(v.eta for v in linked))
     jet = term(tuple(Linked(v.link, x) for v, x in zip(linked, variables, strict=True)))
-    if not isinstance(jet, xp.Jet):  # no parameter is in it
-        jet = jet + 0.0 * variables[0]
+    jet = fit(jet, shape, len(linked))
     return Derivatives(jet.value, tuple(jet.first), tuple(tuple(row) for row in jet.second))

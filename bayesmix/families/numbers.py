@@ -38,9 +38,11 @@ def for_numbers(times: Family) -> Family:
     def density(obs: Observed, *linked: Linked) -> Array:
         return survival.logpdf(_instant(obs), *linked)
 
+    form = survival.closed_form
+
     def closed_form(obs: Observed, *linked: Linked) -> Derivatives:
-        assert survival.closed_form is not None
-        return survival.closed_form(_instant(obs), np.ones(()), *linked)
+        assert form is not None
+        return form(_instant(obs), np.ones(()), *linked)
 
     def log_tails(obs: Observed, *linked: Linked) -> tuple[Array, Array]:
         at = _instant(obs)
@@ -55,7 +57,7 @@ def for_numbers(times: Family) -> Family:
         survival=None,
         kernel=survival.kernel,
         density=density,
-        closed_form=closed_form,
+        closed_form=None if form is None else closed_form,
         log_tails=log_tails,
         tails=tails,
         constant=lambda y, trials: -np.log(y),

@@ -9,10 +9,8 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.autodiff import Jet
 from bayesmix.arrays.generalized_f import log_density, log_lower, log_ratio, log_upper
 from bayesmix.arrays.generalized_f import quantile as standard_quantile
-from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.survival.base import Instant, Survival, contributions
 from bayesmix.families.survival.start import Guess, guess
@@ -134,49 +132,7 @@ def survival(line: Callable[..., Line], quantile: Callable[..., np.ndarray]) -> 
         w, Q, p, log_slope = line(at, *linked)
         return log_density(w, Q, p) + log_slope
 
-    def closed_form(at: Instant, event: np.ndarray, *linked: Linked) -> Derivatives:
-        return _derivatives(line, at, event, linked)
-
-    return Survival(logpdf, of(log_upper), quantile, of(log_lower), closed_form=closed_form)
-
-
-def _derivatives(
-    line: Callable[..., Line], at: Instant, event: np.ndarray, linked: tuple[Linked, ...]
-) -> Derivatives:
-    """As automatic differentiation, but a parameter that rows share is differentiated once."""
-    count = len(linked)
-    place = line(at, *(_variable(v, j, count) for j, v in enumerate(linked)))
-    lead = np.broadcast_shapes(*(np.shape(v.eta)[:-1] for v in linked))
-    shape = (*lead, len(at.t))
-    value = np.empty(shape)
-    first, second = np.empty((count, *shape)), np.empty((count, count, *shape))
-    exact = np.broadcast_to(event == 1, at.t.shape)
-    for where, function in ((exact, log_density), (~exact, log_upper)):
-        rows = np.flatnonzero(where)
-        if not len(rows):
-            continue
-        w, Q, p, log_slope = (_rows(x, rows) for x in place)
-        jet = function(w, Q, p)
-        if function is log_density:
-            jet = jet + log_slope
-        value[..., rows], first[..., rows], second[..., rows] = jet.value, jet.first, jet.second
-    return Derivatives(value, tuple(first), tuple(tuple(row) for row in second))
-
-
-def _variable(linked: Linked, j: int, count: int) -> Linked:
-    eta = np.atleast_1d(np.asarray(linked.eta, dtype=float))
-    first = np.zeros((count, *eta.shape))
-    first[j] = 1.0
-    return Linked(linked.link, Jet(eta, first, np.zeros((count, count, *eta.shape))))
-
-
-def _rows(x: Array, rows: np.ndarray) -> Array:
-    """Some rows of a line's part, which may be the same for all rows, or nothing."""
-    if not isinstance(x, Jet):
-        return x
-    if x.shape[-1] == 1 or len(rows) == x.shape[-1]:
-        return x
-    return Jet(x.value[..., rows], x.first[..., rows], x.second[..., rows])
+    return Survival(logpdf, of(log_upper), quantile, of(log_lower))
 
 
 def exponential(x: Array) -> Array:
