@@ -224,8 +224,10 @@ def _moved(family: Any, obs: Observed, limit: Array) -> Array:
     return xp.where(_cuts(family, limit), limit, obs.y)
 
 
-def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
-    """Log P(l <= Y <= u)."""
+def _outside(
+    family: Any, obs: Observed, linked: tuple[Linked, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Log P(Y < l) and log P(Y >= l), and log P(Y <= u) and log P(Y > u)."""
     limits = obs.limits
     assert limits is not None
 
@@ -239,7 +241,12 @@ def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
 
     first = _before(family, _moved(family, obs, limits.lower))
     low = tails(limits.lower, first, (-np.inf, 0.0))
-    high = tails(limits.upper, _moved(family, obs, limits.upper), (0.0, -np.inf))
+    return low, tails(limits.upper, _moved(family, obs, limits.upper), (0.0, -np.inf))
+
+
+def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+    """Log P(l <= Y <= u)."""
+    low, high = _outside(family, obs, linked)
     early = xp.value_of(high[0]) < np.log(0.5)
     return xp.where(early, _less(high[0], low[0]), _less(low[1], high[1]))
 
@@ -419,11 +426,7 @@ def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarr
         below, beyond = np.where(low, 0.0, below), np.where(low, 1.0, beyond)
         upto, above = np.where(high, 1.0, upto), np.where(high, 0.0, above)
         return np.array([below, upto, above, beyond])
-    seen = np.exp(log_seen(family, obs, linked))
-    first = _before(family, _moved(family, obs, limits.lower))
-    final = _moved(family, obs, limits.upper)
-    cut, last = (np.exp(log_tails(family, _at(family, obs, y), linked)) for y in (first, final))
-    early = np.where(_cuts(family, limits.lower), cut[0], 0.0)
-    late = np.where(_cuts(family, limits.upper), last[1], 0.0)
+    low, high = _outside(family, obs, linked)
+    early, late, seen = np.exp(low[0]), np.exp(high[1]), np.exp(log_seen(family, obs, linked))
     shares = [(below - early), (upto - early), (above - late), (beyond - late)]
     return np.clip(np.array(shares) / seen, 0.0, 1.0)

@@ -17,7 +17,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
-from bayesmix.families.limits import log_tails
+from bayesmix.families.limits import draw_within, log_tails
 from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import (
     cut_off_term,
@@ -25,9 +25,7 @@ from bayesmix.families.zero_kernels import (
     positive_term,
     with_psi,
 )
-
-# Rounds in which zeros are drawn again, and the largest count looked for one by one.
-REJECTED, LARGEST_COUNT = 100, 10_000
+from bayesmix.formula.limits import Limits
 
 SOURCES = {
     "zero_inflated": "Lambert (1992), Technometrics 34, 1-14",
@@ -114,8 +112,9 @@ def hurdle(base: Family) -> Family:
     def simulate(rng: np.random.Generator, psi: Array, **natural: Array) -> np.ndarray:
         y = f.simulate(rng, **natural)
         if counts:
-            natural = {k: np.broadcast_to(v, y.shape) for k, v in natural.items()}
-            y = _above_zero(base, rng, y, natural)
+            natural = {k: np.broadcast_to(v, y.shape).ravel() for k, v in natural.items()}
+            above = Limits.of("truncated", np.ones(y.size), np.full(y.size, np.inf))
+            y = draw_within(base, natural, y.ravel(), above, rng).reshape(y.shape)
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
     def tails(y: np.ndarray, psi: Array, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
@@ -169,32 +168,6 @@ def _without(y: np.ndarray) -> np.ndarray:
 
 def _given(base: Family, y: np.ndarray, trials: np.ndarray | None) -> Observed:
     return Observed(y, trials, 0.0 if base.constant is None else base.constant(y, trials))
-
-
-def _above_zero(
-    base: Family, rng: np.random.Generator, y: np.ndarray, natural: dict[str, np.ndarray]
-) -> np.ndarray:
-    """Zeros among draws drawn again until none is left.
-
-    Where nearly all counts are zeros, the few that are not come one by one from the
-    distribution function.
-    """
-    f: Any = base
-    for _ in range(REJECTED):
-        again = y == 0
-        if not again.any():
-            return y
-        y[again] = f.simulate(rng, **{k: v[again] for k, v in natural.items()})
-    left = np.flatnonzero(y == 0)
-    some = {k: v.reshape(-1)[left] for k, v in natural.items()}
-    etas = tuple(np.asarray(p.link.forward(some[p.name])) for p in base.parameters)
-    missing = rng.random(len(left)) * _some(base, some)
-    count = np.zeros(len(left))
-    while (on := missing > 0).any() and count.max() < LARGEST_COUNT:
-        count[on] += 1
-        missing -= np.exp(base.log_density(_given(base, count, None), etas)) * on
-    y.reshape(-1)[left] = count
-    return y
 
 
 def _some(base: Family, natural: dict[str, Array]) -> Array:

@@ -47,7 +47,7 @@ class Line(NamedTuple):
 def functions(
     params: Mapping[str, str],
     standard: Callable[..., Standard],
-    back: Callable[..., dict[str, float]] | None = None,
+    back: Callable[..., dict[str, float]] = dict,
     tried: Sequence[Mapping[str, float]] = (),
 ) -> dict[str, Any]:
     """What a family of such times has in common with all others, by name.
@@ -59,7 +59,8 @@ def functions(
     standard : callable
         ``standard(*linked)``: the place of the log time, and its shapes.
     back : callable, optional
-        ``back(mu, sigma, **shapes)``: all parameters, of shapes on their natural scale.
+        ``back(mu=, sigma=, **shapes)``: all parameters, of shapes on their natural scale; by
+        default these are the parameters.
     tried : sequence of mapping
         Shapes of the starts of which the likeliest is taken; none for a family with its own start.
     """
@@ -103,11 +104,11 @@ def functions(
 
     def start(times: Times) -> dict[str, float]:
         """The likeliest of a few shapes with the mean and spread of log time."""
-        assert back is not None
         rough, found = guess(times), []
         for shapes in tried:
             _, _, Q, P = natural({**dict.fromkeys(params, 1.0), **shapes})
-            found.append(back(*centred(rough, Q, P), **shapes))
+            mu, sigma = centred(rough, Q, P)
+            found.append(back(mu=mu, sigma=sigma, **shapes))
         return likeliest(times, law, params, found)
 
     law = survival(line, quantile)

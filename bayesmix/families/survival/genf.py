@@ -22,11 +22,6 @@ def standard(mu: Linked, sigma: Linked, Q: Linked, P: Linked) -> Standard:
     return Standard(mu.value, sigma.log, Q.value, P.log)
 
 
-def back(mu: float, sigma: float, **shapes: float) -> dict[str, float]:
-    """As they are."""
-    return {"mu": mu, "sigma": sigma, **shapes}
-
-
 def priors(times: Times) -> dict[str, Prior]:
     """The spread of log time up to a factor of three or so; shapes between the named members."""
     return {
@@ -38,7 +33,7 @@ def priors(times: Times) -> dict[str, Prior]:
 
 FAMILY = Family(
     "genf",
-    **generalized.functions(PARAMS, standard, back, TRIED),
+    **generalized.functions(PARAMS, standard, tried=TRIED),
     location="mu",
     links=("identity",),
     priors=priors,

@@ -22,11 +22,6 @@ def standard(mu: Linked, sigma: Linked, Q: Linked) -> Standard:
     return Standard(mu.value, sigma.log, Q.value)
 
 
-def back(mu: float, sigma: float, Q: float) -> dict[str, float]:
-    """As they are."""
-    return {"mu": mu, "sigma": sigma, "Q": Q}
-
-
 def priors(times: Times) -> dict[str, Prior]:
     """The spread of log time up to a factor of three or so; Q between its named members."""
     return {
@@ -37,7 +32,7 @@ def priors(times: Times) -> dict[str, Prior]:
 
 FAMILY = Family(
     "gengamma",
-    **generalized.functions(PARAMS, standard, back, TRIED),
+    **generalized.functions(PARAMS, standard, tried=TRIED),
     location="mu",
     links=("identity",),
     priors=priors,
