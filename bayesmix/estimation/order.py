@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+from pandas.util import hash_array
 
 from bayesmix.likelihood import Problem
 
@@ -23,7 +23,7 @@ def unit_order(problem: Problem) -> np.ndarray:
     order, rank = _ranked(_keys(problem))
     if problem.first is None:
         return order
-    return np.add.reduceat(pd.util.hash_array(rank), problem.first).argsort(kind="stable")
+    return np.add.reduceat(hash_array(rank), problem.first).argsort(kind="stable")
 
 
 def _ranked(keys: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

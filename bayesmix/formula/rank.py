@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+_CLEAR = 1e-6  # reciprocal condition of the columns' products from which none is dependent
 _TOLERANCE = 1e-7  # R's, for a column's part that the others do not explain
 _CONSTANT = 1e-12  # a column's spread relative to its size below which it is constant
 _BLOCK = 8192
@@ -33,7 +34,7 @@ def rank_deficiency(matrix: np.ndarray, terms: tuple[str, ...]) -> tuple[tuple[s
     (('x', 'w'),)
     """
     p = matrix.shape[1]
-    if p == 0:
+    if p == 0 or _independent(matrix):
         return ()
     constant = _constant_column(matrix)
     order = [constant, *(j for j in range(p) if j != constant)] if constant >= 0 else list(range(p))
@@ -52,6 +53,17 @@ def rank_deficiency(matrix: np.ndarray, terms: tuple[str, ...]) -> tuple[tuple[s
             members.add(0)
         sets.append(tuple(terms[i] for i in sorted(order[m] for m in members)))
     return tuple(sorted(sets, key=lambda s: [terms.index(t) for t in s]))
+
+
+@np.errstate(all="ignore")  # what is out of range is not clear
+def _independent(matrix: np.ndarray) -> bool:
+    """Whether the columns, scaled, are so far from dependent that their products show it."""
+    from scipy.linalg.lapack import dpocon, dpotrf
+
+    products = matrix.T @ matrix
+    size = np.sqrt(products.diagonal())
+    factor, failed = dpotrf(products / size / size[:, None])
+    return not failed and bool(dpocon(factor, float(len(size)))[0] > _CLEAR)
 
 
 def _constant_column(matrix: np.ndarray) -> int:

@@ -38,14 +38,15 @@ def check_varies(
     found = next(((f, k) for f, k in pairs if f.location is not None), None)
     if found is None:
         return
-    first, obs = found[0], observed[found[1]].take(counted)
-    obs = obs if obs.there is None else obs.take(obs.there)
+    first, obs = found[0], observed[found[1]]
+    rows = np.arange(len(obs.y))[counted]
+    rows = rows if obs.there is None else rows[obs.there[rows]]
+    y, trials = obs.y[rows], None if obs.trials is None else obs.trials[rows]
     if first.columns:
-        _check_columns(response, obs.y)
+        _check_columns(response, y)
         if any(f.normal is not None and f.normal.kind == "full" for f in layout.families):
-            _check_together(response, obs.y)
+            _check_together(response, y)
         return
-    y, trials = obs.y, obs.trials
     spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
     if spread or empty:
