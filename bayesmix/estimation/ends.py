@@ -94,9 +94,10 @@ def name_ends(problem: Problem, runs: Runs, collapsed: Floors) -> None:
     """Starts with a lost or spurious component or no likelihood are not successes."""
     runs.status[collapsed(runs.theta)] = "degenerate"
     runs.status[~np.isfinite(runs.loglik)] = "failed"
-    narrow = _within_rounding(problem, runs.loglik)
-    unfinished = ~has_status(runs, "converged", "boundary")
-    runs.status[(narrow > ROUNDING_GAIN) | (unfinished & (narrow > LINE_GAIN))] = "degenerate"
+    if problem.spec.k == 1:
+        narrow = _within_rounding(problem, runs.loglik)
+        unfinished = ~has_status(runs, "converged", "boundary")
+        runs.status[(narrow > ROUNDING_GAIN) | (unfinished & (narrow > LINE_GAIN))] = "degenerate"
     (rows,) = (~has_status(runs, "degenerate", "failed")).nonzero()
     constant = collapsed.weights is not None
     if not len(rows) or problem.spec.k == 1 or (constant and is_bounded(problem)):
@@ -116,7 +117,7 @@ def _within_rounding(problem: Problem, loglik: np.ndarray) -> np.ndarray:
     By the mean log density, which is that of a normal density so narrow; zero for other models.
     """
     none = np.zeros(len(loglik))
-    if problem.spec.k > 1 or len(problem.blocks) > 1:
+    if len(problem.blocks) > 1:
         return none
     (arrays,), (group,) = problem.blocks, problem.blocks[0].groups
     y = arrays.observed[group.key].y

@@ -367,8 +367,9 @@ def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
 
 
 def _over_budget(runs: Runs, budget: int) -> None:
-    over = (runs.iterations >= budget) & has_status(runs, "running", "resting")
-    runs.status[over] = "max_iter"
+    over = runs.iterations >= budget
+    if over.any():
+        runs.status[over & has_status(runs, "running", "resting")] = "max_iter"
 
 
 def best(outcome: Runs) -> int:

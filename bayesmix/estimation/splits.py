@@ -44,7 +44,8 @@ def splits(problem: Problem, order: np.ndarray, number: int) -> np.ndarray:
     k, n = problem.spec.k, problem.n_units
     made = list(islice(_divided(problem, order, k), number))
     out = np.empty((len(made), n), np.int16)
-    out[:, order] = np.reshape(made, (len(made), n))
+    for labels, parts in zip(out, made, strict=True):
+        labels[order] = parts
     return out
 
 
@@ -57,7 +58,7 @@ def _divided(problem: Problem, order: np.ndarray, k: int) -> Iterator[np.ndarray
             yield from _clusters(_columns(problem, arrays, group)[order], k)
     scores = [s[:, order] for a, group in known for s in _scores(problem, a, group)]
     equal = [i / k for i in range(1, k)]
-    residuals = [np.argsort(s[0], kind="stable") for s in scores]
+    residuals = [s[0].argsort(kind="stable") for s in scores]
     for by in residuals:
         yield _parts(by, equal)
     for share in NARROW:
@@ -143,9 +144,10 @@ def _scores(problem: Problem, arrays: Arrays, group: Group) -> Iterator[np.ndarr
 
 def _column_scores(problem: Problem, arrays: Arrays, group: Group, column: int) -> np.ndarray:
     residual, x = _residual(group, arrays, column)
-    slopes = x - x.mean(0)
+    slopes = x - x.sum(0) / len(x)
     slopes = slopes[:, (slopes != 0).any(0)][:, :SLOPES]
-    columns = np.vstack([np.ones(len(residual)), slopes.T])
+    columns = np.ones((1 + slopes.shape[1], len(residual)))
+    columns[1:] = slopes.T
     score = residual * columns
     if (there := arrays.observed[group.key].there) is not None:
         every = np.zeros((2, len(columns), len(there)))

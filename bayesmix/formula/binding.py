@@ -188,8 +188,9 @@ def bind(
     DataError, FormulaError
         For an unknown variable or function.
     """
-    refuse_unknown([expression], data, scope)
     columns = tuple(name for name in expression.variables if name in data.columns)
+    if len(columns) < len(expression.variables):
+        refuse_unknown([expression], data, scope)
     values = {
         name: _scope_value(name, expression, data, scope, transform)
         for name in expression.variables

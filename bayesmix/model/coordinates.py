@@ -66,7 +66,9 @@ class Map:
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Derivatives of phi in theta (..., D), shape (..., D, D)."""
-        out = np.broadcast_to(self.matrix, (*theta.shape, theta.shape[-1]))
+        out = self.matrix
+        if theta.ndim > 1:
+            out = np.broadcast_to(out, (*theta.shape, theta.shape[-1]))
         for bend in self.bends:
             out = out + bend.size(theta)[..., None, None] * np.outer(bend.to, bend.of)
         return out
