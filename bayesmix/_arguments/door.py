@@ -121,7 +121,7 @@ def _function_door(
                 signature.bind(*args, **kwargs)
             except TypeError as cause:
                 raise _misfit(title, signature, kwargs, cause) from None
-        for name, value in (*given.items(), *((rest, v) for v in args[len(ordered) :])):
+        for name, value in (*given.items(), *[(rest, v) for v in args[len(ordered) :]]):
             rule = rules.get(name, of_options)
             if rule is not None and value is not rule.default:
                 check_value(title, name, value, rule.kind, rule.check_of(name, value), error)

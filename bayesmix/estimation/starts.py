@@ -34,6 +34,7 @@ TILT = 2.0
 RESTING = 1e-6
 # Responsibilities held at once.
 MOST = 1 << 22
+EVERY = slice(None)
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,14 @@ class Memberships:
     allowed: np.ndarray | None
     sure: np.ndarray | None = None
 
-    def part(self, starts: slice) -> Memberships:
-        """Those of some starts."""
+    def __call__(self, units: slice, _own: object = None, starts: slice = EVERY) -> np.ndarray:
+        """Responsibilities (R, S, units) of a block of units, in some starts."""
         if self.matrix is not None:
-            return replace(self, matrix=self.matrix[starts])
-        assert self.labels is not None
-        sure = None if self.sure is None else self.sure[starts]
-        return replace(self, labels=self.labels[starts], sure=sure)
-
-    def __call__(self, units: slice, _own: object = None) -> np.ndarray:
-        """Responsibilities (R, S, units) of a block of units."""
-        if self.matrix is not None:
-            out = self.matrix[:, :, units]
+            out = self.matrix[starts, :, units]
         else:
             assert self.labels is not None
-            drawn = self.labels[:, None, units] == np.arange(self.k)[:, None]
-            sure = 0.9 if self.sure is None else self.sure[:, None, None]
+            drawn = self.labels[starts, None, units] == np.arange(self.k)[:, None]
+            sure = 0.9 if self.sure is None else self.sure[starts, None, None]
             out = np.where(drawn, sure, 1 - sure)
         if self.allowed is not None:
             out = out * self.allowed[units].T
@@ -210,10 +203,9 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
                 continue
             begin = family.starting(arrays.observed[group.key])
             links = {p.name: p.link for p in family.parameters}
-            etas = [np.asarray(links[n].forward(np.asarray(begin[n]))) for n in family.locations]
-            working[number, group.key] = rows = np.empty((len(etas), problem.n_rows))
-            for row, eta in zip(rows, etas, strict=True):
-                row[:] = eta
+            working[number, group.key] = rows = np.empty((len(family.locations), problem.n_rows))
+            for row, name in zip(rows, family.locations, strict=True):
+                row[:] = links[name].forward(np.asarray(begin[name]))
             for at, q in zip(group.dispersions, family.dispersions, strict=True):
                 theta[:, at[at >= 0]] = links[q.name].forward(np.asarray(begin[q.name]))
     held = np.array(sorted(spec.held), dtype=int)
@@ -229,7 +221,7 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
         size = max(1, MOST // (spec.k * problem.n_units))  # starts at once
         for a in range(0, n_starts, size):
             some = slice(a, a + size)
-            given = resp.part(some)(slice(None))
+            given = resp(EVERY, starts=some)
             theta[some] = runner.first_steps(theta[some], given, by_item, steps, RESTING)
         return theta
     first = em_pass(problem, theta, responsibilities=resp, working=working)

@@ -313,14 +313,13 @@ def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
     se[se == 0] = np.nan
     noticed = np.abs(unknown) > np.fmax(STEP, NOTICED * se)[:, None]
     se[noticed.any(1)] = np.inf
-    center = np.array([line.center for line in lines])
-    gain = np.array([line.gain for line in lines])
-    ends = np.where(np.isinf(se), 0.0, center)[:, None] + np.outer(se, [-z, z])
+    center, gain, tested = np.array([(e.center, e.gain, e.tested) for e in lines]).reshape(-1, 3).T
+    ends = np.where(np.isinf(se), 0.0, center)[:, None] + se[:, None] * [-z, z]
     for inverse in {line.inverse for line in lines}:
         rows = [line.inverse is inverse for line in lines]
-        ends[rows] = np.sort(inverse(ends[rows]))
-    tested = np.array([line.tested for line in lines], dtype=bool) & np.isfinite(se)
-    statistic = np.where(tested, center / se, np.nan)
+        ends[rows] = inverse(ends[rows])
+    ends.sort(axis=1)
+    statistic = np.where((tested > 0) & np.isfinite(se), center / se, np.nan)
     p_value = 2 * special.ndtr(-np.abs(statistic))
     natural = np.where(np.isinf(se), se, se * gain)
     return np.column_stack([natural, statistic, p_value, ends])

@@ -157,10 +157,9 @@ def changes_to(
 
 def unchanged(layout: BlockLayout) -> tuple[Change, ...]:
     """The components' families as they are."""
-    sizes = [len(family.parameters) for family in layout.families]
-    return tuple(
-        Change(f, np.eye(m), np.zeros(m)) for f, m in zip(layout.families, sizes, strict=True)
-    )
+    sizes = {f: len(f.parameters) for f in layout.families}
+    made = {f: Change(f, np.eye(m), np.zeros(m)) for f, m in sizes.items()}
+    return tuple(made[f] for f in layout.families)
 
 
 def _constant(turned: Turned, predictor: Predictor) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -82,13 +83,14 @@ def _entries(block: Block, size: int) -> Iterator[_Entries]:
             constant, index = block.constants[number], predictor.index[s]
             if change.shift[i] and constant is None:
                 raise Inconsistent
-            has = (index >= 0).nonzero()[0]
+            there = index >= 0
+            has = there.nonzero()[0]
             rows = np.zeros((len(has), size))
             for other, factor in zip(predictors, change.mixing[i].tolist(), strict=True):
                 if not factor:
                     continue
-                theirs = other.index[s] >= 0
-                if other is not predictor and (theirs & (index < 0)).any():
+                theirs = there if other is predictor else other.index[s] >= 0
+                if other is not predictor and (theirs & ~there).any():
                     raise Inconsistent
                 turned = 1.0 if predictor.constant else turn[has][:, theirs]
                 rows[:, other.index[s, theirs]] += factor * turned
@@ -153,12 +155,10 @@ def weight_rules(alpha: np.ndarray, turned: Turned, size: int) -> Rules:
 
 def maps(parts: Sequence[Rules]) -> tuple[Map, Map]:
     """To the user's coordinates, and back, by rules of different entries; others stay."""
-    none = Rules.empty(len(parts[0].shift))
-    matrix = sum((part.matrix for part in parts), none.matrix)
-    shift = sum((part.shift for part in parts), none.shift)
-    rank = sum((part.rank for part in parts), none.rank)
-    other = ~matrix.any(1)
-    matrix[other, other] = 1.0
+    matrix = reduce(np.add, [part.matrix for part in parts])
+    shift = reduce(np.add, [part.shift for part in parts])
+    rank = reduce(np.add, [part.rank for part in parts])
+    matrix = matrix + np.diag(~matrix.any(1))
     order = rank.argsort(kind="stable")
     back = order.argsort()
     # A triangular matrix is inverted without cancellation, however different its columns' units.

@@ -14,6 +14,7 @@ parameters by a `Map`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 from uuid import uuid4
 
@@ -68,7 +69,7 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
         rules.append(weight_rules(alpha, turned, spec.layout.size))
     to_user, to_standard = maps(rules)
     turns = Turns(spec.layout, tuple(b.turn for b in blocks), to_z)
-    by_row = np.sum([b.log_unit for b in blocks], axis=0)
+    by_row = reduce(np.add, [b.log_unit for b in blocks])
     by_unit = rows.units.sums(by_row)
     constant = _unit_sum(by_unit, rows)
     if given.stream is not None:
