@@ -36,10 +36,6 @@ _SAME = {
 }  # fmt: skip
 
 
-def _isfinite(pt: Any, x: Any) -> Any:
-    return pt.invert(pt.or_(pt.isnan(x), pt.isinf(x)))
-
-
 def _xlogy(pt: Any, x: Any, y: Any) -> Any:
     zero = pt.eq(x, 0)
     return pt.switch(zero, 0.0, x * pt.log(pt.switch(zero, 1.0, y)))
@@ -49,7 +45,7 @@ _BUILT: dict[str, Callable[..., Any]] = {
     "betainc": lambda pt, a, b, x: pt.betainc(a, b, x),
     "betaincc": lambda pt, a, b, x: pt.betainc(b, a, 1 - x),
     "betaln": lambda pt, a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
-    "isfinite": _isfinite,
+    "isfinite": lambda pt, x: pt.invert(pt.or_(pt.isnan(x), pt.isinf(x))),
     "log_expit": lambda pt, x: -pt.softplus(-x),
     "log_ndtr": lambda pt, x: log_ndtr(pt, x),
     "loggamma": lambda pt, x: pt.gammaln(x),
@@ -193,10 +189,6 @@ class Symbol(Operators):
         return Symbol(self.variable.reshape(given))
 
 
-def _where(condition: Any, a: Any, b: Any) -> Symbol:
-    return symbolic(lambda pt, *v: pt.switch(*v), condition, a, b)
-
-
 def _clip(x: Any, lower: Any = None, upper: Any = None) -> Symbol:
     x = x if lower is None else _named("maximum", x, lower)
     return x if upper is None else _named("minimum", x, upper)
@@ -217,7 +209,7 @@ def _stack(arrays: Any, axis: int = 0) -> Symbol:
 
 
 _FUNCTIONS: dict[Any, Callable] = {
-    np.where: _where,
+    np.where: lambda *given: symbolic(lambda pt, *v: pt.switch(*v), *given),
     np.clip: _clip,
     np.ndim: lambda x: x.ndim,
     np.zeros_like: lambda x: _full_like(x, 0.0),

@@ -161,7 +161,8 @@ class Structure:
     def _row_slope(self, root: np.ndarray, z: np.ndarray, a: int, b: int) -> np.ndarray:
         """The derivative (..., q) of row b of L in its z number a."""
         out = np.zeros(root.shape[:-1])
-        out[..., a] = _left(root, a, b) * _square_sech(z)
+        with np.errstate(over="ignore"):
+            out[..., a] = _left(root, a, b) / np.square(np.cosh(z))
         out[..., a + 1 :] = -root[..., b, a + 1 :] * np.tanh(z)[..., None]
         return out
 
@@ -169,11 +170,6 @@ class Structure:
 def unit_rows(rows: list[list[Any]]) -> list[list[Any]]:
     """Rows of L of `Structure.rows`, with the diagonal itself."""
     return [[*row[:-1], xp.exp(row[-1])] if row else [1.0] for row in rows]
-
-
-def _square_sech(z: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return 1 / np.square(np.cosh(z))
 
 
 def _left(root: np.ndarray, a: int, b: int) -> np.ndarray:

@@ -244,14 +244,10 @@ def _seen(survival: Survival, seen: Seen, linked: tuple[Linked, ...]) -> Array:
             narrow = bounds.log_upper - bounds.log_lower < NARROW
             term = xp.where(narrow, _narrow(survival, bounds, linked), term)
         value = value + xp.where(here, term, 0.0)
-    return value if seen.entry is None else _given_entry(survival, seen.entry, linked, value)
-
-
-def _given_entry(
-    survival: Survival, entry: Array, linked: tuple[Linked, ...], value: Array
-) -> Array:
-    late = entry > 0
-    t = xp.where(late, entry, 1.0)
+    if seen.entry is None:
+        return value
+    late = seen.entry > 0
+    t = xp.where(late, seen.entry, 1.0)
     return _less(value, xp.where(late, survival.logsf(Instant(t, xp.log(t)), *linked), 0.0))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -64,9 +63,16 @@ def derivatives(
         term = partial(TERMS[kind], survival, some)
         parts.append((rows, automatic(term, some_rows(linked, rows), len(some))))
     d = join_derivatives(parts, linked, len(times))
-    if (entered := times.entered) is not None:
-        d = _enter(d, survival, times.take(entered), linked, entered, form, len(times))
-    return finite(d)
+    if (entered := times.entered) is None:
+        return finite(d)
+    late, own = times.take(entered), some_rows(linked, entered)
+    if form is None:
+        entry = automatic(partial(entry_term, survival, late), own, len(late))
+    else:
+        entry = form(Instant(late.entry, late.log_entry), np.zeros(len(late)), *own)
+    entry = finite(join_derivatives([(entered, entry)], linked, len(times)))
+    logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
+    return finite(d.map(np.subtract, entry)._replace(logf=logf))
 
 
 def join_derivatives(
@@ -86,26 +92,6 @@ def join_derivatives(
         tuple(joined([d.first[i] for d in ds]) for i in range(p)),
         mirrored([[joined([d.second[i][j] for d in ds]) for j in range(i + 1)] for i in range(p)]),
     )
-
-
-def _enter(
-    d: Derivatives,
-    survival: Survival,
-    times: Times,
-    linked: tuple[Linked, ...],
-    rows: Rows,
-    form: Callable[..., Derivatives] | None,
-    n: int,
-) -> Derivatives:
-    """Subtract log S(entry)."""
-    if form is None:
-        entry = automatic(partial(entry_term, survival, times), some_rows(linked, rows), len(times))
-    else:
-        at = Instant(times.entry, times.log_entry)
-        entry = form(at, np.zeros(len(times)), *some_rows(linked, rows))
-    entry = finite(join_derivatives([(rows, entry)], linked, n))
-    logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
-    return d.map(np.subtract, entry)._replace(logf=logf)
 
 
 Along = tuple[np.ndarray, np.ndarray, np.ndarray]
