@@ -27,6 +27,7 @@ from bayesmix.model.histories import continuing
 from bayesmix.model.params import permute
 from bayesmix.model.parts import Part, Read
 from bayesmix.model.rows import block_rows
+from bayesmix.results.at import responses
 from bayesmix.results.censoring import (
     as_often,
     censored_again,
@@ -156,10 +157,11 @@ def simulated_rows(
     spec, rows = fitted.spec, fitted.spec.rows
     drawn = draw_components(spec, fitted.theta, rows, rng)
     made: list[Read] = []
-    pairs = zip(spec.prepared.parts, spec.layout.blocks, rows.blocks, strict=True)
-    for part, layout, data in pairs:
+    every = responses(spec, rows, fitted.theta)
+    for part, at in zip(spec.prepared.parts, every, strict=True):
+        data = at.data
         assert data.response is not None
-        y = draw_response(layout, data, fitted.theta, drawn, rng)
+        y = draw_response(at, drawn, rng)
         there = ~np.isnan(data.response.y) if y.ndim > 1 else data.there
         if np.isnan(y if there is None else y[there]).any():
             raise FitError(

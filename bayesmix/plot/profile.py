@@ -23,6 +23,7 @@ from bayesmix.plot.style import (
     one_axes,
     panels,
 )
+from bayesmix.results.at import At
 from bayesmix.results.means import Cell, cells_of, mean_cells, mean_scale, observed_response
 
 WHAT = "one for the probabilities and one for the means"
@@ -98,7 +99,7 @@ def profile(
 
     def means(theta: np.ndarray) -> np.ndarray:
         pairs = zip(spec.layout.blocks, rows, strict=True)
-        found = np.concatenate([mean_cells(b, data, theta) for b, data in pairs])[:, 0]
+        found = np.concatenate([mean_cells(At(b, data, theta)) for b, data in pairs])[:, 0]
         return found[shown]
 
     scales = [mean_scale(block) for block, _ in cells]

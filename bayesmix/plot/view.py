@@ -30,6 +30,7 @@ from bayesmix.plot.grid import (
     one_of,
     refuse_held,
 )
+from bayesmix.results.at import At
 from bayesmix.results.means import component_means, mean_scale, observed_response
 
 INTEGRALS = ("spline",)  # families of times whose mean is an integral
@@ -245,7 +246,7 @@ def _level_curve(view: View, level: Any, rows: pd.DataFrame, ci: float | None) -
         per = np.exp(np.sum(shifts, axis=0))[:, None]
 
     def means(theta: np.ndarray) -> np.ndarray:
-        return component_means(block, data, theta) / per
+        return component_means(At(block, data, theta)) / per
 
     if view.slow:
         return Curve(place, means(view.fit.point().numbers.theta), None)

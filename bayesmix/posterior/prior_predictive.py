@@ -18,6 +18,7 @@ from bayesmix.posterior.drawn import draws_dataset
 from bayesmix.posterior.tree import predictive_dataset
 from bayesmix.priors import PriorModel, sample_prior
 from bayesmix.priors.conditional import shown
+from bayesmix.results.at import At
 from bayesmix.results.simulation import (
     Column,
     columns_of,
@@ -159,7 +160,7 @@ def _one_response(spec: MixtureSpec, column: Column, theta: np.ndarray, seed: in
     rng = np.random.default_rng(seed)
     component = draw_components(spec, theta, spec.rows, rng)
     block = spec.layout.blocks[column.block]
-    drawn = draw_response(block, column.data, theta, component, rng)
+    drawn = draw_response(At(block, column.data, theta), component, rng)
     return side_by_column([drawn])[column.number]
 
 

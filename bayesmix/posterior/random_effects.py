@@ -10,6 +10,7 @@ import pandas as pd
 from bayesmix._arguments.memory import check_memory
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.results.at import At
 from bayesmix.results.conditional import effects_by_component
 from bayesmix.results.means import linear_predictors
 from bayesmix.results.random_effects import effects_of, rows_of
@@ -45,12 +46,13 @@ def random_effect_draws(
     problem, data = build_problem(spec, rows), rows.blocks[number]
     out = np.empty((len(drawn.flat), *shape[2:]))
     for d, theta in enumerate(drawn.flat):
-        given = effects_by_component(block, data, theta, linear_predictors(block, data, theta))
+        at = At(block, data, theta)
+        given = effects_by_component(at, linear_predictors(at))
         component = draw_from(unit_terms(problem, theta)[1], rng)[unit]
-        at = (component, np.arange(len(index)))
-        root = np.linalg.cholesky(given.spread[at])
+        own = (component, np.arange(len(index)))
+        root = np.linalg.cholesky(given.spread[own])
         noise = rng.standard_normal((*shape[2:], 1))
-        out[d] = given.mean[at] + (root @ noise)[..., 0]
+        out[d] = given.mean[own] + (root @ noise)[..., 0]
     coords = {"random_term": list(block.random), str(index.name): index}
     dims = ("chain", "draw", str(index.name), "random_term")
     return xr.DataArray(out.reshape(shape), coords, dims, name="random_effects")

@@ -7,47 +7,38 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtr
 
-from bayesmix.model import BlockRows
-from bayesmix.model.layout import BlockLayout
-from bayesmix.results.means import mean_cells, natural
+from bayesmix.results.at import At
+from bayesmix.results.means import mean_cells
 
 
-def column_residuals(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
-) -> Iterator[tuple[str, np.ndarray]]:
+def column_residuals(at: At, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     """Of every column its name and residuals (n, S); NaN where it is missing.
 
     "response": y - mean; "pearson" and "deviance", which are the same for a normal column: that
     over its standard deviation.
     """
-    assert data.response is not None
-    means = mean_cells(block, data, theta)
+    means = mean_cells(at)
     spread = np.empty(means.shape)
-    for s, family in enumerate(block.families):
+    for s, family, _ in at.components():
         assert family.variance is not None
-        found = family.variance(**natural(block, data, theta, s))
-        spread[..., s] = np.sqrt(np.broadcast_to(found, data.response.y.shape)).T
-    for number, name in enumerate(block.columns):
-        values = data.response.y[:, number, None] - means[number]
+        spread[..., s] = np.sqrt(np.broadcast_to(family.variance(**at.natural(s)), at.y.shape)).T
+    for number, name in enumerate(at.block.columns):
+        values = at.y[:, number, None] - means[number]
         yield name, values if kind == "response" else values / spread[number]
 
 
-def columns_in_turn(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def columns_in_turn(at: At) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Of every column, given the earlier ones: name, log densities (n, S), ends, where it is known.
 
     The ends (S, 4, n) are P(Y < y), P(Y <= y), P(Y > y) and P(Y >= y) by component.
     """
-    assert data.response is not None
-    y = data.response.y
     found = []
-    for s, family in enumerate(block.families):
+    for s, family, _ in at.components():
         assert family.in_turn is not None
-        found.append(family.in_turn(y, **natural(block, data, theta, s)))
+        found.append(family.in_turn(at.y, **at.natural(s)))
     scores, densities = (np.array(each) for each in zip(*found, strict=True))  # (S, n, q)
-    for number, name in enumerate(block.columns):
+    for number, name in enumerate(at.block.columns):
         score = np.nan_to_num(scores[:, :, number])
         below, above = ndtr(score), ndtr(-score)
         ends = np.stack([below, below, above, above], axis=1)
-        yield name, densities[:, :, number].T, ends, ~np.isnan(y[:, number])
+        yield name, densities[:, :, number].T, ends, ~np.isnan(at.y[:, number])

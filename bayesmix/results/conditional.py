@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.families.effects import conditional_effects
-from bayesmix.model import BlockRows
-from bayesmix.model.layout import BlockLayout
 from bayesmix.model.random import effect_roots
+from bayesmix.results.at import At
 
 
 class Given(NamedTuple):
@@ -20,42 +19,37 @@ class Given(NamedTuple):
     codes: np.ndarray
 
 
-def effects_by_component(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray, mean: np.ndarray
-) -> Given:
+def effects_by_component(at: At, mean: np.ndarray) -> Given:
     """The random effects of the clusters given their responses, in every component.
 
     Parameters
     ----------
-    block : BlockLayout
-    data : BlockRows
-    theta : ndarray, shape (D,)
+    at : At
     mean : ndarray, shape (n, S)
         Of the responses, without the effects.
     """
-    assert data.clustered is not None
-    order = np.argsort(data.clustered.codes, kind="stable")
-    u, found = effect_roots(block, theta), []
-    for s, (key, slots) in enumerate(zip(block.keys, block.slots, strict=True)):
-        sigma = float(np.exp(block.predictors[slots[1]].coefficients(theta)[s, 0]))
-        obs = data.observed[key].take(order)
-        found.append(conditional_effects(obs, mean[order, s], sigma, u[s])[:2])
+    codes, _ = at.clusters
+    order = np.argsort(codes, kind="stable")
+    u, sigma, found = effect_roots(at.block, at.theta), _sigma(at), []
+    for s, _, key in at.components():
+        obs = at.data.observed[key].take(order)
+        found.append(conditional_effects(obs, mean[order, s], float(sigma[s]), u[s])[:2])
     values, spread = (np.array(x) for x in zip(*found, strict=True))
-    codes = np.unique(data.clustered.codes, return_inverse=True)[1]
     return Given(values, spread, codes)
 
 
-def shifts(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray, mean: np.ndarray
-) -> np.ndarray | float:
+def _sigma(at: At) -> np.ndarray:
+    """Standard deviations of the rows, (S,)."""
+    slots = enumerate(at.block.slots)
+    return np.exp([at.block.predictors[own[1]].coefficients(at.theta)[s, 0] for s, own in slots])
+
+
+def shifts(at: At, mean: np.ndarray) -> np.ndarray | float:
     """What the random effects given the responses add to the rows' means, (n, S)."""
-    if not block.random:
+    if not at.block.random:
         return 0.0
-    assert data.clustered is not None
-    z = data.clustered.effects
-    assert z is not None
-    given = effects_by_component(block, data, theta, mean)
-    return np.einsum("nq,snq->ns", z, given.mean[:, given.codes])
+    given = effects_by_component(at, mean)
+    return np.einsum("nq,snq->ns", at.clusters[1], given.mean[:, given.codes])
 
 
 def joined(given: Given, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,29 +60,23 @@ def joined(given: Given, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt((weight * own).sum(0))
 
 
-def one_by_one(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray, mean: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def one_by_one(at: At, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations (n, S) of responses given the earlier rows of their cluster.
 
     The effects' distribution follows from row to row, as in Kalman's filter.
 
     Parameters
     ----------
-    block, data, theta, mean
+    at, mean
         As of `effects_by_component`.
     """
-    assert data.clustered is not None
-    effects, obs = data.clustered.effects, next(iter(data.observed.values()))
+    (codes, own), obs = at.clusters, next(iter(at.data.observed.values()))
     y, there = obs.y, obs.there
-    assert effects is not None
-    codes = np.unique(data.clustered.codes, return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")
     first = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counts = np.diff(np.append(first, len(codes)))
-    slots = enumerate(block.slots)
-    sigma = np.exp([block.predictors[at[1]].coefficients(theta)[s, 0] for s, at in slots])
-    z = np.swapaxes(effects @ effect_roots(block, theta), 0, 1)  # of effects with variance one
+    sigma, u = _sigma(at), effect_roots(at.block, at.theta)
+    z = np.swapaxes(own @ u, 0, 1)  # of effects with variance one
     spread = np.tile(np.eye(z.shape[-1]), (len(first), len(sigma), 1, 1))
     effects = np.zeros(spread.shape[:3])
     centre, sd = np.empty_like(mean), np.empty_like(mean)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, unit_terms
+from bayesmix.results.at import responses
 from bayesmix.results.simulation import (
     columns_of,
     draw_from,
@@ -51,12 +52,8 @@ def impute(problem: Problem, theta: np.ndarray, rng: np.random.Generator) -> pd.
     out = {c: np.empty((int(where.sum()), len(theta))) for c, where in lost.items()}
     for d, at in enumerate(theta):
         component = draw_from(unit_terms(problem, at)[1], rng)[rows.units.codes]
-        drawn = side_by_column(
-            [
-                draw_missing(block, data, at, component, rng)
-                for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
-            ]
-        )
+        every = responses(spec, rows, at)
+        drawn = side_by_column([draw_missing(one, component, rng) for one in every])
         warn_of_impossible(drawn, columns)
         for c, where in lost.items():
             out[c][:, d] = drawn[c, where]

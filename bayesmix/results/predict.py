@@ -13,6 +13,7 @@ from bayesmix._arguments import check_known, fraction
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.results.at import responses
 from bayesmix.results.conditional import shifts
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import Cell, cells_of, linear_cells, mean_cells, mean_scale, row_weights
@@ -129,14 +130,14 @@ class Prediction:
         if self.what == "weight":
             return np.array(row_weights(spec, theta, rows))[None]
         function = linear_cells if self.what == "link" else mean_cells
-        pairs = list(zip(spec.layout.blocks, rows.blocks, strict=True))
-        values = np.concatenate([function(block, data, theta) for block, data in pairs])
+        every = responses(spec, rows, theta)
+        values = np.concatenate([function(at) for at in every])
         if self.by == "component":
             return values
         if self.problem is not None:  # what the unit's own responses say of its random effects
-            owners = [pair for pair in pairs for _ in cells_of(pair[0], self.what)]
-            each = zip(owners, values, strict=True)
-            values = np.stack([m + shifts(block, data, theta, m) for (block, data), m in each])
+            owners = [at for at in every for _ in cells_of(at.block, self.what)]
+            pairs = zip(owners, values, strict=True)
+            values = np.stack([mean + shifts(at, mean) for at, mean in pairs])
         weights = (
             row_weights(spec, theta, rows)
             if self.problem is None

@@ -11,6 +11,7 @@ from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.model.reading import clusters
+from bayesmix.results.at import At
 from bayesmix.results.conditional import effects_by_component, joined
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import linear_predictors
@@ -60,8 +61,8 @@ def random_effects(fitted: Fitted, newdata: pd.DataFrame | None, by: str) -> pd.
     spec, number = fitted.spec, effects_of(fitted.spec)
     block = spec.layout.blocks[number]
     rows, index, unit = rows_of(spec, newdata, number)
-    data, theta = rows.blocks[number], fitted.theta
-    given = effects_by_component(block, data, theta, linear_predictors(block, data, theta))
+    at = At(block, rows.blocks[number], fitted.theta)
+    given = effects_by_component(at, linear_predictors(at))
     axes: dict[str, Any] = {str(index.name): index}
     if by == "membership":
         share = unit_terms(build_problem(spec, rows), fitted.theta)[1][unit]

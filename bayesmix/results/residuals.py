@@ -15,18 +15,17 @@ from bayesmix.errors import FitError
 from bayesmix.families import Family
 from bayesmix.families.limits import ends as limited_ends
 from bayesmix.families.survival.base import log_survival
-from bayesmix.model import BlockRows, MixtureSpec
-from bayesmix.model.layout import BlockLayout
+from bayesmix.model import BlockRows
 from bayesmix.model.random import effect_roots
 from bayesmix.model.rows import entries
 from bayesmix.results import censoring
+from bayesmix.results.at import At, responses
 from bayesmix.results.columns import column_residuals, columns_in_turn
 from bayesmix.results.conditional import one_by_one
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import (
     component_means,
     linear_predictors,
-    natural,
     observed_response,
     row_log_densities,
     row_weights,
@@ -60,9 +59,9 @@ def residuals(fitted: Fitted, _newdata: None = None, *, kind: str) -> pd.DataFra
     spec = fitted.spec
     frames = {
         name: pd.DataFrame(values, index=spec.prepared.index, columns=component_index(spec))
-        for block, data in zip(spec.layout.blocks, spec.rows.blocks, strict=True)
-        if block.survival == (kind in TIME_KINDS)
-        for name, values in _by_column(spec, block, data, fitted.theta, kind)
+        for at in responses(spec, spec.rows, fitted.theta)
+        if at.block.survival == (kind in TIME_KINDS)
+        for name, values in _by_column(at, kind)
     }
     if not frames:
         right, what = (TIME_KINDS, "a survival time") if kind in KINDS else (KINDS, "no time")
@@ -73,77 +72,67 @@ def residuals(fitted: Fitted, _newdata: None = None, *, kind: str) -> pd.DataFra
     return pd.concat(frames, axis=1)
 
 
-def _by_column(
-    spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
-) -> Iterator[tuple[str, np.ndarray]]:
+def _by_column(at: At, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     """Residuals (n, S) of a response, or of each of its columns, by name."""
-    if block.families[0].columns:
-        yield from column_residuals(block, data, theta, kind)
+    if at.block.families[0].columns:
+        yield from column_residuals(at, kind)
     else:
-        yield block.name, _residuals(spec, block, data, theta, kind)
+        yield at.block.name, (_residuals if kind in KINDS else _of_times)(at, kind)
 
 
-def _residuals(
-    spec: MixtureSpec, block: BlockLayout, data: BlockRows, theta: np.ndarray, kind: str
-) -> np.ndarray:
-    if kind in KINDS:
-        if data.response is not None and data.response.limits is not None:
-            raise FitError(
-                f"residuals(kind={kind!r}): {block.name} has limits, and response minus mean "
-                "is no useful residual; use kind='quantile'"
-            )
-        values = observed_response(data)[:, None] - component_means(block, data, theta)
-        if kind == "response":
-            return values
-        if kind == "deviance":
-            gain = _saturated(block, data, theta) - row_log_densities(block, data, theta)
-            return np.sign(values) * np.sqrt(2 * np.maximum(gain, 0.0))
-        spread = np.sqrt(_variances(block, data, theta))
-        # A point mass has no spread: its Pearson residuals are missing.
-        return np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
-    out = np.empty((len(data.matrix), spec.k))
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        times = data.observed[key].times
+def _of_times(at: At, kind: str) -> np.ndarray:
+    out = np.empty(at.shape)
+    for s, family, key in at.components():
+        times, entry = at.data.observed[key].times, entries(at.data, key)
         assert times is not None
-        entry = entries(data, key)
         times = times if entry is None else replace(times, entry=entry)
-        out[:, s] = censoring.residual(family, times, natural(block, data, theta, s), kind)
+        out[:, s] = censoring.residual(family, times, at.natural(s), kind)
     return out
 
 
-def _marginal_variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    """sigma^2 + z' S z of rows with random effects, (n, S)."""
-    assert data.clustered is not None
-    z, u = data.clustered.effects, effect_roots(block, theta)
-    assert z is not None
-    sigma = [natural(block, data, theta, s)["sigma"] for s in range(len(u))]
-    return np.square(z @ u).sum(-1).T + np.square(sigma)
+def _residuals(at: At, kind: str) -> np.ndarray:
+    if at.data.response is not None and at.data.response.limits is not None:
+        raise FitError(
+            f"residuals(kind={kind!r}): {at.block.name} has limits, and response minus mean "
+            "is no useful residual; use kind='quantile'"
+        )
+    values = observed_response(at.data)[:, None] - component_means(at)
+    if kind == "response":
+        return values
+    if kind == "deviance":
+        gain = _saturated(at) - row_log_densities(at)
+        return np.sign(values) * np.sqrt(2 * np.maximum(gain, 0.0))
+    spread = np.sqrt(_variances(at))
+    # A point mass has no spread: its Pearson residuals are missing.
+    return np.divide(values, spread, out=np.full_like(values, np.nan), where=spread > 0)
 
 
-def _variances(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
-    out = np.empty((len(data.matrix), len(block.families)))
-    if block.random:
-        return _marginal_variances(block, data, theta)
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
+def _variances(at: At) -> np.ndarray:
+    """Variances of the responses, (n, S); with random effects sigma^2 + z' S z."""
+    out = np.empty(at.shape)
+    if at.block.random:
+        z, u = at.clusters[1], effect_roots(at.block, at.theta)
+        sigma = [at.natural(s)["sigma"] for s in range(len(u))]
+        return np.square(z @ u).sum(-1).T + np.square(sigma)
+    for s, family, key in at.components():
         if family.variance is None:
             raise FitError(f"family {family.name!r} has no variance=; Pearson residuals need it")
-        trials = data.observed[key].trials if family.binomial else None
+        trials = at.data.observed[key].trials if family.binomial else None
         own = {} if trials is None else {"trials": np.maximum(trials, 1)}
-        out[:, s] = family.variance(**natural(block, data, theta, s), **own)
+        out[:, s] = family.variance(**at.natural(s), **own)
     return out
 
 
-def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+def _saturated(at: At) -> np.ndarray:
     """Log densities (n, S) where the mean is the response itself."""
-    y = observed_response(data)
-    out = np.empty((len(y), len(block.families)))
-    if any(family.whole is not None for family in block.families):
+    y, out = observed_response(at.data), np.empty(at.shape)
+    if any(family.whole is not None for family in at.block.families):
         raise FitError(
-            f"residuals(kind='deviance'): the rows of {block.name!r} have a density together; use "
-            "'pearson' or 'quantile'"
+            f"residuals(kind='deviance'): the rows of {at.block.name!r} have a density together; "
+            "use 'pearson' or 'quantile'"
         )
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        values = natural(block, data, theta, s)
+    for s, family, key in at.components():
+        values = at.natural(s)
         if family.locations:
             values[family.locations[0]] = y
             same = family.mean and np.allclose(family.mean(**values), y, atol=0, equal_nan=True)
@@ -157,7 +146,7 @@ def _saturated(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.nda
                 np.broadcast_to(p.link.forward(np.asarray(values[p.name], float)), y.shape)
                 for p in family.parameters
             )
-        out[:, s] = family.log_density(data.observed[key], etas)
+        out[:, s] = family.log_density(at.data.observed[key], etas)
     return out
 
 
@@ -190,27 +179,20 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
     if spec.kind.named:
         msg = "residuals(kind='quantile') is not available for competing events; use 'cox-snell'"
         raise FitError(msg)
-    pairs = list(zip(spec.layout.blocks, spec.rows.blocks, strict=True))
+    every = responses(spec, spec.rows, theta)
     with np.errstate(divide="ignore"):
         log_share = np.log(row_weights(spec, theta, spec.rows))
     if spec.rows.allowed is not None:
         allowed = spec.rows.allowed[spec.rows.units.codes]
         log_share = np.where(allowed, log_share, -np.inf)
-    entered = [_entered(block, data, theta) for block, data in pairs]
+    entered = [_entered(at) for at in every]
     log_share = log_share + _by_unit(np.sum(entered, axis=0), spec.rows.units.codes)
     # Of a time its density given that the delayed entry is reached.
-    densities = [
-        row_log_densities(block, data, theta) - late
-        for (block, data), late in zip(pairs, entered, strict=True)
-    ]
+    densities = [row_log_densities(at) - late for at, late in zip(every, entered, strict=True)]
     earlier = _earlier(np.sum(densities, axis=0), spec.rows.units.codes)
     out = {}
-    steps = (
-        step
-        for (block, data), density in zip(pairs, densities, strict=True)
-        for step in _in_turn(block, data, theta, density)
-    )
-    for name, density, cells, there in steps:
+    pairs = zip(every, densities, strict=True)
+    for name, density, cells, there in (step for at, own in pairs for step in _in_turn(at, own)):
         share = shares(log_share + earlier)
         below, at, above, beyond = np.einsum("ns,san->an", share, cells)
         v = rng.random(len(below))
@@ -223,19 +205,19 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
         log_share = log_share + density  # the next response of a row is given this one
     if len(out) > 1:
         return pd.DataFrame(out)
-    return next(iter(out.values())).rename(pairs[0][0].name)
+    return next(iter(out.values())).rename(every[0].block.name)
 
 
 def _in_turn(
-    block: BlockLayout, data: BlockRows, theta: np.ndarray, density: np.ndarray
+    at: At, density: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray | None]]:
     """A response, or its columns one by one: name, log densities (n, S), ends (S, 4, n), where."""
-    if block.families[0].columns:
-        yield from columns_in_turn(block, data, theta)
+    if at.block.families[0].columns:
+        yield from columns_in_turn(at)
         return
-    ends = np.array([_ends(block, data, theta, s) for s in range(len(block.families))])
-    times = data.observed[block.keys[0]].times
-    yield block.name, density, ends, data.there if times is None else times.known
+    ends = np.array([_ends(at, s) for s in range(len(at.block.families))])
+    times = at.data.observed[at.block.keys[0]].times
+    yield at.block.name, density, ends, at.data.there if times is None else times.known
 
 
 def _earlier(density: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -251,15 +233,13 @@ def _earlier(density: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return out
 
 
-def _entered(block: BlockLayout, data: BlockRows, theta: np.ndarray) -> np.ndarray:
+def _entered(at: At) -> np.ndarray:
     """Log chances (n, S) that delayed entries are reached, where the mixture is truncated."""
-    out = np.zeros((len(data.matrix), len(block.families)))
-    if data.entry is None:
-        return out
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        late = entries(data, key)
+    out = np.zeros(at.shape)
+    for s, family, key in at.components():
+        late = None if at.data.entry is None else entries(at.data, key)
         if late is not None:
-            out[:, s] = log_survival(family, late, natural(block, data, theta, s))
+            out[:, s] = log_survival(family, late, at.natural(s))
     return out
 
 
@@ -270,19 +250,19 @@ def _by_unit(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return total[codes]
 
 
-def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.ndarray:
+def _ends(at: At, s: int) -> np.ndarray:
     """P(Y < y), P(Y <= y), P(Y > y) and P(Y >= y) in component s, (4, n).
 
     Of a time known within bounds: beyond which it lies, and up to which.
     """
-    family, observed = block.families[s], data.observed[block.keys[s]]
-    if block.random:
-        centre, sd = one_by_one(block, data, theta, linear_predictors(block, data, theta))
+    family, observed = at.block.families[s], at.data.observed[at.block.keys[s]]
+    if at.block.random:
+        centre, sd = one_by_one(at, linear_predictors(at))
         z = (observed.y - centre[:, s]) / sd[:, s]
         return np.array([ndtr(z), ndtr(z), ndtr(-z), ndtr(-z)])
-    values = natural(block, data, theta, s)
+    values = at.natural(s)
     if observed.times is not None:
-        return _ends_of_times(family, data, block.keys[s], values)
+        return _ends_of_times(family, at.data, at.block.keys[s], values)
     if observed.limits is not None:
         return limited_ends(family, observed, values)
     if family.tails is None:
@@ -292,9 +272,9 @@ def _ends(block: BlockLayout, data: BlockRows, theta: np.ndarray, s: int) -> np.
         )
     if observed.trials is not None:
         values["trials"] = observed.trials
-    at, above = family.tails(observed.y, **values)
+    upto, above = family.tails(observed.y, **values)
     below, beyond = family.tails(np.nextafter(observed.y, -np.inf), **values)
-    return np.array([np.broadcast_to(x, observed.y.shape) for x in (below, at, above, beyond)])
+    return np.array([np.broadcast_to(x, observed.y.shape) for x in (below, upto, above, beyond)])
 
 
 def _ends_of_times(

@@ -25,7 +25,8 @@ from bayesmix.model.layout import BlockLayout
 from bayesmix.model.parts import Part
 from bayesmix.model.rows import Clustered, entries
 from bayesmix.results import censoring
-from bayesmix.results.means import natural, row_weights
+from bayesmix.results.at import At, responses
+from bayesmix.results.means import row_weights
 
 
 def simulate(
@@ -191,10 +192,7 @@ def draw_columns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A component for every row, (n,), and all columns of the responses, (columns, n)."""
     drawn = draw_components(spec, theta, rows, rng)
-    values = [
-        draw_response(block, data, theta, drawn, rng)
-        for block, data in zip(spec.layout.blocks, rows.blocks, strict=True)
-    ]
+    values = [draw_response(at, drawn, rng) for at in responses(spec, rows, theta)]
     # A response of the unit is the same in all its rows.
     values = [
         v[rows.units.first][rows.units.codes] if part.regression.per == "unit" else v
@@ -241,23 +239,17 @@ def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray
     """Log chance of each component that a unit's delayed entries are reached, (U, S)."""
     total = np.zeros((rows.n_units, spec.k))
     late = False
-    for block, data in zip(spec.layout.blocks, rows.blocks, strict=True):
-        for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-            entered = None if data.entry is None else data.entry[key].times
+    for at in responses(spec, rows, theta):
+        for s, family, key in at.components():
+            entered = None if at.data.entry is None else at.data.entry[key].times
             if entered is not None:
                 late = True
-                log = log_survival(family, entered.lower, natural(block, data, theta, s))
+                log = log_survival(family, entered.lower, at.natural(s))
                 total[:, s] += np.bincount(rows.units.codes, log, rows.n_units)
     return total if late else None
 
 
-def draw_response(
-    block: BlockLayout,
-    data: BlockRows,
-    theta: np.ndarray,
-    drawn: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def draw_response(at: At, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Responses (n,) of rows with known components, NaN where the component has none.
 
     Those of several columns are (n, q).
@@ -265,37 +257,29 @@ def draw_response(
     Responses are also NaN where the mean is outside its range, for instance below zero for a
     Poisson response with the identity link.
     """
+    data, several = at.data, at.block.families[0].columns
     trials = None if data.response is None else data.response.trials
-    several = block.families[0].columns
+    limits = None if data.response is None else data.response.limits
     out = np.full((len(drawn), len(several)) if several else len(drawn), np.nan)
-    for s, (family, key) in enumerate(zip(block.families, block.keys, strict=True)):
-        at = np.flatnonzero(drawn == s)
-        if len(at):
-            values = natural(block, data, theta, s)
+    for s, family, key in at.components():
+        which = np.flatnonzero(drawn == s)
+        if len(which):
             late = entries(data, key)
-            limits = None if data.response is None else data.response.limits
-            out[at] = draw_rows(family, values, trials, late, at, rng, data.clustered, limits)
+            given = (trials, late, which, rng, data.clustered, limits)
+            out[which] = draw_rows(family, at.natural(s), *given)
     return out
 
 
-def draw_missing(
-    block: BlockLayout,
-    data: BlockRows,
-    theta: np.ndarray,
-    drawn: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def draw_missing(at: At, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As `draw_response`; of several columns those that are missing, given the others."""
-    if data.response is None or data.response.y.ndim == 1:
-        return draw_response(block, data, theta, drawn, rng)
-    y = data.response.y
-    out = y.copy()
-    for s, family in enumerate(block.families):
+    if at.data.response is None or at.y.ndim == 1:
+        return draw_response(at, drawn, rng)
+    out = at.y.copy()
+    for s, family, _ in at.components():
         assert family.fill is not None
-        at = np.flatnonzero((drawn == s) & np.isnan(y).any(1))
-        values = natural(block, data, theta, s)
-        some = {n: v[at] if np.ndim(v) else v for n, v in values.items()}
-        out[at] = family.fill(rng, y[at], **some)
+        which = np.flatnonzero((drawn == s) & np.isnan(at.y).any(1))
+        some = {n: v[which] if np.ndim(v) else v for n, v in at.natural(s).items()}
+        out[which] = family.fill(rng, at.y[which], **some)
     return out
 
 

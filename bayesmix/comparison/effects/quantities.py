@@ -21,9 +21,9 @@ import numpy as np
 from bayesmix._arguments import check_known
 from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
-from bayesmix.model import BlockRows, MixtureSpec, Rows
-from bayesmix.model.layout import BlockLayout
+from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results import marginal
+from bayesmix.results.at import At, responses
 from bayesmix.results.event_times import EventTimes, event_times, one_response
 from bayesmix.results.means import (
     Cell,
@@ -70,7 +70,7 @@ class Quantity:
     cells : tuple of m Cell
         The numbers of the responses; of quantities of times one for each time.
     of_block : callable, or None
-        From (block, rows, theta) to values (cells, n, S); None for the weights themselves, and
+        From a response at parameters to values (cells, n, S); None for the weights themselves, and
         for quantities of times.
     marginal : bool
         Whether a value of all components together has a meaning.
@@ -82,7 +82,7 @@ class Quantity:
 
     what: str
     cells: tuple[Cell, ...]
-    of_block: Callable[[BlockLayout, BlockRows, np.ndarray], np.ndarray] | None
+    of_block: Callable[[At], np.ndarray] | None
     marginal: bool
     scale: str
     at: tuple[float, ...] = ()
@@ -95,8 +95,8 @@ class Quantity:
             return Point(weights, weights[None])
         numbers = self._numbers(spec)
         if self.of_block is not None:
-            kept = [(spec.layout.blocks[at], rows.blocks[at]) for at in numbers]
-            return Point(weights, np.concatenate([self.of_block(b, r, theta) for b, r in kept]))
+            every = responses(spec, rows, theta)
+            return Point(weights, np.concatenate([self.of_block(every[j]) for j in numbers]))
         each = (one_response(spec, rows, at) for at in numbers)
         times = tuple(event_times(one, theta[None], own) for one, own in each)
         return Point(weights, np.concatenate([self._at(t)[..., 1:] for t in times]), times)

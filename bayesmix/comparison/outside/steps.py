@@ -27,6 +27,7 @@ from bayesmix.model import MixtureSpec, Regression, assemble, prepare
 from bayesmix.model.prepare import concomitant_design
 from bayesmix.model.reading import Counted
 from bayesmix.model.units import constant_in_units
+from bayesmix.results.at import responses
 from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.means import row_log_densities
@@ -301,7 +302,7 @@ def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: st
 
 def _log_outcome(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
     """Terms log P(class) + log f(outcome | class), (U, S)."""
-    density = row_log_densities(spec.layout.blocks[0], spec.rows.blocks[0], theta)
+    density = row_log_densities(responses(spec, spec.rows, theta)[0])
     return spec.weights.log_weights(theta, None).T + density
 
 
