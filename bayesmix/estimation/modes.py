@@ -130,7 +130,8 @@ def _look_around(
         return modes
     done: list[np.ndarray] = []
     for _ in range(ROUNDS):
-        new = [m.theta for m in modes if m.share > WORTH and not _among(m.theta, done)][:AT_ONCE]
+        heavy = [m.theta for m in modes if m.share > WORTH]
+        new = [t for t in heavy if not any(t is d for d in done)][:AT_ONCE]
         if not new:
             break
         done += new
@@ -141,10 +142,6 @@ def _look_around(
         outcome = maximise(problem, np.vstack(starts), Options())
         modes = _with_ends(problem, modes, outcome)
     return modes
-
-
-def _among(theta: np.ndarray, done: list[np.ndarray]) -> bool:
-    return any(theta is other for other in done)
 
 
 def _with_ends(problem: Problem, modes: tuple[Mode, ...], outcome: Runs) -> tuple[Mode, ...]:

@@ -88,9 +88,7 @@ def _narrow(values: np.ndarray, by: np.ndarray, share: float, k: int) -> np.ndar
     at = int((in_order[size - 1 :] - in_order[: len(by) - size + 1]).argmin())
     outside = np.concatenate([by[:at], by[at + size :]])
     out = np.zeros(len(by), np.int16)
-    cuts = [round(i / (k - 1) * len(outside)) for i in range(k)]
-    for part, (begin, end) in enumerate(pairwise(cuts)):
-        out[outside[begin:end]] = 1 + part
+    out[outside] = 1 + _parts(np.arange(len(outside)), [i / (k - 1) for i in range(1, k - 1)])
     return out
 
 

@@ -12,7 +12,6 @@ from bayesmix.estimation.order import unit_order
 from bayesmix.estimation.splits import splits
 from bayesmix.estimation.step import m_step
 from bayesmix.likelihood import (
-    Pass,
     Problem,
     build_problem,
     closed_scale,
@@ -215,7 +214,8 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
         closed_scale(g.family) for arrays in problem.blocks for g in arrays.groups
     )
     steps = min(steps, 1) if simple else steps
-    fixed = _held_coefficients(problem)
+    # Coefficients of the locations.
+    fixed = held[_located(problem)[held]] if len(held) else held
     if not len(fixed) and (runner := engine(problem).runs) is not None:
         by_item = working_by_item(problem, working)
         size = max(1, MOST // (spec.k * problem.n_units))  # starts at once
@@ -228,7 +228,8 @@ def _fit_memberships(problem: Problem, resp: Memberships, n_starts: int, steps: 
     # The working response, less what held coefficients contribute to it.
     known = first.scoring[:, :, fixed] @ theta[0, fixed]
     begun = theta
-    theta = _first_step(problem, theta, first._replace(score=first.score - known))
+    # Scales follow in the next step.
+    theta = m_step(problem, theta, first._replace(score=first.score - known, squares={}))
     if not steps:  # dispersions as the families begin with them
         theta = np.where(_located(problem), theta, begun)
     theta[:, held] = values
@@ -257,11 +258,6 @@ def _unguarded(
     return theta
 
 
-def _held_coefficients(problem: Problem) -> np.ndarray:
-    """Positions in theta of the locations' coefficients that are held."""
-    return np.array([j for j in problem.spec.held if _located(problem)[j]], dtype=int)
-
-
 def _located(problem: Problem) -> np.ndarray:
     """Which entries of theta (D,) are the locations' coefficients."""
     out = np.zeros(problem.spec.layout.size, bool)
@@ -270,11 +266,6 @@ def _located(problem: Problem) -> np.ndarray:
             for at in slot.at:
                 out[np.asarray(at)] = True
     return out
-
-
-def _first_step(problem: Problem, theta: np.ndarray, p: Pass) -> np.ndarray:
-    """A step from the working response; scales follow in the next one."""
-    return m_step(problem, theta, p._replace(squares={}))
 
 
 def harden(resp: np.ndarray) -> np.ndarray:

@@ -67,14 +67,15 @@ def items(
     """
     names = list(names)
     _check_names(names)
-    if isinstance(family, Mapping):
-        _check_families(names, family)
-    by_item: Mapping[str, Any] = (
-        family if isinstance(family, Mapping) else dict.fromkeys(names, family)
-    )
+    given: Any = family if isinstance(family, Mapping) else dict.fromkeys(names, family)
+    missing = [name for name in names if name not in given]
+    unknown = [name for name in given if name not in names]
+    if missing or unknown:
+        wrong = f"names {unknown}, no items" if unknown else f"has no family for {missing}"
+        raise SpecError(f"family= {wrong}; as a dict it has one family for each of {names}")
     right = _right_side(formula)
     return [
-        Regression(f"{_response(name)} ~ {right}", by_item[name], fixed, None, dispersion)
+        Regression(f"{_response(name)} ~ {right}", given[name], fixed, None, dispersion)
         for name in names
     ]
 
@@ -86,14 +87,6 @@ def _check_names(names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SpecError(f"the items {twice} are listed more than once; each is one response")
-
-
-def _check_families(names: list[str], family: Mapping[str, Any]) -> None:
-    missing = [name for name in names if name not in family]
-    unknown = [name for name in family if name not in names]
-    if missing or unknown:
-        wrong = f"names {unknown}, no items" if unknown else f"has no family for {missing}"
-        raise SpecError(f"family= {wrong}; as a dict it has one family for each of {names}")
 
 
 def _right_side(formula: str) -> str:

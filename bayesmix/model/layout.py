@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -297,15 +297,10 @@ class Layout:
         )
 
 
-class _Vector:
-    """Coordinates being numbered."""
-
-    def __init__(self) -> None:
-        self.coordinates: list[Coordinate] = []
-
-    def add(self, effect: str, variable: str, term: str, components: tuple[int, ...]) -> int:
-        self.coordinates.append(Coordinate(effect, variable, term, components))
-        return len(self.coordinates) - 1
+def _add(vector: list[Coordinate], *given: Any) -> int:
+    """The number of a new coordinate."""
+    vector.append(Coordinate(*given))
+    return len(vector) - 1
 
 
 class _Key(NamedTuple):
@@ -322,7 +317,7 @@ class _Key(NamedTuple):
         return cls(True, name if len(family.locations) > 1 else "")
 
 
-def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
+def _block(vector: list[Coordinate], part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
     """One response: a predictor for each parameter that its families have, "coef" first."""
     families = part.families
     keys = [[_Key.of(f, p.name) for p in f.parameters] for f in families]
@@ -342,7 +337,7 @@ def _block(vector: _Vector, part: PartLayout, reserved: tuple[str, ...]) -> Bloc
 
 
 def _predictor(
-    vector: _Vector,
+    vector: list[Coordinate],
     part: PartLayout,
     key: _Key,
     keys: list[list[_Key]],
@@ -363,7 +358,7 @@ def _predictor(
     index = np.full((len(families), len(terms)), -1)
 
     def number(kind: str, term: str, column: int, having: list[int]) -> None:
-        index[having, column] = vector.add(kind, variable, term, tuple(having))
+        index[having, column] = _add(vector, kind, variable, term, tuple(having))
 
     for effect in part.effects:
         for having in ([s for s in members if located[s]] for members in effect.shared):
@@ -371,7 +366,9 @@ def _predictor(
                 number(effect.kind, term, column, having)
     kind, sets, roots = "dispersion", part.shared, root_names(part.random)
     if name in roots:
-        kind, sets = "random", _root_sets(part, first=name == roots[0])
+        first = part.random_covariance == "proportional" and name == roots[0]
+        varies, everyone = part.random_covariance == "varying" or first, range(len(families))
+        kind, sets = "random", tuple((s,) for s in everyone) if varies else (tuple(everyone),)
     for members in sets:
         if having := [s for s in members if key in keys[s] and not located[s]]:
             own = part.ancillary.get((having[0], name))
@@ -380,21 +377,13 @@ def _predictor(
     return Predictor(variable, terms, index, constant, name if key.is_coef else "")
 
 
-def _root_sets(part: PartLayout, *, first: bool) -> tuple[tuple[int, ...], ...]:
-    """Components that share a parameter of the random effects' covariance."""
-    k = len(part.families)
-    kind = part.random_covariance
-    own = kind == "varying" or (kind == "proportional" and first)
-    return tuple((s,) for s in range(k)) if own else (tuple(range(k)),)
-
-
-def _weights(vector: _Vector, k: int, terms: tuple[str, ...] | None) -> np.ndarray:
+def _weights(vector: list[Coordinate], k: int, terms: tuple[str, ...] | None) -> np.ndarray:
     index = np.full((k, 1 if terms is None else len(terms)), -1)
     for s in range(1, k):
         if terms is None:
-            index[s, 0] = vector.add("weight", "weight", "weight", (s,))
+            index[s, 0] = _add(vector, "weight", "weight", "weight", (s,))
         else:
-            index[s] = [vector.add("concomitant", "alpha", term, (s,)) for term in terms]
+            index[s] = [_add(vector, "concomitant", "alpha", term, (s,)) for term in terms]
     return index
 
 
@@ -459,10 +448,8 @@ def build_layout(
     -------
     Layout
     """
-    vector = _Vector()
+    vector: list[Coordinate] = []
     reserved = ("coef", "weight" if concomitant_terms is None else "alpha")
     blocks = tuple(_block(vector, part, reserved) for part in parts)
     alpha = _weights(vector, len(components), concomitant_terms)
-    return Layout(
-        components, blocks, alpha, concomitant_terms, tuple(vector.coordinates), symmetric
-    )
+    return Layout(components, blocks, alpha, concomitant_terms, tuple(vector), symmetric)

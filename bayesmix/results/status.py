@@ -40,7 +40,13 @@ def diagnose(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         status = "reduced" if status == "converged" else status
         reasons = (*reasons, ("reduced", words))
     if status in ("converged", "boundary", "reduced") and seldom_reached(fitted):
-        reasons = (*reasons, ("starts", _seldom_words(fitted)))
+        n = len(fitted.ends.loglik)
+        words = (
+            f"only {fitted.ends.agreeing} of {n} starts reached the highest log-likelihood: a "
+            f"higher one may have been missed. Use more of them, such as starts={5 * n}, and "
+            "compare seeds"
+        )
+        reasons = (*reasons, ("starts", words))
     return status, reasons
 
 
@@ -50,10 +56,8 @@ def _end(fitted: Fitted) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "boundary", (_unbounded(fitted),)
     if end == "converged":
         return "converged", ()
-    if end == "degenerate":
-        return "degenerate", (("degenerate", _degenerate_words(fitted)),)
-    if end == "spurious":
-        return "spurious", (("spurious", _spurious_words(fitted)),)
+    if end in LOST:
+        return end, ((end, LOST[end](fitted)),)
     if end in ("boundary", "singular") or (end == "max_iter" and _runs_away(fitted)):
         return "boundary", (_unbounded(fitted),)
     if end == "range":
@@ -88,14 +92,6 @@ def seldom_reached(fitted: Fitted) -> bool:
     n = len(fitted.ends.loglik)
     few = ENOUGH if n >= 10 else 2
     return fitted.method != "sem" and n > 2 and fitted.ends.agreeing < few
-
-
-def _seldom_words(fitted: Fitted) -> str:
-    n = len(fitted.ends.loglik)
-    return (
-        f"only {fitted.ends.agreeing} of {n} starts reached the highest log-likelihood: a higher "
-        f"one may have been missed. Use more of them, such as starts={5 * n}, and compare seeds"
-    )
 
 
 def _unbounded(fitted: Fitted) -> tuple[str, str]:
@@ -200,3 +196,7 @@ def _spurious_words(fitted: Fitted) -> str:
         "to be close, and no start ended at a regular one. Use dispersion='fixed', fewer "
         "components, or more starts="
     )
+
+
+# Ends that are no maximum, and why.
+LOST = {"degenerate": _degenerate_words, "spurious": _spurious_words}

@@ -56,6 +56,12 @@ class Direction:
         total = self.information + precision
         return np.sqrt((self.information + self.tau**-2) / total), precision / total
 
+    @property
+    def scale(self) -> float:
+        """The standard deviation of log tau at the mode."""
+        share = self.ratio(np.log(self.tau))[1]
+        return float(1 / np.sqrt(2 * np.square(1 - share).sum() + LEAST))
+
 
 def with_smooth_entries(problem: Problem, mode: Mode) -> Mode:
     """A mode given every tau as a normal approximation of these too.
@@ -75,9 +81,8 @@ def with_smooth_entries(problem: Problem, mode: Mode) -> Mode:
     factor[np.ix_(split, np.arange(size))] = mode.factor
     for j, (part, tau) in enumerate(zip(parts, taus, strict=True)):
         share = part.ratio(np.log(part.tau))[1]
-        scale = 1 / np.sqrt(2 * np.square(1 - share).sum() + LEAST)
-        factor[split, size + j] = scale * (part.along @ (2 * share * part.at))
-        factor[np.searchsorted(free, tau), size + j] = scale
+        factor[split, size + j] = part.scale * (part.along @ (2 * share * part.at))
+        factor[np.searchsorted(free, tau), size + j] = part.scale
     density = float(log_likelihood(problem, mode.theta[None])[0])
     return replace(mode, factor=factor, log_density=density)
 
@@ -148,8 +153,7 @@ class SmoothCoordinates:
     @cached_property
     def scale(self) -> np.ndarray:
         """Standard deviations of every log tau, (m,)."""
-        shares = [part.ratio(np.log(part.tau))[1] for part in self.parts]
-        return np.array([1 / np.sqrt(2 * np.square(1 - s).sum() + LEAST) for s in shares])
+        return np.array([part.scale for part in self.parts])
 
     @property
     def size(self) -> int:
