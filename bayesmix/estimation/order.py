@@ -33,7 +33,8 @@ def _ranked(keys: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     new[1:] = first[1:] - first[:-1] != 0
     if not new.all():
         order = np.lexsort(keys[::-1])
-        new[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
+        ordered = [key[order] for key in keys]
+        new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in ordered])
     rank = np.empty(len(order), np.int64)
     rank[order] = new.cumsum()
     return order, rank

@@ -320,7 +320,8 @@ class _Key(NamedTuple):
 def _block(vector: list[Coordinate], part: PartLayout, reserved: tuple[str, ...]) -> BlockLayout:
     """One response: a predictor for each parameter that its families have, "coef" first."""
     families = part.families
-    keys = [[_Key.of(f, p.name) for p in f.parameters] for f in families]
+    own_keys = {f: [_Key.of(f, p.name) for p in f.parameters] for f in dict.fromkeys(families)}
+    keys = [own_keys[f] for f in families]
     names = list(dict.fromkeys(key for own in keys for key in own))
     if not any(f.is_survival for f in families):
         names = sorted(names, key=lambda key: not key.is_coef)
@@ -353,7 +354,7 @@ def _predictor(
         variable = "coef" + (f"_{name}" if name else "") + part.suffix
     else:  # one called like the weights' parameters carries the response's name
         variable = f"{name}_{part.name}" if name in reserved else name + part.suffix
-    located = [key in [_Key.of(f, n) for n in f.locations] for f in families]
+    located = [key in own[: len(f.locations)] for f, own in zip(families, keys, strict=True)]
     terms = ("Intercept",) if constant else part.terms
     index = np.full((len(families), len(terms)), -1)
 
