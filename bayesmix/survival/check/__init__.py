@@ -145,15 +145,15 @@ def check_survival(
     event, subject = column_name("event", event), column_name("id", id)
     texts = _texts(response, event)
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
-    problems = [p for reading in read.values() for p in reading.problems]
-    notes = [note for reading in read.values() for note in reading.notes]
-    column, readings = _compare(data, texts, read, event, subject, partial_events, problems, notes)
+    column, readings = _compare(data, texts, read, event, subject, partial_events)
+    found = (*read.values(), column)
+    problems = [text for each in found for text in each.problems]
+    notes = [text for each in found for text in each.notes]
     for reading in read.values() if subject is None else ():
         if reading.readable.all():
             times = Times(reading.lower, reading.upper, reading.entry)
-            found = pieces_of(data, times, _columns_of(texts))
-            texts_found = [] if found is None else [pieces_text(found)]
-            (notes if event is None else problems).extend(texts_found)
+            if (pieces := pieces_of(data, times, _columns_of(texts))) is not None:
+                (notes if event is None else problems).append(pieces_text(pieces))
     return SurvivalCheck(_table(column, readings, truncation), problems, notes)
 
 
@@ -187,9 +187,10 @@ def refuse_mistakes(
         unused = [c for c in data[event].cat.categories if plain(c) not in known]
         data = replaced(data, {event: data[event].cat.remove_categories(unused)})
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
+    column, _ = _compare(data, texts, read, event, None, partial_events, never)
     # Rows of one event need not have another's times.
     problems = [p for r in read.values() for p in r.problems] if never is None else []
-    _compare(data, texts, read, event, None, partial_events, problems, [], never)
+    problems += column.problems
     if len(problems) == 1:
         raise DataError(problems[0])
     if problems:
@@ -204,20 +205,16 @@ def _compare(
     event: str | None,
     subject: str | None,
     partial_events: Mapping[Hashable, Sequence[Hashable]] | None,
-    problems: list[str],
-    notes: list[str],
     never: Mapping[Hashable, bool] | None = None,
 ) -> tuple[EventColumn, dict[Hashable, Reading]]:
-    """The event column beside the times; what is wrong is added to problems and notes."""
+    """The event column beside the times; it has what is wrong with both."""
     column = read_events(data, event, partial_events, never)
-    problems += column.problems
-    notes += column.notes
-    readings = _by_event(texts, read, column, problems)
+    readings = _by_event(texts, read, column)
     # The kind of each row's time: that of the event known, or of the first one allowed.
     kinds = np.array([readings[name].kind for name in column.names])
     kind = kinds[column.allowed.argmax(axis=1), np.arange(kinds.shape[1])]
-    check_together(column, kind, problems, notes)
-    check_subjects(data, event, subject, _columns_of(texts), column, problems)
+    check_together(column, kind)
+    check_subjects(data, event, subject, _columns_of(texts), column)
     return column, readings
 
 
@@ -251,10 +248,7 @@ def _columns_of(texts: Mapping[Hashable, str]) -> set[str]:
 
 
 def _by_event(
-    texts: Mapping[Hashable, str],
-    read: Mapping[str, Reading],
-    column: EventColumn,
-    problems: list[str],
+    texts: Mapping[Hashable, str], read: Mapping[str, Reading], column: EventColumn
 ) -> dict[Hashable, Reading]:
     """The response of each event."""
     first = read[next(iter(texts.values()))]
@@ -263,7 +257,7 @@ def _by_event(
         return dict.fromkeys(column.names, first)
     missing = [name for name in column.names if name not in texts]
     if missing:
-        problems.append(
+        column.problems.append(
             f"There is no response for the events {missing}; give surv(...) for each of "
             f"{list(column.names)}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,11 @@ from bayesmix.formula.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT
 from bayesmix.survival.check.events import MANY, EventColumn, counted
 from bayesmix.survival.check.times import UNREADABLE
 
-if TYPE_CHECKING:
-    from bayesmix.survival.check.events import EventColumn
-
 FEW = 5  # an event seen in fewer rows is reported
 
 
-def check_together(
-    column: EventColumn, kind: np.ndarray, problems: list[str], notes: list[str]
-) -> None:
-    """Add what events and times say against each other.
+def check_together(column: EventColumn, kind: np.ndarray) -> None:
+    """Add what events and times say against each other to the problems and notes of the column.
 
     Parameters
     ----------
@@ -29,45 +24,38 @@ def check_together(
         Of n rows.
     kind : ndarray of int, shape (n,)
         How each time was observed.
-    problems, notes : list of str
     """
     seen = np.isin(kind, (EXACT, INTERVAL, LEFT))
     censored = np.isin(kind, (RIGHT, NOTHING))
     if (kind != UNREADABLE).any() and not seen.any():
-        problems.append(
+        column.problems.append(
             "Every time is right-censored: no event was seen, and nothing can be learned of times. "
             "Is the status coded the other way round (1 is an event)?"
         )
     if column.name is None:
         return
-    suspected = _each_event(column, kind, seen, problems, notes)
+    suspected = _each_event(column, kind, seen)
     expected = column.single & censored & ~suspected
     if expected.any():
-        notes.append(
+        column.notes.append(
             f"A known event has a right-censored time in {counted(expected)}. This is allowed: it "
             "says which event will happen, but not yet when. If nothing is known of the event, "
             "mark it as missing."
         )
     unknown = column.unknown & seen
     if unknown.any():
-        notes.append(
+        column.notes.append(
             f"An event at a known time or interval is missing its name in {counted(unknown)}. "
             "This is allowed: all events that it may have been are summed."
         )
     if seen.any() and not (column.single & seen).any():
-        problems.append(
+        column.problems.append(
             f"No row has both a known event in {column.name!r} and a time at which it was seen: "
             "nothing distinguishes the events."
         )
 
 
-def _each_event(
-    column: EventColumn,
-    kind: np.ndarray,
-    seen: np.ndarray,
-    problems: list[str],
-    notes: list[str],
-) -> np.ndarray:
+def _each_event(column: EventColumn, kind: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Rows (n,) of events that may be no events, reported together with rare ones."""
     suspected = np.zeros(len(kind), dtype=bool)
     for k, name in enumerate(column.names[:MANY]):
@@ -79,20 +67,20 @@ def _each_event(
             suspected |= rows
             text = f"The event {name!r} stands at right-censored times only, in {counted(rows)}. "
             if column.means_never(name):
-                notes.append(text + "Such a component needs the family 'cured'.")
+                column.notes.append(text + "Such a component needs the family 'cured'.")
             else:
-                problems.append(
+                column.problems.append(
                     text + "If it means that nothing happened, mark the event as missing there."
                 )
         elif column.components and not (column.allowed[:, k] & seen).any() and seen.any():
             if not column.means_never(name):
-                problems.append(
+                column.problems.append(
                     f"The event {name!r} is in no row that had an event, and no row without a name "
                     "that had one may have had it: nothing shows when it comes. Remove it, or "
                     "give it the family 'cured' if it never does."
                 )
         elif rows.any() and count < FEW:
-            notes.append(
+            column.notes.append(
                 f"The event {name!r} was seen in {counted(rows & seen)} only: its parameters will "
                 "be uncertain."
             )
@@ -106,14 +94,9 @@ ONE_ROW = (
 
 
 def check_subjects(
-    data: pd.DataFrame,
-    event: str | None,
-    subject: str | None,
-    times: set[str],
-    column: EventColumn,
-    problems: list[str],
+    data: pd.DataFrame, event: str | None, subject: str | None, times: set[str], column: EventColumn
 ) -> None:
-    """Add what is wrong with the subjects to the problems.
+    """Add what is wrong with the subjects to the problems of the event column.
 
     Parameters
     ----------
@@ -125,24 +108,25 @@ def check_subjects(
     times : set of str
         Columns used in the response.
     column : EventColumn
-    problems : list of str
     """
     if subject is None:
         if event is not None and column.name is not None and len(column.names) > 1:
-            problems += _repeated_by_event(data, event, times, column)
+            column.problems += _repeated_by_event(data, event, times, column)
         return
     if subject not in data.columns:
-        problems.append(
+        column.problems.append(
             f"Column {subject!r} is not in the data. {near_names(subject, data.columns)}"
         )
         return
     missing = data[subject].isna().to_numpy()
     if missing.any():
-        problems.append(f"The subject {subject!r} is missing in {first_rows(data, missing)}.")
+        column.problems.append(
+            f"The subject {subject!r} is missing in {first_rows(data, missing)}."
+        )
     again = data[subject].duplicated().to_numpy() & ~missing
     if again.any():
         count = int(data.loc[data[subject].duplicated(keep=False) & ~missing, subject].nunique())
-        problems.append(
+        column.problems.append(
             f"{count} {'subject has' if count == 1 else 'subjects have'} more than one row; "
             f"repeated are {first_rows(data, again)}. "
             + _reason(data, subject, event, column)
@@ -168,29 +152,27 @@ def _reason(data: pd.DataFrame, subject: str, event: str | None, column: EventCo
 
 def _repeated_by_event(
     data: pd.DataFrame, event: str, times: set[str], column: EventColumn
-) -> list[str]:
+) -> Iterator[str]:
     """Rows that are the same but for the event and the status, once for every event."""
     events = len(column.names)
     used = [c for c in data.columns if c in times]
     status = [c for c in used if data[c].nunique(dropna=True) <= 2]  # or what may be one
     clocks = [c for c in used if c not in status]
     if not clocks or len(data) < 2 * events or any(data[c].is_unique for c in clocks):
-        return []
+        return
     # A column with a value for each row, such as a number of the row, tells no subjects.
     others = [c for c in data.columns if c != event and c not in status and not data[c].is_unique]
     try:
         group = data.groupby(others, dropna=False, observed=True, sort=False).ngroup().to_numpy()
     except TypeError:  # values that cannot be distinguished, such as lists
-        return []
+        return
     size = np.bincount(group)
     key = np.unique(np.column_stack([group, np.where(column.single, column.label, -1)]), axis=0)
     known = np.bincount(key[key[:, 1] >= 0, 0], minlength=len(size))
     whole = (size == events) & (known == events)
-    share = whole[group].mean()
-    if share < 0.5:
-        return []
-    text = (
-        f"{int(whole[group].sum())} of {len(data)} rows come in groups of {events} that are the "
-        f"same but for the event {event!r}: they look like one row for each event. {ONE_ROW}"
-    )
-    return [text]
+    if whole[group].mean() >= 0.5:
+        yield (
+            f"{int(whole[group].sum())} of {len(data)} rows come in groups of {events} that are "
+            f"the same but for the event {event!r}: they look like one row for each event. "
+            f"{ONE_ROW}"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -206,11 +206,6 @@ def _check_levels(
     partial: Mapping[Hashable, tuple[Hashable, ...]],
 ) -> None:
     column.problems += _wrong_type(column, values)
-    if len(column.names) >= MANY:
-        column.problems.append(
-            f"The event column {column.name!r} has {len(column.names)} events, each of which would "
-            "be a component. Is it the right column?"
-        )
     column.problems += _wrong_names(column, values)
     column.problems += _wrong_codes(column, partial)
     column.notes += [
@@ -234,64 +229,55 @@ def _check_levels(
             )
 
 
-def _wrong_type(column: EventColumn, values: pd.Series) -> list[str]:
-    if isinstance(values.dtype, pd.CategoricalDtype) or all(
-        isinstance(n, str) for n in column.names
-    ):
-        return []
-    example = {n: f"event{n}" for n in column.names[:3] if _word(n) not in CENSORED}
-    text = (
-        f"The event column {column.name!r} holds {values.dtype}: {list(column.names[:5])}; it "
-        "names the events, as strings or a Categorical, missing where the event is unknown. Write "
-        f"data[{column.name!r}].map({example}), with names of yours; values that are not listed "
-        "become missing."
-    )
-    return [text]
+def _wrong_type(column: EventColumn, values: pd.Series) -> Iterator[str]:
+    named = all(isinstance(n, str) for n in column.names)
+    if not (named or isinstance(values.dtype, pd.CategoricalDtype)):
+        example = {n: f"event{n}" for n in column.names[:3] if _word(n) not in CENSORED}
+        yield (
+            f"The event column {column.name!r} holds {values.dtype}: {list(column.names[:5])}; it "
+            "names the events, as strings or a Categorical, missing where the event is unknown. "
+            f"Write data[{column.name!r}].map({example}), with names of yours; values that are not "
+            "listed become missing."
+        )
+    if len(column.names) >= MANY:
+        yield (
+            f"The event column {column.name!r} has {len(column.names)} events, each of which would "
+            "be a component. Is it the right column?"
+        )
 
 
-def _wrong_names(column: EventColumn, values: pd.Series) -> list[str]:
+def _wrong_names(column: EventColumn, values: pd.Series) -> Iterator[str]:
     """Levels that mean no event, and levels that differ in writing only."""
-    texts = []
     categories = isinstance(values.dtype, pd.CategoricalDtype)
+    by_word: dict[str, list[Hashable]] = {}
     for k, name in enumerate(column.names):
+        by_word.setdefault("".join(_word(name).split()), []).append(name)
         if column.means_censored(name):
             what = "that nothing happened" if _word(name) in CENSORED else "that it is unknown"
-            texts.append(
+            how = ".cat.remove_categories([NAME])" if categories else ".replace({NAME: None})"
+            yield (
                 f"The event {name!r}, in {counted(column.known(k))}, seems to mean {what}, but "
                 "a model would take it for an event of its own. Mark the event as missing in these "
-                f"rows: data[{column.name!r}]"
-                + (
-                    f".cat.remove_categories([{name!r}])."
-                    if categories
-                    else f".replace({{{name!r}: None}})."
-                )
+                f"rows: data[{column.name!r}]{how.replace('NAME', repr(name))}."
             )
-    by_word: dict[str, list[Hashable]] = {}
-    for name in column.names:
-        by_word.setdefault("".join(_word(name).split()), []).append(name)
-    texts += [
-        f"The events {same} differ only in spaces or capital letters; make them one."
-        for same in by_word.values()
-        if len(same) > 1
-    ]
-    return texts
+    for same in by_word.values():
+        if len(same) > 1:
+            yield f"The events {same} differ only in spaces or capital letters; make them one."
 
 
 def _wrong_codes(
     column: EventColumn, partial: Mapping[Hashable, tuple[Hashable, ...]]
-) -> list[str]:
-    texts = []
-    there = {*column.names, *(column.components or ())}
+) -> Iterator[str]:
+    there = list(dict.fromkeys((*column.names, *(column.components or ()))))
     for code, events in partial.items():
         unknown = [e for e in events if e not in there]
         if unknown:
-            texts.append(
+            yield (
                 f"The code {code!r} of partial_events= stands for {unknown}, but the events are "
-                f"{list(dict.fromkeys((*column.names, *(column.components or ()))))}."
+                f"{there}."
             )
         elif len(set(events)) == 1:
-            texts.append(
+            yield (
                 f"The code {code!r} of partial_events= stands for {events[0]!r} alone; write "
                 f"{events[0]!r} in the event column."
             )
-    return texts
