@@ -127,16 +127,15 @@ def diagnose(
         found_pairs = causes.twins(spec.layout, theta[moving], Chains(*(p[moving] for p in chains)))
         pairs = [pair for pair in found_pairs if not empty[:, pair].any()]
     share = np.nan if diverging is None else float(np.mean(diverging))
-    found = findings.standing(still)
-    found += findings.lost_components(spec, lost, still, chains)
-    found += findings.in_modes(spec, mode, log_density, chains, weight)
-    found += findings.twin_pairs(spec, pairs)
-    found += findings.divergent(share)
     r_hat = float(level.r_hat[0])
-    found = found or findings.slow(table, r_hat)
-    return Diagnosis(
-        table, r_hat, float(level.ess_bulk[0]), share, tuple(mode.tolist()), tuple(found)
-    )
+    found = (
+        *findings.standing(still),
+        *findings.lost_components(spec, lost, still, chains),
+        *findings.in_modes(spec, mode, log_density, chains, weight),
+        *findings.twin_pairs(spec, pairs),
+        *findings.divergent(share),
+    ) or tuple(findings.slow(table, r_hat))
+    return Diagnosis(table, r_hat, float(level.ess_bulk[0]), share, tuple(mode.tolist()), found)
 
 
 def diagnose_laplace(table: pd.DataFrame, log_density: np.ndarray, khat: float) -> Diagnosis:

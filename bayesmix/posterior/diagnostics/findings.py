@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,24 +58,21 @@ def _numbers(which: np.ndarray) -> tuple[int, ...]:
     return tuple(np.flatnonzero(which).tolist())
 
 
-def standing(still: np.ndarray) -> list[Finding]:
+def standing(still: np.ndarray) -> Iterator[Finding]:
     """Findings about chains (chain,) that hardly move."""
-    if not still.any():
-        return []
-    at = _numbers(still)
-    what = f"{_list('chain', at)} hardly moved"
-    remedy = (
-        "Sample again with another seed= or more tune=; if a variance has collapsed there, use a "
-        "tighter prior for the dispersion, or dispersion='fixed'"
-    )
-    return [Finding("stuck", at, (), what, remedy)]
+    if still.any():
+        at = _numbers(still)
+        remedy = (
+            "Sample again with another seed= or more tune=; if a variance has collapsed there, use "
+            "a tighter prior for the dispersion, or dispersion='fixed'"
+        )
+        yield Finding("stuck", at, (), f"{_list('chain', at)} hardly moved", remedy)
 
 
 def lost_components(
     spec: MixtureSpec, lost: np.ndarray, still: np.ndarray, chains: Chains
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Findings about components that are nearly empty, (chain, S)."""
-    found = []
     for s in np.flatnonzero(lost.any(0)):
         at, name = _numbers(lost[:, s]), spec.components[s]
         everywhere = lost[~still, s].all()
@@ -84,16 +81,12 @@ def lost_components(
             f"component {name} holds only {chains.rows[lost[:, s], s].mean():.2g} rows in {where}, "
             "fewer than it has parameters"
         )
+        first = "Use" if everywhere else "Chains found different components: use"
         remedy = (
-            "Use a smaller k"
-            if everywhere
-            else "Chains found different components: use a smaller k"
+            f"{first} a smaller k; a larger Dirichlet concentration for the weights would keep the "
+            "component filled"
         )
-        remedy += (
-            "; a larger Dirichlet concentration for the weights would keep the component filled"
-        )
-        found.append(Finding("vanished component", at, (name,), what, remedy))
-    return found
+        yield Finding("vanished component", at, (name,), what, remedy)
 
 
 def in_modes(
@@ -102,11 +95,11 @@ def in_modes(
     log_density: np.ndarray,
     chains: Chains,
     weight: np.ndarray,
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Findings about chains in different modes (chain,); those at -1 do not count."""
     groups = [np.flatnonzero(mode == m) for m in range(mode.max() + 1)]
     if len(groups) < 2:
-        return []
+        return
     means = [chains.mean[g].mean(0) for g in groups]
     gap = max(between(spec.layout, a, b, weight)[0] for i, a in enumerate(means) for b in means[:i])
     parts = [f"{_list('chain', g)} (mean log density {log_density[g].mean():.2f})" for g in groups]
@@ -118,12 +111,11 @@ def in_modes(
         "Do not average over these chains as they are: weight the modes (by stacking, "
         "Posterior.stack(), or by their masses), or start more chains at each of them"
     )
-    return [Finding("different modes", _numbers(mode >= 0), (), what, remedy)]
+    yield Finding("different modes", _numbers(mode >= 0), (), what, remedy)
 
 
-def twin_pairs(spec: MixtureSpec, pairs: list[tuple[int, int]]) -> list[Finding]:
+def twin_pairs(spec: MixtureSpec, pairs: list[tuple[int, int]]) -> Iterator[Finding]:
     """Findings about pairs of components that are alike."""
-    found = []
     for pair in pairs:
         names = tuple(spec.components[s] for s in pair)
         what = (
@@ -134,20 +126,18 @@ def twin_pairs(spec: MixtureSpec, pairs: list[tuple[int, int]]) -> list[Finding]
             "Use a smaller k, or report what does not depend on labels: marginal predictions and "
             "the consensus partition"
         )
-        found.append(Finding("twin components", (), names, what, remedy))
-    return found
+        yield Finding("twin components", (), names, what, remedy)
 
 
-def divergent(share: float) -> list[Finding]:
+def divergent(share: float) -> Iterator[Finding]:
     """Findings about divergent transitions, if there are more than a few."""
-    if not share > DIVERGENT:
-        return []
-    what = f"{100 * share:.1f} percent of the transitions diverged"
-    remedy = (
-        "Parts of the posterior may be missed: use tighter priors for dispersions and weights, or "
-        "sample the model of to_pymc() with a higher target_accept"
-    )
-    return [Finding("divergences", (), (), what, remedy)]
+    if share > DIVERGENT:
+        what = f"{100 * share:.1f} percent of the transitions diverged"
+        remedy = (
+            "Parts of the posterior may be missed: use tighter priors for dispersions and weights, "
+            "or sample the model of to_pymc() with a higher target_accept"
+        )
+        yield Finding("divergences", (), (), what, remedy)
 
 
 def worst(table: pd.DataFrame, r_hat_log_density: float) -> tuple[float, float]:
@@ -163,17 +153,13 @@ def _smallest_ess(table: pd.DataFrame) -> float:
     return float(np.nanmin([*table.ess_bulk, *table.ess_tail, np.inf]))
 
 
-def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
+def slow(table: pd.DataFrame, r_hat_log_density: float) -> Iterator[Finding]:
     """Findings about chains that agree but have not run long enough."""
     r_hat, ess = worst(table, r_hat_log_density)
     if not r_hat > R_HAT and ess >= ESS:
-        return []
-    if np.isnan(r_hat):
-        what = (
-            f"the smallest effective sample size is {ess:.0f}, and should be at least {ESS}; "
-            "R-hat needs at least 2 chains"
-        )
-    else:
+        return
+    what = f"{_small(ess)}; R-hat needs at least 2 chains"
+    if not np.isnan(r_hat):
         what = (
             f"the largest R-hat is {r_hat:.3f} and the smallest effective sample size {ess:.0f}; "
             f"they should be at most {R_HAT} and at least {ESS}. The chains are in one mode and "
@@ -183,29 +169,29 @@ def slow(table: pd.DataFrame, r_hat_log_density: float) -> list[Finding]:
         "Use more draws= or a larger thin=, and more tune=; if that does not help, tighter "
         "priors or a smaller k"
     )
-    return [Finding("slow mixing", (), (), what, remedy)]
+    yield Finding("slow mixing", (), (), what, remedy)
 
 
-def few_draws(table: pd.DataFrame) -> list[Finding]:
+def few_draws(table: pd.DataFrame) -> Iterator[Finding]:
     """Findings about too few independent draws."""
-    ess = _smallest_ess(table)
-    if ess >= ESS:
-        return []
-    what = f"the smallest effective sample size is {ess:.0f}, and should be at least {ESS}"
-    return [Finding("few draws", (), (), what, "Use more draws=; they are independent")]
+    if (ess := _smallest_ess(table)) < ESS:
+        yield Finding("few draws", (), (), _small(ess), "Use more draws=; they are independent")
 
 
-def poor_approximation(khat: float) -> list[Finding]:
+def _small(ess: float) -> str:
+    return f"the smallest effective sample size is {ess:.0f}, and should be at least {ESS}"
+
+
+def poor_approximation(khat: float) -> Iterator[Finding]:
     """Findings about Laplace's approximation if its importance weights say that it is poor."""
-    if not khat > GOOD_K:
-        return []
-    what = f"Laplace's approximation is poor here: Pareto k-hat {khat:.2f} is above {GOOD_K}"
-    return [Finding("poor approximation", (), (), what, "Use method='nuts'")]
+    if khat > GOOD_K:
+        what = f"Laplace's approximation is poor here: Pareto k-hat {khat:.2f} is above {GOOD_K}"
+        yield Finding("poor approximation", (), (), what, "Use method='nuts'")
 
 
 def lesser_modes(
     modes: Sequence[Mode], apart: Sequence[int], unvisited: Sequence[int], left: Sequence[int]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Findings about modes with some of the mass that the draws miss.
 
     Parameters
@@ -217,14 +203,13 @@ def lesser_modes(
         Modes where a separate chain started and did not stay.
     """
     estimate = "(Laplace's estimate; see Posterior.modes)"
-    found = []
     if apart:
         what = (
             f"a separate chain that started at {_with_shares(modes, apart)} {estimate} stayed "
             "there, and is not among the draws"
         )
         remedy = "The draws miss this mode; Posterior.stack() weights it with the others"
-        found.append(Finding("modes apart", (), (), what, remedy))
+        yield Finding("modes apart", (), (), what, remedy)
     missed = [m for m in unvisited if modes[m].share > LEAST_SHARE]
     if missed:
         what = f"no chain visited {_with_shares(modes, missed)} {estimate}"
@@ -236,8 +221,7 @@ def lesser_modes(
         remedy = (
             "Use more draws= or a larger thin= so that chains move between modes, or more chains="
         )
-        found.append(Finding("unvisited modes", (), (), what, remedy))
-    return found
+        yield Finding("unvisited modes", (), (), what, remedy)
 
 
 def _with_shares(modes: Sequence[Mode], at: Sequence[int]) -> str:
