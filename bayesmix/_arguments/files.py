@@ -104,7 +104,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fi
     """
     target = target_file(path, such_as)
     with beside(target) as temporary:
-        _write_beside(temporary, content, _mode(target))
+        # With the permissions of the file that is there.
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+        _write_beside(temporary, content, mode)
     return target
 
 
@@ -122,11 +124,6 @@ def beside(target: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)
-
-
-def _mode(target: Path) -> int | None:
-    """The permissions of the file that is there; None without one."""
-    return stat.S_IMODE(target.stat().st_mode) if target.exists() else None
 
 
 def _write_beside(temporary: Path, content: bytes, mode: int | None) -> None:

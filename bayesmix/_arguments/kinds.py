@@ -32,10 +32,6 @@ def of_class(value: Any, name: str) -> bool:
     return name in [base.__name__ for base in type(value).__mro__]
 
 
-def _is_whole(value: Any) -> bool:
-    return is_number(value) and value == int(value)
-
-
 def is_number(value: Any) -> bool:
     """A finite real number that NumPy can hold."""
     if type(value) is float:
@@ -47,12 +43,8 @@ def is_number(value: Any) -> bool:
     return abs(value) < 2**63 if isinstance(value, int) else bool(np.isfinite(value))
 
 
-def _is_infinite(value: Any) -> bool:
-    return isinstance(value, (float, np.floating)) and bool(np.isinf(value))
-
-
-def _is_truth(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_))
+def _is_limit(value: Any) -> bool:
+    return is_number(value) or (isinstance(value, (float, np.floating)) and bool(np.isinf(value)))
 
 
 def _is_text(value: Any) -> bool:
@@ -104,10 +96,10 @@ PLAIN: dict[str, Kind] = {
     "Any": Kind(lambda _: True, "anything"),
     "object": Kind(lambda _: True, "anything"),
     "str": Kind(_is_text, "a text"),
-    "bool": Kind(_is_truth, "True or False"),
-    "int": Kind(_is_whole, "a whole number"),
+    "bool": Kind(lambda v: isinstance(v, (bool, np.bool_)), "True or False"),
+    "int": Kind(lambda v: is_number(v) and v == int(v), "a whole number"),
     "float": Kind(is_number, "a number"),
-    "Limit": Kind(lambda v: is_number(v) or _is_infinite(v), "a number or infinity"),
+    "Limit": Kind(_is_limit, "a number or infinity"),
     "DataFrame": Kind(_is_frame, "a DataFrame"),
     "Data": Kind(_is_data, "a DataFrame, an Arrow table, or a path of Parquet or Feather files"),
     "PathLike": Kind(_is_path, "a path"),
@@ -173,8 +165,9 @@ def _simple(name: str) -> Kind:
 
 def _generic(name: str, inside: ast.expr) -> Kind:
     parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
-    if name in LISTS:
-        test, words = LISTS[name]
+    endless = isinstance(getattr(parts[-1], "value", None), EllipsisType)
+    if name in LISTS or (name == "tuple" and endless):
+        test, words = LISTS.get(name, LISTS["list"])
         member = _read(parts[0])
         return Kind(lambda v: test(v) and _all(v, member), f"{words} of {_plural(member.words)}")
     if name in ("Mapping", "dict"):
@@ -182,11 +175,6 @@ def _generic(name: str, inside: ast.expr) -> Kind:
         return Kind(
             lambda v: isinstance(v, Mapping) and _all(v, key) and _all(v.values(), value),
             f"a dict of {_plural(key.words)} to {_plural(value.words)}",
-        )
-    if name == "tuple" and isinstance(getattr(parts[-1], "value", None), EllipsisType):
-        member = _read(parts[0])
-        return Kind(
-            lambda v: _is_listed(v) and _all(v, member), f"a list of {_plural(member.words)}"
         )
     if name == "tuple":
         members = [_read(part) for part in parts]

@@ -133,19 +133,14 @@ class _Reader:
         if first.text == "offset" and not alone and run[1].is_op("("):
             self.offset(run, plus=plus, outer=outer)
             return False
-        if outer and plus and first.is_op("(") and alone:
-            self.add(terms, self.brackets(first, outer=True))
-            return False
-        found = self.product(run)
-        if plus:
-            self.add(terms, found)
-        else:
+        whole = outer and plus and alone and first.is_op("(")
+        found = self.brackets(first, outer=True) if whole else self.product(run)
+        if not plus:
             self.remove(terms, found)
-        return True
-
-    def add(self, terms: Terms, found: Terms) -> None:
-        for key, term in found.items():
-            terms.setdefault(key, term)
+        else:
+            for key, term in found.items():
+                terms.setdefault(key, term)
+        return not whole
 
     def set_intercept(self, value: bool, *, outer: bool) -> None:
         if not outer:

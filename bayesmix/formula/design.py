@@ -88,7 +88,12 @@ class Design:
         """
         check_columns(newdata, self.columns)
         for bound in (*(e.bound for e in self.encoders), *self.offsets):
-            _refuse_mixing(bound)
+            if bound.mixes:
+                raise FormulaError(
+                    f"{bound.expression.text!r:.200} depends on all rows of the data at once, so "
+                    "it has no value for new data. Use center, scale, poly, bs or cr, which "
+                    "remember the training data, or make it a column."
+                )
         values = [encoder.read(newdata) for encoder in self.encoders]
         matrix = assemble(self.plan, self.encoders, values, len(newdata))
         return matrix, _offset([(bound, bound(newdata)) for bound in self.offsets], newdata)
@@ -171,7 +176,12 @@ def build_design(
         "name fewer products of factors with many levels",
     )
     terms = tuple(name for names in block_names(plan, encoders) for name in names)
-    _refuse_twice(terms, formula)
+    twice = sorted({name for name in terms if terms.count(name) > 1})
+    if twice:
+        raise FormulaError(
+            f"The formula {formula.text!r:.200} gives two columns the name {twice[0]!r}. Rename "
+            "the column or the levels."
+        )
     shifts = [evaluated(offset, data) for offset in bound[len(right.atoms) :]]
     offsets = tuple(bound for bound, _ in shifts)
     read = (*(e.bound for e in encoders), *offsets)
@@ -189,15 +199,6 @@ def build_design(
     )
 
 
-def _refuse_mixing(bound: BoundExpression) -> None:
-    if bound.mixes:
-        raise FormulaError(
-            f"{bound.expression.text!r:.200} depends on all rows of the data at once, so it has no "
-            "value for new data. Use center, scale, poly, bs or cr, which remember the training "
-            "data, or make it a column."
-        )
-
-
 def _offset(
     offsets: Iterable[tuple[BoundExpression, Any]], data: pd.DataFrame
 ) -> np.ndarray | None:
@@ -208,15 +209,6 @@ def _offset(
         check_finite(values, data, label)
         total = values if total is None else total + values
     return total
-
-
-def _refuse_twice(terms: tuple[str, ...], formula: ParsedFormula) -> None:
-    twice = sorted({name for name in terms if terms.count(name) > 1})
-    if twice:
-        raise FormulaError(
-            f"The formula {formula.text!r:.200} gives two columns the name {twice[0]!r}. Rename "
-            "the column or the levels."
-        )
 
 
 def _notes(encoders: tuple[Encoder, ...]) -> Iterable[str]:

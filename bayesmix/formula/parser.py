@@ -123,8 +123,7 @@ def _parse(text: str, role: str) -> ParsedFormula:
     _refuse_response_on_right(response, left, side, (group, *inside), label)
     written = (*side.atoms, *side.offsets)
     names = [v for expression in written for v in expression.variables]
-    names += [] if group is None else [group]
-    names += [] if effects is None else [*effects.formula.names, effects.cluster]
+    names += [*(() if group is None else (group,)), *inside]
     functions = [f for e in (*written, *([response] if response else ())) for f in e.functions]
     functions += [] if effects is None else effects.formula.functions
     empty = "1" if side.intercept is not False and role not in ("fixed", "nested") else "0"

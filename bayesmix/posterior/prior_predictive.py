@@ -79,11 +79,7 @@ def prior_table(spec: MixtureSpec, model: PriorModel | None) -> pd.DataFrame:
         )
         rows["weight"] = (f"Prior('dirichlet', concentration={a:g})", words)
     terms = spec.layout.concomitant_terms or ()
-    for term, tau in zip(
-        terms,
-        () if model.spread is None else model.spread,
-        strict=False,
-    ):
+    for term, tau in zip(terms, () if model.spread is None else model.spread, strict=False):
         words = "sum to zero over the components; contrasts to the first are derived"
         at = spec.layout.alpha[-1, terms.index(term)]
         if at in model.standard:

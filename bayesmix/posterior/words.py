@@ -25,7 +25,10 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
         if drawn.apart is not None:
             shares = ", ".join(f"{drawn.modes[m].share:.0%}" for m in drawn.apart.mode)
             lines.append(("separate", f"chains from modes with {shares} of the mass"))
-        lines.append(("convergence", _convergence(table, chains)))
+        least = f"smallest bulk ESS {table['ess_bulk'].min():.0f}"
+        words = f"largest R-hat {table['r_hat'].max():.3f}, {least}"
+        alone = f"{least}; R-hat needs at least 2 chains"
+        lines.append(("convergence", alone if chains == 1 else words))
         divergent = int(np.sum(drawn.stats.get("diverging", 0)))
         if divergent:
             lines.append(("divergences", f"{divergent}"))
@@ -38,13 +41,6 @@ def _lines(drawn: Drawn, table: pd.DataFrame) -> list[tuple[str, str]]:
         shares = ", ".join(f"{m.share:.0%}" for m in drawn.modes if m.share > 0.005)
         lines.append(("modes", f"{shares} of the mass (Laplace's estimate)"))
     return lines
-
-
-def _convergence(table: pd.DataFrame, chains: int) -> str:
-    least = f"smallest bulk ESS {table['ess_bulk'].min():.0f}"
-    if chains == 1:
-        return f"{least}; R-hat needs at least 2 chains"
-    return f"largest R-hat {table['r_hat'].max():.3f}, {least}"
 
 
 def _title(drawn: Drawn) -> str:

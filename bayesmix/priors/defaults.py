@@ -78,6 +78,19 @@ def _median(x: np.ndarray, weight: np.ndarray | None) -> float:
 
 WIDE = 2.5
 CONCENTRATION = 2.0
+# For a user's family: wide on the scale of the parameter's link.
+GENERAL = {
+    "unit": Prior("beta", alpha=2.0, beta=2.0),
+    "positive": Prior("lognormal", mu=0.0, sigma=2.0),
+    "real": Prior("normal", mu=0.0, sigma=10.0),
+}
+
+
+def support(link: Link) -> str:
+    """Where the parameters of a link live: "unit", "positive" or "real"."""
+    if not np.isfinite(link.lower):
+        return "real"
+    return "unit" if np.isfinite(link.upper) else "positive"
 
 
 def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
@@ -274,13 +287,4 @@ def _default_dispersions(
         for parameter, slot in zip(family.dispersions, slots, strict=True):
             at = int(block.predictors[slot].index[s, 0])
             link = parameter_link(block, slot)
-            single[at] = (known.get(parameter.name, _general(link)), link)
-
-
-def _general(link: Link) -> Prior:
-    """For a user's family: wide on the scale of the parameter's link."""
-    if np.isfinite(link.lower) and np.isfinite(link.upper):
-        return Prior("beta", alpha=2.0, beta=2.0)
-    if np.isfinite(link.lower):
-        return Prior("lognormal", mu=0.0, sigma=2.0)
-    return Prior("normal", mu=0.0, sigma=10.0)
+            single[at] = (known.get(parameter.name, GENERAL[support(link)]), link)

@@ -14,7 +14,7 @@ from bayesmix.families.links import Link, get_link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.smooth import smooth_sets, smoothed
 from bayesmix.model.standard import standardise
-from bayesmix.priors.defaults import WIDE, default_priors, predictor_unit
+from bayesmix.priors.defaults import WIDE, default_priors, predictor_unit, support
 from bayesmix.priors.log_density import PriorModel, SmoothPrior, placed
 
 
@@ -150,11 +150,7 @@ def _replace(
         raise SpecError(f"priors has {name!r}, but this model's parameters are {sorted(known)}")
     for j in at:
         link = single[j][1]
-        wanted = (
-            "real"
-            if not np.isfinite(link.lower)
-            else ("unit" if np.isfinite(link.upper) else "positive")
-        )
+        wanted = support(link)
         try:
             single[j] = (prior.within(wanted), link)
         except SpecError:

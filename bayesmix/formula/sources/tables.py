@@ -147,8 +147,11 @@ class Files:
 
     def _check(self, columns: tuple[str, ...]) -> None:
         """Refuse files that lack a column, whose values would be silently missing."""
+        import pyarrow.dataset as ds
+
         for part in self._dataset.get_fragments():
-            own = set(part.physical_schema.names) | set(_folder_columns(part))
+            folders = ds.get_partition_keys(part.partition_expression)  # columns by their names
+            own = {*part.physical_schema.names, *folders}
             for name in columns:
                 if name not in own:
                     raise DataError(f"{part.path} has no column {name!r}, which other files have.")
@@ -201,13 +204,6 @@ class Files:
                     yield pa.Table.from_batches([batch])
 
         return in_order(task, block_frames(tables(), self.rows, self.group), n_threads)
-
-
-def _folder_columns(part: Any) -> dict[str, Any]:
-    """The columns of a file that its folders' names give."""
-    import pyarrow.dataset as ds
-
-    return dict(ds.get_partition_keys(part.partition_expression))
 
 
 @contextmanager
@@ -298,17 +294,12 @@ def _coded(table: Any) -> Any:
     import pyarrow as pa
 
     for place, entry in enumerate(table.schema):
-        if pa.types.is_string(entry.type) or pa.types.is_large_string(entry.type) or _view(entry):
+        texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+        if any(is_text(entry.type) for is_text in texts):
             column = table.column(place).cast(pa.large_string()).dictionary_encode()
             column = _sorted_levels(column)
             table = table.set_column(place, entry.name, column)
     return table.unify_dictionaries()
-
-
-def _view(entry: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string_view(entry.type))
 
 
 def _sorted_levels(column: Any) -> Any:
