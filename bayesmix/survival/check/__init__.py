@@ -146,7 +146,7 @@ def check_survival(
     texts = _texts(response, event)
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
     column, readings = _compare(data, texts, read, event, subject, partial_events)
-    found = (*read.values(), column)
+    found: list[Reading | EventColumn] = [*read.values(), column]
     problems = [text for each in found for text in each.problems]
     notes = [text for each in found for text in each.notes]
     for reading in read.values() if subject is None else ():
