@@ -16,7 +16,7 @@ from bayesmix.errors import FitError
 from bayesmix.model.kinds import Kind
 from bayesmix.model.smooth import unsmoothed
 from bayesmix.results.uncertainty import Source
-from bayesmix.survival.cured import cured_fraction
+from bayesmix.survival.mixed import cured_fraction
 
 if TYPE_CHECKING:
     from bayesmix.model import MixtureSpec

@@ -44,15 +44,12 @@ class RightSide:
         True: written; False: removed; None: not mentioned.
     offsets : tuple of Expression
         What stands inside ``offset(...)``.
-    text : str
-        The summands other than offsets, as written.
     """
 
     atoms: tuple[Expression, ...]
     terms: tuple[Term, ...]
     intercept: bool | None
     offsets: tuple[Expression, ...]
-    text: str
 
 
 def read_right_side(tokens: Sequence[Token], text: str, label: str) -> RightSide:
@@ -78,15 +75,9 @@ def read_right_side(tokens: Sequence[Token], text: str, label: str) -> RightSide
     reader = _Reader(text, label)
     if not tokens:
         raise reader.fail("it is empty. Write 1 for an intercept alone, 0 for nothing")
-    terms = reader.sum(tokens, outer=True)
-    written = " ".join(reader.written)
-    return RightSide(
-        tuple(reader.atoms.values()),
-        tuple(terms.values()),
-        reader.intercept,
-        tuple(reader.offsets),
-        written.removeprefix("+ "),
-    )
+    terms = tuple(reader.sum(tokens, outer=True).values())
+    atoms, offsets = tuple(reader.atoms.values()), tuple(reader.offsets)
+    return RightSide(atoms, terms, reader.intercept, offsets)
 
 
 @dataclass
@@ -98,7 +89,6 @@ class _Reader:
     atoms: dict[tuple[str, ...], Expression] = field(default_factory=dict)
     intercept: bool | None = None
     offsets: list[Expression] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
 
     def fail(self, what: str) -> FormulaError:
         return FormulaError(f"{self.label}: {what}.")
@@ -115,24 +105,21 @@ class _Reader:
                 plus ^= run.pop(0).text == "-"
             if not run:  # the next one has a sign too
                 continue
-            kept = self.summand(run, terms, plus=plus, outer=outer)
-            if outer and kept:
-                sign = ("+ " if plus else "- ") if self.written or plus else "-"
-                self.written.append(sign + self.text[run[0].start : run[-1].end])
+            self.summand(run, terms, plus=plus, outer=outer)
             plus = True
         if not run:
             raise self.missing(tokens[-1])
         return terms
 
-    def summand(self, run: list[Token], terms: Terms, *, plus: bool, outer: bool) -> bool:
-        """Read one summand into `terms`; false where its text is not to be kept."""
+    def summand(self, run: list[Token], terms: Terms, *, plus: bool, outer: bool) -> None:
+        """Read one summand into `terms`."""
         first, alone = run[0], len(run) == 1
         if first.text in ("0", "1") and alone:
             self.set_intercept(plus == (first.text == "1"), outer=outer)
-            return True
+            return
         if first.text == "offset" and not alone and run[1].is_op("("):
             self.offset(run, plus=plus, outer=outer)
-            return False
+            return
         whole = outer and plus and alone and first.is_op("(")
         found = self.brackets(first, outer=True) if whole else self.product(run)
         if not plus:
@@ -140,7 +127,6 @@ class _Reader:
         else:
             for key, term in found.items():
                 terms.setdefault(key, term)
-        return not whole
 
     def set_intercept(self, value: bool, *, outer: bool) -> None:
         if not outer:

@@ -24,9 +24,6 @@ class ParsedFormula:
         As given.
     response : str or None
         The left-hand side as written.
-    rhs : str
-        The right-hand side without tilde, offsets and group; "1" or "0" where nothing
-        is left.
     offsets : tuple of str
         The expressions inside ``offset(...)``.
     group : str or None
@@ -47,7 +44,6 @@ class ParsedFormula:
 
     text: str
     response: str | None
-    rhs: str
     offsets: tuple[str, ...]
     group: str | None
     intercept: bool | None
@@ -88,8 +84,8 @@ def parse_formula(text: str, role: str) -> ParsedFormula:
     Examples
     --------
     >>> parsed = parse_formula("p(Deaths, Total) ~ log(Dose) + offset(z) | Center", "formula")
-    >>> parsed.response, parsed.rhs, parsed.offsets, parsed.group
-    ('p(Deaths, Total)', 'log(Dose)', ('z',), 'Center')
+    >>> parsed.response, parsed.functions, parsed.offsets, parsed.group
+    ('p(Deaths, Total)', ('log', 'p'), ('z',), 'Center')
     """
     if role not in ROLES:
         raise ValueError(f"role={role!r} is not one of {ROLES}")
@@ -126,11 +122,9 @@ def _parse(text: str, role: str) -> ParsedFormula:
     names += [*(() if group is None else (group,)), *inside]
     functions = [f for e in (*written, *([response] if response else ())) for f in e.functions]
     functions += [] if effects is None else effects.formula.functions
-    empty = "1" if side.intercept is not False and role not in ("fixed", "nested") else "0"
     return ParsedFormula(
         text=text,
         response=None if response is None else response.text,
-        rhs=side.text or empty,
         offsets=tuple(e.text for e in side.offsets),
         group=group,
         intercept=side.intercept,

@@ -111,6 +111,40 @@ def times_table(
     return table if alone else _named(table, name, spec.components)
 
 
+def cured_fraction(
+    source: Source,
+    newdata: pd.DataFrame | None,
+    by: bool | str | Sequence[str] | None,
+    response: str | None,
+    options: Mapping[str, Any],
+) -> pd.DataFrame:
+    """The share of those who never have the event: row, covariates, estimate, lower, upper.
+
+    Parameters
+    ----------
+    source, newdata, by, response, options
+        As of `times_table`; by component only where `by` says so.
+
+    Raises
+    ------
+    FitError
+        If the model has no such component, or no survival time.
+    """
+    block = source.spec.layout.blocks[response_place(source.spec, response, "cured_fraction")]
+    families = [f for f in block.families if f.survival is not None]
+    if all(f.survival is None or f.survival.never is None for f in families):
+        names = ", ".join(dict.fromkeys(f.name for f in families))
+        raise FitError(
+            f"every component of {block.name!r} has the event sooner or later ({names}), so there "
+            "is no cured fraction; add a component with the family 'cured', or use 'gompertz', "
+            "whose shape may be negative"
+        )
+    usual = ("marginal",)
+    table = times_table(source, "cured_fraction", newdata, by, response, options, usual=usual)
+    name = "component" if "component" in table else "event"
+    return table if table[name].notna().any() else table.drop(columns=name)
+
+
 def _read_by(by: Any, usual: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
     """Which rows of the table, and what makes groups: None, True or columns."""
     names = [by] if isinstance(by, str) else list(by) if isinstance(by, Sequence) else []

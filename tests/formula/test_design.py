@@ -251,7 +251,7 @@ SURVIVAL = ["1", "sex", "age10", "age10*sex", "log_bili", "log_bili + age10 + se
 def test_survival_formulas_parse(left, rhs):
     parsed = parse_formula(f"{left} ~ {rhs}", "formula")
     assert parsed.response == left
-    assert parsed.rhs == rhs
+    assert parsed.right == parse_formula(f"~ {rhs}", "fixed").right
     assert "kind" not in parsed.response_names
 
 

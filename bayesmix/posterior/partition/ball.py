@@ -43,21 +43,15 @@ class Ball(Described):
 
     def summary(self) -> pd.DataFrame:
         """One row for each bound: partition, clusters, distance, sizes."""
-        named = {
-            "centre": (self.centre, 0.0),
-            "fewest clusters": (self.upper, self.distance[0]),
-            "most clusters": (self.lower, self.distance[1]),
-            "farthest": (self.horizontal, self.distance[2]),
-        }
-        sizes = [
-            ", ".join(map(str, np.sort(np.bincount(labels))[::-1])) for labels, _ in named.values()
-        ]
+        names = ("centre", "fewest clusters", "most clusters", "farthest")
+        labels = (self.centre, self.upper, self.lower, self.horizontal)
+        sizes = [np.sort(np.bincount(each))[::-1] for each in labels]
         return Printed(
             {
-                "partition": list(named),
-                "clusters": [int(labels.max()) + 1 for labels, _ in named.values()],
-                "distance": [float(distance) for _, distance in named.values()],
-                "sizes": sizes,
+                "partition": names,
+                "clusters": list(map(len, sizes)),
+                "distance": (0.0, *self.distance),
+                "sizes": [", ".join(map(str, each)) for each in sizes],
             }
         )
 
