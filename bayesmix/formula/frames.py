@@ -57,10 +57,10 @@ def in_order(given: pd.Index, names: pd.Index) -> np.ndarray:
 def check_data(data: Any) -> None:
     """Refuse anything but a DataFrame that has rows and distinct column names."""
     if not isinstance(data, pd.DataFrame):
-        hint = " Call its to_pandas()." if hasattr(data, "to_pandas") else ""
+        made = hasattr(data, "to_pandas")
+        how = "Call its to_pandas()" if made else "Make one with pandas.DataFrame(data)"
         raise DataError(
-            f"The data are a {type(data).__name__}; a pandas.DataFrame is needed."
-            + (hint or " Make one with pandas.DataFrame(data).")
+            f"The data are a {type(data).__name__}; a pandas.DataFrame is needed. {how}."
         )
     columns = data.columns
     if columns.nlevels > 1:
@@ -371,9 +371,8 @@ def describe(value: Any) -> str:
     if dtype is None:
         return f"a {type(value).__name__}"
     if moment(value):
-        return "a column of " + (
-            "durations (timedelta)" if moment(value) == "m" else "dates or times"
-        )
+        kinds = {"m": "durations (timedelta)", "M": "dates or times"}
+        return f"a column of {kinds[moment(value)]}"
     kind = "categorical" if isinstance(dtype, pd.CategoricalDtype) else f"of type {dtype}"
     found = list(pd.unique(pd.Series(value)))
     levels = ", ".join(repr(v) for v in found[:4])

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+BY_DRAW = ("theta", "raw", "log_density")
+
+
 @dataclass(frozen=True)
 class Apart:
     """Chains that began at modes for which sharing by mass had no chain.
@@ -159,7 +162,7 @@ class Drawn:
     def every(self, most: int) -> Drawn:
         """At most so many draws, or one of each chain, evenly spaced within the chains."""
         step = -(-self.theta.shape[1] // max(1, most // len(self.theta)))
-        own = {n: getattr(self, n)[:, ::step] for n in ("theta", "raw", "log_density")}
+        own = {n: getattr(self, n)[:, ::step] for n in BY_DRAW}
         return replace(self, stats={n: v[:, ::step] for n, v in self.stats.items()}, **own)
 
     @property
@@ -168,15 +171,10 @@ class Drawn:
         more = self.apart
         if more is None:
             return self
-        return replace(
-            self,
-            theta=np.concatenate([self.theta, more.theta]),
-            raw=np.concatenate([self.raw, more.raw]),
-            log_density=np.concatenate([self.log_density, more.log_density]),
-            stats={n: np.concatenate([v, more.stats[n]]) for n, v in self.stats.items()},
-            chain_mode=np.concatenate([self.chain_mode, more.mode]),
-            apart=None,
-        )
+        own = {n: np.concatenate([getattr(self, n), getattr(more, n)]) for n in BY_DRAW}
+        stats = {n: np.concatenate([v, more.stats[n]]) for n, v in self.stats.items()}
+        mode = np.concatenate([self.chain_mode, more.mode])
+        return replace(self, stats=stats, chain_mode=mode, apart=None, **own)
 
     def thinned(self, most: int) -> np.ndarray:
         """At most so many draws, evenly spaced, (T, D)."""

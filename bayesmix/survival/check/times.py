@@ -37,18 +37,23 @@ class Reading:
     Parameters
     ----------
     text : str
+    data : DataFrame of n rows
     kind : ndarray of int, shape (n,)
         Places in `KIND_WORDS`.
     lower, upper, entry : ndarray of float64, shape (n,)
         As in `Times`; of no meaning where the kind is "cannot be read".
+    good : ndarray of bool, shape (n,)
+        Rows with which nothing was wrong so far.
     problems, notes : list of str
     """
 
     text: str
+    data: pd.DataFrame
     kind: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     entry: np.ndarray
+    good: np.ndarray
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -56,6 +61,18 @@ class Reading:
     def readable(self) -> np.ndarray:
         """Rows that a model can use, (n,)."""
         return self.kind != UNREADABLE
+
+    def refuse(self, bad: np.ndarray, what: str, advice: str) -> None:
+        """Say what is wrong with rows (n,) of which nothing was said before."""
+        bad = bad & self.good
+        if bad.any():
+            self.problems.append(f"{self.text}: {what} in {first_rows(self.data, bad)}. {advice}")
+            self.good = self.good & ~bad
+
+    def bounds(self, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Keep what is known of the times, and of which kind they are where they can be read."""
+        self.lower, self.upper = lower, upper
+        self.kind[self.good] = codes(lower, upper)[self.good]
 
 
 def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
@@ -75,7 +92,8 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
     """
     call = taken_apart(text)
     n = len(data)
-    reading = Reading(text, np.full(n, UNREADABLE), np.zeros(n), np.full(n, np.inf), np.zeros(n))
+    nothing = np.zeros(n), np.full(n, np.inf), np.zeros(n), np.ones(n, dtype=bool)
+    reading = Reading(text, data, np.full(n, UNREADABLE), *nothing)
     columns = list(_columns(call, data, scope, reading))
     read = [values for values in columns if values is not None]
     if len(read) < len(columns):
@@ -87,11 +105,11 @@ def read_columns(text: str, data: pd.DataFrame, scope: Scope) -> Reading:
             rows = first_rows(data, bad)
             reading.problems.append(f"{text}: the background hazard is not a rate in {rows}.")
     if call.kind == "interval":
-        _read_interval(reading, data, *read)
+        _read_interval(reading, *read)
     else:
         entry = read.pop(0) if call.kind == "counting" else np.zeros(n)
         status = read[1] if len(read) > 1 else np.ones(n)
-        _read_status(reading, data, read[0], status, entry)
+        _read_status(reading, read[0], status, entry)
     if not reading.problems:
         _units(reading)
     return reading
@@ -123,53 +141,26 @@ def _hint(expression: str, what: str, data: pd.DataFrame) -> str:
     return ""
 
 
-class _Sieve:
-    """Rows still readable, and what was said of the others."""
-
-    def __init__(self, reading: Reading, data: pd.DataFrame) -> None:
-        self.reading, self.data = reading, data
-        self.good = np.ones(len(data), dtype=bool)
-
-    def refuse(self, bad: np.ndarray, what: str, advice: str) -> None:
-        bad = bad & self.good
-        if bad.any():
-            rows = first_rows(self.data, bad)
-            self.reading.problems.append(f"{self.reading.text}: {what} in {rows}. {advice}")
-            self.good &= ~bad
-
-    def bounds(self, lower: np.ndarray, upper: np.ndarray) -> None:
-        """Keep what is known of the times, and of which kind they are where they can be read."""
-        self.reading.lower, self.reading.upper = lower, upper
-        self.reading.kind[self.good] = codes(lower, upper)[self.good]
-
-
-def _read_status(
-    reading: Reading,
-    data: pd.DataFrame,
-    time: np.ndarray,
-    status: np.ndarray,
-    entry: np.ndarray,
-) -> None:
-    sieve = _Sieve(reading, data)
+def _read_status(reading: Reading, time: np.ndarray, status: np.ndarray, entry: np.ndarray) -> None:
     leave_out = "Fill it in or leave these rows out with na_action='drop'."
     for values, name in ((time, "time"), (status, "status"), (entry, "entry")):
-        sieve.refuse(np.isnan(values), f"the {name} is missing", leave_out)
-    sieve.refuse(np.isinf(time) | np.isinf(entry), "a time is infinite", "Correct these rows.")
-    sieve.refuse(~np.isin(status, (0, 1)), *_wrong_status(status))
-    sieve.refuse(time < 0, "the time is negative", "Times count from the subject's own start.")
-    sieve.refuse(
+        reading.refuse(np.isnan(values), f"the {name} is missing", leave_out)
+    reading.refuse(np.isinf(time) | np.isinf(entry), "a time is infinite", "Correct these rows.")
+    reading.refuse(~np.isin(status, (0, 1)), *_wrong_status(status))
+    reading.refuse(time < 0, "the time is negative", "Times count from the subject's own start.")
+    reading.refuse(
         (time == 0) & (status == 1),
         "an event happens at time zero, where it has no density",
         "Correct these rows, or give a small positive time such as half the unit of measurement.",
     )
-    sieve.refuse(entry < 0, "the entry is negative", "Without a delayed entry it is 0.")
-    sieve.refuse(
+    reading.refuse(entry < 0, "the entry is negative", "Without a delayed entry it is 0.")
+    reading.refuse(
         (entry > 0) & (entry >= time),
         "the entry is not before the time",
         "Both count from the same start; were they swapped, or in different units?",
     )
     reading.entry = entry
-    sieve.bounds(time, np.where(status == 1, time, np.inf))
+    reading.bounds(time, np.where(status == 1, time, np.inf))
 
 
 def _wrong_status(status: np.ndarray) -> tuple[str, str]:
@@ -190,26 +181,23 @@ def _listed(values: Sequence[float] | np.ndarray) -> str:
     return ", ".join(f"{v:g}" for v in values[:6]) + (", ..." if len(values) > 6 else "")
 
 
-def _read_interval(
-    reading: Reading, data: pd.DataFrame, lower: np.ndarray, upper: np.ndarray
-) -> None:
-    sieve = _Sieve(reading, data)
-    sieve.refuse(
+def _read_interval(reading: Reading, lower: np.ndarray, upper: np.ndarray) -> None:
+    reading.refuse(
         np.isnan(lower) & np.isnan(upper),
         "both bounds are missing",
         "Where nothing is known of the time, write 0 and infinity.",
     )
     lower = np.where(np.isnan(lower), 0.0, lower)
     upper = np.where(np.isnan(upper), np.inf, upper)
-    sieve.refuse((lower < 0) | (upper < 0), "a bound is negative", "Times count from the start.")
-    sieve.refuse(np.isinf(lower), "the lower bound is infinite", "Correct these rows.")
-    sieve.refuse(upper < lower, "the upper bound is below the lower one", "Were they swapped?")
-    sieve.refuse(
+    reading.refuse((lower < 0) | (upper < 0), "a bound is negative", "Times count from the start.")
+    reading.refuse(np.isinf(lower), "the lower bound is infinite", "Correct these rows.")
+    reading.refuse(upper < lower, "the upper bound is below the lower one", "Were they swapped?")
+    reading.refuse(
         (lower == 0) & (upper == 0),
         "an event happens at time zero, where it has no density",
         "Correct these rows.",
     )
-    sieve.bounds(lower, upper)
+    reading.bounds(lower, upper)
 
 
 def _units(reading: Reading) -> None:
