@@ -17,6 +17,7 @@ from bayesmix.formula.coding import Block, coding_plan
 from bayesmix.formula.constants import Constants, Table
 from bayesmix.formula.encoders import (
     Encoder,
+    FactorEncoder,
     NumericEncoder,
     assemble,
     block_names,
@@ -182,6 +183,11 @@ def build_design(
             f"The formula {formula.text!r:.200} gives two columns the name {twice[0]!r}. Rename "
             "the column or the levels."
         )
+    notes = [
+        f"{e.bound.expression.text}: no rows in the categories {', '.join(map(repr, e.unused))}"
+        for e in encoders
+        if isinstance(e, FactorEncoder) and e.unused
+    ]
     shifts = [evaluated(offset, data) for offset in bound[len(right.atoms) :]]
     offsets = tuple(bound for bound, _ in shifts)
     read = (*(e.bound for e in encoders), *offsets)
@@ -195,7 +201,7 @@ def build_design(
         encoders=encoders,
         offsets=offsets,
         columns=tuple(dict.fromkeys(name for b in read for name in b.columns)),
-        notes=tuple(_notes(encoders)),
+        notes=tuple(notes),
     )
 
 
@@ -209,11 +215,3 @@ def _offset(
         check_finite(values, data, label)
         total = values if total is None else total + values
     return total
-
-
-def _notes(encoders: tuple[Encoder, ...]) -> Iterable[str]:
-    for encoder in encoders:
-        unused = getattr(encoder, "unused", ())
-        if unused:
-            named = ", ".join(repr(level) for level in unused)
-            yield f"{encoder.bound.expression.text}: no rows in the categories {named}"

@@ -171,7 +171,9 @@ class Drawn:
         more = self.apart
         if more is None:
             return self
-        own = {n: np.concatenate([getattr(self, n), getattr(more, n)]) for n in BY_DRAW}
+        own: dict[str, Any] = {
+            n: np.concatenate([getattr(self, n), getattr(more, n)]) for n in BY_DRAW
+        }
         stats = {n: np.concatenate([v, more.stats[n]]) for n, v in self.stats.items()}
         mode = np.concatenate([self.chain_mode, more.mode])
         return replace(self, stats=stats, chain_mode=mode, apart=None, **own)

@@ -81,8 +81,7 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
                 "concomitant= out"
             )
         elif spread is not None and of_weights:
-            chosen = _chosen_terms(spec, name)
-            spread = _spread(chosen, spread, name, prior)
+            chosen, spread = _spread(spec, spread, name, prior)
             own |= set(spec.layout.alpha[1:, chosen].ravel().tolist())
         else:
             own |= set(_replace(spec, single, name, prior))
@@ -150,11 +149,10 @@ def _replace(
         raise SpecError(f"priors has {name!r}, but this model's parameters are {sorted(known)}")
     for j in at:
         link = single[j][1]
-        wanted = support(link)
         try:
-            single[j] = (prior.within(wanted), link)
+            single[j] = (prior.within(support(link)), link)
         except SpecError:
-            msg = f"priors[{name!r}] is {prior!r}, but the parameter is {wanted}"
+            msg = f"priors[{name!r}] is {prior!r}, but the parameter is {support(link)}"
             raise SpecError(msg) from None
     return at
 
@@ -166,19 +164,17 @@ def _concentration(prior: Prior) -> float:
     return float(prior.parameters["concentration"])
 
 
-def _chosen_terms(spec: MixtureSpec, name: str) -> np.ndarray:
-    """The concomitant terms that a name stands for, (Q,)."""
+def _spread(
+    spec: MixtureSpec, spread: np.ndarray, name: str, prior: Prior
+) -> tuple[np.ndarray, np.ndarray]:
+    """The concomitant terms that a name stands for, (Q,), and the spread with theirs."""
     terms = list(spec.layout.concomitant_terms or ())
     chosen = np.array([name in ("alpha", f"alpha[{term}]") for term in terms])
     if not chosen.any():
         raise SpecError(f"priors has {name!r}, but the concomitant terms are {terms}")
-    return chosen
-
-
-def _spread(chosen: np.ndarray, spread: np.ndarray, name: str, prior: Prior) -> np.ndarray:
     if prior.kind != "normal" or prior.parameters["mu"] != 0:
         raise SpecError(
             f"priors[{name!r}] is {prior!r}; concomitant logits have a Prior('normal', mu=0, "
             "sigma=), the same for every component"
         )
-    return np.where(chosen, prior.parameters["sigma"], spread)
+    return chosen, np.where(chosen, prior.parameters["sigma"], spread)

@@ -193,10 +193,9 @@ def _spline(spec: MixtureSpec, priors: PriorModel, smooth: Smooth) -> Variable:
         spec.layout.coordinates[int(tau[0])].variable.replace("tau", "smooth", 1)
         + f"[{smooth.term}]"
     )
-    straight = len(smooth.columns) - smooth.rank
-    parts = (
-        *(f"bent {j}" for j in range(smooth.rank)),
-        *(f"straight {j}" for j in range(straight)),
+    rank = smooth.rank
+    parts = tuple(
+        f"bent {j}" if j < rank else f"straight {j - rank}" for j in range(len(smooth.columns))
     )
     whole = len(sets) == spec.k
     return Variable(

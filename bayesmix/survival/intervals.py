@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,13 +159,8 @@ def band(
     population : ndarray, shape (n,), optional
         Weights of the rows as one population, which the quantity itself averages over.
     """
-
-    def values_at(theta: np.ndarray) -> np.ndarray:
-        if population is not None:
-            return _together(source.spec, theta, rows, quantity, spent, population)
-        return _values(source.spec, theta, rows, quantity, spent)
-
-    return estimator.over([source], values_at, scale)
+    values = _values if population is None else partial(_together, weight=population)
+    return estimator.over([source], lambda t: values(source.spec, t, rows, quantity, spent), scale)
 
 
 def point_values(

@@ -36,13 +36,11 @@ def reachable(
     """
     if start not in transitions:
         raise SpecError(f"start={start!r} has no model; those that have are {list(transitions)}")
-    found = {start: None}
-    ahead = [start]
-    while ahead:
-        for state in transitions.get(ahead.pop(0), ()):
-            if state not in found:
-                found[state] = None
-                ahead.append(state)
+    found = [start]
+    for state in found:  # it grows meanwhile
+        found += [
+            after for after in dict.fromkeys(transitions.get(state, ())) if after not in found
+        ]
     return tuple(found)
 
 

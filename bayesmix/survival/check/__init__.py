@@ -281,28 +281,25 @@ def _table(
     entered &= ~(kinds == UNREADABLE).any(axis=1)
     codes = pd.DataFrame(np.column_stack([column.label, entered, kinds]))
     counts = codes.groupby(list(codes.columns)).size()
-    rows = [
-        (
-            column.label_words[key[0]],
-            _observation(column, key[2:]) + (", delayed entry" if key[1] else ""),
-            int(count),
-            _contribution(column, key[2:], bool(key[1]), truncation),
-        )
-        for key, count in zip(counts.index.tolist(), counts, strict=True)
-    ]
+    rows = []
+    for (label, entry, *own), count in zip(counts.index.tolist(), counts, strict=True):
+        there = [(name, kind) for name, kind in zip(column.names, own, strict=True) if kind >= 0]
+        observed = _observation(there) + (", delayed entry" if entry else "")
+        term = _contribution(column, there, bool(entry), truncation)
+        rows.append((column.label_words[label], observed, int(count), term))
     table = pd.DataFrame(rows, columns=["event", "observation", "rows", "contribution"])
     return table.drop(columns="event") if column.name is None else table
 
 
-def _observation(column: EventColumn, kinds: np.ndarray) -> str:
-    there = [(name, kind) for name, kind in zip(column.names, kinds, strict=True) if kind >= 0]
+def _observation(there: list[tuple[Hashable, int]]) -> str:
     if len({kind for _, kind in there}) == 1:
         return KIND_WORDS[there[0][1]]
     return ", ".join(f"{name}: {KIND_WORDS[kind]}" for name, kind in there)
 
 
-def _contribution(column: EventColumn, kinds: np.ndarray, entered: bool, truncation: str) -> str:
-    there = [(name, kind) for name, kind in zip(column.names, kinds, strict=True) if kind >= 0]
+def _contribution(
+    column: EventColumn, there: list[tuple[Hashable, int]], entered: bool, truncation: str
+) -> str:
     if any(kind == UNREADABLE for _, kind in there):
         return "none: see the problems"
     if column.name is None:
