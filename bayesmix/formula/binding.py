@@ -148,19 +148,6 @@ def _identity(x: Any) -> Any:
     return x
 
 
-def unknown_names(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> list[str]:
-    """List variables that are neither columns nor in the scope; a term has to be a column."""
-    return list(
-        dict.fromkeys(
-            name
-            for e in expressions
-            for name in e.variables
-            if name not in data.columns
-            and (e.source == "v0" or (name not in scope and name not in {*LEVELS, *CONSTANTS}))
-        )
-    )
-
-
 def bind(
     expression: Expression,
     data: pd.DataFrame,
@@ -213,8 +200,15 @@ def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:
 
 
 def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> None:
-    """Raise a DataError that names every unknown variable."""
-    unknown = unknown_names(expressions, data, scope)
+    """Raise a DataError that names every variable that is neither a column nor known."""
+    known = {*LEVELS, *CONSTANTS}
+    unknown = [
+        name
+        for e in expressions
+        for name in dict.fromkeys(e.variables)
+        if name not in data.columns
+        and (e.source == "v0" or (name not in scope and name not in known))
+    ]
     if not unknown:
         return
     elsewhere = [name for name in unknown if name in scope]

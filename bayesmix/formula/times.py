@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.errors import DataError
 
+BOUNDS = ("lower", "upper", "entry")
 # What is known of a time.  A row that is none of these says nothing about it.
 KINDS = ("exact", "right", "left", "interval")
 EXACT, RIGHT, LEFT, INTERVAL, NOTHING = range(len(KINDS) + 1)
@@ -62,10 +63,7 @@ class Times:
 
     def __post_init__(self) -> None:
         """Check the bounds and compute once what every pass over the rows needs."""
-        bounds = {
-            name: np.asarray(getattr(self, name), dtype=float)
-            for name in ("lower", "upper", "entry")
-        }
+        bounds = {name: np.asarray(getattr(self, name), dtype=float) for name in BOUNDS}
         _check(**bounds)
         with np.errstate(divide="ignore"):
             logs = {f"log_{name}": np.log(values) for name, values in bounds.items()}
@@ -79,14 +77,8 @@ class Times:
         if isinstance(rows, slice) and rows.indices(len(self)) == (0, len(self), 1):
             return self
         taken = object.__new__(Times)
-        whole = self.__dict__.items()
-        taken.__dict__.update(
-            {
-                name: None if values is None else values[rows]
-                for name, values in whole
-                if name in _BY_ROW
-            }
-        )
+        own = {name: self.__dict__[name] for name in _BY_ROW}
+        taken.__dict__.update({n: None if v is None else v[rows] for n, v in own.items()})
         return taken
 
     def spread(self, there: np.ndarray) -> Times:
@@ -97,8 +89,7 @@ class Times:
 
     def where(self, rows: np.ndarray, other: Times) -> Times:
         """The same where `rows` (n,) is true, elsewhere others; without background hazards."""
-        names = ("lower", "upper", "entry")
-        return Times(*(np.where(rows, getattr(self, n), getattr(other, n)) for n in names))
+        return Times(*(np.where(rows, getattr(self, n), getattr(other, n)) for n in BOUNDS))
 
     def only(self, rows: np.ndarray) -> Times:
         """The same where `rows` (n,) is true; elsewhere nothing is known but the entry."""
@@ -155,7 +146,7 @@ class Times:
         )
 
 
-_BY_ROW = frozenset(f.name for f in fields(Times))
+_BY_ROW = tuple(f.name for f in fields(Times))
 
 
 def spread(values: np.ndarray, there: np.ndarray, other: float) -> np.ndarray:

@@ -179,7 +179,8 @@ def placed(model: PriorModel, standard: Standard) -> PriorModel:
         Its `standard` says which priors hold in standard coordinates.
     standard : Standard
     """
-    back, which = standard.to_standard, _mask(model, standard)
+    back = standard.to_standard
+    which = np.isin(np.arange(len(back.shift)), list(model.standard))
     factor, shift = np.diag(back.matrix), back.shift
     single = {
         at: (_moved(prior, link, factor[at], shift[at]), link) if which[at] else (prior, link)
@@ -201,7 +202,7 @@ def mapped(model: PriorModel, standard: Standard) -> PriorModel:
 
     It adds multiples of other entries to an entry, and leaves volumes as they are but for splines.
     """
-    which = _mask(model, standard)
+    which = np.isin(np.arange(len(standard.to_user.shift)), list(model.standard))
     if not which.any() and not model.smooths:
         return model
     back, own = standard.to_standard, Map.identity(len(which))
@@ -211,12 +212,6 @@ def mapped(model: PriorModel, standard: Standard) -> PriorModel:
     bends = tuple(b._replace(to=b.to / factor) for b in back.bends)
     level = Map(back.matrix / factor[:, None], np.zeros(len(which)), bends)
     return replace(model, map=level.rows(which, own))
-
-
-def _mask(model: PriorModel, standard: Standard) -> np.ndarray:
-    out = np.zeros(len(standard.to_user.shift), bool)
-    out[list(model.standard)] = True
-    return out
 
 
 def _moved(prior: Prior, link: Link, factor: float, shift: float) -> Prior:

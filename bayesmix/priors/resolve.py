@@ -73,7 +73,12 @@ def resolve(spec: MixtureSpec, given: Any) -> PriorModel | None:
         if spec.k == 1 and of_weights:
             continue  # one component has no weights; select() goes through it too
         if name == "weight" and concentration is not None:
-            concentration = _concentration(prior)
+            if prior.kind != "dirichlet":
+                raise SpecError(
+                    f"priors['weight'] is {prior!r}; weights have a "
+                    "Prior('dirichlet', concentration=)"
+                )
+            concentration = float(prior.parameters["concentration"])
         elif name == "weight":
             raise SpecError(
                 f"priors['weight'] is {prior!r}, but with concomitant= the weights differ between "
@@ -155,13 +160,6 @@ def _replace(
             msg = f"priors[{name!r}] is {prior!r}, but the parameter is {support(link)}"
             raise SpecError(msg) from None
     return at
-
-
-def _concentration(prior: Prior) -> float:
-    if prior.kind != "dirichlet":
-        msg = f"priors['weight'] is {prior!r}; weights have a Prior('dirichlet', concentration=)"
-        raise SpecError(msg)
-    return float(prior.parameters["concentration"])
 
 
 def _spread(

@@ -187,7 +187,9 @@ def unpack_spec(
     """
     prepared_by, arguments = _arguments(manifest["call"], families)
     names = unpack_scope(arrays, manifest["scope"], functions)
-    data = _table(arrays, manifest)
+    data, labels = unpack_frame(arrays, manifest["data"]), manifest["call"]["labels"]
+    if labels is not None and labels not in data.columns:
+        data[labels] = pd.Series(unpack(arrays, manifest["labels"]), index=data.index)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # given when the model was written
@@ -221,15 +223,6 @@ def _arguments(
 def _written(described: Mapping[str, Any], families: Mapping[str, Family] | None) -> Regression:
     family, nested = unpack_families(described["family"], families), described["nested"]
     return Regression(**{**described, "family": family, "nested": nested and nested_pairs(nested)})
-
-
-def _table(arrays: Arrays, manifest: Mapping[str, Any]) -> pd.DataFrame:
-    """The stored columns, with the labels."""
-    data = unpack_frame(arrays, manifest["data"])
-    labels = manifest["call"]["labels"]
-    if labels is not None and labels not in data.columns:
-        data[labels] = pd.Series(unpack(arrays, manifest["labels"]), index=data.index)
-    return data
 
 
 def _check(spec: MixtureSpec, manifest: Mapping[str, Any]) -> None:

@@ -139,7 +139,12 @@ def similarity(memberships: np.ndarray) -> np.ndarray:
         If there are too many units for a matrix.
     """
     n_draws, n_units, k = memberships.shape
-    _check_size(n_units)
+    if n_units > MOST_UNITS:
+        raise FitError(
+            f"{n_units} units have a similarity matrix of {n_units**2 * 4 / 1e9:.1f} GB; at most "
+            f"{MOST_UNITS} units are allowed. Take the most probable component of each unit, or "
+            "a sample of the units, memberships[:, sample]"
+        )
     out = np.zeros((n_units, n_units), np.float64 if n_units <= SINGLE else np.float32)
     width = max(1, BLOCK // n_units)
     size = max(1, BLOCK // (n_units * k))
@@ -153,12 +158,3 @@ def similarity(memberships: np.ndarray) -> np.ndarray:
         out[a:, some] = out[some, a:].T
     np.fill_diagonal(out, 1.0)
     return out
-
-
-def _check_size(n_units: int) -> None:
-    if n_units > MOST_UNITS:
-        raise FitError(
-            f"{n_units} units have a similarity matrix of {n_units**2 * 4 / 1e9:.1f} GB; at most "
-            f"{MOST_UNITS} units are allowed. Take the most probable component of each unit, or "
-            "a sample of the units, memberships[:, sample]"
-        )
