@@ -435,4 +435,4 @@ def _zero_sum(index: np.ndarray, spread: np.ndarray, phi: np.ndarray) -> Part:
     constant = (k - 1) * (np.log(spread) + 0.5 * np.log(2 * np.pi)).sum()
     precision = np.kron(np.eye(k - 1) - 1 / k, np.diag(1 / np.square(spread)))
     value = -0.5 * (a * pull).sum((1, 2)) - constant
-    return Part(index.ravel(), value, -(pull / spread).reshape(len(phi), -1), precision)
+    return Part(index.ravel(), value, -(pull / spread).reshape(len(phi), index.size), precision)
