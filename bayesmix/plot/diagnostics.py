@@ -12,6 +12,7 @@ from bayesmix._arguments.classes import Posterior
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
+from bayesmix.plot.ranks import RANK_BINS, rank_counts
 from bayesmix.plot.style import Axes, colour, line_style, lines_down, marker, panels
 from bayesmix.posterior.diagnostics import Diagnosis
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
@@ -19,7 +20,6 @@ from bayesmix.results.tables import natural_values
 
 MOST_ROWS = 30
 MOST_POINTS = 1000
-RANK_BINS = 20
 LOST_COLOUR = "0.45"
 LEGEND_COLUMNS = 4
 LINE = 0.16  # inches for each row of the tables
@@ -94,7 +94,9 @@ def diagnostics(
     looks = chain_looks(found, chains)
     values = {"log density": posterior.numbers.log_density, **dict(there[:worst])}
     if drawable:
-        return _interactive(str(backend), table, values, looks)
+        from bayesmix.plot.interactive import draw_chains
+
+        return draw_chains(str(backend), table.head(MOST_ROWS), values, looks)
     axes = _axes(ax, min(len(table), MOST_ROWS), len(values), ranks=chains > 1)
     _draw_table(axes[0], axes[1], table, posterior.khat, chains)
     each = axes[2:].reshape(len(values), -1)
@@ -105,24 +107,6 @@ def diagnostics(
     if chains > 1:
         _legend(each[0, 1])
     return axes
-
-
-def _interactive(
-    backend: str,
-    table: pd.DataFrame,
-    values: dict[str, np.ndarray],
-    looks: Sequence[dict[str, Any]],
-) -> Any:
-    from matplotlib.colors import to_hex
-
-    from bayesmix.plot.interactive import draw_chains
-
-    shown = table.head(MOST_ROWS)
-    several = len(looks) > 1
-    counts = {name: rank_counts(shape)[0] for name, shape in values.items()} if several else {}
-    edges = rank_counts(values["log density"])[1]
-    coloured = [look | {"color": to_hex(look["color"])} for look in looks]
-    return draw_chains(backend, shown, values, counts, edges, coloured)
 
 
 def _check(posterior: Any, worst: int) -> None:
@@ -223,13 +207,6 @@ def _trace(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, An
     ax.set_title(name, loc="left", fontsize="small")
     ax.set_xlabel("draw")
     ax.margins(x=0)
-
-
-def rank_counts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many draws of every chain, (chain, bin), have ranks within each bin, and its edges."""
-    ranks = pd.Series(values.ravel()).rank().to_numpy().reshape(values.shape)
-    edges = np.linspace(0, values.size, RANK_BINS + 1)
-    return np.array([np.histogram(chain - 0.5, edges)[0] for chain in ranks]), edges
 
 
 def _ranks(ax: Axes, name: str, values: np.ndarray, looks: Sequence[dict[str, Any]]) -> None:

@@ -120,7 +120,8 @@ def effects(
     if not numeric:
         level_ticks(ax, values)
     ax.set_xlabel(x)
-    ax.set_ylabel(_y_label(show, what, name, x))
+    label = {"mean": f"mean of {name}", "link": f"linear predictor of {name}"}.get(what, what)
+    ax.set_ylabel(label if show == "predictions" else f"slope of the {label} in {x}")
     legend(handlelength=3.2)
     return ax
 
@@ -170,9 +171,3 @@ def _of_output(found: pd.DataFrame, output: Any) -> tuple[pd.DataFrame, Any]:
     if not isinstance(output, str | int | float | np.generic) or output not in known:
         raise FitError(f"output={shown(output)} is unknown; use one of {known}")
     return found[[each == output for each in found["output"]]], output
-
-
-def _y_label(show: str, what: str, name: str, x: str) -> str:
-    words = {"mean": f"mean of {name}", "link": f"linear predictor of {name}"}
-    label = words.get(what, {"weight": "weight", "survival": "survival"}.get(what, what))
-    return label if show == "predictions" else f"slope of the {label} in {x}"

@@ -76,21 +76,32 @@ def rootogram(
         raise FitError(f"mark={mark!r} is not a component; use one of {list(fit.components)}")
     members, weight = fit.membership(), unit_weights(fit)
     own = members.to_numpy().argmax(1)
-    marked = None if mark is None else own == fit.components.index(mark)
+    at = 0 if mark is None else fit.components.index(mark)
+    marked = None if mark is None else own == at
+    look: dict[str, Any] = {"face": colour(at), "edge": "0.25", "hatch": hatch(at) or "//"}
     axes = panels(ax, fit.k, "one for each component")
-    most = 1.0
-    for s, component in enumerate(fit.components):
-        values = members[component].to_numpy()
-        counts = _counts(values, weight, edges, eps)
-        most = max(most, counts.max())
-        _bars(axes[s], edges, counts, face="0.88", edge="0.25")
+    every = [_counts(members[c].to_numpy(), weight, edges, eps) for c in fit.components]
+    most = max(1.0, *(counts.max() for counts in every))
+    ticks = count_ticks(most)
+    for panel, component, counts in zip(axes, fit.components, every, strict=True):
+        _bars(panel, edges, counts, face="0.88", edge="0.25")
         if marked is not None:
-            inside = _counts(values[marked], weight[marked], edges, eps)
-            at = fit.components.index(mark)
-            _bars(axes[s], edges, inside, face=colour(at), edge="0.25", hatch=hatch(at) or "//")
-        axes[s].set_title(f"component {component}")
-        axes[s].set_xlabel("membership")
-    _finish(axes, edges, most, mark, eps)
+            values = members[component].to_numpy()[marked]
+            inside = _counts(values, weight[marked], edges, eps)
+            _bars(panel, edges, inside, **look)
+        panel.set_title(f"component {component}")
+        panel.set_xlabel("membership")
+        panel.set_xlim(edges[0] - 0.02, edges[-1] + 0.02)
+        panel.set_xticks([0, 0.5, 1], labels=["0", "0.5", "1"])
+        panel.set_ylim(0, (1.08 if mark is None else 1.22) * np.sqrt(most))  # room for the legend
+        panel.set_yticks(np.sqrt(ticks), labels=[f"{t:g}" for t in ticks])
+    axes[0].set_ylabel(f"units with membership > {eps:g}\n(square-root scale)")
+    if mark is not None:
+        from matplotlib.patches import Patch
+
+        patch = Patch(facecolor=look["face"], edgecolor=look["edge"], hatch=look["hatch"])
+        patch.set_label(f"most probable: {mark}")
+        axes[at].legend(handles=[patch], loc="upper center", fontsize="small", framealpha=0.9)
     return axes
 
 
@@ -129,24 +140,6 @@ def _bars(
         linewidth=0.8,
         **more,
     )
-
-
-def _finish(axes: np.ndarray, edges: np.ndarray, most: float, mark: Any, eps: float) -> None:
-    """Count labels on the square-root axis, and words about what is shown."""
-    ticks = count_ticks(most)
-    for ax in axes:
-        ax.set_xlim(edges[0] - 0.02, edges[-1] + 0.02)
-        ax.set_xticks([0, 0.5, 1], labels=["0", "0.5", "1"])
-        ax.set_ylim(0, (1.08 if mark is None else 1.22) * np.sqrt(most))  # room for the legend
-        ax.set_yticks(np.sqrt(ticks), labels=[f"{t:g}" for t in ticks])
-    axes[0].set_ylabel(f"units with membership > {eps:g}\n(square-root scale)")
-    if mark is not None:
-        from matplotlib.patches import Patch
-
-        s = [ax.get_title() for ax in axes].index(f"component {mark}")
-        patch = Patch(facecolor=colour(s), edgecolor="0.25", hatch=hatch(s) or "//")
-        patch.set_label(f"most probable: {mark}")
-        axes[s].legend(handles=[patch], loc="upper center", fontsize="small", framealpha=0.9)
 
 
 def count_ticks(most: float) -> list[float]:

@@ -148,13 +148,12 @@ def _row(spec: Any, at: Mapping[str, Any]) -> tuple[Any, list[str]]:
 
 def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each item (cells, 1), weighted by the case weights."""
-    mean, deviation = [], []
+    found = []
     rows = dict(zip((b.name for b in spec.layout.blocks), spec.rows.blocks, strict=True))
     for layout, cell in cells:
         block = rows[cell.response]
         if mean_scale(layout) == "logit":
-            mean.append([0.0])
-            deviation.append([1.0])
+            found.append((0.0, 1.0))
             continue
         y = observed_response(block)
         given = spec.rows.weight
@@ -164,9 +163,9 @@ def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         y, weight = y[~np.isnan(y)], weight[~np.isnan(y)]
         middle = np.average(y, weights=weight)
         spread = np.sqrt(np.average((y - middle) ** 2, weights=weight))
-        mean.append([middle])
-        deviation.append([spread or 1.0])
-    return np.array(mean), np.array(deviation)
+        found.append((middle, spread or 1.0))
+    mean, deviation = np.array(found).T[..., None]
+    return mean, deviation
 
 
 def _draw(ax: Axes, fit: Any, cells: list[Cell], center: np.ndarray, limits: Any) -> None:

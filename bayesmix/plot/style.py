@@ -155,20 +155,19 @@ def _new_panels(n: int, share_x: bool, share_y: bool) -> np.ndarray:
     import matplotlib.pyplot as plt
 
     columns = min(n, COLUMNS)
-    lines = math.ceil(n / columns)
-    _, grid = plt.subplots(
-        lines,
-        columns,
-        figsize=(max(4.0, 2.6 * columns), 0.6 + 2.6 * lines),
-        sharex=share_x,
-        sharey=share_y,
-        squeeze=False,
-        layout="constrained",
-    )
+    size = max(4.0, 2.6 * columns), 0.6 + 2.6 * math.ceil(n / columns)
+    figure = plt.figure(figsize=size, layout="constrained")
+    axes = in_lines(figure, n, columns, sharex=share_x, sharey=share_y)
+    for above in axes[-columns:]:
+        above.xaxis.set_tick_params(labelbottom=True)
+    return axes
+
+
+def in_lines(figure: Any, n: int, columns: int, **share: bool) -> np.ndarray:
+    """New axes on a figure, in lines of so many."""
+    grid = figure.subplots(math.ceil(n / columns), columns, squeeze=False, **share)
     for spare in grid.flat[n:]:
         spare.remove()
-    for above in grid.flat[max(0, n - columns) : n]:
-        above.xaxis.set_tick_params(labelbottom=True)
     return np.asarray(grid.ravel()[:n])
 
 

@@ -35,7 +35,9 @@ def conclusion(subject: Subject) -> Section:
     """The groups, how large and how distinct they are, and which fit is preferred."""
     blocks: list[Block] = list(_preferred(subject))
     for name, (fit, _) in subject.at_hand.items():
-        sentences = [*_groups(fit), *_cured(fit), *_clearness(fit), *_doubts(subject, name)]
+        sentences = [*_groups(fit), *_cured(fit), *_clearness(fit)]
+        if fit_warnings(subject.fits[name]):
+            sentences.append("Deal with the warnings below before you rely on this.")
         blocks += [Words(subject.named(name, " ".join(sentences))), _glance(name, fit)]
     return Section("conclusion", "In short", tuple(blocks))
 
@@ -92,11 +94,6 @@ def _clearness(fit: Any) -> Iterator[str]:
         yield f"{words}: most units can be assigned, some cannot."
     else:
         yield f"{words}: the groups overlap, and who belongs where is mostly unknown."
-
-
-def _doubts(subject: Subject, name: str) -> Iterator[str]:
-    if fit_warnings(subject.fits[name]):
-        yield "Deal with the warnings below before you rely on this."
 
 
 def _glance(name: str, fit: Any) -> Table:

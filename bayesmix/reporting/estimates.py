@@ -108,9 +108,6 @@ def _alone(name: str, fit: Any) -> Table:
     if "r_hat" in shown:
         columns["R-hat"] = [number(v) for v in shown["r_hat"]]
         columns["effective sample size"] = [f"{v:.0f}" for v in shown["ess_bulk"]]
-    return Table(f"summary_{name}", f"Estimates of {name}", table, _without_empty(columns))
-
-
-def _without_empty(columns: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(columns)
-    return frame.loc[:, [not (frame[name].astype(str) == "").all() for name in frame]]
+    frame = frame.loc[:, (frame.astype(str) != "").any()]
+    return Table(f"summary_{name}", f"Estimates of {name}", table, frame)

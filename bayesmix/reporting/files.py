@@ -102,19 +102,15 @@ LATEX = {
 }
 
 
-def tables_of(sections: Iterable[Section]) -> list[Table]:
-    """All tables of some sections, also those behind a line that opens them."""
-    return [table for section in sections for table in _within(section.blocks)]
-
-
-def _within(blocks: Iterable[Block]) -> Iterator[Table]:
+def tables_of(blocks: Iterable[Block | Section]) -> Iterator[Table]:
+    """All tables of some blocks or sections, also those behind a line that opens them."""
     for block in blocks:
         if isinstance(block, Table):
             yield block
-        elif isinstance(block, Details):
-            yield from _within(block.blocks)
+        elif isinstance(block, Section | Details):
+            yield from tables_of(block.blocks)
         elif isinstance(block, Choice):
-            yield from _within(inner for _, own in block.options for inner in own)
+            yield from tables_of(inner for _, own in block.options for inner in own)
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:

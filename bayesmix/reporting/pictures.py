@@ -14,6 +14,7 @@ from bayesmix import plot
 from bayesmix.comparison import Comparison
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import DataError, FitError
+from bayesmix.plot.style import in_lines
 from bayesmix.reporting.blocks import Block, Picture, Words
 
 if TYPE_CHECKING:
@@ -176,7 +177,4 @@ def _grid(figure: Figure, n: int, words: float, *, share_x: bool) -> np.ndarray:
     """Axes in lines of three, with inches for words below them."""
     columns, lines = min(n, COLUMNS), math.ceil(n / COLUMNS)
     figure.set_size_inches(2.9 * columns + 0.6, words + 2.5 * lines)
-    grid = figure.subplots(lines, columns, sharex=share_x, sharey=True, squeeze=False)
-    for spare in grid.flat[n:]:
-        spare.remove()
-    return grid.ravel()[:n]
+    return in_lines(figure, n, columns, sharex=share_x, sharey=True)

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
 from bayesmix.reporting.code import fit_code, model_code
@@ -18,7 +17,7 @@ SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
 
 def provenance(subject: Subject) -> Section:
     """Code that makes the fits again, seeds, and versions."""
-    seeds = {name: _asked(fit).get("seed") for name, fit in subject.fits.items()}
+    seeds = {name: fit.numbers.asked.get("seed") for name, fit in subject.fits.items()}
     blocks: list[Block] = []
     if subject.code:
         blocks.append(Code(subject.code, "How the data were read, or the command that was run"))
@@ -39,29 +38,19 @@ def provenance(subject: Subject) -> Section:
     return Section("reproduce", "How this was made", tuple(blocks))
 
 
-def _asked(fit: Any) -> Mapping[str, str]:
-    asked: Mapping[str, str] = fit.numbers.asked
-    return asked
-
-
 def _python(subject: Subject) -> str:
     lines = ["import bayesmix as bmx"]
     for name in subject.models:
         first = subject.fits[name]
         requested = getattr(first, "k_requested", first.k)
-        lines += ["", *_data_words(subject, name)]
-        lines.append(model_code(subject.specs[name], first.spec._priors, requested))
+        spec, prepared = subject.specs[name], subject.specs[name].prepared
+        columns, rows = ", ".join(prepared.columns), spec.rows.n + prepared.n_dropped
+        lines += ["", f"# data: a pandas DataFrame of {rows} rows with the columns {columns}"]
+        lines.append(model_code(spec, first.spec._priors, requested))
         for other, fit in subject.fits.items():
             if subject.like(other) == name:
-                lines.append(f"fits[{other!r}] = {fit_code(fit.method, _asked(fit))}")
+                lines.append(f"fits[{other!r}] = {fit_code(fit.method, fit.numbers.asked)}")
     return "\n".join([lines[0], "", "fits = {}", *lines[1:]])
-
-
-def _data_words(subject: Subject, name: str) -> Iterator[str]:
-    prepared = subject.specs[name].prepared
-    columns = ", ".join(prepared.columns)
-    rows = subject.specs[name].rows.n + prepared.n_dropped
-    yield f"# data: a pandas DataFrame of {rows} rows with the columns {columns}"
 
 
 def _seed_rows(seeds: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:

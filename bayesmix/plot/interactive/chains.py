@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.colors import to_hex
 
 from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, PlotCollection, new_canvas
+from bayesmix.plot.ranks import RANK_BINS, rank_counts
 from bayesmix.plot.style import colour
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
 
@@ -22,13 +25,11 @@ def draw_chains(
     backend: str,
     table: pd.DataFrame,
     values: Mapping[str, np.ndarray],
-    counts: Mapping[str, np.ndarray],
-    edges: np.ndarray,
     looks: Sequence[Mapping[str, Any]],
 ) -> PlotCollection:
     """R-hat and effective sample sizes, then a row of a trace and ranks for each of some values.
 
-    The collection's data are the draws shown.
+    The collection's data are the draws shown.  A single chain has no ranks.
 
     Parameters
     ----------
@@ -36,42 +37,43 @@ def draw_chains(
     table : DataFrame
         By the name of a parameter: r_hat, ess_bulk, ess_tail.
     values : dict of str to ndarray, shape (chain, draw)
-    counts : dict of str to ndarray, shape (chain, bin)
-        Draws of every chain by their rank; empty for a single chain.
-    edges : ndarray, shape (bin + 1,)
     looks : sequence of dict
         "color" and "label" of every chain.
     """
-    columns = ["trace", "ranks"] if counts else ["trace"]
-    heights = [60 + LINE * len(table), *[PANEL] * len(values)]
-    canvas = new_canvas(backend, _data(table, values, looks, columns), heights)
-    _table(canvas, table, columns)
-    for name, draws in values.items():
-        for number, (look, chain) in enumerate(zip(looks, draws, strict=True)):
-            _trace(canvas, name, chain, look)
-            if counts:
-                _ranks(canvas, name, counts[name][number], edges, look, number)
-        canvas.label(canvas.panel(name, "trace"), name, "draw")
-        if counts:
-            canvas.label(canvas.panel(name, "ranks"), name, "draws by rank")
-            even = draws.shape[1] / (len(edges) - 1)
-            canvas.pen.hline(even, canvas.panel(name, "ranks"), color=GREY, width=1)
-            canvas.pen.ylim((0, 1.05 * float(counts[name].max())), canvas.panel(name, "ranks"))
-    return canvas.finished()
-
-
-def _data(
-    table: pd.DataFrame,
-    values: Mapping[str, np.ndarray],
-    looks: Sequence[Mapping[str, Any]],
-    columns: list[str],
-) -> xr.Dataset:
-    import xarray as xr
-
+    columns = ["trace", "ranks"][: len(looks)]
     shown: dict[str, Any] = {TABLE: ("parameter", table["ess_bulk"])}
     shown |= {name: (("chain", "draw"), draws) for name, draws in values.items()}
     coords = {"parameter": list(table.index), "chain": [look["label"] for look in looks]}
-    return xr.Dataset(shown, coords=coords).expand_dims(column=columns)
+    data = xr.Dataset(shown, coords=coords).expand_dims(column=columns)
+    canvas = new_canvas(backend, data, [60 + LINE * len(table), *[PANEL] * len(values)])
+    _table(canvas, table, columns)
+    for name, draws in values.items():
+        _chains(canvas, [canvas.panel(name, column) for column in columns], name, draws, looks)
+    return canvas.finished()
+
+
+def _chains(
+    canvas: Canvas,
+    panels: Sequence[Any],
+    name: str,
+    draws: np.ndarray,
+    looks: Sequence[Mapping[str, Any]],
+) -> None:
+    """The trace of every chain, and how many of its draws have which ranks."""
+    counts, edges = rank_counts(draws)
+    for look, chain, count, dash in zip(looks, draws, counts, cycle(DASHES), strict=False):
+        line = {"color": to_hex(look["color"])}
+        hover = "draw %{x}: %{y:.4g}"
+        canvas.line(panels[0], np.arange(len(chain)), chain, look["label"], hover, width=1, **line)
+        for panel in panels[1:]:
+            steps, line = np.append(count, count[-1]), line | {"linestyle": dash}
+            hover = "%{y} draws from rank %{x:.0f}"
+            canvas.steps(panel, edges, steps, look["label"], hover, width=2, **line)
+    canvas.label(panels[0], name, "draw")
+    for panel in panels[1:]:
+        canvas.label(panel, name, "draws by rank")
+        canvas.pen.hline(draws.shape[1] / RANK_BINS, panel, color=GREY, width=1)
+        canvas.pen.ylim((0, 1.05 * float(counts.max())), panel)
 
 
 def _table(canvas: Canvas, table: pd.DataFrame, columns: list[str]) -> None:
@@ -96,24 +98,3 @@ def _table(canvas: Canvas, table: pd.DataFrame, columns: list[str]) -> None:
         canvas.room(left, [1, R_HAT, *table["r_hat"]])
         canvas.label(left, x="R-hat")
         canvas.lines_down(left, list(table.index))
-
-
-def _trace(canvas: Canvas, name: str, chain: np.ndarray, look: Mapping[str, Any]) -> None:
-    hover = "draw %{x}: %{y:.4g}"
-    line = {"color": look["color"], "width": 1}
-    panel = canvas.panel(name, "trace")
-    canvas.line(panel, np.arange(len(chain)), chain, look["label"], hover, **line)
-
-
-def _ranks(
-    canvas: Canvas,
-    name: str,
-    counts: np.ndarray,
-    edges: np.ndarray,
-    look: Mapping[str, Any],
-    number: int,
-) -> None:
-    line = {"color": look["color"], "linestyle": DASHES[number % len(DASHES)], "width": 2}
-    panel = canvas.panel(name, "ranks")
-    steps = np.append(counts, counts[-1])
-    canvas.steps(panel, edges, steps, look["label"], "%{y} draws from rank %{x:.0f}", **line)
