@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from bayesmix.survival.multistate import Ways, ways
 from bayesmix.survival.occupancy import occupancy, reachable
 
 Models = Mapping[Hashable, EventTimes]
+Axis = tuple[str, Sequence[Any]]
 BY = ("final", "path")
 # Draws that tell whether some stay in a state.
 MOST_DRAWS = 1000
@@ -149,13 +151,8 @@ class MultiState(Described):
         [['healthy-dead', 0.333], ['healthy-ill-dead', 0.667]]
         """
         along = self._with_staying(newdata)
-        return self._estimates(
-            newdata,
-            options,
-            lambda models: multistate.path_probabilities(models, along),
-            "logit",
-            ("path", along.names),
-        )
+        found = partial(multistate.path_probabilities, along=along)
+        return self._estimates(newdata, options, found, "logit", ("path", along.names))
 
     def final_probabilities(
         self, newdata: pd.DataFrame | None = None, **options: Any
@@ -187,13 +184,8 @@ class MultiState(Described):
         [['dead', 1.0]]
         """
         along = self._with_staying(newdata)
-        return self._estimates(
-            newdata,
-            options,
-            lambda models: multistate.final_probabilities(models, along),
-            "logit",
-            ("final", along.finals),
-        )
+        found = partial(multistate.final_probabilities, along=along)
+        return self._estimates(newdata, options, found, "logit", ("final", along.finals))
 
     def mean_time_to_final(
         self,
@@ -235,14 +227,8 @@ class MultiState(Described):
         >>> table[["path", "estimate"]].round(3).values.tolist()
         [['healthy-dead', 2.25], ['healthy-ill-dead', 4.708]]
         """
-        which, axis = self._by(by)
-        return self._estimates(
-            newdata,
-            options,
-            lambda models: multistate.mean_times(models, self._along, among)[which],
-            "log",
-            axis,
-        )
+        times = partial(multistate.mean_times, along=self._along, among=among)
+        return self._times(newdata, options, times, by)
 
     def quantile_time_to_final(
         self,
@@ -286,15 +272,8 @@ class MultiState(Described):
         [['dead', 3.085]]
         """
         shares = numbers("q", q, low=0.0, high=1.0)
-        which, axis = self._by(by)
-        return self._estimates(
-            newdata,
-            options,
-            lambda models: multistate.quantile_times(models, self._along, shares, among)[which],
-            "log",
-            ("q", list(shares)),
-            axis,
-        )
+        times = partial(multistate.quantile_times, along=self._along, q=shares, among=among)
+        return self._times(newdata, options, times, by, ("q", list(shares)))
 
     def state_probabilities(
         self,
@@ -348,14 +327,9 @@ class MultiState(Described):
         states = reachable({s: f.components for s, f in self._fits.items()}, origin)
         rows, _ = self._rows(newdata)
         since = spent_by_row(spent, newdata, rows[0].n)
-        return self._estimates(
-            newdata,
-            options,
-            lambda models: occupancy(models, origin, grid, since),
-            "logit",
-            ("time", list(grid)),
-            ("state", states),
-        )
+        found = partial(occupancy, start=origin, t=grid, spent=since)
+        axes = ("time", list(grid)), ("state", states)
+        return self._estimates(newdata, options, found, "logit", *axes)
 
     def simulate(
         self, n: int = 1, newdata: pd.DataFrame | None = None, seed: Any = None
@@ -411,9 +385,22 @@ class MultiState(Described):
 
     # --- what the methods share ------------------------------------------------------------
 
-    def _by(self, by: str) -> tuple[int, tuple[str, Sequence[Any]]]:
+    def _times(
+        self,
+        newdata: pd.DataFrame | None,
+        options: Mapping[str, Any],
+        times: Callable[[Models], tuple[np.ndarray, np.ndarray]],
+        by: str,
+        *axes: Axis,
+    ) -> pd.DataFrame:
+        """Times to the ends of paths, or to final states."""
         check_known(f"by={by!r}", by, BY)
-        return (0, ("path", self._along.names)) if by == "path" else (1, ("final", self.finals))
+        ends = self.finals if by == "final" else self._along.names
+
+        def found(models: Models) -> np.ndarray:
+            return times(models)[by == "final"]
+
+        return self._estimates(newdata, options, found, "log", *axes, (by, ends))
 
     def _with_staying(self, newdata: pd.DataFrame | None) -> Ways:
         """The paths, with those that end in a state that some never leave."""
@@ -453,7 +440,7 @@ class MultiState(Described):
         options: Mapping[str, Any],
         quantity: Callable[[Models], np.ndarray],
         scale: str,
-        *axes: tuple[str, Sequence[Any]],
+        *axes: Axis,
     ) -> pd.DataFrame:
         rows, index = self._rows(newdata)
         estimator = Estimator(**known_options(options))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison import Wald, wald
-from bayesmix.comparison.outside import Outside, OutsideDraws
+from bayesmix.comparison.outside import Outside
 from bayesmix.errors import FitError
 from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results import tables
@@ -29,7 +29,17 @@ RELATED = ("concomitant",)
 class SecondStep(Described):
     """What both kinds of a second step are called, and how they print."""
 
-    _outside: Outside | OutsideDraws
+    _outside: Outside
+
+    @property
+    def components(self) -> tuple[Hashable, ...]:
+        """Names of the classes."""
+        return self.source.spec.components
+
+    @property
+    def source(self) -> Source:
+        """The specification with its estimates or draws, for `bmx.slopes` and its relatives."""
+        return self._outside.source
 
     @property
     def method(self) -> str:
@@ -74,11 +84,6 @@ class OutsideFit(SecondStep):
     _outside: Outside
 
     @property
-    def components(self) -> tuple[Hashable, ...]:
-        """Names of the classes."""
-        return self._outside.fitted.spec.components
-
-    @property
     def errors(self) -> pd.DataFrame:
         """Classification errors P(assigned | class), classes by assigned classes."""
         return self._outside.errors.copy()
@@ -86,12 +91,8 @@ class OutsideFit(SecondStep):
     @property
     def params(self) -> xr.Dataset:
         """The estimates, as in `PointFit.params`; for `relate` with those of the first step."""
-        return self._outside.fitted.params.copy(deep=True)
-
-    @property
-    def source(self) -> Source:
-        """The specification with its estimates, for `bmx.slopes` and its relatives."""
-        return Source(self._outside.fitted.spec, self._outside.fitted, None)
+        fitted: Any = self.source.fitted
+        return fitted.params.copy(deep=True)
 
     def covariance(self) -> pd.DataFrame:
         """Covariance of the parameters on their unconstrained scales.
@@ -112,7 +113,7 @@ class OutsideFit(SecondStep):
         >>> fit.distal("RDS ~ 1", dispersion="fixed").covariance().shape
         (6, 6)
         """
-        fitted = self._outside.fitted
+        fitted: Any = self.source.fitted
         return covariance_frame(fitted.spec, covariance(fitted))
 
     def summary(self, ci: float = 0.95, exp: bool = False) -> pd.DataFrame:
@@ -140,7 +141,8 @@ class OutsideFit(SecondStep):
         >>> fit.distal("RDS ~ 1", dispersion="fixed").summary()["effect"].unique().tolist()
         ['varying', 'dispersion', 'weight']
         """
-        out = tables.summary(self._outside.fitted, ci, exp)
+        fitted: Any = self.source.fitted
+        out = tables.summary(fitted, ci, exp)
         return _shown(out, self._outside.name)
 
     def wald(self, hypothesis: str | Sequence[str], ci: float = 0.95) -> Wald:
@@ -189,17 +191,7 @@ class OutsidePosterior(SecondStep):
     ['component', 'term', 'effect', 'mean', 'sd', 'lower', 'upper']
     """
 
-    _outside: OutsideDraws
-
-    @property
-    def components(self) -> tuple[Hashable, ...]:
-        """Names of the classes."""
-        return self._outside.spec.components
-
-    @property
-    def source(self) -> Source:
-        """The specification with its draws, for `bmx.slopes` and its relatives."""
-        return Source(self._outside.spec, None, self._outside.theta)
+    _outside: Outside
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Means, standard deviations and equal-tailed intervals.
@@ -226,7 +218,8 @@ class OutsidePosterior(SecondStep):
         >>> len(posterior.relate("~ x", draws=20, seed=1).summary())
         2
         """
-        draws = natural_values(self._outside.spec, self._outside.theta)
+        theta: Any = self.source.draws
+        draws = natural_values(self.source.spec, theta)
         return _shown(drawn_summary(draws, ci), self._outside.name)
 
 

@@ -13,9 +13,8 @@ from bayesmix._arguments import check_known, door, generator
 from bayesmix.api.draws import Draws
 from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
-from bayesmix.api.stacking import Stacking
 from bayesmix.comparison.outside import cut, distal, relate
-from bayesmix.comparison.stacking import groups_of_chains, stack
+from bayesmix.comparison.stacking import Stacking, groups_of_chains, stack
 from bayesmix.errors import FitError
 from bayesmix.formula.scope import Scope
 from bayesmix.model import Regression
@@ -501,9 +500,7 @@ class Posterior(Draws):
             groups = groups_of_chains(self.diagnostics().modes, places)
         else:
             groups = groups_of_chains(tuple(range(len(drawn.theta))))
-        found = stack(drawn, groups, generator(seed))
-        posterior = type(self)(found.drawn, self._point)
-        return Stacking(found.table, found.elpd_loo, found.se, posterior)
+        return stack(drawn, groups, generator(seed), lambda made: type(self)(made, self._point))
 
     @property
     def spec(self) -> Any:

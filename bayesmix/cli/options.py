@@ -181,17 +181,18 @@ COMMANDS = {
     "out": "fit",
     "predict": "predict",
 }
-# What predictions there are, with the name of what gives them for competing events.
-WHAT = {
-    "mean": "",
-    "link": "",
-    "weight": "",
-    "membership": "membership",
-    "event": "event_probabilities",
-    "state": "state_probabilities",
-    "mean-time": "mean_time",
-    "quantile-time": "quantile_time",
-    "restricted-mean-time": "restricted_mean_time",
+# What predictions there are: what gives them for competing events, the options that each takes,
+# and the one that it needs.
+WHAT: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "mean": ("", ("by", "ci"), ""),
+    "link": ("", ("by",), ""),
+    "weight": ("", (), ""),
+    "membership": ("membership", (), ""),
+    "event": ("event_probabilities", ("ci",), ""),
+    "state": ("state_probabilities", ("times", "ci"), "times"),
+    "mean-time": ("mean_time", ("ci",), ""),
+    "quantile-time": ("quantile_time", ("q", "ci"), "q"),
+    "restricted-mean-time": ("restricted_mean_time", ("tau", "ci"), "tau"),
 }
 POINTS = tuple(method.name for method in METHODS.values() if method.gives == "point")
 

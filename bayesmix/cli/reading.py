@@ -44,49 +44,37 @@ def read_table(
 
     Parameters
     ----------
-    file, sep, levels, decimal
-        As of `read_csv`.
-
-    Raises
-    ------
-    DataError, OSError
-        As `read_csv`; also if pyarrow, which reads Parquet and Feather, is not installed.
-    """
-    if Path(file).suffix.lower() not in BINARY:
-        return read_csv(file, sep, levels, decimal)
-    wrong = [flag for flag, given in (("--sep", sep), ("--decimal", decimal)) if given]
-    if wrong:
-        raise DataError(f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out")
-    source = opened(file)
-    return _with_levels(file, read(source, source.names), levels)
-
-
-def read_csv(
-    file: str,
-    sep: str | None,
-    levels: Sequence[tuple[str, list[str]]],
-    decimal: str | None = None,
-) -> pd.DataFrame:
-    """Read a CSV file with names of columns in its first line.
-
-    Parameters
-    ----------
     file : str
         "-": standard input.
     sep : str, optional
-        What parts the columns; a comma unless given.
+        What parts the columns of a CSV file; a comma unless given.
     levels : sequence of (str, list of str)
         Text columns with their levels in order.
     decimal : str, optional
-        The decimal mark; a point unless given.
+        The decimal mark of a CSV file; a point unless given.
 
     Raises
     ------
     DataError
-        If the file is not a table, a name stands twice, or a level is unknown.
+        If the file is not a table, a name stands twice, or a level is unknown; also if pyarrow,
+        which reads Parquet and Feather, is not installed.
     OSError
         If it cannot be read.
     """
+    if Path(file).suffix.lower() not in BINARY:
+        frame = _read_csv(file, sep, decimal)
+    elif wrong := [flag for flag, v in (("--sep", sep), ("--decimal", decimal)) if v]:
+        raise DataError(f"{', '.join(wrong)} is for CSV files; {file} is none; leave it out")
+    else:
+        source = opened(file)
+        frame = read(source, source.names)
+    for column, names in dict(levels).items():
+        frame[column] = _factor(called(file), frame, column, names)
+    return frame
+
+
+def _read_csv(file: str, sep: str | None, decimal: str | None) -> pd.DataFrame:
+    """Read a CSV file with names of columns in its first line."""
     mark, point = sep or ",", decimal or "."
     if mark == point:
         msg = f"{mark!r} cannot both separate columns and be the decimal mark; give --sep ';', say"
@@ -94,7 +82,7 @@ def read_csv(
     text, file = _text(file), called(file)
     try:
         _check_names(file, text, sep)
-        frame = pd.read_csv(
+        return pd.read_csv(
             io.StringIO(text),
             sep=mark,
             decimal=point,
@@ -106,15 +94,6 @@ def read_csv(
         if isinstance(error, DataError):
             raise
         raise DataError(f"{file}: not read as CSV: {error}; see also --sep") from error
-    return _with_levels(file, frame, levels)
-
-
-def _with_levels(
-    file: str, frame: pd.DataFrame, levels: Sequence[tuple[str, list[str]]]
-) -> pd.DataFrame:
-    for column, names in dict(levels).items():
-        frame[column] = _factor(file, frame, column, names)
-    return frame
 
 
 def called(file: str) -> str:

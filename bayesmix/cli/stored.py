@@ -14,17 +14,6 @@ from bayesmix.cli.output import flat, rows_first
 from bayesmix.errors import DataError, SpecError
 
 FIT = "fit.nc"
-# Options of each kind of prediction of competing events.
-TAKES = {
-    "state": ("times", "ci"),
-    "quantile-time": ("q", "ci"),
-    "restricted-mean-time": ("tau", "ci"),
-    "membership": (),
-    "mean": ("by", "ci"),
-    "link": ("by",),
-    "weight": (),
-}
-NEEDS = {"state": "times", "quantile-time": "q", "restricted-mean-time": "tau"}
 
 
 def stored_file(path: str) -> str:
@@ -104,7 +93,7 @@ def prediction(fit: Any, rows: pd.DataFrame | None, given: argparse.Namespace) -
     events = hasattr(fit, "event_probabilities")
     what = given.what or ("event" if events else "mean")
     allowed = [
-        name for name, method in WHAT.items() if name == "membership" or bool(method) == events
+        name for name, (way, *_) in WHAT.items() if name == "membership" or bool(way) == events
     ]
     if what not in allowed:
         kind = "competing events" if events else "a mixture"
@@ -114,7 +103,7 @@ def prediction(fit: Any, rows: pd.DataFrame | None, given: argparse.Namespace) -
     if what == "membership":
         table = fit.membership(newdata=rows, rows=True)
     elif events:
-        return getattr(fit, WHAT[what])(newdata=rows, **options)
+        return getattr(fit, WHAT[what][0])(newdata=rows, **options)
     else:
         table = fit.predict(rows, what, **options)
     if isinstance(table, pd.Series):
@@ -123,7 +112,7 @@ def prediction(fit: Any, rows: pd.DataFrame | None, given: argparse.Namespace) -
 
 
 def _options(what: str, given: argparse.Namespace) -> dict[str, Any]:
-    takes = TAKES.get(what, ("ci",))
+    _, takes, needed = WHAT[what]
     options = {
         name: value
         for name in ("by", "ci", "times", "q", "tau")
@@ -132,7 +121,6 @@ def _options(what: str, given: argparse.Namespace) -> dict[str, Any]:
     wrong = [f"--{name}" for name in options if name not in takes]
     if wrong:
         raise SpecError(f"{', '.join(wrong)} does not go with --what {what}; leave it out")
-    needed = NEEDS.get(what)
-    if needed is not None and needed not in options:
+    if needed and needed not in options:
         raise SpecError(f"--what {what} needs --{needed}, such as --{needed} 1")
     return options

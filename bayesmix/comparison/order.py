@@ -226,25 +226,28 @@ BIC_WORDS = (
     (2, "not worth more than a bare mention"),
     (6, "positive evidence against it"),
     (10, "strong evidence against it"),
+    (np.inf, "very strong evidence against it"),
 )
-AIC_WORDS = ((2, "it has substantial support too"), (7, "it has considerably less support"))
+AIC_WORDS = (
+    (2, "it has substantial support too"),
+    (7, "it has considerably less support"),
+    (np.inf, "it has essentially no support"),
+)
+# How differences are read; Kass and Raftery's scale is that of twice the logarithm.
+READINGS = {
+    "aic": (1, AIC_WORDS),
+    "bic": (1, BIC_WORDS),
+    "bic_units": (1, BIC_WORDS),
+    "evidence": (2, BIC_WORDS),
+}
 
 
 def _penalised_words(rivals: pd.DataFrame, by: str) -> str:
     """Words for differences of criteria that have no standard error."""
     gap = abs(float(rivals["difference"].iloc[0]))
-    words = f"{rivals.index[0]!r} is {gap:.1f} behind"
-    if by == "evidence":  # Kass and Raftery's scale is that of twice the logarithm
-        return f"{words}: {_step(2 * gap, BIC_WORDS, 'very strong evidence against it')}."
-    if by == "icl":
-        return f"{words}."
-    if by == "aic":
-        return f"{words}: {_step(gap, AIC_WORDS, 'it has essentially no support')}."
-    return f"{words}: {_step(gap, BIC_WORDS, 'very strong evidence against it')}."
-
-
-def _step(gap: float, steps: tuple[tuple[float, str], ...], beyond: str) -> str:
-    return next((words for limit, words in steps if gap < limit), beyond)
+    times, steps = READINGS.get(by, (1, ()))
+    reading = [words for limit, words in steps if times * gap < limit][:1]
+    return ": ".join([f"{rivals.index[0]!r} is {gap:.1f} behind", *reading]) + "."
 
 
 def _agreement(best: Any, by: str, best_by: Mapping[str, str]) -> str:

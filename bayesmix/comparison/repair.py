@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -114,10 +114,7 @@ def match_unit(
 
 def _improve(matching: Matching, first: State, state: State, unit: int) -> State | None:
     """The first of the three moves that lowers k, or None."""
-    for propose in (_translate, _scale, _rotate):
-        step = propose(state.theta, np.exp(state.log_weights))
-        if step is None:
-            continue
+    for step in _moves(state.theta, np.exp(state.log_weights)):
         theta = step(state.theta)
         density = np.asarray(matching.log_density(theta), float)
         log_lik = np.asarray(matching.unit_log_lik(theta, unit), float)
@@ -136,41 +133,27 @@ def _weigh(log_ratios: np.ndarray, r_eff: float) -> tuple[np.ndarray, float]:
     return psis_smooth(ratios, r_eff)
 
 
-def _moments(theta: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, weighted mean and weighted variances, each (D,)."""
-    target = weights @ theta
-    spread = weights @ (theta - target) ** 2 * len(theta) / (len(theta) - 1)
-    return theta.mean(0), target, spread
-
-
-def _translate(theta: np.ndarray, weights: np.ndarray) -> Map:
-    mean, target, _ = _moments(theta, weights)
-    return Map(np.eye(theta.shape[1]), target - mean)
-
-
-def _scale(theta: np.ndarray, weights: np.ndarray) -> Map | None:
-    mean, target, spread = _moments(theta, weights)
+def _moves(theta: np.ndarray, weights: np.ndarray) -> Iterator[Map]:
+    """Moves to the weighted mean; to the weighted variances too; to the weighted covariance too."""
+    n, size = theta.shape
+    mean, target = theta.mean(0), weights @ theta
+    yield Map(np.eye(size), target - mean)
+    centred = theta - target
+    spread = weights @ centred**2 * n / (n - 1)
     with np.errstate(all="ignore"):
         scale = np.sqrt(spread / theta.var(0, ddof=1))
-    if not (np.isfinite(scale) & (scale > 0)).all():
-        return None
-    return Map(np.diag(scale), target - scale * mean)
-
-
-def _rotate(theta: np.ndarray, weights: np.ndarray) -> Map | None:
-    n, size = theta.shape
+    if (np.isfinite(scale) & (scale > 0)).all():
+        yield Map(np.diag(scale), target - scale * mean)
     if n < DRAWS_FOR_COVARIANCE * size:
-        return None
-    mean, target, _ = _moments(theta, weights)
-    centred = theta - target
+        return
     wanted = (centred * weights[:, None]).T @ centred * n / (n - 1)
     try:
         new = np.linalg.cholesky(wanted)
         old = np.linalg.cholesky(np.atleast_2d(np.cov(theta.T)))
     except np.linalg.LinAlgError:
-        return None
+        return
     matrix = np.linalg.solve(old.T, new.T).T
-    return Map(matrix, target - matrix @ mean)
+    yield Map(matrix, target - matrix @ mean)
 
 
 def _split(matching: Matching, first: State, last: State) -> tuple[float, float]:

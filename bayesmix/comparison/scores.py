@@ -83,7 +83,12 @@ def score(name: str, fit: Any, by: str) -> Score:
         If a criterion of posterior draws is requested for a point fit.
     """
     if CRITERIA[by].of_draws:
-        _needs_draws(name, fit, by)
+        if not is_posterior(fit):
+            raise FitError(
+                f"compare(by={by!r}) needs posterior draws, but {name!r} is a point fit "
+                f"({getattr(fit, 'method', type(fit).__name__)}); use by='bic', or fit it with "
+                "method='nuts'"
+            )
         return _predictive(fit, by) if CRITERIA[by].pointwise else _evidence(fit)
     point = fit.point() if is_posterior(fit) else fit
     warning = _point_warning(fit, point)
@@ -102,15 +107,6 @@ def _point_warning(fit: Any, point: Any) -> str:
         return ""
     reasons = "; ".join(getattr(point, "reasons", ()))
     return f"{status}: {reasons}" if reasons else status
-
-
-def _needs_draws(name: str, fit: Any, by: str) -> None:
-    if not is_posterior(fit):
-        raise FitError(
-            f"compare(by={by!r}) needs posterior draws, but {name!r} is a point fit "
-            f"({getattr(fit, 'method', type(fit).__name__)}); use by='bic', or fit it with "
-            "method='nuts'"
-        )
 
 
 def _evidence(fit: Any) -> Score:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.classes import Posterior
+from bayesmix._arguments.printing import Described, Lines
 from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.comparison.loo import loo
 from bayesmix.comparison.pointwise import standard_error
@@ -87,28 +90,49 @@ def _maximise(density: np.ndarray) -> np.ndarray:
     return out / out.sum()
 
 
-@dataclass(frozen=True)
-class Stacked:
-    """Weights of groups of chains and the draws resampled by them.
+@dataclass(frozen=True, eq=False, repr=False)
+class Stacking(Described):
+    """Groups of chains weighted by stacking.  Made by `Posterior.stack`.
 
     Parameters
     ----------
     table : DataFrame
-        By group: its chains, whether they are separate chains, their share of the reported
-        chains, elpd_loo with its standard error se, the number of units with a high
-        Pareto k, and weight.
+        For each group: its chains, whether they are separate chains (numbered after the
+        reported ones), their share of the reported chains, elpd_loo with its standard error
+        se, bad_k (number of units with too high a Pareto k), and weight.
     elpd_loo : float
-        Expected log predictive density of the weighted groups, units left out.
+        Expected log predictive density of the weighted groups, with units left out.
     se : float
         Its standard error over units.
-    drawn : Drawn
-        As many draws as were reported, in one chain.
+    posterior : Posterior
+        The draws resampled with the weights, in one chain without ESS and R-hat.
     """
 
     table: pd.DataFrame
     elpd_loo: float
     se: float
-    drawn: Drawn
+    posterior: Posterior
+
+    @property
+    def warning(self) -> str:
+        """Why you should not rely on the weights; empty if all is well."""
+        bad = int(self.table["bad_k"].max())
+        if not bad:
+            return ""
+        return f"up to {bad} units of a group have a high Pareto k: its elpd_loo is unreliable"
+
+    def _lines(self) -> Lines:
+        lines = []
+        for row in self.table.itertuples():
+            what = "separate" if row.apart else f"{row.share:.0%} of the chains"
+            words = f"weight {row.weight:.3f} ({what}), elpd_loo "
+            words += f"{row.elpd_loo:.2f} (standard error {row.se:.2f})"
+            lines.append((f"chains {row.chains}", words))
+        lines.append(("stacked", f"elpd_loo {self.elpd_loo:.2f} (standard error {self.se:.2f})"))
+        return lines + ([("warning", self.warning)] if self.warning else [])
+
+    def _title(self) -> str:
+        return "Stacking of chains"
 
 
 def groups_of_chains(modes: tuple[int, ...], places: tuple[int, ...] = ()) -> list[np.ndarray]:
@@ -123,7 +147,12 @@ def groups_of_chains(modes: tuple[int, ...], places: tuple[int, ...] = ()) -> li
     return [np.array([c for c, x in enumerate(labels) if x == y]) for y in names]
 
 
-def stack(drawn: Drawn, groups: list[np.ndarray], rng: np.random.Generator) -> Stacked:
+def stack(
+    drawn: Drawn,
+    groups: list[np.ndarray],
+    rng: np.random.Generator,
+    posterior_of: Callable[[Drawn], Posterior],
+) -> Stacking:
     """Weigh groups of chains by stacking, and resample their draws by the weights.
 
     Parameters
@@ -133,6 +162,8 @@ def stack(drawn: Drawn, groups: list[np.ndarray], rng: np.random.Generator) -> S
         Chains by group; those apart are numbered after the reported ones.
     rng : numpy.random.Generator
         Of the resampling.
+    posterior_of : callable
+        Makes the public posterior of the resampled draws.
     """
     index, weight = drawn.spec.rows.units.index, drawn.spec.rows.weight
     whole, reported = drawn.whole, len(drawn.theta)
@@ -153,7 +184,7 @@ def stack(drawn: Drawn, groups: list[np.ndarray], rng: np.random.Generator) -> S
         }
     ).rename_axis("group")
     resampled = _resample(whole, groups, weights, reported * drawn.theta.shape[1], rng)
-    return Stacked(table, float(mixed.sum()), standard_error(mixed), resampled)
+    return Stacking(table, float(mixed.sum()), standard_error(mixed), posterior_of(resampled))
 
 
 def _resample(

@@ -1,10 +1,3 @@
 """Outside variables: what predicts the classes of a fit, and what differs between them."""
 
-from bayesmix.comparison.outside.steps import (
-    Outside,
-    OutsideDraws,
-    cut,
-    distal,
-    relate,
-    solved,
-)
+from bayesmix.comparison.outside.steps import Outside, cut, distal, relate, solved

@@ -21,8 +21,12 @@ class FirstStep:
 
     Parameters
     ----------
+    fitted : Fitted
+        The first step.
     method : str
         "ml", "bch" or "two-step".
+    assign : str or None
+        "modal" or "proportional"; None with "two-step", which assigns no unit.
     share : ndarray, shape (U, S)
         Memberships.
     assigned : ndarray, shape (U, S)
@@ -33,11 +37,17 @@ class FirstStep:
         P(assigned s | class t), at [t, s]: sum_u r_ut w_us / sum_u r_ut.
     """
 
+    fitted: Fitted
     method: str
+    assign: str | None
     share: np.ndarray
     assigned: np.ndarray
     log_density: np.ndarray
     errors: np.ndarray
+
+    def at(self, theta: np.ndarray) -> FirstStep:
+        """The same at other parameters (D,), with the same units in each class."""
+        return first_step(self.fitted, theta, self.method, self.assign, self.assigned.argmax(1))
 
     def pull(self, log_joint: np.ndarray, errors: np.ndarray | None = None) -> np.ndarray:
         """Derivatives of every unit's objective in log_joint, (U, S).
@@ -70,7 +80,11 @@ class FirstStep:
 
 
 def first_step(
-    fitted: Fitted, theta: np.ndarray, method: str, assign: str, chosen: np.ndarray | None = None
+    fitted: Fitted,
+    theta: np.ndarray,
+    method: str,
+    assign: str | None,
+    chosen: np.ndarray | None = None,
 ) -> FirstStep:
     """Assignments, their errors and densities at parameters theta (D,) of the first step.
 
@@ -93,7 +107,7 @@ def first_step(
     count = fitted.spec.rows.weight
     counted = share if count is None else share * count[:, None]
     errors = (counted.T @ assigned) / np.maximum(counted.sum(0)[:, None], 1e-300)
-    return FirstStep(method, share, assigned, log_density, errors)
+    return FirstStep(fitted, method, assign, share, assigned, log_density, errors)
 
 
 def check_errors(step: FirstStep, names: tuple) -> None:

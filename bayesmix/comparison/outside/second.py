@@ -18,11 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.comparison.outside.assigned import FirstStep, first_step
+from bayesmix.comparison.outside.assigned import FirstStep
 from bayesmix.errors import FitError
 from bayesmix.likelihood.information import unit_scores
 from bayesmix.results.covariance import covariance
-from bayesmix.results.fitted import Fitted
 
 # Step of differences in beta; of the first step's parameters, in standard errors; of errors.
 STEP, STEP_FIRST, STEP_ERRORS = 1e-5, 1e-3, 1e-6
@@ -33,6 +32,14 @@ NEWTON_STEPS = 50
 SMALL, ENOUGH = 1e-18, 1e-8
 
 LogJoint = Callable[[np.ndarray], np.ndarray]
+
+
+def differences(
+    values_at: Callable[[np.ndarray], np.ndarray], place: np.ndarray, along: np.ndarray, h: float
+) -> np.ndarray:
+    """Derivatives of values along some directions, by central differences of step h."""
+    ends = ((values_at(place + h * d), values_at(place - h * d)) for d in along)
+    return np.array([(up - down) / (2 * h) for up, down in ends])
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,7 @@ class Second:
 
     def slopes(self, beta: np.ndarray) -> np.ndarray:
         """Derivatives of the log terms, (m, U, S)."""
-        moves = STEP * np.eye(self.size)
-        return np.array(
-            [(self.log_joint(beta + d) - self.log_joint(beta - d)) / (2 * STEP) for d in moves]
-        )
+        return differences(self.log_joint, beta, np.eye(self.size), STEP)
 
     @property
     def of_copies(self) -> np.ndarray:
@@ -74,11 +78,12 @@ class Second:
 
     def information(self, step: FirstStep, beta: np.ndarray) -> np.ndarray:
         """Minus the derivatives of the summed score, (m, m), by differences."""
-        h = 10 * STEP
-        moves = h * np.eye(self.size)
-        ends = [[self.unit_scores(step, beta + d).sum(0) for d in (m, -m)] for m in moves]
-        matrix = -np.array([(up - down) / (2 * h) for up, down in ends])
-        return (matrix + matrix.T) / 2
+
+        def score(at: np.ndarray) -> np.ndarray:
+            return self.unit_scores(step, at).sum(0)
+
+        matrix = differences(score, beta, np.eye(self.size), 10 * STEP)
+        return -(matrix + matrix.T) / 2
 
 
 def maximum(
@@ -137,63 +142,39 @@ def maximum(
 
 
 def influences(
-    second: Second,
-    step: FirstStep,
-    fitted: Fitted,
-    assign: str,
-    beta: np.ndarray,
-    information: np.ndarray,
+    second: Second, step: FirstStep, beta: np.ndarray, information: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Influences of the units on beta, (U, m), and on the first step's parameters, (U, D).
 
     A unit of weight w counts as w copies: its influence is that of one, times the root of w.
     """
-    joint, slopes = second.log_joint(beta), second.slopes(beta)
+    joint, slopes, fitted = second.log_joint(beta), second.slopes(beta), step.fitted
     root = covariance(fitted).root
     if np.isnan(root).any():
         raise FitError(
             f"the first step (status {fitted.status!r}) has no covariance, which the second step's "
             "standard errors need; fit a model that its data determine, or use fit('map')"
         )
-    chosen = step.assigned.argmax(1)
 
     def summed(pull: np.ndarray) -> np.ndarray:
         return np.einsum("us,mus->m", pull * second.weight[:, None], slopes)
 
-    def at(theta: np.ndarray) -> np.ndarray:
-        moved = first_step(fitted, theta, step.method, assign, chosen)
-        return summed(moved.pull(joint))
+    def of_first(theta: np.ndarray) -> np.ndarray:
+        return summed(step.at(theta).pull(joint))
 
-    h = STEP_FIRST
-    along = np.array(
-        [(at(fitted.theta + h * d) - at(fitted.theta - h * d)) / (2 * h) for d in root.T]
-    )  # (f, m)
+    def of_errors(errors: np.ndarray) -> np.ndarray:
+        return summed(step.pull(joint, errors))
+
+    along = differences(of_first, fitted.theta, root.T, STEP_FIRST)  # (f, m)
     standardised = unit_scores(fitted.problem, fitted.theta) * second.weight[:, None] @ root
     scores = np.einsum("us,mus->um", step.pull(joint) * second.weight[:, None], slopes)
     total = scores + standardised @ along
     if step.method != "two-step":
-        total = total + _of_errors(second, step, joint, summed)
+        k = len(step.errors)
+        moves = differences(of_errors, step.errors, np.eye(k * k).reshape(-1, k, k), STEP_ERRORS)
+        counted = step.share * second.weight[:, None]
+        share = counted / np.maximum(counted.sum(0), 1e-300)
+        for (t, s), move in zip(np.ndindex(k, k), moves, strict=True):
+            total += np.outer(share[:, t] * (step.assigned[:, s] - step.errors[t, s]), move)
     total, standardised = total * second.of_copies, standardised * second.of_copies
     return np.linalg.solve(information, total.T).T, standardised @ root.T
-
-
-def _of_errors(
-    second: Second,
-    step: FirstStep,
-    joint: np.ndarray,
-    summed: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """What the units' influences on the classification errors add to their scores, (U, m)."""
-    k = step.errors.shape[0]
-    counted = step.share * second.weight[:, None]
-    size = np.maximum(counted.sum(0), 1e-300)
-    out = np.zeros((len(joint), second.size))
-    h = STEP_ERRORS
-    for t in range(k):
-        for s in range(k):
-            move = np.zeros((k, k))
-            move[t, s] = h
-            ends = [summed(step.pull(joint, step.errors + d)) for d in (move, -move)]
-            influence = counted[:, t] * (step.assigned[:, s] - step.errors[t, s]) / size[t]
-            out += np.outer(influence, (ends[0] - ends[1]) / (2 * h))
-    return out

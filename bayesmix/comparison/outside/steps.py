@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ from bayesmix.results.at import responses
 from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.means import row_log_densities
+from bayesmix.results.uncertainty import Source
 
 
 @dataclass(frozen=True)
@@ -71,36 +73,25 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outside:
-    """The second step as a fit, and how well the first one tells the classes apart.
+    """The second step: estimates, or draws that are each given a draw of the first step's.
 
     Parameters
     ----------
     name : str
         "relate" or "distal".
-    fitted : Fitted
-        Its covariance carries the first step's uncertainty.
+    source : Source
+        Of estimates, the covariance carries the first step's uncertainty.
     method : str
     assign : str, or None
-    errors : DataFrame
+    errors : DataFrame, or None with draws
         P(assigned | class), classes by assigned classes.
     """
 
     name: str
-    fitted: Fitted
+    source: Source
     method: str
     assign: str | None
-    errors: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class OutsideDraws:
-    """Draws (T, D) of the second step's parameters, each given a draw of the first step's."""
-
-    name: str
-    spec: MixtureSpec
-    theta: np.ndarray
-    method: str
-    assign: str | None
+    errors: Any = None
 
 
 def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope) -> Stage:
@@ -173,16 +164,15 @@ def distal(
 def solved(stage: Stage, fitted: Fitted, method: str, assign: str | None) -> Outside:
     """The second step's estimates, with the first step's uncertainty."""
     assign = _checked(method, assign)
-    how = assign or "proportional"
-    step, beta, information = _estimated(stage, fitted, method, how)
-    of_beta, of_first = influences(stage.second, step, fitted, how, beta, information)
+    step, beta, information = _estimated(stage, fitted, method, assign)
+    of_beta, of_first = influences(stage.second, step, beta, information)
     moves = np.zeros((len(of_beta), stage.spec.layout.size))
     moves[:, stage.at] = of_beta @ stage.basis.T
     moves[:, stage.ours] = of_first[:, stage.theirs]
     names = pd.Index(list(fitted.spec.components), name="component")
     errors = pd.DataFrame(step.errors, index=names, columns=names.rename("assigned"))
     found = _as_fit(stage.spec, stage.theta(beta, fitted.theta), moves, method)
-    return Outside(stage.name, found, method, assign, errors)
+    return Outside(stage.name, Source(stage.spec, found, None), method, assign, errors)
 
 
 def cut(
@@ -192,7 +182,7 @@ def cut(
     method: str,
     assign: str | None,
     rng: np.random.Generator,
-) -> OutsideDraws:
+) -> Outside:
     """Draws of the second step, each given a draw of the first, which it does not inform.
 
     Given the first step's parameters those of the second are normal around their estimate,
@@ -213,24 +203,23 @@ def cut(
     Plummer (2015), Statistics and Computing 25, 37-43: cut posteriors.
     """
     assign = _checked(method, assign)
-    how = assign or "proportional"
-    _, begin, _ = _estimated(stage, fitted, method, how)
+    _, begin, _ = _estimated(stage, fitted, method, assign)
     out = []
     for first in draws:
-        step = first_step(fitted, first, method, how)
+        step = first_step(fitted, first, method, assign)
         beta, information = maximum(stage.second, step, begin, near=True)
         scores = stage.second.unit_scores(step, beta) * stage.second.of_copies
         moves = np.linalg.solve(information, scores.T)  # (m, U)
         drawn = beta + moves @ rng.standard_normal(moves.shape[1])
         out.append(stage.theta(drawn, first))
-    return OutsideDraws(stage.name, stage.spec, np.array(out), method, assign)
+    return Outside(stage.name, Source(stage.spec, None, np.array(out)), method, assign)
 
 
 def _estimated(
-    stage: Stage, fitted: Fitted, method: str, how: str
+    stage: Stage, fitted: Fitted, method: str, assign: str | None
 ) -> tuple[FirstStep, np.ndarray, np.ndarray]:
     """The first step, beta, and the information (m, m), from the assignments as they are."""
-    step = first_step(fitted, fitted.theta, method, how)
+    step = first_step(fitted, fitted.theta, method, assign)
     check_errors(step, fitted.spec.components)
     naive = replace(step, method="bch", errors=np.eye(len(step.errors)))
     begin, _ = maximum(stage.second, naive, stage.start)
