@@ -398,20 +398,14 @@ def select(
 
 
 def _kept_or_made(model: Mixture, method: str, options: Mapping[str, Any], saved: Any) -> PointFit:
-    """The fit from the checkpoint, or a new one that is kept there."""
+    """The fit from the checkpoint, or a new one that is kept there unless it is interrupted."""
     name = f"k_{model.k}"
     kept = None if saved is None else saved.get_fit(name, model._spec)
     if kept is not None:
         return model._result(kept)  # type: ignore[return-value]
-    fit = _whole(model, method, options)
-    if saved is not None:
-        saved.put_fit(name, fit._fitted)
-    return fit
-
-
-def _whole(model: Mixture, method: str, options: Mapping[str, Any]) -> PointFit:
-    """Make a fit, and raise if it was interrupted."""
     fit: PointFit = model.fit(method, **options)
     if fit._fitted.interrupted:
         raise KeyboardInterrupt
+    if saved is not None:
+        saved.put_fit(name, fit._fitted)
     return fit

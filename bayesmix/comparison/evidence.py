@@ -143,8 +143,10 @@ def bridge(target: Target, chains: np.ndarray, rng: np.random.Generator) -> Evid
     """
     if chains.shape[0] * chains.shape[1] < FEWEST_DRAWS:
         raise FitError(f"no evidence: it needs at least {FEWEST_DRAWS} draws")
-    chains = _thinned(chains)
+    step = max(1, -(-chains.shape[0] * chains.shape[1] // MOST_DRAWS))
+    chains = chains[:, ::step]
     half = chains.shape[1] // 2
+    chains = chains[:, : 2 * half]
     # Each half of the chains fits the normal density for the bridge from the other half.
     first, second = chains[:, :half], chains[:, half:]
     parts = [_bridge(target, first, second, rng), _bridge(target, second, first, rng)]
@@ -233,13 +235,6 @@ def prior_constant(drawn: Drawn) -> float:
     """
     spread = drawn.priors.spread
     return 0.0 if spread is None else -0.5 * len(spread) * math.log(drawn.spec.k)
-
-
-def _thinned(theta: np.ndarray) -> np.ndarray:
-    """At most so many draws in all, an even number of each chain."""
-    step = max(1, -(-theta.shape[0] * theta.shape[1] // MOST_DRAWS))
-    out = theta[:, ::step]
-    return out[:, : out.shape[1] // 2 * 2]
 
 
 def _bridge(

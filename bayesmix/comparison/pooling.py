@@ -117,12 +117,11 @@ class Pooled(Described):
         base = tables[0][[*KEYS, "scale"]]
         keys = pd.MultiIndex.from_frame(base[KEYS])
         tables = [table.set_index(KEYS).loc[keys] for table in tables]
-        rows = []
-        for i, scale in enumerate(base["scale"]):
-            estimate, se = (
-                np.array([t[name].iloc[i] for t in tables], float) for name in ("estimate", "se")
-            )
-            rows.append(_pooled_row(estimate, se, str(scale), self.complete_df, ci))
+        each = (np.array([t[name] for t in tables], float).T for name in ("estimate", "se"))
+        rows = [
+            _pooled_row(estimate, se, scale, self.complete_df, ci)
+            for estimate, se, scale in zip(*each, base["scale"], strict=True)
+        ]
         names = ["estimate", "se", "z", "p_value", "lower", "upper", "df", "fmi"]
         out = pd.concat([base[KEYS], pd.DataFrame(rows, columns=names)], axis=1)
         out.insert(len(KEYS) + 6, "scale", base["scale"])

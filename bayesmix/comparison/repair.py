@@ -114,7 +114,7 @@ def match_unit(
 
 def _improve(matching: Matching, first: State, state: State, unit: int) -> State | None:
     """The first of the three moves that lowers k, or None."""
-    for step in _moves(state.theta, np.exp(state.log_weights)):
+    for step in moves(state.theta, np.exp(state.log_weights)):
         theta = step(state.theta)
         density = np.asarray(matching.log_density(theta), float)
         log_lik = np.asarray(matching.unit_log_lik(theta, unit), float)
@@ -133,7 +133,7 @@ def _weigh(log_ratios: np.ndarray, r_eff: float) -> tuple[np.ndarray, float]:
     return psis_smooth(ratios, r_eff)
 
 
-def _moves(theta: np.ndarray, weights: np.ndarray) -> Iterator[Map]:
+def moves(theta: np.ndarray, weights: np.ndarray) -> Iterator[Map]:
     """Moves to the weighted mean; to the weighted variances too; to the weighted covariance too."""
     n, size = theta.shape
     mean, target = theta.mean(0), weights @ theta

@@ -121,7 +121,7 @@ def _rows(fitted: Fitted, kind: str, rng: np.random.Generator) -> Rows:
         again = partial(_again, without_data(fitted), kind, int(rng.integers(2**62)))
         return replace(rows, resampled=again, number=uuid4().hex)
     if kind == "case":
-        share = np.ones(rows.n_units) if rows.weight is None else rows.weight
+        share = rows.unit_weights
         # The number of units drawn is the sum of their weights, as w equals w copies.
         total = round(float(share.sum()))
         return replace(rows, weight=rng.multinomial(total, share / share.sum()).astype(float))
@@ -136,7 +136,7 @@ def _again(fitted: Fitted, kind: str, seed: int, rows: Rows, block: Block) -> Ro
     """
     rng = np.random.default_rng([seed, block.number])
     if kind == "case":
-        share = np.ones(rows.n_units) if rows.weight is None else rows.weight
+        share = rows.unit_weights
         return replace(rows, weight=rng.poisson(share).astype(float))
     own = of_block(fitted, rows, block)
     return simulated_rows(own, rng, (own.spec,))[0]

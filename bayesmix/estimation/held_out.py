@@ -38,7 +38,7 @@ def held_out(fitted: Fitted, fold: np.ndarray) -> np.ndarray:
     fold : ndarray of int, shape (U,)
     """
     spec = fitted.spec
-    weight = np.ones(spec.rows.n_units) if spec.rows.weight is None else spec.rows.weight
+    weight = spec.rows.unit_weights
     out = np.full(len(fold), np.nan)
     for number in range(int(fold.max()) + 1):
         left = fold == number

@@ -104,7 +104,7 @@ def named_data(
         out.add("unit_of_row", unit, "obs")
         out.add("row_number", number, "obs")
     if spec.rows.weight is not None:
-        weight = np.ones(rows.n_units) if rows.weight is None else rows.weight
+        weight = rows.unit_weights
         out.add("case_weight", weight, "unit")
     _add_allowed(spec, rows, out)
     dims = ("unit", *(d for d in ("row_in_unit", "response") if d in out.coords))

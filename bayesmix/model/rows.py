@@ -180,6 +180,11 @@ class Rows:
         return np.ones(self.n) if self.weight is None else self.weight[self.units.codes]
 
     @property
+    def unit_weights(self) -> np.ndarray:
+        """The case weights of the units, (U,); one where there are none."""
+        return np.ones(self.n_units) if self.weight is None else self.weight
+
+    @property
     def row_weight(self) -> float:
         """The sum of the case weights over rows with an observed response."""
         there = self.observed

@@ -103,18 +103,18 @@ def draw_panels(
     unknown = [t for t in wanted if t not in known]
     if unknown or not wanted:
         raise FitError(f"terms={unknown or wanted!r}: use some of {known}")
-    lines = _lines(tables, wanted)
+    lines, n = _lines(tables, wanted), len(tables)
+    shifts = [SPREAD * (number / (n - 1) - 0.5) if n > 1 else 0.0 for number in range(n)]
     if interactive(backend, ax):
         from bayesmix.plot.interactive import draw_intervals
 
-        shifts = [_shift(number, len(tables)) for number in range(len(tables))]
         return draw_intervals(str(backend), tables, wanted, lines, shifts, label)
     axes = panels(ax, len(wanted), "one for each term", share_x=False)
     for panel, term in zip(axes, wanted, strict=True):
         own = [table[table["term"] == term] for table in tables.values()]
         for number, (name, table) in enumerate(zip(tables, own, strict=True)):
             looks = range(len(lines)) if len(tables) == 1 else [number] * len(lines)
-            _draw(panel, table, lines, _shift(number, len(tables)), looks, name)
+            _draw(panel, table, lines, shifts[number], looks, name)
         if not all((table["effect"] == "dispersion").all() for table in own):
             panel.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         panel.set_title(term)
@@ -146,10 +146,6 @@ def _lines(tables: Mapping[str, pd.DataFrame], terms: Sequence[str]) -> list[Any
         c for table in tables.values() for c in table.loc[table["term"].isin(terms), "line"]
     )
     return [c for c in seen if c != "all"] + (["all"] if "all" in seen else [])
-
-
-def _shift(number: int, n: int) -> float:
-    return 0.0 if n == 1 else SPREAD * (number / (n - 1) - 0.5)
 
 
 def _draw(

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
@@ -74,7 +73,7 @@ def rootogram(
     edges = _edges(bins)
     if mark is not None and mark not in fit.components:
         raise FitError(f"mark={mark!r} is not a component; use one of {list(fit.components)}")
-    members, weight = fit.membership(), unit_weights(fit)
+    members, weight = fit.membership(), fit.numbers.spec.rows.unit_weights
     own = members.to_numpy().argmax(1)
     at = 0 if mark is None else fit.components.index(mark)
     marked = None if mark is None else own == at
@@ -113,12 +112,6 @@ def _edges(bins: int | Sequence[float]) -> np.ndarray:
     if not good or edges[0] > 0 or edges[-1] < 1:
         raise FitError(f"bins={bins!r}: a number of bins, or rising edges from 0 to 1")
     return edges
-
-
-def unit_weights(fit: PointFit | Posterior) -> np.ndarray:
-    """Weights of the units, (U,); ones where there are none."""
-    rows = fit.numbers.spec.rows
-    return np.ones(rows.n_units) if rows.weight is None else rows.weight
 
 
 def _counts(values: np.ndarray, weight: np.ndarray, edges: np.ndarray, eps: float) -> np.ndarray:
@@ -183,7 +176,11 @@ def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     'component'
     """
     ax = one_axes(ax)
-    ordered, sizes = sorted_by_cluster(fit.membership())
+    members = fit.membership()
+    values = members.to_numpy()
+    cluster = values.argmax(1)
+    ordered = members.iloc[np.lexsort((-values.max(1), cluster))]  # falling within a cluster
+    sizes = np.bincount(cluster, minlength=fit.k)
     image = ax.imshow(
         ordered.to_numpy(),
         cmap="Greys",
@@ -205,11 +202,3 @@ def membership(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
         ax.set_yticks(range(len(ordered)), labels=labels, fontsize=8)
     ax.figure.colorbar(image, ax=ax, label="membership")
     return ax
-
-
-def sorted_by_cluster(members: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Units by most probable component, then by falling membership; and the cluster sizes."""
-    values = members.to_numpy()
-    cluster = values.argmax(1)
-    order = np.lexsort((-values.max(1), cluster))
-    return members.iloc[order], np.bincount(cluster, minlength=values.shape[1])

@@ -156,8 +156,7 @@ def _units(spec: Any, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
             found.append((0.0, 1.0))
             continue
         y = observed_response(block)
-        given = spec.rows.weight
-        weight = np.ones(len(y)) if given is None else given[spec.rows.units.codes]
+        weight = spec.rows.row_weights
         if y.ndim > 1:
             y = y[:, layout.columns.index(cell.output)]
         y, weight = y[~np.isnan(y)], weight[~np.isnan(y)]

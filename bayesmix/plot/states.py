@@ -125,21 +125,13 @@ def _groups(fit: Any, table: pd.DataFrame, names: list[str]) -> list[tuple[str, 
     if not names:
         return [("", table)]
     data = fit.numbers.spec.prepared.table
-    out = []
-    for levels, part in _split(table, names, data):
-        own = np.all([data[n] == v for n, v in zip(names, levels, strict=True)], axis=0)
-        words = ", ".join(f"{n} = {v}" for n, v in zip(names, levels, strict=True))
-        out.append((f"{words}, n = {int(own.sum())}", part))
-    return out
-
-
-def _split(
-    table: pd.DataFrame, names: list[str], data: pd.DataFrame
-) -> list[tuple[tuple, pd.DataFrame]]:
     order = {n: {v: i for i, v in enumerate(levels_of(data[n]))} for n in names}
-    found = {}
     columns = list(covariate_names(names, COLUMNS).values())
-    for key, part in table.groupby(columns, observed=True, sort=False):
-        found[key if isinstance(key, tuple) else (key,)] = part
-    rank = sorted(found, key=lambda key: [order[n][v] for n, v in zip(names, key, strict=True)])
-    return [(key, found[key]) for key in rank]
+    found: dict[Any, pd.DataFrame] = dict(list(table.groupby(columns, observed=True, sort=False)))
+    out = []
+    for key in sorted(found, key=lambda k: [order[n][v] for n, v in zip(names, k, strict=True)]):
+        pairs = list(zip(names, key, strict=True))
+        own = np.all([data[n] == v for n, v in pairs], axis=0)
+        words = ", ".join(f"{n} = {v}" for n, v in pairs)
+        out.append((f"{words}, n = {int(own.sum())}", found[key]))
+    return out

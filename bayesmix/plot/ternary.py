@@ -8,7 +8,6 @@ import numpy as np
 
 from bayesmix._arguments.classes import PointFit, Posterior
 from bayesmix.errors import FitError
-from bayesmix.plot.memberships import unit_weights
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import Axes, colour, entry, marker, one_axes
 
@@ -63,7 +62,7 @@ def ternary(fit: PointFit | Posterior, ax: Axes | None = None) -> Axes:
     ax = one_axes(ax)
     _triangle(ax, fit)
     members = fit.membership().to_numpy(dtype=float)
-    place, count, own = grouped(members, unit_weights(fit))
+    place, count, own = grouped(members, fit.numbers.spec.rows.unit_weights)
     for s in range(3):
         at = own == s
         areas = _areas(count[at], float(count.max()))

@@ -86,7 +86,13 @@ def trajectories(
     >>> ax.get_xlabel(), len(ax.lines)
     ('t', 62)
     """
-    _check(fit)
+    from matplotlib.patheffects import Normal, Stroke
+
+    if not fit.numbers.spec.prepared.units.grouped:
+        raise FitError(
+            "trajectories() draws units with several rows; say which rows belong together by "
+            "group=, or 'y ~ time | id', or draw single rows with plot.fitted()"
+        )
     view = make_view(fit, x, by, response, at or {})
     if view.x is None:
         raise FitError(
@@ -100,28 +106,13 @@ def trajectories(
     notes = _draw_units(ax, view, lines)
     drawn = curves(view, ci)
     draw_curves(ax, view, drawn, range(fit.k))
-    _outline(ax)
+    outline = [Stroke(linewidth=4.0, foreground="white"), Normal()]  # off lines of one colour
+    for line in (line for line in ax.lines if line.get_gid() is None):
+        line.set_path_effects(outline)
     notes += cut(ax, view, drawn, range(fit.k))
     label(ax, view, False, notes)
     draw_legend(legend, view)
     return ax
-
-
-def _check(fit: Any) -> None:
-    if not fit.numbers.spec.prepared.units.grouped:
-        raise FitError(
-            "trajectories() draws units with several rows; say which rows belong together by "
-            "group=, or 'y ~ time | id', or draw single rows with plot.fitted()"
-        )
-
-
-def _outline(ax: Axes) -> None:
-    """A white edge that lifts the means off the lines of their own colour."""
-    from matplotlib.patheffects import Normal, Stroke
-
-    for line in ax.lines:
-        if line.get_gid() is None:
-            line.set_path_effects([Stroke(linewidth=4.0, foreground="white"), Normal()])
 
 
 def _draw_units(ax: Axes, view: View, lines: int) -> list[str]:

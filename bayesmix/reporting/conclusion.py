@@ -28,6 +28,7 @@ ENDS = ["estimate", "lower", "upper"]
 SOURCES = {
     "EM algorithm": "McLachlan and Peel (2000), Finite Mixture Models",
     "NUTS": "Hoffman and Gelman (2014), Journal of Machine Learning Research 15, 1593-1623",
+    "LOO": "Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432 (LOO)",
 }
 
 
@@ -177,6 +178,7 @@ def _ended(subject: Subject, name: str) -> Iterator[str]:
     fit = subject.fits[name]
     if name in subject.points:
         starts = fit.starts
+        entropy = f", relative entropy {fit.entropy:.2f}" if fit.numbers.spec.hidden else ""
         among = (
             f"highest log-likelihood of {len(starts)} starts, reached by "
             f"{starts.attrs['agreeing']} of them,"
@@ -186,7 +188,7 @@ def _ended(subject: Subject, name: str) -> Iterator[str]:
         yield (
             f"The {among} was {fixed(fit.loglik)} with "
             f"{plural(fit.df, 'free parameter')} (AIC {fixed(fit.aic, 1)}, BIC "
-            f"{fixed(fit.bic, 1)}{_entropy(fit)})."
+            f"{fixed(fit.bic, 1)}{entropy})."
         )
         return
     if fit.method == "laplace":
@@ -207,16 +209,10 @@ def _ended(subject: Subject, name: str) -> Iterator[str]:
     )
 
 
-def _entropy(fit: Any) -> str:
-    return f", relative entropy {fit.entropy:.2f}" if fit.numbers.spec.hidden else ""
-
-
 def _sources(subject: Subject) -> list[str]:
-    sources = [SOURCES["EM algorithm"]] if subject.points else []
-    if any(fit.method == "nuts" for fit in subject.posteriors.values()):
-        sources.append(SOURCES["NUTS"])
-    if subject.posteriors:
-        sources.append(
-            "Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432 (LOO)"
-        )
-    return sources
+    used = {
+        "EM algorithm": subject.points,
+        "NUTS": [fit for fit in subject.posteriors.values() if fit.method == "nuts"],
+        "LOO": subject.posteriors,
+    }
+    return [SOURCES[name] for name, fits in used.items() if fits]

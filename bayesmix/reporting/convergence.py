@@ -60,10 +60,9 @@ def fit_warnings(fit: Any) -> list[str]:
 
 def point_warnings(fit: Any) -> list[str]:
     """What a reader of a point fit needs to know."""
-    words = list(fit.reasons)
-    if fit.status != "converged" and not words:
-        words = [f"The fit ended with the status {fit.status!r}."]
-    return words
+    if fit.status == "converged" or fit.reasons:
+        return list(fit.reasons)
+    return [f"The fit ended with the status {fit.status!r}."]
 
 
 def _point_end(fit: Any) -> tuple[str, str]:

@@ -40,7 +40,11 @@ def criteria(subject: Subject) -> Section:
     if subject.posteriors:
         blocks.append(_posterior_table(subject))
         blocks += [Words(words, "warning") for words in criteria_doubts(subject)]
-        blocks += [Words(words, "note") for words in _replaced(subject)]
+        blocks += [
+            Words(f"{name}: read LOO, which can be relied on here; {waic.warning}.", "note")
+            for name, (loo, waic) in subject.predictive.items()
+            if waic.warning and not loo.warning
+        ]
         blocks += _ranking(subject.posteriors, "loo")
     if len(subject.points) == len(subject.posteriors) == 1 and len(subject.models) == 2:
         blocks += _ranking(subject.fits, "bic")  # of a posterior at its mode
@@ -64,15 +68,6 @@ def criteria_doubts(subject: Subject) -> list[str]:
         if each.warning and both[0].warning
     }
     return list(found)
-
-
-def _replaced(subject: Subject) -> list[str]:
-    """Whether LOO replaces WAIC."""
-    return [
-        f"{name}: read LOO, which can be relied on here; {waic.warning}."
-        for name, (loo, waic) in subject.predictive.items()
-        if waic.warning and not loo.warning
-    ]
 
 
 def _posterior_table(subject: Subject) -> Table:

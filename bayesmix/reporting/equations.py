@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
@@ -120,7 +120,8 @@ def _predictor(spec: MixtureSpec, part: Part, block: BlockLayout) -> Equation:
         for name in family.locations
     }
     response = f" of {block.name}" if len(spec.layout.blocks) > 1 else ""
-    terms = [*_terms(spec, block), *_offsets(part)]
+    offsets = dict.fromkeys(o for design in part.designs for o in design.formula.offsets)
+    terms = [*_terms(spec, block), *(rf"{upright(text)}_{{i}}" for text in offsets)]
     if not left or not terms:
         return Equation((), f"There is nothing to estimate{response} but the weights.")
     words = f"The linear predictor{response} of row i"
@@ -143,11 +144,6 @@ def _terms(spec: MixtureSpec, block: BlockLayout) -> Iterator[str]:
         counts[kind] += 1
         symbol = SYMBOLS[kind] % ("" if spec.k == 1 else OWNERS[kind], counts[kind])
         yield symbol if term == "Intercept" else rf"{symbol}\,{upright(term)}_{{i}}"
-
-
-def _offsets(part: Part) -> Iterable[str]:
-    texts = dict.fromkeys(o for design in part.designs for o in design.formula.offsets)
-    return (rf"{upright(text)}_{{i}}" for text in texts)
 
 
 def _weights(spec: MixtureSpec) -> Equation:

@@ -94,8 +94,7 @@ def _only(spec: MixtureSpec, unit: int) -> MixtureSpec:
 def _without(drawn: Drawn, unit: int, seed: int) -> float:
     """Log predictive density of a unit from a posterior that has not seen it."""
     spec = drawn.spec
-    own = spec.rows.weight
-    weight = np.ones(spec.rows.n_units) if own is None else own.copy()
+    weight = spec.rows.unit_weights.copy()
     weight[unit] = 0.0
     left = replace(spec, rows=replace(spec.rows, weight=weight))
     problem = build_problem(left, penalty=Penalty(drawn.priors, jacobian=True))

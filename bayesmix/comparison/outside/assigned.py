@@ -104,8 +104,7 @@ def first_step(
     if assign == "modal":
         chosen = share.argmax(1) if chosen is None else chosen
         assigned = np.eye(share.shape[1])[chosen]
-    count = fitted.spec.rows.weight
-    counted = share if count is None else share * count[:, None]
+    counted = share * fitted.spec.rows.unit_weights[:, None]
     errors = (counted.T @ assigned) / np.maximum(counted.sum(0)[:, None], 1e-300)
     return FirstStep(fitted, method, assign, share, assigned, log_density, errors)
 

@@ -118,7 +118,7 @@ def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope
         theta[at] = basis @ beta
         return whole.weights.log_weights(theta, z).T
 
-    second = Second(log_joint, len(at), _weights(spec))
+    second = Second(log_joint, len(at), spec.rows.unit_weights)
     places = _same_entries(whole, spec)
     return Stage("relate", whole, second, np.zeros(len(at)), at, basis, *places)
 
@@ -156,7 +156,13 @@ def distal(
         msg = "distal(): an outcome with delayed entries is not available; give surv(time, status)"
         raise FitError(msg)
     start, basis = _start(whole)
-    second = Second(lambda beta: _log_outcome(whole, basis @ beta), len(start), _weights(spec))
+
+    def log_joint(beta: np.ndarray) -> np.ndarray:
+        theta = basis @ beta
+        density = row_log_densities(responses(whole, whole.rows, theta)[0])
+        return whole.weights.log_weights(theta, None).T + density
+
+    second = Second(log_joint, len(start), spec.rows.unit_weights)
     none = np.empty(0, int)
     return Stage("distal", whole, second, start, np.arange(len(start)), basis, none, none)
 
@@ -266,11 +272,6 @@ def _complete(table: pd.DataFrame, names: Iterable[str]) -> None:
             )
 
 
-def _weights(spec: MixtureSpec) -> np.ndarray:
-    weight = spec.rows.weight
-    return np.ones(spec.rows.n_units) if weight is None else weight
-
-
 def _same_entries(whole: MixtureSpec, spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:
     """Entries of theta that two models share, in one order: all but weights and priors' own."""
     apart = ("weight", "concomitant", "smooth")
@@ -287,12 +288,6 @@ def _as_fit(whole: MixtureSpec, theta: np.ndarray, moves: np.ndarray, method: st
     out = Fitted(whole, theta, np.nan, method, "converged", 0, ends, whole.k)
     out.covariances["observed"] = Covariance.of(moves.T @ moves)
     return out
-
-
-def _log_outcome(spec: MixtureSpec, theta: np.ndarray) -> np.ndarray:
-    """Terms log P(class) + log f(outcome | class), (U, S)."""
-    density = row_log_densities(responses(spec, spec.rows, theta)[0])
-    return spec.weights.log_weights(theta, None).T + density
 
 
 def _start(spec: MixtureSpec) -> tuple[np.ndarray, np.ndarray]:
