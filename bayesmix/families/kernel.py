@@ -55,6 +55,12 @@ class Kernel:
         reads of each cluster, (m, C), in the place of `reads`.  Its predictors are then the
         location's coefficients, one by one, and the other parameters.  Curvatures of level 2 come
         with what stands between parameters, in the place of the second derivatives.
+    make_table : callable, optional
+        Of a term of counts: ``make_table(ops)`` returns ``table(y, *etas)``, what does not depend
+        on the first predictor.  The term reads these numbers behind its predictors; where the
+        other parameters are constant it is given them by count.
+    looked : tuple of int
+        How many of these numbers the log density reads, and with its derivatives, and in all.
 
     Notes
     -----
@@ -76,15 +82,26 @@ class Kernel:
     base: Kernel | None = None
     blocks: bool = False
     together: Callable[..., Any] | None = None
+    make_table: Callable[..., Term] | None = None
+    looked: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def made_of(self) -> tuple[Callable[..., Any], ...]:
         """The functions whose source decides what the term computes."""
-        return (self.make_term, *(() if self.base is None else self.base.made_of))
+        own = (self.make_term,) if self.make_table is None else (self.make_term, self.make_table)
+        return (*own, *(() if self.base is None else self.base.made_of))
+
+    def short(self, ops: Any) -> Term | Block:
+        """The term that reads what a table has."""
+        return self.make_term(ops) if self.base is None else self.make_term(ops, self.base)
 
     def build(self, ops: Any) -> Term | Block:
         """The term as a function of numbers, made with the functions in `ops`."""
-        return self.make_term(ops) if self.base is None else self.make_term(ops, self.base)
+        if self.make_table is None:
+            return self.short(ops)
+        short, table = ops.scalar(self.short(ops)), ops.scalar(self.make_table(ops))
+        others = len(self.reads) + 1
+        return lambda *given: short(*given, *table(given[0], *given[others:]))
 
 
 @dataclass(frozen=True)
@@ -115,3 +132,4 @@ class TimesKernel:
     along: str
     parameters: int = 2
     statistic: bool = False
+    looked: tuple[int, int, int] = (0, 0, 0)

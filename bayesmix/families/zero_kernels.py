@@ -16,8 +16,9 @@ def with_psi(base: Any, name: str, make_term: Any) -> Kernel:
     """The kernel of a family with extra zeros, from that of the others."""
     reads = ("y", *(number for number in base.reads if number != "y"))
     return replace(
-        base, name=name, make_term=make_term, reads=reads, parameters=base.parameters + 1, base=base
-    )
+        base, name=name, make_term=make_term, reads=reads, base=base,
+        parameters=base.parameters + 1, make_table=None, looked=(0, 0, 0),
+    )  # fmt: skip
 
 
 def inflated_term(ops: Any, base: Kernel) -> Term:

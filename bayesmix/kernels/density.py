@@ -23,7 +23,7 @@ from bayesmix.kernels.compile import (
 )
 from bayesmix.kernels.passes import PASS_SIGNATURE, calls_at, models_at, works_at
 from bayesmix.kernels.record import CALL, DENSITY, NOT_FINITE, SCORE, VALUE, WORK, names
-from bayesmix.kernels.sums import Array
+from bayesmix.kernels.sums import Array, clear, copy, finite
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -85,9 +85,8 @@ def add_gaussian(f: int, z: Array, prior: int, gradient: Array) -> float:
 def place(f: int, z: Array, numbers: int, at: Array, theta: Array) -> None:
     """Theta at z, origin + factor z in its free entries."""
     d = len(theta)
-    origin, factor = doubles(numbers, d), matrix(numbers + 8 * d, f, f)
-    for j in range(d):
-        theta[j] = origin[j]
+    factor = matrix(numbers + 8 * d, f, f)
+    copy(d, numbers, theta.ctypes.data)
     for i in range(f):
         shift = 0.0
         for j in range(f):
@@ -117,28 +116,23 @@ def log_density(size: int, z_address: int, gradient_address: int, value: int, ad
     total, score = constants[0] + sums[0], sums[1 + k : 1 + k + d]
     if constants[1] != 0.0:
         total += add_dirichlet(model, works_at(work.ctypes.data)[0], constants[1], score)
-    for j in range(f):
-        gradient[j] = 0.0
+    clear(gradient_address, f)
     for i in range(f):
         for j in range(f):
             gradient[j] += factor[i, j] * score[at[i]]
     total += add_gaussian(f, z, prior + 16, gradient)
-    good = math.isfinite(total)
-    for j in range(f):
-        good = good and math.isfinite(gradient[j])
+    good = math.isfinite(total) and finite(f, gradient_address)
     doubles(value, np.int64(1))[0] = total
     # The buffers are given back after their last use by name, which has to be here.
     kept = len(work) + len(call) + len(buffers) + len(theta) > 0
     return 0 if good and kept else NOT_FINITE
 
 
-def copy(size: int, expanded: int, z_address: int, out_address: int, _density: int) -> int:
+def copy_z(size: int, expanded: int, z_address: int, out_address: int, _density: int) -> int:
     """Copy z."""
     if size != expanded:
         return -1
-    z, out = doubles(z_address, np.int64(size)), doubles(out_address, np.int64(size))
-    for i in range(np.int64(size)):
-        out[i] = z[i]
+    copy(np.int64(size), z_address, out_address)
     return 0
 
 
@@ -167,8 +161,7 @@ def units(address: int, theta: int, weights: int, out: int) -> None:
         record[0].weight = product.ctypes.data
     call_pass(density.pass_kernel, (density.model, work.ctypes.data, call.ctypes.data))
     if weights != 0:
-        for j in range(d):
-            target[j] = sums[1 + k + j]
+        copy(d, sums.ctypes.data + 8 * (1 + k), out)
     elif model.weight != 0:
         for i in range(n):
             target[i] = 0.0 if own[i] == 0.0 else own[i] * target[i]
@@ -185,7 +178,7 @@ def density_callback() -> CFunc:
 @functools.cache
 def copy_callback() -> CFunc:
     """Compile or load the copy."""
-    return callback(copy, COPY_SIGNATURE, "copy")
+    return callback(copy_z, COPY_SIGNATURE, "copy")
 
 
 @functools.cache

@@ -145,13 +145,17 @@ _atanh = polynomial(*(1 / (2 * k + 1) for k in range(12, 0, -1)))
 
 
 @scalar
+def log1pmx_near(x: float) -> float:
+    """The same for |x| < 1 / 2."""
+    s = x / (2.0 + x)
+    z = s * s
+    return 2.0 * s * z * _atanh(z) - s * x
+
+
+@scalar
 def log1pmx(x: float) -> float:
     """log(1 + x) - x for x > -1, as `arrays.special.log1pmx`: nothing cancels at small x."""
-    near = abs(x) < 0.5
-    small = x if near else 0.0
-    s = small / (2.0 + small)
-    z = s * s
-    return 2.0 * s * z * _atanh(z) - s * small if near else log1p(x) - x
+    return log1pmx_near(x) if abs(x) < 0.5 else log1p(x) - x
 
 
 @scalar

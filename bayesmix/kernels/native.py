@@ -74,19 +74,10 @@ class Density:
         self.arguments = _description(
             self._laid, f=self.size, free=address(free), numbers=address(numbers)
         )
-        self._kernels: tuple[Any, Any] = (density_callback(), copy_callback())
+        self._kernels: list[Any] = [density_callback(), copy_callback()]
+        self.address, self.copy_address = (int(kernel.address) for kernel in self._kernels)
         self._kept = (free, numbers)
         self._call = self._kernels[0].ctypes
-
-    @property
-    def address(self) -> int:
-        """Of the log density."""
-        return self._kernels[0].address
-
-    @property
-    def copy_address(self) -> int:
-        """Of the function that copies z."""
-        return self._kernels[1].address
 
     def __call__(self, z: Floats) -> tuple[float, Floats]:
         """Log density and gradient (f,) at z (f,).

@@ -22,6 +22,8 @@ Integers = NDArray[np.int64]
 SIZES = ["size", "n_units", "sums", "n_chunks"]
 # Chunks that one thread takes at once, at least; and the most such parts of the rows.
 FEWEST, MOST = 64, 64
+# A table of counts needs so many rows a count, of so many rows at most.
+COUNTED, COUNTS = 8, 16_384
 
 
 class Slot(NamedTuple):
@@ -141,6 +143,7 @@ class Laid:
         edges = bounds if data.first is None else np.append(data.first, data.n_rows)[bounds]
         self.model = np.zeros(1, r.MODEL)
         self.model_address = self._keep(self.model)
+        self.tables = 0
         items, outputs = self._items(data, edges)
         truncated = self._parts(data, items, bounds, edges)
         self._units(data, bounds)
@@ -247,6 +250,8 @@ class Laid:
         for at, part in found:
             begin, end = end, end + len(at)
             records[begin:end] = part
+        for one in data.parts:
+            self._count(one, data.items[one.item], items[one.item])
         order = np.lexsort((records["item"], late, chunk))
         records, chunk, late = records[order], chunk[order], late[order]
         chunks = np.zeros(n + len(few), r.CHUNK)
@@ -282,6 +287,17 @@ class Laid:
             out["rows"] = np.where(some, self._integers(local) + 8 * starts[used], 0)
         return used + shift, out
 
+    def _count(self, part: Part, item: Item, record: np.void) -> None:
+        """Where counts are few, the place of an item's table of them."""
+        size, n = item.kernel.looked[-1], part.numbers.shape[1]
+        if size == 0 or item.codes is not None or _dense(item) > 1:
+            return
+        most = int(part.numbers[0].max())
+        if COUNTED * most < min(n, COUNTS):
+            record["counts"], record["looked"] = most + 1, self.tables + size * r.BLOCK
+            record["term"] = _term(item.kernel, part.kind).address
+            self.tables += size * (r.BLOCK + most + 1)
+
     def _buffers(self, data: Arranged, outputs: int) -> None:
         """Where a thread's buffers begin."""
         items = data.items
@@ -294,9 +310,9 @@ class Laid:
             max(len(item.slots) for item in items),
             outputs,
             max(_outputs(item) for item in items),
+            self.tables,
             max(width) + data.alpha.shape[1],
         )
-        assert tuple(lengths) == r.names(r.WORK)
         starts = 8 * np.cumsum([0, *lengths.values()])
         self.offsets = starts[:-1].astype(np.int64)
         self.length = int(starts[-1]) // 8
@@ -319,10 +335,7 @@ def _all_rows(item: Item) -> Integers:
 
 def _dense(item: Item) -> int:
     """How many leading slots have a value for each row, as terms are compiled for."""
-    designs = [slot.design for slot in item.slots]
-    if any(designs[1:]):
-        return len(designs)
-    return int(designs[0] or bool(item.link))
+    return len(item.slots) if any(slot.design for slot in item.slots[1:]) else 1
 
 
 def _outputs(item: Item) -> int:

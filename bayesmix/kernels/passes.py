@@ -28,6 +28,7 @@ from bayesmix.kernels.rows import (
     prior_terms,
     read_weights,
     slots_at,
+    tabulate,
     to_rows,
 )
 from bayesmix.kernels.sums import (
@@ -303,6 +304,8 @@ def tables(model: Any, work: Any, call: Any, begin: int) -> None:
     """Before the chunks compute what is looked up; after them add what was counted."""
     for number in range(model.n_items):
         item, tally = items_at(model.items)[number], work.tally + 8 * number * model.line
+        if begin != 0 and item.counts != 0:
+            tabulate(model, work, call, number)
         if item.codes == 0:
             continue
         few = chunks_at(model.chunks)[item.table]

@@ -53,11 +53,12 @@ CHUNK = _record("row", "n", "unit", "n_units", "first", "entered", "last")
 # second derivatives, 2 those that its term has for an M step.  The first `located` slots have the
 # offset, and working responses of `rows` rows each.
 # `subtracts` says that some part of it has a negative sign.  With `codes`, a byte for each row, it
-# is computed at the few rows of a chunk of its own, number `table`, and looked up.
+# is computed at the few rows of a chunk of its own, number `table`, and looked up.  Of the `counts`
+# below a number (0: none) `term` has a table, from number `looked` of `tables` on.
 ITEM = _record(
     "component", "n_slots", "dense", "columns", "x", "offset", "slot", "link", "place",
     "outputs", "statistic", "second", "squares", "scale_at", "concave", "subtracts",
-    "located", "rows", "codes", "table",
+    "located", "rows", "codes", "table", "counts", "looked", "term",
 )  # fmt: skip
 # A parameter of an item: where its coefficients stand in theta (-1: nowhere), and whether the
 # design multiplies them (else there is one, the parameter itself).
@@ -81,18 +82,12 @@ RUN = _record(
 # coordinates and the priors, and the buffers it needs (`offsets` of WORK, `length` in all).
 DENSITY = _record("model", "pass_kernel", "f", "free", "numbers", "offsets", "length")
 NOT_FINITE = 3
-# Buffers of one thread, in the order of `buffers`.
-WORK = _record(
-    "log_prior", "pi", "net", "vector", "gram",
-    "eta", "raw", "link", "gathered", "scratch", "terms", "used", "tally",
-    "joint", "prior", "posterior", "share", "unit_weight", "totals", "masses", "c", "product",
-    "channels", "means", "places", "products",
-    "step", "right", "scale", "factor", "proposal", "second_proposal", "sums",
-)  # fmt: skip
 
 
-def buffers(model: np.void, columns: int, slots: int, outputs: int, most: int, width: int) -> dict:
-    """How many numbers each buffer of `WORK` has.
+def buffers(
+    model: np.void, columns: int, slots: int, outputs: int, most: int, tables: int, width: int
+) -> dict:
+    """How many numbers each buffer of one thread has.
 
     Parameters
     ----------
@@ -101,6 +96,8 @@ def buffers(model: np.void, columns: int, slots: int, outputs: int, most: int, w
         The widest design, and the most parameters of an item.
     outputs, most : int
         Outputs of all items' terms together, and of one.
+    tables : int
+        Numbers of all tables, with the lines before them.
     width : int
         The most entries of theta that a component uses.
     """
@@ -110,7 +107,7 @@ def buffers(model: np.void, columns: int, slots: int, outputs: int, most: int, w
         "log_prior": k, "pi": k, "net": k, "vector": wide, "gram": wide * wide,
         "eta": slots * line, "raw": line, "link": LINK_OUTPUTS * line, "gathered": slots * BLOCK,
         "scratch": most * BLOCK, "terms": outputs * line, "used": int(model["n_items"]),
-        "tally": int(model["n_items"]) * line,
+        "tally": int(model["n_items"]) * line, "tables": tables,
         "joint": k * line, "prior": k * line, "posterior": k * line, "share": k * line,
         "unit_weight": line, "totals": line, "masses": line, "c": line, "product": line,
         "channels": width * line, "means": size * line, "places": max(width, size),
@@ -118,3 +115,6 @@ def buffers(model: np.void, columns: int, slots: int, outputs: int, most: int, w
         "step": size, "right": size, "scale": size, "factor": size * size, "proposal": size,
         "second_proposal": size, "sums": sums,
     }  # fmt: skip
+
+
+WORK = _record(*buffers(np.zeros(1, MODEL)[0], 0, 0, 0, 0, 0, 0))

@@ -156,17 +156,28 @@ def add_part(
     """Compute an item's term at the rows of a part; `fresh` if these are the item's first."""
     line, lines, dense = model.line, lines_of(item, level), dense_of(item, call)
     p, out = item.n_slots, work.terms + 8 * item.place * line
-    if fresh and part.rows == 0 and line == r.BLOCK:
-        call_term(part.term, (level, dense, part.n, part.data, part.stride, work.eta, out, p))
-        return
-    if fresh:
+    table = work.tables + 8 * item.looked if item.counts != 0 else 0
+    whole = fresh and part.rows == 0 and line == r.BLOCK
+    etas, target = (work.eta, out) if whole else (work.gathered, work.scratch)
+    if fresh and not whole:
         clear(out, lines * line)
     for start in range(0, part.n, r.BLOCK):
-        n = min(r.BLOCK, part.n - start)
-        gather_rows(work, item, dense, line, start, n, part.rows)
-        data = part.data + 8 * start
-        call_term(part.term, (level, dense, n, data, part.stride, work.gathered, work.scratch, p))
-        add_rows(work, line, lines, out, part, start, n)
+        n, data = min(r.BLOCK, part.n - start), part.data + 8 * start
+        if not whole:
+            gather_rows(work, item, dense, line, start, n, part.rows)
+        call_term(part.term, (level, dense, n, data, part.stride, etas, target, p, table))
+        if not whole:
+            add_rows(work, line, lines, out, part, start, n)
+
+
+@elementwise
+def tabulate(model: Any, work: Any, call: Any, number: int) -> None:
+    """Compute what an item's term looks up for each count."""
+    item = items_at(model.items)[number]
+    predict(model, work, call, chunks_at(model.chunks)[0], number)
+    gather_rows(work, item, dense_of(item, call), model.line, 0, 0, 0)
+    table = work.tables + 8 * item.looked
+    call_term(item.term, (r.VALUE, 1, item.counts, 0, 0, work.gathered, 0, item.n_slots, table))
 
 
 @elementwise
@@ -217,22 +228,12 @@ def clean(item: Any, out: Array, n: int, level: int) -> None:
 
 
 @elementwise
-def count_missing(work: Any, item: Any, dense: int, line: int, n: int) -> int:
-    """How many of an item's predictors are NaN."""
-    etas, count = matrix(work.eta, item.n_slots, line), 0
-    for j in range(item.n_slots):
-        for i in range(n if j < dense else 1):
-            count += 1 if etas[j, i] != etas[j, i] else 0
-    return count
-
-
-@elementwise
 def mark_missing(work: Any, item: Any, dense: int, line: int, out: Array, n: int) -> None:
     """Without a predictor there is no density: a term may have taken NaN for one at its bound."""
     for j in range(item.n_slots):
         linked = j == 0 and item.link != 0
         eta = doubles(work.raw if linked else work.eta + 8 * j * line, n)
-        for i in range(n):
+        for i in range(n if j < dense or eta[0] != eta[0] else 0):
             own = eta[i if j < dense else 0]
             out[0, i] = math.nan if own != own else out[0, i]
 
@@ -266,8 +267,6 @@ def evaluate(
     item, own = items_at(model.items)[number], level_of(items_at(model.items)[number], level)
     out = matrix(work.terms + 8 * item.place * line, item.outputs, line)
     predict(model, work, call, chunk, number)
-    dense = dense_of(item, call)
-    missing = count_missing(work, item, dense, line, n)
     if item.link != 0:
         copy(n, work.eta, work.raw)
         call_link(item.link, (n, line, work.raw, work.link))
@@ -280,8 +279,7 @@ def evaluate(
     if own != level and item.subtracts != 0:
         positive_curvature(item, out, n)
     clean(item, out, n, own)
-    if missing > 0:
-        mark_missing(work, item, dense, line, out, n)
+    mark_missing(work, item, dense_of(item, call), line, out, n)
     return at
 
 

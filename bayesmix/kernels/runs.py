@@ -18,7 +18,7 @@ from bayesmix.kernels.compile import callback, caller, doubles, elementwise, int
 from bayesmix.kernels.passes import PASS_SIGNATURE, calls_at, models_at, works_at
 from bayesmix.kernels.rows import read_weights
 from bayesmix.kernels.step import STEP_SIGNATURE, newton_step
-from bayesmix.kernels.sums import Array, copy, total
+from bayesmix.kernels.sums import Array, copy, finite, total
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -51,16 +51,6 @@ def step_from(run: Any, theta: int, closed: int, new: int) -> None:
     """Do an M step from the theta at an address, after a pass there."""
     sums = calls_at(run.call)[0].sums
     call_step(run.step_kernel, (run.model, run.work, theta, closed, sums, new))
-
-
-@elementwise
-def finite(size: int, address: int) -> bool:
-    """Whether all numbers at an address are finite."""
-    values = doubles(address, size)
-    result = True
-    for j in range(size):
-        result = result and math.isfinite(values[j])
-    return result
 
 
 @elementwise

@@ -39,8 +39,8 @@ def solve_free(model: Any, work: Any, sums: int, end: int, ridge: float, least: 
     score = doubles(sums + 8 * (1 + model.k), d)
     kind, every = integers(model.kind, d), doubles(work.places, d)
     step, right, scale = (doubles(work.step, d), doubles(work.right, d), doubles(work.scale, d))
+    clear(work.step, d)
     for j in range(d):
-        step[j] = 0.0
         if HELD < kind[j] < end:
             every[n] = j
             n += 1
@@ -125,13 +125,9 @@ def change_of_squares(slot: Any, squares: int, theta: Array, new: Array) -> floa
 def scales(model: Any, work: Any, sums: int, theta: Array, new: Array) -> None:
     """sigma^2 = sum w r^2 / sum w at the new coefficients, pooled where shared."""
     d = model.size
-    kind, totals, counts = (
-        integers(model.kind, d),
-        doubles(work.right, d),
-        doubles(work.scale, d),
-    )
-    for j in range(d):
-        totals[j] = counts[j] = 0.0
+    kind, totals, counts = integers(model.kind, d), doubles(work.right, d), doubles(work.scale, d)
+    clear(work.right, d)
+    clear(work.scale, d)
     for number in range(model.n_items):
         item = items_at(model.items)[number]
         if item.squares == 0:

@@ -28,6 +28,16 @@ def clear(address: int, size: int) -> None:
 
 
 @elementwise
+def finite(size: int, address: int) -> bool:
+    """Whether all numbers at an address are finite."""
+    values = doubles(address, size)
+    result = True
+    for j in range(size):
+        result = result and math.isfinite(values[j])
+    return result
+
+
+@elementwise
 def copy(size: int, source: int, target: int) -> None:
     """Copy numbers from address to address."""
     values, out = doubles(source, size), doubles(target, size)

@@ -1,11 +1,14 @@
 """A family's scalar term, and a link, as callbacks over a block of rows.
 
 Of every family, and of times by how they were observed, there is one callback of
-``(level, dense, n, data, stride, etas, out, p)``: for n rows it reads the numbers that the family
-needs, `stride` apart, and its linear predictors, `BLOCK` apart, of which the first `dense` have one
-value for each row and the others one for all.  It writes to `out`, `BLOCK` apart: the log density;
-then, by level, p derivatives; p curvatures for a scoring step and the statistic of a scale in
-closed form; the lower triangle of minus the second derivatives.
+``(level, dense, n, data, stride, etas, out, p, table)``: for n rows it reads the numbers that the
+family needs, `stride` apart, and its linear predictors, `BLOCK` apart, of which the first, or with
+`dense` above one all, have one value for each row and the others one for all.  It writes to `out`,
+`BLOCK` apart: the log density; then, by level, p derivatives; p curvatures for a scoring step and
+the statistic of a scale in closed form; the lower triangle of minus the second derivatives.
+
+At `table`, if not 0, stands for each count what a term of counts needs of it and of constant
+predictors; without `out` that is written for the counts below n.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
     from bayesmix.families.kernel import Kernel
 
-TERM_SIGNATURE = types.void(*[types.int64] * 8)
+TERM_SIGNATURE = types.void(*[types.int64] * 9)
 # (n, stride, eta, out)
 LINK_SIGNATURE = types.void(*[types.int64] * 4)
 
@@ -42,7 +45,8 @@ def family_callback(kernel: Kernel) -> CFunc:
     if kernel.blocks:
         loop = of_block(term)
     else:
-        loop = over_rows(term, len(kernel.reads), kernel.parameters, kernel.statistic)
+        sizes = (len(kernel.reads), kernel.parameters, kernel.statistic)
+        loop = over_rows(term, *sizes, None if kernel.make_table is None else kernel)
     return callback(loop, TERM_SIGNATURE, kernel_name(kernel))
 
 
@@ -50,8 +54,9 @@ def of_block(term: Any) -> Callable[..., None]:
     """A term that reads all rows at once, with predictors that are constant at each of them."""
 
     def rows(
-        level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, p: int
-    ) -> None:
+        level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, p: int,
+        _table: int,
+    ) -> None:  # fmt: skip
         every = matrix(etas, p, BLOCK)
         for j in range(dense, p):
             for i in range(1, n):
@@ -61,39 +66,46 @@ def of_block(term: Any) -> Callable[..., None]:
     return rows
 
 
-def over_rows(term: Any, n_data: int, p: int, statistic: bool) -> Callable[..., None]:
-    """A term over rows; what is not stored is not computed, what is constant computed once."""
+def over_rows(
+    term: Any, n_data: int, p: int, statistic: bool, counted: Kernel | None = None
+) -> Callable[..., None]:
+    """A term over rows; what is not stored is not computed, what is constant computed once.
+
+    `counted` is its kernel where that has a table of counts.
+    """
     most = 1 + 2 * p + statistic
-    value, score, step, whole = (
-        _loops(term, n_data, p, count) for count in (1, 1 + p, most, most + p * (p + 1) // 2)
-    )
+    stored = (1, 1 + p, most, most + p * (p + 1) // 2)
+    loops = [_loops(term, n_data, p, count) for count in stored]
+    if counted is not None:
+        levels = enumerate(zip(loops, stored, strict=True))
+        loops = [_by_count(counted, level, *plain) for level, plain in levels]
+    value, score, step, whole = loops
 
     def rows(
-        level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, _p: int
-    ) -> None:
+        level: int, dense: int, n: int, given: int, stride: int, etas: int, out: int, _p: int,
+        table: int,
+    ) -> None:  # fmt: skip
         if level == VALUE:
-            value(dense, n, given, stride, etas, out)
+            value(dense, n, given, stride, etas, out, table)
         elif level == SCORE:
-            score(dense, n, given, stride, etas, out)
+            score(dense, n, given, stride, etas, out, table)
         elif level == STEP:
-            step(dense, n, given, stride, etas, out)
+            step(dense, n, given, stride, etas, out, table)
         else:
-            whole(dense, n, given, stride, etas, out)
+            whole(dense, n, given, stride, etas, out, table)
 
     return rows
 
 
 def _loops(term: Any, n_data: int, p: int, count: int) -> Any:
-    """The loops that store a term's first outputs: no, the first, or all predictors vary."""
+    """The loops that store a term's first outputs: the first, or all predictors vary."""
     data, every, leading = loader(n_data), loader(p), loader(1)
 
-    def loops(dense: int, n: int, given: int, stride: int, etas: int, out: int) -> None:
-        constants = every(etas, BLOCK, 0)
-        others = constants[1:]
-        if dense == 0:
-            for i in range(n):
-                store(out, BLOCK, i, term(*data(given, stride, i), *constants)[:count])
-        elif dense == 1:
+    def loops(
+        dense: int, n: int, given: int, stride: int, etas: int, out: int, _table: int
+    ) -> None:
+        others = every(etas, BLOCK, 0)[1:]
+        if dense <= 1:
             for i in range(n):
                 eta = leading(etas, BLOCK, i)
                 store(out, BLOCK, i, term(*data(given, stride, i), *eta, *others)[:count])
@@ -103,6 +115,32 @@ def _loops(term: Any, n_data: int, p: int, count: int) -> Any:
                 store(out, BLOCK, i, term(*data(given, stride, i), *eta)[:count])
 
     # Inlined: called by name, it could be that of another family from the cache.
+    return scalar(loops)
+
+
+def _by_count(kernel: Kernel, level: int, plain: Any, count: int) -> Any:
+    """The same of counts: by a table, whose numbers are taken to lines before it, or as `plain`."""
+    assert kernel.make_table is not None
+    numbers, short = scalar(kernel.make_table(scalars)), scalar(kernel.short(scalars))
+    data, every, leading = loader(len(kernel.reads)), loader(kernel.parameters), loader(1)
+    size = kernel.looked[-1]
+    some, lines = loader(kernel.looked[min(level, STEP)]), loader(size)
+
+    def loops(dense: int, n: int, given: int, stride: int, etas: int, out: int, table: int) -> None:
+        found, others = table - 8 * size * BLOCK, every(etas, BLOCK, 0)[1:]
+        if table == 0:
+            plain(dense, n, given, stride, etas, out, table)
+        elif out == 0:
+            for i in range(n):
+                store(table, 1, size * i, numbers(float(i), *others))
+        else:
+            for i in range(n):
+                at = size * int(leading(given, stride, i)[0])
+                store(found, BLOCK, i, some(table, 1, at))
+            for i in range(n):
+                eta, row = leading(etas, BLOCK, i), lines(found, BLOCK, i)
+                store(out, BLOCK, i, short(*data(given, stride, i), *eta, *others, *row)[:count])
+
     return scalar(loops)
 
 

@@ -257,14 +257,18 @@ def _positive(information: float, score: float) -> float:
     return information if information > 0.0 else score * score
 
 
-def _outputs(jet: Any) -> Any:
+def _outputs(jet: Any, parameters: int) -> Any:
     """The outputs of a term, from its jet: see `terms`."""
+
+    def of_one(*given: float) -> tuple[float, ...]:
+        value, a, _, aa, _, _ = jet(*given, 0.0)
+        return value, a, _positive(-aa, a), -aa
 
     def term(*given: float) -> tuple[float, ...]:
         value, a, b, aa, ab, bb = jet(*given)
         return value, a, b, _positive(-aa, a), _positive(-bb, b), -aa, -ab, -bb
 
-    return scalar(term)
+    return scalar(of_one if parameters == 1 else term)
 
 
 # Numbers of a time and its logarithm that each kind of observation has.
@@ -290,5 +294,6 @@ def times_callback(family: TimesKernel, kind: str) -> CFunc:
         "interval": _interval(survival),
         "narrow": _narrow(survival, density),
     }
-    loop = over_rows(_outputs(jets[kind]), NUMBERS[kind], 2, statistic=False)
+    p = family.parameters
+    loop = over_rows(_outputs(jets[kind], p), NUMBERS[kind], p, statistic=False)
     return callback(loop, TERM_SIGNATURE, times_name(family, kind))

@@ -44,7 +44,7 @@ def outputs(kernel, level):
     }[level]
 
 
-def term(kernel, data, etas, level=INFORMATION, dense=None):
+def term(kernel, data, etas, level=INFORMATION, dense=None, table=0):
     """A term's outputs (q, n) at n rows: `data` (m, n), `etas` (p, n); the first `dense` vary."""
     from bayesmix.kernels.terms import family_callback
 
@@ -58,8 +58,9 @@ def term(kernel, data, etas, level=INFORMATION, dense=None):
         part[:, :count] = etas[:, some]
         given = np.ascontiguousarray(data[:, some])
         family_callback(kernel).ctypes(
-            level, dense, count, given.ctypes.data, count, part.ctypes.data, block.ctypes.data, p
-        )
+            level, dense, count, given.ctypes.data, count, part.ctypes.data, block.ctypes.data, p,
+            table,
+        )  # fmt: skip
         out[:, some] = block[:, :count]
     return out
 
@@ -244,6 +245,25 @@ def test_a_level_or_a_constant_changes_nothing(name, link):
     assert_allclose(constant, whole, rtol=1e-13, atol=1e-13)
 
 
+def test_a_table_of_counts_changes_nothing():
+    from bayesmix.kernels.terms import family_callback
+
+    kernel, rng = bmx.family("negative_binomial").kernel, np.random.default_rng(4)
+    y, etas = (
+        rng.poisson(6.0, 300).astype(float),
+        np.array([rng.normal(2.0, 1.0, 300), [1.3] * 300]),
+    )
+    size, counts = kernel.looked[-1], int(y.max()) + 1
+    memory, given = np.zeros(size * (BLOCK + counts)), np.zeros((2, BLOCK))
+    given[1] = 1.3
+    table = memory.ctypes.data + 8 * size * BLOCK
+    family_callback(kernel).ctypes(VALUE, 1, counts, 0, 0, given.ctypes.data, 0, 2, table)
+    data = np.stack([y, -y])
+    for level in (VALUE, SCORE, STEP, INFORMATION):
+        looked = term(kernel, data, etas, level, dense=1, table=table)
+        assert_allclose(looked, term(kernel, data, etas, level), rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize(("own", "link"), [(o, k) for o, ks in OTHER_LINKS.items() for k in ks])
 def test_links_are_chained(own, link):
     from bayesmix.families.links import get_link
@@ -414,14 +434,14 @@ def evaluate(values):
 
         probed, load = scalar(probe_term(scalars)), loader(1)
 
-        def loop(_level, _dense, n, data, stride, _etas, out, _p):
+        def loop(_level, _dense, n, data, stride, _etas, out, _p, _table):
             for i in range(n):
                 store(out, n, i, probed(load(data, stride, i)[0], 0.0))
 
         _probe = callback(loop, TERM_SIGNATURE, None)
     out = np.zeros((10, len(values)))
     given = np.ascontiguousarray(values)
-    _probe.ctypes(1, 1, len(given), given.ctypes.data, len(given), 0, out.ctypes.data, 1)
+    _probe.ctypes(1, 1, len(given), given.ctypes.data, len(given), 0, out.ctypes.data, 1, 0)
     return out
 
 
@@ -501,7 +521,7 @@ from bayesmix.families.regression.poisson import FAMILY
 from bayesmix.kernels.terms import family_callback
 data, out = np.ones(2), np.zeros(4 * 256)
 kernel = family_callback(FAMILY.kernel)
-kernel.ctypes(3, 1, 1, data.ctypes.data, 1, data.ctypes.data, out.ctypes.data, 1)
+kernel.ctypes(3, 1, 1, data.ctypes.data, 1, data.ctypes.data, out.ctypes.data, 1, 0)
 assert before == settings() and before
 print(kernel.cache_hits, out[2 * 256])
 """

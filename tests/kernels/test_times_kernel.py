@@ -38,18 +38,19 @@ def bounds(kind, t):
 
 
 def compiled_term(name, kind, times, etas):
-    """A family's term by the kernel, (8, n): value, slopes, curvatures, minus second ones."""
+    """A family's term by the kernel, (q, n): value, slopes, curvatures, minus second ones."""
     from bayesmix.kernels.times import times_callback
 
     callback, numbers = times_callback(family(name).survival.kernel, kind), stacked(kind, times)
-    out = np.full((8, len(times)), np.nan)
+    p = family(name).survival.kernel.parameters
+    out = np.full((1 + 2 * p + p * (p + 1) // 2, len(times)), np.nan)
     for a in range(0, len(times), BLOCK):
         given = np.ascontiguousarray(numbers[:, a : a + BLOCK])
         n = given.shape[1]
-        eta, block = np.zeros((2, BLOCK)), np.empty((8, BLOCK))
-        eta[:, :n] = etas[:, a : a + n]
+        eta, block = np.zeros((p, BLOCK)), np.empty((len(out), BLOCK))
+        eta[:, :n] = etas[:p, a : a + n]
         addresses = (x.ctypes.data for x in (eta, block))
-        callback.ctypes(INFORMATION, 2, n, given.ctypes.data, n, *addresses, 2)
+        callback.ctypes(INFORMATION, 2, n, given.ctypes.data, n, *addresses, p, 0)
         out[:, a : a + n] = block[:, :n]
     return out
 
@@ -101,7 +102,7 @@ def check_second(kind, got, d, usable):
     usable &= (reach > 1e-290) & (reach < 1e8)
     for place, (i, j) in enumerate([(0, 0), (1, 0), (1, 1)][: p * (p + 1) // 2]):
         with np.errstate(invalid="ignore"):  # infinities beyond what is usable
-            error = np.abs(got[5 + place] + d.second[i][j])
+            error = np.abs(got[1 + 2 * p + place] + d.second[i][j])
         assert (error <= (1e-4 if kind in ("interval", "narrow") else 1e-8) * reach)[usable].all()
 
 

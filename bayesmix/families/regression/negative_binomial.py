@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from bayesmix.arrays.special import SERIES_FROM
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
@@ -25,56 +26,76 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     return -y - special.gammaln(y + 1)
 
 
-def kernel_term(ops: Any) -> Term:
-    """Give the probability at the logarithm of the mean.
+def _bounded(ops: Any) -> Any:
+    """The logarithm of alpha within `RANGE`."""
+    pick = ops.pick
 
-    With n = y + alpha, log Gamma(n) is that of n moved by ten steps less the log of their product
-    where n is below ten; above, by Stirling's formula and its remainder.
+    def bounded(rho: float) -> float:
+        rho = pick(rho > -LARGEST, rho, -LARGEST)
+        return pick(rho < LARGEST, rho, LARGEST)
+
+    return ops.scalar(bounded)
+
+
+def kernel_table(ops: Any) -> Term:
+    """Give what the probability of a count y has of n = y + alpha and alpha, for `kernel_term`.
+
+    log Gamma(n) is that of n moved by ten steps less the log of their product where n is below ten;
+    above, by Stirling's formula and its remainder.
     """
-    exp, log, log1p, log1pmx = ops.exp, ops.log, ops.log1p, ops.log1pmx
-    pick, rising = ops.pick, ops.rising
+    exp, log, pick, rising, bounded = ops.exp, ops.log, ops.pick, ops.rising, _bounded(ops)
     stirling, stirling_series = ops.stirling, ops.stirling_series
 
-    def term(y: float, const: float, eta: float, rho: float) -> tuple[float, ...]:
-        rho = pick(rho > -LARGEST, rho, -LARGEST)
-        rho = pick(rho < LARGEST, rho, LARGEST)
+    def table(y: float, rho: float) -> tuple[float, ...]:
+        rho = bounded(rho)
         a = exp(rho)
         of_a, first_a, second_a = stirling(a)
+        n = y + a
+        moved, product, slope, bend = rising(n)
+        inverse, inverse_n = 1.0 / moved, 1.0 / n
+        value, first, second = stirling_series(inverse)
+        # No gamma function is in the probability of zero: nothing cancels where it is nearly one.
+        none, small, log_n = y == 0.0, product != 1.0, log(moved)
+        whole = pick(small, (moved - 0.5) * log_n - 10.0 - log(product), -0.5 * log_n)
+        share, part = a * inverse_n, 0.5 * y * inverse_n
+        psi = first * inverse + pick(small, log_n - slope - 0.5 * inverse, 0.0)
+        # a^2 S''(n), with 1 / n + 1 / (2 n^2) subtracted from the trigamma function
+        trigamma = inverse * (1.0 + 0.5 * inverse) + bend - inverse_n * (1.0 + 0.5 * inverse_n)
+        curved = a * a * (second * inverse * inverse + pick(small, trigamma, 0.0))
+        return (
+            pick(none, rho, pick(small, 0.0, log_n)),
+            pick(none, 0.0, value + 0.5 * rho - of_a + whole),
+            pick(none, 0.0, a * psi - first_a + pick(small, 0.5, part)),
+            pick(none, 0.0, part * (1.0 + share) - curved + second_a),
+            share,
+        )
+
+    return table
+
+
+def kernel_term(ops: Any) -> Term:
+    """Give the probability at the logarithm of the mean."""
+    exp, log, log1pmx, pick, bounded = ops.exp, ops.log, ops.log1pmx_near, ops.pick, _bounded(ops)
+
+    def term(
+        y: float, const: float, eta: float, rho: float,
+        log_n: float, gamma: float, slope: float, bend: float, share: float,
+    ) -> tuple[float, ...]:  # fmt: skip
+        a = exp(bounded(rho))
         mu = exp(pick(eta < 700.0, eta, 700.0))
         total = mu + a
         scale = 1.0 / total
         p, q = mu * scale, a * scale
         mixed = pick(mu < a, mu * q, a * p)
         residual = y * q - mixed
-        t = (y - mu) * scale
-        n = y + a
-        moved, product, slope, bend = rising(n)
-        inverse, inverse_n = 1.0 / moved, 1.0 / n
-        value, first, second = stirling_series(inverse)
-        small = product != 1.0
-        log_moved, log_total = log(moved), pick(eta < 700.0, log(total), eta)
-        near = abs(t) < 0.5
-        close = log1p(pick(near, t, 0.0))
-        ratio = pick(small, log_total, pick(near, close, log_moved - log_total))
-        gamma = (moved - 0.5) * log_moved - 10.0 - log(product) - n * ratio
-        logf = value + 0.5 * rho - of_a + pick(small, gamma, n * ratio - 0.5 * log_moved)
-        # psi(n) - log(mu + alpha) - t, or log(n / (mu + alpha)) - t, less S'(n)
-        psi = log_moved - slope - 0.5 * inverse - ratio - t
-        psi = pick(small, psi, pick(near, log1pmx(t), ratio - t))
-        d_rho = a * (psi + first * inverse) - first_a
-        d_rho = d_rho + pick(small, 0.5, 0.5 * y * inverse_n)
-        # a^2 S''(n), with 1 / n + 1 / (2 n^2) subtracted from the trigamma function
-        trigamma = inverse * (1.0 + 0.5 * inverse) + bend - inverse_n * (1.0 + 0.5 * inverse_n)
-        curved = a * a * (second * inverse * inverse + pick(small, trigamma, 0.0))
-        share = a * inverse_n
-        part = 0.5 * y * inverse_n
-        h_rho = part * (1.0 + share) - d_rho - residual * t * share - curved + second_a
-        # No gamma function is in the probability of zero: nothing cancels where it is nearly one.
-        none = y == 0.0
-        log_share = pick(near, close, rho - log_total)
-        d_none = a * pick(near, log1pmx(t), log_share - t)
-        logf, d_rho = pick(none, a * log_share, logf), pick(none, d_none, d_rho)
-        h_rho = pick(none, -d_none - residual * t, h_rho)
+        t, n, none = (y - mu) * scale, y + a, y == 0.0
+        # log(n / (mu + alpha)), and this less t; of small n the table has all but mu + alpha.
+        near = abs(t) < pick(pick(none, SERIES_FROM, n) >= SERIES_FROM, 0.5, 0.0)
+        t_near = pick(near, t, 0.0)
+        bent, far = log1pmx(t_near), log_n - pick(eta < 700.0, log(total), eta)
+        logf = n * pick(near, t_near + bent, far) + gamma
+        d_rho = a * pick(near, bent, far - t) + slope
+        h_rho = bend - d_rho - residual * t * share
         slow = pick(h_rho > 0.0, h_rho, d_rho * d_rho)
         return (
             pick(eta < math.inf, logf + pick(none, 0.0, y * eta) + const, -math.inf),
@@ -133,7 +154,15 @@ FAMILY = Family(
     bounds={"mu": (0.0, np.inf)},
     constant=constant,
     priors=priors,
-    kernel=Kernel("negative_binomial", kernel_term, reads=("y", "const"), parameters=2, link="log"),
+    kernel=Kernel(
+        "negative_binomial",
+        kernel_term,
+        reads=("y", "const"),
+        parameters=2,
+        link="log",
+        make_table=kernel_table,
+        looked=(2, 3, 5),
+    ),
     equation=(
         r"f(y) = \frac{\Gamma(y+\alpha)}{\Gamma(\alpha) y!} "
         r"\frac{\alpha^\alpha \mu^y}{(\mu+\alpha)^{y+\alpha}}"

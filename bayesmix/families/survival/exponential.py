@@ -42,7 +42,9 @@ FAMILY = Family(
     params={"rate": "log"},
     location="rate",
     links=("log",),
-    survival=transformed(TimesKernel("exponential", kernel_line, "extreme"), quantile),
+    survival=transformed(
+        TimesKernel("exponential", kernel_line, "extreme", parameters=1), quantile
+    ),
     start=start,
     mean=lambda rate: 1 / rate,
     variance=lambda rate: 1 / rate**2,
