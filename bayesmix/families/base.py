@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -414,6 +414,18 @@ class Family:
     def linked(self, etas: tuple[Array, ...]) -> tuple[Linked, ...]:
         """The parameters as functions of their linear predictors."""
         return tuple(Linked(p.link, eta) for p, eta in zip(self.parameters, etas, strict=True))
+
+    def natural(self, linked: Sequence[Linked]) -> dict[str, Array]:
+        """What `mean`, `variance`, `tails` and `simulate` take: the natural parameters by name.
+
+        Of levels it is their `probability` (..., L), by the log density: a linear predictor still
+        says what a location does not that has become 0 or 1.
+        """
+        if not self.levels:
+            return {p.name: v.value for p, v in zip(self.parameters, linked, strict=True)}
+        every = Observed(np.arange(len(self.levels), dtype=float), None, 0.0)
+        wide = tuple(Linked(v.link, v.eta[..., None]) for v in linked)
+        return {"probability": np.exp(self.log_density_of(every, wide))}
 
     def log_density(self, obs: Observed, etas: tuple[Array, ...]) -> Array:
         """Log density at linear predictors that broadcast to (..., n).

@@ -132,6 +132,25 @@ def as_levels(response: Response, families: Sequence[Any]) -> Response:
     return replace(response, y=y, levels=levels)
 
 
+def of_levels(levels: tuple[Hashable, ...]) -> dict[str, Any]:
+    """What families of given levels have in common, as fields of a `Family`."""
+    return {
+        "levels": levels,
+        "outputs": levels,
+        "mean": lambda probability: probability,
+        "simulate": draw_level,
+        "tails": tails,
+        "valid": lambda y: (y >= 0) & (y < len(levels)) & (y == np.floor(y)),
+        "options": {"levels": list(levels)},
+    }
+
+
+def tails(y: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y) in the order of the levels: any order serves residuals."""
+    reached = np.arange(probability.shape[-1]) <= np.asarray(y)[..., None]
+    return np.where(reached, probability, 0.0).sum(-1), np.where(reached, 0.0, probability).sum(-1)
+
+
 def draw_level(rng: np.random.Generator, probability: np.ndarray) -> np.ndarray:
     """A random level, by its place, for each row of probabilities (..., L)."""
     total = np.cumsum(probability, axis=-1)

@@ -151,7 +151,7 @@ def mean_of(predictors: Predictors, family: Family, number: int) -> Any:
 
 def has_mean_as_location(family: Family) -> bool:
     """Whether the family's mean is its location, or its means are, where there is a mean."""
-    if family.mean is None or family.is_survival:
+    if family.mean is None or family.is_survival or family.levels:
         return False
     values = {p.name: p.link.inverse(0.3 + 0.2 * j) for j, p in enumerate(family.parameters)}
     locations = [values[name] for name in family.locations]
@@ -174,10 +174,7 @@ def _mean(
     """Expected responses (obs or 1, members) or (..., outputs); None if no graph can have them."""
     if family.mean is None:
         return None
-    natural = {
-        p.name: v.value
-        for p, v in zip(family.parameters, linked(predictors, block, family, members), strict=True)
-    }
+    natural = family.natural(linked(predictors, block, family, members))
     if has_mean_as_location(family) and not family.outputs:
         return plain(natural[str(family.location)])
     try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bayesmix.families import Family
+from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import log_survival
 from bayesmix.formula.calls import limited_call
 from bayesmix.formula.limits import Limits
@@ -69,18 +70,19 @@ def _natural(
     block: BlockLayout, given: Predictors, family: Family, s: int
 ) -> dict[str, np.ndarray]:
     """Natural parameters of component s by row, or numbers."""
-    out = {}
+    out = []
     for number, (parameter, slot) in enumerate(zip(family.parameters, block.slots[s], strict=True)):
-        if slot in given.constant:
-            value = given.constant[slot][s]
-        elif (mean := mean_of(given, family, number)) is not None:
+        value = given.constant[slot][s] if slot in given.constant else None
+        if value is None and (mean := mean_of(given, family, number)) is not None:
             value = mean[:, s]
-        else:
-            with np.errstate(over="ignore"):
-                eta = given.eta[slot][:, s]
-                value = parameter.link.inverse(eta if len(eta) > 1 else eta[0])
-        out[parameter.name] = np.asarray(value)
-    return out
+        if value is not None:
+            with np.errstate(all="ignore"):
+                out.append(Linked.at(parameter.link, value))
+            continue
+        eta = given.eta[slot][:, s]
+        by_row = len(eta) > 1 or family.is_located(number)
+        out.append(Linked(parameter.link, eta if by_row else eta[0]))
+    return {name: np.asarray(value) for name, value in family.natural(out).items()}
 
 
 def _entry(

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesmix.families import Family
-from bayesmix.families.links import Linked
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 
@@ -45,11 +44,13 @@ class At(NamedTuple):
             yield s, family, key
 
     def natural(self, s: int) -> dict[str, np.ndarray]:
-        """Natural parameters of component s, those with a design by row (n,), others numbers."""
-        out: dict[str, np.ndarray] = {}
-        for p, slot in zip(self.block.families[s].parameters, self.block.slots[s], strict=True):
-            out[p.name] = np.asarray(Linked(p.link, self.eta(s, slot)).value)
-        return out
+        """Natural parameters of component s, those with a design by row (n,), others numbers.
+
+        Of levels their probabilities (n, L).
+        """
+        family = self.block.families[s]
+        linked = family.linked(tuple(self.eta(s, slot) for slot in self.block.slots[s]))
+        return {name: np.asarray(v) for name, v in family.natural(linked).items()}
 
     def eta(self, s: int, slot: int) -> np.ndarray | float:
         """A linear predictor of component s, (n,), or a number where it is constant.

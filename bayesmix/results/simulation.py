@@ -301,7 +301,7 @@ def draw_rows(
     ----------
     family : Family
     natural : mapping of str to ndarray
-        Natural parameters of all rows (n,), or numbers.
+        Natural parameters of all rows (n,), or numbers, as `Family.natural` gives them.
     trials, entry : ndarray, shape (n,), or None
     at : ndarray of int, shape (m,)
     rng : numpy.random.Generator
@@ -343,6 +343,8 @@ def _draw_together(
 
 def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:
     """Rows whose parameters are within their ranges, (n,)."""
+    if family.levels:
+        return np.isfinite(values["probability"]).all(-1)
     inside: np.ndarray | bool = True
     for parameter in family.parameters:
         lower, upper = family.bounds.get(parameter.name, (-np.inf, np.inf))

@@ -113,6 +113,26 @@ def test_ordinal_tails_and_narrow_steps(link):
     assert wide == pytest.approx(np.log(F[link](5.0)), abs=1e-9)
 
 
+def test_probabilities_of_levels_beyond_the_digits_of_a_mean():
+    """Where the location is 1 to all digits, its linear predictor still says what it is."""
+    y = pd.Categorical(["a", "b", "c", "d"] * 50, ordered=True)
+    spec = bmx.Mixture("y ~ 1", pd.DataFrame({"y": y}), family="ordinal", k=1)
+    cuts = np.array([-700.0, -0.85, 1.39])
+    params = spec.fit(seed=1).params
+    params["threshold"][:] = cuts
+    fit = spec.fit("em", init=params, max_iter=0)
+    expected = np.diff(special.expit(cuts), prepend=0.0, append=1.0)
+    np.testing.assert_allclose(fit.predict().iloc[0], expected, rtol=1e-9, atol=0)
+    share = fit.simulate(seed=1)["y"].value_counts(normalize=True, sort=False)
+    np.testing.assert_allclose(share, expected, atol=0.12)
+    score = fit.residuals(kind="quantile", seed=1)
+    level = np.minimum(np.searchsorted(np.cumsum(expected), special.ndtr(score)), 3)
+    np.testing.assert_array_equal(level[y != "a"], y.codes[y != "a"])
+    two = bmx.family("categorical", levels=["a", "b"])
+    far = two.natural(two.linked((np.array([40.0]),)))
+    np.testing.assert_allclose(far["probability"], [[np.exp(-40.0), 1.0]], rtol=1e-12)
+
+
 @pytest.mark.parametrize("link", F)
 def test_files_and_pickles_make_ordinal_families_of_any_link_again(link):
     family = bmx.family("ordinal", link=link)

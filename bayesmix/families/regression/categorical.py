@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.arrays.sums import shares
 from bayesmix.errors import SpecError
-from bayesmix.families.base import Array, Family
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Block, Kernel
-from bayesmix.families.levels import checked_levels, draw_level, settled_levels
+from bayesmix.families.levels import checked_levels, of_levels, settled_levels
 from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
 
@@ -69,12 +68,6 @@ def _shares(ops: Any) -> Any:
     return share
 
 
-def probabilities(*eta: np.ndarray) -> np.ndarray:
-    """P(y = j) of every level, (n, L)."""
-    every = np.stack(np.broadcast_arrays(0.0 * eta[0], *eta), axis=-1)
-    return shares(every)
-
-
 def settle(response: Response) -> Family:
     """The family of the levels that the response has."""
     return definite(settled_levels(response, ordered=False, name="categorical"))
@@ -101,31 +94,15 @@ def definite(levels: tuple[Hashable, ...]) -> Family:
         far = np.log(len(levels) + 1.0)
         return {name: far * ((y == j) * 1.0 - (y == 0)) for j, name in enumerate(names, 1)}
 
-    def mean(**given: Array) -> Array:
-        if binary:
-            return np.stack([1 - given[names[0]], given[names[0]]], axis=-1)
-        return probabilities(*(given[name] for name in names))
-
-    def tails(y: np.ndarray, /, **given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """P(Y <= y) and P(Y > y) in the order of the levels: any order serves residuals."""
-        p, reached = mean(**given), np.arange(len(levels)) <= np.asarray(y)[..., None]
-        return np.where(reached, p, 0.0).sum(-1), np.where(reached, 0.0, p).sum(-1)
-
     return Family(
         **COMMON,
+        **of_levels(levels),
         params=dict.fromkeys(names, "logit" if binary else "identity"),
         links=("logit",) if binary else ("identity",),
         kernel=BERNOULLI if binary else replace(KERNEL, parameters=len(names)),
         location=names if len(names) > 1 else names[0],
-        levels=levels,
-        outputs=levels,
         start=start,
-        mean=mean,
-        simulate=lambda rng, /, **given: draw_level(rng, mean(**given)),
-        tails=tails,
-        valid=lambda y: (y >= 0) & (y < len(levels)) & (y == np.floor(y)),
         concave=True,
-        options={"levels": list(levels)},
     )
 
 

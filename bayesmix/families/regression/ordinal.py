@@ -16,11 +16,10 @@ import numpy as np
 
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
-from bayesmix.families.base import Array, Family, Observed
-from bayesmix.families.by_term import density
+from bayesmix.families.base import Family
 from bayesmix.families.kernel import Block, Kernel
-from bayesmix.families.levels import Cuts, checked_levels, draw_level, settled_levels
-from bayesmix.families.links import HALF_LOG_2PI, Linked, get_link
+from bayesmix.families.levels import Cuts, checked_levels, of_levels, settled_levels
+from bayesmix.families.links import HALF_LOG_2PI, get_link
 from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
 
@@ -171,18 +170,6 @@ def start(levels: int, link: Any, y: np.ndarray) -> dict[str, Any]:
     return {"mu": ((y > 0) + 0.5) / 2, **steps}
 
 
-def probabilities(link: Any, mu: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
-    """P(y = j) of every level, (n, L)."""
-    eta, levels = link.forward(mu), len(steps) + 2
-    linked = [Linked.at(link, mu, eta), *(Linked.at(get_link("log"), step) for step in steps)]
-    kernel = _kernel(link.name, levels)
-    columns = [
-        density(kernel, Observed(np.full_like(eta, float(j)), None, 0.0), linked)
-        for j in range(levels)
-    ]
-    return np.exp(np.stack(columns, axis=-1))
-
-
 def priors(levels: int, link: Any, y: np.ndarray) -> dict[str, Prior]:
     """Each step between the thresholds of all responses, up to a factor of three or so."""
     begin = start(levels, link, y)
@@ -238,32 +225,15 @@ def definite(levels: tuple[Hashable, ...], link: Any) -> Family:
     names = tuple(f"step_{j}" for j in range(2, len(levels)))
     labels = tuple(f"{a}|{b}" for a, b in pairwise(levels))
 
-    def mean(mu: Array, **steps: Array) -> Array:
-        return probabilities(link, mu, [steps[name] for name in names])
-
-    def tails(y: np.ndarray, mu: np.ndarray, **steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """P(Y <= y) and P(Y > y), at the threshold above y."""
-        above = -np.asarray(link.forward(mu))
-        for number, name in enumerate(names, 1):
-            above = above + np.where(y >= number, steps[name], 0.0)
-        above = np.where(y < 0, -np.inf, np.where(y >= len(levels) - 1, np.inf, above))
-        return np.exp(link.log_inverse(above)), np.exp(link.log1m_inverse(above))
-
     return Family(
         **_common(link),
+        **of_levels(levels),
         kernel=_kernel(link.name, len(levels)),
         params={"mu": link, **dict.fromkeys(names, "log")},
-        levels=levels,
-        outputs=levels,
         cuts=Cuts("threshold", names, labels),
         start=partial(start, len(levels), link),
         priors=partial(priors, len(levels), link),
-        mean=mean,
-        simulate=lambda rng, **given: draw_level(rng, mean(**given)),
-        tails=tails,
-        valid=lambda y: (y >= 0) & (y < len(levels)) & (y == np.floor(y)),
         relink=partial(definite, levels),
-        options={"levels": list(levels)},
     )
 
 
