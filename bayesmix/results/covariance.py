@@ -21,6 +21,11 @@ from bayesmix.model.params import table_terms
 from bayesmix.results.fitted import Fitted
 
 FLAT = 1e-6
+# Linear predictors of this size mean probabilities of 0 or 1, or rates of 0 or infinity; there a
+# direction that involves thresholds, a curve in theta along which steps become ever shorter, is
+# flat already where each unit has this information of it, or all have the other.
+FAR = 8.0
+BY_UNIT, BY_ALL = 1e-6, 1e-2
 # Below it extra zeros have a limit, no share.
 NONE_OF_THEM = 1e-6
 
@@ -121,7 +126,9 @@ def _covariance(fitted: Fitted, kind: str, cluster: Any = None) -> Covariance:
     unit = left_units(problem)[free]
     with np.errstate(all="ignore"):  # where a scale has collapsed nothing is finite
         matrix = information(problem, theta[None]).matrix[0][at]
-    half, flat = _inverse_root(matrix * np.outer(unit, unit))
+    bent = any(block.thresholds is not None for block in fitted.spec.layout.blocks)
+    little = min(BY_UNIT * fitted.spec.n_units, BY_ALL) if bent else 0.0
+    half, flat = _inverse_root(matrix * np.outer(unit, unit), theta[free] / unit, little)
     if kind == "robust":
         scores = partial(_scores, theta, free, unit)
         inverse = half @ half.T
@@ -262,17 +269,21 @@ def _reached(slope: np.ndarray, flat: np.ndarray) -> np.ndarray:
     return (np.abs(slope @ flat) > 1e-3 * np.where(size > 0, size, 1.0)).any(1)
 
 
-def _inverse_root(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _inverse_root(
+    matrix: np.ndarray, theta: np.ndarray, little: float
+) -> tuple[np.ndarray, np.ndarray]:
     """A square root of the inverse where the data determine it, and the other directions (f, m).
 
     A direction is flat where its standard error exceeds a thousand units of the
-    linear predictor: the parameters there are at infinity, or not identified.
+    linear predictor, or, where theta has gone far along it, where the information is `little`:
+    the parameters there are at infinity, or not identified.
     """
     none = np.zeros((len(matrix), 0))
     if not len(matrix) or not np.isfinite(matrix).all():
         return np.full(matrix.shape, np.nan), none
     values, vectors = np.linalg.eigh(matrix)
-    flat = np.abs(values) < FLAT
+    far = np.abs(theta @ vectors) > FAR
+    flat = np.abs(values) < np.where(far, max(FLAT, little), FLAT)
     known, along = values[~flat], vectors[:, ~flat]
     if (known < 0).any():
         return np.full(matrix.shape, np.nan), vectors[:, flat]

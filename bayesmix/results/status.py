@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesmix.model.params import parameter_link, table_terms
 from bayesmix.priors import range_ends
-from bayesmix.results.covariance import covariance, left_units, shared_zeros
+from bayesmix.results.covariance import FAR, covariance, left_units, shared_zeros
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 
@@ -14,8 +14,6 @@ from bayesmix.results.spurious import POINT_MASS, narrowness, tied_words
 ENOUGH = 3
 
 VANISHED = 1e-9
-# Linear predictors of this size mean probabilities of 0 or 1, or rates of 0 or infinity.
-FAR = 8.0
 # Of this size they are on their way to infinity, whether or not the steps have come to rest.
 AWAY = 50.0
 

@@ -302,7 +302,8 @@ def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
     """Natural standard error, Wald statistic, p-value and limits of each line, (lines, 5).
 
     An error is NaN if all entries of theta are held, and infinite if one unit of an undetermined
-    entry moves the value noticeably.
+    entry moves the value noticeably, unless several such entries leave it where it is along all
+    flat directions (a threshold between levels, where a step below it is infinite).
     """
     slopes = np.zeros((len(lines), len(cov.matrix)))
     for i, line in enumerate(lines):
@@ -310,9 +311,15 @@ def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
     known, unknown = np.where(cov.undetermined, 0.0, slopes), slopes[:, cov.undetermined]
     spread = np.where(cov.undetermined | np.isnan(cov.matrix), 0.0, cov.matrix)  # none if held
     se = np.sqrt(((known @ spread) * known).sum(1))
+    across = np.linalg.norm(slopes @ cov.root, axis=1)
+    open_ended = (np.abs(cov.flat) > NOTICED).any(0)
+    still = np.abs(slopes @ cov.flat.T) <= np.fmax(STEP, NOTICED * across)[:, None]
+    still = still.all(1) & ((unknown != 0).sum(1) > 1)
+    still &= (unknown[:, ~open_ended[cov.undetermined]] == 0).all(1)
+    se = np.where(still, across, se)
     se[se == 0] = np.nan
-    noticed = np.abs(unknown) > np.fmax(STEP, NOTICED * se)[:, None]
-    se[noticed.any(1)] = np.inf
+    noticed = (np.abs(unknown) > np.fmax(STEP, NOTICED * se)[:, None]).any(1) & ~still
+    se[noticed] = np.inf
     center, gain, tested = np.array([(e.center, e.gain, e.tested) for e in lines]).reshape(-1, 3).T
     ends = np.where(np.isinf(se), 0.0, center)[:, None] + se[:, None] * [-z, z]
     for inverse in {line.inverse for line in lines}:

@@ -31,6 +31,10 @@ STEP = 1e-3
 # is none.
 SHIFTS = (20.0, 100.0, 500.0)
 DEPENDS, DEPENDS_SE = 1e-6, 1e-3
+# How much of a step between thresholds can be taken off at most.
+CLOSED = 1 - 1e-12
+# What a direction that moves linear predictors by one moves a threshold that it leaves.
+HARDLY = 1e-4
 RANKED: Any = "inverted_cdf"
 # Where intervals are symmetric: the scale, the way back, and the slope of the scale.
 Scale = Callable[[Any], np.ndarray]
@@ -181,6 +185,9 @@ def estimates(
     theta = np.concatenate([f.theta for f in fits])
     known = [covariance(f, kind, cluster) for f in fits]
     root, flat = (linalg.block_diag(*(getattr(c, n) for c in known)) for n in ("root", "flat"))
+    ends = np.cumsum([len(f.theta) for f in fits])[:-1]
+    pairs = zip(fits, np.split(flat, ends, axis=1), strict=True)
+    steps = np.concatenate([_steps(f, part) for f, part in pairs])
     center = many(theta[None])[0]
     unknown = np.zeros(center.shape, bool)
     if np.isnan(root).any() or not root.shape[1]:
@@ -197,11 +204,35 @@ def estimates(
             found = Estimates(center, np.subtract(*np.split(moved, 2)) / (2 * STEP), unknown)
             se = found.se
         for shift in SHIFTS if len(flat) else ():
-            moved = many(theta + shift * np.concatenate([flat, -flat]))
+            move = shift * np.concatenate([flat, -flat])
+            move *= CLOSED / (-move[:, steps]).max(1, initial=CLOSED, keepdims=True)
+            move[:, steps] = np.log1p(move[:, steps])
+            moved = many(theta + move)
             if shift > SHIFTS[0]:  # what overflows says nothing
                 moved = np.where(np.isfinite(moved), moved, center)
             unknown |= depends(moved, center, np.where(np.isfinite(se), se, 0.0)).any(0)
     return found
+
+
+def _steps(fitted: Fitted, flat: np.ndarray) -> np.ndarray:
+    """Which entries of theta (D,) are logarithms of steps between thresholds, which add up.
+
+    Flat directions (m, D) are changed in place, so that thresholds which they hardly move stay.
+    """
+    out = np.zeros(len(fitted.theta), bool)
+    for block in fitted.spec.layout.blocks:
+        if (cuts := block.thresholds) is None:
+            continue
+        at = np.array([block.predictors[number].index[:, 0] for number in cuts.steps])
+        base = block.locations[0].index[:, cuts.column]
+        for s in range(at.shape[1] if len(np.unique(at)) == at.size else 0):
+            size = np.exp(fitted.theta[at[:, s], None])
+            first = -flat[:, base[s]]
+            moves = first + np.cumsum(size * flat[:, at[:, s]].T, axis=0)
+            moves[np.abs(moves) < HARDLY] = 0.0
+            flat[:, at[:, s]] = (np.diff(moves, axis=0, prepend=first[None]) / size).T
+        out[at] = True
+    return out
 
 
 def depends(moved: np.ndarray, center: np.ndarray, se: np.ndarray) -> np.ndarray:

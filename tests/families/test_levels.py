@@ -389,3 +389,23 @@ def test_wrong_calls(data):
     missing = data.assign(c=None)
     with pytest.raises(bmx.BayesmixError):
         bmx.Mixture("c ~ x", missing, family="categorical", k=2, na_action="fiml")
+
+
+def test_a_component_that_never_has_the_lowest_level_is_at_a_limit():
+    """Its first threshold is at minus infinity; the others are logits of shares."""
+    levels, n = ["a", "b", "c", "d"], 100
+    y = ["a", "b", "c", "d"] * (n // 4) + ["b"] * 30 + ["c"] * 50 + ["d"] * 20
+    data = pd.DataFrame({"y": pd.Categorical(y, levels, ordered=True)})
+    data["known"] = np.repeat(["p", "q"], n)
+    with pytest.warns(bmx.DegenerateWarning, match=r"threshold\[a\|b\]"):
+        fit = bmx.Mixture("y ~ 1", data, family="ordinal", k=2, labels="known").fit(seed=1)
+    assert fit.status == "boundary"
+    table = fit.summary().query("component == 'q'").set_index("term")
+    assert np.isinf(table.se["threshold[a|b]"])
+    for term, share in (("threshold[b|c]", 0.3), ("threshold[c|d]", 0.8)):
+        assert table.estimate[term] == pytest.approx(np.log(share / (1 - share)), rel=1e-4)
+        assert table.se[term] == pytest.approx(1 / np.sqrt(n * share * (1 - share)), rel=1e-4)
+    means = fit.predict(data[:1], ci=0.9).query("component == 'q'").set_index("output")
+    assert means.upper["a"] == 1
+    reach = 1.644854 / np.sqrt(n * 0.2 * 0.8)
+    assert special.logit(means.upper["d"]) == pytest.approx(np.log(0.25) + reach, rel=1e-3)
