@@ -30,7 +30,7 @@ def _ranked(keys: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Rows in ascending order of the keys (n,), and the rank of each row, equal for equal ones."""
     order = keys[0].argsort()
     first, new = keys[0][order], np.ones(len(order), bool)
-    new[1:] = first[1:] - first[:-1] != 0
+    new[1:] = first[1:] != first[:-1]
     if not new.all():
         order = np.lexsort(keys[::-1])
         ordered = [key[order] for key in keys]
