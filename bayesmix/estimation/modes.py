@@ -166,11 +166,14 @@ def _same(theta: np.ndarray, value: float, other: tuple[np.ndarray, float]) -> b
 
 
 def _mode(problem: Problem, theta: np.ndarray, value: float) -> Mode | None:
-    """The mode at a maximum, its share not known yet; None where the density is flat."""
+    """The mode at a maximum, its share not known yet; None where the density has no curvature."""
     free = np.flatnonzero(problem.spec.free)
     for _ in range(POLISHED):
         info = information(problem, theta[None])
-        values, vectors = np.linalg.eigh(info.matrix[0][np.ix_(free, free)])
+        bends = info.matrix[0][np.ix_(free, free)]
+        if not np.isfinite(bends).all():  # a user's density may have no derivatives far out
+            return None
+        values, vectors = np.linalg.eigh(bends)
         if not values[0] > 0:
             return None
         theta = theta.copy()

@@ -104,6 +104,11 @@ class Linked:
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
 
+def _log1m_cloglog(eta: Array) -> Array:
+    """-exp(eta), with finite derivatives beyond the largest number."""
+    return xp.where(eta > 709.0, -np.inf, -xp.exp(xp.clip(eta, upper=709.0)))
+
+
 def _log_cloglog(eta: Array) -> Array:
     """log(1 - exp(-t)) with t = exp(eta): eta - t / 2 + O(t^2) where t may underflow."""
     body = xp.clip(eta, -30.0, 50.0)
@@ -155,7 +160,7 @@ LINKS: dict[str, Link] = {
             forward=lambda mu: np.log(-np.log1p(np.multiply(-1.0, mu))),
             inverse=lambda eta: -xp.expm1(-xp.exp(eta)),
             log_inverse=_log_cloglog,
-            log1m_inverse=lambda eta: -xp.exp(eta),
+            log1m_inverse=_log1m_cloglog,
             log_slope=lambda eta: eta - np.exp(eta),
             lower=0.0,
             upper=1.0,

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.distributions import Prior
 from bayesmix.families import Family
+from bayesmix.families.base import allows
 from bayesmix.families.links import Link, get_link
 from bayesmix.model import BlockRows, MixtureSpec
 from bayesmix.model.layout import BlockLayout, Predictor
@@ -282,7 +283,8 @@ def _default_dispersions(
     assert rows.response is not None
     y = rows.response.y[as_copies(weight)]
     for s, family in enumerate(block.families):
-        known = {} if family.priors is None else family.priors(y)
+        # Rows that belong to an atom alone may be none that the family allows.
+        known = {} if family.priors is None else family.priors(y[allows(family, y)])
         slots = block.slots[s][len(family.locations) :]
         for parameter, slot in zip(family.dispersions, slots, strict=True):
             at = int(block.predictors[slot].index[s, 0])

@@ -576,6 +576,8 @@ def test_simulation_where_a_formula_would_cancel():
     rng = np.random.default_rng(7)
     y = family("negative_binomial").simulate(rng, mu=np.full(100_000, 4.0), alpha=1e12)
     assert y.var() == pytest.approx(4.0, rel=0.03)
+    ends = family("beta").simulate(rng, mu=np.array([0.0, 1.0]), phi=6.0)
+    np.testing.assert_allclose(ends, [0.0, 1.0], atol=1e-15)
     tiny = family("gamma").simulate(rng, mu=np.full(1000, 1.0), shape=1e-3)
     assert (tiny > 0).all()
 

@@ -6,13 +6,19 @@ import pickle
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix import arrays as xp
 from bayesmix.errors import DataError, SpecError
+from bayesmix.estimation.em import Runs
+from bayesmix.estimation.modes import modes_among
 from bayesmix.formula.response import Response
+from bayesmix.likelihood import log_likelihood
+from bayesmix.priors import Penalty, resolve
+from bayesmix.results.fitted import standard_problem
 
 
 def response(y) -> Response:
@@ -238,3 +244,19 @@ def test_another_link_gives_another_family():
     assert (
         f.log_density(obs, (np.array([-1.0, 0.5]), np.zeros(2))) == [-np.inf, -np.inf]
     ).sum() == 1
+
+
+def test_an_end_of_a_start_without_derivatives_is_no_mode():
+    """The density has none at zero, where one of two starts ended."""
+    kinked = made(
+        lambda y, m: -0.5 * np.square(y - m) - 1e-9 * xp.sqrt(m * m),
+        params={"m": "identity"},
+        location="m",
+    )
+    data = pd.DataFrame({"y": [2.0, 3.0, 4.5, 5.0], "x": range(4), "z": [1.0, 0.0, 2.0, 1.0]})
+    spec = bmx.Mixture("y ~ x + z", data, family=kinked, k=1).spec
+    problem = standard_problem(spec, Penalty(resolve(spec, None), jacobian=True), None)
+    ends = Runs.begin(np.array([[0.0, 0.0, 0.0], [3.0, 1.0, 0.0]]), "converged")
+    ends.loglik[:] = log_likelihood(problem, ends.theta)
+    (mode,) = modes_among(problem, ends, None)
+    assert mode.theta[0] > 1.0

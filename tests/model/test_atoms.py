@@ -184,6 +184,13 @@ def test_only_values_at_the_atom():
         fit(pd.DataFrame({"y": np.zeros(9)}), ["zero", "gaussian"])
 
 
+@pytest.mark.parametrize("family", ["gamma", "lognormal", "weibull", "inverse_gaussian"])
+def test_default_priors_of_amounts_do_not_read_the_zeros(family):
+    beside = bmx.Mixture("y ~ 1", DATA, family=["zero", family], k=2).priors()
+    alone = bmx.Mixture("y ~ 1", DATA[~ZERO], family=family, k=1).priors()
+    assert str(beside["prior"][1]) == str(alone["prior"][1])
+
+
 @pytest.mark.slow
 def test_in_pymc_a_density_does_not_read_values_at_the_atom():
     """There the gamma density has no logarithm, and its gradient would be no number."""

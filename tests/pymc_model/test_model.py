@@ -294,9 +294,14 @@ def test_gradient_where_the_support_depends_on_a_parameter():
     check_gradient(model, call, theta)
 
 
-def test_gradient_far_out():
-    """A mean beyond the largest number is a density of zero, not NaN."""
-    model = M("count ~ x", D, family="poisson", k=2)
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [("count ~ x", "poisson"), ("binary ~ x", bmx.family("binomial", link="cloglog"))],
+    ids=["poisson", "cloglog"],
+)
+def test_gradient_far_out(formula, family):
+    """A mean beyond the largest number is a density of zero, not NaN; a hazard, a certain event."""
+    model = M(formula, D, family=family, k=2)
     spec, pymc_model = model.spec, model.to_pymc()
     theta = np.array([1.0, 0.0, 900.0, 0.0, 0.0])
     value, gradient, _ = compiled(pymc_model)(at(model, theta))

@@ -83,7 +83,8 @@ def start(y: np.ndarray) -> dict:
 def simulate(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """Draw responses; one too near 0 or 1 for a number becomes the nearest inside."""
     tiny = np.finfo(float).tiny
-    return np.clip(rng.beta(mu * phi, (1 - mu) * phi), tiny, 1 - np.finfo(float).epsneg)
+    a, b = np.maximum(mu * phi, tiny), np.maximum((1 - mu) * phi, tiny)  # of means at 0 or 1 too
+    return np.clip(rng.beta(a, b), tiny, 1 - np.finfo(float).epsneg)
 
 
 def priors(y: np.ndarray) -> dict[str, Prior]:
