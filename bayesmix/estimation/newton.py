@@ -121,9 +121,10 @@ def newton(
     if not len(free):
         runs.status[active] = "converged"
         return
+    widens = _threshold_steps(problem)[free]
     plain, large = active, np.zeros(len(runs.theta), int)
     for _ in range(max_iter):
-        if compiled_newton(problem, runs, plain, tol=tol, max_iter=max_iter):
+        if not widens.any() and compiled_newton(problem, runs, plain, tol=tol, max_iter=max_iter):
             active = active[runs.status[active] == "resting"]
             if on_iteration is not None:
                 on_iteration(len(active), float(np.max(runs.loglik)))
@@ -145,6 +146,7 @@ def newton(
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
         often = large[active] = np.where(usable & (size > 0.01), large[active] + 1, 0)
         proposal = theta.copy()
+        step = np.where(widens & (step > 0), np.log1p(np.maximum(step, 0.0)), step)
         proposal[:, free] += np.where(usable[:, None], step, 0.0)
         _shorten(problem, theta, proposal, size)
         loglik, rose = _search(problem, theta, proposal, info.loglik, usable)
@@ -162,6 +164,20 @@ def newton(
             active = active[~ended]
         if on_iteration is not None:
             on_iteration(len(active), float(np.max(runs.loglik)))
+
+
+def _threshold_steps(problem: Problem) -> np.ndarray:
+    """Which entries of theta (D,) are logarithms of steps between thresholds.
+
+    When a threshold goes to infinity the next one stays if the step itself, not its logarithm,
+    grows by as much.  The compiled method does not know that.
+    """
+    out = np.zeros(problem.spec.layout.size, bool)
+    for block in problem.spec.layout.blocks:
+        for number in () if block.thresholds is None else block.thresholds.steps:
+            index = block.predictors[number].index
+            out[index[index >= 0]] = True
+    return out
 
 
 def compiled_newton(

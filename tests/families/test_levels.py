@@ -391,10 +391,11 @@ def test_wrong_calls(data):
         bmx.Mixture("c ~ x", missing, family="categorical", k=2, na_action="fiml")
 
 
-def test_a_component_that_never_has_the_lowest_level_is_at_a_limit():
+@pytest.mark.parametrize("counts", [(0, 30, 50, 20), (0, 80, 0, 20)])
+def test_a_component_that_never_has_the_lowest_level_is_at_a_limit(counts):
     """Its first threshold is at minus infinity; the others are logits of shares."""
     levels, n = ["a", "b", "c", "d"], 100
-    y = ["a", "b", "c", "d"] * (n // 4) + ["b"] * 30 + ["c"] * 50 + ["d"] * 20
+    y = levels * (n // 4) + list(np.repeat(levels, counts))
     data = pd.DataFrame({"y": pd.Categorical(y, levels, ordered=True)})
     data["known"] = np.repeat(["p", "q"], n)
     with pytest.warns(bmx.DegenerateWarning, match=r"threshold\[a\|b\]"):
@@ -402,8 +403,9 @@ def test_a_component_that_never_has_the_lowest_level_is_at_a_limit():
     assert fit.status == "boundary"
     table = fit.summary().query("component == 'q'").set_index("term")
     assert np.isinf(table.se["threshold[a|b]"])
-    for term, share in (("threshold[b|c]", 0.3), ("threshold[c|d]", 0.8)):
-        assert table.estimate[term] == pytest.approx(np.log(share / (1 - share)), rel=1e-4)
+    shares = np.cumsum(counts)[1:3] / n
+    for term, share in zip(("threshold[b|c]", "threshold[c|d]"), shares, strict=True):
+        assert table.estimate[term] == pytest.approx(np.log(share / (1 - share)), rel=1e-6)
         assert table.se[term] == pytest.approx(1 / np.sqrt(n * share * (1 - share)), rel=1e-4)
     means = fit.predict(data[:1], ci=0.9).query("component == 'q'").set_index("output")
     assert means.upper["a"] == 1
