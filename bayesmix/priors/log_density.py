@@ -297,7 +297,7 @@ def log_prior(
     for part in log_prior_parts(spec, model, theta, jacobian=jacobian):
         value += part.value
         score[:, part.at] += part.score
-        curvature[:, part.at[:, None], part.at] += part.curvature
+        curvature[:, part.at[:, None], part.at] += part.curvature()
     # Only the diagonal can be negative: a prior that is not log-concave there.
     diagonal = np.maximum(np.einsum("rjj->rj", curvature), 0.0)
     for group in model.groups:
@@ -335,13 +335,14 @@ def gradient(
 class Part(NamedTuple):
     """A term of a log prior, of the entries `at` (m,) of what the priors are of.
 
-    `value` (R,), `score` (R, m), and `curvature` (R, m, m), the negative second derivative.
+    `value` (R,), `score` (R, m), and what gives the curvature (R, m, m), the negative second
+    derivative, which a gradient does not need.
     """
 
     at: np.ndarray
     value: np.ndarray
     score: np.ndarray
-    curvature: np.ndarray
+    curvature: Callable[[], np.ndarray]
 
 
 def log_prior_parts(
@@ -355,7 +356,7 @@ def log_prior_parts(
         yield _smooth(smooth, phi, 0.0 if jacobian else smooth.log_volume)
     if model.lean is not None and not jacobian:
         every = np.arange(len(model.lean))
-        yield Part(every, phi @ model.lean, model.lean, np.zeros((1, 1)))
+        yield Part(every, phi @ model.lean, model.lean, lambda: np.zeros((1, 1)))
     if model.concentration is not None:
         yield _dirichlet(spec, model.concentration, 0.0 if jacobian else 1.0, phi)
     if model.spread is not None:
@@ -364,14 +365,14 @@ def log_prior_parts(
 
 def _independent(group: Group, u: np.ndarray, jacobian: bool, opened: bool) -> Part:
     """Independent priors at entries u (R, m) of theta."""
-    parameters, at, eye = group.parameters, group.at, np.eye(len(group.at))
+    parameters, at = group.parameters, group.at
     if group.is_normal:
         # A lognormal parameter has a normal logarithm; its own density is less by that.
         less = float(group.link.name == "log" and not jacobian)
         mu, sigma = parameters["mu"], parameters["sigma"]
         z = (u - mu) / sigma
         value = -np.log(sigma) - 0.5 * np.log(2 * np.pi) - 0.5 * z * z - less * u
-        return Part(at, value.sum(-1), -z / sigma - less, eye / sigma**2)
+        return Part(at, value.sum(-1), -z / sigma - less, lambda: np.diag(1 / sigma**2))
     (x,) = jets(u)
     natural = group.link.inverse(x)
     density = KINDS[group.kind].logpdf(natural, **parameters)
@@ -379,7 +380,8 @@ def _independent(group: Group, u: np.ndarray, jacobian: bool, opened: bool) -> P
         density = density + log_opening(natural, parameters["lower"], parameters["upper"])
     elif jacobian and group.link.name != "identity":
         density = density + group.link.log_slope(x)
-    return Part(at, density.value.sum(-1), density.first[0], -density.second[0, 0][..., None] * eye)
+    value, second = density.value.sum(-1), density.second[0, 0][..., None]
+    return Part(at, value, density.first[0], lambda: -second * np.eye(len(at)))
 
 
 def _smooth(smooth: SmoothPrior, phi: np.ndarray, volume: float) -> Part:
@@ -389,10 +391,14 @@ def _smooth(smooth: SmoothPrior, phi: np.ndarray, volume: float) -> Part:
     precision = np.exp(-2 * tau)[:, None]
     squares = np.square(x).sum(-1) * precision[:, 0]
     value = volume - r * (tau + 0.5 * np.log(2 * np.pi)) - 0.5 * squares
-    curvature = np.zeros((len(phi), r + 1, r + 1))
-    curvature[:, range(r), range(r)] = precision
-    curvature[:, :r, r] = curvature[:, r, :r] = -2 * x * precision
-    curvature[:, r, r] = 2 * squares
+
+    def curvature() -> np.ndarray:
+        out = np.zeros((len(phi), r + 1, r + 1))
+        out[:, range(r), range(r)] = precision
+        out[:, :r, r] = out[:, r, :r] = -2 * x * precision
+        out[:, r, r] = 2 * squares
+        return out
+
     return Part(at, value, np.column_stack([-x * precision, squares - r]), curvature)
 
 
@@ -422,8 +428,11 @@ def _dirichlet(spec: MixtureSpec, concentration: float, less: float, phi: np.nda
     share = share / np.maximum(share.sum(-1, keepdims=True), 1e-300)
     moves = np.flatnonzero(shared[1:]) + 1
     at, share, n = spec.layout.alpha[moves, 0], share[:, moves], int(shared.sum())
-    outer = share[:, :, None] * share[:, None]
-    curvature = extra * n * (share[:, :, None] * np.eye(len(at)) - outer)
+
+    def curvature() -> np.ndarray:
+        outer = share[:, :, None] * share[:, None]
+        return extra * n * (share[:, :, None] * np.eye(len(at)) - outer)
+
     return Part(at, extra * log_pi.sum(-1) + constant, extra * (1 - n * share), curvature)
 
 
@@ -433,6 +442,10 @@ def _zero_sum(index: np.ndarray, spread: np.ndarray, phi: np.ndarray) -> Part:
     a = phi[:, index] / spread
     pull = a - a.sum(1, keepdims=True) / k
     constant = (k - 1) * (np.log(spread) + 0.5 * np.log(2 * np.pi)).sum()
-    precision = np.kron(np.eye(k - 1) - 1 / k, np.diag(1 / np.square(spread)))
     value = -0.5 * (a * pull).sum((1, 2)) - constant
-    return Part(index.ravel(), value, -(pull / spread).reshape(len(phi), index.size), precision)
+    score = -(pull / spread).reshape(len(phi), index.size)
+
+    def precision() -> np.ndarray:
+        return np.kron(np.eye(k - 1) - 1 / k, np.diag(1 / np.square(spread)))
+
+    return Part(index.ravel(), value, score, precision)

@@ -265,9 +265,6 @@ def _by_event(
     return {name: read[texts[name]] if name in texts else first for name in column.names}
 
 
-# --- rows ----------------------------------------------------------------------------------
-
-
 # --- the table -----------------------------------------------------------------------------
 
 
