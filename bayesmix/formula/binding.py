@@ -282,7 +282,7 @@ def _function(
             f"{last}(...)."
         )
     if found is None or name in _RESERVED:
-        hint = _HINTS.get(name) or near_names(name, [*MATHS, *TRANSFORMS, "I"], "functions")
+        hint = _HINTS.get(name) or near_names(name, [*MATHS, *sorted(TRANSFORMS), "I"], "functions")
         raise FormulaError(
             f"The function {name!r} in {expression.text!r:.200} is not known. {hint} A function of "
             "your own has to be defined where the model is written."
