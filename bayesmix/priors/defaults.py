@@ -283,8 +283,9 @@ def _default_dispersions(
     assert rows.response is not None
     y = rows.response.y[as_copies(weight)]
     for s, family in enumerate(block.families):
-        # Rows that belong to an atom alone may be none that the family allows.
-        known = {} if family.priors is None else family.priors(y[allows(family, y)])
+        # Rows that belong to an atom alone may be none that the family allows; columns have none.
+        own = y if family.columns else y[allows(family, y)]
+        known = {} if family.priors is None else family.priors(own)
         slots = block.slots[s][len(family.locations) :]
         for parameter, slot in zip(family.dispersions, slots, strict=True):
             at = int(block.predictors[slot].index[s, 0])
