@@ -472,7 +472,7 @@ ONE_TWO = "number: 1 to 2, median 1.5"
 def test_how_columns_are_read(tmp_path, text, options, wanted):
     file = tmp_path / "x.csv"
     file.write_text(text, "utf-8")
-    data = reading.read_csv(str(file), **{"sep": None, "levels": [], **options})
+    data = reading.read_table(str(file), **{"sep": None, "levels": [], **options})
     lines = [f"{row['kind']}: {row['values']}" for row in reading.columns_read(data)]
     assert lines == wanted
 
@@ -503,7 +503,7 @@ def test_standard_input(folder, capsys, monkeypatch):
 def test_a_long_column_is_read_as_a_whole(tmp_path):
     file = tmp_path / "x.csv"
     file.write_text("y,f\n" + "1,7\n" * 300_000 + "1,b\n")
-    data = reading.read_csv(str(file), None, [])
+    data = reading.read_table(str(file), None, [])
     assert {type(value) for value in data["f"]} == {str}
 
 
