@@ -178,6 +178,7 @@ def _mode(problem: Problem, theta: np.ndarray, value: float) -> Mode | None:
             return None
         theta = theta.copy()
         theta[free] += vectors @ ((info.score[0, free] @ vectors) / values)
+    vectors *= np.where(np.cos(np.arange(len(free))) @ vectors < 0, -1.0, 1.0)  # else by rounding
     log_mass = value + 0.5 * (len(free) * np.log(2 * np.pi) - np.log(values).sum())
     return Mode(theta, value, vectors / np.sqrt(values), float(log_mass), np.nan)
 

@@ -656,7 +656,8 @@ def test_nothing_to_draw_is_refused():
 
 def test_a_poor_approximation_says_so(models):
     with pytest.warns(bmx.ConvergenceWarning, match=r"k-hat .* use method='nuts'"):
-        found = models["tribolium_k3"].fit("laplace", seed=1, draws=1000)
+        # With fewer draws k-hat is between 0.5 and 1, by the seed.
+        found = models["tribolium_k3"].fit("laplace", seed=1, draws=10_000)
     assert found.khat > 0.7
 
 
