@@ -36,6 +36,10 @@ class Later(Operators):
         """A function of this array, later too."""
         return Later(ufunc, *inputs)
 
+    def __bool__(self) -> bool:
+        """Refused: a term picks by `pick`, as it has no single row to ask about."""
+        raise TypeError("a term that reads arrays has no truth value; choose by ops.pick")
+
     def __abs__(self) -> Later:
         """With a slope of -1 at zero, where terms take numbers for negative ones."""
         return pick_later(self > 0.0, self, -self)
