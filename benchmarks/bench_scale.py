@@ -284,7 +284,7 @@ def main() -> None:
         "peers": lambda given: peers(given.rows),
         "flexmix": lambda given: flexmix(given.rows, given.iterations),
     } | {w: lambda given: posterior(given.rows, given.what) for w in ("laplace", "loo", "waic")}
-    parser.add_argument("what", choices=runs)
+    parser.add_argument("what", choices=runs, nargs="?", default="slopes")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--iterations", type=int, default=200, help="of flexmix, at most")
