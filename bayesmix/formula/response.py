@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from bayesmix.formula.levels import read_levels
 from bayesmix.formula.limits import CENSORED, TRUNCATED, Limits
 from bayesmix.formula.parser import ParsedFormula
 from bayesmix.formula.scope import Scope
+from bayesmix.formula.surv import CORRECT, read_bounds
 from bayesmix.formula.times import Times, spread
 
 
@@ -35,16 +36,15 @@ def read_limits(call: Call, data: pd.DataFrame, scope: Scope) -> Limits:
 
 
 def _check_limits(text: str, y: np.ndarray, limits: Limits, data: pd.DataFrame) -> None:
-    label = f"The response {text!r:.200}"
-    _refuse(limits.lower >= limits.upper, data, f"{label}: the lower limit is not below the upper")
+    refuse = _refusal(text, data)
+    refuse(limits.lower >= limits.upper, "the lower limit is not below the upper")
     if limits.kind == TRUNCATED:
         outside = (y < limits.lower) | (y > limits.upper)
-        _refuse(
-            outside, data, f"{label}: values outside the limits cannot occur, but there are some"
-        )
+        refuse(outside, "values outside the limits cannot occur, but there are some")
     elif not ((y > limits.lower) & (y < limits.upper)).any():
         raise DataError(
-            f"{label}: every value is at or beyond a limit, so nothing is known exactly."
+            f"The response {text!r:.200}: every value is at or beyond a limit, so nothing is known "
+            "exactly."
         )
 
 
@@ -66,55 +66,20 @@ def read_times(text: str, data: pd.DataFrame, scope: Scope) -> Times:
         If the response has none of the three forms.
     """
     call = taken_apart(text)
-    label = f"The response {text!r:.200}"
-    if call.kind == "interval":
-        lower, upper = _numbers(call, data, scope, finite=False)
-        return _interval(lower, upper, data, label)
-    values = _numbers(call, data, scope, finite=True)
-    background = values.pop() if call.background is not None else None
-    if background is not None:
-        _refuse(background < 0, data, f"{label}: the background hazard is negative")
-    entry = values.pop(0) if call.kind == "counting" else np.zeros(len(data))
-    time = values[0]
-    status = _status(values[1], data, label) if len(values) > 1 else np.ones(len(data), bool)
-    _refuse(time < 0, data, f"{label}: the time is negative")
-    _refuse(status & (time == 0), data, f"{label}: an event at time zero has no density")
-    _refuse(entry < 0, data, f"{label}: the entry is negative")
-    _refuse((entry > 0) & (entry >= time), data, f"{label}: the entry is not before the time")
-    return Times(time, np.where(status, time, np.inf), entry, background)
+    finite = call.kind != "interval"
+    values = [evaluate(given, data, scope, what, finite=finite) for given, what in call.named]
+    return Times(*read_bounds(call, values, _refusal(text, data)))
 
 
-def _numbers(call: Call, data: pd.DataFrame, scope: Scope, *, finite: bool) -> list[np.ndarray]:
-    return [evaluate(text, data, scope, what, finite=finite) for text, what in call.named]
+def _refusal(text: str, data: pd.DataFrame) -> Callable[..., None]:
+    """What refuses rows (n,) of a response by saying what is wrong with them, and what to do."""
 
+    def refuse(bad: np.ndarray, what: str, advice: str = CORRECT) -> None:
+        if bad.any():
+            rows = first_rows(data, bad)
+            raise DataError(f"The response {text!r:.200}: {what} in {rows}. {advice}")
 
-def _status(status: np.ndarray, data: pd.DataFrame, label: str) -> np.ndarray:
-    bad = ~np.isin(status, (0, 1))
-    if bad.any():
-        codes = ", ".join(f"{c:g}" for c in np.unique(status)[:6])
-        raise DataError(
-            f"{label}: the status is 1 for an event and 0 for a right-censored time, but it has "
-            f"the values {codes} ({first_rows(data, bad)}). Recode it; name the event in the "
-            "column of event=."
-        )
-    return status == 1
-
-
-def _interval(lower: np.ndarray, upper: np.ndarray, data: pd.DataFrame, label: str) -> Times:
-    missing = np.isnan(lower) & np.isnan(upper)
-    _refuse(missing, data, f"{label}: both bounds are missing")
-    lower = np.where(np.isnan(lower), 0.0, lower)
-    upper = np.where(np.isnan(upper), np.inf, upper)
-    _refuse((lower < 0) | (upper < 0), data, f"{label}: a bound is negative")
-    _refuse(np.isinf(lower), data, f"{label}: the lower bound is infinite")
-    _refuse(upper < lower, data, f"{label}: the upper bound is below the lower one")
-    _refuse((lower == 0) & (upper == 0), data, f"{label}: an event at time zero has no density")
-    return Times(lower, upper, np.zeros(len(data)))
-
-
-def _refuse(bad: np.ndarray, data: pd.DataFrame, what: str) -> None:
-    if bad.any():
-        raise DataError(f"{what} in {first_rows(data, bad)}. Correct these rows.")
+    return refuse
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,17 +275,10 @@ def read_observed(
 
 
 def _check_counts(name: str, y: np.ndarray, trials: np.ndarray, data: pd.DataFrame) -> None:
+    refuse = _refusal(name, data)
+    counts = f"Counts are 0, 1, 2, ... {CORRECT}"
     for values, what in ((y, "successes"), (trials, "trials")):
-        for bad, how in ((values < 0, "negative"), (values != np.floor(values), "not whole")):
-            if bad.any():
-                raise DataError(
-                    f"The response {name!r}: the number of {what} is {how} in "
-                    f"{first_rows(data, bad)}; counts are 0, 1, 2, ... Correct these rows."
-                )
-    above = y > trials
-    if above.any():
-        raise DataError(
-            f"The response {name!r}: there are more successes than trials in "
-            f"{first_rows(data, above)}. Write p(successes, trials), the trials being all cases, "
-            "not the failures."
-        )
+        refuse(values < 0, f"the number of {what} is negative", counts)
+        refuse(values != np.floor(values), f"the number of {what} is not whole", counts)
+    cases = "Write p(successes, trials), the trials being all cases, not the failures."
+    refuse(y > trials, "there are more successes than trials", cases)

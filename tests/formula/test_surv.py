@@ -138,10 +138,14 @@ def test_missing_and_infinite_values_are_refused(column, value, data):
 
 WRONG_VALUES = [
     ("surv(time, status)", {"time": [1, -2, 3, 4]}, r"time is negative in 1 row \(b\)"),
-    ("surv(time, status)", {"time": [0, 0, 3, 4]}, r"event at time zero .* in 1 row \(a\)"),
-    ("surv(time)", {"time": [1, 0, 0, 4]}, r"event at time zero .* in 2 rows \(b, c\)"),
-    ("surv(time, status)", {"status": [1, 2, 1, 2]}, r"the values 1, 2 \(2 rows \(b, d\)\)"),
-    ("surv(time, code)", {}, r"the values 0, 1, 2 \(1 row \(c\)\). Recode it"),
+    (
+        "surv(time, status)",
+        {"time": [0, 0, 3, 4]},
+        r"event happens at time zero, .* in 1 row \(a\)",
+    ),
+    ("surv(time)", {"time": [1, 0, 0, 4]}, r"event happens at time zero, .* in 2 rows \(b, c\)"),
+    ("surv(time, status)", {"status": [1, 2, 1, 2]}, r"the values 1, 2\) in 2 rows \(b, d\)"),
+    ("surv(time, code)", {}, r"the values 0, 1, 2\) in 1 row \(c\). This looks like a code"),
     ("surv(time, status)", {"status": [0.5, 0, 1, 0]}, r"the values 0, 0.5, 1"),
     ("surv(time, end)", {}, "status 'end' is .* numbers or booleans are needed"),
     ("surv(end, status)", {}, "survival time 'end' is .* numbers or booleans are needed"),
@@ -172,7 +176,7 @@ WRONG_VALUES = [
         {"lower": [-1, 1, 2, 3]},
         r"bound is negative .* \(a\)",
     ),
-    ("surv(lower, upper, kind='interval')", {"upper": [0, 1, 2, 5]}, r"time zero .* \(a\)"),
+    ("surv(lower, upper, kind='interval')", {"upper": [0, 1, 2, 5]}, r"time zero, .* \(a\)"),
     (
         "surv(lower, upper, kind='interval')",
         {"lower": [0, inf, 2, 3]},
