@@ -14,7 +14,6 @@ from bayesmix.families import resolve
 from bayesmix.formula.calls import is_surv, taken_apart
 from bayesmix.formula.design import Design
 from bayesmix.formula.frames import (
-    Units,
     check_columns,
     check_data,
     check_na_action,
@@ -128,13 +127,10 @@ def prepare_components(
     every = [*formulas, *(p for d in extra for p in d.values())]
     every += [] if concomitant is None else [parse_formula(concomitant, "concomitant")]
 
-    def read(counted: Counted, scope: Scope) -> tuple[Part, ...]:
+    def read(counted: Counted) -> tuple[Part, ...]:
         allowed = _allowed(counted.data, event, names, partial)
-        fiml = na_action == "fiml"
-        readings = tuple(
-            _reading(f, extra[s], counted, allowed[:, s], scope, every, fiml=fiml)
-            for s, f in enumerate(formulas)
-        )
+        pairs = enumerate(zip(formulas, extra, strict=True))
+        readings = tuple(_reading(f, own, counted, allowed[:, s], every) for s, (f, own) in pairs)
         for family in families.values():  # an error before a dict of them is read
             resolve(family, survival=True)
         regression = Regression(formulas[0].text, dict(families))
@@ -143,8 +139,9 @@ def prepare_components(
 
     columns = columns_of(every, weights)
     needed, used = _needed(columns, formulas, na_action), list(dict.fromkeys((*columns, event)))
-    rows = InUse(data.copy(deep=False), used, needed, None, weights, None, na_action, stream)
-    return evaluated(every, concomitant is not None, rows, read, scope, known)
+    data = data.copy(deep=False)
+    rows = InUse(data, used, needed, None, weights, None, na_action, scope, stream)
+    return evaluated(every, concomitant is not None, rows, read, known)
 
 
 # --- components ----------------------------------------------------------------------------
@@ -291,35 +288,25 @@ def _reading(
     ancillary: Mapping[str, ParsedFormula],
     counted: Counted,
     rows: np.ndarray,
-    scope: Scope,
     every: Sequence[ParsedFormula],
-    *,
-    fiml: bool,
 ) -> Reading:
     for other in every:  # no time explains itself, in another formula either
         parse_formula(f"{formula.response} ~ {right_side(other.text)}", "formula")
 
     def design(parsed: ParsedFormula) -> Design:
-        made = counted.design(parsed, scope)
+        made = counted.design(parsed)
         check_full_rank(made.matrix, made.terms, f"the formula {parsed.text!r:.200}")
         return made
 
-    response = _restricted(formula, counted.data, rows, scope, fiml=fiml)
+    response = _restricted(formula, counted, rows)
     designs = tuple(design(f) for f in (formula, *ancillary.values()))
     return Reading(formula, response, designs, ("varying", *ancillary))
 
 
-def _restricted(
-    formula: ParsedFormula,
-    data: pd.DataFrame,
-    rows: np.ndarray,
-    scope: Scope,
-    *,
-    fiml: bool = False,
-) -> Response:
+def _restricted(formula: ParsedFormula, counted: Counted, rows: np.ndarray) -> Response:
     """The times of some rows (n,); of the others nothing is known, nor need it be.
 
-    With `fiml` a time may be missing, and nothing is known of it either.
+    Where a time may be missing nothing is known of it either.
     """
     assert formula.response is not None
     if taken_apart(formula.response).background is not None:
@@ -327,7 +314,8 @@ def _restricted(
             f"{formula.response!r:.200}: background= is for bmx.Mixture; with competing events, "
             "make the background an event of its own"
         )
-    there = observed_rows(formula, data) if fiml else np.ones(len(data), bool)
+    data, scope = counted.data, counted.scope
+    there = observed_rows(formula, data) if counted.fiml else np.ones(len(data), bool)
     rows = rows & there
     # Delayed entry concerns every event, whichever one it was.
     needed = there & (rows | (taken_apart(formula.response).kind == "counting"))
@@ -365,9 +353,7 @@ def complete_again(part: Part, *, response: bool, fiml: bool) -> list[str]:
     return [*names, *complete_columns(part.formula), *effects]
 
 
-def read_again(
-    part: Part, data: pd.DataFrame, units: Units, scope: Scope, *, fiml: bool
-) -> tuple[pd.DataFrame, Read, np.ndarray | None]:
+def read_again(part: Part, counted: Counted) -> tuple[pd.DataFrame, Read, np.ndarray | None]:
     """A response of new rows: the rows as its covariates see them, the response, and `described`.
 
     Raises
@@ -376,17 +362,14 @@ def read_again(
         If it cannot be read, or an event is unknown.
     """
     if part.events is None:
-        names, per_unit = covariates(part), part.regression.per == "unit"
-        given: dict[str, Any] = {"fiml": fiml, "levels": part.response.kind == "levels"}
-        table, response = observe(
-            part.formula, names, data, units, scope, per_unit=per_unit, like=part.response, **given
-        )
-        described = described_rows(part.formula, names, table, response.there) if fiml else None
-        return table, Read((response,)), described
-    check_columns(data, [part.events.column])
-    allowed = _allowed(data, part.events.column, part.names, part.events.partial)
-    responses = tuple(
-        _restricted(reading.formula, data, may, scope, fiml=fiml)
-        for reading, may in zip(part.readings, allowed.T, strict=True)
-    )
-    return data, Read(responses, allowed, part.events.truncation), None
+        names = covariates(part)
+        seen, response = observe(part.regression, part.formula, names, counted, part.response)
+        described = None
+        if counted.fiml:
+            described = described_rows(part.formula, names, seen.data, response.there)
+        return seen.data, Read((response,)), described
+    check_columns(counted.data, [part.events.column])
+    allowed = _allowed(counted.data, part.events.column, part.names, part.events.partial)
+    pairs = zip(part.readings, allowed.T, strict=True)
+    responses = tuple(_restricted(reading.formula, counted, may) for reading, may in pairs)
+    return counted.data, Read(responses, allowed, part.events.truncation), None

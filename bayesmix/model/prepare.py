@@ -75,13 +75,13 @@ def prepare(
     data.attrs = {}  # else copied with every column that is looked at
     check_columns(data, [c for c in given if c is not None])
 
-    def read(counted: Counted, scope: Scope) -> tuple[Part, ...]:
+    def read(counted: Counted) -> tuple[Part, ...]:
         for name in (group, labels):
             if name is not None:
                 values = counted.units.index if name == group else counted.data[name].unique()
                 flag_spelling(name, values)
         pairs = zip(regressions, parsed, strict=True)
-        parts = tuple(read_part(r, p, counted, scope, fiml=fiml) for r, p in pairs)
+        parts = tuple(read_part(r, p, counted) for r, p in pairs)
         if labels is not None:
             _warn_of_position(regressions, data[labels], labels)
         names = [name for p in parts for name in p.response.parts or (p.response.name,)]
@@ -89,8 +89,8 @@ def prepare(
             raise SpecError(f"two regressions have the same response {twice}; each needs its own")
         return parts
 
-    rows = InUse(data, columns, needed, group, weights, labels, na_action, stream)
-    return evaluated(every, concomitant is not None, rows, read, scope, known)
+    rows = InUse(data, columns, needed, group, weights, labels, na_action, scope, stream)
+    return evaluated(every, concomitant is not None, rows, read, known)
 
 
 class InUse(NamedTuple):
@@ -106,6 +106,7 @@ class InUse(NamedTuple):
     weights: str | None
     labels: str | None
     na_action: str
+    scope: Scope
     stream: Stream | None
 
 
@@ -113,8 +114,7 @@ def evaluated(
     formulas: Sequence[ParsedFormula],
     concomitant: bool,
     given: InUse,
-    read: Callable[[Counted, Scope], tuple[Part, ...]],
-    scope: Scope,
+    read: Callable[[Counted], tuple[Part, ...]],
     known: Sequence[dict[str, Any]] | None,
 ) -> Prepared:
     """Evaluate formulas on the rows in use.
@@ -127,12 +127,11 @@ def evaluated(
         Whether the last of them is that of the weights.
     given : InUse
     read : callable
-        From the rows in use and the scope to the responses with their designs.
-    scope : Scope
+        From the rows in use to the responses with their designs.
     known : sequence of dict, or None
         See `prepare`.
     """
-    data, columns, needed, group, weights, labels, na_action, stream = given
+    data, columns, needed, group, weights, labels, na_action, scope, stream = given
     names = {n for f in formulas for n in (*f.names, *f.response_names)}
     functions = {n for f in formulas for n in f.functions}
     # The rest of it is let go, also what is hidden by a column, such as Python's module `time`.
@@ -143,11 +142,11 @@ def evaluated(
     weight = None if weights is None else case_weights(kept, weights, units)
     constants = Constants(weights, stream, known or ())
     counts = None if weight is None or known is None else weight[units.codes]
-    counted = Counted(kept, units, counts, constants)
+    counted = Counted(kept, units, counts, scope, na_action == "fiml", constants)
     prepared = Prepared(
-        read(counted, scope),
+        read(counted),
         units,
-        concomitant_design(formulas[-1], counted, scope) if concomitant else None,
+        concomitant_design(formulas[-1], counted) if concomitant else None,
         weight,
         None if labels is None else known_labels(kept, labels, units),
         scope,
@@ -157,7 +156,7 @@ def evaluated(
         columns,
         dropped if stream is None else stream.totals.n_dropped,
         kept[list(columns)] if dropped else kept,
-        na_action == "fiml",
+        counted.fiml,
         stream,
         None if known is None else tuple(constants.found),
     )
@@ -274,7 +273,7 @@ def complete(columns: Sequence[str], formulas: Sequence[ParsedFormula]) -> list[
     return [c for c in columns if c not in open_ended]
 
 
-def concomitant_design(parsed: ParsedFormula, counted: Counted, scope: Scope) -> Design:
+def concomitant_design(parsed: ParsedFormula, counted: Counted) -> Design:
     """The design of the weights, the same within a unit."""
     if parsed.offsets:
         msg = (
@@ -282,7 +281,7 @@ def concomitant_design(parsed: ParsedFormula, counted: Counted, scope: Scope) ->
         )
         raise FormulaError(msg)
     units = counted.units
-    design = counted.design(parsed, scope)
+    design = counted.design(parsed)
     if not design.terms:
         msg = f"the concomitant formula {parsed.text!r} has no term; leave it out, or write '~ 1'"
         raise FormulaError(msg)

@@ -47,14 +47,17 @@ class Parsed(NamedTuple):
 
 @dataclass(frozen=True)
 class Counted:
-    """Rows with their case weights (n,), and where constants of formulas come from.
+    """Rows with their case weights (n,), the names and constants that formulas use on them.
 
-    Of rows that come in blocks the data are a sample, and `table` makes of a block what they are.
+    With `fiml` a response may be missing.  Of rows that come in blocks the data are a sample, and
+    `table` makes of a block what they are.
     """
 
     data: pd.DataFrame
     units: Units
     weight: np.ndarray | None
+    scope: Scope
+    fiml: bool = False
     constants: Constants = field(default_factory=Constants)
     table: Table | None = None
 
@@ -64,35 +67,19 @@ class Counted:
         return replace(self, data=self.data[rows], weight=weight)
 
     def design(
-        self,
-        formula: ParsedFormula,
-        scope: Scope,
-        *,
-        implicit: bool = True,
-        reference: bool = False,
+        self, formula: ParsedFormula, *, implicit: bool = True, reference: bool = False
     ) -> Design:
         """The columns of a formula; see `build_design`."""
         return build_design(
             formula,
             self.data,
-            scope,
+            self.scope,
             implicit_intercept=implicit,
             reference_coding=reference,
             weight=self.weight,
             constants=self.constants,
             table=self.table,
         )
-
-
-def _unit_table(
-    formula: ParsedFormula,
-    names: Sequence[str],
-    group: str | None,
-    fiml: bool,
-    frame: pd.DataFrame,
-) -> pd.DataFrame:
-    """The rows of a block with their unit's values."""
-    return _of_units(formula, names, frame, build_units(frame, group), fiml=fiml)
 
 
 def _described_table(
@@ -104,7 +91,7 @@ def _described_table(
 
 
 def _of_units(
-    formula: ParsedFormula, names: Sequence[str], data: pd.DataFrame, units: Units, *, fiml: bool
+    formula: ParsedFormula, names: Sequence[str], group: str | None, fiml: bool, data: pd.DataFrame
 ) -> pd.DataFrame:
     """The rows with their unit's values of what a response that each has once is made of.
 
@@ -113,7 +100,7 @@ def _of_units(
     SpecError, DataError
         Without groups, or where values disagree.
     """
-    text = str(formula.response)
+    text, units = str(formula.response), build_units(data, group)
     if not units.grouped:
         raise SpecError(
             f"per='unit' of {text!r:.200}: rows are not grouped; it is for a response that each "
@@ -128,26 +115,24 @@ def _of_units(
 
 
 def observe(
+    regression: Regression,
     formula: ParsedFormula,
     names: Sequence[str],
-    data: pd.DataFrame,
-    units: Units,
-    scope: Scope,
-    *,
-    per_unit: bool,
-    fiml: bool,
-    levels: bool,
+    counted: Counted,
     like: Response | None = None,
-) -> tuple[pd.DataFrame, Response]:
+) -> tuple[Counted, Response]:
     """The rows as the covariates of a response see them, and the response.
 
-    With `fiml` it may be missing everywhere if it is `like` one that was read before.
+    If it may be missing, it may be so everywhere if it is `like` one that was read before.
     """
+    per_unit, units = regression.per == "unit", counted.units
     if per_unit:
-        data = _of_units(formula, names, data, units, fiml=fiml)
-    reader = partial(read_observed, like=like) if fiml else read_response
-    response = reader(formula, data, scope, levels=levels)
-    return data, once_by_unit(response, units) if per_unit else response
+        table = partial(_of_units, formula, names, units.name, counted.fiml)
+        counted = replace(counted, data=table(counted.data), table=table)
+    reader = partial(read_observed, like=like) if counted.fiml else read_response
+    levels = reads(regression.family, "levels")
+    response = reader(formula, counted.data, counted.scope, levels=levels)
+    return counted, once_by_unit(response, units) if per_unit else response
 
 
 def described_rows(
@@ -194,43 +179,30 @@ def _refuse_repeated(response: Response, units: Units) -> None:
         )
 
 
-def read_part(
-    regression: Regression,
-    parsed: Parsed,
-    counted: Counted,
-    scope: Scope,
-    *,
-    fiml: bool,
-) -> Part:
+def read_part(regression: Regression, parsed: Parsed, counted: Counted) -> Part:
     """A response with the designs of its formulas, the varying one last."""
     formula, names = parsed.formula, [n for part in parsed.every for n in part.names]
-    units, levels = counted.units, reads(regression.family, "levels")
-    per_unit = regression.per == "unit"
-    data, response = observe(
-        formula, names, counted.data, units, scope, per_unit=per_unit, fiml=fiml, levels=levels
-    )
-    if per_unit:
-        again = partial(_unit_table, formula, names, units.name, fiml)
-        counted = replace(counted, data=data, table=again)
-    else:
-        _refuse_repeated(response, units)
-    described = described_rows(formula, names, data, response.there) if fiml else None
-    if fiml:
+    whole, response = observe(regression, formula, names, counted)
+    if regression.per != "unit":
+        _refuse_repeated(response, counted.units)
+    counted, described = whole, None
+    if counted.fiml:
+        described = described_rows(formula, names, counted.data, response.there)
         counted = replace(counted, table=partial(_described_table, names, counted.table))
     if described is not None:
         counted = counted.take(described)
-    varying = counted.design(formula, scope)
+    varying = counted.design(formula)
     reference = varying.has_intercept
     designs = []
     for kind, part in parsed.others:
-        designs.append(counted.design(part, scope, implicit=False, reference=reference))
+        designs.append(counted.design(part, implicit=False, reference=reference))
         reference = reference or (kind == "fixed" and designs[-1].has_intercept)
     designs.append(varying)
     kinds = (*(kind for kind, _ in parsed.others), "varying")
     if described is not None:
         designs = [design.take(in_all_rows(described)) for design in designs]
-    effects = _random(regression, formula, counted, scope)
-    random = None if effects is None else _clustered(*effects, data, units, described)
+    effects = _random(regression, formula, counted)
+    random = None if effects is None else _clustered(*effects, whole, described)
     reading = Reading(formula, response, tuple(designs), kinds)
     return Part(regression, (reading,), described, random)
 
@@ -241,10 +213,7 @@ def in_all_rows(described: np.ndarray) -> np.ndarray:
 
 
 def _random(
-    regression: Regression,
-    formula: ParsedFormula,
-    counted: Counted,
-    scope: Scope,
+    regression: Regression, formula: ParsedFormula, counted: Counted
 ) -> tuple[Design, str] | None:
     """The design of a formula's random effects, and the column of their clusters."""
     given = formula.effects
@@ -258,7 +227,7 @@ def _random(
     if regression.per == "unit":
         msg = f"{formula.text!r} belongs to the unit (per='unit'): random effects are of its rows"
         raise SpecError(msg)
-    design = counted.design(given.formula, scope)
+    design = counted.design(given.formula)
     if not design.terms:
         msg = (
             f"the random effects of {formula.text!r:.200} have no term; write (1 | {given.cluster})"
@@ -269,14 +238,10 @@ def _random(
 
 
 def _clustered(
-    design: Design,
-    column: str,
-    data: pd.DataFrame,
-    units: Units,
-    described: np.ndarray | None,
+    design: Design, column: str, whole: Counted, described: np.ndarray | None
 ) -> RandomEffects:
     """Random effects with the clusters of all rows, which are units or stand inside them."""
-    codes, index = clusters(data, column, units)
+    codes, index = clusters(whole.data, column, whole.units)
     if len(design.matrix) <= len(index) * len(design.terms):
         raise DataError(
             f"the random effects (... | {column}) are {len(index) * len(design.terms)} values, "

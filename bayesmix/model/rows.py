@@ -20,7 +20,7 @@ from bayesmix.model.events import complete_again, read_again
 from bayesmix.model.histories import continuing
 from bayesmix.model.layout import BlockLayout, Layout, PartLayout
 from bayesmix.model.parts import Part, Prepared, Read
-from bayesmix.model.reading import clusters, in_all_rows
+from bayesmix.model.reading import Counted, clusters, in_all_rows
 from bayesmix.model.units import constant_in_units
 
 
@@ -239,13 +239,12 @@ def apply(
     needed += [str(prepared.group)] if grouped else []
     _complete(newdata, needed)
     units = build_units(newdata, prepared.group if grouped else None)
+    counted = Counted(newdata, units, None, prepared.scope, prepared.fiml)
     blocks = []
     for part, block in zip(prepared.parts, layout.blocks, strict=True):
         table, read, described = newdata, None, None
         if response:
-            table, read, described = read_again(
-                part, newdata, units, prepared.scope, fiml=prepared.fiml
-            )
+            table, read, described = read_again(part, counted)
         matrix, offset = _apply_designs(part, block.terms, table, described)
         clustered = _apply_effects(part, table, described, units, needed=response)
         if read is None:
