@@ -24,31 +24,42 @@ from bayesmix.families.regression import binomial
 from bayesmix.formula.response import Response
 
 LINKS = ("logit", "probit", "cloglog")
-# Steps below which a probability is the density at the middle times the step.
-NARROW = 1e-5
+# A probability over a step this narrow, beside how far away it is, is a series around the middle.
+NARROW = 1e-4
 Between = Callable[..., Any]
 
 
 def _logit_between(ops: Any) -> Between:
-    """Of log F and log(1 - F) at both thresholds, the upper one and the step between them."""
-    log1mexp = ops.log1mexp
+    """Of log F and log(1 - F) at both thresholds, the upper one and the step between them.
 
-    def between(upper: Any, lower: Any, _above: float, step: float) -> float:
-        return upper[0] + lower[1] + log1mexp(step)[0]
+    Gives the log probability and two derivatives in what moves both thresholds.
+    """
+    exp, log1mexp = ops.exp, ops.log1mexp
+
+    def between(upper: Any, lower: Any, _above: float, step: float) -> tuple[float, float, float]:
+        over, under = exp(upper[1]), exp(lower[0])
+        bend = -over * (1.0 - over) - under * (1.0 - under)
+        return upper[0] + lower[1] + log1mexp(step)[0], over - under, bend
 
     return between
 
 
 def _probit_between(ops: Any) -> Between:
-    """From the tail in which the interval lies; of a narrow one the density at its middle."""
-    log, log1mexp, pick = ops.log, ops.log1mexp, ops.pick
+    """From the tail in which the interval lies; of a narrow one by a series around its middle."""
+    exp, log, log1mexp, pick = ops.exp, ops.log, ops.log1mexp, ops.pick
 
-    def between(upper: Any, lower: Any, above: float, step: float) -> float:
-        middle, narrow = above - 0.5 * step, step < NARROW
-        big = pick(middle > 0.0, lower[1], upper[0])
-        gap = pick(narrow, 1.0, big - pick(middle > 0.0, upper[1], lower[0]))
-        flat = -0.5 * middle * middle - HALF_LOG_2PI + log(step)
-        return pick(narrow, flat, big + log1mexp(pick(gap > 1e-300, gap, 1e-300))[0])
+    def between(upper: Any, lower: Any, above: float, step: float) -> tuple[float, float, float]:
+        middle, square = above - 0.5 * step, step * step / 12.0
+        narrow, high = step * (1.0 + abs(middle)) < NARROW, middle > 0.0
+        big = pick(high, lower[1], upper[0])
+        gap = pick(narrow, 1.0, big - pick(high, upper[1], lower[0]))
+        wide = big + log1mexp(pick(gap > 1e-300, gap, 1e-300))[0]
+        flat = -0.5 * (middle * middle * (1.0 - square) + square) - HALF_LOG_2PI + log(step)
+        logf = pick(narrow, flat, wide)
+        up, low = exp(upper[2] - logf), exp(lower[2] - logf)
+        bend = up * upper[3] - low * lower[3] - (up - low) * (up - low)
+        near = square - 1.0
+        return logf, pick(narrow, middle * near, up - low), pick(narrow, near, bend)
 
     return between
 
@@ -57,11 +68,14 @@ def _cloglog_between(ops: Any) -> Between:
     """With what the cumulative hazard grows by, or its logarithm where that is tiny."""
     exp, log1mexp, pick = ops.exp, ops.log1mexp, ops.pick
 
-    def between(_upper: Any, lower: Any, above: float, step: float) -> float:
+    def between(_upper: Any, lower: Any, above: float, step: float) -> tuple[float, float, float]:
         log_more = above + log1mexp(step)[0]
-        more = exp(pick(log_more < 700.0, log_more, 700.0))
+        more = exp(pick(log_more < 6.5, log_more, 6.5))  # of more than 665 the rest is nothing
         tiny = more < 1e-12
-        return lower[1] + pick(tiny, log_more, log1mexp(pick(tiny, 1.0, more))[0])
+        seen, odds = log1mexp(pick(tiny, 1.0, more))
+        share = pick(tiny, 1.0, more * odds)
+        bend = lower[1] + share * (1.0 - more - share)
+        return lower[1] + pick(tiny, log_more, seen), lower[1] + share, bend
 
     return between
 
@@ -69,47 +83,45 @@ def _cloglog_between(ops: Any) -> Between:
 def _levels_term(ops: Any, tails: Any, between: Any) -> Block:
     """The probability of a level from the tails of F at both thresholds.
 
-    ``tails(x)`` gives log F(x), log(1 - F(x)), the log density f and its slope f' / f.  Derivatives
-    come from f(b) / P and f(a) / P, and what eta and each log step add to both thresholds.
+    ``tails(x)`` gives log F(x), log(1 - F(x)), the log density f and its slope f' / f.  Predictors
+    move both thresholds, or widen the step between them: no difference of two large numbers.
     """
     exp, pick, tails, between = ops.exp, ops.pick, ops.scalar(tails), ops.scalar(between)
-
-    def of_level(y: float, j: int, size: float) -> tuple[float, float]:
-        """What predictor j adds to the thresholds above and below a level."""
-        return pick(y >= j, size, 0.0), pick((y > j) | (j == 0), size, 0.0)
-
-    moves = ops.scalar(of_level)
 
     def term(level: int, n: int, numbers: np.ndarray, etas: np.ndarray, out: np.ndarray) -> None:
         p = etas.shape[0]
         for i in range(n):
-            y, above, step = numbers[0, i], -etas[0, i], 0.0
-            out[1, i] = -1.0  # what each predictor moves thresholds by, until its slope is there
+            y, below, step = numbers[0, i], -etas[0, i], 0.0
+            out[1, i] = -1.0  # what each predictor moves both by, until its slope is there
             for j in range(1, p):
-                out[1 + j, i] = exp(etas[j, i])
-                above = above + pick(y >= j, out[1 + j, i], 0.0)
-                step = pick(y == j, out[1 + j, i], step)
-            upper, lower = tails(above), tails(above - step)
-            inside = 0.0
+                size = exp(etas[j, i])
+                out[1 + j, i] = pick(y > j, size, 0.0)
+                below = below + out[1 + j, i]
+                step = pick(y == j, size, step)
+            lowest, end, lower = y == 0.0, (y == 0.0) | (y == p), tails(below)
+            logf = pick(lowest, lower[0], lower[1])
+            move = pick(lowest, 1.0, -1.0) * exp(lower[2] - logf)
+            bent, widen, both, widened = move * (lower[3] - move), 0.0, 0.0, 0.0
             if level > 3 or 0.0 < y < p:  # at level 4 all rows are one
-                inside = between(upper, lower, above, pick((y == 0.0) | (y == p), 1.0, step))
-            logf = pick(y == 0.0, upper[0], pick(y == p, lower[1], inside))
-            up = pick(y == p, 0.0, exp(upper[2] - logf))
-            low = pick(y == 0.0, 0.0, exp(lower[2] - logf))
+                above, upper = below + step, tails(below + step)
+                value, moved, bend = between(upper, lower, above, pick(end, 1.0, step))
+                logf, move = pick(end, logf, value), pick(end, move, moved)
+                bent, widen = pick(end, bent, bend), step * exp(upper[2] - logf)
+                both = widen * upper[3] - widen * move
+                widened = widen * (1.0 - widen) + widen * upper[3] * step
             out[0, i] = logf
             for j in range(p - 1, -1, -1):
-                to_upper, to_lower = moves(y, j, out[1 + j, i])
-                first = up * to_upper - low * to_lower
-                bend_up, bend_low = up * upper[3] * to_upper, low * lower[3] * to_lower
+                shift, own = out[1 + j, i], pick(y == j, 1.0, 0.0)
                 for k in range(j if level == 2 else 0, j + 1 if level > 1 else 0):
-                    a, b = moves(y, k, out[1 + k, i])
-                    bend = bend_up * a - bend_low * b - first * (up * a - low * b)
-                    bend = bend + (first if j == k > 0 else 0.0)
+                    other, its = out[1 + k, i], pick(y == k, 1.0, 0.0)
+                    bend = shift * other * bent + (shift * its + own * other) * both
+                    bend = bend + own * its * widened + (shift * move if j == k > 0 else 0.0)
                     if level > 2:
                         out[1 + 2 * p + j * (j + 1) // 2 + k, i] = -bend
                     if j == k:
+                        first = shift * move + own * widen
                         out[1 + p + j, i] = pick(bend < 0.0, -bend, first * first)
-                out[1 + j, i] = first
+                out[1 + j, i] = shift * move + own * widen
 
     return term
 
