@@ -23,6 +23,8 @@ LONGEST = 8.0
 # How often a step may be made three times as long.
 LENGTHS = 8
 SMALLEST_MU = 1e-3
+# Complete-data information, in standard coordinates, of a parameter that no unit informs.
+UNINFORMED = 1e-12
 
 
 class _Step(NamedTuple):
@@ -55,36 +57,48 @@ def _steps(matrix: np.ndarray, score: np.ndarray) -> _Step:
 
 def _guarded(
     matrix: np.ndarray, complete: np.ndarray, score: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ascent steps where the observed information is indefinite.
+) -> tuple[_Step, np.ndarray, np.ndarray]:
+    """Ascent steps where the observed information is indefinite, or lacks parameters.
 
     In the metric of the complete-data information its eigenvalues mu are at most
     one; EM would divide the score by one in every direction, Newton by mu.  Here
     it is |mu|, but at least a thousandth: uphill, and away from saddles.
 
+    Parameters of which the complete data say nothing are at infinity, and stay where they are:
+    of the others the step is Newton's where it can be.
+
     Returns
     -------
-    step : ndarray, shape (R, f)
+    step : _Step
+        `definite` where some parameters are at infinity and the others have a maximum nearby.
     usable : ndarray of bool, shape (R,)
-        Where the complete-data information is positive definite.
+        Where the complete-data information of the others is positive definite.
+    lost : ndarray of bool, shape (R,)
+        Whether some parameters are at infinity.
     """
     usable = np.isfinite(complete).all((1, 2)) & np.isfinite(matrix).all((1, 2))
     usable &= np.isfinite(score).all(1)
-    f = matrix.shape[1]
-    complete = np.where(usable[:, None, None], complete, np.eye(f))
-    matrix = np.where(usable[:, None, None], matrix, np.eye(f))
+    complete, matrix = (np.where(usable[:, None, None], m, 0.0) for m in (complete, matrix))
     diagonal = np.einsum("rjj->rj", complete)
-    usable &= (diagonal > 1e-12).all(1)
-    scale = 1 / np.sqrt(np.where(diagonal > 1e-12, diagonal, 1.0))
+    at_limit = diagonal <= UNINFORMED
+    lost = at_limit.any(1)
+    held = at_limit[:, :, None] | at_limit[:, None]
+    unit = np.eye(matrix.shape[1])
+    complete, matrix = (np.where(held, unit, m) for m in (complete, matrix))
+    scale = 1 / np.sqrt(np.einsum("rjj->rj", complete))
     outer = scale[:, :, None] * scale[:, None]
     values, vectors = np.linalg.eigh(complete * outer)
-    usable &= values[:, 0] > 1e-10
+    usable &= (values[:, 0] > 1e-10) & ~at_limit.all(1)
     white = vectors * scale[:, :, None] / np.sqrt(np.maximum(values, 1e-10))[:, None]
     mu, turn = np.linalg.eigh(np.swapaxes(white, 1, 2) @ matrix @ white)
     basis = white @ turn
-    along = np.einsum("rij,ri->rj", basis, np.where(np.isfinite(score), score, 0.0))
-    step = np.einsum("rij,rj->ri", basis, along / np.maximum(np.abs(mu), SMALLEST_MU))
-    return np.where(usable[:, None], step, 0.0), usable
+    along = np.einsum("rij,ri->rj", basis, np.where(at_limit | ~np.isfinite(score), 0.0, score))
+    definite = usable & lost & (mu[:, 0] > SMALLEST_EIGENVALUE)
+    size = np.where(definite[:, None], mu, np.maximum(np.abs(mu), SMALLEST_MU))
+    step = np.einsum("rij,rj->ri", basis, along / size)
+    flat = np.zeros(len(mu), bool)
+    step = np.where(usable[:, None], step, 0.0)
+    return _Step(step, (along**2 / size).sum(1), definite, flat), usable, lost
 
 
 @np.errstate(all="ignore")  # a start may be on its way to a collapse
@@ -134,14 +148,16 @@ def newton(
         info = information(problem, theta)
         runs.iterations[active] += 1
         n = _steps(info.matrix[:, free[:, None], free], info.score[:, free])
-        step, usable = n.step, n.definite.copy()
+        step, usable, lost = n.step, n.definite.copy(), np.zeros(len(active), bool)
         other = (~(n.definite | n.flat)).nonzero()[0]
         if len(other):
-            step[other], usable[other] = _guarded(
+            guarded, usable[other], lost[other] = _guarded(
                 info.matrix[other[:, None, None], free[:, None], free],
                 em_pass(problem, theta[other]).scoring[:, free[:, None], free],
                 info.score[other][:, free],
             )
+            for mine, theirs in zip(n, guarded, strict=True):
+                mine[other] = theirs
         size = (np.abs(step) / (1 + np.abs(theta[:, free]))).max(1)
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
         often = large[active] = np.where(usable & (size > 0.01), large[active] + 1, 0)
@@ -158,7 +174,7 @@ def newton(
         ended = singular | ~rose | (near & (small | (often >= 4)))
         plain = active[n.definite & ~ended]
         if ended.any():
-            end = np.where(small, "converged", "boundary")
+            end = np.where(small & ~lost, "converged", "boundary")
             end = np.where(near, end, np.where(singular, "singular", "resting"))
             runs.status[active[ended]] = end[ended]
             active = active[~ended]
@@ -174,9 +190,7 @@ def _threshold_steps(problem: Problem) -> np.ndarray:
     """
     out = np.zeros(problem.spec.layout.size, bool)
     for block in problem.spec.layout.blocks:
-        for number in () if block.thresholds is None else block.thresholds.steps:
-            index = block.predictors[number].index
-            out[index[index >= 0]] = True
+        out[block.steps] = True
     return out
 
 

@@ -185,6 +185,13 @@ class BlockLayout:
         return self.slots[0][2:] if self.random else ()
 
     @property
+    def steps(self) -> np.ndarray:
+        """Entries of theta that are logarithms of steps between thresholds, (J, S)."""
+        numbers = () if self.thresholds is None else self.thresholds.steps
+        found = [self.predictors[number].index[:, 0] for number in numbers]
+        return np.array(found, int).reshape(-1, len(self.families))
+
+    @property
     def survival(self) -> bool:
         """Whether the response is a survival time."""
         return any(f.is_survival for f in self.families)

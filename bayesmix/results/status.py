@@ -135,8 +135,11 @@ def _towards(fitted: Fitted, at: np.ndarray) -> str:
 def _reach(fitted: Fitted) -> np.ndarray:
     """How far each parameter moves a linear predictor at the data, (D,), in standard units."""
     problem = fitted.standard
-    out = np.abs(fitted.standard_theta / left_units(problem))
+    theta = fitted.standard_theta
+    out = np.abs(theta / left_units(problem))
     for arrays in problem.blocks:
+        steps = arrays.layout.steps
+        out[steps] = np.maximum(out[steps], np.exp(np.minimum(theta[steps], 700.0)))
         most = np.abs(arrays.matrix).max(0, initial=0.0)
         for predictor in arrays.layout.linear():
             has = predictor.index >= 0

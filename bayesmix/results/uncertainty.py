@@ -223,7 +223,7 @@ def _steps(fitted: Fitted, flat: np.ndarray) -> np.ndarray:
     for block in fitted.spec.layout.blocks:
         if (cuts := block.thresholds) is None:
             continue
-        at = np.array([block.predictors[number].index[:, 0] for number in cuts.steps])
+        at = block.steps
         base = block.locations[0].index[:, cuts.column]
         for s in range(at.shape[1] if len(np.unique(at)) == at.size else 0):
             size = np.exp(fitted.theta[at[:, s], None])

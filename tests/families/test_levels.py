@@ -111,6 +111,18 @@ def test_ordinal_tails_and_narrow_steps(link):
     assert narrow == pytest.approx(slope + np.log(1e-9), abs=1e-7)
     wide = family.log_density(obs, (np.full(3, 795.0), np.full(3, np.log(800.0))))[1]
     assert wide == pytest.approx(np.log(F[link](5.0)), abs=1e-9)
+    # The slope of a step's share tends to that of the density, and that of a log step to one.
+    tiny = family.derivatives(obs, (np.full(3, 0.3), np.full(3, -40.0)))
+    cut, h = -0.3, 1e-3
+    log_f = np.log(np.diff(F[link](cut + h * np.array([-3, -1, 1, 3]))))
+    assert tiny.first[0][1] == pytest.approx((log_f[0] - log_f[2]) / (4 * h), abs=1e-5)
+    assert tiny.first[1][1] == pytest.approx(1, abs=1e-12)
+    assert tiny.second[0][0][1] == pytest.approx(np.diff(log_f, 2)[0] / (4 * h * h), abs=1e-5)
+    # Thresholds beyond a level's own, wherever they are, change nothing.
+    four = bmx.family("ordinal", levels=[0, 1, 2, 3], link=link)
+    etas = np.array([0.3, 0.2])
+    near, far = (four.log_density(obs, (*etas, np.full(3, last))) for last in (1.0, 80.0))
+    np.testing.assert_array_equal(near[:2], far[:2])
 
 
 def test_probabilities_of_levels_beyond_the_digits_of_a_mean():
@@ -411,3 +423,31 @@ def test_a_component_that_never_has_the_lowest_level_is_at_a_limit(counts):
     assert means.upper["a"] == 1
     reach = 1.644854 / np.sqrt(n * 0.2 * 0.8)
     assert special.logit(means.upper["d"]) == pytest.approx(np.log(0.25) + reach, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateWarning")
+@pytest.mark.parametrize("compiled", ["0", "1"])
+def test_thresholds_that_no_unit_informs_are_at_a_limit_from_any_start(monkeypatch, compiled):
+    """A component with two of four levels is a binary logit: the limit has six parameters."""
+    monkeypatch.setenv("BAYESMIX_COMPILE", compiled)
+    rng = np.random.default_rng(5)
+    x, few = rng.normal(size=400), rng.random(400) < 0.5
+    latent = rng.logistic(size=400) + np.where(few, 2 * x, 0.3 - 2 * x)
+    cuts = np.where(few[:, None], [0, np.inf, np.inf], [-1, 0, 1])
+    y = (latent[:, None] > cuts).sum(1)
+    data = pd.DataFrame({"x": x, "y": pd.Categorical(y, ordered=True)})
+    spec = bmx.Mixture("y ~ x", data, family="ordinal", k=2)
+    fits = [spec.fit("em", seed=seed, starts=1) for seed in range(3)]
+    coef, threshold = (fits[0].params[name].to_numpy() for name in ("coef", "threshold"))
+    full, two = np.argsort(threshold[:, 1])
+    ends = special.expit(threshold[full][:, None] - coef[full, 0] * x)
+    shares = np.diff(np.vstack([0 * x, ends, 0 * x + 1]), axis=0)[y, np.arange(400)]
+    first = special.expit(threshold[two, 0] - coef[two, 0] * x)
+    binary = np.select([y == 0, y == 1], [first, 1 - first], 0.0)
+    weight = fits[0].params["weight"].to_numpy()
+    limit = np.log(weight[full] * shares + weight[two] * binary).sum()
+    for fit in fits:
+        assert fit.status == "boundary"
+        assert "rising towards infinite" in fit.reasons[0]
+        assert fit.iterations < 150
+        assert fit.loglik == pytest.approx(limit, abs=1e-6)
