@@ -1,6 +1,9 @@
 """The exceptions and warnings of bayesmix, named by the stage that raises them."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 
@@ -97,6 +100,19 @@ WARNINGS: dict[str, type[Warning]] = {
 }
 
 
+_PREFIX: ContextVar[str] = ContextVar("prefix", default="")
+
+
+@contextmanager
+def warnings_about(subject: str) -> Iterator[None]:
+    """Begin every warning with its subject, where one call of the user makes several fits."""
+    token = _PREFIX.set(f"{subject}: ")
+    try:
+        yield
+    finally:
+        _PREFIX.reset(token)
+
+
 def warn(kind: str, message: str) -> None:
     """Warn at the user's own line of code, with the address that explains the warning.
 
@@ -108,6 +124,5 @@ def warn(kind: str, message: str) -> None:
         What was seen, and what to do.
     """
     anchor = kind.replace(" ", "-").replace("_", "-")
-    warnings.warn(
-        f"{message} (docs: warnings#{anchor})", WARNINGS[kind], skip_file_prefixes=(PACKAGE,)
-    )
+    message = f"{_PREFIX.get()}{message} (docs: warnings#{anchor})"
+    warnings.warn(message, WARNINGS[kind], skip_file_prefixes=(PACKAGE,))

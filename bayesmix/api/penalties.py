@@ -14,7 +14,7 @@ from bayesmix._arguments.printing import Described, Printed
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.distributions import Prior
-from bayesmix.errors import FitError, SpecError
+from bayesmix.errors import FitError, SpecError, warnings_about
 from bayesmix.estimation.held_out import fold_of, held_out
 
 # The prior of each kind of penalty, and its scale.
@@ -232,7 +232,8 @@ def penalty_path(
         priors = {f"coef[{term}]": Prior(kind, **centred) for term in wanted}
         model = Mixture._of(spec.spec, {**(spec._priors or {}), **priors})
         begin = {"starts": starts, "seed": rng} if before is None else {"init": before.params}
-        before = model.fit("map", **begin)
+        with warnings_about(f"scale = {s:g}"):
+            before = model.fit("map", **begin)
         fits[s] = before
         if fold is not None:
             by_unit[s] = held_out(before._fitted, fold)

@@ -17,7 +17,7 @@ from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.comparison.evidence import model_probabilities
-from bayesmix.errors import FitError, SpecError, warn
+from bayesmix.errors import FitError, SpecError, warn, warnings_about
 from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
@@ -387,7 +387,8 @@ def select(
     requested = list(check_range(k))
     for n in requested:
         try:
-            fits[n] = _kept_or_made(spec.with_k(n), method, options, saved)
+            with warnings_about(f"k = {n}"):
+                fits[n] = _kept_or_made(spec.with_k(n), method, options, saved)
         except KeyboardInterrupt:
             if not fits:
                 raise

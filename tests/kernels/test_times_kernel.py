@@ -327,29 +327,3 @@ def test_threads_share_no_buffers():
     for (value, gradient), (other, slope) in zip(alone, together, strict=True):
         assert value == other
         np.testing.assert_array_equal(gradient, slope)
-
-
-@pytest.mark.slow
-def test_draws_are_those_of_the_python_way(monkeypatch):
-    """Means within four Monte Carlo errors, spreads within a tenth."""
-    data = bmx.load_data("mgus2")
-
-    def draws():
-        model = bmx.CompetingRisks(
-            "surv(years, status) ~ age10",
-            data,
-            "event",
-            {"pcm": "weibull", "death": "gompertz"},
-            concomitant="~ age10",
-        )
-        return model.fit("nuts", seed=5, progress=False)
-
-    fast = draws()
-    monkeypatch.setenv("BAYESMIX_COMPILE", "0")
-    slow = draws()
-    a, b = fast._drawn.theta, slow._drawn.theta
-    ess = np.array([min(f.summary()["ess_bulk"]) for f in (fast, slow)])
-    spread = b.std((0, 1))
-    error = spread * np.sqrt((1 / ess).sum())
-    assert (np.abs(a.mean((0, 1)) - b.mean((0, 1))) < 4 * error).all()
-    np.testing.assert_allclose(a.std((0, 1)), spread, rtol=0.1)

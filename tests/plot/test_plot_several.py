@@ -153,7 +153,7 @@ def test_selection_draws_the_table_and_rings_the_best(trial):
 
 
 def test_selection_marks_fits_that_did_not_converge(trial):
-    with pytest.warns(bmx.ConvergenceWarning):
+    with pytest.warns(bmx.ConvergenceWarning, match="^k = 2: the fit stopped after 1 iter"):
         selected = bmx.select(trial, k=[1, 2], seed=1, max_iter=1)
     assert not selected[2].converged
     ax = bmx.plot.selection(selected, criteria=["bic"])

@@ -658,34 +658,3 @@ def test_a_mistake_in_a_family_is_no_missing_graph():
     family = dataclasses.replace(families.family("gaussian"), mean=mean)
     with pytest.raises(ValueError, match="a mistake"):
         M("y ~ x", D, family=family).to_pymc()
-
-
-# --- sampling ------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["nutpie", "pymc"])
-def test_sampling(sampler):
-    model = flexmix_models(bmx)["fabricfault_fix_k2"]
-    spec = model.spec
-    fit = model.fit(seed=1)
-    pymc_model = model.to_pymc()
-    start = at(model, fit._fitted.theta)
-    tree = pm.sample(
-        draws=1000,
-        tune=1000,
-        chains=2,
-        cores=1,
-        nuts_sampler=sampler,
-        initvals=start,
-        progressbar=False,
-        random_seed=1,
-        model=pymc_model,
-    )
-    theta = draws_to_theta(
-        spec, resolve(spec, model._priors), tree["posterior"].to_dataset()
-    ).reshape(-1, 4)
-    swap = theta[:, 1] > theta[:, 2]  # by ascending intercept, as fits are
-    theta[swap, 1:] = np.c_[theta[swap, 2], theta[swap, 1], -theta[swap, 3]]
-    difference = theta.mean(0) - fit._fitted.theta
-    assert (np.abs(difference) < 1.5 * theta.std(0)).all()
