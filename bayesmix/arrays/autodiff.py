@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -209,7 +209,7 @@ class Jet(Operators):
         _refuse("`if`, `and` or `or` with arrays (numpy.where does that)")
 
     def __neg__(self) -> Jet:
-        return Jet(-self.value, -self.first, -self.second)
+        return by_parts(np.negative, self)
 
 
 def _refuse(what: str) -> NoReturn:
@@ -232,13 +232,32 @@ def fit(x: Any, shape: tuple[int, ...], p: int) -> Jet:
     if x.shape == shape:
         return x
     pad = (1,) * (len(shape) - x.ndim)
-    first = x.first.reshape(p, *pad, *x.shape)
-    second = x.second.reshape(p, p, *pad, *x.shape)
-    return Jet(
-        np.broadcast_to(x.value, shape),
-        np.broadcast_to(first, (p, *shape)),
-        np.broadcast_to(second, (p, p, *shape)),
-    )
+
+    def wide(part: np.ndarray) -> np.ndarray:
+        lead = part.shape[: part.ndim - x.ndim]
+        return np.broadcast_to(part.reshape(*lead, *pad, *x.shape), (*lead, *shape))
+
+    return by_parts(wide, x)
+
+
+def by_parts(function: Callable[..., np.ndarray], *given: Any) -> Any:
+    """A function of arrays; of Jets, that of their values, and of first and second derivatives.
+
+    Derivatives have the axes of their variables before those of the value.
+    """
+    if not isinstance(given[0], Jet):
+        return function(*given)
+    parts = ((a.value, a.first, a.second) for a in given)
+    return Jet(*map(function, *parts))
+
+
+def known(
+    value: np.ndarray, first: Sequence[np.ndarray], lower: Sequence[Sequence[np.ndarray]]
+) -> Jet:
+    """A Jet from its derivatives, the second ones row by row to the diagonal."""
+    size = range(len(first))
+    second = [[lower[max(i, j)][min(i, j)] for j in size] for i in size]
+    return Jet(value, np.array(first), np.array(second))
 
 
 def _pair(a: Any, b: Any) -> tuple[Jet, Any]:
@@ -326,24 +345,12 @@ def where(condition: Any, a: Any, b: Any) -> Jet:
     p = len((a if isinstance(a, Jet) else b).first)
     shape = np.broadcast_shapes(np.shape(condition), np.shape(_value(a)), np.shape(_value(b)))
     a, b = fit(a, shape, p), fit(b, shape, p)
-    return Jet(
-        np.where(condition, a.value, b.value),
-        np.where(condition, a.first, b.first),
-        np.where(condition, a.second, b.second),
-    )
-
-
-def _maximum(a: Any, b: Any) -> Jet:
-    return where(_value(a) >= _value(b), a, b)
-
-
-def _minimum(a: Any, b: Any) -> Jet:
-    return where(_value(a) <= _value(b), a, b)
+    return by_parts(lambda x, y: np.where(condition, x, y), a, b)
 
 
 def _clip(x: Any, lower: Any = None, upper: Any = None) -> Any:
-    x = x if lower is None else _maximum(x, lower)
-    return x if upper is None else _minimum(x, upper)
+    x = x if lower is None else np.maximum(x, lower)
+    return x if upper is None else np.minimum(x, upper)
 
 
 _BINARY: dict[str, Callable[..., Jet]] = {
@@ -354,8 +361,8 @@ _BINARY: dict[str, Callable[..., Jet]] = {
     "power": _power,
     "float_power": _power,
     "logaddexp": _logaddexp,
-    "maximum": _maximum,
-    "minimum": _minimum,
+    "maximum": lambda a, b: where(_value(a) >= _value(b), a, b),
+    "minimum": lambda a, b: where(_value(a) <= _value(b), a, b),
     "xlogy": _xlogy,
     "xlog1py": lambda a, b: _xlogy(a, b, "log1p"),
     "betaln": _betaln,

@@ -17,6 +17,9 @@ from bayesmix.families.interface import Array, Observed
 from bayesmix.families.kernel import Kernel
 from bayesmix.families.links import Link, Linked, get_link
 
+# Beyond it products would be infinite, and times zero no number.
+HUGE = 1e150
+
 
 class Later(Operators):
     """An array of any kind that is computed when its value is asked for.
@@ -45,6 +48,11 @@ class Later(Operators):
         return pick_later(self > 0.0, self, -self)
 
 
+def later(x: Any) -> Later:
+    """An array that is there already."""
+    return Later(lambda value: value, x)
+
+
 def pick_later(condition: Any, one: Any, other: Any) -> Any:
     """One of two arrays, later."""
     if isinstance(condition, bool):  # of numbers that a term gives another one
@@ -59,7 +67,9 @@ LATER = SimpleNamespace(
         name: functools.partial(Later, getattr(xp, name))
         for name in ("exp", "expm1", "log", "log1p", "log1pmx")
     },
+    clip=lambda x: x,
     exp_both=lambda x: (Later(xp.exp, x), Later(xp.expm1, x)),
+    log_exprel=lambda u: (Later(xp.log_exprel, u), 0.0, 0.0),
     log_ndtr=lambda x: (Later(xp.log_ndtr, x),),
     log1mexp=lambda h: (Later(xp.log1mexp, -h), 0.0),
     log1pmx_near=functools.partial(Later, xp.log1pmx),
@@ -71,11 +81,13 @@ LATER = SimpleNamespace(
 )
 # The same with derivatives, of NumPy's arrays.
 OPS = SimpleNamespace(
+    clip=lambda x: np.maximum(np.minimum(x, HUGE), -HUGE),
     exp=np.exp,
     exp_both=lambda x: (np.exp(x), np.expm1(x)),
     expm1=np.expm1,
     log=np.log,
     log1p=np.log1p,
+    log_exprel=special.log_exprel_parts,
     log1pmx=special.log1pmx,
     log1pmx_near=special.log1pmx,
     log_ndtr=lambda x: (xp.log_ndtr(x),),  # no term here asks for its derivative
@@ -93,7 +105,7 @@ def density(kernel: Kernel, obs: Observed, linked: Sequence[Linked]) -> Array:
     etas = [v.eta for v in linked] or [0.0]  # what has no parameter ignores one
     if linked and kernel.link != linked[0].link.name:
         etas[0] = _predictor(linked[0], kernel.link)
-    return _outputs(kernel, obs, etas, LATER, lambda x: Later(np.positive, x))[0].value
+    return _outputs(kernel, obs, etas, LATER, later)[0].value
 
 
 def derivatives(kernel: Kernel, obs: Observed, linked: tuple[Linked, ...]) -> Derivatives:

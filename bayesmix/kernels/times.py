@@ -13,8 +13,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.arrays.special import EXPREL
+from bayesmix.families.by_term import HUGE
+from bayesmix.families.links import HALF_LOG_2PI
 from bayesmix.families.survival.base import LARGEST
-from bayesmix.families.survival.derivatives import HALF_LOG_2PI, HUGE
 from bayesmix.kernels import math as scalars
 from bayesmix.kernels.compile import callback, polynomial, scalar
 from bayesmix.kernels.math import log1mexp, log1p, log_ndtr

@@ -7,12 +7,14 @@ generalized gamma.  It passes smoothly through the normal at Q = P = 0.
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.autodiff import Jet, compose, fit
+from bayesmix.arrays.autodiff import Jet, by_parts, compose, fit
 from bayesmix.arrays.generalized_f.deviance import deviance
 from bayesmix.arrays.generalized_f.integral import constant, falling_tail, flip, shape_jets
 from bayesmix.arrays.generalized_f.inverse import log_ratio, slow_tail, start_quantile
@@ -140,41 +142,29 @@ def _evaluate(core: Any, name: str, *arguments: Array) -> Array:
         return xp.symbolic(lambda _pt, *v: elementwise(name, v), *given)
     shape = np.broadcast_shapes(*(np.shape(a) for a in given))
     count = next((len(a.first) for a in given if isinstance(a, Jet)), 0)
+    if 0 in shape:
+        return fit(np.empty(shape), shape, count) if count else np.empty(shape)
     flat = [_flat(a, shape, count) for a in given]
-    total = int(np.prod(shape))
-    blocks = [slice(start, start + _ROWS) for start in range(0, total, _ROWS)]
     with np.errstate(all="ignore"):
-        if count == 0:
-            value = np.empty(total)
-            for rows in blocks:
-                value[rows] = _in_range(core, 0, *(a[rows] for a in flat))
-            return value.reshape(shape)[()]
-        out = Jet(np.empty(total), np.empty((count, total)), np.empty((count, count, total)))
-        for rows in blocks:
-            part = [_rows(a, rows) for a in flat]
-            values = (a.value if isinstance(a, Jet) else a for a in part)
-            found = compose(_in_range(core, 2, *values), tuple(part))
-            out.value[rows], out.first[:, rows] = found.value, found.first
-            out.second[..., rows] = found.second
-    return Jet(
-        out.value.reshape(shape),
-        out.first.reshape(count, *shape),
-        out.second.reshape(count, count, *shape),
+        parts = [_block(core, flat, start) for start in range(0, math.prod(shape), _ROWS)]
+    return by_parts(
+        lambda *x: np.concatenate(x, axis=-1).reshape((*x[0].shape[:-1], *shape))[()], *parts
     )
 
 
 def _flat(a: Array, shape: tuple[int, ...], count: int) -> Array:
     """An array or Jet with the broadcast shape made flat."""
-    if not isinstance(a, Jet):
-        return np.broadcast_to(np.asarray(a, dtype=float), shape).ravel()
-    a = fit(a, shape, count)
-    return Jet(a.value.ravel(), a.first.reshape(count, -1), a.second.reshape(count, count, -1))
+    jet = isinstance(a, Jet)
+    wide = fit(a, shape, count) if jet else np.broadcast_to(np.asarray(a, dtype=float), shape)
+    return by_parts(lambda x: x.reshape(*x.shape[: x.ndim - len(shape)], -1), wide)
 
 
-def _rows(a: Array, rows: slice) -> Array:
-    if not isinstance(a, Jet):
-        return a[rows]
-    return Jet(a.value[rows], a.first[:, rows], a.second[..., rows])
+def _block(core: Any, flat: list[Array], start: int) -> Array:
+    """Some rows, as a Jet where an argument is one."""
+    part = [by_parts(lambda x: x[..., start : start + _ROWS], a) for a in flat]
+    if not any(isinstance(a, Jet) for a in part):
+        return _in_range(core, 0, *part)
+    return compose(_in_range(core, 2, *map(xp.value_of, part)), tuple(part))
 
 
 def _in_range(core: Any, order: int, w: np.ndarray, Q: np.ndarray, *p: np.ndarray) -> Any:
@@ -184,21 +174,7 @@ def _in_range(core: Any, order: int, w: np.ndarray, Q: np.ndarray, *p: np.ndarra
 
 def _density(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
     at = deviance(w, Q, None if p is None else np.exp(p), order)
-    n = constant(Q, p, order)
-    if order == 0:
-        return n - at.value - HALF_LOG_2PI
-    q = len(at.first) + 1
-    second = np.empty((q, q, *w.shape))
-    second[0, 0] = at.curve
-    for j in range(1, q):
-        second[0, j] = second[j, 0] = at.slopes[j - 1]
-    for (i, j), value in zip(((1, 1), (1, 2), (2, 2)), at.second, strict=False):
-        second[i, j] = second[j, i] = value
-    return Jet(
-        n.value - at.value - HALF_LOG_2PI,
-        n.first - np.stack([at.slope, *at.first]),
-        n.second - second,
-    )
+    return constant(Q, p, order) - (at.jet() if order else at.value) - HALF_LOG_2PI
 
 
 def _upper(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
@@ -240,10 +216,7 @@ def _by_rows(where: np.ndarray, yes: Any, no: Any) -> Any:
         return yes(slice(None))
     if not where.any():
         return no(slice(None))
-    a, b = yes(where), no(~where)
-    if not isinstance(a, Jet):
-        return _merge(where, a, b)
-    return Jet(*(_merge(where, getattr(a, n), getattr(b, n)) for n in ("value", "first", "second")))
+    return by_parts(partial(_merge, where), yes(where), no(~where))
 
 
 def _merge(where: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -14,16 +14,15 @@ Q = P = 0, and D(x; Q, P) = D(-x; -Q, P).
 
 from __future__ import annotations
 
-from math import factorial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesmix.arrays.autodiff import Jet, known
 from bayesmix.arrays.generalized_f.series import monomials, near, series
 
 # Squares of exp() are finite up to here; beyond, the density is zero for every purpose.
 _HIGHEST = 300.0
-_PHI_4 = tuple(1 / factorial(n + 4) for n in range(9))
 
 
 class Deviance(NamedTuple):
@@ -39,6 +38,13 @@ class Deviance(NamedTuple):
     first: tuple[np.ndarray, ...] = ()
     slopes: tuple[np.ndarray, ...] = ()
     second: tuple[np.ndarray, ...] = ()
+
+    def jet(self) -> Jet:
+        """The same with its derivatives in x and the shapes together."""
+        assert self.curve is not None
+        pairs = (self.second[:1], self.second[1:])
+        rows = [(cross, *own) for cross, own in zip(self.slopes, pairs, strict=False)]
+        return known(self.value, (self.slope, *self.first), [(self.curve,), *rows])
 
 
 def deviance(x: np.ndarray, Q: np.ndarray, P: np.ndarray | None, order: int) -> Deviance:
@@ -58,31 +64,25 @@ def deviance(x: np.ndarray, Q: np.ndarray, P: np.ndarray | None, order: int) -> 
             out[rows] = value[:, 0]
         return out
 
-    def each(tuples: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        return tuple(join(*values) for values in zip(*tuples, strict=True))
-
-    return Deviance(
-        join(*(part.value for part in parts)),
-        join(*(part.slope for part in parts)),
-        join(*(part.curve for part in parts)),
-        each([part.first for part in parts]),
-        each([part.slopes for part in parts]),
-        each([part.second for part in parts]),
+    single: Any = (join(*values) for values in zip(*(part[:3] for part in parts), strict=True))
+    several: Any = (
+        tuple(join(*values) for values in zip(*each, strict=True))
+        for each in zip(*(part[3:] for part in parts), strict=True)
     )
+    return Deviance(*single, *several)
 
 
 def expanded(
     x: np.ndarray, Q: np.ndarray, P: np.ndarray | None, order: int, slopes: bool = False
 ) -> Deviance:
     """By the power series in x: x has shape (n, m), Q and P (n,)."""
-    if P is None:
-        return _near_gamma(x, Q[:, None], order, slopes)
-    m = monomials(Q, P)
+    m, count = monomials(Q, P), 1 if P is None else 2
     value, slope = series("value", x, m), series("value", x, m, slope=True)
-    curve = np.exp(Q[:, None] * x - P[:, None] * value) if slopes else None
+    bent = 0.0 if P is None else P[:, None] * value
+    curve = np.exp(Q[:, None] * x - bent) if slopes else None
     if order == 0:
         return Deviance(value, slope, curve)
-    names, pairs = ("Q", "p"), ("QQ", "Qp", "pp")
+    names, pairs = ("Q", "p")[:count], ("QQ", "Qp", "pp")[: 2 * count - 1]
     return Deviance(
         value,
         slope,
@@ -91,34 +91,6 @@ def expanded(
         tuple(series(name, x, m, slope=True) for name in names) if slopes else (),
         tuple(series(name, x, m) for name in pairs),
     )
-
-
-def _near_gamma(x: np.ndarray, Q: np.ndarray, order: int, slopes: bool) -> Deviance:
-    """D = x^2 phi_2(Q x) by phi_k(u) = sum_n u^n / (n + k)! = 1 / k! + u phi_(k+1)(u)."""
-    u = Q * x
-    phi_4 = np.full_like(u, _PHI_4[-1])
-    for c in _PHI_4[-2::-1]:
-        phi_4 *= u
-        phi_4 += c
-    phi_3 = u * phi_4 + 1 / 6
-    phi_2 = u * phi_3 + 0.5
-    phi_1 = u * phi_2 + 1
-    square = x * x
-    value, slope = square * phi_2, x * phi_1
-    curve = u * phi_1 + 1 if slopes else None
-    if order == 0:
-        return Deviance(value, slope, curve)
-    phi_3 *= 2
-    twice = phi_2 - phi_3  # phi_2'
-    phi_4 *= 6
-    phi_4 -= phi_3
-    phi_4 += twice  # phi_2''
-    slopes_Q = (square * (phi_1 - phi_2),) if slopes else ()
-    twice *= square
-    twice *= x
-    phi_4 *= square
-    phi_4 *= square
-    return Deviance(value, slope, curve, (twice,), slopes_Q, (phi_4,))
 
 
 def direct(

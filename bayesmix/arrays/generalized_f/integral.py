@@ -157,12 +157,6 @@ def _assemble(n: Jet, base: np.ndarray, at: Deviance, moments: np.ndarray) -> Je
     q = len(at.first)
     excess, means, products = moments[0], moments[1 : q + 1], moments[q + 1 :]
     hazard = at.slope + excess
-    first = np.empty((q + 1, *base.shape))
-    second = np.empty((q + 1, q + 1, *base.shape))
-    first[0], second[0, 0] = -hazard, -hazard * excess
-    for j in range(q):
-        first[j + 1] = n.first[j + 1] - means[j]
-        second[0, j + 1] = second[j + 1, 0] = -hazard * (means[j] - at.first[j])
-    for (i, j), product in zip(_PAIRS, products, strict=False):
-        second[i + 1, j + 1] = second[j + 1, i + 1] = n.second[i + 1, j + 1] + product
-    return Jet(n.value + base, first, second)
+    cross = [-hazard * (mean - first) for mean, first in zip(means, at.first, strict=True)]
+    tail = Deviance(base, -hazard, -hazard * excess, tuple(-means), tuple(cross), tuple(products))
+    return n + tail.jet()

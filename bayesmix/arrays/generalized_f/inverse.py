@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.autodiff import Jet, compose
+from bayesmix.arrays.autodiff import Jet, compose, known
 from bayesmix.arrays.generalized_f.series import DEPTH, NODES, WEIGHTS, inverse_shapes
 from bayesmix.arrays.special import log1pmx, stirling_value
 
@@ -124,13 +124,12 @@ def _excess(z: Array, s: Array, r: Array | None, p: Array | None) -> Array:
     if not isinstance(z, Jet):
         return _integral(z, s, r, 0)[0]
     r_value = None if r is None else r.value
-    value, first, second = _integral(z.value, s.value, r_value, 2)
-    outer = Jet(value, np.stack(first), np.stack([np.stack(row) for row in second]))
+    outer = known(*_integral(z.value, s.value, r_value, 2))
     return compose(outer, (z, s) if r is None else (z, s, p))
 
 
 def _integral(z: np.ndarray, s: np.ndarray, r: np.ndarray | None, order: int) -> tuple:
-    """I with its derivatives in (z, s) or (z, s, p = log r)."""
+    """I with its derivatives in (z, s) or (z, s, p = log r), see `known`."""
     reach = DEPTH / (1 + s[:, None])
     y = reach * NODES
     weight = reach * WEIGHTS * np.exp(-s[:, None] * y)
@@ -148,17 +147,13 @@ def _integral(z: np.ndarray, s: np.ndarray, r: np.ndarray | None, order: int) ->
     I_z = np.expm1(-here) - s * value
     I_zz, I_zs = -left * slope - s * I_z, -value - s * I_s
     if r is None:
-        return value, [I_z, I_s], [[I_zz, I_zs], [I_zs, I_ss]]
+        return value, [I_z, I_s], [[I_zz], [I_zs, I_ss]]
     inner = weight * np.exp(-rise)
     moved = inner * rise_p[0]
     I_p, I_sp = -moved.sum(axis=1), (moved * y).sum(axis=1)
     I_pp = (moved * rise_p[0] - inner * rise_p[1]).sum(axis=1)
     I_zp = -left * here_p[0] - s * I_p
-    return (
-        value,
-        [I_z, I_s, I_p],
-        [[I_zz, I_zs, I_zp], [I_zs, I_ss, I_sp], [I_zp, I_sp, I_pp]],
-    )
+    return value, [I_z, I_s, I_p], [[I_zz], [I_zs, I_ss], [I_zp, I_sp, I_pp]]
 
 
 def _log_odds(t: np.ndarray, r: np.ndarray | None) -> tuple[np.ndarray, ...]:

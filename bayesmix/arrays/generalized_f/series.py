@@ -59,9 +59,11 @@ def near(reach: np.ndarray) -> np.ndarray:
     return np.abs(reach) < NEAR
 
 
-def monomials(Q: np.ndarray, P: np.ndarray) -> np.ndarray:
+def monomials(Q: np.ndarray, P: np.ndarray | None) -> np.ndarray:
     """Q^i P^j for the coefficients of the series, shape (n, number of monomials)."""
     powers = np.vander(Q, TERMS, increasing=True)
+    if P is None:  # of zero: those with j = 0, which come first
+        return powers
     return powers[:, _I] * np.vander(P, TERMS // 2 + 1, increasing=True)[:, _J]
 
 
@@ -84,7 +86,7 @@ def series(name: str, x: np.ndarray, monomials: np.ndarray, slope: bool = False)
     table = _TABLES[name]
     if slope:
         table = table * np.arange(2, TERMS + 2)
-    c = monomials @ table
+    c = monomials @ table[: monomials.shape[1]]
     total = np.repeat(c[:, -1:], x.shape[1], axis=1)
     for n in range(TERMS - 2, -1, -1):
         total *= x

@@ -95,8 +95,6 @@ def join_derivatives(
 
 
 Along = tuple[np.ndarray, np.ndarray, np.ndarray]
-# Beyond it products would be infinite, and times zero no number.
-HUGE = 1e150
 
 
 def cumulative(x: np.ndarray) -> np.ndarray:

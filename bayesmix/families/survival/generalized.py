@@ -9,11 +9,12 @@ import numpy as np
 from scipy import special
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.generalized_f import log_density, log_lower, log_ratio, log_upper
+from bayesmix.arrays.generalized_f import log_ratio
 from bayesmix.arrays.generalized_f import quantile as standard_quantile
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.survival.base import Instant, Survival, contributions
 from bayesmix.families.survival.start import Guess, guess
+from bayesmix.families.survival.transformed import law
 from bayesmix.formula.times import Times
 
 Array = Any
@@ -33,15 +34,6 @@ class Standard(NamedTuple):
     log_sigma: Array
     Q: Array
     p: Array | None = None
-
-
-class Line(NamedTuple):
-    """A standardised log time w with its shapes, and the log of dw / dt."""
-
-    w: Array
-    Q: Array
-    p: Array | None
-    log_slope: Array
 
 
 def functions(
@@ -65,9 +57,9 @@ def functions(
         Shapes of the starts of which the likeliest is taken; none for a family with its own start.
     """
 
-    def line(at: Instant, *linked: Linked) -> Line:
+    def line(at: Instant, *linked: Linked) -> tuple[tuple[Array, Array, Array | None], Array]:
         mu, log_sigma, Q, p = standard(*linked)
-        return Line((at.log - mu) * exponential(-log_sigma), Q, p, -log_sigma - at.log)
+        return ((at.log - mu) * exponential(-log_sigma), Q, p), -log_sigma - at.log
 
     def natural(values: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
         """Mu, sigma, Q and P of natural parameters."""
@@ -109,31 +101,18 @@ def functions(
             _, _, Q, P = natural({**dict.fromkeys(params, 1.0), **shapes})
             mu, sigma = centred(rough, Q, P)
             found.append(back(mu=mu, sigma=sigma, **shapes))
-        return likeliest(times, law, params, found)
+        return likeliest(times, survival, params, found)
 
-    law = survival(line, quantile)
+    survival = law(line, "generalized F", quantile=quantile)
     return {
         "params": dict(params),
-        "survival": law,
+        "survival": survival,
         "start": start,
         "mean": mean,
         "variance": variance,
         "simulate": simulate,
         "support": "positive times",
     }
-
-
-def survival(line: Callable[..., Line], quantile: Callable[..., np.ndarray]) -> Survival:
-    """The distribution whose times have this line ``line(at, *linked)``."""
-
-    def of(tail: Callable[..., Array]) -> Callable[..., Array]:
-        return lambda at, *linked: tail(*line(at, *linked)[:3])
-
-    def logpdf(at: Instant, *linked: Linked) -> Array:
-        w, Q, p, log_slope = line(at, *linked)
-        return log_density(w, Q, p) + log_slope
-
-    return Survival(logpdf, of(log_upper), quantile, of(log_lower))
 
 
 def exponential(x: Array) -> Array:

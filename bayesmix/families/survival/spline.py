@@ -23,7 +23,6 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.derivatives import mirrored
 from bayesmix.families.links import Linked, get_link
 from bayesmix.families.survival.base import (
     Instant,
@@ -32,15 +31,12 @@ from bayesmix.families.survival.base import (
     quantile,
 )
 from bayesmix.families.survival.start import guess, working
-from bayesmix.families.survival.transformed import DISTRIBUTIONS
+from bayesmix.families.survival.transformed import chain, law
 from bayesmix.families.units import Change
 from bayesmix.formula.response import Response
 from bayesmix.formula.times import Times
 
-_ALONG = {
-    scale: DISTRIBUTIONS[along]
-    for scale, along in (("hazard", "extreme"), ("odds", "logistic"), ("normal", "normal"))
-}
+_ALONG = {"hazard": "extreme", "odds": "logistic", "normal": "normal"}
 SCALES = tuple(_ALONG)
 
 # --- the spline ----------------------------------------------------------------------------
@@ -81,18 +77,13 @@ def basis(spline: Spline, x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndar
     )
 
 
-def level(spline: Spline, at: Instant, gammas: tuple[Linked, ...]) -> Array:
-    """The spline s(log t)."""
-    values, _ = basis(spline, at.log)
-    return sum(g.value * v for g, v in zip(gammas, values, strict=True))
-
-
-def log_slope(spline: Spline, at: Instant, gammas: tuple[Linked, ...]) -> Array:
-    """Log of the spline's slope, in which gamma0 is not; -inf where it does not rise."""
-    _, slopes = basis(spline, at.log)
+def line(spline: Spline, at: Instant, *gammas: Linked) -> tuple[tuple[Array], Array]:
+    """The spline s(log t), and the log of its slope in t; -inf where it does not rise."""
+    values, slopes = basis(spline, at.log)
     slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
     rises = slope > 0
-    return xp.where(rises, xp.log(xp.where(rises, slope, 1.0)), -np.inf)
+    log_slope = xp.where(rises, xp.log(xp.where(rises, slope, 1.0)), -np.inf)
+    return (sum(g.value * v for g, v in zip(gammas, values, strict=True)),), log_slope - at.log
 
 
 @lru_cache(maxsize=64)
@@ -124,25 +115,9 @@ def rises(spline: Spline, gammas: tuple[Linked, ...]) -> Array:
 # --- the three scales ----------------------------------------------------------------------
 
 
-def logpdf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
-    """Log density by the derivative of the spline."""
-    rest = log_slope(spline, at, gammas) - at.log
-    return _possible(spline, gammas, _ALONG[scale].logpdf(level(spline, at, gammas), rest))
-
-
-def logsf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
-    """Log S, the inverse of the scale at the spline."""
-    return _possible(spline, gammas, _ALONG[scale].logsf(level(spline, at, gammas)))
-
-
-def logcdf(spline: Spline, scale: str, at: Instant, *gammas: Linked) -> Array:
-    """log(1 - S)."""
-    return _possible(spline, gammas, _ALONG[scale].logcdf(level(spline, at, gammas)))
-
-
-def _possible(spline: Spline, gammas: tuple[Linked, ...], value: Array) -> Array:
-    """The value where the spline rises, else minus infinity."""
-    return xp.where(rises(spline, gammas), value, -np.inf)
+def _possible(spline: Spline, function: Any, at: Instant, *gammas: Linked) -> Array:
+    """A log density or tail where the spline rises, else minus infinity."""
+    return xp.where(rises(spline, gammas), function(at, *gammas), -np.inf)
 
 
 def closed_form(
@@ -150,40 +125,39 @@ def closed_form(
 ) -> Derivatives:
     """Derivatives in gamma0, gamma1, ..."""
     values, slopes = basis(spline, at.log)
-    s = sum(g.value * v for g, v in zip(gammas, values, strict=True))
-    slope = sum(g.value * v for g, v in zip(gammas[1:], slopes[1:], strict=True))
-    along, d1, d2 = _ALONG[scale].slopes(s, event)
-    rise = np.where(slope > 0, np.log(slope), -np.inf)
-    logf = along + np.where(event > 0, rise - at.log, 0.0)
-    logf = np.where(rises(spline, gammas), logf, -np.inf)
-    steep = np.where((event > 0) & (slope > 0), event / np.where(slope > 0, slope, 1.0), 0.0)
-    relative = [b * steep for b in slopes]
-    bent = [d2 * v for v in values]
-    n = len(values)
-    lower = [
-        [bent[j] * values[k] - relative[j] * relative[k] for k in range(j + 1)] for j in range(n)
-    ]
-    return Derivatives(
-        logf,
-        tuple(d1 * v + r for v, r in zip(values, relative, strict=True)),
-        mirrored(lower),
-    )
+    (x,), rest = line(spline, at, *gammas)
+    relative = [b * np.where(rest > -np.inf, np.exp(-rest - at.log), 0.0) for b in slopes]
+    size = range(len(values))
+    flat = [[0.0] * (j + 1) for j in size]
+    bends = [[-relative[j] * relative[k] for k in range(j + 1)] for j in size]
+    d = chain(_ALONG[scale], (x, values, flat), (rest, relative, bends), event)
+    return d._replace(logf=np.where(rises(spline, gammas), d.logf, -np.inf))
 
 
-def never(spline: Spline, scale: str, **gammas: np.ndarray) -> np.ndarray:
+def survival_of(spline: Spline, scale: str) -> Survival:
+    """The distribution of the times."""
+    plain = law(partial(line, spline), _ALONG[scale])
+    functions = (plain.logpdf, plain.logsf, plain.logcdf)
+    logpdf, logsf, logcdf = (partial(_possible, spline, f) for f in functions)
+    form = partial(closed_form, spline, scale)
+    mass = partial(never, spline, logsf)
+    return Survival(logpdf, logsf, logcdf=logcdf, never=mass, closed_form=form)
+
+
+def never(spline: Spline, logsf: Any, **gammas: np.ndarray) -> np.ndarray:
     """Survival at the last knot where the spline does not rise from there on, else zero."""
     last = np.asarray(spline.knots[-1])
     _, slopes = basis(spline, last)
     slope = sum(np.asarray(g) * v for g, v in zip(gammas.values(), slopes, strict=True))
     linked = (Linked(get_link("identity"), np.asarray(g)) for g in gammas.values())
-    flat = np.exp(logsf(spline, scale, Instant(np.exp(last), last), *linked))
+    flat = np.exp(logsf(Instant(np.exp(last), last), *linked))
     return np.where(slope > 0, 0.0, flat)
 
 
 # --- starts, priors, simulation ------------------------------------------------------------
 
 
-def line(scale: str, times: Times) -> tuple[float, float]:
+def straight(scale: str, times: Times) -> tuple[float, float]:
     """Intercept and slope of the spline without bends."""
     rough = guess(times)
     if scale == "hazard":
@@ -195,7 +169,7 @@ def line(scale: str, times: Times) -> tuple[float, float]:
 def start(names: tuple[str, ...], spline: Spline | None, scale: str, times: Times) -> dict:
     """A straight line: a Weibull, loglogistic or lognormal distribution."""
     gammas = np.zeros(len(names))
-    gammas[:2] = line(scale, times)
+    gammas[:2] = straight(scale, times)
     if spline is not None and spline.turn is not None:
         gammas = np.linalg.solve(np.array(spline.turn), gammas)
     return dict(zip(names, gammas.tolist(), strict=True))
@@ -325,16 +299,9 @@ def _make(
         options: Mapping[str, Any] = {"df": df, "scale": scale}
         settling = partial(settle, df, scale)
         return Family(**common, reads="survival", settle=settling, options=options)
-    survival = Survival(
-        logpdf=partial(logpdf, spline, scale),
-        logsf=partial(logsf, spline, scale),
-        logcdf=partial(logcdf, spline, scale),
-        never=partial(never, spline, scale),
-        closed_form=partial(closed_form, spline, scale),
-    )
     return Family(
         **common,
-        survival=survival,
+        survival=survival_of(spline, scale),
         mean=partial(mean, spline, scale),
         simulate=partial(simulate, spline, scale),
         priors=partial(priors, spline, names, scale),

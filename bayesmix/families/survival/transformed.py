@@ -7,14 +7,15 @@ arrays there are, and on NumPy's with its derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.special import log_exprel_parts
+from bayesmix.arrays.generalized_f import log_density, log_lower, log_upper
+from bayesmix.families.by_term import LATER, OPS, later
 from bayesmix.families.derivatives import Derivatives, mirrored
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import HALF_LOG_2PI, Linked
@@ -27,7 +28,6 @@ from bayesmix.families.survival.base import (
     minus_exp,
 )
 from bayesmix.families.survival.derivatives import (
-    HUGE,
     Along,
     extreme,
     logistic,
@@ -43,10 +43,10 @@ class Distribution(NamedTuple):
     two derivatives.
     """
 
-    logpdf: Callable[[Array, Array], Array]
-    logsf: Callable[[Array], Array]
-    logcdf: Callable[[Array], Array]
-    slopes: Callable[[np.ndarray, np.ndarray], Along]
+    logpdf: Callable[..., Array]
+    logsf: Callable[..., Array]
+    logcdf: Callable[..., Array]
+    slopes: Callable[[np.ndarray, np.ndarray], Along] | None = None
 
 
 DISTRIBUTIONS = {
@@ -65,17 +65,36 @@ DISTRIBUTIONS = {
         xp.log_ndtr,
         normal,
     ),
+    # Of x with the shapes Q and log P.
+    "generalized F": Distribution(
+        lambda x, Q, p, rest: log_density(x, Q, p) + rest, log_upper, log_lower
+    ),
 }
 
-# What a line is made with: values alone over `bayesmix.arrays`, or NumPy arrays with derivatives.
-_VALUES = SimpleNamespace(
-    exp=xp.exp, clip=lambda x: x, log_exprel=lambda u: (xp.log_exprel(u), 0.0, 0.0)
-)
-_SLOPES = SimpleNamespace(
-    exp=np.exp,
-    clip=lambda x: np.maximum(np.minimum(x, HUGE), -HUGE),
-    log_exprel=log_exprel_parts,
-)
+
+def law(line: Callable[..., tuple[tuple[Any, ...], Array]], along: str, **more: Any) -> Survival:
+    """The distribution of times from that of x.
+
+    Parameters
+    ----------
+    line : callable
+        ``line(at, *linked)``: x, with its shapes if it has some, and the log of dx / dt.
+    along : str
+        One of `DISTRIBUTIONS`.
+    **more
+        Other fields of `Survival`.
+    """
+    tails = (partial(_tail, line, along, side) for side in ("logsf", "logcdf"))
+    return Survival(partial(_density, line, along), next(tails), logcdf=next(tails), **more)
+
+
+def _density(line: Any, along: str, at: Instant, *linked: Linked) -> Array:
+    x, rest = line(at, *linked)
+    return DISTRIBUTIONS[along].logpdf(*x, rest)
+
+
+def _tail(line: Any, along: str, side: str, at: Instant, *linked: Linked) -> Array:
+    return getattr(DISTRIBUTIONS[along], side)(*line(at, *linked)[0])
 
 
 def transformed(
@@ -84,46 +103,52 @@ def transformed(
     never: Callable[..., np.ndarray] | None = None,
 ) -> Survival:
     """Everything about such times that follows from x."""
-    distribution = DISTRIBUTIONS[kernel.along]
-    values, slopes = kernel.make_line(_VALUES), kernel.make_line(_SLOPES)
+    values, slopes = kernel.make_line(LATER), kernel.make_line(OPS)
 
-    def logpdf(at: Instant, *linked: Linked) -> Array:
-        parts = _parts(values, at, linked)
-        return distribution.logpdf(parts[0], parts[6])
+    def evaluated(line: Any, numbers: tuple[Any, ...], etas: list[Any]) -> tuple[Any, ...]:
+        """The twelve numbers of a line; a parameter that the family lacks is zero."""
+        return line(*numbers, *etas, *[0.0] * (2 - len(etas)))
 
-    def logsf(at: Instant, *linked: Linked) -> Array:
-        return distribution.logsf(_parts(values, at, linked)[0])
-
-    def logcdf(at: Instant, *linked: Linked) -> Array:
-        return distribution.logcdf(_parts(values, at, linked)[0])
+    def line(at: Instant, *linked: Linked) -> tuple[tuple[Array], Array]:
+        parts = evaluated(values, tuple(map(later, at)), [later(v.eta) for v in linked])
+        return (parts[0].value,), parts[6].value
 
     def closed_form(at: Instant, event: np.ndarray, *linked: Linked) -> Derivatives:
-        parts = _parts(slopes, at, linked)
-        along = distribution.slopes(parts[0], event)
-        return _chain(along, parts[:6], parts[6:], event, len(linked))
+        parts, p = evaluated(slopes, at, [v.eta for v in linked]), len(linked)
+        x, rest = (
+            (some[0], some[1 : 1 + p], (some[3:4], some[4:])[:p]) for some in (parts[:6], parts[6:])
+        )
+        return chain(kernel.along, x, rest, event)
 
-    return Survival(logpdf, logsf, quantile, logcdf, never, closed_form, kernel)
-
-
-def _parts(line: Any, at: Instant, linked: tuple[Linked, ...]) -> tuple[Any, ...]:
-    """The twelve numbers of a line; a parameter that the family lacks is zero."""
-    etas = [v.eta for v in linked]
-    return line(at.t, at.log, *etas, *[0.0] * (2 - len(etas)))
+    more = {"quantile": quantile, "never": never, "closed_form": closed_form, "kernel": kernel}
+    return law(line, kernel.along, **more)
 
 
-def _chain(
-    along: Along, x: tuple[Any, ...], rest: tuple[Any, ...], event: np.ndarray, count: int
-) -> Derivatives:
-    """The chain rule: `along` at x, and `rest` where there was an event."""
-    value, first, second = along
-    bends: list[list[np.ndarray]] = [[], []]
-    for at, (i, j) in ((3, (0, 0)), (4, (1, 0)), (5, (1, 1)))[: 2 * count - 1]:
-        bend = _times(_times(second, x[1 + i]), x[1 + j])
-        bends[i].append(_sum(bend, _times(first, x[at]), _times(event, rest[at])))
+# A value, its slopes in p linear predictors, and the bends, row by row to the diagonal.
+Known = tuple[Any, Sequence[Any], Sequence[Sequence[Any]]]
+
+
+def chain(along: str, x: Known, rest: Known, event: np.ndarray) -> Derivatives:
+    """The chain rule: the distribution at x, and `rest` where there was an event."""
+    slopes = DISTRIBUTIONS[along].slopes
+    assert slopes is not None
+    value, first, second = slopes(x[0], event)
+    size = range(len(x[1]))
+    bends = [
+        [
+            _sum(
+                _times(_times(second, x[1][i]), x[1][j]),
+                _times(first, x[2][i][j]),
+                _times(event, rest[2][i][j]),
+            )
+            for j in range(i + 1)
+        ]
+        for i in size
+    ]
     return Derivatives(
-        value + event * rest[0],
-        tuple(_sum(_times(first, x[1 + i]), _times(event, rest[1 + i])) for i in range(count)),
-        mirrored(bends[:count]),
+        value + np.where(event > 0, rest[0], 0.0),
+        tuple(_sum(_times(first, x[1][i]), _times(event, rest[1][i])) for i in size),
+        mirrored(bends),
     )
 
 

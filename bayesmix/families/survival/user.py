@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix import arrays as xp
-from bayesmix.arrays.autodiff import Jet
+from bayesmix.arrays.autodiff import by_parts
 from bayesmix.arrays.quadrature import legendre
 from bayesmix.errors import SpecError
 from bayesmix.families.interface import FamilyLike, Observed
@@ -92,6 +93,10 @@ class Function:
             raise SpecError(self._not_for_symbols(f"it returned {type(found).__name__}"))
         return found
 
+    def at(self, at: Instant, *linked: Linked) -> Array:
+        """The function at the times themselves."""
+        return self(at.t, *_values(linked))
+
     def _not_for_symbols(self, why: str) -> str:
         return (
             f"{self.argument} of the family {self.family!r} does not work with PyTensor variables, "
@@ -100,10 +105,13 @@ class Function:
         )
 
 
+def _values(linked: tuple[Linked, ...]) -> list[Array]:
+    return [v.value for v in linked]
+
+
 def _along(at: Instant, linked: tuple[Linked, ...], nodes: np.ndarray) -> np.ndarray:
     """Nodes along a new first axis beside the times' and the parameters' axes."""
-    values = [v.value for v in linked]
-    depth = max(np.ndim(at.t), *map(np.ndim, values))
+    depth = max(np.ndim(at.t), *map(np.ndim, _values(linked)))
     return nodes.reshape(-1, *(1,) * depth)
 
 
@@ -114,62 +122,8 @@ def _plain(linked: tuple[Linked, ...]) -> list[Array]:
 
 def _total(weights: Array, x: Array) -> Array:
     """Weighted sum along the first axis."""
-    if isinstance(x, Jet):
-        x = weights * x
-        return Jet(x.value.sum(axis=0), x.first.sum(axis=1), x.second.sum(axis=2))
-    return (weights * x).sum(axis=0)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A given log density or log survival function."""
-
-    function: Function
-
-    def __call__(self, at: Instant, *linked: Linked) -> Array:
-        """The function itself."""
-        return self.function(at.t, *(v.value for v in linked))
-
-
-@dataclass(frozen=True)
-class HazardSurvival:
-    """Log S(t) = -H(t) from the hazard; `every` thins the nodes."""
-
-    function: Function
-    every: int = 1
-
-    def __call__(self, at: Instant, *linked: Linked) -> Array:
-        """Minus the hazard's integral over (0, t)."""
-        x, weight = (_along(at, linked, v[:: self.every]) for v in _INNER)
-        hazard = self.function(at.t * x, *(v.value for v in linked))
-        return -(at.t * self.every) * _total(weight, hazard)
-
-
-@dataclass(frozen=True)
-class HazardDensity:
-    """Log f(t) = log h(t) + log S(t)."""
-
-    hazard: Function
-    logsf: Callable[..., Array]
-
-    def __call__(self, at: Instant, *linked: Linked) -> Array:
-        """-inf where the hazard is zero."""
-        hazard = self.hazard(at.t, *(v.value for v in linked))
-        return _log_positive(hazard) + self.logsf(at, *linked)
-
-
-@dataclass(frozen=True)
-class SurvivalDensity:
-    """Log f(t) = log S(t) + log(-d log S / dt)."""
-
-    function: Function
-
-    def __call__(self, at: Instant, *linked: Linked) -> Array:
-        """-inf where the survival function does not fall."""
-        values = [v.value for v in linked]
-        steps, weight = (_along(at, linked, v) for v in (_LOG_STEPS, _DIFFERENCES))
-        slope = _total(weight, self.function(at.t * np.exp(steps), *values))  # -t d log S / dt
-        return self.function(at.t, *values) + _log_positive(slope) - at.log
+    x = weights * x
+    return by_parts(lambda part: part.sum(axis=part.ndim - x.ndim), x)
 
 
 def _log_positive(x: Array) -> Array:
@@ -178,49 +132,82 @@ def _log_positive(x: Array) -> Array:
     return xp.where(there, xp.log(xp.where(there, x, 1.0)), -np.inf)
 
 
-@dataclass(frozen=True)
-class DensityTail:
-    """A log tail by quadrature of the density: the lower one, or the upper one."""
+# --- from a hazard, or a survival function -------------------------------------------------
 
-    function: Function
-    lower: bool
 
-    def __call__(self, at: Instant, *linked: Linked) -> Array:
-        """The tail on this side of the mode of log t, or one minus the other."""
-        values = _plain(linked)
-        rising = self.function(at.t * 1.001, *values) + 0.001 > self.function(at.t, *values)
-        small = xp.where(rising, self.below(at, *linked), self.above(at, *linked))
-        # A share of one or more is rounding: the other side is then nothing.
-        small = xp.where(small < -1e-15, small, -1e-15)
-        direct = rising if self.lower else ~rising
-        return xp.where(direct, small, xp.log1mexp(small))
+def hazard_survival(hazard: Function, at: Instant, *linked: Linked, every: int = 1) -> Array:
+    """Log S(t) = -H(t), minus the hazard's integral over (0, t); `every` thins the nodes."""
+    x, weight = (_along(at, linked, v[::every]) for v in _INNER)
+    return -(at.t * every) * _total(weight, hazard(at.t * x, *_values(linked)))
 
-    def below(self, at: Instant, *linked: Linked) -> Array:
-        """Log of the density's integral over (0, t)."""
-        x, weight = (_along(at, linked, v) for v in _INNER)
-        return self._integral(at.t * x, at.t * weight, at, linked)
 
-    def above(self, at: Instant, *linked: Linked) -> Array:
-        """Log of the density's integral over (t, inf)."""
-        x, weight = (_along(at, linked, v) for v in _OUTER)
-        width = self._width(at, linked)
-        return self._integral(at.t + width * x, width * weight, at, linked)
+def hazard_density(
+    hazard: Function, logsf: Callable[..., Array], at: Instant, *linked: Linked
+) -> Array:
+    """Log f(t) = log h(t) + log S(t); -inf where the hazard is zero."""
+    return _log_positive(hazard.at(at, *linked)) + logsf(at, *linked)
 
-    def _integral(self, t: Array, weight: Array, at: Instant, linked: tuple[Linked, ...]) -> Array:
-        # The result does not depend on the base, so that needs no derivatives.
-        here = self.function(at.t, *_plain(linked))
-        base = xp.where(here > -np.inf, here, 0.0)
-        fall = self.function(t, *(v.value for v in linked)) - base
-        part = xp.where(fall > -700.0, xp.exp(xp.clip(fall, -700.0, 700.0)), 0.0)
-        total = _total(weight, part)
-        return base + _log_positive(total)
 
-    def _width(self, at: Instant, linked: tuple[Linked, ...]) -> Array:
-        """About how far beyond t the density has fallen to a third."""
-        powers = _along(at, linked, 10.0 ** np.arange(-9.0, 9.0))
-        values = _plain(linked)
-        fallen = self.function(at.t + at.t * powers, *values) < self.function(at.t, *values) - 1.0
-        return at.t * np.where(fallen, powers, 1e9).min(axis=0)
+def survival_density(logsf: Function, at: Instant, *linked: Linked) -> Array:
+    """Log f(t) = log S(t) + log(-d log S / dt); -inf where the survival function does not fall."""
+    steps, weight = (_along(at, linked, v) for v in (_LOG_STEPS, _DIFFERENCES))
+    slope = _total(weight, logsf(at.t * np.exp(steps), *_values(linked)))  # -t d log S / dt
+    return logsf.at(at, *linked) + _log_positive(slope) - at.log
+
+
+# --- from a density ------------------------------------------------------------------------
+
+
+def density_tail(logpdf: Function, lower: bool, at: Instant, *linked: Linked) -> Array:
+    """A log tail, the lower or the upper one: on its side of the mode of log t by quadrature.
+
+    On the other side, one minus the other tail.
+    """
+    values = _plain(linked)
+    rising = logpdf(at.t * 1.001, *values) + 0.001 > logpdf(at.t, *values)
+    small = xp.where(rising, _below(logpdf, at, linked), _above(logpdf, at, linked))
+    # A share of one or more is rounding: the other side is then nothing.
+    small = xp.where(small < -1e-15, small, -1e-15)
+    return xp.where(rising if lower else ~rising, small, xp.log1mexp(small))
+
+
+def _below(logpdf: Function, at: Instant, linked: tuple[Linked, ...]) -> Array:
+    """Log of the density's integral over (0, t)."""
+    x, weight = (_along(at, linked, v) for v in _INNER)
+    return _integral(logpdf, at.t * x, at.t * weight, at, linked)
+
+
+def _above(logpdf: Function, at: Instant, linked: tuple[Linked, ...]) -> Array:
+    """Log of the density's integral over (t, inf)."""
+    x, weight = (_along(at, linked, v) for v in _OUTER)
+    width = _width(logpdf, at, linked)
+    return _integral(logpdf, at.t + width * x, width * weight, at, linked)
+
+
+def _integral(
+    logpdf: Function, t: Array, weight: Array, at: Instant, linked: tuple[Linked, ...]
+) -> Array:
+    # The result does not depend on the base, so that needs no derivatives.
+    here = logpdf(at.t, *_plain(linked))
+    base = xp.where(here > -np.inf, here, 0.0)
+    fall = logpdf(t, *_values(linked)) - base
+    part = xp.where(fall > -700.0, xp.exp(xp.clip(fall, -700.0, 700.0)), 0.0)
+    return base + _log_positive(_total(weight, part))
+
+
+def _width(logpdf: Function, at: Instant, linked: tuple[Linked, ...]) -> Array:
+    """About how far beyond t the density has fallen to a third."""
+    powers, values = _along(at, linked, 10.0 ** np.arange(-9.0, 9.0)), _plain(linked)
+    fallen = logpdf(at.t + at.t * powers, *values) < logpdf(at.t, *values) - 1.0
+    return at.t * np.where(fallen, powers, 1e9).min(axis=0)
+
+
+# --- the distribution ----------------------------------------------------------------------
+
+
+def _given(family: FamilyLike, argument: str) -> Function:
+    names = tuple(p.name for p in family.parameters)
+    return Function(family.name, argument, names, getattr(family, argument))
 
 
 def own_survival(family: FamilyLike) -> Survival:
@@ -235,60 +222,51 @@ def own_survival(family: FamilyLike) -> Survival:
     -------
     Survival
     """
-    names = tuple(p.name for p in family.parameters)
-
-    def given(argument: str) -> Function:
-        return Function(family.name, argument, names, getattr(family, argument))
-
     if family.logsf is None and family.hazard is None:
-        logpdf = given("logpdf")
-        below, above = (DensityTail(logpdf, lower=lower) for lower in (True, False))
-        return Survival(Given(logpdf), above, None, below)
+        logpdf = _given(family, "logpdf")
+        below, above = (partial(density_tail, logpdf, lower) for lower in (True, False))
+        return Survival(logpdf.at, above, None, below)
     of_hazard = family.logsf is None
-    last = given("hazard" if of_hazard else "logsf")
-    logsf: Callable[..., Array] = HazardSurvival(last) if of_hazard else Given(last)
-    density: Callable[..., Array] = SurvivalDensity(last)
+    last = _given(family, "hazard" if of_hazard else "logsf")
+    logsf = partial(hazard_survival, last) if of_hazard else last.at
+    density: Callable[..., Array] = partial(survival_density, last)
     if family.logpdf is not None:
-        density = Given(given("logpdf"))
+        density = _given(family, "logpdf").at
     elif family.hazard is not None:
-        density = HazardDensity(given("hazard"), logsf)
-    return Survival(density, logsf, never=Never(last, of_hazard=of_hazard))
+        density = partial(hazard_density, _given(family, "hazard"), logsf)
+    ends = _last_hazard if of_hazard else _last_survival
+    return Survival(density, logsf, never=partial(never, last, ends))
 
 
-@dataclass(frozen=True)
-class Never:
+def never(last: Function, values_at: Callable[..., Any], **natural: np.ndarray) -> np.ndarray:
     """The share that never has the event: the survival function's level at the largest times.
 
     It is a share where log S no longer falls over the last thirty powers of ten, else zero.
     """
+    values = [np.asarray(natural[name], dtype=float) for name in last.names]
+    with np.errstate(all="ignore"):
+        before, level = values_at(last, values)
+        return np.where(level > (1 + 1e-9) * before - 1e-9, np.exp(level), 0.0)
 
-    function: Function
-    of_hazard: bool
 
-    def __call__(self, **natural: np.ndarray) -> np.ndarray:
-        """From natural parameters that broadcast."""
-        values = [np.asarray(natural[name], dtype=float) for name in self.function.names]
-        with np.errstate(all="ignore"):
-            before, last = self._hazard(values) if self.of_hazard else self._survival(values)
-            return np.where(last > (1 + 1e-9) * before - 1e-9, np.exp(last), 0.0)
+def _last_survival(logsf: Function, values: list[np.ndarray]) -> list[np.ndarray]:
+    """Log S at both of the largest times."""
+    # A function of exp(t), say, is not a number at the very largest times.
+    tried = [logsf(np.asarray(t), *values) for t in _LARGE]
+    return [np.where(np.isnan(v), -np.inf, v) for v in tried]
 
-    def _survival(self, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        # A function of exp(t), say, is not a number at the very largest times.
-        tried = [self.function(np.asarray(t), *values) for t in _LARGE]
-        tried = [np.where(np.isnan(v), -np.inf, v) for v in tried]
-        return tried[0], tried[1]
 
-    def _hazard(self, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Minus the cumulative hazard, by Gauss-Legendre's rule over powers of e."""
-        total, before = np.zeros(()), np.zeros(())
-        for start in np.arange(np.log(1e-30), np.log(_LARGE[1])):
-            if start > np.log(_LARGE[0]) and not before.any():
-                before = -total
-            for node, weight in zip(*legendre(8), strict=True):
-                t = np.exp(start + node)
-                hazard = self.function(t, *values)
-                total = total + weight * t * np.where(np.isnan(hazard), np.inf, hazard)
-        return before, -total
+def _last_hazard(hazard: Function, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Minus the cumulative hazard there, by Gauss-Legendre's rule over powers of e."""
+    total, before = np.zeros(()), np.zeros(())
+    for start in np.arange(np.log(1e-30), np.log(_LARGE[1])):
+        if start > np.log(_LARGE[0]) and not before.any():
+            before = -total
+        for node, weight in zip(*legendre(8), strict=True):
+            t = np.exp(start + node)
+            rate = hazard(t, *values)
+            total = total + weight * t * np.where(np.isnan(rate), np.inf, rate)
+    return before, -total
 
 
 # --- checks --------------------------------------------------------------------------------
@@ -321,19 +299,17 @@ def check_own(family: FamilyLike, obs: Observed, natural: dict[str, Any]) -> Non
         for p in family.parameters
     )
     with np.errstate(all="ignore"):
-        logsf = family.survival.logsf
-        if isinstance(logsf, HazardSurvival):
-            _check_hazard(family, logsf, at, linked)
-        elif isinstance(logsf, DensityTail):
-            _check_density(family, logsf, at, linked)
-        else:
+        if family.logsf is not None:
             _check_agreement(family, at, linked)
+        elif family.hazard is not None:
+            _check_hazard(family, at, linked)
+        else:
+            _check_density(family, at, linked)
 
 
-def _check_hazard(
-    family: FamilyLike, logsf: HazardSurvival, at: Instant, linked: tuple[Linked, ...]
-) -> None:
-    fine, coarse = logsf(at, *linked), HazardSurvival(logsf.function, 2)(at, *linked)
+def _check_hazard(family: FamilyLike, at: Instant, linked: tuple[Linked, ...]) -> None:
+    hazard = _given(family, "hazard")
+    fine, coarse = (hazard_survival(hazard, at, *linked, every=every) for every in (1, 2))
     # The error of the fine rule is about the square of the coarse one's.
     error = np.square(np.abs(fine - coarse) / np.maximum(np.abs(fine), 1e-300))
     _refuse(
@@ -342,10 +318,9 @@ def _check_hazard(
     )  # fmt: skip
 
 
-def _check_density(
-    family: FamilyLike, logsf: DensityTail, at: Instant, linked: tuple[Linked, ...]
-) -> None:
-    total = np.logaddexp(logsf.below(at, *linked), logsf.above(at, *linked))
+def _check_density(family: FamilyLike, at: Instant, linked: tuple[Linked, ...]) -> None:
+    logpdf = _given(family, "logpdf")
+    total = np.logaddexp(_below(logpdf, at, linked), _above(logpdf, at, linked))
     _refuse(
         family, at, np.abs(np.expm1(total)), "logpdf", "the integral of its density, which is one,",
         "check that it is a density of positive times, or give logsf= too",
@@ -355,8 +330,7 @@ def _check_density(
 def _check_agreement(family: FamilyLike, at: Instant, linked: tuple[Linked, ...]) -> None:
     """The density is minus the slope of the survival function."""
     assert family.survival is not None
-    assert isinstance(family.survival.logsf, Given)
-    derived = SurvivalDensity(family.survival.logsf.function)(at, *linked)
+    derived = survival_density(_given(family, "logsf"), at, *linked)
     given = family.survival.logpdf(at, *linked)
     seen = np.isfinite(derived) & np.isfinite(given) & (np.abs(given) < 500)
     error = np.where(seen, np.abs(np.expm1(derived - given)), 0.0)
